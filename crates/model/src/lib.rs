@@ -1,0 +1,29 @@
+//! The words of Tidemill: what every other room speaks in.
+//!
+//! Knows no clock, I/O, threads, async or randomness; depends on no engine room. Time is an argument.
+//! `window` is the only place that divides event time.
+
+#![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
+
+pub mod batch;
+pub mod diagnostic;
+pub mod error;
+pub mod fault;
+pub mod interval;
+pub mod limits;
+pub mod partial;
+pub mod pipeline;
+pub mod progress;
+pub mod status;
+pub mod time;
+pub mod window;
+
+pub use batch::{BatchPlan, OffsetRange, Offsets, PartitionId, TaskCut};
+pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
+pub use error::{Domain, Error, Result};
+pub use fault::{FaultCounts, RecordFault};
+pub use interval::Interval;
+pub use partial::{Accumulator, Cell, EventTimeStats, Partial};
+pub use pipeline::Pipeline;
+pub use time::{Micros, Millis};
+pub use window::WindowSpec;

@@ -1,0 +1,23 @@
+//! Constants that more than one room depends on, with the argument beside each and their relations asserted.
+
+/// Up to so many slices a window, rows are folded per slice; beyond, per window.
+pub const SLICES_PER_WINDOW_MAX: i64 = 64;
+
+/// Records in one task. A pure cut of the plan's ranges: the same plan gives the same tasks at any number of executors.
+/// Small enough that four executors of two cores share a hot partition, large enough that a task's overhead
+/// (a frame each way, one partial) is lost in its work.
+pub const TASK_RECORDS: i64 = 50_000;
+
+/// Default length of a batch that a plan aims at when no `max_offsets_per_trigger` bounds it, milliseconds.
+pub const BATCH_TARGET_MS: i64 = 500;
+
+/// Plans that may be logged but not committed: the one in its output steps and the one being dispatched.
+pub const UNCOMMITTED_PLANS_MAX: usize = 2;
+
+/// A record whose task has killed its executor so often is isolated and set aside.
+pub const POISON_KILLS: u32 = 3;
+
+/// Greatest frame between driver and executor, bytes: above any partial that the fold may build.
+pub const FRAME_BYTES_MAX: usize = 256 << 20;
+
+const _: () = assert!(TASK_RECORDS > 0 && BATCH_TARGET_MS > 0 && UNCOMMITTED_PLANS_MAX == 2);

@@ -1,0 +1,94 @@
+//! What a task sends back: its rows folded into cells, one per (slice, key).
+
+use crate::fault::FaultCounts;
+use serde::{Deserialize, Serialize};
+
+/// The state of one aggregate of one group. Merging is associative; merged in offset order it is deterministic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Accumulator {
+    /// `count`, `count_if`: rows that counted.
+    Count(i64),
+    /// `sum` of integers: exact; checked against BIGINT only at output (rule T1). `seen`: non-NULL inputs.
+    SumInt {
+        /// Exact sum.
+        sum: i128,
+        /// Non-NULL inputs.
+        seen: u64,
+    },
+    /// `sum` of floating point, and `avg` of anything but decimals (which Spark adds in double).
+    SumDouble {
+        /// Sum in offset order.
+        sum: f64,
+        /// Non-NULL inputs.
+        seen: u64,
+    },
+    /// `min`, `max`: the winner's value in the key encoding of `flow::key`; `None` until a non-NULL input.
+    Extreme(Option<Box<[u8]>>),
+}
+
+/// One (slice, key) of a partial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Start of the slice (or, where the fold is per window, of the window), µs; 0 without a window.
+    pub slice: i64,
+    /// The plain group keys in the key encoding of `flow::key`; empty without keys.
+    pub key: Box<[u8]>,
+    /// Rows folded into the cell.
+    pub rows: u64,
+    /// One accumulator per aggregate of the plan, in the plan's order.
+    pub accumulators: Vec<Accumulator>,
+}
+
+/// Event times of the rows that reached the watermark node (rule M1), milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventTimeStats {
+    /// Rows with an event time.
+    pub count: u64,
+    /// Least, ms; meaningless when `count` is 0.
+    pub min_ms: i64,
+    /// Greatest, ms; meaningless when `count` is 0.
+    pub max_ms: i64,
+    /// Sum, ms, for the average.
+    pub sum_ms: i128,
+}
+
+impl EventTimeStats {
+    /// Adds one event time, in milliseconds.
+    pub fn add(&mut self, ms: i64) {
+        self.merge(&EventTimeStats { count: 1, min_ms: ms, max_ms: ms, sum_ms: i128::from(ms) });
+    }
+
+    /// Adds other statistics.
+    pub fn merge(&mut self, other: &EventTimeStats) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            *self = *other;
+            return;
+        }
+        self.count += other.count;
+        self.min_ms = self.min_ms.min(other.min_ms);
+        self.max_ms = self.max_ms.max(other.max_ms);
+        self.sum_ms += other.sum_ms;
+    }
+}
+
+/// All that a task's rows come down to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Partial {
+    /// One cell per (slice, key), in ascending order of both.
+    pub cells: Vec<Cell>,
+    /// Event times seen at the watermark node.
+    pub event_time: EventTimeStats,
+    /// Records read from the source.
+    pub records: u64,
+    /// Rows left after every filter, NULL event times included.
+    pub rows: u64,
+    /// Records by fault. `late` counts rows all of whose windows are late.
+    pub faults: FaultCounts,
+    /// Least Kafka timestamp among the records read, ms; `None` when there was none.
+    pub oldest_record_ms: Option<i64>,
+    /// Kafka timestamps of the records read, as (ms, records) runs at most one per distinct `ms / 10`: the age histogram's input.
+    pub record_times: Vec<(i64, u64)>,
+}

@@ -1,0 +1,225 @@
+//! The pipeline file, understood: names, options and texts, each with its place in the file.
+//!
+//! [`Pipeline::parse`] reads TOML into these types and refuses what it does not know. The texts inside (DDL, SQL,
+//! expressions) stay texts here, as [`Located`]; the room `sql` gives them meaning.
+
+use crate::diagnostic::{Located, SourceText};
+use crate::interval::Interval;
+use std::ops::Range;
+
+/// A pipeline file.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The file that it was read from, with `--set` values applied.
+    pub source_text: SourceText,
+    /// `name`, defaults to the file's stem.
+    pub name: String,
+    /// `session_time_zone`, default `UTC`.
+    pub session_time_zone: String,
+    /// `on_error`.
+    pub on_error: OnError,
+    /// `[sources.NAME]`, in the file's order; exactly one until joins are supported.
+    pub sources: Vec<Source>,
+    /// `[query]`.
+    pub query: Query,
+    /// `[sinks.NAME]`, in the file's order; at least one.
+    pub sinks: Vec<Sink>,
+    /// `[checkpoint] path`.
+    pub checkpoint: Option<String>,
+    /// `[dashboard] listen`.
+    pub dashboard: Option<String>,
+    /// `[autoscale]`.
+    pub autoscale: Autoscale,
+}
+
+/// What happens to a row whose expression fails under ANSI rules (rule T3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// `"drop"`: the row is counted, set aside and left out.
+    #[default]
+    Drop,
+    /// `"fail"`: the query fails, as Spark's does.
+    Fail,
+}
+
+/// `[sources.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The table name that the query reads.
+    pub name: String,
+    /// Where the name stands in the file.
+    pub span: Range<usize>,
+    /// `type` with the options of that type.
+    pub kind: SourceKind,
+    /// `schema`: Spark DDL of the value's columns.
+    pub schema: Located,
+    /// `[sources.NAME.event_time]`.
+    pub event_time: Option<EventTime>,
+}
+
+/// The kinds of source, with their options.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// `type = "kafka"`.
+    Kafka(KafkaSource),
+}
+
+/// Options of `type = "kafka"`.
+#[derive(Clone, Debug)]
+pub struct KafkaSource {
+    /// `bootstrap_servers`: `host:port[,host:port…]`.
+    pub bootstrap_servers: String,
+    /// `topic`.
+    pub topic: String,
+    /// `starting_offsets`: where a query without a checkpoint begins.
+    pub starting_offsets: StartingOffsets,
+    /// `max_offsets_per_trigger`: bound of a batch, in offsets over all partitions.
+    pub max_offsets_per_trigger: Option<u64>,
+    /// `[sources.NAME.options]`: librdkafka properties, passed on as they are.
+    pub client_options: Vec<(String, String)>,
+}
+
+/// `starting_offsets`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartingOffsets {
+    /// `"earliest"`.
+    Earliest,
+    /// `"latest"`, Spark's default for streams.
+    #[default]
+    Latest,
+}
+
+/// `[sources.NAME.event_time]`.
+#[derive(Clone, Debug)]
+pub struct EventTime {
+    /// `column`: the name that the query sees.
+    pub column: Located,
+    /// `expression` over the schema's columns, of type TIMESTAMP.
+    pub expression: Located,
+    /// `watermark`: the delay; left out: no watermark.
+    pub watermark: Option<Interval>,
+}
+
+/// `[query]`.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// `sql`.
+    pub sql: Located,
+    /// `output_mode`.
+    pub output_mode: OutputMode,
+    /// Where the mode stands in the file, for errors about it.
+    pub output_mode_span: Range<usize>,
+    /// `trigger`.
+    pub trigger: Trigger,
+}
+
+/// `output_mode` (rules O1–O3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputMode {
+    /// `"append"`, Spark's default: each group once, when the watermark has passed it.
+    #[default]
+    Append,
+    /// `"update"`: every group touched by the batch.
+    Update,
+    /// `"complete"`: the whole result in every data batch.
+    Complete,
+}
+
+impl OutputMode {
+    /// The word in the pipeline file.
+    pub fn name(self) -> &'static str {
+        match self {
+            OutputMode::Append => "append",
+            OutputMode::Update => "update",
+            OutputMode::Complete => "complete",
+        }
+    }
+}
+
+/// `trigger`: when a batch is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trigger {
+    /// `"as soon as possible"`: when the batch before is committed and there is something to read.
+    #[default]
+    AsSoonAsPossible,
+    /// `"5 seconds"`: at most one batch per interval, in milliseconds.
+    Every(u64),
+    /// `"available now"`: what is there at the start, in as many batches as needed, then the end.
+    AvailableNow,
+}
+
+/// `[sinks.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// The sink's name, for messages.
+    pub name: String,
+    /// Where the name stands in the file.
+    pub span: Range<usize>,
+    /// `type` with the options of that type.
+    pub kind: SinkKind,
+}
+
+/// The kinds of sink, with their options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkKind {
+    /// `type = "console"`: a table per batch, or `json = true` for one line per row.
+    Console {
+        /// One JSON object per row instead of a table.
+        json: bool,
+        /// Rows printed per batch at most; the rest is counted in a line.
+        rows_max: usize,
+    },
+    /// `type = "files"`: each batch's rows in `batch-<id>.json` under a directory.
+    Files {
+        /// The directory.
+        path: String,
+    },
+}
+
+/// `[autoscale]`: Spark's words where Spark has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Autoscale {
+    /// `mode`.
+    pub mode: ScaleMode,
+    /// `min_executors`, default 0.
+    pub min_executors: u32,
+    /// `max_executors`, default 4.
+    pub max_executors: u32,
+    /// `executor_cores`: worker threads of an executor, default 2.
+    pub executor_cores: u32,
+    /// `slo`: the greatest wanted age of a record when its result is out; default 10 s, in milliseconds.
+    pub slo_ms: u64,
+    /// `executor_idle_timeout`: how long an idle last executor is kept; default 10 s, in milliseconds.
+    pub executor_idle_timeout_ms: u64,
+    /// `down_hold`: how long a smaller size must have been enough before it is taken (W0 of the policy); default 15 s.
+    pub down_hold_ms: u64,
+    /// `max_records_per_second_per_core`: limits an executor, to protect a sink or a machine; default none.
+    pub max_records_per_second_per_core: Option<f64>,
+}
+
+/// `[autoscale] mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScaleMode {
+    /// `"active"`: decide and act.
+    #[default]
+    Active,
+    /// `"advisory"`: decide and log, keep `max_executors`… as started.
+    Advisory,
+    /// `"pinned"`: keep `max_executors` executors.
+    Pinned,
+}
+
+impl Default for Autoscale {
+    fn default() -> Autoscale {
+        Autoscale {
+            mode: ScaleMode::Active,
+            min_executors: 0,
+            max_executors: 4,
+            executor_cores: 2,
+            slo_ms: 10_000,
+            executor_idle_timeout_ms: 10_000,
+            down_hold_ms: 15_000,
+            max_records_per_second_per_core: None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Window arithmetic (rules W1, W2): the only place in Tidemill that divides event time.
+//!
+//! ```text
+//!   width 10, slide 5 → slice = gcd(10, 5) = 5
+//!   slices  |0----|5----|10---|15---|
+//!   windows [0-------10)                  a window is a whole number of slices,
+//!                 [5-------15)            so rows are folded once, into their slice,
+//!                       [10------20)      and slices are spread over windows when merged
+//! ```
+//! Where `width / slice` exceeds [`crate::limits::SLICES_PER_WINDOW_MAX`] spreading would cost more than it saves
+//! and rows are folded per window instead ([`WindowSpec::folds_per_slice`]).
+
+use crate::limits::SLICES_PER_WINDOW_MAX;
+use serde::{Deserialize, Serialize};
+
+/// A tumbling (`slide == width`) or sliding window over event time; all lengths in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WindowSpec {
+    /// Length of a window, µs, > 0.
+    pub width: i64,
+    /// Distance between the starts of consecutive windows, µs, 0 < slide ≤ width.
+    pub slide: i64,
+    /// Offset of the window grid from the epoch, µs, |start_time| < slide.
+    pub start_time: i64,
+}
+
+impl WindowSpec {
+    /// Checks rule W2: `0 < slide ≤ width`, `|start_time| < slide`. The error is a sentence for the user.
+    pub fn new(width: i64, slide: i64, start_time: i64) -> Result<WindowSpec, String> {
+        if width <= 0 {
+            return Err("the window duration must be greater than 0".into());
+        }
+        if slide <= 0 {
+            return Err("the slide duration must be greater than 0".into());
+        }
+        if slide > width {
+            return Err("the slide duration must not exceed the window duration".into());
+        }
+        if start_time.checked_abs().is_none_or(|abs| abs >= slide) {
+            return Err("the absolute value of the start time must be less than the slide duration".into());
+        }
+        Ok(WindowSpec { width, slide, start_time })
+    }
+
+    /// Length of a slice, µs: gcd(width, slide).
+    pub fn slice_width(&self) -> i64 {
+        gcd(self.width, self.slide)
+    }
+
+    /// Whether rows are folded per slice (true) or, for very fine slices, once per window they fall in.
+    pub fn folds_per_slice(&self) -> bool {
+        self.width / self.slice_width() <= SLICES_PER_WINDOW_MAX
+    }
+
+    /// Start of the slice that holds `ts` (µs). `None` where the start is below the 64-bit range.
+    pub fn slice_of(&self, ts: i64) -> Option<i64> {
+        floor_to(ts, self.slice_width(), self.start_time)
+    }
+
+    /// Starts (µs, ascending) of all windows `[start, start + width)` that hold `ts` (rule W1, W2).
+    /// Windows whose bounds leave the 64-bit range are left out.
+    pub fn windows_of(&self, ts: i64) -> impl Iterator<Item = i64> + use<> {
+        let spec = *self;
+        let last = floor_to(ts, self.slide, self.start_time);
+        let count = self.width / self.slide + i64::from(self.width.rem_euclid(self.slide) != 0);
+        (0..count).rev().filter_map(move |i| {
+            let start = last?.checked_sub(i.checked_mul(spec.slide)?)?;
+            let end = start.checked_add(spec.width)?;
+            (start <= ts && ts < end).then_some(start)
+        })
+    }
+
+    /// Starts (µs, ascending) of all windows that hold the whole slice starting at `slice`.
+    pub fn windows_of_slice(&self, slice: i64) -> impl Iterator<Item = i64> + use<> {
+        self.windows_of(slice)
+    }
+
+    /// End (µs, exclusive) of the window that starts at `start`; saturates at the end of the 64-bit range.
+    pub fn end(&self, start: i64) -> i64 {
+        start.saturating_add(self.width)
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a.rem_euclid(b)) }
+}
+
+/// The greatest `start_time + k·step` that is ≤ `ts`. Rule W1 words it with a signed remainder and a correction
+/// below zero; `rem_euclid` is the same number. Evaluated in 128 bits: `ts − start_time` may leave 64.
+fn floor_to(ts: i64, step: i64, start_time: i64) -> Option<i64> {
+    let ts = i128::from(ts);
+    let rem = (ts - i128::from(start_time)).rem_euclid(i128::from(step));
+    i64::try_from(ts - rem).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(width: i64, slide: i64, start_time: i64, ts: i64) -> Vec<i64> {
+        WindowSpec::new(width, slide, start_time).unwrap().windows_of(ts).collect()
+    }
+
+    #[test]
+    fn w1_windows_of_a_time() {
+        assert_eq!(starts(10, 5, 0, 12), [5, 10]);
+        assert_eq!(starts(10, 5, 0, 10), [5, 10]);
+        assert_eq!(starts(10, 10, 0, 19), [10]);
+        assert_eq!(starts(10, 5, 0, -1), [-10, -5]);
+        assert_eq!(starts(10, 10, 3, 2), [-7]);
+        assert_eq!(starts(10, 10, -3, 8), [7]);
+    }
+
+    #[test]
+    fn w2_slides_that_do_not_divide_the_width() {
+        assert_eq!(starts(10, 4, 0, 9), [0, 4, 8]);
+        assert_eq!(starts(10, 4, 0, 11), [4, 8]);
+        assert_eq!(starts(10, 3, 0, 10), [3, 6, 9]);
+    }
+
+    #[test]
+    fn w2_bounds() {
+        for (w, s, t) in [(0, 1, 0), (10, 0, 0), (10, 11, 0), (10, 5, 5), (10, 5, -5), (10, 5, i64::MIN)] {
+            assert!(WindowSpec::new(w, s, t).is_err(), "{w} {s} {t}");
+        }
+    }
+
+    /// A slice lies in a window wholly or not at all: every time of a slice has the windows of the slice's start.
+    #[test]
+    fn a_slice_has_the_windows_of_each_of_its_times() {
+        for (width, slide, start_time) in [(10, 5, 0), (10, 4, 1), (10, 3, -2), (7, 7, 3), (12, 9, 4)] {
+            let spec = WindowSpec::new(width, slide, start_time).unwrap();
+            for ts in -50..50 {
+                let slice = spec.slice_of(ts).unwrap();
+                assert!(slice <= ts && ts < slice + spec.slice_width());
+                let of_slice: Vec<_> = spec.windows_of_slice(slice).collect();
+                assert_eq!(spec.windows_of(ts).collect::<Vec<_>>(), of_slice, "{spec:?} {ts}");
+                let naive: Vec<_> =
+                    (-100..100).map(|k| start_time + k * slide).filter(|s| *s <= ts && ts < s + width).collect();
+                assert_eq!(of_slice, naive, "{spec:?} {ts}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_panic() {
+        for ts in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
+            let spec = WindowSpec::new(10_000_000, 5_000_000, -3).unwrap();
+            let _ = spec.windows_of(ts).count();
+            let _ = spec.slice_of(ts);
+        }
+    }
+}

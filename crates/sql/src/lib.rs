@@ -1,0 +1,8 @@
+//! Spark SQL: text → typed plan → evaluation over Arrow arrays.
+//!
+//! Knows no clock, I/O, threads, async or randomness. Every function offered here is one proven equal to Spark's.
+
+#![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
+
+pub mod expr;
+pub mod plan;

@@ -1,0 +1,128 @@
+//! The typed plan of a pipeline: what executors and driver both derive from the pipeline file, and compare by hash.
+//!
+//! ```text
+//!  value bytes ─decode→ source row ─pushed filters→ watermark node ─filters→ keys, window, aggregate inputs
+//!                       [wanted columns…, event time]                         │ fold
+//!  output columns ←having/output exprs← aggregate row [window?, keys…, aggregates…]
+//! ```
+//! Columns are Arrow types: STRING is `Utf8`, TIMESTAMP is `Timestamp(Microsecond, "UTC")`, TIMESTAMP_NTZ is
+//! `Timestamp(Microsecond, None)`, DATE is `Date32`, DECIMAL(p,s) is `Decimal128(p, s)`, BINARY is `Binary`,
+//! TINYINT … BIGINT are `Int8` … `Int64`, FLOAT and DOUBLE are `Float32` and `Float64`.
+
+use crate::expr::Expr;
+use arrow_schema::{DataType, SchemaRef};
+use tidemill_model::WindowSpec;
+use tidemill_model::pipeline::OutputMode;
+
+/// A pipeline's query, typed.
+#[derive(Clone, Debug)]
+pub struct QueryPlan {
+    /// The table that the query reads.
+    pub table: String,
+    /// The schema's columns that the query uses, in the schema's order: what decode builds.
+    pub decode_schema: SchemaRef,
+    /// The event time, when the source declares one.
+    pub event_time: Option<EventTimePlan>,
+    /// The source row: `decode_schema`, then the event-time column when there is one. Expressions below are over it.
+    pub row_schema: SchemaRef,
+    /// WHERE conjuncts below the watermark node (rule M1): the rows they reject do not move the watermark.
+    /// They are evaluated before the event time and never name it, so they are valid over `decode_schema` too.
+    pub pushed_filters: Vec<Expr>,
+    /// WHERE conjuncts above the watermark node.
+    pub filters: Vec<Expr>,
+    /// What becomes of the rows.
+    pub body: Body,
+    /// The output mode.
+    pub output_mode: OutputMode,
+    /// The output columns' names and types.
+    pub output_schema: SchemaRef,
+}
+
+/// The event-time column of the source row.
+#[derive(Clone, Debug)]
+pub struct EventTimePlan {
+    /// Its name.
+    pub name: String,
+    /// Over `decode_schema`; of type TIMESTAMP.
+    pub expr: Expr,
+    /// The watermark's delay, ms; `None`: no watermark.
+    pub delay_ms: Option<i64>,
+}
+
+/// What becomes of the filtered rows.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// GROUP BY or an aggregate function.
+    Aggregate(AggregatePlan),
+    /// No aggregate: each row gives a row. One expression per output column, over the source row.
+    Project(Vec<Expr>),
+}
+
+/// An aggregation.
+#[derive(Clone, Debug)]
+pub struct AggregatePlan {
+    /// The window key, if any.
+    pub window: Option<WindowPlan>,
+    /// Plain keys in GROUP BY order, over the source row.
+    pub keys: Vec<KeyPlan>,
+    /// Distinct aggregate calls, in order of first appearance.
+    pub aggregates: Vec<AggregateCall>,
+    /// The aggregate row: `window STRUCT<start: TIMESTAMP, end: TIMESTAMP>` when there is a window, then the keys,
+    /// then the aggregates. `having` and `output` are over it.
+    pub row_schema: SchemaRef,
+    /// HAVING: filters output only.
+    pub having: Option<Expr>,
+    /// One expression per output column.
+    pub output: Vec<Expr>,
+    /// Whether the watermark evicts and drops (rules O1–O3, O6): the mode is not complete, the source has a watermark, and
+    /// the window is over the watermarked column or that column is itself a key.
+    pub watermarked: bool,
+}
+
+/// `window(time, width[, slide[, start]])`.
+#[derive(Clone, Debug)]
+pub struct WindowPlan {
+    /// Widths in microseconds.
+    pub spec: WindowSpec,
+    /// The time, over the source row; of type TIMESTAMP.
+    pub time: Expr,
+}
+
+/// A plain group key.
+#[derive(Clone, Debug)]
+pub struct KeyPlan {
+    /// Its name in the aggregate row.
+    pub name: String,
+    /// Over the source row.
+    pub expr: Expr,
+    /// Whether it is the watermarked event-time column itself (rule L1: evicted when `ts <= wm`).
+    pub is_event_time: bool,
+}
+
+/// One aggregate function call.
+#[derive(Clone, Debug)]
+pub struct AggregateCall {
+    /// Which function.
+    pub function: AggregateFunction,
+    /// Its arguments, over the source row; empty for `count(*)`.
+    pub inputs: Vec<Expr>,
+    /// The result's type (rule T1).
+    pub data_type: DataType,
+}
+
+/// The aggregate functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AggregateFunction {
+    /// `count(*)`, `count(x, …)`: rows whose arguments are all non-NULL.
+    Count,
+    /// `count_if(p)`.
+    CountIf,
+    /// `sum(x)`.
+    Sum,
+    /// `avg(x)`, `mean(x)`.
+    Avg,
+    /// `min(x)`.
+    Min,
+    /// `max(x)`.
+    Max,
+}
