@@ -32,7 +32,9 @@ impl Interval {
                 _ => (number, 1),
             };
             let Some(unit) = words.next() else {
-                return Err(format!("`{text}` is not an interval: `{number}` has no unit; write for instance '10 seconds'"));
+                return Err(format!(
+                    "`{text}` is not an interval: `{number}` has no unit; write for instance '10 seconds'"
+                ));
             };
             total = total.plus(number, sign, unit, text)?;
             any = true;
@@ -59,15 +61,14 @@ impl Interval {
             }
         };
         if unit == "second" {
-            let micros = seconds_to_micros(number).ok_or_else(|| format!("`{text}` is not an interval: `{number}` is not a number of seconds"))?;
+            let micros = seconds_to_micros(number)
+                .ok_or_else(|| format!("`{text}` is not an interval: `{number}` is not a number of seconds"))?;
             let micros = micros.checked_mul(sign).ok_or_else(overflow)?;
             return Ok(Interval { micros: self.micros.checked_add(micros).ok_or_else(overflow)?, ..self });
         }
-        let count: i64 = number
-            .strip_prefix('+')
-            .unwrap_or(number)
-            .parse()
-            .map_err(|_| format!("`{text}` is not an interval: `{number}` is not a whole number (only seconds take a fraction)"))?;
+        let count: i64 = number.strip_prefix('+').unwrap_or(number).parse().map_err(|_| {
+            format!("`{text}` is not an interval: `{number}` is not a whole number (only seconds take a fraction)")
+        })?;
         let count = count.checked_mul(sign).ok_or_else(overflow)?;
         if micros_per_unit == 0 {
             let months = count.checked_mul(if unit == "year" { 12 } else { 1 }).ok_or_else(overflow)?;
@@ -137,7 +138,18 @@ mod tests {
 
     #[test]
     fn w6_rejected() {
-        for text in ["", "10", "10 s", "10 sec", "10 min", "10 ms", "1 nanosecond", "1.5 minutes", "ten seconds", "9223372036855 seconds"] {
+        for text in [
+            "",
+            "10",
+            "10 s",
+            "10 sec",
+            "10 min",
+            "10 ms",
+            "1 nanosecond",
+            "1.5 minutes",
+            "ten seconds",
+            "9223372036855 seconds",
+        ] {
             assert!(Interval::parse(text).is_err(), "{text}");
         }
     }
