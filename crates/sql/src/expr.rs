@@ -1,10 +1,177 @@
-//! Typed expressions.
+//! Typed expressions: what the planner makes of SQL text and [`crate::eval`] runs over Arrow arrays.
+//!
+//! Every implicit conversion is an explicit [`Expr::Cast`] here; names are resolved to column numbers.
 
+use crate::functions::Function;
+use crate::value::Value;
 use arrow_schema::DataType;
 
 /// A typed expression over a row of columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// The column with this index in the row's schema.
     Column(usize, DataType),
+    /// A constant.
+    Literal(Value, DataType),
+    /// The field with this index of a STRUCT.
+    Field(Box<Expr>, usize, DataType),
+    /// `CAST(x AS type)`, or `TRY_CAST`, which gives NULL where `CAST` fails.
+    Cast(Box<Expr>, CastMode, DataType),
+    /// `x IS NULL`.
+    IsNull(Box<Expr>),
+    /// `x IS NOT NULL`.
+    IsNotNull(Box<Expr>),
+    /// `NOT x`.
+    Not(Box<Expr>),
+    /// `x AND y`; the right side does not count where the left is false.
+    And(Box<Expr>, Box<Expr>),
+    /// `x OR y`; the right side does not count where the left is true.
+    Or(Box<Expr>, Box<Expr>),
+    /// A comparison of two values of one type.
+    Compare(Comparison, Box<Expr>, Box<Expr>),
+    /// `x IN (a, b, …)`, all of one type.
+    In(Box<Expr>, Vec<Expr>),
+    /// Arithmetic; the operands are of the type that the operator's rule asks for, the result's type is the last part.
+    Arithmetic(Arithmetic, Box<Expr>, Box<Expr>, DataType),
+    /// `CASE WHEN condition THEN value … ELSE otherwise END`: the first condition that holds.
+    Case(Vec<(Expr, Expr)>, Option<Box<Expr>>, DataType),
+    /// `COALESCE(a, b, …)`: the first that is not NULL.
+    Coalesce(Vec<Expr>, DataType),
+    /// A scalar function of the table in [`crate::functions`].
+    Call(&'static Function, Vec<Expr>, DataType),
+    /// `current_timestamp()`: the batch's timestamp.
+    Now,
+}
+
+/// What a cast does with a value that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CastMode {
+    /// The row fails (rule T3).
+    Ansi,
+    /// NULL.
+    Try,
+}
+
+/// Comparison operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<>`, `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `<=>`: NULL equals NULL, never NULL itself.
+    NullSafeEqual,
+}
+
+/// Arithmetic operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`: floating point or decimal.
+    Divide,
+    /// `DIV`: integral, of type BIGINT.
+    IntegerDivide,
+    /// `%`, with the sign of the left operand.
+    Remainder,
+}
+
+impl Expr {
+    /// The type of the expression's values.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Expr::Column(_, t)
+            | Expr::Literal(_, t)
+            | Expr::Field(_, _, t)
+            | Expr::Cast(_, _, t)
+            | Expr::Arithmetic(_, _, _, t)
+            | Expr::Case(_, _, t)
+            | Expr::Coalesce(_, t)
+            | Expr::Call(_, _, t) => t.clone(),
+            Expr::IsNull(_)
+            | Expr::IsNotNull(_)
+            | Expr::Not(_)
+            | Expr::And(..)
+            | Expr::Or(..)
+            | Expr::Compare(..)
+            | Expr::In(..) => DataType::Boolean,
+            Expr::Now => crate::types::timestamp(),
+        }
+    }
+
+    /// Calls `visit` with every expression directly inside this one, in the order of evaluation.
+    pub fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        match self {
+            Expr::Column(..) | Expr::Literal(..) | Expr::Now => {}
+            Expr::Field(x, ..) | Expr::Cast(x, ..) | Expr::IsNull(x) | Expr::IsNotNull(x) | Expr::Not(x) => visit(x),
+            Expr::And(l, r) | Expr::Or(l, r) | Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) => {
+                visit(l);
+                visit(r);
+            }
+            Expr::In(x, list) => {
+                visit(x);
+                list.iter().for_each(visit);
+            }
+            Expr::Case(branches, otherwise, _) => {
+                for (condition, value) in branches {
+                    visit(condition);
+                    visit(value);
+                }
+                otherwise.iter().for_each(|x| visit(x));
+            }
+            Expr::Coalesce(list, _) | Expr::Call(_, list, _) => list.iter().for_each(visit),
+        }
+    }
+
+    /// As [`Expr::children`], to change them.
+    pub fn children_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        match self {
+            Expr::Column(..) | Expr::Literal(..) | Expr::Now => {}
+            Expr::Field(x, ..) | Expr::Cast(x, ..) | Expr::IsNull(x) | Expr::IsNotNull(x) | Expr::Not(x) => visit(x),
+            Expr::And(l, r) | Expr::Or(l, r) | Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) => {
+                visit(l);
+                visit(r);
+            }
+            Expr::In(x, list) => {
+                visit(x);
+                list.iter_mut().for_each(visit);
+            }
+            Expr::Case(branches, otherwise, _) => {
+                for (condition, value) in branches {
+                    visit(condition);
+                    visit(value);
+                }
+                otherwise.iter_mut().for_each(|x| visit(x));
+            }
+            Expr::Coalesce(list, _) | Expr::Call(_, list, _) => list.iter_mut().for_each(visit),
+        }
+    }
+
+    /// Calls `visit` with the index of every column in the expression.
+    pub fn columns(&self, visit: &mut dyn FnMut(usize)) {
+        match self {
+            Expr::Column(index, _) => visit(*index),
+            other => other.children(&mut |child| child.columns(visit)),
+        }
+    }
+
+    /// Replaces the index of every column by what `new_index` says.
+    pub fn renumber(&mut self, new_index: &dyn Fn(usize) -> usize) {
+        match self {
+            Expr::Column(index, _) => *index = new_index(*index),
+            other => other.children_mut(&mut |child| child.renumber(new_index)),
+        }
+    }
 }

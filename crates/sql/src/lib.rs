@@ -4,5 +4,9 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod eval;
 pub mod expr;
+pub mod functions;
 pub mod plan;
+pub mod types;
+pub mod value;

@@ -1,0 +1,58 @@
+//! Constants.
+
+use crate::types;
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
+    Int16Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow_schema::{DataType, TimeUnit};
+use std::sync::Arc;
+
+/// A constant's value; its type stands beside it in [`crate::expr::Expr::Literal`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL of any type.
+    Null,
+    /// BOOLEAN.
+    Boolean(bool),
+    /// TINYINT … BIGINT, DATE (days), TIMESTAMP and TIMESTAMP_NTZ (microseconds).
+    Integer(i64),
+    /// FLOAT, DOUBLE.
+    Double(f64),
+    /// DECIMAL, unscaled.
+    Decimal(i128),
+    /// STRING.
+    String(String),
+    /// BINARY.
+    Binary(Vec<u8>),
+}
+
+impl Value {
+    /// The constant as an array of one row.
+    pub fn to_array(&self, data_type: &DataType) -> ArrayRef {
+        let integer = || match self {
+            Value::Integer(x) => *x,
+            other => panic!("{other:?} is no {data_type}"),
+        };
+        match (data_type, self) {
+            (_, Value::Null) => new_null_array(data_type, 1),
+            (DataType::Boolean, Value::Boolean(x)) => Arc::new(BooleanArray::from(vec![*x])),
+            (DataType::Int8, _) => Arc::new(Int8Array::from(vec![integer() as i8])),
+            (DataType::Int16, _) => Arc::new(Int16Array::from(vec![integer() as i16])),
+            (DataType::Int32, _) => Arc::new(Int32Array::from(vec![integer() as i32])),
+            (DataType::Int64, _) => Arc::new(Int64Array::from(vec![integer()])),
+            (DataType::Date32, _) => Arc::new(Date32Array::from(vec![integer() as i32])),
+            (DataType::Timestamp(TimeUnit::Microsecond, zone), _) => {
+                Arc::new(TimestampMicrosecondArray::from(vec![integer()]).with_timezone_opt(zone.clone()))
+            }
+            (DataType::Float32, Value::Double(x)) => Arc::new(Float32Array::from(vec![*x as f32])),
+            (DataType::Float64, Value::Double(x)) => Arc::new(Float64Array::from(vec![*x])),
+            (DataType::Decimal128(..), Value::Decimal(x)) => {
+                Arc::new(Decimal128Array::from(vec![*x]).with_data_type(data_type.clone()))
+            }
+            (DataType::Utf8, Value::String(x)) => Arc::new(StringArray::from(vec![x.as_str()])),
+            (DataType::Binary, Value::Binary(x)) => Arc::new(BinaryArray::from(vec![x.as_slice()])),
+            (other, value) => panic!("{value:?} is no {}", types::name(other)),
+        }
+    }
+}
