@@ -4,4 +4,5 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod java_double;
 pub mod ports;
