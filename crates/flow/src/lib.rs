@@ -5,4 +5,5 @@
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod java_double;
+pub mod key;
 pub mod ports;

@@ -1,0 +1,415 @@
+//! The key encoding: values as bytes that compare as the values do.
+//!
+//! Group keys, and the winners of `min` and `max`, are kept in it: equal values give equal bytes, NULL sorts first, NaN
+//! last, so that a sort of the bytes is a sort of the rows. It is part of the checkpoint's format: it never changes
+//! without the checkpoint's version.
+//!
+//! ```text
+//! NULL               00
+//! present            01, then
+//!   BOOLEAN          00 | 01
+//!   integers, dates, timestamps, decimals     big-endian, sign bit flipped
+//!   FLOAT, DOUBLE    big-endian IEEE bits; sign bit flipped when positive, all bits when negative; one NaN
+//!   STRING, BINARY   each byte, 00 as 00 FF; ended by 00 00
+//!   STRUCT           its fields, one after the other
+//!   ARRAY            each element after 01; ended by 00
+//! ```
+//! Does not know what a group is.
+
+use arrow_array::builder::{BinaryBuilder, BooleanBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
+};
+use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, StructArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::{DataType, TimeUnit};
+use std::sync::Arc;
+
+/// Whether −0.0 is written as 0.0 (group keys, rule W4) or kept (winners of `min` and `max`, rule T2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zeros {
+    /// −0.0 becomes 0.0.
+    Normalize,
+    /// −0.0 stays.
+    Keep,
+}
+
+/// Whether values of a type can be encoded: everything but maps.
+pub fn encodable(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().all(|field| encodable(field.data_type())),
+        DataType::List(field) => encodable(field.data_type()),
+        DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float32
+        | DataType::Float64
+        | DataType::Decimal128(..)
+        | DataType::Utf8
+        | DataType::Binary
+        | DataType::Date32
+        | DataType::Null
+        | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
+        _ => false,
+    }
+}
+
+/// A column, typed once so that encoding a row of it costs one branch.
+pub struct Encoder<'a> {
+    nulls: Option<&'a NullBuffer>,
+    values: Values<'a>,
+    zeros: Zeros,
+}
+
+enum Values<'a> {
+    Null,
+    Boolean(&'a arrow_array::BooleanArray),
+    I8(&'a [i8]),
+    I16(&'a [i16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+    I128(&'a [i128]),
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    Utf8(&'a arrow_array::StringArray),
+    Binary(&'a arrow_array::BinaryArray),
+    Struct(Vec<Encoder<'a>>),
+    List(&'a [i32], Box<Encoder<'a>>),
+}
+
+impl<'a> Encoder<'a> {
+    /// Types a column. Panics on a type that is not [`encodable`]: plans refuse those.
+    pub fn new(array: &'a dyn Array, zeros: Zeros) -> Encoder<'a> {
+        let values = match array.data_type() {
+            DataType::Null => Values::Null,
+            DataType::Boolean => Values::Boolean(array.as_boolean()),
+            DataType::Int8 => Values::I8(array.as_primitive::<Int8Type>().values()),
+            DataType::Int16 => Values::I16(array.as_primitive::<Int16Type>().values()),
+            DataType::Int32 => Values::I32(array.as_primitive::<Int32Type>().values()),
+            DataType::Date32 => Values::I32(array.as_primitive::<Date32Type>().values()),
+            DataType::Int64 => Values::I64(array.as_primitive::<Int64Type>().values()),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Values::I64(array.as_primitive::<TimestampMicrosecondType>().values())
+            }
+            DataType::Decimal128(..) => Values::I128(array.as_primitive::<Decimal128Type>().values()),
+            DataType::Float32 => Values::F32(array.as_primitive::<Float32Type>().values()),
+            DataType::Float64 => Values::F64(array.as_primitive::<Float64Type>().values()),
+            DataType::Utf8 => Values::Utf8(array.as_string()),
+            DataType::Binary => Values::Binary(array.as_binary()),
+            DataType::Struct(_) => {
+                Values::Struct(array.as_struct().columns().iter().map(|child| Encoder::new(child, zeros)).collect())
+            }
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                Values::List(list.value_offsets(), Box::new(Encoder::new(list.values(), zeros)))
+            }
+            other => panic!("values of type {other} have no key encoding"),
+        };
+        Encoder { nulls: array.nulls(), values, zeros }
+    }
+
+    /// Whether a row's value is NULL.
+    pub fn is_null(&self, row: usize) -> bool {
+        matches!(self.values, Values::Null) || self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// Appends a row's value to `out`.
+    #[inline]
+    pub fn encode(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            return out.push(0);
+        }
+        out.push(1);
+        match &self.values {
+            Values::Null => unreachable!("handled as NULL above"),
+            Values::Boolean(array) => out.push(u8::from(array.value(row))),
+            Values::I8(values) => out.push(values[row] as u8 ^ 0x80),
+            Values::I16(values) => out.extend_from_slice(&(values[row] as u16 ^ 1 << 15).to_be_bytes()),
+            Values::I32(values) => out.extend_from_slice(&(values[row] as u32 ^ 1 << 31).to_be_bytes()),
+            Values::I64(values) => out.extend_from_slice(&(values[row] as u64 ^ 1 << 63).to_be_bytes()),
+            Values::I128(values) => out.extend_from_slice(&(values[row] as u128 ^ 1 << 127).to_be_bytes()),
+            Values::F32(values) => out.extend_from_slice(&ordered_f32(values[row], self.zeros).to_be_bytes()),
+            Values::F64(values) => out.extend_from_slice(&ordered_f64(values[row], self.zeros).to_be_bytes()),
+            Values::Utf8(array) => escape(array.value(row).as_bytes(), out),
+            Values::Binary(array) => escape(array.value(row), out),
+            Values::Struct(children) => children.iter().for_each(|child| child.encode(row, out)),
+            Values::List(offsets, child) => {
+                for element in offsets[row] as usize..offsets[row + 1] as usize {
+                    out.push(1);
+                    child.encode(element, out);
+                }
+                out.push(0);
+            }
+        }
+    }
+}
+
+fn ordered_f64(value: f64, zeros: Zeros) -> u64 {
+    let value = if value.is_nan() {
+        f64::NAN.abs()
+    } else if value == 0.0 && zeros == Zeros::Normalize {
+        0.0
+    } else {
+        value
+    };
+    let bits = value.to_bits();
+    if bits >> 63 == 0 { bits ^ 1 << 63 } else { !bits }
+}
+
+fn ordered_f32(value: f32, zeros: Zeros) -> u32 {
+    let value = if value.is_nan() {
+        f32::NAN.abs()
+    } else if value == 0.0 && zeros == Zeros::Normalize {
+        0.0
+    } else {
+        value
+    };
+    let bits = value.to_bits();
+    if bits >> 31 == 0 { bits ^ 1 << 31 } else { !bits }
+}
+
+fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.contains(&0) {
+        for byte in bytes {
+            out.push(*byte);
+            if *byte == 0 {
+                out.push(0xff);
+            }
+        }
+    } else {
+        out.extend_from_slice(bytes);
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+/// Reads one column of `data_type` off the front of each cursor; a cursor that is `None` gives NULL and stays.
+///
+/// Panics on bytes that [`Encoder`] did not write: they come from our own partials and state files, whose checksums hold.
+pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
+    let present: Vec<bool> = cursors.iter_mut().map(|cursor| cursor.as_mut().is_some_and(|c| take::<1>(c)[0] == 1)).collect();
+    match data_type {
+        DataType::Null => Arc::new(arrow_array::NullArray::new(cursors.len())),
+        DataType::Boolean => {
+            let mut builder = BooleanBuilder::with_capacity(cursors.len());
+            each(cursors, &present, |cursor| builder.append_option(cursor.map(|c| take::<1>(c)[0] == 1)));
+            Arc::new(builder.finish())
+        }
+        DataType::Int8 => primitive::<Int8Type, 1>(cursors, &present, data_type, |b| (b[0] ^ 0x80) as i8),
+        DataType::Int16 => primitive::<Int16Type, 2>(cursors, &present, data_type, |b| (u16::from_be_bytes(b) ^ 1 << 15) as i16),
+        DataType::Int32 => primitive::<Int32Type, 4>(cursors, &present, data_type, i32_of),
+        DataType::Date32 => primitive::<Date32Type, 4>(cursors, &present, data_type, i32_of),
+        DataType::Int64 => primitive::<Int64Type, 8>(cursors, &present, data_type, i64_of),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            primitive::<TimestampMicrosecondType, 8>(cursors, &present, data_type, i64_of)
+        }
+        DataType::Decimal128(..) => {
+            primitive::<Decimal128Type, 16>(cursors, &present, data_type, |b| (u128::from_be_bytes(b) ^ 1 << 127) as i128)
+        }
+        DataType::Float32 => primitive::<Float32Type, 4>(cursors, &present, data_type, |b| {
+            let bits = u32::from_be_bytes(b);
+            f32::from_bits(if bits >> 31 == 1 { bits ^ 1 << 31 } else { !bits })
+        }),
+        DataType::Float64 => primitive::<Float64Type, 8>(cursors, &present, data_type, |b| {
+            let bits = u64::from_be_bytes(b);
+            f64::from_bits(if bits >> 63 == 1 { bits ^ 1 << 63 } else { !bits })
+        }),
+        DataType::Utf8 => {
+            let mut builder = StringBuilder::new();
+            each(cursors, &present, |cursor| {
+                builder.append_option(cursor.map(|c| String::from_utf8(unescape(c)).expect("a STRING key is UTF-8")));
+            });
+            Arc::new(builder.finish())
+        }
+        DataType::Binary => {
+            let mut builder = BinaryBuilder::new();
+            each(cursors, &present, |cursor| builder.append_option(cursor.map(unescape)));
+            Arc::new(builder.finish())
+        }
+        DataType::Struct(fields) => decode_struct(cursors, &present, fields),
+        DataType::List(field) => decode_list(cursors, &present, field),
+        other => panic!("values of type {other} have no key encoding"),
+    }
+}
+
+fn decode_struct(cursors: &mut [Option<&[u8]>], present: &[bool], fields: &arrow_schema::Fields) -> ArrayRef {
+    let mut inner: Vec<Option<&[u8]>> =
+        cursors.iter().zip(present).map(|(cursor, present)| cursor.filter(|_| *present)).collect();
+    let children = fields.iter().map(|field| decode(&mut inner, field.data_type())).collect();
+    for (cursor, rest) in cursors.iter_mut().zip(inner) {
+        if rest.is_some() {
+            *cursor = rest;
+        }
+    }
+    let nulls = NullBuffer::from(present.to_vec());
+    Arc::new(StructArray::try_new_with_length(fields.clone(), children, Some(nulls), present.len()).expect("children match their fields"))
+}
+
+fn decode_list(cursors: &mut [Option<&[u8]>], present: &[bool], field: &arrow_schema::FieldRef) -> ArrayRef {
+    // Elements of different rows stand in different cursors, so each row's elements are decoded on their own.
+    let mut lengths = Vec::with_capacity(present.len());
+    let mut parts: Vec<ArrayRef> = Vec::new();
+    each(cursors, present, |cursor| {
+        let mut length = 0;
+        if let Some(cursor) = cursor {
+            while take::<1>(cursor)[0] == 1 {
+                let mut one = [Some(*cursor)];
+                parts.push(decode(&mut one, field.data_type()));
+                *cursor = one[0].expect("a cursor that was given stays");
+                length += 1;
+            }
+        }
+        lengths.push(length);
+    });
+    let values = concat(&parts, field.data_type());
+    let nulls = NullBuffer::from(present.to_vec());
+    Arc::new(ListArray::new(field.clone(), OffsetBuffer::from_lengths(lengths), values, Some(nulls)))
+}
+
+/// Joins single-row arrays by encoding them once more: lists in keys are rare and short.
+fn concat(parts: &[ArrayRef], data_type: &DataType) -> ArrayRef {
+    let rows: Vec<Vec<u8>> = parts
+        .iter()
+        .map(|part| {
+            let mut bytes = Vec::new();
+            Encoder::new(part, Zeros::Keep).encode(0, &mut bytes);
+            bytes
+        })
+        .collect();
+    let mut cursors: Vec<Option<&[u8]>> = rows.iter().map(|row| Some(row.as_slice())).collect();
+    decode(&mut cursors, data_type)
+}
+
+fn each<'a>(cursors: &mut [Option<&'a [u8]>], present: &[bool], mut f: impl FnMut(Option<&mut &'a [u8]>)) {
+    for (cursor, present) in cursors.iter_mut().zip(present) {
+        f(if *present { cursor.as_mut() } else { None });
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType, const N: usize>(
+    cursors: &mut [Option<&[u8]>],
+    present: &[bool],
+    data_type: &DataType,
+    read: impl Fn([u8; N]) -> T::Native,
+) -> ArrayRef {
+    let mut values = Vec::with_capacity(cursors.len());
+    each(cursors, present, |cursor| values.push(cursor.map_or_else(T::Native::default, |c| read(take::<N>(c)))));
+    let nulls = present.iter().any(|p| !p).then(|| NullBuffer::from(present.to_vec()));
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls).with_data_type(data_type.clone()))
+}
+
+fn i32_of(bytes: [u8; 4]) -> i32 {
+    (u32::from_be_bytes(bytes) ^ 1 << 31) as i32
+}
+
+fn i64_of(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ 1 << 63) as i64
+}
+
+fn take<const N: usize>(cursor: &mut &[u8]) -> [u8; N] {
+    let (head, rest) = cursor.split_first_chunk::<N>().expect("a key holds what its type says");
+    *cursor = rest;
+    *head
+}
+
+fn unescape(cursor: &mut &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let zero = cursor.iter().position(|byte| *byte == 0).expect("a string in a key is ended");
+        out.extend_from_slice(&cursor[..zero]);
+        let escaped = cursor[zero + 1] == 0xff;
+        *cursor = &cursor[zero + 2..];
+        if !escaped {
+            return out;
+        }
+        out.push(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::builder::{Int32Builder, ListBuilder};
+    use arrow_array::{Float64Array, Int32Array, Int64Array, StringArray};
+    use arrow_schema::{Field, Fields};
+
+    fn encoded(array: &dyn Array, zeros: Zeros) -> Vec<Vec<u8>> {
+        let encoder = Encoder::new(array, zeros);
+        let encode = |row| {
+            let mut out = Vec::new();
+            encoder.encode(row, &mut out);
+            out
+        };
+        (0..array.len()).map(encode).collect()
+    }
+
+    /// The array's values stand in ascending order; their bytes must too, and read back as the same array.
+    fn check(array: ArrayRef) {
+        let rows = encoded(&array, Zeros::Keep);
+        assert!(rows.is_sorted(), "{array:?}: {rows:?}");
+        let mut cursors: Vec<Option<&[u8]>> = rows.iter().map(|row| Some(row.as_slice())).collect();
+        assert_eq!(&decode(&mut cursors, array.data_type()), &array);
+        assert!(cursors.iter().all(|cursor| cursor.unwrap().is_empty()));
+    }
+
+    #[test]
+    fn bytes_sort_as_values_and_read_back() {
+        check(Arc::new(Int64Array::from(vec![None, Some(i64::MIN), Some(-1), Some(0), Some(7), Some(i64::MAX)])));
+        check(Arc::new(Int32Array::from(vec![i32::MIN, -5, 0, 5, i32::MAX])));
+        check(Arc::new(StringArray::from(vec![None, Some(""), Some("\0"), Some("\0a"), Some("a"), Some("a\0"), Some("a\u{1}"), Some("ab"), Some("é")])));
+        check(Arc::new(arrow_array::BooleanArray::from(vec![None, Some(false), Some(true)])));
+        check(Arc::new(
+            arrow_array::Decimal128Array::from(vec![None, Some(-100), Some(0), Some(i128::MAX)]).with_data_type(DataType::Decimal128(38, 2)),
+        ));
+        check(Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![-1, 0, 1]).with_timezone("UTC")));
+        check(Arc::new(arrow_array::BinaryArray::from(vec![&b""[..], &b"\0\0"[..], &b"\xff"[..]])));
+    }
+
+    #[test]
+    fn floats_sort_with_nan_last() {
+        let array = Float64Array::from(vec![f64::NEG_INFINITY, -1.5, -0.0, 0.0, 1e-300, 2.0, f64::INFINITY, f64::NAN]);
+        let rows = encoded(&array, Zeros::Keep);
+        assert!(rows.is_sorted());
+        let other_nan = f64::from_bits(0xfff8_0000_0000_0001);
+        assert_eq!(encoded(&Float64Array::from(vec![other_nan]), Zeros::Keep)[0], rows[7]);
+    }
+
+    #[test]
+    fn w4_minus_zero_is_zero_in_keys() {
+        let rows = encoded(&Float64Array::from(vec![-0.0, 0.0]), Zeros::Normalize);
+        assert_eq!(rows[0], rows[1]);
+        let struct_fields = Fields::from(vec![Field::new("x", DataType::Float64, true)]);
+        let in_struct = StructArray::new(struct_fields, vec![Arc::new(Float64Array::from(vec![-0.0, 0.0]))], None);
+        let rows = encoded(&in_struct, Zeros::Normalize);
+        assert_eq!(rows[0], rows[1]);
+    }
+
+    #[test]
+    fn structs_and_lists() {
+        let fields = Fields::from(vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Utf8, true)]);
+        check(Arc::new(StructArray::new(
+            fields,
+            vec![
+                Arc::new(Int32Array::from(vec![None, None, Some(1), Some(1)])),
+                Arc::new(StringArray::from(vec![None, None, Some("x"), Some("y")])),
+            ],
+            Some(NullBuffer::from(vec![false, true, true, true])),
+        )));
+        let mut lists = ListBuilder::new(Int32Builder::new());
+        lists.append_null();
+        lists.append(true);
+        lists.append_value([None, Some(1)]);
+        lists.append_value([Some(1)]);
+        lists.append_value([Some(1), Some(2)]);
+        check(Arc::new(lists.finish()));
+        let mut nested = ListBuilder::new(ListBuilder::new(Int32Builder::new()));
+        nested.append(true);
+        nested.values().append_value([Some(1)]);
+        nested.values().append_value([Some(2), None]);
+        nested.append(true);
+        check(Arc::new(nested.finish()));
+    }
+}
