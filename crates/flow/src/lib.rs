@@ -4,6 +4,7 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
-pub mod java_double;
 pub mod key;
 pub mod ports;
+
+pub use tidemill_model::java_double;

@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod error;
 pub mod fault;
 pub mod interval;
+pub mod java_double;
 pub mod limits;
 pub mod partial;
 pub mod pipeline;
