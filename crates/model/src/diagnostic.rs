@@ -48,18 +48,35 @@ impl From<Diagnostics> for Error {
 }
 
 /// A file's name and text: turns byte positions into lines and columns.
-#[derive(Clone, Debug)]
+///
+/// The values of `--set` have positions too: behind the file's text, one after the other.
+#[derive(Clone, Debug, Default)]
 pub struct SourceText {
     /// The file, as the user named it.
     pub file: String,
     /// Its text.
     pub text: String,
+    /// `--set` values: first position, key, value.
+    overrides: Vec<(usize, String, String)>,
 }
 
 impl SourceText {
+    /// A file's text.
+    pub fn new(file: impl Into<String>, text: impl Into<String>) -> SourceText {
+        SourceText { file: file.into(), text: text.into(), overrides: Vec::new() }
+    }
+
+    /// Adds a `--set` value; returns the position of its first byte.
+    pub fn add_override(&mut self, key: &str, value: &str) -> usize {
+        let after = self.overrides.last().map_or(self.text.len(), |(start, _, value)| start + value.len());
+        self.overrides.push((after + 1, key.into(), value.into()));
+        after + 1
+    }
+
     /// Line and column (both from 1, the column in characters) of a byte position.
     pub fn position(&self, byte: usize) -> (usize, usize) {
-        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
+        let (_, text, byte) = self.text_at(byte);
+        let before = &text.as_bytes()[..byte.min(text.len())];
         let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
@@ -68,7 +85,19 @@ impl SourceText {
     /// A diagnostic at the start of a byte span of the file.
     pub fn diagnostic(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
         let (line, column) = self.position(span.start);
-        Diagnostic { file: self.file.clone(), line, column, message: message.into(), help: help.into() }
+        let file = match self.text_at(span.start).0 {
+            Some(key) => format!("--set {key}"),
+            None => self.file.clone(),
+        };
+        Diagnostic { file, line, column, message: message.into(), help: help.into() }
+    }
+
+    /// The `--set` key, if the position is in one; the text there; the position inside it.
+    fn text_at(&self, byte: usize) -> (Option<&str>, &str, usize) {
+        match self.overrides.iter().rev().find(|(start, ..)| *start <= byte) {
+            Some((start, key, value)) => (Some(key), value, byte - start),
+            None => (None, &self.text, byte),
+        }
     }
 }
 
@@ -77,7 +106,7 @@ impl SourceText {
 pub struct Located {
     /// The content, unescaped.
     pub text: String,
-    /// Byte span of the whole TOML value in the file, quotes included; `0..0` for a value given by `--set`.
+    /// Byte span of the whole TOML value in the file, quotes included.
     pub span: Range<usize>,
     /// For each byte of `text` (and one past its end) the byte of the file it came from.
     pub map: Vec<usize>,
@@ -91,13 +120,26 @@ impl Located {
     }
 }
 
+/// The up to three `known` names nearest to `name`, nearest first; none where all are too far to be meant.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = name.to_lowercase();
+    let far = |known: &str| (wanted.chars().count().max(known.chars().count()) / 3).max(1);
+    let mut found: Vec<(usize, &str)> = known
+        .map(|known| (strsim::osa_distance(&wanted, &known.to_lowercase()), known))
+        .filter(|(distance, known)| *distance <= far(known))
+        .collect();
+    found.sort();
+    found.dedup();
+    found.into_iter().take(3).map(|(_, known)| known).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn positions_count_characters_from_one() {
-        let source = SourceText { file: "p.toml".into(), text: "a = 1\nüb = 2\n".into() };
+        let source = SourceText::new("p.toml", "a = 1\nüb = 2\n");
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.position(6), (2, 1));
         assert_eq!(source.position(8), (2, 2));

@@ -3,15 +3,23 @@
 //! [`Pipeline::parse`] reads TOML into these types and refuses what it does not know. The texts inside (DDL, SQL,
 //! expressions) stay texts here, as [`Located`]; the room `sql` gives them meaning.
 
-use crate::diagnostic::{Located, SourceText};
+mod build;
+mod document;
+mod reader;
+
+pub use document::Lookup;
+
+use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;
 use std::ops::Range;
 
 /// A pipeline file.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    /// The file that it was read from, with `--set` values applied.
+    /// The file that it was read from, and the `--set` values, for messages about its texts.
     pub source_text: SourceText,
+    /// The pipeline as TOML with `--set` and environment values in place: reads back to the same pipeline.
+    resolved_text: String,
     /// `name`, defaults to the file's stem.
     pub name: String,
     /// `session_time_zone`, default `UTC`.
@@ -30,6 +38,34 @@ pub struct Pipeline {
     pub dashboard: Option<String>,
     /// `[autoscale]`.
     pub autoscale: Autoscale,
+}
+
+impl Pipeline {
+    /// Reads a pipeline file; each `(key, value)` of `set` replaces the value of a dotted key.
+    ///
+    /// # Errors
+    /// Every mistake that was found, each at its place.
+    pub fn parse(file_name: &str, text: &str, set: &[(String, String)]) -> Result<Pipeline, Diagnostics> {
+        build::parse(file_name, text, set, None)
+    }
+
+    /// As [`Pipeline::parse`], with `${ENV:NAME}` inside strings replaced by what `lookup` says.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`]; a name that `lookup` does not know is one.
+    pub fn parse_with(
+        file_name: &str,
+        text: &str,
+        set: &[(String, String)],
+        lookup: Lookup,
+    ) -> Result<Pipeline, Diagnostics> {
+        build::parse(file_name, text, set, Some(lookup))
+    }
+
+    /// Text that [`Pipeline::parse`] reads to the same pipeline: what an executor gets. It may hold secrets.
+    pub fn resolved_text(&self) -> &str {
+        &self.resolved_text
+    }
 }
 
 /// What happens to a row whose expression fails under ANSI rules (rule T3).

@@ -31,7 +31,12 @@ pub fn iso_millis(at: Millis) -> String {
     let days = at.0.div_euclid(86_400_000);
     let of_day = at.0.rem_euclid(86_400_000);
     let (year, month, day) = civil_from_days(days);
-    let (h, m, s, ms) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60, of_day % 1_000);
+    let (h, m, s, ms) = (
+        of_day / 3_600_000,
+        (of_day / 60_000).rem_euclid(60),
+        (of_day / 1_000).rem_euclid(60),
+        of_day.rem_euclid(1_000),
+    );
     if year > 9_999 {
         format!("+{year}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z")
     } else {

@@ -1,0 +1,294 @@
+//! The tree of a pipeline file → [`Pipeline`]: which keys there are, what they mean, their defaults.
+
+use super::document::{self, Lookup, Table};
+use super::reader::Section;
+use super::{
+    Autoscale, EventTime, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkKind, Source,
+    SourceKind, StartingOffsets, Trigger,
+};
+use crate::diagnostic::{Diagnostics, Located, SourceText};
+use crate::interval::Interval;
+use std::cell::RefCell;
+use std::path::Path;
+
+pub(super) fn parse(
+    file_name: &str,
+    text: &str,
+    set: &[(String, String)],
+    lookup: Option<Lookup>,
+) -> Result<Pipeline, Diagnostics> {
+    let mut source = SourceText::new(file_name, text);
+    let mut faults = Vec::new();
+    let mut root = document::read(&source, lookup, &mut faults);
+    if faults.is_empty() {
+        for (key, value) in set {
+            document::set(&mut root, &mut source, key, value, lookup, &mut faults);
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Diagnostics(faults));
+    }
+    let faults = RefCell::new(faults);
+    let pipeline = pipeline(Section::root(&source, &root, &faults), &source, &root);
+    let mut faults = faults.into_inner();
+    faults.sort_by_key(|fault| (fault.file != source.file, fault.line, fault.column));
+    match pipeline {
+        Some(pipeline) if faults.is_empty() => Ok(pipeline),
+        _ => {
+            assert!(!faults.is_empty(), "a file that is not understood has a fault");
+            Err(Diagnostics(faults))
+        }
+    }
+}
+
+fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline> {
+    let name = root.string("name").map_or_else(|| stem(&source.file), |name| name.text.clone());
+    let session_time_zone = time_zone(&root);
+    let on_error = root.word("on_error", &[("drop", OnError::Drop), ("fail", OnError::Fail)]).unwrap_or_default();
+    let sources = sources(&root);
+    let query = match root.section("query") {
+        Some(section) => query(section),
+        None => {
+            root.fault(0..0, "there is no [query]", "add a [query] table with sql = \"SELECT …\"");
+            None
+        }
+    };
+    let sinks = sinks(&root);
+    let checkpoint = root.section("checkpoint").and_then(|section| {
+        let path = section.required_string("path", "\"checkpoints/my-query\"");
+        section.finish();
+        path.map(|path| path.text.clone())
+    });
+    let dashboard = root.section("dashboard").and_then(|section| {
+        let listen = section.required_string("listen", "\"127.0.0.1:8080\"");
+        let listen = listen.filter(|listen| addresses(&section, listen));
+        section.finish();
+        listen.map(|listen| listen.text.clone())
+    });
+    let autoscale = root.section("autoscale").map(autoscale).unwrap_or_default();
+    if let Some(section) = root.section("dead_letter") {
+        section.fault(section.span(), "[dead_letter] is not supported yet", "leave it out: broken records are counted");
+    }
+    root.finish();
+    Some(Pipeline {
+        source_text: source.clone(),
+        resolved_text: document::write(&named(tree, &name)),
+        name,
+        session_time_zone,
+        on_error,
+        sources: sources?,
+        query: query?,
+        sinks,
+        checkpoint,
+        dashboard,
+        autoscale,
+    })
+}
+
+/// The tree with the pipeline's name in it: read again under another file name, it has the same name.
+fn named(tree: &Table, name: &str) -> Table {
+    let mut tree = tree.clone();
+    if !tree.entries.iter().any(|entry| entry.key == "name") {
+        let value = document::Value::String(Located { text: name.into(), ..Located::default() });
+        tree.entries.insert(0, document::Entry { key: "name".into(), key_span: 0..0, value, value_span: 0..0 });
+    }
+    tree
+}
+
+fn stem(file_name: &str) -> String {
+    Path::new(file_name).file_stem().map_or_else(|| "pipeline".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn time_zone(root: &Section) -> String {
+    let zone = root.string("session_time_zone");
+    if let Some(zone) = zone
+        && !["utc", "gmt", "z", "etc/utc", "+00:00"].contains(&zone.text.trim().to_ascii_lowercase().as_str())
+    {
+        let message = format!("the session time zone `{}` is not supported yet", zone.text);
+        root.fault(zone.span.clone(), message, "leave it out or write \"UTC\"");
+    }
+    "UTC".into()
+}
+
+fn sources(root: &Section) -> Option<Vec<Source>> {
+    let sections = root.named_sections("sources");
+    if sections.is_empty() {
+        root.fault(
+            root.value_span("sources"),
+            "there is no source",
+            "add a [sources.NAME] table with type = \"kafka\"",
+        );
+    }
+    if let Some((name, second)) = sections.get(1) {
+        let message = format!("`{name}` is a second source, and joins are not supported yet");
+        second.fault(second.span(), message, "keep one source in a pipeline");
+    }
+    let sources: Vec<_> = sections.into_iter().map(|(name, section)| source(name, section)).collect();
+    sources.into_iter().collect()
+}
+
+fn source(name: String, section: Section) -> Option<Source> {
+    let span = section.span();
+    let kind = section.required_string("type", "\"kafka\"")?;
+    if kind.text != "kafka" {
+        let message = format!("a source of type \"{}\" is not supported yet", kind.text);
+        section.fault(kind.span.clone(), message, "the one type supported is \"kafka\"");
+        return None;
+    }
+    let servers = section.required_string("bootstrap_servers", "\"localhost:9092\"");
+    let servers = servers.filter(|servers| addresses(&section, servers));
+    let topic = section.required_string("topic", "\"my_topic\"");
+    if let Some(topic) = topic
+        && !topic_is_valid(&topic.text)
+    {
+        let message = format!("`{}` is not the name of a topic", topic.text);
+        section.fault(topic.span.clone(), message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
+    }
+    let offsets = [("latest", StartingOffsets::Latest), ("earliest", StartingOffsets::Earliest)];
+    let starting_offsets = section.word("starting_offsets", &offsets).unwrap_or_default();
+    let max_offsets_per_trigger = section.integer("max_offsets_per_trigger", 1).map(|count| count as u64);
+    section.word("format", &[("json", ())]);
+    let schema = section.required_string("schema", "\"timestamp DOUBLE, course STRING\"");
+    let event_time = section.section("event_time").map(event_time);
+    let client_options = section.pairs("options");
+    section.finish();
+    Some(Source {
+        name,
+        span,
+        kind: SourceKind::Kafka(KafkaSource {
+            bootstrap_servers: servers?.text.clone(),
+            topic: topic?.text.clone(),
+            starting_offsets,
+            max_offsets_per_trigger,
+            client_options,
+        }),
+        schema: schema?.clone(),
+        event_time: match event_time {
+            Some(event_time) => Some(event_time?),
+            None => None,
+        },
+    })
+}
+
+fn event_time(section: Section) -> Option<EventTime> {
+    let column = section.required_string("column", "\"event_time\"");
+    let expression = section.required_string("expression", "\"CAST(timestamp AS TIMESTAMP)\"");
+    let watermark = section.interval("watermark");
+    if let Some((interval, span)) = &watermark
+        && let Err(message) = interval.delay_millis()
+    {
+        section.sentence(span.clone(), &message);
+    }
+    section.finish();
+    let watermark = watermark.map(|(interval, _): (Interval, _)| interval);
+    Some(EventTime { column: column?.clone(), expression: expression?.clone(), watermark })
+}
+
+fn query(section: Section) -> Option<Query> {
+    let sql = section.required_string("sql", "\"SELECT …\"");
+    let modes = [OutputMode::Append, OutputMode::Update, OutputMode::Complete].map(|mode| (mode.name(), mode));
+    let output_mode = section.word("output_mode", &modes).unwrap_or_default();
+    let output_mode_span = section.value_span("output_mode");
+    let trigger = trigger(&section);
+    section.finish();
+    Some(Query { sql: sql?.clone(), output_mode, output_mode_span, trigger })
+}
+
+fn trigger(section: &Section) -> Trigger {
+    let Some(text) = section.string("trigger") else {
+        return Trigger::default();
+    };
+    let words = text.text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+    match words.as_str() {
+        "as soon as possible" => return Trigger::AsSoonAsPossible,
+        "available now" => return Trigger::AvailableNow,
+        _ => {}
+    }
+    match Interval::parse(&text.text).and_then(Interval::fixed_micros) {
+        Ok(micros) if (0..1_000).contains(&micros) => Trigger::AsSoonAsPossible,
+        Ok(micros) if micros > 0 => Trigger::Every((micros / 1_000) as u64),
+        _ => {
+            let message = format!("`trigger` is \"{}\"", text.text);
+            let help = "choose \"as soon as possible\", \"available now\" or an interval such as \"5 seconds\"";
+            section.fault(text.span.clone(), message, help);
+            Trigger::default()
+        }
+    }
+}
+
+fn sinks(root: &Section) -> Vec<Sink> {
+    let sections = root.named_sections("sinks");
+    if sections.is_empty() {
+        let help = "add a [sinks.NAME] table with type = \"console\" or type = \"files\"";
+        root.fault(root.value_span("sinks"), "there is no sink", help);
+    }
+    sections.into_iter().filter_map(|(name, section)| sink(name, section)).collect()
+}
+
+fn sink(name: String, section: Section) -> Option<Sink> {
+    let span = section.span();
+    let kind = section.required_string("type", "\"console\"")?;
+    let kind = match kind.text.as_str() {
+        "console" => SinkKind::Console {
+            json: section.boolean("json").unwrap_or(false),
+            rows_max: section.integer("rows_max", 1).unwrap_or(20) as usize,
+        },
+        "files" => {
+            section.word("format", &[("json", ())]);
+            SinkKind::Files { path: section.required_string("path", "\"out\"")?.text.clone() }
+        }
+        other => {
+            let message = format!("a sink of type \"{other}\" is not supported yet");
+            section.fault(kind.span.clone(), message, "the types supported are \"console\" and \"files\"");
+            return None;
+        }
+    };
+    section.finish();
+    Some(Sink { name, span, kind })
+}
+
+fn autoscale(section: Section) -> Autoscale {
+    let default = Autoscale::default();
+    let modes = [("active", ScaleMode::Active), ("advisory", ScaleMode::Advisory), ("pinned", ScaleMode::Pinned)];
+    let count = |key, least, default: u32| {
+        section.integer(key, least).map_or(default, |count| count.try_into().unwrap_or(u32::MAX))
+    };
+    let scale = Autoscale {
+        mode: section.word("mode", &modes).unwrap_or_default(),
+        min_executors: count("min_executors", 0, default.min_executors),
+        max_executors: count("max_executors", 1, default.max_executors),
+        executor_cores: count("executor_cores", 1, default.executor_cores),
+        slo_ms: section.millis("slo", 1).unwrap_or(default.slo_ms),
+        executor_idle_timeout_ms: section
+            .millis("executor_idle_timeout", 0)
+            .unwrap_or(default.executor_idle_timeout_ms),
+        down_hold_ms: section.millis("down_hold", 0).unwrap_or(default.down_hold_ms),
+        max_records_per_second_per_core: section.positive("max_records_per_second_per_core"),
+    };
+    if scale.min_executors > scale.max_executors {
+        let message =
+            format!("`min_executors` {} exceeds `max_executors` {}", scale.min_executors, scale.max_executors);
+        section.fault(section.value_span("min_executors"), message, "lower it or raise `max_executors`");
+    }
+    section.finish();
+    scale
+}
+
+/// Whether the text is `host:port[,host:port…]`; reports it where not.
+fn addresses(section: &Section, text: &Located) -> bool {
+    let is_address = |address: &str| {
+        let (host, port) = address.trim().rsplit_once(':').unwrap_or_default();
+        !host.is_empty() && port.parse::<u16>().is_ok()
+    };
+    let wrong = text.text.split(',').find(|address| !is_address(address));
+    if let Some(wrong) = wrong {
+        let message = format!("`{}` is not an address", wrong.trim());
+        section.fault(text.span.clone(), message, "write host:port, for instance localhost:9092");
+    }
+    wrong.is_none()
+}
+
+fn topic_is_valid(topic: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=249).contains(&topic.len()) && topic.bytes().all(legal) && topic != "." && topic != ".."
+}

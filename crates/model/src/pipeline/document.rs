@@ -1,0 +1,332 @@
+//! TOML text → a tree of values that know their place, with `--set` values laid over it; and the tree as TOML again.
+//!
+//! Knows nothing of what the keys mean.
+
+use crate::diagnostic::{Diagnostic, Located, SourceText};
+use std::fmt::Write;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A table: entries in the order of the file, `--set` ones last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub entries: Vec<Entry>,
+}
+
+/// One `key = value` or `[key]`.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub key: String,
+    pub key_span: Range<usize>,
+    pub value: Value,
+    pub value_span: Range<usize>,
+}
+
+/// A value of the file.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    String(Located),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Table(Table),
+    /// A kind of value that no option takes, by its name.
+    Other(&'static str),
+}
+
+impl Value {
+    /// What the value is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::String(_) => "a string",
+            Value::Integer(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Boolean(_) => "a boolean",
+            Value::Table(_) => "a table",
+            Value::Other(kind) => kind,
+        }
+    }
+}
+
+/// Looks up `${ENV:NAME}`.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads a file. The tree is what could be read of it; faults are added to `faults`.
+pub(super) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec<Diagnostic>) -> Table {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    for error in errors {
+        let message = error.message().trim().replace('\n', ", ");
+        faults.push(source.diagnostic(error.span().unwrap_or(0..0), message, "mend the TOML"));
+    }
+    if !faults.is_empty() {
+        return Table::default();
+    }
+    let mut reader = Reader { source, text: &source.text, offset: 0, lookup, faults };
+    reader.table(document.get_ref())
+}
+
+/// Lays one `--set key=value` over the tree. The value is TOML where it reads as TOML, else a string.
+pub(super) fn set(
+    root: &mut Table,
+    source: &mut SourceText,
+    key: &str,
+    text: &str,
+    lookup: Option<Lookup>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let offset = source.add_override(key, text);
+    let whole = offset..offset + text.len();
+    let value = match DeValue::parse(text) {
+        Ok(value) => Reader { source, text, offset, lookup, faults }.value(&value),
+        Err(_) => {
+            let located = Located { text: text.into(), span: whole.clone(), map: (whole.start..=whole.end).collect() };
+            Value::String(substitute(located, source, lookup, faults))
+        }
+    };
+    let mut table = root;
+    let names: Vec<&str> = key.split('.').map(str::trim).collect();
+    let (last, path) = names.split_last().expect("split gives at least one piece");
+    if names.iter().any(|name| name.is_empty()) {
+        let help = "write --set key=value with a dotted key, for instance --set autoscale.max_executors=2";
+        faults.push(source.diagnostic(whole, format!("`{key}` is not a key"), help));
+        return;
+    }
+    for name in path {
+        let index = table.entries.iter().position(|entry| entry.key == *name).unwrap_or_else(|| {
+            let value = Value::Table(Table::default());
+            let (key_span, value_span) = (whole.clone(), whole.clone());
+            table.entries.push(Entry { key: name.to_string(), key_span, value, value_span });
+            table.entries.len() - 1
+        });
+        match &mut table.entries[index].value {
+            Value::Table(inner) => table = inner,
+            other => {
+                let message = format!("`{name}` is {}, not a table", other.kind());
+                faults.push(source.diagnostic(whole, message, "name an option inside a table"));
+                return;
+            }
+        }
+    }
+    let entry = Entry { key: last.to_string(), key_span: whole.clone(), value, value_span: whole };
+    match table.entries.iter_mut().find(|entry| entry.key == *last) {
+        Some(place) => *place = entry,
+        None => table.entries.push(entry),
+    }
+}
+
+/// The tree as TOML text that reads back to the same values.
+pub(super) fn write(root: &Table) -> String {
+    let mut out = String::new();
+    write_table(root, "", &mut out);
+    out
+}
+
+struct Reader<'a> {
+    source: &'a SourceText,
+    /// The text being read: the file's, or that of a `--set`.
+    text: &'a str,
+    /// Where the text begins among the positions of `source`.
+    offset: usize,
+    lookup: Option<Lookup<'a>>,
+    faults: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, table: &DeTable) -> Table {
+        let mut entries: Vec<Entry> = table
+            .iter()
+            .map(|(key, value)| Entry {
+                key: key.get_ref().to_string(),
+                key_span: self.shift(key.span()),
+                value: self.value(value),
+                value_span: self.shift(value.span()),
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.key_span.start);
+        Table { entries }
+    }
+
+    fn value(&mut self, value: &Spanned<DeValue>) -> Value {
+        match value.get_ref() {
+            DeValue::String(text) => {
+                let span = value.span();
+                let (unescaped, map) = unescape(&self.text[span.clone()]);
+                assert_eq!(unescaped, text.as_ref(), "our reading of a TOML string differs from the library's");
+                let map = map.into_iter().map(|byte| self.offset + span.start + byte).collect();
+                let located = Located { text: unescaped, span: self.shift(span), map };
+                Value::String(substitute(located, self.source, self.lookup, self.faults))
+            }
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => Value::Other("an integer beyond 64 bits"),
+            },
+            DeValue::Float(number) => number.as_str().parse().map_or(Value::Other("a float"), Value::Float),
+            DeValue::Boolean(truth) => Value::Boolean(*truth),
+            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Array(_) => Value::Other("an array"),
+            DeValue::Table(table) => Value::Table(self.table(table)),
+        }
+    }
+
+    fn shift(&self, span: Range<usize>) -> Range<usize> {
+        span.start + self.offset..span.end + self.offset
+    }
+}
+
+/// Puts the environment's values in place of `${ENV:NAME}`; without a lookup the text stays as it is.
+fn substitute(located: Located, source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec<Diagnostic>) -> Located {
+    const OPEN: &str = "${ENV:";
+    let Some(lookup) = lookup.filter(|_| located.text.contains(OPEN)) else {
+        return located;
+    };
+    let mut out = Located { span: located.span.clone(), ..Located::default() };
+    let mut rest = 0;
+    while let Some(found) = located.text[rest..].find(OPEN) {
+        let open = rest + found;
+        let Some(length) = located.text[open..].find('}') else {
+            break;
+        };
+        let name = &located.text[open + OPEN.len()..open + length];
+        out.text.push_str(&located.text[rest..open]);
+        out.map.extend_from_slice(&located.map[rest..open]);
+        match lookup(name) {
+            Some(value) => {
+                out.map.extend(std::iter::repeat_n(located.map[open], value.len()));
+                out.text.push_str(&value);
+            }
+            None => faults.push(source.diagnostic(
+                located.file_span(open..open + length),
+                format!("the environment variable `{name}` is not set"),
+                "set it, or write the value here",
+            )),
+        }
+        rest = open + length + 1;
+    }
+    out.text.push_str(&located.text[rest..]);
+    out.map.extend_from_slice(&located.map[rest..]);
+    out
+}
+
+/// The content of a TOML string, and for each byte of it (and one past its end) the byte of `raw` it came from.
+fn unescape(raw: &str) -> (String, Vec<usize>) {
+    let multiline = raw.starts_with("\"\"\"") || raw.starts_with("'''");
+    let quotes = if multiline { 3 } else { 1 };
+    let end = raw.len() - quotes;
+    let mut at = quotes;
+    if multiline {
+        at += raw[at..].len() - strip_newline(&raw[at..]).len();
+    }
+    let (mut text, mut map) = (String::new(), Vec::new());
+    let mut push = |c: char, from: usize| {
+        text.push(c);
+        map.extend(std::iter::repeat_n(from, c.len_utf8()));
+    };
+    while at < end {
+        let c = raw[at..].chars().next().expect("inside the string");
+        let next = at + c.len_utf8();
+        if c != '\\' || raw.starts_with('\'') {
+            push(c, at);
+            at = next;
+            continue;
+        }
+        let escape = raw[next..].chars().next().expect("the library accepted the escape");
+        let digits = |count: usize| {
+            let code = u32::from_str_radix(&raw[next + 1..next + 1 + count], 16).ok().and_then(char::from_u32);
+            (code.expect("the library accepted the escape"), next + 1 + count)
+        };
+        let (c, after) = match escape {
+            'x' => digits(2),
+            'u' => digits(4),
+            'U' => digits(8),
+            'b' => ('\u{8}', next + 1),
+            't' => ('\t', next + 1),
+            'n' => ('\n', next + 1),
+            'f' => ('\u{c}', next + 1),
+            'r' => ('\r', next + 1),
+            'e' => ('\u{1b}', next + 1),
+            '"' | '\\' => (escape, next + 1),
+            _ => {
+                at = end.min(raw.len() - raw[next..].trim_start_matches([' ', '\t', '\r', '\n']).len());
+                continue;
+            }
+        };
+        push(c, at);
+        at = after;
+    }
+    map.push(end);
+    (text, map)
+}
+
+fn strip_newline(text: &str) -> &str {
+    text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text)
+}
+
+fn write_table(table: &Table, path: &str, out: &mut String) {
+    for entry in &table.entries {
+        let value = match &entry.value {
+            Value::String(located) => quoted(&located.text),
+            Value::Integer(number) => number.to_string(),
+            Value::Float(number) => format!("{number:?}"),
+            Value::Boolean(truth) => truth.to_string(),
+            Value::Table(_) | Value::Other(_) => continue,
+        };
+        writeln!(out, "{} = {value}", quoted(&entry.key)).expect("a string takes all");
+    }
+    for entry in &table.entries {
+        if let Value::Table(inner) = &entry.value {
+            let path = if path.is_empty() { quoted(&entry.key) } else { format!("{path}.{}", quoted(&entry.key)) };
+            writeln!(out, "[{path}]").expect("a string takes all");
+            write_table(inner, &path, out);
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => write!(out, "\\U{:08x}", u32::from(c)).expect("a string takes all"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_of_a_string_knows_its_place() {
+        for (raw, text, map) in [
+            (r#""ab""#, "ab", vec![1, 2, 3]),
+            (r#""a\tb""#, "a\tb", vec![1, 2, 4, 5]),
+            (r#""\u00e9x""#, "éx", vec![1, 1, 7, 8]),
+            ("\"\"\"\na\\\n   b\"\"\"", "ab", vec![4, 10, 11]),
+            ("\"\"\"\r\na\"\"\"", "a", vec![5, 6]),
+            (r"'\t'", r"\t", vec![1, 2, 3]),
+            ("'''a'b'''", "a'b", vec![3, 4, 5, 6]),
+            ("\"\"\"a\"\"\"\"", "a\"", vec![3, 4, 5]),
+        ] {
+            assert_eq!(unescape(raw), (text.to_string(), map), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_tree_reads_back_as_written() {
+        let text = "a = 1\nb = \"x\\ty\\u0001\\\"\"\n[\"c d\".e]\nf = true\ng = 1.5\n[c2]\nh = 'é\u{7f}'"
+            .replace('\u{7f}', "");
+        let source = SourceText::new("p.toml", &text);
+        let mut faults = Vec::new();
+        let written = write(&read(&source, None, &mut faults));
+        let again = write(&read(&SourceText::new("q.toml", &written), None, &mut faults));
+        assert_eq!((written.as_str(), faults.len()), (again.as_str(), 0));
+        assert!(written.contains("[\"c d\".\"e\"]\n\"f\" = true\n\"g\" = 1.5\n"), "{written}");
+    }
+}

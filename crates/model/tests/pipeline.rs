@@ -1,0 +1,227 @@
+//! Pipeline files: the reference one understood, and each kind of mistake with its message.
+
+use tidemill_model::Pipeline;
+use tidemill_model::pipeline::{Autoscale, OutputMode, SinkKind, SourceKind, StartingOffsets, Trigger};
+
+const REFERENCE: &str = include_str!("reference.toml");
+
+fn set(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+fn parse(pairs: &[(&str, &str)]) -> Pipeline {
+    Pipeline::parse("p.toml", REFERENCE, &set(pairs)).unwrap()
+}
+
+#[test]
+fn the_reference_pipeline() {
+    let pipeline = parse(&[]);
+    assert_eq!(pipeline.name, "cs-student-activity");
+    let source = &pipeline.sources[0];
+    let SourceKind::Kafka(kafka) = &source.kind;
+    assert_eq!((source.name.as_str(), kafka.topic.as_str()), ("cs_student_logs", "cs_student_logs"));
+    assert_eq!(kafka.bootstrap_servers, "localhost:9092");
+    assert_eq!(kafka.starting_offsets, StartingOffsets::Latest);
+    let event_time = source.event_time.as_ref().unwrap();
+    assert_eq!(event_time.column.text, "event_time");
+    assert_eq!(event_time.watermark.unwrap().delay_millis(), Ok(60_000));
+    assert_eq!((pipeline.query.output_mode, pipeline.query.trigger), (OutputMode::Update, Trigger::AsSoonAsPossible));
+    assert_eq!(pipeline.sinks[0].kind, SinkKind::Console { json: false, rows_max: 20 });
+    assert_eq!(pipeline.checkpoint.as_deref(), Some("checkpoints/cs-student-activity"));
+    assert_eq!(pipeline.dashboard.as_deref(), Some("127.0.0.1:8080"));
+    assert_eq!(pipeline.autoscale, Autoscale::default());
+}
+
+#[test]
+fn every_byte_of_the_query_knows_its_line_and_column() {
+    let pipeline = parse(&[]);
+    let sql = &pipeline.query.sql;
+    let at = sql.text.find("lines_of_code").unwrap();
+    let fault = pipeline.source_text.diagnostic(sql.file_span(at..at + 1), "here", "look");
+    assert_eq!(fault.to_string(), "p.toml:20:14: here; look");
+}
+
+#[test]
+fn set_replaces_and_adds_values() {
+    let pipeline = parse(&[
+        ("sinks.screen.json", "true"),
+        ("autoscale.max_executors", "2"),
+        ("autoscale.max_records_per_second_per_core", "1500.5"),
+        ("query.trigger", "5 seconds"),
+        ("sources.cs_student_logs.max_offsets_per_trigger", "1_000"),
+        ("name", "\"a \\\"quoted\\\" name\""),
+        ("sources.cs_student_logs.options.fetch.min.bytes", "10"),
+    ]);
+    let check = |pipeline: &Pipeline| {
+        assert_eq!(pipeline.sinks[0].kind, SinkKind::Console { json: true, rows_max: 20 });
+        assert_eq!(pipeline.autoscale.max_executors, 2);
+        assert_eq!(pipeline.autoscale.max_records_per_second_per_core, Some(1500.5));
+        assert_eq!(pipeline.query.trigger, Trigger::Every(5_000));
+        assert_eq!(pipeline.name, "a \"quoted\" name");
+        let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+        assert_eq!(kafka.max_offsets_per_trigger, Some(1_000));
+        assert_eq!(kafka.client_options, [("fetch.min.bytes".to_string(), "10".to_string())]);
+        assert!(pipeline.query.sql.text.contains("GROUP BY window"));
+    };
+    check(&pipeline);
+    let again = Pipeline::parse("elsewhere.toml", pipeline.resolved_text(), &[]).unwrap();
+    check(&again);
+    assert_eq!(again.resolved_text(), pipeline.resolved_text());
+}
+
+#[test]
+fn the_name_of_a_file_without_one_survives_resolving() {
+    let text = REFERENCE.replace("name = \"cs-student-activity\"", "");
+    let pipeline = Pipeline::parse("dir/my job.toml", &text, &[]).unwrap();
+    assert_eq!(pipeline.name, "my job");
+    assert_eq!(Pipeline::parse("x", pipeline.resolved_text(), &[]).unwrap().name, "my job");
+}
+
+#[test]
+fn values_of_the_environment() {
+    let text = REFERENCE.replace("topic = \"cs_student_logs\"", "topic = \"a${ENV:T}b\"");
+    let lookup = |name: &str| (name == "T").then(|| "-x-".to_string());
+    let pipeline = Pipeline::parse_with("p.toml", &text, &[], &lookup).unwrap();
+    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+    assert_eq!(kafka.topic, "a-x-b");
+    let text = text.replace("${ENV:T}", "${ENV:U}");
+    let faults = Pipeline::parse_with("p.toml", &text, &[], &lookup).unwrap_err();
+    let expected = "p.toml:6:11: the environment variable `U` is not set; set it, or write the value here";
+    assert_eq!(faults.to_string(), expected);
+}
+
+/// Replaces the first text by the second in the reference pipeline and expects these messages.
+fn check(from: &str, to: &str, expected: &[&str]) {
+    assert!(REFERENCE.contains(from), "{from}");
+    let faults = Pipeline::parse("p.toml", &REFERENCE.replacen(from, to, 1), &[]).unwrap_err();
+    assert_eq!(faults.to_string().lines().collect::<Vec<_>>(), expected, "{to}");
+}
+
+#[test]
+fn mistakes_are_named_at_their_place() {
+    check(
+        "topic =",
+        "topik =",
+        &[
+            "p.toml:3:10: `topic` is missing in [sources.cs_student_logs]; add topic = \"my_topic\"",
+            "p.toml:6:1: unknown key `sources.cs_student_logs.topik`; did you mean `topic`?",
+        ],
+    );
+    check(
+        "[dashboard]",
+        "[colours]",
+        &[
+            "p.toml:34:2: unknown key `colours`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`",
+        ],
+    );
+    check(
+        "max_executors = 4",
+        "max_executors = \"four\"",
+        &["p.toml:39:17: `max_executors` must be an integer, not a string; change the value"],
+    );
+    check(
+        "max_executors = 4",
+        "max_executors = 0",
+        &["p.toml:39:17: `max_executors` is 0; give a number of at least 1"],
+    );
+    check(
+        "min_executors = 0",
+        "min_executors = 5",
+        &["p.toml:38:17: `min_executors` 5 exceeds `max_executors` 4; lower it or raise `max_executors`"],
+    );
+    check(
+        "\"update\"",
+        "\"updated\"",
+        &["p.toml:25:15: `output_mode` is \"updated\"; choose \"append\" or \"update\" or \"complete\""],
+    );
+    check(
+        "\"as soon as possible\"",
+        "\"soon\"",
+        &[
+            "p.toml:26:11: `trigger` is \"soon\"; choose \"as soon as possible\", \"available now\" or an interval such as \"5 seconds\"",
+        ],
+    );
+    check(
+        "\"1 minute\"",
+        "\"1 min\"",
+        &[
+            "p.toml:15:13: `1 min` is not an interval: `min` is not a unit; the units are year, month, week, day, hour, minute, second, millisecond, microsecond",
+        ],
+    );
+    check("\"1 minute\"", "\"-1 minute\"", &["p.toml:15:13: a watermark delay must not be negative; change the value"]);
+    check(
+        "\"console\"",
+        "\"kafka\"",
+        &[
+            "p.toml:29:8: a sink of type \"kafka\" is not supported yet; the types supported are \"console\" and \"files\"",
+        ],
+    );
+    check(
+        "\"kafka\"",
+        "\"files\"",
+        &["p.toml:4:8: a source of type \"files\" is not supported yet; the one type supported is \"kafka\""],
+    );
+    check(
+        "[sinks.screen]",
+        "[sources.other]",
+        &[
+            "p.toml:1:1: there is no sink; add a [sinks.NAME] table with type = \"console\" or type = \"files\"",
+            "p.toml:28:10: `other` is a second source, and joins are not supported yet; keep one source in a pipeline",
+            "p.toml:29:8: a source of type \"console\" is not supported yet; the one type supported is \"kafka\"",
+        ],
+    );
+    check(
+        "[sinks.screen]",
+        "[dead_letter]\n[sinks.screen]",
+        &["p.toml:28:2: [dead_letter] is not supported yet; leave it out: broken records are counted"],
+    );
+    check(
+        "localhost:9092",
+        "localhost",
+        &["p.toml:5:21: `localhost` is not an address; write host:port, for instance localhost:9092"],
+    );
+    check(
+        "name = \"cs-student-activity\"",
+        "session_time_zone = \"Europe/Paris\"",
+        &["p.toml:1:21: the session time zone `Europe/Paris` is not supported yet; leave it out or write \"UTC\""],
+    );
+    check(
+        "[query]",
+        "query = 1\n[other]",
+        &[
+            "p.toml:1:1: there is no [query]; add a [query] table with sql = \"SELECT …\"",
+            "p.toml:17:1: unknown key `sources.cs_student_logs.event_time.query`; the known keys here are `column`, `expression`, `watermark`",
+            "p.toml:18:2: unknown key `other`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`",
+        ],
+    );
+    check(
+        "type = \"kafka\"",
+        "type = kafka",
+        &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
+    );
+}
+
+#[test]
+fn mistakes_in_set_name_the_set() {
+    for (key, value, expected) in [
+        (
+            "autoscale.max_executors",
+            "x",
+            "--set autoscale.max_executors:1:1: `max_executors` must be an integer, not a string; change the value",
+        ),
+        (
+            "autoscale.maxexecutors",
+            "2",
+            "--set autoscale.maxexecutors:1:1: unknown key `autoscale.maxexecutors`; did you mean `max_executors`?",
+        ),
+        ("name.x", "2", "--set name.x:1:1: `name` is a string, not a table; name an option inside a table"),
+        (
+            "a..b",
+            "2",
+            "--set a..b:1:1: `a..b` is not a key; write --set key=value with a dotted key, for instance --set autoscale.max_executors=2",
+        ),
+    ] {
+        let faults = Pipeline::parse("p.toml", REFERENCE, &set(&[(key, value)])).unwrap_err();
+        assert_eq!(faults.to_string(), expected);
+    }
+}
