@@ -8,5 +8,6 @@ pub mod eval;
 pub mod expr;
 pub mod functions;
 pub mod plan;
+pub mod text;
 pub mod types;
 pub mod value;

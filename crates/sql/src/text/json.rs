@@ -1,0 +1,188 @@
+//! Values as Spark's `to_json` and JSON sink write them (rule S1).
+//!
+//! NULL members of a struct are left out at every level, NULL elements of arrays and values of maps stay as `null`;
+//! `/`, `<`, `&` and what is not ASCII are not escaped.
+
+use super::{show, write_date, write_date_time, write_decimal};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Fields, TimeUnit};
+use std::fmt::Write;
+use tidemill_model::java_double::{write_java_double, write_java_float};
+
+/// Appends one row as a JSON object, without a line end.
+///
+/// # Panics
+/// On a type that no plan has.
+pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize) {
+    write_members(out, rows.schema_ref().fields(), rows.columns(), row);
+}
+
+/// Appends one value; NULL as `null`.
+///
+/// # Panics
+/// On a type that no plan has.
+pub fn write_value(out: &mut String, array: &dyn Array, row: usize) {
+    if array.data_type() == &DataType::Null || array.is_null(row) {
+        out.push_str("null");
+        return;
+    }
+    match array.data_type() {
+        DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            show::write_value(out, array, row);
+        }
+        DataType::Float32 => {
+            let value = array.as_primitive::<Float32Type>().value(row);
+            write_number(out, value.is_finite(), |out| write_java_float(out, value));
+        }
+        DataType::Float64 => {
+            let value = array.as_primitive::<Float64Type>().value(row);
+            write_number(out, value.is_finite(), |out| write_java_double(out, value));
+        }
+        DataType::Decimal128(_, scale) => {
+            write_big_decimal(out, array.as_primitive::<Decimal128Type>().value(row), *scale);
+        }
+        DataType::Utf8 => write_string(out, array.as_string::<i32>().value(row)),
+        DataType::Binary => write_base64(out, array.as_binary::<i32>().value(row)),
+        DataType::Date32 => {
+            out.push('"');
+            write_date(out, i64::from(array.as_primitive::<Date32Type>().value(row)));
+            out.push('"');
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            write_timestamp(out, array.as_primitive::<TimestampMicrosecondType>().value(row), zone.is_some());
+        }
+        DataType::Struct(fields) => write_members(out, fields, array.as_struct().columns(), row),
+        DataType::List(_) => write_array(out, &array.as_list::<i32>().value(row)),
+        DataType::Map(_, _) => {
+            let entries = array.as_map().value(row);
+            write_map(out, entries.column(0), entries.column(1));
+        }
+        other => panic!("no plan has columns of type {other}"),
+    }
+}
+
+/// Appends text in quotes, escaped as Spark's writer (Jackson) escapes it.
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
+            _ => write!(out, "\\u{byte:04X}").expect("a String takes any text"),
+        }
+    }
+    out.push_str(&text[plain..]);
+    out.push('"');
+}
+
+fn write_members(out: &mut String, fields: &Fields, columns: &[ArrayRef], row: usize) {
+    out.push('{');
+    let mut first = true;
+    for (field, column) in fields.iter().zip(columns) {
+        if column.data_type() == &DataType::Null || column.is_null(row) {
+            continue;
+        }
+        write_comma(out, &mut first);
+        write_string(out, field.name());
+        out.push(':');
+        write_value(out, column, row);
+    }
+    out.push('}');
+}
+
+fn write_array(out: &mut String, items: &dyn Array) {
+    out.push('[');
+    let mut first = true;
+    for item in 0..items.len() {
+        write_comma(out, &mut first);
+        write_value(out, items, item);
+    }
+    out.push(']');
+}
+
+/// Keys are names, so always quoted: a string as it is, other types as Spark holds them inside (a DATE as its day
+/// number, a TIMESTAMP in microseconds).
+fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array) {
+    out.push('{');
+    let mut first = true;
+    for entry in 0..keys.len() {
+        write_comma(out, &mut first);
+        let key = match keys.data_type() {
+            DataType::Date32 => keys.as_primitive::<Date32Type>().value(entry).to_string(),
+            DataType::Timestamp(_, _) => keys.as_primitive::<TimestampMicrosecondType>().value(entry).to_string(),
+            _ => show::value(keys, entry),
+        };
+        write_string(out, &key);
+        out.push(':');
+        write_value(out, values, entry);
+    }
+    out.push('}');
+}
+
+fn write_comma(out: &mut String, first: &mut bool) {
+    if !std::mem::replace(first, false) {
+        out.push(',');
+    }
+}
+
+/// What JSON has no number for is written as a string.
+fn write_number(out: &mut String, finite: bool, write_text: impl FnOnce(&mut String)) {
+    let quote = if finite { "" } else { "\"" };
+    out.push_str(quote);
+    write_text(out);
+    out.push_str(quote);
+}
+
+/// Java's `BigDecimal.toString`: plain down to an exponent of −6, then `1.5E-7`.
+fn write_big_decimal(out: &mut String, unscaled: i128, scale: i8) {
+    let digits = unscaled.unsigned_abs().to_string();
+    let exponent = digits.len() as i64 - 1 - i64::from(scale);
+    if exponent >= -6 {
+        write_decimal(out, unscaled, scale);
+        return;
+    }
+    if unscaled < 0 {
+        out.push('-');
+    }
+    let (first, rest) = digits.split_at(1);
+    out.push_str(first);
+    if !rest.is_empty() {
+        out.push('.');
+        out.push_str(rest);
+    }
+    write!(out, "E{exponent}").expect("a String takes any text");
+}
+
+/// `2026-01-01T00:00:05.000Z`; a TIMESTAMP_NTZ has no zone.
+fn write_timestamp(out: &mut String, micros: i64, zoned: bool) {
+    out.push('"');
+    let fraction = write_date_time(out, micros, 'T');
+    write!(out, ".{:03}", fraction / 1_000).expect("a String takes any text");
+    out.push_str(if zoned { "Z\"" } else { "\"" });
+}
+
+fn write_base64(out: &mut String, bytes: &[u8]) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    out.push('"');
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            let six = group >> (18 - 6 * digit) & 63;
+            out.push(if digit > chunk.len() { '=' } else { char::from(ALPHABET[six as usize]) });
+        }
+    }
+    out.push('"');
+}
