@@ -1,1 +1,111 @@
-//! (room of dash)
+//! The dashboard: one page over HTTP that shows a running pipeline, and the same figures for programs.
+//!
+//! ```text
+//! driver loop ── publish(&Status) ──► Hub: the newest snapshot (1) + a sample a second (900) + decisions (1000)
+//!                                      │ watch channel: a slow page misses snapshots, the driver never waits
+//!                                      ▼
+//!        one thread, one tokio loop ── GET /events /api/* /metrics /   ·   POST /api/command ──► Sender<Command>
+//! ```
+//!
+//! Knows `model::status` alone: no driver, no engine, no Kafka. With no page open a `publish` is one clone and a
+//! lock, and the thread sleeps. Not built: TLS and users. It listens on loopback unless told otherwise, and takes
+//! commands on loopback only ([`guard`]); a reverse proxy can add both in front.
+
+mod guard;
+mod history;
+mod hub;
+mod metrics;
+mod page;
+mod reply;
+mod routes;
+mod server;
+
+use hub::Hub;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use tidemill_model::status::{Command, Status};
+use tidemill_model::{Error, Result};
+
+/// How many ports after the one asked for are tried when it is taken.
+const PORTS_TRIED: u16 = 100;
+
+/// A dashboard that listens until it is dropped.
+pub struct Dashboard {
+    address: SocketAddr,
+    hub: Arc<Hub>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Dashboard {
+    /// Listens on `listen` (`address:port`; port 0 lets the system choose) or, where that port is taken, on the next
+    /// free one. What people command on the page is sent to `commands`; drop its receiver to refuse them all.
+    ///
+    /// # Errors
+    /// `listen` is no address of this machine, or none of the ports tried is free.
+    pub fn start(listen: &str, commands: mpsc::Sender<Command>) -> Result<Dashboard> {
+        let listener = bind(listen)?;
+        let address = listener.local_addr()?;
+        let hub = Arc::new(Hub::new(address.ip().is_loopback(), commands));
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let serve = server::prepare(listener, hub.clone(), stopped)?;
+        let thread = std::thread::Builder::new().name("dash".into()).spawn(serve)?;
+        Ok(Dashboard { address, hub, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where a browser on this machine finds the page.
+    pub fn url(&self) -> String {
+        match self.address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("http://127.0.0.1:{}/", v4.port()),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("http://[::1]:{}/", v6.port()),
+            address => format!("http://{address}/"),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Shows `status` on every open page and remembers it in the history. Never waits for a page.
+    pub fn publish(&self, status: &Status) {
+        self.hub.publish(status);
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the dashboard's thread has been printed by then and must not become one of the driver's.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn bind(listen: &str) -> Result<TcpListener> {
+    let wrong = |why: String| {
+        Error::user(format!(
+            "dashboard: cannot listen on `{listen}` ({why}); give an address and a port like 127.0.0.1:8080"
+        ))
+    };
+    let first = listen
+        .to_socket_addrs()
+        .map_err(|error| wrong(error.to_string()))?
+        .next()
+        .ok_or_else(|| wrong("no such address".into()))?;
+    let last_port = if first.port() == 0 { 0 } else { first.port().saturating_add(PORTS_TRIED) };
+    for port in first.port()..=last_port {
+        match TcpListener::bind(SocketAddr::new(first.ip(), port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(wrong(error.to_string())),
+        }
+    }
+    Err(Error::external(format!(
+        "dashboard: the ports {} to {last_port} of {} are all taken; free one or choose another with `listen`",
+        first.port(),
+        first.ip()
+    )))
+}

@@ -1,0 +1,118 @@
+//! One request → one response. The table of paths is `answer`; who may ask is [`crate::guard`]'s.
+
+use crate::hub::Hub;
+use crate::reply::{self, Reply};
+use crate::{guard, metrics, page};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use serde_json::json;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use tidemill_model::status::Command;
+use tokio::sync::mpsc;
+
+/// A command is a few bytes; what is longer is none.
+const COMMAND_BYTES_MAX: usize = 256;
+
+/// The largest size that a command may name: a slip of the finger must not start a thousand processes.
+const PIN_MAX: u32 = 64;
+
+/// Answers one request. Never fails: whatever is wrong becomes a status code and a sentence.
+pub async fn answer(request: Request<Incoming>, hub: Arc<Hub>) -> Result<Reply, Infallible> {
+    if let Err(why) = guard::check_host(request.headers(), hub.loopback) {
+        return Ok(reply::refuse(StatusCode::FORBIDDEN, why));
+    }
+    let path = request.uri().path();
+    if path == "/api/command" {
+        return Ok(match *request.method() {
+            Method::POST => command(request, &hub).await,
+            _ => reply::wrong_method("POST"),
+        });
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let answer: fn(Arc<Hub>) -> Reply = match path {
+        "/api/status" => status,
+        "/api/history" => |hub| reply::json(StatusCode::OK, hub.history_json()),
+        "/api/decisions" => |hub| reply::json(StatusCode::OK, hub.decisions_json()),
+        "/metrics" => figures,
+        "/events" => events,
+        _ => match page::find(path) {
+            Some(asset) if reads => return Ok(reply::text(StatusCode::OK, asset.content_type, asset.body)),
+            Some(_) => return Ok(reply::wrong_method("GET, HEAD")),
+            None => return Ok(reply::refuse(StatusCode::NOT_FOUND, "no such page; the dashboard is at /")),
+        },
+    };
+    Ok(if reads { answer(hub) } else { reply::wrong_method("GET, HEAD") })
+}
+
+fn status(hub: Arc<Hub>) -> Reply {
+    match hub.latest() {
+        Some(snapshot) => reply::json(StatusCode::OK, json!(snapshot.status).to_string()),
+        None => reply::refuse(StatusCode::SERVICE_UNAVAILABLE, "no status yet; ask again in a second"),
+    }
+}
+
+/// Before the first status there is nothing to tell, which for Prometheus is an empty page, not a failure.
+fn figures(hub: Arc<Hub>) -> Reply {
+    let text = hub.latest().map_or_else(String::new, |snapshot| metrics::render(&snapshot.status));
+    reply::text(StatusCode::OK, metrics::CONTENT_TYPE, text)
+}
+
+/// First what the page missed, then each newest snapshot. A page that reads slowly gets fewer of them; one that went
+/// away is noticed at the next snapshot.
+fn events(hub: Arc<Hub>) -> Reply {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut latest = hub.follow();
+        latest.mark_changed();
+        let mut next = Some(hub.past_event());
+        loop {
+            if let Some(event) = next
+                && sender.send(event).await.is_err()
+            {
+                return;
+            }
+            if latest.changed().await.is_err() {
+                return;
+            }
+            next = latest.borrow_and_update().as_ref().map(|snapshot| snapshot.event());
+        }
+    });
+    reply::events(receiver)
+}
+
+async fn command(request: Request<Incoming>, hub: &Hub) -> Reply {
+    let headers: &HeaderMap = request.headers();
+    if let Err(why) = guard::check_command(headers, hub.loopback) {
+        return reply::refuse(StatusCode::FORBIDDEN, why);
+    }
+    let wrong = "the command is one of \"stop\", {\"pin\": 2}, \"unpin\"";
+    let Some(body) = read(request.into_body()).await else {
+        return reply::refuse(StatusCode::BAD_REQUEST, wrong);
+    };
+    match serde_json::from_slice::<Command>(&body) {
+        Ok(Command::Pin(size)) if size > PIN_MAX => {
+            reply::refuse(StatusCode::BAD_REQUEST, "that many executors are not offered; pin a smaller number")
+        }
+        Ok(command) => match hub.command(command) {
+            true => reply::json(StatusCode::OK, "{}"),
+            false => reply::refuse(StatusCode::SERVICE_UNAVAILABLE, "this run takes no commands"),
+        },
+        Err(_) => reply::refuse(StatusCode::BAD_REQUEST, wrong),
+    }
+}
+
+/// The whole body, if it is short and arrives.
+async fn read(mut body: Incoming) -> Option<Bytes> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > COMMAND_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(bytes.into())
+}
