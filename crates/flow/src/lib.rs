@@ -4,7 +4,10 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod fold;
 pub mod key;
+pub mod merge;
+pub mod output;
 pub mod ports;
 
 pub use tidemill_model::java_double;

@@ -79,6 +79,8 @@ impl EventTimeStats {
 pub struct Partial {
     /// One cell per (slice, key), in ascending order of both.
     pub cells: Vec<Cell>,
+    /// Output rows of a query without an aggregate, in the key encoding of `flow::key`, in offset order.
+    pub output: Vec<Box<[u8]>>,
     /// Event times seen at the watermark node.
     pub event_time: EventTimeStats,
     /// Records read from the source.

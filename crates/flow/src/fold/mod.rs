@@ -1,0 +1,209 @@
+//! The executor's fold: decoded rows → filters → event time → cells, one per (slice, key).
+//!
+//! ```text
+//!  rows ─pushed filters→ event time (watermark statistics) ─filters→ slice, key ─┬→ group number
+//!                                                                                └→ accumulators, column by column
+//! ```
+//! Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left
+//! out, or fails the task (`on_error`). Does not know of offsets, watermark policy or state: late rows are only counted
+//! here, the driver's merge drops them.
+
+pub(crate) mod accumulate;
+mod groups;
+mod rows;
+
+use accumulate::AccumulatorColumn;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use groups::Groups;
+use rows::Selection;
+use std::sync::Arc;
+use tidemill_model::pipeline::OnError;
+use tidemill_model::{Cell, Partial, RecordFault, WindowSpec};
+use tidemill_sql::eval::{EvalContext, RowError};
+use tidemill_sql::expr::Expr;
+use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
+
+use crate::key::{Encoder, Zeros};
+
+/// One task's fold.
+pub struct Fold {
+    plan: Arc<QueryPlan>,
+    on_error: OnError,
+    context: EvalContext,
+    /// Windows that end at or before it, µs, are late; `None` where the query drops nothing.
+    late_until: Option<i64>,
+    groups: Groups,
+    accumulators: Vec<AccumulatorColumn>,
+    partial: Partial,
+}
+
+/// A row that failed under `on_error = "fail"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowFailure {
+    /// Which row of the pushed batch.
+    pub row: usize,
+    /// Why.
+    pub error: RowError,
+}
+
+impl Fold {
+    /// A fold with nothing in it yet. `late_watermark` is wm(N−1) in milliseconds (rule L2).
+    pub fn new(plan: Arc<QueryPlan>, on_error: OnError, context: EvalContext, late_watermark: i64) -> Fold {
+        let (accumulators, watermarked) = match &plan.body {
+            Body::Aggregate(aggregate) => {
+                (aggregate.aggregates.iter().map(AccumulatorColumn::new).collect(), aggregate.watermarked)
+            }
+            Body::Project(_) => (Vec::new(), false),
+        };
+        Fold {
+            plan,
+            on_error,
+            context,
+            late_until: watermarked.then(|| late_watermark.saturating_mul(1_000)),
+            groups: Groups::default(),
+            accumulators,
+            partial: Partial::default(),
+        }
+    }
+
+    /// Folds rows over the plan's `decode_schema`. `malformed` marks those that were not what the format says.
+    ///
+    /// # Errors
+    /// The first row that failed under ANSI rules, when `on_error` is `fail`.
+    pub fn push(&mut self, rows: &RecordBatch, malformed: &BooleanBuffer) -> Result<(), RowFailure> {
+        assert_eq!(rows.num_rows(), malformed.len(), "one mark a row");
+        self.partial.records += rows.num_rows() as u64;
+        let plan = self.plan.clone();
+        let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context);
+        let rows = selection.rows_at_the_watermark(&plan, rows, &mut self.partial)?;
+        selection.filter(&plan.filters, &rows)?;
+        match &plan.body {
+            Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, malformed, &mut selection)?,
+            Body::Project(columns) => self.project(columns, &rows, &mut selection)?,
+        }
+        self.partial.faults.add(RecordFault::AnsiError, selection.failed);
+        Ok(())
+    }
+
+    /// The task's partial. The cells stand in ascending order of slice and key.
+    pub fn finish(mut self) -> Partial {
+        let mut cells: Vec<Cell> = (0..self.groups.len())
+            .map(|group| Cell {
+                slice: self.groups.slice(group),
+                key: self.groups.key(group).into(),
+                rows: self.groups.rows(group),
+                accumulators: self.accumulators.iter_mut().map(|column| column.take(group)).collect(),
+            })
+            .collect();
+        cells.sort_unstable_by(|a, b| (a.slice, &a.key).cmp(&(b.slice, &b.key)));
+        self.partial.cells = cells;
+        self.partial
+    }
+
+    /// The counts so far, for what the reader adds to them (faults of decode, record times).
+    pub fn partial_mut(&mut self) -> &mut Partial {
+        &mut self.partial
+    }
+
+    fn aggregate(
+        &mut self,
+        plan: &AggregatePlan,
+        rows: &RecordBatch,
+        malformed: &BooleanBuffer,
+        selection: &mut Selection,
+    ) -> Result<(), RowFailure> {
+        let times = match &plan.window {
+            Some(window) => Some(selection.evaluate(&window.time, rows)?),
+            None => None,
+        };
+        let keys = plan.keys.iter().map(|key| selection.evaluate(&key.expr, rows)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = plan
+            .aggregates
+            .iter()
+            .map(|call| call.inputs.iter().map(|input| selection.evaluate(input, rows)).collect())
+            .collect::<Result<Vec<Vec<ArrayRef>>, _>>()?;
+
+        let pairs = match (&plan.window, &times) {
+            (Some(window), Some(times)) => self.windowed_groups(&window.spec, times, &keys, malformed, selection),
+            _ => self.plain_groups(&keys, selection),
+        };
+        for (column, inputs) in self.accumulators.iter_mut().zip(&inputs) {
+            column.grow(self.groups.len());
+            column.update(inputs, &pairs);
+        }
+        Ok(())
+    }
+
+    /// (row, group) of every selected row with a time; a row stands once per slice, or once per window where the fold is
+    /// per window.
+    fn windowed_groups(
+        &mut self,
+        spec: &WindowSpec,
+        times: &ArrayRef,
+        keys: &[ArrayRef],
+        malformed: &BooleanBuffer,
+        selection: &Selection,
+    ) -> Vec<(u32, u32)> {
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let encoders: Vec<Encoder<'_>> = keys.iter().map(|key| Encoder::new(key, Zeros::Normalize)).collect();
+        let per_slice = spec.folds_per_slice();
+        let slice_width = spec.slice_width();
+        let (mut slice, mut slice_late) = (None, false);
+        let mut pairs = Vec::with_capacity(selection.len());
+        let mut key = Vec::new();
+        for row in selection.rows() {
+            if times.is_null(row) {
+                self.partial.faults.add(RecordFault::NullEventTime, u64::from(!malformed.value(row)));
+                continue;
+            }
+            let ts = times.value(row);
+            // Neighbours in a stream mostly share their slice: divide only when one does not.
+            if slice.is_none_or(|start: i64| ts < start || ts - start >= slice_width) {
+                slice = spec.slice_of(ts);
+                slice_late =
+                    self.late_until.is_some_and(|until| spec.windows_of(ts).all(|start| spec.end(start) <= until));
+            }
+            let Some(start) = slice else { continue };
+            self.partial.rows += 1;
+            self.partial.faults.add(RecordFault::Late, u64::from(slice_late));
+            key.clear();
+            encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));
+            if per_slice {
+                pairs.push((row as u32, self.groups.of(start, &key)));
+            } else {
+                pairs.extend(spec.windows_of(ts).map(|window| (row as u32, self.groups.of(window, &key))));
+            }
+        }
+        pairs
+    }
+
+    fn plain_groups(&mut self, keys: &[ArrayRef], selection: &Selection) -> Vec<(u32, u32)> {
+        let encoders: Vec<Encoder<'_>> = keys.iter().map(|key| Encoder::new(key, Zeros::Normalize)).collect();
+        let mut key = Vec::new();
+        self.partial.rows += selection.len() as u64;
+        let mut group = |row: usize| {
+            key.clear();
+            encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));
+            (row as u32, self.groups.of(0, &key))
+        };
+        selection.rows().map(&mut group).collect()
+    }
+
+    fn project(&mut self, columns: &[Expr], rows: &RecordBatch, selection: &mut Selection) -> Result<(), RowFailure> {
+        let columns = columns.iter().map(|expr| selection.evaluate(expr, rows)).collect::<Result<Vec<_>, _>>()?;
+        let encoders: Vec<Encoder<'_>> = columns.iter().map(|column| Encoder::new(column, Zeros::Keep)).collect();
+        self.partial.rows += selection.len() as u64;
+        for row in selection.rows() {
+            let mut out = Vec::new();
+            encoders.iter().for_each(|encoder| encoder.encode(row, &mut out));
+            self.partial.output.push(out.into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

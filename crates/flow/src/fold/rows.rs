@@ -1,0 +1,92 @@
+//! Which rows of a batch are still in: filters and failures take rows out, columns stay whole.
+
+use super::RowFailure;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use tidemill_model::pipeline::OnError;
+use tidemill_model::{Micros, Partial};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
+use tidemill_sql::expr::Expr;
+use tidemill_sql::plan::QueryPlan;
+
+/// The rows of one pushed batch that are still in. Expressions are evaluated over all rows; what fails in a row that is
+/// already out does not count (rule T4: a filter removes a row before a later cast can fail).
+pub(super) struct Selection {
+    keep: Vec<bool>,
+    kept: usize,
+    on_error: OnError,
+    context: EvalContext,
+    errors: RowErrors,
+    /// Rows taken out because they failed.
+    pub(super) failed: u64,
+}
+
+impl Selection {
+    pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext) -> Selection {
+        Selection { keep: vec![true; rows], kept: rows, on_error, context, errors: RowErrors::default(), failed: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kept
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
+        self.keep.iter().enumerate().filter_map(|(row, keep)| keep.then_some(row))
+    }
+
+    /// Applies the filters below the watermark node, adds the event-time column and its statistics (rule M1).
+    pub(super) fn rows_at_the_watermark(
+        &mut self,
+        plan: &QueryPlan,
+        rows: &RecordBatch,
+        partial: &mut Partial,
+    ) -> Result<RecordBatch, RowFailure> {
+        self.filter(&plan.pushed_filters, rows)?;
+        let Some(event_time) = &plan.event_time else { return Ok(rows.clone()) };
+        let times = self.evaluate(&event_time.expr, rows)?;
+        {
+            let times = times.as_primitive::<TimestampMicrosecondType>();
+            let (values, nulls) = (times.values(), times.nulls());
+            for row in self.rows().filter(|row| nulls.is_none_or(|nulls| nulls.is_valid(*row))) {
+                partial.event_time.add(Micros(values[row]).floor_millis().0);
+            }
+        }
+        let columns = rows.columns().iter().cloned().chain([times]).collect();
+        Ok(RecordBatch::try_new(plan.row_schema.clone(), columns).expect("the event time has its column's type"))
+    }
+
+    /// Takes out the rows for which a filter is not true.
+    pub(super) fn filter(&mut self, filters: &[Expr], rows: &RecordBatch) -> Result<(), RowFailure> {
+        for filter in filters {
+            let holds = self.evaluate(filter, rows)?;
+            let holds = holds.as_boolean();
+            let truth = match holds.nulls() {
+                Some(nulls) => holds.values() & nulls.inner(),
+                None => holds.values().clone(),
+            };
+            if truth.count_set_bits() < truth.len() {
+                self.keep.iter_mut().zip(&truth).for_each(|(keep, truth)| *keep &= truth);
+                self.kept = self.keep.iter().filter(|keep| **keep).count();
+            }
+        }
+        Ok(())
+    }
+
+    /// Evaluates an expression over all rows and takes out the selected ones that failed.
+    pub(super) fn evaluate(&mut self, expr: &Expr, rows: &RecordBatch) -> Result<ArrayRef, RowFailure> {
+        let values = evaluate(expr, rows, &self.context, &mut self.errors);
+        if !self.errors.is_empty() {
+            for (row, error) in self.errors.iter().filter(|(row, _)| self.keep[*row]) {
+                if self.on_error == OnError::Fail {
+                    return Err(RowFailure { row, error: error.clone() });
+                }
+                self.failed += 1;
+                self.kept -= 1;
+            }
+            self.errors.iter().for_each(|(row, _)| self.keep[row] = false);
+            self.errors.clear();
+        }
+        Ok(values)
+    }
+}
