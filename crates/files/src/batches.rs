@@ -1,0 +1,118 @@
+//! A directory of batches: [`FilesSink`] writes it, [`read_batches`] reads it back.
+//!
+//! ```text
+//!   DIR/batch-00000000000000000007.json   rows of batch 7, one JSON object per line (rule S1)
+//!   DIR/_manifest.jsonl                   which batches are there, whole
+//! ```
+//! First the file, then its line in the manifest: a reader that goes by the manifest sees each batch once and whole, or
+//! not at all; one that goes by the names sees whole files. A replay writes the same file again. Cost: three fsyncs a
+//! batch, one for a batch without rows. All three output modes are taken, where Spark's file sink takes append only
+//! (rule S2): in update and complete mode a later batch's rows replace those of the same group.
+
+use crate::durable::{refused, sweep, write_whole};
+use crate::manifest::{self, Entry, Manifest};
+use arrow_array::RecordBatch;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tidemill_flow::ports::Sink;
+use tidemill_model::{Error, Result};
+use tidemill_sql::text::json;
+
+/// Writes each batch's rows to a file of its own.
+pub struct FilesSink {
+    dir: PathBuf,
+    manifest: Manifest,
+    /// The batch that this sink was last asked to write: a caller that tries again after an error is no second run.
+    asked: Option<u64>,
+}
+
+impl FilesSink {
+    /// Opens a directory of batches, creates it where there is none, and removes what a crash left unfinished.
+    ///
+    /// # Errors
+    /// External when the disk refuses; user when the directory's manifest is none of ours.
+    pub fn new(dir: impl Into<PathBuf>) -> Result<FilesSink> {
+        let dir = dir.into();
+        fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
+        sweep(&dir)?;
+        let manifest = Manifest::open(&dir)?;
+        Ok(FilesSink { dir, manifest, asked: None })
+    }
+
+    /// A batch that is new to the run but stands in the manifest belongs to another run, whose rows would be mixed in.
+    fn refuse_batch_of_another_run(&self, batch_id: u64) -> Result<()> {
+        match self.manifest.last() {
+            Some(last) if last >= batch_id && self.asked != Some(batch_id) => Err(Error::user(format!(
+                "{} holds batches up to {last} of another run, and this one is at batch {batch_id}; \
+                 name an empty directory, or go on with that run's checkpoint",
+                self.dir.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Sink for FilesSink {
+    fn description(&self) -> String {
+        format!("FileSink[{}]", self.dir.display())
+    }
+
+    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+        if !replayed {
+            self.refuse_batch_of_another_run(batch_id)?;
+        }
+        self.asked = Some(batch_id);
+        let mut files = Vec::new();
+        if rows.num_rows() > 0 {
+            let name = format!("batch-{batch_id:020}.json");
+            write_whole(&self.dir, &name, json_lines(rows).as_bytes())?;
+            files.push(name);
+        }
+        self.manifest.add(&Entry { batch_id, rows: rows.num_rows() as u64, files })
+    }
+}
+
+fn json_lines(rows: &RecordBatch) -> String {
+    let mut text = String::new();
+    for row in 0..rows.num_rows() {
+        json::write_row(&mut text, rows, row);
+        text.push('\n');
+    }
+    text
+}
+
+/// Reads a directory of batches back: `(batch_id, rows)` in the order of ids, each batch once and whole. Batches that
+/// are added meanwhile are not seen.
+///
+/// # Errors
+/// User when the directory holds no batches; external, there or per batch, when it cannot be read or is damaged.
+pub fn read_batches(dir: &Path) -> Result<impl Iterator<Item = Result<(u64, Vec<Value>)>> + use<>> {
+    let entries = manifest::read(dir)?;
+    let dir = dir.to_path_buf();
+    Ok(entries.into_values().map(move |entry| Ok((entry.batch_id, read_rows(&dir, &entry)?))))
+}
+
+fn read_rows(dir: &Path, entry: &Entry) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for name in &entry.files {
+        let path = dir.join(name);
+        let text = fs::read_to_string(&path).map_err(|error| refused("read", &path, &error))?;
+        for (index, line) in text.lines().enumerate() {
+            rows.push(
+                serde_json::from_str(line).map_err(|error| damaged(&path, &format!("line {}: {error}", index + 1)))?,
+            );
+        }
+    }
+    if rows.len() as u64 == entry.rows {
+        return Ok(rows);
+    }
+    Err(damaged(dir, &format!("batch {} has {} rows where {} were written", entry.batch_id, rows.len(), entry.rows)))
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    Error::external(format!(
+        "{} is damaged: {what}; restore it, or run the pipeline again into an empty directory",
+        path.display()
+    ))
+}

@@ -1,0 +1,111 @@
+//! The console sink: a table per batch for people, or one JSON object per row for programs.
+//!
+//! A reader that goes away (`tidemill run … | head`) is no fault of the run: the sink falls silent and calls the hook
+//! that it was given, by which `cli` asks the driver to finish the batch, commit and end.
+
+use crate::table::write_table;
+use arrow_array::RecordBatch;
+use std::io::{self, Write};
+use tidemill_flow::ports::Sink;
+use tidemill_model::{Error, Result};
+use tidemill_sql::text::json;
+
+/// How a [`ConsoleSink`] prints, and where.
+pub struct ConsoleOptions {
+    /// One JSON object per row and nothing else, instead of tables.
+    pub json: bool,
+    /// Rows of a table at most; the others are counted in a line. Does not bound JSON.
+    pub rows_max: usize,
+    /// Where to; written once per batch and flushed.
+    pub writer: Box<dyn Write + Send>,
+}
+
+/// Prints each batch.
+pub struct ConsoleSink {
+    options: ConsoleOptions,
+    on_closed: Option<Box<dyn FnOnce() + Send>>,
+    closed: bool,
+}
+
+impl ConsoleSink {
+    /// A sink that prints so.
+    pub fn new(options: ConsoleOptions) -> ConsoleSink {
+        ConsoleSink { options, on_closed: None, closed: false }
+    }
+
+    /// What to do, once, when the reader of the output has gone away.
+    #[must_use]
+    pub fn on_closed(mut self, hook: impl FnOnce() + Send + 'static) -> ConsoleSink {
+        self.on_closed = Some(Box::new(hook));
+        self
+    }
+
+    fn render(&self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> String {
+        let mut out = String::new();
+        if self.options.json {
+            for row in 0..rows.num_rows() {
+                json::write_row(&mut out, rows, row);
+                out.push('\n');
+            }
+            return out;
+        }
+        out.push_str(&header(batch_id, rows.num_rows(), replayed));
+        if rows.num_rows() > 0 {
+            write_table(&mut out, rows, self.options.rows_max);
+            let more = rows.num_rows().saturating_sub(self.options.rows_max);
+            if more > 0 {
+                out.push_str(&format!("… and {}\n", count_rows(more, "more ")));
+            }
+            out.push('\n');
+        }
+        out
+    }
+}
+
+impl Sink for ConsoleSink {
+    fn description(&self) -> String {
+        "Console".into()
+    }
+
+    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let text = self.render(batch_id, rows, replayed);
+        let writer = &mut self.options.writer;
+        match writer.write_all(text.as_bytes()).and_then(|()| writer.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                if let Some(hook) = self.on_closed.take() {
+                    hook();
+                }
+                Ok(())
+            }
+            Err(error) => Err(Error::external(format!(
+                "cannot print batch {batch_id}: {error}; see where the output goes, then start again: the run goes on \
+                 with this batch"
+            ))),
+        }
+    }
+}
+
+/// `batch 12 · 1,025 rows · replayed, may have been shown before`.
+fn header(batch_id: u64, rows: usize, replayed: bool) -> String {
+    let rows = if rows == 0 { "no rows".into() } else { count_rows(rows, "") };
+    let mark = if replayed { " · replayed, may have been shown before" } else { "" };
+    format!("batch {batch_id} · {rows}{mark}\n")
+}
+
+/// `1,235 more rows`; `kind` is empty or a word with a space after it.
+fn count_rows(count: usize, kind: &str) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text} {kind}{}", if count == 1 { "row" } else { "rows" })
+}
