@@ -1,1 +1,144 @@
-//! (room of executor)
+//! The executor: takes tasks on its input, folds them on a few worker threads, answers on its output.
+//!
+//! ```text
+//!  stdin ─reader thread─► Event::Message ─┐                        ┌─► worker ─┐ read → decode → filter → fold
+//!                         Event::Closed  ─┼─► the loop ─task queue─┤           │
+//!                         Event::Ended  ◄─┘        │               └─► worker ─┘
+//!                                     stdout ◄─────┘ answers
+//! ```
+//! It is stateless between tasks: killed at any moment, it takes nothing with it but unfinished tasks. When its input
+//! ends it ends: a driver closes it only when nothing runs, and a driver that died needs no answer. Does not know of
+//! state, watermark policy, sinks or scaling, nor which kind of source it reads ([`Readers`]).
+
+mod limit;
+mod task;
+
+use std::io::{Read, Write};
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use task::{TaskContext, Worker};
+use tidemill_flow::ports;
+use tidemill_link::{FromExecutor, Task, ToExecutor, VERSION, receive, send};
+use tidemill_model::{Error, Pipeline, Result};
+
+/// Makes the reader of each worker thread, for a pipeline's source.
+pub type Readers = Box<dyn Fn(&Pipeline) -> Result<Box<dyn ports::Read>>>;
+
+/// All that wakes the loop.
+enum Event {
+    /// The driver says something.
+    Message(ToExecutor),
+    /// The driver has closed the pipe, or is gone.
+    Closed,
+    /// What came over the pipe is no message.
+    Broken(Error),
+    /// A worker has an answer.
+    Ended(FromExecutor),
+    /// A worker panicked: a mistake of ours, said on stderr; the process must not live on with a worker less.
+    Panicked,
+}
+
+/// Runs until the input ends.
+///
+/// # Errors
+/// Internal: the driver speaks nonsense, or a worker panicked. External: the output is gone.
+pub fn run(input: impl Read + Send + 'static, mut output: impl Write, readers: &Readers) -> Result<()> {
+    let (events, inbox) = channel();
+    listen(input, events.clone());
+    let Some(workers) = greet(&inbox, &mut output, readers)? else { return Ok(()) };
+    let (tasks, queue) = channel();
+    start(workers, queue, &events);
+    send(&mut output, &FromExecutor::Ready)?;
+    for event in inbox {
+        match event {
+            Event::Message(ToExecutor::Task(task)) => {
+                if tasks.send(task).is_err() {
+                    return Err(Error::internal("every worker of the executor is gone"));
+                }
+            }
+            Event::Message(ToExecutor::Hello { .. }) => return Err(Error::internal("the driver greeted twice")),
+            Event::Ended(answer) => send(&mut output, &answer)?,
+            Event::Closed => return Ok(()),
+            Event::Broken(error) => return Err(error),
+            Event::Panicked => return Err(Error::internal("a worker of the executor panicked; the message is above")),
+        }
+    }
+    Ok(())
+}
+
+fn listen(mut input: impl Read + Send + 'static, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        loop {
+            let event = match receive(&mut input) {
+                Ok(Some(message)) => Event::Message(message),
+                Ok(None) => Event::Closed,
+                Err(error) => Event::Broken(error),
+            };
+            let last = !matches!(event, Event::Message(_));
+            if events.send(event).is_err() || last {
+                return;
+            }
+        }
+    });
+}
+
+/// Takes the first frame and prepares the workers; `None` when the driver was told that it cannot be.
+fn greet(inbox: &Receiver<Event>, output: &mut impl Write, readers: &Readers) -> Result<Option<Vec<Worker>>> {
+    let hello = match inbox.recv() {
+        Ok(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
+        Ok(Event::Message(ToExecutor::Task(_))) => return Err(Error::internal("the driver sent a task before its greeting")),
+        Ok(Event::Broken(error)) => return Err(error),
+        _ => return Ok(None),
+    };
+    match prepare(&hello, readers) {
+        Ok(workers) => Ok(Some(workers)),
+        Err(error) => {
+            send(output, &FromExecutor::Refused { message: error.to_string() })?;
+            Ok(None)
+        }
+    }
+}
+
+fn prepare(hello: &ToExecutor, readers: &Readers) -> Result<Vec<Worker>> {
+    let ToExecutor::Hello { version, pipeline_file, pipeline_text, plan_hash, cores, max_records_per_second_per_core } = hello
+    else {
+        unreachable!("greet passes a greeting");
+    };
+    if *version != VERSION {
+        return Err(Error::internal(format!(
+            "the driver speaks version {version}, this executor {VERSION}: was the program replaced while it ran? Start it again"
+        )));
+    }
+    let pipeline = Pipeline::parse(pipeline_file, pipeline_text, &[])?;
+    let plan = tidemill_sql::plan(&pipeline)?;
+    if plan.hash() != *plan_hash {
+        return Err(Error::internal(
+            "driver and executor understand the pipeline differently: was the program replaced while it ran? Start it again",
+        ));
+    }
+    let context = Arc::new(TaskContext { plan: Arc::new(plan), on_error: pipeline.on_error });
+    (0..*cores).map(|_| Ok(Worker::new(readers(&pipeline)?, context.clone(), *max_records_per_second_per_core))).collect()
+}
+
+fn start(workers: Vec<Worker>, queue: Receiver<Task>, events: &Sender<Event>) {
+    let queue = Arc::new(Mutex::new(queue));
+    for mut worker in workers {
+        let (queue, events) = (queue.clone(), events.clone());
+        std::thread::spawn(move || {
+            let work = || {
+                loop {
+                    let task = queue.lock().expect("no worker panics while it waits").recv();
+                    let Ok(task) = task else { return };
+                    if events.send(Event::Ended(worker.run(&task))).is_err() {
+                        return;
+                    }
+                }
+            };
+            if std::panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+                // The loop may be gone already; then so is the process.
+                let _ = events.send(Event::Panicked);
+            }
+        });
+    }
+}

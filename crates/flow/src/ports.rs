@@ -96,6 +96,9 @@ pub trait Read: Send {
     /// Offsets below the log's start are an external error that names them (data was lost to retention); a broker that
     /// cannot be reached is a transient one.
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool>;
+
+    /// Time spent waiting for the source, with nothing to hand on, since the last call: it is not work.
+    fn waited(&mut self) -> Duration;
 }
 
 /// Takes the rows of batches. A replayed batch is written again with the same id and the same rows: idempotent by `batch_id`.

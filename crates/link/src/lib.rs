@@ -1,1 +1,175 @@
-//! (room of link)
+//! The messages between driver and executor, and the frames that carry them over the executor's stdin and stdout.
+//!
+//! ```text
+//!  driver ──stdin──►  Hello, Task, Task …; end of file: finish what runs, then exit
+//!         ◄─stdout──  Ready | Refused, then Done | Failed, one a task, in the order in which tasks end
+//!  frame = length: u32 LE | message (postcard)
+//! ```
+//! Both ends are the same binary, so there is one version and it is compared in `Ready`. Does not know what a pipeline
+//! means or how processes are started.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use tidemill_model::limits::FRAME_BYTES_MAX;
+use tidemill_model::{Error, Millis, OffsetRange, Partial, Result};
+
+/// The version of these messages.
+pub const VERSION: u32 = 1;
+
+/// Driver → executor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToExecutor {
+    /// The first frame.
+    Hello {
+        /// [`VERSION`] of the driver.
+        version: u32,
+        /// The pipeline file's name, for messages.
+        pipeline_file: String,
+        /// The pipeline's text, with every `--set` and secret in it.
+        pipeline_text: String,
+        /// Hash of the driver's typed plan; the executor plans again and compares.
+        plan_hash: u64,
+        /// Worker threads.
+        cores: u32,
+        /// `max_records_per_second_per_core`.
+        max_records_per_second_per_core: Option<f64>,
+    },
+    /// Fold one range.
+    Task(Task),
+}
+
+/// One range to fold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Number of the dispatch, never used twice by a driver.
+    pub id: u64,
+    /// What to read.
+    pub range: OffsetRange,
+    /// wm(N−1) of the batch.
+    pub late_watermark: Millis,
+    /// The batch's `current_timestamp()`.
+    pub timestamp: Millis,
+}
+
+/// Executor → driver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromExecutor {
+    /// It takes tasks from now on.
+    Ready,
+    /// It cannot: other version, other plan, no connection.
+    Refused {
+        /// Why, a sentence.
+        message: String,
+    },
+    /// A task is done.
+    Done {
+        /// The task's number.
+        id: u64,
+        /// Its rows, folded.
+        partial: Partial,
+        /// What it took.
+        cost: TaskCost,
+    },
+    /// A task failed; the executor lives.
+    Failed {
+        /// The task's number.
+        id: u64,
+        /// What is wrong and what to do.
+        message: String,
+        /// Whether the same task may succeed later (the source could not be reached).
+        retry: bool,
+    },
+}
+
+/// Where a task's time went, microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCost {
+    /// From taking the task to its partial.
+    pub total_us: u64,
+    /// Of it, waiting for the source.
+    pub fetch_wait_us: u64,
+    /// Of it, waiting on the rate limit.
+    pub limit_wait_us: u64,
+}
+
+impl TaskCost {
+    /// Time that was work: the rest.
+    pub fn busy_us(&self) -> u64 {
+        self.total_us.saturating_sub(self.fetch_wait_us + self.limit_wait_us)
+    }
+}
+
+/// Writes one message and flushes.
+///
+/// # Errors
+/// External: the other end is gone.
+pub fn send<T: Serialize>(writer: &mut impl Write, message: &T) -> Result<()> {
+    let bytes = postcard::to_stdvec(message).expect("messages serialise");
+    let length = u32::try_from(bytes.len()).ok().filter(|length| *length as usize <= FRAME_BYTES_MAX);
+    let Some(length) = length else {
+        return Err(Error::external(format!(
+            "a task's result takes {} MB, more than a message may; lower `max_offsets_per_trigger`, or group by fewer keys",
+            bytes.len() >> 20
+        )));
+    };
+    let write = |writer: &mut dyn Write| -> std::io::Result<()> {
+        writer.write_all(&length.to_le_bytes())?;
+        writer.write_all(&bytes)?;
+        writer.flush()
+    };
+    write(writer).map_err(|error| Error::external(format!("the other end of the pipe is gone: {error}")))
+}
+
+/// Reads one message; `None` at the end of the stream, also in the middle of a frame: the sender was killed.
+///
+/// # Errors
+/// Internal: the bytes are not a message.
+pub fn receive<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option<T>> {
+    let mut length = [0; 4];
+    if reader.read_exact(&mut length).is_err() {
+        return Ok(None);
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(Error::internal(format!("a frame of {length} bytes between driver and executor")));
+    }
+    let mut bytes = vec![0; length];
+    if reader.read_exact(&mut bytes).is_err() {
+        return Ok(None);
+    }
+    postcard::from_bytes(&bytes)
+        .map(Some)
+        .map_err(|error| Error::internal(format!("a frame between driver and executor does not read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidemill_model::PartitionId;
+
+    fn task() -> ToExecutor {
+        let range = OffsetRange { partition: PartitionId { topic: "t".into(), partition: 1 }, start: 3, end: 9 };
+        ToExecutor::Task(Task { id: 7, range, late_watermark: Millis(-1), timestamp: Millis(5) })
+    }
+
+    #[test]
+    fn messages_arrive_whole_or_not_at_all() {
+        let mut bytes = Vec::new();
+        send(&mut bytes, &task()).unwrap();
+        send(&mut bytes, &FromExecutor::Ready).unwrap();
+        let mut reader = bytes.as_slice();
+        assert_eq!(receive(&mut reader).unwrap(), Some(task()));
+        assert_eq!(receive(&mut reader).unwrap(), Some(FromExecutor::Ready));
+        assert_eq!(receive::<ToExecutor>(&mut reader).unwrap(), None);
+        for cut in 0..bytes.len() - 5 {
+            assert_eq!(receive::<ToExecutor>(&mut &bytes[..cut.min(10)]).unwrap(), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        assert!(receive::<ToExecutor>(&mut [255u8; 32].as_slice()).is_err());
+        assert!(receive::<FromExecutor>(&mut [2, 0, 0, 0, 99, 99].as_slice()).is_err());
+    }
+}

@@ -40,7 +40,6 @@ impl From<Offsets> for Vec<(PartitionId, i64)> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OffsetRange {
     /// The partition.
-    #[serde(flatten)]
     pub partition: PartitionId,
     /// First offset.
     pub start: i64,

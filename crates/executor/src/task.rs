@@ -1,0 +1,122 @@
+//! One task: read → decode → filter → fold, a chunk at a time, strictly in offset order.
+
+use crate::limit::Limit;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidemill_flow::decode::Decoder;
+use tidemill_flow::fold::Fold;
+use tidemill_flow::ports::{self, Chunk};
+use tidemill_link::{FromExecutor, Task, TaskCost};
+use tidemill_model::pipeline::OnError;
+use tidemill_model::{Error, Partial, Result};
+use tidemill_sql::eval::EvalContext;
+use tidemill_sql::plan::QueryPlan;
+
+/// Records decoded and folded at once: columns stay in the cache, their overhead is spread.
+const CHUNK_RECORDS: usize = 2_048;
+
+/// Width of the runs in which record times are reported, ms.
+const TIME_STEP_MS: i64 = 10;
+
+/// What all tasks of an executor share.
+pub(crate) struct TaskContext {
+    pub(crate) plan: Arc<QueryPlan>,
+    pub(crate) on_error: OnError,
+}
+
+/// One worker thread's tools, kept between tasks.
+pub(crate) struct Worker {
+    reader: Box<dyn ports::Read>,
+    decoder: Decoder,
+    context: Arc<TaskContext>,
+    limit: Limit,
+    chunk: Chunk,
+}
+
+impl Worker {
+    pub(crate) fn new(reader: Box<dyn ports::Read>, context: Arc<TaskContext>, limit: Option<f64>) -> Worker {
+        let decoder = Decoder::new(&context.plan.decode_schema);
+        Worker { reader, decoder, context, limit: Limit::new(limit), chunk: Chunk::default() }
+    }
+
+    /// Runs a task to its answer.
+    pub(crate) fn run(&mut self, task: &Task) -> FromExecutor {
+        let started = Instant::now();
+        let mut cost = TaskCost::default();
+        match self.fold(task, &mut cost) {
+            Ok(partial) => {
+                cost.total_us = started.elapsed().as_micros() as u64;
+                FromExecutor::Done { id: task.id, partial, cost }
+            }
+            Err(error) => FromExecutor::Failed { id: task.id, message: error.to_string(), retry: error.retry },
+        }
+    }
+
+    fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Partial> {
+        let context = EvalContext { timestamp: task.timestamp };
+        let mut fold = Fold::new(self.context.plan.clone(), self.context.on_error, context, task.late_watermark.0);
+        let mut times = RecordTimes::default();
+        let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
+        self.reader.open(&task.range)?;
+        while self.reader.next(&mut self.chunk, chunk_records)? {
+            times.add(&self.chunk.timestamps);
+            let decoded = self.decoder.decode(&self.chunk);
+            fold.partial_mut().faults.malformed += decoded.malformed_count;
+            fold.partial_mut().faults.wrong_type += decoded.wrong_type_count;
+            fold.push(&decoded.batch, &decoded.malformed).map_err(|failure| {
+                Error::external(format!(
+                    "record {} at offset {}: {}; mend the query or the data, or set on_error = \"drop\" to count such records and go on",
+                    task.range.partition, self.chunk.offsets[failure.row], failure.error
+                ))
+            })?;
+            cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
+        }
+        cost.fetch_wait_us += micros(self.reader.waited());
+        let mut partial = fold.finish();
+        partial.record_times = times.runs.into_iter().collect();
+        partial.oldest_record_ms = times.oldest;
+        Ok(partial)
+    }
+}
+
+/// Kafka timestamps as runs of [`TIME_STEP_MS`].
+#[derive(Default)]
+struct RecordTimes {
+    runs: BTreeMap<i64, u64>,
+    oldest: Option<i64>,
+}
+
+impl RecordTimes {
+    fn add(&mut self, timestamps: &[i64]) {
+        let mut at = 0;
+        while let Some(&first) = timestamps.get(at) {
+            let step = first.div_euclid(TIME_STEP_MS);
+            let same = timestamps[at..].iter().take_while(|ms| ms.div_euclid(TIME_STEP_MS) == step).count();
+            if first >= 0 {
+                *self.runs.entry(step * TIME_STEP_MS).or_default() += same as u64;
+                let least = timestamps[at..at + same].iter().copied().min();
+                self.oldest = self.oldest.into_iter().chain(least).min();
+            }
+            at += same;
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_times_in_steps_of_ten() {
+        let mut times = RecordTimes::default();
+        times.add(&[1_003, 1_009, 1_010, -1, 1_001]);
+        times.add(&[1_011]);
+        assert_eq!(times.runs.into_iter().collect::<Vec<_>>(), [(1_000, 3), (1_010, 2)]);
+        assert_eq!(times.oldest, Some(1_001));
+    }
+}
