@@ -1,1 +1,16 @@
-//! (room of kafka)
+//! Kafka as a source, through librdkafka: [`KafkaWatch`] and [`KafkaReader`] behind the ports of `flow`.
+//!
+//! ```text
+//! driver    KafkaWatch   metadata + ListOffsets, and while the topic is quiet a long-poll fetch at its end
+//! executor  KafkaReader  one partition at a time, from an explicit offset; at most 4 MB fetched ahead
+//! ```
+//! Consumer groups are never used: no group id, no coordinator, no committed offsets. Knows no pipeline, no batch and no
+//! record format. librdkafka's own log lines go nowhere; its last words about a connection end up in our errors.
+
+pub mod admin;
+pub mod options;
+
+mod client;
+
+pub use client::Quiet;
+pub use options::KafkaOptions;

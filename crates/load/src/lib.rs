@@ -1,1 +1,20 @@
-//! (room of load)
+//! The load producer: activity records of computer-science students, made up by seed, sent to Kafka at a steady rate.
+//!
+//! ```text
+//! records (pure: seed, producer, index → bytes) ──► batch ──► librdkafka's queue (64 MB at most) ──► broker
+//!         ▲ how many are due: pace (pure)                         └─ acknowledged, failed ──► Control
+//! ```
+//! Knows Kafka's topics, but no pipeline, no engine and no schema other than its own nine fields.
+
+pub mod control;
+pub mod pace;
+pub mod produce;
+pub mod records;
+pub mod text;
+
+mod batch;
+mod fields;
+mod producer;
+
+pub use control::{Control, Counters};
+pub use pace::Rate;

@@ -1,0 +1,87 @@
+//! Topics: are they there, and making them.
+
+use crate::client::{Handle, Quiet};
+use crate::options::{KafkaOptions, created};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::RDKafkaErrorCode;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+use tidemill_model::{Error, Result};
+
+/// How long a cluster may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// The number of partitions of a topic; `None` where there is no such topic.
+///
+/// # Errors
+/// A transient error when no broker answers within 10 s.
+pub fn partition_count(options: &KafkaOptions, topic: &str) -> Result<Option<i32>> {
+    let partitions = Handle::new(options, &[], &[])?.partitions(topic, ANSWER_MAX)?;
+    Ok(partitions.map(|partitions| partitions.len() as i32))
+}
+
+/// Makes sure that a topic is there, and returns its number of partitions. One that must be made gets `partitions`, or
+/// as many as the cluster makes by default; one that is there is left as it is.
+///
+/// # Errors
+/// A transient error when no broker answers within 10 s, an external one when the cluster refuses to make it.
+pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Result<i32> {
+    let handle = Handle::new(options, &[], &[])?;
+    if let Some(found) = handle.partitions(topic, ANSWER_MAX)? {
+        return Ok(found.len() as i32);
+    }
+    create(options, topic, partitions)?;
+    let deadline = Instant::now() + ANSWER_MAX;
+    loop {
+        if let Some(found) = handle.partitions(topic, ANSWER_MAX)? {
+            return Ok(found.len() as i32);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::transient(format!("topic `{topic}` was made but does not show; try again")));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Result<()> {
+    let config = options.config(&[], &[("allow.auto.create.topics", "false")]);
+    let admin = created(AdminClient::from_config_and_context(&config, Quiet::default()))?;
+    // −1: the cluster's own default.
+    let wanted = NewTopic::new(topic, partitions.unwrap_or(-1), TopicReplication::Fixed(-1));
+    let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
+    let refused = |reason: String| {
+        Error::external(format!(
+            "Kafka at {} does not make topic `{topic}`: {reason}; make it by hand or choose another name",
+            options.bootstrap_servers
+        ))
+    };
+    let results = wait(admin.create_topics([&wanted], &patience)).map_err(|error| refused(error.to_string()))?;
+    match results.into_iter().next() {
+        Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        Some(Err((_, code))) => Err(refused(code.to_string())),
+        None => Err(refused("it gave no answer".into())),
+    }
+}
+
+/// Waits for one future on this thread.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One librdkafka client of consumer type: metadata, and the native handle that the rest of the room builds on.
+
+use crate::options::{KafkaOptions, created};
+use rdkafka::ClientContext;
+use rdkafka::bindings as native;
+use rdkafka::client::Client;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tidemill_model::{Error, Result};
+
+/// A client context that prints nothing and keeps librdkafka's last word about a failure.
+#[derive(Clone, Debug, Default)]
+pub struct Quiet {
+    last: Arc<Mutex<Option<String>>>,
+}
+
+impl Quiet {
+    /// Takes the last failure that librdkafka told of.
+    pub fn take_reason(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // "All brokers down" follows each failure and says less than the failure itself.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+    fn delivery(&self, _: &DeliveryResult<'_>, _: ()) {}
+}
+
+/// A client of consumer type without a group. Its background threads end when it is dropped.
+pub struct Handle {
+    options: KafkaOptions,
+    client: Client<Quiet>,
+    /// The client's own events: log lines and errors.
+    events: *mut native::rd_kafka_queue_t,
+}
+
+// SAFETY: librdkafka's handles and queues may be used from any thread.
+unsafe impl Send for Handle {}
+
+impl Handle {
+    /// Makes a client; connects in the background.
+    ///
+    /// # Errors
+    /// A user error for a wrong option.
+    pub fn new(options: &KafkaOptions, defaults: &[(&str, &str)], must: &[(&str, &str)]) -> Result<Handle> {
+        let config = options.config(defaults, &[must, &[("allow.auto.create.topics", "false")]].concat());
+        let native_config = created(config.create_native_config())?;
+        // SAFETY: the configuration is valid; errors are delivered as events instead of through callbacks.
+        unsafe { native::rd_kafka_conf_set_events(native_config.ptr(), native::RD_KAFKA_EVENT_ERROR) };
+        let client = created(Client::new(&config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, Quiet::default()))?;
+        // SAFETY: the client is valid; the queue's reference is given back in `drop`.
+        let events = unsafe { native::rd_kafka_queue_get_main(client.native_ptr()) };
+        Ok(Handle { options: options.clone(), client, events })
+    }
+
+    /// The native handle; valid as long as `self`.
+    pub fn native(&self) -> *mut native::rd_kafka_t {
+        self.client.native_ptr()
+    }
+
+    /// The partitions of a topic, ascending; `None` where there is no such topic.
+    ///
+    /// # Errors
+    /// A transient error when no broker answers within `timeout`; any other when it refuses.
+    pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<Vec<i32>>> {
+        self.drain_events();
+        let metadata = match self.client.fetch_metadata(Some(topic), timeout) {
+            Ok(metadata) => metadata,
+            Err(error) => return Err(self.failed("a request for metadata", error.rdkafka_error_code())),
+        };
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(None),
+            Some(code) => return Err(self.failed(&format!("a request for topic `{topic}`"), Some(code))),
+        }
+        let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+        partitions.sort_unstable();
+        Ok((!partitions.is_empty()).then_some(partitions))
+    }
+
+    /// The error of a failed request: transient where trying again can help.
+    pub fn failed(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Error {
+        use RDKafkaErrorCode as Code;
+        self.drain_events();
+        let servers = &self.options.bootstrap_servers;
+        match code {
+            None
+            | Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown | Code::Resolve) => {
+                self.options.unreachable(what, self.client.context().take_reason())
+            }
+            Some(
+                code @ (Code::TopicAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::InvalidTopic
+                | Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::UnsupportedFeature),
+            ) => Error::external(format!(
+                "Kafka at {servers} refuses {what}: {code}; correct the topic, the options or the rights"
+            )),
+            Some(code) => {
+                Error::transient(format!("Kafka at {servers} cannot answer {what} now: {code}; it is tried again"))
+            }
+        }
+    }
+
+    /// Takes in what librdkafka has to tell, so that it does not pile up.
+    pub fn drain_events(&self) {
+        loop {
+            // SAFETY: the queue is valid as long as `self`; the event is destroyed below.
+            let event = unsafe { native::rd_kafka_queue_poll(self.events, 0) };
+            if event.is_null() {
+                return;
+            }
+            // SAFETY: the event is valid until destroyed, its text until then; the text is copied.
+            unsafe {
+                if native::rd_kafka_event_type(event) == native::RD_KAFKA_EVENT_ERROR {
+                    let code = native::rd_kafka_event_error(event);
+                    let text = std::ffi::CStr::from_ptr(native::rd_kafka_event_error_string(event));
+                    self.client.context().error(KafkaError::Global(code.into()), text.to_string_lossy().trim());
+                }
+                native::rd_kafka_event_destroy(event);
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: this gives the reference of `new` back; the client itself is dropped after.
+        unsafe { native::rd_kafka_queue_destroy(self.events) };
+    }
+}
+
+/// librdkafka's code, `None` for success.
+pub fn failure(code: RDKafkaRespErr) -> Option<RDKafkaErrorCode> {
+    (code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into())
+}

@@ -1,0 +1,113 @@
+//! What another thread may read and change while a load runs.
+
+use crate::pace::Rate;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// The handle of a running load. Shared by reference (or `Arc`); every call takes effect within 10 ms.
+#[derive(Debug)]
+pub struct Control {
+    /// Bits of records per second; infinite for [`Rate::Max`].
+    per_second: AtomicU64,
+    producers: AtomicUsize,
+    stopped: AtomicBool,
+    sent: AtomicU64,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Records counted since the start. `acknowledged + failed ≤ sent`; the difference is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Handed to the client.
+    pub sent: u64,
+    /// On the broker for certain.
+    pub acknowledged: u64,
+    /// Given up; may be on the broker or not.
+    pub failed: u64,
+}
+
+impl Control {
+    /// A control with a rate of all producers together and a number of producers.
+    pub fn new(rate: Rate, producers: usize) -> Control {
+        Control {
+            per_second: AtomicU64::new(bits(rate)),
+            producers: AtomicUsize::new(producers),
+            stopped: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes the rate of all producers together.
+    pub fn set_rate(&self, rate: Rate) {
+        self.per_second.store(bits(rate), Relaxed);
+    }
+
+    /// The rate asked for.
+    pub fn rate(&self) -> Rate {
+        match f64::from_bits(self.per_second.load(Relaxed)) {
+            rate if rate.is_finite() => Rate::PerSecond(rate),
+            _ => Rate::Max,
+        }
+    }
+
+    /// Changes the number of producers; each has a connection of its own and an equal part of the rate. Has no effect
+    /// beyond the first number on a load with a `count`, which is dealt out at the start.
+    pub fn set_producers(&self, producers: usize) {
+        self.producers.store(producers, Relaxed);
+    }
+
+    /// The number of producers asked for.
+    pub fn producers(&self) -> usize {
+        self.producers.load(Relaxed)
+    }
+
+    /// Ends the load: what was sent is still waited for.
+    pub fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+    }
+
+    /// Whether the load was told to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    /// The counters at this moment.
+    pub fn counters(&self) -> Counters {
+        // In this order, so that what is acknowledged meanwhile does not exceed what was sent.
+        let (failed, acknowledged) = (self.failed.load(Relaxed), self.acknowledged.load(Relaxed));
+        Counters { sent: self.sent.load(Relaxed).max(failed + acknowledged), acknowledged, failed }
+    }
+
+    pub(crate) fn add(&self, more: Counters) {
+        self.sent.fetch_add(more.sent, Relaxed);
+        self.acknowledged.fetch_add(more.acknowledged, Relaxed);
+        self.failed.fetch_add(more.failed, Relaxed);
+    }
+}
+
+fn bits(rate: Rate) -> u64 {
+    match rate {
+        Rate::PerSecond(rate) => rate.max(0.0).to_bits(),
+        Rate::Max => f64::INFINITY.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_read() {
+        let control = Control::new(Rate::PerSecond(10.0), 2);
+        assert_eq!((control.rate(), control.producers(), control.is_stopped()), (Rate::PerSecond(10.0), 2, false));
+        control.set_rate(Rate::Max);
+        control.set_producers(4);
+        control.stop();
+        assert_eq!((control.rate(), control.producers(), control.is_stopped()), (Rate::Max, 4, true));
+        let counters = Counters { sent: 5, acknowledged: 3, failed: 1 };
+        control.add(counters);
+        assert_eq!(control.counters(), counters);
+    }
+}

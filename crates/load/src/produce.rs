@@ -1,0 +1,146 @@
+//! A load from its first record to its summary.
+
+use crate::control::{Control, Counters};
+use crate::pace::Rate;
+use crate::producer::Producer;
+use crate::records;
+use std::thread;
+use std::time::{Duration, Instant};
+use tidemill_kafka::{KafkaOptions, admin::ensure_topic};
+use tidemill_model::{Error, Micros, Result};
+
+/// What to send, where to and how fast.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The cluster.
+    pub kafka: KafkaOptions,
+    /// The topic; made where it is not there.
+    pub topic: String,
+    /// Rate of all producers together at the start; [`Control`] changes it.
+    pub rate: Rate,
+    /// Ends after this many records of all producers together.
+    pub count: Option<u64>,
+    /// Ends after this time.
+    pub duration: Option<Duration>,
+    /// Producers at the start, each with a connection of its own; at least 1.
+    pub producers: usize,
+    /// Partitions of a topic that must be made; the cluster's default where left out.
+    pub partitions: Option<i32>,
+    /// Same seed, same records.
+    pub seed: u64,
+    /// Late and malformed records.
+    pub records: records::Options,
+    /// Event time of the first record; the others follow at `rate` (at 100,000 a second for [`Rate::Max`]). Left out: the
+    /// clock's time at which each record is made.
+    pub start_time: Option<Micros>,
+}
+
+impl Options {
+    /// One producer, without an end, as fast as can be, with sound records only.
+    pub fn new(kafka: KafkaOptions, topic: impl Into<String>) -> Options {
+        Options {
+            kafka,
+            topic: topic.into(),
+            rate: Rate::Max,
+            count: None,
+            duration: None,
+            producers: 1,
+            partitions: None,
+            seed: 0,
+            records: records::Options::default(),
+            start_time: None,
+        }
+    }
+
+    /// The control to run it with.
+    pub fn control(&self) -> Control {
+        Control::new(self.rate, self.producers)
+    }
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Since the first record.
+    pub elapsed: Duration,
+    /// Records so far.
+    pub counters: Counters,
+    /// Records per second sent since the progress before.
+    pub per_second: f64,
+}
+
+/// What a load came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    /// Records handed to the client.
+    pub sent: u64,
+    /// Records on the broker for certain.
+    pub acknowledged: u64,
+    /// Records given up; they may be on the broker or not.
+    pub failed: u64,
+    /// From the first record until the last was acknowledged or given up.
+    pub seconds: f64,
+    /// Partitions of the topic.
+    pub partitions: i32,
+}
+
+/// Sends until the count, the time or [`Control::stop`] ends it, and waits until each record is acknowledged or given up
+/// (30 s after it was sent). Calls `progress` about once a second.
+///
+/// # Errors
+/// A user error for wrong options; a transient one when no broker answers at the start, an external one when it refuses.
+/// Records that fail later are counted, not errors.
+pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progress)) -> Result<Summary> {
+    let partitions = prepare(options)?;
+    let start = Instant::now();
+    let mut last = Progress { elapsed: Duration::ZERO, counters: control.counters(), per_second: 0.0 };
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        let mut result = Ok(());
+        loop {
+            // A count is dealt out to a fixed number of producers.
+            let wanted = if options.count.is_some() { options.producers } else { control.producers() };
+            while running.len() < wanted && !control.is_stopped() {
+                let index = running.len();
+                running.push(scope.spawn(move || Producer::new(index, options, control, partitions)?.run(start)));
+            }
+            if running.iter().all(|producer| producer.is_finished()) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+            if start.elapsed() - last.elapsed >= Duration::from_secs(1) {
+                last = next_progress(&last, start.elapsed(), control);
+                progress(&last);
+            }
+        }
+        for producer in running {
+            result = result.and(producer.join().expect("a producer's thread does not panic"));
+        }
+        result
+    })?;
+    let Counters { sent, acknowledged, failed } = control.counters();
+    Ok(Summary { sent, acknowledged, failed, seconds: start.elapsed().as_secs_f64(), partitions })
+}
+
+fn prepare(options: &Options) -> Result<i32> {
+    if options.producers == 0 {
+        return Err(Error::user("`producers` is 0; at least one producer is needed"));
+    }
+    if options.partitions.is_some_and(|partitions| partitions < 1) {
+        return Err(Error::user("`partitions` is less than 1; a topic has at least one partition"));
+    }
+    let found = ensure_topic(&options.kafka, &options.topic, options.partitions)?;
+    match options.partitions {
+        Some(wanted) if wanted != found => Err(Error::user(format!(
+            "topic `{}` has {found} partitions already, not {wanted}; leave `partitions` out or choose another topic",
+            options.topic
+        ))),
+        _ => Ok(found),
+    }
+}
+
+fn next_progress(last: &Progress, elapsed: Duration, control: &Control) -> Progress {
+    let counters = control.counters();
+    let per_second = (counters.sent - last.counters.sent) as f64 / (elapsed - last.elapsed).as_secs_f64();
+    Progress { elapsed, counters, per_second }
+}

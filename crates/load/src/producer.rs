@@ -1,0 +1,179 @@
+//! One producer: a thread with a connection of its own that makes records and hands them over as they are due.
+
+use crate::batch::{Block, Deliveries, Outlet};
+use crate::control::{Control, Counters};
+use crate::pace::{Pace, Rate};
+use crate::produce::Options;
+use crate::records::Generator;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::producer::{BaseProducer, Producer as _};
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+use tidemill_kafka::{KafkaOptions, options::created};
+use tidemill_model::{Error, Micros, Result};
+
+/// Records made at once at the most: 250 kB, which fit in a core's cache.
+const BLOCK_RECORDS: u64 = 1_000;
+/// How late a change of the rate may be seen.
+const TICK: Duration = Duration::from_millis(10);
+/// Records of event time per second at `--rate max` with `--start-time`.
+const SCHEDULE_PER_SECOND: f64 = 100_000.0;
+
+pub struct Producer<'a> {
+    index: u64,
+    options: &'a Options,
+    control: &'a Control,
+    generator: Generator,
+    outlet: Outlet,
+    /// Records of this one so far.
+    counted: Counters,
+    /// Records left to send; none: no end.
+    left: Option<u64>,
+}
+
+impl<'a> Producer<'a> {
+    pub fn new(index: usize, options: &'a Options, control: &'a Control, partitions: i32) -> Result<Producer<'a>> {
+        let producers = options.producers as u64;
+        let index = index as u64;
+        Ok(Producer {
+            index,
+            options,
+            control,
+            generator: Generator::new(options.seed, index, &options.records),
+            outlet: Outlet::new(connect(&options.kafka)?, &options.topic, partitions),
+            counted: Counters::default(),
+            left: options.count.map(|count| count / producers + u64::from(index < count % producers)),
+        })
+    }
+
+    /// Sends until told to stop, out of time or out of records; then waits until all is acknowledged or given up.
+    pub fn run(mut self, start: Instant) -> Result<()> {
+        let result = self.send_all(start);
+        self.outlet.abandon();
+        // Ends within `message.timeout.ms`: each record is acknowledged or given up by then.
+        while self.counted.acknowledged + self.counted.failed < self.counted.sent {
+            // The error says that something is still on its way, which the counters tell as well.
+            let _ = self.outlet.producer().flush(Duration::from_millis(100));
+            self.settle();
+        }
+        result
+    }
+
+    fn send_all(&mut self, start: Instant) -> Result<()> {
+        let mut pace = Pace::new(0.0);
+        let mut block = Block::default();
+        let end = self.options.duration.unwrap_or(Duration::MAX);
+        while !self.control.is_stopped() && self.left != Some(0) {
+            let now = start.elapsed().min(end);
+            let rate = self.rate();
+            pace.set(if let Rate::PerSecond(rate) = rate { rate } else { 0.0 }, now);
+            let due = match rate {
+                Rate::Max if now == end => 0,
+                Rate::Max => BLOCK_RECORDS,
+                Rate::PerSecond(_) => pace.due(now).min(BLOCK_RECORDS),
+            };
+            let records = due.min(self.left.unwrap_or(u64::MAX));
+            if records > 0 {
+                self.send(records, &mut block)?;
+                pace.sent(if rate == Rate::Max { 0 } else { records });
+            } else if now == end {
+                break;
+            }
+            self.settle();
+            if due < BLOCK_RECORDS {
+                thread::sleep(pace.sleep(now, TICK).min(end - now));
+            }
+        }
+        Ok(())
+    }
+
+    /// The part of the whole rate that is this one's.
+    fn rate(&self) -> Rate {
+        let active = if self.left.is_some() { self.options.producers } else { self.control.producers() };
+        match self.control.rate() {
+            _ if self.index >= active as u64 => Rate::PerSecond(0.0),
+            Rate::PerSecond(all) => Rate::PerSecond(all / active as f64),
+            Rate::Max => Rate::Max,
+        }
+    }
+
+    fn send(&mut self, records: u64, block: &mut Block) -> Result<()> {
+        block.clear();
+        let first = self.counted.sent;
+        for index in first..first + records {
+            self.generator.write(index, self.event_time(index), &mut block.bytes);
+            block.ends.push(block.bytes.len());
+        }
+        // Producers begin at partitions of their own, so that few records a second are spread evenly as well.
+        self.outlet.begin(block, first + self.index);
+        loop {
+            let (taken, all) = self.outlet.push(block).map_err(|code| {
+                Error::external(format!("librdkafka takes no more records: {code}; look at the broker's log"))
+            })?;
+            self.count(Counters { sent: taken, ..Counters::default() });
+            if all || self.control.is_stopped() {
+                self.left = self.left.map(|left| left.saturating_sub(records));
+                return Ok(());
+            }
+            // The queue is full: the broker is slower than we are.
+            self.outlet.producer().poll(Duration::from_millis(2));
+            self.settle();
+        }
+    }
+
+    fn event_time(&self, index: u64) -> Micros {
+        match self.options.start_time {
+            Some(start) => {
+                let per_second = match self.options.rate {
+                    Rate::PerSecond(rate) if rate > 0.0 => rate,
+                    _ => SCHEDULE_PER_SECOND,
+                };
+                let turn = index * self.options.producers as u64 + self.index;
+                Micros(start.0 + (turn as f64 * 1e6 / per_second) as i64)
+            }
+            None => now(),
+        }
+    }
+
+    /// Hears what became of the records and tells the control.
+    fn settle(&mut self) {
+        let producer = self.outlet.producer();
+        producer.poll(Duration::ZERO);
+        let failed = producer.context().failed.load(Relaxed);
+        let on_their_way = producer.in_flight_count().max(0) as u64;
+        let acknowledged = self.counted.sent.saturating_sub(failed + on_their_way).max(self.counted.acknowledged);
+        self.count(Counters {
+            sent: 0,
+            acknowledged: acknowledged - self.counted.acknowledged,
+            failed: failed - self.counted.failed,
+        });
+    }
+
+    fn count(&mut self, more: Counters) {
+        self.counted.sent += more.sent;
+        self.counted.acknowledged += more.acknowledged;
+        self.counted.failed += more.failed;
+        self.control.add(more);
+    }
+}
+
+fn connect(options: &KafkaOptions) -> Result<BaseProducer<Deliveries>> {
+    let config = options.config(
+        &[
+            ("linger.ms", "5"),
+            ("message.timeout.ms", "30000"),
+            ("queue.buffering.max.kbytes", "65536"),
+            ("queue.buffering.max.messages", "200000"),
+            ("allow.auto.create.topics", "false"),
+        ],
+        // Success is read off the queue's length: a report for each record would cost as much as making it.
+        &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
+    );
+    created(BaseProducer::from_config_and_context(&config, Deliveries::default()))
+}
+
+fn now() -> Micros {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Micros(since_epoch.expect("the clock is past 1970").as_micros() as i64)
+}
