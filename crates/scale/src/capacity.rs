@@ -1,0 +1,181 @@
+//! What an executor can do: μ, α and the time a start takes, learned from work done.
+//!
+//! μ, records per busy-second of one core, is a mean in which a busy-second loses weight with a half-life of 30
+//! busy-seconds. Waiting (for the broker, a sink, the rate limit) is not work, so μ does not sink in a quiet stream.
+//! α(n) says how much of n times one executor n executors do. It is learned from contrasts alone: records per
+//! busy-second just before and after a change of size, so that dearer records are not taken for crowding.
+
+use crate::facts::{Facts, Work};
+use crate::settings::Settings;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Starts that T_start is taken from.
+const STARTS: usize = 20;
+/// Busy-seconds that one side of a contrast needs.
+const CONTRAST_S: f64 = 10.0;
+/// A contrast counts only while the two sides are this close, ms.
+const CONTRAST_MS: u64 = 120_000;
+/// Weight of one contrast in α.
+const CONTRAST_WEIGHT: f64 = 0.3;
+/// Below so many weighted busy-seconds μ is not known.
+const KNOWN_S: f64 = 1.0;
+
+/// What is kept in the checkpoint while no executor lives, and across restarts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// Records behind μ, weighted.
+    pub records: f64,
+    /// Busy-seconds behind μ, weighted.
+    pub busy_s: f64,
+    /// α(1), α(2), …, as far as learned.
+    pub alpha: Vec<f64>,
+    /// The newest starts, ms.
+    pub starts_ms: VecDeque<u64>,
+}
+
+/// What has been learned about capacity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    prior: Prior,
+    /// Busy-µs of each living executor, until it is warm.
+    warming_us: BTreeMap<u64, u64>,
+    /// The present size and what it has shown.
+    present: Side,
+    /// The size before.
+    before: Option<Side>,
+}
+
+/// One side of a contrast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Side {
+    size: u32,
+    records: f64,
+    busy_s: f64,
+    until_ms: u64,
+}
+
+impl Capacity {
+    /// Starts from what was learned before.
+    pub fn with_prior(prior: Prior) -> Capacity {
+        Capacity { prior, ..Capacity::default() }
+    }
+
+    /// What to keep.
+    pub fn prior(&self) -> &Prior {
+        &self.prior
+    }
+
+    /// Learns from the work and the starts since the last call.
+    pub fn learn(&mut self, settings: &Settings, facts: &Facts) {
+        self.prior.starts_ms.extend(&facts.start_ms);
+        while self.prior.starts_ms.len() > STARTS {
+            self.prior.starts_ms.pop_front();
+        }
+        self.warming_us.retain(|id, _| facts.work.iter().any(|work| work.executor == *id));
+        if facts.ready != self.present.size {
+            let ended = std::mem::take(&mut self.present);
+            self.before = (ended.busy_s >= CONTRAST_S).then_some(ended);
+            self.present.size = facts.ready;
+        }
+        for work in &facts.work {
+            self.learn_work(settings, facts, work);
+        }
+        self.learn_contrast(facts.now_ms);
+    }
+
+    fn learn_work(&mut self, settings: &Settings, facts: &Facts, work: &Work) {
+        let policy = &settings.policy;
+        let warmed_us = self.warming_us.entry(work.executor).or_default();
+        let warm = *warmed_us as f64 / 1e6 >= policy.warm_up_s;
+        *warmed_us += work.busy_us;
+        if !warm || work.busy_us == 0 || facts.ready == 0 {
+            return;
+        }
+        let (busy_s, records) = (work.busy_us as f64 / 1e6, work.records as f64);
+        let alike = records / self.alpha(facts.ready);
+        // The fixed cost of small tasks hides capacity: such a sample is a lower bound and may only raise μ.
+        let small = (work.busy_us as f64 / 1000.0) < policy.task_min_ms * work.tasks as f64;
+        if small && self.per_core().is_none_or(|mu| alike / busy_s < mu) {
+            return;
+        }
+        // τ/(τ+b) instead of 2^(−b/half-life): the same mean to the second order, and the same bits on every machine.
+        let tau_s = policy.half_life_s * std::f64::consts::LOG2_E;
+        let keep = tau_s / (tau_s + busy_s);
+        self.prior.records = (self.prior.records + alike) * keep;
+        self.prior.busy_s = (self.prior.busy_s + busy_s) * keep;
+        self.present.records += records;
+        self.present.busy_s += busy_s;
+        self.present.until_ms = facts.now_ms;
+    }
+
+    fn learn_contrast(&mut self, now_ms: u64) {
+        let Some(before) = self.before else { return };
+        if now_ms.saturating_sub(before.until_ms) > CONTRAST_MS || before.size == 0 || self.present.size == 0 {
+            self.before = None;
+        } else if self.present.busy_s >= CONTRAST_S {
+            let ratio = (self.present.records / self.present.busy_s) / (before.records / before.busy_s);
+            let (small, large) = (before.size.min(self.present.size), before.size.max(self.present.size));
+            let grown = if self.present.size == large { ratio } else { 1.0 / ratio };
+            let seen = (self.alpha(small) * grown).clamp(0.5, self.alpha(small));
+            let learned = self.alpha(large) + CONTRAST_WEIGHT * (seen - self.alpha(large));
+            self.set_alpha(large, learned);
+            self.before = None;
+        }
+    }
+
+    fn set_alpha(&mut self, size: u32, learned: f64) {
+        for missing in self.prior.alpha.len() as u32 + 1..=size {
+            self.prior.alpha.push(alpha_assumed(missing));
+        }
+        self.prior.alpha[size as usize - 1] = learned;
+        // More executors never share better than fewer.
+        for index in 1..self.prior.alpha.len() {
+            self.prior.alpha[index] = self.prior.alpha[index].min(self.prior.alpha[index - 1]);
+        }
+    }
+
+    /// α(size); 1 − 0.02·(size − 1) until learned, never above that of a smaller size.
+    pub fn alpha(&self, size: u32) -> f64 {
+        match self.prior.alpha.get(size as usize - 1) {
+            Some(&alpha) => alpha,
+            None => self.prior.alpha.last().map_or(1.0, |&last| last).min(alpha_assumed(size)),
+        }
+    }
+
+    /// μ, records per busy-second of one core; `None` before a second's worth is known.
+    pub fn per_core(&self) -> Option<f64> {
+        (self.prior.busy_s >= KNOWN_S && self.prior.records > 0.0).then(|| self.prior.records / self.prior.busy_s)
+    }
+
+    /// C(0..=max), records/s: `0.97·min(μ, limit)·cores·n·α(n)`. Before any μ: the limit, else the stated assumption.
+    /// Strictly growing, so that "the smallest size that can" is well defined.
+    pub fn sizes(&self, settings: &Settings) -> Vec<f64> {
+        let limit = settings.max_records_per_second_per_core;
+        let per_core = match (self.per_core(), limit) {
+            (Some(mu), Some(limit)) => mu.min(limit),
+            (Some(mu), None) => mu,
+            (None, limit) => limit.unwrap_or(settings.policy.assumed_per_core),
+        };
+        let one = settings.policy.dependable * per_core * f64::from(settings.cores);
+        let mut sizes = vec![0.0];
+        for size in 1..=settings.max {
+            let least = sizes[size as usize - 1] + one * 0.01;
+            sizes.push((one * f64::from(size) * self.alpha(size)).max(least));
+        }
+        sizes
+    }
+
+    /// T_start, seconds: the 95th percentile (nearest rank) of the last 20 starts.
+    pub fn start_s(&self, settings: &Settings) -> f64 {
+        let mut starts: Vec<u64> = self.prior.starts_ms.iter().copied().collect();
+        starts.sort_unstable();
+        let rank = (starts.len() * 95).div_ceil(100);
+        let start_ms = if rank == 0 { settings.policy.assumed_start_ms } else { starts[rank - 1] };
+        start_ms as f64 / 1000.0
+    }
+}
+
+fn alpha_assumed(size: u32) -> f64 {
+    (1.0 - 0.02 * (f64::from(size) - 1.0)).max(0.5)
+}

@@ -1,0 +1,183 @@
+//! The rules, in the order in which they speak: pin and bounds, unknown facts, activate, guard, up, zero, down, hold.
+
+use crate::decision::{Decision, Kind, Terms};
+use crate::facts::Facts;
+use crate::reason;
+use crate::settings::{Mode, Settings};
+use crate::state::{Blocked, State, Trial, seconds};
+use crate::terms::{at, note_timers, runway, terms};
+
+/// Of its budget, a backlog may hold so much when a smaller size is to be enough.
+const DOWN_SHARE: f64 = 0.6;
+/// A backlog over its budget is no alarm while it drains within so many T_c.
+const DRAINING: f64 = 1.5;
+
+/// Decides the size. Pure: the same state, settings and facts give the same decision, to the bit.
+pub fn decide(state: &mut State, settings: &Settings, facts: &Facts) -> Decision {
+    assert!(settings.min <= settings.max && settings.cores > 0, "the pipeline file was checked for this");
+    state.capacity.learn(settings, facts);
+    if let Some(end_total) = facts.end_total {
+        state.rates.observe(facts.now_ms, end_total);
+    }
+    state.blocked = state.blocked.filter(|blocked| facts.now_ms < blocked.until_ms);
+    let mut terms = terms(state, settings, facts);
+    let from = state.target;
+    let (kind, to, reason) = Case { settings, facts, terms: &terms, from }.judge(state);
+    state.target = to;
+    note_timers(&mut terms, state, settings, facts.now_ms);
+    let keep = if settings.mode == Mode::Advisory { settings.max } else { to };
+    Decision { at_ms: facts.now_ms, from, to, keep, kind, reason, terms }
+}
+
+type Verdict = (Kind, u32, String);
+
+struct Case<'a> {
+    settings: &'a Settings,
+    facts: &'a Facts,
+    terms: &'a Terms,
+    from: u32,
+}
+
+impl Case<'_> {
+    fn judge(&self, state: &mut State) -> Verdict {
+        if let Some(verdict) = self.bound() {
+            state.timers.reset();
+            return verdict;
+        }
+        let Some(backlog) = self.terms.backlog else {
+            state.timers.reset();
+            state.trial = None;
+            return (Kind::Hold, self.from, reason::unknown(self.from));
+        };
+        self.note(state, backlog as f64);
+        state.trial = Trial::follow(state.trial, self.from, self.terms.budget, self.facts);
+        if let Some(verdict) = self.activate(backlog as f64) {
+            return verdict;
+        }
+        if let Some(verdict) = self.guard(state, backlog) {
+            return verdict;
+        }
+        if self.short(backlog as f64) {
+            return self.up(state);
+        }
+        if let Some(verdict) = self.zero(state).or_else(|| self.down(state)) {
+            return verdict;
+        }
+        if self.facts.crashes > 0 {
+            return (Kind::Replace, self.from, reason::replace(self.from, self.facts.crashes));
+        }
+        (Kind::Hold, self.from, reason::hold(self.from, self.terms))
+    }
+
+    fn bound(&self) -> Option<Verdict> {
+        let Settings { min, max, .. } = *self.settings;
+        let to = match self.settings.mode {
+            Mode::Pinned(size) => size.min(max),
+            Mode::Active | Mode::Advisory if (min..=max).contains(&self.from) => return None,
+            Mode::Active | Mode::Advisory => self.from.clamp(min, max),
+        };
+        let kind = if to == self.from { Kind::Hold } else { Kind::Bound };
+        Some((kind, to, reason::bound(self.settings, to)))
+    }
+
+    fn note(&self, state: &mut State, backlog: f64) {
+        let terms = self.terms;
+        let lambda = terms.lambda5.max(terms.lambda15);
+        let enough = |&capacity: &f64| {
+            let left_s = runway(capacity, lambda, backlog, terms.budget);
+            capacity > 0.0
+                && backlog <= DOWN_SHARE * terms.budget
+                && left_s.is_none_or(|left_s| left_s >= self.settings.policy.down_s)
+        };
+        let enough: Vec<bool> = terms.capacity.iter().map(enough).collect();
+        let idle = backlog == 0.0 && terms.lambda5 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
+        state.timers.note(self.facts.now_ms, &enough, idle);
+        state.timers.forget(self.facts.now_ms, self.settings);
+    }
+
+    fn activate(&self, backlog: f64) -> Option<Verdict> {
+        let work = backlog + self.facts.unfinished as f64;
+        if self.from > 0 || work == 0.0 || self.settings.max == 0 {
+            return None;
+        }
+        let need = self.terms.lambda5.max(self.terms.lambda2) + work / self.settings.policy.catch_up_s;
+        let to = self.smallest(1, need);
+        Some((Kind::Activate, to, reason::activate(to, work, need, self.terms)))
+    }
+
+    /// Over the budget and not draining in time, or on the way there faster than an executor starts. Both halves look
+    /// at λ↑: were one to look at λ5, a greater backlog could be answered with a smaller size.
+    fn short(&self, backlog: f64) -> bool {
+        let (policy, terms) = (&self.settings.policy, self.terms);
+        let capacity = at(&terms.capacity, self.from);
+        if backlog > terms.budget {
+            let spare = capacity - terms.lambda_up;
+            return !(spare > 0.0 && backlog / spare <= DRAINING * policy.catch_up_s);
+        }
+        let left_s = runway(capacity, terms.lambda_up, backlog, terms.budget);
+        left_s.is_some_and(|left_s| left_s < terms.start_s + policy.up_s)
+    }
+
+    fn up(&self, state: &mut State) -> Verdict {
+        let (from, terms) = (self.from, self.terms);
+        if from == self.settings.max {
+            state.timers.reset();
+            return (Kind::Hold, from, reason::at_max(from, terms));
+        }
+        if let Some(guard) = &terms.guard {
+            state.timers.reset();
+            return (Kind::Hold, from, reason::blocked(from, guard));
+        }
+        let over = (terms.backlog_up - terms.budget / 2.0).max(0.0);
+        let need = terms.lambda_up + over / self.settings.policy.catch_up_s;
+        let to = self.smallest(from + 1, need);
+        state.timers.after_up(self.facts.now_ms, self.settings);
+        (Kind::Up, to, reason::up(to, need, terms))
+    }
+
+    /// More executors than bring something, though the backlog is over its budget and grows: the bottleneck is elsewhere
+    /// (a sink, the driver, the broker). Capacity that was merely overestimated is told apart by busy cores.
+    fn guard(&self, state: &mut State, backlog: u64) -> Option<Verdict> {
+        let (policy, capacity) = (&self.settings.policy, &self.terms.capacity);
+        let trial = state.trial?;
+        let lasted_s = seconds(self.facts.now_ms, trial.since_ms);
+        if lasted_s < policy.judge_s {
+            return None;
+        }
+        state.trial = None;
+        let done = trial.records as f64 / lasted_s;
+        let busy = trial.busy_us as f64 / 1e6 / (lasted_s * f64::from(self.settings.cores * self.from));
+        let brings = |size: &u32| {
+            let below = at(capacity, size - 1);
+            done >= below + policy.effective * (at(capacity, *size) - below)
+        };
+        let to = (1..=self.from).rev().find(brings).unwrap_or(1).max(self.settings.min);
+        if backlog <= trial.backlog || busy > 1.0 - policy.effective || to >= self.from {
+            return None;
+        }
+        let until_ms = self.facts.now_ms + (policy.block_s * 1000.0) as u64;
+        state.blocked = Some(Blocked { until_ms, done });
+        state.timers.reset();
+        Some((Kind::Guard, to, reason::guard(self.from, to, done, policy.block_s)))
+    }
+
+    fn zero(&self, state: &mut State) -> Option<Verdict> {
+        let idle_s = seconds(self.facts.now_ms, state.timers.idle_since_ms?);
+        let due = self.from == 1 && self.settings.min == 0 && idle_s >= self.settings.idle_timeout_ms as f64 / 1000.0;
+        due.then(|| (Kind::Zero, 0, reason::zero(idle_s)))
+    }
+
+    fn down(&self, state: &mut State) -> Option<Verdict> {
+        let least = self.settings.min.max(1);
+        let to = (least..self.from).find(|&size| state.timers.held(self.facts.now_ms, size, self.settings))?;
+        let hold_s = state.timers.hold_s(self.settings);
+        state.timers.after_down(self.facts.now_ms);
+        Some((Kind::Down, to, reason::down(self.from, to, hold_s, self.terms)))
+    }
+
+    /// The smallest allowed size from `least` on whose capacity is `need`, else the greatest.
+    fn smallest(&self, least: u32, need: f64) -> u32 {
+        let least = least.max(self.settings.min);
+        (least..self.settings.max).find(|&size| at(&self.terms.capacity, size) >= need).unwrap_or(self.settings.max)
+    }
+}

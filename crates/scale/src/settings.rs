@@ -1,0 +1,130 @@
+//! What the policy is told once: the user's knobs and the constants of the rules.
+
+use serde::{Deserialize, Serialize};
+use tidemill_model::limits::{BATCH_TARGET_MS, TASK_RECORDS};
+use tidemill_model::pipeline::{Autoscale, ScaleMode};
+
+/// The knobs of `[autoscale]`, and the policy's constants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// `min_executors`.
+    pub min: u32,
+    /// `max_executors`.
+    pub max: u32,
+    /// `executor_cores`: worker threads of an executor.
+    pub cores: u32,
+    /// `slo`: greatest wanted age of a record, ms.
+    pub slo_ms: u64,
+    /// `executor_idle_timeout` (Z), ms.
+    pub idle_timeout_ms: u64,
+    /// `down_hold` (W0), ms.
+    pub down_hold_ms: u64,
+    /// `max_records_per_second_per_core`: what an executor is held to.
+    pub max_records_per_second_per_core: Option<f64>,
+    /// `mode`, or what a user has pinned.
+    pub mode: Mode,
+    /// The constants of the rules.
+    pub policy: Policy,
+}
+
+/// Who chooses the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The policy decides and the driver follows.
+    Active,
+    /// The policy decides and nobody follows: the driver keeps `max` executors.
+    Advisory,
+    /// Always so many.
+    Pinned(u32),
+}
+
+/// The constants of the rules, in the letters of their formulas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// θ: the share of the service level that a queue may use up.
+    pub theta: f64,
+    /// T_c: a backlog over the budget is drained in so many seconds.
+    pub catch_up_s: f64,
+    /// T_up: the runway to keep beyond the start of an executor, seconds.
+    pub up_s: f64,
+    /// T_dn: the runway that a smaller size must offer, seconds.
+    pub down_s: f64,
+    /// Share of the measured capacity that is counted on.
+    pub dependable: f64,
+    /// W doubles up to here, seconds (or to `down_hold` where that is longer).
+    pub hold_max_s: f64,
+    /// W returns to `down_hold` after so many seconds without a flap.
+    pub flap_forget_s: f64,
+    /// A growth that brought nothing blocks the next for so many seconds.
+    pub block_s: f64,
+    /// Seconds at one size, with the backlog over the budget, after which that growth is judged.
+    pub judge_s: f64,
+    /// An executor that brings less than this share of its promise is not worth keeping.
+    pub effective: f64,
+    /// Half-life of the measured capacity, busy-seconds.
+    pub half_life_s: f64,
+    /// Busy-seconds after a start that say nothing about capacity.
+    pub warm_up_s: f64,
+    /// A task shorter than this is mostly its fixed cost and does not lower the measured capacity, ms.
+    pub task_min_ms: f64,
+    /// Capacity per core before any is measured and where no limit is set, records/s.
+    pub assumed_per_core: f64,
+    /// T_start before any start was seen, ms.
+    pub assumed_start_ms: u64,
+    /// ε is one task: at most so many records, and what one executor does in one batch.
+    pub task_records: f64,
+    /// Target length of a batch, ms.
+    pub batch_ms: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            theta: 0.7,
+            catch_up_s: 10.0,
+            up_s: 3.0,
+            down_s: 600.0,
+            dependable: 0.97,
+            hold_max_s: 120.0,
+            flap_forget_s: 600.0,
+            block_s: 300.0,
+            judge_s: 10.0,
+            effective: 0.1,
+            half_life_s: 30.0,
+            warm_up_s: 5.0,
+            task_min_ms: 10.0,
+            assumed_per_core: 200_000.0,
+            assumed_start_ms: 500,
+            task_records: TASK_RECORDS as f64,
+            batch_ms: BATCH_TARGET_MS as f64,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings::from(&Autoscale::default())
+    }
+}
+
+impl From<&Autoscale> for Settings {
+    fn from(autoscale: &Autoscale) -> Settings {
+        Settings {
+            min: autoscale.min_executors,
+            max: autoscale.max_executors,
+            cores: autoscale.executor_cores,
+            slo_ms: autoscale.slo_ms,
+            idle_timeout_ms: autoscale.executor_idle_timeout_ms,
+            down_hold_ms: autoscale.down_hold_ms,
+            max_records_per_second_per_core: autoscale.max_records_per_second_per_core,
+            mode: match autoscale.mode {
+                ScaleMode::Active => Mode::Active,
+                ScaleMode::Advisory => Mode::Advisory,
+                ScaleMode::Pinned => Mode::Pinned(autoscale.max_executors),
+            },
+            policy: Policy::default(),
+        }
+    }
+}

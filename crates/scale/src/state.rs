@@ -1,0 +1,156 @@
+//! What the policy remembers from one call to the next.
+
+use crate::capacity::{Capacity, Prior};
+use crate::facts::Facts;
+use crate::rates::Rates;
+use crate::settings::{Mode, Settings};
+use serde::{Deserialize, Serialize};
+
+/// Beyond, W is at its greatest for any hold of a millisecond and more.
+const DOUBLINGS_MAX: u32 = 20;
+
+/// The memory of the policy: plain data, the whole of it, so that a log can begin anywhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The size decided last.
+    pub(crate) target: u32,
+    pub(crate) rates: Rates,
+    pub(crate) capacity: Capacity,
+    pub(crate) timers: Timers,
+    pub(crate) trial: Option<Trial>,
+    /// Growth beyond this size is blocked until then.
+    pub(crate) blocked: Option<Blocked>,
+}
+
+impl State {
+    /// Before the first call, with nothing learned.
+    pub fn new(settings: &Settings) -> State {
+        State::with_prior(settings, Prior::default())
+    }
+
+    /// Before the first call, with what an earlier run had learned.
+    pub fn with_prior(settings: &Settings, prior: Prior) -> State {
+        let target = match settings.mode {
+            Mode::Pinned(size) => size.min(settings.max),
+            Mode::Active | Mode::Advisory => settings.min,
+        };
+        let capacity = Capacity::with_prior(prior);
+        State { target, rates: Rates::default(), capacity, timers: Timers::default(), trial: None, blocked: None }
+    }
+
+    /// What has been learned about capacity, for the checkpoint.
+    pub fn prior(&self) -> &Prior {
+        self.capacity.prior()
+    }
+
+    /// The size decided last.
+    pub fn target(&self) -> u32 {
+        self.target
+    }
+}
+
+/// Growth is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Blocked {
+    pub until_ms: u64,
+    /// What all executors together did, records/s.
+    pub done: f64,
+}
+
+/// Since when smaller sizes have been enough, and W.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Timers {
+    /// By size; meaningful below the present one.
+    pub enough_since_ms: Vec<Option<u64>>,
+    pub idle_since_ms: Option<u64>,
+    last_down_ms: Option<u64>,
+    last_flap_ms: u64,
+    doublings: u32,
+}
+
+impl Timers {
+    /// W, seconds.
+    pub fn hold_s(&self, settings: &Settings) -> f64 {
+        let first_s = settings.down_hold_ms as f64 / 1000.0;
+        (first_s * f64::from(1_u32 << self.doublings)).min(settings.policy.hold_max_s.max(first_s))
+    }
+
+    /// Notes for every size whether it is enough now, and whether there is nothing to do.
+    pub fn note(&mut self, now_ms: u64, enough: &[bool], idle: bool) {
+        self.enough_since_ms.resize(enough.len(), None);
+        for (since_ms, &enough) in self.enough_since_ms.iter_mut().zip(enough) {
+            *since_ms = enough.then(|| since_ms.unwrap_or(now_ms));
+        }
+        self.idle_since_ms = idle.then(|| self.idle_since_ms.unwrap_or(now_ms));
+    }
+
+    /// Nothing is known, or everything has changed: no size has been enough for any time.
+    pub fn reset(&mut self) {
+        self.enough_since_ms.fill(None);
+        self.idle_since_ms = None;
+    }
+
+    /// Whether size `size` has been enough for W.
+    pub fn held(&self, now_ms: u64, size: u32, settings: &Settings) -> bool {
+        let since_ms = self.enough_since_ms.get(size as usize).copied().flatten();
+        since_ms.is_some_and(|since_ms| seconds(now_ms, since_ms) >= self.hold_s(settings))
+    }
+
+    pub fn after_down(&mut self, now_ms: u64) {
+        self.last_down_ms = Some(now_ms);
+    }
+
+    /// A growth soon after a shrinking is a flap: W doubles.
+    pub fn after_up(&mut self, now_ms: u64, settings: &Settings) {
+        let hold_s = self.hold_s(settings);
+        if self.last_down_ms.take().is_some_and(|down_ms| seconds(now_ms, down_ms) < 4.0 * hold_s) {
+            self.last_flap_ms = now_ms;
+            if hold_s < settings.policy.hold_max_s && self.doublings < DOUBLINGS_MAX {
+                self.doublings += 1;
+            }
+        }
+        self.reset();
+    }
+
+    /// W falls back once there has been no flap for long.
+    pub fn forget(&mut self, now_ms: u64, settings: &Settings) {
+        if seconds(now_ms, self.last_flap_ms) >= settings.policy.flap_forget_s {
+            self.doublings = 0;
+        }
+    }
+}
+
+/// A stretch of time at one size, all executors ready: what the size brought.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub size: u32,
+    pub since_ms: u64,
+    pub backlog: u64,
+    pub records: u64,
+    pub busy_us: u64,
+}
+
+impl Trial {
+    /// Goes on with a trial, or begins one; none while the fleet is not as decided or the backlog is within `floor`.
+    pub fn follow(trial: Option<Trial>, target: u32, floor: f64, facts: &Facts) -> Option<Trial> {
+        let backlog = facts.backlog?;
+        let settled = facts.ready == target && facts.starting == 0 && facts.draining == 0 && facts.crashes == 0;
+        if !settled || (backlog as f64) <= floor {
+            return None;
+        }
+        let mut trial = match trial {
+            Some(trial) if trial.size == target => trial,
+            _ => return Some(Trial { size: target, since_ms: facts.now_ms, backlog, records: 0, busy_us: 0 }),
+        };
+        for work in &facts.work {
+            trial.records += work.records;
+            trial.busy_us += work.busy_us;
+        }
+        Some(trial)
+    }
+}
+
+/// Seconds from one reading of the clock to a later one.
+pub(crate) fn seconds(now_ms: u64, since_ms: u64) -> f64 {
+    now_ms.saturating_sub(since_ms) as f64 / 1000.0
+}

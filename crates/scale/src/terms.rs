@@ -1,0 +1,70 @@
+//! The terms of the rules, from facts and memory. The rules look at nothing else, so a logged decision explains itself.
+
+use crate::decision::Terms;
+use crate::facts::Facts;
+use crate::settings::Settings;
+use crate::state::{Blocked, State, seconds};
+
+/// λ↑ looks at the slope of λ5 over this long, seconds.
+const SLOPE_S: u64 = 15;
+/// What λ↑ looks ahead beyond the start of an executor: its first batch, seconds.
+const AHEAD_S: f64 = 2.0;
+
+/// All terms but the timers, which [`note_timers`] adds when they have been advanced.
+pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms {
+    let policy = &settings.policy;
+    let (rates, capacity) = (&state.rates, state.capacity.sizes(settings));
+    let start_s = state.capacity.start_s(settings);
+    let lambda5 = rates.rate(5);
+    let slope = rates.rate_ago(5, SLOPE_S).map_or(0.0, |before| (lambda5 - before) / SLOPE_S as f64);
+    let lambda_up = lambda5 + slope.max(0.0) * (start_s + AHEAD_S);
+    let backlog = facts.end_total.and(facts.backlog);
+    let known = backlog.unwrap_or(0) as f64;
+    let ready = capacity[facts.ready.min(settings.max) as usize];
+    let one_task = policy.task_records.min(at(&capacity, 1) * policy.batch_ms / 1000.0).max(1.0);
+    let budget = (policy.theta * settings.slo_ms as f64 / 1000.0 * lambda5).max(one_task);
+    let runway_s = capacity.iter().map(|&able| runway(able, lambda_up, known, budget).map(thousandth)).collect();
+    Terms {
+        lambda2: thousandth(rates.rate(2)),
+        lambda5: thousandth(lambda5),
+        lambda15: thousandth(rates.rate(15)),
+        lambda_up: thousandth(lambda_up),
+        mu: state.capacity.per_core().map(thousandth),
+        start_s,
+        backlog,
+        backlog_up: thousandth((known + (lambda_up - ready) * start_s).max(0.0)),
+        budget: thousandth(budget),
+        capacity: capacity.into_iter().map(thousandth).collect(),
+        runway_s,
+        guard: state.blocked.map(|blocked| guard_text(blocked, facts.now_ms)),
+        ..Terms::default()
+    }
+}
+
+/// Adds what the timers say.
+pub(crate) fn note_timers(terms: &mut Terms, state: &State, settings: &Settings, now_ms: u64) {
+    let age = |since_ms: Option<u64>| since_ms.map(|since_ms| seconds(now_ms, since_ms));
+    terms.held_s = state.timers.enough_since_ms.iter().copied().map(age).collect();
+    terms.held_s.truncate(state.target() as usize);
+    terms.idle_s = age(state.timers.idle_since_ms);
+    terms.hold_s = thousandth(state.timers.hold_s(settings));
+}
+
+/// Seconds until a backlog of `backlog` has grown to `budget` at `lambda` in and `capacity` out; `None`: never.
+pub(crate) fn runway(capacity: f64, lambda: f64, backlog: f64, budget: f64) -> Option<f64> {
+    (lambda > capacity).then(|| (budget - backlog).max(0.0) / (lambda - capacity))
+}
+
+/// C(size); 0 for sizes that are not allowed.
+pub(crate) fn at(capacity: &[f64], size: u32) -> f64 {
+    capacity.get(size as usize).copied().unwrap_or(0.0)
+}
+
+fn guard_text(blocked: Blocked, now_ms: u64) -> String {
+    let left_s = seconds(blocked.until_ms, now_ms).ceil();
+    format!("growth is blocked for {left_s} s: more executors did not bring more than {:.0} records/s", blocked.done)
+}
+
+fn thousandth(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
