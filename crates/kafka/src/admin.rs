@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-use tidemill_model::{Error, Result};
+use tidemill_flow::ports::Extents;
+use tidemill_model::{Error, PartitionId, Result};
 
 /// How long a cluster may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -23,6 +24,21 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 pub fn partition_count(options: &KafkaOptions, topic: &str) -> Result<Option<i32>> {
     let partitions = Handle::new(options, &[], &[])?.partitions(topic, ANSWER_MAX)?;
     Ok(partitions.map(|partitions| partitions.len() as i32))
+}
+
+/// What a topic holds at this moment; empty where there is no such topic.
+///
+/// # Errors
+/// As [`partition_count`].
+pub fn extents(options: &KafkaOptions, topic: &str) -> Result<Extents> {
+    let handle = Handle::new(options, &[("isolation.level", "read_committed")], &[])?;
+    let partitions = handle.partitions(topic, ANSWER_MAX)?.unwrap_or_default();
+    if partitions.is_empty() {
+        return Ok(Extents::new());
+    }
+    let found = handle.extents(topic, &partitions, ANSWER_MAX)?;
+    let id = |partition: &i32| PartitionId { topic: topic.to_owned(), partition: *partition };
+    Ok(partitions.iter().map(id).zip(found).collect())
 }
 
 /// Makes sure that a topic is there, and returns its number of partitions. One that must be made gets `partitions`, or

@@ -7,9 +7,12 @@ use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
+use rdkafka::{Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tidemill_flow::ports::Extent;
 use tidemill_model::{Error, Result};
 
 /// A client context that prints nothing and keeps librdkafka's last word about a failure.
@@ -92,6 +95,42 @@ impl Handle {
         let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
         partitions.sort_unstable();
         Ok((!partitions.is_empty()).then_some(partitions))
+    }
+
+    /// First offset and last stable offset of partitions, in their order: two round trips for all of them.
+    ///
+    /// # Errors
+    /// As [`Handle::partitions`].
+    pub fn extents(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<Vec<Extent>> {
+        let starts = self.offsets(topic, partitions, Offset::Beginning, timeout)?;
+        let ends = self.offsets(topic, partitions, Offset::End, timeout)?;
+        Ok(starts.into_iter().zip(ends).map(|(start, end)| Extent { start, end }).collect())
+    }
+
+    /// The offsets that `at` (beginning or end) stands for, in the order of `partitions`: one round trip for each broker.
+    ///
+    /// # Errors
+    /// As [`Handle::partitions`].
+    pub fn offsets(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<i64>> {
+        let what = format!("a request for the offsets of `{topic}`");
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition_offset(topic, *partition, at).expect("beginning and end are offsets");
+        }
+        // SAFETY: client and list are valid; the call writes offsets and errors into the list. The logical offsets are
+        // the numbers that ListOffsets takes as timestamps for "earliest" and "latest".
+        let code = unsafe {
+            native::rd_kafka_offsets_for_times(self.native(), list.ptr(), timeout.as_millis().min(60_000) as i32)
+        };
+        if let Some(code) = failure(code) {
+            return Err(self.failed(&what, Some(code)));
+        }
+        let offset = |element: &TopicPartitionListElem<'_>| match (element.error(), element.offset()) {
+            (Ok(()), Offset::Offset(offset)) => Ok(offset),
+            (Err(error), _) => Err(self.failed(&what, error.rdkafka_error_code())),
+            (Ok(()), _) => Err(self.failed(&what, Some(RDKafkaErrorCode::UnknownPartition))),
+        };
+        list.elements().iter().map(offset).collect()
     }
 
     /// The error of a failed request: transient where trying again can help.

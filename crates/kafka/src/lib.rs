@@ -11,6 +11,9 @@ pub mod admin;
 pub mod options;
 
 mod client;
+mod fetch;
+mod read;
 
 pub use client::Quiet;
 pub use options::KafkaOptions;
+pub use read::KafkaReader;

@@ -1,0 +1,53 @@
+//! Measures the reader: `read BROKER TOPIC [RANGE_RECORDS] [name=value …]`. Reads each partition in ranges, prints records per second of wall and of CPU time.
+
+use std::time::Instant;
+use tidemill_flow::ports::{Chunk, Read};
+use tidemill_kafka::{KafkaOptions, KafkaReader, admin};
+use tidemill_model::{OffsetRange, batch::cut_tasks};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut options = KafkaOptions::new(arguments[0].clone());
+    let pairs = arguments.iter().filter_map(|pair| pair.split_once('='));
+    options.client_options = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let range_records = arguments.get(2).map_or(100_000, |text| text.parse().expect("a number of records"));
+    let extents = admin::extents(&options, &arguments[1]).expect("offsets");
+    let ranges: Vec<OffsetRange> = extents
+        .into_iter()
+        .map(|(partition, there)| OffsetRange { partition, start: there.start, end: there.end })
+        .collect();
+    let cpu_before = cpu_seconds();
+    let start = Instant::now();
+    let mut reader = KafkaReader::new(&options).expect("a reader");
+    let (mut chunk, mut records, mut bytes, mut longest) = (Chunk::default(), 0, 0, 0.0f64);
+    for task in cut_tasks(&ranges, range_records) {
+        let opened = Instant::now();
+        reader.open(&task).expect("open");
+        let mut next = task.start;
+        while reader.next(&mut chunk, 8192).expect("next") {
+            if next == task.start {
+                longest = longest.max(opened.elapsed().as_secs_f64());
+            }
+            for offset in &chunk.offsets {
+                assert!(*offset >= next, "{task:?}");
+                next = offset + 1;
+            }
+            records += chunk.len();
+            bytes += chunk.bytes.len();
+        }
+    }
+    let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
+    println!(
+        "{records} records, {bytes} bytes in {seconds:.2} s, {cpu:.2} CPU-s: {:.0} records/s, {:.0} per CPU-second; first record of a range after {:.1} ms at most",
+        records as f64 / seconds,
+        records as f64 / cpu,
+        longest * 1e3
+    );
+}
+
+/// CPU time of this process, from `/proc/self/stat` (fields 14 and 15, in ticks of 10 ms); 0 on other systems.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}

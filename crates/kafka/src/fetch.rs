@@ -1,0 +1,183 @@
+//! librdkafka's consumer without a group: partitions are started at explicit offsets and deliver into one queue.
+//!
+//! The rest of the room sees [`Event`]s only; all pointers of librdkafka's messages stay in here. Messages are taken
+//! from the queue by the hundred: one call each would cost a third more CPU time.
+
+use crate::client::Handle;
+use rdkafka::bindings as native;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaRespErr;
+use std::ffi::CString;
+use std::ptr::null_mut;
+use std::slice;
+use std::time::{Duration, Instant};
+
+/// What a partition delivered.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A record.
+    Record { offset: i64, timestamp: i64, value: Option<&'a [u8]> },
+    /// All that there is has been delivered: the next offset is not there yet.
+    End { offset: i64 },
+    /// The partition cannot be read on.
+    Failed { code: RDKafkaErrorCode },
+}
+
+/// Messages taken from the queue at once.
+const TAKE: usize = 512;
+
+/// Partitions of one or more topics, delivering into one queue.
+pub struct Fetch {
+    /// Before `handle`, so that topics and queue are given back before the client ends.
+    topics: Vec<(String, Topic)>,
+    queue: Queue,
+    pub handle: Handle,
+    started: Vec<(usize, i32)>,
+    taken: Vec<*mut native::rd_kafka_message_t>,
+    /// The first of `taken` that is not consumed yet; those before are destroyed already.
+    next: usize,
+    /// Time spent with nothing to take.
+    pub waited: Duration,
+}
+
+struct Topic(*mut native::rd_kafka_topic_t);
+struct Queue(*mut native::rd_kafka_queue_t);
+
+// SAFETY: librdkafka's handles and messages may be used from any thread; `&mut self` keeps the use of messages to one.
+unsafe impl Send for Fetch {}
+
+impl Fetch {
+    /// A queue on a client.
+    pub fn new(handle: Handle) -> Fetch {
+        // SAFETY: the client is valid; the queue is destroyed in `drop`.
+        let queue = Queue(unsafe { native::rd_kafka_queue_new(handle.native()) });
+        let taken = Vec::with_capacity(TAKE);
+        Fetch { topics: Vec::new(), queue, handle, started: Vec::new(), taken, next: 0, waited: Duration::ZERO }
+    }
+
+    /// Starts to fetch a partition at an offset, in the background. The partition is not started yet.
+    pub fn start(&mut self, topic: &str, partition: i32, offset: i64) {
+        assert!(offset >= 0 && partition >= 0, "only explicit offsets are read");
+        let index = self.topic(topic);
+        // SAFETY: topic and queue are valid as long as `self`.
+        let result =
+            unsafe { native::rd_kafka_consume_start_queue(self.topics[index].1.0, partition, offset, self.queue.0) };
+        assert_eq!(result, 0, "a partition of a client without a group can be started");
+        self.started.push((index, partition));
+    }
+
+    /// Stops all partitions; what they have fetched is dropped. Waits for the client's threads to have done so (well below a millisecond).
+    pub fn stop(&mut self) {
+        for (topic, partition) in std::mem::take(&mut self.started) {
+            // SAFETY: the topic is valid as long as `self`.
+            unsafe { native::rd_kafka_consume_stop(self.topics[topic].1.0, partition) };
+        }
+        self.forget_taken();
+    }
+
+    /// How many events are fetched and not consumed.
+    pub fn ahead(&self) -> usize {
+        // SAFETY: the queue is valid as long as `self`.
+        self.taken.len() - self.next + unsafe { native::rd_kafka_queue_length(self.queue.0) }
+    }
+
+    /// The next event without consuming it; waits at most `timeout` for it.
+    pub fn peek(&mut self, timeout: Duration) -> Option<Event<'_>> {
+        if self.next == self.taken.len() && !self.take(timeout) {
+            return None;
+        }
+        // SAFETY: messages from `next` on are valid until destroyed in `consume` or `forget_taken`, both of which need
+        // `&mut self` and so end the borrow of the event.
+        Some(unsafe { event(&*self.taken[self.next]) })
+    }
+
+    /// Consumes the event that `peek` returned.
+    pub fn consume(&mut self) {
+        // SAFETY: the message was taken from the queue and is destroyed once: `next` passes it.
+        unsafe { native::rd_kafka_message_destroy(self.taken[self.next]) };
+        self.next += 1;
+    }
+
+    /// Takes messages from the queue, all that are there; waits for the first only.
+    fn take(&mut self, timeout: Duration) -> bool {
+        self.forget_taken();
+        let mut take = |count: usize, timeout_ms: i32| {
+            let at = self.taken.len();
+            // SAFETY: `taken` has room for `count` more pointers, of which as many as returned are written.
+            unsafe {
+                let room = self.taken.as_mut_ptr().add(at);
+                let got = native::rd_kafka_consume_batch_queue(self.queue.0, timeout_ms, room, count);
+                self.taken.set_len(at + got.max(0) as usize);
+                got > 0
+            }
+        };
+        // With a timeout the call waits until it has all that it was asked for, so the first is waited for alone.
+        if take(TAKE, 0) || timeout.is_zero() {
+            return !self.taken.is_empty();
+        }
+        let start = Instant::now();
+        let taken = take(1, timeout.as_millis().clamp(1, 60_000) as i32);
+        self.waited += start.elapsed();
+        taken
+    }
+
+    fn forget_taken(&mut self) {
+        for message in &self.taken[self.next..] {
+            // SAFETY: taken from the queue and not destroyed yet.
+            unsafe { native::rd_kafka_message_destroy(*message) };
+        }
+        self.taken.clear();
+        self.next = 0;
+    }
+
+    fn topic(&mut self, name: &str) -> usize {
+        if let Some(index) = self.topics.iter().position(|(known, _)| known == name) {
+            return index;
+        }
+        let c_name = CString::new(name).expect("a topic's name holds no zero byte");
+        // SAFETY: the client is valid; the topic is destroyed in `drop`.
+        let topic = unsafe { native::rd_kafka_topic_new(self.handle.native(), c_name.as_ptr(), null_mut()) };
+        assert!(!topic.is_null(), "a topic handle needs a valid name only");
+        self.topics.push((name.to_owned(), Topic(topic)));
+        self.topics.len() - 1
+    }
+}
+
+/// Reads a message.
+///
+/// # Safety
+/// The message is valid for `'a`.
+unsafe fn event(message: &native::rd_kafka_message_t) -> Event<'_> {
+    match message.err {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
+            // SAFETY: payload and length describe the value, as long as the message lives; a null payload is a null value.
+            let value = (!message.payload.is_null())
+                .then(|| unsafe { slice::from_raw_parts(message.payload.cast::<u8>(), message.len) });
+            // SAFETY: the message is valid; the kind of timestamp is not asked for.
+            let timestamp = unsafe { native::rd_kafka_message_timestamp(message, null_mut()) };
+            Event::Record { offset: message.offset, timestamp, value }
+        }
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Event::End { offset: message.offset },
+        code => Event::Failed { code: code.into() },
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: made by `rd_kafka_topic_new`, destroyed once.
+        unsafe { native::rd_kafka_topic_destroy(self.0) };
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: made by `rd_kafka_queue_new`, destroyed once.
+        unsafe { native::rd_kafka_queue_destroy(self.0) };
+    }
+}

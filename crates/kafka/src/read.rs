@@ -1,0 +1,165 @@
+//! The executor's side: one range of one partition at a time.
+//!
+//! A range that begins where the one before ended goes on with what is fetched already; any other start drops it and
+//! begins anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are fetched ahead: an idle reader must
+//! not ask the broker 200 times a second.
+
+use crate::client::Handle;
+use crate::fetch::{Event, Fetch};
+use crate::options::KafkaOptions;
+use rdkafka::error::RDKafkaErrorCode;
+use std::time::{Duration, Instant};
+use tidemill_flow::ports::{Chunk, Read};
+use tidemill_model::{Error, OffsetRange, PartitionId, Result};
+
+/// How long a range may stand still (a broker that restarts) before that is an error.
+const STILL_MAX: Duration = Duration::from_secs(30);
+/// How often librdkafka's own events are taken in while waiting.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Records fetched beyond a range's end that are worth keeping for the next range: fewer are fetched again in no time.
+const AHEAD_MIN: usize = 1_000;
+
+/// Reads ranges of Kafka partitions.
+pub struct KafkaReader {
+    fetch: Fetch,
+    range: Option<OffsetRange>,
+    /// The partition that is being fetched, and the next offset that it is read at.
+    position: Option<(PartitionId, i64)>,
+    still_max: Duration,
+}
+
+impl KafkaReader {
+    /// A reader with a client of its own; connects in the background.
+    ///
+    /// # Errors
+    /// A user error for a wrong option.
+    pub fn new(options: &KafkaOptions) -> Result<KafkaReader> {
+        let defaults = [
+            ("isolation.level", "read_committed"),
+            // What is read exists, so that answers come at once; only asking ahead waits, and the next partition waits for it.
+            ("fetch.wait.max.ms", "5"),
+            ("fetch.message.max.bytes", "1048576"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("fetch.error.backoff.ms", "50"),
+        ];
+        let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
+        let fetch = Fetch::new(Handle::new(options, &defaults, &must)?);
+        Ok(KafkaReader { fetch, range: None, position: None, still_max: STILL_MAX })
+    }
+
+    /// The same with another bound on how long a range may stand still before a transient error.
+    #[must_use]
+    pub fn with_still_max(mut self, still_max: Duration) -> KafkaReader {
+        self.still_max = still_max;
+        self
+    }
+
+    fn finish(&mut self, range: OffsetRange) {
+        if self.fetch.ahead() >= AHEAD_MIN {
+            self.position = Some((range.partition, range.end));
+        } else {
+            self.fetch.stop();
+        }
+    }
+
+    /// What a failure of the partition at `offset` means; nothing where librdkafka goes on by itself.
+    fn failure(&mut self, code: RDKafkaErrorCode, range: &OffsetRange, offset: i64) -> Option<Error> {
+        match code {
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::OperationTimedOut => None,
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Some(self.lost(range, offset)),
+            code => Some(
+                self.fetch.handle.failed(&format!("a fetch of {} at offset {offset}", range.partition), Some(code)),
+            ),
+        }
+    }
+
+    fn lost(&self, range: &OffsetRange, offset: i64) -> Error {
+        let PartitionId { topic, partition } = &range.partition;
+        let what = format!("offsets {offset} to {} of {} are not there", range.end - 1, range.partition);
+        match self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5)).map(|found| found[0]) {
+            Ok(there) => Error::external(format!(
+                "{what}: the log holds {} to {} (retention removed the others, or the topic was made anew); \
+                 start with a new checkpoint, or keep records longer",
+                there.start,
+                there.end - 1
+            )),
+            Err(error) => error.context(what),
+        }
+    }
+}
+
+impl Read for KafkaReader {
+    fn open(&mut self, range: &OffsetRange) -> Result<()> {
+        let goes_on = matches!(&self.position, Some((at, offset)) if *at == range.partition && *offset == range.start);
+        if !goes_on && !range.is_empty() {
+            self.fetch.stop();
+            self.fetch.start(&range.partition.topic, range.partition.partition, range.start);
+            self.position = Some((range.partition.clone(), range.start));
+        }
+        self.range = (!range.is_empty()).then(|| range.clone());
+        Ok(())
+    }
+
+    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        chunk.clear();
+        let Some(range) = self.range.take() else { return Ok(false) };
+        let (_, mut offset) = self.position.take().expect("an open range has a position");
+        let mut moved = Instant::now();
+        let mut at_end = false;
+        while chunk.len() < records_max {
+            // Waits only for the first record: what is there is worth more now than a full chunk later.
+            let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
+            match self.fetch.peek(wait) {
+                Some(Event::Record { offset: found, timestamp, value }) if found < range.end => {
+                    // The start of a compressed batch can hold records before the offset asked for.
+                    if found >= offset {
+                        chunk.push(found, timestamp, value);
+                        offset = found + 1;
+                    }
+                    self.fetch.consume();
+                    at_end = offset == range.end;
+                }
+                Some(Event::Record { .. }) => at_end = true,
+                Some(Event::End { offset: found }) => {
+                    self.fetch.consume();
+                    at_end = found >= range.end;
+                }
+                Some(Event::Failed { code }) => {
+                    self.fetch.consume();
+                    if let Some(error) = self.failure(code, &range, offset) {
+                        self.fetch.stop();
+                        return Err(error);
+                    }
+                }
+                None if !chunk.is_empty() => break,
+                None if moved.elapsed() >= self.still_max => {
+                    let error =
+                        self.fetch.handle.failed(&format!("a fetch of {} at offset {offset}", range.partition), None);
+                    self.fetch.stop();
+                    return Err(error);
+                }
+                None => self.fetch.handle.drain_events(),
+            }
+            if at_end {
+                break;
+            }
+            if !chunk.is_empty() {
+                moved = Instant::now();
+            }
+        }
+        if at_end {
+            self.finish(range);
+        } else {
+            self.position = Some((range.partition.clone(), offset));
+            self.range = Some(range);
+        }
+        Ok(!chunk.is_empty())
+    }
+
+    fn waited(&mut self) -> Duration {
+        std::mem::take(&mut self.fetch.waited)
+    }
+}
