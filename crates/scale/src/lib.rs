@@ -11,6 +11,7 @@ mod facts;
 mod rates;
 mod reason;
 mod settings;
+pub mod simulate;
 mod state;
 mod terms;
 

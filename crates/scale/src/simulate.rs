@@ -1,0 +1,17 @@
+//! A fluid simulator: any load trace, any rule, in milliseconds; the field's rules and the optimum beside ours.
+//!
+//! Its figures are those of a model, for comparing rules with each other and for asking what a trace would have cost.
+
+mod machine;
+mod oracle;
+mod outcome;
+mod scaler;
+mod shapes;
+mod trace;
+
+pub use machine::{Mechanism, run};
+pub use oracle::{Optimum, START_PRICE_S, optimum};
+pub use outcome::Outcome;
+pub use scaler::{Runway, Scaler, Sight};
+pub use shapes::{Noise, Shapes};
+pub use trace::Trace;

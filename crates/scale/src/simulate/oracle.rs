@@ -1,0 +1,83 @@
+//! The clairvoyant optimum: what a load could have cost, had it been known beforehand.
+//!
+//! Dynamic programming over seconds × (size, records waiting), at no delay of a start. Minimises executor-seconds plus
+//! a price per start, with every record done within the service level: what waits at the end of a second must have
+//! arrived within it. The queue is counted in 32nds of an executor-second.
+
+use super::machine::Mechanism;
+use super::trace::Trace;
+
+/// Price of a start in the optimum, executor-seconds.
+pub const START_PRICE_S: f64 = 15.0;
+
+/// Steps of the queue per executor-second.
+const UNITS: f64 = 32.0;
+
+/// The optimum's cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimum {
+    /// Size × time.
+    pub executor_seconds: f64,
+    /// Executors started.
+    pub starts: u64,
+}
+
+impl Optimum {
+    /// Cost in executor-seconds when a start costs `start_s` of them.
+    pub fn cost(&self, start_s: f64) -> f64 {
+        self.executor_seconds + self.starts as f64 * start_s
+    }
+}
+
+/// Finds it; `None` when `max` executors cannot serve the trace within the service level.
+pub fn optimum(trace: &Trace, mechanism: &Mechanism, slo_ms: u64, max: u32) -> Option<Optimum> {
+    let unit = mechanism.per_executor / UNITS;
+    let able: Vec<usize> = (0..=max).map(|size| (mechanism.able(size) / unit) as usize).collect();
+    let arrived = cumulative(trace, unit);
+    let slo_s = (slo_ms / 1000) as usize;
+    let sizes = max as usize + 1;
+    // best[waiting · sizes + size]: the cheapest way to be there.
+    let mut best = vec![None; sizes];
+    best[0] = Some(Optimum { executor_seconds: 0.0, starts: 0 });
+    for second in 1..arrived.len() {
+        let coming = arrived[second] - arrived[second - 1];
+        let may_wait =
+            if second + 1 == arrived.len() { able[1] } else { arrived[second] - arrived[second.saturating_sub(slo_s)] };
+        let mut next = vec![None; (may_wait + 1) * sizes];
+        for (index, at) in best.iter().enumerate() {
+            let Some(at) = at else { continue };
+            // One division by a constant of the run; no event time is divided here.
+            let waiting = index / sizes;
+            let size = index - waiting * sizes;
+            for (to, able) in able.iter().enumerate() {
+                let left = (waiting + coming).saturating_sub(*able);
+                if left <= may_wait {
+                    improve(&mut next[left * sizes + to], step(*at, size, to));
+                }
+            }
+        }
+        best = next;
+    }
+    best.into_iter().flatten().min_by(|a, b| a.cost(START_PRICE_S).total_cmp(&b.cost(START_PRICE_S)))
+}
+
+fn step(at: Optimum, from: usize, to: usize) -> Optimum {
+    Optimum { executor_seconds: at.executor_seconds + to as f64, starts: at.starts + to.saturating_sub(from) as u64 }
+}
+
+fn improve(place: &mut Option<Optimum>, candidate: Optimum) {
+    if place.is_none_or(|known| candidate.cost(START_PRICE_S) < known.cost(START_PRICE_S)) {
+        *place = Some(candidate);
+    }
+}
+
+/// Units arrived by the end of each second, from 0.
+fn cumulative(trace: &Trace, unit: f64) -> Vec<usize> {
+    let mut total = 0.0;
+    let mut sums = vec![0];
+    for records in &trace.arrivals {
+        total += records / unit;
+        sums.push(total.round() as usize);
+    }
+    sums
+}

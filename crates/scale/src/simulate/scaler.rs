@@ -1,0 +1,89 @@
+//! Who chooses the size in a simulation: the policy of this room, or another's rule.
+
+use crate::decide::decide;
+use crate::decision::{Decision, Record};
+use crate::facts::Facts;
+use crate::settings::Settings;
+use crate::state::State;
+
+/// A rule that chooses a size.
+pub trait Scaler {
+    /// The size from now on.
+    fn size(&mut self, facts: &Facts, sight: &Sight) -> u32;
+}
+
+/// What others' rules look at: exact figures, so that no rule loses by our way of measuring.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// Seconds since the start.
+    pub now_s: f64,
+    /// Records that wait; 0 when the source is out.
+    pub backlog: f64,
+    /// Records that have arrived so far.
+    pub arrived: f64,
+    /// Records that are done so far.
+    pub done: f64,
+    /// Busy share of the ready executors since the last call.
+    pub busy: f64,
+    /// The size chosen last.
+    pub size: u32,
+    /// Records/s of one executor, alone.
+    pub per_executor: f64,
+}
+
+/// The policy of this room, with the log of what it decided.
+pub struct Runway {
+    settings: Settings,
+    state: State,
+    keep_log: bool,
+    log: Vec<Record>,
+}
+
+impl Runway {
+    /// With nothing learned.
+    pub fn new(settings: &Settings) -> Runway {
+        Runway::from_state(settings, State::new(settings))
+    }
+
+    /// With what was learned before.
+    pub fn from_state(settings: &Settings, state: State) -> Runway {
+        Runway { settings: settings.clone(), state, keep_log: false, log: Vec::new() }
+    }
+
+    /// Keeps every call, for a replay.
+    #[must_use]
+    pub fn logged(mut self) -> Runway {
+        self.keep_log = true;
+        self.log.push(Record::Begin { settings: self.settings.clone(), state: self.state.clone() });
+        self
+    }
+
+    /// All calls, when logged; else those that changed the size.
+    pub fn log(&self) -> &[Record] {
+        &self.log
+    }
+
+    /// The decisions that changed the size.
+    pub fn actions(&self) -> impl Iterator<Item = &Decision> {
+        self.log.iter().filter_map(|record| match record {
+            Record::Step { decision, .. } if decision.acts() => Some(decision),
+            _ => None,
+        })
+    }
+
+    /// The memory as it is now.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+impl Scaler for Runway {
+    fn size(&mut self, facts: &Facts, _: &Sight) -> u32 {
+        let decision = decide(&mut self.state, &self.settings, facts);
+        let keep = decision.keep;
+        if self.keep_log || decision.acts() {
+            self.log.push(Record::Step { facts: facts.clone(), decision });
+        }
+        keep
+    }
+}
