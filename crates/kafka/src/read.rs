@@ -40,7 +40,8 @@ impl KafkaReader {
             // What is read exists, so that answers come at once; only asking ahead waits, and the next partition waits for it.
             ("fetch.wait.max.ms", "5"),
             ("fetch.message.max.bytes", "1048576"),
-            ("queued.max.messages.kbytes", "4096"),
+            ("queued.max.messages.kbytes", "2048"),
+            ("check.crcs", "true"),
             ("fetch.error.backoff.ms", "50"),
         ];
         let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];

@@ -1,0 +1,70 @@
+//! A plain walk over a topic, record by record, from its beginning to its end at the start of the walk.
+//!
+//! Made to check the rest: shares nothing with [`crate::KafkaReader`] but librdkafka. It uses rdkafka's own consumer.
+
+use crate::admin;
+use crate::client::Quiet;
+use crate::options::{KafkaOptions, created};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+use tidemill_flow::ports::Extents;
+use tidemill_model::{Error, Result};
+
+impl ConsumerContext for Quiet {}
+
+/// How long the walk may stand still before that is an error.
+const STILL_MAX: Duration = Duration::from_secs(30);
+
+/// Calls `record(partition, offset, timestamp_ms, key, value)` for every record that the topic holds at the start of the
+/// call, in the order of each partition; a record without a timestamp has −1. Returns what was walked over.
+///
+/// # Errors
+/// A transient error when no broker answers, an external one when the topic cannot be read.
+pub fn scan(
+    options: &KafkaOptions,
+    topic: &str,
+    mut record: impl FnMut(i32, i64, i64, Option<&[u8]>, Option<&[u8]>),
+) -> Result<Extents> {
+    let extents = admin::extents(options, topic)?;
+    let mut open: Vec<(i32, i64)> = Vec::new();
+    let mut list = TopicPartitionList::new();
+    for (id, there) in extents.iter().filter(|(_, there)| there.start < there.end) {
+        open.push((id.partition, there.end));
+        list.add_partition_offset(topic, id.partition, Offset::Offset(there.start)).expect("an explicit offset");
+    }
+    // librdkafka's assignment needs a group's name, though nothing is committed under it.
+    let must = [("group.id", "tidemill-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
+    let config = options.config(&[("isolation.level", "read_committed"), ("auto.offset.reset", "error")], &must);
+    let consumer = created(BaseConsumer::from_config_and_context(&config, Quiet::default()))?;
+    let unreadable = |error: KafkaError| Error::external(format!("topic `{topic}` cannot be read: {error}; try again"));
+    consumer.assign(&list).map_err(unreadable)?;
+    let mut moved = Instant::now();
+    while !open.is_empty() {
+        let mut reached = None;
+        match consumer.poll(Duration::from_millis(500)) {
+            Some(Ok(message)) => {
+                let (partition, offset) = (message.partition(), message.offset());
+                if open.iter().any(|(id, end)| *id == partition && offset < *end) {
+                    let timestamp = message.timestamp().to_millis().unwrap_or(-1);
+                    record(partition, offset, timestamp, message.key(), message.payload());
+                }
+                reached = Some((partition, offset + 1));
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => reached = Some((partition, i64::MAX)),
+            Some(Err(error)) if moved.elapsed() > STILL_MAX => return Err(unreadable(error)),
+            None if moved.elapsed() > STILL_MAX => {
+                return Err(options.unreachable("a scan", consumer.context().take_reason()));
+            }
+            Some(Err(_)) | None => {}
+        }
+        if let Some((partition, offset)) = reached {
+            open.retain(|(id, end)| *id != partition || offset < *end);
+            moved = Instant::now();
+        }
+    }
+    Ok(extents)
+}

@@ -1,0 +1,241 @@
+//! The driver's side: what a topic holds, and waking when it holds more.
+//!
+//! Two ways to notice an append, chosen by what flows:
+//! - quiet or a trickle: *armed*. A fetch waits at the end of every partition and is answered within a millisecond of an append;
+//!   the few records that it carries are thrown away. At rest this is one fetch every 5 s and one look a second.
+//! - busy: *looking*. One ListOffsets for all partitions, each 10 ms at most; fetching would carry the whole stream once more.
+//!
+//! Either way the answer is what ListOffsets says: last stable offsets, so that open transactions are not counted.
+
+use crate::client::Handle;
+use crate::fetch::Fetch;
+use crate::options::KafkaOptions;
+use rdkafka::Offset;
+use std::thread;
+use std::time::{Duration, Instant};
+use tidemill_flow::ports::{Extent, Extents, Watch};
+use tidemill_model::{PartitionId, Result};
+
+/// Time between two looks while records flow.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Time without news after which the watch is armed.
+const QUIET_AFTER: Duration = Duration::from_millis(50);
+/// Records per second up to which an armed watch stays armed: 1 MB/s or so is fetched in vain.
+const TRICKLE_PER_SECOND: f64 = 4_000.0;
+/// Time between two looks while armed, in case a fetch is lost or the broker is.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two looks for new partitions.
+const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3);
+/// Time between two looks for a topic that is not there.
+const MISSING_INTERVAL: Duration = Duration::from_millis(100);
+/// Time between two looks at the first offsets, which only retention moves.
+const STARTS_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a broker may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Watches one topic.
+pub struct KafkaWatch {
+    topic: String,
+    fetch: Fetch,
+    partitions: Dated<Vec<i32>>,
+    starts: Dated<Vec<i64>>,
+    /// What the last look saw, and when that was.
+    seen: Dated<Extents>,
+    /// When a look last saw news.
+    news_at: Instant,
+    armed: bool,
+    /// An armed fetch was answered.
+    woken: bool,
+}
+
+/// A value and when it was had.
+struct Dated<T> {
+    value: T,
+    at: Option<Instant>,
+}
+
+impl<T> Dated<T> {
+    fn set(&mut self, value: T) {
+        self.value = value;
+        self.at = Some(Instant::now());
+    }
+
+    /// How long until it is `age` old.
+    fn fresh_for(&self, age: Duration) -> Duration {
+        self.at.map_or(Duration::ZERO, |at| age.saturating_sub(at.elapsed()))
+    }
+
+    fn is_older(&self, age: Duration) -> bool {
+        self.fresh_for(age).is_zero()
+    }
+}
+
+impl<T: Default> Dated<T> {
+    fn never() -> Dated<T> {
+        Dated { value: T::default(), at: None }
+    }
+}
+
+impl KafkaWatch {
+    /// A watch with a client of its own; connects in the background.
+    ///
+    /// # Errors
+    /// A user error for a wrong option.
+    pub fn new(options: &KafkaOptions, topic: &str) -> Result<KafkaWatch> {
+        let defaults = [
+            ("isolation.level", "read_committed"),
+            ("fetch.wait.max.ms", "5000"),
+            ("fetch.min.bytes", "1"),
+            ("fetch.message.max.bytes", "1024"),
+            ("queued.max.messages.kbytes", "256"),
+            ("fetch.queue.backoff.ms", "50"),
+        ];
+        let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
+        Ok(KafkaWatch {
+            topic: topic.to_owned(),
+            fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
+            partitions: Dated::never(),
+            starts: Dated::never(),
+            seen: Dated::never(),
+            news_at: Instant::now(),
+            armed: false,
+            woken: false,
+        })
+    }
+
+    /// Asks the brokers what is there.
+    fn look(&mut self) -> Result<()> {
+        self.woken = false;
+        self.look_for_partitions()?;
+        let partitions = &self.partitions.value;
+        if partitions.is_empty() {
+            self.see(Extents::new());
+            return Ok(());
+        }
+        if self.starts.is_older(STARTS_INTERVAL) {
+            self.starts.set(self.fetch.handle.offsets(&self.topic, partitions, Offset::Beginning, ANSWER_MAX)?);
+        }
+        let ends = self.fetch.handle.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
+        let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
+            // The start is the older observation: retention can only have moved it up since.
+            (PartitionId { topic: self.topic.clone(), partition }, Extent { start: start.min(end), end })
+        });
+        self.see(extents.collect());
+        Ok(())
+    }
+
+    fn look_for_partitions(&mut self) -> Result<()> {
+        if !self.partitions.value.is_empty() && !self.partitions.is_older(PARTITIONS_INTERVAL) {
+            return Ok(());
+        }
+        let found = self.fetch.handle.partitions(&self.topic, ANSWER_MAX)?.unwrap_or_default();
+        if found != self.partitions.value {
+            self.disarm();
+            self.starts.at = None;
+        }
+        self.partitions.set(found);
+        Ok(())
+    }
+
+    /// Takes in what a look found, and decides whether fetching is still cheaper than looking.
+    fn see(&mut self, found: Extents) {
+        if found != self.seen.value {
+            let end = |extents: &Extents| extents.values().map(|extent| extent.end).sum::<i64>();
+            let records = end(&found) - end(&self.seen.value);
+            if !is_trickle(records, self.seen.at.map_or(Duration::ZERO, |at| at.elapsed())) {
+                self.disarm();
+            }
+            self.news_at = Instant::now();
+        }
+        self.seen.set(found);
+    }
+
+    fn look_is_due(&self) -> bool {
+        let interval = match () {
+            () if self.woken => Duration::ZERO,
+            () if self.armed => CHECK_INTERVAL,
+            () if self.partitions.value.is_empty() => MISSING_INTERVAL,
+            () => LOOK_INTERVAL,
+        };
+        self.seen.is_older(interval)
+    }
+
+    /// Waits until a look is due, at most `wait`.
+    fn wait(&mut self, wait: Duration) {
+        if !self.armed && !self.partitions.value.is_empty() && self.news_at.elapsed() >= QUIET_AFTER {
+            self.arm();
+        }
+        if self.armed {
+            let mut wait = wait.min(self.seen.fresh_for(CHECK_INTERVAL));
+            while self.fetch.peek(wait).is_some() {
+                self.fetch.consume();
+                self.woken = true;
+                wait = Duration::ZERO;
+            }
+            self.fetch.handle.drain_events();
+        } else {
+            let interval = if self.partitions.value.is_empty() { MISSING_INTERVAL } else { LOOK_INTERVAL };
+            thread::sleep(wait.min(self.seen.fresh_for(interval)));
+        }
+    }
+
+    fn arm(&mut self) {
+        for (id, extent) in &self.seen.value {
+            self.fetch.start(&self.topic, id.partition, extent.end);
+        }
+        self.armed = true;
+    }
+
+    fn disarm(&mut self) {
+        self.fetch.stop();
+        self.armed = false;
+    }
+}
+
+impl Watch for KafkaWatch {
+    fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
+        let deadline = Instant::now() + timeout;
+        let mut looked = false;
+        loop {
+            if self.look_is_due() || (known.is_empty() && !looked && !self.seen.value.is_empty()) {
+                if let Err(error) = self.look() {
+                    // What is known of leaders and partitions may be wrong now.
+                    self.disarm();
+                    self.partitions.at = None;
+                    return Err(error);
+                }
+                looked = true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.seen.value != *known || left.is_zero() || (known.is_empty() && looked) {
+                return Ok(self.seen.value.clone());
+            }
+            self.wait(left);
+        }
+    }
+}
+
+/// Whether so few records arrive that fetching them in vain costs less than asking again and again.
+fn is_trickle(records: i64, elapsed: Duration) -> bool {
+    // Below 50 records one cannot speak of a rate.
+    records >= 0 && (records as f64) < (elapsed.as_secs_f64() * TRICKLE_PER_SECOND).max(50.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_few_records_or_few_in_their_time() {
+        for (records, ms, expected) in [
+            (0, 0, true),
+            (49, 0, true),
+            (50, 0, false),
+            (3_999, 1_000, true),
+            (4_000, 1_000, false),
+            (-1, 1_000, false),
+        ] {
+            assert_eq!(is_trickle(records, Duration::from_millis(ms)), expected, "{records} in {ms} ms");
+        }
+    }
+}
