@@ -21,6 +21,8 @@ pub enum Kind {
     Snapshot = 4,
     /// State, what a batch changed.
     Delta = 5,
+    /// Positions at which the query began (JSON).
+    Start = 6,
 }
 
 /// The version that this program writes, of every kind.

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/lock                     held by the one driver that uses the checkpoint
 //! DIR/metadata                 identity and typed plan of the query, written once
+//! DIR/start                    positions at which the query began, written once
 //! DIR/plans/<batch>            plan record: written before a batch is dispatched
 //! DIR/state/<batch>.snapshot   the whole state after the batch
 //! DIR/state/<batch>.delta      what the batch changed

@@ -119,6 +119,7 @@ impl Checkpoint {
                 log.state_files.push(name);
             }
         }
+        recovered.start = read_json(&*store, Kind::Start, "start")?;
         for batch in open_plans(committed, &batches(&store.list("plans")?, ""))? {
             recovered.replay.push(must_read_json(&*store, Kind::Plan, &format!("plans/{batch:020}"))?);
         }
@@ -127,6 +128,14 @@ impl Checkpoint {
 }
 
 impl PlanLog {
+    /// Writes where the query begins, before its first plan: `latest` must mean the same after a crash.
+    ///
+    /// # Errors
+    /// External: the disk.
+    pub fn write_start(&mut self, positions: &Offsets) -> Result<()> {
+        write_json(&*self.store, Kind::Start, "start", positions)
+    }
+
     /// Writes a plan record; durable on return. The batch may be dispatched from then on.
     ///
     /// # Errors
@@ -261,6 +270,9 @@ mod tests {
         assert!(checkpoint.commits.wants_snapshot());
         checkpoint.plans.write(&plan(0)).unwrap();
         assert_eq!(open(&store).recovered.replay, [plan(0)]);
+        assert_eq!(open(&store).recovered.start, None);
+        checkpoint.plans.write_start(&Offsets::default()).unwrap();
+        assert_eq!(open(&store).recovered.start, Some(Offsets::default()));
         checkpoint.commits.commit(&record(0), &StateChange::Snapshot(b"s0".into())).unwrap();
         assert!(!checkpoint.commits.wants_snapshot());
         checkpoint.plans.write(&plan(1)).unwrap();

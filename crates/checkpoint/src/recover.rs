@@ -1,11 +1,13 @@
 //! What to do with a checkpoint that was found: a pure function of the names in it and the records behind them.
 
 use crate::log::CommitRecord;
-use tidemill_model::{BatchPlan, Error, Result};
+use tidemill_model::{BatchPlan, Error, Offsets, Result};
 
 /// Where a pipeline goes on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
+    /// Where the query began; `None` where that was never decided.
+    pub start: Option<Offsets>,
     /// The last committed batch; `None`: nothing was ever committed.
     pub committed: Option<CommitRecord>,
     /// State files to load, in order: a snapshot, then deltas.

@@ -1,1 +1,101 @@
-//! (room of driver)
+//! The driver: observes the source, plans batches, hands their tasks to executors, merges, outputs, commits; and keeps as
+//! many executors as the autoscaler says.
+//!
+//! ```text
+//!  observe ─► plan ─► log the plan ─► dispatch ─► merge, watermark ─► output ─┬─► sinks ─► state, commit record
+//!     ▲                                  │                                    │   └── committer thread ──┘
+//!     └── the next batch may start from here on: at most two plans are uncommitted ──┘
+//! ```
+//! One loop, one closed [`event::Event`]; everything that happens to a run happens in `run.rs`, in that order. The same
+//! plan gives the same rows at any number of executors and across any kill. This is the only room with a clock.
+//! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as a command to spawn.
+
+mod ages;
+mod batch;
+mod commit;
+mod event;
+mod facts;
+mod finish;
+mod fleet;
+mod open;
+mod plan;
+mod report;
+mod run;
+
+pub use fleet::Spawn;
+pub use run::run;
+
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use tidemill_checkpoint::store::Store;
+use tidemill_flow::ports::{Sink, Watch};
+use tidemill_model::pipeline::{StartingOffsets, Trigger};
+use tidemill_model::progress::Progress;
+use tidemill_model::status::{Command, Status};
+use tidemill_model::{FaultCounts, Pipeline};
+use tidemill_scale::{Decision, Facts};
+use tidemill_sql::plan::QueryPlan;
+
+/// What to run.
+pub struct Job {
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// Its typed plan.
+    pub plan: Arc<QueryPlan>,
+    /// When batches are due; the pipeline's trigger unless the user overrides it.
+    pub trigger: Trigger,
+    /// Where a query without a checkpoint begins.
+    pub starting_offsets: StartingOffsets,
+    /// Bound of a batch, offsets over all partitions; `None`: what the executors can do in half a second.
+    pub max_offsets_per_trigger: Option<u64>,
+}
+
+/// What to run it with.
+pub struct Wiring {
+    /// The source, watched.
+    pub watch: Box<dyn Watch>,
+    /// What progress records call the source.
+    pub source_description: String,
+    /// The sinks; each gets every batch.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// The checkpoint's storage.
+    pub store: Arc<dyn Store>,
+    /// How an executor is started.
+    pub spawn: Spawn,
+    /// What users command while it runs.
+    pub commands: Receiver<Command>,
+    /// Who is told what happens.
+    pub observer: Box<dyn Observer>,
+}
+
+/// Is told what happens, on the driver's thread: must return quickly.
+pub trait Observer {
+    /// A batch was committed.
+    fn batch(&mut self, progress: &Progress, rows: &RecordBatch);
+    /// The autoscaler spoke; most decisions hold ([`Decision::acts`]).
+    fn decision(&mut self, facts: &Facts, decision: &Decision, status: &Status);
+    /// A few times a second.
+    fn status(&mut self, status: &Status);
+    /// Something that a user should know, a sentence.
+    fn note(&mut self, note: &str);
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Batches committed.
+    pub batches: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Output rows handed to each sink.
+    pub rows: u64,
+    /// Records by fault.
+    pub faults: FaultCounts,
+    /// Age of records when their results were out, p50, ms.
+    pub age_p50_ms: u64,
+    /// Age of records when their results were out, p99, ms.
+    pub age_p99_ms: u64,
+    /// Spawn → exit of all executors, summed.
+    pub executor_seconds: f64,
+}

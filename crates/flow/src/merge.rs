@@ -58,6 +58,14 @@ struct Delta {
     groups_removed: Vec<(i64, Box<[u8]>)>,
 }
 
+impl Merged {
+    /// What a batch of a query without an aggregate does to the state: nothing.
+    pub fn unchanged() -> Merged {
+        let delta = Delta { upserts: Vec::new(), windows_removed: Vec::new(), groups_removed: Vec::new() };
+        Merged { delta: postcard::to_stdvec(&delta).expect("a delta serialises"), ..Merged::default() }
+    }
+}
+
 impl State {
     /// Groups in the state.
     pub fn rows(&self) -> u64 {

@@ -1,0 +1,48 @@
+//! How old records were when their results were out: `sink.write` returned − Kafka timestamp.
+
+use hdrhistogram::Histogram;
+
+/// Ages of a batch or a run, ms, to two digits.
+pub(crate) struct Ages {
+    histogram: Histogram<u64>,
+}
+
+impl Ages {
+    pub(crate) fn new() -> Ages {
+        Ages { histogram: Histogram::new(2).expect("two digits are allowed") }
+    }
+
+    /// Adds records with these timestamps, as (ms, records), whose results were out at `out_ms`.
+    pub(crate) fn add(&mut self, times: &[(i64, u64)], out_ms: i64) {
+        for (at, records) in times {
+            let age = u64::try_from(out_ms - at).unwrap_or(0);
+            self.histogram.saturating_record_n(age, *records);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Ages) {
+        self.histogram.add(&other.histogram).expect("the histogram grows by itself");
+    }
+
+    /// The age that a share of the records did not exceed, ms; 0 without records.
+    pub(crate) fn quantile(&self, share: f64) -> u64 {
+        if self.histogram.is_empty() { 0 } else { self.histogram.value_at_quantile(share) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_ages() {
+        let mut ages = Ages::new();
+        assert_eq!(ages.quantile(0.5), 0);
+        ages.add(&[(1_000, 98), (500, 2)], 1_010);
+        assert_eq!(ages.quantile(0.5), 10);
+        assert!((505..=515).contains(&ages.quantile(0.99)), "{}", ages.quantile(0.99));
+        let mut run = Ages::new();
+        run.merge(&ages);
+        assert_eq!(run.quantile(0.5), 10);
+    }
+}

@@ -1,0 +1,211 @@
+//! The batch in flight: its tasks, which are waiting, running or done. Pure bookkeeping; decides nothing about executors.
+
+use tidemill_model::limits::POISON_KILLS;
+use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault};
+
+/// A batch whose tasks are being carried out.
+pub(crate) struct Batch {
+    pub(crate) plan: BatchPlan,
+    /// Whether the plan was found in the log after a restart.
+    pub(crate) replayed: bool,
+    /// Tasks in the order of merging. Normally one piece each; a task that keeps killing executors is split.
+    pieces: Vec<Piece>,
+    next_number: u64,
+    /// Pieces run again because their executor went away.
+    pub(crate) retried: u64,
+}
+
+struct Piece {
+    number: u64,
+    range: OffsetRange,
+    kills: u32,
+    state: PieceState,
+}
+
+enum PieceState {
+    Waiting,
+    Running,
+    Done(Partial),
+}
+
+/// What became of a piece whose executor went away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It waits to be run again.
+    Again,
+    /// It killed its executor too often and was split in two.
+    Split,
+    /// It is one record that kills whatever reads it: set aside.
+    Poison(OffsetRange),
+}
+
+impl Batch {
+    pub(crate) fn new(plan: BatchPlan, replayed: bool) -> Batch {
+        let piece = |(number, range): (usize, &OffsetRange)| Piece {
+            number: number as u64,
+            range: range.clone(),
+            kills: 0,
+            state: PieceState::Waiting,
+        };
+        let pieces: Vec<Piece> = plan.tasks.iter().enumerate().map(piece).collect();
+        Batch { next_number: pieces.len() as u64, plan, replayed, pieces, retried: 0 }
+    }
+
+    /// Takes the next piece to run; one of `preferred` (partition numbers an executor has just read) before any other.
+    pub(crate) fn take(&mut self, preferred: impl Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)> {
+        let waiting = |piece: &&mut Piece| matches!(piece.state, PieceState::Waiting);
+        let sticky = self.pieces.iter().position(|p| matches!(p.state, PieceState::Waiting) && preferred(&p.range));
+        let piece = match sticky {
+            Some(at) => &mut self.pieces[at],
+            None => self.pieces.iter_mut().find(waiting)?,
+        };
+        piece.state = PieceState::Running;
+        Some((piece.number, piece.range.clone()))
+    }
+
+    /// A piece is done.
+    pub(crate) fn done(&mut self, number: u64, partial: Partial) {
+        self.piece(number).state = PieceState::Done(partial);
+    }
+
+    /// A piece failed in a way that may pass: it waits again.
+    pub(crate) fn again(&mut self, number: u64) {
+        self.piece(number).state = PieceState::Waiting;
+    }
+
+    /// A piece's executor went away while it ran.
+    pub(crate) fn lost(&mut self, number: u64) -> Lost {
+        self.retried += 1;
+        let at = self.pieces.iter().position(|piece| piece.number == number).expect("a running piece is in its batch");
+        let piece = &mut self.pieces[at];
+        piece.kills += 1;
+        piece.state = PieceState::Waiting;
+        if piece.kills < POISON_KILLS {
+            return Lost::Again;
+        }
+        if piece.range.len() == 1 {
+            let mut partial = Partial { records: 1, ..Partial::default() };
+            partial.faults.add(RecordFault::Malformed, 1);
+            piece.state = PieceState::Done(partial);
+            return Lost::Poison(piece.range.clone());
+        }
+        let middle = piece.range.start + piece.range.len() / 2;
+        let second = OffsetRange { start: middle, ..piece.range.clone() };
+        piece.range.end = middle;
+        // One more kill splits the half that did it again.
+        piece.kills = POISON_KILLS - 1;
+        let number = self.next_number;
+        self.next_number += 1;
+        self.pieces.insert(at + 1, Piece { number, range: second, kills: POISON_KILLS - 1, state: PieceState::Waiting });
+        Lost::Split
+    }
+
+    /// Whether every piece is done.
+    pub(crate) fn complete(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece.state, PieceState::Done(_)))
+    }
+
+    /// Whether no piece has been run or is running.
+    pub(crate) fn untouched(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece.state, PieceState::Waiting))
+    }
+
+    /// Pieces done, and all.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        (self.pieces.iter().filter(|piece| matches!(piece.state, PieceState::Done(_))).count(), self.pieces.len())
+    }
+
+    /// Records whose pieces are not done.
+    pub(crate) fn unfinished(&self) -> u64 {
+        let open = self.pieces.iter().filter(|piece| !matches!(piece.state, PieceState::Done(_)));
+        open.map(|piece| piece.range.len() as u64).sum()
+    }
+
+    /// The partials in (topic, partition, offset) order. Panics unless [`Batch::complete`].
+    pub(crate) fn into_partials(self) -> Vec<Partial> {
+        let partial = |piece: Piece| match piece.state {
+            PieceState::Done(partial) => partial,
+            _ => panic!("only complete batches are merged"),
+        };
+        self.pieces.into_iter().map(partial).collect()
+    }
+
+    fn piece(&mut self, number: u64) -> &mut Piece {
+        self.pieces.iter_mut().find(|piece| piece.number == number).expect("a running piece is in its batch")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidemill_model::{Millis, Offsets, PartitionId};
+
+    fn batch(ranges: &[(i64, i64)]) -> Batch {
+        let range = |(start, end): &(i64, i64)| OffsetRange {
+            partition: PartitionId { topic: "t".into(), partition: 0 },
+            start: *start,
+            end: *end,
+        };
+        let ranges: Vec<OffsetRange> = ranges.iter().map(range).collect();
+        let plan = BatchPlan {
+            batch_id: 0,
+            tasks: ranges.clone(),
+            ranges,
+            watermark: Millis(0),
+            late_watermark: Millis(0),
+            timestamp: Millis(0),
+            start_offsets: Offsets::default(),
+            end_offsets: Offsets::default(),
+        };
+        Batch::new(plan, false)
+    }
+
+    fn partial(records: u64) -> Partial {
+        Partial { records, ..Partial::default() }
+    }
+
+    #[test]
+    fn partials_are_merged_in_offset_order_whatever_ends_first() {
+        let mut batch = batch(&[(0, 2), (2, 4), (4, 6)]);
+        let numbers: Vec<u64> = std::iter::from_fn(|| batch.take(|_| false)).map(|(number, _)| number).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        batch.done(2, partial(30));
+        batch.done(0, partial(10));
+        assert_eq!(batch.lost(1), Lost::Again);
+        assert_eq!(batch.take(|_| false).unwrap().0, 1);
+        assert!(!batch.complete());
+        batch.done(1, partial(20));
+        assert!(batch.complete());
+        assert_eq!(batch.into_partials().iter().map(|p| p.records).collect::<Vec<_>>(), [10, 20, 30]);
+    }
+
+    #[test]
+    fn an_executor_goes_on_where_it_has_read() {
+        let mut batch = batch(&[(0, 2), (2, 4)]);
+        assert_eq!(batch.take(|range| range.start == 2).unwrap().0, 1);
+        assert_eq!(batch.take(|range| range.start == 2).unwrap().0, 0);
+        assert!(batch.take(|_| true).is_none());
+    }
+
+    /// One record of 64 kills every executor that reads it: it alone is set aside, the others are all read.
+    #[test]
+    fn a_poison_record_is_isolated() {
+        let poison = 41;
+        let mut batch = batch(&[(0, 64)]);
+        let (mut kills, mut read) = (0, 0);
+        while let Some((number, range)) = batch.take(|_| false) {
+            if (range.start..range.end).contains(&poison) {
+                kills += 1;
+                if let Lost::Poison(range) = batch.lost(number) {
+                    assert_eq!((range.start, range.end), (poison, poison + 1));
+                }
+            } else {
+                read += range.len();
+                batch.done(number, partial(range.len() as u64));
+            }
+        }
+        assert_eq!(read, 63);
+        assert_eq!(kills, POISON_KILLS + 6);
+        assert_eq!(batch.into_partials().iter().map(|p| p.records).sum::<u64>(), 64);
+    }
+}

@@ -1,0 +1,54 @@
+//! All that wakes the driver's loop.
+
+use crate::commit::Committed;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use tidemill_flow::ports::{Extents, Watch};
+use tidemill_link::FromExecutor;
+use tidemill_model::Result;
+use tidemill_model::status::Command;
+
+/// One wake-up.
+pub(crate) enum Event {
+    /// The source holds this, or could not be asked.
+    Extents(Result<Extents>),
+    /// An executor says something.
+    Executor(u64, Result<FromExecutor>),
+    /// An executor's output has ended: it is gone.
+    Gone(u64),
+    /// A batch was committed, or could not be.
+    Committed(Result<Committed>),
+    /// A user's command.
+    Command(Command),
+}
+
+/// How long one look at the source may wait for a change.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Between two looks at a source that keeps changing.
+const WATCH_PAUSE: Duration = Duration::from_millis(50);
+
+/// After a look that failed.
+const WATCH_RETRY: Duration = Duration::from_millis(500);
+
+/// Watches the source on a thread of its own until the driver is gone.
+pub(crate) fn watch(mut source: Box<dyn Watch>, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        let mut known = Extents::new();
+        loop {
+            let seen = source.watch(&known, WATCH_TIMEOUT);
+            let pause = match &seen {
+                Ok(extents) if *extents == known && !known.is_empty() => Duration::ZERO,
+                Ok(extents) => {
+                    known.clone_from(extents);
+                    if known.is_empty() { WATCH_RETRY } else { WATCH_PAUSE }
+                }
+                Err(_) => WATCH_RETRY,
+            };
+            if events.send(Event::Extents(seen)).is_err() {
+                return;
+            }
+            std::thread::sleep(pause);
+        }
+    });
+}

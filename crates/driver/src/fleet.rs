@@ -1,0 +1,319 @@
+//! The executors: spawned, greeted, given tasks, drained, noticed when they die. Follows a target; decides none.
+
+use crate::event::Event;
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+use tidemill_link::{FromExecutor, Task, TaskCost, ToExecutor, receive, send};
+use tidemill_model::status::ExecutorStatus;
+use tidemill_model::{Error, OffsetRange, PartitionId, Result};
+
+/// Makes the command that starts an executor; its stdin and stdout become the pipe.
+pub type Spawn = Box<dyn FnMut() -> Command + Send>;
+
+/// An executor that is not ready after so long is taken for dead.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// So many executors in a row that end before they are ready end the run: the next would not fare better.
+const FAILED_STARTS_MAX: u32 = 3;
+
+/// The living executors, by number.
+pub(crate) struct Fleet {
+    spawn: Spawn,
+    hello: ToExecutor,
+    cores: usize,
+    events: Sender<Event>,
+    executors: BTreeMap<u64, Executor>,
+    next_id: u64,
+    next_task: u64,
+    failed_starts: u32,
+    /// Lifetimes of the executors that are gone.
+    past: Duration,
+    /// Spawn → ready since [`Fleet::take_starts`].
+    starts: Vec<Duration>,
+}
+
+struct Executor {
+    child: Child,
+    /// `None` once it is told to end.
+    stdin: Option<ChildStdin>,
+    spawned: Instant,
+    ready: bool,
+    draining: bool,
+    running: BTreeMap<u64, Running>,
+    /// Partitions it has read last, newest last, at most one per core.
+    recent: Vec<PartitionId>,
+    work: Work,
+    records: u64,
+}
+
+struct Running {
+    /// The piece of the batch.
+    piece: u64,
+    records: u64,
+}
+
+/// Work since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) tasks: u64,
+    pub(crate) records: u64,
+    pub(crate) busy_us: u64,
+}
+
+/// How many executors are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) ready: u32,
+    pub(crate) starting: u32,
+    pub(crate) draining: u32,
+}
+
+/// An executor that is gone.
+pub(crate) struct Departed {
+    pub(crate) id: u64,
+    /// The pieces it was running.
+    pub(crate) pieces: Vec<u64>,
+    /// Whether it was told to go.
+    pub(crate) expected: bool,
+}
+
+impl Fleet {
+    pub(crate) fn new(spawn: Spawn, hello: ToExecutor, cores: u32, events: Sender<Event>) -> Fleet {
+        Fleet {
+            spawn,
+            hello,
+            cores: cores as usize,
+            events,
+            executors: BTreeMap::new(),
+            next_id: 1,
+            next_task: 0,
+            failed_starts: 0,
+            past: Duration::ZERO,
+            starts: Vec::new(),
+        }
+    }
+
+    /// Starts or drains executors until `target` are starting or ready. Those that still start go first, then the newest.
+    ///
+    /// # Errors
+    /// External: no process can be started.
+    pub(crate) fn follow(&mut self, target: u32) -> Result<()> {
+        while self.staying() < target {
+            self.start()?;
+        }
+        while self.staying() > target {
+            let staying = self.executors.iter_mut().filter(|(_, executor)| !executor.draining);
+            let (_, executor) = staying.max_by_key(|(id, executor)| (!executor.ready, **id)).expect("more than the target stay");
+            executor.draining = true;
+            executor.end_when_idle();
+        }
+        Ok(())
+    }
+
+    /// Gives tasks to free cores while `next` has any. `next` is asked with what the executor prefers and returns
+    /// (piece, range).
+    pub(crate) fn dispatch(
+        &mut self,
+        mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)>,
+        task: impl Fn(u64, OffsetRange) -> Task,
+    ) {
+        loop {
+            let free = |executor: &Executor| executor.ready && !executor.draining && executor.running.len() < self.cores;
+            // The least loaded first, so that a few tasks spread over all executors.
+            let Some(executor) =
+                self.executors.values_mut().filter(|e| free(e)).min_by_key(|executor| executor.running.len())
+            else {
+                return;
+            };
+            let recent = executor.recent.clone();
+            let Some((piece, range)) = next(&|range| recent.contains(&range.partition)) else { return };
+            let id = self.next_task;
+            self.next_task += 1;
+            executor.remember(&range.partition, self.cores);
+            executor.running.insert(id, Running { piece, records: range.len() as u64 });
+            if let Some(stdin) = &mut executor.stdin {
+                // A broken pipe shows as the end of its output, which brings the task back.
+                let _ = send(stdin, &ToExecutor::Task(task(id, range)));
+            }
+        }
+    }
+
+    /// The executor takes tasks from now on.
+    pub(crate) fn ready(&mut self, id: u64) {
+        self.failed_starts = 0;
+        if let Some(executor) = self.executors.get_mut(&id) {
+            executor.ready = true;
+            self.starts.push(executor.spawned.elapsed());
+        }
+    }
+
+    /// A task ended; returns its piece. `cost` is given when it succeeded.
+    pub(crate) fn ended(&mut self, id: u64, task: u64, cost: Option<TaskCost>) -> Option<u64> {
+        let executor = self.executors.get_mut(&id)?;
+        let running = executor.running.remove(&task)?;
+        if let Some(cost) = cost {
+            executor.work.tasks += 1;
+            executor.work.records += running.records;
+            executor.work.busy_us += cost.busy_us();
+            executor.records += running.records;
+        }
+        if executor.draining {
+            executor.end_when_idle();
+        }
+        Some(running.piece)
+    }
+
+    /// Takes an executor whose output has ended off the list.
+    ///
+    /// # Errors
+    /// External: too many in a row ended before they were ready.
+    pub(crate) fn gone(&mut self, id: u64) -> Result<Option<Departed>> {
+        let Some(mut executor) = self.executors.remove(&id) else { return Ok(None) };
+        // It may have closed its output and live on: nothing to wait for.
+        let _ = executor.child.kill();
+        let status = executor.child.wait()?;
+        self.past += executor.spawned.elapsed();
+        if !executor.ready && !executor.draining {
+            self.failed_starts += 1;
+            if self.failed_starts >= FAILED_STARTS_MAX {
+                return Err(Error::external(format!(
+                    "{} executors in a row ended before they were ready (the last with {status}); what they wrote to stderr stands above",
+                    self.failed_starts
+                )));
+            }
+        }
+        let pieces = executor.running.into_values().map(|running| running.piece).collect();
+        Ok(Some(Departed { id, pieces, expected: executor.draining }))
+    }
+
+    /// Ends executors that take too long to start; their output's end reports them.
+    pub(crate) fn end_stuck_starts(&mut self) {
+        for executor in self.executors.values_mut().filter(|e| !e.ready && e.spawned.elapsed() > START_TIMEOUT) {
+            let _ = executor.child.kill();
+        }
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        let mut sizes = Sizes::default();
+        for executor in self.executors.values() {
+            match (executor.draining, executor.ready) {
+                (true, _) => sizes.draining += 1,
+                (false, true) => sizes.ready += 1,
+                (false, false) => sizes.starting += 1,
+            }
+        }
+        sizes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.executors.is_empty()
+    }
+
+    /// Work of each living executor since the last call.
+    pub(crate) fn take_work(&mut self) -> Vec<(u64, Work)> {
+        self.executors.iter_mut().map(|(id, executor)| (*id, std::mem::take(&mut executor.work))).collect()
+    }
+
+    /// Spawn → ready of the executors that became ready since the last call.
+    pub(crate) fn take_starts(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.starts)
+    }
+
+    /// Spawn → exit of all executors so far, summed.
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.past + self.executors.values().map(|executor| executor.spawned.elapsed()).sum::<Duration>()
+    }
+
+    pub(crate) fn status(&self) -> Vec<ExecutorStatus> {
+        let status = |(id, executor): (&u64, &Executor)| ExecutorStatus {
+            id: *id,
+            pid: executor.child.id(),
+            state: match (executor.draining, executor.ready) {
+                (true, _) => "draining".into(),
+                (false, true) => "ready".into(),
+                (false, false) => "starting".into(),
+            },
+            tasks_running: executor.running.len() as u32,
+            records: executor.records,
+        };
+        self.executors.iter().map(status).collect()
+    }
+
+    fn staying(&self) -> u32 {
+        self.executors.values().filter(|executor| !executor.draining).count() as u32
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut command = (self.spawn)();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let spawned = Instant::now();
+        let mut child = command.spawn().map_err(|error| {
+            Error::external(format!("cannot start an executor process: {error}; check the limits on processes and memory"))
+        })?;
+        let mut stdin = child.stdin.take().expect("piped above");
+        let stdout = child.stdout.take().expect("piped above");
+        // A child that is already gone shows as the end of its output.
+        let _ = send(&mut stdin, &self.hello);
+        listen(id, stdout, self.events.clone());
+        let executor = Executor {
+            child,
+            stdin: Some(stdin),
+            spawned,
+            ready: false,
+            draining: false,
+            running: BTreeMap::new(),
+            recent: Vec::new(),
+            work: Work::default(),
+            records: 0,
+        };
+        self.executors.insert(id, executor);
+        Ok(())
+    }
+}
+
+impl Executor {
+    fn end_when_idle(&mut self) {
+        if self.running.is_empty() {
+            self.stdin = None;
+        }
+    }
+
+    fn remember(&mut self, partition: &PartitionId, cores: usize) {
+        self.recent.retain(|known| known != partition);
+        self.recent.push(partition.clone());
+        if self.recent.len() > cores {
+            self.recent.remove(0);
+        }
+    }
+}
+
+impl Drop for Fleet {
+    /// No child outlives the driver, however the run ended.
+    fn drop(&mut self) {
+        for executor in self.executors.values_mut() {
+            let _ = executor.child.kill();
+            let _ = executor.child.wait();
+        }
+    }
+}
+
+fn listen(id: u64, stdout: std::process::ChildStdout, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        let mut stdout = BufReader::with_capacity(64 << 10, stdout);
+        loop {
+            let event = match receive::<FromExecutor>(&mut stdout).transpose() {
+                Some(message) => Event::Executor(id, message),
+                None => Event::Gone(id),
+            };
+            let last = matches!(event, Event::Gone(_) | Event::Executor(_, Err(_)));
+            if events.send(event).is_err() || last {
+                return;
+            }
+        }
+    });
+}

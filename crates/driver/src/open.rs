@@ -1,0 +1,117 @@
+//! Opening a run: the checkpoint is read, threads are started, the driver stands where the last run stopped.
+
+use crate::ages::Ages;
+use crate::commit;
+use crate::event::{Event, watch};
+use crate::finish::restore;
+use crate::fleet::Fleet;
+use crate::report::{DoneRate, Identity, Newest};
+use crate::run::Driver;
+use crate::{Job, Summary, Wiring};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+use tidemill_checkpoint::{Checkpoint, Metadata};
+use tidemill_link::{ToExecutor, VERSION};
+use tidemill_model::Result;
+use tidemill_scale::{Prior, Settings, State as ScaleState};
+
+/// Opens the checkpoint and makes the driver with its inbox.
+pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
+    let (events, inbox) = channel();
+    let metadata = Metadata { id: random_uuid(), plan: job.plan.describe() };
+    let Checkpoint { metadata, plans, commits, recovered } = Checkpoint::open(wiring.store, metadata)?;
+    let state = restore(&recovered.state)?;
+    let sinks: Vec<String> = wiring.sinks.iter().map(|sink| sink.description()).collect();
+    let identity = Identity {
+        id: metadata.id,
+        run_id: random_uuid(),
+        name: job.pipeline.name.clone(),
+        source: wiring.source_description,
+        sinks: sinks.join(", "),
+    };
+    let settings = Settings::from(&job.pipeline.autoscale);
+    let committed = recovered.committed.unwrap_or_default();
+    let prior = committed.capacity.clone().and_then(|json| serde_json::from_value::<Prior>(json).ok()).unwrap_or_default();
+    let anything_committed = !recovered.state.is_empty();
+    let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
+    let hello = ToExecutor::Hello {
+        version: VERSION,
+        pipeline_file: job.pipeline.source_text.file.clone(),
+        pipeline_text: job.pipeline.resolved_text().to_owned(),
+        plan_hash: job.plan.hash(),
+        cores: settings.cores,
+        max_records_per_second_per_core: settings.max_records_per_second_per_core,
+    };
+    let wants_snapshot = commits.wants_snapshot();
+    let committer = start_threads(wiring.watch, wiring.sinks, commits, wiring.commands, &events);
+    let driver = Driver {
+        query: job.plan.clone(),
+        identity,
+        observer: wiring.observer,
+        fleet: Fleet::new(wiring.spawn, hello, settings.cores, events),
+        plans,
+        committer,
+        started: Instant::now(),
+        extents: None,
+        source_error: None,
+        until: None,
+        positions,
+        next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
+        watermark: committed.next_watermark,
+        late_watermark: committed.watermark,
+        replay: recovered.replay.into(),
+        batch: None,
+        committing: None,
+        state,
+        wants_snapshot,
+        records: committed.records,
+        last_start: None,
+        retry_at: None,
+        stopping: false,
+        scale: ScaleState::with_prior(&settings, prior),
+        keep: settings.min,
+        settings,
+        decision: None,
+        crashes: 0,
+        next_tick: Instant::now(),
+        summary: Summary::default(),
+        ages: Ages::new(),
+        recent_ages: VecDeque::new(),
+        newest: Newest::default(),
+        done: DoneRate::default(),
+        job,
+    };
+    Ok((driver, inbox))
+}
+
+fn start_threads(
+    source: Box<dyn tidemill_flow::ports::Watch>,
+    sinks: Vec<Box<dyn tidemill_flow::ports::Sink>>,
+    commits: tidemill_checkpoint::CommitLog,
+    commands: Receiver<tidemill_model::status::Command>,
+    events: &Sender<Event>,
+) -> Sender<commit::Job> {
+    watch(source, events.clone());
+    let (committer, jobs) = channel();
+    let told = events.clone();
+    std::thread::spawn(move || commit::run(&jobs, sinks, commits, &told));
+    let told = events.clone();
+    std::thread::spawn(move || commands.into_iter().try_for_each(|command| told.send(Event::Command(command))));
+    committer
+}
+
+/// A random (version 4) UUID; the standard library's hasher keys are the randomness.
+fn random_uuid() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    let (a, b) = (random(), random());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        a >> 32,
+        a >> 16 & 0xffff,
+        a & 0xfff,
+        b >> 48 & 0x3fff | 0x8000,
+        b & 0xffff_ffff_ffff
+    )
+}

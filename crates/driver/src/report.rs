@@ -1,0 +1,190 @@
+//! What is told about a run: progress records, status snapshots, the summary.
+
+use crate::ages::Ages;
+use crate::commit::Committed;
+use crate::finish::Finished;
+use std::collections::{BTreeMap, VecDeque};
+use tidemill_flow::ports::Extents;
+use tidemill_model::progress::{Progress, SinkProgress, SourceProgress, StateOperatorProgress, TidemillProgress};
+use tidemill_model::status::{DecisionLine, ResultRows};
+use tidemill_model::time::iso_millis;
+use tidemill_model::{Millis, Offsets};
+use tidemill_sql::plan::{Body, QueryPlan};
+
+/// Decisions and rows that a status shows.
+const DECISIONS_SHOWN: usize = 20;
+const ROWS_SHOWN: usize = 30;
+
+/// Who a run is.
+pub(crate) struct Identity {
+    pub(crate) id: String,
+    pub(crate) run_id: String,
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) sinks: String,
+}
+
+/// What is known of a batch when it goes to the committer.
+pub(crate) struct Draft {
+    pub(crate) finished: Finished,
+    pub(crate) state_rows: u64,
+    pub(crate) state_bytes: u64,
+    /// Milliseconds by step so far.
+    pub(crate) planning_ms: u64,
+    pub(crate) log_ms: u64,
+    pub(crate) dispatch_ms: u64,
+    pub(crate) merge_ms: u64,
+    /// Arrival rate, records/s.
+    pub(crate) rate_in: f64,
+}
+
+/// The progress record of a committed batch (field by field Spark's, see `model::progress`).
+pub(crate) fn progress(
+    identity: &Identity,
+    query: &QueryPlan,
+    draft: &Draft,
+    committed: &Committed,
+    ages: &Ages,
+    latest: &Extents,
+    now: (u32, u64),
+) -> Progress {
+    let finished = &draft.finished;
+    let add_batch = draft.dispatch_ms + draft.merge_ms + committed.sink_time.as_millis() as u64;
+    let commit_ms = committed.commit_time.as_millis() as u64;
+    let total = draft.planning_ms + draft.log_ms + add_batch + commit_ms;
+    let steps = [
+        ("queryPlanning", draft.planning_ms),
+        ("walCommit", draft.log_ms),
+        ("addBatch", add_batch),
+        ("commitOffsets", commit_ms),
+        ("triggerExecution", total),
+    ];
+    let processed = if total == 0 { 0.0 } else { finished.records as f64 * 1_000.0 / total as f64 };
+    let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
+    let source = SourceProgress {
+        description: identity.source.clone(),
+        start_offset: by_topic(&finished.plan.start_offsets),
+        end_offset: by_topic(&finished.plan.end_offsets),
+        latest_offset: by_topic(&latest),
+        num_input_rows: finished.records,
+        input_rows_per_second: draft.rate_in,
+        processed_rows_per_second: processed,
+    };
+    let (executors, backlog) = now;
+    Progress {
+        id: identity.id.clone(),
+        run_id: identity.run_id.clone(),
+        name: identity.name.clone(),
+        timestamp: iso_millis(finished.plan.timestamp),
+        batch_id: finished.plan.batch_id,
+        batch_duration: total,
+        num_input_rows: finished.records,
+        input_rows_per_second: draft.rate_in,
+        processed_rows_per_second: processed,
+        duration_ms: steps.map(|(step, ms)| (step.to_owned(), ms)).into(),
+        event_time: event_time(query, finished),
+        state_operators: state_operators(query, draft),
+        sources: vec![source],
+        sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.rows.num_rows() as u64 },
+        observed_metrics: BTreeMap::new(),
+        tidemill: TidemillProgress {
+            faults: finished.faults,
+            tasks: finished.tasks,
+            tasks_retried: finished.retried,
+            executors,
+            backlog,
+            age_p50_ms: ages.quantile(0.5),
+            age_p99_ms: ages.quantile(0.99),
+            replayed: finished.replayed,
+        },
+    }
+}
+
+fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String> {
+    let mut entries = BTreeMap::new();
+    if query.event_time.as_ref().is_none_or(|event_time| event_time.delay_ms.is_none()) {
+        return entries;
+    }
+    entries.insert("watermark".into(), iso_millis(finished.plan.watermark));
+    let seen = &finished.event_time;
+    if seen.count > 0 {
+        let average = seen.sum_ms.div_euclid(i128::from(seen.count)) as i64;
+        for (name, ms) in [("min", seen.min_ms), ("max", seen.max_ms), ("avg", average)] {
+            entries.insert(name.into(), iso_millis(Millis(ms)));
+        }
+    }
+    entries
+}
+
+fn state_operators(query: &QueryPlan, draft: &Draft) -> Vec<StateOperatorProgress> {
+    if matches!(query.body, Body::Project(_)) {
+        return Vec::new();
+    }
+    let merged = &draft.finished.merged;
+    vec![StateOperatorProgress {
+        operator_name: "stateStoreSave".into(),
+        num_rows_total: draft.state_rows,
+        num_rows_updated: merged.updated,
+        num_rows_removed: merged.removed,
+        num_rows_dropped_by_watermark: merged.dropped,
+        memory_used_bytes: draft.state_bytes,
+    }]
+}
+
+fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {
+    let mut topics: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    for (partition, offset) in &offsets.0 {
+        topics.entry(partition.topic.clone()).or_default().insert(partition.partition.to_string(), *offset);
+    }
+    topics
+}
+
+/// The newest decisions and rows, for the status.
+#[derive(Default)]
+pub(crate) struct Newest {
+    pub(crate) decisions: VecDeque<DecisionLine>,
+    pub(crate) rows: ResultRows,
+}
+
+impl Newest {
+    pub(crate) fn decision(&mut self, line: DecisionLine) {
+        self.decisions.push_back(line);
+        while self.decisions.len() > DECISIONS_SHOWN {
+            self.decisions.pop_front();
+        }
+    }
+
+    /// The last rows of a batch; rows stand in key order, so the last are the newest windows.
+    pub(crate) fn rows(&mut self, rows: &arrow_array::RecordBatch) {
+        if rows.num_rows() > 0 {
+            let skip = rows.num_rows().saturating_sub(ROWS_SHOWN);
+            self.rows = tidemill_sql::text::show::result_rows(&rows.slice(skip, rows.num_rows() - skip), ROWS_SHOWN);
+        }
+    }
+}
+
+/// Records done over the last seconds.
+#[derive(Default)]
+pub(crate) struct DoneRate {
+    samples: VecDeque<(u64, u64)>,
+    total: u64,
+}
+
+/// The rate is over so many milliseconds.
+const RATE_WINDOW_MS: u64 = 3_000;
+
+impl DoneRate {
+    pub(crate) fn add(&mut self, records: u64) {
+        self.total += records;
+    }
+
+    /// Records/s over the last seconds, looked at now.
+    pub(crate) fn rate(&mut self, now_ms: u64) -> f64 {
+        self.samples.push_back((now_ms, self.total));
+        while self.samples.len() > 2 && self.samples[1].0 + RATE_WINDOW_MS <= now_ms {
+            self.samples.pop_front();
+        }
+        let (then_ms, then) = self.samples[0];
+        if now_ms > then_ms { (self.total - then) as f64 * 1_000.0 / (now_ms - then_ms) as f64 } else { 0.0 }
+    }
+}

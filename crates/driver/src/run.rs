@@ -1,0 +1,560 @@
+//! The run: one loop over [`Event`]s, and after each the steps that have become possible, in the order of a batch.
+
+use crate::ages::Ages;
+use crate::batch::{Batch, Lost};
+use crate::commit::{self, Committed};
+use crate::event::Event;
+use crate::facts::facts;
+use crate::finish::{finish, has_no_data_batches};
+use crate::fleet::Fleet;
+use crate::open::open;
+use crate::plan;
+use crate::report::{DoneRate, Draft, Identity, Newest, progress};
+use crate::{Job, Observer, Summary, Wiring};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tidemill_checkpoint::{CommitRecord, PlanLog, StateChange};
+use tidemill_flow::merge::State;
+use tidemill_flow::ports::Extents;
+use tidemill_link::{FromExecutor, Task};
+use tidemill_model::limits::BATCH_TARGET_MS;
+use tidemill_model::pipeline::{StartingOffsets, Trigger};
+use tidemill_model::status::{Command, DecisionLine, Status};
+use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, Result, batch::cut_tasks};
+use tidemill_scale::{Decision, Mode, Settings, decide};
+use tidemill_sql::plan::QueryPlan;
+
+/// The autoscaler is asked so often, and a status told.
+const TICK: Duration = Duration::from_millis(250);
+
+/// After a task failed because the source could not be reached, nothing is dispatched for so long.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// An event time so far ahead of the wall clock is worth a warning when it moves the watermark.
+const AHEAD_MS: i64 = 3_600_000;
+
+/// Runs a pipeline until it is told to stop, or its trigger has nothing more to do.
+///
+/// # Errors
+/// User: the checkpoint is another query's, or in use. External: source, sink, disk or data failed for good; what was
+/// committed stays committed, and a new start goes on from there.
+pub fn run(job: Job, wiring: Wiring) -> Result<Summary> {
+    let (driver, inbox) = open(job, wiring)?;
+    driver.run(&inbox)
+}
+
+pub(crate) struct Driver {
+    pub(crate) job: Job,
+    pub(crate) query: Arc<QueryPlan>,
+    pub(crate) identity: Identity,
+    pub(crate) observer: Box<dyn Observer>,
+    pub(crate) fleet: Fleet,
+    pub(crate) plans: PlanLog,
+    pub(crate) committer: Sender<commit::Job>,
+    pub(crate) started: Instant,
+
+    /// What the source holds, as last seen; `None` until it was seen.
+    pub(crate) extents: Option<Extents>,
+    /// Why the source cannot be reached just now.
+    pub(crate) source_error: Option<String>,
+    /// What an available-now run reads up to.
+    pub(crate) until: Option<Extents>,
+    /// The first offset of each partition that no plan has; `None` until it is decided where the query begins.
+    pub(crate) positions: Option<Offsets>,
+
+    pub(crate) next_batch: u64,
+    /// wm(N) of the next batch N.
+    pub(crate) watermark: Millis,
+    /// wm(N−1).
+    pub(crate) late_watermark: Millis,
+    pub(crate) replay: VecDeque<BatchPlan>,
+    pub(crate) batch: Option<InFlight>,
+    pub(crate) committing: Option<Draft>,
+    pub(crate) state: State,
+    pub(crate) wants_snapshot: bool,
+    /// Records in committed batches, all runs.
+    pub(crate) records: u64,
+    pub(crate) last_start: Option<Instant>,
+    pub(crate) retry_at: Option<Instant>,
+    pub(crate) stopping: bool,
+
+    pub(crate) settings: Settings,
+    pub(crate) scale: tidemill_scale::State,
+    pub(crate) decision: Option<Decision>,
+    pub(crate) keep: u32,
+    pub(crate) crashes: u32,
+    pub(crate) next_tick: Instant,
+
+    pub(crate) summary: Summary,
+    pub(crate) ages: Ages,
+    pub(crate) recent_ages: VecDeque<Ages>,
+    pub(crate) newest: Newest,
+    pub(crate) done: DoneRate,
+}
+
+/// A batch between its plan record and its merge.
+pub(crate) struct InFlight {
+    batch: Batch,
+    planning_ms: u64,
+    log_ms: u64,
+    dispatched: Instant,
+}
+
+/// What is to be done next.
+enum Due {
+    Replay,
+    Data(Vec<OffsetRange>),
+    NoData,
+}
+
+impl Driver {
+    fn run(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
+        while !self.ended() {
+            let wait = self.wake_at().saturating_duration_since(Instant::now());
+            match inbox.recv_timeout(wait) {
+                Ok(event) => {
+                    self.handle(event)?;
+                    while let Ok(event) = inbox.try_recv() {
+                        self.handle(event)?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the fleet holds a sender"),
+            }
+            if Instant::now() >= self.next_tick {
+                self.tick()?;
+            }
+            self.advance()?;
+        }
+        self.close(inbox)
+    }
+
+    fn handle(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Extents(seen) => self.observed(seen),
+            Event::Executor(id, message) => self.heard(id, message?),
+            Event::Gone(id) => self.gone(id),
+            Event::Committed(result) => self.committed(&result?),
+            Event::Command(command) => {
+                self.obey(command);
+                Ok(())
+            }
+        }
+    }
+
+    /// Step 1: what the source holds.
+    fn observed(&mut self, seen: Result<Extents>) -> Result<()> {
+        let extents = match seen {
+            Ok(extents) => extents,
+            Err(error) if error.retry => {
+                if self.source_error.is_none() {
+                    self.observer.note(&format!("{error}; waiting for it to come back"));
+                }
+                self.source_error = Some(error.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if self.source_error.take().is_some() {
+            self.observer.note("the source is back");
+        }
+        if extents.is_empty() && self.extents.as_ref().is_none_or(|known| !known.is_empty()) {
+            if self.job.trigger == Trigger::AvailableNow {
+                return Err(Error::user(format!("{} does not exist; create the topic, or correct its name", self.identity.source)));
+            }
+            self.observer.note(&format!("{} does not exist yet; waiting for it", self.identity.source));
+        }
+        self.begin(&extents)?;
+        plan::check_loss(self.positions.as_ref().expect("decided above"), &extents)?;
+        self.extents = Some(extents);
+        if self.fleet.is_empty() && self.keep == 0 {
+            // Nobody works: a record that has just come should not wait for the next tick.
+            self.rescale()?;
+        }
+        Ok(())
+    }
+
+    /// Decides, once, where the query begins.
+    fn begin(&mut self, extents: &Extents) -> Result<()> {
+        if self.until.is_none() && self.job.trigger == Trigger::AvailableNow {
+            self.until = Some(extents.clone());
+        }
+        if self.positions.is_some() {
+            return Ok(());
+        }
+        let start = |extent: &tidemill_flow::ports::Extent| match self.job.starting_offsets {
+            StartingOffsets::Earliest => extent.start,
+            StartingOffsets::Latest => extent.end,
+        };
+        let positions = Offsets(extents.iter().map(|(partition, extent)| (partition.clone(), start(extent))).collect());
+        self.plans.write_start(&positions)?;
+        self.positions = Some(positions);
+        Ok(())
+    }
+
+    fn heard(&mut self, id: u64, message: FromExecutor) -> Result<()> {
+        match message {
+            FromExecutor::Ready => self.fleet.ready(id),
+            FromExecutor::Refused { message } => {
+                return Err(Error::external(format!("an executor could not start: {message}")));
+            }
+            FromExecutor::Done { id: task, partial, cost } => {
+                if let (Some(piece), Some(in_flight)) = (self.fleet.ended(id, task, Some(cost)), &mut self.batch) {
+                    self.done.add(partial.records);
+                    in_flight.batch.done(piece, partial);
+                }
+            }
+            FromExecutor::Failed { id: task, message, retry } => {
+                let piece = self.fleet.ended(id, task, None);
+                if !retry {
+                    return Err(Error::external(message));
+                }
+                if let (Some(piece), Some(in_flight)) = (piece, &mut self.batch) {
+                    in_flight.batch.again(piece);
+                    if self.retry_at.is_none() {
+                        self.observer.note(&format!("{message}; the task will be run again"));
+                    }
+                    self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, id: u64) -> Result<()> {
+        let Some(departed) = self.fleet.gone(id)? else { return Ok(()) };
+        if departed.expected {
+            return Ok(());
+        }
+        self.crashes += 1;
+        let tasks = departed.pieces.len();
+        self.observer.note(&format!("executor {} was lost with {tasks} running tasks; they are run again", departed.id));
+        for piece in departed.pieces {
+            let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
+            if let Lost::Poison(range) = in_flight.batch.lost(piece) {
+                self.observer.note(&format!(
+                    "the record {} at offset {} kills every executor that reads it: it is left out and counted as malformed",
+                    range.partition, range.start
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Stop => self.stopping = true,
+            Command::Pin(size) => self.settings.mode = Mode::Pinned(size.min(self.settings.max)),
+            Command::Unpin => self.settings.mode = Settings::from(&self.job.pipeline.autoscale).mode,
+        }
+    }
+
+    /// All steps that have become possible.
+    fn advance(&mut self) -> Result<()> {
+        loop {
+            if self.committing.is_none() && self.batch.as_ref().is_some_and(|in_flight| in_flight.batch.complete()) {
+                self.finish()?;
+            } else if self.batch.is_none()
+                && let Some(due) = self.due()
+            {
+                self.start(due)?;
+            } else {
+                break;
+            }
+        }
+        self.fleet.follow(self.keep)?;
+        self.dispatch();
+        Ok(())
+    }
+
+    /// Whether a batch is due, and which.
+    fn due(&self) -> Option<Due> {
+        if self.stopping {
+            return None;
+        }
+        if !self.replay.is_empty() {
+            return Some(Due::Replay);
+        }
+        if self.wake_at_trigger().is_some_and(|at| Instant::now() < at) {
+            return None;
+        }
+        let ranges = plan::ranges(&self.backlog(), Some(self.budget()));
+        if !ranges.is_empty() {
+            return Some(Due::Data(ranges));
+        }
+        let moved = self.watermark > self.late_watermark;
+        (moved && has_no_data_batches(&self.query)).then_some(Due::NoData)
+    }
+
+    /// Steps 2 and 3: the plan, and its record.
+    fn start(&mut self, due: Due) -> Result<()> {
+        let started = Instant::now();
+        self.last_start = Some(started);
+        let (plan, replayed) = match due {
+            Due::Replay => (self.replay.pop_front().expect("a replay is due"), true),
+            Due::Data(ranges) => (self.plan(ranges), false),
+            Due::NoData => (self.plan(Vec::new()), false),
+        };
+        assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
+        assert_eq!((plan.watermark, plan.late_watermark), (self.watermark, self.late_watermark), "a replay has its watermarks");
+        let planned = Instant::now();
+        if !replayed {
+            self.plans.write(&plan)?;
+        }
+        self.next_batch += 1;
+        self.positions = Some(plan.end_offsets.clone());
+        self.batch = Some(InFlight {
+            batch: Batch::new(plan, replayed),
+            planning_ms: (planned - started).as_millis() as u64,
+            log_ms: planned.elapsed().as_millis() as u64,
+            dispatched: Instant::now(),
+        });
+        Ok(())
+    }
+
+    fn plan(&self, ranges: Vec<OffsetRange>) -> BatchPlan {
+        let start_offsets = self.positions.clone().expect("decided before the first plan");
+        let mut end_offsets = start_offsets.clone();
+        end_offsets.0.extend(ranges.iter().map(|range| (range.partition.clone(), range.end)));
+        BatchPlan {
+            batch_id: self.next_batch,
+            tasks: cut_tasks(&ranges, plan::task_records(&ranges)),
+            ranges,
+            watermark: self.watermark,
+            late_watermark: self.late_watermark,
+            timestamp: now_millis(),
+            start_offsets,
+            end_offsets,
+        }
+    }
+
+    /// Step 4: tasks to free cores.
+    fn dispatch(&mut self) {
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.retry_at = None;
+        let Some(in_flight) = &mut self.batch else { return };
+        let (late_watermark, timestamp) = (in_flight.batch.plan.late_watermark, in_flight.batch.plan.timestamp);
+        let batch = &mut in_flight.batch;
+        self.fleet.dispatch(|preferred| batch.take(preferred), |id, range| Task { id, range, late_watermark, timestamp });
+    }
+
+    /// Steps 5 and 6: merge, watermark, output; the committer takes it from here.
+    fn finish(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let InFlight { batch, planning_ms, log_ms, dispatched } = self.batch.take().expect("a complete batch");
+        let mut finished = finish(&self.query, self.job.pipeline.on_error, &mut self.state, batch)?;
+        (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
+        if finished.next_watermark > finished.plan.watermark
+            && finished.event_time.max_ms > finished.plan.timestamp.0.saturating_add(AHEAD_MS)
+        {
+            self.observer.note(&format!(
+                "a record with an event time {} s ahead of the clock moved the watermark to {}: everything older is late from now on",
+                (finished.event_time.max_ms - finished.plan.timestamp.0) / 1_000,
+                tidemill_model::time::iso_millis(finished.next_watermark)
+            ));
+        }
+        self.records += finished.records;
+        let delta = std::mem::take(&mut finished.merged.delta);
+        let state = if self.wants_snapshot { StateChange::Snapshot(self.state.snapshot()) } else { StateChange::Delta(delta) };
+        let record = CommitRecord {
+            batch_id: finished.plan.batch_id,
+            watermark: finished.plan.watermark,
+            next_watermark: finished.next_watermark,
+            end_offsets: finished.plan.end_offsets.clone(),
+            records: self.records,
+            capacity: serde_json::to_value(self.scale.prior()).ok(),
+        };
+        let job = commit::Job { record, rows: finished.rows.clone(), replayed: finished.replayed, state };
+        // A committer that is gone has said why: its last event is in the inbox.
+        let _ = self.committer.send(job);
+        self.committing = Some(Draft {
+            state_rows: self.state.rows(),
+            state_bytes: self.state.bytes(),
+            planning_ms,
+            log_ms,
+            dispatch_ms: (started - dispatched).as_millis() as u64,
+            merge_ms: started.elapsed().as_millis() as u64,
+            rate_in: self.decision.as_ref().map_or(0.0, |decision| decision.terms.lambda5),
+            finished,
+        });
+        Ok(())
+    }
+
+    /// Steps 7 and 8 are done: tell it.
+    fn committed(&mut self, committed: &Committed) -> Result<()> {
+        let draft = self.committing.take().expect("a batch was being committed");
+        assert_eq!(draft.finished.plan.batch_id, committed.batch_id, "batches are committed in order");
+        self.wants_snapshot = committed.wants_snapshot;
+        let out_ms = now_millis().0 - committed.out_at.elapsed().as_millis() as i64;
+        let mut ages = Ages::new();
+        ages.add(&draft.finished.record_times, out_ms);
+        self.summary.batches += 1;
+        self.summary.records += draft.finished.records;
+        self.summary.rows += committed.rows.num_rows() as u64;
+        self.summary.faults.merge(&draft.finished.faults);
+        self.newest.rows(&committed.rows);
+        let no_extents = Extents::new();
+        let latest = self.extents.as_ref().unwrap_or(&no_extents);
+        let now = (self.fleet.sizes().ready, plan::total(&self.backlog()));
+        let progress = progress(&self.identity, &self.query, &draft, committed, &ages, latest, now);
+        self.ages.merge(&ages);
+        if draft.finished.records > 0 {
+            self.recent_ages.push_back(ages);
+            if self.recent_ages.len() > 10 {
+                self.recent_ages.pop_front();
+            }
+        }
+        self.observer.batch(&progress, &committed.rows);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        self.fleet.end_stuck_starts();
+        self.rescale()?;
+        let status = self.status();
+        self.observer.status(&status);
+        Ok(())
+    }
+
+    fn rescale(&mut self) -> Result<()> {
+        self.next_tick = Instant::now() + TICK;
+        let known = self.extents.as_ref().filter(|_| self.source_error.is_none());
+        let no_positions = Offsets::default();
+        let positions = self.positions.as_ref().unwrap_or(&no_positions);
+        let unfinished = self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished());
+        let all_committed = self.batch.is_none() && self.committing.is_none() && self.replay.is_empty();
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        let crashes = std::mem::take(&mut self.crashes);
+        let facts = facts(now_ms, known, positions, unfinished, all_committed, crashes, &mut self.fleet);
+        let decision = decide(&mut self.scale, &self.settings, &facts);
+        self.keep = if self.stopping { self.keep.min(decision.keep) } else { decision.keep };
+        if decision.acts() {
+            let (at_ms, reason) = (now_millis().0, decision.reason.clone());
+            self.newest.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
+        }
+        self.decision = Some(decision.clone());
+        let status = self.status();
+        self.observer.decision(&facts, &decision, &status);
+        Ok(())
+    }
+
+    fn status(&mut self) -> Status {
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        let mut recent = Ages::new();
+        self.recent_ages.iter().for_each(|ages| recent.merge(ages));
+        let terms = self.decision.as_ref().map(|decision| &decision.terms);
+        Status {
+            name: self.identity.name.clone(),
+            now_ms: now_millis().0,
+            uptime_ms: now_ms,
+            activity: self.activity(),
+            rate_in: terms.map_or(0.0, |terms| terms.lambda2),
+            rate_done: self.done.rate(now_ms),
+            backlog: plan::total(&self.backlog()) + self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished()),
+            age_p50_ms: recent.quantile(0.5),
+            age_p99_ms: recent.quantile(0.99),
+            batch_id: self.next_batch.checked_sub(1 + u64::from(self.batch.is_some()) + u64::from(self.committing.is_some())),
+            records: self.records,
+            faults: self.summary.faults,
+            watermark_ms: has_watermark(&self.query).then_some(self.watermark.0),
+            state_rows: self.state.rows(),
+            executors_target: self.keep,
+            executors: self.fleet.status(),
+            executor_seconds: self.fleet.lifetime().as_secs_f64(),
+            capacity_per_core: terms.and_then(|terms| terms.mu),
+            decisions: self.newest.decisions.iter().cloned().collect(),
+            windows: self.newest.rows.clone(),
+        }
+    }
+
+    fn activity(&self) -> String {
+        if let Some(error) = &self.source_error {
+            return format!("waiting: {error}");
+        }
+        match &self.batch {
+            Some(in_flight) => {
+                let (done, all) = in_flight.batch.progress();
+                format!("batch {}: {done} of {all} tasks", in_flight.batch.plan.batch_id)
+            }
+            None if self.extents.as_ref().is_none_or(|extents| extents.is_empty()) => {
+                format!("waiting for {}", self.identity.source)
+            }
+            None => "idle".into(),
+        }
+    }
+
+    /// What there is to read: up to the ends, or up to where an available-now run stops.
+    fn backlog(&self) -> Vec<(tidemill_model::PartitionId, OffsetRange)> {
+        match (&self.positions, self.until.as_ref().or(self.extents.as_ref())) {
+            (Some(positions), Some(extents)) => plan::backlog(positions, extents),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Offsets in the next batch at most.
+    fn budget(&self) -> u64 {
+        if let Some(most) = self.job.max_offsets_per_trigger {
+            return most;
+        }
+        let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
+        let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));
+        let per_second = capacity.get(size).copied().unwrap_or_default();
+        (per_second * BATCH_TARGET_MS as f64 / 1_000.0).max(1_000.0) as u64
+    }
+
+    fn wake_at_trigger(&self) -> Option<Instant> {
+        match (self.job.trigger, self.last_start) {
+            (Trigger::Every(ms), Some(last)) => Some(last + Duration::from_millis(ms)),
+            _ => None,
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = Instant::now();
+        let trigger = self.wake_at_trigger().filter(|at| *at > now);
+        [Some(self.next_tick), trigger, self.retry_at].into_iter().flatten().min().expect("there is always a next tick")
+    }
+
+    fn ended(&mut self) -> bool {
+        if self.stopping && self.batch.as_ref().is_some_and(|in_flight| in_flight.batch.untouched()) && self.committing.is_none() {
+            // Logged but not begun: the next start carries it out.
+            self.batch = None;
+        }
+        if self.batch.is_some() || self.committing.is_some() {
+            return false;
+        }
+        let finished = self.job.trigger == Trigger::AvailableNow && self.until.is_some() && self.due().is_none();
+        self.stopping || finished
+    }
+
+    /// Lets the executors go and sums up.
+    fn close(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
+        self.keep = 0;
+        self.fleet.follow(0)?;
+        let patience = Instant::now() + Duration::from_secs(5);
+        while !self.fleet.is_empty() && Instant::now() < patience {
+            if let Ok(Event::Gone(id)) = inbox.recv_timeout(Duration::from_millis(100)) {
+                self.fleet.gone(id)?;
+            }
+        }
+        let status = self.status();
+        self.observer.status(&status);
+        self.summary.executor_seconds = self.fleet.lifetime().as_secs_f64();
+        (self.summary.age_p50_ms, self.summary.age_p99_ms) = (self.ages.quantile(0.5), self.ages.quantile(0.99));
+        Ok(self.summary)
+    }
+}
+
+fn has_watermark(query: &QueryPlan) -> bool {
+    query.event_time.as_ref().is_some_and(|event_time| event_time.delay_ms.is_some())
+}
+
+/// The wall clock.
+pub(crate) fn now_millis() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    Millis(since.as_millis() as i64)
+}
