@@ -4,6 +4,7 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod decode;
 pub mod fold;
 pub mod key;
 pub mod merge;

@@ -1,0 +1,290 @@
+//! One JSON value into one row of a column, by the column's type (rules J3, J4, J5, J6, J9, J10).
+//!
+//! Every call adds exactly one row: the value, or NULL when the value does not suit the type. Only text that is no JSON
+//! is an error, and then the caller takes the whole record back.
+
+use super::column::{Column, Fixed, List, Map, Struct};
+use super::decimal::decimal;
+use super::java::base64;
+use super::number::Number;
+use super::rewrite::Rewriter;
+use super::shape::Member;
+use super::text::{Text, unescape, utf16_length};
+use super::token::{Reader, Token};
+use super::{Malformed, STRING_MAX, time};
+
+/// How a value suited its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Entirely.
+    Whole,
+    /// Something inside it is NULL for want of a better value.
+    Partial,
+    /// Not at all: the row is NULL.
+    Wrong,
+}
+
+type Outcome = Result<Fit, Malformed>;
+
+impl Reader<'_> {
+    /// Reads the members of an object whose `{` was consumed into a row of `object`.
+    #[inline]
+    pub fn members(&mut self, object: &mut Struct) -> Outcome {
+        let row = object.len();
+        let mut fit = Fit::Whole;
+        for step in 0.. {
+            let member = match object.shape.recognise(step, self.bytes, self.at) {
+                Some((member, at)) => {
+                    self.at = at;
+                    self.depth -= usize::from(member == Member::End);
+                    member
+                }
+                None => self.parse_member(object, step)?,
+            };
+            match member {
+                Member::Unknown => self.skip_value()?,
+                Member::Field(field) => {
+                    let column = &mut object.columns[field];
+                    let outcome = if column.len() == row { self.value(column)? } else { self.duplicate(column, row)? };
+                    if outcome != Fit::Whole {
+                        fit = Fit::Partial;
+                    }
+                }
+                Member::End => break,
+            }
+        }
+        object.end_row();
+        Ok(fit)
+    }
+
+    /// The next member's name, or the object's end, parsed and remembered for the next record.
+    fn parse_member(&mut self, object: &mut Struct, step: usize) -> Result<Member, Malformed> {
+        let start = self.at;
+        let member = if self.more(step == 0, b'}')? {
+            let name = self.name()?;
+            let raw = &self.bytes[name.start..name.end];
+            self.skip_space();
+            let known = if name.special { self.find_special(&object.names, raw) } else { find(&object.names, raw) };
+            known.map_or(Member::Unknown, Member::Field)
+        } else {
+            Member::End
+        };
+        object.shape.learn(step, &self.bytes[start..self.at], member);
+        Ok(member)
+    }
+
+    /// A name with escapes or bytes beyond ASCII. One with a lone surrogate is no field's, whatever Spark prints for it.
+    fn find_special(&mut self, names: &[Box<[u8]>], raw: &[u8]) -> Option<usize> {
+        self.scratch.text.clear();
+        let lone = unescape(raw, &mut self.scratch.text);
+        if lone { None } else { find(names, self.scratch.text.as_bytes()) }
+    }
+
+    /// A field's value when the row has one already: it takes the place of that one unless it is wrong (rule J6).
+    #[cold]
+    fn duplicate(&mut self, column: &mut Column, row: usize) -> Outcome {
+        let fit = self.value(column)?;
+        if fit == Fit::Wrong {
+            column.truncate(row + 1)
+        } else {
+            column.remove(row..row + 1)
+        }
+        Ok(fit)
+    }
+
+    /// Reads a value and adds it to `column`.
+    #[inline]
+    pub fn value(&mut self, column: &mut Column) -> Outcome {
+        let token = self.token()?;
+        if let Token::Null = token {
+            column.push_null();
+            return Ok(Fit::Whole);
+        }
+        let done = match (&mut *column, token) {
+            (Column::Double(values), Token::Number(number)) => put(values, Some(number.double(self.bytes))),
+            (Column::String(values), Token::Text(text)) if !text.special && text.end - text.start <= STRING_MAX => {
+                values.push(&self.bytes[text.start..text.end]);
+                true
+            }
+            (Column::Int(values), Token::Number(number)) => put(values, narrow(number)),
+            (Column::Long(values), Token::Number(number)) => put(values, number.long()),
+            (Column::Short(values), Token::Number(number)) => put(values, narrow(number)),
+            // Jackson takes a byte up to 255 and lets it wrap.
+            (Column::Byte(values), Token::Number(number)) => {
+                put(values, number.long().filter(|long| (-128..=255).contains(long)).map(|long| long as i8))
+            }
+            (Column::Timestamp(values), Token::Number(number)) => {
+                put(values, number.long().map(|seconds| seconds.wrapping_mul(1_000_000)))
+            }
+            (Column::Float(values), Token::Number(number)) => put(values, Some(number.float(self.bytes))),
+            (Column::Double(values), Token::Word(word)) => put(values, Some(word)),
+            (Column::Float(values), Token::Word(word)) => put(values, Some(word as f32)),
+            (Column::Boolean(values), Token::True) => put(values, Some(true)),
+            (Column::Boolean(values), Token::False) => put(values, Some(false)),
+            (Column::Decimal { precision, scale, values }, Token::Number(number)) => {
+                put(values, decimal(number.text(self.bytes), *precision, *scale))
+            }
+            (Column::Struct(object), Token::Open(b'{')) => return self.open().and_then(|()| self.members(object)),
+            (Column::List(list), Token::Open(b'[')) => return self.elements(list),
+            (Column::Map(map), Token::Open(b'{')) => return self.entries(map),
+            (column, Token::Text(text)) => self.put_text(column, text),
+            (Column::String(_), token) => return self.rewritten(column, token),
+            (_, Token::Open(_)) => {
+                self.walk(&mut ())?;
+                false
+            }
+            _ => false,
+        };
+        Ok(if done {
+            Fit::Whole
+        } else {
+            column.push_null();
+            Fit::Wrong
+        })
+    }
+
+    /// A string into a column of any type; false when it does not suit.
+    fn put_text(&mut self, column: &mut Column, text: Text) -> bool {
+        let raw = &self.bytes[text.start..text.end];
+        if raw.len() > STRING_MAX && utf16_length(raw) > STRING_MAX {
+            return false;
+        }
+        let scratch = &mut *self.scratch;
+        scratch.text.clear();
+        unescape(raw, &mut scratch.text);
+        let said = scratch.text.as_str();
+        match column {
+            Column::String(values) => {
+                values.push(said.as_bytes());
+                true
+            }
+            Column::Binary(values) => {
+                scratch.bytes.clear();
+                let good = base64(said.as_bytes(), &mut scratch.bytes);
+                if good {
+                    values.push(&scratch.bytes);
+                }
+                good
+            }
+            Column::Double(values) => put(values, word(said)),
+            Column::Float(values) => put(values, word(said).map(|word| word as f32)),
+            Column::Decimal { precision, scale, values } => {
+                put(values, decimal(&said.replace(',', ""), *precision, *scale))
+            }
+            Column::Timestamp(values) => put(values, time::timestamp(said, &scratch.defaults)),
+            Column::TimestampNtz(values) => put(values, time::timestamp_ntz(said)),
+            Column::Date(values) => put(values, time::date(said)),
+            _ => false,
+        }
+    }
+
+    /// A token that is no string, into a STRING column.
+    fn rewritten(&mut self, column: &mut Column, token: Token) -> Outcome {
+        let mut rewriter = Rewriter { out: std::mem::take(&mut self.scratch.text), too_long: false };
+        rewriter.out.clear();
+        let walked = match token {
+            Token::Open(_) => self.walk(&mut rewriter),
+            scalar => {
+                super::token::Visitor::scalar(&mut rewriter, self.bytes, &scalar);
+                Ok(())
+            }
+        };
+        self.scratch.text = rewriter.out;
+        walked?;
+        match column {
+            Column::String(values) if !rewriter.too_long => {
+                values.push(self.scratch.text.as_bytes());
+                Ok(Fit::Whole)
+            }
+            _ => {
+                column.push_null();
+                Ok(Fit::Wrong)
+            }
+        }
+    }
+
+    /// An array: NULL as soon as one element does not suit, the rest of it is passed over (rule J10).
+    fn elements(&mut self, list: &mut List) -> Outcome {
+        self.open()?;
+        let mut fit = Fit::Whole;
+        let mut first = true;
+        while self.more(first, b']')? {
+            first = false;
+            if fit == Fit::Wrong {
+                self.skip_value()?;
+            } else {
+                fit = fit.and(self.value(&mut list.elements)?);
+            }
+        }
+        if fit == Fit::Wrong {
+            list.push_null()
+        } else {
+            list.end_row()
+        }
+        Ok(fit)
+    }
+
+    /// A map: as an array.
+    fn entries(&mut self, map: &mut Map) -> Outcome {
+        self.open()?;
+        let mut fit = Fit::Whole;
+        let mut first = true;
+        while self.more(first, b'}')? {
+            first = false;
+            let name = self.name()?;
+            if fit == Fit::Wrong {
+                self.skip_value()?;
+                continue;
+            }
+            self.scratch.text.clear();
+            unescape(&self.bytes[name.start..name.end], &mut self.scratch.text);
+            map.keys.push(self.scratch.text.as_bytes());
+            fit = fit.and(self.value(&mut map.values)?);
+        }
+        if fit == Fit::Wrong {
+            map.push_null()
+        } else {
+            map.end_row()
+        }
+        Ok(fit)
+    }
+}
+
+impl Fit {
+    /// The worse of two, where a wrong element makes the whole wrong.
+    fn and(self, element: Fit) -> Fit {
+        match (self, element) {
+            (Fit::Wrong, _) | (_, Fit::Wrong) => Fit::Wrong,
+            (Fit::Whole, Fit::Whole) => Fit::Whole,
+            _ => Fit::Partial,
+        }
+    }
+}
+
+#[inline]
+fn put<T: Copy + Default>(values: &mut Fixed<T>, value: Option<T>) -> bool {
+    if let Some(value) = value {
+        values.push(value);
+    }
+    value.is_some()
+}
+
+#[inline]
+fn narrow<T: TryFrom<i64>>(number: Number) -> Option<T> {
+    number.long().and_then(|long| T::try_from(long).ok())
+}
+
+/// The quoted words that FLOAT and DOUBLE take.
+fn word(said: &str) -> Option<f64> {
+    match said {
+        "NaN" => Some(f64::NAN),
+        "+INF" | "+Infinity" | "Infinity" => Some(f64::INFINITY),
+        "-INF" | "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+/// Of equal names the last, as in Spark's own table.
+fn find(names: &[Box<[u8]>], name: &[u8]) -> Option<usize> {
+    names.iter().rposition(|known| **known == *name)
+}
