@@ -1,2 +1,62 @@
-//! Project tasks.
-fn main() {}
+//! The project's tasks: `cargo xtask VERB`.
+//!
+//! Needs nothing but the standard library (and libc's clocks of child processes), so that it is built in seconds.
+//! Knows no room of the product: it runs cargo, the binary and the judges from outside.
+
+mod bench;
+mod check;
+mod kafka;
+mod packages;
+mod ports;
+mod sh;
+mod test;
+mod tidy;
+mod usage;
+mod venv;
+
+use sh::Outcome;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask VERB
+
+  check                     tidy, format, package count, clippy: what must hold before a commit
+  fix                       format, and what clippy can mend
+  test [CARGO TEST ARGS]    the judges that can be had (kafka-python, librdkafka, Apache Kafka), then every test
+  tidy                      the rules of CONTRIBUTING.md that a program can check, in a second
+  packages [--bless]        count the default binary's packages against tests/goldens/package-count.txt
+  bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
+  kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
+  venv                      the Python clients that judge the broker, under target/judges/venv
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Outcome {
+    match args {
+        ["check"] => check::check(),
+        ["fix"] => check::fix(),
+        ["test", rest @ ..] => test::run(rest),
+        ["tidy"] => tidy::run(),
+        ["packages"] => packages::run(false),
+        ["packages", "--bless"] => packages::run(true),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["kafka", rest @ ..] => kafka::run(rest),
+        ["venv"] => venv::ensure().map(|python| println!("{}", python.display())),
+        ["help" | "--help" | "-h"] | [] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("`{}` is no verb; `cargo xtask help` names them", args.join(" "))),
+    }
+}

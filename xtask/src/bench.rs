@@ -1,0 +1,117 @@
+//! `bench`: runs each benchmark a few times and prints medians, with the CPU-seconds of the whole process tree.
+//!
+//! A benchmark is a program. Of what it prints, lines `figure NAME VALUE UNIT` (the value a plain number) go into the
+//! table; the rest is its own. The table's own columns are measured from outside, over the whole run of the program.
+
+use crate::sh::{self, Outcome, cargo};
+use crate::usage::{self, Cost};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// One benchmark.
+struct Bench {
+    name: &'static str,
+    program: Program,
+    args: &'static [&'static str],
+}
+
+enum Program {
+    /// An example of a room: package, example.
+    Example(&'static str, &'static str),
+}
+
+/// All benchmarks. A room adds a line here and prints its figures.
+const BENCHES: &[Bench] =
+    &[Bench { name: "decode", program: Program::Example("tidemill-flow", "decode_bench"), args: &[] }];
+
+const RUNS: usize = 3;
+
+/// Runs the named benchmarks, or all.
+pub fn run(args: &[&str]) -> Outcome {
+    if args == ["--list"] {
+        BENCHES.iter().for_each(|bench| println!("{}", bench.name));
+        return Ok(());
+    }
+    let (names, runs) = parse(args)?;
+    let chosen = BENCHES.iter().filter(|bench| names.is_empty() || names.contains(&bench.name));
+    println!("{:<12} {:<40} {:>14} {:>14} {:>14}  unit", "bench", "figure", "median", "least", "greatest");
+    for bench in chosen {
+        bench.build()?;
+        let mut figures: BTreeMap<(usize, String), (String, Vec<f64>)> = BTreeMap::new();
+        for _ in 0..runs {
+            let (text, cost) = usage::measure(&mut bench.command())?;
+            for (index, (name, value, unit)) in figures_of(&text, cost).into_iter().enumerate() {
+                figures.entry((index, name)).or_insert((unit, Vec::new())).1.push(value);
+            }
+        }
+        for ((_, name), (unit, mut values)) in figures {
+            values.sort_by(f64::total_cmp);
+            let [median, least, greatest] = [values[values.len() / 2], values[0], values[values.len() - 1]].map(round);
+            println!("{:<12} {name:<40} {median:>14} {least:>14} {greatest:>14}  {unit}", bench.name);
+        }
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn build(&self) -> Outcome {
+        match self.program {
+            Program::Example(package, example) => {
+                sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", package, "--example", example]))
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
+        let path = match self.program {
+            Program::Example(_, example) => sh::target().join("release/examples").join(example),
+        };
+        sh::command(path, self.args)
+    }
+}
+
+fn parse<'a>(args: &[&'a str]) -> Outcome<(Vec<&'a str>, usize)> {
+    let (mut names, mut runs) = (Vec::new(), RUNS);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if *arg == "--runs" {
+            let count = args.next().and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+            runs = count.ok_or("--runs wants a number from 1")?;
+        } else if BENCHES.iter().any(|bench| bench.name == *arg) {
+            names.push(*arg);
+        } else {
+            return Err(format!("`{arg}` is no benchmark; `cargo xtask bench --list` names them"));
+        }
+    }
+    Ok((names, runs))
+}
+
+fn figures_of(text: &str, cost: Cost) -> Vec<(String, f64, String)> {
+    let own = text.lines().filter_map(|line| {
+        let mut words = line.strip_prefix("figure ")?.split_whitespace();
+        let (name, value) = (words.next()?, words.next()?.parse().ok()?);
+        Some((name.to_owned(), value, words.collect::<Vec<_>>().join(" ")))
+    });
+    let outside = [("wall", cost.wall), ("cpu", cost.cpu)];
+    own.chain(outside.map(|(name, time)| (name.to_owned(), time.as_secs_f64(), "s".to_owned()))).collect()
+}
+
+/// Three decimals for small figures, none for large ones.
+fn round(value: f64) -> String {
+    if value.abs() < 1_000.0 { format!("{value:.3}") } else { format!("{value:.0}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn figures_are_the_marked_lines_and_the_cost() {
+        let cost = Cost { wall: Duration::from_millis(1_500), cpu: Duration::from_secs(2) };
+        let figures = figures_of("hello\nfigure rate 4100000 records/CPU-s\nfigure broken x\n", cost);
+        let expected = [("rate", 4_100_000.0, "records/CPU-s"), ("wall", 1.5, "s"), ("cpu", 2.0, "s")];
+        assert_eq!(figures, expected.map(|(name, value, unit)| (name.to_owned(), value, unit.to_owned())));
+        assert_eq!([round(12.345_6), round(4_100_000.4)], ["12.346", "4100000"]);
+    }
+}

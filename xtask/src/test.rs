@@ -1,0 +1,104 @@
+//! `test`: the judges from outside first, then every test of the workspace, so that cargo's own lines come last.
+//!
+//! A judge that cannot be had on this machine is skipped, and the list that is printed before the tests says so and
+//! why. One that disagrees fails the run.
+
+use crate::kafka::{self, Broker};
+use crate::sh::{self, Outcome, cargo, command};
+use crate::{ports, venv};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where tests that need an Apache Kafka find one; not set: there is none.
+const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
+const BROKER_START_MAX: Duration = Duration::from_secs(10);
+
+/// Runs the judges and the tests; arguments are cargo test's.
+pub fn run(args: &[&str]) -> Outcome {
+    // The judges need the binary; the tests build the rest, in the same profile.
+    sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
+    let mut report = Vec::new();
+    match venv::ensure() {
+        Ok(python) => {
+            judge_embedded_broker(&python)?;
+            report.push("kafka-python and librdkafka against the embedded broker: agreed".to_owned());
+        }
+        Err(why) => report.push(format!("kafka-python and librdkafka against the embedded broker: SKIPPED, {why}")),
+    }
+    let kafka = start_kafka();
+    report.push(match &kafka {
+        Ok(kafka) => format!("Apache Kafka {}: on {}, the tests below use it", kafka::VERSION, kafka.0.address()),
+        Err(why) => format!("Apache Kafka: SKIPPED, {why}"),
+    });
+    println!("\njudges:");
+    report.iter().for_each(|line| println!("  {line}"));
+    println!();
+    let mut tests = cargo(&[&["test", "--release", "--locked", "--workspace"], args].concat());
+    if let Ok(kafka) = &kafka {
+        tests.env(KAFKA, kafka.0.address());
+    }
+    sh::run(&mut tests)
+}
+
+/// The room's own program of checks, as a stranger's client sees the broker.
+fn judge_embedded_broker(python: &Path) -> Outcome {
+    let dir = sh::target().join("judges/broker");
+    let _ = std::fs::remove_dir_all(&dir);
+    let broker = EmbeddedBroker::start(&dir)?;
+    sh::run(&mut command(python, &["crates/broker/tests/conformance.py", &broker.address]))
+}
+
+/// `tidemill broker` in a process of its own, ended when dropped.
+struct EmbeddedBroker {
+    process: Child,
+    address: String,
+}
+
+impl EmbeddedBroker {
+    fn start(dir: &Path) -> Outcome<EmbeddedBroker> {
+        let port = ports::free()?;
+        let address = format!("127.0.0.1:{port}");
+        let binary = sh::target().join("release").join(format!("tidemill{}", std::env::consts::EXE_SUFFIX));
+        let mut command = command(binary, &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
+        let process =
+            command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
+        let mut broker = EmbeddedBroker { process, address };
+        let start = Instant::now();
+        while !ports::answers(port) {
+            if let Ok(Some(status)) = broker.process.try_wait() {
+                return Err(format!("`tidemill broker` ended as it started ({status})"));
+            }
+            if start.elapsed() > BROKER_START_MAX {
+                return Err(format!("`tidemill broker` did not answer within {} s", BROKER_START_MAX.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(broker)
+    }
+}
+
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An Apache Kafka for this run alone, ended and forgotten when dropped.
+struct OwnKafka(Broker);
+
+fn start_kafka() -> Outcome<OwnKafka> {
+    let kafka = OwnKafka(Broker::at(ports::free_pair()?));
+    kafka.0.start()?;
+    Ok(kafka)
+}
+
+impl Drop for OwnKafka {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.stop_and_forget() {
+            eprintln!("xtask: {error}");
+        }
+    }
+}
