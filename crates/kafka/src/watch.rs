@@ -33,9 +33,15 @@ const STARTS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a broker may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
+const ISOLATION: (&str, &str) = ("isolation.level", "read_committed");
+
 /// Watches one topic.
 pub struct KafkaWatch {
     topic: String,
+    /// Asks. A client of its own: a broker answers a connection's requests in turn, so that a question behind a waiting
+    /// fetch would wait with it.
+    asks: Handle,
+    /// Waits, while armed.
     fetch: Fetch,
     partitions: Dated<Vec<i32>>,
     starts: Dated<Vec<i64>>,
@@ -83,7 +89,7 @@ impl KafkaWatch {
     /// A user error for a wrong option.
     pub fn new(options: &KafkaOptions, topic: &str) -> Result<KafkaWatch> {
         let defaults = [
-            ("isolation.level", "read_committed"),
+            ISOLATION,
             ("fetch.wait.max.ms", "5000"),
             ("fetch.min.bytes", "1"),
             ("fetch.message.max.bytes", "1024"),
@@ -93,6 +99,7 @@ impl KafkaWatch {
         let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
         Ok(KafkaWatch {
             topic: topic.to_owned(),
+            asks: Handle::new(options, &[ISOLATION], &[])?,
             fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
             partitions: Dated::never(),
             starts: Dated::never(),
@@ -113,9 +120,9 @@ impl KafkaWatch {
             return Ok(());
         }
         if self.starts.is_older(STARTS_INTERVAL) {
-            self.starts.set(self.fetch.handle.offsets(&self.topic, partitions, Offset::Beginning, ANSWER_MAX)?);
+            self.starts.set(self.asks.offsets(&self.topic, partitions, Offset::Beginning, ANSWER_MAX)?);
         }
-        let ends = self.fetch.handle.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
+        let ends = self.asks.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
         let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
             // The start is the older observation: retention can only have moved it up since.
             (PartitionId { topic: self.topic.clone(), partition }, Extent { start: start.min(end), end })
@@ -128,7 +135,7 @@ impl KafkaWatch {
         if !self.partitions.value.is_empty() && !self.partitions.is_older(PARTITIONS_INTERVAL) {
             return Ok(());
         }
-        let found = self.fetch.handle.partitions(&self.topic, ANSWER_MAX)?.unwrap_or_default();
+        let found = self.asks.partitions(&self.topic, ANSWER_MAX)?.unwrap_or_default();
         if found != self.partitions.value {
             self.disarm();
             self.starts.at = None;
