@@ -1,2 +1,33 @@
-//! The binary.
-fn main() {}
+//! The binary: verbs and wiring only. Each verb is a file of `verbs`; what a pipeline is wired of stands in `wiring`.
+
+mod args;
+mod demo;
+mod observer;
+mod signals;
+mod verbs;
+mod view;
+mod wiring;
+
+use args::{Args, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+use tidemill_model::Result;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result: Result<()> = match args.verb {
+        Verb::Demo(options) => demo::run(&options),
+        Verb::Run(options) => verbs::run::run(&options),
+        Verb::Produce(options) => verbs::produce::run(&options),
+        Verb::Broker(options) => verbs::broker::run(&options),
+        Verb::Check(options) => verbs::check::run(&options),
+        Verb::Executor => verbs::executor::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The command line: each option is defined here once; help and checks follow from it.
+
+use clap::{Args as Options, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tidemill_load::{Rate, text};
+
+/// Streaming ETL and window aggregation over Kafka with Spark's semantics, and executors that follow the load.
+#[derive(Parser)]
+#[command(name = "tidemill", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Everything in one command: broker, load that rises and falls, pipeline, autoscaling, dashboard, and a proof at the end
+    Demo(DemoOptions),
+    /// Run a pipeline file
+    Run(RunOptions),
+    /// Send made-up activity logs to a Kafka topic
+    Produce(ProduceOptions),
+    /// Run the embedded Kafka-compatible broker alone
+    Broker(BrokerOptions),
+    /// Check a pipeline file, and print how it is understood
+    Check(CheckOptions),
+    /// An executor: started by a driver, which speaks to it over stdin and stdout
+    #[command(hide = true)]
+    Executor,
+}
+
+#[derive(Options)]
+pub(crate) struct DemoOptions {
+    /// Length of the story; its phases keep their shares of it
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = text::duration)]
+    pub(crate) duration: Duration,
+    /// No limit on the executors and as much load as this machine makes, instead of a load that a small machine can show
+    #[arg(long)]
+    pub(crate) full_speed: bool,
+    /// Plain lines instead of the live view, and no dashboard
+    #[arg(long)]
+    pub(crate) headless: bool,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Keep everything in this directory, and go on where a killed demo was [default: a temporary one, deleted at the end]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Use this Kafka instead of the embedded broker
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) bootstrap_servers: Option<String>,
+    /// Where the dashboard listens; the next free port where this one is taken
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) dashboard: String,
+    /// Kill one executor with SIGKILL so often, to see that nothing is lost
+    #[arg(long, value_name = "TIME", value_parser = text::duration)]
+    pub(crate) kill_every: Option<Duration>,
+    /// Same seed, same records
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Options)]
+pub(crate) struct RunOptions {
+    /// The pipeline file
+    pub(crate) pipeline: PathBuf,
+    /// Read what is there now, in as many batches as needed, then end
+    #[arg(long)]
+    pub(crate) available_now: bool,
+    /// Checkpoint directory, instead of the file's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Append a progress record (JSON, one line) per batch to this file; `-` for stderr
+    #[arg(long, value_name = "FILE")]
+    pub(crate) progress: Option<PathBuf>,
+    /// Append every decision of the autoscaler that changes something (JSON, one line) to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decisions: Option<PathBuf>,
+    /// Set a value of the file, for instance `sinks.screen.json=true`; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Print rows as JSON lines: the console sink's `json = true`
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No lines about progress, decisions and executors on stderr
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Options)]
+pub(crate) struct CheckOptions {
+    /// The pipeline file
+    pub(crate) pipeline: PathBuf,
+    /// Set a value of the file, for instance `query.output_mode=append`; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+#[derive(Options)]
+pub(crate) struct BrokerOptions {
+    /// Where to listen; without authentication: keep it on loopback unless everyone who reaches it may read and write
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9092")]
+    pub(crate) listen: SocketAddr,
+    /// Where records, topics and group offsets are kept
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Partitions of a topic that is made on first use
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub(crate) partitions: i32,
+    /// Bytes kept per partition, in whole segments [default: all]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) retention_bytes: Option<u64>,
+    /// How long records are kept
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = text::duration)]
+    pub(crate) retention: Duration,
+    /// Flush to disk before each acknowledgement: records survive a power loss, not only a crash
+    #[arg(long)]
+    pub(crate) fsync: bool,
+}
+
+#[derive(Options)]
+pub(crate) struct ProduceOptions {
+    /// The Kafka cluster
+    #[arg(long, value_name = "HOST:PORT,…", default_value = "localhost:9092")]
+    pub(crate) bootstrap_servers: String,
+    /// The topic; made where it is not there
+    #[arg(long, default_value = "cs_student_logs")]
+    pub(crate) topic: String,
+    /// Rate of all producers together: `10/s`, `5k/s`, `600/min` or `max`
+    #[arg(long, value_name = "RATE", default_value = "10/s", value_parser = text::rate)]
+    pub(crate) rate: Rate,
+    /// End after so many records
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = text::duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Producers, each with a connection of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = producers)]
+    pub(crate) producers: usize,
+    /// Partitions of a topic that must be made [default: the cluster's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub(crate) partitions: Option<i32>,
+    /// Same seed, same records
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Share of records with an event time in the past
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = text::share)]
+    pub(crate) late: f64,
+    /// Share of records that are broken in one of several ways
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = text::share)]
+    pub(crate) malformed: f64,
+    /// Event time of the first record, seconds since 1970 (UTC); the others follow at the rate [default: the clock]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) start_time: Option<f64>,
+    /// A librdkafka property, for instance `compression.type=lz4`; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) option: Vec<(String, String)>,
+    /// The summary as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().into(), value.into())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+fn producers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|producers| (1..=256).contains(producers)).ok_or_else(|| "a number from 1 to 256".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,113 @@
+//! Tells what happens in a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
+
+use arrow_array::RecordBatch;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tidemill_dash::Dashboard;
+use tidemill_driver::Observer;
+use tidemill_model::progress::Progress;
+use tidemill_model::status::Status;
+use tidemill_model::{Error, Result};
+use tidemill_scale::{Decision, Facts};
+
+/// A JSON lines file that a run appends to.
+pub(crate) struct Lines(Box<dyn Write>);
+
+impl Lines {
+    /// Opens a file for appending; `-` is stderr.
+    pub(crate) fn open(path: &Path) -> Result<Lines> {
+        if path.as_os_str() == "-" {
+            return Ok(Lines(Box::new(std::io::stderr())));
+        }
+        let file = File::options().create(true).append(true).open(path);
+        let file = file.map_err(|error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display())))?;
+        Ok(Lines(Box::new(file)))
+    }
+
+    fn write(&mut self, record: &impl serde::Serialize) {
+        let mut line = serde_json::to_vec(record).expect("records serialise");
+        line.push(b'\n');
+        // A log that cannot be written must not stop the stream that it is about.
+        if let Err(error) = self.0.write_all(&line) {
+            eprintln!("a record could not be logged: {error}");
+        }
+    }
+}
+
+/// Who is told.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) progress: Option<Lines>,
+    pub(crate) decisions: Option<Lines>,
+    pub(crate) dashboard: Option<Arc<Dashboard>>,
+    /// The newest snapshot, for another thread.
+    pub(crate) latest: Option<Arc<Mutex<Status>>>,
+    /// Notes and decisions as text.
+    pub(crate) say: Option<Box<dyn FnMut(&str)>>,
+    /// One line about each batch with records.
+    pub(crate) batches: bool,
+}
+
+impl Observer for Told {
+    fn batch(&mut self, progress: &Progress, _rows: &RecordBatch) {
+        if let Some(lines) = &mut self.progress {
+            lines.write(progress);
+        }
+        if self.batches && progress.num_input_rows > 0 {
+            self.say(&batch_line(progress));
+        }
+    }
+
+    fn decision(&mut self, _facts: &Facts, decision: &Decision, _status: &Status) {
+        if !decision.acts() {
+            return;
+        }
+        if let Some(lines) = &mut self.decisions {
+            lines.write(decision);
+        }
+        self.say(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
+    }
+
+    fn status(&mut self, status: &Status) {
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.publish(status);
+        }
+        if let Some(latest) = &self.latest {
+            latest.lock().expect("no holder panics").clone_from(status);
+        }
+    }
+
+    fn note(&mut self, note: &str) {
+        self.say(note);
+    }
+}
+
+impl Told {
+    fn say(&mut self, text: &str) {
+        if let Some(say) = &mut self.say {
+            say(text);
+        }
+    }
+}
+
+/// The one line of summary that a batch gets.
+fn batch_line(progress: &Progress) -> String {
+    let tidemill = &progress.tidemill;
+    let faults = tidemill.faults;
+    let mut line = format!(
+        "batch {}: {} records in {} ms · {} rows · backlog {} · executors {} · age p99 {} ms",
+        progress.batch_id,
+        progress.num_input_rows,
+        progress.batch_duration,
+        progress.sink.num_output_rows,
+        tidemill.backlog,
+        tidemill.executors,
+        tidemill.age_p99_ms
+    );
+    for fault in tidemill_model::RecordFault::ALL.into_iter().filter(|fault| faults.get(*fault) > 0) {
+        line.push_str(&format!(" · {} {}", faults.get(fault), fault.name()));
+    }
+    line
+}

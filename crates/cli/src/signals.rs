@@ -1,0 +1,24 @@
+//! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends now.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use tidemill_model::{Error, Result};
+
+/// Exit code of a program that a second Ctrl-C ended, as shells count it.
+const INTERRUPTED: i32 = 130;
+
+/// Calls `first` at the first signal; the second ends the process at once (its executors end with their pipes).
+///
+/// # Errors
+/// Internal: the handler was set before.
+pub(crate) fn on_interrupt(first: impl Fn() + Send + 'static) -> Result<()> {
+    let count = AtomicU32::new(0);
+    ctrlc::set_handler(move || {
+        if count.fetch_add(1, Ordering::Relaxed) == 0 {
+            first();
+        } else {
+            crate::view::restore_terminal();
+            std::process::exit(INTERRUPTED);
+        }
+    })
+    .map_err(|error| Error::internal(format!("cannot handle Ctrl-C: {error}")))
+}

@@ -1,0 +1,10 @@
+//! `tidemill executor`: one executor, on its stdin and stdout.
+
+use crate::wiring;
+use tidemill_executor::Readers;
+use tidemill_model::Result;
+
+pub(crate) fn run() -> Result<()> {
+    let readers: Readers = Box::new(wiring::reader);
+    tidemill_executor::run(std::io::stdin(), std::io::stdout(), &readers)
+}

@@ -1,0 +1,7 @@
+//! One verb, one file: options in, wiring, the room that does the work.
+
+pub(crate) mod broker;
+pub(crate) mod check;
+pub(crate) mod executor;
+pub(crate) mod produce;
+pub(crate) mod run;

@@ -1,0 +1,57 @@
+//! `tidemill produce`: the load producer, into any Kafka.
+
+use crate::args::ProduceOptions;
+use crate::signals;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidemill_kafka::KafkaOptions;
+use tidemill_load::{produce, records};
+use tidemill_model::{Error, Micros, Result};
+
+pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
+    let kafka = KafkaOptions {
+        bootstrap_servers: options.bootstrap_servers.clone(),
+        client_options: options.option.clone(),
+    };
+    let load = produce::Options {
+        rate: options.rate,
+        count: options.count,
+        duration: options.duration,
+        producers: options.producers,
+        partitions: options.partitions,
+        seed: options.seed,
+        records: records::Options { late: options.late, malformed: options.malformed, ..records::Options::default() },
+        start_time: options.start_time.map(|seconds| Micros((seconds * 1e6) as i64)),
+        ..produce::Options::new(kafka, options.topic.clone())
+    };
+    let control = Arc::new(load.control());
+    let stop = control.clone();
+    signals::on_interrupt(move || stop.stop())?;
+    let mut told = Instant::now();
+    let summary = produce::run(&load, &control, |progress| {
+        if told.elapsed() >= Duration::from_secs(1) {
+            told = Instant::now();
+            eprintln!("{:>12} records sent · {:>10.0}/s", progress.counters.sent, progress.per_second);
+        }
+    })?;
+    let per_second = summary.acknowledged as f64 / summary.seconds.max(1e-9);
+    if options.json {
+        println!(
+            "{}",
+            serde_json::json!({"sent": summary.sent, "acknowledged": summary.acknowledged, "failed": summary.failed,
+                               "seconds": summary.seconds, "per_second": per_second})
+        );
+    } else {
+        println!(
+            "{} records sent, {} acknowledged, {} failed in {:.1} s: {per_second:.0}/s",
+            summary.sent, summary.acknowledged, summary.failed, summary.seconds
+        );
+    }
+    if summary.failed > 0 {
+        return Err(Error::external(format!(
+            "{} records were not acknowledged; is the broker well? They may or may not be in the topic",
+            summary.failed
+        )));
+    }
+    Ok(())
+}

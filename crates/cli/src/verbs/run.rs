@@ -1,0 +1,85 @@
+//! `tidemill run FILE`: a pipeline, until Ctrl-C or its trigger's end.
+
+use crate::args::RunOptions;
+use crate::observer::{Lines, Told};
+use crate::{signals, wiring};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use tidemill_checkpoint::fs::FsStore;
+use tidemill_dash::Dashboard;
+use tidemill_driver::{Job, Wiring};
+use tidemill_model::Result;
+use tidemill_model::status::Command;
+
+pub(crate) fn run(options: &RunOptions) -> Result<()> {
+    let mut job = wiring::load(&options.pipeline, &set(options)?)?;
+    job.trigger = wiring::trigger(&job, options.available_now);
+    let (commands, inbox) = channel();
+    let stop = commands.clone();
+    signals::on_interrupt(move || drop(stop.send(Command::Stop)))?;
+    let sinks = wiring::sinks(&job.pipeline, &commands)?;
+    let quiet = options.quiet;
+    let say = move |text: &str| {
+        if !quiet {
+            eprintln!("{text}");
+        }
+    };
+    let (dir, temporary) = checkpoint(options, &job)?;
+    match &temporary {
+        Some(_) => say("no checkpoint is named: a temporary one is used, and deleted at the end"),
+        None => say(&format!("checkpoint in {}", dir.display())),
+    }
+    let dashboard = match &job.pipeline.dashboard {
+        Some(listen) => Some(Arc::new(Dashboard::start(listen, commands)?)),
+        None => None,
+    };
+    if let Some(dashboard) = &dashboard {
+        say(&format!("dashboard on {}", dashboard.url()));
+    }
+    let observer = Told {
+        progress: options.progress.as_deref().map(Lines::open).transpose()?,
+        decisions: options.decisions.as_deref().map(Lines::open).transpose()?,
+        dashboard,
+        say: Some(Box::new(say)),
+        batches: true,
+        ..Told::default()
+    };
+    let (watch, source_description) = wiring::watch(&job.pipeline)?;
+    let wiring = Wiring {
+        watch,
+        source_description,
+        sinks,
+        store: Arc::new(FsStore::open(&dir)?),
+        spawn: wiring::spawn()?,
+        commands: inbox,
+        observer: Box::new(observer),
+    };
+    let summary = tidemill_driver::run(job, wiring)?;
+    say(&format!(
+        "ended: {} records in {} batches, {} rows out · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
+        summary.records, summary.batches, summary.rows, summary.age_p50_ms, summary.age_p99_ms, summary.executor_seconds
+    ));
+    Ok(())
+}
+
+/// `--set` values; `--json` is short for the json option of every console sink.
+fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
+    let mut set = options.set.clone();
+    if options.json {
+        let pipeline = wiring::load(&options.pipeline, &set)?.pipeline;
+        let consoles = pipeline.sinks.iter().filter(|sink| matches!(sink.kind, tidemill_model::pipeline::SinkKind::Console { .. }));
+        set.extend(consoles.map(|sink| (format!("sinks.{}.json", sink.name), "true".into())));
+    }
+    Ok(set)
+}
+
+/// Where the checkpoint is: the option's place, the file's, or a temporary directory that lives as long as the second part.
+fn checkpoint(options: &RunOptions, job: &Job) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
+    let named = options.checkpoint.clone().or_else(|| job.pipeline.checkpoint.as_ref().map(PathBuf::from));
+    if let Some(dir) = named {
+        return Ok((dir, None));
+    }
+    let temporary = tempfile::Builder::new().prefix("tidemill-checkpoint-").tempdir()?;
+    Ok((temporary.path().to_owned(), Some(temporary)))
+}

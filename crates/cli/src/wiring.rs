@@ -1,0 +1,110 @@
+//! What a pipeline is wired of: its file becomes a typed plan, a watched source, sinks, readers and executors to spawn.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use tidemill_driver::{Job, Spawn};
+use tidemill_files::{ConsoleOptions, ConsoleSink, FilesSink};
+use tidemill_flow::ports::{self, Sink, Watch};
+use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
+use tidemill_model::pipeline::{KafkaSource, SinkKind, SourceKind, Trigger};
+use tidemill_model::status::Command as UserCommand;
+use tidemill_model::{Error, Pipeline, Result};
+
+/// Reads and plans a pipeline file.
+///
+/// # Errors
+/// User: the file cannot be read, or has mistakes: all of them, each at its place.
+pub(crate) fn load(path: &Path, set: &[(String, String)]) -> Result<Job> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::user(format!("{}: {error}; give the path of a pipeline file", path.display())))?;
+    plan(&path.display().to_string(), &text, set)
+}
+
+/// Plans a pipeline's text.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn plan(file: &str, text: &str, set: &[(String, String)]) -> Result<Job> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let pipeline = Pipeline::parse_with(file, text, set, &environment)?;
+    let plan = tidemill_sql::plan(&pipeline)?;
+    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+    Ok(Job {
+        trigger: pipeline.query.trigger,
+        starting_offsets: kafka.starting_offsets,
+        max_offsets_per_trigger: kafka.max_offsets_per_trigger,
+        plan: Arc::new(plan),
+        pipeline: Arc::new(pipeline),
+    })
+}
+
+/// A source, watched, and what progress records call it.
+pub(crate) fn watch(pipeline: &Pipeline) -> Result<(Box<dyn Watch>, String)> {
+    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+    let watch = KafkaWatch::new(&kafka_options(kafka), &kafka.topic)?;
+    Ok((Box::new(watch), format!("KafkaV2[Subscribe[{}]]", kafka.topic)))
+}
+
+/// A reader of the source, for one worker thread of an executor.
+pub(crate) fn reader(pipeline: &Pipeline) -> Result<Box<dyn ports::Read>> {
+    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+    Ok(Box::new(KafkaReader::new(&kafka_options(kafka))?))
+}
+
+fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
+    KafkaOptions {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        client_options: kafka.client_options.clone(),
+    }
+}
+
+/// The pipeline's sinks. When the console's reader goes away, `commands` is told to stop.
+pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
+    let sink = |sink: &tidemill_model::pipeline::Sink| -> Result<Box<dyn Sink>> {
+        Ok(match &sink.kind {
+            SinkKind::Console { json, rows_max } => {
+                let options = ConsoleOptions { json: *json, rows_max: *rows_max, writer: Box::new(std::io::stdout()) };
+                let commands = commands.clone();
+                let stop = move || drop(commands.send(UserCommand::Stop));
+                Box::new(ConsoleSink::new(options).on_closed(stop))
+            }
+            SinkKind::Files { path } => Box::new(FilesSink::new(path)?),
+        })
+    };
+    pipeline.sinks.iter().map(sink).collect()
+}
+
+/// Starts this very program as an executor.
+///
+/// # Errors
+/// External: the program's own path cannot be found out.
+pub(crate) fn spawn() -> Result<Spawn> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::external(format!("cannot find this program's own file to start executors from: {error}")))?;
+    Ok(Box::new(move || {
+        let mut command = Command::new(&program);
+        command.arg("executor");
+        apart_from_the_terminal(&mut command);
+        command
+    }))
+}
+
+/// A terminal sends Ctrl-C to its whole process group: executors are in one of their own, so that only the driver gets
+/// it and drains them. A driver that dies takes them along all the same: their pipe closes.
+#[cfg(unix)]
+fn apart_from_the_terminal(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(windows)]
+fn apart_from_the_terminal(command: &mut Command) {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
+}
+
+/// The trigger that a run uses: `--available-now` goes before the file's.
+pub(crate) fn trigger(job: &Job, available_now: bool) -> Trigger {
+    if available_now { Trigger::AvailableNow } else { job.trigger }
+}
