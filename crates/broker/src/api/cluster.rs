@@ -1,0 +1,129 @@
+//! Metadata, DescribeCluster and FindCoordinator: a cluster of one, which is leader and coordinator of everything.
+
+use super::{Call, text};
+use crate::catalog::Topic;
+use crate::settings::Settings;
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{
+    BrokerId, DescribeClusterRequest, DescribeClusterResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+    MetadataRequest, MetadataResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
+
+/// This broker's id.
+pub(super) const NODE: BrokerId = BrokerId(1);
+/// From this version on a request says whether topics may be created.
+const FIRST_VERSION_WITH_CREATION: i16 = 4;
+/// FindCoordinator's type of key for a consumer group.
+const GROUP_KEY: i8 = 0;
+
+/// Topics and partitions; makes those that do not exist yet where client and config allow it.
+pub(super) fn metadata(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
+    let may_create = call.version < FIRST_VERSION_WITH_CREATION || request.allow_auto_topic_creation;
+    // Before version 1 an empty list meant all topics.
+    let wanted = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
+    let topics = match wanted {
+        None => call.shared.catalog.all().iter().map(describe).collect(),
+        Some(topics) => topics.iter().map(|topic| find_or_create(call, topic, may_create)).collect(),
+    };
+    let (host, port) = advertised(call);
+    let broker = MetadataResponseBroker::default().with_node_id(NODE).with_host(host).with_port(port);
+    MetadataResponse::default()
+        .with_brokers(vec![broker])
+        .with_cluster_id(Some(text(&call.shared.cluster_id)))
+        .with_controller_id(NODE)
+        .with_topics(topics)
+}
+
+fn find_or_create(call: &Call<'_>, wanted: &MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+    let Some(name) = &wanted.name else {
+        let found = call.shared.catalog.get_by_id(wanted.topic_id);
+        let unknown = || MetadataResponseTopic::default().with_topic_id(wanted.topic_id).with_name(None);
+        return found.map_or_else(|| unknown().with_error_code(Code::UnknownTopicId.code()), |topic| describe(&topic));
+    };
+    let catalog = &call.shared.catalog;
+    let config = &call.shared.config;
+    let found = match catalog.get(name) {
+        Some(topic) => Ok(topic),
+        None if may_create && config.auto_create_topics => {
+            match catalog.create(name, config.default_partitions, Settings::default()) {
+                // Another client was faster.
+                Err(Code::TopicAlreadyExists) => catalog.get(name).ok_or(Code::UnknownTopicOrPartition),
+                created => created,
+            }
+        }
+        None => Err(Code::UnknownTopicOrPartition),
+    };
+    match found {
+        Ok(topic) => describe(&topic),
+        Err(code) => MetadataResponseTopic::default().with_name(Some(name.clone())).with_error_code(code.code()),
+    }
+}
+
+fn describe(topic: &Arc<Topic>) -> MetadataResponseTopic {
+    let partition = |index| {
+        MetadataResponsePartition::default()
+            .with_partition_index(index)
+            .with_leader_id(NODE)
+            .with_leader_epoch(0)
+            .with_replica_nodes(vec![NODE])
+            .with_isr_nodes(vec![NODE])
+    };
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(text(&topic.name))))
+        .with_topic_id(topic.id)
+        .with_partitions((0..topic.partitions().len() as i32).map(partition).collect())
+}
+
+/// The one node.
+pub(super) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> DescribeClusterResponse {
+    let (host, port) = advertised(call);
+    let broker = DescribeClusterBroker::default().with_broker_id(NODE).with_host(host).with_port(port);
+    DescribeClusterResponse::default()
+        .with_cluster_id(text(&call.shared.cluster_id))
+        .with_controller_id(NODE)
+        .with_brokers(vec![broker])
+}
+
+/// The coordinator of every consumer group is here; of transactions there is none.
+pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let (host, port) = advertised(call);
+    let refusal = (request.key_type != GROUP_KEY).then(|| match request.key_type {
+        1 => (Code::TransactionalIdAuthorizationFailed.code(), text("this broker has no transactions")),
+        _ => (Code::InvalidRequest.code(), text("this broker coordinates consumer groups only")),
+    });
+    if call.version < 4 {
+        let response = FindCoordinatorResponse::default();
+        return match refusal {
+            None => response.with_node_id(NODE).with_host(host).with_port(port),
+            Some((code, why)) => {
+                response.with_error_code(code).with_error_message(Some(why)).with_node_id(BrokerId(-1)).with_port(-1)
+            }
+        };
+    }
+    let answer = |key: StrBytes| {
+        let coordinator = Coordinator::default().with_key(key);
+        match &refusal {
+            None => coordinator.with_node_id(NODE).with_host(host.clone()).with_port(port),
+            Some((code, why)) => {
+                let coordinator = coordinator.with_error_code(*code).with_error_message(Some(why.clone()));
+                coordinator.with_node_id(BrokerId(-1)).with_port(-1)
+            }
+        }
+    };
+    FindCoordinatorResponse::default().with_coordinators(request.coordinator_keys.into_iter().map(answer).collect())
+}
+
+fn advertised(call: &Call<'_>) -> (StrBytes, i32) {
+    match &call.shared.config.advertised {
+        Some((host, port)) => (text(host), i32::from(*port)),
+        None => (text(&call.client.local.ip().to_string()), i32::from(call.client.local.port())),
+    }
+}

@@ -1,0 +1,193 @@
+//! JoinGroup, SyncGroup, Heartbeat, LeaveGroup, ListGroups, DescribeGroups and DeleteGroups.
+
+use super::{Call, code_of, text};
+use crate::groups::JoinAnswer;
+use crate::groups::state::{Group, Join, Member};
+use crate::random;
+use bytes::Bytes;
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
+use kafka_protocol::messages::leave_group_response::MemberResponse;
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::{
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::time::Duration;
+
+const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(1800);
+
+/// Joins; answered when the rebalance is over.
+pub(super) fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
+    let joined = check_join(&request).map_err(|code| (code, request.member_id.to_string()));
+    match joined.and_then(|()| call.shared.groups.join(&request.group_id, join_of(call, &request))) {
+        Ok(answer) => encode_join(call, answer),
+        Err((code, member_id)) => JoinGroupResponse::default()
+            .with_error_code(code.code())
+            .with_generation_id(-1)
+            .with_protocol_name((call.version < 7).then(StrBytes::new))
+            .with_member_id(StrBytes::from_string(member_id)),
+    }
+}
+
+fn check_join(request: &JoinGroupRequest) -> Result<(), Code> {
+    let session = Duration::from_millis(request.session_timeout_ms.max(0) as u64);
+    if request.group_id.is_empty() {
+        Err(Code::InvalidGroupId)
+    } else if !(SESSION_TIMEOUT_MIN..=SESSION_TIMEOUT_MAX).contains(&session) {
+        Err(Code::InvalidSessionTimeout)
+    } else {
+        Ok(())
+    }
+}
+
+fn join_of(call: &Call<'_>, request: &JoinGroupRequest) -> Join {
+    let millis = |millis: i32| Duration::from_millis(millis.max(0) as u64);
+    let session_timeout = millis(request.session_timeout_ms);
+    let name = request.group_instance_id.as_deref().unwrap_or(&call.client_id);
+    Join {
+        member_id: request.member_id.to_string(),
+        instance: request.group_instance_id.as_deref().map(str::to_owned),
+        client_id: call.client_id.clone(),
+        client_host: format!("/{}", call.client.peer.ip()),
+        session_timeout,
+        // Version 0 had one timeout for both.
+        rebalance_timeout: if call.version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) },
+        protocol_type: request.protocol_type.to_string(),
+        protocols: request.protocols.iter().map(|p| (p.name.to_string(), own(&p.metadata))).collect(),
+        fresh_id: format!("{name}-{}", random::uuid()),
+        id_required: call.version >= 4,
+    }
+}
+
+/// What is kept must not hold the whole frame that it came in.
+fn own(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+fn encode_join(call: &Call<'_>, answer: JoinAnswer) -> JoinGroupResponse {
+    // A client that cannot be told to skip the assignment is not told that it leads.
+    let hide = answer.skip_assignment && call.version < 9;
+    let member = |(id, instance, metadata): (String, Option<String>, Bytes)| {
+        JoinGroupResponseMember::default()
+            .with_member_id(StrBytes::from_string(id))
+            .with_group_instance_id(instance.filter(|_| call.version >= 5).map(StrBytes::from_string))
+            .with_metadata(metadata)
+    };
+    JoinGroupResponse::default()
+        .with_generation_id(answer.generation)
+        .with_protocol_type(Some(StrBytes::from_string(answer.protocol_type)).filter(|_| call.version >= 7))
+        .with_protocol_name(Some(StrBytes::from_string(answer.protocol)))
+        .with_leader(if hide { StrBytes::new() } else { StrBytes::from_string(answer.leader) })
+        .with_skip_assignment(answer.skip_assignment && !hide)
+        .with_member_id(StrBytes::from_string(answer.member_id))
+        .with_members(if hide { Vec::new() } else { answer.members.into_iter().map(member).collect() })
+}
+
+/// Brings the assignments, or waits for one's own.
+pub(super) fn sync_group(call: &Call<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
+    let assignments = request.assignments.iter().map(|a| (a.member_id.to_string(), own(&a.assignment))).collect();
+    let member = (request.member_id.as_str(), request.group_instance_id.as_deref());
+    match call.shared.groups.sync(&request.group_id, member, request.generation_id, assignments) {
+        Ok((assignment, protocol_type, protocol)) => {
+            let named = |name: String| Some(StrBytes::from_string(name)).filter(|_| call.version >= 5);
+            SyncGroupResponse::default()
+                .with_assignment(assignment)
+                .with_protocol_type(named(protocol_type))
+                .with_protocol_name(named(protocol))
+        }
+        Err(code) => SyncGroupResponse::default().with_error_code(code.code()),
+    }
+}
+
+/// A sign of life.
+pub(super) fn heartbeat(call: &Call<'_>, request: HeartbeatRequest) -> HeartbeatResponse {
+    let alive = call.shared.groups.with(&request.group_id, |group, now| {
+        group.check_instance(&request.member_id, request.group_instance_id.as_deref())?;
+        group.heartbeat(&request.member_id, request.generation_id, now)
+    });
+    HeartbeatResponse::default().with_error_code(code_of(&alive))
+}
+
+/// One member goes, or several (version 3 and later).
+pub(super) fn leave_group(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let leave = |member_id: &str, instance: Option<&str>| {
+        let left = call.shared.groups.with(&request.group_id, |group, now| group.leave(member_id, instance, now));
+        code_of(&left)
+    };
+    if call.version < 3 {
+        return LeaveGroupResponse::default().with_error_code(leave(&request.member_id, None));
+    }
+    let each = |member: &MemberIdentity| {
+        MemberResponse::default()
+            .with_member_id(member.member_id.clone())
+            .with_group_instance_id(member.group_instance_id.clone())
+            .with_error_code(leave(&member.member_id, member.group_instance_id.as_deref()))
+    };
+    LeaveGroupResponse::default().with_members(request.members.iter().map(each).collect())
+}
+
+/// All groups, or those in the states asked for.
+pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> ListGroupsResponse {
+    let describe = |name: String| {
+        let group = call.shared.groups.with(&name, |group, now| {
+            group.tick(now);
+            Ok((group.protocol_type.clone(), group.phase.name()))
+        });
+        let (protocol_type, state) = group.unwrap_or((String::new(), "Empty"));
+        let wanted = request.states_filter.is_empty() || request.states_filter.iter().any(|s| s.as_str() == state);
+        let listed = ListedGroup::default()
+            .with_group_id(GroupId(StrBytes::from_string(name)))
+            .with_protocol_type(StrBytes::from_string(protocol_type));
+        wanted.then(|| if call.version >= 4 { listed.with_group_state(text(state)) } else { listed })
+    };
+    let groups = call.shared.groups.names().into_iter().filter_map(describe).collect();
+    ListGroupsResponse::default().with_groups(groups)
+}
+
+/// Members and assignments of each group.
+pub(super) fn describe_groups(call: &Call<'_>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+    let describe = |id: GroupId| {
+        let described = call.shared.groups.with(&id, |group, now| {
+            group.tick(now);
+            Ok(encode_group(call, group))
+        });
+        let has_offsets = || call.shared.groups.offsets().of_group(&id).next().is_some();
+        let absent = || DescribedGroup::default().with_group_state(text(if has_offsets() { "Empty" } else { "Dead" }));
+        described.unwrap_or_else(|_| absent()).with_group_id(id.clone())
+    };
+    DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(describe).collect())
+}
+
+fn encode_group(call: &Call<'_>, group: &Group) -> DescribedGroup {
+    let protocol = group.protocol.as_deref();
+    let member = |(id, member): (&String, &Member)| {
+        DescribedGroupMember::default()
+            .with_member_id(text(id))
+            .with_group_instance_id(member.instance.as_deref().filter(|_| call.version >= 4).map(text))
+            .with_client_id(text(&member.client_id))
+            .with_client_host(text(&member.client_host))
+            .with_member_metadata(member.metadata(protocol))
+            .with_member_assignment(member.assignment.clone())
+    };
+    DescribedGroup::default()
+        .with_group_state(text(group.phase.name()))
+        .with_protocol_type(text(&group.protocol_type))
+        .with_protocol_data(text(protocol.unwrap_or_default()))
+        .with_members(group.members.iter().map(member).collect())
+}
+
+/// Forgets groups that nobody is in.
+pub(super) fn delete_groups(call: &Call<'_>, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+    let delete = |id: GroupId| {
+        let deleted = call.shared.groups.delete(&id);
+        DeletableGroupResult::default().with_group_id(id).with_error_code(code_of(&deleted))
+    };
+    DeleteGroupsResponse::default().with_results(request.groups_names.into_iter().map(delete).collect())
+}

@@ -1,0 +1,178 @@
+//! Fetch: finds the batches, waits for more where there are too few, and sends the files' bytes as they are.
+
+use super::Call;
+use crate::catalog::storage_error;
+use crate::log::Slice;
+use crate::partition::{Partition, Signal};
+use crate::wire::Answer;
+use bytes::BufMut;
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// A client that asks to wait longer gets an empty answer then, and asks again.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+const FIRST_FLEXIBLE_VERSION: i16 = 12;
+const FIRST_TOPIC_ID_VERSION: i16 = 13;
+
+/// What was found for one partition.
+struct Found {
+    data: PartitionData,
+    slice: Option<Slice>,
+    /// The log, when there may be more to wait for.
+    grows: Option<Arc<Partition>>,
+}
+
+/// Answers when there are `min_bytes`, an error, or `max_wait_ms` are over.
+pub(super) fn fetch(call: &Call<'_>, request: &FetchRequest) -> Answer {
+    let wait = Duration::from_millis(request.max_wait_ms.max(0) as u64).min(WAIT_MAX);
+    let deadline = Instant::now() + wait;
+    loop {
+        let found = find_all(call, request);
+        let bytes: usize = found.iter().flatten().filter_map(|f| f.slice.as_ref()).map(|slice| slice.bytes).sum();
+        let failed = found.iter().flatten().any(|found| found.data.error_code != 0);
+        let enough = failed || bytes as i64 >= i64::from(request.min_bytes);
+        let stopping = call.client.stopping.load(Ordering::SeqCst);
+        if enough || stopping || Instant::now() >= deadline || request.topics.is_empty() {
+            return encode(call, request, found);
+        }
+        wait_for_growth(&found, &call.client.signal, deadline);
+    }
+}
+
+fn wait_for_growth(found: &[Vec<Found>], signal: &Arc<Signal>, deadline: Instant) {
+    let growing =
+        || found.iter().flatten().filter_map(|found| Some((found.grows.as_ref()?, found.data.high_watermark)));
+    growing().for_each(|(partition, end_offset)| partition.wake_on_growth(end_offset, signal));
+    signal.wait_until(deadline);
+    growing().for_each(|(partition, _)| partition.forget(signal));
+}
+
+/// For each topic and partition of the request, in its order. The first batch found is sent however large it is, so
+/// that a client always gets on.
+fn find_all(call: &Call<'_>, request: &FetchRequest) -> Vec<Vec<Found>> {
+    let mut left = request.max_bytes.max(0) as u64;
+    let mut empty = true;
+    let mut find_topic = |topic: &FetchTopic| {
+        let by_id = call.version >= FIRST_TOPIC_ID_VERSION;
+        let catalog = &call.shared.catalog;
+        let known = if by_id { catalog.get_by_id(topic.topic_id) } else { catalog.get(&topic.topic) };
+        let unknown = if by_id { Code::UnknownTopicId } else { Code::UnknownTopicOrPartition };
+        let mut find_partition = |asked: &FetchPartition| {
+            let Some(topic) = &known else { return Found::error(asked, unknown) };
+            let Some(partition) = topic.partition(asked.partition) else {
+                return Found::error(asked, Code::UnknownTopicOrPartition);
+            };
+            let max_bytes = left.min(asked.partition_max_bytes.max(0) as u64);
+            let found = find(partition, asked, max_bytes, empty);
+            let bytes = found.slice.as_ref().map_or(0, |slice| slice.bytes as u64);
+            left = left.saturating_sub(bytes);
+            empty &= bytes == 0;
+            found
+        };
+        topic.partitions.iter().map(&mut find_partition).collect()
+    };
+    request.topics.iter().map(&mut find_topic).collect()
+}
+
+fn find(partition: Arc<Partition>, asked: &FetchPartition, max_bytes: u64, at_least_one: bool) -> Found {
+    let (slice, start, end) = partition
+        .with_log(|log| (log.slice(asked.fetch_offset, max_bytes, at_least_one), log.start_offset(), log.end_offset()));
+    let mut data = empty_data(asked).with_high_watermark(end).with_last_stable_offset(end).with_log_start_offset(start);
+    let slice = match slice {
+        Ok(Some(slice)) => Some(slice).filter(|slice| slice.bytes > 0),
+        Ok(None) => {
+            data.error_code = Code::OffsetOutOfRange.code();
+            None
+        }
+        Err(error) => {
+            data.error_code = storage_error(error).code();
+            None
+        }
+    };
+    Found { data, slice, grows: Some(partition) }
+}
+
+impl Found {
+    fn error(asked: &FetchPartition, code: Code) -> Found {
+        let data = empty_data(asked).with_error_code(code.code()).with_high_watermark(-1);
+        Found { data, slice: None, grows: None }
+    }
+}
+
+fn empty_data(asked: &FetchPartition) -> PartitionData {
+    PartitionData::default().with_partition_index(asked.partition).with_aborted_transactions(None)
+}
+
+/// Encodes by hand what surrounds the partitions, so that the records need not pass through memory of the encoder.
+fn encode(call: &Call<'_>, request: &FetchRequest, found: Vec<Vec<Found>>) -> Answer {
+    let version = call.version;
+    let flexible = version >= FIRST_FLEXIBLE_VERSION;
+    let mut answer = Answer::begin::<FetchResponse>(call.correlation_id, version);
+    answer.bytes().put_i32(0);
+    if version >= 7 {
+        // No error, and no fetch session: the client names all its partitions each time.
+        answer.bytes().put_i16(0);
+        answer.bytes().put_i32(0);
+    }
+    put_count(&mut answer, flexible, found.len());
+    for (topic, partitions) in request.topics.iter().zip(found) {
+        put_topic(&mut answer, version, &topic.topic, topic.topic_id);
+        put_count(&mut answer, flexible, partitions.len());
+        for partition in partitions {
+            put_partition(&mut answer, version, partition);
+        }
+        put_no_tags(&mut answer, flexible);
+    }
+    put_no_tags(&mut answer, flexible);
+    answer
+}
+
+fn put_topic(answer: &mut Answer, version: i16, name: &str, id: Uuid) {
+    if version >= FIRST_TOPIC_ID_VERSION {
+        answer.bytes().put_slice(id.as_bytes());
+    } else if version >= FIRST_FLEXIBLE_VERSION {
+        answer.put_varint(name.len() as u32 + 1);
+        answer.bytes().put_slice(name.as_bytes());
+    } else {
+        answer.bytes().put_i16(name.len() as i16);
+        answer.bytes().put_slice(name.as_bytes());
+    }
+}
+
+/// A partition is encoded without records; its last bytes, which say so, make room for the true length and the slice.
+fn put_partition(answer: &mut Answer, version: i16, found: Found) {
+    let flexible = version >= FIRST_FLEXIBLE_VERSION;
+    answer.put(&found.data, version);
+    let Some(slice) = found.slice else { return };
+    let said_none = if flexible { [1, 0].as_slice() } else { [0; 4].as_slice() };
+    let without = answer.bytes().len() - said_none.len();
+    assert_eq!(&answer.bytes()[without..], said_none, "records are the last field of a partition");
+    answer.bytes().truncate(without);
+    if flexible {
+        answer.put_varint(slice.bytes as u32 + 1);
+    } else {
+        answer.bytes().put_i32(slice.bytes as i32);
+    }
+    answer.put_slice(slice);
+    put_no_tags(answer, flexible);
+}
+
+fn put_count(answer: &mut Answer, flexible: bool, count: usize) {
+    if flexible {
+        answer.put_varint(count as u32 + 1);
+    } else {
+        answer.bytes().put_i32(count as i32);
+    }
+}
+
+fn put_no_tags(answer: &mut Answer, flexible: bool) {
+    if flexible {
+        answer.put_varint(0);
+    }
+}

@@ -1,0 +1,137 @@
+//! OffsetCommit and OffsetFetch.
+
+use super::{Call, code_of};
+use crate::catalog::storage_error;
+use crate::groups::offsets::Committed;
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+/// Text that a client may keep with an offset.
+const METADATA_BYTES_MAX: usize = 4096;
+/// From this version on several groups are asked for at once.
+const FIRST_VERSION_WITH_GROUPS: i16 = 8;
+
+/// Keeps a group's positions; all that can be kept, each with its own code.
+pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let refused = check(call, &request).err();
+    let mut positions = Vec::new();
+    let mut judge = |topic: &TopicName, partition: &OffsetCommitRequestPartition| {
+        if let Some(code) = refused {
+            return Err(code);
+        }
+        let known = call.shared.catalog.get(topic).and_then(|topic| topic.partition(partition.partition_index));
+        known.ok_or(Code::UnknownTopicOrPartition)?;
+        let metadata = partition.committed_metadata.as_deref().unwrap_or_default().to_owned();
+        if metadata.len() > METADATA_BYTES_MAX {
+            return Err(Code::OffsetMetadataTooLarge);
+        }
+        let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
+        let committed = Committed { offset, leader_epoch, metadata };
+        positions.push(((topic.to_string(), partition.partition_index), committed));
+        Ok(())
+    };
+    let mut topics: Vec<OffsetCommitResponseTopic> = Vec::new();
+    for OffsetCommitRequestTopic { name, partitions, .. } in &request.topics {
+        let judged = partitions.iter().map(|partition| {
+            let response = OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index);
+            response.with_error_code(code_of(&judge(name, partition)))
+        });
+        let partitions = judged.collect();
+        topics.push(OffsetCommitResponseTopic::default().with_name(name.clone()).with_partitions(partitions));
+    }
+    if !positions.is_empty()
+        && let Err(error) = call.shared.groups.offsets().commit(&request.group_id, positions)
+    {
+        let code = storage_error(error).code();
+        let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+        partitions.filter(|partition| partition.error_code == 0).for_each(|partition| partition.error_code = code);
+    }
+    OffsetCommitResponse::default().with_topics(topics)
+}
+
+fn check(call: &Call<'_>, request: &OffsetCommitRequest) -> Result<(), Code> {
+    let generation = request.generation_id_or_member_epoch;
+    if generation < 0 && !call.shared.groups.exists(&request.group_id) {
+        // A group that nobody has joined: its offsets are set from outside.
+        return Ok(());
+    }
+    call.shared.groups.with(&request.group_id, |group, now| {
+        group.check_instance(&request.member_id, request.group_instance_id.as_deref())?;
+        group.check_commit(&request.member_id, generation, now)
+    })
+}
+
+/// A group's positions; −1 where it has none.
+pub(super) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    if call.version >= FIRST_VERSION_WITH_GROUPS {
+        let answer = |group: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup| {
+            let wanted = group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+            let found = positions(call, &group.group_id, wanted).into_iter().map(|(name, partitions)| {
+                let partitions = partitions.into_iter().map(|(index, committed)| {
+                    let (offset, epoch, metadata) = fields(committed);
+                    OffsetFetchResponsePartitions::default()
+                        .with_partition_index(index)
+                        .with_committed_offset(offset)
+                        .with_committed_leader_epoch(epoch)
+                        .with_metadata(Some(metadata))
+                });
+                OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions.collect())
+            });
+            let topics = found.collect();
+            OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics)
+        };
+        return OffsetFetchResponse::default().with_groups(request.groups.into_iter().map(answer).collect());
+    }
+    let wanted = request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+    let found = positions(call, &request.group_id, wanted).into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, committed)| {
+            let (offset, epoch, metadata) = fields(committed);
+            OffsetFetchResponsePartition::default()
+                .with_partition_index(index)
+                .with_committed_offset(offset)
+                .with_committed_leader_epoch(if call.version >= 5 { epoch } else { -1 })
+                .with_metadata(Some(metadata))
+        });
+        OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions.collect())
+    });
+    OffsetFetchResponse::default().with_topics(found.collect())
+}
+
+type Positions = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
+
+/// The positions wanted, or all that the group has.
+fn positions(call: &Call<'_>, group: &str, wanted: Option<Vec<(TopicName, Vec<i32>)>>) -> Positions {
+    let offsets = call.shared.groups.offsets();
+    if let Some(wanted) = wanted {
+        let find = |(name, partitions): (TopicName, Vec<i32>)| {
+            let find = |index| (index, offsets.get(group, &name, index).cloned());
+            let found = partitions.into_iter().map(find).collect();
+            (name, found)
+        };
+        return wanted.into_iter().map(find).collect();
+    }
+    let mut all: Positions = Vec::new();
+    for ((topic, partition), committed) in offsets.of_group(group) {
+        if all.last().is_none_or(|(name, _)| name.as_str() != topic) {
+            all.push((TopicName(StrBytes::from_string(topic.clone())), Vec::new()));
+        }
+        all.last_mut().expect("just pushed").1.push((*partition, Some(committed.clone())));
+    }
+    all
+}
+
+fn fields(committed: Option<Committed>) -> (i64, i32, StrBytes) {
+    match committed {
+        Some(committed) => (committed.offset, committed.leader_epoch, StrBytes::from_string(committed.metadata)),
+        None => (-1, -1, StrBytes::new()),
+    }
+}

@@ -1,0 +1,71 @@
+//! Produce and InitProducerId.
+
+use super::{Call, Malformed};
+use crate::catalog::{Topic, storage_error};
+use crate::log::AppendError;
+use crate::log::batch;
+use crate::wire::Answer;
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
+use std::sync::Arc;
+
+/// Stores each partition's batch; no answer when the client wants none (`acks` 0).
+pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option<Answer>, Malformed> {
+    let refused = if request.transactional_id.is_some() {
+        Some(Code::InvalidTxnState)
+    } else if (-1..=1).contains(&request.acks) {
+        None
+    } else {
+        Some(Code::InvalidRequiredAcks)
+    };
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for topic in &request.topic_data {
+        let found = call.shared.catalog.get(&topic.name);
+        let store = |data: &PartitionProduceData| {
+            let stored = refused.map_or_else(|| store(found.as_ref(), data), Err);
+            let response = PartitionProduceResponse::default().with_index(data.index);
+            match stored {
+                Ok((base_offset, start)) => response.with_base_offset(base_offset).with_log_start_offset(start),
+                Err(code) => response.with_error_code(code.code()).with_base_offset(-1),
+            }
+        };
+        let partitions = topic.partition_data.iter().map(store).collect();
+        let response = TopicProduceResponse::default().with_name(topic.name.clone());
+        responses.push(response.with_partition_responses(partitions));
+    }
+    if request.acks == 0 {
+        // The only way to tell a client that waits for nothing: it connects again and learns the topics anew.
+        let failed = responses.iter().flat_map(|topic| &topic.partition_responses).any(|p| p.error_code != 0);
+        return if failed { Err(Malformed) } else { Ok(None) };
+    }
+    let response = ProduceResponse::default().with_responses(responses);
+    Ok(Some(Answer::of(&response, call.correlation_id, call.version)))
+}
+
+/// Base offset of the stored batch, and where the log starts.
+fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64, i64), Code> {
+    let partition = topic.and_then(|topic| topic.partition(data.index)).ok_or(Code::UnknownTopicOrPartition)?;
+    let records = data.records.as_deref().unwrap_or_default();
+    let max_bytes = partition.with_log(|log| log.config().max_message_bytes);
+    let header = batch::check_produced(records, max_bytes)?;
+    match partition.append(records, &header) {
+        Some(Ok(stored)) => Ok(stored),
+        Some(Err(AppendError::Refused(code))) => Err(code),
+        Some(Err(AppendError::Disk(error))) => Err(storage_error(error)),
+        None => Err(Code::UnknownTopicOrPartition),
+    }
+}
+
+/// Gives an idempotent producer its id. Transactions are refused for good, with a code that no client tries again on.
+pub(super) fn init_producer_id(call: &Call<'_>, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    let refused = InitProducerIdResponse::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
+    if request.transactional_id.is_some() {
+        return refused.with_error_code(Code::TransactionalIdAuthorizationFailed.code());
+    }
+    match call.shared.producer_ids.next() {
+        Ok(id) => InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(0),
+        Err(error) => refused.with_error_code(storage_error(error).code()),
+    }
+}

@@ -1,0 +1,138 @@
+//! Small files that must survive a crash: replaced as a whole, or appended to in checked frames.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Replaces a file so that a crash leaves the old or the new content, never a mixture.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    sync_dir(path.parent().expect("a file lies in a directory"))
+}
+
+/// A file of frames `length u32 | CRC-32C u32 | payload`, appended to; a torn tail is cut off when it is opened.
+#[derive(Debug)]
+pub(crate) struct FrameFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    torn: bool,
+}
+
+impl FrameFile {
+    /// Opens or makes the file and hands every whole frame to `each`.
+    pub fn open(path: PathBuf, mut each: impl FnMut(&[u8])) -> io::Result<FrameFile> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        let mut rest = &content[..];
+        while let Some((payload, after)) = split_frame(rest) {
+            each(payload);
+            rest = after;
+        }
+        let bytes = (content.len() - rest.len()) as u64;
+        let mut frames = FrameFile { path, file, bytes, torn: !rest.is_empty() };
+        frames.cut_torn_tail()?;
+        Ok(frames)
+    }
+
+    /// Appends one frame; on an error the file is as before. With `sync` the disk has it afterwards.
+    pub fn append(&mut self, payload: &[u8], sync: bool) -> io::Result<()> {
+        self.cut_torn_tail()?;
+        let frame = frame(payload);
+        self.torn = true;
+        self.file.write_all(&frame)?;
+        if sync {
+            self.file.sync_data()?;
+        }
+        self.torn = false;
+        self.bytes += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes in the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Replaces all frames by these.
+    pub fn rewrite<'a>(&mut self, payloads: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+        let content: Vec<u8> = payloads.flat_map(frame).collect();
+        replace(&self.path, &content)?;
+        self.file = OpenOptions::new().read(true).append(true).open(&self.path)?;
+        self.bytes = content.len() as u64;
+        self.torn = false;
+        Ok(())
+    }
+
+    fn cut_torn_tail(&mut self) -> io::Result<()> {
+        if self.torn {
+            OpenOptions::new().write(true).open(&self.path)?.set_len(self.bytes)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(8 + payload.len());
+    frame.extend((payload.len() as u32).to_be_bytes());
+    frame.extend(crc32c::crc32c(payload).to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    let crc = u32::from_be_bytes(bytes.get(4..8)?.try_into().ok()?);
+    let payload = bytes.get(8..8 + length)?;
+    (crc32c::crc32c(payload) == crc).then(|| (payload, &bytes[8 + length..]))
+}
+
+#[cfg(unix)]
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Directories cannot be synced there; the rename is journaled.
+#[cfg(not(unix))]
+fn sync_dir(_dir: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> Vec<Vec<u8>> {
+        let mut seen = Vec::new();
+        FrameFile::open(path.to_owned(), |payload| seen.push(payload.to_vec())).unwrap();
+        seen
+    }
+
+    #[test]
+    fn frames_survive_a_tear_at_any_byte_and_a_rewrite() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("frames");
+        let mut frames = FrameFile::open(path.clone(), |_| ()).unwrap();
+        frames.append(b"one", false).unwrap();
+        let whole = frames.bytes();
+        frames.append(b"second", true).unwrap();
+        let content = std::fs::read(&path).unwrap();
+        for cut in whole as usize..content.len() {
+            std::fs::write(&path, &content[..cut]).unwrap();
+            assert_eq!(read(&path), [b"one"], "cut at {cut}");
+            let mut frames = FrameFile::open(path.clone(), |_| ()).unwrap();
+            frames.append(b"three", false).unwrap();
+            assert_eq!(read(&path), [&b"one"[..], b"three"]);
+        }
+        let mut frames = FrameFile::open(path.clone(), |_| ()).unwrap();
+        frames.rewrite([&b"a"[..], b"b"].into_iter()).unwrap();
+        frames.append(b"c", false).unwrap();
+        assert_eq!(read(&path), [b"a", b"b", b"c"]);
+    }
+}

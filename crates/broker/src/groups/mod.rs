@@ -1,0 +1,220 @@
+//! Consumer groups: their members ([`state`], pure) and their committed offsets ([`offsets`], on disk).
+//!
+//! A join or sync waits on its connection's own thread until the group has moved on; whoever touches a group lets its
+//! time pass first, so there is no timer. Membership lives in memory, as clients join again after a restart anyway.
+
+pub(crate) mod offsets;
+pub(crate) mod state;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError as Code;
+use offsets::Offsets;
+use state::{Group, Join, Joined, Phase};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// How long a waiter sleeps when the group has nothing due.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// All groups of the broker.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    cells: Mutex<BTreeMap<String, Arc<Cell>>>,
+    offsets: Mutex<Offsets>,
+    stopping: AtomicBool,
+}
+
+/// A group, and the waiters for its next change.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    group: Mutex<Group>,
+    changed: Condvar,
+}
+
+/// What a member learns when the rebalance is over.
+#[derive(Debug)]
+pub(crate) struct JoinAnswer {
+    pub member_id: String,
+    pub generation: i32,
+    pub protocol_type: String,
+    pub protocol: String,
+    pub leader: String,
+    /// The leader holds a stable assignment already and need not make one (a static leader came back).
+    pub skip_assignment: bool,
+    /// Members with instance and metadata; for the leader only.
+    pub members: Vec<(String, Option<String>, Bytes)>,
+}
+
+impl Groups {
+    /// Opens the committed offsets.
+    pub fn open(path: PathBuf, sync: bool) -> io::Result<Groups> {
+        let offsets = Mutex::new(Offsets::open(path, sync)?);
+        Ok(Groups { cells: Mutex::default(), offsets, stopping: AtomicBool::new(false) })
+    }
+
+    /// The committed offsets.
+    pub fn offsets(&self) -> MutexGuard<'_, Offsets> {
+        self.offsets.lock().expect("no panic under this lock")
+    }
+
+    /// Joins and waits for the rebalance to complete.
+    pub fn join(&self, group: &str, join: Join) -> Result<JoinAnswer, (Code, String)> {
+        let cell = self.cell(group);
+        let mut state = cell.lock();
+        let given_id = join.member_id.clone();
+        let joined = state.join(join, Instant::now());
+        cell.changed.notify_all();
+        match joined.map_err(|code| (code, given_id))? {
+            Joined::IdRequired(id) => Err((Code::MemberIdRequired, id)),
+            Joined::Wait(id) => {
+                let mut state = self.wait(&cell, state, |group| match group.join_is_done(&id) {
+                    Ok(false) => None,
+                    Ok(true) => Some(Ok(())),
+                    Err(code) => Some(Err(code)),
+                });
+                match &mut state {
+                    (Ok(()), group) => Ok(answer(group, id)),
+                    (Err(code), _) => Err((*code, id)),
+                }
+            }
+        }
+    }
+
+    /// Brings or fetches assignments, waiting for the leader's.
+    pub fn sync(
+        &self,
+        group: &str,
+        member: (&str, Option<&str>),
+        generation: i32,
+        assignments: Vec<(String, Bytes)>,
+    ) -> Result<(Bytes, String, String), Code> {
+        let cell = self.existing(group).ok_or(Code::UnknownMemberId)?;
+        let mut state = cell.lock();
+        state.check_instance(member.0, member.1)?;
+        state.sync(member.0, generation, assignments, Instant::now())?;
+        cell.changed.notify_all();
+        let (assignment, group) =
+            self.wait(&cell, state, |group| group.assignment(member.0, generation, Instant::now()).transpose());
+        Ok((assignment?, group.protocol_type.clone(), group.protocol.clone().unwrap_or_default()))
+    }
+
+    /// Runs `act` on a group that exists; waiters see what it changes.
+    pub fn with<T>(&self, group: &str, act: impl FnOnce(&mut Group, Instant) -> Result<T, Code>) -> Result<T, Code> {
+        let cell = self.existing(group).ok_or(Code::UnknownMemberId)?;
+        let result = act(&mut cell.lock(), Instant::now());
+        cell.changed.notify_all();
+        result
+    }
+
+    /// Whether anyone has joined the group since the start.
+    pub fn exists(&self, group: &str) -> bool {
+        self.existing(group).is_some()
+    }
+
+    /// Every group's name, with members or offsets.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.offsets().groups().cloned().collect();
+        let mut cells = self.cells();
+        // Groups that nobody is in are kept by their offsets alone.
+        cells.retain(|_, cell| {
+            let mut group = cell.lock();
+            group.tick(Instant::now());
+            Arc::strong_count(cell) > 1 || group.phase != Phase::Empty || group.next_tick().is_some()
+        });
+        names.extend(cells.keys().cloned());
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Forgets an empty group and its offsets.
+    pub fn delete(&self, group: &str) -> Result<(), Code> {
+        if let Some(cell) = self.existing(group) {
+            let mut state = cell.lock();
+            state.tick(Instant::now());
+            if !state.members.is_empty() {
+                return Err(Code::NonEmptyGroup);
+            }
+        } else if self.offsets().of_group(group).next().is_none() {
+            return Err(Code::GroupIdNotFound);
+        }
+        self.cells().remove(group);
+        self.offsets().delete_group(group).map_err(crate::catalog::storage_error)
+    }
+
+    /// Lets every waiter give up.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for cell in self.cells().values() {
+            let _held = cell.lock();
+            cell.changed.notify_all();
+        }
+    }
+
+    /// Waits until `done` says so, letting the group's time pass meanwhile.
+    fn wait<'a, T>(
+        &self,
+        cell: &'a Cell,
+        mut group: MutexGuard<'a, Group>,
+        mut done: impl FnMut(&mut Group) -> Option<Result<T, Code>>,
+    ) -> (Result<T, Code>, MutexGuard<'a, Group>) {
+        loop {
+            let now = Instant::now();
+            let before = (group.phase, group.generation);
+            group.tick(now);
+            if before != (group.phase, group.generation) {
+                cell.changed.notify_all();
+            }
+            if let Some(result) = done(&mut group) {
+                return (result, group);
+            }
+            if self.stopping.load(Ordering::SeqCst) {
+                return (Err(Code::CoordinatorNotAvailable), group);
+            }
+            let due = group.next_tick().map_or(LONG, |due| due.saturating_duration_since(now));
+            group = cell.changed.wait_timeout(group, due).expect("no panic under this lock").0;
+        }
+    }
+
+    fn cell(&self, group: &str) -> Arc<Cell> {
+        let fresh = || Arc::new(Cell { group: Mutex::new(Group::new()), changed: Condvar::new() });
+        Arc::clone(self.cells().entry(group.to_owned()).or_insert_with(fresh))
+    }
+
+    fn existing(&self, group: &str) -> Option<Arc<Cell>> {
+        self.cells().get(group).cloned()
+    }
+
+    fn cells(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Cell>>> {
+        self.cells.lock().expect("no panic under this lock")
+    }
+}
+
+impl Cell {
+    fn lock(&self) -> MutexGuard<'_, Group> {
+        self.group.lock().expect("no panic under this lock")
+    }
+}
+
+fn answer(group: &Group, member_id: String) -> JoinAnswer {
+    let leader = group.leader.clone().unwrap_or_default();
+    let describe = |(id, member): (&String, &state::Member)| {
+        (id.clone(), member.instance.clone(), member.metadata(group.protocol.as_deref()))
+    };
+    let is_leader = leader == member_id;
+    JoinAnswer {
+        generation: group.generation,
+        protocol_type: group.protocol_type.clone(),
+        protocol: group.protocol.clone().unwrap_or_default(),
+        skip_assignment: is_leader && group.phase == Phase::Stable,
+        members: if is_leader { group.members.iter().map(describe).collect() } else { Vec::new() },
+        leader,
+        member_id,
+    }
+}

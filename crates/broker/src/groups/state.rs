@@ -1,0 +1,412 @@
+//! One consumer group as a pure state machine: time is an argument, nothing waits here.
+//!
+//! ```text
+//!          join                    all joined, or the deadline             leader's assignment
+//!  Empty ───────► PreparingRebalance ───────────► CompletingRebalance ───────────► Stable
+//!                        ▲                                 │ join, leave, expiry          │
+//!                        └─────────────────────────────────┴──────────────────────────────┘
+//! ```
+//! Time passes by [`Group::tick`], which every touch of the group begins with: there is no timer.
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError as Code;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Where a group stands; the names are those that DescribeGroups shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Empty,
+    PreparingRebalance,
+    CompletingRebalance,
+    Stable,
+}
+
+/// One consumer group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub phase: Phase,
+    pub generation: i32,
+    pub protocol_type: String,
+    /// The assignment strategy that all members know.
+    pub protocol: Option<String>,
+    pub leader: Option<String>,
+    pub members: BTreeMap<String, Member>,
+    /// Member ids given out that have not been used yet, and when they lapse.
+    pending: BTreeMap<String, Instant>,
+    /// When the phase of a rebalance ends, whoever is missing.
+    deadline: Option<Instant>,
+}
+
+/// One member of a group.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub instance: Option<String>,
+    pub client_id: String,
+    pub client_host: String,
+    pub protocols: Vec<(String, Bytes)>,
+    pub assignment: Bytes,
+    session_timeout: Duration,
+    rebalance_timeout: Duration,
+    /// When the member is given up unless it is heard of.
+    expires: Instant,
+    /// Waits for the rebalance to complete.
+    joining: bool,
+    /// Waits for its assignment.
+    syncing: bool,
+}
+
+/// What a member says when it joins.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    /// Empty for a new member.
+    pub member_id: String,
+    pub instance: Option<String>,
+    pub client_id: String,
+    pub client_host: String,
+    pub session_timeout: Duration,
+    pub rebalance_timeout: Duration,
+    pub protocol_type: String,
+    pub protocols: Vec<(String, Bytes)>,
+    /// The id for a member that has none yet.
+    pub fresh_id: String,
+    /// Whether a new member must come back with the id that it is given (JoinGroup 4 and later).
+    pub id_required: bool,
+}
+
+/// What follows from joining.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// Come again with this member id.
+    IdRequired(String),
+    /// Wait until [`Group::join_is_done`] for this member id.
+    Wait(String),
+}
+
+impl Group {
+    /// A group without members.
+    pub fn new() -> Group {
+        Group {
+            phase: Phase::Empty,
+            generation: 0,
+            protocol_type: String::new(),
+            protocol: None,
+            leader: None,
+            members: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            deadline: None,
+        }
+    }
+
+    /// Lets time pass: gives up silent members and ends a rebalance that is overdue.
+    pub fn tick(&mut self, now: Instant) {
+        self.pending.retain(|_, lapses| *lapses > now);
+        let silent = |member: &Member| !member.joining && !member.syncing && member.expires <= now;
+        let gone: Vec<String> = self.members.iter().filter(|(_, m)| silent(m)).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.remove(&id, now);
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            match self.phase {
+                Phase::PreparingRebalance => self.complete_join(now),
+                Phase::CompletingRebalance => {
+                    // The leader keeps its session alive but does not assign.
+                    if let Some(leader) = self.leader.clone() {
+                        self.remove(&leader, now);
+                    }
+                }
+                Phase::Empty | Phase::Stable => self.deadline = None,
+            }
+        } else if self.phase == Phase::PreparingRebalance {
+            self.complete_join_if_all_joined(now);
+        }
+    }
+
+    /// The next moment at which [`Group::tick`] may change something.
+    pub fn next_tick(&self) -> Option<Instant> {
+        let silent = self.members.values().filter(|m| !m.joining && !m.syncing).map(|m| m.expires);
+        silent.chain(self.pending.values().copied()).chain(self.deadline).min()
+    }
+
+    /// A member joins, comes back, or changes what it wants.
+    pub fn join(&mut self, join: Join, now: Instant) -> Result<Joined, Code> {
+        self.tick(now);
+        if join.protocols.is_empty() || join.protocol_type.is_empty() || !self.accepts(&join) {
+            return Err(Code::InconsistentGroupProtocol);
+        }
+        let id = match self.resolve(&join)? {
+            Some(id) => id,
+            None if join.id_required && join.instance.is_none() => {
+                self.pending.insert(join.fresh_id.clone(), now + join.session_timeout);
+                return Ok(Joined::IdRequired(join.fresh_id));
+            }
+            None => join.fresh_id.clone(),
+        };
+        self.pending.remove(&id);
+        self.protocol_type.clone_from(&join.protocol_type);
+        let known = self.members.get(&id);
+        let unchanged = known.is_some_and(|member| member.protocols == join.protocols);
+        let is_leader = self.leader.as_ref() == Some(&id);
+        // A member that lost its answer asks for it again; a leader that joins again wants a new assignment.
+        let settled = match self.phase {
+            Phase::Stable => unchanged && (!is_leader || join.member_id.is_empty()),
+            Phase::CompletingRebalance => unchanged,
+            Phase::Empty | Phase::PreparingRebalance => false,
+        };
+        let assignment = known.map(|member| member.assignment.clone()).unwrap_or_default();
+        self.members.insert(id.clone(), Member::new(join, assignment, !settled, now));
+        if !settled {
+            self.prepare_rebalance(now);
+        }
+        Ok(Joined::Wait(id))
+    }
+
+    /// The member that a join speaks for; `None` for a new one.
+    fn resolve(&mut self, join: &Join) -> Result<Option<String>, Code> {
+        let static_id = join.instance.as_ref().and_then(|instance| self.static_member(instance));
+        if join.member_id.is_empty() {
+            // A static member that was restarted takes its old place under a new id, which fences the old one off.
+            if let Some(old) = static_id {
+                let member = self.members.remove(&old).expect("a static member is a member");
+                self.members.insert(join.fresh_id.clone(), member);
+                if self.leader.as_ref() == Some(&old) {
+                    self.leader = Some(join.fresh_id.clone());
+                }
+                return Ok(Some(join.fresh_id.clone()));
+            }
+            return Ok(None);
+        }
+        self.check_instance(&join.member_id, join.instance.as_deref())?;
+        let known = self.members.contains_key(&join.member_id) || self.pending.contains_key(&join.member_id);
+        if known { Ok(Some(join.member_id.clone())) } else { Err(Code::UnknownMemberId) }
+    }
+
+    /// Whether the rebalance that this member waits for is over; an error when the member is gone.
+    pub fn join_is_done(&self, member_id: &str) -> Result<bool, Code> {
+        self.members.get(member_id).map(|member| !member.joining).ok_or(Code::UnknownMemberId)
+    }
+
+    /// The leader brings assignments, a follower asks for its own. Then [`Group::assignment`] until it answers.
+    pub fn sync(
+        &mut self,
+        id: &str,
+        generation: i32,
+        assignments: Vec<(String, Bytes)>,
+        now: Instant,
+    ) -> Result<(), Code> {
+        self.check_member(id, generation, now)?;
+        if self.phase == Phase::PreparingRebalance {
+            return Err(Code::RebalanceInProgress);
+        }
+        if self.phase == Phase::CompletingRebalance {
+            if self.leader.as_deref() == Some(id) {
+                for (member_id, assignment) in assignments {
+                    if let Some(member) = self.members.get_mut(&member_id) {
+                        member.assignment = assignment;
+                    }
+                }
+                self.phase = Phase::Stable;
+                self.deadline = None;
+            } else {
+                self.member(id).syncing = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// A member's assignment in this generation, `None` while the leader has not brought it.
+    pub fn assignment(&mut self, id: &str, generation: i32, now: Instant) -> Result<Option<Bytes>, Code> {
+        if !self.members.contains_key(id) {
+            return Err(Code::UnknownMemberId);
+        }
+        if self.generation != generation || self.phase == Phase::PreparingRebalance {
+            self.member(id).heard(now);
+            return Err(Code::RebalanceInProgress);
+        }
+        if self.phase != Phase::Stable {
+            return Ok(None);
+        }
+        let member = self.member(id);
+        member.heard(now);
+        Ok(Some(member.assignment.clone()))
+    }
+
+    /// A sign of life.
+    pub fn heartbeat(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
+        self.check_member(id, generation, now)?;
+        if self.phase == Phase::PreparingRebalance { Err(Code::RebalanceInProgress) } else { Ok(()) }
+    }
+
+    /// A member goes; by its instance name when it is a static one whose id is not known.
+    pub fn leave(&mut self, id: &str, instance: Option<&str>, now: Instant) -> Result<(), Code> {
+        self.tick(now);
+        let id = match instance.and_then(|instance| self.static_member(instance)) {
+            Some(found) if id.is_empty() => found,
+            _ => id.to_owned(),
+        };
+        if self.pending.remove(&id).is_some() {
+            return Ok(());
+        }
+        self.check_instance(&id, instance)?;
+        if !self.members.contains_key(&id) {
+            return Err(Code::UnknownMemberId);
+        }
+        self.remove(&id, now);
+        Ok(())
+    }
+
+    /// Whether offsets may be committed by this member, or without a group (`generation` −1) while nobody is in it.
+    pub fn check_commit(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
+        self.tick(now);
+        if generation < 0 && self.members.is_empty() {
+            return Ok(());
+        }
+        self.check_member(id, generation, now)?;
+        if self.phase == Phase::CompletingRebalance { Err(Code::RebalanceInProgress) } else { Ok(()) }
+    }
+
+    /// Refuses a static member whose place another instance has taken.
+    pub fn check_instance(&self, id: &str, instance: Option<&str>) -> Result<(), Code> {
+        let Some(instance) = instance else { return Ok(()) };
+        match self.static_member(instance) {
+            Some(holder) if holder != id => Err(Code::FencedInstanceId),
+            Some(_) => Ok(()),
+            None => Err(Code::UnknownMemberId),
+        }
+    }
+
+    fn check_member(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
+        self.tick(now);
+        let group_generation = self.generation;
+        let member = self.members.get_mut(id).ok_or(Code::UnknownMemberId)?;
+        if generation != group_generation {
+            return Err(Code::IllegalGeneration);
+        }
+        member.expires = now + member.session_timeout;
+        Ok(())
+    }
+
+    fn static_member(&self, instance: &str) -> Option<String> {
+        let found = self.members.iter().find(|(_, member)| member.instance.as_deref() == Some(instance));
+        found.map(|(id, _)| id.clone())
+    }
+
+    /// Whether some strategy is known to all members and to the joining one.
+    fn accepts(&self, join: &Join) -> bool {
+        if self.members.is_empty() {
+            return true;
+        }
+        let known = |name: &String| {
+            self.members
+                .iter()
+                .all(|(id, member)| *id == join.member_id || member.protocols.iter().any(|(n, _)| n == name))
+        };
+        self.protocol_type == join.protocol_type && join.protocols.iter().any(|(name, _)| known(name))
+    }
+
+    fn remove(&mut self, id: &str, now: Instant) {
+        self.members.remove(id);
+        if self.leader.as_deref() == Some(id) {
+            self.leader = None;
+        }
+        match self.phase {
+            Phase::Stable | Phase::CompletingRebalance => self.prepare_rebalance(now),
+            Phase::PreparingRebalance => self.complete_join_if_all_joined(now),
+            Phase::Empty => {}
+        }
+    }
+
+    fn prepare_rebalance(&mut self, now: Instant) {
+        let longest = self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default();
+        if self.phase != Phase::PreparingRebalance {
+            self.phase = Phase::PreparingRebalance;
+            self.deadline = Some(now + longest);
+            self.members.values_mut().filter(|member| member.syncing).for_each(|member| member.heard(now));
+        }
+        self.complete_join_if_all_joined(now);
+    }
+
+    fn complete_join_if_all_joined(&mut self, now: Instant) {
+        if self.pending.is_empty() && self.members.values().all(|member| member.joining) {
+            self.complete_join(now);
+        }
+    }
+
+    fn complete_join(&mut self, now: Instant) {
+        self.members.retain(|_, member| member.joining);
+        self.generation += 1;
+        self.deadline = None;
+        if self.members.is_empty() {
+            self.phase = Phase::Empty;
+            (self.protocol, self.leader) = (None, None);
+            return;
+        }
+        self.phase = Phase::CompletingRebalance;
+        self.deadline = self.members.values().map(|member| now + member.rebalance_timeout).max();
+        self.protocol = Some(self.vote());
+        if self.leader.as_ref().is_none_or(|leader| !self.members.contains_key(leader)) {
+            self.leader = self.members.keys().next().cloned();
+        }
+        for member in self.members.values_mut() {
+            member.joining = false;
+            member.heard(now);
+            member.assignment = Bytes::new();
+        }
+    }
+
+    /// Each member votes for its first strategy that everybody knows; the most votes win, then the first by name.
+    fn vote(&self) -> String {
+        let common = |name: &str| self.members.values().all(|member| member.protocols.iter().any(|(n, _)| n == name));
+        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+        for member in self.members.values() {
+            let choice = member.protocols.iter().find(|(name, _)| common(name));
+            *votes.entry(&choice.expect("a member without a common strategy was refused").0).or_default() += 1;
+        }
+        let most = votes.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
+        (*most.expect("a vote has members").0).to_owned()
+    }
+
+    fn member(&mut self, id: &str) -> &mut Member {
+        self.members.get_mut(id).expect("the caller knows that the member is there")
+    }
+}
+
+impl Member {
+    fn new(join: Join, assignment: Bytes, joining: bool, now: Instant) -> Member {
+        Member {
+            instance: join.instance,
+            client_id: join.client_id,
+            client_host: join.client_host,
+            protocols: join.protocols,
+            assignment,
+            expires: now + join.session_timeout,
+            session_timeout: join.session_timeout,
+            rebalance_timeout: join.rebalance_timeout,
+            joining,
+            syncing: false,
+        }
+    }
+
+    /// The metadata that the member gave for a strategy.
+    pub fn metadata(&self, protocol: Option<&str>) -> Bytes {
+        let given = self.protocols.iter().find(|(name, _)| Some(name.as_str()) == protocol);
+        given.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.syncing = false;
+        self.expires = now + self.session_timeout;
+    }
+}
+
+impl Phase {
+    /// The name that clients know.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Empty => "Empty",
+            Phase::PreparingRebalance => "PreparingRebalance",
+            Phase::CompletingRebalance => "CompletingRebalance",
+            Phase::Stable => "Stable",
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Idempotence: which batches of which producers a partition already has.
+//!
+//! As in Apache Kafka, the last five batches of each producer are remembered; a repeat of one of them is acknowledged
+//! with its old offset and not written again, and a gap in the sequence is refused. The table is rebuilt from the batch
+//! headers when the broker starts. A producer that the log knows nothing of may begin with any sequence number.
+
+use super::batch::BatchHeader;
+use kafka_protocol::ResponseError as Code;
+use std::collections::{HashMap, VecDeque};
+
+const REMEMBERED_BATCHES: usize = 5;
+
+/// The producers of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Producers(HashMap<i64, Producer>);
+
+#[derive(Debug)]
+struct Producer {
+    epoch: i16,
+    recent: VecDeque<Recent>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    first_sequence: i32,
+    last_sequence: i32,
+    base_offset: i64,
+}
+
+/// What is to be done with a produced batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Write it.
+    New,
+    /// It is in the log since an earlier attempt, at this base offset.
+    Duplicate { base_offset: i64 },
+}
+
+impl Producers {
+    /// Judges a batch before it is written.
+    pub fn judge(&self, header: &BatchHeader) -> Result<Verdict, Code> {
+        if header.producer_id < 0 {
+            return Ok(Verdict::New);
+        }
+        let Some(producer) = self.0.get(&header.producer_id) else { return Ok(Verdict::New) };
+        if header.producer_epoch < producer.epoch {
+            return Err(Code::InvalidProducerEpoch);
+        }
+        if header.producer_epoch > producer.epoch {
+            return if header.base_sequence == 0 { Ok(Verdict::New) } else { Err(Code::OutOfOrderSequenceNumber) };
+        }
+        let (first, last) = (header.base_sequence, last_sequence(header));
+        let same = |recent: &&Recent| recent.first_sequence == first && recent.last_sequence == last;
+        if let Some(recent) = producer.recent.iter().find(same) {
+            return Ok(Verdict::Duplicate { base_offset: recent.base_offset });
+        }
+        let newest = producer.recent.back().expect("a known producer has written");
+        if first == following(newest.last_sequence, 1) { Ok(Verdict::New) } else { Err(Code::OutOfOrderSequenceNumber) }
+    }
+
+    /// Remembers a batch that was written.
+    pub fn note(&mut self, header: &BatchHeader) {
+        if header.producer_id < 0 {
+            return;
+        }
+        let fresh = || Producer { epoch: header.producer_epoch, recent: VecDeque::with_capacity(REMEMBERED_BATCHES) };
+        let producer = self.0.entry(header.producer_id).or_insert_with(fresh);
+        if producer.epoch != header.producer_epoch {
+            *producer = fresh();
+        }
+        if producer.recent.len() == REMEMBERED_BATCHES {
+            producer.recent.pop_front();
+        }
+        producer.recent.push_back(Recent {
+            first_sequence: header.base_sequence,
+            last_sequence: last_sequence(header),
+            base_offset: header.base_offset,
+        });
+    }
+}
+
+fn last_sequence(header: &BatchHeader) -> i32 {
+    following(header.base_sequence, header.last_offset_delta)
+}
+
+/// `count` after `sequence`; after `i32::MAX` comes 0.
+fn following(sequence: i32, count: i32) -> i32 {
+    ((i64::from(sequence) + i64::from(count)) % (1 << 31)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::sample::Sample;
+    use super::*;
+
+    fn header(producer: (i64, i16, i32), records: usize, base_offset: i64) -> BatchHeader {
+        let batch = Sample { timestamps: &vec![1; records], producer, ..Sample::default() }.build();
+        BatchHeader { base_offset, ..BatchHeader::parse(&batch).unwrap() }
+    }
+
+    /// Judges `next` after `before` was written; both as (id, epoch, first sequence, records), one offset per record.
+    fn check(before: &[(i64, i16, i32, usize)], next: (i64, i16, i32, usize), expected: Result<Verdict, Code>) {
+        let mut producers = Producers::default();
+        let mut offset = 0;
+        for (id, epoch, sequence, records) in before {
+            let header = header((*id, *epoch, *sequence), *records, offset);
+            assert_eq!(producers.judge(&header), Ok(Verdict::New));
+            producers.note(&header);
+            offset += *records as i64;
+        }
+        let header = header((next.0, next.1, next.2), next.3, offset);
+        assert_eq!(producers.judge(&header), expected, "{next:?} after {before:?}");
+    }
+
+    #[test]
+    fn repeats_are_found_and_gaps_refused() {
+        let gap = Err(Code::OutOfOrderSequenceNumber);
+        let duplicate = |base_offset| Ok(Verdict::Duplicate { base_offset });
+        check(&[], (-1, -1, -1, 3), Ok(Verdict::New));
+        check(&[], (7, 0, 42, 3), Ok(Verdict::New));
+        check(&[(7, 0, 0, 3)], (7, 0, 3, 1), Ok(Verdict::New));
+        check(&[(7, 0, 0, 3)], (7, 0, 4, 1), gap);
+        check(&[(7, 0, 0, 3)], (7, 0, 0, 3), duplicate(0));
+        check(&[(7, 0, 0, 3)], (7, 0, 0, 2), gap);
+        check(&[(7, 0, 0, 3), (7, 0, 3, 2), (8, 0, 0, 1)], (7, 0, 3, 2), duplicate(3));
+        check(&[(7, 0, 0, 1), (7, 0, 1, 1), (7, 0, 2, 1), (7, 0, 3, 1), (7, 0, 4, 1)], (7, 0, 0, 1), duplicate(0));
+        check(&[(7, 0, 0, 1), (7, 0, 1, 1), (7, 0, 2, 1), (7, 0, 3, 1), (7, 0, 4, 1), (7, 0, 5, 1)], (7, 0, 0, 1), gap);
+        check(&[(7, 1, 0, 3)], (7, 0, 3, 1), Err(Code::InvalidProducerEpoch));
+        check(&[(7, 1, 0, 3)], (7, 2, 3, 1), gap);
+        check(&[(7, 1, 0, 3)], (7, 2, 0, 1), Ok(Verdict::New));
+        check(&[(7, 0, i32::MAX - 1, 2)], (7, 0, 0, 1), Ok(Verdict::New));
+        check(&[(7, 0, i32::MAX - 1, 4)], (7, 0, 2, 1), Ok(Verdict::New));
+    }
+}

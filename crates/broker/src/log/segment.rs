@@ -1,0 +1,261 @@
+//! One file of a partition's log, named by its first offset, with a sparse index in memory.
+//!
+//! The index has an entry about every [`INDEX_INTERVAL_BYTES`]; between entries the headers are walked. It is rebuilt
+//! from the headers when the broker starts, so there is no index file that could disagree with the log.
+
+use super::batch::{self, BatchHeader};
+use super::records;
+use super::scan::{HeaderScan, read_exact_at};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const INDEX_INTERVAL_BYTES: u64 = 16 << 10;
+const LOOKUP_CHUNK_BYTES: usize = 4 << 10;
+const RECOVERY_CHUNK_BYTES: usize = 256 << 10;
+
+/// One segment file.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub base_offset: i64,
+    /// One past the last offset.
+    pub end_offset: i64,
+    /// Bytes that hold whole batches.
+    pub bytes: u64,
+    path: PathBuf,
+    file: Arc<File>,
+    index: Vec<IndexEntry>,
+    /// Largest timestamp of any batch; `i64::MIN` when empty.
+    max_timestamp: i64,
+    indexed_up_to: u64,
+    /// A failed write may have left bytes behind `bytes`.
+    torn: bool,
+}
+
+/// A batch's place, and the largest timestamp of all batches before it in the segment.
+#[derive(Clone, Copy, Debug)]
+struct IndexEntry {
+    relative_offset: u32,
+    position: u32,
+    max_timestamp_before: i64,
+}
+
+/// Bytes of a segment that a fetch sends as they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    pub file: Arc<File>,
+    pub position: u64,
+    pub bytes: usize,
+}
+
+impl Segment {
+    /// Makes the segment that begins at `base_offset`; an existing file of that name is emptied.
+    pub fn create(dir: &Path, base_offset: i64) -> io::Result<Segment> {
+        let path = dir.join(format!("{base_offset:020}.log"));
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let mut segment = Segment::new(path, file, base_offset);
+        segment.truncate(0)?;
+        Ok(segment)
+    }
+
+    /// Opens an existing segment: walks its headers, calling `seen` for each batch, and cuts off what is not a whole
+    /// batch. With `check_crc` every checksum is verified too. Returns whether something was cut off.
+    pub fn recover(
+        path: PathBuf,
+        base_offset: i64,
+        check_crc: bool,
+        mut seen: impl FnMut(&BatchHeader),
+    ) -> io::Result<(Segment, bool)> {
+        let file = OpenOptions::new().read(true).append(true).open(&path)?;
+        let file_bytes = file.metadata()?.len();
+        let mut segment = Segment::new(path, file, base_offset);
+        let file = Arc::clone(&segment.file);
+        let mut scan = HeaderScan::new(&file, 0, file_bytes, RECOVERY_CHUNK_BYTES);
+        let mut batch = Vec::new();
+        while let Some((position, header)) = scan.next()? {
+            if header.base_offset < segment.end_offset {
+                break;
+            }
+            if check_crc {
+                batch.resize(header.total_bytes, 0);
+                read_exact_at(&file, &mut batch, position)?;
+                if !batch::crc_is_right(&batch, &header) {
+                    break;
+                }
+            }
+            seen(&header);
+            segment.note(&header);
+        }
+        let torn = segment.bytes < file_bytes;
+        if torn {
+            segment.truncate(segment.bytes)?;
+        }
+        Ok((segment, torn))
+    }
+
+    fn new(path: PathBuf, file: File, base_offset: i64) -> Segment {
+        Segment {
+            base_offset,
+            end_offset: base_offset,
+            bytes: 0,
+            path,
+            file: Arc::new(file),
+            index: Vec::new(),
+            max_timestamp: i64::MIN,
+            indexed_up_to: 0,
+            torn: false,
+        }
+    }
+
+    /// Writes a checked batch at the end, with `sync` down to the disk; on an error the segment is as before.
+    pub fn append(&mut self, batch: &[u8], header: &BatchHeader, sync: bool) -> io::Result<()> {
+        if self.torn {
+            self.truncate(self.bytes)?;
+        }
+        let prefix = batch::stored_prefix(batch, header.base_offset);
+        let written = write_both(&self.file, &prefix, &batch[prefix.len()..]);
+        if let Err(error) = written.and_then(|()| if sync { self.file.sync_data() } else { Ok(()) }) {
+            self.torn = true;
+            // Tried again before the next append when it fails now.
+            let _ = self.truncate(self.bytes);
+            return Err(error);
+        }
+        self.note(header);
+        Ok(())
+    }
+
+    /// Enters a batch that stands at the end of the file.
+    fn note(&mut self, header: &BatchHeader) {
+        if self.index.is_empty() || self.bytes - self.indexed_up_to >= INDEX_INTERVAL_BYTES {
+            self.index.push(IndexEntry {
+                relative_offset: (header.base_offset - self.base_offset) as u32,
+                position: self.bytes as u32,
+                max_timestamp_before: self.max_timestamp,
+            });
+            self.indexed_up_to = self.bytes;
+        }
+        self.bytes += header.total_bytes as u64;
+        self.end_offset = header.last_offset() + 1;
+        self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
+    }
+
+    /// Whether a batch still fits: file size and offsets stay within the limits of an index entry.
+    pub fn has_room_for(&self, bytes: u64, record_count: i32, segment_bytes: u64) -> bool {
+        let offsets = self.end_offset - self.base_offset + i64::from(record_count);
+        self.bytes == 0 || (self.bytes + bytes <= segment_bytes && offsets <= i64::from(u32::MAX))
+    }
+
+    /// Whole batches from the one that contains `offset` (or the first after it) up to about `max_bytes`; at least one
+    /// batch, however large, with `at_least_one`.
+    pub fn slice(&self, offset: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Slice> {
+        let after = self.index.partition_point(|entry| self.base_offset + i64::from(entry.relative_offset) <= offset);
+        let mut scan = self.scan_from(after.saturating_sub(1));
+        let (mut start, mut end) = (self.bytes, self.bytes);
+        while let Some((position, header)) = scan.next()? {
+            if header.last_offset() >= offset {
+                (start, end) = (position, position + header.total_bytes as u64);
+                break;
+            }
+        }
+        let limit = start.saturating_add(max_bytes);
+        if limit >= self.bytes {
+            end = self.bytes;
+        } else if end > limit {
+            // The first batch alone is too large.
+            end = if at_least_one { end } else { start };
+        } else {
+            end = self.last_boundary(&mut scan, end, limit)?;
+        }
+        Ok(Slice { file: Arc::clone(&self.file), position: start, bytes: (end - start) as usize })
+    }
+
+    /// The last start of a batch in `[end, limit]` that is found without walking far.
+    fn last_boundary(&self, scan: &mut HeaderScan<'_>, mut end: u64, limit: u64) -> io::Result<u64> {
+        let entries = self.index.partition_point(|entry| u64::from(entry.position) <= limit);
+        let indexed = entries.checked_sub(1).map_or(0, |last| u64::from(self.index[last].position));
+        if indexed > end {
+            return Ok(indexed);
+        }
+        while let Some((position, header)) = scan.next()? {
+            let next = position + header.total_bytes as u64;
+            if next > limit {
+                break;
+            }
+            end = next;
+        }
+        Ok(end)
+    }
+
+    /// Timestamp and offset of the first record at or after `timestamp`. Inside a compressed batch, which is never
+    /// unpacked here, the batch's first offset stands for it: never too late, at most a batch too early.
+    pub fn offset_for_timestamp(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
+        if self.max_timestamp < timestamp {
+            return Ok(None);
+        }
+        let after = self.index.partition_point(|entry| entry.max_timestamp_before < timestamp);
+        let mut scan = self.scan_from(after.saturating_sub(1));
+        while let Some((position, header)) = scan.next()? {
+            if header.max_timestamp < timestamp {
+                continue;
+            }
+            if header.is_compressed() || header.base_timestamp >= timestamp {
+                return Ok(Some((header.base_timestamp, header.base_offset)));
+            }
+            let mut batch = vec![0; header.total_bytes];
+            read_exact_at(&self.file, &mut batch, position)?;
+            if let Some(found) = records::first_at_or_after(&batch, &header, timestamp) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn scan_from(&self, entry: usize) -> HeaderScan<'_> {
+        let start = self.index.get(entry).map_or(0, |entry| u64::from(entry.position));
+        HeaderScan::new(&self.file, start, self.bytes, LOOKUP_CHUNK_BYTES)
+    }
+
+    /// When something was last written, by the file's clock.
+    pub fn modified(&self) -> io::Result<std::time::SystemTime> {
+        self.file.metadata()?.modified()
+    }
+
+    /// Removes the file; fetches that still read it may finish.
+    pub fn remove(self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        OpenOptions::new().write(true).open(&self.path)?.set_len(bytes)?;
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Lets every write fail as on a full disk.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn break_disk(&mut self) {
+        self.file = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/full").unwrap());
+    }
+
+    /// Ends [`Segment::break_disk`].
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn mend_disk(&mut self) {
+        self.file = Arc::new(OpenOptions::new().read(true).append(true).open(&self.path).unwrap());
+    }
+}
+
+fn write_both(mut file: &File, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let mut slices = [IoSlice::new(first), IoSlice::new(second)];
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

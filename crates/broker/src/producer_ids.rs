@@ -1,0 +1,59 @@
+//! Ids for idempotent producers: never given out twice, whatever crashes.
+
+use crate::disk;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// Ids set aside on the disk at a time; a restart skips what is left of them.
+const BLOCK: i64 = 1000;
+
+/// Gives out producer ids.
+#[derive(Debug)]
+pub(crate) struct ProducerIds {
+    path: PathBuf,
+    /// The next id, and the end of the block that is set aside.
+    state: Mutex<(i64, i64)>,
+}
+
+impl ProducerIds {
+    /// Goes on behind the last block that was set aside.
+    pub fn open(path: PathBuf) -> io::Result<ProducerIds> {
+        let next = match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number: `{text}`", path.display()))
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(ProducerIds { path, state: Mutex::new((next, next)) })
+    }
+
+    /// A fresh id.
+    pub fn next(&self) -> io::Result<i64> {
+        let mut state = self.state.lock().expect("no panic under this lock");
+        let (next, end) = *state;
+        if next == end {
+            disk::replace(&self.path, format!("{}\n", end + BLOCK).as_bytes())?;
+            state.1 = end + BLOCK;
+        }
+        state.0 = next + 1;
+        Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_comes_twice_over_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let ids = ProducerIds::open(dir.path().join("ids")).unwrap();
+            seen.extend((0..BLOCK + 1).map(|_| ids.next().unwrap()));
+        }
+        assert!(seen.is_sorted_by(|a, b| a < b), "ids grow");
+    }
+}

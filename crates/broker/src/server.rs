@@ -1,0 +1,259 @@
+//! Starting and stopping: the directory's lock, the listener, a thread per client and one that drops old records.
+
+use crate::api::Shared;
+use crate::catalog::Catalog;
+use crate::config::{BrokerConfig, Durability};
+use crate::connection;
+use crate::groups::Groups;
+use crate::partition::Signal;
+use crate::producer_ids::ProducerIds;
+use crate::{disk, random};
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often old records are looked for.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
+/// How long to rest when the system has no file handle for another client.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const CLIENT_STACK_BYTES: usize = 512 << 10;
+
+/// A running broker; it stops when dropped.
+#[derive(Debug)]
+pub struct Broker {
+    server: Arc<Server>,
+    local_addr: SocketAddr,
+    threads: Vec<JoinHandle<()>>,
+    _lock: File,
+}
+
+/// Why a broker could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Somebody listens there already.
+    PortTaken(SocketAddr),
+    /// Another broker uses the directory.
+    DirTaken(PathBuf),
+    /// The address cannot be listened on for another reason.
+    Listen(SocketAddr, io::Error),
+    /// The directory cannot be made, locked or read.
+    Dir(PathBuf, io::Error),
+}
+
+/// What the acceptor, the clients' threads and the owner share.
+#[derive(Debug)]
+struct Server {
+    shared: Shared,
+    stopping: AtomicBool,
+    clients: Mutex<HashMap<u64, (TcpStream, Arc<Signal>)>>,
+    /// A client went, or the broker stops.
+    changed: Condvar,
+}
+
+impl Broker {
+    /// Recovers the directory, and serves until [`Broker::shutdown`] or drop.
+    pub fn start(config: BrokerConfig) -> Result<Broker, StartError> {
+        let dir = config.dir.clone();
+        let dir_error = |error| StartError::Dir(dir.clone(), error);
+        std::fs::create_dir_all(&dir).map_err(dir_error)?;
+        let lock = lock_dir(&dir)?;
+        let listener = TcpListener::bind(config.listen).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortTaken(config.listen),
+            _ => StartError::Listen(config.listen, error),
+        })?;
+        let local_addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+        let shared = Shared {
+            catalog: Catalog::open(&config).map_err(dir_error)?,
+            groups: Groups::open(dir.join("offsets"), config.durability == Durability::Disk).map_err(dir_error)?,
+            producer_ids: ProducerIds::open(dir.join("producer-ids")).map_err(dir_error)?,
+            cluster_id: cluster_id(&dir).map_err(dir_error)?,
+            config,
+        };
+        let stopping = AtomicBool::new(false);
+        let server = Arc::new(Server { shared, stopping, clients: Mutex::default(), changed: Condvar::new() });
+        let (acceptor, keeper) = (Arc::clone(&server), Arc::clone(&server));
+        let threads = vec![
+            spawn("broker-accept", move || acceptor.accept(&listener)).map_err(dir_error)?,
+            spawn("broker-retention", move || keeper.keep()).map_err(dir_error)?,
+        ];
+        Ok(Broker { server, local_addr, threads, _lock: lock })
+    }
+
+    /// Where clients find it.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Ends every connection and thread; everything acknowledged is kept.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if self.server.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // The acceptor sees the flag when it gets this connection.
+        let _ = TcpStream::connect_timeout(&reachable(self.local_addr), Duration::from_secs(1));
+        for thread in self.threads.drain(..1) {
+            let _ = thread.join();
+        }
+        self.server.shared.groups.stop();
+        let mut clients = self.server.clients();
+        self.server.changed.notify_all();
+        for (stream, signal) in clients.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+            signal.fire();
+        }
+        while !clients.is_empty() {
+            clients = self.server.changed.wait(clients).expect("no panic under this lock");
+        }
+        drop(clients);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Server {
+    fn accept(self: &Arc<Server>, listener: &TcpListener) {
+        for number in 0u64.. {
+            let accepted = listener.accept();
+            if self.stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            match accepted.and_then(|(stream, _)| self.serve(number, stream)) {
+                Ok(()) => {}
+                Err(error) => {
+                    eprintln!("broker: cannot take a client: {error}");
+                    thread::sleep(ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn serve(self: &Arc<Server>, number: u64, stream: TcpStream) -> io::Result<()> {
+        let mut clients = self.clients();
+        if clients.len() >= self.shared.config.max_connections {
+            return Ok(());
+        }
+        let signal = Arc::new(Signal::default());
+        clients.insert(number, (stream.try_clone()?, Arc::clone(&signal)));
+        drop(clients);
+        let server = Arc::clone(self);
+        let leave = Leave { server: Arc::clone(self), number };
+        spawn("broker-client", move || {
+            let _leave = leave;
+            connection::serve(&server.shared, &server.stopping, stream, signal);
+        })?;
+        Ok(())
+    }
+
+    fn keep(&self) {
+        let mut clients = self.clients();
+        let mut due = Instant::now() + RETENTION_INTERVAL;
+        while !self.stopping.load(Ordering::SeqCst) {
+            let now = Instant::now();
+            if now >= due {
+                drop(clients);
+                self.shared.catalog.enforce_retention();
+                due = Instant::now() + RETENTION_INTERVAL;
+                clients = self.clients();
+            } else {
+                clients = self.changed.wait_timeout(clients, due - now).expect("no panic under this lock").0;
+            }
+        }
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<u64, (TcpStream, Arc<Signal>)>> {
+        self.clients.lock().expect("no panic under this lock")
+    }
+}
+
+/// Strikes a client off the list when its thread ends, even by a panic.
+struct Leave {
+    server: Arc<Server>,
+    number: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.server.clients().remove(&self.number);
+        self.server.changed.notify_all();
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::PortTaken(addr) => write!(f, "{addr} is taken; stop what listens there or choose another port"),
+            StartError::DirTaken(dir) => {
+                write!(f, "{} is used by another broker; stop it or choose another directory", dir.display())
+            }
+            StartError::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}; choose another address"),
+            StartError::Dir(dir, error) => {
+                write!(f, "cannot use {}: {error}; mend it or choose another directory", dir.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<StartError> for tidemill_model::Error {
+    fn from(error: StartError) -> tidemill_model::Error {
+        match error {
+            StartError::PortTaken(_) | StartError::DirTaken(_) => tidemill_model::Error::transient(error.to_string()),
+            StartError::Listen(..) | StartError::Dir(..) => tidemill_model::Error::external(error.to_string()),
+        }
+    }
+}
+
+fn lock_dir(dir: &Path) -> Result<File, StartError> {
+    let lock = File::create(dir.join("lock")).map_err(|error| StartError::Dir(dir.to_owned(), error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::DirTaken(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(StartError::Dir(dir.to_owned(), error)),
+    }
+}
+
+fn cluster_id(dir: &Path) -> io::Result<String> {
+    let path = dir.join("cluster-id");
+    match std::fs::read_to_string(&path) {
+        Ok(id) => Ok(id.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = random::uuid().simple().to_string();
+            disk::replace(&path, id.as_bytes())?;
+            Ok(id)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The address by which this machine reaches its own listener.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).stack_size(CLIENT_STACK_BYTES).spawn(body)
+}
