@@ -4,7 +4,7 @@ use crate::limit::Limit;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_flow::decode::Decoder;
+use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::fold::Fold;
 use tidemill_flow::ports::{self, Chunk};
 use tidemill_link::{FromExecutor, Task, TaskCost};
@@ -36,7 +36,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(reader: Box<dyn ports::Read>, context: Arc<TaskContext>, limit: Option<f64>) -> Worker {
-        let decoder = Decoder::new(&context.plan.decode_schema);
+        let decoder = Decoder::new(&context.plan.decode_schema, Options::default());
         Worker { reader, decoder, context, limit: Limit::new(limit), chunk: Chunk::default() }
     }
 
@@ -58,13 +58,14 @@ impl Worker {
         let mut fold = Fold::new(self.context.plan.clone(), self.context.on_error, context, task.late_watermark.0);
         let mut times = RecordTimes::default();
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
+        self.decoder.set_now(task.timestamp.to_micros());
         self.reader.open(&task.range)?;
         while self.reader.next(&mut self.chunk, chunk_records)? {
             times.add(&self.chunk.timestamps);
             let decoded = self.decoder.decode(&self.chunk);
-            fold.partial_mut().faults.malformed += decoded.malformed_count;
-            fold.partial_mut().faults.wrong_type += decoded.wrong_type_count;
-            fold.push(&decoded.batch, &decoded.malformed).map_err(|failure| {
+            fold.partial_mut().faults.malformed += decoded.malformed;
+            fold.partial_mut().faults.wrong_type += decoded.wrong_type;
+            fold.push(&decoded.batch, &decoded.faults).map_err(|failure| {
                 Error::external(format!(
                     "record {} at offset {}: {}; mend the query or the data, or set on_error = \"drop\" to count such records and go on",
                     task.range.partition, self.chunk.offsets[failure.row], failure.error

@@ -16,7 +16,6 @@ use accumulate::AccumulatorColumn;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::BooleanBuffer;
 use groups::Groups;
 use rows::Selection;
 use std::sync::Arc;
@@ -69,19 +68,20 @@ impl Fold {
         }
     }
 
-    /// Folds rows over the plan's `decode_schema`. `malformed` marks those that were not what the format says.
+    /// Folds rows over the plan's `decode_schema`. `faults` says what was wrong with each; it is empty when
+    /// nothing was wrong with any.
     ///
     /// # Errors
     /// The first row that failed under ANSI rules, when `on_error` is `fail`.
-    pub fn push(&mut self, rows: &RecordBatch, malformed: &BooleanBuffer) -> Result<(), RowFailure> {
-        assert_eq!(rows.num_rows(), malformed.len(), "one mark a row");
+    pub fn push(&mut self, rows: &RecordBatch, faults: &[Option<RecordFault>]) -> Result<(), RowFailure> {
+        assert!(faults.is_empty() || faults.len() == rows.num_rows(), "one mark a row");
         self.partial.records += rows.num_rows() as u64;
         let plan = self.plan.clone();
         let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context);
         let rows = selection.rows_at_the_watermark(&plan, rows, &mut self.partial)?;
         selection.filter(&plan.filters, &rows)?;
         match &plan.body {
-            Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, malformed, &mut selection)?,
+            Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, faults, &mut selection)?,
             Body::Project(columns) => self.project(columns, &rows, &mut selection)?,
         }
         self.partial.faults.add(RecordFault::AnsiError, selection.failed);
@@ -112,7 +112,7 @@ impl Fold {
         &mut self,
         plan: &AggregatePlan,
         rows: &RecordBatch,
-        malformed: &BooleanBuffer,
+        faults: &[Option<RecordFault>],
         selection: &mut Selection,
     ) -> Result<(), RowFailure> {
         let times = match &plan.window {
@@ -127,7 +127,7 @@ impl Fold {
             .collect::<Result<Vec<Vec<ArrayRef>>, _>>()?;
 
         let pairs = match (&plan.window, &times) {
-            (Some(window), Some(times)) => self.windowed_groups(&window.spec, times, &keys, malformed, selection),
+            (Some(window), Some(times)) => self.windowed_groups(&window.spec, times, &keys, faults, selection),
             _ => self.plain_groups(&keys, selection),
         };
         for (column, inputs) in self.accumulators.iter_mut().zip(&inputs) {
@@ -144,7 +144,7 @@ impl Fold {
         spec: &WindowSpec,
         times: &ArrayRef,
         keys: &[ArrayRef],
-        malformed: &BooleanBuffer,
+        faults: &[Option<RecordFault>],
         selection: &Selection,
     ) -> Vec<(u32, u32)> {
         let times = times.as_primitive::<TimestampMicrosecondType>();
@@ -156,7 +156,9 @@ impl Fold {
         let mut key = Vec::new();
         for row in selection.rows() {
             if times.is_null(row) {
-                self.partial.faults.add(RecordFault::NullEventTime, u64::from(!malformed.value(row)));
+                // The time of a malformed record is NULL too: that is counted as what it is.
+                let malformed = faults.get(row).is_some_and(|fault| *fault == Some(RecordFault::Malformed));
+                self.partial.faults.add(RecordFault::NullEventTime, u64::from(!malformed));
                 continue;
             }
             let ts = times.value(row);
