@@ -1,4 +1,4 @@
-//! Values as text, as Spark writes them: [`show`] for people and casts, [`json`] for `to_json` and JSON files (rule S1).
+//! Values as text, as Spark writes them: [`show`] for people, [`json`] for `to_json` and JSON files (rule S1).
 //!
 //! Takes the Arrow types of [`crate::plan`] and no others; another type is a mistake of our own and panics.
 //! Instants are written in UTC. Knows no files, tables or widths.
@@ -53,7 +53,7 @@ fn write_decimal(out: &mut String, unscaled: i128, scale: i8) {
 #[cfg(test)]
 mod tests {
     use super::{json, show};
-    use arrow_array::builder::{ListBuilder, MapBuilder, StringBuilder};
+    use arrow_array::builder::{Date32Builder, ListBuilder, MapBuilder, StringBuilder};
     use arrow_array::{
         ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
         Int64Array, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
@@ -61,7 +61,7 @@ mod tests {
     use arrow_schema::Field;
     use std::sync::Arc;
 
-    /// One row: a value's text in `show` and in JSON.
+    /// One row: a value's text in `show` and in JSON. The expected texts are Spark 4.1.1's.
     fn check(array: impl arrow_array::Array + 'static, shown: &str, written: &str) {
         let array: ArrayRef = Arc::new(array);
         assert_eq!(show::value(&array, 0), shown);
@@ -94,6 +94,7 @@ mod tests {
         check(Float64Array::from(vec![f64::NEG_INFINITY]), "-Infinity", "\"-Infinity\"");
         check(decimal(-50, 3), "-0.050", "-0.050");
         check(decimal(0, 18), "0.000000000000000000", "0E-18");
+        check(decimal(1_000, 10), "0.0000001000", "1.000E-7");
         check(decimal(-15, 8), "-0.00000015", "-1.5E-7");
         check(BinaryArray::from(vec![&[0xca_u8, 0xfe][..]]), "[CA FE]", "\"yv4=\"");
         check(BinaryArray::from(vec![&b"abc"[..]]), "[61 62 63]", "\"YWJj\"");
@@ -107,8 +108,10 @@ mod tests {
         check(utc(1_767_225_605_120_900), "2026-01-01 00:00:05.1209", "\"2026-01-01T00:00:05.120Z\"");
         check(utc(-1), "1969-12-31 23:59:59.999999", "\"1969-12-31T23:59:59.999Z\"");
         check(utc(253_402_300_800_000_000), "+10000-01-01 00:00:00", "\"+10000-01-01T00:00:00.000Z\"");
+        check(utc(-62_198_755_200_000_000), "-0001-01-01 00:00:00", "\"-0001-01-01T00:00:00.000Z\"");
         check(TimestampMicrosecondArray::from(vec![0]), "1970-01-01 00:00:00", "\"1970-01-01T00:00:00.000\"");
         check(Date32Array::from(vec![-1]), "1969-12-31", "\"1969-12-31\"");
+        check(Date32Array::from(vec![2_932_897]), "+10000-01-01", "\"+10000-01-01\"");
     }
 
     #[test]
@@ -123,6 +126,7 @@ mod tests {
         let one: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let inner: ArrayRef = Arc::new(pair(["x", "y"], [null.clone(), one]));
         check(pair(["a", "b"], [inner, null.clone()]), "{{NULL, 1}, NULL}", r#"{"a":{"y":1}}"#);
+        check(pair(["a", "b"], [null.clone(), null.clone()]), "{NULL, NULL}", "{}");
         let all_null: StructArray = pair(["a", "b"], [null.clone(), null]);
         let mut out = String::new();
         json::write_row(&mut out, &RecordBatch::from(all_null), 0);
@@ -141,6 +145,11 @@ mod tests {
         map.values().append_null();
         map.append(true).unwrap();
         check(map.finish(), "{k -> NULL}", r#"{"k":null}"#);
+        let mut map = MapBuilder::new(None, Date32Builder::new(), StringBuilder::new());
+        map.keys().append_value(18_262);
+        map.values().append_value("v");
+        map.append(true).unwrap();
+        check(map.finish(), "{2020-01-01 -> v}", r#"{"18262":"v"}"#);
     }
 
     #[test]

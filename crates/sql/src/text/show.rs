@@ -1,6 +1,7 @@
 //! Values as Spark's `show` prints them: `2026-01-01 00:00:05.5`, `{a, NULL}`, `[1, 2]`, `{k -> v}`, `[CA FE]`.
 //!
-//! Strings stand as they are, without quotes; `CAST(x AS STRING)` differs for BINARY alone.
+//! Strings stand as they are, without quotes. `CAST(x AS STRING)` is another text: BINARY is its bytes there, and a NULL
+//! inside a value is `null`.
 
 use super::{write_date, write_date_time, write_decimal};
 use arrow_array::cast::AsArray;
