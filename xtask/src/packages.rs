@@ -1,6 +1,6 @@
 //! `packages`: how many packages the default binary is made of, against a golden file, so that growth is a decision.
 //!
-//! Counted for one platform, whatever machine counts; from the lock file, so the network is not asked.
+//! Counted for one platform, whatever machine counts; by the lock file, not by what is newest.
 
 use crate::sh::{self, Outcome, cargo};
 use std::collections::BTreeSet;
@@ -29,7 +29,6 @@ pub fn run(bless: bool) -> Outcome {
 fn names() -> Outcome<BTreeSet<String>> {
     let tree = sh::read(&mut cargo(&[
         "tree",
-        "--offline",
         "--locked",
         "--package",
         "tidemill-cli",

@@ -18,27 +18,24 @@ const BROKER_START_MAX: Duration = Duration::from_secs(10);
 pub fn run(args: &[&str]) -> Outcome {
     // The judges need the binary; the tests build the rest, in the same profile.
     sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
-    let mut report = Vec::new();
-    match venv::ensure() {
-        Ok(python) => {
-            judge_embedded_broker(&python)?;
-            report.push("kafka-python and librdkafka against the embedded broker: agreed".to_owned());
-        }
-        Err(why) => report.push(format!("kafka-python and librdkafka against the embedded broker: SKIPPED, {why}")),
-    }
+    let clients = match venv::ensure() {
+        Ok(python) => judge_embedded_broker(&python).map(|()| "agree".to_owned()),
+        Err(why) => Ok(format!("SKIPPED: {why}")),
+    };
     let kafka = start_kafka();
-    report.push(match &kafka {
-        Ok(kafka) => format!("Apache Kafka {}: on {}, the tests below use it", kafka::VERSION, kafka.0.address()),
-        Err(why) => format!("Apache Kafka: SKIPPED, {why}"),
-    });
-    println!("\njudges:");
-    report.iter().for_each(|line| println!("  {line}"));
-    println!();
     let mut tests = cargo(&[&["test", "--release", "--locked", "--workspace"], args].concat());
-    if let Ok(kafka) = &kafka {
-        tests.env(KAFKA, kafka.0.address());
-    }
-    sh::run(&mut tests)
+    let apache = match &kafka {
+        Ok(kafka) => {
+            tests.env(KAFKA, kafka.0.address());
+            format!("{} on {}, used by the tests below", kafka::VERSION, kafka.0.address())
+        }
+        Err(why) => format!("SKIPPED: {why}"),
+    };
+    println!("\njudges:");
+    println!("  kafka-python and librdkafka on the embedded broker: {}", clients.as_ref().unwrap_or_else(|why| why));
+    println!("  Apache Kafka: {apache}\n");
+    sh::run(&mut tests)?;
+    clients.map(drop)
 }
 
 /// The room's own program of checks, as a stranger's client sees the broker.
