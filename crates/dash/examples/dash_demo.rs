@@ -19,13 +19,11 @@ fn main() -> tidemill_model::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let scene = arguments.next().unwrap_or_else(|| "story".into());
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into());
+    #[expect(clippy::disallowed_methods, reason = "as many commands as somebody clicks")]
     let (commands, commanded) = mpsc::channel();
     let dashboard = Dashboard::start(&listen, commands)?;
     println!("{}", dashboard.url());
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
+    let input = std::thread::spawn(|| std::io::stdin().read_to_end(&mut Vec::new()));
     let now_ms = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
     let mut run = Run { hostile: scene == "hostile", idle: scene == "idle", ..Run::default() };
     let start = now_ms();
@@ -34,7 +32,7 @@ fn main() -> tidemill_model::Result<()> {
         run.step();
         dashboard.publish(&run.status);
     }
-    loop {
+    while !input.is_finished() {
         std::thread::sleep(Duration::from_millis(STEP_MS as u64));
         for command in commanded.try_iter() {
             println!("{command:?}");
@@ -48,6 +46,7 @@ fn main() -> tidemill_model::Result<()> {
             dashboard.publish(&run.status);
         }
     }
+    Ok(())
 }
 
 /// A fluid model: what arrives, what the executors take, what is left.

@@ -31,7 +31,7 @@ function connect() {
 
 function setConnection(state) {
   document.body.dataset.connection = state;
-  const words = { waiting: "Waiting", live: "Live", lost: "Not connected", silent: "No news" }[state];
+  const words = { waiting: "Waiting for figures", live: "Live", lost: "Not connected", silent: "No news" }[state];
   if (byId("connection").textContent !== words) byId("connection").textContent = words;
   const notice = {
     lost: "The connection to Tidemill is lost, or the run has ended. These are the last figures; the page goes on by itself when it is back.",
@@ -137,6 +137,7 @@ function showFacts(status) {
   }
 }
 
+// Every place that an executor can have is shown, also while none runs.
 function showFleet({ executors, backlog, executors_target: wanted }, held) {
   const tiles = executors.map((executor) => {
     const tile = make("li", "tile");
@@ -150,11 +151,14 @@ function showFleet({ executors, backlog, executors_target: wanted }, held) {
     tile.append(top, work, make("div", "sub", `${plural(executor.records, "record")} · pid ${executor.pid}`));
     return tile;
   });
-  while (tiles.length < fleetSize) tiles.push(make("li", "tile free", "not running"));
-  byId("fleet").replaceChildren(...tiles);
+  byId("fleet").replaceChildren(...tiles, ...freeTiles(fleetSize - tiles.length));
   const asleep = executors.length === 0 && wanted === 0 && backlog === 0;
   put("fleet-words", held !== null ? `held at ${held} by hand` : asleep ? "nothing to do, so none runs" : "as many as the load needs");
   showHold(held);
+}
+
+function freeTiles(n) {
+  return Array.from({ length: Math.max(0, n) }, () => make("li", "tile free", "not running"));
 }
 
 function showHold(held) {
@@ -206,8 +210,9 @@ function showResults({ columns, rows }) {
   shownRows = key;
   byId("no-windows").hidden = rows.length > 0;
   byId("windows").hidden = rows.length === 0;
-  put("windows-words", rows.length ? `${plural(rows.length, "row")}, newest first` : "");
   const numeric = columns.map((_, i) => rows.some((row) => row[i] !== "NULL") && rows.every((row) => /^(-?[\d.,]+(E-?\d+)?|NULL)$/.test(row[i] ?? "")));
+  const date = sharedDate(rows);
+  put("windows-words", rows.length ? `${plural(rows.length, "row")}, newest first${date ? `, of ${date.trim()}` : ""}` : "");
   const head = make("tr");
   columns.forEach((column, i) => {
     const cell = make("th", numeric[i] ? "number" : "", column);
@@ -217,7 +222,7 @@ function showResults({ columns, rows }) {
   const body = [...rows].reverse().map((row) => {
     const line = make("tr");
     row.forEach((value, i) => {
-      const cell = make("td", numeric[i] ? "number" : "", value);
+      const cell = make("td", numeric[i] ? "number" : "", date && value.startsWith(date) ? value.slice(date.length) : value);
       cell.title = value;
       line.append(cell);
     });
@@ -225,6 +230,12 @@ function showResults({ columns, rows }) {
   });
   byId("windows").tHead.replaceChildren(head);
   byId("windows").tBodies[0].replaceChildren(...body);
+}
+
+// The day that all times of all rows are in is said once, above the table.
+function sharedDate(rows) {
+  const days = new Set(rows.flat().map((value) => /^\d{4}-\d\d-\d\d (?=\d\d:)/.exec(value)?.[0]).filter(Boolean));
+  return days.size === 1 ? [...days][0] : null;
 }
 
 // At most so many rows, evenly spaced, newest first.
@@ -246,5 +257,6 @@ for (const button of document.querySelectorAll("[data-span]")) {
     chart.setSpan(Number(button.dataset.span));
   });
 }
+byId("fleet").replaceChildren(...freeTiles(fleetSize));
 chart.redraw();
 connect();

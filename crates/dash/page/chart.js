@@ -6,12 +6,12 @@ const KEEP = 900; // samples, one a second
 const GAP_MS = 5000; // a longer silence breaks the line
 const LEFT = 48;
 const RIGHT = 10;
-const TITLE = 30; // above each panel, for its name and values
+const TITLE = 42; // above each panel, for its name and values
 const FOOT = 26; // below all, for the times
 
 const PANELS = [
   {
-    name: "Records a second", height: 150,
+    name: "Records/s", height: 150,
     lines: [
       { key: "rate_in", tone: "in", says: "arriving", show: rate },
       { key: "rate_done", tone: "done", says: "processed", show: rate, area: true },
@@ -120,7 +120,7 @@ export class Chart {
 
   draw() {
     const width = Math.max(240, this.host.clientWidth);
-    const height = PANELS.reduce((sum, panel) => sum + TITLE + panel.height, FOOT);
+    const height = PANELS.reduce((sum, panel) => sum + TITLE + panel.height, FOOT - TITLE / 3);
     const time = this.times();
     const x = (at) => LEFT + ((at - time.from) / time.span) * (width - LEFT - RIGHT);
     const shown = this.samples.filter((sample) => sample.at_ms >= time.from - 1000);
@@ -133,18 +133,19 @@ export class Chart {
     this.svg.setAttribute("height", height);
     this.svg.setAttribute("aria-label", summary(at));
     const parts = [];
-    let top = 0;
+    let top = -TITLE / 3;
     for (const panel of PANELS) {
       top += TITLE;
       parts.push(...drawPanel(panel, { top, width, x, shown, at }));
       if (panel.whole) parts.push(...this.marks(top, panel, x, time, shown));
       top += panel.height;
     }
-    parts.push(...drawTimes(time, x, top));
+    parts.push(...drawTimes(time, x, top, width));
     if (this.cursor !== null && at && at.at_ms >= time.from) {
-      parts.push(node("line", { class: "cursor", x1: x(at.at_ms), x2: x(at.at_ms), y1: TITLE, y2: top }));
+      parts.push(node("line", { class: "cursor", x1: x(at.at_ms), x2: x(at.at_ms), y1: TITLE * 2 / 3, y2: top }));
     }
     this.svg.replaceChildren(...parts);
+    placeSwatches(this.svg, width);
     this.timeLabel.textContent = this.cursor !== null && at ? `at ${wallClock(at.at_ms)}` : `the last ${duration(time.span)}`;
   }
 
@@ -178,33 +179,43 @@ function drawPanel(panel, { top, width, x, shown, at }) {
     }
     if (at) parts.push(node("circle", { class: `dot tone-${line.tone}`, cx: x(at.at_ms), cy: y(at[line.key]), r: line.dashed ? 0 : 3 }));
   }
-  parts.push(...legend(panel, width, top - 12, at));
+  parts.push(...legend(panel, top - 13, width > 380 ? at : null));
   return parts;
 }
 
-// The panel's name at the left; at the right, for each line, its colour, its name and its value under the cursor.
-function legend(panel, width, y, at) {
+// The panel's name at the left; for each line its colour, its name and its value under the cursor.
+function legend(panel, y, at) {
   const parts = [node("text", { class: "label", x: 0, y }, panel.name)];
-  let right = width - RIGHT;
-  for (const line of [...panel.lines].reverse()) {
+  for (const line of panel.lines) {
     const text = at ? `${line.says} ${line.show(at[line.key])}` : line.says;
-    const start = right - text.length * 6.6;
-    parts.push(
-      node("line", { class: `swatch tone-${line.tone}${line.dashed ? " dashed" : ""}`, x1: start - 20, x2: start - 8, y1: y - 4, y2: y - 4 }),
-      node("text", { x: right, y, "text-anchor": "end" }, text),
-    );
-    right = start - 36;
+    parts.push(node("text", { class: "entry", y, "text-anchor": "end" }, text));
+    parts.push(node("line", { class: `swatch tone-${line.tone}${line.dashed ? " dashed" : ""}`, y1: y - 4, y2: y - 4 }));
   }
   return parts;
 }
 
-function drawTimes({ from, to, span }, x, top) {
+// A legend ends at the right edge; how wide its words are is known only once they are in the page.
+function placeSwatches(svg, width) {
+  let right = width - RIGHT;
+  let row = null;
+  for (const entry of [...svg.querySelectorAll(".entry")].reverse()) {
+    const y = entry.getAttribute("y");
+    if (y !== row) [row, right] = [y, width - RIGHT];
+    entry.setAttribute("x", right);
+    const start = right - entry.getComputedTextLength();
+    entry.nextSibling.setAttribute("x1", start - 20);
+    entry.nextSibling.setAttribute("x2", start - 8);
+    right = start - 36;
+  }
+}
+
+function drawTimes({ from, to, span }, x, top, width) {
   if (to === 0) return [];
-  const step = [10, 30, 60, 120, 300].find((seconds) => span / (seconds * 1000) <= 7) * 1000;
+  const step = [10, 30, 60, 120, 300, 600].find((seconds) => span / (seconds * 1000) <= Math.min(7, width / 80)) * 1000;
   const parts = [];
   for (let ago = 0; ago <= span; ago += step) {
     const anchor = ago === 0 ? "end" : x(to - ago) < LEFT + 20 ? "start" : "middle";
-    const words = ago === 0 ? "now" : `−${ago % 60000 ? `${ago / 1000} s` : `${ago / 60000} min`}`;
+    const words = ago === 0 ? "now" : `−${Math.floor(ago / 60000)}:${String((ago / 1000) % 60).padStart(2, "0")}`;
     parts.push(node("text", { x: x(to - ago), y: top + 18, "text-anchor": anchor }, words));
   }
   return parts.concat(from < 0 ? [] : node("line", { class: "base", x1: x(from), x2: x(to), y1: top, y2: top }));

@@ -26,10 +26,10 @@ export function rate(n) {
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  const s = ms / 1000;
-  if (s < 9.95) return `${s.toFixed(1)} s`;
-  if (s < 120) return `${Math.round(s)} s`;
-  if (s < 7200) return `${Math.floor(s / 60)} min ${String(Math.round(s % 60) % 60).padStart(2, "0")} s`;
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
+  const s = Math.round(ms / 1000);
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
   return `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")} min`;
 }
 
@@ -60,5 +60,5 @@ export function saved({ executor_seconds: used, uptime_ms: uptime }, size) {
   const always = (size * uptime) / 1000;
   if (always < 1) return { value: "–", words: "executor-seconds" };
   const percent = Math.max(0, 100 * (1 - used / always));
-  return { value: `${Math.round(percent)} %`, words: `${count(used)} s, always ${size}: ${count(always)} s` };
+  return { value: `${Math.round(percent)} %`, words: `${count(used)} s instead of ${size}\u00a0×\u00a0${count(uptime / 1000)}\u00a0s` };
 }
