@@ -84,8 +84,8 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
     }
 }
 
-/// Waits for one future on this thread.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+/// Waits for one of rdkafka's futures on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

@@ -1,0 +1,6 @@
+//! The room of kafka against brokers: the embedded one always, Apache Kafka where `TIDEMILL_KAFKA=host:port` names one.
+
+mod read;
+mod support;
+mod transactions;
+mod watch;

@@ -1,0 +1,162 @@
+//! Ranges in any order and size hold exactly what a plain scan finds in them.
+
+use crate::support::{Cluster, Record, clusters, range, read, send, topic};
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::producer::Producer;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tidemill_flow::ports::{Chunk, Read};
+use tidemill_kafka::{KafkaReader, admin, scan};
+use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
+
+/// Reads `ranges` with one reader and compares them with the scan.
+fn check(cluster: &Cluster, topic: &str, ranges: &[OffsetRange], records_max: usize) {
+    let mut truth: BTreeMap<i32, Vec<Record>> = BTreeMap::new();
+    scan(&cluster.options, topic, |partition, offset, timestamp, _, value| {
+        truth.entry(partition).or_default().push((offset, timestamp, value.map(<[u8]>::to_vec)));
+    })
+    .expect("scanned");
+    let mut reader = KafkaReader::new(&cluster.options).expect("a reader");
+    for range in ranges {
+        let expected: Vec<Record> = truth.get(&range.partition.partition).into_iter().flatten().cloned().collect();
+        let expected: Vec<Record> =
+            expected.into_iter().filter(|(offset, ..)| (range.start..range.end).contains(offset)).collect();
+        assert!(read(&mut reader, range, records_max) == expected, "{} on {}: {range:?}", topic, cluster.name);
+    }
+}
+
+/// `count` values of different lengths, with tombstones and empty ones among them.
+fn values(count: usize) -> Vec<Option<Vec<u8>>> {
+    let value = |n: usize| match n % 50 {
+        7 => None,
+        8 => Some(Vec::new()),
+        _ => Some(format!("{n}-").repeat(n % 37 + 1).into_bytes()),
+    };
+    (0..count).map(value).collect()
+}
+
+#[test]
+fn ranges_hold_what_is_there_once_and_in_order() {
+    for cluster in clusters() {
+        let topic = topic("ranges");
+        assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(3)).unwrap(), 3);
+        cluster.append(&topic, 0, &[values(20_000)]);
+        cluster.append(&topic, 1, &[values(10), values(1), values(500)]);
+        let whole = [range(&topic, 0, 0, 20_000), range(&topic, 1, 0, 511), range(&topic, 2, 0, 0)];
+        check(&cluster, &topic, &whole, 8_192);
+        check(&cluster, &topic, &whole, 1);
+        // One after the other, as a reader gets them that is alone with a partition.
+        check(&cluster, &topic, &cut_tasks(&whole, 700), 100);
+        check(&cluster, &topic, &cut_tasks(&whole[1..], 1), 100);
+        // Every other piece, as one of two readers gets them; then backwards, and to and fro between partitions.
+        let pieces = cut_tasks(&whole, 3_000);
+        check(&cluster, &topic, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
+        check(&cluster, &topic, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
+        let swing = |k: i64| range(&topic, (k % 2) as i32, k * 13, k * 13 + 26);
+        check(&cluster, &topic, &(0..30).map(swing).collect::<Vec<_>>(), 10);
+    }
+}
+
+#[test]
+fn a_range_left_in_the_middle_is_dropped() {
+    for cluster in clusters() {
+        let topic = topic("left");
+        admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
+        cluster.append(&topic, 0, &[values(5_000)]);
+        let mut reader = KafkaReader::new(&cluster.options).unwrap();
+        let mut chunk = Chunk::default();
+        for (start, expected) in [(0, 0), (2_000, 2_000), (2_010, 2_010), (1_990, 1_990)] {
+            reader.open(&range(&topic, 0, start, 5_000)).unwrap();
+            assert!(reader.next(&mut chunk, 10).unwrap());
+            assert_eq!(chunk.offsets[0], expected);
+        }
+        reader.open(&range(&topic, 0, 3, 3)).unwrap();
+        assert!(!reader.next(&mut chunk, 10).unwrap());
+        assert_eq!(read(&mut reader, &range(&topic, 0, 4_990, 5_000), 100).len(), 10);
+    }
+}
+
+#[test]
+fn compressed_batches_are_entered_in_the_middle() {
+    for cluster in clusters() {
+        let topic = topic("codecs");
+        let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
+        admin::ensure_topic(&cluster.options, &topic, Some(codecs.len() as i32)).unwrap();
+        for (partition, codec) in codecs.iter().enumerate() {
+            let producer = cluster.producer(&[("compression.codec", codec), ("linger.ms", "50")]);
+            for value in values(1_000) {
+                send(&producer, &topic, partition as i32, value.as_deref());
+            }
+            producer.flush(Duration::from_secs(30)).unwrap();
+        }
+        let whole: Vec<_> = (0..codecs.len() as i32).map(|partition| range(&topic, partition, 0, 1_000)).collect();
+        check(&cluster, &topic, &whole, 333);
+        check(&cluster, &topic, &cut_tasks(&whole, 77).into_iter().rev().collect::<Vec<_>>(), 50);
+    }
+}
+
+#[test]
+fn a_reader_outlives_a_restart_of_the_broker() {
+    let mut cluster = Cluster::embedded();
+    let topic = topic("restart");
+    admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
+    cluster.append(&topic, 0, &[values(60_000)]);
+    let mut reader = KafkaReader::new(&cluster.options).unwrap();
+    let mut chunk = Chunk::default();
+    let mut offsets = Vec::new();
+    reader.open(&range(&topic, 0, 0, 60_000)).unwrap();
+    assert!(reader.next(&mut chunk, 100).unwrap());
+    offsets.extend_from_slice(&chunk.offsets);
+    cluster.restart(|| ());
+    while reader.next(&mut chunk, 1_000).unwrap() {
+        offsets.extend_from_slice(&chunk.offsets);
+    }
+    assert!(offsets.iter().copied().eq(0..60_000));
+}
+
+#[test]
+fn a_broker_that_stays_away_is_a_transient_error() {
+    let mut cluster = Cluster::embedded();
+    let topic = topic("away");
+    admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
+    cluster.append(&topic, 0, &[values(10)]);
+    let mut reader = KafkaReader::new(&cluster.options).unwrap().with_still_max(Duration::from_millis(600));
+    assert_eq!(read(&mut reader, &range(&topic, 0, 0, 10), 100).len(), 10);
+    cluster.restart(|| {
+        reader.open(&range(&topic, 0, 2, 10)).unwrap();
+        let error = reader.next(&mut Chunk::default(), 100).unwrap_err();
+        assert!(error.retry && error.domain == Domain::External, "{error}");
+        assert!(error.message().contains("did not answer"), "{error}");
+    });
+    assert_eq!(read(&mut reader.with_still_max(Duration::from_secs(30)), &range(&topic, 0, 2, 10), 100).len(), 8);
+}
+
+#[test]
+fn offsets_that_are_gone_are_named() {
+    for cluster in clusters() {
+        let topic = topic("gone");
+        admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
+        cluster.append(&topic, 0, &[values(100)]);
+        if cluster.name == "apache" {
+            delete_before(&cluster, &topic, 40);
+        }
+        let lost = if cluster.name == "apache" { (10, 60, "40 to 99") } else { (150, 160, "0 to 99") };
+        let mut reader = KafkaReader::new(&cluster.options).unwrap();
+        reader.open(&range(&topic, 0, lost.0, lost.1)).unwrap();
+        let error = reader.next(&mut Chunk::default(), 100).unwrap_err();
+        assert!(!error.retry && error.domain == Domain::External, "{error}");
+        let words =
+            format!("offsets {} to {} of {topic}-0 are not there: the log holds {}", lost.0, lost.1 - 1, lost.2);
+        assert!(error.message().starts_with(&words), "{error}");
+        // The reader can be used on.
+        assert_eq!(read(&mut reader, &range(&topic, 0, 50, 100), 100).len(), 50);
+    }
+}
+
+fn delete_before(cluster: &Cluster, topic: &str, offset: i64) {
+    let admin: AdminClient<_> = cluster.options.config(&[], &[]).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, rdkafka::Offset::Offset(offset)).unwrap();
+    admin::wait(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+}

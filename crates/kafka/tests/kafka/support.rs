@@ -1,0 +1,118 @@
+//! Brokers to test against, and plain ways to write to them.
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tidemill_broker::{Broker, BrokerConfig};
+use tidemill_flow::ports::{Chunk, Read};
+use tidemill_kafka::{KafkaOptions, KafkaReader, admin};
+use tidemill_model::{OffsetRange, PartitionId};
+
+/// A cluster, ended when dropped.
+pub struct Cluster {
+    pub name: &'static str,
+    pub options: KafkaOptions,
+    embedded: Option<(Broker, TempDir)>,
+}
+
+/// A record: offset, Kafka timestamp, value.
+pub type Record = (i64, i64, Option<Vec<u8>>);
+
+/// All clusters that there are.
+pub fn clusters() -> Vec<Cluster> {
+    [Some(Cluster::embedded()), Cluster::apache()].into_iter().flatten().collect()
+}
+
+impl Cluster {
+    pub fn embedded() -> Cluster {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let broker = start(&dir, SocketAddr::from(([127, 0, 0, 1], 0)));
+        let options = KafkaOptions::new(broker.local_addr().to_string());
+        Cluster { name: "embedded", options, embedded: Some((broker, dir)) }
+    }
+
+    /// Apache Kafka, where there is one.
+    pub fn apache() -> Option<Cluster> {
+        match std::env::var("TIDEMILL_KAFKA") {
+            Ok(servers) => Some(Cluster { name: "apache", options: KafkaOptions::new(servers), embedded: None }),
+            Err(_) => {
+                eprintln!("skipped for Apache Kafka: TIDEMILL_KAFKA=host:port names none");
+                None
+            }
+        }
+    }
+
+    /// Ends the embedded broker, lets `meanwhile` happen, and starts it again on the same port and folder.
+    pub fn restart(&mut self, meanwhile: impl FnOnce()) {
+        let (broker, dir) = self.embedded.take().expect("an embedded broker");
+        let listen = broker.local_addr();
+        broker.shutdown();
+        meanwhile();
+        self.embedded = Some((start(&dir, listen), dir));
+    }
+
+    pub fn producer(&self, extra: &[(&str, &str)]) -> BaseProducer {
+        self.options.config(extra, &[("linger.ms", "1")]).create().expect("a producer")
+    }
+
+    /// Appends values to a partition, one batch after the other.
+    pub fn append(&self, topic: &str, partition: i32, batches: &[Vec<Option<Vec<u8>>>]) {
+        let producer = self.producer(&[("enable.idempotence", "true")]);
+        for batch in batches {
+            for value in batch {
+                send(&producer, topic, partition, value.as_deref());
+            }
+            producer.flush(Duration::from_secs(30)).expect("appended");
+        }
+    }
+
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<_> = self.options.config(&[], &[]).create().expect("an admin client");
+        let results =
+            admin::wait(admin.create_partitions([&NewPartitions::new(topic, partitions)], &AdminOptions::new()));
+        results.expect("an answer").into_iter().next().expect("one topic").expect("more partitions");
+    }
+}
+
+fn start(dir: &TempDir, listen: SocketAddr) -> Broker {
+    let config = BrokerConfig { listen, dir: dir.path().to_owned(), ..BrokerConfig::default() };
+    Broker::start(config).expect("the embedded broker starts")
+}
+
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: Option<&[u8]>) {
+    let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
+    record.payload = value;
+    while let Err((_, unsent)) = producer.send(record) {
+        producer.poll(Duration::from_millis(10));
+        record = unsent;
+    }
+}
+
+/// A topic name that no other test or run has.
+pub fn topic(test: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
+    format!("{test}-{now}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub fn range(topic: &str, partition: i32, start: i64, end: i64) -> OffsetRange {
+    OffsetRange { partition: PartitionId { topic: topic.to_owned(), partition }, start, end }
+}
+
+/// All records of a range, read in chunks of at most `records_max`.
+pub fn read(reader: &mut KafkaReader, range: &OffsetRange, records_max: usize) -> Vec<Record> {
+    let mut chunk = Chunk::default();
+    let mut records = Vec::new();
+    reader.open(range).expect("opened");
+    while reader.next(&mut chunk, records_max).expect("read") {
+        assert!((1..=records_max).contains(&chunk.len()));
+        for record in 0..chunk.len() {
+            records.push((chunk.offsets[record], chunk.timestamps[record], chunk.value(record).map(<[u8]>::to_vec)));
+        }
+    }
+    assert!(!reader.next(&mut chunk, records_max).expect("read") && chunk.is_empty(), "the end stays the end");
+    records
+}

@@ -1,0 +1,67 @@
+//! Transactions: markers take offsets, aborted records take offsets, neither is a record.
+
+use crate::support::{Cluster, range, read, send, topic};
+use rdkafka::producer::Producer;
+use std::time::Duration;
+use tidemill_flow::ports::{Extents, Watch};
+use tidemill_kafka::{KafkaReader, KafkaWatch, admin};
+
+/// Writes a story to one partition, where each letter takes one offset: `t` a record in a transaction, `C` its commit,
+/// `A` its abort, `p` a record without a transaction; a transaction may be left open. Then reads every range of the partition.
+fn check(cluster: &Cluster, story: &str) {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let topic = topic("transactions");
+    admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
+    let plain = cluster.producer(&[]);
+    let transactional = cluster.producer(&[("transactional.id", &topic)]);
+    transactional.init_transactions(PATIENCE).unwrap();
+    let mut expected = Vec::new();
+    let mut open = Vec::new();
+    let mut in_transaction = false;
+    for (offset, letter) in (0i64..).zip(story.chars()) {
+        if letter == 't' && !in_transaction {
+            transactional.begin_transaction().unwrap();
+            in_transaction = true;
+        }
+        let producer = if letter == 'p' { &plain } else { &transactional };
+        match letter {
+            'C' => transactional.commit_transaction(PATIENCE).unwrap(),
+            'A' => transactional.abort_transaction(PATIENCE).unwrap(),
+            _ => {
+                send(producer, &topic, 0, Some(b"x"));
+                producer.flush(PATIENCE).unwrap();
+            }
+        }
+        match letter {
+            'C' => expected.append(&mut open),
+            'A' => open.clear(),
+            't' => open.push(offset),
+            _ => expected.push(offset),
+        }
+        in_transaction = in_transaction && letter != 'C' && letter != 'A';
+    }
+    // What follows the first record of an open transaction is not stable yet.
+    let end = open.first().copied().unwrap_or(story.len() as i64);
+    expected.retain(|offset| *offset < end);
+    expected.sort_unstable();
+    let mut watch = KafkaWatch::new(&cluster.options, &topic).unwrap();
+    let mut seen = watch.watch(&Extents::new(), PATIENCE).unwrap();
+    while seen.values().next().unwrap().end != end {
+        seen = watch.watch(&seen, PATIENCE).unwrap();
+    }
+    let mut reader = KafkaReader::new(&cluster.options).unwrap();
+    for (from, to) in (0..=end).flat_map(|from| (from..=end).map(move |to| (from, to))) {
+        let offsets: Vec<i64> =
+            read(&mut reader, &range(&topic, 0, from, to), 10).iter().map(|(offset, ..)| *offset).collect();
+        let within: Vec<i64> = expected.iter().copied().filter(|offset| (from..to).contains(offset)).collect();
+        assert_eq!(offsets, within, "{story}, offsets {from} to {to}");
+    }
+}
+
+#[test]
+fn only_committed_records_are_read_and_every_range_ends() {
+    let Some(cluster) = Cluster::apache() else { return };
+    for story in ["tC", "ttCptA", "tAtAtA", "pptptCp", "tpAp", "ttAttCp", "tCpt", "ptAtpp"] {
+        check(&cluster, story);
+    }
+}
