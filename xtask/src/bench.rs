@@ -1,7 +1,7 @@
 //! `bench`: runs each benchmark a few times and prints medians, with the CPU-seconds of the whole process tree.
 //!
 //! A benchmark is a program. Of what it prints, lines `figure NAME VALUE UNIT` (the value a plain number) go into the
-//! table; the rest is its own. The table's own columns are measured from outside, over the whole run of the program.
+//! table; the other lines of its last run are shown below. `wall` and `cpu` are measured from outside, over its whole run.
 
 use crate::sh::{self, Outcome, cargo};
 use crate::usage::{self, Cost};
@@ -38,8 +38,10 @@ pub fn run(args: &[&str]) -> Outcome {
     for bench in chosen {
         bench.build()?;
         let mut figures: BTreeMap<(usize, String), (String, Vec<f64>)> = BTreeMap::new();
+        let mut text = String::new();
         for _ in 0..runs {
-            let (text, cost) = usage::measure(&mut bench.command())?;
+            let cost;
+            (text, cost) = usage::measure(&mut bench.command())?;
             for (index, (name, value, unit)) in figures_of(&text, cost).into_iter().enumerate() {
                 figures.entry((index, name)).or_insert((unit, Vec::new())).1.push(value);
             }
@@ -49,6 +51,7 @@ pub fn run(args: &[&str]) -> Outcome {
             let [median, least, greatest] = [values[values.len() / 2], values[0], values[values.len() - 1]].map(round);
             println!("{:<12} {name:<40} {median:>14} {least:>14} {greatest:>14}  {unit}", bench.name);
         }
+        text.lines().filter(|line| !line.starts_with("figure ")).for_each(|line| println!("  | {line}"));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod embedded;
 mod kafka;
 mod packages;
 mod ports;

@@ -56,7 +56,8 @@ fn report(names: &BTreeSet<String>) -> String {
 }
 
 fn difference(golden: &str, text: &str) -> String {
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    // Without the first line, the count.
+    let lines = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<BTreeSet<_>>();
     let (old, new) = (lines(golden), lines(text));
     let list = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>().join(", ");
     format!("the default binary's packages differ from {GOLDEN}: new: {}; gone: {}", list(&new, &old), list(&old, &new))

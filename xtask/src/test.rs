@@ -3,16 +3,14 @@
 //! A judge that cannot be had on this machine is skipped, and the list that is printed before the tests says so and
 //! why. One that disagrees fails the run.
 
+use crate::embedded::EmbeddedBroker;
 use crate::kafka::{self, Broker};
 use crate::sh::{self, Outcome, cargo, command};
 use crate::{ports, venv};
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 /// Where tests that need an Apache Kafka find one; not set: there is none.
 const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
-const BROKER_START_MAX: Duration = Duration::from_secs(10);
 
 /// Runs the judges and the tests; arguments are cargo test's.
 pub fn run(args: &[&str]) -> Outcome {
@@ -43,44 +41,7 @@ fn judge_embedded_broker(python: &Path) -> Outcome {
     let dir = sh::target().join("judges/broker");
     let _ = std::fs::remove_dir_all(&dir);
     let broker = EmbeddedBroker::start(&dir)?;
-    sh::run(&mut command(python, &["crates/broker/tests/conformance.py", &broker.address]))
-}
-
-/// `tidemill broker` in a process of its own, ended when dropped.
-struct EmbeddedBroker {
-    process: Child,
-    address: String,
-}
-
-impl EmbeddedBroker {
-    fn start(dir: &Path) -> Outcome<EmbeddedBroker> {
-        let port = ports::free()?;
-        let address = format!("127.0.0.1:{port}");
-        let binary = sh::target().join("release").join(format!("tidemill{}", std::env::consts::EXE_SUFFIX));
-        let mut command = command(binary, &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
-        let process =
-            command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
-        let mut broker = EmbeddedBroker { process, address };
-        let start = Instant::now();
-        while !ports::answers(port) {
-            if let Ok(Some(status)) = broker.process.try_wait() {
-                return Err(format!("`tidemill broker` ended as it started ({status})"));
-            }
-            if start.elapsed() > BROKER_START_MAX {
-                return Err(format!("`tidemill broker` did not answer within {} s", BROKER_START_MAX.as_secs()));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(broker)
-    }
-}
-
-impl Drop for EmbeddedBroker {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    sh::run(&mut command(python, &["crates/broker/tests/conformance.py", broker.address()]))
 }
 
 /// An Apache Kafka for this run alone, ended and forgotten when dropped.

@@ -1,0 +1,55 @@
+//! `tidemill broker` as clients from outside meet it: the built binary, in a process of its own.
+
+use crate::ports;
+use crate::sh::{self, Outcome, command};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// `tidemill broker` in a process of its own, ended when dropped.
+pub struct EmbeddedBroker {
+    process: Child,
+    address: String,
+}
+
+impl EmbeddedBroker {
+    /// Starts it on a free port over the files in `dir`, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends instead, or does not answer.
+    pub fn start(dir: &Path) -> Outcome<EmbeddedBroker> {
+        let port = ports::free()?;
+        let address = format!("127.0.0.1:{port}");
+        let binary = sh::target().join("release").join(format!("tidemill{}", std::env::consts::EXE_SUFFIX));
+        let mut command = command(binary, &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
+        let process =
+            command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
+        let mut broker = EmbeddedBroker { process, address };
+        let start = Instant::now();
+        while !ports::answers(port) {
+            if let Ok(Some(status)) = broker.process.try_wait() {
+                return Err(format!("`tidemill broker` ended as it started ({status})"));
+            }
+            if start.elapsed() > START_MAX {
+                return Err(format!("`tidemill broker` did not answer within {} s", START_MAX.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(broker)
+    }
+
+    /// What clients are told.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
