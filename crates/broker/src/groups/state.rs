@@ -291,17 +291,16 @@ impl Group {
         found.map(|(id, _)| id.clone())
     }
 
-    /// Whether some strategy is known to all members and to the joining one.
+    /// Whether some strategy is known to all other members and to the joining one.
     fn accepts(&self, join: &Join) -> bool {
-        if self.members.is_empty() {
-            return true;
-        }
-        let known = |name: &String| {
-            self.members
-                .iter()
-                .all(|(id, member)| *id == join.member_id || member.protocols.iter().any(|(n, _)| n == name))
+        let itself = |id: &String, member: &Member| {
+            *id == join.member_id || (join.instance.is_some() && member.instance == join.instance)
         };
-        self.protocol_type == join.protocol_type && join.protocols.iter().any(|(name, _)| known(name))
+        let others = self.members.iter().filter(|(id, member)| !itself(id, member));
+        let others: Vec<&Member> = others.map(|(_, member)| member).collect();
+        let known = |name: &String| others.iter().all(|member| member.protocols.iter().any(|(n, _)| n == name));
+        others.is_empty()
+            || (self.protocol_type == join.protocol_type && join.protocols.iter().any(|(name, _)| known(name)))
     }
 
     fn remove(&mut self, id: &str, now: Instant) {

@@ -128,8 +128,6 @@ fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
 /// Batches for tests, encoded by hand.
 #[cfg(test)]
 pub(crate) mod sample {
-    use super::*;
-
     /// A batch to be built: `producer` is (id, epoch, first sequence).
     pub struct Sample<'a> {
         pub timestamps: &'a [i64],

@@ -1,1 +1,222 @@
+//! The log as a whole: what is written is read back, after a restart, a tear at any byte, a full disk, retention.
 
+use super::batch::sample::Sample;
+use super::batch::{BatchHeader, check_produced};
+use super::*;
+use std::fs;
+use tempfile::TempDir;
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 1 << 20,
+        max_message_bytes: 1 << 20,
+        retention_bytes: None,
+        retention_age: None,
+        durability: Durability::PageCache,
+    }
+}
+
+fn append(log: &mut Log, sample: &Sample<'_>) -> Result<i64, AppendError> {
+    let batch = sample.build();
+    let header = check_produced(&batch, log.config().max_message_bytes).unwrap();
+    log.append(&batch, &header)
+}
+
+/// Appends `count` batches of two records each, with timestamps 10, 20, 30, …
+fn fill(log: &mut Log, count: i64) {
+    for _ in 0..count {
+        let time = 10 * (log.end_offset() / 2 + 1);
+        append(log, &Sample { timestamps: &[time, time + 5], value_bytes: 100, ..Sample::default() }).unwrap();
+    }
+}
+
+/// Base offsets of the batches that a fetch gets, its checksums verified.
+fn read(log: &Log, offset: i64, max_bytes: u64, at_least_one: bool) -> Option<Vec<i64>> {
+    let slice = log.slice(offset, max_bytes, at_least_one).unwrap()?;
+    let mut bytes = vec![0; slice.bytes];
+    read_exact_at(&slice.file, &mut bytes, slice.position).unwrap();
+    let (mut rest, mut offsets) = (&bytes[..], Vec::new());
+    while !rest.is_empty() {
+        let header = BatchHeader::parse(rest).expect("a slice holds whole batches");
+        assert!(batch::crc_is_right(&rest[..header.total_bytes], &header));
+        offsets.push(header.base_offset);
+        rest = &rest[header.total_bytes..];
+    }
+    Some(offsets)
+}
+
+fn all(log: &Log) -> Vec<i64> {
+    let (mut offset, mut seen) = (log.start_offset(), Vec::new());
+    while offset < log.end_offset() {
+        seen.extend(read(log, offset, 1 << 20, true).unwrap());
+        offset = seen.last().unwrap() + 2;
+    }
+    seen
+}
+
+fn files(dir: &TempDir) -> Vec<String> {
+    let mut files: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_fetch_gets_whole_batches_from_the_one_that_holds_its_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), config()).unwrap();
+    fill(&mut log, 5);
+    let batch_bytes = log.bytes() / 5;
+    let check = |offset, max_bytes, at_least_one, expected: Option<&[i64]>| {
+        let found = read(&log, offset, max_bytes, at_least_one);
+        assert_eq!(found.as_deref(), expected, "offset {offset}, at most {max_bytes} bytes");
+    };
+    check(0, 1 << 20, true, Some(&[0, 2, 4, 6, 8]));
+    check(3, 1 << 20, true, Some(&[2, 4, 6, 8]));
+    check(4, 2 * batch_bytes, true, Some(&[4, 6]));
+    check(4, 3 * batch_bytes - 1, true, Some(&[4, 6]));
+    check(4, 1, true, Some(&[4]));
+    check(4, 1, false, Some(&[]));
+    check(10, 1 << 20, true, Some(&[]));
+    check(11, 1 << 20, true, None);
+    check(-1, 1 << 20, true, None);
+}
+
+#[test]
+fn every_offset_and_time_is_found_through_a_long_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), LogConfig { segment_bytes: 200_000, ..config() }).unwrap();
+    fill(&mut log, 3000);
+    assert!(files(&dir).len() > 3, "several segments");
+    for _ in 0..2 {
+        assert_eq!(all(&log), (0..3000).map(|batch| 2 * batch).collect::<Vec<i64>>());
+        for offset in (0..6000).step_by(7) {
+            assert_eq!(read(&log, offset, 1, true), Some(vec![offset / 2 * 2]));
+            let time = 10 * (offset / 2 + 1) + 5 * (offset % 2);
+            assert_eq!(log.offset_for_timestamp(time).unwrap(), Some((time, offset)));
+            assert_eq!(log.offset_for_timestamp(time - 1).unwrap(), Some((time, offset)));
+        }
+        assert_eq!(log.offset_for_timestamp(30_006).unwrap(), None);
+        log = Log::open(dir.path(), log.config().clone()).unwrap();
+    }
+}
+
+#[test]
+fn a_time_inside_a_compressed_batch_gives_the_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), config()).unwrap();
+    let gzip = 1;
+    append(&mut log, &Sample { timestamps: &[10, 20, 30], attributes: gzip, ..Sample::default() }).unwrap();
+    append(&mut log, &Sample { timestamps: &[40, 50], attributes: gzip, ..Sample::default() }).unwrap();
+    for (time, expected) in [(5, Some((10, 0))), (25, Some((10, 0))), (31, Some((40, 3))), (51, None)] {
+        assert_eq!(log.offset_for_timestamp(time).unwrap(), expected, "at {time}");
+    }
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_cut_off_and_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), config()).unwrap();
+    fill(&mut log, 2);
+    let path = dir.path().join(&files(&dir)[0]);
+    let kept = fs::metadata(&path).unwrap().len() as usize;
+    fill(&mut log, 1);
+    let whole = fs::read(&path).unwrap();
+    let check = |content: &[u8], expected: &[i64], what: &str| {
+        fs::write(&path, content).unwrap();
+        let mut log = Log::open(dir.path(), config()).unwrap();
+        assert_eq!(all(&log), expected, "{what}");
+        fill(&mut log, 1);
+        assert_eq!(all(&log).len(), expected.len() + 1, "{what}");
+        assert_eq!(all(&Log::open(dir.path(), config()).unwrap()).len(), expected.len() + 1, "{what}, reopened");
+    };
+    check(&whole, &[0, 2, 4], "nothing torn");
+    for cut in kept..whole.len() {
+        check(&whole[..cut], &[0, 2], &format!("cut at {cut}"));
+        let mut zeros = whole[..cut].to_vec();
+        zeros.resize(whole.len() + 100, 0);
+        // A record's last byte is its count of headers, 0: nothing is lost when just that is a zero again.
+        let lost = if cut < whole.len() - 1 { &[0, 2][..] } else { &[0, 2, 4] };
+        check(&zeros, lost, &format!("zeros from {cut}"));
+    }
+}
+
+#[test]
+fn behind_a_torn_segment_nothing_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), LogConfig { segment_bytes: 1000, ..config() }).unwrap();
+    fill(&mut log, 12);
+    let names = files(&dir);
+    assert!(names.len() >= 3);
+    let path = dir.path().join(&names[1]);
+    let bytes = fs::metadata(&path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes - 1).unwrap();
+    let log = Log::open(dir.path(), log.config().clone()).unwrap();
+    assert_eq!(files(&dir), names[..2]);
+    let kept = all(&log);
+    assert_eq!(kept, (0..kept.len() as i64).map(|batch| 2 * batch).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_idempotent_producer_is_known_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), config()).unwrap();
+    let batch = |sequence| Sample { timestamps: &[1, 2, 3], producer: (9, 0, sequence), ..Sample::default() };
+    for sequence in [0, 3, 6] {
+        append(&mut log, &batch(sequence)).unwrap();
+    }
+    let mut log = Log::open(dir.path(), config()).unwrap();
+    assert_eq!(append(&mut log, &batch(3)).unwrap(), 3);
+    assert!(matches!(append(&mut log, &batch(12)), Err(AppendError::Refused(Code::OutOfOrderSequenceNumber))));
+    assert_eq!(append(&mut log, &batch(9)).unwrap(), 9);
+    assert_eq!(log.end_offset(), 12);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_refuses_writes_and_serves_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), config()).unwrap();
+    let batch = |sequence| Sample { producer: (9, 0, sequence), ..Sample::default() };
+    append(&mut log, &batch(0)).unwrap();
+    log.segments[0].break_disk();
+    for _ in 0..3 {
+        assert!(matches!(append(&mut log, &batch(1)), Err(AppendError::Disk(_))));
+    }
+    log.segments[0].mend_disk();
+    assert_eq!(append(&mut log, &batch(1)).unwrap(), 1);
+    assert_eq!(read(&log, 0, 1 << 20, true), Some(vec![0, 1]));
+}
+
+#[test]
+fn retention_drops_whole_old_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 1000, retention_bytes: Some(2500), ..config() };
+    let mut log = Log::open(dir.path(), config).unwrap();
+    fill(&mut log, 100);
+    assert!((2500..=4500).contains(&log.bytes()), "{} bytes are kept", log.bytes());
+    assert!(log.start_offset() > 0);
+    assert_eq!(log.end_offset(), 200);
+    assert_eq!(all(&log).first(), Some(&log.start_offset()));
+
+    let (start, end) = (log.start_offset(), log.end_offset());
+    let aged = LogConfig { retention_age: Some(Duration::from_secs(60)), ..log.config().clone() };
+    let mut log = Log::open(dir.path(), aged).unwrap();
+    assert_eq!((log.start_offset(), log.end_offset()), (start, end));
+    log.enforce_retention(SystemTime::now()).unwrap();
+    assert_eq!(log.start_offset(), start);
+    log.enforce_retention(SystemTime::now() + Duration::from_secs(61)).unwrap();
+    assert_eq!((log.start_offset(), log.end_offset(), log.bytes()), (end, end, 0));
+    fill(&mut log, 1);
+    let log = Log::open(dir.path(), log.config().clone()).unwrap();
+    assert_eq!((log.start_offset(), log.end_offset()), (end, end + 2));
+}
+
+#[test]
+fn with_disk_durability_the_same_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { durability: Durability::Disk, segment_bytes: 1000, ..config() };
+    let mut log = Log::open(dir.path(), config).unwrap();
+    fill(&mut log, 10);
+    assert_eq!(all(&Log::open(dir.path(), log.config().clone()).unwrap()), all(&log));
+}

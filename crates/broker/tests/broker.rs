@@ -1,0 +1,290 @@
+//! The broker as librdkafka sees it: records, groups, administration, restarts, clients that misbehave.
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+use tidemill_broker::{Broker, BrokerConfig, StartError};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn start(dir: &Path) -> Broker {
+    Broker::start(BrokerConfig { dir: dir.to_owned(), ..BrokerConfig::default() }).unwrap()
+}
+
+fn fresh() -> (Broker, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (start(dir.path()), dir)
+}
+
+fn client(broker: &Broker, options: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.local_addr().to_string());
+    options.iter().for_each(|(key, value)| {
+        config.set(*key, *value);
+    });
+    config
+}
+
+/// Sends `0`, `1`, … to partition 0 with timestamps 1000, 2000, …
+fn produce(broker: &Broker, topic: &str, numbers: std::ops::Range<i64>, options: &[(&str, &str)]) {
+    let producer: BaseProducer = client(broker, options).create().unwrap();
+    for number in numbers {
+        let payload = number.to_string();
+        let record = BaseRecord::<(), _>::to(topic).partition(0).payload(&payload).timestamp((number + 1) * 1000);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(LONG).unwrap();
+    assert_eq!(producer.in_flight_count(), 0);
+}
+
+fn assign(broker: &Broker, topic: &str, offset: i64, options: &[(&str, &str)]) -> BaseConsumer {
+    let mut config = client(broker, options);
+    config.set("group.id", "none").set("enable.auto.commit", "false").set("auto.offset.reset", "error");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
+    consumer.assign(&list).unwrap();
+    consumer
+}
+
+/// Reads `count` records of partition 0 and checks that each is at the offset that it names.
+fn consume(broker: &Broker, topic: &str, from: i64, count: i64, options: &[(&str, &str)]) {
+    let consumer = assign(broker, topic, from, options);
+    for offset in from..from + count {
+        let message = consumer.poll(LONG).expect("a record in time").unwrap();
+        assert_eq!((message.offset(), message.payload()), (offset, Some(offset.to_string().as_bytes())));
+    }
+}
+
+fn admin(broker: &Broker) -> AdminClient<DefaultClientContext> {
+    client(broker, &[]).create().unwrap()
+}
+
+/// Runs a future that librdkafka's own thread completes.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn records_come_back_in_order_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut written = 0;
+    for options in
+        [&[("enable.idempotence", "true")][..], &[("compression.codec", "zstd")], &[("compression.codec", "gzip")]]
+    {
+        let broker = start(dir.path());
+        produce(&broker, "t", written..written + 10_000, options);
+        written += 10_000;
+        consume(&broker, "t", 0, written, &[]);
+        broker.shutdown();
+    }
+    let broker = start(dir.path());
+    // From inside batches, and in pieces that are smaller than a batch.
+    for from in [1, 777, 9_999, 10_000, 29_999] {
+        consume(&broker, "t", from, (written - from).min(500), &[("fetch.message.max.bytes", "1000")]);
+    }
+}
+
+#[test]
+fn a_waiting_fetch_gets_what_is_appended() {
+    let (broker, _dir) = fresh();
+    produce(&broker, "t", 0..1, &[]);
+    let consumer = assign(&broker, "t", 1, &[("fetch.wait.max.ms", "20000"), ("socket.timeout.ms", "40000")]);
+    assert!(consumer.poll(Duration::from_millis(500)).is_none(), "nothing is there yet");
+    produce(&broker, "t", 1..2, &[]);
+    // It would be 20 seconds if the fetch slept.
+    let message = consumer.poll(Duration::from_secs(10)).expect("a record").unwrap();
+    assert_eq!(message.offset(), 1);
+}
+
+#[test]
+fn offsets_are_listed_for_all_partitions_and_by_time() {
+    let (broker, _dir) = fresh();
+    produce(&broker, "t", 0..1000, &[("batch.num.messages", "100")]);
+    let consumer: BaseConsumer = client(&broker, &[("group.id", "g")]).create().unwrap();
+    assert_eq!(consumer.fetch_watermarks("t", 0, LONG).unwrap(), (0, 1000));
+    assert_eq!(consumer.fetch_watermarks("t", 3, LONG).unwrap(), (0, 0));
+    let check = |time, expected| {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..4 {
+            list.add_partition_offset("t", partition, Offset::Offset(time)).unwrap();
+        }
+        let found = consumer.offsets_for_times(list, LONG).unwrap();
+        assert_eq!(found.find_partition("t", 0).unwrap().offset(), expected, "at {time}");
+        assert_eq!(found.find_partition("t", 3).unwrap().offset(), Offset::End);
+    };
+    check(0, Offset::Offset(0));
+    check(1000, Offset::Offset(0));
+    check(1001, Offset::Offset(1));
+    check(555_000, Offset::Offset(554));
+    check(1_000_001, Offset::End);
+}
+
+#[test]
+fn a_group_shares_the_partitions_and_keeps_its_offsets() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = start(dir.path());
+    let options = [("group.id", "g"), ("auto.offset.reset", "earliest"), ("session.timeout.ms", "6000")];
+    let producer: BaseProducer = client(&broker, &[]).create().unwrap();
+    for number in 0..400 {
+        let record = BaseRecord::<(), str>::to("t").partition(number % 4).payload("x");
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(LONG).unwrap();
+    let members: Vec<BaseConsumer> = (0..2).map(|_| client(&broker, &options).create().unwrap()).collect();
+    members.iter().for_each(|member| member.subscribe(&["t"]).unwrap());
+    let mut seen: BTreeMap<(i32, i64), usize> = BTreeMap::new();
+    let shared = || members.iter().all(|member| member.assignment().is_ok_and(|list| list.count() == 2));
+    while seen.len() < 400 || !shared() {
+        for member in &members {
+            if let Some(message) = member.poll(Duration::from_millis(20)) {
+                let message = message.unwrap();
+                *seen.entry((message.partition(), message.offset())).or_default() += 1;
+            }
+        }
+    }
+    let names = members[0].fetch_group_list(Some("g"), LONG).unwrap();
+    assert_eq!(names.groups()[0].members().len(), 2);
+    // Closing commits what was read.
+    drop(members);
+    broker.shutdown();
+    let broker = start(dir.path());
+    let member: BaseConsumer = client(&broker, &options).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range("t", 0, 3);
+    let committed = member.committed_offsets(list, LONG).unwrap();
+    assert!(committed.elements().iter().all(|element| element.offset() == Offset::Offset(100)), "{committed:?}");
+    drop(member);
+    let deleted = wait(admin(&broker).delete_groups(&["g"], &AdminOptions::new())).unwrap();
+    assert_eq!(deleted, [Ok("g".to_owned())]);
+}
+
+#[test]
+fn topics_are_made_described_grown_deleted_and_made_anew() {
+    let (broker, _dir) = fresh();
+    let admin = admin(&broker);
+    let options = AdminOptions::new();
+    let create = |name: &str, partitions, replicas, setting: Option<(&str, &str)>| {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        if let Some((key, value)) = setting {
+            topic = topic.set(key, value);
+        }
+        wait(admin.create_topics([&topic], &options)).unwrap().remove(0).map_err(|(_, code)| code)
+    };
+    let partitions = |name: &str| {
+        let metadata = admin.inner().fetch_metadata(Some(name), LONG).unwrap();
+        metadata.topics()[0].partitions().len()
+    };
+    assert_eq!(create("a", 3, 1, Some(("retention.bytes", "1000000"))), Ok("a".to_owned()));
+    assert_eq!(create("a", 3, 1, None), Err(RDKafkaErrorCode::TopicAlreadyExists));
+    assert_eq!(create("a/b", 3, 1, None), Err(RDKafkaErrorCode::InvalidTopic));
+    assert_eq!(create("b", 3, 2, None), Err(RDKafkaErrorCode::InvalidReplicationFactor));
+    assert_eq!(create("b", 3, 1, Some(("cleanup.policy", "compact"))), Err(RDKafkaErrorCode::InvalidConfig));
+    assert_eq!(partitions("a"), 3);
+    let described =
+        wait(admin.describe_configs([&ResourceSpecifier::Topic("a")], &options)).unwrap().remove(0).unwrap();
+    assert_eq!(described.get("retention.bytes").unwrap().value.as_deref(), Some("1000000"));
+    let grown = wait(admin.create_partitions([&NewPartitions::new("a", 5)], &options)).unwrap();
+    assert_eq!(grown, [Ok("a".to_owned())]);
+    assert_eq!(partitions("a"), 5);
+    let shrunk = wait(admin.create_partitions([&NewPartitions::new("a", 2)], &options)).unwrap();
+    assert_eq!(shrunk, [Err(("a".to_owned(), RDKafkaErrorCode::InvalidPartitions))]);
+
+    produce(&broker, "a", 0..10, &[]);
+    assert_eq!(wait(admin.delete_topics(&["a"], &options)).unwrap(), [Ok("a".to_owned())]);
+    assert_eq!(create("a", 1, 1, None), Ok("a".to_owned()));
+    let consumer: BaseConsumer = client(&broker, &[("group.id", "g")]).create().unwrap();
+    assert_eq!(consumer.fetch_watermarks("a", 0, LONG).unwrap(), (0, 0));
+}
+
+#[test]
+fn transactions_are_refused_clearly() {
+    let (broker, _dir) = fresh();
+    let producer: BaseProducer = client(&broker, &[("transactional.id", "x")]).create().unwrap();
+    match producer.init_transactions(LONG) {
+        Err(KafkaError::Transaction(error)) => {
+            assert_eq!(error.code(), RDKafkaErrorCode::TransactionalIdAuthorizationFailed);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_second_broker_is_refused_the_directory_and_the_port() {
+    let (broker, dir) = fresh();
+    let config = BrokerConfig { dir: dir.path().to_owned(), ..BrokerConfig::default() };
+    assert!(matches!(Broker::start(config), Err(StartError::DirTaken(_))));
+    let other = tempfile::tempdir().unwrap();
+    let config = BrokerConfig { dir: other.path().to_owned(), listen: broker.local_addr(), ..BrokerConfig::default() };
+    assert!(matches!(Broker::start(config), Err(StartError::PortTaken(_))));
+    broker.shutdown();
+    start(dir.path());
+}
+
+#[test]
+fn a_client_that_misbehaves_hurts_itself_alone() {
+    let (broker, _dir) = fresh();
+    produce(&broker, "t", 0..10, &[]);
+    let send = |bytes: &[u8]| {
+        let mut stream = TcpStream::connect(broker.local_addr()).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.write_all(bytes).unwrap();
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = Vec::new();
+        // A reset is as good as an end.
+        let _ = stream.read_to_end(&mut answer);
+        answer
+    };
+    let frame = |body: &[u8]| [&(body.len() as i32).to_be_bytes()[..], body].concat();
+    let check = |what: &str, bytes: &[u8]| assert_eq!(send(bytes), b"", "{what}");
+    check("half a length", &[0, 0]);
+    check("a negative length", &[0xff; 4]);
+    check("an oversize frame", &[0x7f, 0xff, 0xff, 0xff, 1, 2, 3]);
+    check("half a frame", &[0, 0, 0, 100, 1, 2, 3]);
+    check("an HTTP request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    check("an empty frame", &frame(&[]));
+    check("an unknown request", &frame(&[0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff]));
+    check("an unserved request", &frame(&[0, 38, 0, 0, 0, 0, 0, 1, 0xff, 0xff]));
+    check("an unknown version", &frame(&[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff]));
+    check(
+        "a list of two thousand million topics",
+        &frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]),
+    );
+    let newest = send(&frame(&[0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff]));
+    assert_eq!(newest[4..10], [0, 0, 0, 7, 0, 35], "ApiVersions of an unknown version is told what there is");
+    // Every request with every version and a body of every kind of rubbish.
+    for key in 0..70u8 {
+        for version in 0..14u8 {
+            for filler in [0u8, 1, 0x7f, 0xff] {
+                let body = [&[0, key, 0, version, 0, 0, 0, 1, 0xff, 0xff][..], &[filler; 40]].concat();
+                send(&frame(&body));
+            }
+        }
+    }
+    consume(&broker, "t", 0, 10, &[]);
+}
