@@ -1,0 +1,175 @@
+//! The demo's memory on disk: where the story is, and what earlier runs of it used, so that a killed demo goes on.
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tidemill_load::Counters;
+use tidemill_model::status::Status;
+use tidemill_model::{Error, Result};
+
+/// The file is written so often.
+const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// The topic on the embedded broker; on somebody's Kafka a name of its own is made.
+const TOPIC: &str = "cs_student_logs";
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Record {
+    topic: Option<String>,
+    /// Runs so far, this one included.
+    runs: u64,
+    /// Story time told by all runs, ms.
+    elapsed_ms: u64,
+    executor_seconds: f64,
+    most_executors: u32,
+    /// Fewest executors since the first one lived.
+    least_executors: Option<u32>,
+    executors_killed: u64,
+    /// Records handed to and acknowledged by the broker, as far as it was written down.
+    sent: u64,
+    acknowledged: u64,
+    failed: u64,
+}
+
+/// The journal of one run.
+pub(crate) struct Journal {
+    path: PathBuf,
+    /// As the runs before left it.
+    before: Record,
+    now: Record,
+    written: Option<Instant>,
+}
+
+impl Journal {
+    /// Reads the journal of the runs before, if there are any.
+    ///
+    /// # Errors
+    /// User: the file is not a journal.
+    pub(crate) fn open(path: &Path) -> Result<Journal> {
+        let before = match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                Error::user(format!("`{}` is not a demo's journal ({error}); give another --dir", path.display()))
+            })?,
+            Err(_) => Record::default(),
+        };
+        let mut journal = Journal { path: path.to_owned(), now: before.clone(), before, written: None };
+        journal.now.runs += 1;
+        Ok(journal)
+    }
+
+    /// The topic: the one of the runs before, else one of its own name on somebody's Kafka.
+    pub(crate) fn topic(&mut self, external: bool) -> String {
+        let fresh = || if external { format!("tidemill-demo-{}", std::process::id()) } else { TOPIC.to_owned() };
+        self.now.topic.get_or_insert_with(fresh).clone()
+    }
+
+    /// Writes down that this run has begun.
+    ///
+    /// # Errors
+    /// External: the disk.
+    pub(crate) fn run_begins(&mut self) -> Result<()> {
+        self.write()
+    }
+
+    /// Number of this run, from 1.
+    pub(crate) fn run(&self) -> u64 {
+        self.now.runs
+    }
+
+    /// Story time.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.now.elapsed_ms)
+    }
+
+    /// Takes a look around: `since_start` of this run, and what is.
+    ///
+    /// # Errors
+    /// External: the disk.
+    pub(crate) fn note(&mut self, since_start: Duration, status: &Status, counters: Counters) -> Result<()> {
+        self.now.elapsed_ms = self.before.elapsed_ms + since_start.as_millis() as u64;
+        self.now.executor_seconds = self.before.executor_seconds + status.executor_seconds;
+        self.now.sent = self.before.sent + counters.sent;
+        self.now.acknowledged = self.before.acknowledged + counters.acknowledged;
+        self.now.failed = self.before.failed + counters.failed;
+        let ready = status.executors.iter().filter(|executor| executor.state == "ready").count() as u32;
+        self.now.most_executors = self.now.most_executors.max(ready);
+        if self.now.most_executors > 0 {
+            let living = status.executors.len() as u32;
+            self.now.least_executors = Some(self.now.least_executors.map_or(living, |least| least.min(living)));
+        }
+        if self.written.is_none_or(|at| at.elapsed() >= WRITE_EVERY) {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// An executor was killed on purpose.
+    pub(crate) fn killed(&mut self) {
+        self.now.executors_killed += 1;
+    }
+
+    pub(crate) fn kills(&self) -> u64 {
+        self.now.executors_killed
+    }
+
+    /// Most executors ready at once.
+    pub(crate) fn most(&self) -> u32 {
+        self.now.most_executors
+    }
+
+    /// Fewest executors living since the first one was.
+    pub(crate) fn least(&self) -> u32 {
+        self.now.least_executors.unwrap_or(0)
+    }
+
+    /// Executor-seconds of all runs; `this_run` is the last word about this one.
+    pub(crate) fn executor_seconds(&self, this_run: f64) -> f64 {
+        self.before.executor_seconds + this_run
+    }
+
+    /// A sentence when the topic cannot hold what the load says: acknowledged ≤ the topic ≤ sent. What a killed run sent
+    /// last was not written down, so after one only the first half is known.
+    pub(crate) fn check_counts(&self, in_topic: u64, single_records: u64) -> Option<String> {
+        let (least, most) = (self.now.acknowledged + single_records, self.now.sent + single_records);
+        if in_topic < least {
+            return Some(format!("the topic holds {in_topic} records, but {least} were acknowledged"));
+        }
+        (in_topic > most && self.now.runs == 1).then(|| format!("the topic holds {in_topic} records, but only {most} were sent"))
+    }
+
+    /// Whole or not at all: a journal cut off in the middle would end the story.
+    fn write(&mut self) -> Result<()> {
+        self.written = Some(Instant::now());
+        let temporary = self.path.with_extension("tmp");
+        let json = serde_json::to_vec(&self.now).expect("a journal serialises");
+        std::fs::write(&temporary, json).and_then(|()| std::fs::rename(&temporary, &self.path)).map_err(|error| {
+            Error::external(format!("cannot write `{}`: {error}; is the disk full?", self.path.display()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_goes_on_where_the_first_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("story.json");
+        let mut first = Journal::open(&path).unwrap();
+        let topic = first.topic(true);
+        first.run_begins().unwrap();
+        let status = Status { executor_seconds: 3.0, ..Status::default() };
+        let counters = Counters { sent: 10, acknowledged: 8, failed: 0 };
+        first.note(Duration::from_secs(7), &status, counters).unwrap();
+        first.write().unwrap();
+        let mut second = Journal::open(&path).unwrap();
+        assert_eq!((second.run(), second.elapsed(), second.topic(true)), (2, Duration::from_secs(7), topic));
+        second.note(Duration::from_secs(1), &status, counters).unwrap();
+        assert_eq!(second.elapsed(), Duration::from_secs(8));
+        assert_eq!(second.executor_seconds(4.0), 7.0);
+        assert!(second.check_counts(15, 0).unwrap().contains("16 were acknowledged"));
+        assert_eq!(second.check_counts(99, 0), None);
+        assert!(first.check_counts(12, 1).unwrap().contains("only 11 were sent"));
+    }
+}

@@ -1,0 +1,391 @@
+//! `tidemill demo`: the whole story in one process tree, and the proof at its end.
+//!
+//! ```text
+//!  this thread: story ── rate, producers ──► load thread ──► broker ◄── executors ◄── driver thread
+//!               view, report ◄────────────────── status, progress, results ──────────────┘
+//! ```
+
+mod chaos;
+mod journal;
+mod pipeline;
+mod report;
+mod story;
+mod truth;
+
+use crate::args::DemoOptions;
+use crate::observer::{Lines, Told};
+use crate::view::View;
+use crate::{signals, verbs, wiring};
+use journal::Journal;
+use report::Report;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use story::Phase;
+use tidemill_broker::{Broker, BrokerConfig};
+use tidemill_checkpoint::fs::FsStore;
+use tidemill_dash::Dashboard;
+use tidemill_driver::{Summary, Wiring};
+use tidemill_kafka::KafkaOptions;
+use tidemill_load::{Control, Rate, produce, records};
+use tidemill_model::status::{Command, Status};
+use tidemill_model::{Error, Result};
+
+/// Partitions of the demo's topic.
+const PARTITIONS: i32 = 4;
+
+/// How often the story looks around.
+const STEP: Duration = Duration::from_millis(50);
+
+/// After the load has ended, the backlog must be gone and the executors too within this time.
+const SETTLE: Duration = Duration::from_secs(180);
+
+/// Runs the story.
+///
+/// # Errors
+/// External: something failed, or the results are not right. User: an option is wrong, the directory is in use.
+pub(crate) fn run(options: &DemoOptions) -> Result<()> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    signals::on_interrupt(move || flag.store(true, Ordering::Relaxed))?;
+    let place = Place::open(options)?;
+    let mut demo = Demo::start(options, place, interrupted)?;
+    let told = demo.tell();
+    let report = told.and_then(|()| demo.conclude());
+    demo.view.finish();
+    match report? {
+        None => {
+            println!("interrupted: everything was ended cleanly; no report");
+            Ok(())
+        }
+        Some(report) => conclude_with(options, &report),
+    }
+}
+
+fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
+    println!("\n{}", report.text());
+    if let Some(path) = &options.report {
+        let json = serde_json::to_string_pretty(report).expect("a report serialises");
+        std::fs::write(path, json + "\n")
+            .map_err(|error| Error::external(format!("cannot write `{}`: {error}; give another path with --report", path.display())))?;
+        println!("report    in {}", path.display());
+    }
+    if report.holds() {
+        println!("\nNothing lost, nothing counted twice, every row right.");
+        Ok(())
+    } else {
+        Err(Error::external("the results are NOT right: see the report above; keep the files with --dir to look into it"))
+    }
+}
+
+/// Where the demo keeps its files.
+struct Place {
+    dir: PathBuf,
+    /// Deletes them at the end.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn open(options: &DemoOptions) -> Result<Place> {
+        if let Some(dir) = &options.dir {
+            std::fs::create_dir_all(dir)
+                .map_err(|error| Error::user(format!("cannot make `{}`: {error}; give another --dir", dir.display())))?;
+            let dir = dir.canonicalize()?;
+            return Ok(Place { dir, _temporary: None });
+        }
+        let temporary = tempfile::Builder::new().prefix("tidemill-demo-").tempdir()?;
+        Ok(Place { dir: temporary.path().to_owned(), _temporary: Some(temporary) })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+struct Demo {
+    place: Place,
+    kafka: KafkaOptions,
+    topic: String,
+    seed: u64,
+    phases: Vec<Phase>,
+    journal: Journal,
+    view: View,
+    control: Arc<Control>,
+    latest: Arc<Mutex<Status>>,
+    commands: Sender<Command>,
+    driver: Option<JoinHandle<Result<Summary>>>,
+    load: Option<JoinHandle<Result<produce::Summary>>>,
+    chaos: Option<chaos::Chaos>,
+    interrupted: Arc<AtomicBool>,
+    started: Instant,
+    cold_start_ms: Option<u64>,
+    /// Single records sent.
+    singles: u64,
+    // Last, so that it outlives whoever talks to it.
+    _broker: Option<Broker>,
+}
+
+impl Demo {
+    fn start(options: &DemoOptions, place: Place, interrupted: Arc<AtomicBool>) -> Result<Demo> {
+        let view = View::start("tidemill demo", options.headless);
+        let mut journal = Journal::open(&place.path("story.json"))?;
+        let (broker, servers) = match &options.bootstrap_servers {
+            Some(servers) => (None, servers.clone()),
+            None => {
+                let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 9092));
+                let config = BrokerConfig { listen, dir: place.path("broker"), default_partitions: PARTITIONS, ..Default::default() };
+                let broker = verbs::broker::start_near(config)?;
+                let servers = broker.local_addr().to_string();
+                (Some(broker), servers)
+            }
+        };
+        let topic = journal.topic(options.bootstrap_servers.is_some());
+        let kafka = KafkaOptions::new(servers.clone());
+        tidemill_kafka::admin::ensure_topic(&kafka, &topic, Some(PARTITIONS))?;
+        journal.run_begins()?;
+        let limit = (!options.full_speed).then_some(story::LIMIT_PER_CORE);
+        let hold_ms = (options.duration.as_millis() as u64 / 30).clamp(1_000, 3_000);
+        let text = pipeline::text(&servers, &topic, &place.path("results"), limit, hold_ms);
+        let file = place.path("pipeline.toml");
+        std::fs::write(&file, &text)?;
+
+        let (commands, inbox) = channel();
+        let dashboard = match options.headless {
+            true => None,
+            false => Some(Arc::new(Dashboard::start(&options.dashboard, commands.clone())?)),
+        };
+        let latest = Arc::new(Mutex::new(Status::default()));
+        let (said, sayings) = channel();
+        let driver = start_driver(&place, &file, &text, inbox, &commands, dashboard.clone(), latest.clone(), said)?;
+        let load = load_options(&kafka, &topic, options.seed, journal.run());
+        let control = Arc::new(Control::new(Rate::PerSecond(0.0), 1));
+        let shared = control.clone();
+        let load = std::thread::spawn(move || produce::run(&load, &shared, |_| {}));
+        let mut demo = Demo {
+            phases: story::phases(options.duration, options.full_speed),
+            chaos: options.kill_every.map(chaos::Chaos::new),
+            seed: options.seed,
+            place,
+            kafka,
+            topic,
+            journal,
+            view,
+            control,
+            latest,
+            commands,
+            driver: Some(driver),
+            load: Some(load),
+            interrupted,
+            started: Instant::now(),
+            cold_start_ms: None,
+            singles: 0,
+            _broker: broker,
+        };
+        demo.view.listen(sayings);
+        demo.introduce(options, &servers, dashboard.as_deref(), limit, hold_ms);
+        Ok(demo)
+    }
+
+    fn introduce(&mut self, options: &DemoOptions, servers: &str, dashboard: Option<&Dashboard>, limit: Option<f64>, hold_ms: u64) {
+        let kind = if options.bootstrap_servers.is_some() { "Kafka" } else { "embedded broker" };
+        self.view.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
+        if let Some(dashboard) = dashboard {
+            self.view.say(&format!("dashboard on {}", dashboard.url()));
+        }
+        if let Some(limit) = limit {
+            self.view.say(&format!(
+                "each executor is held to {limit:.0} records/s a core, so that a small machine can show all sizes (--full-speed: no limit)"
+            ));
+        }
+        self.view.say(&format!("hold times are shorter than in production: {hold_ms} ms for idle timeout and shrinking"));
+        if self.journal.run() > 1 {
+            let at = self.journal.elapsed().as_secs_f64();
+            self.view.say(&format!("going on at second {at:.0} of the story, run {} on {}", self.journal.run(), self.place.dir.display()));
+        }
+    }
+
+    /// The phases, then zero, then one single record.
+    fn tell(&mut self) -> Result<()> {
+        while let Some(phase) = story::at(&self.phases, self.journal.elapsed()).cloned() {
+            self.control.set_rate(phase.rate);
+            self.control.set_producers(phase.producers);
+            self.view.phase(phase.name, phase.text);
+            while self.journal.elapsed() < phase.until {
+                if !self.step()? {
+                    return Ok(());
+                }
+            }
+        }
+        self.chaos = None;
+        self.control.set_rate(Rate::PerSecond(0.0));
+        self.control.stop();
+        if let Some(load) = self.load.take() {
+            load.join().expect("the load does not panic")?;
+        }
+        self.view.phase("quiet again", "the rest drains, the last executor goes");
+        if !self.wait_for(|status| status.backlog == 0 && status.executors.is_empty() && status.activity == "idle")? {
+            return Ok(());
+        }
+        self.single_record()
+    }
+
+    /// One record while nothing runs: how long until its result is out.
+    fn single_record(&mut self) -> Result<()> {
+        self.view.phase("one record", "from zero executors: how long to its result?");
+        let before = self.latest.lock().expect("no holder panics").batch_id;
+        let options = produce::Options { count: Some(1), ..load_options(&self.kafka, &self.topic, self.seed + 1, self.journal.run()) };
+        produce::run(&options, &options.control(), |_| {})?;
+        self.singles += 1;
+        if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
+            return Ok(());
+        }
+        let progress = truth::read_progress(&self.place.path("progress.jsonl"))?;
+        let answer = progress.iter().rev().find(|record| record.num_input_rows == 1 && Some(record.batch_id) > before);
+        self.cold_start_ms = answer.map(|record| record.tidemill.age_p99_ms);
+        if let Some(ms) = self.cold_start_ms {
+            self.view.say(&format!("one record, from zero executors to its result: {ms} ms"));
+        }
+        Ok(())
+    }
+
+    /// Looks around until the status is so; false when the user wants to end.
+    fn wait_for(&mut self, so: impl Fn(&Status) -> bool) -> Result<bool> {
+        let patience = Instant::now() + SETTLE;
+        while Instant::now() < patience {
+            if !self.step()? {
+                return Ok(false);
+            }
+            if so(&self.latest.lock().expect("no holder panics")) {
+                return Ok(true);
+            }
+        }
+        let status = self.latest.lock().expect("no holder panics").clone();
+        Err(Error::external(format!(
+            "after {} s the backlog is still {} and {} executors live ({}); is the machine too busy?",
+            SETTLE.as_secs(),
+            status.backlog,
+            status.executors.len(),
+            status.activity
+        )))
+    }
+
+    /// One look around; false when the user wants to end.
+    fn step(&mut self) -> Result<bool> {
+        std::thread::sleep(STEP);
+        let status = self.latest.lock().expect("no holder panics").clone();
+        self.journal.note(self.started.elapsed(), &status, self.control.counters())?;
+        self.view.update(&status);
+        if let Some(chaos) = &mut self.chaos
+            && let Some(pid) = chaos.strike(&status)
+        {
+            self.journal.killed();
+            self.view.say(&format!("killed executor process {pid} with SIGKILL"));
+        }
+        if self.driver.as_ref().is_some_and(JoinHandle::is_finished) {
+            let driver = self.driver.take().expect("seen above");
+            driver.join().expect("the driver does not panic")?;
+            return Err(Error::internal("the driver ended by itself"));
+        }
+        Ok(!self.interrupted.load(Ordering::Relaxed))
+    }
+
+    /// Ends everything; then the scan and the report. `None` when the user interrupted.
+    fn conclude(&mut self) -> Result<Option<Report>> {
+        self.control.stop();
+        if let Some(load) = self.load.take() {
+            load.join().expect("the load does not panic")?;
+        }
+        // A driver that is gone has said why.
+        let _ = self.commands.send(Command::Stop);
+        let summary = match self.driver.take() {
+            Some(driver) => driver.join().expect("the driver does not panic")?,
+            None => Summary::default(),
+        };
+        let status = self.latest.lock().expect("no holder panics").clone();
+        self.journal.note(self.started.elapsed(), &status, self.control.counters())?;
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.view.phase("proof", "a row-at-a-time scan of the topic is compared with every row that was written");
+        let mut topic = truth::Topic::default();
+        tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| topic.add(partition, offset, value))?;
+        let progress = truth::read_progress(&self.place.path("progress.jsonl"))?;
+        let written = tidemill_files::read_batches(&self.place.path("results"))?.collect::<Result<_>>()?;
+        let verdict = truth::judge(&topic, written, &progress);
+        let used = self.journal.executor_seconds(summary.executor_seconds);
+        let always = 4.0 * self.journal.elapsed().as_secs_f64();
+        let mut report = Report {
+            produced: 0,
+            counted: 0,
+            lost: 0,
+            duplicated: 0,
+            set_aside: 0,
+            late_window_updates: 0,
+            rows_checked: 0,
+            rows_wrong: 0,
+            faults: summary.faults,
+            executor_seconds: used,
+            static_executor_seconds: always,
+            saved_percent: 100.0 * (1.0 - used / always),
+            age_p50_ms: summary.age_p50_ms,
+            age_p99_ms: summary.age_p99_ms,
+            cold_start_ms: self.cold_start_ms,
+            max_executors_seen: self.journal.most(),
+            min_executors_seen: self.journal.least(),
+            executors_killed: self.journal.kills(),
+            runs: self.journal.run(),
+            decisions: status.decisions,
+        };
+        report.take(&verdict);
+        if let Some(words) = self.journal.check_counts(verdict.produced, self.singles) {
+            report.rows_wrong += 1;
+            self.view.say(&words);
+        }
+        verdict.differences.iter().for_each(|difference| self.view.say(difference));
+        Ok(Some(report))
+    }
+}
+
+fn load_options(kafka: &KafkaOptions, topic: &str, seed: u64, run: u64) -> produce::Options {
+    produce::Options {
+        rate: Rate::PerSecond(0.0),
+        // A run that goes on makes other records than the one that was killed.
+        seed: seed.wrapping_add(run << 32),
+        records: records::Options { late: 0.01, late_by: Duration::from_secs(20), malformed: 0.005 },
+        ..produce::Options::new(kafka.clone(), topic)
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the driver's thread takes all that it needs at once")]
+fn start_driver(
+    place: &Place,
+    file: &Path,
+    text: &str,
+    inbox: Receiver<Command>,
+    commands: &Sender<Command>,
+    dashboard: Option<Arc<Dashboard>>,
+    latest: Arc<Mutex<Status>>,
+    said: Sender<String>,
+) -> Result<JoinHandle<Result<Summary>>> {
+    let job = wiring::plan(&file.display().to_string(), text, &[])?;
+    let sinks = wiring::sinks(&job.pipeline, commands)?;
+    let (watch, source_description) = wiring::watch(&job.pipeline)?;
+    let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
+    let spawn = wiring::spawn()?;
+    let (progress, decisions) = (place.path("progress.jsonl"), place.path("decisions.jsonl"));
+    Ok(std::thread::spawn(move || {
+        let observer = Told {
+            progress: Some(Lines::open(&progress)?),
+            decisions: Some(Lines::open(&decisions)?),
+            dashboard,
+            latest: Some(latest),
+            // Whoever listens may be gone at the very end.
+            say: Some(Box::new(move |text| drop(said.send(text.to_owned())))),
+            ..Told::default()
+        };
+        tidemill_driver::run(job, Wiring { watch, source_description, sinks, store, spawn, commands: inbox, observer: Box::new(observer) })
+    }))
+}

@@ -1,0 +1,75 @@
+//! The demo's pipeline file: the reference pipeline with a count, per-batch files and the demo's own hold times.
+
+use std::path::Path;
+
+/// The text of the file. `limit`: `max_records_per_second_per_core`.
+pub(crate) fn text(bootstrap_servers: &str, topic: &str, results: &Path, limit: Option<f64>, hold_ms: u64) -> String {
+    let limit = limit.map_or(String::new(), |limit| {
+        format!("max_records_per_second_per_core = {limit:?}   # so that a small machine can show all sizes\n")
+    });
+    let quoted = |text: &str| toml_string(text);
+    format!(
+        r#"# Written by `tidemill demo`. Run it by hand with `tidemill run`.
+name = "demo"
+
+[sources.cs_student_logs]
+type = "kafka"
+bootstrap_servers = {servers}
+topic = {topic}
+starting_offsets = "earliest"
+format = "json"
+schema = """timestamp DOUBLE, student_id STRING, student_name STRING, course STRING, activity STRING,
+            tool_used STRING, lines_of_code INT, last_error STRING, cpu_usage_pct DOUBLE"""
+
+[sources.cs_student_logs.event_time]
+column = "event_time"
+expression = "CAST(timestamp AS TIMESTAMP)"
+watermark = "1 minute"
+
+[query]
+sql = """
+  SELECT window.start, window.end, course, activity,
+         count(*) AS events, sum(lines_of_code) AS total_loc, avg(cpu_usage_pct) AS avg_cpu
+  FROM cs_student_logs
+  WHERE course IS NOT NULL
+  GROUP BY window(event_time, '10 seconds', '5 seconds'), course, activity
+"""
+output_mode = "update"
+
+[sinks.results]
+type = "files"
+path = {results}
+
+[autoscale]
+min_executors = 0
+max_executors = 4
+executor_cores = 2
+slo = "5 seconds"
+executor_idle_timeout = "{hold_ms} milliseconds"   # shorter than in production, so that the story is
+down_hold = "{hold_ms} milliseconds"               # not mostly waiting
+{limit}"#,
+        servers = quoted(bootstrap_servers),
+        topic = quoted(topic),
+        results = quoted(&results.display().to_string()),
+    )
+}
+
+/// A TOML basic string.
+fn toml_string(text: &str) -> String {
+    let escaped: String = text.chars().flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] }).collect();
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_s_pipeline_is_a_right_pipeline() {
+        for limit in [None, Some(2_500.0)] {
+            let text = text("h:1", "a \"b\" \\c", Path::new("/tmp/r"), limit, 3_000);
+            let job = crate::wiring::plan("demo.toml", &text, &[]).map_err(|error| error.to_string());
+            assert_eq!(job.map(|job| job.pipeline.name.clone()), Ok("demo".into()));
+        }
+    }
+}

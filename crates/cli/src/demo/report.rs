@@ -1,0 +1,71 @@
+//! What the demo found out, for people and for scripts.
+
+use super::truth::Verdict;
+use serde::Serialize;
+use tidemill_model::FaultCounts;
+use tidemill_model::status::DecisionLine;
+
+/// The report; its JSON is what `--report` writes.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) produced: u64,
+    pub(crate) counted: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) set_aside: u64,
+    pub(crate) late_window_updates: u64,
+    pub(crate) rows_checked: u64,
+    pub(crate) rows_wrong: u64,
+    pub(crate) faults: FaultCounts,
+    pub(crate) executor_seconds: f64,
+    pub(crate) static_executor_seconds: f64,
+    pub(crate) saved_percent: f64,
+    pub(crate) age_p50_ms: u64,
+    pub(crate) age_p99_ms: u64,
+    pub(crate) cold_start_ms: Option<u64>,
+    pub(crate) max_executors_seen: u32,
+    pub(crate) min_executors_seen: u32,
+    pub(crate) executors_killed: u64,
+    pub(crate) runs: u64,
+    pub(crate) decisions: Vec<DecisionLine>,
+}
+
+impl Report {
+    /// Takes what the scan found.
+    pub(crate) fn take(&mut self, verdict: &Verdict) {
+        self.produced = verdict.produced;
+        self.counted = verdict.counted;
+        self.lost = verdict.lost;
+        self.duplicated = verdict.duplicated;
+        self.set_aside = verdict.set_aside;
+        self.late_window_updates = verdict.late;
+        self.rows_checked = verdict.rows_checked;
+        self.rows_wrong = verdict.rows_wrong;
+    }
+
+    /// Nothing lost, nothing twice, every row right.
+    pub(crate) fn holds(&self) -> bool {
+        self.lost == 0 && self.duplicated == 0 && self.rows_wrong == 0 && self.rows_checked > 0
+    }
+
+    /// The report as lines.
+    pub(crate) fn text(&self) -> String {
+        let cold_start = self.cold_start_ms.map_or("not measured".into(), |ms| format!("{ms} ms"));
+        [
+            format!("records   {:>10} produced, {} counted, {} set aside as broken", self.produced, self.counted, self.set_aside),
+            format!("          {:>10} lost, {} counted twice", self.lost, self.duplicated),
+            format!("rows      {:>10} compared with a scan of the topic, {} wrong", self.rows_checked, self.rows_wrong),
+            format!(
+                "executors {:>10.1} executor-seconds used, {:.1} with 4 always on: {:.1} % saved ({} to {} executors)",
+                self.executor_seconds,
+                self.static_executor_seconds,
+                self.saved_percent,
+                self.min_executors_seen,
+                self.max_executors_seen
+            ),
+            format!("age       {:>10} ms p50, {} ms p99, from a record's timestamp to its result in the sink", self.age_p50_ms, self.age_p99_ms),
+            format!("cold start{cold_start:>13} from one record at zero executors to its result"),
+        ]
+        .join("\n")
+    }
+}
