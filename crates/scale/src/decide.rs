@@ -9,6 +9,10 @@ use crate::terms::{at, note_timers, runway, terms};
 
 /// Of its budget, a backlog may hold so much when a smaller size is to be enough.
 const DOWN_SHARE: f64 = 0.6;
+/// A step is one when λ2 is above so many times the present capacity.
+const STEP_OVER: f64 = 1.05;
+/// A load up to so many times a size's capacity outgrows it by a hair: λ15 of a load that varies by a fifth stays within.
+const HAIR: f64 = 1.15;
 /// A backlog over its budget is no alarm while it drains within so many T_c.
 const DRAINING: f64 = 1.5;
 
@@ -57,8 +61,9 @@ impl Case<'_> {
         if let Some(verdict) = self.guard(state, backlog) {
             return verdict;
         }
-        if self.short(backlog as f64) {
-            return self.up(state);
+        let stepped = self.stepped(state);
+        if self.short(backlog as f64) || stepped {
+            return self.up(state, stepped);
         }
         if let Some(verdict) = self.zero(state).or_else(|| self.down(state)) {
             return verdict;
@@ -81,18 +86,20 @@ impl Case<'_> {
     }
 
     fn note(&self, state: &mut State, backlog: f64) {
-        let terms = self.terms;
+        let (policy, terms) = (&self.settings.policy, self.terms);
         let lambda = terms.lambda5.max(terms.lambda15);
-        let enough = |&capacity: &f64| {
-            let left_s = runway(capacity, lambda, backlog, terms.budget);
-            capacity > 0.0
-                && backlog <= DOWN_SHARE * terms.budget
-                && left_s.is_none_or(|left_s| left_s >= self.settings.policy.down_s)
+        let enough = |&below: &f64| {
+            let left_s = runway(below, lambda, backlog, terms.budget);
+            below > 0.0 && backlog <= DOWN_SHARE * terms.budget && left_s.is_none_or(|left_s| left_s >= policy.down_s)
         };
-        let enough: Vec<bool> = terms.capacity.iter().map(enough).collect();
-        let idle = backlog == 0.0 && terms.lambda5 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
+        let enough: Vec<bool> = terms.enough_below.iter().map(enough).collect();
+        let idle = backlog == 0.0 && terms.lambda2 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
         state.timers.note(self.facts.now_ms, &enough, idle);
         state.timers.forget(self.facts.now_ms, self.settings);
+        let steps = terms.lambda2 > policy.step * state.rates.rate_before(15, 2)
+            && terms.lambda2 > STEP_OVER * at(&terms.capacity, self.from)
+            && !state.timers.flapping();
+        state.step_since_ms = steps.then(|| state.step_since_ms.unwrap_or(self.facts.now_ms));
     }
 
     fn activate(&self, backlog: f64) -> Option<Verdict> {
@@ -118,7 +125,14 @@ impl Case<'_> {
         left_s.is_some_and(|left_s| left_s < terms.start_s + policy.up_s)
     }
 
-    fn up(&self, state: &mut State) -> Verdict {
+    /// λ2 is clearly above both what it was and what there is capacity for, long enough to be measured whole. The
+    /// runway would wait for the queue, which is cheaper for a load that swings; where it swings, flaps have shown it.
+    fn stepped(&self, state: &State) -> bool {
+        let since_ms = state.step_since_ms;
+        since_ms.is_some_and(|since_ms| seconds(self.facts.now_ms, since_ms) >= self.settings.policy.step_s)
+    }
+
+    fn up(&self, state: &mut State, stepped: bool) -> Verdict {
         let (from, terms) = (self.from, self.terms);
         if from == self.settings.max {
             state.timers.reset();
@@ -129,8 +143,10 @@ impl Case<'_> {
             return (Kind::Hold, from, reason::blocked(from, guard));
         }
         let over = (terms.backlog_up - terms.budget / 2.0).max(0.0);
-        let need = terms.lambda_up + over / self.settings.policy.catch_up_s;
+        let rate = if stepped { terms.lambda_up.max(terms.lambda2) } else { terms.lambda_up };
+        let need = rate + over / self.settings.policy.catch_up_s;
         let to = self.smallest(from + 1, need);
+        state.note_outgrown(from, terms.lambda15 <= HAIR * at(&terms.capacity, from));
         state.timers.after_up(self.facts.now_ms, self.settings);
         (Kind::Up, to, reason::up(to, need, terms))
     }
@@ -163,7 +179,8 @@ impl Case<'_> {
 
     fn zero(&self, state: &mut State) -> Option<Verdict> {
         let idle_s = seconds(self.facts.now_ms, state.timers.idle_since_ms?);
-        let due = self.from == 1 && self.settings.min == 0 && idle_s >= self.settings.idle_timeout_ms as f64 / 1000.0;
+        let idle = idle_s >= self.settings.idle_timeout_ms as f64 / 1000.0 && self.terms.lambda5 == 0.0;
+        let due = idle && self.from > 0 && self.settings.min == 0;
         due.then(|| (Kind::Zero, 0, reason::zero(idle_s)))
     }
 
@@ -172,6 +189,7 @@ impl Case<'_> {
         let to = (least..self.from).find(|&size| state.timers.held(self.facts.now_ms, size, self.settings))?;
         let hold_s = state.timers.hold_s(self.settings);
         state.timers.after_down(self.facts.now_ms);
+        state.outgrown.truncate(to as usize);
         Some((Kind::Down, to, reason::down(self.from, to, hold_s, self.terms)))
     }
 

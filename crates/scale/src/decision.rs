@@ -31,7 +31,7 @@ pub struct Decision {
 pub enum Kind {
     /// Records came while no executor lived.
     Activate,
-    /// The runway is shorter than a start takes, or the backlog is over its budget.
+    /// The runway is shorter than a start takes, the backlog is over its budget, or the load has stepped up.
     Up,
     /// A smaller size has been enough for as long as W.
     Down,
@@ -70,6 +70,10 @@ pub struct Terms {
     pub budget: f64,
     /// C(0..=max).
     pub capacity: Vec<f64>,
+    /// The rate up to which each size counts as enough when shrinking: C, or less where that was once not enough.
+    pub enough_below: Vec<f64>,
+    /// For how long λ2 has been a step above what it was, seconds; `None`: it is not.
+    pub step_s: Option<f64>,
     /// runway(0..=max, λ↑, B), seconds; `None`: it never ends.
     pub runway_s: Vec<Option<f64>>,
     /// For how long each smaller size has been enough, seconds; `None`: it is not.

@@ -49,6 +49,13 @@ impl Rates {
         (self.samples[0].0 + window_s * 1000 <= until_ms).then(|| self.rate_until(until_ms, window_s))
     }
 
+    /// The same window, `ago_s` earlier, over as much of it as is known; 0 where none is.
+    pub fn rate_before(&self, window_s: u64, ago_s: u64) -> f64 {
+        let until_ms = self.samples.back().map_or(0, |&(now_ms, _)| now_ms.saturating_sub(ago_s * 1000));
+        let known = self.samples.front().is_some_and(|&(first_ms, _)| first_ms < until_ms);
+        if known { self.rate_until(until_ms, window_s) } else { 0.0 }
+    }
+
     fn rate_until(&self, until_ms: u64, window_s: u64) -> f64 {
         let from_ms = until_ms.saturating_sub(window_s * 1000).max(self.samples[0].0);
         let span_s = (until_ms - from_ms).max(SPAN_MIN_MS) as f64 / 1000.0;
@@ -100,6 +107,8 @@ mod tests {
             rates.observe(second * 1000, second * 10);
         }
         assert_eq!(rates.rate_ago(5, 15), None);
+        assert_eq!(rates.rate_before(15, 2), 10.0);
+        assert_eq!(rates.rate_before(15, 20), 0.0);
         rates.observe(20_000, 300);
         assert_eq!(rates.rate_ago(5, 15), Some(10.0));
         assert_eq!(rates.rate(5), 30.0);

@@ -53,6 +53,12 @@ pub struct Policy {
     pub down_s: f64,
     /// Share of the measured capacity that is counted on.
     pub dependable: f64,
+    /// A step: λ2 is so many times what it was 2 s before over 15 s.
+    pub step: f64,
+    /// A step is answered when it has been seen for so many seconds.
+    pub step_s: f64,
+    /// A size that was outgrown by a hair is gone back to below this share of its capacity.
+    pub cautious: f64,
     /// W doubles up to here, seconds (or to `down_hold` where that is longer).
     pub hold_max_s: f64,
     /// W returns to `down_hold` after so many seconds without a flap.
@@ -87,6 +93,9 @@ impl Default for Policy {
             up_s: 3.0,
             down_s: 600.0,
             dependable: 0.97,
+            step: 1.3,
+            step_s: 1.5,
+            cautious: 0.92,
             hold_max_s: 120.0,
             flap_forget_s: 600.0,
             block_s: 300.0,

@@ -18,6 +18,10 @@ pub struct State {
     pub(crate) capacity: Capacity,
     pub(crate) timers: Timers,
     pub(crate) trial: Option<Trial>,
+    /// Since when λ2 has been a step above what it was.
+    pub(crate) step_since_ms: Option<u64>,
+    /// By size: outgrown by a hair, and not come back to since.
+    pub(crate) outgrown: Vec<bool>,
     /// Growth beyond this size is blocked until then.
     pub(crate) blocked: Option<Blocked>,
 }
@@ -35,12 +39,30 @@ impl State {
             Mode::Active | Mode::Advisory => settings.min,
         };
         let capacity = Capacity::with_prior(prior);
-        State { target, rates: Rates::default(), capacity, timers: Timers::default(), trial: None, blocked: None }
+        State {
+            target,
+            rates: Rates::default(),
+            capacity,
+            timers: Timers::default(),
+            trial: None,
+            step_since_ms: None,
+            outgrown: Vec::new(),
+            blocked: None,
+        }
     }
 
     /// What has been learned about capacity, for the checkpoint.
     pub fn prior(&self) -> &Prior {
         self.capacity.prior()
+    }
+
+    /// A size that was not enough though the load was less than a tenth above it may only be taken again with a margin.
+    pub(crate) fn note_outgrown(&mut self, size: u32, by_a_hair: bool) {
+        let size = size as usize;
+        if by_a_hair {
+            self.outgrown.resize(self.outgrown.len().max(size + 1), false);
+            self.outgrown[size] = true;
+        }
     }
 
     /// The size decided last.
@@ -110,6 +132,11 @@ impl Timers {
             }
         }
         self.reset();
+    }
+
+    /// Whether there has lately been a flap: the load swings, and the queue shall take it.
+    pub fn flapping(&self) -> bool {
+        self.doublings > 0
     }
 
     /// W falls back once there has been no flap for long.

@@ -23,6 +23,9 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     let ready = capacity[facts.ready.min(settings.max) as usize];
     let one_task = policy.task_records.min(at(&capacity, 1) * policy.batch_ms / 1000.0).max(1.0);
     let budget = (policy.theta * settings.slo_ms as f64 / 1000.0 * lambda5).max(one_task);
+    let outgrown = |size: usize| state.outgrown.get(size).copied().unwrap_or(false);
+    let margin = |size| if outgrown(size) { policy.cautious } else { 1.0 };
+    let enough_below = capacity.iter().enumerate().map(|(size, able)| thousandth(able * margin(size))).collect();
     let runway_s = capacity.iter().map(|&able| runway(able, lambda_up, known, budget).map(thousandth)).collect();
     Terms {
         lambda2: thousandth(rates.rate(2)),
@@ -35,6 +38,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
         backlog_up: thousandth((known + (lambda_up - ready) * start_s).max(0.0)),
         budget: thousandth(budget),
         capacity: capacity.into_iter().map(thousandth).collect(),
+        enough_below,
         runway_s,
         guard: state.blocked.map(|blocked| guard_text(blocked, facts.now_ms)),
         ..Terms::default()
@@ -46,6 +50,7 @@ pub(crate) fn note_timers(terms: &mut Terms, state: &State, settings: &Settings,
     let age = |since_ms: Option<u64>| since_ms.map(|since_ms| seconds(now_ms, since_ms));
     terms.held_s = state.timers.enough_since_ms.iter().copied().map(age).collect();
     terms.held_s.truncate(state.target() as usize);
+    terms.step_s = age(state.step_since_ms);
     terms.idle_s = age(state.timers.idle_since_ms);
     terms.hold_s = thousandth(state.timers.hold_s(settings));
 }
