@@ -1,0 +1,312 @@
+//! One picture of a run as lines of styled text, for any size of terminal. Pure: the same scene gives the same lines.
+//!
+//! The page is a column of blocks. Each says how few lines it can do with and how many it would like; a low terminal
+//! leaves the least important ones out, a high one gives the rest to the results.
+
+use super::trail::{Sample, Trail};
+use super::words::{clean, count, cut, duration, rate, width as columns_of};
+use tidemill_model::status::{ExecutorStatus, Status};
+
+/// A colour by its meaning; the same meanings as on the dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// The terminal's own.
+    Plain,
+    /// What the eye should find first.
+    Strong,
+    /// Words around the figures.
+    Quiet,
+    /// Arrival.
+    In,
+    /// Processing.
+    Done,
+    /// What waits.
+    Backlog,
+    /// Executors and decisions.
+    Fleet,
+}
+
+/// Text in one colour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+/// One line, never wider than the terminal.
+pub(super) type Line = Vec<Span>;
+
+/// All that a picture shows.
+pub(super) struct Scene<'a> {
+    pub(super) title: &'a str,
+    pub(super) status: &'a Status,
+    pub(super) extra: &'a [String],
+    pub(super) notes: &'a [String],
+    pub(super) trail: &'a Trail,
+}
+
+/// A block of the page: lines in order, and how many it gets at least, if it is there at all.
+struct Block {
+    lines: Vec<Line>,
+    min: usize,
+    /// Smaller is more important.
+    rank: usize,
+}
+
+/// From this height on, blocks are set apart by a blank line.
+const ROOMY: usize = 20;
+
+/// Decisions shown before the results get the rest of the lines.
+const DECISIONS_FIRST: usize = 3;
+
+/// The picture, of exactly `height` lines or fewer.
+pub(super) fn render(scene: &Scene, width: usize, height: usize) -> Vec<Line> {
+    let blocks = vec![
+        block(head(scene, width), usize::MAX, 0),
+        block(figures(scene.status), usize::MAX, 1),
+        block(fleet(scene.status), usize::MAX, 2),
+        block(trails(scene.trail, width), usize::MAX, 3),
+        block(decisions(scene.status), 1 + DECISIONS_FIRST, 4),
+        block(results(scene.status, width), 3, 5),
+        block(notes(scene.notes), usize::MAX, 6),
+    ];
+    let mut lines = stack(blocks, height);
+    for line in &mut lines {
+        clip(line, width);
+    }
+    lines
+}
+
+fn block(lines: Vec<Line>, min: usize, rank: usize) -> Block {
+    let min = min.min(lines.len());
+    Block { lines, min, rank }
+}
+
+/// Sets the blocks below each other: first each its least lines in the order of rank, then the rest from the last
+/// block up, so that results grow before older decisions come back.
+fn stack(mut blocks: Vec<Block>, height: usize) -> Vec<Line> {
+    let gap = usize::from(height >= ROOMY);
+    blocks.retain(|block| !block.lines.is_empty());
+    let mut left = height;
+    let mut given = vec![0; blocks.len()];
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|&i| blocks[i].rank);
+    for &i in &order {
+        let cost = blocks[i].min + if i == 0 { 0 } else { gap };
+        if cost <= left {
+            given[i] = blocks[i].min;
+            left -= cost;
+        }
+    }
+    for &i in order.iter().rev().filter(|&&i| given[i] > 0).collect::<Vec<_>>() {
+        let more = left.min(blocks[i].lines.len() - given[i]);
+        given[i] += more;
+        left -= more;
+    }
+    let mut page: Vec<Line> = Vec::new();
+    for (block, given) in blocks.into_iter().zip(given).filter(|(_, given)| *given > 0) {
+        if gap > 0 && !page.is_empty() {
+            page.push(Vec::new());
+        }
+        page.extend(block.lines.into_iter().take(given));
+    }
+    page.truncate(height);
+    page
+}
+
+fn head(scene: &Scene, width: usize) -> Vec<Line> {
+    let status = scene.status;
+    let left = format!(" TIDEMILL {}", clean(scene.title));
+    let right = format!("{} · {}", clean(&status.activity), duration(status.uptime_ms));
+    let space = width.saturating_sub(columns_of(&left) + columns_of(&right) + 1);
+    let mut lines = vec![vec![strong(left), plain(" ".repeat(space.max(2))), quiet(right)]];
+    lines.extend(scene.extra.iter().map(|text| vec![plain(format!(" {}", clean(text)))]));
+    lines
+}
+
+fn figures(status: &Status) -> Vec<Line> {
+    let ages = match status.records {
+        0 => "–".to_string(),
+        _ => format!("{} / {}", duration(status.age_p50_ms), duration(status.age_p99_ms)),
+    };
+    let cells = [
+        ("arriving /s", rate(status.rate_in), Tone::In),
+        ("processed /s", rate(status.rate_done), Tone::Done),
+        ("backlog", count(status.backlog), Tone::Backlog),
+        ("age p50 / p99", ages, Tone::Strong),
+        ("records", count(status.records), Tone::Strong),
+    ];
+    let names = cells.iter().map(|(name, _, _)| quiet(format!(" {name:<14}"))).collect();
+    let values = cells.iter().map(|(_, value, tone)| Span { text: format!(" {value:<14}"), tone: *tone }).collect();
+    vec![names, values]
+}
+
+/// `executors ██ ██ ░░ ··  3, wanted 4: 2 ready, 1 starting`.
+fn fleet(status: &Status) -> Vec<Line> {
+    let running = &status.executors;
+    let places = running.len().max(status.executors_target as usize).max(4);
+    let mut line = vec![quiet(" executors  ")];
+    for place in 0..places {
+        line.push(match running.get(place) {
+            Some(executor) => Span { text: format!("{} ", tile(executor)), tone: Tone::Fleet },
+            None => quiet("·· "),
+        });
+    }
+    let of = |state: &str| match running.iter().filter(|executor| executor.state == state).count() {
+        0 => None,
+        n => Some(format!("{n} {state}")),
+    };
+    let states: Vec<String> = ["ready", "starting", "draining"].into_iter().filter_map(of).collect();
+    let tasks: u32 = running.iter().map(|executor| executor.tasks_running).sum();
+    line.push(Span { text: format!(" {}", running.len()), tone: Tone::Strong });
+    line.push(plain(format!(", wanted {}", status.executors_target)));
+    if !running.is_empty() {
+        line.push(quiet(format!(": {}; {tasks} task{}", states.join(", "), if tasks == 1 { "" } else { "s" })));
+    }
+    vec![line]
+}
+
+fn tile(executor: &ExecutorStatus) -> &'static str {
+    match executor.state.as_str() {
+        "starting" => "░░",
+        "draining" => "▒▒",
+        _ => "██",
+    }
+}
+
+fn trails(trail: &Trail, width: usize) -> Vec<Line> {
+    let rates = trail.highest(|sample| sample.rate_in).max(trail.highest(|sample| sample.rate_done));
+    let backlog = trail.highest(|sample| sample.backlog);
+    let executors = trail.highest(|sample| sample.executors).max(4.0);
+    let rows: [(&str, f64, fn(&Sample) -> f64, Tone); 4] = [
+        ("arriving", rates, |sample| sample.rate_in, Tone::In),
+        ("processed", rates, |sample| sample.rate_done, Tone::Done),
+        ("backlog", backlog, |sample| sample.backlog, Tone::Backlog),
+        ("executors", executors, |sample| sample.executors, Tone::Fleet),
+    ];
+    let columns = width.saturating_sub(12 + 14);
+    let mut lines: Vec<Line> = rows
+        .into_iter()
+        .map(|(name, top, of, tone)| {
+            let bars = trail.bars(columns, top, of);
+            let space = " ".repeat(columns.saturating_sub(columns_of(&bars)));
+            let max = format!("{space}  max {}", rate(trail.highest(of)));
+            vec![quiet(format!(" {name:<11}")), Span { text: bars, tone }, quiet(max)]
+        })
+        .collect();
+    lines.push(vec![quiet(format!(" {:<11}{}", "", format_args!("the last {}", duration(trail.span_ms()))))]);
+    lines
+}
+
+/// Newest first, each at the run's age when it was taken.
+fn decisions(status: &Status) -> Vec<Line> {
+    if status.decisions.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![vec![strong(" Decisions")]];
+    for decision in status.decisions.iter().rev() {
+        let ago = u64::try_from(status.now_ms - decision.at_ms).unwrap_or(0);
+        let seconds = status.uptime_ms.saturating_sub(ago) as f64 / 1000.0;
+        lines.push(vec![
+            quiet(format!(" {seconds:7.1} s  ")),
+            Span { text: format!("{} → {}  ", decision.from, decision.to), tone: Tone::Fleet },
+            plain(clean(&decision.reason)),
+        ]);
+    }
+    lines
+}
+
+fn results(status: &Status, width: usize) -> Vec<Line> {
+    let (columns, rows) = (&status.windows.columns, &status.windows.rows);
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let rows: Vec<Vec<String>> = rows.iter().rev().map(|row| row.iter().map(|value| clean(value)).collect()).collect();
+    let day = shared_day(&rows);
+    let title = match &day {
+        Some(day) => format!(" Newest results, of {}", day.trim_end()),
+        None => " Newest results".to_string(),
+    };
+    let short = |value: &String| match &day {
+        Some(day) => value.strip_prefix(day.as_str()).unwrap_or(value).to_string(),
+        None => value.clone(),
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(short).collect()).collect();
+    let right: Vec<bool> = (0..columns.len()).map(|i| rows.iter().all(|row| is_number(row.get(i)))).collect();
+    let names: Vec<String> = columns.iter().map(|name| clean(name)).collect();
+    let widths = fit(&names, &rows, width.saturating_sub(1));
+    let mut lines = vec![vec![strong(title)], vec![quiet(table_line(&names, &widths, &right))]];
+    lines.extend(rows.iter().map(|row| vec![plain(table_line(row, &widths, &right))]));
+    lines
+}
+
+/// The day that all times of all rows are in, with its blank: said once, it leaves room for the rest.
+fn shared_day(rows: &[Vec<String>]) -> Option<String> {
+    let mut day: Option<&str> = None;
+    for value in rows.iter().flatten() {
+        let bytes = value.as_bytes();
+        let is_time = bytes.len() >= 16 && value.is_char_boundary(11) && [4, 7, 10, 13].map(|i| bytes[i]) == *b"-- :";
+        match day {
+            _ if !is_time => {}
+            None => day = Some(&value[..11]),
+            Some(known) if known == &value[..11] => {}
+            Some(_) => return None,
+        }
+    }
+    day.map(String::from)
+}
+
+fn is_number(value: Option<&String>) -> bool {
+    value.is_none_or(|value| value == "NULL" || value.parse::<f64>().is_ok())
+}
+
+/// Widths of the columns: each its widest value, then the widest give way until the line fits.
+fn fit(names: &[String], rows: &[Vec<String>], width: usize) -> Vec<usize> {
+    let widest = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|value| columns_of(value)).max().unwrap_or(0);
+    let mut widths: Vec<usize> = names.iter().enumerate().map(|(i, name)| columns_of(name).max(widest(i))).collect();
+    let mut over = (widths.iter().sum::<usize>() + 2 * widths.len()).saturating_sub(width);
+    while over > 0 {
+        match widths.iter_mut().max().filter(|widest| **widest > 3) {
+            Some(widest) => *widest -= 1,
+            None => break,
+        }
+        over -= 1;
+    }
+    widths
+}
+
+fn table_line(values: &[String], widths: &[usize], right: &[bool]) -> String {
+    let mut line = String::from(" ");
+    for ((value, &width), &right) in values.iter().zip(widths).zip(right) {
+        let value = cut(value, width);
+        let space = " ".repeat(width.saturating_sub(columns_of(&value)));
+        let (before, after) = if right { (space.as_str(), "") } else { ("", space.as_str()) };
+        line.extend([before, &value, after, "  "]);
+    }
+    line.trim_end().to_string()
+}
+
+fn notes(notes: &[String]) -> Vec<Line> {
+    notes.iter().map(|text| vec![quiet(format!(" {}", clean(text)))]).collect()
+}
+
+fn clip(line: &mut Line, width: usize) {
+    let mut left = width;
+    for span in line.iter_mut() {
+        span.text = cut(&span.text, left);
+        left -= columns_of(&span.text).min(left);
+    }
+    line.retain(|span| !span.text.is_empty());
+}
+
+fn plain(text: impl Into<String>) -> Span {
+    Span { text: text.into(), tone: Tone::Plain }
+}
+
+fn strong(text: impl Into<String>) -> Span {
+    Span { text: text.into(), tone: Tone::Strong }
+}
+
+fn quiet(text: impl Into<String>) -> Span {
+    Span { text: text.into(), tone: Tone::Quiet }
+}

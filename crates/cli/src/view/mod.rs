@@ -1,0 +1,134 @@
+//! What a run looks like while it runs: a live page on a terminal, plain lines anywhere else.
+//!
+//! ```text
+//! Status, lines of the verb ──► Trail (a sample a second) ──► frame: lines of styled text ──► terminal: one write
+//!                          └──► plain: lines for logs and scripts
+//! ```
+//!
+//! `frame`, `plain`, `trail` and `words` are pure; only `terminal` touches the terminal, and gives it back on the end,
+//! on a panic and on a second Ctrl-C. Keys are not read: Ctrl-C stays the signal that everybody knows.
+
+mod frame;
+mod plain;
+mod terminal;
+mod trail;
+mod words;
+
+use frame::Scene;
+use plain::Plain;
+use std::io::{IsTerminal, Write};
+use terminal::Terminal;
+pub(crate) use terminal::restore as restore_terminal;
+use tidemill_model::status::Status;
+use trail::Trail;
+
+/// How many notes a live page keeps in sight.
+const NOTES_MAX: usize = 3;
+
+/// Which view is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Live where stdout is a terminal, plain otherwise.
+    Auto,
+    /// Plain lines, also on a terminal.
+    Plain,
+}
+
+/// The view of one run.
+pub(crate) enum View {
+    /// Takes the terminal until [`View::finish`].
+    Live(Live),
+    /// Lines on stdout.
+    Lines(Plain),
+}
+
+/// What a live page remembers.
+pub(crate) struct Live {
+    title: String,
+    terminal: Terminal,
+    trail: Trail,
+    notes: Vec<String>,
+    last: Option<(Status, Vec<String>)>,
+}
+
+impl View {
+    /// Starts to show; `title` names the run.
+    pub(crate) fn start(title: &str, mode: Mode) -> View {
+        if mode == Mode::Plain || !std::io::stdout().is_terminal() {
+            return View::Lines(Plain::new());
+        }
+        View::Live(Live {
+            title: title.to_string(),
+            terminal: Terminal::enter(),
+            trail: Trail::default(),
+            notes: Vec::new(),
+            last: None,
+        })
+    }
+
+    /// Shows a snapshot; `extra` are lines of the verb, as the phase of the demo's story. A few times a second.
+    pub(crate) fn update(&mut self, status: &Status, extra: &[String]) {
+        match self {
+            View::Live(live) => live.update(status, extra),
+            View::Lines(plain) => print_lines(&plain.update(status, extra)),
+        }
+    }
+
+    /// Something that happened, in a sentence.
+    pub(crate) fn note(&mut self, text: &str) {
+        match self {
+            View::Live(live) => live.note(text),
+            View::Lines(plain) => print_lines(&[plain.note(text)]),
+        }
+    }
+
+    /// Gives the terminal back, with the last picture on it.
+    pub(crate) fn finish(self) {
+        match self {
+            View::Live(live) => live.finish(),
+            View::Lines(mut plain) => print_lines(&plain.finish()),
+        }
+    }
+}
+
+impl Live {
+    fn update(&mut self, status: &Status, extra: &[String]) {
+        self.trail.add(status);
+        self.last = Some((status.clone(), extra.to_vec()));
+        let (width, height) = self.terminal.size();
+        if let Some(frame) = self.frame(width, height) {
+            self.terminal.draw(&frame);
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.notes.push(text.to_string());
+        if self.notes.len() > NOTES_MAX {
+            self.notes.remove(0);
+        }
+    }
+
+    fn finish(self) {
+        let (width, height) = self.terminal.size();
+        let frame = self.frame(width, height);
+        self.terminal.leave();
+        if let Some(frame) = frame {
+            terminal::print(&frame);
+        }
+    }
+
+    fn frame(&self, width: usize, height: usize) -> Option<Vec<frame::Line>> {
+        let (status, extra) = self.last.as_ref()?;
+        let scene = Scene { title: &self.title, status, extra, notes: &self.notes, trail: &self.trail };
+        Some(frame::render(&scene, width, height))
+    }
+}
+
+/// A reader that went away (`| head`) must not stop the run that it reads about.
+fn print_lines(lines: &[String]) {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = out.flush();
+}

@@ -1,0 +1,115 @@
+//! Numbers and times as people read them, and text that cannot steer the terminal.
+
+use unicode_width::UnicodeWidthChar;
+
+/// `1234567` → `1,234,567`.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Grouped, or in millions where it would be long.
+pub(super) fn count(n: u64) -> String {
+    match n {
+        0..10_000_000 => grouped(n),
+        _ => format!("{:.1} M", n as f64 / 1e6),
+    }
+}
+
+/// A rate in whole records, with one decimal where it is small.
+pub(super) fn rate(per_second: f64) -> String {
+    match per_second {
+        r if r > 0.0 && r < 9.95 => format!("{r:.1}"),
+        r => count(r.round().max(0.0) as u64),
+    }
+}
+
+/// `950 ms`, `1.4 s`, `12 s`, `2 min 05 s`.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..9950 => format!("{:.1} s", ms as f64 / 1000.0),
+        9950..120_000 => format!("{} s", (ms + 500) / 1000),
+        120_000..7_200_000 => format!("{} min {:02} s", ms / 60_000, ms / 1000 % 60),
+        _ => format!("{} h {:02} min", ms / 3_600_000, ms / 60_000 % 60),
+    }
+}
+
+/// Records can hold anything, escape sequences too: control characters become a dot.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+}
+
+/// Columns that a text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// A text cut to `columns`, with an ellipsis where something is left off.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_string();
+    }
+    let mut taken = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide + 1 > columns {
+            break;
+        }
+        used += wide;
+        taken.push(c);
+    }
+    if columns > 0 {
+        taken.push('…');
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_times_rounded() {
+        let cases = [
+            (grouped(0), "0"),
+            (grouped(999), "999"),
+            (grouped(1_234_567), "1,234,567"),
+            (count(12_345_678), "12.3 M"),
+            (rate(0.0), "0"),
+            (rate(2.34), "2.3"),
+            (rate(92_481.4), "92,481"),
+            (duration(190), "190 ms"),
+            (duration(1_449), "1.4 s"),
+            (duration(9_960), "10 s"),
+            (duration(125_400), "2 min 05 s"),
+            (duration(7_500_000), "2 h 05 min"),
+        ];
+        for (told, expected) in cases {
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn text_is_cut_by_columns_and_cannot_steer_the_terminal() {
+        let cases = [
+            (cut("abc", 3), "abc"),
+            (cut("abcd", 3), "ab…"),
+            (cut("日本語", 5), "日本…"),
+            (cut("日本語", 4), "日…"),
+            (cut("abc", 0), ""),
+            (clean("a\u{1b}[2Jb\nc\u{9b}d"), "a·[2Jb·c·d"),
+        ];
+        for (told, expected) in cases {
+            assert_eq!(told, expected);
+        }
+    }
+}
