@@ -4,10 +4,15 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+mod analyze;
+mod describe;
 pub mod eval;
 pub mod expr;
 pub mod functions;
 pub mod plan;
+mod syntax;
 pub mod text;
 pub mod types;
 pub mod value;
+
+pub use analyze::plan;

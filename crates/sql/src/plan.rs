@@ -80,7 +80,7 @@ pub struct AggregatePlan {
 }
 
 /// `window(time, width[, slide[, start]])`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WindowPlan {
     /// Widths in microseconds.
     pub spec: WindowSpec,

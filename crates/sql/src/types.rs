@@ -1,6 +1,7 @@
-//! Spark's types as Arrow types: names, families, and which type two values have in common.
+//! Spark's types as Arrow types: names, families, and which type two values have in common (ANSI rules).
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
+use std::sync::Arc;
 
 /// TIMESTAMP: an instant, microseconds.
 pub fn timestamp() -> DataType {
@@ -10,6 +11,17 @@ pub fn timestamp() -> DataType {
 /// TIMESTAMP_NTZ: a wall-clock time without zone, microseconds.
 pub fn timestamp_ntz() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
+}
+
+/// The type of a window: `STRUCT<start: TIMESTAMP, end: TIMESTAMP>` (rule W4).
+pub fn window() -> DataType {
+    DataType::Struct(Fields::from(vec![Field::new("start", timestamp(), true), Field::new("end", timestamp(), true)]))
+}
+
+/// MAP<key, value>.
+pub fn map(key: DataType, value: DataType) -> DataType {
+    let entry = Fields::from(vec![Field::new("key", key, false), Field::new("value", value, true)]);
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entry), false)), false)
 }
 
 /// The type as Spark's SQL writes it.
@@ -39,5 +51,139 @@ pub fn name(data_type: &DataType) -> String {
             other => panic!("a map of {other}"),
         },
         other => panic!("{other} is not a Spark type"),
+    }
+}
+
+/// TINYINT … BIGINT.
+pub fn is_integral(t: &DataType) -> bool {
+    matches!(t, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
+}
+
+/// FLOAT, DOUBLE.
+pub fn is_floating(t: &DataType) -> bool {
+    matches!(t, DataType::Float32 | DataType::Float64)
+}
+
+/// Any number, decimals included.
+pub fn is_numeric(t: &DataType) -> bool {
+    is_integral(t) || is_floating(t) || matches!(t, DataType::Decimal128(..))
+}
+
+/// TIMESTAMP, TIMESTAMP_NTZ.
+pub fn is_timestamp(t: &DataType) -> bool {
+    matches!(t, DataType::Timestamp(..))
+}
+
+/// DATE, TIMESTAMP, TIMESTAMP_NTZ.
+pub fn is_datetime(t: &DataType) -> bool {
+    is_timestamp(t) || *t == DataType::Date32
+}
+
+/// STRUCT, ARRAY, MAP.
+pub fn is_nested(t: &DataType) -> bool {
+    matches!(t, DataType::Struct(_) | DataType::List(_) | DataType::Map(..))
+}
+
+/// Whether values of the type have an order: anything without a MAP inside.
+pub fn is_orderable(t: &DataType) -> bool {
+    match t {
+        DataType::Map(..) => false,
+        DataType::List(element) => is_orderable(element.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| is_orderable(field.data_type())),
+        _ => true,
+    }
+}
+
+/// The decimal that holds every value of an integral type.
+pub fn decimal_of(t: &DataType) -> Option<(u8, i8)> {
+    match t {
+        DataType::Int8 => Some((3, 0)),
+        DataType::Int16 => Some((5, 0)),
+        DataType::Int32 => Some((10, 0)),
+        DataType::Int64 => Some((20, 0)),
+        DataType::Decimal128(p, s) => Some((*p, *s)),
+        _ => None,
+    }
+}
+
+/// The type that two values have in common, for comparisons, CASE, COALESCE, IN and the operands of arithmetic on
+/// anything but decimals. Strings have nothing in common with other types here: a documented deviation.
+pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    match (a, b) {
+        (a, b) if a == b => Some(a.clone()),
+        (DataType::Null, t) | (t, DataType::Null) => Some(t.clone()),
+        (a, b) if is_numeric(a) && is_numeric(b) => Some(common_number(a, b)),
+        (DataType::Date32, t) | (t, DataType::Date32) if is_timestamp(t) => Some(t.clone()),
+        (a, b) if is_timestamp(a) && is_timestamp(b) => Some(timestamp()),
+        (DataType::List(a), DataType::List(b)) => {
+            let element = common(a.data_type(), b.data_type())?;
+            Some(DataType::List(Arc::new(Field::new("element", element, true))))
+        }
+        (DataType::Struct(a), DataType::Struct(b)) if a.len() == b.len() => {
+            let field = |(a, b): (&Arc<Field>, &Arc<Field>)| {
+                let same_name = a.name().eq_ignore_ascii_case(b.name());
+                let data_type = common(a.data_type(), b.data_type()).filter(|_| same_name)?;
+                Some(Field::new(a.name(), data_type, true))
+            };
+            Some(DataType::Struct(a.iter().zip(b.iter()).map(field).collect::<Option<Fields>>()?))
+        }
+        _ => None,
+    }
+}
+
+fn common_number(a: &DataType, b: &DataType) -> DataType {
+    const WIDTHS: [DataType; 4] = [DataType::Int8, DataType::Int16, DataType::Int32, DataType::Int64];
+    if let (Some(x), Some(y)) = (WIDTHS.iter().position(|t| t == a), WIDTHS.iter().position(|t| t == b)) {
+        return WIDTHS[x.max(y)].clone();
+    }
+    match (decimal_of(a), decimal_of(b)) {
+        (Some(a), Some(b)) => wider_decimal(a, b),
+        _ => DataType::Float64,
+    }
+}
+
+/// The decimal that holds both, as far as 38 digits reach (the fraction gives way).
+pub fn wider_decimal((p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> DataType {
+    let scale = i32::from(s1.max(s2));
+    let whole = (i32::from(p1) - i32::from(s1)).max(i32::from(p2) - i32::from(s2));
+    bounded_decimal(whole + scale, scale)
+}
+
+/// DECIMAL(p, s) with both cut at 38: for sums, where the fraction is kept.
+pub fn bounded_decimal(precision: i32, scale: i32) -> DataType {
+    DataType::Decimal128(precision.min(38) as u8, scale.min(38) as i8)
+}
+
+/// DECIMAL(p, s) or, beyond 38 digits, one with less fraction, but at least 6 digits of it (or all of a shorter one):
+/// Spark's `adjustPrecisionScale`.
+pub fn adjusted_decimal(precision: i32, scale: i32) -> DataType {
+    if precision <= 38 {
+        return DataType::Decimal128(precision as u8, scale as i8);
+    }
+    let least = scale.min(6);
+    DataType::Decimal128(38, (38 - (precision - scale)).max(least) as i8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_types_have_in_common() {
+        for (a, b, expected) in [
+            (DataType::Int8, DataType::Int32, Some(DataType::Int32)),
+            (DataType::Int64, DataType::Float32, Some(DataType::Float64)),
+            (DataType::Float32, DataType::Float32, Some(DataType::Float32)),
+            (DataType::Int32, DataType::Decimal128(5, 2), Some(DataType::Decimal128(12, 2))),
+            (DataType::Decimal128(5, 2), DataType::Decimal128(4, 3), Some(DataType::Decimal128(6, 3))),
+            (DataType::Decimal128(5, 2), DataType::Float32, Some(DataType::Float64)),
+            (DataType::Null, DataType::Utf8, Some(DataType::Utf8)),
+            (DataType::Date32, timestamp(), Some(timestamp())),
+            (DataType::Utf8, DataType::Int32, None),
+            (DataType::Boolean, DataType::Int32, None),
+        ] {
+            assert_eq!(common(&a, &b), expected, "{a} {b}");
+            assert_eq!(common(&b, &a), expected, "{b} {a}");
+        }
     }
 }

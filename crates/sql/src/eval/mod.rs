@@ -1,15 +1,26 @@
 //! Runs typed expressions over Arrow arrays, a batch at a time.
 //!
 //! A row whose expression fails under ANSI rules is marked in [`RowErrors`] and its value is NULL; the caller drops or
-//! fails it (`on_error`). Errors in branches that a row does not take (CASE, COALESCE, AND, OR) do not count.
+//! fails it (`on_error`). Errors in branches that a row does not take (CASE, COALESCE, AND, OR) do not count: such
+//! branches are computed for all rows with errors of their own, of which only the taken rows' are kept.
 
-mod cast;
+pub(crate) mod arithmetic;
+pub(crate) mod cast;
+mod column;
+pub(crate) mod compare;
 mod errors;
+mod logic;
 
+pub use column::Column;
+pub(crate) use column::{Texts, pick};
 pub use errors::{RowError, RowErrors};
 
 use crate::expr::Expr;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use crate::functions::Arguments;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::Millis;
 
@@ -22,20 +33,118 @@ pub struct EvalContext {
 
 /// The expression's value for every row of `rows`; a column reference is a clone of its `Arc`.
 pub fn evaluate(expr: &Expr, rows: &RecordBatch, context: &EvalContext, errors: &mut RowErrors) -> ArrayRef {
+    if let Expr::Column(index, _) = expr {
+        return rows.column(*index).clone();
+    }
+    column(expr, &Input { rows, context }, errors).into_rows(rows.num_rows())
+}
+
+/// For each row whether the filter holds: false where it is false, NULL, or failed (see `errors`).
+pub fn matches(filter: &Expr, rows: &RecordBatch, context: &EvalContext, errors: &mut RowErrors) -> BooleanBuffer {
+    let result = evaluate(filter, rows, context, errors);
+    let result = result.as_boolean();
+    match result.nulls() {
+        Some(nulls) => result.values() & nulls.inner(),
+        None => result.values().clone(),
+    }
+}
+
+/// A batch being evaluated.
+struct Input<'a> {
+    rows: &'a RecordBatch,
+    context: &'a EvalContext,
+}
+
+/// The expression's value, as one row where it is the same for all.
+fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
     match expr {
-        Expr::Column(index, _) => rows.column(*index).clone(),
-        Expr::IsNotNull(input) => {
-            let input = evaluate(input, rows, context, errors);
-            let values = match input.nulls() {
-                Some(nulls) => nulls.inner().clone(),
-                None => arrow_buffer::BooleanBuffer::new_set(input.len()),
-            };
-            Arc::new(BooleanArray::new(values, None))
+        Expr::Column(index, _) => Column::rows(input.rows.column(*index).clone()),
+        Expr::Literal(value, data_type) => Column::constant(value.to_array(data_type)),
+        Expr::Now => {
+            let now = TimestampMicrosecondArray::from(vec![input.context.timestamp.to_micros().0]);
+            Column::constant(Arc::new(now.with_timezone("UTC")))
         }
-        Expr::Cast(input, mode, to) => {
-            let input = evaluate(input, rows, context, errors);
-            cast::cast(&input, to, *mode, errors)
+        Expr::Field(x, index, _) => {
+            let x = column(x, input, errors);
+            Column { array: field(&x.array, *index), ..x }
         }
-        other => panic!("{other:?} cannot be evaluated yet"),
+        Expr::IsNull(x) => null_test(x, input, errors, |valid| !valid),
+        Expr::IsNotNull(x) => null_test(x, input, errors, BooleanBuffer::clone),
+        Expr::And(l, r) => logic::and(l, r, input, errors),
+        Expr::Or(l, r) => logic::or(l, r, input, errors),
+        Expr::Case(branches, otherwise, t) => logic::case(branches, otherwise.as_deref(), t, input, errors),
+        Expr::Coalesce(list, t) => logic::coalesce(list, t, input, errors),
+        Expr::In(x, list) => logic::in_list(x, list, input, errors),
+        Expr::Not(x) => apply(&[x], input, errors, |columns, _, _| Arc::new(logic::not(&columns[0]))),
+        Expr::Cast(x, mode, to) => {
+            apply(&[x], input, errors, |columns, _, errors| cast::cast(&columns[0].array, to, *mode, errors))
+        }
+        Expr::Compare(operator, l, r) => apply(&[l, r], input, errors, |columns, rows, _| {
+            Arc::new(compare::compare(*operator, &columns[0], &columns[1], rows))
+        }),
+        Expr::Arithmetic(operator, l, r, t) => apply(&[l, r], input, errors, |columns, rows, errors| {
+            arithmetic::arithmetic(*operator, &columns[0], &columns[1], t, rows, errors)
+        }),
+        Expr::Call(function, arguments, data_type) => {
+            let arguments: Vec<&Expr> = arguments.iter().collect();
+            apply(&arguments, input, errors, |columns, rows, errors| {
+                (function.kernel)(&mut Arguments { columns, rows, data_type, errors })
+            })
+        }
+    }
+}
+
+/// Computes operands and then the operation on them; once only where all operands are constants.
+fn apply<X: AsRef<Expr>>(
+    operands: &[X],
+    input: &Input,
+    errors: &mut RowErrors,
+    operation: impl FnOnce(&[Column], usize, &mut RowErrors) -> ArrayRef,
+) -> Column {
+    let columns: Vec<Column> = operands.iter().map(|x| column(x.as_ref(), input, errors)).collect();
+    let rows = input.rows.num_rows();
+    if columns.is_empty() || !columns.iter().all(|column| column.constant) {
+        return Column::rows(operation(&columns, rows, errors));
+    }
+    let mut own = RowErrors::default();
+    let array = operation(&columns, 1, &mut own);
+    if let Some(error) = own.get(0) {
+        (0..rows).for_each(|row| errors.record(row, error.class, || error.message.clone()));
+    }
+    Column::constant(array)
+}
+
+fn null_test(
+    x: &Expr,
+    input: &Input,
+    errors: &mut RowErrors,
+    test: impl Fn(&BooleanBuffer) -> BooleanBuffer,
+) -> Column {
+    let x = column(x, input, errors);
+    let valid = match x.array.nulls() {
+        _ if x.array.data_type() == &DataType::Null => BooleanBuffer::new_unset(x.array.len()),
+        Some(nulls) => nulls.inner().clone(),
+        None => BooleanBuffer::new_set(x.array.len()),
+    };
+    Column { array: Arc::new(BooleanArray::new(test(&valid), None)), constant: x.constant }
+}
+
+/// A member of a STRUCT array, NULL where the struct is.
+fn field(array: &ArrayRef, index: usize) -> ArrayRef {
+    let array = array.as_struct();
+    let member = array.column(index);
+    match array.nulls() {
+        None => member.clone(),
+        Some(outer) => {
+            let nulls = arrow_buffer::NullBuffer::union(Some(outer), member.nulls());
+            let data = member.to_data().into_builder().nulls(nulls).build().expect("only nulls were added");
+            arrow_array::make_array(data)
+        }
+    }
+}
+
+impl AsRef<Expr> for Expr {
+    fn as_ref(&self) -> &Expr {
+        self
     }
 }

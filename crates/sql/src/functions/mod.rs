@@ -1,14 +1,131 @@
-//! The table of scalar functions.
+//! The table of scalar functions: one row each, one kernel each, one file per family.
+//!
+//! A row says what the function takes and gives; the planner converts the arguments, so that a kernel sees the types
+//! it names and no others. Kernels are called with whole columns; a NULL argument is theirs to handle, and
+//! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
+
+mod conditionals;
+mod numbers;
+mod patterns;
+mod strings;
+mod times;
+
+use crate::eval::{Column, RowErrors};
+use crate::expr::Expr;
+use arrow_array::ArrayRef;
+use arrow_schema::DataType;
 
 /// A scalar function.
-#[derive(Debug)]
 pub struct Function {
     /// Its name in SQL, in lower case.
     pub name: &'static str,
+    /// Other names of the same function.
+    pub aliases: &'static [&'static str],
+    /// The parameters' types.
+    pub params: &'static [Param],
+    /// How many of them must be given.
+    pub required: usize,
+    /// Whether the last one may come any number of times more.
+    pub repeats: bool,
+    /// The result's type, from those of the converted arguments.
+    pub gives: fn(&[DataType]) -> DataType,
+    /// Refuses constant arguments that can never be right; the error is a sentence for the user.
+    pub(crate) check: fn(&[Expr]) -> Result<(), String>,
+    /// Computes it.
+    pub(crate) kernel: fn(&mut Arguments) -> ArrayRef,
+}
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Param {
+    /// STRING; numbers, dates and the like are written as text.
+    String,
+    /// BINARY, or a STRING's UTF-8.
+    Binary,
+    /// STRING or BINARY, as it comes.
+    Text,
+    /// INT, from any integral type.
+    Int,
+    /// BIGINT, from any integral type.
+    Long,
+    /// DOUBLE, from any number.
+    Double,
+    /// Any number, as it comes.
+    Number,
+    /// BOOLEAN.
+    Boolean,
+    /// DATE, or a timestamp's.
+    Date,
+    /// TIMESTAMP, or a DATE's midnight.
+    Timestamp,
+    /// Anything, as it comes.
+    Any,
+    /// Anything with an order, brought to the type that all such arguments have in common.
+    Common,
+}
+
+impl Param {
+    /// For messages: what may be given.
+    pub fn accepts(self) -> &'static str {
+        match self {
+            Param::String => "a STRING",
+            Param::Binary => "BINARY or a STRING",
+            Param::Text => "a STRING or BINARY",
+            Param::Int | Param::Long => "an integral number",
+            Param::Double | Param::Number => "a number",
+            Param::Boolean => "a BOOLEAN",
+            Param::Date => "a DATE or a TIMESTAMP",
+            Param::Timestamp => "a TIMESTAMP or a DATE",
+            Param::Any => "anything",
+            Param::Common => "values of one type that has an order",
+        }
+    }
+}
+
+/// A call's arguments and where its failed rows go.
+pub(crate) struct Arguments<'a> {
+    pub columns: &'a [Column],
+    pub rows: usize,
+    /// The result's type.
+    pub data_type: &'a DataType,
+    pub errors: &'a mut RowErrors,
+}
+
+impl Function {
+    /// What most rows of the table have: one STRING in, a STRING out.
+    const BLANK: Function = Function {
+        name: "",
+        aliases: &[],
+        params: &[Param::String],
+        required: 1,
+        repeats: false,
+        gives: |_| DataType::Utf8,
+        check: |_| Ok(()),
+        kernel: |_| unreachable!("a row of the table without a kernel"),
+    };
 }
 
 impl PartialEq for Function {
     fn eq(&self, other: &Function) -> bool {
         self.name == other.name
     }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const FAMILIES: [&[Function]; 4] = [strings::FUNCTIONS, numbers::FUNCTIONS, times::FUNCTIONS, conditionals::FUNCTIONS];
+
+/// Every function, in the order of the families.
+pub fn all() -> impl Iterator<Item = &'static Function> {
+    FAMILIES.into_iter().flatten()
+}
+
+/// The function of a name, whatever its case.
+pub fn find(name: &str) -> Option<&'static Function> {
+    let name = name.to_ascii_lowercase();
+    all().find(|function| function.name == name || function.aliases.contains(&name.as_str()))
 }

@@ -1,0 +1,230 @@
+//! Calls: functions of the table, forms that are expressions of their own (`if`, `coalesce`, `int(x)`), aggregates.
+
+use super::aggregates;
+use super::coerce::{self, Placed, cast_to};
+use super::resolve::{Resolver, sentence};
+use super::scope::list;
+use crate::eval::cast;
+use crate::expr::{CastMode, Comparison, Expr};
+use crate::functions::{self, Function, Param};
+use crate::syntax::{Call, Fault, Node};
+use crate::types;
+use crate::value::Value;
+use arrow_schema::DataType;
+use std::ops::Range;
+use tidemill_model::diagnostic::nearest;
+
+/// Calls that become other expressions: name, least and greatest number of arguments.
+const FORMS: [(&str, usize, usize); 21] = [
+    ("if", 3, 3),
+    ("iff", 3, 3),
+    ("coalesce", 1, usize::MAX),
+    ("nvl", 2, 2),
+    ("ifnull", 2, 2),
+    ("nvl2", 3, 3),
+    ("nullif", 2, 2),
+    ("isnull", 1, 1),
+    ("isnotnull", 1, 1),
+    ("current_timestamp", 0, 0),
+    ("now", 0, 0),
+    ("current_date", 0, 0),
+    ("curdate", 0, 0),
+    ("boolean", 1, 1),
+    ("tinyint", 1, 1),
+    ("smallint", 1, 1),
+    ("int", 1, 1),
+    ("bigint", 1, 1),
+    ("float", 1, 1),
+    ("double", 1, 1),
+    ("string", 1, 1),
+];
+
+/// Functions named as a type whose names the table has for nothing else.
+const CASTS: [(&str, fn() -> DataType); 13] = [
+    ("boolean", || DataType::Boolean),
+    ("tinyint", || DataType::Int8),
+    ("smallint", || DataType::Int16),
+    ("int", || DataType::Int32),
+    ("bigint", || DataType::Int64),
+    ("float", || DataType::Float32),
+    ("double", || DataType::Float64),
+    ("string", || DataType::Utf8),
+    ("decimal", || DataType::Decimal128(10, 0)),
+    ("binary", || DataType::Binary),
+    ("date", || DataType::Date32),
+    ("timestamp", types::timestamp),
+    ("timestamp_ntz", types::timestamp_ntz),
+];
+
+impl Resolver<'_> {
+    pub(super) fn call(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
+        let name = call.name.name.to_ascii_lowercase();
+        if name == "window" || aggregates::find(&name).is_some() {
+            return self.aggregate_or_window(&name, call, at);
+        }
+        for (given, what) in [(call.distinct, "DISTINCT"), (call.filter.is_some(), "FILTER")] {
+            if given {
+                let message = format!("{what} is for aggregate functions, and `{name}` is none");
+                return Err(Fault::new(call.name.at.clone(), message, format!("leave {what} out")));
+            }
+        }
+        if let Some((_, to)) = CASTS.iter().find(|(cast, _)| *cast == name) {
+            check_count(&name, 1, 1, call)?;
+            let x = self.placed(&call.arguments[0])?;
+            return self.cast(x, &to(), CastMode::Ansi);
+        }
+        if let Some((_, least, greatest)) = FORMS.iter().find(|(form, ..)| *form == name) {
+            check_count(&name, *least, *greatest, call)?;
+            return self.form(&name, &call.arguments);
+        }
+        let Some(function) = functions::find(&name) else {
+            return Err(unknown(call));
+        };
+        let greatest = if function.repeats { usize::MAX } else { function.params.len() };
+        check_count(&name, function.required, greatest, call)?;
+        let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
+        self.apply(function, &call.name.name, arguments, at)
+    }
+
+    /// A call of a function of the table, its arguments converted to what it takes.
+    pub(super) fn apply(
+        &mut self,
+        function: &'static Function,
+        shown: &str,
+        mut arguments: Vec<Placed>,
+        at: &Range<usize>,
+    ) -> Result<Expr, Fault> {
+        let param = |index: usize| function.params[index.min(function.params.len() - 1)];
+        let common: Vec<usize> = (0..arguments.len()).filter(|index| param(*index) == Param::Common).collect();
+        if !common.is_empty() {
+            let values = common.iter().map(|index| arguments[*index].clone()).collect();
+            let (values, data_type) = coerce::unify(values, &format!("`{shown}` cannot mix"))?;
+            if !types::is_orderable(&data_type) {
+                let message = format!("`{shown}` takes {}, not {}", Param::Common.accepts(), types::name(&data_type));
+                return Err(Fault::new(at.clone(), message, "a MAP has no order"));
+            }
+            common.into_iter().zip(values).for_each(|(index, value)| arguments[index].0 = value);
+        }
+        let convert = |(index, argument): (usize, Placed)| convert(argument, param(index), index + 1, shown);
+        let arguments: Vec<Expr> = arguments.into_iter().enumerate().map(convert).collect::<Result<_, _>>()?;
+        (function.check)(&arguments).map_err(|message| sentence(at.clone(), &message))?;
+        let given: Vec<DataType> = arguments.iter().map(Expr::data_type).collect();
+        Ok(Expr::Call(function, arguments, (function.gives)(&given)))
+    }
+
+    fn form(&mut self, name: &str, arguments: &[Node]) -> Result<Expr, Fault> {
+        match name {
+            "current_timestamp" | "now" => return Ok(Expr::Now),
+            "current_date" | "curdate" => return Ok(cast_to(Expr::Now, &DataType::Date32)),
+            "isnull" => return Ok(Expr::IsNull(Box::new(self.resolve(&arguments[0])?))),
+            "isnotnull" => return Ok(Expr::IsNotNull(Box::new(self.resolve(&arguments[0])?))),
+            _ => {}
+        }
+        if let "if" | "iff" = name {
+            let condition = self.condition(&arguments[0], name)?;
+            let values = vec![self.placed(&arguments[1])?, self.placed(&arguments[2])?];
+            return choose(condition, values, name);
+        }
+        let mut values = arguments.iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
+        match name {
+            "nvl2" => {
+                let (tested, _) = values.remove(0);
+                choose(Expr::IsNotNull(Box::new(tested)), values, name)
+            }
+            "nullif" => {
+                let (first, data_type) = (values[0].0.clone(), values[0].0.data_type());
+                let (mut sides, _) = coerce::unify(values, "`nullif` cannot compare")?;
+                let right = sides.pop().expect("two arguments");
+                let left = sides.pop().expect("two arguments");
+                let equal = Expr::Compare(Comparison::Equal, Box::new(left), Box::new(right));
+                let null = Expr::Literal(Value::Null, data_type.clone());
+                Ok(Expr::Case(vec![(equal, null)], Some(Box::new(first)), data_type))
+            }
+            _ => {
+                let (values, data_type) = coerce::unify(values, &format!("`{name}` cannot mix"))?;
+                Ok(Expr::Coalesce(values, data_type))
+            }
+        }
+    }
+}
+
+fn choose(condition: Expr, values: Vec<Placed>, name: &str) -> Result<Expr, Fault> {
+    let (mut values, data_type) = coerce::unify(values, &format!("`{name}` cannot mix"))?;
+    let otherwise = values.pop().expect("two values");
+    let value = values.pop().expect("two values");
+    Ok(Expr::Case(vec![(condition, value)], Some(Box::new(otherwise)), data_type))
+}
+
+/// An argument as what a parameter takes; the numbering of arguments is from 1.
+fn convert((expr, at): Placed, param: Param, number: usize, function: &str) -> Result<Expr, Fault> {
+    let from = expr.data_type();
+    let is_binary_or_text = matches!(from, DataType::Utf8 | DataType::Binary);
+    let to = match param {
+        Param::Any | Param::Common => return Ok(expr),
+        Param::Text if is_binary_or_text => return Ok(expr),
+        Param::Number if types::is_numeric(&from) => return Ok(expr),
+        Param::String | Param::Text => DataType::Utf8,
+        Param::Binary => DataType::Binary,
+        Param::Int => DataType::Int32,
+        Param::Long => DataType::Int64,
+        Param::Double | Param::Number => DataType::Float64,
+        Param::Boolean => DataType::Boolean,
+        Param::Date => DataType::Date32,
+        Param::Timestamp => types::timestamp(),
+    };
+    if let Expr::Literal(Value::String(text), _) = &expr
+        && to != DataType::Utf8
+    {
+        return match to {
+            DataType::Int32 => Ok(cast_to(coerce::constant(text, &DataType::Int64, at)?, &to)),
+            to => coerce::constant(text, &to, at),
+        };
+    }
+    let takes = match param {
+        Param::String | Param::Text => cast::allowed(&from, &to),
+        Param::Binary => is_binary_or_text,
+        Param::Int | Param::Long => types::is_integral(&from),
+        Param::Double => types::is_numeric(&from),
+        Param::Boolean => from == DataType::Boolean,
+        Param::Date | Param::Timestamp => types::is_datetime(&from),
+        Param::Number | Param::Any | Param::Common => false,
+    };
+    if takes || from.is_null() {
+        return Ok(cast_to(expr, &to));
+    }
+    let message = format!("`{function}` takes {} as argument {number}, not {}", param.accepts(), types::name(&from));
+    let help = if cast::allowed(&from, &to) {
+        format!("convert it: CAST(… AS {})", types::name(&to))
+    } else {
+        "give it another argument".into()
+    };
+    Err(Fault::new(at, message, help))
+}
+
+pub(super) fn check_count(name: &str, least: usize, greatest: usize, call: &Call) -> Result<(), Fault> {
+    let given = call.arguments.len();
+    if (least..=greatest).contains(&given) {
+        return Ok(());
+    }
+    let wanted = match (least, greatest) {
+        (least, usize::MAX) => format!("{least} or more arguments"),
+        (1, 1) => "1 argument".into(),
+        (least, greatest) if least == greatest => format!("{least} arguments"),
+        (least, greatest) => format!("{least} to {greatest} arguments"),
+    };
+    let message = format!("`{name}` takes {wanted}, not {given}");
+    Err(Fault::new(call.name.at.clone(), message, "change the arguments"))
+}
+
+fn unknown(call: &Call) -> Fault {
+    let forms = FORMS.iter().map(|(name, ..)| *name).chain(CASTS.iter().map(|(name, _)| *name));
+    let aliases = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
+    let known: Vec<&str> = forms.chain(aliases).chain(aggregates::NAMES).chain(["window"]).collect();
+    let near = nearest(&call.name.name, known.iter().copied().filter(|name| !name.contains(' ')));
+    let help = if near.is_empty() {
+        "docs/sql.md lists the functions that there are".to_string()
+    } else {
+        format!("did you mean {}?", list(near.into_iter()))
+    };
+    Fault::new(call.name.at.clone(), format!("unknown function `{}`", call.name.name), help)
+}

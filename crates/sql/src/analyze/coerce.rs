@@ -1,0 +1,168 @@
+//! Implicit conversions, by Spark's ANSI rules; each one made becomes an explicit cast.
+//!
+//! Where Spark converts a STRING implicitly and fails on it at run time, a constant is converted here, at once, and
+//! anything else is refused: a documented deviation.
+
+use crate::eval::{RowErrors, cast};
+use crate::expr::{Arithmetic, CastMode, Expr};
+use crate::syntax::Fault;
+use crate::types::{self, adjusted_decimal, is_numeric};
+use crate::value::Value;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use std::ops::Range;
+
+/// An expression and its place in the text.
+pub(super) type Placed = (Expr, Range<usize>);
+
+/// The expression as another type; nothing where it has it.
+pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
+    match expr {
+        expr if expr.data_type() == *to => expr,
+        Expr::Literal(Value::Null, _) => Expr::Literal(Value::Null, to.clone()),
+        expr => Expr::Cast(Box::new(expr), CastMode::Ansi, to.clone()),
+    }
+}
+
+/// Brings values to the type that they have in common. `what` begins the message where there is none.
+pub(super) fn unify(values: Vec<Placed>, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
+    let is_free_text = |(expr, _): &Placed| matches!(expr, Expr::Literal(Value::String(_), _));
+    let mut others = values.iter().filter(|value| !is_free_text(value)).map(|(expr, at)| (expr.data_type(), at));
+    let (first, _) = others.next().unwrap_or((DataType::Utf8, &(0..0)));
+    let mut shared = first;
+    for (next, at) in others {
+        shared = match types::common(&shared, &next) {
+            Some(wider) => wider,
+            None => {
+                let message = format!("{what} {} and {}", types::name(&shared), types::name(&next));
+                return Err(Fault::new(at.clone(), message, "make them one type with CAST"));
+            }
+        };
+    }
+    if shared.is_null() {
+        shared = if values.iter().any(is_free_text) { DataType::Utf8 } else { DataType::Null };
+    }
+    let texts_as = match &shared {
+        t if types::is_integral(t) => DataType::Int64,
+        t if is_numeric(t) => DataType::Float64,
+        t => t.clone(),
+    };
+    if texts_as != shared && values.iter().any(is_free_text) {
+        shared = types::common(&shared, &texts_as).expect("both are numbers");
+    }
+    let convert = |(expr, at): Placed| match expr {
+        Expr::Literal(Value::String(text), _) if shared != DataType::Utf8 => {
+            Ok(cast_to(constant(&text, &texts_as, at)?, &shared))
+        }
+        expr => Ok(cast_to(expr, &shared)),
+    };
+    Ok((values.into_iter().map(convert).collect::<Result<_, _>>()?, shared))
+}
+
+/// A constant text as a value of another type, converted now.
+pub(super) fn constant(text: &str, to: &DataType, at: Range<usize>) -> Result<Expr, Fault> {
+    let not = |help: &str| Fault::new(at.clone(), format!("'{text}' is no {}", types::name(to)), help);
+    if types::is_nested(to) {
+        return Err(not("give a value of that type"));
+    }
+    let mut errors = RowErrors::default();
+    let input = Value::String(text.into()).to_array(&DataType::Utf8);
+    let array = cast::cast(&input, to, CastMode::Ansi, &mut errors);
+    if !errors.is_empty() {
+        return Err(not("mend the constant"));
+    }
+    Ok(Expr::Literal(value_of(&array), to.clone()))
+}
+
+/// The one value of an array that a text was cast to.
+fn value_of(array: &ArrayRef) -> Value {
+    match array.data_type() {
+        DataType::Boolean => Value::Boolean(array.as_boolean().value(0)),
+        DataType::Date32 => Value::Integer(array.as_primitive::<Date32Type>().value(0).into()),
+        DataType::Timestamp(..) => Value::Integer(array.as_primitive::<TimestampMicrosecondType>().value(0)),
+        DataType::Float64 => Value::Double(array.as_primitive::<Float64Type>().value(0)),
+        DataType::Int64 => Value::Integer(array.as_primitive::<Int64Type>().value(0)),
+        DataType::Binary => Value::Binary(array.as_binary::<i32>().value(0).to_vec()),
+        other => panic!("no constant text becomes a {other}"),
+    }
+}
+
+/// `l operator r` on numbers: converts the operands as Spark does and types the result.
+pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: Placed, r: Placed) -> Result<Expr, Fault> {
+    let at = l.1.start..r.1.end;
+    let (l, r) = (number_operand(l, symbol)?, number_operand(r, symbol)?);
+    let (left, right) = (l.data_type(), r.data_type());
+    if operator == Arithmetic::IntegerDivide && (types::is_floating(&left) || types::is_floating(&right)) {
+        let message =
+            format!("`DIV` takes integral numbers or decimals, not {} and {}", types::name(&left), types::name(&right));
+        return Err(Fault::new(at, message, "use `/`, or CAST both to BIGINT"));
+    }
+    let is_decimal = |t: &DataType| matches!(t, DataType::Decimal128(..));
+    if (is_decimal(&left) || is_decimal(&right)) && !types::is_floating(&left) && !types::is_floating(&right) {
+        return Ok(decimal_arithmetic(operator, as_decimal(l), as_decimal(r)));
+    }
+    let shared = match operator {
+        Arithmetic::Divide => DataType::Float64,
+        Arithmetic::IntegerDivide => DataType::Int64,
+        _ => types::common(&left, &right).expect("two numbers have a type in common"),
+    };
+    let (l, r) = (cast_to(l, &shared), cast_to(r, &shared));
+    Ok(Expr::Arithmetic(operator, Box::new(l), Box::new(r), shared))
+}
+
+/// The operand of a lone sign.
+pub(super) fn arithmetic_sign(operand: Placed, symbol: &str) -> Result<Expr, Fault> {
+    number_operand(operand, symbol)
+}
+
+/// A number, NULL as INT, or a constant text as the number that it is.
+fn number_operand((expr, at): Placed, symbol: &str) -> Result<Expr, Fault> {
+    match expr {
+        expr if is_numeric(&expr.data_type()) => Ok(expr),
+        Expr::Literal(Value::Null, _) => Ok(Expr::Literal(Value::Null, DataType::Int32)),
+        Expr::Literal(Value::String(text), _) => {
+            constant(&text, &DataType::Int64, at.clone()).or_else(|_| constant(&text, &DataType::Float64, at))
+        }
+        expr => {
+            let message = format!("`{symbol}` takes numbers, not {}", types::name(&expr.data_type()));
+            Err(Fault::new(at, message, "convert it with CAST(… AS DOUBLE) or another number type"))
+        }
+    }
+}
+
+/// An integral number as a decimal: a constant as the shortest, anything else as one that holds its whole type.
+fn as_decimal(expr: Expr) -> Expr {
+    let data_type = match &expr {
+        Expr::Literal(Value::Integer(number), t) if types::is_integral(t) => {
+            DataType::Decimal128(number.unsigned_abs().to_string().len() as u8, 0)
+        }
+        other => {
+            let (precision, scale) = types::decimal_of(&other.data_type()).expect("integral or decimal");
+            DataType::Decimal128(precision, scale)
+        }
+    };
+    cast_to(expr, &data_type)
+}
+
+/// Spark's result types (`DecimalPrecision`, with precision loss allowed).
+fn decimal_arithmetic(operator: Arithmetic, l: Expr, r: Expr) -> Expr {
+    let parts = |expr: &Expr| {
+        let (precision, scale) = types::decimal_of(&expr.data_type()).expect("a decimal");
+        (i32::from(precision), i32::from(scale))
+    };
+    let ((p1, s1), (p2, s2)) = (parts(&l), parts(&r));
+    let wider = s1.max(s2);
+    let data_type = match operator {
+        Arithmetic::Add | Arithmetic::Subtract => adjusted_decimal((p1 - s1).max(p2 - s2) + wider + 1, wider),
+        Arithmetic::Multiply => adjusted_decimal(p1 + p2 + 1, s1 + s2),
+        Arithmetic::Divide => {
+            let scale = (s1 + p2 + 1).max(6);
+            adjusted_decimal(p1 - s1 + s2 + scale, scale)
+        }
+        Arithmetic::Remainder => adjusted_decimal((p1 - s1).min(p2 - s2) + wider, wider),
+        Arithmetic::IntegerDivide => DataType::Int64,
+    };
+    Expr::Arithmetic(operator, Box::new(l), Box::new(r), data_type)
+}

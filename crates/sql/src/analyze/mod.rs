@@ -1,0 +1,122 @@
+//! Pipeline → typed plan: meaning for names, types for expressions, a place for every filter, a verdict on the mode.
+//!
+//! ```text
+//!   schema ─DDL→ columns ─┐
+//!   event time ─resolve──┤→ Scope ─resolve→ SELECT, WHERE, GROUP BY, HAVING ─prune→ QueryPlan
+//!   query ─syntax────────┘                       └ conjuncts.rs: what Spark's optimizer pushes (M1)
+//! ```
+
+mod aggregates;
+mod calls;
+mod coerce;
+mod conjuncts;
+mod modes;
+mod names;
+mod prune;
+mod query;
+mod resolve;
+mod scope;
+
+use crate::expr::Expr;
+use crate::plan::QueryPlan;
+use crate::syntax::{self, Fault};
+use crate::types;
+use arrow_schema::{DataType, Fields};
+use resolve::Resolver;
+use scope::Scope;
+use tidemill_model::diagnostic::Located;
+use tidemill_model::pipeline::{EventTime, Pipeline, Source};
+use tidemill_model::{Diagnostic, Diagnostics};
+
+/// Plans a pipeline's query.
+///
+/// # Errors
+/// Every mistake that was found in its schema, event time and query, each at its place in the pipeline file.
+pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
+    let source = &pipeline.sources[0];
+    let mut faults = Faults { pipeline, found: Vec::new() };
+    let planned = plan_source(pipeline, source, &mut faults);
+    match planned {
+        Some(plan) if faults.found.is_empty() => Ok(plan),
+        _ => {
+            assert!(!faults.found.is_empty(), "a query without a plan has a fault");
+            Err(Diagnostics(faults.found))
+        }
+    }
+}
+
+/// A source's columns as the query sees them, before anything is pruned.
+struct SourceColumns {
+    table: String,
+    /// The schema's columns; their numbers are their positions.
+    fields: Fields,
+    /// The event time, whose column number is that behind the schema's.
+    event_time: Option<SourceTime>,
+}
+
+struct SourceTime {
+    name: String,
+    expr: Expr,
+    delay_ms: Option<i64>,
+}
+
+impl SourceColumns {
+    /// Number of the event-time column, if there is one.
+    fn event_time_column(&self) -> Option<usize> {
+        self.event_time.as_ref().map(|_| self.fields.len())
+    }
+}
+
+fn plan_source(pipeline: &Pipeline, source: &Source, faults: &mut Faults) -> Option<QueryPlan> {
+    let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text));
+    // The query's own grammar is checked even where the schema is wrong.
+    let select = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
+    let fields = fields?;
+    let mut scope = Scope::of_fields(&source.name, fields.iter());
+    let mut event_time = None;
+    if let Some(declared) = &source.event_time {
+        let time = plan_event_time(declared, &scope, faults)?;
+        scope.shadow(&time.name, fields.len(), types::timestamp());
+        event_time = Some(time);
+    }
+    let columns = SourceColumns { table: source.name.clone(), fields, event_time };
+    query::plan_select(pipeline, &select?, &columns, scope, faults)
+}
+
+fn plan_event_time(declared: &EventTime, scope: &Scope, faults: &mut Faults) -> Option<SourceTime> {
+    let text = &declared.expression;
+    let typed = syntax::parse_expression(&text.text).and_then(|node| {
+        let mut resolver = Resolver::new(scope);
+        resolver.no_aggregates = Some("the event time");
+        let expr = resolver.resolve(&node)?;
+        let is_time = expr.data_type() == types::timestamp() || expr.data_type() == DataType::Date32;
+        if !is_time {
+            let message = format!("the event time is a TIMESTAMP, not {}", types::name(&expr.data_type()));
+            return Err(Fault::new(node.at.clone(), message, "convert it: CAST(… AS TIMESTAMP)"));
+        }
+        Ok(coerce::cast_to(expr, &types::timestamp()))
+    });
+    let expr = faults.keep(text, typed)?;
+    let delay_ms = declared.watermark.map(|delay| delay.delay_millis().expect("the pipeline's reader has checked"));
+    Some(SourceTime { name: declared.column.text.clone(), expr, delay_ms })
+}
+
+/// The mistakes found so far.
+struct Faults<'a> {
+    pipeline: &'a Pipeline,
+    found: Vec<Diagnostic>,
+}
+
+impl Faults<'_> {
+    /// The value, or nothing and a mistake more, placed within `text`.
+    fn keep<T>(&mut self, text: &Located, result: Result<T, Fault>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let span = text.file_span(fault.at);
+                self.found.push(self.pipeline.source_text.diagnostic(span, fault.message, fault.help));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Which output modes a query may have (rules O1, O6).
+
+use super::{Faults, SourceColumns};
+use crate::plan::Body;
+use tidemill_model::pipeline::{OutputMode, Pipeline};
+
+/// Refuses a mode that the query cannot have.
+pub(super) fn check(pipeline: &Pipeline, body: &Body, columns: &SourceColumns, faults: &mut Faults) -> Option<()> {
+    let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
+    let fault = match (pipeline.query.output_mode, body) {
+        (OutputMode::Append, Body::Aggregate(plan)) if !plan.watermarked => {
+            let help = if has_watermark {
+                "group by window(event time, …) or by the event time itself, or take output_mode = \"update\""
+            } else {
+                "declare a watermark in [sources.NAME.event_time], or take output_mode = \"update\""
+            };
+            let message = if has_watermark {
+                "append mode cannot tell when a group is final: neither the event time nor a window over it is a key"
+            } else {
+                "append mode cannot tell when a group is final: the source has no watermark"
+            };
+            Some((message, help))
+        }
+        (OutputMode::Complete, Body::Project(_)) => Some((
+            "complete mode is for aggregations, and this query has none",
+            "take output_mode = \"append\" or \"update\"",
+        )),
+        _ => None,
+    };
+    let Some((message, help)) = fault else {
+        return Some(());
+    };
+    let span = pipeline.query.output_mode_span.clone();
+    faults.found.push(pipeline.source_text.diagnostic(span, message, help));
+    None
+}

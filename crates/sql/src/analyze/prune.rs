@@ -1,0 +1,78 @@
+//! The last step: only the columns that are used are decoded, and every expression is renumbered to them.
+
+use super::{SourceColumns, conjuncts};
+use crate::expr::Expr;
+use crate::plan::{Body, EventTimePlan, QueryPlan};
+use crate::types;
+use arrow_schema::{Field, Schema, SchemaRef};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tidemill_model::pipeline::OutputMode;
+
+/// The plan over the source row `[used columns…, event time]`.
+pub(super) fn finish(
+    columns: &SourceColumns,
+    filters: Vec<Expr>,
+    mut body: Body,
+    output_mode: OutputMode,
+    output_schema: SchemaRef,
+) -> QueryPlan {
+    let time_column = columns.fields.len();
+    let mut used = BTreeSet::new();
+    let mut uses = |expr: &Expr| {
+        expr.columns(&mut |index| {
+            used.insert(index);
+        });
+    };
+    filters.iter().for_each(&mut uses);
+    each_expr(&mut body, &mut |expr| uses(expr));
+    // An event time that nobody reads and no watermark needs is not computed, as Spark prunes it.
+    let event_time = columns.event_time.as_ref().filter(|time| time.delay_ms.is_some() || used.contains(&time_column));
+    if let Some(time) = event_time {
+        time.expr.columns(&mut |index| {
+            used.insert(index);
+        });
+    }
+    used.remove(&time_column);
+    let position = |index: usize| used.range(..index).count();
+    let renumber = |mut expr: Expr| {
+        expr.renumber(&position);
+        expr
+    };
+    let filters: Vec<Expr> = filters.into_iter().map(renumber).collect();
+    each_expr(&mut body, &mut |expr| expr.renumber(&position));
+    let decode: Vec<Field> = used.iter().map(|index| columns.fields[*index].as_ref().clone()).collect();
+    let mut row = decode.clone();
+    let event_time = event_time.map(|time| {
+        row.push(Field::new(&time.name, types::timestamp(), true));
+        EventTimePlan { name: time.name.clone(), expr: renumber(time.expr.clone()), delay_ms: time.delay_ms }
+    });
+    let stays = |filter: &Expr| {
+        let names_time = event_time.is_some() && conjuncts::names(filter, decode.len());
+        names_time || !conjuncts::is_deterministic(filter)
+    };
+    let (filters, pushed_filters) = filters.into_iter().partition(stays);
+    QueryPlan {
+        table: columns.table.clone(),
+        decode_schema: Arc::new(Schema::new(decode)),
+        event_time,
+        row_schema: Arc::new(Schema::new(row)),
+        pushed_filters,
+        filters,
+        body,
+        output_mode,
+        output_schema,
+    }
+}
+
+/// Every expression over the source row.
+fn each_expr(body: &mut Body, visit: &mut dyn FnMut(&mut Expr)) {
+    match body {
+        Body::Project(outputs) => outputs.iter_mut().for_each(visit),
+        Body::Aggregate(plan) => {
+            plan.window.iter_mut().for_each(|window| visit(&mut window.time));
+            plan.keys.iter_mut().for_each(|key| visit(&mut key.expr));
+            plan.aggregates.iter_mut().flat_map(|call| &mut call.inputs).for_each(visit);
+        }
+    }
+}

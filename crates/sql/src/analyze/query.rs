@@ -1,0 +1,291 @@
+//! SELECT → plan: the clauses in the order in which they depend on one another.
+
+use super::aggregates::{is_aggregate, onto_groups};
+use super::resolve::Resolver;
+use super::scope::{Scope, list, same};
+use super::{Faults, SourceColumns, coerce, conjuncts, modes, names, prune};
+use crate::expr::Expr;
+use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan};
+use crate::syntax::{Fault, GroupBy, Literal, Node, NodeKind, Select, SelectItem};
+use crate::types;
+use arrow_schema::{Field, Schema};
+use std::sync::Arc;
+use tidemill_model::diagnostic::nearest;
+use tidemill_model::pipeline::{OutputMode, Pipeline};
+
+/// One column of the result, over the source, the window and the aggregate calls.
+struct Item<'a> {
+    name: String,
+    expr: Expr,
+    node: Option<&'a Node>,
+}
+
+/// Plans a parsed query; mistakes go to `faults`.
+pub(super) fn plan_select(
+    pipeline: &Pipeline,
+    select: &Select,
+    columns: &SourceColumns,
+    mut scope: Scope,
+    faults: &mut Faults,
+) -> Option<QueryPlan> {
+    let sql = &pipeline.query.sql;
+    faults.keep(sql, check_table(select, columns))?;
+    if let Some(alias) = &select.alias {
+        scope.table = alias.name.clone();
+    }
+    let mut resolver = Resolver::new(&scope);
+    let filter = read_filter(select, &mut resolver, sql, faults);
+    let keys = read_keys(select, &mut resolver, sql, faults);
+    let items = read_items(select, &mut resolver, sql, faults);
+    let (filter, keys, items) = (filter?, keys?, items?);
+    let having = match &select.having {
+        Some(node) => Some(faults.keep(sql, read_having(node, &items, &mut resolver))?),
+        None => None,
+    };
+    let (keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
+    let mut parts = Parts { filters: filter.map(conjuncts::split).unwrap_or_default(), having: Vec::new() };
+    let aggregated = has_aggregates || !keys.is_empty() || resolver.aggregates.window.is_some();
+    if let Some(having) = having {
+        if !aggregated {
+            let at = select.having.as_ref().map(|node| node.at.clone()).unwrap_or_default();
+            let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
+            return faults.keep(sql, Err(fault));
+        }
+        parts.place_having(conjuncts::split(having), &keys);
+    }
+    let body = if aggregated {
+        let aggregation = aggregation(select, keys, &items, parts.having, resolver, pipeline, columns);
+        Body::Aggregate(faults.keep(sql, aggregation)?)
+    } else {
+        Body::Project(items.iter().map(|item| item.expr.clone()).collect())
+    };
+    modes::check(pipeline, &body, columns, faults)?;
+    let field = |item: &Item| Field::new(&item.name, item.expr.data_type(), true);
+    let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
+    Some(prune::finish(columns, parts.filters, body, pipeline.query.output_mode, output_schema))
+}
+
+fn check_table(select: &Select, columns: &SourceColumns) -> Result<(), Fault> {
+    if same(&select.table.name, &columns.table) {
+        return Ok(());
+    }
+    let known = [columns.table.as_str()];
+    let help = match nearest(&select.table.name, known.into_iter()).first() {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the sources of the pipeline are {}", list(known.into_iter())),
+    };
+    Err(Fault::new(select.table.at.clone(), format!("unknown table `{}`", select.table.name), help))
+}
+
+type Text = tidemill_model::diagnostic::Located;
+
+fn read_filter(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Option<Expr>> {
+    let Some(node) = &select.filter else {
+        return Some(None);
+    };
+    resolver.no_aggregates = Some("WHERE");
+    let filter = resolver.condition(node, "WHERE");
+    resolver.no_aggregates = None;
+    faults.keep(sql, filter).map(Some)
+}
+
+/// GROUP BY's keys without the window, which goes to the resolver; each with its place.
+fn read_keys(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Vec<coerce::Placed>> {
+    let Some(GroupBy::Keys(nodes)) = &select.group_by else {
+        return Some(Vec::new());
+    };
+    resolver.no_aggregates = Some("GROUP BY");
+    let keys: Vec<_> = nodes.iter().map(|node| faults.keep(sql, read_key(node, select, resolver))).collect();
+    resolver.no_aggregates = None;
+    let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
+    Some(keys.into_iter().filter(|(expr, _)| Some(expr) != resolver.aggregates.window_column().as_ref()).collect())
+}
+
+/// A key: an ordinal of the select list, an alias of it where no column has the name, or an expression.
+fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coerce::Placed, Fault> {
+    let item = match &node.kind {
+        NodeKind::Literal(Literal::Number(text)) => {
+            let ordinal = text.parse::<usize>().ok().and_then(|ordinal| select.items.get(ordinal.checked_sub(1)?));
+            let help = format!("the select list has {} items", select.items.len());
+            let message = format!("there is no item {text} to group by");
+            Some(ordinal.ok_or_else(|| Fault::new(node.at.clone(), message, help))?)
+        }
+        NodeKind::Name(parts) if parts.len() == 1 && resolver.scope.column(&parts[0].name).is_none() => {
+            let is_named =
+                |item: &&SelectItem| item.alias.as_ref().is_some_and(|alias| same(&alias.name, &parts[0].name));
+            select.items.iter().find(is_named)
+        }
+        _ => None,
+    };
+    let read = item.map_or(node, |item| &item.node);
+    let expr = resolver.resolve(read)?;
+    if !types::is_orderable(&expr.data_type()) {
+        let message = format!("a value of type {} cannot be grouped by", types::name(&expr.data_type()));
+        return Err(Fault::new(node.at.clone(), message, "group by something without a MAP in it"));
+    }
+    Ok((expr, node.at.clone()))
+}
+
+fn read_items<'a>(
+    select: &'a Select,
+    resolver: &mut Resolver,
+    sql: &Text,
+    faults: &mut Faults,
+) -> Option<Vec<Item<'a>>> {
+    let mut items = Vec::new();
+    let mut complete = true;
+    for item in &select.items {
+        if item.node.kind == NodeKind::Star {
+            let columns = resolver.scope.columns.iter();
+            items.extend(columns.map(|(name, index, data_type)| Item {
+                name: name.clone(),
+                expr: Expr::Column(*index, data_type.clone()),
+                node: None,
+            }));
+            continue;
+        }
+        match faults.keep(sql, resolver.resolve(&item.node)) {
+            Some(expr) => {
+                let name = item.alias.as_ref().map_or_else(|| names::of_item(&item.node), |alias| alias.name.clone());
+                items.push(Item { name, expr, node: Some(&item.node) });
+            }
+            None => complete = false,
+        }
+    }
+    complete.then_some(items)
+}
+
+/// HAVING sees the select list's aliases before the source's columns.
+fn read_having(node: &Node, items: &[Item], resolver: &mut Resolver) -> Result<Expr, Fault> {
+    resolver.aliases = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
+    let condition = resolver.condition(node, "HAVING");
+    resolver.aliases.clear();
+    condition
+}
+
+/// The keys, those of GROUP BY ALL and SELECT DISTINCT included, and whether there are aggregate calls.
+fn group(
+    select: &Select,
+    mut keys: Vec<coerce::Placed>,
+    items: &[Item],
+    resolver: &Resolver,
+) -> Result<(Vec<Expr>, bool), Fault> {
+    let has_aggregates = !resolver.aggregates.calls.is_empty();
+    let place = |item: &Item| item.node.map_or(select.at.clone(), |node| node.at.clone());
+    if let Some(at) = &select.distinct {
+        if has_aggregates || select.group_by.is_some() {
+            let help = "leave DISTINCT out: groups are distinct already";
+            return Err(Fault::new(at.clone(), "DISTINCT beside GROUP BY or an aggregate is not supported", help));
+        }
+        keys = items.iter().map(|item| (item.expr.clone(), place(item))).collect();
+    }
+    if matches!(select.group_by, Some(GroupBy::All)) {
+        let plain = items.iter().filter(|item| !is_aggregate(&item.expr));
+        keys = plain.map(|item| (item.expr.clone(), place(item))).collect();
+    }
+    let mut distinct: Vec<Expr> = Vec::new();
+    for (expr, at) in keys {
+        if !types::is_orderable(&expr.data_type()) {
+            let message = format!("a value of type {} cannot be grouped by", types::name(&expr.data_type()));
+            return Err(Fault::new(at, message, "group by something without a MAP in it"));
+        }
+        if !distinct.contains(&expr) {
+            distinct.push(expr);
+        }
+    }
+    Ok((distinct, has_aggregates))
+}
+
+/// Filters of rows, and what is left of HAVING.
+struct Parts {
+    filters: Vec<Expr>,
+    having: Vec<Expr>,
+}
+
+impl Parts {
+    /// Spark's optimizer moves a conjunct of HAVING that needs nothing but plain keys below the aggregate.
+    fn place_having(&mut self, conjuncts: Vec<Expr>, keys: &[Expr]) {
+        for conjunct in conjuncts {
+            let on_keys =
+                !is_aggregate(&conjunct) && !keys.is_empty() && onto_groups(conjunct.clone(), keys, false).is_ok();
+            if on_keys && conjuncts::is_deterministic(&conjunct) {
+                self.filters.push(conjunct);
+            } else {
+                self.having.push(conjunct);
+            }
+        }
+    }
+}
+
+fn aggregation(
+    select: &Select,
+    keys: Vec<Expr>,
+    items: &[Item],
+    having: Vec<Expr>,
+    resolver: Resolver,
+    pipeline: &Pipeline,
+    columns: &SourceColumns,
+) -> Result<AggregatePlan, Fault> {
+    let window = resolver.aggregates.window.clone();
+    let has_window = window.is_some();
+    let regroup = |expr: &Expr, node: Option<&Node>| {
+        onto_groups(expr.clone(), &keys, has_window).map_err(|column| ungrouped(column, node, select, resolver.scope))
+    };
+    let output = items.iter().map(|item| regroup(&item.expr, item.node)).collect::<Result<Vec<_>, _>>()?;
+    let having = having.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let having = having.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)));
+    let event_time = columns.event_time_column();
+    let is_event_time = |expr: &Expr| event_time.is_some_and(|index| *expr == Expr::Column(index, types::timestamp()));
+    let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);
+    let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
+    let calls = resolver.aggregates.calls;
+    let mut row: Vec<Field> = window.iter().map(|_| Field::new("window", types::window(), true)).collect();
+    let keys: Vec<KeyPlan> =
+        keys.iter().map(|expr| key_plan(expr, items, resolver.scope, is_event_time(expr))).collect();
+    row.extend(keys.iter().map(|key| Field::new(&key.name, key.expr.data_type(), true)));
+    row.extend(
+        calls.iter().enumerate().map(|(n, call)| Field::new(format!("aggregate {n}"), call.data_type.clone(), true)),
+    );
+    Ok(AggregatePlan {
+        window,
+        keys,
+        aggregates: calls,
+        row_schema: Arc::new(Schema::new(row)),
+        having,
+        output,
+        watermarked: pipeline.query.output_mode != OutputMode::Complete && has_watermark && by_time,
+    })
+}
+
+fn key_plan(expr: &Expr, items: &[Item], scope: &Scope, is_event_time: bool) -> KeyPlan {
+    let column = match expr {
+        Expr::Column(index, _) => {
+            scope.columns.iter().find(|(_, known, _)| known == index).map(|(name, ..)| name.clone())
+        }
+        _ => None,
+    };
+    let item = || items.iter().find(|item| item.expr == *expr).map(|item| item.name.clone());
+    let name = column.or_else(item).unwrap_or_else(|| "key".into());
+    KeyPlan { name, expr: expr.clone(), is_event_time }
+}
+
+fn ungrouped(column: usize, node: Option<&Node>, select: &Select, scope: &Scope) -> Fault {
+    let at = node.and_then(|node| place_of(column, node, scope)).or_else(|| node.map(|node| node.at.clone()));
+    let name = scope.columns.iter().find(|(_, index, _)| *index == column).map_or("", |(name, ..)| name);
+    let message = format!("the column `{name}` is neither in GROUP BY nor inside an aggregate function");
+    let help = format!("add it to GROUP BY, or write for instance max({name})");
+    Fault::new(at.unwrap_or(select.at.clone()), message, help)
+}
+
+/// Where an expression names a column.
+fn place_of(column: usize, node: &Node, scope: &Scope) -> Option<std::ops::Range<usize>> {
+    if let NodeKind::Name(parts) = &node.kind {
+        let named = scope.resolve(parts).is_ok_and(|expr| conjuncts::names(&expr, column));
+        return named.then(|| node.at.clone());
+    }
+    let mut found = None;
+    node.children(&mut |child| {
+        found = found.take().or_else(|| place_of(column, child, scope));
+    });
+    found
+}

@@ -1,0 +1,386 @@
+//! Syntax tree → typed expression: names, constants, operators. Calls are in `calls.rs`.
+
+use super::aggregates::Aggregates;
+use super::coerce::{self, Placed};
+use super::scope::{self, Scope, same};
+use crate::eval::cast;
+use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
+use crate::functions;
+use crate::syntax::{Fault, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use crate::types;
+use crate::value::Value;
+use arrow_schema::DataType;
+use std::ops::Range;
+use tidemill_model::Interval;
+
+/// Types expressions over the columns of a source.
+pub(super) struct Resolver<'a> {
+    pub scope: &'a Scope,
+    /// The clause being read, if it takes no aggregate function.
+    pub no_aggregates: Option<&'static str>,
+    /// What the query aggregates, as far as it has been read.
+    pub aggregates: Aggregates,
+    /// Names of the select list that HAVING may use.
+    pub aliases: Vec<(String, Expr)>,
+}
+
+impl<'a> Resolver<'a> {
+    pub fn new(scope: &'a Scope) -> Resolver<'a> {
+        Resolver { scope, no_aggregates: None, aggregates: Aggregates::default(), aliases: Vec::new() }
+    }
+
+    /// A condition: of type BOOLEAN.
+    pub fn condition(&mut self, node: &Node, clause: &str) -> Result<Expr, Fault> {
+        let expr = self.resolve(node)?;
+        match expr.data_type() {
+            DataType::Boolean => Ok(expr),
+            DataType::Null => Ok(coerce::cast_to(expr, &DataType::Boolean)),
+            other => {
+                let message = format!("{clause} takes a condition, not a value of type {}", types::name(&other));
+                Err(Fault::new(node.at.clone(), message, "compare it with something"))
+            }
+        }
+    }
+
+    pub fn placed(&mut self, node: &Node) -> Result<Placed, Fault> {
+        Ok((self.resolve(node)?, node.at.clone()))
+    }
+
+    pub fn resolve(&mut self, node: &Node) -> Result<Expr, Fault> {
+        match &node.kind {
+            NodeKind::Name(parts) => self.name(parts),
+            NodeKind::Literal(literal) => constant(literal, &node.at),
+            NodeKind::Not(x) => Ok(Expr::Not(Box::new(self.condition(x, "NOT")?))),
+            NodeKind::Negate(x) => self.negate(x, &node.at),
+            NodeKind::Plus(x) => coerce::arithmetic_sign(self.placed(x)?, "+"),
+            NodeKind::Binary(operator, l, r) => self.binary(*operator, l, r),
+            NodeKind::Is(x, test, negated) => self.is_test(x, test, *negated),
+            NodeKind::In(x, list, negated) => self.in_list(x, list, *negated),
+            NodeKind::Between(x, low, high, negated) => {
+                let above = self.compare(Comparison::GreaterOrEqual, ">=", x, low)?;
+                let below = self.compare(Comparison::LessOrEqual, "<=", x, high)?;
+                Ok(negate_if(*negated, Expr::And(Box::new(above), Box::new(below))))
+            }
+            NodeKind::Like(kind, x, pattern, escape, negated) => self.like(*kind, x, pattern, *escape, *negated),
+            NodeKind::Case(operand, branches, otherwise) => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref())
+            }
+            NodeKind::Cast(x, to, try_cast) => {
+                let mode = if *try_cast { CastMode::Try } else { CastMode::Ansi };
+                let x = self.placed(x)?;
+                self.cast(x, to, mode)
+            }
+            NodeKind::Call(call) => self.call(call, &node.at),
+            NodeKind::Field(x, name) => scope::field(self.resolve(x)?, name),
+            NodeKind::Index(..) => {
+                let help = "STRUCT fields are read with a dot: a.b";
+                Err(Fault::new(node.at.clone(), "`[…]` is not supported yet", help))
+            }
+            NodeKind::Star => Err(Fault::new(node.at.clone(), "`*` is no value", "name a column, or write count(*)")),
+        }
+    }
+
+    /// `CAST(x AS to)`.
+    pub fn cast(&mut self, (x, at): Placed, to: &DataType, mode: CastMode) -> Result<Expr, Fault> {
+        let from = x.data_type();
+        if !cast::allowed(&from, to) {
+            let message = format!("{} cannot be cast to {}", types::name(&from), types::name(to));
+            return Err(Fault::new(at, message, "cast to a type that holds such values"));
+        }
+        if from == *to { Ok(x) } else { Ok(Expr::Cast(Box::new(x), mode, to.clone())) }
+    }
+
+    fn name(&mut self, parts: &[crate::syntax::Ident]) -> Result<Expr, Fault> {
+        let first = &parts[0];
+        if let Some((_, expr)) = self.aliases.iter().find(|(alias, _)| same(alias, &first.name))
+            && !self.aggregates.inside
+        {
+            return parts[1..].iter().try_fold(expr.clone(), scope::field);
+        }
+        let resolved = self.scope.resolve(parts);
+        if resolved.is_err() && same(&first.name, "window") {
+            if let Some(window) = self.aggregates.window_column() {
+                return parts[1..].iter().try_fold(window, scope::field);
+            }
+            let help = "group by window(time, '10 seconds') to have one";
+            return Err(Fault::new(first.at.clone(), "there is no window in GROUP BY", help));
+        }
+        if resolved.is_err() && parts.len() == 1 && !first.quoted {
+            match first.name.to_ascii_lowercase().as_str() {
+                "current_timestamp" | "now" => return Ok(Expr::Now),
+                "current_date" => return Ok(coerce::cast_to(Expr::Now, &DataType::Date32)),
+                _ => {}
+            }
+        }
+        resolved
+    }
+
+    fn negate(&mut self, x: &Node, at: &Range<usize>) -> Result<Expr, Fault> {
+        if let NodeKind::Literal(Literal::Number(text)) = &x.kind {
+            return number(&format!("-{text}"), at);
+        }
+        let x = coerce::arithmetic_sign(self.placed(x)?, "-")?;
+        // x·(−1) and not 0−x: the sign of 0.0 turns too, and the least integer overflows as it must.
+        let data_type = x.data_type();
+        let minus_one = match &data_type {
+            DataType::Decimal128(..) => Expr::Literal(Value::Decimal(-1), DataType::Decimal128(1, 0)),
+            t if types::is_floating(t) => Expr::Literal(Value::Double(-1.0), t.clone()),
+            t => Expr::Literal(Value::Integer(-1), t.clone()),
+        };
+        Ok(Expr::Arithmetic(Arithmetic::Multiply, Box::new(x), Box::new(minus_one), data_type))
+    }
+
+    fn binary(&mut self, operator: Operator, l: &Node, r: &Node) -> Result<Expr, Fault> {
+        let comparison = match operator {
+            Operator::Or => {
+                let (l, r) = (self.condition(l, "OR")?, self.condition(r, "OR")?);
+                return Ok(Expr::Or(Box::new(l), Box::new(r)));
+            }
+            Operator::And => {
+                let (l, r) = (self.condition(l, "AND")?, self.condition(r, "AND")?);
+                return Ok(Expr::And(Box::new(l), Box::new(r)));
+            }
+            Operator::Equal => Comparison::Equal,
+            Operator::NotEqual => Comparison::NotEqual,
+            Operator::Less => Comparison::Less,
+            Operator::LessOrEqual => Comparison::LessOrEqual,
+            Operator::Greater => Comparison::Greater,
+            Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
+            Operator::NullSafeEqual => Comparison::NullSafeEqual,
+            Operator::Add => return self.sum(Arithmetic::Add, "+", l, r),
+            Operator::Subtract => return self.sum(Arithmetic::Subtract, "-", l, r),
+            Operator::Multiply => {
+                return coerce::arithmetic(Arithmetic::Multiply, "*", self.placed(l)?, self.placed(r)?);
+            }
+            Operator::Divide => return coerce::arithmetic(Arithmetic::Divide, "/", self.placed(l)?, self.placed(r)?),
+            Operator::Remainder => {
+                return coerce::arithmetic(Arithmetic::Remainder, "%", self.placed(l)?, self.placed(r)?);
+            }
+            Operator::IntegerDivide => {
+                return coerce::arithmetic(Arithmetic::IntegerDivide, "DIV", self.placed(l)?, self.placed(r)?);
+            }
+            Operator::Concat => {
+                let concat = functions::find("concat").expect("concat is a function");
+                let arguments = vec![self.placed(l)?, self.placed(r)?];
+                return self.apply(concat, "||", arguments, &(l.at.start..r.at.end));
+            }
+            Operator::BitAnd | Operator::BitXor | Operator::BitOr => {
+                let message = format!("`{}` is not supported", operator.symbol());
+                return Err(Fault::new(l.at.clone(), message, "the operators are + - * / % DIV || and comparisons"));
+            }
+        };
+        self.compare(comparison, operator.symbol(), l, r)
+    }
+
+    fn compare(&mut self, operator: Comparison, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
+        let sides = vec![self.placed(l)?, self.placed(r)?];
+        let (mut sides, data_type) = coerce::unify(sides, &format!("`{symbol}` cannot compare"))?;
+        if !types::is_orderable(&data_type) {
+            let message = format!("`{symbol}` cannot compare values of type {}", types::name(&data_type));
+            return Err(Fault::new(l.at.clone(), message, "a MAP has no order"));
+        }
+        let right = sides.pop().expect("two sides");
+        let left = sides.pop().expect("two sides");
+        Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
+    }
+
+    /// `+` and `-`: of numbers, or of a date or time and an interval or days.
+    fn sum(&mut self, operator: Arithmetic, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
+        for (interval, other) in [(r, l), (l, r)] {
+            if let NodeKind::Literal(Literal::Interval(text)) = &interval.kind
+                && (operator == Arithmetic::Add || std::ptr::eq(interval, r))
+            {
+                let value = Interval::parse(text).map_err(|message| sentence(interval.at.clone(), &message))?;
+                let sign = if operator == Arithmetic::Add { 1 } else { -1 };
+                return self.shift(other, value, sign, &interval.at);
+            }
+        }
+        let (left, right) = (self.placed(l)?, self.placed(r)?);
+        if left.0.data_type() == DataType::Date32 && types::is_integral(&right.0.data_type()) {
+            let name = if operator == Arithmetic::Add { "date_add" } else { "date_sub" };
+            let function = functions::find(name).expect("a function of the table");
+            return self.apply(function, symbol, vec![left, right], &(l.at.start..r.at.end));
+        }
+        if types::is_datetime(&left.0.data_type()) && types::is_datetime(&right.0.data_type()) {
+            let message = format!("`{symbol}` of two times gives an INTERVAL, which is not supported");
+            let help = "use datediff(a, b) for days, or CAST both to DOUBLE for seconds";
+            return Err(Fault::new(l.at.start..r.at.end, message, help));
+        }
+        coerce::arithmetic(operator, symbol, left, right)
+    }
+
+    /// A time moved by an interval constant.
+    fn shift(&mut self, time: &Node, interval: Interval, sign: i64, at: &Range<usize>) -> Result<Expr, Fault> {
+        let (time, time_at) = self.placed(time)?;
+        let whole_days = interval.micros.rem_euclid(cast::time::MICROS_PER_DAY) == 0;
+        let time = match time.data_type() {
+            t if types::is_timestamp(&t) => time,
+            DataType::Date32 if !whole_days => coerce::cast_to(time, &types::timestamp()),
+            DataType::Date32 => time,
+            other => {
+                let message = format!("an INTERVAL cannot be added to {}", types::name(&other));
+                return Err(Fault::new(time_at, message, "add it to a DATE or a TIMESTAMP"));
+            }
+        };
+        let part = |value: i64, what: &str| {
+            let value = value
+                .checked_mul(sign)
+                .ok_or_else(|| Fault::new(at.clone(), format!("too many {what}"), "use fewer"))?;
+            Ok(Expr::Literal(Value::Integer(value), DataType::Int64))
+        };
+        let arguments = vec![time.clone(), part(interval.months, "months")?, part(interval.micros, "microseconds")?];
+        let function = functions::find("+ interval").expect("a function of the table");
+        Ok(Expr::Call(function, arguments, time.data_type()))
+    }
+
+    fn is_test(&mut self, x: &Node, test: &IsTest, negated: bool) -> Result<Expr, Fault> {
+        let truth = |value: bool| Box::new(Expr::Literal(Value::Boolean(value), DataType::Boolean));
+        let same = |x: Expr, y: Box<Expr>| Expr::Compare(Comparison::NullSafeEqual, Box::new(x), y);
+        let result = match test {
+            IsTest::Null => Expr::IsNull(Box::new(self.resolve(x)?)),
+            IsTest::Unknown => Expr::IsNull(Box::new(self.condition(x, "IS UNKNOWN")?)),
+            IsTest::True => same(self.condition(x, "IS TRUE")?, truth(true)),
+            IsTest::False => same(self.condition(x, "IS FALSE")?, truth(false)),
+            IsTest::DistinctFrom(y) => {
+                Expr::Not(Box::new(self.compare(Comparison::NullSafeEqual, "IS DISTINCT FROM", x, y)?))
+            }
+        };
+        Ok(match result {
+            Expr::IsNull(x) if negated => Expr::IsNotNull(x),
+            result => negate_if(negated, result),
+        })
+    }
+
+    fn in_list(&mut self, x: &Node, list: &[Node], negated: bool) -> Result<Expr, Fault> {
+        let mut values = vec![self.placed(x)?];
+        for value in list {
+            values.push(self.placed(value)?);
+        }
+        let (mut values, data_type) = coerce::unify(values, "IN cannot compare")?;
+        if !types::is_orderable(&data_type) {
+            let message = format!("IN cannot compare values of type {}", types::name(&data_type));
+            return Err(Fault::new(x.at.clone(), message, "a MAP has no order"));
+        }
+        let x = values.remove(0);
+        Ok(negate_if(negated, Expr::In(Box::new(x), values)))
+    }
+
+    fn like(
+        &mut self,
+        kind: LikeKind,
+        x: &Node,
+        pattern: &Node,
+        escape: Option<char>,
+        negated: bool,
+    ) -> Result<Expr, Fault> {
+        let name = match kind {
+            LikeKind::Like => "like",
+            LikeKind::Ilike => "ilike",
+            LikeKind::Rlike => "rlike",
+        };
+        let function = functions::find(name).expect("a function of the table");
+        let at = x.at.start..pattern.at.end;
+        let mut arguments = vec![self.placed(x)?, self.placed(pattern)?];
+        if let Some(escape) = escape {
+            arguments.push((Expr::Literal(Value::String(escape.into()), DataType::Utf8), at.clone()));
+        }
+        Ok(negate_if(negated, self.apply(function, &name.to_uppercase(), arguments, &at)?))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Node>,
+        branches: &[(Node, Node)],
+        otherwise: Option<&Node>,
+    ) -> Result<Expr, Fault> {
+        let mut conditions = Vec::new();
+        let mut values = Vec::new();
+        for (condition, value) in branches {
+            conditions.push(match operand {
+                Some(operand) => self.compare(Comparison::Equal, "CASE", operand, condition)?,
+                None => self.condition(condition, "WHEN")?,
+            });
+            values.push(self.placed(value)?);
+        }
+        if let Some(otherwise) = otherwise {
+            values.push(self.placed(otherwise)?);
+        }
+        let (mut values, data_type) = coerce::unify(values, "the branches of CASE give")?;
+        let otherwise = otherwise.map(|_| Box::new(values.pop().expect("one value a branch")));
+        Ok(Expr::Case(conditions.into_iter().zip(values).collect(), otherwise, data_type))
+    }
+}
+
+pub(super) fn negate_if(negated: bool, expr: Expr) -> Expr {
+    if negated { Expr::Not(Box::new(expr)) } else { expr }
+}
+
+/// A fault from a sentence `what is wrong; what to do`.
+pub(super) fn sentence(at: Range<usize>, message: &str) -> Fault {
+    let (what, help) = message.split_once("; ").unwrap_or((message, "change it"));
+    Fault::new(at, what, help)
+}
+
+fn constant(literal: &Literal, at: &Range<usize>) -> Result<Expr, Fault> {
+    match literal {
+        Literal::Null => Ok(Expr::Literal(Value::Null, DataType::Null)),
+        Literal::Boolean(truth) => Ok(Expr::Literal(Value::Boolean(*truth), DataType::Boolean)),
+        Literal::Number(text) => number(text, at),
+        Literal::String(text) => Ok(Expr::Literal(Value::String(text.clone()), DataType::Utf8)),
+        Literal::Binary(bytes) => Ok(Expr::Literal(Value::Binary(bytes.clone()), DataType::Binary)),
+        Literal::Date(text) => coerce::constant(text, &DataType::Date32, at.clone()),
+        Literal::Timestamp(text) => coerce::constant(text, &types::timestamp(), at.clone()),
+        Literal::TimestampNtz(text) => coerce::constant(text, &types::timestamp_ntz(), at.clone()),
+        Literal::Interval(_) => {
+            let help = "add it to a time or subtract it from one: event_time + INTERVAL '1 hour'";
+            Err(Fault::new(at.clone(), "an INTERVAL is no value of its own here", help))
+        }
+    }
+}
+
+/// A number as Spark types it: INT, BIGINT or DECIMAL by its size, DECIMAL with a point, DOUBLE with an exponent,
+/// or what its suffix says.
+fn number(text: &str, at: &Range<usize>) -> Result<Expr, Fault> {
+    let upper = text.to_ascii_uppercase();
+    let suffix = ["BD", "L", "S", "Y", "D", "F"].into_iter().find(|suffix| upper.ends_with(suffix)).unwrap_or("");
+    let digits = &upper[..upper.len() - suffix.len()];
+    let wrong = |what: &str| Fault::new(at.clone(), format!("{text} is no {what}"), "give a number in its range");
+    let integer = |data_type: DataType, least: i64, greatest: i64| {
+        let number = digits.parse::<i64>().ok().filter(|number| (least..=greatest).contains(number));
+        let number = number.ok_or_else(|| wrong(&types::name(&data_type)))?;
+        Ok(Expr::Literal(Value::Integer(number), data_type))
+    };
+    let floating = |data_type: DataType| {
+        let number = digits.parse::<f64>().ok().filter(|number| number.is_finite());
+        Ok(Expr::Literal(Value::Double(number.ok_or_else(|| wrong(&types::name(&data_type)))?), data_type))
+    };
+    match suffix {
+        "L" => integer(DataType::Int64, i64::MIN, i64::MAX),
+        "S" => integer(DataType::Int16, i16::MIN.into(), i16::MAX.into()),
+        "Y" => integer(DataType::Int8, i8::MIN.into(), i8::MAX.into()),
+        "D" => floating(DataType::Float64),
+        "F" => floating(DataType::Float32),
+        "BD" => decimal(digits).ok_or_else(|| wrong("DECIMAL")),
+        _ if digits.contains('E') => floating(DataType::Float64),
+        _ if digits.contains('.') => decimal(digits).ok_or_else(|| wrong("DECIMAL")),
+        _ => match digits.parse::<i64>() {
+            Ok(number) if i32::try_from(number).is_ok() => Ok(Expr::Literal(Value::Integer(number), DataType::Int32)),
+            Ok(number) => Ok(Expr::Literal(Value::Integer(number), DataType::Int64)),
+            Err(_) => decimal(digits).ok_or_else(|| wrong("number that fits")),
+        },
+    }
+}
+
+/// A decimal constant with the precision and scale of its digits.
+fn decimal(digits: &str) -> Option<Expr> {
+    let (mantissa, exponent) = digits.split_once('E').unwrap_or((digits, "0"));
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scale = fraction.len() as i32 - exponent;
+    let unscaled = if scale < 0 { unscaled.checked_mul(10_i128.checked_pow(scale.unsigned_abs())?)? } else { unscaled };
+    let scale = scale.max(0);
+    let precision = (unscaled.unsigned_abs().to_string().len() as i32).max(scale);
+    (precision <= 38)
+        .then(|| Expr::Literal(Value::Decimal(unscaled), DataType::Decimal128(precision as u8, scale as i8)))
+}

@@ -1,0 +1,93 @@
+//! What names mean: the columns of the source, the window, and their fields.
+
+use crate::expr::Expr;
+use crate::syntax::{Fault, Ident};
+use crate::types;
+use arrow_schema::{DataType, Field, FieldRef};
+use tidemill_model::diagnostic::nearest;
+
+/// The columns that a query sees, by case-insensitive name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    /// The names that may stand before a column: the source's, or its alias.
+    pub table: String,
+    /// Visible columns: name, number, type.
+    pub columns: Vec<(String, usize, DataType)>,
+}
+
+impl Scope {
+    /// The columns of a schema, numbered in its order.
+    pub fn of_fields<'a>(table: &str, fields: impl Iterator<Item = &'a FieldRef>) -> Scope {
+        let columns = fields.enumerate().map(|(index, field)| (field.name().clone(), index, field.data_type().clone()));
+        Scope { table: table.into(), columns: columns.collect() }
+    }
+
+    /// Adds a column; one of the same name is hidden by it.
+    pub fn shadow(&mut self, name: &str, index: usize, data_type: DataType) {
+        self.columns.retain(|(known, ..)| !same(known, name));
+        self.columns.push((name.into(), index, data_type));
+    }
+
+    /// The column that a name alone means.
+    pub fn column(&self, name: &str) -> Option<Expr> {
+        let found = self.columns.iter().find(|(known, ..)| same(known, name));
+        found.map(|(_, index, data_type)| Expr::Column(*index, data_type.clone()))
+    }
+
+    /// `[table.]column[.field…]`.
+    pub fn resolve(&self, parts: &[Ident]) -> Result<Expr, Fault> {
+        let qualified = parts.len() > 1 && same(&parts[0].name, &self.table);
+        let after_table = qualified.then(|| self.column(&parts[1].name)).flatten();
+        let (column, fields) = match after_table {
+            Some(column) => (column, &parts[2..]),
+            None => match self.column(&parts[0].name) {
+                Some(column) => (column, &parts[1..]),
+                None => return Err(self.unknown(if qualified { &parts[1] } else { &parts[0] }, parts.len() > 1)),
+            },
+        };
+        fields.iter().try_fold(column, field)
+    }
+
+    fn unknown(&self, name: &Ident, has_more: bool) -> Fault {
+        let names = self.columns.iter().map(|(name, ..)| name.as_str());
+        let near = nearest(&name.name, names.clone());
+        let help = if near.is_empty() {
+            format!("the columns are {}", list(names))
+        } else {
+            format!("did you mean {}?", list(near.into_iter()))
+        };
+        let what = if has_more { "column or table" } else { "column" };
+        Fault::new(name.at.clone(), format!("unknown {what} `{}`", name.name), help)
+    }
+}
+
+/// A field of a STRUCT value.
+pub(crate) fn field(value: Expr, name: &Ident) -> Result<Expr, Fault> {
+    match value.data_type() {
+        DataType::Struct(fields) => match fields.iter().position(|field| same(field.name(), &name.name)) {
+            Some(index) => {
+                let data_type = fields[index].data_type().clone();
+                Ok(Expr::Field(Box::new(value), index, data_type))
+            }
+            None => {
+                let names = fields.iter().map(|field: &std::sync::Arc<Field>| field.name().as_str());
+                let message = format!("there is no field `{}`", name.name);
+                Err(Fault::new(name.at.clone(), message, format!("the fields are {}", list(names))))
+            }
+        },
+        other => {
+            let message = format!("`{}` is asked of a value of type {}", name.name, types::name(&other));
+            Err(Fault::new(name.at.clone(), message, "only a STRUCT has fields"))
+        }
+    }
+}
+
+/// Names are the same whatever their case.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+/// `` `a`, `b` ``.
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,189 @@
+//! A plan as text: what `tidemill check` prints, and what driver and executor compare by hash.
+//!
+//! The text says everything that the rows depend on and nothing of where it stood in the file.
+
+use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
+use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, QueryPlan};
+use crate::types;
+use crate::value::Value;
+use arrow_schema::Schema;
+use std::fmt::Write;
+
+impl QueryPlan {
+    /// The plan, a line for each step a row takes. Two plans with one text give the same rows.
+    pub fn describe(&self) -> String {
+        let mut out = String::new();
+        let mut line = |label: &str, text: String| writeln!(out, "{label:<12} {text}").expect("a string takes all");
+        line("source", self.table.clone());
+        line("decode", columns(&self.decode_schema));
+        let row = Names::of(&self.row_schema);
+        self.pushed_filters.iter().for_each(|filter| line("where", row.show(filter)));
+        if let Some(time) = &self.event_time {
+            line("event time", format!("{} = {}", name(&time.name), row.show(&time.expr)));
+            line(
+                "watermark",
+                time.delay_ms.map_or("none".into(), |delay| format!("{delay} ms behind {}", name(&time.name))),
+            );
+        }
+        self.filters.iter().for_each(|filter| line("then where", row.show(filter)));
+        match &self.body {
+            Body::Project(outputs) => {
+                outputs
+                    .iter()
+                    .zip(self.output_schema.fields())
+                    .for_each(|(x, field)| line("output", row.column(x, field)));
+            }
+            Body::Aggregate(plan) => self.describe_aggregate(plan, &row, &mut line),
+        }
+        line("mode", self.output_mode.name().into());
+        out
+    }
+
+    fn describe_aggregate(&self, plan: &AggregatePlan, row: &Names, line: &mut dyn FnMut(&str, String)) {
+        if let Some(window) = &plan.window {
+            let spec = window.spec;
+            let time = row.show(&window.time);
+            line(
+                "window",
+                format!("{time}, {} µs wide every {} µs from {} µs", spec.width, spec.slide, spec.start_time),
+            );
+        }
+        for key in &plan.keys {
+            line("key", format!("{} = {}", name(&key.name), row.show(&key.expr)));
+        }
+        let mut groups = Names::of(&plan.row_schema);
+        let first = groups.0.len() - plan.aggregates.len();
+        for (index, call) in plan.aggregates.iter().enumerate() {
+            groups.0[first + index] = row.call(call);
+            line("aggregate", format!("{}: {}", groups.0[first + index], types::name(&call.data_type)));
+        }
+        plan.having.iter().for_each(|having| line("having", groups.show(having)));
+        for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
+            line("output", groups.column(expr, field));
+        }
+        let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
+        line("groups", state.into());
+    }
+
+    /// A number that is the same for plans with the same text, on any machine and in any run: FNV-1a of
+    /// [`QueryPlan::describe`], 64 bits.
+    pub fn hash(&self) -> u64 {
+        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0100_0000_01b3;
+        self.describe().bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+    }
+}
+
+fn columns(schema: &Schema) -> String {
+    let column = |field: &std::sync::Arc<arrow_schema::Field>| {
+        format!("{} {}", name(field.name()), types::name(field.data_type()))
+    };
+    let columns: Vec<_> = schema.fields().iter().map(column).collect();
+    if columns.is_empty() { "no column".into() } else { columns.join(", ") }
+}
+
+/// A name, in backticks where it is no plain one.
+fn name(name: &str) -> String {
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain { name.into() } else { format!("`{}`", name.replace('`', "``")) }
+}
+
+/// How the columns of a row are written.
+struct Names(Vec<String>);
+
+impl Names {
+    fn of(schema: &Schema) -> Names {
+        Names(schema.fields().iter().map(|field| name(field.name())).collect())
+    }
+
+    fn column(&self, expr: &Expr, field: &arrow_schema::Field) -> String {
+        format!("{} {} = {}", name(field.name()), types::name(field.data_type()), self.show(expr))
+    }
+
+    fn call(&self, call: &AggregateCall) -> String {
+        let function = match call.function {
+            AggregateFunction::Count => "count",
+            AggregateFunction::CountIf => "count_if",
+            AggregateFunction::Sum => "sum",
+            AggregateFunction::Avg => "avg",
+            AggregateFunction::Min => "min",
+            AggregateFunction::Max => "max",
+        };
+        let inputs = if call.inputs.is_empty() { "*".into() } else { self.list(&call.inputs) };
+        format!("{function}({inputs})")
+    }
+
+    fn list(&self, list: &[Expr]) -> String {
+        list.iter().map(|expr| self.show(expr)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn show(&self, expr: &Expr) -> String {
+        match expr {
+            Expr::Column(index, _) => self.0[*index].clone(),
+            Expr::Literal(value, data_type) => constant(value, data_type),
+            Expr::Field(x, index, _) => match x.data_type() {
+                arrow_schema::DataType::Struct(fields) => format!("{}.{}", self.show(x), name(fields[*index].name())),
+                other => panic!("{other} has no fields"),
+            },
+            Expr::Cast(x, mode, to) => {
+                let word = if *mode == CastMode::Ansi { "CAST" } else { "TRY_CAST" };
+                format!("{word}({} AS {})", self.show(x), types::name(to))
+            }
+            Expr::IsNull(x) => format!("({} IS NULL)", self.show(x)),
+            Expr::IsNotNull(x) => format!("({} IS NOT NULL)", self.show(x)),
+            Expr::Not(x) => format!("(NOT {})", self.show(x)),
+            Expr::And(l, r) => format!("({} AND {})", self.show(l), self.show(r)),
+            Expr::Or(l, r) => format!("({} OR {})", self.show(l), self.show(r)),
+            Expr::Compare(operator, l, r) => format!("({} {} {})", self.show(l), comparison(*operator), self.show(r)),
+            Expr::In(x, list) => format!("({} IN ({}))", self.show(x), self.list(list)),
+            Expr::Arithmetic(operator, l, r, to) => {
+                format!("({} {} {}): {}", self.show(l), arithmetic(*operator), self.show(r), types::name(to))
+            }
+            Expr::Case(branches, otherwise, _) => {
+                let branch = |(condition, value): &(Expr, Expr)| {
+                    format!("WHEN {} THEN {} ", self.show(condition), self.show(value))
+                };
+                let otherwise = otherwise.as_ref().map_or(String::new(), |x| format!("ELSE {} ", self.show(x)));
+                format!("CASE {}{otherwise}END", branches.iter().map(branch).collect::<String>())
+            }
+            Expr::Coalesce(list, _) => format!("coalesce({})", self.list(list)),
+            Expr::Call(function, list, _) => format!("{}({})", function.name, self.list(list)),
+            Expr::Now => "current_timestamp()".into(),
+        }
+    }
+}
+
+fn constant(value: &Value, data_type: &arrow_schema::DataType) -> String {
+    let shown = match value {
+        Value::String(text) => return format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+        Value::Null => "NULL".into(),
+        _ => crate::text::show::value(&value.to_array(data_type), 0),
+    };
+    match data_type {
+        arrow_schema::DataType::Int32 | arrow_schema::DataType::Boolean => shown,
+        other => format!("{} '{shown}'", types::name(other)),
+    }
+}
+
+fn comparison(operator: Comparison) -> &'static str {
+    match operator {
+        Comparison::Equal => "=",
+        Comparison::NotEqual => "<>",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+        Comparison::NullSafeEqual => "<=>",
+    }
+}
+
+fn arithmetic(operator: Arithmetic) -> &'static str {
+    match operator {
+        Arithmetic::Add => "+",
+        Arithmetic::Subtract => "-",
+        Arithmetic::Multiply => "*",
+        Arithmetic::Divide => "/",
+        Arithmetic::IntegerDivide => "DIV",
+        Arithmetic::Remainder => "%",
+    }
+}

@@ -1,0 +1,131 @@
+//! Casts (rules T3, T4): which there are, and each over a whole array.
+//!
+//! Under ANSI a value that does not fit fails its row; TRY_CAST gives NULL instead.
+
+mod number;
+mod text;
+pub(crate) mod time;
+
+use super::RowErrors;
+use crate::expr::CastMode;
+use crate::{text as written, types};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, new_null_array};
+use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
+use std::sync::Arc;
+
+/// Whether Spark's ANSI mode has this cast, and we too.
+pub(crate) fn allowed(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Binary, Boolean, Date32, Null, Timestamp, Utf8};
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Null, _) => true,
+        (from, Utf8) => !types::is_nested(from),
+        (Utf8, to) => !types::is_nested(to),
+        (from, to) if types::is_numeric(from) && types::is_numeric(to) => true,
+        (from, Boolean) | (Boolean, from) if types::is_numeric(from) => true,
+        (from, Timestamp(_, Some(_))) | (Timestamp(_, Some(_)), from) if types::is_numeric(from) => true,
+        (from, to) if types::is_datetime(from) && types::is_datetime(to) => true,
+        (Binary | Date32, _) => false,
+        _ => false,
+    }
+}
+
+/// Where failed rows of a cast go.
+pub(crate) struct Failures<'a> {
+    mode: CastMode,
+    errors: &'a mut RowErrors,
+    /// The target type's name.
+    to: String,
+}
+
+impl Failures<'_> {
+    /// The value of `row` is of the right form, but too large.
+    pub fn overflow(&mut self, row: usize, value: impl std::fmt::Display) {
+        self.record(row, "CAST_OVERFLOW", |to| {
+            format!("{value} does not fit in {to}; use TRY_CAST to get NULL instead")
+        });
+    }
+
+    /// The value of `row` is nothing of the target type.
+    pub fn invalid(&mut self, row: usize, value: impl std::fmt::Display) {
+        self.record(row, "CAST_INVALID_INPUT", |to| format!("'{value}' is no {to}; use TRY_CAST to get NULL instead"));
+    }
+
+    /// The value of `row` has too many digits for the target decimal.
+    pub fn out_of_range(&mut self, row: usize, value: impl std::fmt::Display) {
+        let message = |to: &str| format!("{value} does not fit in {to}; use TRY_CAST to get NULL instead");
+        self.record(row, "NUMERIC_VALUE_OUT_OF_RANGE", message);
+    }
+
+    fn record(&mut self, row: usize, class: &'static str, message: impl FnOnce(&str) -> String) {
+        if self.mode == CastMode::Ansi {
+            let to = &self.to;
+            self.errors.record(row, class, || message(to));
+        }
+    }
+}
+
+/// `input` as another type, which [`allowed`] allows.
+pub(crate) fn cast(input: &ArrayRef, to: &DataType, mode: CastMode, errors: &mut RowErrors) -> ArrayRef {
+    let from = input.data_type().clone();
+    if from == *to {
+        return input.clone();
+    }
+    let mut failures = Failures { mode, errors, to: types::name(to) };
+    match (&from, to) {
+        (DataType::Null, _) => new_null_array(to, input.len()),
+        (DataType::Binary, DataType::Utf8) => {
+            let input = input.as_binary::<i32>();
+            Arc::new(input.iter().map(|bytes| bytes.map(String::from_utf8_lossy)).collect::<StringArray>())
+        }
+        (_, DataType::Utf8) => {
+            let write = |row| input.is_valid(row).then(|| written::show::value(input, row));
+            Arc::new((0..input.len()).map(write).collect::<StringArray>())
+        }
+        (DataType::Utf8, _) => text::cast(input.as_string(), to, &mut failures),
+        (from, DataType::Timestamp(..)) if types::is_numeric(from) => time::from_number(input, to, &mut failures),
+        (DataType::Timestamp(..), to) if types::is_numeric(to) => {
+            time::to_number(input.as_primitive(), to, &mut failures)
+        }
+        (from, to) if types::is_datetime(from) && types::is_datetime(to) => time::between(input, to),
+        _ => number::cast(input, to, &mut failures),
+    }
+}
+
+/// A fixed-width array, value by value; `None` makes a NULL of one that `convert` has recorded as failed.
+fn map<A: ArrowPrimitiveType, O: ArrowPrimitiveType>(
+    input: &PrimitiveArray<A>,
+    mut convert: impl FnMut(usize, A::Native) -> Option<O::Native>,
+) -> PrimitiveArray<O> {
+    let mut failed = false;
+    let mut out = Vec::with_capacity(input.len());
+    let mut valid = Vec::new();
+    for (row, value) in input.values().iter().enumerate() {
+        let result = if input.is_valid(row) { convert(row, *value) } else { None };
+        if result.is_none() && !failed {
+            failed = true;
+            valid = vec![true; row];
+        }
+        if failed {
+            valid.push(result.is_some());
+        }
+        out.push(result.unwrap_or_default());
+    }
+    PrimitiveArray::new(out.into(), failed.then(|| NullBuffer::from(valid)))
+}
+
+/// Calls a generic function with the Arrow type of a number type.
+macro_rules! with_number_type {
+    ($data_type:expr, $function:ident($($argument:expr),*)) => {
+        match $data_type {
+            DataType::Int8 => $function::<Int8Type>($($argument),*),
+            DataType::Int16 => $function::<Int16Type>($($argument),*),
+            DataType::Int32 => $function::<Int32Type>($($argument),*),
+            DataType::Int64 => $function::<Int64Type>($($argument),*),
+            other => panic!("{other} is not integral"),
+        }
+    };
+}
+use with_number_type;

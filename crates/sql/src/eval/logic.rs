@@ -1,0 +1,157 @@
+//! Three-valued logic, and the expressions of which a row takes one branch.
+
+use super::{Column, Input, RowErrors, column, compare, pick};
+use crate::expr::{Comparison, Expr};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, BooleanArray, new_null_array};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::DataType;
+use std::sync::Arc;
+
+pub(super) fn not(x: &Column) -> BooleanArray {
+    let x = x.array.as_boolean();
+    BooleanArray::new(!x.values(), x.nulls().cloned())
+}
+
+pub(super) fn and(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
+    connective(l, r, input, errors, false)
+}
+
+pub(super) fn or(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
+    connective(l, r, input, errors, true)
+}
+
+/// AND (`decides` = false) and OR (`decides` = true): one side with the deciding value gives it, whatever the other;
+/// else NULL if a side is NULL. The right side's errors count where the left does not decide.
+fn connective(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors, decides: bool) -> Column {
+    let rows = input.rows.num_rows();
+    let left = Truth::of(column(l, input, errors), rows);
+    let mut own = RowErrors::default();
+    let right = Truth::of(column(r, input, &mut own), rows);
+    let left_decides = if decides { &left.holds } else { &left.fails };
+    errors.absorb(own, |row| !left_decides.value(row));
+    let (holds, fails) = if decides {
+        (&left.holds | &right.holds, &left.fails & &right.fails)
+    } else {
+        (&left.holds & &right.holds, &left.fails | &right.fails)
+    };
+    let known = NullBuffer::new(&holds | &fails);
+    let nulls = Some(known).filter(|known| known.null_count() > 0);
+    Column::rows(Arc::new(BooleanArray::new(holds, nulls)))
+}
+
+/// A condition per row: where it is true and where it is false; neither where it is NULL.
+struct Truth {
+    holds: BooleanBuffer,
+    fails: BooleanBuffer,
+}
+
+impl Truth {
+    fn of(column: Column, rows: usize) -> Truth {
+        if column.array.data_type().is_null() {
+            return Truth { holds: BooleanBuffer::new_unset(rows), fails: BooleanBuffer::new_unset(rows) };
+        }
+        let array = column.into_rows(rows);
+        let array = array.as_boolean();
+        match array.nulls() {
+            None => Truth { holds: array.values().clone(), fails: !array.values() },
+            Some(nulls) => Truth { holds: array.values() & nulls.inner(), fails: &!array.values() & nulls.inner() },
+        }
+    }
+}
+
+/// The value of the first branch whose condition is true. Conditions after it, and other values, do not count.
+pub(super) fn case(
+    branches: &[(Expr, Expr)],
+    otherwise: Option<&Expr>,
+    data_type: &DataType,
+    input: &Input,
+    errors: &mut RowErrors,
+) -> Column {
+    let rows = input.rows.num_rows();
+    let mut undecided = BooleanBuffer::new_set(rows);
+    let mut choice = vec![0; rows];
+    let mut values = vec![Column::constant(new_null_array(data_type, 1))];
+    for (condition, value) in branches {
+        let mut own = RowErrors::default();
+        let holds = Truth::of(column(condition, input, &mut own), rows).holds;
+        errors.absorb(own, |row| undecided.value(row));
+        let taken = &holds & &undecided;
+        undecided = &undecided & &!&taken;
+        take_branch(value, &taken, input, &mut choice, &mut values, errors);
+    }
+    if let Some(otherwise) = otherwise {
+        take_branch(otherwise, &undecided, input, &mut choice, &mut values, errors);
+    }
+    Column::rows(pick(&values, choice.into_iter()))
+}
+
+fn take_branch(
+    value: &Expr,
+    taken: &BooleanBuffer,
+    input: &Input,
+    choice: &mut [usize],
+    values: &mut Vec<Column>,
+    errors: &mut RowErrors,
+) {
+    if taken.count_set_bits() == 0 {
+        return;
+    }
+    let mut own = RowErrors::default();
+    let number = values.len();
+    values.push(column(value, input, &mut own));
+    errors.absorb(own, |row| taken.value(row));
+    taken.set_indices().for_each(|row| choice[row] = number);
+}
+
+/// The first value that is not NULL. Values after it do not count.
+pub(super) fn coalesce(list: &[Expr], data_type: &DataType, input: &Input, errors: &mut RowErrors) -> Column {
+    let rows = input.rows.num_rows();
+    let mut undecided = BooleanBuffer::new_set(rows);
+    let mut choice = vec![0; rows];
+    let mut values = vec![Column::constant(new_null_array(data_type, 1))];
+    for value in list {
+        if undecided.count_set_bits() == 0 {
+            break;
+        }
+        let mut own = RowErrors::default();
+        let value = column(value, input, &mut own);
+        errors.absorb(own, |row| undecided.value(row));
+        let number = values.len();
+        undecided = BooleanBuffer::collect_bool(rows, |row| {
+            let wanted = undecided.value(row);
+            let taken = wanted && !value.is_null(row);
+            if taken {
+                choice[row] = number;
+            }
+            wanted && !taken
+        });
+        values.push(value);
+    }
+    Column::rows(pick(&values, choice.into_iter()))
+}
+
+/// True where a value equals, else NULL where `x` or a value is NULL, else false. Values after an equal one do not
+/// count, nor any where `x` is NULL.
+pub(super) fn in_list(x: &Expr, list: &[Expr], input: &Input, errors: &mut RowErrors) -> Column {
+    let rows = input.rows.num_rows();
+    let x = column(x, input, errors);
+    let nulls = x.nulls(rows);
+    let given = nulls.map_or_else(|| BooleanBuffer::new_set(rows), |nulls| nulls.into_inner());
+    let mut found = BooleanBuffer::new_unset(rows);
+    let mut unknown = !&given;
+    for value in list {
+        let mut own = RowErrors::default();
+        let value = column(value, input, &mut own);
+        errors.absorb(own, |row| given.value(row) && !found.value(row));
+        let equal = compare::compare(Comparison::Equal, &x, &value, rows);
+        if let Some(nulls) = equal.nulls() {
+            unknown = &unknown | &!nulls.inner();
+            found = &found | &(equal.values() & nulls.inner());
+        } else {
+            found = &found | equal.values();
+        }
+    }
+    let nulls = NullBuffer::new(&found | &!&unknown);
+    Column::rows(Arc::new(BooleanArray::new(found, Some(nulls).filter(|nulls| nulls.null_count() > 0))))
+}

@@ -1,0 +1,35 @@
+//! Functions that choose among their arguments. Those that leave some uncomputed are expressions of their own.
+
+use super::{Arguments, Function, Param};
+use crate::eval::compare::order_at;
+use crate::eval::pick;
+use arrow_array::ArrayRef;
+use std::cmp::Ordering;
+
+const COMMON: Function = Function {
+    params: &[Param::Common, Param::Common],
+    required: 2,
+    repeats: true,
+    gives: |types| types[0].clone(),
+    ..Function::BLANK
+};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "greatest", kernel: |arguments| extreme(arguments, Ordering::Greater), ..COMMON },
+    Function { name: "least", kernel: |arguments| extreme(arguments, Ordering::Less), ..COMMON },
+];
+
+/// The first of the extreme values; NULLs are passed over.
+fn extreme(arguments: &mut Arguments, wanted: Ordering) -> ArrayRef {
+    let columns = arguments.columns;
+    let best = |row: usize| {
+        let given = (0..columns.len()).filter(|index| !columns[*index].is_null(row));
+        let better = |best: usize, index: usize| {
+            let (old, new) = (&columns[best], &columns[index]);
+            let order = order_at(&new.array, new.at(row), &old.array, old.at(row));
+            if order == wanted { index } else { best }
+        };
+        given.reduce(better).unwrap_or(0)
+    };
+    pick(columns, (0..arguments.rows).map(best))
+}

@@ -1,0 +1,249 @@
+//! LIKE and regular expressions.
+//!
+//! Regular expressions are Java's in Spark. Here they are `regex-lite`'s, whose classes (`\d \w \s`) and case rules are
+//! ASCII as Java's are by default; `.` is rewritten to stop at the line ends that Java's stops at. What only Java
+//! has (look-around, back-references, possessive quantifiers, class unions and intersections) is refused, never read
+//! as something else. A deviation remains: `$` does not match before a line end at the end of the text.
+
+use super::{Arguments, Function, Param};
+use crate::expr::Expr;
+use crate::value::Value;
+use arrow_array::{ArrayRef, BooleanArray};
+use arrow_schema::DataType;
+use regex_lite::Regex;
+use std::sync::Arc;
+
+const PREDICATE: Function =
+    Function { params: &[Param::String, Param::String], required: 2, gives: |_| DataType::Boolean, ..Function::BLANK };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "like",
+        params: &[Param::String, Param::String, Param::String],
+        kernel: |arguments| like(arguments, false),
+        check: check_like,
+        ..PREDICATE
+    },
+    Function {
+        name: "ilike",
+        params: &[Param::String, Param::String, Param::String],
+        kernel: |arguments| like(arguments, true),
+        check: check_like,
+        ..PREDICATE
+    },
+    Function { name: "rlike", aliases: &["regexp_like", "regexp"], kernel: rlike, check: check_regex, ..PREDICATE },
+];
+
+const BAD_LIKE: &str = "INVALID_FORMAT";
+const BAD_REGEX: &str = "INVALID_PARAMETER_VALUE.PATTERN";
+
+fn like(arguments: &mut Arguments, ignore_case: bool) -> ArrayRef {
+    let escapes = arguments.columns.get(2).map(|column| column.texts());
+    let fold = |text: &str| if ignore_case { text.to_lowercase() } else { text.to_string() };
+    let compile = |row: usize, pattern: &str| {
+        let escape = escapes.as_ref().and_then(|escapes| escapes.get(row)?.chars().next());
+        LikePattern::parse(&fold(pattern), escape.unwrap_or('\\'))
+    };
+    matched(arguments, BAD_LIKE, compile, |pattern: &LikePattern, text| {
+        if ignore_case { pattern.matches(&text.to_lowercase()) } else { pattern.matches(text) }
+    })
+}
+
+fn rlike(arguments: &mut Arguments) -> ArrayRef {
+    matched(arguments, BAD_REGEX, |_, pattern| regex(pattern), |pattern: &Regex, text| pattern.is_match(text))
+}
+
+/// Tests each text with its pattern; a pattern that comes again, as a constant does, is compiled once.
+fn matched<P>(
+    arguments: &mut Arguments,
+    class: &'static str,
+    compile: impl Fn(usize, &str) -> Result<P, String>,
+    test: impl Fn(&P, &str) -> bool,
+) -> ArrayRef {
+    let columns = arguments.columns;
+    let (texts, patterns) = (columns[0].texts(), columns[1].texts());
+    let mut last: Option<(&str, Result<P, String>)> = None;
+    let value = |row: usize| {
+        let (text, pattern) = (texts.get(row)?, patterns.get(row)?);
+        if last.as_ref().is_none_or(|(known, _)| *known != pattern) {
+            last = Some((pattern, compile(row, pattern)));
+        }
+        match &last.as_ref()?.1 {
+            Ok(pattern) => Some(test(pattern, text)),
+            Err(message) => {
+                arguments.errors.record(row, class, || message.clone());
+                None
+            }
+        }
+    };
+    Arc::new((0..arguments.rows).map(value).collect::<BooleanArray>())
+}
+
+fn check_like(arguments: &[Expr]) -> Result<(), String> {
+    let escape = match arguments.get(2) {
+        Some(Expr::Literal(Value::String(escape), _)) => escape.chars().next().unwrap_or('\\'),
+        _ => '\\',
+    };
+    constant_pattern(arguments).map_or(Ok(()), |pattern| LikePattern::parse(pattern, escape).map(drop))
+}
+
+pub(super) fn check_regex(arguments: &[Expr]) -> Result<(), String> {
+    constant_pattern(arguments).map_or(Ok(()), |pattern| regex(pattern).map(drop))
+}
+
+fn constant_pattern(arguments: &[Expr]) -> Option<&str> {
+    match arguments.get(1) {
+        Some(Expr::Literal(Value::String(pattern), _)) => Some(pattern),
+        _ => None,
+    }
+}
+
+/// A LIKE pattern: literal characters, `_` for one and `%` for any number.
+struct LikePattern(Vec<Piece>);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Piece {
+    Char(char),
+    One,
+    Any,
+}
+
+impl LikePattern {
+    fn parse(pattern: &str, escape: char) -> Result<LikePattern, String> {
+        let mut pieces = Vec::new();
+        let mut chars = pattern.chars();
+        while let Some(c) = chars.next() {
+            pieces.push(match c {
+                c if c == escape => match chars.next() {
+                    Some(next) if next == '_' || next == '%' || next == escape => Piece::Char(next),
+                    Some(next) => {
+                        return Err(format!(
+                            "the pattern '{pattern}' escapes `{next}`; escape only %, _ and {escape} itself"
+                        ));
+                    }
+                    None => return Err(format!("the pattern '{pattern}' ends in its escape; double it")),
+                },
+                '_' => Piece::One,
+                '%' => Piece::Any,
+                c => Piece::Char(c),
+            });
+        }
+        pieces.dedup_by(|a, b| *a == Piece::Any && *b == Piece::Any);
+        Ok(LikePattern(pieces))
+    }
+
+    /// Greedy with one point to come back to: the last `%`, which takes a character more each time.
+    fn matches(&self, text: &str) -> bool {
+        let pieces = &self.0;
+        let (mut at, mut rest) = (0, text.chars());
+        let mut retry: Option<(usize, std::str::Chars)> = None;
+        loop {
+            if pieces.get(at) == Some(&Piece::Any) {
+                at += 1;
+                retry = Some((at, rest.clone()));
+                continue;
+            }
+            let c = rest.next();
+            match (pieces.get(at), c) {
+                (None, None) => return true,
+                (Some(Piece::One), Some(_)) => at += 1,
+                (Some(Piece::Char(wanted)), Some(c)) if *wanted == c => at += 1,
+                (_, None) => return false,
+                _ => {
+                    let Some((back, from)) = &mut retry else {
+                        return false;
+                    };
+                    from.next();
+                    at = *back;
+                    rest = from.clone();
+                }
+            }
+        }
+    }
+}
+
+/// A Java regular expression as one of `regex-lite`, or why it is none.
+pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
+    let mut out = String::new();
+    let mut chars = pattern.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                out.push(c);
+                out.extend(chars.next());
+                continue;
+            }
+            '[' if in_class => return Err(refused(pattern, "a class inside a class")),
+            '&' if in_class && chars.peek() == Some(&'&') => return Err(refused(pattern, "&&")),
+            '[' => {
+                in_class = true;
+                out.push(c);
+                out.extend(chars.next_if_eq(&'^'));
+                out.extend(chars.next_if_eq(&']').map(|_| "\\]").unwrap_or_default().chars());
+                continue;
+            }
+            ']' => in_class = false,
+            '.' if !in_class && !pattern.contains("(?s") => {
+                out.push_str("[^\\n\\r\\x{85}\\x{2028}\\x{2029}]");
+                continue;
+            }
+            '*' | '+' | '?' | '}' if !in_class && chars.peek() == Some(&'+') => {
+                return Err(refused(pattern, "a possessive quantifier"));
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    Regex::new(&out).map_err(|error| refused(pattern, &error.to_string()))
+}
+
+fn refused(pattern: &str, why: &str) -> String {
+    format!("the regular expression '{pattern}' is not supported ({why}); write it without that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_patterns() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("%", "", true),
+            ("a%", "abc", true),
+            ("%c", "abc", true),
+            ("%b%", "abc", true),
+            ("a_c", "abc", true),
+            ("a_c", "ac", false),
+            ("%a%b%c", "xaybzabc", true),
+            ("%ab", "aab", true),
+            ("_", "é", true),
+            ("a%", "ba", false),
+            (r"\%", "%", true),
+            (r"\%", "x", false),
+            ("a", "a\n", false),
+            ("a_", "a\n", true),
+        ] {
+            assert_eq!(LikePattern::parse(pattern, '\\').unwrap().matches(text), expected, "{pattern} {text}");
+        }
+        assert!(LikePattern::parse(r"\a", '\\').is_err());
+        assert!(LikePattern::parse(r"a\", '\\').is_err());
+    }
+
+    #[test]
+    fn regular_expressions_that_only_java_has_are_refused() {
+        for pattern in ["a++", "(?=a)", r"(a)\1", "[a[b]]", "[a&&b]", "(", r"\Qa\E"] {
+            assert!(regex(pattern).is_err(), "{pattern}");
+        }
+        for (pattern, text, expected) in [
+            ("a.c", "a\rc", false),
+            ("(?s)a.c", "a\nc", true),
+            ("[.]", ".", true),
+            (r"\.", "x", false),
+            ("^[^]a]$", "b", true),
+        ] {
+            assert_eq!(regex(pattern).unwrap().is_match(text), expected, "{pattern} {text}");
+        }
+    }
+}

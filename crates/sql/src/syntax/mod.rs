@@ -1,0 +1,66 @@
+//! Text → syntax tree: Spark's lexical rules, its expressions, its types and the one statement that a pipeline has.
+//!
+//! ```text
+//!   text ─lexer→ tokens ─parser→ Select (query.rs), Node (expression.rs), DataType (types.rs)
+//! ```
+//! Every node carries its byte range in the text. Knows names, but not what they mean.
+
+mod expression;
+mod lexer;
+mod parser;
+mod query;
+mod types;
+
+pub(crate) use expression::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+pub(crate) use lexer::Ident;
+pub(crate) use query::{GroupBy, Select, SelectItem};
+
+use arrow_schema::Fields;
+use std::ops::Range;
+
+/// What is wrong with a text, at a byte range of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub at: Range<usize>,
+    pub message: String,
+    pub help: String,
+}
+
+impl Fault {
+    pub fn new(at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Fault {
+        Fault { at, message: message.into(), help: help.into() }
+    }
+}
+
+/// A SELECT statement.
+pub(crate) fn parse_query(text: &str) -> Result<Select, Fault> {
+    let mut parser = parser::Parser::new(text)?;
+    let select = parser.select()?;
+    parser.end()?;
+    Ok(select)
+}
+
+/// A lone expression.
+pub(crate) fn parse_expression(text: &str) -> Result<Node, Fault> {
+    let mut parser = parser::Parser::new(text)?;
+    let node = parser.expression()?;
+    parser.end()?;
+    Ok(node)
+}
+
+/// The columns of a table: `name TYPE [NOT NULL] [COMMENT '…'], …`. All of them come out nullable (rule J10).
+pub(crate) fn parse_schema(text: &str) -> Result<Fields, Fault> {
+    let mut parser = parser::Parser::new(text)?;
+    let fields = parser.columns()?;
+    parser.end()?;
+    Ok(fields)
+}
+
+/// A lone type.
+#[cfg(test)]
+pub(crate) fn parse_type(text: &str) -> Result<arrow_schema::DataType, Fault> {
+    let mut parser = parser::Parser::new(text)?;
+    let data_type = parser.data_type()?;
+    parser.end()?;
+    Ok(data_type)
+}

@@ -1,0 +1,127 @@
+//! The token cursor that the grammar's parts share.
+
+use super::Fault;
+use super::lexer::{Ident, Token, tokens};
+use std::ops::Range;
+
+/// A cursor over the tokens of a text.
+pub(super) struct Parser<'a> {
+    pub text: &'a str,
+    tokens: Vec<(Token, Range<usize>)>,
+    next: usize,
+    /// How deep the expression being read is nested.
+    pub depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    pub fn new(text: &'a str) -> Result<Parser<'a>, Fault> {
+        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0 })
+    }
+
+    pub fn peek(&self) -> &Token {
+        self.peek_at(0)
+    }
+
+    pub fn peek_at(&self, ahead: usize) -> &Token {
+        &self.tokens[(self.next + ahead).min(self.tokens.len() - 1)].0
+    }
+
+    /// Place of the next token.
+    pub fn here(&self) -> Range<usize> {
+        self.tokens[self.next].1.clone()
+    }
+
+    /// End of the token before.
+    pub fn last_end(&self) -> usize {
+        if self.next == 0 { 0 } else { self.tokens[self.next - 1].1.end }
+    }
+
+    pub fn advance(&mut self) -> Token {
+        let token = self.tokens[self.next].0.clone();
+        self.next = (self.next + 1).min(self.tokens.len() - 1);
+        token
+    }
+
+    pub fn is_symbol(&self, symbol: &str) -> bool {
+        matches!(self.peek(), Token::Symbol(found) if *found == symbol)
+    }
+
+    pub fn is_word(&self, word: &str) -> bool {
+        self.is_word_at(0, word)
+    }
+
+    pub fn is_word_at(&self, ahead: usize, word: &str) -> bool {
+        matches!(self.peek_at(ahead), Token::Word(found) if found.eq_ignore_ascii_case(word))
+    }
+
+    pub fn is_any_word(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_word(word))
+    }
+
+    pub fn take_symbol(&mut self, symbol: &str) -> bool {
+        let found = self.is_symbol(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub fn take_word(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    /// Takes the words if all of them are next.
+    pub fn take_words(&mut self, words: &[&str]) -> bool {
+        let found = words.iter().enumerate().all(|(ahead, word)| self.is_word_at(ahead, word));
+        if found {
+            words.iter().for_each(|_| drop(self.advance()));
+        }
+        found
+    }
+
+    pub fn expect_symbol(&mut self, symbol: &str) -> Result<(), Fault> {
+        if self.take_symbol(symbol) { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
+    }
+
+    pub fn expect_word(&mut self, word: &str) -> Result<(), Fault> {
+        if self.take_word(word) { Ok(()) } else { Err(self.unexpected(word)) }
+    }
+
+    pub fn ident(&mut self, wanted: &str) -> Result<Ident, Fault> {
+        let at = self.here();
+        let (name, quoted) = match self.peek() {
+            Token::Word(name) => (name.clone(), false),
+            Token::Quoted(name) => (name.clone(), true),
+            _ => return Err(self.unexpected(wanted)),
+        };
+        self.advance();
+        Ok(Ident { name, quoted, at })
+    }
+
+    /// One or more, separated by commas.
+    pub fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+        let mut items = vec![item(self)?];
+        while self.take_symbol(",") {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    pub fn end(&mut self) -> Result<(), Fault> {
+        if *self.peek() == Token::End { Ok(()) } else { Err(self.unexpected("the end of the text")) }
+    }
+
+    /// The fault that the next token is not what the grammar wants.
+    pub fn unexpected(&self, wanted: &str) -> Fault {
+        let at = self.here();
+        let message = match self.peek() {
+            Token::End => "the text ends too early".to_string(),
+            _ => format!("`{}` is unexpected", &self.text[at.clone()]),
+        };
+        Fault::new(at, message, format!("{wanted} is expected here"))
+    }
+}
