@@ -42,7 +42,7 @@ pub fn share(text: &str) -> Result<f64, String> {
     if share > 1.0 { Err(wrong()) } else { Ok(share) }
 }
 
-/// Parses `500ms`, `30s`, `2m`, `1.5h`, `1m30s`.
+/// Parses `500ms`, `30s`, `2m`, `1.5h`, `7d`, `1m30s`.
 ///
 /// # Errors
 /// A sentence for the user.
@@ -64,6 +64,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             "s" => 1.0,
             "m" | "min" => 60.0,
             "h" => 3_600.0,
+            "d" => 86_400.0,
             _ => return Err(wrong()),
         };
         seconds += number * seconds_per_unit;
