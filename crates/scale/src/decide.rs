@@ -9,7 +9,7 @@ use crate::terms::{at, note_timers, runway, terms};
 
 /// Of its budget, a backlog may hold so much when a smaller size is to be enough.
 const DOWN_SHARE: f64 = 0.6;
-/// A step is one when λ2 is above so many times the present capacity.
+/// A step is one when λ1 is above so many times the present capacity.
 const STEP_OVER: f64 = 1.05;
 /// A load up to so many times a size's capacity outgrows it by a hair: λ15 of a load that varies by a fifth stays within.
 const HAIR: f64 = 1.15;
@@ -96,8 +96,9 @@ impl Case<'_> {
         let idle = backlog == 0.0 && terms.lambda2 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
         state.timers.note(self.facts.now_ms, &enough, idle);
         state.timers.forget(self.facts.now_ms, self.settings);
-        let steps = terms.lambda2 > policy.step * state.rates.rate_before(15, 2)
-            && terms.lambda2 > STEP_OVER * at(&terms.capacity, self.from)
+        let (usual, capacity) = (state.rates.rate_before(15, 2), at(&terms.capacity, self.from));
+        let steps = terms.lambda1 > (policy.step * usual).max(STEP_OVER * capacity)
+            && self.from < self.settings.max
             && !state.timers.flapping();
         state.step_since_ms = steps.then(|| state.step_since_ms.unwrap_or(self.facts.now_ms));
     }
@@ -125,7 +126,7 @@ impl Case<'_> {
         left_s.is_some_and(|left_s| left_s < terms.start_s + policy.up_s)
     }
 
-    /// λ2 is clearly above both what it was and what there is capacity for, long enough to be measured whole. The
+    /// λ1 is clearly above both what was usual and what there is capacity for, so long that λ2 measures all of it. The
     /// runway would wait for the queue, which is cheaper for a load that swings; where it swings, flaps have shown it.
     fn stepped(&self, state: &State) -> bool {
         let since_ms = state.step_since_ms;

@@ -50,7 +50,9 @@ pub enum Kind {
 /// Every term of a decision; rates in records/s, to the thousandth so that a line reads back to the same number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// λ2, λ5, λ15.
+    /// λ1: the rate over the last second; λ2, λ5 and λ15 are those over 2, 5 and 15 s.
+    pub lambda1: f64,
+    /// Over 2 s.
     pub lambda2: f64,
     /// Over 5 s.
     pub lambda5: f64,
@@ -72,7 +74,7 @@ pub struct Terms {
     pub capacity: Vec<f64>,
     /// The rate up to which each size counts as enough when shrinking: C, or less where that was once not enough.
     pub enough_below: Vec<f64>,
-    /// For how long λ2 has been a step above what it was, seconds; `None`: it is not.
+    /// For how long λ1 has been a step above what was usual, seconds; `None`: it is not.
     pub step_s: Option<f64>,
     /// runway(0..=max, λ↑, B), seconds; `None`: it never ends.
     pub runway_s: Vec<Option<f64>>,

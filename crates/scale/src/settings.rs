@@ -53,7 +53,7 @@ pub struct Policy {
     pub down_s: f64,
     /// Share of the measured capacity that is counted on.
     pub dependable: f64,
-    /// A step: λ2 is so many times what it was 2 s before over 15 s.
+    /// A step: λ1 is so many times λ15 of 2 s before.
     pub step: f64,
     /// A step is answered when it has been seen for so many seconds.
     pub step_s: f64,
@@ -94,7 +94,7 @@ impl Default for Policy {
             down_s: 600.0,
             dependable: 0.97,
             step: 1.3,
-            step_s: 1.5,
+            step_s: 2.0,
             cautious: 0.92,
             hold_max_s: 120.0,
             flap_forget_s: 600.0,

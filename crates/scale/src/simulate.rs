@@ -2,6 +2,7 @@
 //!
 //! Its figures are those of a model, for comparing rules with each other and for asking what a trace would have cost.
 
+pub mod baselines;
 mod machine;
 mod oracle;
 mod outcome;

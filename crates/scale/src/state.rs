@@ -18,7 +18,7 @@ pub struct State {
     pub(crate) capacity: Capacity,
     pub(crate) timers: Timers,
     pub(crate) trial: Option<Trial>,
-    /// Since when λ2 has been a step above what it was.
+    /// Since when λ1 has been a step above what was usual.
     pub(crate) step_since_ms: Option<u64>,
     /// By size: outgrown by a hair, and not come back to since.
     pub(crate) outgrown: Vec<bool>,

@@ -28,6 +28,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     let enough_below = capacity.iter().enumerate().map(|(size, able)| thousandth(able * margin(size))).collect();
     let runway_s = capacity.iter().map(|&able| runway(able, lambda_up, known, budget).map(thousandth)).collect();
     Terms {
+        lambda1: thousandth(rates.rate(1)),
         lambda2: thousandth(rates.rate(2)),
         lambda5: thousandth(lambda5),
         lambda15: thousandth(rates.rate(15)),

@@ -118,11 +118,9 @@ impl Shapes {
         trace
     }
 
-    /// Nothing, one record in the middle.
+    /// Nothing at all.
     pub fn idle(self, seconds: usize) -> Trace {
-        let mut trace = self.trace("idle", seconds, |_, _| 0.0);
-        trace.arrivals[seconds / 2] = 1.0;
-        trace
+        self.trace("idle", seconds, |_, _| 0.0)
     }
 
     /// One step from `from` to `to` executors after 300 s.

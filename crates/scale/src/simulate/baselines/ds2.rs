@@ -1,0 +1,34 @@
+//! DS2: the rate that comes over the rate that an instance truly could do.
+//!
+//! Published: Kalavri et al., "Three steps is all you need: fast, accurate, automatic scaling decisions for distributed
+//! streaming dataflows", OSDI 2018: parallelism = source rate / true processing rate, rounded up; policy interval 60 s
+//! and a warm-up of 30 s in its Flink experiments. No backlog term, no zero.
+
+use super::{Every, Recent, whole};
+use crate::facts::Facts;
+use crate::simulate::{Scaler, Sight};
+
+/// DS2 from 1 to `max`.
+#[derive(Clone, Debug)]
+pub struct Ds2 {
+    max: u32,
+    interval: Every,
+    recent: Recent,
+}
+
+impl Ds2 {
+    /// With the interval of its paper.
+    pub fn new(max: u32) -> Ds2 {
+        Ds2 { max, interval: Every::seconds(60.0), recent: Recent::seconds(30.0) }
+    }
+}
+
+impl Scaler for Ds2 {
+    fn size(&mut self, _: &Facts, sight: &Sight) -> u32 {
+        self.recent.note(sight);
+        if !self.interval.is_due(sight.now_s) {
+            return sight.size.max(1);
+        }
+        whole(self.recent.rate() / sight.per_executor, 1, self.max)
+    }
+}

@@ -1,0 +1,14 @@
+//! No rule: always the same size. What everyone without an autoscaler runs, and the price to beat.
+
+use crate::facts::Facts;
+use crate::simulate::{Scaler, Sight};
+
+/// Always so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed(pub u32);
+
+impl Scaler for Fixed {
+    fn size(&mut self, _: &Facts, _: &Sight) -> u32 {
+        self.0
+    }
+}

@@ -1,0 +1,62 @@
+//! Spark's dynamic allocation under a micro-batch query.
+//!
+//! Published: spark.apache.org/docs, "Job Scheduling – Dynamic Resource Allocation": tasks pending for
+//! `schedulerBacklogTimeout` (1 s) ask for 1 executor more, then every second for 2, 4, … more; an executor idle for
+//! `executorIdleTimeout` (60 s) is given back. A batch has as many tasks as the topic has partitions (8 here, two waves
+//! on two executors), spread over all executors, so none is ever idle while batches run.
+
+use crate::facts::Facts;
+use crate::simulate::{Scaler, Sight};
+
+const TASKS: f64 = 8.0;
+const CORES: f64 = 2.0;
+const BACKLOG_TIMEOUT_S: f64 = 1.0;
+const IDLE_TIMEOUT_S: f64 = 60.0;
+
+/// Dynamic allocation from 0 to `max`.
+#[derive(Clone, Debug)]
+pub struct Spark {
+    max: u32,
+    pending_since_s: Option<f64>,
+    idle_since_s: f64,
+    more: u32,
+}
+
+impl Spark {
+    /// With its defaults.
+    pub fn new(max: u32) -> Spark {
+        Spark { max, pending_since_s: None, idle_since_s: 0.0, more: 1 }
+    }
+}
+
+impl Scaler for Spark {
+    fn size(&mut self, _: &Facts, sight: &Sight) -> u32 {
+        let slots = f64::from(sight.size) * CORES;
+        let waves = if slots > 0.0 { (TASKS / slots).ceil() } else { f64::INFINITY };
+        let batch_s = if slots > 0.0 {
+            (sight.backlog / (sight.per_executor * f64::from(sight.size))).max(sight.busy)
+        } else {
+            f64::INFINITY
+        };
+        // Tasks wait for a slot during all waves but the last.
+        let waiting_s = if sight.backlog > 0.0 || sight.busy > 0.0 { batch_s * (1.0 - 1.0 / waves) } else { 0.0 };
+        if sight.backlog > 0.0 || sight.busy > 0.0 {
+            self.idle_since_s = sight.now_s;
+        }
+        if sight.now_s - self.idle_since_s >= IDLE_TIMEOUT_S {
+            return 0;
+        }
+        if waiting_s < BACKLOG_TIMEOUT_S || (waves <= 1.0 && sight.size > 0) {
+            (self.pending_since_s, self.more) = (None, 1);
+            return sight.size;
+        }
+        let since_s = *self.pending_since_s.get_or_insert(sight.now_s);
+        if sight.now_s - since_s < BACKLOG_TIMEOUT_S {
+            return sight.size;
+        }
+        self.pending_since_s = Some(sight.now_s);
+        let size = (sight.size + self.more).min(self.max);
+        self.more *= 2;
+        size
+    }
+}
