@@ -16,7 +16,7 @@ impl Ages {
     pub(crate) fn add(&mut self, times: &[(i64, u64)], out_ms: i64) {
         for (at, records) in times {
             let age = u64::try_from(out_ms - at).unwrap_or(0);
-            self.histogram.saturating_record_n(age, *records);
+            self.histogram.record_n(age, *records).expect("the histogram grows by itself");
         }
     }
 
@@ -38,9 +38,9 @@ mod tests {
     fn quantiles_of_ages() {
         let mut ages = Ages::new();
         assert_eq!(ages.quantile(0.5), 0);
-        ages.add(&[(1_000, 98), (500, 2)], 1_010);
+        ages.add(&[(10_000, 98), (0, 2)], 10_010);
         assert_eq!(ages.quantile(0.5), 10);
-        assert!((505..=515).contains(&ages.quantile(0.99)), "{}", ages.quantile(0.99));
+        assert!((9_900..=10_100).contains(&ages.quantile(0.99)), "{}", ages.quantile(0.99));
         let mut run = Ages::new();
         run.merge(&ages);
         assert_eq!(run.quantile(0.5), 10);
