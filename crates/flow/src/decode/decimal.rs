@@ -2,6 +2,9 @@
 
 use super::java::java_digit;
 
+/// Digits that `BigDecimal.setScale` cannot drop: `BigInteger.TEN.pow` gives up where 4 bits a digit exceed its words.
+const DROPPED_DIGITS_MAX: i64 = (8 << 26) + 8;
+
 /// The unscaled value of a `BigDecimal` text at `scale`, where it has at most `precision` digits.
 pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     let (negative, rest) = match text.strip_prefix('-') {
@@ -10,8 +13,7 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     };
     let mut digits = Vec::with_capacity(rest.len().min(64));
     let (mut point, mut exponent) = (None, 0);
-    let mut characters = rest.char_indices();
-    while let Some((at, c)) = characters.next() {
+    for (at, c) in rest.char_indices() {
         match (c, java_digit(c)) {
             (_, Some(digit)) => digits.push(digit),
             ('.', _) if point.is_none() => point = Some(digits.len()),
@@ -26,8 +28,14 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
         return None;
     }
     let point = point.unwrap_or(digits.len()) as i64 + exponent;
-    // BigDecimal's own scale is an int.
-    i32::try_from(digits.len() as i64 - point).ok()?;
+    // BigDecimal's own scale is an int, and the power of ten that it divides by to round must not have 2³¹ bits.
+    let own_scale = i32::try_from(digits.len() as i64 - point).ok()?;
+    if digits.iter().all(|&digit| digit == 0) {
+        return Some(0);
+    }
+    if i64::from(own_scale) - i64::from(scale) >= DROPPED_DIGITS_MAX {
+        return None;
+    }
     let magnitude = round(&digits, point + i64::from(scale), precision)?;
     Some(if negative { -magnitude } else { magnitude })
 }
@@ -47,12 +55,9 @@ fn java_exponent(text: &str) -> Option<i64> {
     any.then_some(if text.starts_with('-') { -value } else { value })
 }
 
-/// The first `kept` digits (zeros are added where there are fewer), rounded half up.
+/// The first `kept` digits, not all zero (zeros are added where there are fewer), rounded half up.
 fn round(digits: &[u8], kept: i64, precision: u8) -> Option<i128> {
     let limit = 10i128.pow(u32::from(precision));
-    if digits.iter().all(|&digit| digit == 0) {
-        return Some(0);
-    }
     let mut value = 0i128;
     let mut at = 0;
     while at < kept {
@@ -89,6 +94,9 @@ mod tests {
             ("4e-3", Some(0)),
             ("1e-99999999", Some(0)),
             ("0e999999999", Some(0)),
+            ("0e-2147483647", Some(0)),
+            ("1e-2147483647", None),
+            ("1e-2147483648", None),
             ("1e-99999999999", None),
             ("000000000000000000000000000000000000000000000001.5", Some(150)),
             ("", None),

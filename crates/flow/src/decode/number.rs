@@ -54,6 +54,7 @@ impl Number {
             at = end;
         }
         number.exact = count <= MANTISSA_DIGITS;
+        let exponent = at;
         if let Some(b'e' | b'E') = bytes.get(at) {
             at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
             let end = digits(bytes, at, &mut 0);
@@ -64,7 +65,9 @@ impl Number {
             (number.integer, number.exact, at) = (false, false, end);
         }
         number.end = at;
-        if count > DIGITS_MAX { Err(Malformed) } else { Ok(number) }
+        // Jackson counts a part that is missing as −1 in numbers that start with 0.
+        let half = bytes[first] == b'0' && (number.fraction == 0) != (number.end == exponent);
+        if count > DIGITS_MAX + usize::from(half) { Err(Malformed) } else { Ok(number) }
     }
 
     /// The token's text.

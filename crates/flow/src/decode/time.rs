@@ -166,14 +166,14 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
 fn date_once(text: &str) -> Option<i32> {
     let (sign, mut rest) = sign(trimmed(text));
     let mut fields = [1i64; 3];
-    for field in 0..3 {
+    for (field, value) in fields.iter_mut().enumerate() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let allowed = if field == 0 { 4..=7 } else { 1..=2 };
         if !allowed.contains(&digits) {
             return None;
         }
-        fields[field] = rest[..digits].parse().ok()?;
-        rest = match rest[digits..].as_bytes().first() {
+        *value = rest[..digits].parse().ok()?;
+        rest = match rest.as_bytes().get(digits) {
             None => break,
             Some(b'-') if field < 2 => &rest[digits + 1..],
             Some(b' ' | b'T') if field == 2 => break,

@@ -1,0 +1,163 @@
+//! Records of the reference pipeline through decode on one core: `cargo run --release -p tidemill-flow --example decode_bench [SECONDS]`.
+//!
+//! Prints records per CPU-second of this thread for the five wanted fields, for all nine, and for variations that defeat
+//! the decoder's expectations.
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use std::fs;
+use std::sync::Arc;
+use tidemill_flow::decode::{Decoder, Options};
+use tidemill_flow::ports::Chunk;
+
+const FIELDS: [(&str, DataType); 9] = [
+    ("timestamp", DataType::Float64),
+    ("student_id", DataType::Utf8),
+    ("student_name", DataType::Utf8),
+    ("course", DataType::Utf8),
+    ("activity", DataType::Utf8),
+    ("tool_used", DataType::Utf8),
+    ("lines_of_code", DataType::Int32),
+    ("last_error", DataType::Utf8),
+    ("cpu_usage_pct", DataType::Float64),
+];
+const WANTED: [&str; 5] = ["timestamp", "course", "activity", "lines_of_code", "cpu_usage_pct"];
+const RECORDS: usize = 20_000;
+const CHUNK_RECORDS: usize = 2_000;
+
+fn main() {
+    let seconds: f64 = std::env::args().nth(1).map_or(2.0, |text| text.parse().expect("seconds, such as 2.5"));
+    let all: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let variants: [(&str, &[&str], Style); 6] = [
+        ("5 of 9 fields", &WANTED, Style::Plain),
+        ("9 of 9 fields", &all, Style::Plain),
+        ("5 of 9, no spaces", &WANTED, Style::Compact),
+        ("5 of 9, 17-digit doubles", &WANTED, Style::LongDoubles),
+        ("5 of 9, fields in changing order", &WANTED, Style::Shuffled),
+        ("5 of 9, names beyond ASCII", &WANTED, Style::NonAscii),
+    ];
+    for (name, wanted, style) in variants {
+        let chunks = chunks(style);
+        let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        let rate = measure(&schema(wanted), &chunks, seconds);
+        println!(
+            "{name:34} {:6.2} M records per CPU-second, {:5.0} MB/s, {} bytes a record",
+            rate / 1e6,
+            rate * bytes as f64 / RECORDS as f64 / 1e6,
+            bytes / RECORDS
+        );
+    }
+}
+
+/// Records per CPU-second.
+fn measure(schema: &SchemaRef, chunks: &[Chunk], seconds: f64) -> f64 {
+    let mut decoder = Decoder::new(schema, Options::default());
+    let mut records = 0;
+    let start = cpu_seconds();
+    while cpu_seconds() - start < seconds {
+        for chunk in chunks {
+            let decoded = decoder.decode(chunk);
+            assert_eq!((decoded.malformed, decoded.wrong_type), (0, 0));
+            records += decoded.batch.num_rows();
+        }
+    }
+    records as f64 / (cpu_seconds() - start)
+}
+
+/// CPU time of this thread: the kernel's count of nanoseconds on a processor.
+fn cpu_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux, with scheduler statistics");
+    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("nanoseconds first") / 1e9
+}
+
+fn schema(wanted: &[&str]) -> SchemaRef {
+    let fields = FIELDS.iter().filter(|(name, _)| wanted.contains(name));
+    Arc::new(Schema::new(
+        fields.map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect::<Vec<_>>(),
+    ))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    Plain,
+    Compact,
+    LongDoubles,
+    Shuffled,
+    NonAscii,
+}
+
+fn chunks(style: Style) -> Vec<Chunk> {
+    let mut random = Random(42);
+    let mut chunks = Vec::new();
+    for first in (0..RECORDS).step_by(CHUNK_RECORDS) {
+        let mut chunk = Chunk::default();
+        for offset in first..first + CHUNK_RECORDS {
+            let record = record(&mut random, style, offset);
+            chunk.push(offset as i64, 1_700_000_000_000, Some(record.as_bytes()));
+        }
+        chunks.push(chunk);
+    }
+    chunks
+}
+
+fn record(random: &mut Random, style: Style, offset: usize) -> String {
+    let courses =
+        ["Operating Systems", "Data Structures", "Web Engineering", "Artificial Intelligence", "Linear Algebra"];
+    let activities = ["coding", "debugging", "reading_docs", "committing_code", "running_tests"];
+    let tools = ["VS Code", "PyCharm", "Vim", "Jupyter Notebook", "Terminal", "Sublime Text"];
+    let names = ["Zoha", "Amelia Fischer", "Bo Li", "Maximiliane Oberländer", "José Ñíguez", "Ngozi Adeyemi"];
+    let errors = ["SyntaxError", "SegmentationFault", "NullPointer", "IndentationError"];
+    let activity = random.pick(&activities);
+    let failing = (activity == "debugging" || activity == "running_tests") && random.below(2) == 0;
+    let (timestamp, cpu) = if style == Style::LongDoubles {
+        (
+            format!("{}.{:07}", 1_700_000_000 + offset, random.below(10_000_000)),
+            format!("{}", 10.5 + random.unit() * 84.5),
+        )
+    } else {
+        (
+            format!("{}.{:03}", 1_700_000_000 + offset, random.below(1_000)),
+            format!("{:.8}", 10.5 + random.unit() * 84.5),
+        )
+    };
+    let quoted = |text: &str| format!("\"{text}\"");
+    let name = if style == Style::NonAscii { names[3 + offset % 2] } else { names[offset % 3] };
+    let mut members = vec![
+        ("timestamp", timestamp),
+        ("student_id", quoted(&format!("CS-{}", 2_021_000 + random.below(5_000)))),
+        ("student_name", quoted(name)),
+        ("course", quoted(random.pick(&courses))),
+        ("activity", quoted(activity)),
+        ("tool_used", quoted(random.pick(&tools))),
+        ("lines_of_code", if activity == "coding" { 5 + random.below(146) } else { 0 }.to_string()),
+        ("last_error", quoted(if failing { random.pick(&errors) } else { "None" })),
+        ("cpu_usage_pct", cpu),
+    ];
+    if style == Style::Shuffled {
+        members.rotate_left(random.below(9) as usize);
+    }
+    let (comma, colon) = if style == Style::Compact { (",", ":") } else { (", ", ": ") };
+    let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\"{colon}{value}")).collect();
+    format!("{{{}}}", members.join(comma))
+}
+
+/// Numbers that look random, the same on every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next().checked_rem(bound).expect("a bound above zero")
+    }
+
+    fn unit(&mut self) -> f64 {
+        self.next() as f64 / (1u64 << 31) as f64
+    }
+
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len() as u64) as usize]
+    }
+}

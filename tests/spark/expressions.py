@@ -1,0 +1,94 @@
+"""Runs every expression of crates/sql/tests/goldens/*.golden on real Spark and writes the results beside them.
+
+A golden file is a list of lines `expression => type | value | value …`, one value for each row of the fixture table
+(fixture.sql); a line with the expression alone asks for its result. Values are JSON strings of the value's text, null, or the
+condition of the error that the row raises; an expression that Spark refuses as a whole has `REFUSED condition`.
+
+    python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1
+    VENV/bin/python tests/spark/expressions.py [NAME …]
+"""
+import json
+import pathlib
+import sys
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "crates/sql/tests/goldens"
+
+
+def session():
+    builder = SparkSession.builder.master("local[1]").appName("goldens")
+    for key, value in {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "1",
+        # Constant folding would raise an error of one branch for the whole query.
+        "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConstantFolding",
+    }.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
+    return spark
+
+
+def condition(error):
+    found = error.getCondition() if hasattr(error, "getCondition") else None
+    return found or type(error).__name__
+
+
+def values(spark, expression, rows):
+    """The type, and the text of the value of each row: all at once, or one by one where a row fails."""
+    schema = spark.sql(f"SELECT {expression} AS x FROM fixture").schema
+    kind = schema[0].dataType.simpleString()
+    text = "hex(x)" if kind == "binary" else "CAST(x AS STRING)"
+    query = f"SELECT {text} AS x FROM (SELECT row, {expression} AS x FROM fixture {{}}) ORDER BY row"
+    try:
+        return kind, [row.x for row in spark.sql(query.format("")).collect()]
+    except PySparkException:
+        pass
+    found = []
+    for row in range(rows):
+        one = query.format(f"WHERE row = {row}").replace(" ORDER BY row", "")
+        try:
+            found.append(spark.sql(one).collect()[0].x)
+        except PySparkException as error:
+            found.append({"error": condition(error)})
+    return kind, found
+
+
+def result(spark, expression, rows):
+    try:
+        kind, found = values(spark, expression, rows)
+    except PySparkException as error:
+        return f"REFUSED {condition(error)}"
+    if all(value == found[0] for value in found):
+        found = found[:1]
+    shown = [value["error"] if isinstance(value, dict) else json.dumps(value, ensure_ascii=False) for value in found]
+    return " | ".join([kind, *shown])
+
+
+def main():
+    spark = session()
+    spark.sql((GOLDENS / "fixture.sql").read_text()).createOrReplaceTempView("fixture")
+    rows = spark.table("fixture").count()
+    spark.sql("CACHE TABLE fixture")
+    wanted = sys.argv[1:]
+    for path in sorted(GOLDENS.glob("*.golden")):
+        if wanted and path.stem not in wanted:
+            continue
+        lines = []
+        for line in path.read_text().splitlines():
+            expression = line.split(" => ")[0].rstrip()
+            if expression.startswith("# Spark ") or not expression:
+                continue
+            if expression.startswith("#"):
+                lines.append(expression)
+            else:
+                lines.append(f"{expression} => {result(spark, expression, rows)}")
+        path.write_text("\n".join([f"# Spark {spark.version}", *lines]) + "\n")
+
+
+main()
