@@ -1,6 +1,7 @@
-//! Measures the reader: `read BROKER TOPIC [RANGE_RECORDS] [name=value …]`. Reads each partition in ranges, prints records per second of wall and of CPU time.
+//! Measures the reader: `read BROKER TOPIC [RANGE_RECORDS] [WORK_NANOS] [name=value …]`. Reads each partition in
+//! ranges, does nothing for some time per record, prints records per second of wall and of CPU time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};
 use tidemill_kafka::{KafkaOptions, KafkaReader, admin};
 use tidemill_model::{OffsetRange, batch::cut_tasks};
@@ -11,6 +12,7 @@ fn main() {
     let pairs = arguments.iter().filter_map(|pair| pair.split_once('='));
     options.client_options = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let range_records = arguments.get(2).map_or(100_000, |text| text.parse().expect("a number of records"));
+    let work_nanos = arguments.get(3).map_or(0, |text| text.parse().expect("nanoseconds of work for each record"));
     let extents = admin::extents(&options, &arguments[1]).expect("offsets");
     let ranges: Vec<OffsetRange> = extents
         .into_iter()
@@ -19,7 +21,7 @@ fn main() {
     let cpu_before = cpu_seconds();
     let start = Instant::now();
     let mut reader = KafkaReader::new(&options).expect("a reader");
-    let (mut chunk, mut records, mut bytes, mut longest) = (Chunk::default(), 0, 0, 0.0f64);
+    let (mut chunk, mut chunks, mut records, mut bytes, mut longest) = (Chunk::default(), 0, 0, 0, 0.0f64);
     for task in cut_tasks(&ranges, range_records) {
         let opened = Instant::now();
         reader.open(&task).expect("open");
@@ -32,16 +34,23 @@ fn main() {
                 assert!(*offset >= next, "{task:?}");
                 next = offset + 1;
             }
+            chunks += 1;
+            let work = Duration::from_nanos(work_nanos * chunk.len() as u64);
+            let working = Instant::now();
+            while working.elapsed() < work {
+                std::hint::spin_loop();
+            }
             records += chunk.len();
             bytes += chunk.bytes.len();
         }
     }
     let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
     println!(
-        "{records} records, {bytes} bytes in {seconds:.2} s, {cpu:.2} CPU-s: {:.0} records/s, {:.0} per CPU-second; first record of a range after {:.1} ms at most",
+        "{records} records, {bytes} bytes in {seconds:.2} s, {cpu:.2} CPU-s: {:.0} records/s, {:.0} per CPU-second; first record of a range after {:.1} ms at most; {} records a chunk",
         records as f64 / seconds,
         records as f64 / cpu,
-        longest * 1e3
+        longest * 1e3,
+        records / chunks,
     );
 }
 

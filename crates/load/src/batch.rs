@@ -116,7 +116,7 @@ impl Outlet {
                 native::rd_kafka_produce_batch(
                     self.topic,
                     partition as i32,
-                    native::RD_KAFKA_MSG_F_COPY as i32,
+                    native::RD_KAFKA_MSG_F_COPY,
                     messages.as_mut_ptr(),
                     messages.len() as i32,
                 )

@@ -11,6 +11,16 @@ pub enum Rate {
     Max,
 }
 
+impl Rate {
+    /// Records per second to be kept; 0 for [`Rate::Max`], which keeps no pace.
+    pub(crate) fn per_second(self) -> f64 {
+        match self {
+            Rate::PerSecond(rate) => rate,
+            Rate::Max => 0.0,
+        }
+    }
+}
+
 /// A producer that fell behind (a slow broker, a busy machine) catches up with at most this much of its rate.
 const DEBT_SECONDS_MAX: f64 = 1.0;
 

@@ -100,9 +100,11 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
         loop {
             // A count is dealt out to a fixed number of producers.
             let wanted = if options.count.is_some() { options.producers } else { control.producers() };
-            while running.len() < wanted && !control.is_stopped() {
+            while running.len() < wanted.max(1) && !control.is_stopped() {
                 let index = running.len();
-                running.push(scope.spawn(move || Producer::new(index, options, control, partitions)?.run(start)));
+                let since = if index < options.producers { Duration::ZERO } else { start.elapsed() };
+                running
+                    .push(scope.spawn(move || Producer::new(index, options, control, partitions)?.run(start, since)));
             }
             if running.iter().all(|producer| producer.is_finished()) {
                 break;

@@ -48,26 +48,28 @@ impl<'a> Producer<'a> {
     }
 
     /// Sends until told to stop, out of time or out of records; then waits until all is acknowledged or given up.
-    pub fn run(mut self, start: Instant) -> Result<()> {
-        let result = self.send_all(start);
+    /// The load began at `start`, this producer's part in it at `since` after.
+    pub fn run(mut self, start: Instant, since: Duration) -> Result<()> {
+        let result = self.send_all(start, since);
         self.outlet.abandon();
         // Ends within `message.timeout.ms`: each record is acknowledged or given up by then.
         while self.counted.acknowledged + self.counted.failed < self.counted.sent {
             // The error says that something is still on its way, which the counters tell as well.
-            let _ = self.outlet.producer().flush(Duration::from_millis(100));
+            let _ = self.outlet.producer().flush(Duration::from_millis(5));
             self.settle();
         }
         result
     }
 
-    fn send_all(&mut self, start: Instant) -> Result<()> {
+    fn send_all(&mut self, start: Instant, since: Duration) -> Result<()> {
         let mut pace = Pace::new(0.0);
+        pace.set(self.rate().per_second(), since);
         let mut block = Block::default();
         let end = self.options.duration.unwrap_or(Duration::MAX);
         while !self.control.is_stopped() && self.left != Some(0) {
             let now = start.elapsed().min(end);
             let rate = self.rate();
-            pace.set(if let Rate::PerSecond(rate) = rate { rate } else { 0.0 }, now);
+            pace.set(rate.per_second(), now);
             let due = match rate {
                 Rate::Max if now == end => 0,
                 Rate::Max => BLOCK_RECORDS,

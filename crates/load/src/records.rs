@@ -106,7 +106,7 @@ impl Generator {
     }
 
     fn write_fields(&self, kind: Kind, time: Micros, [who, what, load]: [u64; 3], out: &mut Vec<u8>) {
-        let quarter = |n: u32, bound: usize| ((what >> (16 * n) & 0xffff) * bound as u64 >> 16) as usize;
+        let quarter = |n: u32, bound: usize| (((what >> (16 * n) & 0xffff) * bound as u64) >> 16) as usize;
         let activity = quarter(1, ACTIVITIES.len());
         let lines = if writes_code(activity) { between(who.rotate_left(16), &LINES) } else { 0 };
         let error = if can_fail(activity) { quarter(3, ERRORS.len()) } else { 0 };

@@ -1,28 +1,38 @@
 //! Ranges in any order and size hold exactly what a plain scan finds in them.
 
-use crate::support::{Cluster, Record, clusters, range, read, send, topic};
+use crate::support::{Cluster, Record, clusters, flush, range, read, send, topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::producer::Producer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidemill_flow::ports::{Chunk, Read};
 use tidemill_kafka::{KafkaReader, admin, scan};
 use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
 
-/// Reads `ranges` with one reader and compares them with the scan.
-fn check(cluster: &Cluster, topic: &str, ranges: &[OffsetRange], records_max: usize) {
-    let mut truth: BTreeMap<i32, Vec<Record>> = BTreeMap::new();
-    scan(&cluster.options, topic, |partition, offset, timestamp, _, value| {
+/// What a plain scan finds in each partition.
+type Truth = BTreeMap<i32, Vec<Record>>;
+
+fn truth(cluster: &Cluster, topic: &str) -> Truth {
+    let mut truth = Truth::new();
+    let extents = scan(&cluster.options, topic, |partition, offset, timestamp, _, value| {
         truth.entry(partition).or_default().push((offset, timestamp, value.map(<[u8]>::to_vec)));
     })
     .expect("scanned");
+    for (id, there) in extents {
+        let found = truth.get(&id.partition).map_or(0, Vec::len) as i64;
+        assert_eq!(found, there.end - there.start, "without transactions each offset is a record");
+    }
+    truth
+}
+
+/// Reads `ranges` with one reader and compares them with the scan.
+fn check(cluster: &Cluster, truth: &Truth, ranges: &[OffsetRange], records_max: usize) {
     let mut reader = KafkaReader::new(&cluster.options).expect("a reader");
     for range in ranges {
-        let expected: Vec<Record> = truth.get(&range.partition.partition).into_iter().flatten().cloned().collect();
-        let expected: Vec<Record> =
-            expected.into_iter().filter(|(offset, ..)| (range.start..range.end).contains(offset)).collect();
-        assert!(read(&mut reader, range, records_max) == expected, "{} on {}: {range:?}", topic, cluster.name);
+        let there = truth.get(&range.partition.partition).map_or(&[][..], Vec::as_slice);
+        let expected = there.iter().filter(|(offset, ..)| (range.start..range.end).contains(offset));
+        let found = read(&mut reader, range, records_max);
+        assert!(found.iter().eq(expected), "{range:?} on {}", cluster.name);
     }
 }
 
@@ -43,18 +53,19 @@ fn ranges_hold_what_is_there_once_and_in_order() {
         assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(3)).unwrap(), 3);
         cluster.append(&topic, 0, &[values(20_000)]);
         cluster.append(&topic, 1, &[values(10), values(1), values(500)]);
+        let truth = truth(&cluster, &topic);
         let whole = [range(&topic, 0, 0, 20_000), range(&topic, 1, 0, 511), range(&topic, 2, 0, 0)];
-        check(&cluster, &topic, &whole, 8_192);
-        check(&cluster, &topic, &whole, 1);
+        check(&cluster, &truth, &whole, 8_192);
+        check(&cluster, &truth, &whole, 1);
         // One after the other, as a reader gets them that is alone with a partition.
-        check(&cluster, &topic, &cut_tasks(&whole, 700), 100);
-        check(&cluster, &topic, &cut_tasks(&whole[1..], 1), 100);
+        check(&cluster, &truth, &cut_tasks(&whole, 700), 100);
+        check(&cluster, &truth, &cut_tasks(&whole[1..], 1), 100);
         // Every other piece, as one of two readers gets them; then backwards, and to and fro between partitions.
         let pieces = cut_tasks(&whole, 3_000);
-        check(&cluster, &topic, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
-        check(&cluster, &topic, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
+        check(&cluster, &truth, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
+        check(&cluster, &truth, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
         let swing = |k: i64| range(&topic, (k % 2) as i32, k * 13, k * 13 + 26);
-        check(&cluster, &topic, &(0..30).map(swing).collect::<Vec<_>>(), 10);
+        check(&cluster, &truth, &(0..30).map(swing).collect::<Vec<_>>(), 10);
     }
 }
 
@@ -88,11 +99,12 @@ fn compressed_batches_are_entered_in_the_middle() {
             for value in values(1_000) {
                 send(&producer, &topic, partition as i32, value.as_deref());
             }
-            producer.flush(Duration::from_secs(30)).unwrap();
+            flush(&producer);
         }
+        let truth = truth(&cluster, &topic);
         let whole: Vec<_> = (0..codecs.len() as i32).map(|partition| range(&topic, partition, 0, 1_000)).collect();
-        check(&cluster, &topic, &whole, 333);
-        check(&cluster, &topic, &cut_tasks(&whole, 77).into_iter().rev().collect::<Vec<_>>(), 50);
+        check(&cluster, &truth, &whole, 333);
+        check(&cluster, &truth, &cut_tasks(&whole, 77).into_iter().rev().collect::<Vec<_>>(), 50);
     }
 }
 

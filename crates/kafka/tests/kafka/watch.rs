@@ -1,7 +1,6 @@
 //! What the watch says is there, as topics, partitions and records come.
 
-use crate::support::{Cluster, clusters, topic};
-use rdkafka::producer::Producer;
+use crate::support::{Cluster, clusters, flush, topic};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extents, Watch};
@@ -66,11 +65,11 @@ fn many_small_appends_are_all_seen() {
         for n in 0..400 {
             crate::support::send(&producer, &topic, n % 4, Some(b"x"));
             if n % 7 == 0 {
-                producer.flush(PATIENCE).unwrap();
+                flush(&producer);
                 known = watch.watch(&known, PATIENCE).unwrap();
             }
         }
-        producer.flush(PATIENCE).unwrap();
+        flush(&producer);
         await_ends(&mut watch, &mut known, &[100; 4]);
     }
 }
