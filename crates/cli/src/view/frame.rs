@@ -1,7 +1,7 @@
 //! One picture of a run as lines of styled text, for any size of terminal. Pure: the same scene gives the same lines.
 //!
-//! The page is a column of blocks. Each says how few lines it can do with and how many it would like; a low terminal
-//! leaves the least important ones out, a high one gives the rest to the results.
+//! The page is a column of blocks. Each says how few lines it can do with; a low terminal leaves the later ones out, a
+//! high one gives the rest to the results.
 
 use super::trail::{Sample, Trail};
 use super::words::{clean, count, cut, duration, rate, width as columns_of};
@@ -49,26 +49,29 @@ pub(super) struct Scene<'a> {
 struct Block {
     lines: Vec<Line>,
     min: usize,
-    /// Smaller is more important.
-    rank: usize,
+    /// Height of the terminal from which on a blank line sets it apart from the block above.
+    apart: usize,
 }
 
-/// From this height on, blocks are set apart by a blank line.
+/// Heights from which on blocks are set apart: the main ones, and all.
 const ROOMY: usize = 20;
+const VERY_ROOMY: usize = 30;
 
-/// Decisions shown before the results get the rest of the lines.
-const DECISIONS_FIRST: usize = 3;
+/// Lines of decisions, with their title, before the results get the rest; fewer on a low terminal.
+const DECISIONS_FIRST: usize = 5;
+const DECISIONS_LOW: usize = 2;
 
 /// The picture, of exactly `height` lines or fewer.
 pub(super) fn render(scene: &Scene, width: usize, height: usize) -> Vec<Line> {
+    let decisions_first = if height < ROOMY { DECISIONS_LOW } else { DECISIONS_FIRST };
     let blocks = vec![
-        block(head(scene, width), usize::MAX, 0),
-        block(figures(scene.status), usize::MAX, 1),
-        block(fleet(scene.status), usize::MAX, 2),
-        block(trails(scene.trail, width), usize::MAX, 3),
-        block(decisions(scene.status), 1 + DECISIONS_FIRST, 4),
-        block(results(scene.status, width), 3, 5),
-        block(notes(scene.notes), usize::MAX, 6),
+        block(head(scene, width), usize::MAX, ROOMY),
+        block(figures(scene.status), usize::MAX, ROOMY),
+        block(fleet(scene.status), usize::MAX, VERY_ROOMY),
+        block(trails(scene.trail, width), usize::MAX, ROOMY),
+        block(decisions(scene.status, width), decisions_first, ROOMY),
+        block(results(scene.status, width), 3, ROOMY),
+        block(notes(scene.notes), usize::MAX, VERY_ROOMY),
     ];
     let mut lines = stack(blocks, height);
     for line in &mut lines {
@@ -77,38 +80,34 @@ pub(super) fn render(scene: &Scene, width: usize, height: usize) -> Vec<Line> {
     lines
 }
 
-fn block(lines: Vec<Line>, min: usize, rank: usize) -> Block {
+fn block(lines: Vec<Line>, min: usize, apart: usize) -> Block {
     let min = min.min(lines.len());
-    Block { lines, min, rank }
+    Block { lines, min, apart }
 }
 
-/// Sets the blocks below each other: first each its least lines in the order of rank, then the rest from the last
-/// block up, so that results grow before older decisions come back.
+/// Sets the blocks below each other: first each its least lines, from the top, then the rest from the bottom, so that
+/// results grow before older decisions come back. The first block is always there.
 fn stack(mut blocks: Vec<Block>, height: usize) -> Vec<Line> {
-    let gap = usize::from(height >= ROOMY);
     blocks.retain(|block| !block.lines.is_empty());
+    let gap = |i: usize, block: &Block| usize::from(i > 0 && height >= block.apart);
     let mut left = height;
     let mut given = vec![0; blocks.len()];
-    let mut order: Vec<usize> = (0..blocks.len()).collect();
-    order.sort_by_key(|&i| blocks[i].rank);
-    for &i in &order {
-        let cost = blocks[i].min + if i == 0 { 0 } else { gap };
-        if cost <= left {
-            given[i] = blocks[i].min;
-            left -= cost;
+    for (i, block) in blocks.iter().enumerate() {
+        let cost = block.min + gap(i, block);
+        if cost <= left || i == 0 {
+            given[i] = block.min;
+            left -= cost.min(left);
         }
     }
-    for &i in order.iter().rev().filter(|&&i| given[i] > 0).collect::<Vec<_>>() {
-        let more = left.min(blocks[i].lines.len() - given[i]);
+    for (i, block) in blocks.iter().enumerate().rev() {
+        let more = if given[i] > 0 { left.min(block.lines.len() - given[i]) } else { 0 };
         given[i] += more;
         left -= more;
     }
     let mut page: Vec<Line> = Vec::new();
-    for (block, given) in blocks.into_iter().zip(given).filter(|(_, given)| *given > 0) {
-        if gap > 0 && !page.is_empty() {
-            page.push(Vec::new());
-        }
-        page.extend(block.lines.into_iter().take(given));
+    for (i, block) in blocks.into_iter().enumerate().filter(|(i, _)| given[*i] > 0) {
+        page.extend(vec![Vec::new(); gap(i, &block)]);
+        page.extend(block.lines.into_iter().take(given[i]));
     }
     page.truncate(height);
     page
@@ -133,11 +132,11 @@ fn figures(status: &Status) -> Vec<Line> {
         ("arriving /s", rate(status.rate_in), Tone::In),
         ("processed /s", rate(status.rate_done), Tone::Done),
         ("backlog", count(status.backlog), Tone::Backlog),
-        ("age p50 / p99", ages, Tone::Strong),
         ("records", count(status.records), Tone::Strong),
+        ("age p50 / p99", ages, Tone::Strong),
     ];
-    let names = cells.iter().map(|(name, _, _)| quiet(format!(" {name:<14}"))).collect();
-    let values = cells.iter().map(|(_, value, tone)| Span { text: format!(" {value:<14}"), tone: *tone }).collect();
+    let names = cells.iter().map(|(name, _, _)| quiet(format!(" {name:<15}"))).collect();
+    let values = cells.iter().map(|(_, value, tone)| Span { text: format!(" {value:<15}"), tone: *tone }).collect();
     vec![names, values]
 }
 
@@ -184,22 +183,21 @@ fn trails(trail: &Trail, width: usize) -> Vec<Line> {
         ("backlog", backlog, |sample| sample.backlog, Tone::Backlog),
         ("executors", executors, |sample| sample.executors, Tone::Fleet),
     ];
-    let columns = width.saturating_sub(12 + 14);
-    let mut lines: Vec<Line> = rows
-        .into_iter()
-        .map(|(name, top, of, tone)| {
-            let bars = trail.bars(columns, top, of);
-            let space = " ".repeat(columns.saturating_sub(columns_of(&bars)));
-            let max = format!("{space}  max {}", rate(trail.highest(of)));
-            vec![quiet(format!(" {name:<11}")), Span { text: bars, tone }, quiet(max)]
-        })
-        .collect();
-    lines.push(vec![quiet(format!(" {:<11}{}", "", format_args!("the last {}", duration(trail.span_ms()))))]);
-    lines
+    let columns = width.saturating_sub(12 + 20);
+    let row = |(name, top, of, tone): (&str, f64, fn(&Sample) -> f64, Tone)| {
+        let bars = trail.bars(columns, top, of);
+        let space = " ".repeat(columns.saturating_sub(columns_of(&bars)));
+        let said = match tone {
+            Tone::Fleet => format!("  the last {}", duration(trail.span_ms())),
+            _ => format!("  at most {}", rate(trail.highest(of))),
+        };
+        vec![quiet(format!(" {name:<11}")), Span { text: bars, tone }, quiet(space + &said)]
+    };
+    rows.into_iter().map(row).collect()
 }
 
-/// Newest first, each at the run's age when it was taken.
-fn decisions(status: &Status) -> Vec<Line> {
+/// Newest first, each at the run's age when it was taken; a reason gets as many lines as it needs.
+fn decisions(status: &Status, width: usize) -> Vec<Line> {
     if status.decisions.is_empty() {
         return Vec::new();
     }
@@ -207,11 +205,32 @@ fn decisions(status: &Status) -> Vec<Line> {
     for decision in status.decisions.iter().rev() {
         let ago = u64::try_from(status.now_ms - decision.at_ms).unwrap_or(0);
         let seconds = status.uptime_ms.saturating_sub(ago) as f64 / 1000.0;
-        lines.push(vec![
-            quiet(format!(" {seconds:7.1} s  ")),
-            Span { text: format!("{} → {}  ", decision.from, decision.to), tone: Tone::Fleet },
-            plain(clean(&decision.reason)),
-        ]);
+        let when = format!(" {seconds:7.1} s  ");
+        let step = format!("{} → {}  ", decision.from, decision.to);
+        let indent = columns_of(&when) + columns_of(&step);
+        let mut reason = wrap(&clean(&decision.reason), width.saturating_sub(indent)).into_iter();
+        let first = plain(reason.next().unwrap_or_default());
+        lines.push(vec![quiet(when), Span { text: step, tone: Tone::Fleet }, first]);
+        lines.extend(reason.map(|more| vec![plain(" ".repeat(indent) + &more)]));
+    }
+    lines
+}
+
+/// Broken at blanks; on a terminal too narrow for that, one line, to be cut.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    if columns < 20 {
+        return vec![text.to_string()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if columns_of(line) + 1 + columns_of(word) <= columns {
+            line.extend([" ", word]);
+        } else {
+            lines.push(word.to_string());
+        }
     }
     lines
 }
@@ -310,3 +329,6 @@ fn strong(text: impl Into<String>) -> Span {
 fn quiet(text: impl Into<String>) -> Span {
     Span { text: text.into(), tone: Tone::Quiet }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub(crate) struct Plain {
     status_at_ms: Option<u64>,
     ready: usize,
     last_decision: Option<DecisionLine>,
-    extra: Vec<String>,
+    phase: String,
     untold: Option<Status>,
 }
 
@@ -26,14 +26,15 @@ impl Plain {
         Plain::default()
     }
 
-    /// The lines that a snapshot is worth.
+    /// The lines that a snapshot is worth. Of `extra` the first is the phase, told when it changes; those after it may
+    /// change all the time and are for the live page alone.
     pub(super) fn update(&mut self, status: &Status, extra: &[String]) -> Vec<String> {
         self.uptime_ms = status.uptime_ms;
         let mut lines = Vec::new();
-        for text in extra.iter().filter(|text| !self.extra.contains(text)) {
-            lines.push(self.line(status.uptime_ms, "phase", text));
+        if let Some(phase) = extra.first().filter(|phase| **phase != self.phase) {
+            self.phase = phase.clone();
+            lines.push(self.line(status.uptime_ms, "phase", phase));
         }
-        self.extra = extra.to_vec();
         let known = self.last_decision.as_ref().and_then(|last| status.decisions.iter().rposition(|line| line == last));
         for decision in &status.decisions[known.map_or(0, |position| position + 1)..] {
             let at_ms = status.uptime_ms.saturating_sub(u64::try_from(status.now_ms - decision.at_ms).unwrap_or(0));
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn a_line_for_each_change_and_a_status_now_and_then() {
         let decision = DecisionLine { at_ms: 1_000_400, from: 0, to: 2, reason: "12345 wait".into() };
-        let phase = ["1 of 2: a spike".to_string()];
+        let phase = ["1 of 2: a spike".to_string(), "second 7".to_string()];
         let mut plain = Plain::new();
         let mut told = plain.update(&status(0, 0, &[]), &[]);
         told.extend(plain.update(&status(500, 0, std::slice::from_ref(&decision)), &phase));

@@ -42,10 +42,11 @@ impl Terminal {
         Terminal(())
     }
 
-    /// Columns and rows now; asked at each frame, so that a resize needs no event.
+    /// Columns and rows to draw on now; asked at each frame, so that a resize needs no event. The last column stays
+    /// free: terminals differ in what a full line means to them, and some spill it over when they are resized.
     pub(super) fn size(&self) -> (usize, usize) {
         let (width, height) = size().ok().filter(|&(width, height)| width > 0 && height > 0).unwrap_or(SIZE);
-        (usize::from(width), usize::from(height))
+        (usize::from(width) - 1, usize::from(height))
     }
 
     /// Shows a frame, if the terminal is still ours.
@@ -58,7 +59,11 @@ impl Terminal {
             let _ = queue!(bytes, Clear(ClearType::UntilNewLine));
         }
         // The cursor rests at the top: a return key typed there cannot scroll the page.
-        let _ = queue!(bytes, Clear(ClearType::FromCursorDown), MoveTo(0, 0), EndSynchronizedUpdate);
+        let rest = u16::try_from(frame.len()).unwrap_or(u16::MAX);
+        if frame.len() < self.size().1 {
+            let _ = queue!(bytes, MoveTo(0, rest), Clear(ClearType::FromCursorDown));
+        }
+        let _ = queue!(bytes, MoveTo(0, 0), EndSynchronizedUpdate);
         write(&bytes, true);
     }
 

@@ -55,11 +55,20 @@ impl Trail {
     }
 
     /// A row of at most `columns` bars from zero to `top`. Where there are more samples than columns, a bar is the
-    /// highest of its samples: a short spike must not vanish. Zero is a blank, so that nothing looks like nothing.
+    /// highest of its seconds: a short spike must not vanish. Which seconds share a bar does not change as time goes
+    /// on, so that the row moves but never shimmers. Zero is a blank: nothing looks like nothing.
     pub(super) fn bars(&self, columns: usize, top: f64, of: fn(&Sample) -> f64) -> String {
-        let per_bar = self.samples.len().div_ceil(columns.max(1)).max(1);
-        let samples: Vec<f64> = self.samples.iter().map(of).collect();
-        samples.chunks(per_bar).map(|chunk| bar(chunk.iter().copied().fold(0.0, f64::max), top)).collect()
+        let per_bar = self.samples.len().div_ceil(columns.max(1)).max(1) as u64;
+        let mut bars: Vec<(u64, f64)> = Vec::new();
+        for sample in &self.samples {
+            let key = sample.second / per_bar;
+            match bars.last_mut() {
+                Some((last, highest)) if *last == key => *highest = highest.max(of(sample)),
+                _ => bars.push((key, of(sample))),
+            }
+        }
+        let first = bars.len().saturating_sub(columns.max(1));
+        bars[first..].iter().map(|&(_, highest)| bar(highest, top)).collect()
     }
 }
 
