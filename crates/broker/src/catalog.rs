@@ -14,7 +14,7 @@ use kafka_protocol::ResponseError as Code;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -27,8 +27,12 @@ const MAX_NAME_BYTES: usize = 249;
 pub(crate) struct Catalog {
     dir: PathBuf,
     config: BrokerConfig,
-    topics: RwLock<BTreeMap<String, Arc<Topic>>>,
+    topics: RwLock<Topics>,
+    /// Changes take turns here, so that nobody who only reads waits for their disk writes.
+    turn: Mutex<()>,
 }
+
+type Topics = BTreeMap<String, Arc<Topic>>;
 
 /// One topic.
 #[derive(Debug)]
@@ -42,7 +46,12 @@ pub(crate) struct Topic {
 impl Catalog {
     /// Opens every topic of the directory and recovers its logs.
     pub fn open(config: &BrokerConfig) -> io::Result<Catalog> {
-        let catalog = Catalog { dir: config.dir.clone(), config: config.clone(), topics: RwLock::default() };
+        let catalog = Catalog {
+            dir: config.dir.clone(),
+            config: config.clone(),
+            topics: RwLock::default(),
+            turn: Mutex::default(),
+        };
         let text = match std::fs::read_to_string(catalog.file()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -56,23 +65,23 @@ impl Catalog {
             topics.insert(name.clone(), Arc::new(catalog.load(name, id, count, settings)?));
         }
         catalog.remove_leftovers(&topics)?;
-        *catalog.lock() = topics;
+        catalog.publish(topics);
         Ok(catalog)
     }
 
     /// The topic of that name.
     pub fn get(&self, name: &str) -> Option<Arc<Topic>> {
-        self.topics.read().expect("no panic under this lock").get(name).cloned()
+        self.read().get(name).cloned()
     }
 
     /// The topic of that id.
     pub fn get_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
-        self.topics.read().expect("no panic under this lock").values().find(|topic| topic.id == id).cloned()
+        self.read().values().find(|topic| topic.id == id).cloned()
     }
 
     /// All topics by name.
     pub fn all(&self) -> Vec<Arc<Topic>> {
-        self.topics.read().expect("no panic under this lock").values().cloned().collect()
+        self.read().values().cloned().collect()
     }
 
     /// Whether a topic could be created so.
@@ -88,29 +97,24 @@ impl Catalog {
 
     /// Makes a topic.
     pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Code> {
+        let _turn = self.turn();
         self.check_new(name, partitions)?;
-        let mut topics = self.lock();
-        if topics.contains_key(name) {
-            return Err(Code::TopicAlreadyExists);
-        }
         let topic = self.load(name.to_owned(), random::uuid(), partitions, settings).map_err(storage_error)?;
         let topic = Arc::new(topic);
+        let mut topics = self.read().clone();
         topics.insert(name.to_owned(), Arc::clone(&topic));
-        if let Err(error) = self.save(&topics) {
-            topics.remove(name);
-            return Err(storage_error(error));
-        }
+        self.save(&topics).map_err(storage_error)?;
+        self.publish(topics);
         Ok(topic)
     }
 
     /// Deletes a topic with its records.
     pub fn delete(&self, name: &str) -> Result<(), Code> {
-        let mut topics = self.lock();
+        let _turn = self.turn();
+        let mut topics = self.read().clone();
         let topic = topics.remove(name).ok_or(Code::UnknownTopicOrPartition)?;
-        if let Err(error) = self.save(&topics) {
-            topics.insert(name.to_owned(), topic);
-            return Err(storage_error(error));
-        }
+        self.save(&topics).map_err(storage_error)?;
+        self.publish(topics);
         topic.partitions().iter().for_each(|partition| partition.mark_deleted());
         // What cannot be removed now is a leftover, which the next start removes.
         let _ = std::fs::remove_dir_all(self.data_dir(topic.id));
@@ -119,8 +123,8 @@ impl Catalog {
 
     /// Adds partitions up to `count`; with `validate_only` only says whether it could be done.
     pub fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), Code> {
-        let topics = self.lock();
-        let topic = topics.get(name).ok_or(Code::UnknownTopicOrPartition)?;
+        let _turn = self.turn();
+        let topic = self.get(name).ok_or(Code::UnknownTopicOrPartition)?;
         let before = topic.partitions().len();
         if count > MAX_PARTITIONS || count as i64 <= before as i64 {
             return Err(Code::InvalidPartitions);
@@ -133,7 +137,7 @@ impl Catalog {
             added.push(self.open_partition(topic.id, index, &topic.settings).map_err(storage_error)?);
         }
         topic.partitions.write().expect("no panic under this lock").extend(added);
-        self.save(&topics).map_err(|error| {
+        self.save(&self.read().clone()).map_err(|error| {
             topic.partitions.write().expect("no panic under this lock").truncate(before);
             storage_error(error)
         })
@@ -163,14 +167,14 @@ impl Catalog {
         Ok(Arc::new(Partition::new(log)))
     }
 
-    fn save(&self, topics: &BTreeMap<String, Arc<Topic>>) -> io::Result<()> {
+    fn save(&self, topics: &Topics) -> io::Result<()> {
         let line = |topic: &Arc<Topic>| {
             format!("{} {} {}{}\n", topic.name, topic.id, topic.partitions().len(), topic.settings)
         };
         disk::replace(&self.file(), topics.values().map(line).collect::<String>().as_bytes())
     }
 
-    fn remove_leftovers(&self, topics: &BTreeMap<String, Arc<Topic>>) -> io::Result<()> {
+    fn remove_leftovers(&self, topics: &Topics) -> io::Result<()> {
         let data = self.dir.join("data");
         std::fs::create_dir_all(&data)?;
         for entry in std::fs::read_dir(data)? {
@@ -191,8 +195,16 @@ impl Catalog {
         self.dir.join("data").join(id.to_string())
     }
 
-    fn lock(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Topic>>> {
-        self.topics.write().expect("no panic under this lock")
+    fn read(&self) -> RwLockReadGuard<'_, Topics> {
+        self.topics.read().expect("no panic under this lock")
+    }
+
+    fn publish(&self, topics: Topics) {
+        *self.topics.write().expect("no panic under this lock") = topics;
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().expect("a change that fails does not panic")
     }
 }
 

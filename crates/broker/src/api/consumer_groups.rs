@@ -2,7 +2,8 @@
 
 use super::{Call, code_of, text};
 use crate::groups::JoinAnswer;
-use crate::groups::state::{Group, Join, Member};
+use crate::groups::member::{Join, Member};
+use crate::groups::state::Group;
 use crate::random;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;

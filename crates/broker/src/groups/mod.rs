@@ -3,6 +3,7 @@
 //! A join or sync waits on its connection's own thread until the group has moved on; whoever touches a group lets its
 //! time pass first, so there is no timer. Membership lives in memory, as clients join again after a restart anyway.
 
+pub(crate) mod member;
 pub(crate) mod offsets;
 pub(crate) mod state;
 #[cfg(test)]
@@ -10,8 +11,9 @@ mod tests;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
+use member::{Join, Joined, Member, Phase};
 use offsets::Offsets;
-use state::{Group, Join, Joined, Phase};
+use state::Group;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -204,7 +206,7 @@ impl Cell {
 
 fn answer(group: &Group, member_id: String) -> JoinAnswer {
     let leader = group.leader.clone().unwrap_or_default();
-    let describe = |(id, member): (&String, &state::Member)| {
+    let describe = |(id, member): (&String, &Member)| {
         (id.clone(), member.instance.clone(), member.metadata(group.protocol.as_deref()))
     };
     let is_leader = leader == member_id;

@@ -1,6 +1,7 @@
 //! Stories of one group: each line is what somebody does at some second, and what comes of it.
 
-use super::state::{Group, Join, Joined};
+use super::member::{Join, Joined};
+use super::state::Group;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
 use std::time::{Duration, Instant};
