@@ -43,7 +43,7 @@ impl Terminal {
     }
 
     /// Columns and rows to draw on now; asked at each frame, so that a resize needs no event. The last column stays
-    /// free: terminals differ in what a full line means to them, and some spill it over when they are resized.
+    /// free: terminals differ in what they do after a line that is full.
     pub(super) fn size(&self) -> (usize, usize) {
         let (width, height) = size().ok().filter(|&(width, height)| width > 0 && height > 0).unwrap_or(SIZE);
         (usize::from(width) - 1, usize::from(height))
@@ -80,7 +80,8 @@ impl Drop for Terminal {
 /// Gives the terminal back if a live view has it; does nothing otherwise. For those who end the process themselves.
 pub(crate) fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(stdout(), EnableLineWrap, Show, LeaveAlternateScreen);
+        // Emptied first: a terminal that was resized meanwhile may fold what is on it into what was there before.
+        let _ = execute!(stdout(), EnableLineWrap, Clear(ClearType::All), LeaveAlternateScreen, Show);
     }
 }
 
