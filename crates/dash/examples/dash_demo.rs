@@ -19,7 +19,6 @@ fn main() -> tidemill_model::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let scene = arguments.next().unwrap_or_else(|| "story".into());
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into());
-    #[expect(clippy::disallowed_methods, reason = "as many commands as somebody clicks")]
     let (commands, commanded) = mpsc::channel();
     let dashboard = Dashboard::start(&listen, commands)?;
     println!("{}", dashboard.url());

@@ -13,7 +13,6 @@ fn start() -> (Dashboard, Receiver<Command>) {
     (Dashboard::start("127.0.0.1:0", commands).expect("a free port"), commanded)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test sends a handful of commands")]
 fn channel() -> (mpsc::Sender<Command>, Receiver<Command>) {
     mpsc::channel()
 }
