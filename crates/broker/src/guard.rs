@@ -16,10 +16,12 @@ const HARMLESS: usize = 1 << 20;
 
 /// Decodes a message that may come from anyone; `None` when it is malformed.
 pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16) -> Option<T> {
-    let mut guarded = Guarded { inner: body.clone(), varint: 0, varint_bytes: 0, clamped: false };
-    let message = T::decode(&mut guarded, version).ok()?;
+    let mut guarded = Guarded { inner: body.clone(), varint: 0, varint_bytes: 0, sound: false, clamped: false };
+    let mut message = T::decode(&mut guarded, version).ok()?;
     if guarded.clamped {
-        return T::decode(body, version).ok();
+        // The same reader again, so that each message is compiled for one reader only.
+        guarded = Guarded { inner: body.clone(), varint: 0, varint_bytes: 0, sound: true, clamped: false };
+        message = T::decode(&mut guarded, version).ok()?;
     }
     *body = guarded.inner;
     Some(message)
@@ -30,6 +32,8 @@ struct Guarded {
     /// The value so far of a number that goes on in the next byte.
     varint: u64,
     varint_bytes: u32,
+    /// The structure is known to be sound: plain numbers are taken as they are.
+    sound: bool,
     /// Some plain number was read smaller than it is.
     clamped: bool,
 }
@@ -62,7 +66,7 @@ impl Buf for Guarded {
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         self.end_varint();
         let value = self.inner.try_get_i32()?;
-        let limit = i32::try_from(self.limit()).unwrap_or(i32::MAX);
+        let limit = if self.sound { i32::MAX } else { i32::try_from(self.limit()).unwrap_or(i32::MAX) };
         self.clamped |= value > limit;
         Ok(value.min(limit))
     }
@@ -112,7 +116,10 @@ mod tests {
         check::<DescribeGroupsRequest>(5, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], false);
         check::<DescribeGroupsRequest>(5, &[0xff, 0xff, 0xff, 0x7f, 0, 0], false);
         // A generation is not a length, nor is a byte limit.
-        check::<HeartbeatRequest>(0, &[0, 1, b'g', 0x7f, 0xff, 0xff, 0xff, 0, 1, b'm'], true);
+        let beat = &[0, 1, b'g', 0x7f, 0xff, 0xff, 0xff, 0, 1, b'm'];
+        check::<HeartbeatRequest>(0, beat, true);
+        let read = decode::<HeartbeatRequest>(&mut Bytes::from_static(beat), 0).unwrap();
+        assert_eq!((read.generation_id, read.member_id.as_str()), (i32::MAX, "m"));
         let fetch = [&[0xff; 4][..], &[0, 0, 1, 0], &[0, 0, 0, 1], &[0x7f, 0xff, 0xff, 0xff], &[0], &[0; 4]].concat();
         check::<FetchRequest>(4, &fetch, true);
         check::<FetchRequest>(4, &fetch[..fetch.len() - 1], false);
