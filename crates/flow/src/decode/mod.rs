@@ -13,6 +13,7 @@ mod column;
 mod decimal;
 mod java;
 mod number;
+mod quick;
 mod rewrite;
 mod scan;
 mod shape;
@@ -118,7 +119,7 @@ impl Decoder {
         for row in 0..rows {
             let fault = chunk.value(row).and_then(|value| self.record(value, row));
             if self.root.len() == row {
-                self.root.end_row();
+                self.root.push_null();
             }
             if let Some(fault) = fault {
                 faults.resize(rows, None);

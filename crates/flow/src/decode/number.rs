@@ -32,7 +32,7 @@ pub struct Number {
 
 impl Number {
     /// Reads the token that starts at `start` with a digit or `-`.
-    #[inline]
+    #[inline(always)]
     pub fn read(bytes: &[u8], start: usize) -> Result<Number, Malformed> {
         let negative = bytes[start] == b'-';
         let first = start + usize::from(negative);
@@ -127,7 +127,7 @@ fn divide(mantissa: u64, fraction: usize) -> f64 {
 }
 
 /// Adds the digits from `at` on to `value` (which wraps after 19) and returns where they end.
-#[inline]
+#[inline(always)]
 fn digits(bytes: &[u8], mut at: usize, value: &mut u64) -> usize {
     while let Some(block) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(block.try_into().expect("8 bytes")) ^ 0x3030_3030_3030_3030;

@@ -1,23 +1,23 @@
 //! Finds the end of a JSON string, many bytes at a time.
 //!
 //! What stops the search is a quote, a backslash or a control character; what it reports besides is whether it passed a
-//! byte that is not ASCII. 16 bytes at a time where the processor is known to have SSE2, else 8. Knows no JSON beyond
-//! those four classes of bytes.
+//! byte that is not ASCII. 32 bytes at a time where the processor is known to have SSE2 (most strings end within: one
+//! branch, always the same way), else 8. Knows no JSON beyond those four classes of bytes.
 
 /// First byte at or after `from` that is `"`, `\` or below 0x20 (`bytes.len()` when there is none), and whether a byte
 /// of 0x80 or more comes before it.
-#[inline]
+#[inline(always)]
 pub fn string_stop(bytes: &[u8], from: usize) -> (usize, bool) {
     let (mut at, mut high) = (from, false);
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-    while let Some(block) = bytes.get(at..at + 16) {
-        let (stops, highs) = sse2::classes(block.try_into().expect("16 bytes"));
+    while let Some(block) = bytes.get(at..at + 32) {
+        let (stops, highs) = sse2::classes(block.try_into().expect("32 bytes"));
         if stops != 0 {
             let below = stops.trailing_zeros();
             return (at + below as usize, high || highs & ((1 << below) - 1) != 0);
         }
         high |= highs != 0;
-        at += 16;
+        at += 32;
     }
     while let Some(block) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(block.try_into().expect("8 bytes"));
@@ -56,16 +56,21 @@ mod sse2 {
 
     /// One bit per byte: those that stop the search, and those that are not ASCII.
     #[inline]
-    pub fn classes(block: &[u8; 16]) -> (u32, u32) {
-        // SAFETY: SSE2 is enabled for the whole build (the cfg above), and the unaligned load reads the 16 bytes borrowed.
-        unsafe {
-            let bytes = _mm_loadu_si128(block.as_ptr().cast());
-            let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
-            let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-            let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-            let stops = _mm_or_si128(_mm_or_si128(quote, backslash), control);
-            (_mm_movemask_epi8(stops) as u32, _mm_movemask_epi8(bytes) as u32)
-        }
+    pub fn classes(block: &[u8; 32]) -> (u32, u32) {
+        let half = |at: usize| {
+            // SAFETY: SSE2 is enabled for the whole build (the cfg above), and the unaligned load reads 16 of the 32 bytes
+            // borrowed.
+            unsafe {
+                let bytes = _mm_loadu_si128(block[at..at + 16].as_ptr().cast());
+                let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+                let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+                let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+                let stops = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+                (_mm_movemask_epi8(stops) as u32, _mm_movemask_epi8(bytes) as u32)
+            }
+        };
+        let ((low_stops, low_highs), (high_stops, high_highs)) = (half(0), half(16));
+        (low_stops | high_stops << 16, low_highs | high_highs << 16)
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_stop_at_every_place_of_every_length() {
-        for length in 0..50 {
+        for length in 0..80 {
             for at in 0..length {
                 for stop in [b'"', b'\\', 0, 0x1f, b'\n'] {
                     for filler in [b'a', b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {

@@ -177,12 +177,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether another element comes in an array, or a member in an object, that `close` ends; consumes the comma or
-    /// the end.
+    /// the end. The caller counts the depth.
     pub fn more(&mut self, first: bool, close: u8) -> Result<bool, Malformed> {
         let byte = self.skip_space();
         if byte == close {
             self.at += 1;
-            self.depth -= 1;
             return Ok(false);
         }
         if !first {
@@ -236,6 +235,7 @@ impl<'a> Reader<'a> {
             }
             self.walk(visitor)?;
         }
+        self.depth -= 1;
         visitor.mark(close);
         Ok(())
     }

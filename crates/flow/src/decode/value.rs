@@ -8,7 +8,7 @@ use super::decimal::decimal;
 use super::java::base64;
 use super::number::Number;
 use super::rewrite::Rewriter;
-use super::shape::Member;
+use super::shape::{Member, Step};
 use super::text::{Text, unescape, utf16_length};
 use super::token::{Reader, Token};
 use super::{Malformed, STRING_MAX, time};
@@ -30,37 +30,45 @@ impl Reader<'_> {
     /// Reads the members of an object whose `{` was consumed into a row of `object`.
     #[inline]
     pub fn members(&mut self, object: &mut Struct) -> Outcome {
-        let row = object.len();
+        object.begin_row();
         let mut fit = Fit::Whole;
-        for step in 0.. {
-            let member = match object.shape.recognise(step, self.bytes, self.at) {
-                Some((member, at)) => {
+        let mut step = Step::START;
+        loop {
+            let (next, member) = match object.shape.recognise(step, self.bytes, self.at) {
+                Some((next, member, at)) => {
                     self.at = at;
-                    self.depth -= usize::from(member == Member::End);
-                    member
+                    (next, member)
                 }
                 None => self.parse_member(object, step)?,
             };
-            match member {
-                Member::Unknown => self.skip_value()?,
-                Member::Field(field) => {
-                    let column = &mut object.columns[field];
-                    let outcome = if column.len() == row { self.value(column)? } else { self.duplicate(column, row)? };
-                    if outcome != Fit::Whole {
-                        fit = Fit::Partial;
-                    }
+            step = next;
+            let field = match member {
+                Member::Field(field) => field,
+                Member::Unknown if self.quick_skip() => continue,
+                Member::Unknown => {
+                    self.skip_value()?;
+                    continue;
                 }
                 Member::End => break,
+            };
+            let first = object.is_first(field);
+            let column = &mut object.columns[field];
+            if first && self.quick_value(column) {
+                continue;
+            }
+            if (if first { self.value(column) } else { self.duplicate(column) })? != Fit::Whole {
+                fit = Fit::Partial;
             }
         }
+        self.depth -= 1;
         object.end_row();
         Ok(fit)
     }
 
     /// The next member's name, or the object's end, parsed and remembered for the next record.
-    fn parse_member(&mut self, object: &mut Struct, step: usize) -> Result<Member, Malformed> {
+    fn parse_member(&mut self, object: &mut Struct, step: Step) -> Result<(Step, Member), Malformed> {
         let start = self.at;
-        let member = if self.more(step == 0, b'}')? {
+        let member = if self.more(step.is_start(), b'}')? {
             let name = self.name()?;
             let raw = &self.bytes[name.start..name.end];
             self.skip_space();
@@ -69,8 +77,7 @@ impl Reader<'_> {
         } else {
             Member::End
         };
-        object.shape.learn(step, &self.bytes[start..self.at], member);
-        Ok(member)
+        Ok((object.shape.learn(step, &self.bytes[start..self.at], member), member))
     }
 
     /// A name with escapes or bytes beyond ASCII. One with a lone surrogate is no field's, whatever Spark prints for it.
@@ -82,7 +89,8 @@ impl Reader<'_> {
 
     /// A field's value when the row has one already: it takes the place of that one unless it is wrong (rule J6).
     #[cold]
-    fn duplicate(&mut self, column: &mut Column, row: usize) -> Outcome {
+    fn duplicate(&mut self, column: &mut Column) -> Outcome {
+        let row = column.len() - 1;
         let fit = self.value(column)?;
         if fit == Fit::Wrong {
             column.truncate(row + 1)
@@ -216,6 +224,7 @@ impl Reader<'_> {
                 fit = fit.and(self.value(&mut list.elements)?);
             }
         }
+        self.depth -= 1;
         if fit == Fit::Wrong {
             list.push_null()
         } else {
@@ -241,6 +250,7 @@ impl Reader<'_> {
             map.keys.push(self.scratch.text.as_bytes());
             fit = fit.and(self.value(&mut map.values)?);
         }
+        self.depth -= 1;
         if fit == Fit::Wrong {
             map.push_null()
         } else {
