@@ -1,7 +1,6 @@
 //! Prints the autoscaler's scoreboard, as far as the fluid model goes: `cargo run --release -p tidemill-scale --example
 //! scoreboard`. Every figure is a model's: executor-seconds, ages and actions, not the engine's own times.
 
-use std::cell::Cell;
 use tidemill_scale::simulate::baselines::{Dataflow, Ds2, Fixed, Flink, Keda, Spark};
 use tidemill_scale::simulate::{
     Mechanism, Optimum, Outcome, Runway, START_PRICE_S, Scaler, Shapes, Trace, optimum, run,
@@ -18,6 +17,7 @@ fn main() {
     let traces: Vec<(Trace, Optimum)> = shapes.all().into_iter().map(|trace| with_optimum(trace, &mechanism)).collect();
     compare_rules(&traces, &mechanism);
     by_trace(&traces, &mechanism);
+    savings(shapes, &mechanism);
     drain(shapes, &mechanism);
     steadiness(shapes, &mechanism);
     steps(shapes, &mechanism);
@@ -136,6 +136,14 @@ fn by_trace(traces: &[(Trace, Optimum)], mechanism: &Mechanism) {
     }
 }
 
+fn savings(shapes: Shapes, mechanism: &Mechanism) {
+    println!("\nA7 saved against 4 always on");
+    for trace in [shapes.two_level_day(), shapes.long_bursts(), shapes.bursts()] {
+        let used = runway(&trace, mechanism).executor_seconds / (f64::from(MAX) * trace.seconds() as f64);
+        println!("  {:22} {:.1} %", trace.name, 100.0 * (1.0 - used));
+    }
+}
+
 fn drain(shapes: Shapes, mechanism: &Mechanism) {
     let trace = shapes.dump(600.0);
     let drained = |scaler: &mut dyn Scaler| run(&trace, mechanism, SLO_MS, scaler).age_max_ms as f64 / 1000.0;
@@ -216,19 +224,15 @@ fn replays(traces: &[(Trace, Optimum)], mechanism: &Mechanism) {
 fn robustness(traces: &[(Trace, Optimum)], mechanism: &Mechanism) {
     println!("\nA17 with wrong or old facts: over the optimum, late %, p99 ms");
     let line = |name: &str, mechanism: Mechanism, believed: f64| {
-        let worst = Cell::new("");
-        let late = Cell::new(0.0);
         let means = means(traces, |trace| {
             let mut settings = settings(&mechanism);
             settings.policy.assumed_per_core *= believed;
             let outcome = run(trace, &mechanism, SLO_MS, &mut Runway::new(&settings));
-            if outcome.late > late.get() {
-                late.set(outcome.late);
-                println!("    {} late {:.3} %", trace.name, outcome.late * 100.0);
+            if outcome.late > 0.0 {
+                println!("    {}: {:.3} % late", trace.name, outcome.late * 100.0);
             }
             outcome
         });
-        let _ = worst.take();
         println!("  {name:28} {:6.3} {:6.3} {:6}", means.over, means.late_worst * 100.0, means.p99_worst_ms);
     };
     let with =

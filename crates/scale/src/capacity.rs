@@ -179,3 +179,69 @@ impl Capacity {
 fn alpha_assumed(size: u32) -> f64 {
     (1.0 - 0.02 * (f64::from(size) - 1.0)).max(0.5)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds of work at one size: `per_core` records per busy-second, both cores busy, one report a second.
+    fn work(capacity: &mut Capacity, facts: &mut Facts, size: u32, seconds: u64, per_core: u64) {
+        facts.ready = size;
+        for _ in 0..seconds {
+            facts.now_ms += 1000;
+            let one = |executor| Work { executor, tasks: 4, records: 2 * per_core, busy_us: 2_000_000 };
+            facts.work = (0..u64::from(size)).map(one).collect();
+            capacity.learn(&Settings::default(), facts);
+        }
+    }
+
+    #[test]
+    fn mu_follows_the_work_and_small_tasks_only_raise_it() {
+        let (mut capacity, mut facts) = (Capacity::default(), Facts::default());
+        work(&mut capacity, &mut facts, 1, 3, 900);
+        assert_eq!(capacity.per_core(), None, "5 busy-seconds do not count, and the report that crosses them neither");
+        work(&mut capacity, &mut facts, 1, 200, 1_000);
+        let mu = capacity.per_core().expect("known");
+        assert!((mu - 1_000.0).abs() < 1.0, "{mu}");
+        work(&mut capacity, &mut facts, 1, 15, 2_000);
+        let mu = capacity.per_core().expect("known");
+        assert!((1_450.0..1_550.0).contains(&mu), "half way after a half-life: {mu}");
+        facts.work = vec![Work { executor: 0, tasks: 1_000, records: 1_000, busy_us: 5_000_000 }];
+        capacity.learn(&Settings::default(), &facts);
+        assert_eq!(capacity.per_core(), Some(mu), "5 ms a task: its fixed cost");
+        facts.work[0].records = 50_000;
+        capacity.learn(&Settings::default(), &facts);
+        assert!(capacity.per_core() > Some(mu), "capacity is at least what was seen");
+    }
+
+    #[test]
+    fn alpha_is_learned_from_a_change_of_size_alone() {
+        let (mut capacity, mut facts) = (Capacity::default(), Facts::default());
+        work(&mut capacity, &mut facts, 1, 20, 1_000);
+        assert_eq!([1, 2, 3, 4].map(|size| capacity.alpha(size)), [1.0, 0.98, 0.96, 0.94]);
+        work(&mut capacity, &mut facts, 3, 20, 700);
+        let alpha = capacity.alpha(3);
+        assert!((alpha - (0.96 - 0.3 * 0.26)).abs() < 1e-6, "{alpha}");
+        assert_eq!(capacity.alpha(4), alpha, "never above that of a smaller size");
+        work(&mut capacity, &mut facts, 3, 100, 350);
+        assert_eq!(capacity.alpha(3), alpha, "dearer records are no crowding");
+        facts.now_ms += 300_000;
+        work(&mut capacity, &mut facts, 2, 20, 350);
+        assert_eq!(capacity.alpha(2), 0.98, "too long ago to compare");
+    }
+
+    #[test]
+    fn the_start_counted_on_is_the_95th_percentile_of_the_last_20() {
+        let mut capacity = Capacity::default();
+        let settings = Settings::default();
+        assert_eq!(capacity.start_s(&settings), 0.5);
+        let mut learn = |start_ms: Vec<u64>| {
+            capacity.learn(&settings, &Facts { start_ms, ..Facts::default() });
+            capacity.start_s(&settings)
+        };
+        assert_eq!(learn(vec![100]), 0.1);
+        assert_eq!(learn(vec![9_000]), 9.0);
+        assert_eq!(learn((1..=18).collect()), 0.1);
+        assert_eq!(learn(vec![200; 20]), 0.2);
+    }
+}

@@ -62,7 +62,7 @@ pub struct Terms {
     pub lambda_up: f64,
     /// μ, records per busy-second of a core, when known.
     pub mu: Option<f64>,
-    /// T_start, seconds.
+    /// T_start, seconds, with the age of the facts.
     pub start_s: f64,
     /// B; `None`: unknown.
     pub backlog: Option<u64>,

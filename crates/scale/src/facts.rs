@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Facts {
     /// A monotonic clock, ms.
     pub now_ms: u64,
+    /// How old `backlog` and `end_total` are, ms; 0 when just read.
+    pub age_ms: u64,
     /// Records that are in the source and in no plan: `Σ max(0, end − max(position, log start))`; `None` when any
     /// part of it is unknown.
     pub backlog: Option<u64>,

@@ -14,7 +14,8 @@ const AHEAD_S: f64 = 2.0;
 pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms {
     let policy = &settings.policy;
     let (rates, capacity) = (&state.rates, state.capacity.sizes(settings));
-    let start_s = state.capacity.start_s(settings);
+    // What happens now is seen that much later, as if the start of an executor took so much longer.
+    let start_s = state.capacity.start_s(settings) + facts.age_ms as f64 / 1000.0;
     let lambda5 = rates.rate(5);
     let slope = rates.rate_ago(5, SLOPE_S).map_or(0.0, |before| (lambda5 - before) / SLOPE_S as f64);
     let lambda_up = lambda5 + slope.max(0.0) * (start_s + AHEAD_S);

@@ -107,3 +107,23 @@ fn a_slow_sink_gets_no_executors_that_it_cannot_use() {
         "0.25: activate 0→1, 62.25: up 1→4, 83.25: guard 4→2 | late 88.48 % | left 3612500",
     );
 }
+
+#[test]
+fn a_load_that_swings_is_held_longer_each_time() {
+    check(
+        production(),
+        "60s 0.5, 20s 3, 40s 0.5, 20s 3, 60s 0.5, 20s 3, 160s 0.5",
+        "0.25: activate 0→1, 62.25: up 1→4, 96.25: down 4→3, 101.75: down 3→2, 107.75: down 2→1, 122.25: up 1→4, 171.25: down 4→3, 176.75: down 3→2, 182.75: down 2→1, 206.75: up 1→4, 281.25: down 4→3, 286.75: down 3→2, 292.25: down 2→1 | late 0.00 % | left 0",
+    );
+}
+
+#[test]
+fn capacity_that_was_overestimated_is_not_taken_for_a_slow_sink() {
+    let (settings, mut mechanism) = production();
+    mechanism.mu_error = 1.5;
+    check(
+        (settings, mechanism),
+        "60s 0.5, 120s 3.6",
+        "0.25: activate 0→1, 62.5: up 1→3, 88: up 3→4, 168.25: down 4→3 | late 0.00 % | left 211700",
+    );
+}

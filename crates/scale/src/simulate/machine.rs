@@ -172,7 +172,8 @@ impl Machine<'_> {
         while self.seen.len() > 1 && self.seen[1].0 + self.mechanism.stale_ms <= self.now_ms {
             self.seen.pop_front();
         }
-        let (_, backlog, arrived) = self.seen[0];
+        let (seen_ms, backlog, arrived) = self.seen[0];
+        self.facts.age_ms = self.now_ms - seen_ms;
         self.facts.now_ms = self.now_ms;
         self.facts.backlog = (!out).then_some(backlog);
         self.facts.end_total = (!out).then_some(arrived);

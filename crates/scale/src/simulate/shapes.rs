@@ -79,6 +79,18 @@ impl Shapes {
         self.trace("bursts, 20 % duty", 3600, |t, _| if (t as f64 / 300.0).fract() < 0.2 { 3.0 } else { 0.0 })
     }
 
+    /// Twelve minutes of load an hour, nothing else.
+    pub fn long_bursts(self) -> Trace {
+        self.trace("long bursts, 20 % duty", 14_400, |t, _| if (t as f64 / 3600.0).fract() < 0.2 { 2.5 } else { 0.0 })
+    }
+
+    /// Half a day for two executors, half a day for one.
+    pub fn two_level_day(self) -> Trace {
+        self.trace("two-level day", 86_400, |t, noise| {
+            noise.around(0.1) * if (28_800..72_000).contains(&t) { 1.7 } else { 0.85 }
+        })
+    }
+
     /// A minute's spike every quarter of an hour.
     pub fn spikes(self) -> Trace {
         self.trace("60 s spike / 15 min", 7200, |t, _| {
@@ -92,7 +104,7 @@ impl Shapes {
         self.trace("day-like 6 h", 21_600, move |t, noise| {
             slow = slow * 0.998 + 0.03 * (noise.unit() - 0.5);
             fast = fast * 0.9 + 0.15 * (noise.unit() - 0.5);
-            ((wave(t, 21_600.0) * (1.0 + slow + fast)).max(0.02)).min(3.6)
+            (wave(t, 21_600.0) * (1.0 + slow + fast)).clamp(0.02, 3.6)
         })
     }
 
@@ -145,8 +157,8 @@ fn wave(second: usize, period_s: f64) -> f64 {
 pub struct Noise(pub u64);
 
 impl Noise {
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -156,7 +168,7 @@ impl Noise {
 
     /// In [0, 1).
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// 1 ± `share`.

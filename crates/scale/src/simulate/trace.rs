@@ -66,7 +66,7 @@ impl Trace {
 fn csv_line(line: &str) -> Option<(usize, f64)> {
     let (second, rate) = line.split_once(',')?;
     let (second, rate): (f64, f64) = (second.trim().parse().ok()?, rate.trim().parse().ok()?);
-    (second >= 0.0 && second < 1e9 && rate >= 0.0 && rate.is_finite()).then_some((second as usize, rate))
+    ((0.0..1e9).contains(&second) && (0.0..f64::INFINITY).contains(&rate)).then_some((second as usize, rate))
 }
 
 fn wrong_line(name: &str, index: usize, what: &str) -> Error {
