@@ -40,19 +40,17 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// `±` and at most ten digits, leading zeros not counted.
+/// `±` and digits; what is beyond any scale that an `int` can hold is cut to a number that still is.
 fn java_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let mut value = 0i64;
-    let mut any = false;
-    for c in digits.chars() {
-        value = value * 10 + i64::from(java_digit(c)?);
-        any = true;
-        if value >= 10_000_000_000 {
-            return None;
-        }
+    if digits.is_empty() {
+        return None;
     }
-    any.then_some(if text.starts_with('-') { -value } else { value })
+    let mut value = 0i64;
+    for c in digits.chars() {
+        value = (value * 10 + i64::from(java_digit(c)?)).min(1 << 40);
+    }
+    Some(if text.starts_with('-') { -value } else { value })
 }
 
 /// The first `kept` digits, not all zero (zeros are added where there are fewer), rounded half up.

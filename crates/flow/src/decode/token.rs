@@ -41,7 +41,7 @@ pub enum Token {
 
 /// Told of every token of a value, in order: what skipping and writing again have in common.
 pub trait Visitor {
-    /// Whether a string is short enough; the rest is not reported after a false.
+    /// A string, or a member's name.
     fn text(&mut self, bytes: &[u8], text: &Text);
     /// A number, a word or a literal.
     fn scalar(&mut self, bytes: &[u8], token: &Token);

@@ -10,7 +10,7 @@ use super::number::Number;
 use super::rewrite::Rewriter;
 use super::shape::{Member, Step};
 use super::text::{Text, unescape, utf16_length};
-use super::token::{Reader, Token};
+use super::token::{Reader, Token, Visitor};
 use super::{Malformed, STRING_MAX, time};
 
 /// How a value suited its column.
@@ -193,7 +193,7 @@ impl Reader<'_> {
         let walked = match token {
             Token::Open(_) => self.walk(&mut rewriter),
             scalar => {
-                super::token::Visitor::scalar(&mut rewriter, self.bytes, &scalar);
+                rewriter.scalar(self.bytes, &scalar);
                 Ok(())
             }
         };

@@ -27,6 +27,10 @@ fn fields(rest: &mut &str) -> Fields {
 
 fn word<'a>(rest: &mut &'a str) -> &'a str {
     let text = rest.trim_start();
+    if let Some((quoted, behind)) = text.strip_prefix('`').and_then(|text| text.split_once('`')) {
+        *rest = behind;
+        return quoted;
+    }
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     *rest = &text[end..];
     &text[..end]
