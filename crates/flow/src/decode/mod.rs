@@ -98,9 +98,9 @@ impl Decoder {
     /// A decoder for the wanted columns; fields of the records that are not among them are validated and passed over.
     ///
     /// # Panics
-    /// When the schema has a type that no schema text can give, or a field that is not nullable: the plan made a mistake.
+    /// When the schema has a type that no schema text can give, or a field, element or map value that is not nullable: the
+    /// plan made a mistake (rule J10).
     pub fn new(schema: &SchemaRef, options: Options) -> Decoder {
-        assert!(schema.fields().iter().all(|field| field.is_nullable()), "columns of JSON are nullable: {schema}");
         let defaults = Defaults { zone: options.session_zone, now_micros: options.now.0 };
         let scratch = Scratch { text: String::new(), bytes: Vec::new(), defaults };
         Decoder { schema: schema.clone(), root: Struct::new(schema.fields()), scratch }

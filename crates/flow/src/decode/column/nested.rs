@@ -44,6 +44,7 @@ pub struct Map {
 impl Struct {
     /// An empty column of these fields.
     pub fn new(fields: &Fields) -> Struct {
+        assert!(fields.iter().all(|field| field.is_nullable()), "fields of JSON are nullable: {fields:?}");
         Struct {
             names: fields.iter().map(|field| field.name().as_bytes().into()).collect(),
             columns: fields.iter().map(|field| Column::new(field.data_type())).collect(),
@@ -140,6 +141,7 @@ impl Struct {
 impl List {
     /// An empty column of these elements.
     pub fn new(element: &FieldRef) -> List {
+        assert!(element.is_nullable(), "elements of JSON are nullable: {element:?}");
         List { elements: Column::new(element.data_type()), offsets: vec![0], nulls: Nulls::default() }
     }
 
@@ -245,7 +247,10 @@ impl Map {
 /// The value field of a map's entries.
 fn map_value(entries: &FieldRef) -> &FieldRef {
     match entries.data_type() {
-        DataType::Struct(fields) if fields.len() == 2 && *fields[0].data_type() == DataType::Utf8 => &fields[1],
+        DataType::Struct(fields) if fields.len() == 2 && *fields[0].data_type() == DataType::Utf8 => {
+            assert!(fields[1].is_nullable(), "map values of JSON are nullable: {fields:?}");
+            &fields[1]
+        }
         other => panic!("decode builds no map of {other}"),
     }
 }
