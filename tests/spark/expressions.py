@@ -9,11 +9,14 @@ condition of the error that the row raises; an expression that Spark refuses as 
 """
 import json
 import pathlib
+import re
 import sys
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+FAILURES = (PySparkException, Py4JJavaError)
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "crates/sql/tests/goldens"
 
 
@@ -44,17 +47,18 @@ def values(spark, expression, rows):
     schema = spark.sql(f"SELECT {expression} AS x FROM fixture").schema
     kind = schema[0].dataType.simpleString()
     text = "hex(x)" if kind == "binary" else "CAST(x AS STRING)"
-    query = f"SELECT {text} AS x FROM (SELECT row, {expression} AS x FROM fixture {{}}) ORDER BY row"
+    query = f"SELECT {text} AS x FROM (SELECT row, {expression} AS x FROM fixture WHERE "
     try:
-        return kind, [row.x for row in spark.sql(query.format("")).collect()]
-    except PySparkException:
+        return kind, [row.x for row in spark.sql(query + "row >= 0) ORDER BY row").collect()]
+    except FAILURES:
         pass
     found = []
-    for row in range(rows):
-        one = query.format(f"WHERE row = {row}").replace(" ORDER BY row", "")
+    words = set(re.findall(r"\w+", re.sub(r"'[^']*'", "", expression)))
+    constant = not words & set(spark.table("fixture").columns)
+    for row in range(1 if constant else rows):
         try:
-            found.append(spark.sql(one).collect()[0].x)
-        except PySparkException as error:
+            found.append(spark.sql(f"{query}row = {row})").collect()[0].x)
+        except FAILURES as error:
             found.append({"error": condition(error)})
     return kind, found
 
@@ -62,7 +66,7 @@ def values(spark, expression, rows):
 def result(spark, expression, rows):
     try:
         kind, found = values(spark, expression, rows)
-    except PySparkException as error:
+    except FAILURES as error:
         return f"REFUSED {condition(error)}"
     if all(value == found[0] for value in found):
         found = found[:1]

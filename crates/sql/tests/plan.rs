@@ -1,17 +1,18 @@
 //! Plans of whole pipelines, as `tidemill check` prints them.
 
 use tidemill_model::Pipeline;
-use tidemill_sql::plan::QueryPlan;
+use tidemill_sql::plan::{Body, QueryPlan};
 
 const REFERENCE: &str = include_str!("../../model/tests/reference.toml");
 
 fn plan(set: &[(&str, &str)]) -> QueryPlan {
     let set: Vec<_> = set.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let pipeline = Pipeline::parse("p.toml", REFERENCE, &set).unwrap();
-    match tidemill_sql::plan(&pipeline) {
-        Ok(plan) => plan,
-        Err(faults) => panic!("{faults}"),
-    }
+    tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn query(sql: &str) -> QueryPlan {
+    plan(&[("query.sql", sql)])
 }
 
 #[test]
@@ -37,4 +38,118 @@ groups       dropped and evicted by the watermark
 mode         update
 ";
     assert_eq!(plan(&[]).describe(), expected);
+}
+
+/// The hash is written into checkpoints: it must not change from build to build.
+#[test]
+fn the_hash_is_of_the_text_alone() {
+    let reference = plan(&[]);
+    assert_eq!(reference.hash(), 17_989_537_651_698_550_786);
+    let resolved = {
+        let pipeline = Pipeline::parse("p.toml", REFERENCE, &[]).unwrap();
+        Pipeline::parse("elsewhere.toml", pipeline.resolved_text(), &[]).unwrap()
+    };
+    assert_eq!(tidemill_sql::plan(&resolved).unwrap().hash(), reference.hash());
+    assert_ne!(plan(&[("query.output_mode", "complete")]).hash(), reference.hash());
+    assert_ne!(plan(&[("sources.cs_student_logs.event_time.watermark", "2 minutes")]).hash(), reference.hash());
+}
+
+/// Lines of the plan of a query over the reference source that begin with one of these labels.
+fn check(sql: &str, labels: &[&str], expected: &[&str]) {
+    let text = query(sql).describe();
+    let wanted = |line: &&str| labels.iter().any(|label| line[..12].trim_end() == *label);
+    let lines: Vec<String> =
+        text.lines().filter(wanted).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines, expected, "{sql}");
+}
+
+#[test]
+fn m1_what_is_pushed_below_the_watermark() {
+    let filters = |condition: &str, expected: &[&str]| {
+        let sql = format!("SELECT count(*) FROM cs_student_logs WHERE {condition} GROUP BY course");
+        check(&sql, &["where", "then where"], expected);
+    };
+    filters("course = 'a'", &["where (course = 'a')"]);
+    filters("event_time < TIMESTAMP '2024-01-01'", &["then where (event_time < TIMESTAMP '2024-01-01 00:00:00')"]);
+    filters("course = 'a' OR event_time IS NULL", &["then where ((course = 'a') OR (event_time IS NULL))"]);
+    filters(
+        "course = 'a' AND event_time IS NOT NULL",
+        &["where (course = 'a')", "then where (event_time IS NOT NULL)"],
+    );
+    filters("timestamp > 5", &["where (timestamp > CAST(5 AS DOUBLE))"]);
+    filters("event_time < current_timestamp()", &["then where (event_time < current_timestamp())"]);
+    filters(
+        "timestamp < CAST(current_timestamp() AS DOUBLE)",
+        &["then where (timestamp < CAST(current_timestamp() AS DOUBLE))"],
+    );
+    filters(
+        "(course = 'a' AND event_time IS NULL) OR (course = 'a' AND activity = 'b')",
+        &["where (course = 'a')", "then where ((event_time IS NULL) OR (activity = 'b'))"],
+    );
+}
+
+#[test]
+fn m1_having_on_plain_keys_is_pushed_too() {
+    let labels = ["where", "then where", "having"];
+    let group = "SELECT course AS c, count(*) AS n FROM cs_student_logs GROUP BY course HAVING";
+    check(
+        &format!("{group} c = 'a' AND n > 1"),
+        &labels,
+        &["where (course = 'a')", "having (count(*) > CAST(1 AS BIGINT))"],
+    );
+    check(&format!("{group} max(activity) = 'x'"), &labels, &["having (max(activity) = 'x')"]);
+    check(
+        "SELECT count(*) FROM cs_student_logs GROUP BY event_time HAVING event_time IS NOT NULL",
+        &labels,
+        &["then where (event_time IS NOT NULL)"],
+    );
+    check("SELECT count(*) FROM cs_student_logs HAVING 1 > 2", &labels, &["having (1 > 2)"]);
+}
+
+#[test]
+fn o7_names_and_keys() {
+    let names = |sql: &str, expected: &[&str]| {
+        let plan = query(sql);
+        let found: Vec<_> = plan.output_schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(found, expected, "{sql}");
+    };
+    names(
+        "SELECT window.start, window.end, window, Course, sum(Lines_Of_Code), count(*), count(1), AVG(cpu_usage_pct) FROM cs_student_logs GROUP BY window(event_time, '5 seconds'), course",
+        &["start", "end", "window", "Course", "sum(Lines_Of_Code)", "count(1)", "count(1)", "avg(cpu_usage_pct)"],
+    );
+    names(
+        "SELECT CASE WHEN lines_of_code > 5 THEN 'big' ELSE 'small' END, lines_of_code + 1, upper(course), t.course FROM cs_student_logs t",
+        &["CASE WHEN (lines_of_code > 5) THEN big ELSE small END", "(lines_of_code + 1)", "upper(course)", "course"],
+    );
+    let keys = |sql: &str, expected: &[&str]| check(sql, &["key", "window"], expected);
+    keys("SELECT course, count(*) FROM cs_student_logs GROUP BY 1", &["key course = course"]);
+    keys("SELECT upper(course) AS u, count(*) FROM cs_student_logs GROUP BY u", &["key u = upper(course)"]);
+    keys(
+        "SELECT course, activity, count(*) FROM cs_student_logs GROUP BY ALL",
+        &["key course = course", "key activity = activity"],
+    );
+    keys("SELECT DISTINCT course FROM cs_student_logs", &["key course = course"]);
+    keys("SELECT count(*) FROM cs_student_logs", &[]);
+    keys("SELECT count(*) FROM cs_student_logs GROUP BY course, COURSE", &["key course = course"]);
+    keys(
+        "SELECT count(*) FROM cs_student_logs GROUP BY window(event_time, '5 seconds'), window(event_time, '5 seconds')",
+        &["window event_time, 5000000 µs wide every 5000000 µs from 0 µs"],
+    );
+}
+
+#[test]
+fn aggregates_are_computed_once() {
+    let plan = query(
+        "SELECT sum(lines_of_code), SUM(Lines_of_code) + 1, avg(lines_of_code) FROM cs_student_logs GROUP BY course",
+    );
+    let Body::Aggregate(aggregate) = &plan.body else { panic!("an aggregation") };
+    assert_eq!(aggregate.aggregates.len(), 2);
+}
+
+#[test]
+fn only_what_is_used_is_decoded() {
+    let decoded =
+        |sql: &str| query(sql).decode_schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    assert_eq!(decoded("SELECT course FROM cs_student_logs"), ["timestamp", "course"]);
+    assert_eq!(decoded("SELECT count(*) FROM cs_student_logs WHERE tool_used = 'Vim'"), ["timestamp", "tool_used"]);
 }

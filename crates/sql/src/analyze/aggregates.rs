@@ -29,12 +29,15 @@ pub(super) struct Aggregates {
     pub calls: Vec<AggregateCall>,
     /// Whether an aggregate function's arguments are being read.
     pub inside: bool,
+    /// Whether GROUP BY has a mistake: then nothing is said about a window that is missing for it.
+    pub keys_are_wrong: bool,
 }
 
 impl Aggregates {
     /// The window as a column, if the query has one.
     pub fn window_column(&self) -> Option<Expr> {
-        self.window.as_ref().map(|_| Expr::Column(WINDOW, types::window()))
+        let there = self.window.is_some() || self.keys_are_wrong;
+        there.then(|| Expr::Column(WINDOW, types::window()))
     }
 
     fn call_column(&mut self, function: AggregateFunction, inputs: Vec<Expr>, data_type: DataType) -> Expr {
@@ -198,6 +201,9 @@ impl Resolver<'_> {
         let spec = WindowSpec::new(width, slide, start);
         let spec = spec.map_err(|message| Fault::new(at.clone(), message, "change the durations"))?;
         let found = WindowPlan { spec, time };
+        if self.aggregates.keys_are_wrong {
+            return Ok(self.aggregates.window_column().expect("taken for granted"));
+        }
         match &self.aggregates.window {
             Some(known) if known.spec != found.spec || known.time != found.time => {
                 let help = "group by one window; run a second pipeline for the other";

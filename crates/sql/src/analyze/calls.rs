@@ -5,9 +5,9 @@ use super::coerce::{self, Placed, cast_to};
 use super::resolve::{Resolver, sentence};
 use super::scope::list;
 use crate::eval::cast;
-use crate::expr::{CastMode, Comparison, Expr};
+use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::{self, Function, Param};
-use crate::syntax::{Call, Fault, Node};
+use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
 use crate::value::Value;
 use arrow_schema::DataType;
@@ -56,6 +56,17 @@ const CASTS: [(&str, fn() -> DataType); 13] = [
     ("timestamp_ntz", types::timestamp_ntz),
 ];
 
+/// Calls typed as operators: those of the table give NULL, or a number that is never negative, where `operator` would not.
+const OPERATORS: [(&str, Arithmetic); 7] = [
+    ("mod", Arithmetic::Remainder),
+    ("pmod", Arithmetic::Remainder),
+    ("try_add", Arithmetic::Add),
+    ("try_subtract", Arithmetic::Subtract),
+    ("try_multiply", Arithmetic::Multiply),
+    ("try_divide", Arithmetic::Divide),
+    ("try_mod", Arithmetic::Remainder),
+];
+
 impl Resolver<'_> {
     pub(super) fn call(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let name = call.name.name.to_ascii_lowercase();
@@ -76,6 +87,14 @@ impl Resolver<'_> {
         if let Some((_, least, greatest)) = FORMS.iter().find(|(form, ..)| *form == name) {
             check_count(&name, *least, *greatest, call)?;
             return self.form(&name, &call.arguments);
+        }
+        if let Some((_, operator)) = OPERATORS.iter().find(|(known, _)| *known == name) {
+            check_count(&name, 2, 2, call)?;
+            let (l, r) = (self.placed(&call.arguments[0])?, self.placed(&call.arguments[1])?);
+            return by_operator(&name, coerce::arithmetic(*operator, &name, l, r)?, at);
+        }
+        if let Some(expr) = self.time_form(&name, call, at)? {
+            return Ok(expr);
         }
         let Some(function) = functions::find(&name) else {
             return Err(unknown(call));
@@ -108,8 +127,75 @@ impl Resolver<'_> {
         let convert = |(index, argument): (usize, Placed)| convert(argument, param(index), index + 1, shown);
         let arguments: Vec<Expr> = arguments.into_iter().enumerate().map(convert).collect::<Result<_, _>>()?;
         (function.check)(&arguments).map_err(|message| sentence(at.clone(), &message))?;
-        let given: Vec<DataType> = arguments.iter().map(Expr::data_type).collect();
-        Ok(Expr::Call(function, arguments, (function.gives)(&given)))
+        let data_type = (function.gives)(&arguments);
+        Ok(Expr::Call(function, arguments, data_type))
+    }
+
+    /// Calls about times that are casts or calls of another name.
+    fn time_form(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Option<Expr>, Fault> {
+        let given = call.arguments.len();
+        match name {
+            "to_timestamp" | "to_date" | "try_to_timestamp" if given == 1 => {
+                let to = if name == "to_date" { DataType::Date32 } else { types::timestamp() };
+                let mode = if name == "try_to_timestamp" { CastMode::Try } else { CastMode::Ansi };
+                let x = self.placed(&call.arguments[0])?;
+                self.cast(x, &to, mode).map(Some)
+            }
+            "to_timestamp" | "to_date" if given == 2 => {
+                let x = self.placed(&call.arguments[0])?;
+                let to = if name == "to_date" { DataType::Date32 } else { types::timestamp() };
+                if types::is_datetime(&x.0.data_type()) {
+                    self.cast(x, &to, CastMode::Ansi).map(Some)
+                } else {
+                    Ok(None)
+                }
+            }
+            "unix_timestamp" if given == 0 => {
+                self.apply_named("unix_seconds", vec![(Expr::Now, at.clone())], at).map(Some)
+            }
+            "unix_timestamp" | "to_unix_timestamp" if given >= 1 => {
+                let x = self.placed(&call.arguments[0])?;
+                let is_time = types::is_datetime(&x.0.data_type());
+                if is_time { self.apply_named("unix_seconds", vec![x], at).map(Some) } else { Ok(None) }
+            }
+            "extract" | "date_part" | "datepart" => {
+                check_count(name, 2, 2, call)?;
+                self.extract(&call.arguments, at).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// `EXTRACT(field FROM time)`.
+    fn extract(&mut self, arguments: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
+        let field = match &arguments[0].kind {
+            NodeKind::Literal(Literal::String(field)) => field.to_ascii_uppercase(),
+            _ => String::new(),
+        };
+        let function = match field.as_str() {
+            "YEAR" | "Y" | "YEARS" | "YR" | "YRS" => "year",
+            "QUARTER" | "QTR" => "quarter",
+            "MONTH" | "MON" | "MONS" | "MONTHS" => "month",
+            "WEEK" | "W" | "WEEKS" => "weekofyear",
+            "DAY" | "D" | "DAYS" => "day",
+            "DAYOFWEEK" | "DOW" => "dayofweek",
+            "DOY" => "dayofyear",
+            "HOUR" | "H" | "HOURS" | "HR" | "HRS" => "hour",
+            "MINUTE" | "M" | "MIN" | "MINS" | "MINUTES" => "minute",
+            "SECOND" | "S" | "SEC" | "SECONDS" | "SECS" => "extract second",
+            _ => {
+                let message = format!("`{field}` is no field of a time");
+                let help = "the fields are YEAR, QUARTER, MONTH, WEEK, DAY, DOW, DOY, HOUR, MINUTE and SECOND";
+                return Err(Fault::new(arguments[0].at.clone(), message, help));
+            }
+        };
+        let time = self.placed(&arguments[1])?;
+        self.apply_named(function, vec![time], at)
+    }
+
+    fn apply_named(&mut self, name: &str, arguments: Vec<Placed>, at: &Range<usize>) -> Result<Expr, Fault> {
+        let function = functions::find(name).expect("a function of the table");
+        self.apply(function, name, arguments, at)
     }
 
     fn form(&mut self, name: &str, arguments: &[Node]) -> Result<Expr, Fault> {
@@ -145,6 +231,18 @@ impl Resolver<'_> {
                 Ok(Expr::Coalesce(values, data_type))
             }
         }
+    }
+}
+
+/// The typed operator as the call of a name.
+fn by_operator(name: &str, typed: Expr, at: &Range<usize>) -> Result<Expr, Fault> {
+    match (typed, functions::find(name)) {
+        (Expr::Arithmetic(_, l, _, DataType::Decimal128(..)), Some(_)) if name == "pmod" => {
+            let message = format!("`pmod` does not take {}", types::name(&l.data_type()));
+            Err(Fault::new(at.clone(), message, "CAST it to DOUBLE"))
+        }
+        (Expr::Arithmetic(_, l, r, data_type), Some(function)) => Ok(Expr::Call(function, vec![*l, *r], data_type)),
+        (typed, _) => Ok(typed),
     }
 }
 
@@ -219,7 +317,8 @@ pub(super) fn check_count(name: &str, least: usize, greatest: usize, call: &Call
 fn unknown(call: &Call) -> Fault {
     let forms = FORMS.iter().map(|(name, ..)| *name).chain(CASTS.iter().map(|(name, _)| *name));
     let aliases = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
-    let known: Vec<&str> = forms.chain(aliases).chain(aggregates::NAMES).chain(["window"]).collect();
+    let known: Vec<&str> =
+        forms.chain(aliases).chain(aggregates::NAMES).chain(["window", "mod", "extract", "date_part"]).collect();
     let near = nearest(&call.name.name, known.iter().copied().filter(|name| !name.contains(' ')));
     let help = if near.is_empty() {
         "docs/sql.md lists the functions that there are".to_string()

@@ -92,7 +92,22 @@ fn value_of(array: &ArrayRef) -> Value {
 /// `l operator r` on numbers: converts the operands as Spark does and types the result.
 pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: Placed, r: Placed) -> Result<Expr, Fault> {
     let at = l.1.start..r.1.end;
-    let (l, r) = (number_operand(l, symbol)?, number_operand(r, symbol)?);
+    // A constant text becomes what the other side is: a BIGINT beside an integral number, else a DOUBLE.
+    let beside =
+        |other: &Placed| if types::is_integral(&other.0.data_type()) { DataType::Int64 } else { DataType::Float64 };
+    let (beside_l, beside_r) = (beside(&r), beside(&l));
+    let (l, r) = (number_operand(l, symbol, &beside_l)?, number_operand(r, symbol, &beside_r)?);
+    if let (Expr::Literal(Value::Null, DataType::Null), Expr::Literal(Value::Null, DataType::Null)) = (&l, &r) {
+        return Ok(Expr::Literal(
+            Value::Null,
+            if operator == Arithmetic::IntegerDivide { DataType::Int64 } else { DataType::Float64 },
+        ));
+    }
+    let (l, r) = match (l.data_type(), r.data_type()) {
+        (DataType::Null, other) => (cast_to(l, &other), r),
+        (other, DataType::Null) => (l, cast_to(r, &other)),
+        _ => (l, r),
+    };
     let (left, right) = (l.data_type(), r.data_type());
     if operator == Arithmetic::IntegerDivide && (types::is_floating(&left) || types::is_floating(&right)) {
         let message =
@@ -114,17 +129,18 @@ pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: Placed, r: Place
 
 /// The operand of a lone sign.
 pub(super) fn arithmetic_sign(operand: Placed, symbol: &str) -> Result<Expr, Fault> {
-    number_operand(operand, symbol)
+    number_operand(operand, symbol, &DataType::Float64).map(|operand| match operand {
+        Expr::Literal(Value::Null, _) => Expr::Literal(Value::Null, DataType::Float64),
+        operand => operand,
+    })
 }
 
-/// A number, NULL as INT, or a constant text as the number that it is.
-fn number_operand((expr, at): Placed, symbol: &str) -> Result<Expr, Fault> {
+/// A number, NULL, or a constant text as a number of type `text_as`.
+fn number_operand((expr, at): Placed, symbol: &str, text_as: &DataType) -> Result<Expr, Fault> {
     match expr {
         expr if is_numeric(&expr.data_type()) => Ok(expr),
-        Expr::Literal(Value::Null, _) => Ok(Expr::Literal(Value::Null, DataType::Int32)),
-        Expr::Literal(Value::String(text), _) => {
-            constant(&text, &DataType::Int64, at.clone()).or_else(|_| constant(&text, &DataType::Float64, at))
-        }
+        expr if expr.data_type().is_null() => Ok(expr),
+        Expr::Literal(Value::String(text), _) => constant(&text, text_as, at),
         expr => {
             let message = format!("`{symbol}` takes numbers, not {}", types::name(&expr.data_type()));
             Err(Fault::new(at, message, "convert it with CAST(… AS DOUBLE) or another number type"))

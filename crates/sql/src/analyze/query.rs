@@ -97,6 +97,7 @@ fn read_keys(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut 
     resolver.no_aggregates = Some("GROUP BY");
     let keys: Vec<_> = nodes.iter().map(|node| faults.keep(sql, read_key(node, select, resolver))).collect();
     resolver.no_aggregates = None;
+    resolver.aggregates.keys_are_wrong = keys.iter().any(Option::is_none);
     let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
     Some(keys.into_iter().filter(|(expr, _)| Some(expr) != resolver.aggregates.window_column().as_ref()).collect())
 }

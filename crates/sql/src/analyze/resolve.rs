@@ -42,6 +42,15 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// A condition that is not the constant NULL, which Spark refuses here.
+    pub fn strict_condition(&mut self, node: &Node, clause: &str) -> Result<Expr, Fault> {
+        if node.kind == NodeKind::Literal(Literal::Null) {
+            let message = format!("{clause} takes a condition, not NULL");
+            return Err(Fault::new(node.at.clone(), message, "compare something, or write false"));
+        }
+        self.condition(node, clause)
+    }
+
     pub fn placed(&mut self, node: &Node) -> Result<Placed, Fault> {
         Ok((self.resolve(node)?, node.at.clone()))
     }
@@ -298,7 +307,7 @@ impl<'a> Resolver<'a> {
         for (condition, value) in branches {
             conditions.push(match operand {
                 Some(operand) => self.compare(Comparison::Equal, "CASE", operand, condition)?,
-                None => self.condition(condition, "WHEN")?,
+                None => self.strict_condition(condition, "WHEN")?,
             });
             values.push(self.placed(value)?);
         }
@@ -382,5 +391,5 @@ fn decimal(digits: &str) -> Option<Expr> {
     let scale = scale.max(0);
     let precision = (unscaled.unsigned_abs().to_string().len() as i32).max(scale);
     (precision <= 38)
-        .then(|| Expr::Literal(Value::Decimal(unscaled), DataType::Decimal128(precision as u8, scale as i8)))
+        .then_some(Expr::Literal(Value::Decimal(unscaled), DataType::Decimal128(precision as u8, scale as i8)))
 }

@@ -13,12 +13,13 @@ pub(crate) type Failure = (&'static str, &'static str);
 
 pub(crate) const OVERFLOW: Failure = ("ARITHMETIC_OVERFLOW", "the result does not fit; use a wider type");
 const DIVIDE_BY_ZERO: Failure = ("DIVIDE_BY_ZERO", "division by zero; use nullif(divisor, 0) to get NULL instead");
-const REMAINDER_BY_ZERO: Failure =
+pub(crate) const REMAINDER_BY_ZERO: Failure =
     ("REMAINDER_BY_ZERO", "remainder by zero; use nullif(divisor, 0) to get NULL instead");
 const OUT_OF_RANGE: Failure =
     ("NUMERIC_VALUE_OUT_OF_RANGE", "the result does not fit in its DECIMAL; use a wider type");
 
 /// `l operator r`; both sides are of one type, the result's (decimals aside).
+#[allow(clippy::modulo_arithmetic, reason = "SQL's % on floats has the sign of the left side, as Rust's")]
 pub(crate) fn arithmetic(
     operator: Arithmetic,
     l: &Column,
@@ -98,7 +99,7 @@ where
 {
     if operator == Arithmetic::IntegerDivide {
         return Arc::new(zip::<T, T, Int64Type>(l, r, rows, errors, |x, y| {
-            let (x, y) = (x.as_i64(), y.as_i64());
+            let (x, y) = (x.widen(), y.widen());
             if y == 0 { Err(DIVIDE_BY_ZERO) } else { x.checked_div(y).ok_or(OVERFLOW) }
         }));
     }
@@ -113,7 +114,7 @@ where
 
 /// Checked arithmetic of the integral types.
 trait Integral: Sized {
-    fn as_i64(self) -> i64;
+    fn widen(self) -> i64;
     fn add(self, other: Self) -> Option<Self>;
     fn subtract(self, other: Self) -> Option<Self>;
     fn multiply(self, other: Self) -> Option<Self>;
@@ -124,7 +125,7 @@ trait Integral: Sized {
 macro_rules! integral {
     ($($native:ty),*) => {$(
         impl Integral for $native {
-            fn as_i64(self) -> i64 {
+            fn widen(self) -> i64 {
                 self.into()
             }
             fn add(self, other: Self) -> Option<Self> {

@@ -10,7 +10,7 @@ const COMMON: Function = Function {
     params: &[Param::Common, Param::Common],
     required: 2,
     repeats: true,
-    gives: |types| types[0].clone(),
+    gives: |arguments| arguments[0].data_type(),
     ..Function::BLANK
 };
 

@@ -4,10 +4,16 @@
 //! it names and no others. Kernels are called with whole columns; a NULL argument is theirs to handle, and
 //! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
 
+mod build;
 mod conditionals;
+mod encodings;
+mod hashes;
 mod numbers;
 mod patterns;
+mod rounding;
 mod strings;
+mod substrings;
+mod time_text;
 mod times;
 
 use crate::eval::{Column, RowErrors};
@@ -27,8 +33,8 @@ pub struct Function {
     pub required: usize,
     /// Whether the last one may come any number of times more.
     pub repeats: bool,
-    /// The result's type, from those of the converted arguments.
-    pub gives: fn(&[DataType]) -> DataType,
+    /// The result's type, from the converted arguments.
+    pub(crate) gives: fn(&[Expr]) -> DataType,
     /// Refuses constant arguments that can never be right; the error is a sentence for the user.
     pub(crate) check: fn(&[Expr]) -> Result<(), String>,
     /// Computes it.
@@ -117,7 +123,18 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 4] = [strings::FUNCTIONS, numbers::FUNCTIONS, times::FUNCTIONS, conditionals::FUNCTIONS];
+const FAMILIES: [&[Function]; 10] = [
+    strings::FUNCTIONS,
+    substrings::FUNCTIONS,
+    patterns::FUNCTIONS,
+    encodings::FUNCTIONS,
+    hashes::FUNCTIONS,
+    numbers::FUNCTIONS,
+    rounding::FUNCTIONS,
+    times::FUNCTIONS,
+    time_text::FUNCTIONS,
+    conditionals::FUNCTIONS,
+];
 
 /// Every function, in the order of the families.
 pub fn all() -> impl Iterator<Item = &'static Function> {

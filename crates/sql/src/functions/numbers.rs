@@ -1,28 +1,68 @@
-//! Functions of numbers.
+//! Functions of numbers. Those of doubles are Java's `StrictMath` to the last digit or the one before it.
 
-use super::{Arguments, Function, Param};
-use crate::eval::arithmetic::OVERFLOW;
-use arrow_array::ArrayRef;
+use super::{Arguments, Function, Param, build};
+use crate::eval::RowErrors;
+use crate::eval::arithmetic::{OVERFLOW, zip};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
-use arrow_array::{ArrowPrimitiveType, PrimitiveArray};
+use arrow_array::{ArrayRef, ArrowPrimitiveType};
 use arrow_schema::DataType;
+use std::f64::consts;
 use std::sync::Arc;
 
-pub(super) const FUNCTIONS: &[Function] = &[Function {
-    name: "abs",
-    params: &[Param::Number],
-    gives: |types| types[0].clone(),
-    kernel: abs,
-    ..Function::BLANK
-}];
+/// DOUBLE → DOUBLE.
+const REAL: Function = Function { params: &[Param::Double], gives: |_| DataType::Float64, ..Function::BLANK };
+
+/// DOUBLE × DOUBLE → DOUBLE.
+const REAL2: Function = Function { params: &[Param::Double, Param::Double], required: 2, ..REAL };
+
+/// A number of the argument's type.
+const SAME: Function =
+    Function { params: &[Param::Number], gives: |arguments| arguments[0].data_type(), ..Function::BLANK };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "abs", kernel: abs, ..SAME },
+    Function { name: "positive", kernel: |a| a.columns[0].clone().into_rows(a.rows), ..SAME },
+    Function { name: "sign", aliases: &["signum"], kernel: |a| real(a, sign), ..REAL },
+    Function { name: "sqrt", kernel: |a| real(a, f64::sqrt), ..REAL },
+    Function { name: "cbrt", kernel: |a| real(a, f64::cbrt), ..REAL },
+    Function { name: "exp", kernel: |a| real(a, f64::exp), ..REAL },
+    Function { name: "expm1", kernel: |a| real(a, f64::exp_m1), ..REAL },
+    Function { name: "ln", kernel: |a| logarithm(a, f64::ln, 0.0), ..REAL },
+    Function { name: "log10", kernel: |a| logarithm(a, f64::log10, 0.0), ..REAL },
+    Function { name: "log2", kernel: |a| logarithm(a, |x| x.ln() / 2f64.ln(), 0.0), ..REAL },
+    Function { name: "log1p", kernel: |a| logarithm(a, f64::ln_1p, -1.0), ..REAL },
+    Function { name: "log", params: &[Param::Double, Param::Double], kernel: log, ..REAL },
+    Function { name: "sin", kernel: |a| real(a, f64::sin), ..REAL },
+    Function { name: "cos", kernel: |a| real(a, f64::cos), ..REAL },
+    Function { name: "tan", kernel: |a| real(a, f64::tan), ..REAL },
+    Function { name: "asin", kernel: |a| real(a, f64::asin), ..REAL },
+    Function { name: "acos", kernel: |a| real(a, f64::acos), ..REAL },
+    Function { name: "atan", kernel: |a| real(a, f64::atan), ..REAL },
+    Function { name: "sinh", kernel: |a| real(a, f64::sinh), ..REAL },
+    Function { name: "cosh", kernel: |a| real(a, f64::cosh), ..REAL },
+    Function { name: "tanh", kernel: |a| real(a, f64::tanh), ..REAL },
+    Function { name: "degrees", kernel: |a| real(a, |x| x * (180.0 / consts::PI)), ..REAL },
+    Function { name: "radians", kernel: |a| real(a, |x| x / 180.0 * consts::PI), ..REAL },
+    Function { name: "rint", kernel: |a| real(a, f64::round_ties_even), ..REAL },
+    Function { name: "atan2", kernel: |a| real2(a, f64::atan2), ..REAL2 },
+    Function { name: "hypot", kernel: |a| real2(a, f64::hypot), ..REAL2 },
+    Function { name: "pow", aliases: &["power"], kernel: |a| real2(a, pow), ..REAL2 },
+    Function { name: "pi", params: &[], required: 0, kernel: |_| constant(consts::PI), ..REAL },
+    Function { name: "e", params: &[], required: 0, kernel: |_| constant(consts::E), ..REAL },
+    Function { name: "isnan", params: &[Param::Double], gives: |_| DataType::Boolean, kernel: is_nan, ..REAL },
+    Function { name: "nanvl", kernel: nanvl, ..REAL2 },
+    Function { name: "bin", params: &[Param::Long], kernel: bin, ..Function::BLANK },
+    Function { name: "bit_count", params: &[Param::Long], gives: |_| DataType::Int32, kernel: bit_count, ..REAL },
+    Function { name: "factorial", params: &[Param::Int], gives: |_| DataType::Int64, kernel: factorial, ..REAL },
+];
 
 fn abs(arguments: &mut Arguments) -> ArrayRef {
     match arguments.data_type {
-        DataType::Int8 => integral::<Int8Type>(arguments, i8::checked_abs),
-        DataType::Int16 => integral::<Int16Type>(arguments, i16::checked_abs),
-        DataType::Int32 => integral::<Int32Type>(arguments, i32::checked_abs),
-        DataType::Int64 => integral::<Int64Type>(arguments, i64::checked_abs),
+        DataType::Int8 => checked::<Int8Type>(arguments, i8::checked_abs),
+        DataType::Int16 => checked::<Int16Type>(arguments, i16::checked_abs),
+        DataType::Int32 => checked::<Int32Type>(arguments, i32::checked_abs),
+        DataType::Int64 => checked::<Int64Type>(arguments, i64::checked_abs),
         DataType::Float32 => {
             Arc::new(arguments.columns[0].array.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::abs))
         }
@@ -36,15 +76,91 @@ fn abs(arguments: &mut Arguments) -> ArrayRef {
     }
 }
 
-fn integral<T: ArrowPrimitiveType>(arguments: &mut Arguments, compute: fn(T::Native) -> Option<T::Native>) -> ArrayRef {
+fn checked<T: ArrowPrimitiveType>(arguments: &mut Arguments, compute: fn(T::Native) -> Option<T::Native>) -> ArrayRef {
     let input = arguments.columns[0].numbers::<T>();
     let value = |row| {
-        let value = input.get(row)?;
-        let result = compute(value);
-        if result.is_none() {
-            arguments.errors.record(row, OVERFLOW.0, || OVERFLOW.1.into());
-        }
+        let result = compute(input.get(row)?);
+        result.is_none().then(|| overflow(arguments.errors, row));
         result
     };
-    Arc::new((0..arguments.rows).map(value).collect::<PrimitiveArray<T>>())
+    Arc::new(build::numbers::<T>(arguments.rows, value))
+}
+
+pub(super) fn overflow(errors: &mut RowErrors, row: usize) {
+    errors.record(row, OVERFLOW.0, || OVERFLOW.1.into());
+}
+
+fn real(arguments: &mut Arguments, compute: fn(f64) -> f64) -> ArrayRef {
+    let input = arguments.columns[0].array.as_primitive::<Float64Type>();
+    Arc::new(input.unary::<_, Float64Type>(compute))
+}
+
+fn real2(arguments: &mut Arguments, compute: fn(f64, f64) -> f64) -> ArrayRef {
+    let [x, y] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let compute = |x, y| Ok(compute(x, y));
+    Arc::new(zip::<Float64Type, Float64Type, Float64Type>(x, y, arguments.rows, arguments.errors, compute))
+}
+
+fn constant(value: f64) -> ArrayRef {
+    Arc::new(arrow_array::Float64Array::from(vec![value]))
+}
+
+fn sign(x: f64) -> f64 {
+    if x.is_nan() || x == 0.0 { x } else { x.signum() }
+}
+
+/// As Java's: 1 to the power of NaN is NaN, and so is ±1 to the power of ±∞.
+fn pow(x: f64, y: f64) -> f64 {
+    if y.is_nan() && y != 0.0 || (x.abs() == 1.0 && y.is_infinite()) { f64::NAN } else { x.powf(y) }
+}
+
+/// NULL at and below `limit`.
+fn logarithm(arguments: &mut Arguments, compute: fn(f64) -> f64, limit: f64) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Float64Type>();
+    let value = |row| input.get(row).filter(|x| !(*x <= limit)).map(compute);
+    Arc::new(build::numbers::<Float64Type>(arguments.rows, value))
+}
+
+/// `log(x)`, or `log(base, x)`.
+fn log(arguments: &mut Arguments) -> ArrayRef {
+    let [base, x] = arguments.columns else {
+        return logarithm(arguments, f64::ln, 0.0);
+    };
+    let (base, x) = (base.numbers::<Float64Type>(), x.numbers::<Float64Type>());
+    let value = |row| {
+        let (base, x) = (base.get(row)?, x.get(row)?);
+        (!(base <= 0.0) && !(x <= 0.0)).then(|| x.ln() / base.ln())
+    };
+    Arc::new(build::numbers::<Float64Type>(arguments.rows, value))
+}
+
+fn is_nan(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Float64Type>();
+    build::booleans(arguments.rows, |row| Some(input.get(row).is_some_and(f64::is_nan)))
+}
+
+/// The first, or the second where the first is NaN.
+fn nanvl(arguments: &mut Arguments) -> ArrayRef {
+    let (x, y) = (arguments.columns[0].numbers::<Float64Type>(), arguments.columns[1].numbers::<Float64Type>());
+    let value = |row| x.get(row).and_then(|x| if x.is_nan() { y.get(row) } else { Some(x) });
+    Arc::new(build::numbers::<Float64Type>(arguments.rows, value))
+}
+
+fn bin(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Int64Type>();
+    build::texts(arguments.rows, |row| Some(format!("{:b}", input.get(row)?)))
+}
+
+fn bit_count(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Int64Type>();
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, |row| Some(input.get(row)?.count_ones() as i32)))
+}
+
+/// NULL outside 0–20, beyond which BIGINT ends.
+fn factorial(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Int32Type>();
+    let value = |row| input.get(row).filter(|n| (0..=20).contains(n)).map(|n| (1..=i64::from(n)).product());
+    Arc::new(build::numbers::<Int64Type>(arguments.rows, value))
 }

@@ -180,7 +180,7 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
                 in_class = true;
                 out.push(c);
                 out.extend(chars.next_if_eq(&'^'));
-                out.extend(chars.next_if_eq(&']').map(|_| "\\]").unwrap_or_default().chars());
+                out.push_str(chars.next_if_eq(&']').map(|_| "\\]").unwrap_or_default());
                 continue;
             }
             ']' => in_class = false,

@@ -1,69 +1,86 @@
-//! Functions of strings. Positions and lengths count characters (Unicode code points), as Spark's.
+//! Functions of whole strings: case, white space, length, joining, repeating, tests.
+//!
+//! Positions and lengths count characters (Unicode code points), as Spark's.
 
-use super::{Arguments, Function, Param};
+use super::{Arguments, Function, Param, build};
 use crate::eval::Texts;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, StringArray};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::sync::Arc;
 
-const INT: fn(&[DataType]) -> DataType = |_| DataType::Int32;
+const MAP: Function = Function::BLANK;
 
-const PAIR_TEST: Function =
+const MEASURE: Function = Function { params: &[Param::Text], gives: |_| DataType::Int32, ..Function::BLANK };
+
+const TRIM: Function = Function { params: &[Param::String, Param::String], ..Function::BLANK };
+
+const TEST: Function =
     Function { params: &[Param::String, Param::String], required: 2, gives: |_| DataType::Boolean, ..Function::BLANK };
 
+const PAD: Function = Function { params: &[Param::String, Param::Int, Param::String], required: 2, ..Function::BLANK };
+
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "upper", aliases: &["ucase"], kernel: |a| map(a, str::to_uppercase), ..Function::BLANK },
-    Function { name: "lower", aliases: &["lcase"], kernel: |a| map(a, str::to_lowercase), ..Function::BLANK },
-    Function {
-        name: "trim",
-        aliases: &["btrim"],
-        params: &[Param::String, Param::String],
-        kernel: |a| trimmed(a, true, true),
-        ..Function::BLANK
-    },
-    Function {
-        name: "length",
-        aliases: &["char_length", "character_length", "len"],
-        params: &[Param::Text],
-        gives: INT,
-        kernel: length,
-        ..Function::BLANK
-    },
-    Function { name: "concat", repeats: true, kernel: concat, ..Function::BLANK },
-    Function {
-        name: "substring",
-        aliases: &["substr"],
-        params: &[Param::String, Param::Int, Param::Int],
-        required: 2,
-        kernel: substring,
-        ..Function::BLANK
-    },
-    Function { name: "contains", kernel: |a| test(a, |x, y| x.contains(y)), ..PAIR_TEST },
-    Function { name: "startswith", kernel: |a| test(a, |x, y| x.starts_with(y)), ..PAIR_TEST },
-    Function { name: "endswith", kernel: |a| test(a, |x, y| x.ends_with(y)), ..PAIR_TEST },
+    Function { name: "upper", aliases: &["ucase"], kernel: |a| map(a, str::to_uppercase), ..MAP },
+    Function { name: "lower", aliases: &["lcase"], kernel: |a| map(a, str::to_lowercase), ..MAP },
+    Function { name: "initcap", kernel: |a| map(a, initcap), ..MAP },
+    Function { name: "reverse", kernel: |a| map(a, |text| text.chars().rev().collect()), ..MAP },
+    Function { name: "trim", kernel: |a| trimmed(a, true, true), ..MAP },
+    Function { name: "btrim", kernel: |a| trimmed(a, true, true), ..TRIM },
+    // `btrim(text, set)`, but `ltrim(set, text)`.
+    Function { name: "ltrim", kernel: |a| trimmed(a, true, false), ..TRIM },
+    Function { name: "rtrim", kernel: |a| trimmed(a, false, true), ..TRIM },
+    Function { name: "length", aliases: &["char_length", "character_length", "len"], kernel: length, ..MEASURE },
+    Function { name: "octet_length", kernel: |a| bytes(a, 1), ..MEASURE },
+    Function { name: "bit_length", kernel: |a| bytes(a, 8), ..MEASURE },
+    Function { name: "ascii", params: &[Param::String], kernel: ascii, ..MEASURE },
+    Function { name: "concat", repeats: true, kernel: concat, ..MAP },
+    Function { name: "concat_ws", repeats: true, kernel: concat_ws, ..TRIM },
+    Function { name: "repeat", params: &[Param::String, Param::Int], required: 2, kernel: repeat, ..MAP },
+    Function { name: "space", params: &[Param::Int], kernel: space, ..MAP },
+    Function { name: "lpad", kernel: |a| pad(a, true), ..PAD },
+    Function { name: "rpad", kernel: |a| pad(a, false), ..PAD },
+    Function { name: "contains", kernel: |a| test(a, |x, y| x.contains(y)), ..TEST },
+    Function { name: "startswith", kernel: |a| test(a, |x, y| x.starts_with(y)), ..TEST },
+    Function { name: "endswith", kernel: |a| test(a, |x, y| x.ends_with(y)), ..TEST },
+    Function { name: "levenshtein", gives: |_| DataType::Int32, kernel: levenshtein, ..TEST },
 ];
 
 /// One string to another; NULL to NULL.
 fn map(arguments: &mut Arguments, convert: impl Fn(&str) -> String) -> ArrayRef {
     let input = arguments.columns[0].texts();
-    build(arguments.rows, |row| input.get(row).map(&convert))
+    build::texts(arguments.rows, |row| input.get(row).map(&convert))
 }
 
-fn build<S: AsRef<str>>(rows: usize, value: impl Fn(usize) -> Option<S>) -> ArrayRef {
-    Arc::new((0..rows).map(value).collect::<StringArray>())
+/// The first letter of each word large, the others small; words end at spaces.
+fn initcap(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut first = true;
+    for c in text.chars() {
+        if first {
+            out.extend(c.to_uppercase());
+        } else {
+            out.extend(c.to_lowercase());
+        }
+        first = c == ' ';
+    }
+    out
 }
 
 fn test(arguments: &mut Arguments, holds: impl Fn(&str, &str) -> bool) -> ArrayRef {
     let (x, y) = (arguments.columns[0].texts(), arguments.columns[1].texts());
-    let value = |row| Some(holds(x.get(row)?, y.get(row)?));
-    Arc::new((0..arguments.rows).map(value).collect::<BooleanArray>())
+    build::booleans(arguments.rows, |row| Some(holds(x.get(row)?, y.get(row)?)))
 }
 
 fn trimmed(arguments: &mut Arguments, front: bool, back: bool) -> ArrayRef {
-    let input = arguments.columns[0].texts();
-    let set = arguments.columns.get(1).map(|set| set.texts());
-    build(arguments.rows, |row| {
+    let (text, set) = match arguments.columns {
+        [text] => (text, None),
+        [text, set] if front && back => (text, Some(set)),
+        [set, text] => (text, Some(set)),
+        other => panic!("{} arguments", other.len()),
+    };
+    let (input, set) = (text.texts(), set.map(|set| set.texts()));
+    build::texts(arguments.rows, |row| {
         let text = input.get(row)?;
         let set = set.as_ref().map_or(Some(" "), |set: &Texts| set.get(row))?;
         let text = if front { text.trim_start_matches(|c| set.contains(c)) } else { text };
@@ -80,38 +97,78 @@ fn length(arguments: &mut Arguments) -> ArrayRef {
         let count = if is_text { bytes.iter().filter(|byte| (**byte & 0xc0) != 0x80).count() } else { bytes.len() };
         Some(count as i32)
     };
-    Arc::new((0..arguments.rows).map(value).collect::<Int32Array>())
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+}
+
+fn bytes(arguments: &mut Arguments, units: i32) -> ArrayRef {
+    let input = &arguments.columns[0];
+    let value = |row| Some(input.bytes(row)?.len() as i32 * units);
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+}
+
+fn ascii(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].texts();
+    let value = |row| Some(input.get(row)?.chars().next().map_or(0, |c| c as i32));
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }
 
 fn concat(arguments: &mut Arguments) -> ArrayRef {
     let inputs: Vec<_> = arguments.columns.iter().map(|column| column.texts()).collect();
-    build(arguments.rows, |row| inputs.iter().map(|input| input.get(row)).collect::<Option<String>>())
+    build::texts(arguments.rows, |row| inputs.iter().map(|input| input.get(row)).collect::<Option<String>>())
 }
 
-/// From position 1 on; 0 is as 1, negative ones count from the end; a window that begins before the text is cut.
-fn substring(arguments: &mut Arguments) -> ArrayRef {
-    let input = arguments.columns[0].texts();
-    let position = arguments.columns[1].numbers::<Int32Type>();
-    let length = arguments.columns.get(2).map(|length| length.numbers::<Int32Type>());
-    build(arguments.rows, |row| {
-        let (text, position) = (input.get(row)?, i64::from(position.get(row)?));
-        let length = match &length {
-            Some(length) => i64::from(length.get(row)?),
-            None => i64::from(i32::MAX),
-        };
-        Some(slice(text, position, length))
+/// Joined by the first argument; NULLs among the others are passed over.
+fn concat_ws(arguments: &mut Arguments) -> ArrayRef {
+    let inputs: Vec<_> = arguments.columns.iter().map(|column| column.texts()).collect();
+    build::texts(arguments.rows, |row| {
+        let separator = inputs[0].get(row)?;
+        Some(inputs[1..].iter().filter_map(|input| input.get(row)).collect::<Vec<_>>().join(separator))
     })
 }
 
-fn slice(text: &str, position: i64, length: i64) -> String {
-    let start = match position {
-        1.. => position - 1,
-        0 => 0,
-        _ => text.chars().count() as i64 + position,
+fn repeat(arguments: &mut Arguments) -> ArrayRef {
+    let (input, times) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
+    build::texts(arguments.rows, |row| Some(input.get(row)?.repeat(times.get(row)?.max(0) as usize)))
+}
+
+fn space(arguments: &mut Arguments) -> ArrayRef {
+    let count = arguments.columns[0].numbers::<Int32Type>();
+    build::texts(arguments.rows, |row| Some(" ".repeat(count.get(row)?.max(0) as usize)))
+}
+
+/// Filled up to a length, or cut to it; an empty filling fills nothing.
+fn pad(arguments: &mut Arguments, front: bool) -> ArrayRef {
+    let (input, length) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
+    let filling = arguments.columns.get(2).map(|filling| filling.texts());
+    build::texts(arguments.rows, |row| {
+        let (text, length) = (input.get(row)?, length.get(row)?.max(0) as usize);
+        let filling = filling.as_ref().map_or(Some(" "), |filling| filling.get(row))?;
+        let missing = length.saturating_sub(text.chars().count());
+        if missing == 0 {
+            return Some(text.chars().take(length).collect::<String>());
+        }
+        let filling: String = filling.chars().cycle().take(if filling.is_empty() { 0 } else { missing }).collect();
+        Some(if front { filling + text } else { text.to_string() + &filling })
+    })
+}
+
+/// Insertions, deletions and replacements from one text to the other.
+fn levenshtein(arguments: &mut Arguments) -> ArrayRef {
+    let (x, y) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let value = |row| {
+        let (x, y) = (x.get(row)?, y.get(row)?);
+        let y: Vec<char> = y.chars().collect();
+        let mut costs: Vec<i32> = (0..=y.len() as i32).collect();
+        for (i, a) in x.chars().enumerate() {
+            let mut diagonal = costs[0];
+            costs[0] = i as i32 + 1;
+            for (j, b) in y.iter().enumerate() {
+                let replaced = diagonal + i32::from(a != *b);
+                diagonal = costs[j + 1];
+                costs[j + 1] = replaced.min(diagonal + 1).min(costs[j] + 1);
+            }
+        }
+        costs.last().copied()
     };
-    let end = start + length;
-    if end <= start.max(0) {
-        return String::new();
-    }
-    text.chars().skip(start.max(0) as usize).take((end - start.max(0)) as usize).collect()
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }

@@ -1,30 +1,192 @@
-//! Functions of dates and times. The session time zone is UTC.
+//! Functions of dates and times: their parts, moving them, cutting them, counting between them. The time zone is UTC.
 
-use super::{Arguments, Function, Param};
+use super::numbers::overflow;
+use super::{Arguments, Function, Param, build};
 use crate::eval::arithmetic::{OVERFLOW, zip};
-use crate::eval::cast::time::MICROS_PER_DAY;
-use arrow_array::types::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Date32Array, TimestampMicrosecondArray};
+use crate::eval::cast::cast;
+use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::eval::{Column, RowErrors};
+use crate::expr::{CastMode, Expr};
+use crate::types;
+use crate::value::Value;
+use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::time::{civil_from_days, days_from_civil};
 
+const INT_OF_DATE: Function = Function { params: &[Param::Date], gives: |_| DataType::Int32, ..Function::BLANK };
+
+const INT_OF_TIME: Function = Function { params: &[Param::Timestamp], ..INT_OF_DATE };
+
+const LONG_OF_TIME: Function = Function { gives: |_| DataType::Int64, ..INT_OF_TIME };
+
 const DATE_DAYS: Function =
     Function { params: &[Param::Date, Param::Int], required: 2, gives: |_| DataType::Date32, ..Function::BLANK };
 
+const TIME_OF_LONG: Function = Function { params: &[Param::Long], gives: |_| types::timestamp(), ..Function::BLANK };
+
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "date_add", aliases: &["dateadd"], kernel: |a| add_days(a, i32::checked_add), ..DATE_DAYS },
+    Function { name: "year", kernel: |a| of_date(a, |day| civil_from_days(day).0), ..INT_OF_DATE },
+    Function {
+        name: "quarter",
+        kernel: |a| of_date(a, |day| (i64::from(civil_from_days(day).1) + 2) / 3),
+        ..INT_OF_DATE
+    },
+    Function { name: "month", kernel: |a| of_date(a, |day| civil_from_days(day).1.into()), ..INT_OF_DATE },
+    Function {
+        name: "day",
+        aliases: &["dayofmonth"],
+        kernel: |a| of_date(a, |day| civil_from_days(day).2.into()),
+        ..INT_OF_DATE
+    },
+    Function { name: "dayofyear", kernel: |a| of_date(a, day_of_year), ..INT_OF_DATE },
+    // 1 is Sunday.
+    Function { name: "dayofweek", kernel: |a| of_date(a, |day| weekday(day + 1) + 1), ..INT_OF_DATE },
+    // 0 is Monday.
+    Function { name: "weekday", kernel: |a| of_date(a, weekday), ..INT_OF_DATE },
+    Function { name: "weekofyear", kernel: |a| of_date(a, week_of_year), ..INT_OF_DATE },
+    Function { name: "unix_date", kernel: |a| of_date(a, |day| day), ..INT_OF_DATE },
+    Function {
+        name: "hour",
+        kernel: |a| of_time(a, |micros| micros.div_euclid(3_600 * MICROS_PER_SECOND).rem_euclid(24)),
+        ..INT_OF_TIME
+    },
+    Function {
+        name: "minute",
+        kernel: |a| of_time(a, |micros| micros.div_euclid(60 * MICROS_PER_SECOND).rem_euclid(60)),
+        ..INT_OF_TIME
+    },
+    Function {
+        name: "second",
+        kernel: |a| of_time(a, |micros| micros.div_euclid(MICROS_PER_SECOND).rem_euclid(60)),
+        ..INT_OF_TIME
+    },
+    Function { name: "unix_seconds", kernel: |a| long_of_time(a, MICROS_PER_SECOND), ..LONG_OF_TIME },
+    Function { name: "unix_millis", kernel: |a| long_of_time(a, 1_000), ..LONG_OF_TIME },
+    Function { name: "unix_micros", kernel: |a| long_of_time(a, 1), ..LONG_OF_TIME },
+    Function { name: "timestamp_seconds", params: &[Param::Number], kernel: seconds, ..TIME_OF_LONG },
+    Function { name: "timestamp_millis", kernel: |a| time_of_long(a, 1_000), ..TIME_OF_LONG },
+    Function { name: "timestamp_micros", kernel: |a| time_of_long(a, 1), ..TIME_OF_LONG },
+    // The seconds with their fraction, for EXTRACT(SECOND FROM …).
+    Function {
+        name: "extract second",
+        gives: |_| DataType::Decimal128(8, 6),
+        kernel: seconds_of_minute,
+        ..LONG_OF_TIME
+    },
+    Function { name: "date_add", kernel: |a| add_days(a, i32::checked_add), ..DATE_DAYS },
     Function { name: "date_sub", kernel: |a| add_days(a, i32::checked_sub), ..DATE_DAYS },
+    Function { name: "add_months", kernel: months_later, ..DATE_DAYS },
+    Function { name: "date_from_unix_date", params: &[Param::Int], required: 1, kernel: date_of_days, ..DATE_DAYS },
+    Function { name: "last_day", params: &[Param::Date], required: 1, kernel: last_day, ..DATE_DAYS },
+    Function { name: "next_day", params: &[Param::Date, Param::String], kernel: next_day, ..DATE_DAYS },
+    Function {
+        name: "make_date",
+        params: &[Param::Int, Param::Int, Param::Int],
+        required: 3,
+        kernel: make_date,
+        ..DATE_DAYS
+    },
+    Function {
+        name: "datediff",
+        aliases: &["date_diff"],
+        params: &[Param::Date, Param::Date],
+        gives: |_| DataType::Int32,
+        kernel: datediff,
+        ..DATE_DAYS
+    },
+    Function { name: "trunc", params: &[Param::Date, Param::String], kernel: trunc, ..DATE_DAYS },
+    Function {
+        name: "date_trunc",
+        params: &[Param::String, Param::Timestamp],
+        required: 2,
+        check: check_date_trunc,
+        kernel: date_trunc,
+        ..TIME_OF_LONG
+    },
     // `time + INTERVAL …`, of months and microseconds; the planner alone can name it.
     Function {
         name: "+ interval",
         params: &[Param::Any, Param::Long, Param::Long],
         required: 3,
-        gives: |types| types[0].clone(),
+        gives: |arguments| arguments[0].data_type(),
         kernel: add_interval,
-        ..Function::BLANK
+        ..TIME_OF_LONG
     },
 ];
+
+fn of_date(arguments: &mut Arguments, part: fn(i64) -> i64) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Date32Type>();
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, |row| Some(part(input.get(row)?.into()) as i32)))
+}
+
+fn of_time(arguments: &mut Arguments, part: fn(i64) -> i64) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, |row| Some(part(input.get(row)?) as i32)))
+}
+
+fn long_of_time(arguments: &mut Arguments, unit: i64) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    Arc::new(build::numbers::<Int64Type>(arguments.rows, |row| Some(input.get(row)?.div_euclid(unit))))
+}
+
+fn time_of_long(arguments: &mut Arguments, unit: i64) -> ArrayRef {
+    micros_of(&arguments.columns[0], unit, arguments.rows, arguments.errors)
+}
+
+fn micros_of(column: &Column, unit: i64, rows: usize, errors: &mut RowErrors) -> ArrayRef {
+    let input = column.numbers::<Int64Type>();
+    let value = |row| {
+        let micros = input.get(row)?.checked_mul(unit);
+        micros.is_none().then(|| overflow(errors, row));
+        micros
+    };
+    Arc::new(build::numbers::<TimestampMicrosecondType>(rows, value).with_timezone("UTC"))
+}
+
+fn date_of_days(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Int32Type>();
+    Arc::new(build::numbers::<Date32Type>(arguments.rows, |row| input.get(row)))
+}
+
+/// Numbers of any type as seconds; doubles that are not finite give NULL.
+fn seconds(arguments: &mut Arguments) -> ArrayRef {
+    let column = &arguments.columns[0];
+    let mut errors = RowErrors::default();
+    if types::is_integral(column.array.data_type()) {
+        let array = cast(&column.array, &DataType::Int64, CastMode::Ansi, &mut errors);
+        let column = Column { array, constant: column.constant };
+        return micros_of(&column, MICROS_PER_SECOND, arguments.rows, arguments.errors);
+    }
+    let array = cast(&column.array, &types::timestamp(), CastMode::Ansi, &mut errors);
+    for (row, error) in errors.iter().filter(|(_, error)| error.class != "CAST_INVALID_INPUT") {
+        arguments.errors.record(row, error.class, || error.message.clone());
+    }
+    Column { array, constant: column.constant }.into_rows(arguments.rows)
+}
+
+fn seconds_of_minute(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    let value = |row| Some(input.get(row)?.rem_euclid(60 * MICROS_PER_SECOND).into());
+    let array = build::numbers::<Decimal128Type>(arguments.rows, value);
+    Arc::new(array.with_data_type(arguments.data_type.clone()))
+}
+
+/// 0 is Monday; day 0 was a Thursday.
+pub(super) fn weekday(day: i64) -> i64 {
+    (day + 3).rem_euclid(7)
+}
+
+pub(super) fn day_of_year(day: i64) -> i64 {
+    day - days_from_civil(civil_from_days(day).0, 1, 1) + 1
+}
+
+/// ISO weeks: the week belongs to the year of its Thursday.
+fn week_of_year(day: i64) -> i64 {
+    let thursday = day - weekday(day) + 3;
+    (day_of_year(thursday) - 1) / 7 + 1
+}
 
 fn add_days(arguments: &mut Arguments, add: fn(i32, i32) -> Option<i32>) -> ArrayRef {
     let [date, days] = arguments.columns else {
@@ -34,42 +196,197 @@ fn add_days(arguments: &mut Arguments, add: fn(i32, i32) -> Option<i32>) -> Arra
     Arc::new(zip::<Date32Type, Int32Type, Date32Type>(date, days, arguments.rows, arguments.errors, add))
 }
 
+fn months_later(arguments: &mut Arguments) -> ArrayRef {
+    let [date, months] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let add = |date: i32, months: i32| {
+        let moved = add_months(date.into(), months.into()).and_then(|day| i32::try_from(day).ok());
+        moved.ok_or(OVERFLOW)
+    };
+    Arc::new(zip::<Date32Type, Int32Type, Date32Type>(date, months, arguments.rows, arguments.errors, add))
+}
+
+fn datediff(arguments: &mut Arguments) -> ArrayRef {
+    let [end, start] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let between = |end: i32, start: i32| Ok(end.wrapping_sub(start));
+    Arc::new(zip::<Date32Type, Date32Type, Int32Type>(end, start, arguments.rows, arguments.errors, between))
+}
+
+fn last_day(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Date32Type>();
+    let value = |row| {
+        let (year, month, _) = civil_from_days(input.get(row)?.into());
+        Some((first_of_next_month(year, month) - 1) as i32)
+    };
+    Arc::new(build::numbers::<Date32Type>(arguments.rows, value))
+}
+
+fn first_of_next_month(year: i64, month: u32) -> i64 {
+    if month == 12 { days_from_civil(year + 1, 1, 1) } else { days_from_civil(year, month + 1, 1) }
+}
+
+/// The first such day of the week after a date.
+fn next_day(arguments: &mut Arguments) -> ArrayRef {
+    const DAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+    let columns = arguments.columns;
+    let (date, name) = (columns[0].numbers::<Date32Type>(), columns[1].texts());
+    let value = |row| {
+        let (date, name) = (i64::from(date.get(row)?), name.get(row)?.to_ascii_uppercase());
+        let is_named = |day: &&str| **day == name || day[..3] == *name || day[..2] == *name;
+        let Some(wanted) = DAYS.iter().position(|day| is_named(&day)) else {
+            let message = || format!("`{name}` is no day of the week; write for instance 'Mon' or 'Monday'");
+            arguments.errors.record(row, "ILLEGAL_DAY_OF_WEEK", message);
+            return None;
+        };
+        let ahead = (wanted as i64 - weekday(date) - 1).rem_euclid(7) + 1;
+        Some((date + ahead) as i32)
+    };
+    Arc::new(build::numbers::<Date32Type>(arguments.rows, value))
+}
+
+fn make_date(arguments: &mut Arguments) -> ArrayRef {
+    let [year, month, day] = [0, 1, 2].map(|index: usize| arguments.columns[index].numbers::<Int32Type>());
+    let value = |row| {
+        let (y, m, d) = (i64::from(year.get(row)?), month.get(row)?, day.get(row)?);
+        let valid = (1..=12).contains(&m) && (1..=31).contains(&d) && y.abs() <= 999_999;
+        let days = valid.then(|| days_from_civil(y, m as u32, d as u32));
+        let days = days.filter(|days| civil_from_days(*days) == (y, m as u32, d as u32));
+        if days.is_none() {
+            let message = || format!("there is no date {y}-{m}-{d}; check the parts");
+            arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
+        }
+        days.map(|days| days as i32)
+    };
+    Arc::new(build::numbers::<Date32Type>(arguments.rows, value))
+}
+
+/// The first day of a date's week, month, quarter or year; NULL for another unit.
+fn trunc(arguments: &mut Arguments) -> ArrayRef {
+    let (date, unit) = (arguments.columns[0].numbers::<Date32Type>(), arguments.columns[1].texts());
+    let value = |row| {
+        let day = i64::from(date.get(row)?);
+        let unit = Unit::parse(unit.get(row)?).filter(|unit| *unit >= Unit::Week)?;
+        Some(unit.first_day(day) as i32)
+    };
+    Arc::new(build::numbers::<Date32Type>(arguments.rows, value))
+}
+
+fn check_date_trunc(arguments: &[Expr]) -> Result<(), String> {
+    match &arguments[0] {
+        Expr::Literal(Value::String(unit), _) if Unit::parse(unit).is_none() => {
+            Err(format!("'{unit}' is no unit of time; write for instance 'hour' or 'day' (the unit comes first)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The start of a time's unit; NULL for what is no unit.
+fn date_trunc(arguments: &mut Arguments) -> ArrayRef {
+    let (unit, time) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<TimestampMicrosecondType>());
+    let value = |row| {
+        let (unit, micros) = (Unit::parse(unit.get(row)?)?, time.get(row)?);
+        match unit.micros() {
+            Some(length) => Some(micros - micros.rem_euclid(length)),
+            None => unit.first_day(micros.div_euclid(MICROS_PER_DAY)).checked_mul(MICROS_PER_DAY),
+        }
+    };
+    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+}
+
+/// Units that times are cut to.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Unit {
+    Microsecond,
+    Millisecond,
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Quarter,
+    Year,
+}
+
+impl Unit {
+    fn parse(text: &str) -> Option<Unit> {
+        match text.to_ascii_uppercase().as_str() {
+            "MICROSECOND" => Some(Unit::Microsecond),
+            "MILLISECOND" => Some(Unit::Millisecond),
+            "SECOND" => Some(Unit::Second),
+            "MINUTE" => Some(Unit::Minute),
+            "HOUR" => Some(Unit::Hour),
+            "DAY" | "DD" => Some(Unit::Day),
+            "WEEK" => Some(Unit::Week),
+            "MON" | "MONTH" | "MM" => Some(Unit::Month),
+            "QUARTER" => Some(Unit::Quarter),
+            "YEAR" | "YYYY" | "YY" => Some(Unit::Year),
+            _ => None,
+        }
+    }
+
+    /// Its length, where that is always the same and begins with the epoch.
+    fn micros(self) -> Option<i64> {
+        match self {
+            Unit::Microsecond => Some(1),
+            Unit::Millisecond => Some(1_000),
+            Unit::Second => Some(MICROS_PER_SECOND),
+            Unit::Minute => Some(60 * MICROS_PER_SECOND),
+            Unit::Hour => Some(3_600 * MICROS_PER_SECOND),
+            Unit::Day => Some(MICROS_PER_DAY),
+            _ => None,
+        }
+    }
+
+    /// First day of the unit that a day is in.
+    fn first_day(self, day: i64) -> i64 {
+        let (year, month, _) = civil_from_days(day);
+        match self {
+            Unit::Week => day - weekday(day),
+            Unit::Month => days_from_civil(year, month, 1),
+            Unit::Quarter => days_from_civil(year, (month - 1) / 3 * 3 + 1, 1),
+            Unit::Year => days_from_civil(year, 1, 1),
+            _ => day,
+        }
+    }
+}
+
 /// Months first, to the same day of the month or its last one; then microseconds.
 fn add_interval(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let (months, micros) = (columns[1].numbers::<Int64Type>(), columns[2].numbers::<Int64Type>());
-    let failed = |row: usize, errors: &mut crate::eval::RowErrors| errors.record(row, OVERFLOW.0, || OVERFLOW.1.into());
     if columns[0].array.data_type() == &DataType::Date32 {
         let dates = columns[0].numbers::<Date32Type>();
         let value = |row: usize| {
             let date = i64::from(dates.get(row)?);
             let moved = add_months(date, months.value(row))? + micros.value(row).div_euclid(MICROS_PER_DAY);
             let moved = i32::try_from(moved).ok();
-            moved.is_none().then(|| failed(row, arguments.errors));
+            moved.is_none().then(|| overflow(arguments.errors, row));
             moved
         };
-        return Arc::new((0..arguments.rows).map(value).collect::<Date32Array>());
+        return Arc::new(build::numbers::<Date32Type>(arguments.rows, value));
     }
     let times = columns[0].numbers::<TimestampMicrosecondType>();
     let value = |row: usize| {
         let time = times.get(row)?;
         let (day, of_day) = (time.div_euclid(MICROS_PER_DAY), time.rem_euclid(MICROS_PER_DAY));
         let day = add_months(day, months.value(row))?;
-        let moved =
-            day.checked_mul(MICROS_PER_DAY).and_then(|start| start.checked_add(of_day)?.checked_add(micros.value(row)));
-        moved.is_none().then(|| failed(row, arguments.errors));
+        let start = day.checked_mul(MICROS_PER_DAY);
+        let moved = start.and_then(|start| start.checked_add(of_day)?.checked_add(micros.value(row)));
+        moved.is_none().then(|| overflow(arguments.errors, row));
         moved
     };
-    let array: TimestampMicrosecondArray = (0..arguments.rows).map(value).collect();
+    let array = build::numbers::<TimestampMicrosecondType>(arguments.rows, value);
     Arc::new(array.with_data_type(columns[0].array.data_type().clone()))
 }
 
 /// A day number moved by months; where the month is shorter, its last day.
-pub(super) fn add_months(days: i64, months: i64) -> Option<i64> {
+fn add_months(days: i64, months: i64) -> Option<i64> {
     let (year, month, day) = civil_from_days(days);
     let total = (year * 12 + i64::from(month) - 1).checked_add(months)?;
     let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);
-    let next = if month == 12 { days_from_civil(year + 1, 1, 1) } else { days_from_civil(year, month + 1, 1) };
-    let first = days_from_civil(year, month, 1);
-    Some((first + i64::from(day) - 1).min(next - 1))
+    Some((days_from_civil(year, month, 1) + i64::from(day) - 1).min(first_of_next_month(year, month) - 1))
 }

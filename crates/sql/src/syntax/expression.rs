@@ -561,7 +561,9 @@ impl Parser<'_> {
                 let what = if self.is_word("FROM") { None } else { Some(self.expression()?) };
                 self.expect_word("FROM")?;
                 call.arguments.push(self.expression()?);
-                call.arguments.extend(what);
+                // `btrim(text, set)`, but `ltrim(set, text)`.
+                let at = if call.name.name == "btrim" { 1 } else { 0 };
+                what.into_iter().for_each(|what| call.arguments.insert(at, what));
             }
             "position" => {
                 call.arguments.push(self.comparison()?);

@@ -92,7 +92,7 @@ impl Parser<'_> {
         }
         self.take_word("STREAM");
         let table = self.ident("the name of a source")?;
-        let alias = self.table_alias()?;
+        let alias = self.alias()?;
         self.refuse_clauses()?;
         let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
         let group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
@@ -104,20 +104,14 @@ impl Parser<'_> {
 
     fn select_item(&mut self) -> Result<SelectItem, Fault> {
         let node = self.expression()?;
-        let alias = if self.take_word("AS") {
-            Some(self.ident("an alias")?)
-        } else if matches!(self.peek(), Token::Quoted(_)) || self.is_plain_word() {
-            Some(self.ident("an alias")?)
-        } else {
-            None
-        };
+        let alias = self.alias()?;
         if node.kind == NodeKind::Star && alias.is_some() {
             return Err(Fault::new(node.at, "`*` takes no alias", "leave the alias out"));
         }
         Ok(SelectItem { node, alias })
     }
 
-    fn table_alias(&mut self) -> Result<Option<Ident>, Fault> {
+    fn alias(&mut self) -> Result<Option<Ident>, Fault> {
         if self.take_word("AS") || matches!(self.peek(), Token::Quoted(_)) || self.is_plain_word() {
             return Ok(Some(self.ident("an alias")?));
         }

@@ -6,6 +6,8 @@ mod number;
 mod text;
 pub(crate) mod time;
 
+pub(crate) use number::doubles;
+
 use super::RowErrors;
 use crate::expr::CastMode;
 use crate::{text as written, types};

@@ -62,7 +62,7 @@ pub(super) fn integers(input: &ArrayRef) -> arrow_array::Int64Array {
 }
 
 /// A BOOLEAN or number array as DOUBLE.
-pub(super) fn doubles(input: &ArrayRef) -> arrow_array::Float64Array {
+pub(crate) fn doubles(input: &ArrayRef) -> arrow_array::Float64Array {
     match input.data_type() {
         DataType::Float64 => input.as_primitive::<Float64Type>().clone(),
         DataType::Float32 => input.as_primitive::<Float32Type>().unary(f64::from),
@@ -134,13 +134,13 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
     let DataType::Decimal128(precision, scale) = *to else {
         panic!("{to} is no decimal");
     };
-    let mut fit = |row: usize, value: i256, from: i32, shown: &dyn Fn() -> String| {
-        let fitted = decimal_in(rescale(value, from, i32::from(scale)), precision);
+    let mut fit = |row: usize, fitted: Option<i128>, shown: &dyn Fn() -> String| {
         if fitted.is_none() {
             failures.out_of_range(row, shown());
         }
         fitted
     };
+    let exact = |value: i256, from: i8| decimal_in(rescale(value, i32::from(from), i32::from(scale)), precision);
     let array = match input.data_type() {
         DataType::Float32 | DataType::Float64 => {
             let single = input.data_type() == &DataType::Float32;
@@ -149,17 +149,18 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
                     return None;
                 }
                 let text = if single { java_float(x as f32) } else { java_double(x) };
-                match parse_decimal(&text, precision, scale) {
+                let parsed = match parse_decimal(&text, precision, scale) {
                     Parsed::Fits(value) => Some(value),
-                    _ => fit(row, i256::MAX, 0, &|| text.clone()),
-                }
+                    Parsed::TooLarge | Parsed::Invalid => None,
+                };
+                fit(row, parsed, &|| text.clone())
             })
         }
         DataType::Decimal128(_, from) => map::<Decimal128Type, Decimal128Type>(input.as_primitive(), |row, x| {
-            fit(row, i256::from_i128(x), i32::from(*from), &|| crate::text::show::value(input, row))
+            fit(row, exact(i256::from_i128(x), *from), &|| crate::text::show::value(input, row))
         }),
         _ => map::<Int64Type, Decimal128Type>(&integers(input), |row, x| {
-            fit(row, i256::from_i128(x.into()), 0, &|| x.to_string())
+            fit(row, exact(i256::from_i128(x.into()), 0), &|| x.to_string())
         }),
     };
     Arc::new(array.with_data_type(to.clone()))

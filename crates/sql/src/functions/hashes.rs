@@ -1,0 +1,252 @@
+//! Checksums and hashes: of bytes (`md5`, `sha1`, `sha2`, `crc32`), and Spark's own of values (`hash`, `xxhash64`).
+//!
+//! `hash` is Murmur3 (x86, 32 bits, seed 42), `xxhash64` is XXH64 (seed 42), each value's hash the seed of the next one's;
+//! NULL leaves the seed as it is. Spark's Murmur3 mixes the bytes left over at the end of a text one by one, as signed
+//! numbers, where the original joins them.
+
+use super::{Arguments, Function, Param, build};
+use crate::expr::Expr;
+use crate::types;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType,
+};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+use std::sync::Arc;
+
+const DIGEST: Function = Function { params: &[Param::Binary], ..Function::BLANK };
+
+const VALUES: Function = Function { params: &[Param::Any], repeats: true, check: check_values, ..Function::BLANK };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "md5", kernel: |a| digest(a, |bytes| lower_hex(&Md5::digest(bytes))), ..DIGEST },
+    Function {
+        name: "sha1",
+        aliases: &["sha"],
+        kernel: |a| digest(a, |bytes| lower_hex(&Sha1::digest(bytes))),
+        ..DIGEST
+    },
+    Function { name: "sha2", params: &[Param::Binary, Param::Int], required: 2, kernel: sha2, ..DIGEST },
+    Function { name: "crc32", gives: |_| DataType::Int64, kernel: crc32, ..DIGEST },
+    Function { name: "hash", gives: |_| DataType::Int32, kernel: murmur3, ..VALUES },
+    Function { name: "xxhash64", gives: |_| DataType::Int64, kernel: xxhash64, ..VALUES },
+];
+
+fn lower_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest(arguments: &mut Arguments, compute: fn(&[u8]) -> String) -> ArrayRef {
+    let input = &arguments.columns[0];
+    build::texts(arguments.rows, |row| input.bytes(row).map(compute))
+}
+
+/// By length in bits; 0 is 256, and what there is none of gives NULL.
+fn sha2(arguments: &mut Arguments) -> ArrayRef {
+    let (input, bits) = (&arguments.columns[0], arguments.columns[1].numbers::<Int32Type>());
+    build::texts(arguments.rows, |row| {
+        let (bytes, bits) = (input.bytes(row)?, bits.get(row)?);
+        match bits {
+            224 => Some(lower_hex(&Sha224::digest(bytes))),
+            0 | 256 => Some(lower_hex(&Sha256::digest(bytes))),
+            384 => Some(lower_hex(&Sha384::digest(bytes))),
+            512 => Some(lower_hex(&Sha512::digest(bytes))),
+            _ => None,
+        }
+    })
+}
+
+/// The CRC-32 of zip and Ethernet, bit by bit: polynomial 0x04c11db7, reflected.
+fn crc32(arguments: &mut Arguments) -> ArrayRef {
+    let input = &arguments.columns[0];
+    let value = |row| {
+        let step = |crc: u32, byte: &u8| {
+            let shift = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+            (0..8).fold(crc ^ u32::from(*byte), shift)
+        };
+        Some(i64::from(!input.bytes(row)?.iter().fold(!0, step)))
+    };
+    Arc::new(build::numbers::<Int64Type>(arguments.rows, value))
+}
+
+fn check_values(arguments: &[Expr]) -> Result<(), String> {
+    match arguments.iter().map(Expr::data_type).find(types::is_nested) {
+        Some(other) => Err(format!("hashes do not take {}; name its parts", types::name(&other))),
+        None => Ok(()),
+    }
+}
+
+/// What Spark hashes a value as.
+enum Hashed<'a> {
+    Nothing,
+    Int(i32),
+    Long(i64),
+    Bytes(&'a [u8]),
+    /// The shortest two's complement, high byte first.
+    Wide(Vec<u8>),
+}
+
+fn hashed(array: &ArrayRef, at: usize) -> Hashed<'_> {
+    if array.data_type().is_null() || array.is_null(at) {
+        return Hashed::Nothing;
+    }
+    match array.data_type() {
+        DataType::Boolean => Hashed::Int(array.as_boolean().value(at).into()),
+        DataType::Int8 => Hashed::Int(array.as_primitive::<Int8Type>().value(at).into()),
+        DataType::Int16 => Hashed::Int(array.as_primitive::<Int16Type>().value(at).into()),
+        DataType::Int32 => Hashed::Int(array.as_primitive::<Int32Type>().value(at)),
+        DataType::Date32 => Hashed::Int(array.as_primitive::<Date32Type>().value(at)),
+        DataType::Int64 => Hashed::Long(array.as_primitive::<Int64Type>().value(at)),
+        DataType::Timestamp(..) => Hashed::Long(array.as_primitive::<TimestampMicrosecondType>().value(at)),
+        // −0.0 is hashed as 0.0, and every NaN as one.
+        DataType::Float32 => {
+            let x = array.as_primitive::<Float32Type>().value(at);
+            Hashed::Int(if x == 0.0 {
+                0
+            } else if x.is_nan() {
+                0x7fc0_0000
+            } else {
+                x.to_bits() as i32
+            })
+        }
+        DataType::Float64 => {
+            let x = array.as_primitive::<Float64Type>().value(at);
+            Hashed::Long(if x == 0.0 {
+                0
+            } else if x.is_nan() {
+                0x7ff8_0000_0000_0000
+            } else {
+                x.to_bits() as i64
+            })
+        }
+        DataType::Decimal128(precision, _) => {
+            let unscaled = array.as_primitive::<Decimal128Type>().value(at);
+            if *precision <= 18 { Hashed::Long(unscaled as i64) } else { Hashed::Wide(shortest(unscaled)) }
+        }
+        DataType::Utf8 => Hashed::Bytes(array.as_string::<i32>().value(at).as_bytes()),
+        DataType::Binary => Hashed::Bytes(array.as_binary::<i32>().value(at)),
+        other => panic!("{other} is not hashed"),
+    }
+}
+
+/// As Java's `BigInteger.toByteArray`.
+fn shortest(value: i128) -> Vec<u8> {
+    let bytes = value.to_be_bytes();
+    let redundant = |at: usize| {
+        let sign = if bytes[at + 1] & 0x80 == 0 { 0 } else { 0xff };
+        bytes[at] == sign
+    };
+    bytes[(0..15).take_while(|at| redundant(*at)).count()..].to_vec()
+}
+
+fn murmur3(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let mix = |seed: u32, value: Hashed| match value {
+        Hashed::Nothing => seed,
+        Hashed::Int(x) => murmur_end(murmur_step(seed, x as u32), 4),
+        Hashed::Long(x) => murmur_end(murmur_step(murmur_step(seed, x as u32), (x >> 32) as u32), 8),
+        Hashed::Bytes(bytes) => murmur_bytes(seed, bytes),
+        Hashed::Wide(bytes) => murmur_bytes(seed, &bytes),
+    };
+    let value = |row: usize| {
+        let hash = columns.iter().fold(42, |seed, column| mix(seed, hashed(&column.array, column.at(row))));
+        Some(hash as i32)
+    };
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+}
+
+fn murmur_bytes(seed: u32, bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let hash = words.iter().fold(seed, |hash, word| murmur_step(hash, u32::from_le_bytes(*word)));
+    let hash = rest.iter().fold(hash, |hash, byte| murmur_step(hash, *byte as i8 as u32));
+    murmur_end(hash, bytes.len() as u32)
+}
+
+fn murmur_step(hash: u32, word: u32) -> u32 {
+    let mixed = word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    (hash ^ mixed).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+}
+
+fn murmur_end(hash: u32, length: u32) -> u32 {
+    let hash = hash ^ length;
+    let hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+    let hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
+    hash ^ hash >> 16
+}
+
+const PRIME1: u64 = 0x9e37_79b1_85eb_ca87;
+const PRIME2: u64 = 0xc2b2_ae3d_27d4_eb4f;
+const PRIME3: u64 = 0x1656_67b1_9e37_79f9;
+const PRIME4: u64 = 0x85eb_ca77_c2b2_ae63;
+const PRIME5: u64 = 0x27d4_eb2f_1656_67c5;
+
+fn xxhash64(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let mix = |seed: u64, value: Hashed| match value {
+        Hashed::Nothing => seed,
+        Hashed::Int(x) => xx_end(xx_word(seed.wrapping_add(PRIME5).wrapping_add(4), x as u32)),
+        Hashed::Long(x) => xx_end(xx_long(seed.wrapping_add(PRIME5).wrapping_add(8), x as u64)),
+        Hashed::Bytes(bytes) => xx_bytes(seed, bytes),
+        Hashed::Wide(bytes) => xx_bytes(seed, &bytes),
+    };
+    let value = |row: usize| {
+        let hash = columns.iter().fold(42, |seed, column| mix(seed, hashed(&column.array, column.at(row))));
+        Some(hash as i64)
+    };
+    Arc::new(build::numbers::<Int64Type>(arguments.rows, value))
+}
+
+fn xx_bytes(seed: u64, bytes: &[u8]) -> u64 {
+    let (stripes, rest) = bytes.as_chunks::<32>();
+    let mut hash = if stripes.is_empty() {
+        seed.wrapping_add(PRIME5)
+    } else {
+        let mut lanes = [
+            seed.wrapping_add(PRIME1).wrapping_add(PRIME2),
+            seed.wrapping_add(PRIME2),
+            seed,
+            seed.wrapping_sub(PRIME1),
+        ];
+        for stripe in stripes {
+            for (lane, word) in lanes.iter_mut().zip(stripe.as_chunks::<8>().0) {
+                *lane = xx_round(*lane, u64::from_le_bytes(*word));
+            }
+        }
+        let turned = [1, 7, 12, 18].iter().zip(lanes).map(|(turn, lane)| lane.rotate_left(*turn));
+        let joined = turned.fold(0, u64::wrapping_add);
+        let merge = |hash: u64, lane| (hash ^ xx_round(0, lane)).wrapping_mul(PRIME1).wrapping_add(PRIME4);
+        lanes.into_iter().fold(joined, merge)
+    };
+    hash = hash.wrapping_add(bytes.len() as u64);
+    let (longs, rest) = rest.as_chunks::<8>();
+    hash = longs.iter().fold(hash, |hash, long| xx_long(hash, u64::from_le_bytes(*long)));
+    let (words, rest) = rest.as_chunks::<4>();
+    hash = words.iter().fold(hash, |hash, word| xx_word(hash, u32::from_le_bytes(*word)));
+    let last =
+        |hash: u64, byte: &u8| (hash ^ u64::from(*byte).wrapping_mul(PRIME5)).rotate_left(11).wrapping_mul(PRIME1);
+    xx_end(rest.iter().fold(hash, last))
+}
+
+fn xx_round(lane: u64, word: u64) -> u64 {
+    lane.wrapping_add(word.wrapping_mul(PRIME2)).rotate_left(31).wrapping_mul(PRIME1)
+}
+
+fn xx_long(hash: u64, long: u64) -> u64 {
+    (hash ^ xx_round(0, long)).rotate_left(27).wrapping_mul(PRIME1).wrapping_add(PRIME4)
+}
+
+fn xx_word(hash: u64, word: u32) -> u64 {
+    let mixed = u64::from(word).wrapping_mul(PRIME1);
+    (hash ^ mixed).rotate_left(23).wrapping_mul(PRIME2).wrapping_add(PRIME3)
+}
+
+fn xx_end(hash: u64) -> u64 {
+    let hash = (hash ^ hash >> 33).wrapping_mul(PRIME2);
+    let hash = (hash ^ hash >> 29).wrapping_mul(PRIME3);
+    hash ^ hash >> 32
+}

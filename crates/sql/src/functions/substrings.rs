@@ -1,0 +1,223 @@
+//! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters.
+
+use super::{Arguments, Function, Param, build};
+use arrow_array::ArrayRef;
+use arrow_array::types::Int32Type;
+use arrow_schema::DataType;
+use std::sync::Arc;
+
+const PART: Function = Function { params: &[Param::String, Param::Int], required: 2, ..Function::BLANK };
+
+const THREE_TEXTS: Function =
+    Function { params: &[Param::String, Param::String, Param::String], required: 3, ..Function::BLANK };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "substring",
+        aliases: &["substr"],
+        params: &[Param::String, Param::Int, Param::Int],
+        kernel: substring,
+        ..PART
+    },
+    Function { name: "left", kernel: |a| side(a, true), ..PART },
+    Function { name: "right", kernel: |a| side(a, false), ..PART },
+    Function {
+        name: "substring_index",
+        params: &[Param::String, Param::String, Param::Int],
+        required: 3,
+        kernel: substring_index,
+        ..PART
+    },
+    Function {
+        name: "split_part",
+        params: &[Param::String, Param::String, Param::Int],
+        required: 3,
+        kernel: split_part,
+        ..PART
+    },
+    Function {
+        name: "locate",
+        aliases: &["position"],
+        params: &[Param::String, Param::String, Param::Int],
+        gives: |_| DataType::Int32,
+        kernel: |a| locate(a, 0, 1),
+        ..PART
+    },
+    Function {
+        name: "instr",
+        aliases: &["charindex"],
+        params: &[Param::String, Param::String],
+        gives: |_| DataType::Int32,
+        kernel: |a| locate(a, 1, 0),
+        ..PART
+    },
+    Function { name: "replace", required: 2, kernel: replace, ..THREE_TEXTS },
+    Function { name: "translate", kernel: translate, ..THREE_TEXTS },
+    Function {
+        name: "overlay",
+        params: &[Param::String, Param::String, Param::Int, Param::Int],
+        required: 3,
+        kernel: overlay,
+        ..PART
+    },
+    Function {
+        name: "find_in_set",
+        params: &[Param::String, Param::String],
+        gives: |_| DataType::Int32,
+        kernel: find_in_set,
+        ..PART
+    },
+];
+
+/// From position 1 on; 0 is as 1, negative ones count from the end; a window that begins before the text is cut.
+fn substring(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].texts();
+    let position = arguments.columns[1].numbers::<Int32Type>();
+    let length = arguments.columns.get(2).map(|length| length.numbers::<Int32Type>());
+    build::texts(arguments.rows, |row| {
+        let (text, position) = (input.get(row)?, i64::from(position.get(row)?));
+        let length = match &length {
+            Some(length) => i64::from(length.get(row)?),
+            None => i64::from(i32::MAX),
+        };
+        Some(slice(text, position, length))
+    })
+}
+
+fn slice(text: &str, position: i64, length: i64) -> String {
+    let start = match position {
+        1.. => position - 1,
+        0 => 0,
+        _ => text.chars().count() as i64 + position,
+    };
+    let end = start + length;
+    let start = start.max(0);
+    if end <= start {
+        return String::new();
+    }
+    text.chars().skip(start as usize).take((end - start) as usize).collect()
+}
+
+fn side(arguments: &mut Arguments, front: bool) -> ArrayRef {
+    let (input, length) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
+    build::texts(arguments.rows, |row| {
+        let (text, length) = (input.get(row)?, length.get(row)?.max(0) as usize);
+        let skip = if front { 0 } else { text.chars().count().saturating_sub(length) };
+        Some(text.chars().skip(skip).take(length).collect::<String>())
+    })
+}
+
+/// What stands before the n-th delimiter, or behind the n-th from the end.
+fn substring_index(arguments: &mut Arguments) -> ArrayRef {
+    let (input, delimiter) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let count = arguments.columns[2].numbers::<Int32Type>();
+    build::texts(arguments.rows, |row| {
+        let (text, delimiter, count) = (input.get(row)?, delimiter.get(row)?, count.get(row)?);
+        if delimiter.is_empty() || count == 0 {
+            return Some("");
+        }
+        let nth = count.unsigned_abs() as usize - 1;
+        Some(if count > 0 {
+            text.match_indices(delimiter).nth(nth).map_or(text, |(at, _)| &text[..at])
+        } else {
+            text.rmatch_indices(delimiter).nth(nth).map_or(text, |(at, _)| &text[at + delimiter.len()..])
+        })
+    })
+}
+
+/// The n-th piece between delimiters, from the end where n is negative; n = 0 is an error.
+fn split_part(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let (input, delimiter) = (columns[0].texts(), columns[1].texts());
+    let number = columns[2].numbers::<Int32Type>();
+    build::texts(arguments.rows, |row| {
+        let (text, delimiter, number) = (input.get(row)?, delimiter.get(row)?, number.get(row)?);
+        if number == 0 {
+            let message = || "the number of a part is never 0; count from 1, or from -1 at the end".to_string();
+            arguments.errors.record(row, "INVALID_INDEX_OF_ZERO", message);
+            return None;
+        }
+        let parts: Vec<&str> = if delimiter.is_empty() { vec![text] } else { text.split(delimiter).collect() };
+        let nth = number.unsigned_abs() as usize;
+        let at = if number > 0 { Some(nth - 1) } else { parts.len().checked_sub(nth) };
+        Some(at.and_then(|at| parts.get(at)).copied().unwrap_or_default())
+    })
+}
+
+/// Where a text first stands in another, from a position on; 0 where it does not.
+fn locate(arguments: &mut Arguments, wanted: usize, within: usize) -> ArrayRef {
+    let (wanted, within) = (arguments.columns[wanted].texts(), arguments.columns[within].texts());
+    let from = arguments.columns.get(2).map(|from| from.numbers::<Int32Type>());
+    let value = |row| {
+        let from = match &from {
+            None => 1,
+            // A NULL position is no position: Spark answers 0.
+            Some(from) => match from.get(row) {
+                Some(from) => from,
+                None => return Some(0),
+            },
+        };
+        let (wanted, within) = (wanted.get(row)?, within.get(row)?);
+        let start = usize::try_from(from).ok().and_then(|from| from.checked_sub(1));
+        let Some(start) = start else {
+            return Some(0);
+        };
+        let Some(byte) = within.char_indices().map(|(byte, _)| byte).chain([within.len()]).nth(start) else {
+            return Some(0);
+        };
+        let found = within[byte..].find(wanted).map(|at| within[..byte + at].chars().count() as i32 + 1);
+        Some(found.unwrap_or(0))
+    };
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+}
+
+fn replace(arguments: &mut Arguments) -> ArrayRef {
+    let (input, from) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let to = arguments.columns.get(2).map(|to| to.texts());
+    build::texts(arguments.rows, |row| {
+        let (text, from) = (input.get(row)?, from.get(row)?);
+        let to = to.as_ref().map_or(Some(""), |to| to.get(row))?;
+        Some(if from.is_empty() { text.to_string() } else { text.replace(from, to) })
+    })
+}
+
+/// Each character of the second argument by that of the third at the same place; by nothing where there is none.
+fn translate(arguments: &mut Arguments) -> ArrayRef {
+    let [input, from, to] = [0, 1, 2].map(|index: usize| arguments.columns[index].texts());
+    build::texts(arguments.rows, |row| {
+        let (text, from, to) = (input.get(row)?, from.get(row)?, to.get(row)?);
+        let swap = |c: char| match from.chars().position(|known| known == c) {
+            Some(at) => to.chars().nth(at),
+            None => Some(c),
+        };
+        Some(text.chars().filter_map(swap).collect::<String>())
+    })
+}
+
+/// The second argument in place of as many characters (or as many as the fourth says) from a position on.
+fn overlay(arguments: &mut Arguments) -> ArrayRef {
+    let (input, patch) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let position = arguments.columns[2].numbers::<Int32Type>();
+    let length = arguments.columns.get(3).map(|length| length.numbers::<Int32Type>());
+    build::texts(arguments.rows, |row| {
+        let (text, patch, position) = (input.get(row)?, patch.get(row)?, i64::from(position.get(row)?));
+        let length = match &length {
+            Some(length) => i64::from(length.get(row)?),
+            None => -1,
+        };
+        let length = if length >= 0 { length } else { patch.chars().count() as i64 };
+        let head = slice(text, 1, position - 1);
+        Some(head + patch + &slice(text, position + length, i64::from(i32::MAX)))
+    })
+}
+
+/// The number of a text in a list with commas, 0 where it is not there or has a comma itself.
+fn find_in_set(arguments: &mut Arguments) -> ArrayRef {
+    let (wanted, set) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let value = |row| {
+        let (wanted, set) = (wanted.get(row)?, set.get(row)?);
+        let found = set.split(',').position(|part| part == wanted).filter(|_| !wanted.contains(','));
+        Some(found.map_or(0, |at| at as i32 + 1))
+    };
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+}

@@ -1,0 +1,399 @@
+//! Dates and times as text of a pattern, and text as dates and times. The time zone is UTC, the language English.
+//!
+//! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q` and text
+//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked.
+
+use super::times::{day_of_year, weekday};
+use super::{Arguments, Function, Param, build};
+use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::expr::Expr;
+use crate::types;
+use crate::value::Value;
+use arrow_array::ArrayRef;
+use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
+use arrow_schema::DataType;
+use std::fmt::Write;
+use std::sync::Arc;
+use tidemill_model::time::{civil_from_days, days_from_civil};
+
+const FORMAT: Function =
+    Function { params: &[Param::Timestamp, Param::String], required: 2, check: check_pattern, ..Function::BLANK };
+
+const PARSE: Function = Function { params: &[Param::String, Param::String], ..FORMAT };
+
+const NAME: Function = Function { params: &[Param::Date], ..Function::BLANK };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "date_format", kernel: date_format, ..FORMAT },
+    Function {
+        name: "from_unixtime",
+        params: &[Param::Long, Param::String],
+        required: 1,
+        kernel: from_unixtime,
+        ..FORMAT
+    },
+    // The planner turns calls without a pattern into casts.
+    Function { name: "to_timestamp", gives: |_| types::timestamp(), kernel: to_timestamp, ..PARSE },
+    Function { name: "try_to_timestamp", gives: |_| types::timestamp(), kernel: try_to_timestamp, ..PARSE },
+    Function { name: "to_date", gives: |_| DataType::Date32, kernel: to_date, ..PARSE },
+    Function {
+        name: "unix_timestamp",
+        aliases: &["to_unix_timestamp"],
+        gives: |_| DataType::Int64,
+        required: 1,
+        kernel: unix_timestamp,
+        ..PARSE
+    },
+    Function { name: "dayname", kernel: |a| name_of(a, |day| &DAYS[weekday(day) as usize][..3]), ..NAME },
+    Function {
+        name: "monthname",
+        kernel: |a| name_of(a, |day| &MONTHS[civil_from_days(day).1 as usize - 1][..3]),
+        ..NAME
+    },
+];
+
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const DEFAULT: &str = "yyyy-MM-dd HH:mm:ss";
+
+fn name_of(arguments: &mut Arguments, name: fn(i64) -> &'static str) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<Date32Type>();
+    build::texts(arguments.rows, |row| Some(name(input.get(row)?.into())))
+}
+
+fn check_pattern(arguments: &[Expr]) -> Result<(), String> {
+    match arguments.get(1) {
+        None | Some(Expr::Literal(Value::Null, _)) => Ok(()),
+        Some(Expr::Literal(Value::String(pattern), _)) => Pattern::parse(pattern).map(drop),
+        Some(_) => Err("the pattern is not a constant; write it as a string".into()),
+    }
+}
+
+/// The call's pattern; `None` where it is NULL.
+fn pattern(arguments: &Arguments) -> Option<Pattern> {
+    let text = match arguments.columns.get(1) {
+        Some(column) => column.texts().get(0)?.to_string(),
+        None => DEFAULT.to_string(),
+    };
+    Some(Pattern::parse(&text).expect("checked with the file"))
+}
+
+fn date_format(arguments: &mut Arguments) -> ArrayRef {
+    let pattern = pattern(arguments);
+    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    build::texts(arguments.rows, |row| Some(pattern.as_ref()?.format(input.get(row)?)))
+}
+
+fn from_unixtime(arguments: &mut Arguments) -> ArrayRef {
+    let pattern = pattern(arguments);
+    let input = arguments.columns[0].numbers::<Int64Type>();
+    build::texts(arguments.rows, |row| {
+        let micros = input.get(row)?.saturating_mul(MICROS_PER_SECOND);
+        Some(pattern.as_ref()?.format(micros))
+    })
+}
+
+fn to_timestamp(arguments: &mut Arguments) -> ArrayRef {
+    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, parsed(arguments)).with_timezone("UTC"))
+}
+
+fn try_to_timestamp(arguments: &mut Arguments) -> ArrayRef {
+    let pattern = pattern(arguments);
+    let input = arguments.columns[0].texts();
+    let value = |row| pattern.as_ref()?.parse_text(input.get(row)?);
+    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+}
+
+fn to_date(arguments: &mut Arguments) -> ArrayRef {
+    let rows = arguments.rows;
+    let mut micros = parsed(arguments);
+    Arc::new(build::numbers::<Date32Type>(rows, |row| Some(micros(row)?.div_euclid(MICROS_PER_DAY) as i32)))
+}
+
+fn unix_timestamp(arguments: &mut Arguments) -> ArrayRef {
+    let rows = arguments.rows;
+    let mut micros = parsed(arguments);
+    Arc::new(build::numbers::<Int64Type>(rows, |row| Some(micros(row)?.div_euclid(MICROS_PER_SECOND))))
+}
+
+/// The time of a row's text, µs; a text that is not of the pattern fails its row.
+fn parsed<'a>(arguments: &'a mut Arguments) -> impl FnMut(usize) -> Option<i64> + use<'a> {
+    let pattern = pattern(arguments);
+    let columns = arguments.columns;
+    let errors = &mut *arguments.errors;
+    let input = columns[0].texts();
+    move |row| {
+        let (pattern, text) = (pattern.as_ref()?, input.get(row)?);
+        let micros = pattern.parse_text(text);
+        if micros.is_none() {
+            let message = || format!("'{text}' is not of the pattern; use try_to_timestamp to get NULL instead");
+            errors.record(row, "CANNOT_PARSE_TIMESTAMP", message);
+        }
+        micros
+    }
+}
+
+/// A pattern taken apart.
+struct Pattern(Vec<Piece>);
+
+enum Piece {
+    Text(String),
+    /// A letter and how often it stands there.
+    Field(char, usize),
+}
+
+impl Pattern {
+    fn parse(pattern: &str) -> Result<Pattern, String> {
+        let refused =
+            |what: String| Err(format!("the pattern '{pattern}' is not supported: {what}; use other letters"));
+        let mut pieces = Vec::new();
+        let mut chars = pattern.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' if chars.next_if_eq(&'\'').is_some() => pieces.push(Piece::Text("'".into())),
+                '\'' => {
+                    let mut text = String::new();
+                    loop {
+                        match chars.next() {
+                            Some('\'') if chars.next_if_eq(&'\'').is_some() => text.push('\''),
+                            Some('\'') => break,
+                            Some(other) => text.push(other),
+                            None => return refused("a quote is not closed".into()),
+                        }
+                    }
+                    pieces.push(Piece::Text(text));
+                }
+                c if c.is_ascii_alphabetic() => {
+                    let mut count = 1;
+                    while chars.next_if_eq(&c).is_some() {
+                        count += 1;
+                    }
+                    let most = match c {
+                        'y' | 'u' => 6,
+                        'M' | 'L' | 'E' | 'Q' | 'z' => 4,
+                        'S' => 9,
+                        'd' | 'H' | 'h' | 'k' | 'K' | 'm' | 's' => 2,
+                        'D' | 'X' | 'x' | 'Z' => 3,
+                        'a' => 1,
+                        'V' => 2,
+                        _ => 0,
+                    };
+                    if count > most || (c == 'V' && count == 1) {
+                        return refused(format!("`{}`", c.to_string().repeat(count)));
+                    }
+                    pieces.push(Piece::Field(c, count));
+                }
+                '[' | ']' | '{' | '}' | '#' => return refused(format!("`{c}`")),
+                c => pieces.push(Piece::Text(c.into())),
+            }
+        }
+        Ok(Pattern(pieces))
+    }
+
+    /// A time, µs, as text.
+    fn format(&self, micros: i64) -> String {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Field(letter, count) => format_field(&mut out, *letter, *count, micros),
+            }
+        }
+        out
+    }
+
+    /// The time of a text, µs; fields that the pattern lacks are those of 1970-01-01 00:00:00.
+    fn parse_text(&self, text: &str) -> Option<i64> {
+        let mut time = Parsed { year: 1970, month: 1, day: 1, ..Parsed::default() };
+        let mut rest = text;
+        for (index, piece) in self.0.iter().enumerate() {
+            rest = match piece {
+                Piece::Text(text) => {
+                    let head = rest.get(..text.len()).filter(|head| head.eq_ignore_ascii_case(text))?;
+                    &rest[head.len()..]
+                }
+                Piece::Field(letter, count) => {
+                    let adjacent = matches!(
+                        self.0.get(index + 1),
+                        Some(Piece::Field('y' | 'u' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S', _))
+                    );
+                    parse_field(&mut time, *letter, *count, adjacent, rest)?
+                }
+            };
+        }
+        if rest.is_empty() { time.micros() } else { None }
+    }
+}
+
+fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
+    let day = micros.div_euclid(MICROS_PER_DAY);
+    let of_day = micros.rem_euclid(MICROS_PER_DAY);
+    let (year, month, day_of_month) = civil_from_days(day);
+    let hour = of_day / (3_600 * MICROS_PER_SECOND);
+    let name = |names: &[&'static str], at: usize| if count == 4 { names[at] } else { &names[at][..3] };
+    let number = match letter {
+        'y' | 'u' if count == 2 => year.rem_euclid(100),
+        'y' | 'u' => {
+            // The year of the era: 1 BC is year 1. Beyond its width it carries a sign.
+            let year = if letter == 'y' && year <= 0 { 1 - year } else { year };
+            let sign = if year < 0 {
+                "-"
+            } else if count >= 4 && year >= 10_i64.pow(count as u32) {
+                "+"
+            } else {
+                ""
+            };
+            write!(out, "{sign}{:0count$}", year.abs()).expect("a string takes all");
+            return;
+        }
+        'M' | 'L' if count >= 3 => return out.push_str(name(&MONTHS, month as usize - 1)),
+        'M' | 'L' => month.into(),
+        'E' => return out.push_str(name(&DAYS, weekday(day) as usize)),
+        'Q' if count >= 3 => {
+            let quarter = (month as usize - 1) / 3;
+            let names = [["Q1", "1st quarter"], ["Q2", "2nd quarter"], ["Q3", "3rd quarter"], ["Q4", "4th quarter"]];
+            return out.push_str(names[quarter][count - 3]);
+        }
+        'Q' => (i64::from(month) + 2) / 3,
+        'd' => day_of_month.into(),
+        'D' => day_of_year(day),
+        'a' => return out.push_str(if hour < 12 { "AM" } else { "PM" }),
+        'H' => hour,
+        'k' => (hour + 23).rem_euclid(24) + 1,
+        'K' => hour.rem_euclid(12),
+        'h' => (hour + 11).rem_euclid(12) + 1,
+        'm' => (of_day / (60 * MICROS_PER_SECOND)).rem_euclid(60),
+        's' => (of_day / MICROS_PER_SECOND).rem_euclid(60),
+        'S' => {
+            let nanos = format!("{:09}", of_day.rem_euclid(MICROS_PER_SECOND) * 1_000);
+            return out.push_str(&nanos[..count]);
+        }
+        'X' => return out.push('Z'),
+        'x' => return out.push_str(["+00", "+0000", "+00:00"][count - 1]),
+        'Z' => return out.push_str("+0000"),
+        'z' if count == 4 => return out.push_str("Coordinated Universal Time"),
+        _ => return out.push_str("UTC"),
+    };
+    write!(out, "{number:0count$}").expect("a string takes all");
+}
+
+#[derive(Default)]
+struct Parsed {
+    year: i64,
+    month: u32,
+    day: u32,
+    hour: i64,
+    /// Hours counted to twelve, which AM or PM makes whole.
+    half_hour: Option<i64>,
+    afternoon: bool,
+    minute: i64,
+    second: i64,
+    micros: i64,
+    /// Seconds east of UTC.
+    offset: i64,
+}
+
+impl Parsed {
+    fn micros(&self) -> Option<i64> {
+        let valid = (1..=12).contains(&self.month) && (1..=31).contains(&self.day);
+        let days = valid.then(|| days_from_civil(self.year, self.month, self.day))?;
+        let exists = civil_from_days(days) == (self.year, self.month, self.day);
+        let hour = self.half_hour.map_or(self.hour, |hour| hour.rem_euclid(12) + if self.afternoon { 12 } else { 0 });
+        let in_range =
+            hour < 24 && self.minute < 60 && self.second < 60 && self.half_hour.is_none_or(|hour| hour <= 12);
+        let seconds = (hour * 60 + self.minute) * 60 + self.second - self.offset;
+        let of_day = seconds * MICROS_PER_SECOND + self.micros;
+        (exists && in_range).then(|| days.checked_mul(MICROS_PER_DAY)?.checked_add(of_day))?
+    }
+}
+
+/// Reads one field and returns what follows it. `adjacent`: digits of another field follow at once.
+fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool, text: &'a str) -> Option<&'a str> {
+    let widths = match (letter, count) {
+        ('y' | 'u', 2) => 2..=2,
+        ('y' | 'u', 1) => 1..=if adjacent { 4 } else { 9 },
+        ('y' | 'u', count) => count..=count,
+        ('S', count) => 1..=count,
+        ('D', count) => count..=3,
+        (_, 1) => 1..=2,
+        (_, count) => count..=count,
+    };
+    let name = |names: &[&str]| {
+        let is_it = |name: &&str| {
+            let name = if count == 4 { name } else { &name[..3] };
+            text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
+        };
+        let at = names.iter().position(|name| is_it(&name))?;
+        Some((at, &text[if count == 4 { names[at].len() } else { 3 }..]))
+    };
+    match letter {
+        'M' | 'L' if count >= 3 => {
+            let (at, rest) = name(&MONTHS)?;
+            time.month = at as u32 + 1;
+            return Some(rest);
+        }
+        'E' => return Some(name(&DAYS)?.1),
+        'a' => {
+            let half = text.get(..2)?.to_ascii_uppercase();
+            time.afternoon = half == "PM";
+            return (half == "AM" || half == "PM").then(|| &text[2..]);
+        }
+        'X' | 'x' | 'Z' | 'z' | 'V' => return parse_zone(time, letter, text),
+        'Q' | 'D' => return None,
+        _ => {}
+    }
+    let length = text.bytes().take_while(u8::is_ascii_digit).count().min(*widths.end());
+    if !widths.contains(&length) {
+        return None;
+    }
+    let number: i64 = text[..length].parse().ok()?;
+    match letter {
+        'y' | 'u' if count == 2 => time.year = 2_000 + number,
+        'y' | 'u' => time.year = number,
+        'M' | 'L' => time.month = number as u32,
+        'd' => time.day = number as u32,
+        'H' => time.hour = number,
+        'k' => time.hour = if number == 24 { 0 } else { number },
+        'h' | 'K' => time.half_hour = Some(number),
+        'm' => time.minute = number,
+        's' => time.second = number,
+        _ => time.micros = format!("{:0<6}", &text[..length])[..6].parse().ok()?,
+    }
+    Some(&text[length..])
+}
+
+fn parse_zone<'a>(time: &mut Parsed, letter: char, text: &'a str) -> Option<&'a str> {
+    if let Some(rest) = text.strip_prefix('Z').filter(|_| letter == 'X') {
+        return Some(rest);
+    }
+    if let Some(rest) = ["UTC", "GMT"].iter().find_map(|name| text.strip_prefix(name)) {
+        return (letter == 'z' || letter == 'V').then_some(rest);
+    }
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let length = 1 + text[1..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b':').count();
+    let digits: String = text[1..length].chars().filter(|c| *c != ':').collect();
+    if digits.len() != 2 && digits.len() != 4 {
+        return None;
+    }
+    let (hours, minutes) = digits.split_at(2);
+    let minutes = if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
+    time.offset = sign * (hours.parse::<i64>().ok()? * 3_600 + minutes * 60);
+    Some(&text[length..])
+}

@@ -1,0 +1,272 @@
+//! Bad pipeline files: each kind of mistake in schema, event time and query, with its exact message.
+
+use tidemill_model::Pipeline;
+
+const REFERENCE: &str = include_str!("../../model/tests/reference.toml");
+
+/// Replaces the first text by the second in the reference pipeline and expects these messages.
+fn check(from: &str, to: &str, expected: &[&str]) {
+    assert!(REFERENCE.contains(from), "{from}");
+    let pipeline = Pipeline::parse("p.toml", &REFERENCE.replacen(from, to, 1), &[]).unwrap();
+    let faults = tidemill_sql::plan(&pipeline).expect_err(to).to_string();
+    assert_eq!(faults.lines().collect::<Vec<_>>(), expected, "{to}");
+}
+
+#[test]
+fn schema() {
+    check("lines_of_code INT", "lines_of_code INTEGR", &["p.toml:10:45: unknown type `INTEGR`; did you mean INTEGER?"]);
+    check(
+        "tool_used STRING,",
+        "tool_used STRING",
+        &["p.toml:10:30: `lines_of_code` is unexpected; the end of the text is expected here"],
+    );
+    check(
+        "timestamp DOUBLE",
+        "course DOUBLE",
+        &["p.toml:9:68: the column `course` is there twice; give it another name (names are case-insensitive)"],
+    );
+}
+
+#[test]
+fn event_time() {
+    check(
+        "CAST(timestamp AS TIMESTAMP)",
+        "CAST(timestmp AS TIMESTAMP)",
+        &["p.toml:14:20: unknown column `timestmp`; did you mean `timestamp`?"],
+    );
+    check(
+        "CAST(timestamp AS TIMESTAMP)",
+        "timestamp",
+        &["p.toml:14:15: the event time is a TIMESTAMP, not DOUBLE; convert it: CAST(… AS TIMESTAMP)"],
+    );
+    check(
+        "CAST(timestamp AS TIMESTAMP)",
+        "max(timestamp)",
+        &["p.toml:14:15: the aggregate function `max` cannot stand in the event time; use it in SELECT or HAVING"],
+    );
+}
+
+#[test]
+fn query_text() {
+    check(
+        "SELECT window.start",
+        "SELEC window.start",
+        &[
+            "p.toml:19:3: the query does not begin with SELECT; a pipeline's query is SELECT … FROM source [WHERE …] [GROUP BY …] [HAVING …]",
+        ],
+    );
+    check("avg(cpu_usage_pct) AS", "avg(cpu_usage_pct AS", &["p.toml:20:61: `AS` is unexpected; `)` is expected here"]);
+    check(
+        "IS NOT NULL",
+        "IS NOT NUL",
+        &["p.toml:22:23: `NUL` is unexpected; NULL, TRUE, FALSE or DISTINCT FROM is expected here"],
+    );
+    check(
+        "'10 seconds', '5 seconds'",
+        "'10 seconds, 5 seconds",
+        &["p.toml:23:31: a string is not closed; close it with '"],
+    );
+    check(
+        "FROM cs_student_logs",
+        "FROM cs_student_log",
+        &["p.toml:21:8: unknown table `cs_student_log`; did you mean `cs_student_logs`?"],
+    );
+    check(
+        "FROM cs_student_logs",
+        "FROM cs_student_logs JOIN other ON 1 = 1",
+        &["p.toml:21:24: JOIN is not supported; joins are not supported yet: read one source"],
+    );
+    check(
+        "course, activity\n\"",
+        "course, activity ORDER BY course\n\"",
+        &["p.toml:23:76: ORDER BY is not supported; leave it out: sinks get each batch's rows sorted by group key"],
+    );
+    check(
+        "WHERE course IS NOT NULL",
+        "WHERE course IN (SELECT 1)",
+        &["p.toml:22:20: subqueries are not supported; list the values: x IN (1, 2)"],
+    );
+}
+
+#[test]
+fn names() {
+    check(
+        "sum(lines_of_code)",
+        "sum(line_of_code)",
+        &["p.toml:20:14: unknown column `line_of_code`; did you mean `lines_of_code`?"],
+    );
+    check("sum(lines_of_code)", "summ(lines_of_code)", &["p.toml:20:10: unknown function `summ`; did you mean `sum`?"]);
+    check(
+        "sum(lines_of_code)",
+        "frobnicate(1)",
+        &["p.toml:20:10: unknown function `frobnicate`; docs/sql.md lists the functions that there are"],
+    );
+    check("window.start", "window.begin", &["p.toml:19:17: there is no field `begin`; the fields are `start`, `end`"]);
+    check(
+        "window.start",
+        "student_name.first",
+        &["p.toml:19:23: `first` is asked of a value of type STRING; only a STRUCT has fields"],
+    );
+    check(
+        "SELECT window.start, window.end, course",
+        "SELECT course, tool_used",
+        &[
+            "p.toml:19:18: the column `tool_used` is neither in GROUP BY nor inside an aggregate function; add it to GROUP BY, or write for instance max(tool_used)",
+        ],
+    );
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    check(
+        "window.start, window.end, course, activity,\n         sum(lines_of_code)",
+        "window.strt, cours,\n         sum(course)",
+        &[
+            "p.toml:19:17: there is no field `strt`; the fields are `start`, `end`",
+            "p.toml:19:23: unknown column `cours`; did you mean `course`?",
+            "p.toml:20:14: `sum` takes a number, not STRING; convert it: CAST(… AS DOUBLE)",
+        ],
+    );
+}
+
+#[test]
+fn types() {
+    check(
+        "sum(lines_of_code)",
+        "sum(course)",
+        &["p.toml:20:14: `sum` takes a number, not STRING; convert it: CAST(… AS DOUBLE)"],
+    );
+    check(
+        "sum(lines_of_code)",
+        "count_if(course)",
+        &["p.toml:20:19: `count_if` takes a BOOLEAN, not STRING; give it another argument"],
+    );
+    check(
+        "sum(lines_of_code)",
+        "sum(abs(course))",
+        &["p.toml:20:18: `abs` takes a number as argument 1, not STRING; convert it: CAST(… AS DOUBLE)"],
+    );
+    check(
+        "sum(lines_of_code)",
+        "sum(substring(course, 1.5))",
+        &[
+            "p.toml:20:32: `substring` takes an integral number as argument 2, not DECIMAL(2,1); convert it: CAST(… AS INT)",
+        ],
+    );
+    check("sum(lines_of_code)", "sum(abs())", &["p.toml:20:14: `abs` takes 1 argument, not 0; change the arguments"]);
+    check(
+        "course IS NOT NULL",
+        "course",
+        &["p.toml:22:9: WHERE takes a condition, not a value of type STRING; compare it with something"],
+    );
+    check(
+        "course IS NOT NULL",
+        "course > 5",
+        &["p.toml:22:18: `>` cannot compare STRING and INT; make them one type with CAST"],
+    );
+    check(
+        "course IS NOT NULL",
+        "event_time > 'yesterday'",
+        &["p.toml:22:22: 'yesterday' is no TIMESTAMP; mend the constant"],
+    );
+    check(
+        "course IS NOT NULL",
+        "course + 1 > 2",
+        &["p.toml:22:9: `+` takes numbers, not STRING; convert it with CAST(… AS DOUBLE) or another number type"],
+    );
+    check(
+        "course IS NOT NULL",
+        "CAST(event_time AS BOOLEAN)",
+        &["p.toml:22:14: TIMESTAMP cannot be cast to BOOLEAN; cast to a type that holds such values"],
+    );
+    check(
+        "course IS NOT NULL",
+        "course RLIKE '('",
+        &["p.toml:22:9: the regular expression '(' is not supported (found open group without closing ')'); write it without that"],
+    );
+    check(
+        "course IS NOT NULL",
+        "sum(lines_of_code) > 1",
+        &["p.toml:22:9: the aggregate function `sum` cannot stand in WHERE; filter groups in HAVING"],
+    );
+    check(
+        "sum(lines_of_code)",
+        "sum(max(lines_of_code))",
+        &["p.toml:20:14: the aggregate function `max` stands inside another one; aggregate plain columns"],
+    );
+    check(
+        "sum(lines_of_code)",
+        "count(DISTINCT course)",
+        &[
+            "p.toml:20:10: count(DISTINCT …) is not supported; Spark refuses it on streams too; group by the column, or count without DISTINCT",
+        ],
+    );
+}
+
+#[test]
+fn w2_w5_w6_windows() {
+    check(
+        "'10 seconds', '5 seconds'",
+        "'10 seconds', '20 seconds'",
+        &["p.toml:23:12: the slide duration must not exceed the window duration; change the durations"],
+    );
+    check(
+        "'10 seconds', '5 seconds'",
+        "'10 sec'",
+        &[
+            "p.toml:23:31: `10 sec` is not an interval: `sec` is not a unit; the units are year, month, week, day, hour, minute, second, millisecond, microsecond",
+        ],
+    );
+    check(
+        "'10 seconds', '5 seconds'",
+        "'1 month'",
+        &["p.toml:23:31: months and years have no fixed length and are not allowed here; use days or weeks"],
+    );
+    check(
+        "window(event_time",
+        "window(course",
+        &["p.toml:23:19: `window` takes a TIMESTAMP as argument 1, not STRING; convert it: CAST(… AS TIMESTAMP)"],
+    );
+    check(
+        "course, activity\n\"",
+        "window(event_time, '1 hour')\n\"",
+        &[
+            "p.toml:23:59: the query has another window(…) already; group by one window; run a second pipeline for the other",
+        ],
+    );
+    check(
+        "GROUP BY window(event_time, '10 seconds', '5 seconds'), course",
+        "GROUP BY course",
+        &[
+            "p.toml:19:10: there is no window in GROUP BY; group by window(time, '10 seconds') to have one",
+            "p.toml:19:24: there is no window in GROUP BY; group by window(time, '10 seconds') to have one",
+        ],
+    );
+}
+
+#[test]
+fn o1_o6_output_modes() {
+    let unwatermarked = "p.toml:25:15: append mode cannot tell when a group is final: the source has no watermark; declare a watermark in [sources.NAME.event_time], or take output_mode = \"update\"";
+    let set = |text: &str| {
+        REFERENCE
+            .replace("output_mode = \"update\"", "output_mode = \"append\"")
+            .replace("watermark = \"1 minute\"", text)
+    };
+    let plan = |text: &str| {
+        let pipeline = Pipeline::parse("p.toml", text, &[]).unwrap();
+        tidemill_sql::plan(&pipeline).map(|_| ()).map_err(|faults| faults.to_string())
+    };
+    assert_eq!(plan(&set("")), Err(unwatermarked.to_string()));
+    assert_eq!(plan(&set("watermark = \"1 minute\"")), Ok(()));
+    let by_course = set("watermark = \"1 minute\"")
+        .replace("window(event_time, '10 seconds', '5 seconds'), ", "")
+        .replace("window.start, window.end, ", "");
+    let expected = "p.toml:25:15: append mode cannot tell when a group is final: neither the event time nor a window over it is a key; group by window(event time, …) or by the event time itself, or take output_mode = \"update\"";
+    assert_eq!(plan(&by_course), Err(expected.to_string()));
+    let stateless = by_course
+        .replace("sum(lines_of_code) AS total_loc, avg(cpu_usage_pct) AS avg_cpu", "student_id")
+        .replace("GROUP BY course, activity", "");
+    assert_eq!(plan(&stateless), Ok(()));
+    let expected = "p.toml:25:15: complete mode is for aggregations, and this query has none; take output_mode = \"append\" or \"update\"";
+    assert_eq!(plan(&stateless.replace("\"append\"", "\"complete\"")), Err(expected.to_string()));
+}
