@@ -182,7 +182,9 @@ fn types() {
     check(
         "course IS NOT NULL",
         "course RLIKE '('",
-        &["p.toml:22:9: the regular expression '(' is not supported (found open group without closing ')'); write it without that"],
+        &[
+            "p.toml:22:9: the regular expression '(' is not supported (found open group without closing ')'); write it without that",
+        ],
     );
     check(
         "course IS NOT NULL",

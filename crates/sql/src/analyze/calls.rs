@@ -2,7 +2,7 @@
 
 use super::aggregates;
 use super::coerce::{self, Placed, cast_to};
-use super::resolve::{Resolver, sentence};
+use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
@@ -15,7 +15,7 @@ use std::ops::Range;
 use tidemill_model::diagnostic::nearest;
 
 /// Calls that become other expressions: name, least and greatest number of arguments.
-const FORMS: [(&str, usize, usize); 21] = [
+const FORMS: [(&str, usize, usize); 22] = [
     ("if", 3, 3),
     ("iff", 3, 3),
     ("coalesce", 1, usize::MAX),
@@ -23,6 +23,7 @@ const FORMS: [(&str, usize, usize); 21] = [
     ("ifnull", 2, 2),
     ("nvl2", 3, 3),
     ("nullif", 2, 2),
+    ("negative", 1, 1),
     ("isnull", 1, 1),
     ("isnotnull", 1, 1),
     ("current_timestamp", 0, 0),
@@ -156,7 +157,7 @@ impl Resolver<'_> {
             "unix_timestamp" | "to_unix_timestamp" if given >= 1 => {
                 let x = self.placed(&call.arguments[0])?;
                 let is_time = types::is_datetime(&x.0.data_type());
-                if is_time { self.apply_named("unix_seconds", vec![x], at).map(Some) } else { Ok(None) }
+                if is_time { self.apply_named("unix_timestamp of time", vec![x], at).map(Some) } else { Ok(None) }
             }
             "extract" | "date_part" | "datepart" => {
                 check_count(name, 2, 2, call)?;
@@ -202,6 +203,7 @@ impl Resolver<'_> {
         match name {
             "current_timestamp" | "now" => return Ok(Expr::Now),
             "current_date" | "curdate" => return Ok(cast_to(Expr::Now, &DataType::Date32)),
+            "negative" => return negative(self.placed(&arguments[0])?),
             "isnull" => return Ok(Expr::IsNull(Box::new(self.resolve(&arguments[0])?))),
             "isnotnull" => return Ok(Expr::IsNotNull(Box::new(self.resolve(&arguments[0])?))),
             _ => {}

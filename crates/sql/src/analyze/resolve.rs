@@ -128,15 +128,7 @@ impl<'a> Resolver<'a> {
         if let NodeKind::Literal(Literal::Number(text)) = &x.kind {
             return number(&format!("-{text}"), at);
         }
-        let x = coerce::arithmetic_sign(self.placed(x)?, "-")?;
-        // x·(−1) and not 0−x: the sign of 0.0 turns too, and the least integer overflows as it must.
-        let data_type = x.data_type();
-        let minus_one = match &data_type {
-            DataType::Decimal128(..) => Expr::Literal(Value::Decimal(-1), DataType::Decimal128(1, 0)),
-            t if types::is_floating(t) => Expr::Literal(Value::Double(-1.0), t.clone()),
-            t => Expr::Literal(Value::Integer(-1), t.clone()),
-        };
-        Ok(Expr::Arithmetic(Arithmetic::Multiply, Box::new(x), Box::new(minus_one), data_type))
+        negative(self.placed(x)?)
     }
 
     fn binary(&mut self, operator: Operator, l: &Node, r: &Node) -> Result<Expr, Fault> {
@@ -318,6 +310,19 @@ impl<'a> Resolver<'a> {
         let otherwise = otherwise.map(|_| Box::new(values.pop().expect("one value a branch")));
         Ok(Expr::Case(conditions.into_iter().zip(values).collect(), otherwise, data_type))
     }
+}
+
+/// `-x`.
+pub(super) fn negative(x: Placed) -> Result<Expr, Fault> {
+    let x = coerce::arithmetic_sign(x, "-")?;
+    // x·(−1) and not 0−x: the sign of 0.0 turns too, and the least integer overflows as it must.
+    let data_type = x.data_type();
+    let minus_one = match &data_type {
+        DataType::Decimal128(..) => Expr::Literal(Value::Decimal(-1), DataType::Decimal128(1, 0)),
+        t if types::is_floating(t) => Expr::Literal(Value::Double(-1.0), t.clone()),
+        t => Expr::Literal(Value::Integer(-1), t.clone()),
+    };
+    Ok(Expr::Arithmetic(Arithmetic::Multiply, Box::new(x), Box::new(minus_one), data_type))
 }
 
 pub(super) fn negate_if(negated: bool, expr: Expr) -> Expr {

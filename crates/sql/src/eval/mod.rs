@@ -103,7 +103,7 @@ fn apply<X: AsRef<Expr>>(
 ) -> Column {
     let columns: Vec<Column> = operands.iter().map(|x| column(x.as_ref(), input, errors)).collect();
     let rows = input.rows.num_rows();
-    if columns.is_empty() || !columns.iter().all(|column| column.constant) {
+    if !columns.iter().all(|column| column.constant) {
         return Column::rows(operation(&columns, rows, errors));
     }
     let mut own = RowErrors::default();

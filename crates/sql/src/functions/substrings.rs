@@ -45,7 +45,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "instr",
-        aliases: &["charindex"],
         params: &[Param::String, Param::String],
         gives: |_| DataType::Int32,
         kernel: |a| locate(a, 1, 0),
@@ -117,10 +116,12 @@ fn substring_index(arguments: &mut Arguments) -> ArrayRef {
             return Some("");
         }
         let nth = count.unsigned_abs() as usize - 1;
+        // Delimiters may overlap.
+        let mut found = (0..text.len()).filter(|at| text.as_bytes()[*at..].starts_with(delimiter.as_bytes()));
         Some(if count > 0 {
-            text.match_indices(delimiter).nth(nth).map_or(text, |(at, _)| &text[..at])
+            found.nth(nth).map_or(text, |at| &text[..at])
         } else {
-            text.rmatch_indices(delimiter).nth(nth).map_or(text, |(at, _)| &text[at + delimiter.len()..])
+            found.nth_back(nth).map_or(text, |at| &text[at + delimiter.len()..])
         })
     })
 }
@@ -158,6 +159,9 @@ fn locate(arguments: &mut Arguments, wanted: usize, within: usize) -> ArrayRef {
             },
         };
         let (wanted, within) = (wanted.get(row)?, within.get(row)?);
+        if wanted.is_empty() && from > 0 {
+            return Some(1);
+        }
         let start = usize::try_from(from).ok().and_then(|from| from.checked_sub(1));
         let Some(start) = start else {
             return Some(0);

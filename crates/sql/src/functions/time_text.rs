@@ -1,6 +1,6 @@
 //! Dates and times as text of a pattern, and text as dates and times. The time zone is UTC, the language English.
 //!
-//! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q` and text
+//! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q q` and text
 //! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked.
 
 use super::times::{day_of_year, weekday};
@@ -185,7 +185,7 @@ impl Pattern {
                         'y' | 'u' => 6,
                         'M' | 'L' | 'E' | 'Q' | 'z' => 4,
                         'S' => 9,
-                        'd' | 'H' | 'h' | 'k' | 'K' | 'm' | 's' => 2,
+                        'd' | 'H' | 'h' | 'k' | 'K' | 'm' | 's' | 'q' => 2,
                         'D' | 'X' | 'x' | 'Z' => 3,
                         'a' => 1,
                         'V' => 2,
@@ -267,7 +267,7 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
             let names = [["Q1", "1st quarter"], ["Q2", "2nd quarter"], ["Q3", "3rd quarter"], ["Q4", "4th quarter"]];
             return out.push_str(names[quarter][count - 3]);
         }
-        'Q' => (i64::from(month) + 2) / 3,
+        'Q' | 'q' => (i64::from(month) + 2) / 3,
         'd' => day_of_month.into(),
         'D' => day_of_year(day),
         'a' => return out.push_str(if hour < 12 { "AM" } else { "PM" }),
@@ -352,7 +352,7 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
             return (half == "AM" || half == "PM").then(|| &text[2..]);
         }
         'X' | 'x' | 'Z' | 'z' | 'V' => return parse_zone(time, letter, text),
-        'Q' | 'D' => return None,
+        'Q' | 'q' | 'D' => return None,
         _ => {}
     }
     let length = text.bytes().take_while(u8::is_ascii_digit).count().min(*widths.end());

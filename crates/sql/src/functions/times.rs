@@ -3,13 +3,13 @@
 use super::numbers::overflow;
 use super::{Arguments, Function, Param, build};
 use crate::eval::arithmetic::{OVERFLOW, zip};
-use crate::eval::cast::cast;
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::eval::cast::{cast, doubles};
 use crate::eval::{Column, RowErrors};
 use crate::expr::{CastMode, Expr};
 use crate::types;
 use crate::value::Value;
-use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::sync::Arc;
@@ -65,6 +65,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "unix_seconds", kernel: |a| long_of_time(a, MICROS_PER_SECOND), ..LONG_OF_TIME },
     Function { name: "unix_millis", kernel: |a| long_of_time(a, 1_000), ..LONG_OF_TIME },
     Function { name: "unix_micros", kernel: |a| long_of_time(a, 1), ..LONG_OF_TIME },
+    // `unix_timestamp(time)`: truncated where `unix_seconds` floors.
+    Function { name: "unix_timestamp of time", kernel: unix_timestamp, ..LONG_OF_TIME },
     Function { name: "timestamp_seconds", params: &[Param::Number], kernel: seconds, ..TIME_OF_LONG },
     Function { name: "timestamp_millis", kernel: |a| time_of_long(a, 1_000), ..TIME_OF_LONG },
     Function { name: "timestamp_micros", kernel: |a| time_of_long(a, 1), ..TIME_OF_LONG },
@@ -131,6 +133,11 @@ fn long_of_time(arguments: &mut Arguments, unit: i64) -> ArrayRef {
     Arc::new(build::numbers::<Int64Type>(arguments.rows, |row| Some(input.get(row)?.div_euclid(unit))))
 }
 
+fn unix_timestamp(arguments: &mut Arguments) -> ArrayRef {
+    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    Arc::new(build::numbers::<Int64Type>(arguments.rows, |row| Some(input.get(row)? / MICROS_PER_SECOND)))
+}
+
 fn time_of_long(arguments: &mut Arguments, unit: i64) -> ArrayRef {
     micros_of(&arguments.columns[0], unit, arguments.rows, arguments.errors)
 }
@@ -150,7 +157,7 @@ fn date_of_days(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Date32Type>(arguments.rows, |row| input.get(row)))
 }
 
-/// Numbers of any type as seconds; doubles that are not finite give NULL.
+/// Numbers of any type as seconds; doubles that are not finite give NULL, too large ones the last time there is.
 fn seconds(arguments: &mut Arguments) -> ArrayRef {
     let column = &arguments.columns[0];
     let mut errors = RowErrors::default();
@@ -159,11 +166,14 @@ fn seconds(arguments: &mut Arguments) -> ArrayRef {
         let column = Column { array, constant: column.constant };
         return micros_of(&column, MICROS_PER_SECOND, arguments.rows, arguments.errors);
     }
-    let array = cast(&column.array, &types::timestamp(), CastMode::Ansi, &mut errors);
-    for (row, error) in errors.iter().filter(|(_, error)| error.class != "CAST_INVALID_INPUT") {
-        arguments.errors.record(row, error.class, || error.message.clone());
+    if matches!(column.array.data_type(), DataType::Decimal128(..)) {
+        let array = cast(&column.array, &types::timestamp(), CastMode::Ansi, &mut errors);
+        return Column { array, constant: column.constant }.into_rows(arguments.rows);
     }
-    Column { array, constant: column.constant }.into_rows(arguments.rows)
+    let doubles = Column { array: Arc::new(doubles(&column.array)), constant: column.constant };
+    let input = doubles.numbers::<Float64Type>();
+    let value = |row| input.get(row).filter(|x| x.is_finite()).map(|x| (x * 1e6) as i64);
+    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
 }
 
 fn seconds_of_minute(arguments: &mut Arguments) -> ArrayRef {
