@@ -68,6 +68,11 @@ const OPERATORS: [(&str, Arithmetic); 7] = [
     ("try_mod", Arithmetic::Remainder),
 ];
 
+/// Whether a name is that of a type, as in `int(x)`.
+pub(super) fn is_cast(name: &str) -> bool {
+    CASTS.iter().any(|(cast, _)| *cast == name)
+}
+
 impl Resolver<'_> {
     pub(super) fn call(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let name = call.name.name.to_ascii_lowercase();

@@ -1,17 +1,20 @@
 //! The default name of an output column, as Spark makes it (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
 
-use crate::syntax::{Call, IsTest, LikeKind, Literal, Node, NodeKind};
+use super::calls;
+use crate::expr::Expr;
+use crate::syntax::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 use crate::types;
+use tidemill_model::java_double::java_double;
 
 /// The name of an item without an alias.
-pub(crate) fn of_item(node: &Node) -> String {
-    match &node.kind {
-        NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
-        NodeKind::Field(_, field) => match &field.name {
-            _ if matches!(node.kind, NodeKind::Field(..)) => pretty(node),
-            name => name.clone(),
-        },
-        NodeKind::Cast(value, _, false) if matches!(value.kind, NodeKind::Name(_)) => of_item(value),
+pub(super) fn of_item(node: &Node, expr: &Expr) -> String {
+    match (&node.kind, expr) {
+        (NodeKind::Name(parts), _) => parts.last().expect("a name has parts").name.clone(),
+        (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr),
+        // `date + 1` is a function by then.
+        (NodeKind::Binary(Operator::Add | Operator::Subtract, l, r), Expr::Call(function, ..)) => {
+            format!("{}({}, {})", function.name, pretty(l), pretty(r))
+        }
         _ => pretty(node),
     }
 }
@@ -26,8 +29,8 @@ fn pretty(node: &Node) -> String {
             _ => format!("(- {})", pretty(x)),
         },
         NodeKind::Plus(x) => format!("(+ {})", pretty(x)),
-        NodeKind::Binary(crate::syntax::Operator::Concat, l, r) => format!("concat({}, {})", pretty(l), pretty(r)),
-        NodeKind::Binary(crate::syntax::Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l), pretty(r)),
+        NodeKind::Binary(Operator::Concat, l, r) => format!("concat({}, {})", pretty(l), pretty(r)),
+        NodeKind::Binary(Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l), pretty(r)),
         NodeKind::Binary(operator, l, r) => format!("({} {} {})", pretty(l), operator.symbol(), pretty(r)),
         NodeKind::Is(x, test, negated) => is_test(x, test, *negated),
         NodeKind::In(x, list, negated) => {
@@ -71,15 +74,80 @@ fn pretty(node: &Node) -> String {
     }
 }
 
+/// Functions whose names Spark writes in capitals.
+const CAPITALS: [&str; 27] = [
+    "sqrt",
+    "cbrt",
+    "exp",
+    "expm1",
+    "log",
+    "log10",
+    "log2",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "degrees",
+    "radians",
+    "atan2",
+    "hypot",
+    "power",
+    "signum",
+    "pi",
+    "e",
+    "regexp",
+    "regexp_like",
+];
+
+/// Arguments that Spark adds to a call that leaves them out: function, arguments given, what is added.
+const DEFAULTS: [(&str, usize, &str); 14] = [
+    ("round", 1, "0"),
+    ("bround", 1, "0"),
+    ("locate", 2, "1"),
+    ("position", 2, "1"),
+    ("replace", 2, ""),
+    ("substr", 2, "2147483647"),
+    ("substring", 2, "2147483647"),
+    ("overlay", 3, "-1"),
+    ("lpad", 2, " "),
+    ("rpad", 2, " "),
+    ("from_unixtime", 1, "yyyy-MM-dd HH:mm:ss"),
+    ("unix_timestamp", 1, "yyyy-MM-dd HH:mm:ss"),
+    ("to_unix_timestamp", 1, "yyyy-MM-dd HH:mm:ss"),
+    ("unix_timestamp", 0, "current_timestamp(), yyyy-MM-dd HH:mm:ss"),
+];
+
 fn call_name(call: &Call) -> String {
-    let lower = call.name.name.to_ascii_lowercase();
-    let arguments: Vec<_> = call.arguments.iter().map(pretty).collect();
-    let name = match lower.as_str() {
-        "if" => return format!("(IF({}))", arguments.join(", ")),
-        other => other,
-    };
+    let name = call.name.name.to_ascii_lowercase();
+    let mut arguments: Vec<_> = call.arguments.iter().map(pretty).collect();
+    match (name.as_str(), &arguments[..]) {
+        (_, [x]) if calls::is_cast(&name) => return x.clone(),
+        ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
+        ("isnull", [x]) => return format!("({x} IS NULL)"),
+        ("isnotnull", [x]) => return format!("({x} IS NOT NULL)"),
+        ("negative", [x]) => return format!("negative({x})"),
+        ("positive", [x]) => return format!("(+ {x})"),
+        ("ceil", [x]) => return format!("CEIL({x})"),
+        ("floor", [x]) => return format!("FLOOR({x})"),
+        ("log", [x]) => return format!("LOG(E(), {x})"),
+        ("extract", [field, x]) => return format!("extract({field} FROM {x})"),
+        ("ltrim", [set, x]) => return format!("TRIM(LEADING {set} FROM {x})"),
+        ("rtrim", [set, x]) => return format!("TRIM(TRAILING {set} FROM {x})"),
+        ("btrim", [x, set]) if call.keywords => return format!("TRIM(BOTH {set} FROM {x})"),
+        ("btrim", [x]) if call.keywords => return format!("trim({x})"),
+        _ => {}
+    }
+    let default = DEFAULTS.iter().find(|(known, given, _)| *known == name && *given == arguments.len());
+    arguments.extend(default.map(|(.., added)| added.to_string()));
+    let shown = if CAPITALS.contains(&name.as_str()) { name.to_ascii_uppercase() } else { name };
     let filter = call.filter.as_ref().map_or(String::new(), |filter| format!(" FILTER (WHERE {})", pretty(filter)));
-    format!("{name}({}){filter}", arguments.join(", "))
+    format!("{shown}({}){filter}", arguments.join(", "))
 }
 
 fn is_test(x: &Node, test: &IsTest, negated: bool) -> String {
@@ -87,8 +155,8 @@ fn is_test(x: &Node, test: &IsTest, negated: bool) -> String {
         IsTest::Null | IsTest::Unknown => {
             format!("({} IS {}NULL)", pretty(x), if negated { "NOT " } else { "" })
         }
-        IsTest::True => negate(format!("({} IS TRUE)", pretty(x)), negated),
-        IsTest::False => negate(format!("({} IS FALSE)", pretty(x)), negated),
+        IsTest::True => negate(format!("({} <=> true)", pretty(x)), negated),
+        IsTest::False => negate(format!("({} <=> false)", pretty(x)), negated),
         IsTest::DistinctFrom(y) => negate(format!("({} <=> {})", pretty(x), pretty(y)), !negated),
     }
 }
@@ -101,7 +169,11 @@ fn constant(literal: &Literal) -> String {
     match literal {
         Literal::Null => "NULL".into(),
         Literal::Boolean(truth) => truth.to_string(),
-        Literal::Number(text) => text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).into(),
+        Literal::Number(text) => {
+            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let is_double = digits.contains(['e', 'E']) && digits.len() == text.len();
+            if is_double { digits.parse().map_or(digits.into(), java_double) } else { digits.into() }
+        }
         Literal::String(text) => text.clone(),
         Literal::Binary(bytes) => {
             format!("X'{}'", bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>())

@@ -147,7 +147,8 @@ fn read_items<'a>(
         }
         match faults.keep(sql, resolver.resolve(&item.node)) {
             Some(expr) => {
-                let name = item.alias.as_ref().map_or_else(|| names::of_item(&item.node), |alias| alias.name.clone());
+                let name =
+                    item.alias.as_ref().map_or_else(|| names::of_item(&item.node, &expr), |alias| alias.name.clone());
                 items.push(Item { name, expr, node: Some(&item.node) });
             }
             None => complete = false,

@@ -119,7 +119,7 @@ fn pow(x: f64, y: f64) -> f64 {
 /// NULL at and below `limit`.
 fn logarithm(arguments: &mut Arguments, compute: fn(f64) -> f64, limit: f64) -> ArrayRef {
     let input = arguments.columns[0].numbers::<Float64Type>();
-    let value = |row| input.get(row).filter(|x| !(*x <= limit)).map(compute);
+    let value = |row| input.get(row).filter(|x| x.is_nan() || *x > limit).map(compute);
     Arc::new(build::numbers::<Float64Type>(arguments.rows, value))
 }
 
@@ -131,7 +131,8 @@ fn log(arguments: &mut Arguments) -> ArrayRef {
     let (base, x) = (base.numbers::<Float64Type>(), x.numbers::<Float64Type>());
     let value = |row| {
         let (base, x) = (base.get(row)?, x.get(row)?);
-        (!(base <= 0.0) && !(x <= 0.0)).then(|| x.ln() / base.ln())
+        let defined = |x: f64| x.is_nan() || x > 0.0;
+        (defined(base) && defined(x)).then(|| x.ln() / base.ln())
     };
     Arc::new(build::numbers::<Float64Type>(arguments.rows, value))
 }

@@ -332,11 +332,11 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
         (_, count) => count..=count,
     };
     let name = |names: &[&str]| {
-        let is_it = |name: &&str| {
+        let is_it = |name: &str| {
             let name = if count == 4 { name } else { &name[..3] };
             text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
         };
-        let at = names.iter().position(|name| is_it(&name))?;
+        let at = names.iter().position(|name| is_it(name))?;
         Some((at, &text[if count == 4 { names[at].len() } else { 3 }..]))
     };
     match letter {

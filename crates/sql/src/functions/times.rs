@@ -245,8 +245,8 @@ fn next_day(arguments: &mut Arguments) -> ArrayRef {
     let (date, name) = (columns[0].numbers::<Date32Type>(), columns[1].texts());
     let value = |row| {
         let (date, name) = (i64::from(date.get(row)?), name.get(row)?.to_ascii_uppercase());
-        let is_named = |day: &&str| **day == name || day[..3] == *name || day[..2] == *name;
-        let Some(wanted) = DAYS.iter().position(|day| is_named(&day)) else {
+        let is_named = |day: &str| *day == name || day[..3] == *name || day[..2] == *name;
+        let Some(wanted) = DAYS.iter().position(|day| is_named(day)) else {
             let message = || format!("`{name}` is no day of the week; write for instance 'Mon' or 'Monday'");
             arguments.errors.record(row, "ILLEGAL_DAY_OF_WEEK", message);
             return None;

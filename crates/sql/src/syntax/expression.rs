@@ -46,6 +46,8 @@ pub(crate) struct Call {
     pub arguments: Vec<Node>,
     pub distinct: bool,
     pub filter: Option<Box<Node>>,
+    /// Whether it was written with keywords: `TRIM(BOTH …)`.
+    pub keywords: bool,
 }
 
 /// Constants; numbers as written.
@@ -542,7 +544,7 @@ impl Parser<'_> {
     /// A call from behind its opening bracket on, with the keyword forms of EXTRACT, SUBSTRING, TRIM and POSITION.
     fn call(&mut self, name: Ident) -> Result<Call, Fault> {
         let lower = name.name.to_ascii_lowercase();
-        let mut call = Call { name, arguments: Vec::new(), distinct: false, filter: None };
+        let mut call = Call { name, arguments: Vec::new(), distinct: false, filter: None, keywords: false };
         match lower.as_str() {
             "extract" => {
                 let field = self.ident("a field such as YEAR")?;
@@ -552,6 +554,7 @@ impl Parser<'_> {
                 call.arguments.push(self.expression()?);
             }
             "trim" if self.is_any_word(&["BOTH", "LEADING", "TRAILING"]) => {
+                call.keywords = true;
                 let side = self.ident("BOTH, LEADING or TRAILING")?;
                 call.name.name = match side.name.to_ascii_lowercase().as_str() {
                     "leading" => "ltrim".into(),
@@ -568,6 +571,7 @@ impl Parser<'_> {
             "position" => {
                 call.arguments.push(self.comparison()?);
                 if self.take_word("IN") {
+                    call.name.name = "locate".into();
                     call.arguments.push(self.expression()?);
                 } else {
                     self.rest_of_arguments(&mut call)?;
