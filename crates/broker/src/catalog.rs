@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 /// Partitions one topic may have; each keeps a file open.
 pub(crate) const MAX_PARTITIONS: i32 = 1000;
 const MAX_NAME_BYTES: usize = 249;
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// All topics.
 #[derive(Debug)]
@@ -221,9 +222,14 @@ impl Topic {
     }
 }
 
-/// The answer to a client when our disk fails, said on stderr with the cause.
+/// The answer to a client when our disk fails; said on stderr with the cause, once in a while as clients try again.
 pub(crate) fn storage_error(error: io::Error) -> Code {
-    eprintln!("broker: the disk refuses: {error}; free some space or check the directory");
+    static LAST_SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST_SAID.lock().expect("no panic under this lock");
+    if last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
+        *last = Some(Instant::now());
+        eprintln!("broker: the disk refuses: {error}; free some space or check the directory");
+    }
     Code::KafkaStorageError
 }
 

@@ -110,6 +110,7 @@ class Run:
         self.ask = connection.ask
         self.offered = offered
         self.topic = f"versions-{uuid.uuid4()}"
+        self.no_topic = f"absent-{uuid.uuid4()}"
         self.topic_id = None
 
     def each(self, request_class, first=0):
@@ -141,7 +142,7 @@ class Run:
                 [by_id] = ask(topics=[{"name": None, "topic_id": self.topic_id}]).topics
                 assert (by_id.error_code, by_id.name) == (0, self.topic)
             if version >= 4:
-                unknown = [{"name": "no-such-topic", "topic_id": uuid.UUID(int=0)}]
+                unknown = [{"name": self.no_topic, "topic_id": uuid.UUID(int=0)}]
                 [absent] = ask(topics=unknown, allow_auto_topic_creation=False).topics
                 assert absent.error_code == UNKNOWN_TOPIC_OR_PARTITION
             every = ask(topics=[] if version == 0 else None, allow_auto_topic_creation=False)
@@ -217,7 +218,7 @@ class Run:
             self.membership(version, ask)
         for version, ask in self.each(consumer.OffsetCommitRequest):
             positions = [{"partition_index": 0, "committed_offset": version, "committed_metadata": "m"}]
-            topics = [{"name": self.topic, "partitions": positions}, {"name": "no-such-topic", "partitions": positions}]
+            topics = [{"name": self.topic, "partitions": positions}, {"name": self.no_topic, "partitions": positions}]
             answer = ask(group_id=f"{self.topic}-o", generation_id_or_member_epoch=-1, member_id="", topics=topics)
             codes = [topic.partitions[0].error_code for topic in answer.topics]
             assert codes == [0, UNKNOWN_TOPIC_OR_PARTITION]

@@ -12,9 +12,9 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-/// Where a value comes from, as the protocol numbers it: the topic itself, or the broker's start.
+/// Where a value comes from, as the protocol numbers it: the topic itself, or a default.
 pub(super) fn source(own: bool) -> i8 {
-    if own { 1 } else { 4 }
+    if own { 1 } else { 5 }
 }
 
 /// Describes each resource.
