@@ -138,6 +138,19 @@ fn o7_names_and_keys() {
 }
 
 #[test]
+fn items_may_name_items_before_them() {
+    check(
+        "SELECT course, lines_of_code + 1 AS l1, l1 * 2 AS l2 FROM cs_student_logs",
+        &["output"],
+        &[
+            "output course STRING = course",
+            "output l1 INT = (lines_of_code + 1): INT",
+            "output l2 INT = ((lines_of_code + 1): INT * 2): INT",
+        ],
+    );
+}
+
+#[test]
 fn aggregates_are_computed_once() {
     let plan = query(
         "SELECT sum(lines_of_code), SUM(Lines_of_code) + 1, avg(lines_of_code) FROM cs_student_logs GROUP BY course",

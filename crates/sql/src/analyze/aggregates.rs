@@ -4,6 +4,7 @@
 //! source has; [`onto_groups`] puts the columns of the aggregate row in their place.
 
 use super::calls::check_count;
+use super::coerce::cast_to;
 use super::resolve::{Resolver, sentence};
 use crate::expr::Expr;
 use crate::plan::{AggregateCall, AggregateFunction, WindowPlan};
@@ -190,6 +191,7 @@ impl Resolver<'_> {
         }
         check_count("window", 2, 4, call)?;
         let (time, time_at) = self.placed(&call.arguments[0])?;
+        let time = if time.data_type() == DataType::Date32 { cast_to(time, &types::timestamp()) } else { time };
         if time.data_type() != types::timestamp() {
             let message = format!("`window` takes a TIMESTAMP as argument 1, not {}", types::name(&time.data_type()));
             return Err(Fault::new(time_at, message, "convert it: CAST(… AS TIMESTAMP)"));
@@ -224,13 +226,16 @@ fn given_too(condition: Expr, input: Expr) -> Expr {
     Expr::And(Box::new(condition), Box::new(Expr::IsNotNull(Box::new(input))))
 }
 
-/// A window's duration: interval text, or an INTERVAL constant.
+/// A window's duration: interval text, or a number of microseconds.
 fn duration(node: &Node) -> Result<i64, Fault> {
-    let (NodeKind::Literal(Literal::String(text)) | NodeKind::Literal(Literal::Interval(text))) = &node.kind else {
-        let message = "a window's durations are constants";
-        return Err(Fault::new(node.at.clone(), message, "write for instance '10 seconds'"));
+    let micros = match &node.kind {
+        NodeKind::Literal(Literal::String(text)) => Interval::parse(text).and_then(Interval::fixed_micros),
+        NodeKind::Literal(Literal::Number(text)) => {
+            let digits = text.strip_suffix(['L', 'l']).unwrap_or(text);
+            digits.parse().map_err(|_| "a number here is of microseconds; write for instance '10 seconds'".to_string())
+        }
+        _ => Err("a window's durations are constants; write for instance '10 seconds'".to_string()),
     };
-    let micros = Interval::parse(text).and_then(Interval::fixed_micros);
     micros.map_err(|message| sentence(node.at.clone(), &message))
 }
 

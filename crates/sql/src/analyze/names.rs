@@ -129,6 +129,7 @@ fn call_name(call: &Call) -> String {
     match (name.as_str(), &arguments[..]) {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
+        ("window", _) => return name,
         ("isnull", [x]) => return format!("({x} IS NULL)"),
         ("isnotnull", [x]) => return format!("({x} IS NOT NULL)"),
         ("negative", [x]) => return format!("negative({x})"),

@@ -149,11 +149,13 @@ fn read_items<'a>(
             Some(expr) => {
                 let name =
                     item.alias.as_ref().map_or_else(|| names::of_item(&item.node, &expr), |alias| alias.name.clone());
+                resolver.items_before.extend(item.alias.iter().map(|alias| (alias.name.clone(), expr.clone())));
                 items.push(Item { name, expr, node: Some(&item.node) });
             }
             None => complete = false,
         }
     }
+    resolver.items_before.clear();
     complete.then_some(items)
 }
 

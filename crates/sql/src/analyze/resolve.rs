@@ -20,13 +20,21 @@ pub(super) struct Resolver<'a> {
     pub no_aggregates: Option<&'static str>,
     /// What the query aggregates, as far as it has been read.
     pub aggregates: Aggregates,
-    /// Names of the select list that HAVING may use.
+    /// Names of the select list that HAVING may use, before the source's columns.
     pub aliases: Vec<(String, Expr)>,
+    /// Names of items further left in the select list, which items may use where the source has no such column.
+    pub items_before: Vec<(String, Expr)>,
 }
 
 impl<'a> Resolver<'a> {
     pub fn new(scope: &'a Scope) -> Resolver<'a> {
-        Resolver { scope, no_aggregates: None, aggregates: Aggregates::default(), aliases: Vec::new() }
+        Resolver {
+            scope,
+            no_aggregates: None,
+            aggregates: Aggregates::default(),
+            aliases: Vec::new(),
+            items_before: Vec::new(),
+        }
     }
 
     /// A condition: of type BOOLEAN.
@@ -107,6 +115,12 @@ impl<'a> Resolver<'a> {
             return parts[1..].iter().try_fold(expr.clone(), scope::field);
         }
         let resolved = self.scope.resolve(parts);
+        if resolved.is_err()
+            && !self.aggregates.inside
+            && let Some((_, expr)) = self.items_before.iter().rev().find(|(alias, _)| same(alias, &first.name))
+        {
+            return parts[1..].iter().try_fold(expr.clone(), scope::field);
+        }
         if resolved.is_err() && same(&first.name, "window") {
             if let Some(window) = self.aggregates.window_column() {
                 return parts[1..].iter().try_fold(window, scope::field);
