@@ -2,6 +2,7 @@
 //!
 //! `goldens/NAME.golden` holds Spark's results, `goldens/deviations.txt` those lines where ours differ on purpose.
 
+use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder};
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
@@ -17,7 +18,7 @@ use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 
 const COLUMNS: &str = "b BOOLEAN, i8 TINYINT, i16 SMALLINT, i INT, l BIGINT, f FLOAT, d DOUBLE, n DECIMAL(4,2), s STRING, \
-                       dt DATE, ts TIMESTAMP, ntz TIMESTAMP_NTZ, bin BINARY, s2 STRING, st STRUCT<a: INT, b: STRING>";
+                       dt DATE, ts TIMESTAMP, ntz TIMESTAMP_NTZ, bin BINARY, s2 STRING, st STRUCT<a: INT, b: STRING>, arr ARRAY<INT>, m MAP<STRING, INT>, ss ARRAY<STRING>";
 
 /// Default names of output columns.
 const NAMES: &str = "names.golden";
@@ -186,8 +187,59 @@ fn fixture() -> RecordBatch {
         ("bin", Arc::new(BinaryArray::from(bin.to_vec()))),
         ("s2", text("l", "é", "", "1", "4", "-")),
         ("st", Arc::new(st)),
+        ("arr", arrays()),
+        ("m", maps()),
+        ("ss", text_arrays()),
     ];
     let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
     let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), columns.into_iter().map(|(_, array)| array).collect()).unwrap()
+}
+
+fn arrays() -> ArrayRef {
+    let element = Field::new("element", DataType::Int32, true);
+    let mut out = ListBuilder::new(Int32Builder::new()).with_field(element);
+    out.append_value([Some(1), Some(2), None]);
+    out.append_value([Some(-3)]);
+    out.append_null();
+    out.append_value([]);
+    out.append_value([Some(1)]);
+    out.append_value([Some(0), Some(0)]);
+    out.append_value([Some(5), Some(6), Some(7)]);
+    Arc::new(out.finish())
+}
+
+fn text_arrays() -> ArrayRef {
+    let element = Field::new("element", DataType::Utf8, true);
+    let mut out = ListBuilder::new(StringBuilder::new()).with_field(element);
+    out.append_value([Some("x"), Some("y")]);
+    out.append_value([Some("x"), None, Some("z")]);
+    out.append_null();
+    out.append_value([None::<&str>; 0]);
+    out.append_value([Some("")]);
+    out.append_value([Some("q")]);
+    out.append_value([Some("a"), Some("b"), Some("c")]);
+    Arc::new(out.finish())
+}
+
+fn maps() -> ArrayRef {
+    let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
+    let mut out = MapBuilder::new(Some(names), StringBuilder::new(), Int32Builder::new());
+    let rows: [Option<&[(&str, Option<i32>)]>; 7] = [
+        Some(&[("a", Some(1)), ("b", Some(2))]),
+        Some(&[("c", None)]),
+        None,
+        Some(&[]),
+        Some(&[("", Some(5))]),
+        Some(&[("4", Some(4))]),
+        Some(&[("-", Some(0))]),
+    ];
+    for row in rows {
+        for (key, value) in row.unwrap_or_default() {
+            out.keys().append_value(key);
+            out.values().append_option(*value);
+        }
+        out.append(row.is_some()).unwrap();
+    }
+    Arc::new(out.finish())
 }

@@ -5,7 +5,7 @@ use super::coerce::{self, Placed};
 use super::scope::{self, Scope, same};
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
-use crate::functions;
+use crate::functions::{self, collections};
 use crate::syntax::{Fault, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 use crate::types;
 use crate::value::Value;
@@ -89,10 +89,7 @@ impl<'a> Resolver<'a> {
             }
             NodeKind::Call(call) => self.call(call, &node.at),
             NodeKind::Field(x, name) => scope::field(self.resolve(x)?, name),
-            NodeKind::Index(..) => {
-                let help = "STRUCT fields are read with a dot: a.b";
-                Err(Fault::new(node.at.clone(), "`[…]` is not supported yet", help))
-            }
+            NodeKind::Index(x, index) => self.index(x, index, &node.at),
             NodeKind::Star => Err(Fault::new(node.at.clone(), "`*` is no value", "name a column, or write count(*)")),
         }
     }
@@ -246,6 +243,28 @@ impl<'a> Resolver<'a> {
         let arguments = vec![time.clone(), part(interval.months, "months")?, part(interval.micros, "microseconds")?];
         let function = functions::find("+ interval").expect("a function of the table");
         Ok(Expr::Call(function, arguments, time.data_type()))
+    }
+
+    /// `array[i]`, `map[key]`; a STRUCT is asked with a dot.
+    fn index(&mut self, x: &Node, index: &Node, at: &Range<usize>) -> Result<Expr, Fault> {
+        let (x, index) = (self.placed(x)?, self.placed(index)?);
+        let Some(wanted) = collections::index_type(&x.0.data_type()) else {
+            let message = format!("`[…]` is asked of a value of type {}", types::name(&x.0.data_type()));
+            return Err(Fault::new(
+                at.clone(),
+                message,
+                "ask an ARRAY or a MAP; STRUCT fields are read with a dot: a.b",
+            ));
+        };
+        let integral = |t: &DataType| types::is_integral(t);
+        let given = index.0.data_type();
+        if given != wanted && !given.is_null() && !(integral(&given) && integral(&wanted)) {
+            let message = format!("`[…]` takes {} here, not {}", types::name(&wanted), types::name(&given));
+            return Err(Fault::new(index.1, message, "CAST it"));
+        }
+        let function = functions::find("[ ]").expect("a function of the table");
+        let index = (coerce::cast_to(index.0, &wanted), index.1);
+        self.apply(function, "[…]", vec![x, index], at)
     }
 
     fn is_test(&mut self, x: &Node, test: &IsTest, negated: bool) -> Result<Expr, Fault> {

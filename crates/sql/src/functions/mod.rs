@@ -5,11 +5,13 @@
 //! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
 
 mod build;
+pub(crate) mod collections;
 mod conditionals;
 mod encodings;
 mod hashes;
 mod numbers;
 mod patterns;
+mod regexps;
 mod rounding;
 mod strings;
 mod substrings;
@@ -123,10 +125,11 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 10] = [
+const FAMILIES: [&[Function]; 12] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
+    regexps::FUNCTIONS,
     encodings::FUNCTIONS,
     hashes::FUNCTIONS,
     numbers::FUNCTIONS,
@@ -134,6 +137,7 @@ const FAMILIES: [&[Function]; 10] = [
     times::FUNCTIONS,
     time_text::FUNCTIONS,
     conditionals::FUNCTIONS,
+    collections::FUNCTIONS,
 ];
 
 /// Every function, in the order of the families.

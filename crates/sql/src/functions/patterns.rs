@@ -35,7 +35,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 const BAD_LIKE: &str = "INVALID_FORMAT";
-const BAD_REGEX: &str = "INVALID_PARAMETER_VALUE.PATTERN";
+pub(super) const BAD_REGEX: &str = "INVALID_PARAMETER_VALUE.PATTERN";
 
 fn like(arguments: &mut Arguments, ignore_case: bool) -> ArrayRef {
     let escapes = arguments.columns.get(2).map(|column| column.texts());
