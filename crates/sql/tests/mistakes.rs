@@ -272,3 +272,61 @@ fn o1_o6_output_modes() {
     let expected = "p.toml:25:15: complete mode is for aggregations, and this query has none; take output_mode = \"append\" or \"update\"";
     assert_eq!(plan(&stateless.replace("\"append\"", "\"complete\"")), Err(expected.to_string()));
 }
+
+/// Whatever stands in the file, the answer is a plan or mistakes with a place in it: never a panic.
+#[test]
+fn mutilated_queries_are_answered() {
+    let words = [
+        "(", ")", ",", "'", "NULL", "window", "count(*)", "1e3", "-", "CASE", "END", "course", "AND", "::", "[", "]",
+        "X'1'", "`", ".", "NOT",
+    ];
+    let start = REFERENCE.find("SELECT").unwrap();
+    let end = REFERENCE.find("\"\"\"\noutput_mode").unwrap();
+    let pieces: Vec<&str> = REFERENCE[start..end].split_inclusive([' ', '(', ')', ',', '.']).collect();
+    let mut state = 42_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..5_000 {
+        let mut pieces = pieces.clone();
+        for _ in 0..=random(3) {
+            let at = random(pieces.len());
+            match random(3) {
+                0 => drop(pieces.remove(at)),
+                1 => pieces.insert(at, words[random(words.len())]),
+                _ => {
+                    let next = (at + 1).min(pieces.len() - 1);
+                    pieces.swap(at, next);
+                }
+            }
+        }
+        let text = format!("{}{}{}", &REFERENCE[..start], pieces.concat(), &REFERENCE[end..]);
+        let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+        if let Err(faults) = tidemill_sql::plan(&pipeline) {
+            let lines = text.lines().count();
+            assert!(
+                faults.0.iter().all(|fault| (1..=lines).contains(&fault.line) && !fault.help.is_empty()),
+                "{faults}"
+            );
+        }
+    }
+}
+
+#[test]
+fn deep_and_long_expressions_are_bounded() {
+    let plan = |condition: String| {
+        let text = REFERENCE.replacen("course IS NOT NULL", &condition, 1);
+        tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap())
+            .map(drop)
+            .map_err(|faults| faults.to_string())
+    };
+    assert_eq!(plan(format!("{}true{}", "(".repeat(100), ")".repeat(100))), Ok(()));
+    let faults = plan(format!("{}true{}", "(".repeat(5_000), ")".repeat(5_000))).unwrap_err();
+    assert_eq!(faults, "p.toml:22:209: the expression is nested too deeply; split it");
+    assert!(plan(format!("{}true", "NOT ".repeat(5_000))).is_err());
+    assert!(plan(format!("{}1 = 1", "- ".repeat(5_000))).is_err());
+    assert_eq!(plan(format!("true{}", " OR course = 'x'".repeat(400))), Ok(()));
+    assert!(plan(format!("true{}", " OR course = 'x'".repeat(50_000))).is_err());
+    assert!(plan(format!("1{} = 1", " + 1".repeat(50_000))).is_err());
+}

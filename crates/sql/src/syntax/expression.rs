@@ -175,6 +175,9 @@ impl Operator {
 /// Nesting beyond this is refused, so that no text overflows the stack.
 const DEPTH_MAX: usize = 200;
 
+/// So is a longer chain of operators, which is as deep a tree; IN takes any number of values.
+const CHAIN_MAX: usize = 500;
+
 impl Parser<'_> {
     pub fn expression(&mut self) -> Result<Node, Fault> {
         self.depth += 1;
@@ -187,19 +190,19 @@ impl Parser<'_> {
     }
 
     fn or(&mut self) -> Result<Node, Fault> {
-        let mut left = self.and()?;
+        let mut chain = Chain::from(self.and()?);
         while self.take_word("OR") {
-            left = binary(Operator::Or, left, self.and()?);
+            chain.add(Operator::Or, self.and()?)?;
         }
-        Ok(left)
+        Ok(chain.node)
     }
 
     fn and(&mut self) -> Result<Node, Fault> {
-        let mut left = self.not()?;
+        let mut chain = Chain::from(self.not()?);
         while self.take_word("AND") {
-            left = binary(Operator::And, left, self.not()?);
+            chain.add(Operator::And, self.not()?)?;
         }
-        Ok(left)
+        Ok(chain.node)
     }
 
     fn not(&mut self) -> Result<Node, Fault> {
@@ -322,14 +325,16 @@ impl Parser<'_> {
 
     fn product(&mut self) -> Result<Node, Fault> {
         let operators = [("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)];
-        let mut left = self.left_associative(&operators, Self::unary)?;
-        while self.take_word("DIV") {
-            left = binary(Operator::IntegerDivide, left, self.unary()?);
-            while let Some((_, operator)) = operators.iter().find(|(symbol, _)| self.take_symbol(symbol)) {
-                left = binary(*operator, left, self.unary()?);
+        let mut chain = Chain::from(self.unary()?);
+        loop {
+            if self.take_word("DIV") {
+                chain.add(Operator::IntegerDivide, self.unary()?)?;
+            } else if let Some((_, operator)) = operators.iter().find(|(symbol, _)| self.take_symbol(symbol)) {
+                chain.add(*operator, self.unary()?)?;
+            } else {
+                return Ok(chain.node);
             }
         }
-        Ok(left)
     }
 
     fn left_associative(
@@ -337,11 +342,11 @@ impl Parser<'_> {
         operators: &[(&str, Operator)],
         operand: fn(&mut Self) -> Result<Node, Fault>,
     ) -> Result<Node, Fault> {
-        let mut left = operand(self)?;
+        let mut chain = Chain::from(operand(self)?);
         while let Some((_, operator)) = operators.iter().find(|(symbol, _)| self.take_symbol(symbol)) {
-            left = binary(*operator, left, operand(self)?);
+            chain.add(*operator, operand(self)?)?;
         }
-        Ok(left)
+        Ok(chain.node)
     }
 
     fn unary(&mut self) -> Result<Node, Fault> {
@@ -616,7 +621,27 @@ impl Parser<'_> {
     }
 }
 
-fn binary(operator: Operator, left: Node, right: Node) -> Node {
-    let at = left.at.start..right.at.end;
-    Node { kind: NodeKind::Binary(operator, Box::new(left), Box::new(right)), at }
+/// Operators of one precedence, which bind to the left.
+struct Chain {
+    node: Node,
+    length: usize,
+}
+
+impl Chain {
+    fn from(node: Node) -> Chain {
+        Chain { node, length: 0 }
+    }
+
+    fn add(&mut self, operator: Operator, right: Node) -> Result<(), Fault> {
+        self.length += 1;
+        if self.length > CHAIN_MAX {
+            let help = format!("write x IN (…), or split it: at most {CHAIN_MAX} in a row");
+            return Err(Fault::new(right.at, "the expression has too many operators in a row", help));
+        }
+        let at = self.node.at.start..right.at.end;
+        let nothing = Node { kind: NodeKind::Star, at: 0..0 };
+        let left = Box::new(std::mem::replace(&mut self.node, nothing));
+        self.node = Node { kind: NodeKind::Binary(operator, left, Box::new(right)), at };
+        Ok(())
+    }
 }
