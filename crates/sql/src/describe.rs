@@ -22,7 +22,9 @@ impl QueryPlan {
             line("event time", format!("{} = {}", name(&time.name), row.show(&time.expr)));
             line(
                 "watermark",
-                time.delay_ms.map_or("none".into(), |delay| format!("{delay} ms behind {}", name(&time.name))),
+                time.delay_ms.map_or("none".into(), |delay| {
+                    format!("{} behind {}", length(delay.saturating_mul(1_000)), name(&time.name))
+                }),
             );
         }
         self.filters.iter().for_each(|filter| line("then where", row.show(filter)));
@@ -45,7 +47,12 @@ impl QueryPlan {
             let time = row.show(&window.time);
             line(
                 "window",
-                format!("{time}, {} µs wide every {} µs from {} µs", spec.width, spec.slide, spec.start_time),
+                format!(
+                    "{time}, {} wide, every {}, from {}",
+                    length(spec.width),
+                    length(spec.slide),
+                    length(spec.start_time)
+                ),
             );
         }
         for key in &plan.keys {
@@ -71,6 +78,15 @@ impl QueryPlan {
         const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
         self.describe().bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+    }
+}
+
+/// Microseconds in the largest unit that says them exactly.
+fn length(micros: i64) -> String {
+    let units = [(60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")];
+    match units.iter().find(|(unit, _)| micros != 0 && micros.rem_euclid(*unit) == 0) {
+        Some((unit, word)) => format!("{} {word}", micros / unit),
+        None => format!("{micros} µs"),
     }
 }
 

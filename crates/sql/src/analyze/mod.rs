@@ -10,6 +10,7 @@ mod aggregates;
 mod calls;
 mod coerce;
 mod conjuncts;
+mod literals;
 mod modes;
 mod names;
 mod prune;

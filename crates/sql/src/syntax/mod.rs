@@ -1,19 +1,21 @@
 //! Text → syntax tree: Spark's lexical rules, its expressions, its types and the one statement that a pipeline has.
 //!
 //! ```text
-//!   text ─lexer→ tokens ─parser→ Select (query.rs), Node (expression.rs), DataType (types.rs)
+//!   text ─lexer→ tokens ─parser→ Select (query.rs), Node (expression.rs, forms.rs), DataType (types.rs)
 //! ```
 //! Every node carries its byte range in the text. Knows names, but not what they mean.
 
 mod expression;
+mod forms;
 mod lexer;
 mod parser;
 mod query;
+mod tree;
 mod types;
 
-pub(crate) use expression::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 pub(crate) use lexer::Ident;
 pub(crate) use query::{GroupBy, Select, SelectItem};
+pub(crate) use tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
 use arrow_schema::Fields;
 use std::ops::Range;

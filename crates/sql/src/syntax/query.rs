@@ -1,8 +1,8 @@
 //! The one statement that a pipeline has: `SELECT … FROM table [WHERE] [GROUP BY] [HAVING]`.
 
-use super::expression::Node;
 use super::lexer::{Ident, Token};
 use super::parser::Parser;
+use super::tree::Node;
 use super::{Fault, NodeKind};
 use std::ops::Range;
 

@@ -1,0 +1,147 @@
+//! Expressions that begin with a word of their own: CASE, CAST, INTERVAL, and calls with their keyword forms.
+
+use super::Fault;
+use super::lexer::{Ident, Token};
+use super::parser::Parser;
+use super::tree::{Call, Literal, Node, NodeKind};
+
+impl Parser<'_> {
+    pub fn case(&mut self) -> Result<NodeKind, Fault> {
+        self.expect_word("CASE")?;
+        let operand = if self.is_word("WHEN") { None } else { Some(Box::new(self.expression()?)) };
+        let mut branches = Vec::new();
+        while self.take_word("WHEN") {
+            let condition = self.expression()?;
+            self.expect_word("THEN")?;
+            branches.push((condition, self.expression()?));
+        }
+        if branches.is_empty() {
+            return Err(self.unexpected("WHEN"));
+        }
+        let otherwise = if self.take_word("ELSE") { Some(Box::new(self.expression()?)) } else { None };
+        self.expect_word("END")?;
+        Ok(NodeKind::Case(operand, branches, otherwise))
+    }
+
+    pub fn cast(&mut self, try_cast: bool) -> Result<NodeKind, Fault> {
+        self.advance();
+        self.expect_symbol("(")?;
+        let value = self.expression()?;
+        self.expect_word("AS")?;
+        let data_type = self.data_type()?;
+        self.expect_symbol(")")?;
+        Ok(NodeKind::Cast(Box::new(value), data_type, try_cast))
+    }
+
+    /// `INTERVAL '1 day 2 hours'`, `INTERVAL 1 DAY 2 HOURS`, `INTERVAL '5' MINUTE`: as interval text.
+    pub fn interval(&mut self) -> Result<String, Fault> {
+        const UNITS: [&str; 8] = ["year", "month", "week", "day", "hour", "minute", "second", "millisecond"];
+        let is_unit = |token: &Token| match token {
+            Token::Word(word) => {
+                let lower = word.to_ascii_lowercase();
+                let unit = lower.strip_suffix('s').unwrap_or(&lower);
+                UNITS.contains(&unit) || unit == "microsecond"
+            }
+            _ => false,
+        };
+        self.expect_word("INTERVAL")?;
+        let mut words = Vec::new();
+        loop {
+            let sign = if self.take_symbol("-") { "-" } else { "" };
+            match self.peek().clone() {
+                Token::String(text) | Token::Number(text) => words.push(format!("{sign}{text}")),
+                _ => return Err(self.unexpected("a number or a string")),
+            }
+            self.advance();
+            if is_unit(self.peek())
+                && let Token::Word(unit) = self.advance()
+            {
+                words.push(unit);
+            }
+            if self.is_word("TO") {
+                return Err(Fault::new(
+                    self.here(),
+                    "interval ranges are not supported",
+                    "write INTERVAL '1 day 2 hours'",
+                ));
+            }
+            if !matches!(self.peek(), Token::Number(_)) || !is_unit(self.peek_at(1)) {
+                return Ok(words.join(" "));
+            }
+        }
+    }
+
+    /// A call from behind its opening bracket on, with the keyword forms of EXTRACT, SUBSTRING, TRIM and POSITION.
+    pub fn call(&mut self, name: Ident) -> Result<Call, Fault> {
+        let lower = name.name.to_ascii_lowercase();
+        let mut call = Call { name, arguments: Vec::new(), distinct: false, filter: None, keywords: false };
+        match lower.as_str() {
+            "extract" => {
+                let field = self.ident("a field such as YEAR")?;
+                let kind = NodeKind::Literal(Literal::String(field.name));
+                call.arguments.push(Node { kind, at: field.at });
+                self.expect_word("FROM")?;
+                call.arguments.push(self.expression()?);
+            }
+            "trim" if self.is_any_word(&["BOTH", "LEADING", "TRAILING"]) => {
+                call.keywords = true;
+                let side = self.ident("BOTH, LEADING or TRAILING")?;
+                call.name.name = match side.name.to_ascii_lowercase().as_str() {
+                    "leading" => "ltrim".into(),
+                    "trailing" => "rtrim".into(),
+                    _ => "btrim".into(),
+                };
+                let what = if self.is_word("FROM") { None } else { Some(self.expression()?) };
+                self.expect_word("FROM")?;
+                call.arguments.push(self.expression()?);
+                // `btrim(text, set)`, but `ltrim(set, text)`.
+                let at = if call.name.name == "btrim" { 1 } else { 0 };
+                what.into_iter().for_each(|what| call.arguments.insert(at, what));
+            }
+            "position" => {
+                call.arguments.push(self.comparison()?);
+                if self.take_word("IN") {
+                    call.name.name = "locate".into();
+                    call.arguments.push(self.expression()?);
+                } else {
+                    self.rest_of_arguments(&mut call)?;
+                }
+            }
+            _ if self.is_symbol(")") => {}
+            _ => {
+                call.distinct = self.take_word("DISTINCT");
+                if !call.distinct {
+                    self.take_word("ALL");
+                }
+                call.arguments.push(self.expression()?);
+                if ["substring", "substr"].contains(&lower.as_str()) && self.take_word("FROM") {
+                    call.arguments.push(self.expression()?);
+                    if self.take_word("FOR") {
+                        call.arguments.push(self.expression()?);
+                    }
+                } else {
+                    self.rest_of_arguments(&mut call)?;
+                }
+            }
+        }
+        self.expect_symbol(")")?;
+        if self.take_word("FILTER") {
+            self.expect_symbol("(")?;
+            self.expect_word("WHERE")?;
+            call.filter = Some(Box::new(self.expression()?));
+            self.expect_symbol(")")?;
+        }
+        if self.is_word("OVER") {
+            let help = "group by window(time, '10 seconds') instead";
+            return Err(Fault::new(self.here(), "OVER (…) is not supported on streams", help));
+        }
+        Ok(call)
+    }
+
+    fn rest_of_arguments(&mut self, call: &mut Call) -> Result<(), Fault> {
+        while self.take_symbol(",") {
+            call.arguments.push(self.expression()?);
+        }
+        Ok(())
+    }
+}
