@@ -82,6 +82,13 @@ fn query_text() {
         &["p.toml:23:76: ORDER BY is not supported; leave it out: sinks get each batch's rows sorted by group key"],
     );
     check(
+        "FROM cs_student_logs",
+        "FROM cs_student_logs WATERMARK event_time DELAY OF INTERVAL 1 MINUTE",
+        &[
+            "p.toml:21:24: WATERMARK is not supported; declare it in [sources.NAME.event_time]: watermark = \"1 minute\"",
+        ],
+    );
+    check(
         "WHERE course IS NOT NULL",
         "WHERE course IN (SELECT 1)",
         &["p.toml:22:20: subqueries are not supported; list the values: x IN (1, 2)"],

@@ -104,6 +104,7 @@ fn m1_having_on_plain_keys_is_pushed_too() {
         &["then where (event_time IS NOT NULL)"],
     );
     check("SELECT count(*) FROM cs_student_logs HAVING 1 > 2", &labels, &["having (1 > 2)"]);
+    check("SELECT count(*) FROM STREAM cs_student_logs GROUP BY course HAVING 1 > 2", &labels, &["having (1 > 2)"]);
 }
 
 #[test]

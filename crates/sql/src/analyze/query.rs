@@ -212,7 +212,9 @@ impl Parts {
         for conjunct in conjuncts {
             let on_keys =
                 !is_aggregate(&conjunct) && !keys.is_empty() && onto_groups(conjunct.clone(), keys, false).is_ok();
-            if on_keys && conjuncts::is_deterministic(&conjunct) {
+            let mut names_a_key = false;
+            conjunct.columns(&mut |_| names_a_key = true);
+            if on_keys && names_a_key && conjuncts::is_deterministic(&conjunct) {
                 self.filters.push(conjunct);
             } else {
                 self.having.push(conjunct);

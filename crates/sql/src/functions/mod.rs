@@ -9,6 +9,7 @@ pub(crate) mod collections;
 mod conditionals;
 mod encodings;
 mod hashes;
+mod json;
 mod numbers;
 mod patterns;
 mod regexps;
@@ -125,13 +126,14 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 12] = [
+const FAMILIES: [&[Function]; 13] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
     regexps::FUNCTIONS,
     encodings::FUNCTIONS,
     hashes::FUNCTIONS,
+    json::FUNCTIONS,
     numbers::FUNCTIONS,
     rounding::FUNCTIONS,
     times::FUNCTIONS,

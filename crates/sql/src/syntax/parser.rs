@@ -55,7 +55,11 @@ impl<'a> Parser<'a> {
     }
 
     pub fn is_any_word(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.is_word(word))
+        self.is_any_word_at(0, words)
+    }
+
+    pub fn is_any_word_at(&self, ahead: usize, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_word_at(ahead, word))
     }
 
     pub fn take_symbol(&mut self, symbol: &str) -> bool {

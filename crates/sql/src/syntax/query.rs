@@ -39,7 +39,7 @@ pub(crate) enum GroupBy {
 const SUPPORTED: &str = "a pipeline's query is SELECT … FROM source [WHERE …] [GROUP BY …] [HAVING …]";
 
 /// Words that end an expression and so are no aliases.
-const CLAUSES: [&str; 30] = [
+const CLAUSES: [&str; 31] = [
     "FROM",
     "WHERE",
     "GROUP",
@@ -70,6 +70,7 @@ const CLAUSES: [&str; 30] = [
     "TABLESAMPLE",
     "PIVOT",
     "QUALIFY",
+    "WATERMARK",
 ];
 
 impl Parser<'_> {
@@ -90,7 +91,12 @@ impl Parser<'_> {
         if self.is_symbol("(") {
             return Err(Fault::new(self.here(), "subqueries are not supported", SUPPORTED));
         }
-        self.take_word("STREAM");
+        if matches!(self.peek_at(1), Token::Word(_) | Token::Quoted(_))
+            && !self.is_any_word_at(1, &CLAUSES)
+            && !self.is_word_at(1, "AS")
+        {
+            self.take_word("STREAM");
+        }
         let table = self.ident("the name of a source")?;
         let alias = self.alias()?;
         self.refuse_clauses()?;
@@ -148,6 +154,8 @@ impl Parser<'_> {
             ("LIMIT", "leave it out; a console sink takes rows_max")
         } else if self.is_any_word(&["UNION", "INTERSECT", "EXCEPT", "MINUS"]) {
             ("a combination of queries", SUPPORTED)
+        } else if self.is_word("WATERMARK") {
+            ("WATERMARK", "declare it in [sources.NAME.event_time]: watermark = \"1 minute\"")
         } else if self.is_any_word(&CLAUSES[22..]) {
             ("this clause", SUPPORTED)
         } else {

@@ -1,0 +1,368 @@
+//! `get_json_object(text, '$.a.b[0]')`: one value out of a JSON text, as Spark's Jackson reads and writes it.
+//!
+//! The value of a matching name that is null is passed over; the first that is not wins. Whatever follows inside the
+//! same objects is read to its end, and an error there gives NULL. A text found is given raw, anything else as compact
+//! JSON, fractions through double. Wildcards are refused when the file is checked.
+
+use super::{Arguments, Function, Param, build};
+use crate::expr::Expr;
+use crate::value::Value;
+use arrow_array::ArrayRef;
+use std::fmt::Write;
+use tidemill_model::java_double::write_java_double;
+
+pub(super) const FUNCTIONS: &[Function] = &[Function {
+    name: "get_json_object",
+    params: &[Param::String, Param::String],
+    required: 2,
+    check: check_path,
+    kernel: get_json_object,
+    ..Function::BLANK
+}];
+
+fn check_path(arguments: &[Expr]) -> Result<(), String> {
+    match &arguments[1] {
+        Expr::Literal(Value::String(path), _) if path.contains('*') => {
+            Err(format!("the path '{path}' has a wildcard, which is not supported; name one field or element"))
+        }
+        Expr::Literal(..) => Ok(()),
+        _ => Err("the path is not a constant; write it as a string".into()),
+    }
+}
+
+fn get_json_object(arguments: &mut Arguments) -> ArrayRef {
+    let (texts, paths) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let path = paths.get(0).and_then(parse_path);
+    build::texts(arguments.rows, |row| {
+        let mut json = Json { text: texts.get(row)?, at: 0, depth: 0 };
+        let mut out = String::new();
+        let found = json.find(path.as_deref()?, &mut out).ok()?;
+        found.then_some(out)
+    })
+}
+
+/// A step of a path.
+enum Step {
+    Name(String),
+    Index(usize),
+}
+
+/// `$`, then `.name`, `['name']` or `[number]`; anything else is no path.
+fn parse_path(path: &str) -> Option<Vec<Step>> {
+    let mut rest = path.strip_prefix('$')?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        if let Some(name) = rest.strip_prefix('.') {
+            let end = name.find(['.', '[']).unwrap_or(name.len());
+            if end == 0 {
+                return None;
+            }
+            steps.push(Step::Name(name[..end].into()));
+            rest = &name[end..];
+        } else if let Some(name) = rest.strip_prefix("['") {
+            let end = name.find("']")?;
+            if end == 0 || name[..end].contains(['\'', '?']) {
+                return None;
+            }
+            steps.push(Step::Name(name[..end].into()));
+            rest = &name[end + 2..];
+        } else {
+            let number = rest.strip_prefix('[')?;
+            let end = number.find(']')?;
+            steps.push(Step::Index(number[..end].parse().ok()?));
+            rest = &number[end + 1..];
+        }
+    }
+    Some(steps)
+}
+
+/// The text is not JSON.
+struct Malformed;
+
+type Read<T> = Result<T, Malformed>;
+
+/// Jackson's greatest nesting.
+const DEPTH_MAX: usize = 1_000;
+
+/// A reader of one JSON text.
+struct Json<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+impl Json<'_> {
+    /// Appends the value that the path leads to; whether there is one.
+    fn find(&mut self, path: &[Step], out: &mut String) -> Read<bool> {
+        match (self.peek()?, path) {
+            ('"' | '\'', []) => {
+                self.string(out)?;
+                Ok(true)
+            }
+            (_, []) => {
+                self.copy(Some(out))?;
+                Ok(true)
+            }
+            ('{', [Step::Name(name), rest @ ..]) => {
+                let mut found = false;
+                self.members('{', '}', |json, _| {
+                    let mut key = String::new();
+                    json.key(&mut key)?;
+                    if found || key != *name || json.rest_starts("null") {
+                        return json.copy(None);
+                    }
+                    found = json.find(rest, out)?;
+                    Ok(())
+                })?;
+                Ok(found)
+            }
+            ('[', [Step::Index(index), rest @ ..]) => {
+                let mut found = false;
+                self.members('[', ']', |json, number| {
+                    if number != *index {
+                        return json.copy(None);
+                    }
+                    found = json.find(rest, out)?;
+                    Ok(())
+                })?;
+                Ok(found)
+            }
+            _ => {
+                self.copy(None)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Passes over a value and appends it, if wanted, as compact JSON.
+    fn copy(&mut self, mut out: Option<&mut String>) -> Read<()> {
+        let mut put = |text: &str| {
+            if let Some(out) = &mut out {
+                out.push_str(text);
+            }
+        };
+        match self.peek()? {
+            open @ ('{' | '[') => {
+                let close = if open == '{' { '}' } else { ']' };
+                put(open.encode_utf8(&mut [0; 4]));
+                self.members(open, close, |json, number| {
+                    if number > 0
+                        && let Some(out) = &mut out
+                    {
+                        out.push(',');
+                    }
+                    if open == '{' {
+                        let mut key = String::new();
+                        json.key(&mut key)?;
+                        if let Some(out) = &mut out {
+                            quote(out, &key);
+                            out.push(':');
+                        }
+                    }
+                    json.copy(out.as_deref_mut())
+                })?;
+                if let Some(out) = &mut out {
+                    out.push(close);
+                }
+                Ok(())
+            }
+            '"' | '\'' => {
+                let mut text = String::new();
+                self.string(&mut text)?;
+                if let Some(out) = out {
+                    quote(out, &text);
+                }
+                Ok(())
+            }
+            '-' | '0'..='9' => {
+                let number = self.number()?;
+                if let Some(out) = out {
+                    write_number(out, number);
+                }
+                Ok(())
+            }
+            _ => {
+                let word =
+                    ["true", "false", "null"].into_iter().find(|word| self.rest_starts(word)).ok_or(Malformed)?;
+                self.at += word.len();
+                self.delimiter()?;
+                put(word);
+                Ok(())
+            }
+        }
+    }
+
+    /// The members between brackets; each is read by `member`, which gets its number.
+    fn members(&mut self, open: char, close: char, mut member: impl FnMut(&mut Self, usize) -> Read<()>) -> Read<()> {
+        self.take(open)?;
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(Malformed);
+        }
+        if self.peek()? != close {
+            for number in 0.. {
+                self.peek()?;
+                member(self, number)?;
+                if self.peek()? != ',' {
+                    break;
+                }
+                self.take(',')?;
+            }
+        }
+        self.depth -= 1;
+        self.take(close)
+    }
+
+    fn key(&mut self, out: &mut String) -> Read<()> {
+        if !matches!(self.peek()?, '"' | '\'') {
+            return Err(Malformed);
+        }
+        self.string(out)?;
+        self.peek()?;
+        self.take(':')?;
+        self.peek().map(drop)
+    }
+
+    /// The next character behind white space.
+    fn peek(&mut self) -> Read<char> {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        self.text[self.at..].chars().next().ok_or(Malformed)
+    }
+
+    fn take(&mut self, wanted: char) -> Read<()> {
+        if !self.text[self.at..].starts_with(wanted) {
+            return Err(Malformed);
+        }
+        self.at += wanted.len_utf8();
+        Ok(())
+    }
+
+    fn rest_starts(&self, word: &str) -> bool {
+        self.text[self.at..].starts_with(word)
+    }
+
+    /// After a number or a word: nothing that would belong to it.
+    fn delimiter(&self) -> Read<()> {
+        match self.text[self.at..].chars().next() {
+            Some(c) if c.is_alphanumeric() || "_$.+-".contains(c) => Err(Malformed),
+            _ => Ok(()),
+        }
+    }
+
+    fn number(&mut self) -> Read<&str> {
+        let bytes = self.text.as_bytes();
+        let digits = |mut at: usize| {
+            let start = at;
+            while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+            if at == start { Err(Malformed) } else { Ok(at) }
+        };
+        let start = self.at;
+        let whole = start + usize::from(bytes[start] == b'-');
+        let mut end = digits(whole)?;
+        if bytes[whole] == b'0' && end > whole + 1 {
+            return Err(Malformed);
+        }
+        if bytes.get(end) == Some(&b'.') {
+            end = digits(end + 1)?;
+        }
+        if matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            end = digits(end + 1 + sign)?;
+        }
+        self.at = end;
+        self.delimiter()?;
+        Ok(&self.text[start..end])
+    }
+
+    /// A text in double or single quotes, its escapes resolved.
+    fn string(&mut self, out: &mut String) -> Read<()> {
+        let quote = self.peek()?;
+        self.take(quote)?;
+        loop {
+            let c = self.text[self.at..].chars().next().ok_or(Malformed)?;
+            self.at += c.len_utf8();
+            match c {
+                c if c == quote => return Ok(()),
+                '\\' => self.escape(out)?,
+                c => out.push(c),
+            }
+        }
+    }
+
+    fn escape(&mut self, out: &mut String) -> Read<()> {
+        let c = self.text[self.at..].chars().next().ok_or(Malformed)?;
+        self.at += c.len_utf8();
+        out.push(match c {
+            '"' | '\\' | '/' | '\'' => c,
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                let high = self.hexadecimal()?;
+                if (0xd800..0xdc00).contains(&high) && self.rest_starts("\\u") {
+                    let before = self.at;
+                    self.at += 2;
+                    let low = self.hexadecimal()?;
+                    if (0xdc00..0xe000).contains(&low) {
+                        char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))
+                            .expect("a pair is a character")
+                    } else {
+                        self.at = before;
+                        '?'
+                    }
+                } else {
+                    // What has no partner is no character.
+                    char::from_u32(high).unwrap_or('?')
+                }
+            }
+            _ => return Err(Malformed),
+        });
+        Ok(())
+    }
+
+    fn hexadecimal(&mut self) -> Read<u32> {
+        let digits = self.text.get(self.at..self.at + 4).ok_or(Malformed)?;
+        self.at += 4;
+        u32::from_str_radix(digits, 16).map_err(|_| Malformed)
+    }
+}
+
+/// Integers by their digits, anything else as the double that it is.
+fn write_number(out: &mut String, number: &str) {
+    if !number.contains(['.', 'e', 'E']) {
+        return out.push_str(if number == "-0" { "0" } else { number });
+    }
+    match number.parse::<f64>() {
+        Ok(double) if double.is_finite() => write_java_double(out, double),
+        Ok(double) if double > 0.0 => out.push_str("\"Infinity\""),
+        _ => out.push_str("\"-Infinity\""),
+    }
+}
+
+/// A JSON string; beyond the basic plane as two escapes.
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' || c > '\u{ffff}' => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04X}").expect("a string takes all");
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
