@@ -1,7 +1,7 @@
 """Runs every expression of crates/sql/tests/goldens/*.golden on real Spark and writes the results beside them.
 
 A golden file is a list of lines `expression => type | value | value …`, one value for each row of the fixture table
-(fixture.sql); a line with the expression alone asks for its result. Values are JSON strings of the value's text, null, or the
+(fixture.sql); in names.golden it is `expression => default name`. A line with the expression alone asks for its result. Values are JSON strings of the value's text, null, or the
 condition of the error that the row raises; an expression that Spark refuses as a whole has `REFUSED condition`.
 
     python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1
@@ -63,6 +63,13 @@ def values(spark, expression, rows):
     return kind, found
 
 
+def name(spark, expression):
+    try:
+        return json.dumps(spark.sql(f"SELECT {expression} FROM fixture").columns, ensure_ascii=False)
+    except FAILURES as error:
+        return f"REFUSED {condition(error)}"
+
+
 def result(spark, expression, rows):
     try:
         kind, found = values(spark, expression, rows)
@@ -91,7 +98,8 @@ def main():
             if expression.startswith("#"):
                 lines.append(expression)
             else:
-                lines.append(f"{expression} => {result(spark, expression, rows)}")
+                found = name(spark, expression) if path.stem == "names" else result(spark, expression, rows)
+                lines.append(f"{expression} => {found}")
         path.write_text("\n".join([f"# Spark {spark.version}", *lines]) + "\n")
 
 
