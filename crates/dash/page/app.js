@@ -1,7 +1,7 @@
 // The page: takes the events of the server, puts them where they belong. Data only ever becomes text, never markup.
 
 import { Chart } from "./chart.js";
-import { backlogWords, count, duration, eventTime, plural, rate, saved, wallClock } from "./words.js";
+import { backlogWords, count, decimals, duration, eventTime, plural, rate, saved, wallClock } from "./words.js";
 
 const SILENT_MS = 5000; // connected, but no news for so long
 const RETRY_MS = 1000;
@@ -222,7 +222,7 @@ function showResults({ columns, rows }) {
   const body = [...rows].reverse().map((row) => {
     const line = make("tr");
     row.forEach((value, i) => {
-      const cell = make("td", numeric[i] ? "number" : "", date && value.startsWith(date) ? value.slice(date.length) : value);
+      const cell = make("td", numeric[i] ? "number" : "", date && value.startsWith(date) ? value.slice(date.length) : decimals(value));
       cell.title = value;
       line.append(cell);
     });

@@ -23,6 +23,11 @@ export function rate(n) {
   return n > 0 && n < 9.95 ? n.toFixed(1) : count(n);
 }
 
+// A long fraction to three decimals, anything else as it is; the whole value is the cell's title.
+export function decimals(value) {
+  return /^-?\d{1,12}\.\d{4,}$/.test(value) ? Number(value).toFixed(3) : value;
+}
+
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;

@@ -4,7 +4,7 @@
 //! high one gives the rest to the results.
 
 use super::trail::{Sample, Trail};
-use super::words::{clean, count, cut, duration, rate, width as columns_of};
+use super::words::{clean, count, cut, decimals, duration, rate, width as columns_of};
 use tidemill_model::status::{ExecutorStatus, Status};
 
 /// A colour by its meaning; the same meanings as on the dashboard.
@@ -115,7 +115,7 @@ fn stack(mut blocks: Vec<Block>, height: usize) -> Vec<Line> {
 
 fn head(scene: &Scene, width: usize) -> Vec<Line> {
     let status = scene.status;
-    let left = format!(" TIDEMILL {}", clean(scene.title));
+    let left = format!(" {}", clean(scene.title));
     let right = format!("{} · {}", clean(&status.activity), duration(status.uptime_ms));
     let space = width.saturating_sub(columns_of(&left) + columns_of(&right) + 1);
     let mut lines = vec![vec![strong(left), plain(" ".repeat(space.max(2))), quiet(right)]];
@@ -135,8 +135,8 @@ fn figures(status: &Status) -> Vec<Line> {
         ("records", count(status.records), Tone::Strong),
         ("age p50 / p99", ages, Tone::Strong),
     ];
-    let names = cells.iter().map(|(name, _, _)| quiet(format!(" {name:<15}"))).collect();
-    let values = cells.iter().map(|(_, value, tone)| Span { text: format!(" {value:<15}"), tone: *tone }).collect();
+    let names = cells.iter().map(|(name, _, _)| quiet(format!(" {name:<14}"))).collect();
+    let values = cells.iter().map(|(_, value, tone)| Span { text: format!(" {value:<14}"), tone: *tone }).collect();
     vec![names, values]
 }
 
@@ -247,8 +247,8 @@ fn results(status: &Status, width: usize) -> Vec<Line> {
         None => " Newest results".to_string(),
     };
     let short = |value: &String| match &day {
-        Some(day) => value.strip_prefix(day.as_str()).unwrap_or(value).to_string(),
-        None => value.clone(),
+        Some(day) if value.starts_with(day.as_str()) => value[day.len()..].to_string(),
+        _ => decimals(value),
     };
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(short).collect()).collect();
     let right: Vec<bool> = (0..columns.len()).map(|i| rows.iter().all(|row| is_number(row.get(i)))).collect();

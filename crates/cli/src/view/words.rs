@@ -73,6 +73,17 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     taken
 }
 
+/// A number with a long fraction, to three decimals; anything else as it is. A glance needs no more, the sinks have all.
+pub(super) fn decimals(value: &str) -> String {
+    let long = value.split_once('.').is_some_and(|(whole, fraction)| {
+        whole.len() < 13 && fraction.len() > 3 && fraction.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    match value.parse::<f64>() {
+        Ok(number) if long => format!("{number:.3}"),
+        _ => value.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +117,12 @@ mod tests {
             (cut("日本語", 5), "日本…"),
             (cut("日本語", 4), "日…"),
             (cut("abc", 0), ""),
+            (decimals("52.18222447"), "52.182"),
+            (decimals("-0.99999"), "-1.000"),
+            (decimals("1.25"), "1.25"),
+            (decimals("1.234E-5"), "1.234E-5"),
+            (decimals("10.0.0.1234"), "10.0.0.1234"),
+            (decimals("v1.2345"), "v1.2345"),
             (clean("a\u{1b}[2Jb\nc\u{9b}d"), "a·[2Jb·c·d"),
         ];
         for (told, expected) in cases {

@@ -36,7 +36,7 @@ fn status() -> Status {
         windows: ResultRows {
             columns: ["start", "course", "total_loc", "avg_cpu"].map(String::from).to_vec(),
             rows: vec![
-                row(["2026-01-05 10:42:15", "Operating Systems", "977", "52.5"]),
+                row(["2026-01-05 10:42:15", "Operating Systems", "977", "52.51998877"]),
                 row(["2026-01-05 10:42:20", "\u{1b}]0;owned\u{7} Web 日本", "12", "NULL"]),
             ],
         },
@@ -52,7 +52,7 @@ fn check(status: &Status, width: usize, height: usize, expected: &str) {
     }
     let phase = ["phase 3 of 6: a spike".to_string()];
     let notes = ["the dashboard is on http://127.0.0.1:8080/".to_string()];
-    let scene = Scene { title: "demo", status, extra: &phase, notes: &notes, trail: &trail };
+    let scene = Scene { title: "tidemill demo", status, extra: &phase, notes: &notes, trail: &trail };
     let lines = render(&scene, width, height);
     let told: Vec<String> = lines.iter().map(|line| line.iter().map(|span| span.text.as_str()).collect()).collect();
     let told: Vec<&str> = told.iter().map(|line| line.trim_end()).collect();
@@ -70,11 +70,11 @@ fn a_usual_terminal() {
         80,
         24,
         r#"
- TIDEMILL demo                                    batch 12: 3 of 8 tasks · 60 s
+ tidemill demo                                    batch 12: 3 of 8 tasks · 60 s
  phase 3 of 6: a spike
 
- arriving /s     processed /s    backlog         records         age p50 / p99
- 92,481          44,000          121,300         2,536,900       190 ms / 1.4 s
+ arriving /s    processed /s   backlog        records        age p50 / p99
+ 92,481         44,000         121,300        2,536,900      190 ms / 1.4 s
  executors  ██ ▒▒ ░░ ··  3, wanted 3: 1 ready, 1 starting, 1 draining; 3 tasks
 
  arriving     ▄█                                              at most 60,650
@@ -90,7 +90,7 @@ fn a_usual_terminal() {
  Newest results, of 2026-01-05
  start     course               total_loc  avg_cpu
  10:42:20  ·]0;owned· Web 日本         12     NULL
- 10:42:15  Operating Systems          977     52.5
+ 10:42:15  Operating Systems          977   52.520
  the dashboard is on http://127.0.0.1:8080/
 "#,
     );
@@ -103,10 +103,10 @@ fn a_low_and_narrow_terminal() {
         44,
         13,
         r#"
- TIDEMILL demo  batch 12: 3 of 8 tasks · 60…
+ tidemill demo  batch 12: 3 of 8 tasks · 60…
  phase 3 of 6: a spike
- arriving /s     processed /s    backlog   …
- 92,481          44,000          121,300   …
+ arriving /s    processed /s   backlog     …
+ 92,481         44,000         121,300     …
  executors  ██ ▒▒ ░░ ··  3, wanted 3: 1 rea…
  arriving     ▄█          at most 60,650
  processed  ▆▆▆▆          at most 44,000
@@ -127,7 +127,7 @@ fn a_slit() {
         16,
         3,
         r#"
- TIDEMILL demo
+ tidemill demo
  phase 3 of 6: …
  executors  ██ …
 "#,
@@ -142,11 +142,11 @@ fn nothing_has_happened_yet() {
         80,
         24,
         r#"
- TIDEMILL demo                                                           · 0 ms
+ tidemill demo                                                           · 0 ms
  phase 3 of 6: a spike
 
- arriving /s     processed /s    backlog         records         age p50 / p99
- 0               0               0               0               –
+ arriving /s    processed /s   backlog        records        age p50 / p99
+ 0              0              0              0              –
  executors  ·· ·· ·· ··  0, wanted 0
 
  arriving     ▄█                                              at most 60,650
