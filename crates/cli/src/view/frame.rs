@@ -71,7 +71,7 @@ pub(super) fn render(scene: &Scene, width: usize, height: usize) -> Vec<Line> {
         block(trails(scene.trail, width), usize::MAX, ROOMY),
         block(decisions(scene.status, width), decisions_first, ROOMY),
         block(results(scene.status, width), 3, ROOMY),
-        block(notes(scene.notes), usize::MAX, VERY_ROOMY),
+        block(notes(scene.notes, width), usize::MAX, VERY_ROOMY),
     ];
     let mut lines = stack(blocks, height);
     for line in &mut lines {
@@ -305,8 +305,9 @@ fn table_line(values: &[String], widths: &[usize], right: &[bool]) -> String {
     line.trim_end().to_string()
 }
 
-fn notes(notes: &[String]) -> Vec<Line> {
-    notes.iter().map(|text| vec![quiet(format!(" {}", clean(text)))]).collect()
+fn notes(notes: &[String], width: usize) -> Vec<Line> {
+    let lines = notes.iter().flat_map(|text| wrap(&clean(text), width.saturating_sub(1)));
+    lines.map(|line| vec![quiet(format!(" {line}"))]).collect()
 }
 
 fn clip(line: &mut Line, width: usize) {
