@@ -22,7 +22,8 @@ impl Lines {
             return Ok(Lines(Box::new(std::io::stderr())));
         }
         let file = File::options().create(true).append(true).open(path);
-        let file = file.map_err(|error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display())))?;
+        let file = file
+            .map_err(|error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display())))?;
         Ok(Lines(Box::new(file)))
     }
 
@@ -44,10 +45,10 @@ pub(crate) struct Told {
     pub(crate) dashboard: Option<Arc<Dashboard>>,
     /// The newest snapshot, for another thread.
     pub(crate) latest: Option<Arc<Mutex<Status>>>,
-    /// Notes and decisions as text.
+    /// Notes as text.
     pub(crate) say: Option<Box<dyn FnMut(&str)>>,
-    /// One line about each batch with records.
-    pub(crate) batches: bool,
+    /// Decisions and batches with records as text too: for a run that nobody watches by its snapshots.
+    pub(crate) every_step: bool,
 }
 
 impl Observer for Told {
@@ -55,7 +56,7 @@ impl Observer for Told {
         if let Some(lines) = &mut self.progress {
             lines.write(progress);
         }
-        if self.batches && progress.num_input_rows > 0 {
+        if self.every_step && progress.num_input_rows > 0 {
             self.say(&batch_line(progress));
         }
     }
@@ -67,7 +68,9 @@ impl Observer for Told {
         if let Some(lines) = &mut self.decisions {
             lines.write(decision);
         }
-        self.say(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
+        if self.every_step {
+            self.say(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
+        }
     }
 
     fn status(&mut self, status: &Status) {

@@ -54,10 +54,7 @@ pub(crate) fn reader(pipeline: &Pipeline) -> Result<Box<dyn ports::Read>> {
 }
 
 fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
-    KafkaOptions {
-        bootstrap_servers: kafka.bootstrap_servers.clone(),
-        client_options: kafka.client_options.clone(),
-    }
+    KafkaOptions { bootstrap_servers: kafka.bootstrap_servers.clone(), client_options: kafka.client_options.clone() }
 }
 
 /// The pipeline's sinks. When the console's reader goes away, `commands` is told to stop.
@@ -81,8 +78,9 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
 /// # Errors
 /// External: the program's own path cannot be found out.
 pub(crate) fn spawn() -> Result<Spawn> {
-    let program = std::env::current_exe()
-        .map_err(|error| Error::external(format!("cannot find this program's own file to start executors from: {error}")))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Error::external(format!("cannot find this program's own file to start executors from: {error}"))
+    })?;
     Ok(Box::new(move || {
         let mut command = Command::new(&program);
         command.arg("executor");

@@ -96,7 +96,8 @@ impl Batch {
         piece.kills = POISON_KILLS - 1;
         let number = self.next_number;
         self.next_number += 1;
-        self.pieces.insert(at + 1, Piece { number, range: second, kills: POISON_KILLS - 1, state: PieceState::Waiting });
+        self.pieces
+            .insert(at + 1, Piece { number, range: second, kills: POISON_KILLS - 1, state: PieceState::Waiting });
         Lost::Split
     }
 

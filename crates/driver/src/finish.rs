@@ -109,4 +109,3 @@ pub(crate) fn restore(files: &[(u64, Vec<u8>)]) -> Result<State> {
     }
     Ok(state)
 }
-

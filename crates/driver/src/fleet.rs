@@ -106,7 +106,8 @@ impl Fleet {
         }
         while self.staying() > target {
             let staying = self.executors.iter_mut().filter(|(_, executor)| !executor.draining);
-            let (_, executor) = staying.max_by_key(|(id, executor)| (!executor.ready, **id)).expect("more than the target stay");
+            let (_, executor) =
+                staying.max_by_key(|(id, executor)| (!executor.ready, **id)).expect("more than the target stay");
             executor.draining = true;
             executor.end_when_idle();
         }
@@ -121,7 +122,8 @@ impl Fleet {
         task: impl Fn(u64, OffsetRange) -> Task,
     ) {
         loop {
-            let free = |executor: &Executor| executor.ready && !executor.draining && executor.running.len() < self.cores;
+            let free =
+                |executor: &Executor| executor.ready && !executor.draining && executor.running.len() < self.cores;
             // The least loaded first, so that a few tasks spread over all executors.
             let Some(executor) =
                 self.executors.values_mut().filter(|e| free(e)).min_by_key(|executor| executor.running.len())
@@ -253,7 +255,9 @@ impl Fleet {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let spawned = Instant::now();
         let mut child = command.spawn().map_err(|error| {
-            Error::external(format!("cannot start an executor process: {error}; check the limits on processes and memory"))
+            Error::external(format!(
+                "cannot start an executor process: {error}; check the limits on processes and memory"
+            ))
         })?;
         let mut stdin = child.stdin.take().expect("piped above");
         let stdout = child.stdout.take().expect("piped above");

@@ -33,7 +33,8 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
     };
     let settings = Settings::from(&job.pipeline.autoscale);
     let committed = recovered.committed.unwrap_or_default();
-    let prior = committed.capacity.clone().and_then(|json| serde_json::from_value::<Prior>(json).ok()).unwrap_or_default();
+    let prior =
+        committed.capacity.clone().and_then(|json| serde_json::from_value::<Prior>(json).ok()).unwrap_or_default();
     let anything_committed = !recovered.state.is_empty();
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
     let hello = ToExecutor::Hello {
@@ -55,6 +56,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         committer,
         started: Instant::now(),
         extents: None,
+        extents_at: Instant::now(),
         source_error: None,
         until: None,
         positions,

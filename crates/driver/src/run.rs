@@ -57,6 +57,8 @@ pub(crate) struct Driver {
 
     /// What the source holds, as last seen; `None` until it was seen.
     pub(crate) extents: Option<Extents>,
+    /// When that was.
+    pub(crate) extents_at: Instant,
     /// Why the source cannot be reached just now.
     pub(crate) source_error: Option<String>,
     /// What an available-now run reads up to.
@@ -162,13 +164,17 @@ impl Driver {
         }
         if extents.is_empty() && self.extents.as_ref().is_none_or(|known| !known.is_empty()) {
             if self.job.trigger == Trigger::AvailableNow {
-                return Err(Error::user(format!("{} does not exist; create the topic, or correct its name", self.identity.source)));
+                return Err(Error::user(format!(
+                    "{} does not exist; create the topic, or correct its name",
+                    self.identity.source
+                )));
             }
             self.observer.note(&format!("{} does not exist yet; waiting for it", self.identity.source));
         }
         self.begin(&extents)?;
         plan::check_loss(self.positions.as_ref().expect("decided above"), &extents)?;
         self.extents = Some(extents);
+        self.extents_at = Instant::now();
         if self.fleet.is_empty() && self.keep == 0 {
             // Nobody works: a record that has just come should not wait for the next tick.
             self.rescale()?;
@@ -230,7 +236,8 @@ impl Driver {
         }
         self.crashes += 1;
         let tasks = departed.pieces.len();
-        self.observer.note(&format!("executor {} was lost with {tasks} running tasks; they are run again", departed.id));
+        self.observer
+            .note(&format!("executor {} was lost with {tasks} running tasks; they are run again", departed.id));
         for piece in departed.pieces {
             let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
             if let Lost::Poison(range) = in_flight.batch.lost(piece) {
@@ -298,7 +305,11 @@ impl Driver {
             Due::NoData => (self.plan(Vec::new()), false),
         };
         assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
-        assert_eq!((plan.watermark, plan.late_watermark), (self.watermark, self.late_watermark), "a replay has its watermarks");
+        assert_eq!(
+            (plan.watermark, plan.late_watermark),
+            (self.watermark, self.late_watermark),
+            "a replay has its watermarks"
+        );
         let planned = Instant::now();
         if !replayed {
             self.plans.write(&plan)?;
@@ -339,7 +350,8 @@ impl Driver {
         let Some(in_flight) = &mut self.batch else { return };
         let (late_watermark, timestamp) = (in_flight.batch.plan.late_watermark, in_flight.batch.plan.timestamp);
         let batch = &mut in_flight.batch;
-        self.fleet.dispatch(|preferred| batch.take(preferred), |id, range| Task { id, range, late_watermark, timestamp });
+        self.fleet
+            .dispatch(|preferred| batch.take(preferred), |id, range| Task { id, range, late_watermark, timestamp });
     }
 
     /// Steps 5 and 6: merge, watermark, output; the committer takes it from here.
@@ -359,7 +371,8 @@ impl Driver {
         }
         self.records += finished.records;
         let delta = std::mem::take(&mut finished.merged.delta);
-        let state = if self.wants_snapshot { StateChange::Snapshot(self.state.snapshot()) } else { StateChange::Delta(delta) };
+        let state =
+            if self.wants_snapshot { StateChange::Snapshot(self.state.snapshot()) } else { StateChange::Delta(delta) };
         let record = CommitRecord {
             batch_id: finished.plan.batch_id,
             watermark: finished.plan.watermark,
@@ -429,7 +442,8 @@ impl Driver {
         let all_committed = self.batch.is_none() && self.committing.is_none() && self.replay.is_empty();
         let now_ms = self.started.elapsed().as_millis() as u64;
         let crashes = std::mem::take(&mut self.crashes);
-        let facts = facts(now_ms, known, positions, unfinished, all_committed, crashes, &mut self.fleet);
+        let age_ms = self.extents_at.elapsed().as_millis() as u64;
+        let facts = facts(now_ms, known, age_ms, positions, unfinished, all_committed, crashes, &mut self.fleet);
         let decision = decide(&mut self.scale, &self.settings, &facts);
         self.keep = if self.stopping { self.keep.min(decision.keep) } else { decision.keep };
         if decision.acts() {
@@ -454,10 +468,13 @@ impl Driver {
             activity: self.activity(),
             rate_in: terms.map_or(0.0, |terms| terms.lambda2),
             rate_done: self.done.rate(now_ms),
-            backlog: plan::total(&self.backlog()) + self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished()),
+            backlog: plan::total(&self.backlog())
+                + self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished()),
             age_p50_ms: recent.quantile(0.5),
             age_p99_ms: recent.quantile(0.99),
-            batch_id: self.next_batch.checked_sub(1 + u64::from(self.batch.is_some()) + u64::from(self.committing.is_some())),
+            batch_id: self
+                .next_batch
+                .checked_sub(1 + u64::from(self.batch.is_some()) + u64::from(self.committing.is_some())),
             records: self.records,
             faults: self.summary.faults,
             watermark_ms: has_watermark(&self.query).then_some(self.watermark.0),
@@ -520,7 +537,10 @@ impl Driver {
     }
 
     fn ended(&mut self) -> bool {
-        if self.stopping && self.batch.as_ref().is_some_and(|in_flight| in_flight.batch.untouched()) && self.committing.is_none() {
+        if self.stopping
+            && self.batch.as_ref().is_some_and(|in_flight| in_flight.batch.untouched())
+            && self.committing.is_none()
+        {
             // Logged but not begun: the next start carries it out.
             self.batch = None;
         }

@@ -87,7 +87,9 @@ fn listen(mut input: impl Read + Send + 'static, events: Sender<Event>) {
 fn greet(inbox: &Receiver<Event>, output: &mut impl Write, readers: &Readers) -> Result<Option<Vec<Worker>>> {
     let hello = match inbox.recv() {
         Ok(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
-        Ok(Event::Message(ToExecutor::Task(_))) => return Err(Error::internal("the driver sent a task before its greeting")),
+        Ok(Event::Message(ToExecutor::Task(_))) => {
+            return Err(Error::internal("the driver sent a task before its greeting"));
+        }
         Ok(Event::Broken(error)) => return Err(error),
         _ => return Ok(None),
     };
@@ -101,7 +103,8 @@ fn greet(inbox: &Receiver<Event>, output: &mut impl Write, readers: &Readers) ->
 }
 
 fn prepare(hello: &ToExecutor, readers: &Readers) -> Result<Vec<Worker>> {
-    let ToExecutor::Hello { version, pipeline_file, pipeline_text, plan_hash, cores, max_records_per_second_per_core } = hello
+    let ToExecutor::Hello { version, pipeline_file, pipeline_text, plan_hash, cores, max_records_per_second_per_core } =
+        hello
     else {
         unreachable!("greet passes a greeting");
     };
@@ -118,7 +121,9 @@ fn prepare(hello: &ToExecutor, readers: &Readers) -> Result<Vec<Worker>> {
         ));
     }
     let context = Arc::new(TaskContext { plan: Arc::new(plan), on_error: pipeline.on_error });
-    (0..*cores).map(|_| Ok(Worker::new(readers(&pipeline)?, context.clone(), *max_records_per_second_per_core))).collect()
+    (0..*cores)
+        .map(|_| Ok(Worker::new(readers(&pipeline)?, context.clone(), *max_records_per_second_per_core)))
+        .collect()
 }
 
 fn start(workers: Vec<Worker>, queue: Receiver<Task>, events: &Sender<Event>) {

@@ -190,7 +190,8 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 ///
 /// Panics on bytes that [`Encoder`] did not write: they come from our own partials and state files, whose checksums hold.
 pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
-    let present: Vec<bool> = cursors.iter_mut().map(|cursor| cursor.as_mut().is_some_and(|c| take::<1>(c)[0] == 1)).collect();
+    let present: Vec<bool> =
+        cursors.iter_mut().map(|cursor| cursor.as_mut().is_some_and(|c| take::<1>(c)[0] == 1)).collect();
     match data_type {
         DataType::Null => Arc::new(arrow_array::NullArray::new(cursors.len())),
         DataType::Boolean => {
@@ -199,16 +200,18 @@ pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
             Arc::new(builder.finish())
         }
         DataType::Int8 => primitive::<Int8Type, 1>(cursors, &present, data_type, |b| (b[0] ^ 0x80) as i8),
-        DataType::Int16 => primitive::<Int16Type, 2>(cursors, &present, data_type, |b| (u16::from_be_bytes(b) ^ 1 << 15) as i16),
+        DataType::Int16 => {
+            primitive::<Int16Type, 2>(cursors, &present, data_type, |b| (u16::from_be_bytes(b) ^ 1 << 15) as i16)
+        }
         DataType::Int32 => primitive::<Int32Type, 4>(cursors, &present, data_type, i32_of),
         DataType::Date32 => primitive::<Date32Type, 4>(cursors, &present, data_type, i32_of),
         DataType::Int64 => primitive::<Int64Type, 8>(cursors, &present, data_type, i64_of),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             primitive::<TimestampMicrosecondType, 8>(cursors, &present, data_type, i64_of)
         }
-        DataType::Decimal128(..) => {
-            primitive::<Decimal128Type, 16>(cursors, &present, data_type, |b| (u128::from_be_bytes(b) ^ 1 << 127) as i128)
-        }
+        DataType::Decimal128(..) => primitive::<Decimal128Type, 16>(cursors, &present, data_type, |b| {
+            (u128::from_be_bytes(b) ^ 1 << 127) as i128
+        }),
         DataType::Float32 => primitive::<Float32Type, 4>(cursors, &present, data_type, |b| {
             let bits = u32::from_be_bytes(b);
             f32::from_bits(if bits >> 31 == 1 { bits ^ 1 << 31 } else { !bits })
@@ -245,7 +248,10 @@ fn decode_struct(cursors: &mut [Option<&[u8]>], present: &[bool], fields: &arrow
         }
     }
     let nulls = NullBuffer::from(present.to_vec());
-    Arc::new(StructArray::try_new_with_length(fields.clone(), children, Some(nulls), present.len()).expect("children match their fields"))
+    Arc::new(
+        StructArray::try_new_with_length(fields.clone(), children, Some(nulls), present.len())
+            .expect("children match their fields"),
+    )
 }
 
 fn decode_list(cursors: &mut [Option<&[u8]>], present: &[bool], field: &arrow_schema::FieldRef) -> ArrayRef {
@@ -359,10 +365,21 @@ mod tests {
     fn bytes_sort_as_values_and_read_back() {
         check(Arc::new(Int64Array::from(vec![None, Some(i64::MIN), Some(-1), Some(0), Some(7), Some(i64::MAX)])));
         check(Arc::new(Int32Array::from(vec![i32::MIN, -5, 0, 5, i32::MAX])));
-        check(Arc::new(StringArray::from(vec![None, Some(""), Some("\0"), Some("\0a"), Some("a"), Some("a\0"), Some("a\u{1}"), Some("ab"), Some("é")])));
+        check(Arc::new(StringArray::from(vec![
+            None,
+            Some(""),
+            Some("\0"),
+            Some("\0a"),
+            Some("a"),
+            Some("a\0"),
+            Some("a\u{1}"),
+            Some("ab"),
+            Some("é"),
+        ])));
         check(Arc::new(arrow_array::BooleanArray::from(vec![None, Some(false), Some(true)])));
         check(Arc::new(
-            arrow_array::Decimal128Array::from(vec![None, Some(-100), Some(0), Some(i128::MAX)]).with_data_type(DataType::Decimal128(38, 2)),
+            arrow_array::Decimal128Array::from(vec![None, Some(-100), Some(0), Some(i128::MAX)])
+                .with_data_type(DataType::Decimal128(38, 2)),
         ));
         check(Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![-1, 0, 1]).with_timezone("UTC")));
         check(Arc::new(arrow_array::BinaryArray::from(vec![&b""[..], &b"\0\0"[..], &b"\xff"[..]])));

@@ -134,7 +134,8 @@ impl Journal {
         if in_topic < least {
             return Some(format!("the topic holds {in_topic} records, but {least} were acknowledged"));
         }
-        (in_topic > most && self.now.runs == 1).then(|| format!("the topic holds {in_topic} records, but only {most} were sent"))
+        (in_topic > most && self.now.runs == 1)
+            .then(|| format!("the topic holds {in_topic} records, but only {most} were sent"))
     }
 
     /// Whole or not at all: a journal cut off in the middle would end the story.

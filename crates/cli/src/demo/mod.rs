@@ -9,15 +9,16 @@ mod chaos;
 mod journal;
 mod pipeline;
 mod report;
+mod stage;
 mod story;
 mod truth;
 
 use crate::args::DemoOptions;
 use crate::observer::{Lines, Told};
-use crate::view::View;
 use crate::{signals, verbs, wiring};
 use journal::Journal;
 use report::Report;
+use stage::Stage;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -55,7 +56,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     let mut demo = Demo::start(options, place, interrupted)?;
     let told = demo.tell();
     let report = told.and_then(|()| demo.conclude());
-    demo.view.finish();
+    demo.stage.close();
     match report? {
         None => {
             println!("interrupted: everything was ended cleanly; no report");
@@ -69,15 +70,18 @@ fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
     println!("\n{}", report.text());
     if let Some(path) = &options.report {
         let json = serde_json::to_string_pretty(report).expect("a report serialises");
-        std::fs::write(path, json + "\n")
-            .map_err(|error| Error::external(format!("cannot write `{}`: {error}; give another path with --report", path.display())))?;
+        std::fs::write(path, json + "\n").map_err(|error| {
+            Error::external(format!("cannot write `{}`: {error}; give another path with --report", path.display()))
+        })?;
         println!("report    in {}", path.display());
     }
     if report.holds() {
         println!("\nNothing lost, nothing counted twice, every row right.");
         Ok(())
     } else {
-        Err(Error::external("the results are NOT right: see the report above; keep the files with --dir to look into it"))
+        Err(Error::external(
+            "the results are NOT right: see the report above; keep the files with --dir to look into it",
+        ))
     }
 }
 
@@ -91,8 +95,9 @@ struct Place {
 impl Place {
     fn open(options: &DemoOptions) -> Result<Place> {
         if let Some(dir) = &options.dir {
-            std::fs::create_dir_all(dir)
-                .map_err(|error| Error::user(format!("cannot make `{}`: {error}; give another --dir", dir.display())))?;
+            std::fs::create_dir_all(dir).map_err(|error| {
+                Error::user(format!("cannot make `{}`: {error}; give another --dir", dir.display()))
+            })?;
             let dir = dir.canonicalize()?;
             return Ok(Place { dir, _temporary: None });
         }
@@ -112,7 +117,7 @@ struct Demo {
     seed: u64,
     phases: Vec<Phase>,
     journal: Journal,
-    view: View,
+    stage: Stage,
     control: Arc<Control>,
     latest: Arc<Mutex<Status>>,
     commands: Sender<Command>,
@@ -130,13 +135,18 @@ struct Demo {
 
 impl Demo {
     fn start(options: &DemoOptions, place: Place, interrupted: Arc<AtomicBool>) -> Result<Demo> {
-        let view = View::start("tidemill demo", options.headless);
+        let mut stage = Stage::open(options.headless);
         let mut journal = Journal::open(&place.path("story.json"))?;
         let (broker, servers) = match &options.bootstrap_servers {
             Some(servers) => (None, servers.clone()),
             None => {
                 let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 9092));
-                let config = BrokerConfig { listen, dir: place.path("broker"), default_partitions: PARTITIONS, ..Default::default() };
+                let config = BrokerConfig {
+                    listen,
+                    dir: place.path("broker"),
+                    default_partitions: PARTITIONS,
+                    ..Default::default()
+                };
                 let broker = verbs::broker::start_near(config)?;
                 let servers = broker.local_addr().to_string();
                 (Some(broker), servers)
@@ -164,6 +174,7 @@ impl Demo {
         let control = Arc::new(Control::new(Rate::PerSecond(0.0), 1));
         let shared = control.clone();
         let load = std::thread::spawn(move || produce::run(&load, &shared, |_| {}));
+        stage.listen(sayings);
         let mut demo = Demo {
             phases: story::phases(options.duration, options.full_speed),
             chaos: options.kill_every.map(chaos::Chaos::new),
@@ -172,7 +183,7 @@ impl Demo {
             kafka,
             topic,
             journal,
-            view,
+            stage,
             control,
             latest,
             commands,
@@ -184,26 +195,37 @@ impl Demo {
             singles: 0,
             _broker: broker,
         };
-        demo.view.listen(sayings);
         demo.introduce(options, &servers, dashboard.as_deref(), limit, hold_ms);
         Ok(demo)
     }
 
-    fn introduce(&mut self, options: &DemoOptions, servers: &str, dashboard: Option<&Dashboard>, limit: Option<f64>, hold_ms: u64) {
+    fn introduce(
+        &mut self,
+        options: &DemoOptions,
+        servers: &str,
+        dashboard: Option<&Dashboard>,
+        limit: Option<f64>,
+        hold_ms: u64,
+    ) {
         let kind = if options.bootstrap_servers.is_some() { "Kafka" } else { "embedded broker" };
-        self.view.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
+        self.stage.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
         if let Some(dashboard) = dashboard {
-            self.view.say(&format!("dashboard on {}", dashboard.url()));
+            self.stage.say(&format!("dashboard on {}", dashboard.url()));
         }
         if let Some(limit) = limit {
-            self.view.say(&format!(
+            self.stage.say(&format!(
                 "each executor is held to {limit:.0} records/s a core, so that a small machine can show all sizes (--full-speed: no limit)"
             ));
         }
-        self.view.say(&format!("hold times are shorter than in production: {hold_ms} ms for idle timeout and shrinking"));
+        self.stage
+            .say(&format!("hold times are shorter than in production: {hold_ms} ms for idle timeout and shrinking"));
         if self.journal.run() > 1 {
             let at = self.journal.elapsed().as_secs_f64();
-            self.view.say(&format!("going on at second {at:.0} of the story, run {} on {}", self.journal.run(), self.place.dir.display()));
+            self.stage.say(&format!(
+                "going on at second {at:.0} of the story, run {} on {}",
+                self.journal.run(),
+                self.place.dir.display()
+            ));
         }
     }
 
@@ -212,7 +234,7 @@ impl Demo {
         while let Some(phase) = story::at(&self.phases, self.journal.elapsed()).cloned() {
             self.control.set_rate(phase.rate);
             self.control.set_producers(phase.producers);
-            self.view.phase(phase.name, phase.text);
+            self.stage.phase(phase.name, phase.text);
             while self.journal.elapsed() < phase.until {
                 if !self.step()? {
                     return Ok(());
@@ -225,7 +247,7 @@ impl Demo {
         if let Some(load) = self.load.take() {
             load.join().expect("the load does not panic")?;
         }
-        self.view.phase("quiet again", "the rest drains, the last executor goes");
+        self.stage.phase("quiet again", "the rest drains, the last executor goes");
         if !self.wait_for(|status| status.backlog == 0 && status.executors.is_empty() && status.activity == "idle")? {
             return Ok(());
         }
@@ -234,9 +256,12 @@ impl Demo {
 
     /// One record while nothing runs: how long until its result is out.
     fn single_record(&mut self) -> Result<()> {
-        self.view.phase("one record", "from zero executors: how long to its result?");
+        self.stage.phase("one record", "from zero executors: how long to its result?");
         let before = self.latest.lock().expect("no holder panics").batch_id;
-        let options = produce::Options { count: Some(1), ..load_options(&self.kafka, &self.topic, self.seed + 1, self.journal.run()) };
+        let options = produce::Options {
+            count: Some(1),
+            ..load_options(&self.kafka, &self.topic, self.seed + 1, self.journal.run())
+        };
         produce::run(&options, &options.control(), |_| {})?;
         self.singles += 1;
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
@@ -246,7 +271,7 @@ impl Demo {
         let answer = progress.iter().rev().find(|record| record.num_input_rows == 1 && Some(record.batch_id) > before);
         self.cold_start_ms = answer.map(|record| record.tidemill.age_p99_ms);
         if let Some(ms) = self.cold_start_ms {
-            self.view.say(&format!("one record, from zero executors to its result: {ms} ms"));
+            self.stage.say(&format!("one record, from zero executors to its result: {ms} ms"));
         }
         Ok(())
     }
@@ -277,12 +302,12 @@ impl Demo {
         std::thread::sleep(STEP);
         let status = self.latest.lock().expect("no holder panics").clone();
         self.journal.note(self.started.elapsed(), &status, self.control.counters())?;
-        self.view.update(&status);
+        self.stage.update(&status, self.journal.elapsed());
         if let Some(chaos) = &mut self.chaos
             && let Some(pid) = chaos.strike(&status)
         {
             self.journal.killed();
-            self.view.say(&format!("killed executor process {pid} with SIGKILL"));
+            self.stage.say(&format!("killed executor process {pid} with SIGKILL"));
         }
         if self.driver.as_ref().is_some_and(JoinHandle::is_finished) {
             let driver = self.driver.take().expect("seen above");
@@ -309,9 +334,11 @@ impl Demo {
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        self.view.phase("proof", "a row-at-a-time scan of the topic is compared with every row that was written");
+        self.stage.phase("proof", "a row-at-a-time scan of the topic is compared with every row that was written");
         let mut topic = truth::Topic::default();
-        tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| topic.add(partition, offset, value))?;
+        tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| {
+            topic.add(partition, offset, value)
+        })?;
         let progress = truth::read_progress(&self.place.path("progress.jsonl"))?;
         let written = tidemill_files::read_batches(&self.place.path("results"))?.collect::<Result<_>>()?;
         let verdict = truth::judge(&topic, written, &progress);
@@ -342,9 +369,9 @@ impl Demo {
         report.take(&verdict);
         if let Some(words) = self.journal.check_counts(verdict.produced, self.singles) {
             report.rows_wrong += 1;
-            self.view.say(&words);
+            self.stage.say(&words);
         }
-        verdict.differences.iter().for_each(|difference| self.view.say(difference));
+        verdict.differences.iter().for_each(|difference| self.stage.say(difference));
         Ok(Some(report))
     }
 }
@@ -386,6 +413,9 @@ fn start_driver(
             say: Some(Box::new(move |text| drop(said.send(text.to_owned())))),
             ..Told::default()
         };
-        tidemill_driver::run(job, Wiring { watch, source_description, sinks, store, spawn, commands: inbox, observer: Box::new(observer) })
+        tidemill_driver::run(
+            job,
+            Wiring { watch, source_description, sinks, store, spawn, commands: inbox, observer: Box::new(observer) },
+        )
     }))
 }

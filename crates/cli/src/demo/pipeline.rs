@@ -56,7 +56,8 @@ down_hold = "{hold_ms} milliseconds"               # not mostly waiting
 
 /// A TOML basic string.
 fn toml_string(text: &str) -> String {
-    let escaped: String = text.chars().flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] }).collect();
+    let escaped: String =
+        text.chars().flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] }).collect();
     format!("\"{escaped}\"")
 }
 

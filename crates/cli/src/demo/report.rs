@@ -52,7 +52,10 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let cold_start = self.cold_start_ms.map_or("not measured".into(), |ms| format!("{ms} ms"));
         [
-            format!("records   {:>10} produced, {} counted, {} set aside as broken", self.produced, self.counted, self.set_aside),
+            format!(
+                "records   {:>10} produced, {} counted, {} set aside as broken",
+                self.produced, self.counted, self.set_aside
+            ),
             format!("          {:>10} lost, {} counted twice", self.lost, self.duplicated),
             format!("rows      {:>10} compared with a scan of the topic, {} wrong", self.rows_checked, self.rows_wrong),
             format!(
@@ -63,7 +66,10 @@ impl Report {
                 self.min_executors_seen,
                 self.max_executors_seen
             ),
-            format!("age       {:>10} ms p50, {} ms p99, from a record's timestamp to its result in the sink", self.age_p50_ms, self.age_p99_ms),
+            format!(
+                "age       {:>10} ms p50, {} ms p99, from a record's timestamp to its result in the sink",
+                self.age_p50_ms, self.age_p99_ms
+            ),
             format!("cold start{cold_start:>13} from one record at zero executors to its result"),
         ]
         .join("\n")

@@ -27,7 +27,8 @@ pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
         false => (Rate::PerSecond(LIMIT_PER_CORE * 1.2), Rate::PerSecond(LIMIT_PER_CORE * 9.6)),
         true => (Rate::PerSecond(50_000.0), Rate::Max),
     };
-    let phase = |name, text, share: f64, rate, producers| Phase { name, text, until: length.mul_f64(share), rate, producers };
+    let phase =
+        |name, text, share: f64, rate, producers| Phase { name, text, until: length.mul_f64(share), rate, producers };
     vec![
         phase("quiet", "nothing comes, nothing runs: zero executors", 0.06, Rate::PerSecond(0.0), 1),
         phase("baseline", "a steady load: one executor is enough", 0.26, baseline, 1),
@@ -50,6 +51,9 @@ mod tests {
         let phases = phases(Duration::from_secs(100), false);
         assert!(phases.is_sorted_by_key(|phase| phase.until));
         let name = |seconds| at(&phases, Duration::from_secs(seconds)).map(|phase| phase.name);
-        assert_eq!([0, 6, 30, 60, 76].map(name), [Some("quiet"), Some("baseline"), Some("spike"), Some("evening"), None]);
+        assert_eq!(
+            [0, 6, 30, 60, 76].map(name),
+            [Some("quiet"), Some("baseline"), Some("spike"), Some("evening"), None]
+        );
     }
 }

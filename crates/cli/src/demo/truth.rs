@@ -153,7 +153,8 @@ fn batches(progress: &[Progress]) -> BTreeMap<u64, BTreeMap<i32, (i64, i64)>> {
     let mut batches = BTreeMap::new();
     let Some(last) = known.keys().next_back().copied() else { return batches };
     for batch in 0..=last {
-        let start = known.get(&batch).map(|(start, _)| start).or_else(|| known.get(&batch.checked_sub(1)?).map(|(_, end)| end));
+        let start =
+            known.get(&batch).map(|(start, _)| start).or_else(|| known.get(&batch.checked_sub(1)?).map(|(_, end)| end));
         let end = known.get(&batch).map(|(_, end)| end).or_else(|| known.get(&(batch + 1)).map(|(start, _)| start));
         let (Some(start), Some(end)) = (start, end) else { continue };
         let range = |(partition, end): (&i32, &i64)| (*partition, (start.get(partition).copied().unwrap_or(0), *end));
@@ -273,7 +274,9 @@ fn compare(batch_id: u64, expected: &BTreeMap<String, Group>, found: &[Value], v
         let key = key_of(row);
         match missing.remove(&key) {
             Some(group) if group.matches(row) => {}
-            Some(group) => verdict.differ(1, format!("batch {batch_id}, {key}: wrote {row}, the scan counts {}", group.count)),
+            Some(group) => {
+                verdict.differ(1, format!("batch {batch_id}, {key}: wrote {row}, the scan counts {}", group.count))
+            }
             None => verdict.differ(1, format!("batch {batch_id}, {key}: written, but the batch has no record of it")),
         }
     }
@@ -328,7 +331,8 @@ impl Verdict {
 /// # Errors
 /// External: the file cannot be read.
 pub(crate) fn read_progress(path: &Path) -> Result<Vec<Progress>> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::external(format!("cannot read `{}`: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::external(format!("cannot read `{}`: {error}", path.display())))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 

@@ -18,7 +18,10 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
         ..BrokerConfig::default()
     };
     let (stop, stopped) = channel();
-    signals::on_interrupt(move || drop(stop.send(())))?;
+    signals::on_interrupt(move || {
+        // Nobody waits any more: the process is ending.
+        let _ = stop.send(());
+    })?;
     let broker = start_near(config)?;
     println!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display());
     // An error means that nobody can signal any more, which ends the wait just as well.

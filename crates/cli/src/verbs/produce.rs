@@ -9,10 +9,8 @@ use tidemill_load::{produce, records};
 use tidemill_model::{Error, Micros, Result};
 
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
-    let kafka = KafkaOptions {
-        bootstrap_servers: options.bootstrap_servers.clone(),
-        client_options: options.option.clone(),
-    };
+    let kafka =
+        KafkaOptions { bootstrap_servers: options.bootstrap_servers.clone(), client_options: options.option.clone() };
     let load = produce::Options {
         rate: options.rate,
         count: options.count,

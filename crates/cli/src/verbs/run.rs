@@ -42,7 +42,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         decisions: options.decisions.as_deref().map(Lines::open).transpose()?,
         dashboard,
         say: Some(Box::new(say)),
-        batches: true,
+        every_step: true,
         ..Told::default()
     };
     let (watch, source_description) = wiring::watch(&job.pipeline)?;
@@ -58,7 +58,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let summary = tidemill_driver::run(job, wiring)?;
     say(&format!(
         "ended: {} records in {} batches, {} rows out · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
-        summary.records, summary.batches, summary.rows, summary.age_p50_ms, summary.age_p99_ms, summary.executor_seconds
+        summary.records,
+        summary.batches,
+        summary.rows,
+        summary.age_p50_ms,
+        summary.age_p99_ms,
+        summary.executor_seconds
     ));
     Ok(())
 }
@@ -68,7 +73,10 @@ fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
     let mut set = options.set.clone();
     if options.json {
         let pipeline = wiring::load(&options.pipeline, &set)?.pipeline;
-        let consoles = pipeline.sinks.iter().filter(|sink| matches!(sink.kind, tidemill_model::pipeline::SinkKind::Console { .. }));
+        let consoles = pipeline
+            .sinks
+            .iter()
+            .filter(|sink| matches!(sink.kind, tidemill_model::pipeline::SinkKind::Console { .. }));
         set.extend(consoles.map(|sink| (format!("sinks.{}.json", sink.name), "true".into())));
     }
     Ok(set)

@@ -26,7 +26,9 @@ fn topic() -> Topic {
 }
 
 fn progress(batch_id: u64, start: [i64; 2], end: [i64; 2]) -> Progress {
-    let side = |at: [i64; 2]| BTreeMap::from([("t".to_owned(), BTreeMap::from([("0".to_owned(), at[0]), ("1".to_owned(), at[1])]))]);
+    let side = |at: [i64; 2]| {
+        BTreeMap::from([("t".to_owned(), BTreeMap::from([("0".to_owned(), at[0]), ("1".to_owned(), at[1])]))])
+    };
     let source = SourceProgress { start_offset: side(start), end_offset: side(end), ..SourceProgress::default() };
     Progress { batch_id, sources: vec![source], ..Progress::default() }
 }
@@ -53,7 +55,11 @@ fn both() -> [Progress; 2] {
 fn right_results_are_right() {
     let verdict = check(&right(), &both());
     assert_eq!((verdict.produced, verdict.counted, verdict.set_aside), (5, 4, 1));
-    assert_eq!((verdict.lost, verdict.duplicated, verdict.rows_checked, verdict.rows_wrong), (0, 0, 5, 0), "{verdict:?}");
+    assert_eq!(
+        (verdict.lost, verdict.duplicated, verdict.rows_checked, verdict.rows_wrong),
+        (0, 0, 5, 0),
+        "{verdict:?}"
+    );
 }
 
 #[test]

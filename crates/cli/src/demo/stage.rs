@@ -1,0 +1,53 @@
+//! What is seen of the story: the phase, and what was said, on the view.
+
+use crate::view::{Mode, View};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+use tidemill_model::status::Status;
+
+pub(crate) struct Stage {
+    view: Option<View>,
+    /// What the driver's thread says.
+    said: Option<Receiver<String>>,
+    phase: (&'static str, &'static str),
+}
+
+impl Stage {
+    pub(crate) fn open(headless: bool) -> Stage {
+        let mode = if headless { Mode::Plain } else { Mode::Auto };
+        Stage { view: Some(View::start("tidemill demo", mode)), said: None, phase: ("", "") }
+    }
+
+    /// Takes what another thread says.
+    pub(crate) fn listen(&mut self, said: Receiver<String>) {
+        self.said = Some(said);
+    }
+
+    /// The story enters a phase.
+    pub(crate) fn phase(&mut self, name: &'static str, text: &'static str) {
+        self.phase = (name, text);
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        if let Some(view) = &mut self.view {
+            view.note(text);
+        }
+    }
+
+    pub(crate) fn update(&mut self, status: &Status, elapsed: Duration) {
+        while let Some(text) = self.said.as_ref().and_then(|said| said.try_recv().ok()) {
+            self.say(&text);
+        }
+        let (name, text) = self.phase;
+        if let Some(view) = &mut self.view {
+            view.update(status, &[format!("{name}: {text}"), format!("second {} of the story", elapsed.as_secs())]);
+        }
+    }
+
+    /// Gives the terminal back.
+    pub(crate) fn close(&mut self) {
+        if let Some(view) = self.view.take() {
+            view.finish();
+        }
+    }
+}
