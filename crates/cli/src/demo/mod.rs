@@ -260,9 +260,16 @@ impl Demo {
         let before = self.latest.lock().expect("no holder panics").batch_id;
         let options = produce::Options {
             count: Some(1),
+            rate: Rate::Max,
             ..load_options(&self.kafka, &self.topic, self.seed + 1, self.journal.run())
         };
-        produce::run(&options, &options.control(), |_| {})?;
+        let sending = std::thread::spawn(move || produce::run(&options, &options.control(), |_| {}));
+        while !sending.is_finished() {
+            if !self.step()? {
+                return Ok(());
+            }
+        }
+        sending.join().expect("the load does not panic")?;
         self.singles += 1;
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
             return Ok(());
