@@ -75,7 +75,7 @@ pub(crate) struct RunOptions {
     /// Append a progress record (JSON, one line) per batch to this file; `-` for stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) progress: Option<PathBuf>,
-    /// Append every decision of the autoscaler that changes something (JSON, one line) to this file
+    /// Append everything the autoscaler saw and decided to this file, four JSON lines a second; they replay to the same decisions
     #[arg(long, value_name = "FILE")]
     pub(crate) decisions: Option<PathBuf>,
     /// Set a value of the file, for instance `sinks.screen.json=true`; may be given again

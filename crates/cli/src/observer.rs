@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tidemill_dash::Dashboard;
@@ -10,7 +10,7 @@ use tidemill_driver::Observer;
 use tidemill_model::progress::Progress;
 use tidemill_model::status::Status;
 use tidemill_model::{Error, Result};
-use tidemill_scale::{Decision, Facts};
+use tidemill_scale::{Decision, Facts, Record, Settings, State};
 
 /// A JSON lines file that a run appends to.
 pub(crate) struct Lines(Box<dyn Write>);
@@ -21,9 +21,9 @@ impl Lines {
         if path.as_os_str() == "-" {
             return Ok(Lines(Box::new(std::io::stderr())));
         }
-        let file = File::options().create(true).append(true).open(path);
-        let file = file
-            .map_err(|error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display())))?;
+        let cannot = |error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display()));
+        let mut file = File::options().create(true).read(true).append(true).open(path).map_err(cannot)?;
+        end_last_line(&mut file).map_err(cannot)?;
         Ok(Lines(Box::new(file)))
     }
 
@@ -35,6 +35,16 @@ impl Lines {
             eprintln!("a record could not be logged: {error}");
         }
     }
+}
+
+/// A run that was killed may have left half a line: what follows must not be glued to it.
+fn end_last_line(file: &mut File) -> std::io::Result<()> {
+    let mut last = [b'\n'];
+    if file.metadata()?.is_file() && file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
 }
 
 /// Who is told.
@@ -61,14 +71,17 @@ impl Observer for Told {
         }
     }
 
-    fn decision(&mut self, _facts: &Facts, decision: &Decision, _status: &Status) {
-        if !decision.acts() {
-            return;
-        }
+    fn deciding(&mut self, settings: &Settings, state: &State) {
         if let Some(lines) = &mut self.decisions {
-            lines.write(decision);
+            lines.write(&Record::Begin { settings: settings.clone(), state: state.clone() });
         }
-        if self.every_step {
+    }
+
+    fn decision(&mut self, facts: &Facts, decision: &Decision) {
+        if let Some(lines) = &mut self.decisions {
+            lines.write(&Record::Step { facts: facts.clone(), decision: decision.clone() });
+        }
+        if self.every_step && decision.acts() {
             self.say(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
         }
     }

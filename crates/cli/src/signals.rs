@@ -17,6 +17,7 @@ pub(crate) fn on_interrupt(first: impl Fn() + Send + 'static) -> Result<()> {
             first();
         } else {
             crate::view::restore_terminal();
+            #[expect(clippy::disallowed_methods, reason = "who presses Ctrl-C twice wants no destructors")]
             std::process::exit(INTERRUPTED);
         }
     })

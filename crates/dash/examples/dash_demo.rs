@@ -136,6 +136,8 @@ impl Run {
             }
         }
         status.executors_target = target;
+        status.executors_max = 4;
+        status.executors_pinned = self.pinned;
         for _ in status.executors.len()..target as usize {
             self.spawned += 1;
             let pid = 4100 + self.spawned as u32 * 7;

@@ -55,13 +55,12 @@ setInterval(() => {
 function takePast({ history, decisions: past, commands }) {
   setConnection("waiting");
   chart.setHistory(history);
-  fleetSize = Math.max(4, ...history.executors, ...history.executors_target);
   decisions = past;
   showDecisions();
   byId("hold").hidden = !commands;
 }
 
-function takeStatus({ status, held }) {
+function takeStatus(status) {
   heardAt = Date.now();
   setConnection("live");
   chart.add({
@@ -69,10 +68,10 @@ function takeStatus({ status, held }) {
     executors: status.executors.length, executors_target: status.executors_target,
     age_p50_ms: status.age_p50_ms, age_p99_ms: status.age_p99_ms,
   });
-  fleetSize = Math.max(fleetSize, status.executors.length, status.executors_target);
+  fleetSize = Math.max(status.executors_max, status.executors.length);
   showFigures(status);
   showFacts(status);
-  showFleet(status, held);
+  showFleet(status);
   showResults(status.windows);
   addDecisions(status.decisions);
   if (byId("chart-table").open) showTable();
@@ -138,7 +137,7 @@ function showFacts(status) {
 }
 
 // Every place that an executor can have is shown, also while none runs.
-function showFleet({ executors, backlog, executors_target: wanted }, held) {
+function showFleet({ executors, backlog, executors_target: wanted, executors_pinned: pinned }) {
   const tiles = executors.map((executor) => {
     const tile = make("li", "tile");
     if (["starting", "ready", "draining"].includes(executor.state)) tile.classList.add(executor.state);
@@ -153,15 +152,15 @@ function showFleet({ executors, backlog, executors_target: wanted }, held) {
   });
   byId("fleet").replaceChildren(...tiles, ...freeTiles(fleetSize - tiles.length));
   const asleep = executors.length === 0 && wanted === 0 && backlog === 0;
-  put("fleet-words", held !== null ? `held at ${held} by hand` : asleep ? "nothing to do, so none runs" : "as many as the load needs");
-  showHold(held);
+  put("fleet-words", pinned !== null ? `held at ${pinned} by hand` : asleep ? "nothing to do, so none runs" : "as many as the load needs");
+  showHold(pinned);
 }
 
 function freeTiles(n) {
   return Array.from({ length: Math.max(0, n) }, () => make("li", "tile free", "not running"));
 }
 
-function showHold(held) {
+function showHold(pinned) {
   const box = byId("hold");
   if (box.childElementCount !== fleetSize + 2) {
     const button = (words, command, label) => {
@@ -174,7 +173,7 @@ function showHold(held) {
     const sizes = Array.from({ length: fleetSize + 1 }, (_, n) => button(String(n), { pin: n }, `Hold at ${n}`));
     box.replaceChildren(button("Follow the load", "unpin", "Follow the load"), ...sizes);
   }
-  [...box.children].forEach((button, i) => button.setAttribute("aria-pressed", String(held === null ? i === 0 : i === held + 1)));
+  [...box.children].forEach((button, i) => button.setAttribute("aria-pressed", String(pinned === null ? i === 0 : i === pinned + 1)));
 }
 
 async function sendCommand(command) {

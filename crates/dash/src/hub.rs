@@ -14,12 +14,10 @@ use tokio::sync::watch;
 /// The newest snapshot, if there was one.
 pub type Latest = Option<Arc<Snapshot>>;
 
-/// One published status with what the dashboard knows beside it.
+/// One published status.
 pub struct Snapshot {
     /// As the driver gave it.
     pub status: Status,
-    /// The size that people hold the executors at, by a command of this dashboard.
-    held: Option<u32>,
     event: OnceLock<Bytes>,
 }
 
@@ -29,7 +27,6 @@ pub struct Hub {
     pub loopback: bool,
     latest: watch::Sender<Latest>,
     past: Mutex<Past>,
-    held: Mutex<Option<u32>>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -37,14 +34,13 @@ impl Hub {
     /// A hub with no status yet.
     pub fn new(loopback: bool, commands: mpsc::Sender<Command>) -> Hub {
         let (latest, _) = watch::channel(None);
-        Hub { loopback, latest, past: Mutex::default(), held: Mutex::default(), commands }
+        Hub { loopback, latest, past: Mutex::default(), commands }
     }
 
     /// Called by the driver: one clone, two short locks.
     pub fn publish(&self, status: &Status) {
         lock(&self.past).add(status);
-        let held = *lock(&self.held);
-        self.latest.send_replace(Some(Arc::new(Snapshot { status: status.clone(), held, event: OnceLock::new() })));
+        self.latest.send_replace(Some(Arc::new(Snapshot { status: status.clone(), event: OnceLock::new() })));
     }
 
     /// The newest snapshot now.
@@ -76,22 +72,14 @@ impl Hub {
 
     /// Hands a command to the driver; `false` when nobody takes commands.
     pub fn command(&self, command: Command) -> bool {
-        if self.commands.send(command.clone()).is_err() {
-            return false;
-        }
-        match command {
-            Command::Pin(size) => *lock(&self.held) = Some(size),
-            Command::Unpin => *lock(&self.held) = None,
-            Command::Stop => {}
-        }
-        true
+        self.commands.send(command).is_ok()
     }
 }
 
 impl Snapshot {
     /// The snapshot as a server-sent event.
     pub fn event(&self) -> Bytes {
-        let make = || event("status", &json!({ "status": self.status, "held": self.held }).to_string());
+        let make = || event("status", &json!(self.status).to_string());
         self.event.get_or_init(make).clone()
     }
 }

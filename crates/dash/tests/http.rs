@@ -223,15 +223,12 @@ fn an_open_page_gets_the_past_and_then_each_status() {
     assert_eq!(data["decisions"][0]["to"], 2);
     let (name, data) = event(&mut lines);
     assert_eq!(
-        (name.as_str(), &data["status"]["backlog"], &data["held"]),
+        (name.as_str(), &data["backlog"], &data["executors_pinned"]),
         ("status", &7.into(), &serde_json::Value::Null)
     );
-    let own = format!("Origin: http://{}", dashboard.address());
-    let host = format!("Host: {}", dashboard.address());
-    ask(dashboard.address(), "POST /api/command", &[&host, &own, "Content-Type: application/json"], r#"{"pin":3}"#);
-    dashboard.publish(&Status { backlog: 8, ..status() });
+    dashboard.publish(&Status { backlog: 8, executors_pinned: Some(3), ..status() });
     let (_, data) = event(&mut lines);
-    assert_eq!((&data["status"]["backlog"], &data["held"]), (&8.into(), &3.into()));
+    assert_eq!((&data["backlog"], &data["executors_pinned"]), (&8.into(), &3.into()));
 }
 
 #[test]

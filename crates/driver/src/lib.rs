@@ -34,7 +34,7 @@ use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{FaultCounts, Pipeline};
-use tidemill_scale::{Decision, Facts};
+use tidemill_scale::{Decision, Facts, Settings, State};
 use tidemill_sql::plan::QueryPlan;
 
 /// What to run.
@@ -73,8 +73,10 @@ pub struct Wiring {
 pub trait Observer {
     /// A batch was committed.
     fn batch(&mut self, progress: &Progress, rows: &RecordBatch);
+    /// From here on the autoscaler decides with these settings, from this state: at the start, and when a user pins.
+    fn deciding(&mut self, settings: &Settings, state: &State);
     /// The autoscaler spoke; most decisions hold ([`Decision::acts`]).
-    fn decision(&mut self, facts: &Facts, decision: &Decision, status: &Status);
+    fn decision(&mut self, facts: &Facts, decision: &Decision);
     /// A few times a second.
     fn status(&mut self, status: &Status);
     /// Something that a user should know, a sentence.

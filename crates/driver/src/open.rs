@@ -32,10 +32,10 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         sinks: sinks.join(", "),
     };
     let settings = Settings::from(&job.pipeline.autoscale);
+    let anything_committed = recovered.committed.is_some();
     let committed = recovered.committed.unwrap_or_default();
     let prior =
         committed.capacity.clone().and_then(|json| serde_json::from_value::<Prior>(json).ok()).unwrap_or_default();
-    let anything_committed = !recovered.state.is_empty();
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
     let hello = ToExecutor::Hello {
         version: VERSION,
@@ -100,7 +100,8 @@ fn start_threads(
     let told = events.clone();
     std::thread::spawn(move || commit::run(&jobs, sinks, commits, &told));
     let told = events.clone();
-    std::thread::spawn(move || commands.into_iter().try_for_each(|command| told.send(Event::Command(command))));
+    // Ends with whoever commands, or with the run.
+    std::thread::spawn(move || commands.into_iter().all(|command| told.send(Event::Command(command)).is_ok()));
     committer
 }
 

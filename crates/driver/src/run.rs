@@ -113,6 +113,7 @@ enum Due {
 
 impl Driver {
     fn run(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
+        self.observer.deciding(&self.settings, &self.scale);
         while !self.ended() {
             let wait = self.wake_at().saturating_duration_since(Instant::now());
             match inbox.recv_timeout(wait) {
@@ -253,9 +254,14 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Stop => self.stopping = true,
-            Command::Pin(size) => self.settings.mode = Mode::Pinned(size.min(self.settings.max)),
-            Command::Unpin => self.settings.mode = Settings::from(&self.job.pipeline.autoscale).mode,
+            Command::Pin(size) => self.change_mode(Mode::Pinned(size.min(self.settings.max))),
+            Command::Unpin => self.change_mode(Settings::from(&self.job.pipeline.autoscale).mode),
         }
+    }
+
+    fn change_mode(&mut self, mode: Mode) {
+        self.settings.mode = mode;
+        self.observer.deciding(&self.settings, &self.scale);
     }
 
     /// All steps that have become possible.
@@ -450,9 +456,8 @@ impl Driver {
             let (at_ms, reason) = (now_millis().0, decision.reason.clone());
             self.newest.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
         }
-        self.decision = Some(decision.clone());
-        let status = self.status();
-        self.observer.decision(&facts, &decision, &status);
+        self.observer.decision(&facts, &decision);
+        self.decision = Some(decision);
         Ok(())
     }
 
@@ -480,12 +485,26 @@ impl Driver {
             watermark_ms: has_watermark(&self.query).then_some(self.watermark.0),
             state_rows: self.state.rows(),
             executors_target: self.keep,
+            executors_max: self.settings.max,
+            executors_pinned: self.pinned(),
             executors: self.fleet.status(),
             executor_seconds: self.fleet.lifetime().as_secs_f64(),
-            capacity_per_core: terms.and_then(|terms| terms.mu),
+            capacity_per_core: self.capacity_per_core(),
             decisions: self.newest.decisions.iter().cloned().collect(),
             windows: self.newest.rows.clone(),
         }
+    }
+
+    fn pinned(&self) -> Option<u32> {
+        match self.settings.mode {
+            Mode::Pinned(size) => Some(size),
+            Mode::Active | Mode::Advisory => None,
+        }
+    }
+
+    fn capacity_per_core(&self) -> Option<f64> {
+        let mu = self.decision.as_ref().and_then(|decision| decision.terms.mu);
+        [mu, self.settings.max_records_per_second_per_core].into_iter().flatten().reduce(f64::min)
     }
 
     fn activity(&self) -> String {

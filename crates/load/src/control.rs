@@ -9,6 +9,8 @@ pub struct Control {
     /// Bits of records per second; infinite for [`Rate::Max`].
     per_second: AtomicU64,
     producers: AtomicUsize,
+    /// Records asked for beside the rate and not yet taken up.
+    extra: AtomicU64,
     stopped: AtomicBool,
     sent: AtomicU64,
     acknowledged: AtomicU64,
@@ -32,6 +34,7 @@ impl Control {
         Control {
             per_second: AtomicU64::new(bits(rate)),
             producers: AtomicUsize::new(producers),
+            extra: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
@@ -61,6 +64,16 @@ impl Control {
     /// The number of producers asked for.
     pub fn producers(&self) -> usize {
         self.producers.load(Relaxed)
+    }
+
+    /// Asks for so many records at once, beside the rate. They are lost to a load that ends before it takes them up.
+    pub fn send_now(&self, records: u64) {
+        self.extra.fetch_add(records, Relaxed);
+    }
+
+    /// Takes up all that was asked for beside the rate.
+    pub(crate) fn take_extra(&self) -> u64 {
+        self.extra.swap(0, Relaxed)
     }
 
     /// Ends the load: what was sent is still waited for.
@@ -104,6 +117,8 @@ mod tests {
         assert_eq!((control.rate(), control.producers(), control.is_stopped()), (Rate::PerSecond(10.0), 2, false));
         control.set_rate(Rate::Max);
         control.set_producers(4);
+        control.send_now(2);
+        assert_eq!((control.take_extra(), control.take_extra()), (2, 0));
         control.stop();
         assert_eq!((control.rate(), control.producers(), control.is_stopped()), (Rate::Max, 4, true));
         let counters = Counters { sent: 5, acknowledged: 3, failed: 1 };

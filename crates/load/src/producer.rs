@@ -66,19 +66,24 @@ impl<'a> Producer<'a> {
         pace.set(self.rate().per_second(), since);
         let mut block = Block::default();
         let end = self.options.duration.unwrap_or(Duration::MAX);
+        let mut extra = 0;
         while !self.control.is_stopped() && self.left != Some(0) {
             let now = start.elapsed().min(end);
             let rate = self.rate();
             pace.set(rate.per_second(), now);
-            let due = match rate {
+            extra += self.control.take_extra();
+            let paced = match rate {
                 Rate::Max if now == end => 0,
                 Rate::Max => BLOCK_RECORDS,
                 Rate::PerSecond(_) => pace.due(now).min(BLOCK_RECORDS),
             };
+            let due = (paced + extra).min(BLOCK_RECORDS);
             let records = due.min(self.left.unwrap_or(u64::MAX));
             if records > 0 {
                 self.send(records, &mut block)?;
-                pace.sent(if rate == Rate::Max { 0 } else { records });
+                let of_extra = records.min(extra);
+                extra -= of_extra;
+                pace.sent(if rate == Rate::Max { 0 } else { records - of_extra });
             } else if now == end {
                 break;
             }

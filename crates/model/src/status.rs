@@ -36,11 +36,16 @@ pub struct Status {
     pub state_rows: u64,
     /// The size that the autoscaler wants.
     pub executors_target: u32,
+    /// The largest size that it may want.
+    pub executors_max: u32,
+    /// The size that a user pinned.
+    pub executors_pinned: Option<u32>,
     /// The executors that are.
     pub executors: Vec<ExecutorStatus>,
     /// Spawn → exit of all executors so far, summed, seconds.
     pub executor_seconds: f64,
-    /// Capacity per core as measured, records/s; `None` before any is known.
+    /// What one core of an executor does, records/s: as measured, or its limit where that is less or nothing has been
+    /// measured; `None` before any is known.
     pub capacity_per_core: Option<f64>,
     /// The newest decisions, newest last.
     pub decisions: Vec<DecisionLine>,

@@ -144,7 +144,12 @@ impl Case<'_> {
             return (Kind::Hold, from, reason::blocked(from, guard));
         }
         let over = (terms.backlog_up - terms.budget / 2.0).max(0.0);
-        let rate = if stepped { terms.lambda_up.max(terms.lambda2) } else { terms.lambda_up };
+        // While the load steps, λ5 is still behind it: whatever made it short, the size is the one for the step.
+        let rate = match state.step_since_ms {
+            Some(_) if stepped => terms.lambda_up.max(terms.lambda2),
+            Some(_) => terms.lambda_up.max(terms.lambda1),
+            None => terms.lambda_up,
+        };
         let need = rate + over / self.settings.policy.catch_up_s;
         let to = self.smallest(from + 1, need);
         state.note_outgrown(from, terms.lambda15 <= HAIR * at(&terms.capacity, from));

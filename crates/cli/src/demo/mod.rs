@@ -38,6 +38,10 @@ use tidemill_model::{Error, Result};
 /// Partitions of the demo's topic.
 const PARTITIONS: i32 = 4;
 
+/// What the driver tells, as JSON lines: a line a batch, and what the autoscaler saw and decided.
+const PROGRESS: &str = "progress.jsonl";
+const DECISIONS: &str = "decisions.jsonl";
+
 /// How often the story looks around.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -114,7 +118,6 @@ struct Demo {
     place: Place,
     kafka: KafkaOptions,
     topic: String,
-    seed: u64,
     phases: Vec<Phase>,
     journal: Journal,
     stage: Stage,
@@ -127,8 +130,6 @@ struct Demo {
     interrupted: Arc<AtomicBool>,
     started: Instant,
     cold_start_ms: Option<u64>,
-    /// Single records sent.
-    singles: u64,
     // Last, so that it outlives whoever talks to it.
     _broker: Option<Broker>,
 }
@@ -178,7 +179,6 @@ impl Demo {
         let mut demo = Demo {
             phases: story::phases(options.duration, options.full_speed),
             chaos: options.kill_every.map(chaos::Chaos::new),
-            seed: options.seed,
             place,
             kafka,
             topic,
@@ -192,7 +192,6 @@ impl Demo {
             interrupted,
             started: Instant::now(),
             cold_start_ms: None,
-            singles: 0,
             _broker: broker,
         };
         demo.introduce(options, &servers, dashboard.as_deref(), limit, hold_ms);
@@ -243,10 +242,6 @@ impl Demo {
         }
         self.chaos = None;
         self.control.set_rate(Rate::PerSecond(0.0));
-        self.control.stop();
-        if let Some(load) = self.load.take() {
-            load.join().expect("the load does not panic")?;
-        }
         self.stage.phase("quiet again", "the rest drains, the last executor goes");
         if !self.wait_for(|status| status.backlog == 0 && status.executors.is_empty() && status.activity == "idle")? {
             return Ok(());
@@ -258,23 +253,11 @@ impl Demo {
     fn single_record(&mut self) -> Result<()> {
         self.stage.phase("one record", "from zero executors: how long to its result?");
         let before = self.latest.lock().expect("no holder panics").batch_id;
-        let options = produce::Options {
-            count: Some(1),
-            rate: Rate::Max,
-            ..load_options(&self.kafka, &self.topic, self.seed + 1, self.journal.run())
-        };
-        let sending = std::thread::spawn(move || produce::run(&options, &options.control(), |_| {}));
-        while !sending.is_finished() {
-            if !self.step()? {
-                return Ok(());
-            }
-        }
-        sending.join().expect("the load does not panic")?;
-        self.singles += 1;
+        self.control.send_now(1);
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
             return Ok(());
         }
-        let progress = truth::read_progress(&self.place.path("progress.jsonl"))?;
+        let progress = truth::read_progress(&self.place.path(PROGRESS))?;
         let answer = progress.iter().rev().find(|record| record.num_input_rows == 1 && Some(record.batch_id) > before);
         self.cold_start_ms = answer.map(|record| record.tidemill.age_p99_ms);
         if let Some(ms) = self.cold_start_ms {
@@ -346,7 +329,7 @@ impl Demo {
         tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| {
             topic.add(partition, offset, value)
         })?;
-        let progress = truth::read_progress(&self.place.path("progress.jsonl"))?;
+        let progress = truth::read_progress(&self.place.path(PROGRESS))?;
         let written = tidemill_files::read_batches(&self.place.path("results"))?.collect::<Result<_>>()?;
         let verdict = truth::judge(&topic, written, &progress);
         let used = self.journal.executor_seconds(summary.executor_seconds);
@@ -371,10 +354,10 @@ impl Demo {
             min_executors_seen: self.journal.least(),
             executors_killed: self.journal.kills(),
             runs: self.journal.run(),
-            decisions: status.decisions,
+            decisions: report::decisions(&self.place.path(DECISIONS))?,
         };
         report.take(&verdict);
-        if let Some(words) = self.journal.check_counts(verdict.produced, self.singles) {
+        if let Some(words) = self.journal.check_counts(verdict.produced) {
             report.rows_wrong += 1;
             self.stage.say(&words);
         }
@@ -409,7 +392,7 @@ fn start_driver(
     let (watch, source_description) = wiring::watch(&job.pipeline)?;
     let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
     let spawn = wiring::spawn()?;
-    let (progress, decisions) = (place.path("progress.jsonl"), place.path("decisions.jsonl"));
+    let (progress, decisions) = (place.path(PROGRESS), place.path(DECISIONS));
     Ok(std::thread::spawn(move || {
         let observer = Told {
             progress: Some(Lines::open(&progress)?),

@@ -2,8 +2,10 @@
 
 use super::truth::Verdict;
 use serde::Serialize;
+use std::path::Path;
 use tidemill_model::FaultCounts;
-use tidemill_model::status::DecisionLine;
+use tidemill_model::{Error, Result};
+use tidemill_scale::{Kind, Record};
 
 /// The report; its JSON is what `--report` writes.
 #[derive(Clone, Debug, Serialize)]
@@ -27,7 +29,40 @@ pub(crate) struct Report {
     pub(crate) min_executors_seen: u32,
     pub(crate) executors_killed: u64,
     pub(crate) runs: u64,
-    pub(crate) decisions: Vec<DecisionLine>,
+    pub(crate) decisions: Vec<Decided>,
+}
+
+/// A change of size.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Decided {
+    /// Since the start of its run.
+    at_ms: u64,
+    from: u32,
+    to: u32,
+    kind: Kind,
+    reason: String,
+}
+
+/// The changes of size in a decision log, of all runs.
+///
+/// # Errors
+/// External: the file cannot be read.
+pub(crate) fn decisions(log: &Path) -> Result<Vec<Decided>> {
+    let text = std::fs::read_to_string(log)
+        .map_err(|error| Error::external(format!("cannot read `{}`: {error}", log.display())))?;
+    // A run that was killed may have left half a line.
+    let records = text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok());
+    let decided = |record| match record {
+        Record::Step { decision, .. } if decision.acts() => Some(Decided {
+            at_ms: decision.at_ms,
+            from: decision.from,
+            to: decision.to,
+            kind: decision.kind,
+            reason: decision.reason,
+        }),
+        _ => None,
+    };
+    Ok(records.filter_map(decided).collect())
 }
 
 impl Report {

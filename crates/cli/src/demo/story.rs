@@ -23,17 +23,17 @@ pub(crate) const LIMIT_PER_CORE: f64 = 2_500.0;
 /// length of its own: it takes what it takes.
 pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
     let (baseline, spike) = match full_speed {
-        // Held back, two cores do 2 × LIMIT: the spike asks for a fifth more than four executors can do.
-        false => (Rate::PerSecond(LIMIT_PER_CORE * 1.2), Rate::PerSecond(LIMIT_PER_CORE * 9.6)),
+        // Held back, an executor of two cores does 2 × LIMIT: the baseline asks for 0.6 of one, the spike for 3.3.
+        false => (Rate::PerSecond(LIMIT_PER_CORE * 1.2), Rate::PerSecond(LIMIT_PER_CORE * 6.6)),
         true => (Rate::PerSecond(50_000.0), Rate::Max),
     };
     let phase =
         |name, text, share: f64, rate, producers| Phase { name, text, until: length.mul_f64(share), rate, producers };
     vec![
         phase("quiet", "nothing comes, nothing runs: zero executors", 0.06, Rate::PerSecond(0.0), 1),
-        phase("baseline", "a steady load: one executor is enough", 0.26, baseline, 1),
-        phase("spike", "four producers at once: as many executors as are needed, at once", 0.46, spike, 4),
-        phase("evening", "the backlog drains, executors go one after the other", 0.76, baseline, 1),
+        phase("baseline", "a steady load: one executor is enough", 0.25, baseline, 1),
+        phase("spike", "four producers at once: as many executors as are needed, at once", 0.52, spike, 4),
+        phase("evening", "the backlog drains, executors go one after the other", 0.85, baseline, 1),
     ]
 }
 
@@ -52,7 +52,7 @@ mod tests {
         assert!(phases.is_sorted_by_key(|phase| phase.until));
         let name = |seconds| at(&phases, Duration::from_secs(seconds)).map(|phase| phase.name);
         assert_eq!(
-            [0, 6, 30, 60, 76].map(name),
+            [0, 6, 30, 60, 85].map(name),
             [Some("quiet"), Some("baseline"), Some("spike"), Some("evening"), None]
         );
     }

@@ -68,7 +68,7 @@ pub(super) fn render(scene: &Scene, width: usize, height: usize) -> Vec<Line> {
         block(head(scene, width), usize::MAX, ROOMY),
         block(figures(scene.status), usize::MAX, ROOMY),
         block(fleet(scene.status), usize::MAX, VERY_ROOMY),
-        block(trails(scene.trail, width), usize::MAX, ROOMY),
+        block(trails(scene, width), usize::MAX, ROOMY),
         block(decisions(scene.status, width), decisions_first, ROOMY),
         block(results(scene.status, width), 3, ROOMY),
         block(notes(scene.notes, width), usize::MAX, VERY_ROOMY),
@@ -143,7 +143,7 @@ fn figures(status: &Status) -> Vec<Line> {
 /// `executors ██ ██ ░░ ··  3, wanted 4: 2 ready, 1 starting`.
 fn fleet(status: &Status) -> Vec<Line> {
     let running = &status.executors;
-    let places = running.len().max(status.executors_target as usize).max(4);
+    let places = running.len().max(status.executors_max as usize);
     let mut line = vec![quiet(" executors  ")];
     for place in 0..places {
         line.push(match running.get(place) {
@@ -173,10 +173,11 @@ fn tile(executor: &ExecutorStatus) -> &'static str {
     }
 }
 
-fn trails(trail: &Trail, width: usize) -> Vec<Line> {
+fn trails(scene: &Scene, width: usize) -> Vec<Line> {
+    let trail = scene.trail;
     let rates = trail.highest(|sample| sample.rate_in).max(trail.highest(|sample| sample.rate_done));
     let backlog = trail.highest(|sample| sample.backlog);
-    let executors = trail.highest(|sample| sample.executors).max(4.0);
+    let executors = trail.highest(|sample| sample.executors).max(f64::from(scene.status.executors_max)).max(1.0);
     let rows: [(&str, f64, fn(&Sample) -> f64, Tone); 4] = [
         ("arriving", rates, |sample| sample.rate_in, Tone::In),
         ("processed", rates, |sample| sample.rate_done, Tone::Done),

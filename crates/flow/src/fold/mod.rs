@@ -206,6 +206,3 @@ impl Fold {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

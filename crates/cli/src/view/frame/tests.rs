@@ -23,6 +23,7 @@ fn status() -> Status {
         age_p99_ms: 1_410,
         records: 2_536_900,
         executors_target: 3,
+        executors_max: 4,
         executors: vec![executor(1, "ready", 2), executor(2, "draining", 1), executor(3, "starting", 0)],
         decisions: vec![
             decision(1_004_200, 0, 1, "the first records"),
