@@ -237,8 +237,7 @@ impl Driver {
         }
         self.crashes += 1;
         let tasks = departed.pieces.len();
-        self.observer
-            .note(&format!("executor {} was lost with {tasks} running tasks; they are run again", departed.id));
+        self.observer.note(&format!("executor {} was lost; tasks to be run again: {tasks}", departed.id));
         for piece in departed.pieces {
             let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
             if let Lost::Poison(range) = in_flight.batch.lost(piece) {

@@ -84,6 +84,27 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
     }
 }
 
+/// Deletes a topic with all its records; one that is not there is well.
+///
+/// # Errors
+/// An external one when the cluster refuses.
+pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
+    let admin = created(AdminClient::from_config_and_context(&options.config(&[], &[]), Quiet::default()))?;
+    let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
+    let refused = |reason: String| {
+        Error::external(format!(
+            "Kafka at {} does not delete topic `{topic}`: {reason}; delete it by hand",
+            options.bootstrap_servers
+        ))
+    };
+    let results = wait(admin.delete_topics(&[topic], &patience)).map_err(|error| refused(error.to_string()))?;
+    match results.into_iter().next() {
+        Some(Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))) => Ok(()),
+        Some(Err((_, code))) => Err(refused(code.to_string())),
+        None => Err(refused("it gave no answer".into())),
+    }
+}
+
 /// Waits for one of rdkafka's futures on this thread.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);

@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, Result};
@@ -20,14 +21,14 @@ impl ConsumerContext for Quiet {}
 const STILL_MAX: Duration = Duration::from_secs(30);
 
 /// Calls `record(partition, offset, timestamp_ms, key, value)` for every record that the topic holds at the start of the
-/// call, in the order of each partition; a record without a timestamp has −1. Returns what was walked over.
+/// call, in the order of each partition, until it breaks; a record without a timestamp has −1. Returns what there was.
 ///
 /// # Errors
 /// A transient error when no broker answers, an external one when the topic cannot be read.
 pub fn scan(
     options: &KafkaOptions,
     topic: &str,
-    mut record: impl FnMut(i32, i64, i64, Option<&[u8]>, Option<&[u8]>),
+    mut record: impl FnMut(i32, i64, i64, Option<&[u8]>, Option<&[u8]>) -> ControlFlow<()>,
 ) -> Result<Extents> {
     let extents = admin::extents(options, topic)?;
     let mut open: Vec<(i32, i64)> = Vec::new();
@@ -50,7 +51,9 @@ pub fn scan(
                 let (partition, offset) = (message.partition(), message.offset());
                 if open.iter().any(|(id, end)| *id == partition && offset < *end) {
                     let timestamp = message.timestamp().to_millis().unwrap_or(-1);
-                    record(partition, offset, timestamp, message.key(), message.payload());
+                    if record(partition, offset, timestamp, message.key(), message.payload()).is_break() {
+                        return Ok(extents);
+                    }
                 }
                 reached = Some((partition, offset + 1));
             }

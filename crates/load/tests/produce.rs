@@ -1,5 +1,6 @@
 //! Loads into the embedded broker: what arrives is what the generator says, however many producers send it.
 
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -32,6 +33,7 @@ fn values(kafka: &KafkaOptions) -> Vec<Vec<Vec<u8>>> {
         assert!(timestamp > 0 && key.is_none());
         values.resize(values.len().max(partition as usize + 1), Vec::new());
         values[partition as usize].push(value.expect("a value").to_vec());
+        ControlFlow::Continue(())
     });
     assert_eq!(extents.unwrap().len(), values.len(), "records in every partition");
     values

@@ -19,7 +19,7 @@ pub(crate) fn bound(settings: &Settings, size: u32) -> String {
 
 pub(crate) fn activate(to: u32, work: f64, need: f64, terms: &Terms) -> String {
     let (work, need, able) = (number(work), number(need), number(at(&terms.capacity, to)));
-    format!("{work} records wait and there is no executor: {need}/s are needed, {} can do {able}/s", executors(to))
+    format!("{work} wait and there is no executor: {need}/s are needed, {} can do {able}/s", executors(to))
 }
 
 pub(crate) fn up(to: u32, need: f64, terms: &Terms) -> String {

@@ -19,6 +19,7 @@ use crate::{signals, verbs, wiring};
 use journal::Journal;
 use report::Report;
 use stage::Stage;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -45,6 +46,9 @@ const DECISIONS: &str = "decisions.jsonl";
 /// How often the story looks around.
 const STEP: Duration = Duration::from_millis(50);
 
+/// How often a long scan says how far it is.
+const SCAN_WORD: Duration = Duration::from_secs(2);
+
 /// After the load has ended, the backlog must be gone and the executors too within this time.
 const SETTLE: Duration = Duration::from_secs(180);
 
@@ -60,6 +64,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     let mut demo = Demo::start(options, place, interrupted)?;
     let told = demo.tell();
     let report = told.and_then(|()| demo.conclude());
+    demo.leave_no_topic();
     demo.stage.close();
     match report? {
         None => {
@@ -93,7 +98,7 @@ fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
 struct Place {
     dir: PathBuf,
     /// Deletes them at the end.
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl Place {
@@ -103,14 +108,19 @@ impl Place {
                 Error::user(format!("cannot make `{}`: {error}; give another --dir", dir.display()))
             })?;
             let dir = dir.canonicalize()?;
-            return Ok(Place { dir, _temporary: None });
+            return Ok(Place { dir, temporary: None });
         }
         let temporary = tempfile::Builder::new().prefix("tidemill-demo-").tempdir()?;
-        Ok(Place { dir: temporary.path().to_owned(), _temporary: Some(temporary) })
+        Ok(Place { dir: temporary.path().to_owned(), temporary: Some(temporary) })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+
+    /// Whether the user asked to keep everything.
+    fn stays(&self) -> bool {
+        self.temporary.is_none()
     }
 }
 
@@ -131,7 +141,7 @@ struct Demo {
     started: Instant,
     cold_start_ms: Option<u64>,
     // Last, so that it outlives whoever talks to it.
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
 }
 
 impl Demo {
@@ -192,7 +202,7 @@ impl Demo {
             interrupted,
             started: Instant::now(),
             cold_start_ms: None,
-            _broker: broker,
+            broker,
         };
         demo.introduce(options, &servers, dashboard.as_deref(), limit, hold_ms);
         Ok(demo)
@@ -209,7 +219,7 @@ impl Demo {
         let kind = if options.bootstrap_servers.is_some() { "Kafka" } else { "embedded broker" };
         self.stage.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
         if let Some(dashboard) = dashboard {
-            self.stage.say(&format!("dashboard on {}", dashboard.url()));
+            self.stage.dashboard(&dashboard.url());
         }
         if let Some(limit) = limit {
             self.stage.say(&format!(
@@ -325,24 +335,29 @@ impl Demo {
             return Ok(None);
         }
         self.stage.phase("proof", "a row-at-a-time scan of the topic is compared with every row that was written");
-        let mut topic = truth::Topic::default();
-        tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| {
-            topic.add(partition, offset, value)
-        })?;
+        let topic = self.scan(status.records)?;
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.judge(&topic, &summary).map(Some)
+    }
+
+    /// The report: what the scan says of what was written.
+    fn judge(&mut self, topic: &truth::Topic, summary: &Summary) -> Result<Report> {
         let progress = truth::read_progress(&self.place.path(PROGRESS))?;
         let written = tidemill_files::read_batches(&self.place.path("results"))?.collect::<Result<_>>()?;
-        let verdict = truth::judge(&topic, written, &progress);
+        let verdict = truth::judge(topic, written, &progress);
         let used = self.journal.executor_seconds(summary.executor_seconds);
         let always = 4.0 * self.journal.elapsed().as_secs_f64();
         let mut report = Report {
-            produced: 0,
-            counted: 0,
-            lost: 0,
-            duplicated: 0,
-            set_aside: 0,
-            late_window_updates: 0,
-            rows_checked: 0,
-            rows_wrong: 0,
+            produced: verdict.produced,
+            counted: verdict.counted,
+            lost: verdict.lost,
+            duplicated: verdict.duplicated,
+            set_aside: verdict.set_aside,
+            late_window_updates: verdict.late,
+            rows_checked: verdict.rows_checked,
+            rows_wrong: verdict.rows_wrong,
             faults: summary.faults,
             executor_seconds: used,
             static_executor_seconds: always,
@@ -356,13 +371,39 @@ impl Demo {
             runs: self.journal.run(),
             decisions: report::decisions(&self.place.path(DECISIONS))?,
         };
-        report.take(&verdict);
         if let Some(words) = self.journal.check_counts(verdict.produced) {
             report.rows_wrong += 1;
             self.stage.say(&words);
         }
         verdict.differences.iter().for_each(|difference| self.stage.say(difference));
-        Ok(Some(report))
+        Ok(report)
+    }
+
+    /// On somebody's Kafka nothing stays behind, unless it shall go on there.
+    fn leave_no_topic(&mut self) {
+        if self.broker.is_some() || self.place.stays() {
+            return;
+        }
+        let words = match tidemill_kafka::admin::delete_topic(&self.kafka, &self.topic) {
+            Ok(()) => format!("topic {} is deleted", self.topic),
+            Err(error) => error.to_string(),
+        };
+        self.stage.say(&words);
+    }
+
+    /// The topic, record by record; as far as it went when the user interrupts.
+    fn scan(&mut self, expected: u64) -> Result<truth::Topic> {
+        let mut topic = truth::Topic::default();
+        let mut said = Instant::now();
+        tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| {
+            topic.add(partition, offset, value);
+            if said.elapsed() > SCAN_WORD {
+                said = Instant::now();
+                self.stage.say(&format!("{} of {expected} records scanned", topic.records()));
+            }
+            if self.interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(topic)
     }
 }
 

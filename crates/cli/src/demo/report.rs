@@ -1,6 +1,5 @@
 //! What the demo found out, for people and for scripts.
 
-use super::truth::Verdict;
 use serde::Serialize;
 use std::path::Path;
 use tidemill_model::FaultCounts;
@@ -66,18 +65,6 @@ pub(crate) fn decisions(log: &Path) -> Result<Vec<Decided>> {
 }
 
 impl Report {
-    /// Takes what the scan found.
-    pub(crate) fn take(&mut self, verdict: &Verdict) {
-        self.produced = verdict.produced;
-        self.counted = verdict.counted;
-        self.lost = verdict.lost;
-        self.duplicated = verdict.duplicated;
-        self.set_aside = verdict.set_aside;
-        self.late_window_updates = verdict.late;
-        self.rows_checked = verdict.rows_checked;
-        self.rows_wrong = verdict.rows_wrong;
-    }
-
     /// Nothing lost, nothing twice, every row right.
     pub(crate) fn holds(&self) -> bool {
         self.lost == 0 && self.duplicated == 0 && self.rows_wrong == 0 && self.rows_checked > 0

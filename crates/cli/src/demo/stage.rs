@@ -10,17 +10,25 @@ pub(crate) struct Stage {
     /// What the driver's thread says.
     said: Option<Receiver<String>>,
     phase: (&'static str, &'static str),
+    /// Stands on the page all the time.
+    dashboard: String,
 }
 
 impl Stage {
     pub(crate) fn open(headless: bool) -> Stage {
         let mode = if headless { Mode::Plain } else { Mode::Auto };
-        Stage { view: Some(View::start("tidemill demo", mode)), said: None, phase: ("", "") }
+        Stage { view: Some(View::start("tidemill demo", mode)), said: None, phase: ("", ""), dashboard: String::new() }
     }
 
     /// Takes what another thread says.
     pub(crate) fn listen(&mut self, said: Receiver<String>) {
         self.said = Some(said);
+    }
+
+    /// Where to look for more.
+    pub(crate) fn dashboard(&mut self, url: &str) {
+        self.say(&format!("dashboard on {url}"));
+        self.dashboard = format!(" · dashboard on {url}");
     }
 
     /// The story enters a phase.
@@ -40,7 +48,10 @@ impl Stage {
         }
         let (name, text) = self.phase;
         if let Some(view) = &mut self.view {
-            view.update(status, &[format!("{name}: {text}"), format!("second {} of the story", elapsed.as_secs())]);
+            view.update(
+                status,
+                &[format!("{name}: {text}"), format!("second {} of the story{}", elapsed.as_secs(), self.dashboard)],
+            );
         }
     }
 

@@ -6,6 +6,7 @@
 //! - is each output row right? The batches are carried out again, a row at a time, with the same ranges, and each row of
 //!   each batch is compared with what the pipeline wrote for it.
 
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,6 +77,17 @@ struct Group {
 /// (window start µs, course, activity)
 type GroupId = (i64, u32, Option<u32>);
 
+/// The fields that the demo's query uses; each may hold anything, or be missing.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Fields {
+    timestamp: Value,
+    course: Value,
+    activity: Value,
+    lines_of_code: Value,
+    cpu_usage_pct: Value,
+}
+
 impl Topic {
     /// Takes one record of the scan.
     pub(crate) fn add(&mut self, partition: i32, offset: i64, value: Option<&[u8]>) {
@@ -85,28 +97,28 @@ impl Topic {
 
     /// A record's row by the demo's schema and filter; `None` where it belongs to no window.
     fn row(&mut self, value: &[u8]) -> Option<Row> {
-        let json: Value = serde_json::from_slice(value).ok()?;
-        let seconds = json.get("timestamp")?.as_f64()?;
-        let course = json.get("course")?.as_str()?.to_owned();
-        let activity = json.get("activity").and_then(Value::as_str).map(str::to_owned);
+        let fields: Fields = serde_json::from_slice(value).ok()?;
         Some(Row {
-            at: (seconds * 1e6) as i64,
-            course: self.number(course),
-            activity: activity.map(|activity| self.number(activity)),
-            lines: json.get("lines_of_code").and_then(Value::as_i64),
-            cpu: json.get("cpu_usage_pct").and_then(Value::as_f64),
+            at: (fields.timestamp.as_f64()? * 1e6) as i64,
+            course: self.number(fields.course.as_str()?),
+            activity: fields.activity.as_str().map(|activity| self.number(activity)),
+            lines: fields.lines_of_code.as_i64(),
+            cpu: fields.cpu_usage_pct.as_f64(),
         })
     }
 
-    fn number(&mut self, name: String) -> u32 {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
         let next = self.names.len() as u32;
-        *self.numbers.entry(name).or_insert_with_key(|name| {
-            self.names.push(name.clone());
-            next
-        })
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), next);
+        next
     }
 
-    fn records(&self) -> u64 {
+    /// Records taken so far.
+    pub(crate) fn records(&self) -> u64 {
         self.partitions.values().map(|partition| partition.rows.len() as u64).sum()
     }
 }

@@ -4,6 +4,7 @@ use crate::support::{Cluster, Record, clusters, flush, range, read, send, topic}
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 use tidemill_flow::ports::{Chunk, Read};
 use tidemill_kafka::{KafkaReader, admin, scan};
@@ -16,6 +17,7 @@ fn truth(cluster: &Cluster, topic: &str) -> Truth {
     let mut truth = Truth::new();
     let extents = scan(&cluster.options, topic, |partition, offset, timestamp, _, value| {
         truth.entry(partition).or_default().push((offset, timestamp, value.map(<[u8]>::to_vec)));
+        ControlFlow::Continue(())
     })
     .expect("scanned");
     for (id, there) in extents {
