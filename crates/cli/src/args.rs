@@ -101,14 +101,21 @@ pub(crate) struct CheckOptions {
 #[derive(Options)]
 pub(crate) struct BrokerOptions {
     /// Where to listen; without authentication: keep it on loopback unless everyone who reaches it may read and write
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9092")]
-    pub(crate) listen: SocketAddr,
+    /// [default: 127.0.0.1:9092, or the next free port]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address that clients are told to connect to, where it is not the one that they reached
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
+    pub(crate) advertised: Option<(String, u16)>,
     /// Where records, topics and group offsets are kept
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Partitions of a topic that is made on first use
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub(crate) partitions: i32,
+    /// Topics are made by CreateTopics alone, not on first use
+    #[arg(long)]
+    pub(crate) no_auto_create: bool,
     /// Bytes kept per partition, in whole segments [default: all]
     #[arg(long, value_name = "BYTES")]
     pub(crate) retention_bytes: Option<u64>,
@@ -167,6 +174,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().into(), value.into())),
         _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+fn host_port(text: &str) -> Result<(String, u16), String> {
+    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    match parts {
+        Some((host, port)) if !host.is_empty() => Ok((host.into(), port)),
+        _ => Err("write HOST:PORT".into()),
     }
 }
 

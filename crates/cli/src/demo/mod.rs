@@ -151,13 +151,8 @@ impl Demo {
         let (broker, servers) = match &options.bootstrap_servers {
             Some(servers) => (None, servers.clone()),
             None => {
-                let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 9092));
-                let config = BrokerConfig {
-                    listen,
-                    dir: place.path("broker"),
-                    default_partitions: PARTITIONS,
-                    ..Default::default()
-                };
+                let config =
+                    BrokerConfig { dir: place.path("broker"), default_partitions: PARTITIONS, ..Default::default() };
                 let broker = verbs::broker::start_near(config)?;
                 let servers = broker.local_addr().to_string();
                 (Some(broker), servers)

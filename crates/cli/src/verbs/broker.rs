@@ -2,14 +2,19 @@
 
 use crate::args::BrokerOptions;
 use crate::signals;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use tidemill_broker::{Broker, BrokerConfig, Durability, StartError};
 use tidemill_model::{Error, Result};
 
+/// Kafka's own port, on loopback.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
+
 pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
     let config = BrokerConfig {
-        listen: options.listen,
+        listen: options.listen.unwrap_or(LISTEN),
+        advertised: options.advertised.clone(),
+        auto_create_topics: !options.no_auto_create,
         dir: options.dir.clone(),
         default_partitions: options.partitions,
         retention_bytes: options.retention_bytes,
@@ -22,7 +27,8 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
         // Nobody waits any more: the process is ending.
         let _ = stop.send(());
     })?;
-    let broker = start_near(config)?;
+    // Who names a port wants that one.
+    let broker = if options.listen.is_some() { Broker::start(config).map_err(told)? } else { start_near(config)? };
     println!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display());
     // An error means that nobody can signal any more, which ends the wait just as well.
     let _ = stopped.recv();
@@ -30,18 +36,25 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
     Ok(())
 }
 
-/// Starts a broker where it is told to, or on the next free port.
+/// Starts a broker at [`LISTEN`], or on the next free port.
+///
+/// # Errors
+/// User: the directory is another broker's. External: no port is free, the directory cannot be used.
 pub(crate) fn start_near(config: BrokerConfig) -> Result<Broker> {
     const PORTS_TRIED: u16 = 100;
-    let asked = config.listen;
-    for offset in 0..PORTS_TRIED {
-        let Some(port) = asked.port().checked_add(offset) else { break };
-        match Broker::start(BrokerConfig { listen: SocketAddr::new(asked.ip(), port), ..config.clone() }) {
+    for port in (LISTEN.port()..).take(PORTS_TRIED.into()) {
+        match Broker::start(BrokerConfig { listen: SocketAddr::new(LISTEN.ip(), port), ..config.clone() }) {
             Err(StartError::PortTaken(_)) => {}
-            Ok(broker) => return Ok(broker),
-            Err(error @ StartError::DirTaken(_)) => return Err(Error::user(error.to_string())),
-            Err(error) => return Err(Error::external(error.to_string())),
+            other => return other.map_err(told),
         }
     }
-    Err(Error::external(format!("no free port from {asked} on; give another one with --listen")))
+    Err(Error::external(format!("no port is free from {LISTEN} on; give one with --listen")))
+}
+
+fn told(error: StartError) -> Error {
+    match error {
+        StartError::DirTaken(_) => Error::user(error.to_string()),
+        StartError::PortTaken(_) => Error::user(format!("{error}; give another --listen")),
+        error => Error::external(error.to_string()),
+    }
 }

@@ -36,10 +36,10 @@ impl Cluster {
 
     /// Apache Kafka, where there is one.
     pub fn apache() -> Option<Cluster> {
-        match std::env::var("TIDEMILL_KAFKA") {
+        match std::env::var("TIDEMILL_TEST_KAFKA") {
             Ok(servers) => Some(Cluster { name: "apache", options: KafkaOptions::new(servers), embedded: None }),
             Err(_) => {
-                eprintln!("skipped for Apache Kafka: TIDEMILL_KAFKA=host:port names none");
+                eprintln!("skipped for Apache Kafka: TIDEMILL_TEST_KAFKA=host:port names none");
                 None
             }
         }
