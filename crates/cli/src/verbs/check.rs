@@ -6,6 +6,6 @@ use tidemill_model::Result;
 
 pub(crate) fn run(options: &CheckOptions) -> Result<()> {
     let job = wiring::load(&options.pipeline, &options.set)?;
-    print!("{}", job.plan.describe());
+    println!("{}", job.plan.describe());
     Ok(())
 }
