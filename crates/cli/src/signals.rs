@@ -6,6 +6,14 @@ use tidemill_model::{Error, Result};
 /// Exit code of a program that a second Ctrl-C ended, as shells count it.
 const INTERRUPTED: i32 = 130;
 
+/// Ctrl-C and SIGTERM are not for this process: its driver drains it.
+///
+/// # Errors
+/// Internal: the handler was set before.
+pub(crate) fn ignore() -> Result<()> {
+    ctrlc::set_handler(|| {}).map_err(|error| Error::internal(format!("cannot handle Ctrl-C: {error}")))
+}
+
 /// Calls `first` at the first signal; the second ends the process at once (its executors end with their pipes).
 ///
 /// # Errors

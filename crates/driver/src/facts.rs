@@ -1,18 +1,17 @@
 //! What the autoscaler is told.
 
 use crate::fleet::Fleet;
-use crate::plan;
 use tidemill_flow::ports::Extents;
-use tidemill_model::Offsets;
 use tidemill_scale::{Facts, Work};
 
-/// The facts of one moment. `extents`, seen `age_ms` ago, is `None` while the source cannot be reached: backlog and arrivals are then unknown.
+/// The facts of one moment. `extents`, seen `age_ms` ago, is `None` while the source cannot be reached: `backlog` and
+/// arrivals are then unknown.
 #[expect(clippy::too_many_arguments, reason = "facts are many, and each is named where it is used")]
 pub(crate) fn facts(
     now_ms: u64,
     extents: Option<&Extents>,
     age_ms: u64,
-    positions: &Offsets,
+    backlog: u64,
     unfinished: u64,
     all_committed: bool,
     crashes: u32,
@@ -28,7 +27,7 @@ pub(crate) fn facts(
     Facts {
         now_ms,
         age_ms,
-        backlog: extents.map(|extents| plan::total(&plan::backlog(positions, extents))),
+        backlog: extents.map(|_| backlog),
         end_total: extents.map(|extents| extents.values().map(|extent| extent.end.max(0) as u64).sum()),
         unfinished,
         all_committed,

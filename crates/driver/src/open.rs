@@ -28,6 +28,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         id: metadata.id,
         run_id: random_uuid(),
         name: job.pipeline.name.clone(),
+        source_name: wiring.watch.name(),
         source: wiring.source_description,
         sinks: sinks.join(", "),
     };
@@ -60,6 +61,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         source_error: None,
         until: None,
         positions,
+        left_over: 0,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
         watermark: committed.next_watermark,
         late_watermark: committed.watermark,

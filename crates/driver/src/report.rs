@@ -20,6 +20,9 @@ pub(crate) struct Identity {
     pub(crate) id: String,
     pub(crate) run_id: String,
     pub(crate) name: String,
+    /// What people call the source.
+    pub(crate) source_name: String,
+    /// What progress records call it.
     pub(crate) source: String,
     pub(crate) sinks: String,
 }

@@ -65,6 +65,8 @@ pub(crate) struct Driver {
     pub(crate) until: Option<Extents>,
     /// The first offset of each partition that no plan has; `None` until it is decided where the query begins.
     pub(crate) positions: Option<Offsets>,
+    /// What was there when the last batch was planned, and was left for the next.
+    pub(crate) left_over: u64,
 
     pub(crate) next_batch: u64,
     /// wm(N) of the next batch N.
@@ -166,11 +168,11 @@ impl Driver {
         if extents.is_empty() && self.extents.as_ref().is_none_or(|known| !known.is_empty()) {
             if self.job.trigger == Trigger::AvailableNow {
                 return Err(Error::user(format!(
-                    "{} does not exist; create the topic, or correct its name",
-                    self.identity.source
+                    "{} does not exist; make it, or correct its name in the pipeline file",
+                    self.identity.source_name
                 )));
             }
-            self.observer.note(&format!("{} does not exist yet; waiting for it", self.identity.source));
+            self.observer.note(&format!("{} does not exist yet; waiting for it", self.identity.source_name));
         }
         self.begin(&extents)?;
         plan::check_loss(self.positions.as_ref().expect("decided above"), &extents)?;
@@ -321,6 +323,7 @@ impl Driver {
         }
         self.next_batch += 1;
         self.positions = Some(plan.end_offsets.clone());
+        self.left_over = plan::total(&self.backlog());
         self.batch = Some(InFlight {
             batch: Batch::new(plan, replayed),
             planning_ms: (planned - started).as_millis() as u64,
@@ -441,14 +444,13 @@ impl Driver {
     fn rescale(&mut self) -> Result<()> {
         self.next_tick = Instant::now() + TICK;
         let known = self.extents.as_ref().filter(|_| self.source_error.is_none());
-        let no_positions = Offsets::default();
-        let positions = self.positions.as_ref().unwrap_or(&no_positions);
         let unfinished = self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished());
         let all_committed = self.batch.is_none() && self.committing.is_none() && self.replay.is_empty();
         let now_ms = self.started.elapsed().as_millis() as u64;
         let crashes = std::mem::take(&mut self.crashes);
         let age_ms = self.extents_at.elapsed().as_millis() as u64;
-        let facts = facts(now_ms, known, age_ms, positions, unfinished, all_committed, crashes, &mut self.fleet);
+        let facts =
+            facts(now_ms, known, age_ms, self.due_backlog(), unfinished, all_committed, crashes, &mut self.fleet);
         let decision = decide(&mut self.scale, &self.settings, &facts);
         self.keep = if self.stopping { self.keep.min(decision.keep) } else { decision.keep };
         if decision.acts() {
@@ -513,10 +515,13 @@ impl Driver {
         match &self.batch {
             Some(in_flight) => {
                 let (done, all) = in_flight.batch.progress();
-                format!("batch {}: {done} of {all} tasks", in_flight.batch.plan.batch_id)
+                match all {
+                    0 => format!("batch {} without data", in_flight.batch.plan.batch_id),
+                    _ => format!("batch {}: {done} of {all} tasks", in_flight.batch.plan.batch_id),
+                }
             }
             None if self.extents.as_ref().is_none_or(|extents| extents.is_empty()) => {
-                format!("waiting for {}", self.identity.source)
+                format!("waiting for {}", self.identity.source_name)
             }
             None => "idle".into(),
         }
@@ -530,7 +535,16 @@ impl Driver {
         }
     }
 
-    /// Offsets in the next batch at most.
+    /// What executors are needed for now: between two triggers only what the last batch had to leave.
+    fn due_backlog(&self) -> u64 {
+        let all = plan::total(&self.backlog());
+        match self.wake_at_trigger() {
+            Some(at) if Instant::now() < at => all.min(self.left_over),
+            _ => all,
+        }
+    }
+
+    /// Offsets in the next batch at most: what the executors do in half a second, or until the next trigger.
     fn budget(&self) -> u64 {
         if let Some(most) = self.job.max_offsets_per_trigger {
             return most;
@@ -538,7 +552,11 @@ impl Driver {
         let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
         let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));
         let per_second = capacity.get(size).copied().unwrap_or_default();
-        (per_second * BATCH_TARGET_MS as f64 / 1_000.0).max(1_000.0) as u64
+        let target_ms = match self.job.trigger {
+            Trigger::Every(ms) => BATCH_TARGET_MS.max(ms as i64),
+            Trigger::AsSoonAsPossible | Trigger::AvailableNow => BATCH_TARGET_MS,
+        };
+        (per_second * target_ms as f64 / 1_000.0).max(1_000.0) as u64
     }
 
     fn wake_at_trigger(&self) -> Option<Instant> {

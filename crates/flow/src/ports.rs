@@ -19,6 +19,9 @@ pub type Extents = BTreeMap<PartitionId, Extent>;
 
 /// The driver's side of a source: watches what there is to read.
 pub trait Watch: Send {
+    /// What people call the source: ``topic `t` ``.
+    fn name(&self) -> String;
+
     /// Waits until the source holds something else than `known`, at most `timeout`, and returns what it holds.
     ///
     /// With an empty `known` it returns at once with what is there. Wakes within milliseconds of an append while the

@@ -200,6 +200,10 @@ impl KafkaWatch {
 }
 
 impl Watch for KafkaWatch {
+    fn name(&self) -> String {
+        format!("topic `{}`", self.topic)
+    }
+
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
         let deadline = Instant::now() + timeout;
         let mut looked = false;
