@@ -21,6 +21,7 @@ mod open;
 mod plan;
 mod report;
 mod run;
+mod status;
 
 pub use fleet::Spawn;
 pub use run::run;

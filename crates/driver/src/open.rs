@@ -46,6 +46,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         max_records_per_second_per_core: settings.max_records_per_second_per_core,
     };
     let wants_snapshot = commits.wants_snapshot();
+    let admission = wiring.watch.admission();
     let committer = start_threads(wiring.watch, wiring.sinks, commits, wiring.commands, &events);
     let driver = Driver {
         query: job.plan.clone(),
@@ -59,6 +60,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         extents_at: Instant::now(),
         source_error: None,
         until: None,
+        admission,
         positions,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
         watermark: committed.next_watermark,
