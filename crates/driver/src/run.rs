@@ -83,6 +83,8 @@ pub(crate) struct Driver {
     pub(crate) last_start: Option<Instant>,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) stopping: bool,
+    /// Whether nothing is to be done, as last told.
+    pub(crate) idle: bool,
 
     pub(crate) settings: Settings,
     pub(crate) scale: tidemill_scale::State,
@@ -132,6 +134,7 @@ impl Driver {
                 self.tick()?;
             }
             self.advance()?;
+            self.tell_when_idle();
         }
         self.close(inbox)
     }
@@ -282,6 +285,15 @@ impl Driver {
         self.fleet.follow(self.keep)?;
         self.dispatch();
         Ok(())
+    }
+
+    fn tell_when_idle(&mut self) {
+        let busy = self.batch.is_some() || self.committing.is_some();
+        let idle = !busy && self.extents.is_some() && self.due().is_none() && self.backlog().is_empty();
+        if idle && !self.idle {
+            self.observer.idle(self.positions.as_ref().expect("decided when the extents were seen"));
+        }
+        self.idle = idle;
     }
 
     /// Whether a batch is due, and which.
