@@ -304,7 +304,8 @@ impl Driver {
         if !self.replay.is_empty() {
             return Some(Due::Replay);
         }
-        if self.wake_at_trigger().is_some_and(|at| Instant::now() < at) {
+        // Before the source was looked at, nobody knows whether there is data: a no-data batch would come too early.
+        if self.extents.is_none() || self.wake_at_trigger().is_some_and(|at| Instant::now() < at) {
             return None;
         }
         let ranges = self.next_ranges();

@@ -10,14 +10,17 @@
 //! * *restart*: [`Running::stop`], then [`Stage::start`] or [`Stage::run`] again.
 //!
 //! Each gives back the [`Batch`]es: the progress record, and the rows as the sink has them (JSON text, rule S1).
-//! `tests/stage.rs` shows all three. Development only: no room's own code uses it.
+//! `tests/stage.rs` shows all three, `tests/crash.rs` a [`SimDisk`] whose machine dies at every operation. Development
+//! only: no room's own code uses it.
 
+mod disk;
 mod sink;
 mod stage;
 mod threads;
 mod topic;
 
+pub use disk::{Aftermath, Fault, Operation, SimDisk};
 pub use sink::MemorySink;
-pub use stage::{Batch, Running, Stage};
+pub use stage::{Batch, BeforeWrite, Running, Stage};
 pub use threads::threads;
 pub use topic::{Record, TOPIC, Topic};

@@ -21,6 +21,9 @@ use tidemill_scale::{Decision, Facts, Settings, State};
 /// A driver that does nothing for so long hangs: the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What may keep a sink from writing.
+pub type BeforeWrite = Arc<dyn Fn(usize, u64) -> Result<()> + Send + Sync>;
+
 /// A pipeline with its topic, checkpoint and sink. A driver comes and goes; these stay. Clones share them.
 #[derive(Clone)]
 pub struct Stage {
@@ -33,6 +36,10 @@ pub struct Stage {
     pub store: Arc<dyn Store>,
     /// Where rows go.
     pub sink: MemorySink,
+    /// Where they go after that.
+    pub further_sinks: Vec<MemorySink>,
+    /// Asked before each write of a sink, with the sink's number and the batch's; what it fails with, the sink does.
+    pub before_write: Option<BeforeWrite>,
     /// Executors that run.
     pub executors: u32,
 }
@@ -54,6 +61,8 @@ impl Stage {
             topic: Topic::new(1),
             store: Arc::new(MemoryStore::default()),
             sink: MemorySink::default(),
+            further_sinks: Vec::new(),
+            before_write: None,
             executors: 1,
         }
     }
@@ -91,15 +100,24 @@ impl Stage {
             let wiring = Wiring {
                 watch: stage.topic.watch(),
                 source_description: "Topic".into(),
-                sinks: vec![Box::new(Held { sink: Box::new(stage.sink.clone()), _held: held })],
+                sinks: stage.held_sinks(&held),
                 store: stage.store,
                 spawn: threads(&stage.topic),
                 commands: inbox,
                 observer: Box::new(Teller { teller, sink: stage.sink }),
             };
+            drop(held);
             tidemill_driver::run(job, wiring)
         });
         Ok(Running { topic: self.topic.clone(), driver: Some(driver), told, commands, released, idle_at: None })
+    }
+
+    fn held_sinks(&self, held: &Sender<()>) -> Vec<Box<dyn Sink>> {
+        let sinks = [&self.sink].into_iter().chain(&self.further_sinks).enumerate();
+        let hold = |(number, sink): (usize, &MemorySink)| -> Box<dyn Sink> {
+            Box::new(Held { number, sink: sink.clone(), before_write: self.before_write.clone(), _held: held.clone() })
+        };
+        sinks.map(hold).collect()
     }
 
     fn job(&self, trigger: Trigger) -> Result<Job> {
@@ -215,9 +233,11 @@ impl Observer for Teller {
     }
 }
 
-/// A sink, and who is to know when it is let go.
+/// A sink, what may keep it from writing, and who is to know when it is let go.
 struct Held {
-    sink: Box<dyn Sink>,
+    number: usize,
+    sink: MemorySink,
+    before_write: Option<BeforeWrite>,
     _held: Sender<()>,
 }
 
@@ -227,6 +247,9 @@ impl Sink for Held {
     }
 
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+        if let Some(before_write) = &self.before_write {
+            before_write(self.number, batch_id)?;
+        }
         self.sink.write(batch_id, rows, replayed)
     }
 }
