@@ -1,19 +1,24 @@
-//! The store on a directory: temporary file, fsync, rename, fsync of the folder; and the lock against a second driver.
+//! The store on a disk. A file appears whole or not at all, and stays:
+//!
+//! ```text
+//!  create NAME.tmp ─► write ─► sync the file ─► rename to NAME ─► sync the folder
+//! ```
+//! Without the first sync a power cut could leave the name with no bytes, without the second none of both.
 
+use crate::disk::{Disk, OsDisk, refused};
 use crate::store::Store;
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use tidemill_model::{Error, Result};
+use std::io::{self, Write};
+use std::path::Path;
+use tidemill_model::Result;
+
+const FOLDERS: [&str; 3] = ["plans", "commits", "state"];
 
 const TEMPORARY: &str = ".tmp";
 
-/// A checkpoint directory, locked.
+/// A checkpoint directory.
 #[derive(Debug)]
-pub struct FsStore {
-    dir: PathBuf,
-    /// Holds the lock until it is dropped; the system drops it with the process, however that ends.
-    _lock: File,
+pub struct FsStore<D = OsDisk> {
+    disk: D,
 }
 
 impl FsStore {
@@ -22,105 +27,75 @@ impl FsStore {
     /// # Errors
     /// User: another driver uses the directory. External: it cannot be made or written.
     pub fn open(dir: &Path) -> Result<FsStore> {
-        let make = |path: &Path| fs::create_dir_all(path).map_err(|e| disk("make the directory", path, &e));
-        make(dir)?;
-        let lock_path = dir.join("lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|e| disk("open", &lock_path, &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::user(format!(
-                    "another driver uses the checkpoint `{}`; stop it first, or give this one a --checkpoint of its own",
-                    dir.display()
-                )));
-            }
-            Err(TryLockError::Error(error)) => return Err(disk("lock", &lock_path, &error)),
-        }
-        for folder in ["plans", "commits", "state"] {
-            let path = dir.join(folder);
-            make(&path)?;
-            for name in names(&path)?.iter().filter(|name| name.ends_with(TEMPORARY)) {
-                let leftover = path.join(name);
-                fs::remove_file(&leftover).map_err(|e| disk("remove", &leftover, &e))?;
-            }
-        }
-        Ok(FsStore { dir: dir.to_owned(), _lock: lock })
+        FsStore::on(OsDisk::open(dir)?)
     }
 }
 
-impl Store for FsStore {
+impl<D: Disk> FsStore<D> {
+    /// Uses a disk. Temporary files that a crash left are removed.
+    ///
+    /// # Errors
+    /// External: the disk refuses.
+    pub fn on(disk: D) -> Result<FsStore<D>> {
+        let refused = |verb: &str, name: &str, error: &io::Error| refused(verb, &disk.place(name), error);
+        for folder in FOLDERS {
+            disk.make_folder(folder).map_err(|error| refused("make the directory", folder, &error))?;
+        }
+        disk.sync_folder("").map_err(|error| refused("write", "", &error))?;
+        for folder in [""].iter().chain(&FOLDERS) {
+            let names = disk.list(folder).map_err(|error| refused("list", folder, &error))?;
+            for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+                let name = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                disk.remove(&name).map_err(|error| refused("remove", &name, &error))?;
+            }
+        }
+        Ok(FsStore { disk })
+    }
+
+    fn write_whole(&self, name: &str, temporary: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.disk.create(temporary)?;
+        file.write_all(bytes)?;
+        file.sync()?;
+        drop(file);
+        self.disk.rename(temporary, name)?;
+        self.disk.sync_folder(name.rsplit_once('/').map_or("", |(folder, _)| folder))
+    }
+
+    fn refused(&self, verb: &str, name: &str, error: &io::Error) -> tidemill_model::Error {
+        refused(verb, &self.disk.place(name), error)
+    }
+}
+
+impl<D: Disk> Store for FsStore<D> {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.dir.join(name);
-        let temporary = self.dir.join(format!("{name}{TEMPORARY}"));
-        let written = (|| {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            sync_folder(path.parent().expect("a file of the store is in its directory"))
-        })();
-        written.map_err(|error| {
+        let temporary = format!("{name}{TEMPORARY}");
+        self.write_whole(name, &temporary, bytes).map_err(|error| {
             // Best effort: the next open removes what is left.
-            let _ = fs::remove_file(&temporary);
-            disk("write", &path, &error)
+            let _ = self.disk.remove(&temporary);
+            self.refused("write", name, &error)
         })
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let path = self.dir.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(disk("read", &path, &error)),
-        }
+        self.disk.read(name).map_err(|error| self.refused("read", name, &error))
     }
 
     fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let mut names = names(&self.dir.join(folder))?;
+        let mut names = self.disk.list(folder).map_err(|error| self.refused("list", folder, &error))?;
         names.retain(|name| !name.ends_with(TEMPORARY));
         names.sort_unstable();
         Ok(names)
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let path = self.dir.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(disk("remove", &path, &error)),
-            _ => Ok(()),
-        }
+        self.disk.remove(name).map_err(|error| self.refused("remove", name, &error))
     }
-}
-
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let failed = |error: &std::io::Error| disk("list", folder, error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(&error)),
-    };
-    entries.map(|entry| Ok(entry.map_err(|e| failed(&e))?.file_name().to_string_lossy().into_owned())).collect()
-}
-
-/// A rename is durable once its folder is. Windows has no such call and does not need it.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-fn disk(verb: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::external(format!(
-        "cannot {verb} `{}`: {error}; check the disk's space and rights, then start again: it goes on where it was",
-        path.display()
-    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn files_come_back_and_leftovers_go() {

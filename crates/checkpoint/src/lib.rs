@@ -15,6 +15,7 @@
 //!
 //! Does not know what a state is made of (bytes in, bytes out), nor sinks, executors or clocks.
 
+pub mod disk;
 pub mod frame;
 pub mod fs;
 mod log;

@@ -1,0 +1,232 @@
+//! The crash test: a pipeline is run once undisturbed; then once for each operation of its disk and its sinks, and each
+//! way in which that may fail. Whatever happens, after a restart every batch has the same rows.
+//!
+//! The bug that this looks for: a record that is believed before it is durable, or removed before nothing needs it. The
+//! cure is the order of `tidemill_checkpoint`: plan, sinks, state, commit, clean up, each durable before the next.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use tidemill_checkpoint::fs::FsStore;
+use tidemill_model::error::Domain;
+use tidemill_model::{Error, Result};
+use tidemill_testkit::{Aftermath, Fault, MemorySink, Operation, SimDisk, Stage};
+
+const AFTERMATHS: [Aftermath; 3] = [Aftermath::All, Aftermath::Synced, Aftermath::NamesFirst];
+
+/// Keys are this long, so that the state outgrows its first snapshot and a second one is written.
+const KEY_BYTES: usize = 3_000;
+
+fn pipeline(query: &str, mode: &str) -> String {
+    format!(
+        r#"
+[sources.t]
+type = "kafka"
+bootstrap_servers = "memory:9092"
+topic = "topic"
+schema = "s BIGINT, k STRING"
+[sources.t.event_time]
+column = "et"
+expression = "CAST(s AS TIMESTAMP)"
+watermark = "10 seconds"
+[query]
+sql = "{query}"
+output_mode = "{mode}"
+[sinks.screen]
+type = "console"
+"#
+    )
+}
+
+const WINDOWS: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
+
+/// Seven batches: groups come, are touched again, close; some rows are late, one batch is empty.
+fn batches() -> Vec<Vec<String>> {
+    let record = |(s, k): &(i64, u32)| format!("{{\"s\":{s},\"k\":\"k{k}{}\"}}", "x".repeat(KEY_BYTES));
+    let batches: [&[(i64, u32)]; 7] = [
+        &[(10, 1), (11, 2), (12, 3), (13, 1), (14, 4)],
+        &[(16, 1), (17, 2), (18, 5), (19, 6), (10, 7), (15, 8)],
+        &[(30, 1), (31, 3), (32, 2), (12, 2), (33, 5)],
+        &[],
+        &[(12, 1), (31, 9), (40, 1), (41, 2), (42, 3), (43, 4)],
+        &[(5, 1), (60, 1), (61, 2), (55, 3), (56, 4), (57, 5)],
+        &[(58, 1), (62, 2)],
+    ];
+    batches.iter().map(|batch| batch.iter().map(record).collect()).collect()
+}
+
+/// A pipeline whose checkpoint is on a disk that may fail.
+struct Play {
+    stage: Stage,
+    disk: SimDisk,
+}
+
+type Rows = Vec<BTreeMap<u64, Vec<String>>>;
+
+impl Play {
+    fn new(query: &str, mode: &str) -> Play {
+        let disk = SimDisk::default();
+        let mut stage = Stage::new(&pipeline(query, mode));
+        stage.further_sinks.push(MemorySink::default());
+        batches().iter().for_each(|batch| stage.topic.put(batch));
+        let machine = disk.clone();
+        stage.before_write = Some(Arc::new(move |sink, batch| {
+            let operation = format!("sink {sink} {batch}");
+            machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
+        }));
+        Play { stage, disk }
+    }
+
+    /// One life of the driver: until all is done, or the fault.
+    fn live(&mut self) -> Result<()> {
+        self.stage.store = Arc::new(FsStore::on(self.disk.clone())?);
+        self.stage.run().map(drop)
+    }
+
+    fn rows(&self) -> Rows {
+        [&self.stage.sink].into_iter().chain(&self.stage.further_sinks).map(MemorySink::batches).collect()
+    }
+}
+
+/// The faults of one operation, each with what is there afterwards.
+fn faults((operation, _): &Operation) -> Vec<(Fault, Aftermath)> {
+    let writes = ["create", "write", "sync", "rename", "make"].iter().any(|verb| operation.starts_with(verb));
+    let mut faults: Vec<(Fault, Aftermath)> = AFTERMATHS.map(|after| (Fault::Death, after)).into();
+    faults.push((Fault::Refusal(ErrorKind::Other), Aftermath::All));
+    if writes {
+        faults.push((Fault::Refusal(ErrorKind::StorageFull), Aftermath::All));
+    }
+    if operation.starts_with("write") || operation.starts_with("sync") {
+        faults.extend(AFTERMATHS.map(|after| (Fault::DeathHalfway, after)));
+    }
+    faults
+}
+
+/// A disk that refuses is named, with the way out.
+fn check_refusal(error: &Error, operation: &Operation) {
+    assert_eq!(error.domain, Domain::External, "{operation:?}: {error}");
+    if !operation.0.starts_with("sink") {
+        let way_out = error.message().contains("`disk/") && error.message().contains("then start again");
+        assert!(way_out, "{operation:?}: {error}");
+    }
+}
+
+/// Every sink has the same batches, and each the same rows.
+fn check_rows(rows: &Rows, expected: &Rows, what: &str) {
+    for (rows, expected) in rows.iter().zip(expected) {
+        for (batch, expected) in expected {
+            assert_eq!(rows.get(batch), Some(expected), "batch {batch} after {what}");
+        }
+        assert_eq!(rows.len(), expected.len(), "batches after {what}");
+    }
+}
+
+fn undisturbed(query: &str, mode: &str) -> (Rows, Vec<Operation>) {
+    let mut play = Play::new(query, mode);
+    play.live().unwrap();
+    (play.rows(), play.disk.operations())
+}
+
+fn crash_everywhere(query: &str, mode: &str) {
+    let (expected, operations) = undisturbed(query, mode);
+    for operation in &operations {
+        for (fault, aftermath) in faults(operation) {
+            let mut play = Play::new(query, mode);
+            play.disk.fail_at(operation.clone(), fault);
+            let Err(error) = play.live() else { panic!("{operation:?} {fault:?} was not noticed") };
+            assert!(play.disk.has_failed(), "{operation:?} was not reached: {error}");
+            if matches!(fault, Fault::Refusal(_)) {
+                check_refusal(&error, operation);
+            }
+            play.disk.restart(aftermath);
+            play.live().unwrap_or_else(|error| panic!("{operation:?} {fault:?} {aftermath:?}: {error}"));
+            check_rows(&play.rows(), &expected, &format!("{operation:?} {fault:?} {aftermath:?}"));
+        }
+    }
+}
+
+#[test]
+fn r_update_mode_survives_every_crash() {
+    crash_everywhere(WINDOWS, "update");
+}
+
+#[test]
+fn r_append_mode_survives_every_crash() {
+    crash_everywhere(WINDOWS, "append");
+}
+
+#[test]
+fn r_complete_mode_survives_every_crash() {
+    crash_everywhere("SELECT left(k, 2) AS k, count(*) AS n, max(s) AS last FROM t GROUP BY k", "complete");
+}
+
+#[test]
+fn r_a_stateless_query_survives_every_crash() {
+    crash_everywhere("SELECT s, left(k, 2) AS k FROM t WHERE s > 12", "append");
+}
+
+/// The second crash is in the recovery from the first: a sample of pairs.
+#[test]
+fn r_a_crash_while_recovering() {
+    let (expected, operations) = undisturbed(WINDOWS, "update");
+    for (at, first) in operations.iter().enumerate().step_by(11) {
+        for (number, second) in operations.iter().enumerate().skip(at % 5).step_by(5) {
+            let mut play = Play::new(WINDOWS, "update");
+            play.disk.fail_at(first.clone(), Fault::Death);
+            assert!(play.live().is_err());
+            play.disk.restart(AFTERMATHS[(at + number) % 3]);
+            play.disk.fail_at(second.clone(), Fault::Death);
+            // What was done before the first crash is not done again.
+            let died = play.live().is_err();
+            assert_eq!(died, play.disk.has_failed());
+            play.disk.restart(AFTERMATHS[number % 3]);
+            play.live().unwrap_or_else(|error| panic!("{first:?}, {second:?}: {error}"));
+            check_rows(&play.rows(), &expected, &format!("{first:?}, {second:?}"));
+        }
+    }
+}
+
+/// The play is worth its name: it has snapshots and deltas, no-data batches, late and evicted groups.
+#[test]
+fn the_undisturbed_run_has_it_all() {
+    let (rows, operations) = undisturbed(WINDOWS, "update");
+    let count = |what: &str| operations.iter().filter(|(operation, _)| operation.starts_with(what)).count();
+    let renamed =
+        |suffix: &str| operations.iter().filter(|(o, _)| o.starts_with("rename") && o.ends_with(suffix)).count();
+    assert!(renamed(".snapshot") >= 2, "{operations:?}");
+    assert!(renamed(".delta") >= 3, "{operations:?}");
+    assert!(count("remove state/") >= 3, "{operations:?}");
+    assert_eq!(rows[0].len(), 8, "seven batches, and one without data");
+    assert_eq!(rows[0], rows[1]);
+}
+
+/// An unsynced file, an unsynced name: what the disk of these tests may lose, it loses.
+#[test]
+fn the_disk_forgets_what_was_not_synced() {
+    use std::io::Write;
+    use tidemill_checkpoint::disk::Disk;
+    let check = |sync_file: bool, sync_folder: bool, aftermath, expected: Option<&str>| {
+        let disk = SimDisk::default();
+        let write = || -> io::Result<()> {
+            let mut file = disk.create("new")?;
+            file.write_all(b"12345678")?;
+            if sync_file {
+                file.sync()?;
+            }
+            disk.rename("new", "name")?;
+            if sync_folder {
+                disk.sync_folder("")?;
+            }
+            Ok(())
+        };
+        write().unwrap();
+        disk.restart(aftermath);
+        assert_eq!(disk.read("name").unwrap().as_deref(), expected.map(str::as_bytes));
+    };
+    check(false, false, Aftermath::All, Some("12345678"));
+    check(true, true, Aftermath::Synced, Some("12345678"));
+    check(true, false, Aftermath::Synced, None);
+    check(false, true, Aftermath::Synced, Some(""));
+    check(false, true, Aftermath::NamesFirst, Some("1234"));
+    check(true, false, Aftermath::NamesFirst, Some("12345678"));
+}
