@@ -64,13 +64,18 @@ fn toml_string(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidemill_model::pipeline::SinkKind;
 
     #[test]
     fn the_demo_s_pipeline_is_a_right_pipeline() {
         for limit in [None, Some(2_500.0)] {
-            let text = text("h:1", "a \"b\" \\c", Path::new("/tmp/r"), limit, 3_000);
+            let text = text("h:1", "t", Path::new("/tmp/a \"b\" \\c"), limit, 3_000);
             let job = crate::wiring::plan("demo.toml", &text, &[]).map_err(|error| error.to_string());
-            assert_eq!(job.map(|job| job.pipeline.name.clone()), Ok("demo".into()));
+            let path = job.map(|job| match &job.pipeline.sinks[0].kind {
+                SinkKind::Files { path, .. } => path.clone(),
+                SinkKind::Console { .. } => panic!("the demo writes files"),
+            });
+            assert_eq!(path, Ok("/tmp/a \"b\" \\c".into()));
         }
     }
 }

@@ -164,9 +164,11 @@ fn batches(progress: &[Progress]) -> BTreeMap<u64, BTreeMap<i32, (i64, i64)>> {
         .collect();
     let mut batches = BTreeMap::new();
     let Some(last) = known.keys().next_back().copied() else { return batches };
+    // The demo reads its topic from offset 0 on.
+    let beginning = BTreeMap::new();
     for batch in 0..=last {
-        let start =
-            known.get(&batch).map(|(start, _)| start).or_else(|| known.get(&batch.checked_sub(1)?).map(|(_, end)| end));
+        let before = || batch.checked_sub(1).map_or(Some(&beginning), |before| known.get(&before).map(|(_, end)| end));
+        let start = known.get(&batch).map(|(start, _)| start).or_else(before);
         let end = known.get(&batch).map(|(_, end)| end).or_else(|| known.get(&(batch + 1)).map(|(start, _)| start));
         let (Some(start), Some(end)) = (start, end) else { continue };
         let range = |(partition, end): (&i32, &i64)| (*partition, (start.get(partition).copied().unwrap_or(0), *end));

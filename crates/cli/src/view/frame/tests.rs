@@ -139,7 +139,7 @@ fn a_slit() {
 #[test]
 fn nothing_has_happened_yet() {
     check(
-        &Status::default(),
+        &Status { executors_max: 4, ..Status::default() },
         80,
         24,
         r#"
