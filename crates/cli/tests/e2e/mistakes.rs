@@ -34,15 +34,15 @@ fn each_kind_of_mistake_is_told_at_its_place() {
     check(
         "max_executors = 2",
         "max_executors = \"two\"",
-        &["p.toml:33:17: `max_executors` must be an integer, not a string; change the value"],
+        &["p.toml:35:17: `max_executors` must be an integer, not a string; change the value"],
     );
     check(
         "type = \"kafka\"",
         "type = kafka",
         &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
     );
-    check("INT", "INTEGR", &["p.toml:8:60: unknown type `INTEGR`; did you mean INTEGER?"]);
-    check("  FROM logs", "", &["p.toml:18:1: `WHERE` is unexpected"]);
+    check("INT", "INTEGR", &["p.toml:8:58: unknown type `INTEGR`; did you mean INTEGER?"]);
+    check("  FROM logs", "", &["p.toml:19:3: `WHERE` is unexpected; FROM is expected here"]);
     check(
         "sum(lines_of_code)",
         "sum(line_of_code)",
@@ -57,7 +57,7 @@ fn each_kind_of_mistake_is_told_at_its_place() {
     check(
         "topic = \"logs\"",
         "topic = \"${ENV:TIDEMILL_NO_SUCH_NAME}\"",
-        &["p.toml:6:9: the environment variable `TIDEMILL_NO_SUCH_NAME` is not set; set it, or write the value here"],
+        &["p.toml:6:10: the environment variable `TIDEMILL_NO_SUCH_NAME` is not set; set it, or write the value here"],
     );
 }
 
@@ -89,5 +89,22 @@ fn a_missing_file_and_a_bad_set_are_told() {
 fn a_good_file_is_told_as_the_plan_that_it_means() {
     let ended = Scene::without_broker().tidemill(&["check", "p.toml", "--set", "query.output_mode=append"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert_eq!(ended.stdout, "");
+    let plan = [
+        "source       logs",
+        "decode       timestamp DOUBLE, course STRING, lines_of_code INT",
+        "where        (course IS NOT NULL)",
+        "event time   event_time = CAST(timestamp AS TIMESTAMP)",
+        "watermark    1 min behind event_time",
+        "window       event_time, 10 s wide, every 5 s, from 0 µs",
+        "key          course = course",
+        "aggregate    count(*): BIGINT",
+        "aggregate    sum(lines_of_code): BIGINT",
+        "output       start TIMESTAMP = window.start",
+        "output       course STRING = course",
+        "output       events BIGINT = count(*)",
+        "output       lines BIGINT = sum(lines_of_code)",
+        "groups       dropped and evicted by the watermark",
+        "mode         append",
+    ];
+    assert_eq!(ended.stdout.trim_end().lines().collect::<Vec<_>>(), plan);
 }
