@@ -239,11 +239,12 @@ impl Driver {
 
     fn gone(&mut self, id: u64) -> Result<()> {
         let Some(departed) = self.fleet.gone(id)? else { return Ok(()) };
-        if departed.expected {
+        let tasks = departed.pieces.len();
+        // Who was told to go finishes its tasks first: one that did not was lost like any other.
+        if departed.expected && tasks == 0 {
             return Ok(());
         }
         self.crashes += 1;
-        let tasks = departed.pieces.len();
         self.observer.note(&format!("executor {} was lost; tasks to be run again: {tasks}", departed.id));
         for piece in departed.pieces {
             let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
@@ -534,12 +535,10 @@ impl Driver {
     }
 
     fn ended(&mut self) -> bool {
-        if self.stopping
-            && self.batch.as_ref().is_some_and(|in_flight| in_flight.batch.untouched())
-            && self.committing.is_none()
-        {
-            // Logged but not begun: the next start carries it out.
-            self.batch = None;
+        if self.stopping && self.committing.is_none() {
+            // Logged and not begun, or cannot go on: the next start carries it out.
+            let stuck = self.source_error.is_some() || self.retry_at.is_some();
+            self.batch.take_if(|in_flight| stuck || in_flight.batch.untouched());
         }
         if self.batch.is_some() || self.committing.is_some() {
             return false;

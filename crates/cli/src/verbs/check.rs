@@ -6,6 +6,6 @@ use tidemill_model::Result;
 
 pub(crate) fn run(options: &CheckOptions) -> Result<()> {
     let job = wiring::load(&options.pipeline, &options.set)?;
-    println!("{}", job.plan.describe());
+    print!("{}", job.plan.describe());
     Ok(())
 }

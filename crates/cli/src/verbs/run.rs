@@ -18,7 +18,6 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let (commands, inbox) = channel();
     let stop = commands.clone();
     signals::on_interrupt(move || drop(stop.send(Command::Stop)))?;
-    let sinks = wiring::sinks(&job.pipeline, &commands)?;
     let quiet = options.quiet;
     let say = move |text: &str| {
         if !quiet {
@@ -30,6 +29,9 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         Some(_) => say("no checkpoint is named: a temporary one is used, and deleted at the end"),
         None => say(&format!("checkpoint in {}", dir.display())),
     }
+    // Locked before anything else is touched: a sink may hold what another driver is writing.
+    let store = Arc::new(FsStore::open(&dir)?);
+    let sinks = wiring::sinks(&job.pipeline, &commands)?;
     let dashboard = match &job.pipeline.dashboard {
         Some(listen) => Some(Arc::new(Dashboard::start(listen, commands)?)),
         None => None,
@@ -50,7 +52,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         watch,
         source_description,
         sinks,
-        store: Arc::new(FsStore::open(&dir)?),
+        store,
         spawn: children::spawn()?,
         commands: inbox,
         observer: Box::new(observer),

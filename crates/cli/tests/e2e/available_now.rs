@@ -1,0 +1,110 @@
+//! `run --available-now`: what is there is read once, in as many batches as needed, in each output mode.
+
+use crate::support::{Groups, Process, Scene, json_lines, program, records};
+use std::io::{BufRead, BufReader};
+
+/// 90 s of event time: nothing of it is later than the watermark's delay allows.
+const THEN: i64 = 1_700_000_000;
+
+/// Records in a later window than all others, one per partition: in append mode they close the windows before.
+fn closing() -> impl Iterator<Item = String> {
+    records(THEN + 3_600, 4)
+}
+
+/// Runs over a topic, again over nothing new, and again over more; then all rows must be those of the topic.
+fn check(mode: &str) {
+    let set = format!("query.output_mode={mode}");
+    let args = ["--set", "sources.logs.max_offsets_per_trigger=300", "--set", &set, "--quiet"];
+    let scene = Scene::holding(records(THEN, 1_000));
+    scene.run_now(&args);
+    assert_eq!(scene.records_read(), 1_000, "{mode}");
+    let batches = scene.progress().len();
+    assert!(batches >= 4, "{mode}: {batches} batches");
+
+    let ended = scene.run_now(&args);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "{mode}: nothing new, nothing to say");
+    assert_eq!(scene.progress().len(), batches, "{mode}");
+
+    scene.send(records(THEN + 50, 800).chain(closing()));
+    scene.run_now(&args);
+    assert_eq!(scene.records_read(), 1_804, "{mode}");
+    let mut truth = scene.truth();
+    if mode == "append" {
+        // The last windows are still open; the others have come, each once.
+        let open = |(start, _): &(String, String)| start.as_str() >= "2023-11-14T23:13:";
+        truth.retain(|group, _| !open(group));
+        let rows: u64 = scene.progress().iter().map(|batch| batch.sink.num_output_rows).sum();
+        assert_eq!(rows, truth.len() as u64);
+    }
+    assert_eq!(scene.rows(), truth, "{mode}");
+    if mode == "complete" {
+        let last = scene.progress().last().unwrap().sink.num_output_rows;
+        assert_eq!(last, truth.len() as u64, "every batch has every group");
+    }
+}
+
+#[test]
+fn append() {
+    check("append");
+}
+
+#[test]
+fn update() {
+    check("update");
+}
+
+#[test]
+fn complete() {
+    check("complete");
+}
+
+#[test]
+fn json_rows_on_stdout_are_those_of_the_files() {
+    let scene = Scene::holding(records(THEN, 1_000));
+    let ended = scene.run_now(&["--json"]);
+    let rows: Groups = json_lines(&ended.stdout);
+    assert_eq!(rows, scene.truth());
+    assert_eq!(rows, scene.rows());
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_and_loses_nothing() {
+    let scene = Scene::holding(records(THEN, 2_000));
+    let mut run = program(&scene.path(""));
+    run.args(["run", "p.toml", "--json", "--progress", "progress.jsonl"]);
+    run.args([
+        "--set",
+        "sources.logs.max_offsets_per_trigger=100",
+        "--set",
+        "autoscale.max_records_per_second_per_core=500",
+    ]);
+    let mut run = Process::start_unread(&mut run);
+    let mut stdout = BufReader::new(run.take_stdout());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    let ended = run.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let read = scene.records_read();
+    assert!((100..2_000).contains(&read), "{read} records were read before the end was noticed");
+    scene.finish_exactly();
+    assert_eq!(scene.records_read(), 2_000);
+}
+
+#[test]
+fn a_second_driver_on_one_checkpoint_is_refused_and_the_first_goes_on() {
+    let scene = Scene::holding(records(THEN, 100));
+    let first = scene.start_run(&[]);
+    first.says("100 records");
+    for _ in 0..3 {
+        let second = scene.tidemill(&["run", "p.toml", "--available-now"]);
+        let words = "another driver uses the checkpoint `checkpoint`; stop it first, or give this one a --checkpoint of its own";
+        assert_eq!(second.stderr.lines().last(), Some(words));
+        assert_eq!((second.code, second.stdout.as_str()), (Some(2), ""));
+    }
+    scene.send(records(THEN + 20, 70));
+    first.says("70 records");
+    first.signal("INT");
+    assert_eq!(first.end().code, Some(0));
+    assert_eq!(scene.records_read(), 170);
+    scene.finish_exactly();
+}

@@ -1,0 +1,52 @@
+//! Executors are killed while they work: the fleet is replaced, and every row is right.
+
+use crate::support::{Dashboard, Scene, WITH_DASHBOARD, records, signal, until};
+
+const THEN: i64 = 1_700_000_000;
+
+#[test]
+fn killed_again_and_again() {
+    let scene = Scene::holding(records(THEN, 8_000));
+    let slow = [
+        "--set",
+        "sources.logs.max_offsets_per_trigger=1000",
+        "--set",
+        "autoscale.max_records_per_second_per_core=500",
+    ];
+    let run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let dashboard = Dashboard::of(&run);
+    let mut last = 0;
+    for _ in 0..6 {
+        let victim =
+            dashboard.executor("one more at work", |executor| executor.id > last && executor.tasks_running > 0);
+        assert!(signal(victim.pid, "KILL"));
+        run.says(&format!("executor {} was lost", victim.id));
+        last = victim.id;
+    }
+    until("all records", || (scene.records_read() == 8_000).then_some(()));
+    run.signal("INT");
+    assert_eq!(run.end().code, Some(0));
+    assert!(scene.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 6);
+    assert_eq!(scene.rows(), scene.truth());
+}
+
+/// An executor that is told to go finishes its tasks first; killed meanwhile, they are run elsewhere.
+#[test]
+fn killed_while_it_is_draining() {
+    let scene = Scene::holding(records(THEN, 2_000));
+    let slow = ["--set", "autoscale.max_records_per_second_per_core=100"];
+    let run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let dashboard = Dashboard::of(&run);
+    dashboard.command(r#"{"pin": 2}"#);
+    dashboard.wait("two at work", |status| {
+        status.executors.iter().filter(|executor| executor.tasks_running == 2).count() == 2
+    });
+    dashboard.command(r#"{"pin": 1}"#);
+    let victim =
+        dashboard.executor("one draining", |executor| executor.state == "draining" && executor.tasks_running > 0);
+    assert!(signal(victim.pid, "KILL"));
+    until("all records", || (scene.records_read() == 2_000).then_some(()));
+    run.signal("INT");
+    assert_eq!(run.end().code, Some(0));
+    assert_eq!(scene.rows(), scene.truth());
+}

@@ -1,0 +1,110 @@
+//! Bad pipeline files: one of each kind through the program, with its exact message and exit code 2. The whole tables
+//! are in the tests of `model` and `sql`.
+
+use crate::support::Scene;
+
+/// Replaces the first text by the second in the pipeline file and expects these messages of `check` and of `run`.
+fn check(from: &str, to: &str, expected: &[&str]) {
+    let scene = Scene::without_broker();
+    let text = std::fs::read_to_string(scene.path("p.toml")).unwrap();
+    assert!(text.contains(from), "{from}");
+    std::fs::write(scene.path("p.toml"), text.replacen(from, to, 1)).unwrap();
+    for verb in ["check", "run"] {
+        refused(&scene, &[verb, "p.toml"], expected);
+    }
+    assert!(!scene.path("checkpoint").exists(), "a file with mistakes leaves nothing behind");
+}
+
+fn refused(scene: &Scene, args: &[&str], expected: &[&str]) {
+    let ended = scene.tidemill(args);
+    assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), expected, "{args:?}");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}");
+}
+
+#[test]
+fn each_kind_of_mistake_is_told_at_its_place() {
+    check(
+        "topic =",
+        "topik =",
+        &[
+            "p.toml:3:10: `topic` is missing in [sources.logs]; add topic = \"my_topic\"",
+            "p.toml:6:1: unknown key `sources.logs.topik`; did you mean `topic`?",
+        ],
+    );
+    check(
+        "max_executors = 2",
+        "max_executors = \"two\"",
+        &["p.toml:35:17: `max_executors` must be an integer, not a string; change the value"],
+    );
+    check(
+        "type = \"kafka\"",
+        "type = kafka",
+        &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
+    );
+    check("INT", "INTEGR", &["p.toml:8:58: unknown type `INTEGR`; did you mean INTEGER?"]);
+    check("  FROM logs", "", &["p.toml:19:3: `WHERE` is unexpected; FROM is expected here"]);
+    check(
+        "sum(lines_of_code)",
+        "sum(line_of_code)",
+        &["p.toml:17:56: unknown column `line_of_code`; did you mean `lines_of_code`?"],
+    );
+    check("sum(lines_of_code)", "summ(lines_of_code)", &["p.toml:17:52: unknown function `summ`; did you mean `sum`?"]);
+    check(
+        "sum(lines_of_code)",
+        "sum(course)",
+        &["p.toml:17:56: `sum` takes a number, not STRING; convert it: CAST(… AS DOUBLE)"],
+    );
+    check(
+        "topic = \"logs\"",
+        "topic = \"${ENV:TIDEMILL_NO_SUCH_NAME}\"",
+        &["p.toml:6:10: the environment variable `TIDEMILL_NO_SUCH_NAME` is not set; set it, or write the value here"],
+    );
+}
+
+#[test]
+fn a_missing_file_and_a_bad_set_are_told() {
+    let scene = Scene::without_broker();
+    for verb in ["check", "run"] {
+        refused(
+            &scene,
+            &[verb, "q.toml"],
+            &["q.toml: No such file or directory (os error 2); give the path of a pipeline file"],
+        );
+        refused(
+            &scene,
+            &[verb, "p.toml", "--set", "query.output_mode=updated"],
+            &[
+                "--set query.output_mode:1:1: `output_mode` is \"updated\"; choose \"append\" or \"update\" or \"complete\"",
+            ],
+        );
+        refused(
+            &scene,
+            &[verb, "p.toml", "--set", "query.sql=SELECT curse FROM logs"],
+            &["--set query.sql:1:8: unknown column `curse`; did you mean `course`?"],
+        );
+    }
+}
+
+#[test]
+fn a_good_file_is_told_as_the_plan_that_it_means() {
+    let ended = Scene::without_broker().tidemill(&["check", "p.toml", "--set", "query.output_mode=append"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let plan = [
+        "source       logs",
+        "decode       timestamp DOUBLE, course STRING, lines_of_code INT",
+        "where        (course IS NOT NULL)",
+        "event time   event_time = CAST(timestamp AS TIMESTAMP)",
+        "watermark    1 min behind event_time",
+        "window       event_time, 10 s wide, every 5 s, from 0 µs",
+        "key          course = course",
+        "aggregate    count(*): BIGINT",
+        "aggregate    sum(lines_of_code): BIGINT",
+        "output       start TIMESTAMP = window.start",
+        "output       course STRING = course",
+        "output       events BIGINT = count(*)",
+        "output       lines BIGINT = sum(lines_of_code)",
+        "groups       dropped and evicted by the watermark",
+        "mode         append",
+    ];
+    assert_eq!(ended.stdout.trim_end().lines().collect::<Vec<_>>(), plan);
+}

@@ -1,0 +1,213 @@
+//! A [`Scene`]: a directory with a broker, a topic and a pipeline file, in which the program is run.
+
+mod dashboard;
+mod process;
+mod truth;
+
+pub use dashboard::{Dashboard, WITH_DASHBOARD};
+pub use process::{Ended, Process, signal, until};
+pub use truth::{Groups, json_lines};
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use tidemill_kafka::{KafkaOptions, admin};
+use tidemill_model::progress::Progress;
+
+/// The topic that the pipeline file reads.
+pub const TOPIC: &str = "logs";
+
+/// The pipeline file: counts and sums by 10 s windows and course, to files and to the screen. Tests vary it by `--set`.
+const PIPELINE: &str = r#"name = "e2e"
+
+[sources.logs]
+type = "kafka"
+bootstrap_servers = "ADDRESS"
+topic = "logs"
+starting_offsets = "earliest"
+schema = "timestamp DOUBLE, course STRING, lines_of_code INT"
+
+[sources.logs.event_time]
+column = "event_time"
+expression = "CAST(timestamp AS TIMESTAMP)"
+watermark = "1 minute"
+
+[query]
+sql = """
+  SELECT window.start, course, count(*) AS events, sum(lines_of_code) AS lines
+  FROM logs
+  WHERE course IS NOT NULL
+  GROUP BY window(event_time, '10 seconds', '5 seconds'), course
+"""
+output_mode = "update"
+
+[sinks.files]
+type = "files"
+path = "rows"
+
+[sinks.screen]
+type = "console"
+
+[checkpoint]
+path = "checkpoint"
+
+[autoscale]
+max_executors = 2
+"#;
+
+/// A directory in which the program is run. Its processes end with it.
+pub struct Scene {
+    // First, so that it is gone when its directory goes.
+    broker: Option<Process>,
+    address: String,
+    dir: TempDir,
+}
+
+impl Scene {
+    /// A scene with a broker and the pipeline file `p.toml`; no topic yet.
+    pub fn new() -> Scene {
+        let mut scene = Scene::without_broker();
+        scene.start_broker();
+        scene
+    }
+
+    /// A scene whose broker is not started yet.
+    pub fn without_broker() -> Scene {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let address = format!("127.0.0.1:{}", port());
+        std::fs::write(dir.path().join("p.toml"), PIPELINE.replace("ADDRESS", &address))
+            .expect("the folder takes files");
+        Scene { broker: None, address, dir }
+    }
+
+    /// A scene with a broker and a topic of four partitions that holds `values`, dealt out in turn.
+    pub fn holding(values: impl IntoIterator<Item = String>) -> Scene {
+        let scene = Scene::new();
+        scene.send(values);
+        scene
+    }
+
+    /// Starts the broker, on the same port and directory each time.
+    pub fn start_broker(&mut self) {
+        let broker = self.start(&["broker", "--listen", &self.address, "--dir", "broker"]);
+        broker.says("broker on");
+        self.broker = Some(broker);
+    }
+
+    /// Ends the broker by SIGKILL.
+    pub fn kill_broker(&mut self) {
+        self.broker.take().expect("a broker").kill();
+    }
+
+    /// Appends records to the topic, which is made where it is not there.
+    pub fn send(&self, values: impl IntoIterator<Item = String>) {
+        let partitions = admin::ensure_topic(&self.kafka(), TOPIC, Some(4)).expect("the topic is made");
+        let config = self.kafka().config(&[("linger.ms", "1"), ("enable.idempotence", "true")], &[]);
+        let producer: BaseProducer = config.create().expect("a producer");
+        for (value, partition) in values.into_iter().zip((0..partitions).cycle()) {
+            let mut record = BaseRecord::<(), str>::to(TOPIC).partition(partition).payload(&value);
+            while let Err((_, unsent)) = producer.send(record) {
+                producer.poll(Duration::from_millis(10));
+                record = unsent;
+            }
+        }
+        producer.flush(Duration::from_secs(60)).expect("the broker acknowledges");
+    }
+
+    /// How to reach the broker.
+    pub fn kafka(&self) -> KafkaOptions {
+        KafkaOptions::new(&self.address)
+    }
+
+    /// The broker's address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts the program with these arguments in the directory.
+    pub fn start(&self, args: &[&str]) -> Process {
+        Process::start(program(self.dir.path()).args(args))
+    }
+
+    /// Starts `tidemill run p.toml` with more arguments, its progress appended to the scene's.
+    pub fn start_run(&self, args: &[&str]) -> Process {
+        self.start(&[&["run", "p.toml", "--progress", "progress.jsonl"], args].concat())
+    }
+
+    /// Runs the program to its end.
+    pub fn tidemill(&self, args: &[&str]) -> Ended {
+        self.start(args).end()
+    }
+
+    /// Reads what there is with `run --available-now`, which must go well.
+    pub fn run_now(&self, args: &[&str]) -> Ended {
+        let ended = self.start_run(&[&["--available-now"], args].concat()).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended
+    }
+
+    /// The progress records of all runs so far.
+    pub fn progress(&self) -> Vec<Progress> {
+        let text = std::fs::read_to_string(self.path("progress.jsonl")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a progress record")).collect()
+    }
+
+    /// Records in the batches that the progress records tell of.
+    pub fn records_read(&self) -> u64 {
+        self.progress().iter().map(|batch| batch.num_input_rows).sum()
+    }
+
+    /// The last row of each group in the files, over all batches.
+    pub fn rows(&self) -> Groups {
+        truth::rows(&self.path("rows"))
+    }
+
+    /// What the rows must be: the topic counted a row at a time.
+    pub fn truth(&self) -> Groups {
+        truth::count(&self.kafka(), TOPIC)
+    }
+
+    /// Carries on to the end of the topic, and holds all rows so far against the truth.
+    pub fn finish_exactly(&self) {
+        self.run_now(&[]);
+        let truth = self.truth();
+        assert!(!truth.is_empty());
+        assert_eq!(self.rows(), truth);
+    }
+}
+
+/// The program, to be run in a directory.
+pub fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.current_dir(dir);
+    command
+}
+
+/// `count` sound records, 20 a second of event time from `start` (seconds) on.
+pub fn records(start: i64, count: usize) -> impl Iterator<Item = String> {
+    let record = move |index: usize| {
+        let (seconds, course, lines) = (start as f64 + index as f64 / 20.0, index % 7, index % 100);
+        format!(r#"{{"timestamp": {seconds}, "course": "course {course}", "lines_of_code": {lines}}}"#)
+    };
+    (0..count).map(record)
+}
+
+/// A free port below those that the system deals out by itself: a client that tries to reach a broker that is not
+/// there must not meet its own connection, nor another test's.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + (std::process::id() % 1_000) as u16 * 20;
+    until("a free port", || {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    })
+}
