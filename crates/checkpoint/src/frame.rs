@@ -74,6 +74,14 @@ pub fn open<'a>(kind: Kind, name: &str, bytes: &'a [u8]) -> Result<&'a [u8]> {
     Ok(payload)
 }
 
+/// Whether a file of this kind is the beginning of one, or nothing at all.
+pub fn is_cut_off(kind: Kind, bytes: &[u8]) -> bool {
+    let begins_well = bytes.iter().zip(MAGIC.iter().chain([&(kind as u8)])).all(|(byte, expected)| byte == expected);
+    let length = bytes.get(6..HEADER).map(|length| u64::from_le_bytes(length.try_into().expect("eight bytes")));
+    let whole = length.and_then(|length| length.checked_add(HEADER as u64 + 4));
+    begins_well && whole.is_none_or(|whole| (bytes.len() as u64) < whole)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,8 +91,10 @@ mod tests {
         let sealed = seal(Kind::Plan, b"payload");
         assert_eq!(open(Kind::Plan, "p", &sealed).unwrap(), b"payload");
         assert!(open(Kind::Commit, "p", &sealed).is_err());
+        assert!(!is_cut_off(Kind::Plan, &sealed) && !is_cut_off(Kind::Commit, &sealed[..8]));
         for cut in 0..sealed.len() {
             assert!(open(Kind::Plan, "p", &sealed[..cut]).is_err(), "cut at {cut}");
+            assert!(is_cut_off(Kind::Plan, &sealed[..cut]), "cut at {cut}");
         }
         for at in 0..sealed.len() {
             let mut flipped = sealed.clone();

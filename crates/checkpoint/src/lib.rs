@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/lock                     held by the one driver that uses the checkpoint
-//! DIR/metadata                 identity and typed plan of the query, written once
+//! DIR/metadata                 identity and typed plan of the query, as of the last start
 //! DIR/start                    positions at which the query began, written once
 //! DIR/plans/<batch>            plan record: written before a batch is dispatched
 //! DIR/state/<batch>.snapshot   the whole state after the batch
@@ -15,13 +15,17 @@
 //!
 //! Does not know what a state is made of (bytes in, bytes out), nor sinks, executors or clocks.
 
+mod changes;
 pub mod disk;
 pub mod frame;
 pub mod fs;
 mod log;
 pub mod memory;
+mod open;
 mod recover;
 pub mod store;
 
-pub use log::{Checkpoint, CommitLog, CommitRecord, Metadata, PlanLog, StateChange};
+pub use changes::Change;
+pub use log::{CommitLog, CommitRecord, PlanLog, StateChange};
+pub use open::{Checkpoint, Metadata};
 pub use recover::Recovered;

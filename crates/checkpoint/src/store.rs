@@ -1,5 +1,7 @@
 //! The storage trait: everything the checkpoint asks of a disk. `fs` implements it on directories, `memory` for tests.
 
+use crate::frame::{self, Kind};
+use serde::Serialize;
 use tidemill_model::Result;
 
 /// A place for named, small-to-medium files. Names are relative, with `/` between parts. Two threads may use it at once,
@@ -28,4 +30,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// External: the disk refuses.
     fn remove(&self, name: &str) -> Result<()>;
+}
+
+pub(crate) fn write_json<T: Serialize>(store: &dyn Store, kind: Kind, name: &str, value: &T) -> Result<()> {
+    let json = serde_json::to_vec(value).expect("records serialise");
+    store.put(name, &frame::seal(kind, &json))
 }

@@ -20,8 +20,10 @@ use tidemill_scale::{Prior, Settings, State as ScaleState};
 /// Opens the checkpoint and makes the driver with its inbox.
 pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
     let (events, inbox) = channel();
-    let metadata = Metadata { id: random_uuid(), plan: job.plan.describe() };
-    let Checkpoint { metadata, plans, commits, recovered } = Checkpoint::open(wiring.store, metadata)?;
+    let query = format!("{INPUT}{}\n{}", wiring.source_description, job.plan.describe());
+    let metadata = Metadata { id: random_uuid(), plan: query };
+    let Checkpoint { metadata, changes, plans, commits, recovered } =
+        Checkpoint::open(wiring.store, metadata, &bound_lines)?;
     let state = restore(&recovered.state)?;
     let sinks: Vec<String> = wiring.sinks.iter().map(|sink| sink.description()).collect();
     let identity = Identity {
@@ -61,6 +63,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         watermark: committed.next_watermark,
         late_watermark: committed.watermark,
         replay: recovered.replay.into(),
+        changes,
         batch: None,
         committing: None,
         state,
@@ -84,6 +87,15 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         job,
     };
     Ok((driver, inbox))
+}
+
+/// Label of a checkpoint's line about what is read.
+const INPUT: &str = "input        ";
+
+/// The lines that a checkpoint is bound to: its positions are in one input, its state is made for one aggregation.
+fn bound_lines(query: &str) -> Vec<String> {
+    let input = query.lines().filter(|line| line.starts_with(INPUT)).map(str::to_owned);
+    input.chain(tidemill_sql::describe::bound_to_state(query)).collect()
 }
 
 /// What every executor is told first.

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tidemill_checkpoint::{CommitRecord, PlanLog, StateChange};
+use tidemill_checkpoint::{Change, CommitRecord, PlanLog, StateChange};
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::{Admission, Extents};
 use tidemill_link::{FromExecutor, Task};
@@ -76,6 +76,8 @@ pub(crate) struct Driver {
     /// wm(N−1).
     pub(crate) late_watermark: Millis,
     pub(crate) replay: VecDeque<BatchPlan>,
+    /// How the query differs from the one that wrote the checkpoint.
+    pub(crate) changes: Vec<Change>,
     pub(crate) batch: Option<InFlight>,
     pub(crate) committing: Option<Draft>,
     pub(crate) state: State,
@@ -120,6 +122,7 @@ enum Due {
 impl Driver {
     fn run(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
         self.observer.deciding(&self.settings, &self.scale);
+        self.tell_what_has_changed();
         while !self.ended() {
             let wait = self.wake_at().saturating_duration_since(Instant::now());
             match inbox.recv_timeout(wait) {
@@ -139,6 +142,16 @@ impl Driver {
             self.tell_when_idle();
         }
         self.close(inbox)
+    }
+
+    fn tell_what_has_changed(&mut self) {
+        if !self.changes.is_empty() {
+            let changes: Vec<String> = self.changes.iter().map(|change| format!("  {change}")).collect();
+            self.observer.note(&format!(
+                "the query has changed since the checkpoint was written; it goes on with the state that is there:\n{}",
+                changes.join("\n")
+            ));
+        }
     }
 
     fn handle(&mut self, event: Event) -> Result<()> {
@@ -328,11 +341,9 @@ impl Driver {
             Due::NoData => (self.plan(Vec::new()), false),
         };
         assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
-        assert_eq!(
-            (plan.watermark, plan.late_watermark),
-            (self.watermark, self.late_watermark),
-            "a replay has its watermarks"
-        );
+        // A replay has the watermarks that were logged (rule M3), also where the query has changed since then, and the
+        // batch before it would now give another one.
+        (self.watermark, self.late_watermark) = (plan.watermark, plan.late_watermark);
         let planned = Instant::now();
         if !replayed {
             self.plans.write(&plan)?;

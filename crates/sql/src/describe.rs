@@ -56,7 +56,7 @@ impl QueryPlan {
             );
         }
         for key in &plan.keys {
-            line("key", format!("{} = {}", name(&key.name), row.show(&key.expr)));
+            line("key", format!("{} {} = {}", name(&key.name), types::name(&key.expr.data_type()), row.show(&key.expr)));
         }
         let mut groups = Names::of(&plan.row_schema);
         let first = groups.0.len() - plan.aggregates.len();
@@ -79,6 +79,20 @@ impl QueryPlan {
         const PRIME: u64 = 0x0100_0000_01b3;
         self.describe().bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
     }
+}
+
+/// The lines of a description that the state of an aggregation is made for: another window, key or aggregate, or another
+/// output mode, would find a state that it does not understand. Filters, the watermark's delay, HAVING and what is made
+/// of the groups may change under a state, as in Spark. A query without an aggregate has no state, and no such line.
+pub fn bound_to_state(description: &str) -> Vec<String> {
+    let label = |line: &str| line.split("  ").next().unwrap_or_default().to_owned();
+    let aggregates = description.lines().any(|line| label(line) == "groups");
+    let bound = |line: &&str| match label(line).as_str() {
+        "window" | "key" | "aggregate" => true,
+        "mode" => aggregates,
+        _ => false,
+    };
+    description.lines().filter(bound).map(str::to_owned).collect()
 }
 
 /// Microseconds in the largest unit that says them exactly.

@@ -5,7 +5,7 @@
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 mod analyze;
-mod describe;
+pub mod describe;
 pub mod eval;
 pub mod expr;
 pub mod functions;

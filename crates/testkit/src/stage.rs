@@ -32,6 +32,8 @@ pub struct Stage {
     pub pipeline: String,
     /// Where records are put.
     pub topic: Topic,
+    /// What progress records and the checkpoint call it.
+    pub description: String,
     /// The checkpoint's storage.
     pub store: Arc<dyn Store>,
     /// Where rows go.
@@ -59,6 +61,7 @@ impl Stage {
         Stage {
             pipeline: pipeline.into(),
             topic: Topic::new(1),
+            description: "Topic".into(),
             store: Arc::new(MemoryStore::default()),
             sink: MemorySink::default(),
             further_sinks: Vec::new(),
@@ -99,7 +102,7 @@ impl Stage {
         let driver = std::thread::spawn(move || {
             let wiring = Wiring {
                 watch: stage.topic.watch(),
-                source_description: "Topic".into(),
+                source_description: stage.description.clone(),
                 sinks: stage.held_sinks(&held),
                 store: stage.store,
                 spawn: threads(&stage.topic),
