@@ -32,7 +32,10 @@ fn main() {
         let Ok(plan) = tidemill_sql::plan(&pipeline) else { continue };
         let rate = measure(&Arc::new(plan), seconds);
         println!("{name:24} {:6.2} M rows per CPU-second", rate / 1e6);
-        println!("figure fold_{}_rows_per_cpu_second {rate:.0} rows/s", name.replace([',', ' '], "_").replace("__", "_"));
+        println!(
+            "figure fold_{}_rows_per_cpu_second {rate:.0} rows/s",
+            name.replace([',', ' '], "_").replace("__", "_")
+        );
     }
 }
 

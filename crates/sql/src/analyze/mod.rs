@@ -6,6 +6,7 @@
 //!   query ─syntax────────┘                       └ conjuncts.rs: what Spark's optimizer pushes (M1)
 //! ```
 
+mod aggregate_calls;
 mod aggregates;
 mod calls;
 mod coerce;
