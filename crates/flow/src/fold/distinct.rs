@@ -8,8 +8,9 @@
 //! seen few registers is a sorted list, 4 bytes a register; then it is a byte for each of the 2^p: 512 bytes for the
 //! default error of 5 %, 256 KiB at most.
 //!
-//! The estimate is linear counting while registers are empty and the count is below the paper's threshold, else α·m²/Σ2^−rank
-//! less the bias that the paper measured (its appendix is `bias.txt`): the mean of the six nearest raw estimates.
+//! The raw estimate is α·m²/Σ2^−rank. While registers are empty, linear counting stands in for it below the paper's
+//! threshold, and below 2.5·m as in the HyperLogLog before (Spark does both); else the bias that the paper measured is
+//! taken off up to 5·m (its appendix is `bias.txt`): the mean of the six nearest raw estimates.
 
 use arrow_array::{Array, ArrayRef};
 use std::sync::OnceLock;
@@ -112,15 +113,16 @@ pub(crate) fn estimate(sketch: &Registers, precision: u8) -> i64 {
         }
     }
     let table = &tables()[usize::from(precision) - 4];
-    if empty > 0 {
-        let linear = m * (m / empty as f64).ln();
-        if linear <= table.threshold {
-            return (linear + 0.5).floor() as i64;
-        }
-    }
     let raw = alpha(precision, m) * m * m / inverse;
-    let corrected = if raw < 5.0 * m { raw - table.bias(raw) } else { raw };
-    (corrected + 0.5).floor() as i64
+    let linear = if empty > 0 { m * (m / empty as f64).ln() } else { f64::INFINITY };
+    let result = if linear <= table.threshold || empty > 0 && raw <= 2.5 * m {
+        linear
+    } else if raw < 5.0 * m {
+        raw - table.bias(raw)
+    } else {
+        raw
+    };
+    (result + 0.5).floor() as i64
 }
 
 /// The paper's constant that makes the harmonic mean an estimate.

@@ -12,8 +12,8 @@ use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// The names of aggregate functions.
-pub(super) const NAMES: [&str; 29] = [
+/// The names of the aggregate functions.
+pub const NAMES: [&str; 29] = [
     "count",
     "count_if",
     "sum",

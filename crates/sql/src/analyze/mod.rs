@@ -19,6 +19,8 @@ mod query;
 mod resolve;
 mod scope;
 
+pub use aggregate_calls::NAMES as AGGREGATE_FUNCTIONS;
+
 use crate::expr::Expr;
 use crate::plan::QueryPlan;
 use crate::syntax::{self, Fault};
