@@ -6,7 +6,7 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::fold::Fold;
-use tidemill_flow::merge::State;
+use tidemill_flow::merge::{GroupRows, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::{OnError, OutputMode};
@@ -68,6 +68,15 @@ impl Query {
         shown(&rows)
     }
 
+    /// The groups of a stored state after one record more.
+    pub fn go_on(&self, state: &[u8], record: &str) -> Golden {
+        let Body::Aggregate(plan) = &self.plan.body else { panic!("a state is of an aggregation") };
+        let mut state = State::from_snapshot(state).expect("the bytes of a state");
+        let partial = self.task(&[record.into()], 1).expect("no row fails");
+        let merged = state.merge(plan, OutputMode::Complete, &batch(7), &[partial]);
+        shown(&self.output(plan, &merged.output).expect("nothing overflows"))
+    }
+
     /// A task's partial, as its reader gets it.
     fn task(&self, records: &[String], chunk_records: usize) -> Result<Partial, String> {
         let mut decoder = Decoder::new(&self.plan.decode_schema, Options::default());
@@ -99,7 +108,11 @@ impl Query {
             state = restored;
             groups = merged.output;
         }
-        let output = output::group_rows(plan, &self.plan.output_schema, &groups, OnError::Fail, &CONTEXT);
+        self.output(plan, &groups)
+    }
+
+    fn output(&self, plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatch, String> {
+        let output = output::group_rows(plan, &self.plan.output_schema, groups, OnError::Fail, &CONTEXT);
         output.map(|output| output.rows).map_err(|error| {
             let text = error.to_string();
             let class = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
