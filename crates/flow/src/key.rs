@@ -1,6 +1,6 @@
 //! The key encoding: values as bytes that compare as the values do.
 //!
-//! Group keys, and the winners of `min` and `max`, are kept in it: equal values give equal bytes, NULL sorts first, NaN
+//! Group keys, and the values that aggregates pick, are kept in it: equal values give equal bytes, NULL sorts first, NaN
 //! last, so that a sort of the bytes is a sort of the rows. It is part of the checkpoint's format: it never changes
 //! without the checkpoint's version.
 //!
@@ -13,6 +13,7 @@
 //!   STRING, BINARY   each byte, 00 as 00 FF; ended by 00 00
 //!   STRUCT           its fields, one after the other
 //!   ARRAY            each element after 01; ended by 00
+//!   MAP              each entry after 01: key, value; ended by 00. It reads back, but has no order
 //! ```
 //! Does not know what a group is.
 
@@ -22,7 +23,7 @@ use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimestampMicrosecondType,
 };
-use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, StructArray};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, PrimitiveArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
@@ -34,28 +35,6 @@ pub enum Zeros {
     Normalize,
     /// −0.0 stays.
     Keep,
-}
-
-/// Whether values of a type can be encoded: everything but maps.
-pub fn encodable(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().all(|field| encodable(field.data_type())),
-        DataType::List(field) => encodable(field.data_type()),
-        DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Decimal128(..)
-        | DataType::Utf8
-        | DataType::Binary
-        | DataType::Date32
-        | DataType::Null
-        | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
-        _ => false,
-    }
 }
 
 /// A column, typed once so that encoding a row of it costs one branch.
@@ -79,10 +58,11 @@ enum Values<'a> {
     Binary(&'a arrow_array::BinaryArray),
     Struct(Vec<Encoder<'a>>),
     List(&'a [i32], Box<Encoder<'a>>),
+    Map(&'a [i32], Box<[Encoder<'a>; 2]>),
 }
 
 impl<'a> Encoder<'a> {
-    /// Types a column. Panics on a type that is not [`encodable`]: plans refuse those.
+    /// Types a column. Panics on a type that no plan has.
     pub fn new(array: &'a dyn Array, zeros: Zeros) -> Encoder<'a> {
         let values = match array.data_type() {
             DataType::Null => Values::Null,
@@ -106,6 +86,11 @@ impl<'a> Encoder<'a> {
             DataType::List(_) => {
                 let list = array.as_list::<i32>();
                 Values::List(list.value_offsets(), Box::new(Encoder::new(list.values(), zeros)))
+            }
+            DataType::Map(..) => {
+                let map = array.as_map();
+                let entries = [Encoder::new(map.keys(), zeros), Encoder::new(map.values(), zeros)];
+                Values::Map(map.value_offsets(), Box::new(entries))
             }
             other => panic!("values of type {other} have no key encoding"),
         };
@@ -141,6 +126,13 @@ impl<'a> Encoder<'a> {
                 for element in offsets[row] as usize..offsets[row + 1] as usize {
                     out.push(1);
                     child.encode(element, out);
+                }
+                out.push(0);
+            }
+            Values::Map(offsets, entries) => {
+                for entry in offsets[row] as usize..offsets[row + 1] as usize {
+                    out.push(1);
+                    entries.iter().for_each(|part| part.encode(entry, out));
                 }
                 out.push(0);
             }
@@ -234,6 +226,7 @@ pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
         }
         DataType::Struct(fields) => decode_struct(cursors, &present, fields),
         DataType::List(field) => decode_list(cursors, &present, field),
+        DataType::Map(entries, _) => decode_map(cursors, &present, entries),
         other => panic!("values of type {other} have no key encoding"),
     }
 }
@@ -255,24 +248,41 @@ fn decode_struct(cursors: &mut [Option<&[u8]>], present: &[bool], fields: &arrow
 }
 
 fn decode_list(cursors: &mut [Option<&[u8]>], present: &[bool], field: &arrow_schema::FieldRef) -> ArrayRef {
-    // Elements of different rows stand in different cursors, so each row's elements are decoded on their own.
+    let (lengths, [values]) = decode_members(cursors, present, [field.data_type()]);
+    let nulls = NullBuffer::from(present.to_vec());
+    Arc::new(ListArray::new(field.clone(), OffsetBuffer::from_lengths(lengths), values, Some(nulls)))
+}
+
+fn decode_map(cursors: &mut [Option<&[u8]>], present: &[bool], field: &arrow_schema::FieldRef) -> ArrayRef {
+    let DataType::Struct(entry) = field.data_type() else { panic!("a map has entries") };
+    let (lengths, columns) = decode_members(cursors, present, [entry[0].data_type(), entry[1].data_type()]);
+    let entries = StructArray::new(entry.clone(), columns.into(), None);
+    let nulls = NullBuffer::from(present.to_vec());
+    Arc::new(MapArray::new(field.clone(), OffsetBuffer::from_lengths(lengths), entries, Some(nulls), false))
+}
+
+/// How many members each row has, and the members' parts, one after the other.
+fn decode_members<const PARTS: usize>(
+    cursors: &mut [Option<&[u8]>],
+    present: &[bool],
+    types: [&DataType; PARTS],
+) -> (Vec<usize>, [ArrayRef; PARTS]) {
+    // Members of different rows stand in different cursors, so each row's members are decoded on their own.
     let mut lengths = Vec::with_capacity(present.len());
-    let mut parts: Vec<ArrayRef> = Vec::new();
+    let mut parts: [Vec<ArrayRef>; PARTS] = std::array::from_fn(|_| Vec::new());
     each(cursors, present, |cursor| {
         let mut length = 0;
         if let Some(cursor) = cursor {
             while take::<1>(cursor)[0] == 1 {
                 let mut one = [Some(*cursor)];
-                parts.push(decode(&mut one, field.data_type()));
+                parts.iter_mut().zip(types).for_each(|(part, data_type)| part.push(decode(&mut one, data_type)));
                 *cursor = one[0].expect("a cursor that was given stays");
                 length += 1;
             }
         }
         lengths.push(length);
     });
-    let values = concat(&parts, field.data_type());
-    let nulls = NullBuffer::from(present.to_vec());
-    Arc::new(ListArray::new(field.clone(), OffsetBuffer::from_lengths(lengths), values, Some(nulls)))
+    (lengths, std::array::from_fn(|part| concat(&parts[part], types[part])))
 }
 
 /// Joins single-row arrays by encoding them once more: lists in keys are rare and short.

@@ -8,7 +8,7 @@
 //! The state is a map of maps in key order, so that what goes out is sorted by group key and nothing depends on hashing.
 //! Does not know where partials come from, nor where the state is stored: a change leaves as bytes.
 
-use crate::fold::accumulate::merge as merge_accumulators;
+use crate::fold::accumulate::{fresh, merge as merge_accumulators};
 use crate::key;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Accumulator, BatchPlan, Partial};
-use tidemill_sql::plan::{AggregateFunction, AggregatePlan};
+use tidemill_sql::plan::AggregatePlan;
 
 /// A group's place: start of its window in µs (0 without a window) and its encoded key.
 pub type GroupId = (i64, Box<[u8]>);
@@ -83,20 +83,23 @@ impl State {
         let closed = Closed::new(plan);
         let mut touched: BTreeSet<GroupId> = BTreeSet::new();
         let mut dropped: BTreeSet<GroupId> = BTreeSet::new();
+        let fresh: Vec<Accumulator> = plan.aggregates.iter().map(fresh).collect();
         if closed.is_global() && !batch.is_no_data() {
-            self.group(plan, 0, &[]);
+            self.group(&fresh, 0, &[]);
             touched.insert((0, Box::default()));
         }
-        for cell in partials.iter().flat_map(|partial| &partial.cells) {
+        let cells =
+            partials.iter().zip(0..).flat_map(|(partial, task)| partial.cells.iter().map(move |cell| (cell, task)));
+        for (cell, task) in cells {
             for window in closed.windows_of(cell.slice) {
                 let id = (window, cell.key.clone());
                 if late_until.is_some_and(|until| closed.by(until, window, &cell.key)) {
                     dropped.insert(id);
                     continue;
                 }
-                let group = self.group(plan, window, &cell.key);
+                let group = self.group(&fresh, window, &cell.key);
                 for ((call, into), from) in plan.aggregates.iter().zip(group).zip(&cell.accumulators) {
-                    merge_accumulators(call.function, into, from);
+                    merge_accumulators(call.function, into, from, (batch.batch_id, task));
                 }
                 touched.insert(id);
             }
@@ -159,13 +162,12 @@ impl State {
         Some(())
     }
 
-    fn group(&mut self, plan: &AggregatePlan, window: i64, key: &[u8]) -> &mut Vec<Accumulator> {
+    fn group(&mut self, fresh: &[Accumulator], window: i64, key: &[u8]) -> &mut Vec<Accumulator> {
         let groups = self.windows.entry(window).or_default();
         if !groups.contains_key(key) {
-            let fresh = fresh_accumulators(plan);
             self.rows += 1;
-            self.bytes += group_bytes(key, &fresh);
-            groups.insert(key.into(), fresh);
+            self.bytes += group_bytes(key, fresh);
+            groups.insert(key.into(), fresh.to_vec());
         }
         groups.get_mut(key).expect("inserted above")
     }
@@ -218,7 +220,8 @@ impl State {
     }
 }
 
-/// An estimate that does not change while a group lives, so that it can be taken back: what `min` and `max` hold is not in it.
+/// An estimate that does not change while a group lives, so that it can be taken back: what an accumulator holds beside
+/// itself (winners, sketches) is not in it.
 fn group_bytes(key: &[u8], accumulators: &[Accumulator]) -> u64 {
     (key.len() + std::mem::size_of_val(accumulators) + 48) as u64
 }
@@ -266,18 +269,4 @@ fn raw_time(key: &[u8], types: &[DataType]) -> Option<i64> {
     let column = types.iter().map(|data_type| key::decode(&mut cursor, data_type)).last()?;
     let times = column.as_primitive::<TimestampMicrosecondType>();
     times.is_valid(0).then(|| times.value(0))
-}
-
-fn fresh_accumulators(plan: &AggregatePlan) -> Vec<Accumulator> {
-    let fresh = |call: &tidemill_sql::plan::AggregateCall| match call.function {
-        AggregateFunction::Count | AggregateFunction::CountIf => Accumulator::Count(0),
-        AggregateFunction::Sum | AggregateFunction::Avg => {
-            match crate::fold::accumulate::sums_exactly(call.function, &call.inputs[0].data_type()) {
-                true => Accumulator::SumInt { sum: 0, seen: 0 },
-                false => Accumulator::SumDouble { sum: 0.0, seen: 0 },
-            }
-        }
-        AggregateFunction::Min | AggregateFunction::Max => Accumulator::Extreme(None),
-    };
-    plan.aggregates.iter().map(fresh).collect()
 }

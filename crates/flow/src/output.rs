@@ -2,13 +2,15 @@
 //!
 //! Does not know which groups go out ([`crate::merge`] chose them), nor where to.
 
+use crate::fold::accumulate::OVERFLOWN;
+use crate::fold::{distinct, moments};
 use crate::key;
 use crate::merge::GroupRows;
 use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StructArray, TimestampMicrosecondArray,
 };
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
@@ -119,51 +121,54 @@ fn aggregate_rows(plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatc
 
 /// The results of one aggregate.
 fn finish<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accumulator>) -> Result<ArrayRef> {
+    use AggregateFunction as F;
     match (call.function, &call.data_type) {
-        (AggregateFunction::Count | AggregateFunction::CountIf, _) => {
+        (F::Count | F::CountIf, _) => {
             let count = |accumulator: &Accumulator| match accumulator {
                 Accumulator::Count(count) => *count,
                 other => panic!("a count is not {other:?}"),
             };
             Ok(Arc::new(Int64Array::from_iter_values(accumulators.map(count))))
         }
-        (AggregateFunction::Min | AggregateFunction::Max, data_type) => {
+        (F::Min | F::Max | F::First { .. } | F::Last { .. } | F::MinBy | F::MaxBy, data_type) => {
             let winner = |accumulator: &'a Accumulator| match accumulator {
                 Accumulator::Extreme(winner) => winner.as_deref(),
-                other => panic!("a minimum or maximum is not {other:?}"),
+                Accumulator::Pick(picked) => picked.as_ref().map(|picked| &*picked.value),
+                other => panic!("a picked value is not {other:?}"),
             };
             let mut cursors: Vec<Option<&[u8]>> = accumulators.map(winner).collect();
             Ok(key::decode(&mut cursors, data_type))
         }
-        (AggregateFunction::Sum, DataType::Int64) => {
-            let sums: Result<Vec<Option<i64>>> = accumulators
-                .map(|accumulator| match exact(accumulator) {
-                    (_, 0) => Ok(None),
-                    (sum, _) => i64::try_from(sum).map(Some).map_err(|_| overflow("sum", "BIGINT", sum)),
-                })
-                .collect();
+        (F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop, _) => {
+            let result = |accumulator: &Accumulator| match accumulator {
+                Accumulator::Moments(moments) => moments::result(call.function, moments),
+                other => panic!("moments are not {other:?}"),
+            };
+            Ok(Arc::new(Float64Array::from_iter(accumulators.map(result))))
+        }
+        (F::ApproxCountDistinct { precision }, _) => {
+            let result = |accumulator: &Accumulator| match accumulator {
+                Accumulator::Distinct(sketch) => distinct::estimate(sketch, precision),
+                other => panic!("a sketch is not {other:?}"),
+            };
+            Ok(Arc::new(Int64Array::from_iter_values(accumulators.map(result))))
+        }
+        (F::Sum | F::TrySum, DataType::Int64) => {
+            let sum = |(sum, seen)| match i64::try_from(sum) {
+                _ if seen == 0 => Ok(None),
+                Ok(sum) => Ok(Some(sum)),
+                Err(_) if call.function == F::TrySum => Ok(None),
+                Err(_) => Err(overflow("ARITHMETIC_OVERFLOW", "sum", "BIGINT")),
+            };
+            let sums: Result<Vec<Option<i64>>> = accumulators.map(|accumulator| sum(exact(accumulator))).collect();
             Ok(Arc::new(Int64Array::from(sums?)))
         }
-        (function, DataType::Decimal128(precision, scale)) => {
-            let input_scale = match call.inputs[0].data_type() {
-                DataType::Decimal128(_, scale) => scale,
-                other => panic!("a decimal aggregate takes decimals, not {other}"),
-            };
-            let raise = 10i128.pow(u32::try_from(scale - input_scale).expect("results have no smaller scale"));
-            let values: Result<Vec<Option<i128>>> = accumulators
-                .map(|accumulator| match exact(accumulator) {
-                    (_, 0) => Ok(None),
-                    (sum, seen) => decimal(function, sum, seen, raise, *precision).map(Some),
-                })
-                .collect();
-            let array = Decimal128Array::from(values?).with_data_type(call.data_type.clone());
-            Ok(Arc::new(array))
-        }
+        (_, DataType::Decimal128(..)) => finish_decimals(call, accumulators),
         (function, _) => {
             let (values, valid): (Vec<f64>, Vec<bool>) = accumulators
                 .map(|accumulator| match accumulator {
                     Accumulator::SumDouble { seen: 0, .. } => (0.0, false),
-                    Accumulator::SumDouble { sum, .. } if function == AggregateFunction::Sum => (*sum, true),
+                    Accumulator::SumDouble { sum, .. } if matches!(function, F::Sum | F::TrySum) => (*sum, true),
                     Accumulator::SumDouble { sum, seen } => (sum / *seen as f64, true),
                     other => panic!("a sum of doubles is not {other:?}"),
                 })
@@ -180,26 +185,60 @@ fn exact(accumulator: &Accumulator) -> (i128, u64) {
     }
 }
 
-/// A decimal sum, or average rounded HALF_UP (rule T1), as the unscaled value of the result's scale.
-fn decimal(function: AggregateFunction, sum: i128, seen: u64, raise: i128, precision: u8) -> Result<i128> {
-    let name = if function == AggregateFunction::Sum { "sum" } else { "avg" };
-    let too_big = || overflow(name, &format!("DECIMAL({precision})"), sum);
-    let raised = sum.checked_mul(raise).ok_or_else(too_big)?;
-    let value = match function {
-        AggregateFunction::Sum => raised,
-        _ => {
-            let seen = i128::from(seen);
-            let (quotient, remainder) = (raised.div_euclid(seen), raised.rem_euclid(seen));
-            // HALF_UP is away from zero: below zero a half stays with the floor.
-            let up = if raised >= 0 { remainder * 2 >= seen } else { remainder * 2 > seen };
-            quotient + i128::from(up)
+/// Sums and averages of decimals (rule T1).
+fn finish_decimals<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accumulator>) -> Result<ArrayRef> {
+    use AggregateFunction as F;
+    let (name, is_average, gives_null) = match call.function {
+        F::Sum => ("sum", false, false),
+        F::TrySum => ("try_sum", false, true),
+        F::Avg => ("avg", true, false),
+        F::TryAvg => ("try_avg", true, true),
+        other => panic!("{other:?} gives no decimal of its own"),
+    };
+    let (DataType::Decimal128(input_precision, input_scale), DataType::Decimal128(precision, scale)) =
+        (call.inputs[0].data_type(), &call.data_type)
+    else {
+        panic!("a decimal aggregate takes decimals");
+    };
+    let sum_precision = (input_precision + 10).min(38);
+    let value = |(sum, seen): (i128, u64)| -> Result<Option<i128>> {
+        if seen == 0 {
+            return Ok(None);
+        }
+        let sum = Some(sum).filter(|sum| *sum != OVERFLOWN && fits(*sum, sum_precision));
+        let result = match is_average {
+            true => {
+                sum.and_then(|sum| average(sum, seen, (scale - input_scale) as u32)).filter(|x| fits(*x, *precision))
+            }
+            false => sum,
+        };
+        match result {
+            None if !gives_null => {
+                Err(overflow("NUMERIC_VALUE_OUT_OF_RANGE", name, &format!("DECIMAL({precision},{scale})")))
+            }
+            result => Ok(result),
         }
     };
-    if value.unsigned_abs() >= 10u128.pow(u32::from(precision)) { Err(too_big()) } else { Ok(value) }
+    let values: Result<Vec<Option<i128>>> = accumulators.map(|accumulator| value(exact(accumulator))).collect();
+    Ok(Arc::new(Decimal128Array::from(values?).with_data_type(call.data_type.clone())))
 }
 
-fn overflow(function: &str, data_type: &str, sum: i128) -> Error {
+fn fits(unscaled: i128, precision: u8) -> bool {
+    unscaled.unsigned_abs() < 10u128.pow(u32::from(precision))
+}
+
+/// sum · 10^raise ÷ seen, HALF_UP: a half goes away from zero. `None` beyond 128 bits.
+fn average(sum: i128, seen: u64, raise: u32) -> Option<i128> {
+    let raised = i256::from_i128(sum).wrapping_mul(i256::from_i128(10i128.pow(raise)));
+    let seen = i256::from_i128(seen.into());
+    let (quotient, rest) = (raised.wrapping_div(seen), raised.wrapping_rem(seen).wrapping_abs());
+    let away = if rest.wrapping_add(rest) < seen { 0 } else { sum.signum() };
+    quotient.wrapping_add(i256::from_i128(away)).to_i128()
+}
+
+fn overflow(class: &str, function: &str, data_type: &str) -> Error {
     Error::external(format!(
-        "[ARITHMETIC_OVERFLOW] {function} gave {sum}, which does not fit in {data_type}; cast its argument to a wider type (DOUBLE, DECIMAL)"
+        "[{class}] the result of {function} does not fit in {data_type}; cast its argument to a wider type (DOUBLE, DECIMAL), or use try_{}",
+        function.trim_start_matches("try_")
     ))
 }

@@ -22,8 +22,58 @@ pub enum Accumulator {
         /// Non-NULL inputs.
         seen: u64,
     },
-    /// `min`, `max`: the winner's value in the key encoding of `flow::key`; `None` until a non-NULL input.
+    /// `min`, `max` of types without floating point: the winner's value in the key encoding of `flow::key`; `None` until
+    /// a non-NULL input.
     Extreme(Option<Box<[u8]>>),
+    /// `stddev`, `variance` and their kin.
+    Moments(Moments),
+    /// `first`, `last`, `min_by`, `max_by`, and `min`, `max` where 0.0 and −0.0 are told apart: the row that won, which is
+    /// asked where it stood; `None` until there is one.
+    Pick(Option<Box<Picked>>),
+    /// `approx_count_distinct`.
+    Distinct(Registers),
+}
+
+/// Count, mean and sum of squared differences from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    /// Non-NULL inputs.
+    pub seen: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of (x − mean)².
+    pub squares: f64,
+}
+
+/// Where a row stood: in the order of batches, tasks (which is that of topic, partition and offset) and rows of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// The batch; 0 in a partial.
+    pub batch_id: u64,
+    /// Number of the task in its batch; 0 in a partial.
+    pub task: u32,
+    /// Number of the record in its task.
+    pub row: u64,
+}
+
+/// The row that an aggregate has picked so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Picked {
+    /// Where it stood.
+    pub at: Position,
+    /// What it was picked by, in the key encoding of `flow::key` with −0.0 as 0.0; empty for `first` and `last`.
+    pub order: Box<[u8]>,
+    /// The aggregate's result, NULL among them, in the key encoding.
+    pub value: Box<[u8]>,
+}
+
+/// The registers of a HyperLogLog++ sketch: for each, the greatest rank seen; 0 is not seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Registers {
+    /// `register << 6 | rank`, ascending: while few have been seen.
+    Few(Vec<u32>),
+    /// A byte for each register.
+    All(Box<[u8]>),
 }
 
 /// One (slice, key) of a partial.

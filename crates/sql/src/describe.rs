@@ -131,16 +131,29 @@ impl Names {
     }
 
     fn call(&self, call: &AggregateCall) -> String {
-        let function = match call.function {
-            AggregateFunction::Count => "count",
-            AggregateFunction::CountIf => "count_if",
-            AggregateFunction::Sum => "sum",
-            AggregateFunction::Avg => "avg",
-            AggregateFunction::Min => "min",
-            AggregateFunction::Max => "max",
+        let (function, after) = match call.function {
+            AggregateFunction::Count => ("count", String::new()),
+            AggregateFunction::CountIf => ("count_if", String::new()),
+            AggregateFunction::Sum => ("sum", String::new()),
+            AggregateFunction::Avg => ("avg", String::new()),
+            AggregateFunction::Min => ("min", String::new()),
+            AggregateFunction::Max => ("max", String::new()),
+            AggregateFunction::TrySum => ("try_sum", String::new()),
+            AggregateFunction::TryAvg => ("try_avg", String::new()),
+            AggregateFunction::StddevSamp => ("stddev_samp", String::new()),
+            AggregateFunction::StddevPop => ("stddev_pop", String::new()),
+            AggregateFunction::VarSamp => ("var_samp", String::new()),
+            AggregateFunction::VarPop => ("var_pop", String::new()),
+            AggregateFunction::ApproxCountDistinct { precision } => {
+                ("approx_count_distinct", format!(" in 2^{precision} registers"))
+            }
+            AggregateFunction::First { ignore_nulls } => ("first", nulls(ignore_nulls)),
+            AggregateFunction::Last { ignore_nulls } => ("last", nulls(ignore_nulls)),
+            AggregateFunction::MinBy => ("min_by", String::new()),
+            AggregateFunction::MaxBy => ("max_by", String::new()),
         };
         let inputs = if call.inputs.is_empty() { "*".into() } else { self.list(&call.inputs) };
-        format!("{function}({inputs})")
+        format!("{function}({inputs}){after}")
     }
 
     fn list(&self, list: &[Expr]) -> String {
@@ -181,6 +194,10 @@ impl Names {
             Expr::Now => "current_timestamp()".into(),
         }
     }
+}
+
+fn nulls(ignored: bool) -> String {
+    if ignored { " IGNORE NULLS".into() } else { String::new() }
 }
 
 fn constant(value: &Value, data_type: &arrow_schema::DataType) -> String {

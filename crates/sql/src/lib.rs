@@ -15,4 +15,4 @@ pub mod text;
 pub mod types;
 pub mod value;
 
-pub use analyze::plan;
+pub use analyze::{AGGREGATE_FUNCTIONS, plan};

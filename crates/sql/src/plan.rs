@@ -104,7 +104,8 @@ pub struct KeyPlan {
 pub struct AggregateCall {
     /// Which function.
     pub function: AggregateFunction,
-    /// Its arguments, over the source row; empty for `count(*)`.
+    /// Its arguments, over the source row; empty for `count(*)`. What FILTER asks is in them, so that a row that does not
+    /// pass counts as NULL; `first` and `last`, which take NULLs, may have it as a second one, BOOLEAN.
     pub inputs: Vec<Expr>,
     /// The result's type (rule T1).
     pub data_type: DataType,
@@ -123,6 +124,37 @@ pub enum AggregateFunction {
     Avg,
     /// `min(x)`.
     Min,
-    /// `max(x)`.
+    /// `max(x)`; `bool_and(x)` and `bool_or(x)` are the least and the greatest of BOOLEANs.
     Max,
+    /// `try_sum(x)`: NULL where `sum` overflows.
+    TrySum,
+    /// `try_avg(x)`: NULL where `avg` overflows.
+    TryAvg,
+    /// `stddev(x)`, `stddev_samp(x)`, `std(x)`.
+    StddevSamp,
+    /// `stddev_pop(x)`.
+    StddevPop,
+    /// `variance(x)`, `var_samp(x)`.
+    VarSamp,
+    /// `var_pop(x)`.
+    VarPop,
+    /// `approx_count_distinct(x[, rsd])`.
+    ApproxCountDistinct {
+        /// Two to this power is the number of registers.
+        precision: u8,
+    },
+    /// `first(x)`, `first_value(x)`, `any_value(x)`.
+    First {
+        /// Whether NULLs are passed over.
+        ignore_nulls: bool,
+    },
+    /// `last(x)`, `last_value(x)`.
+    Last {
+        /// Whether NULLs are passed over.
+        ignore_nulls: bool,
+    },
+    /// `min_by(x, order)`.
+    MinBy,
+    /// `max_by(x, order)`.
+    MaxBy,
 }

@@ -207,8 +207,57 @@ fn types() {
         "sum(lines_of_code)",
         "count(DISTINCT course)",
         &[
-            "p.toml:20:10: count(DISTINCT …) is not supported; Spark refuses it on streams too; group by the column, or count without DISTINCT",
+            "p.toml:20:10: count(DISTINCT …) is not supported; Spark refuses it on streams too; take approx_count_distinct(x), or group by the column",
         ],
+    );
+}
+
+#[test]
+fn aggregate_functions() {
+    let refuses = |call: &str, expected: &str| check("sum(lines_of_code)", call, &[&format!("p.toml:20:{expected}")]);
+    refuses(
+        "collect_list(course)",
+        "10: the aggregate function `collect_list` is not supported; the aggregate functions are `count`, `count_if`, `sum`, `avg`, `mean`, `min`, `max`, `try_sum`, `try_avg`, `stddev`, `stddev_samp`, `std`, `stddev_pop`, `variance`, `var_samp`, `var_pop`, `approx_count_distinct`, `first`, `first_value`, `any_value`, `last`, `last_value`, `min_by`, `max_by`, `bool_and`, `every`, `bool_or`, `some`, `any`",
+    );
+    refuses("stdev(lines_of_code)", "10: unknown function `stdev`; did you mean `stddev`?");
+    refuses("stddev(course)", "17: `stddev` takes a number, not STRING; convert it: CAST(… AS DOUBLE)");
+    refuses("bool_and(lines_of_code)", "19: `bool_and` takes a BOOLEAN, not INT; give it another argument");
+    refuses(
+        "max(NULL)",
+        "14: `max` takes a value of a type that has an order, not VOID; CAST it to a type, or leave the call out",
+    );
+    refuses("max_by(course)", "10: `max_by` takes 2 arguments, not 1; change the arguments");
+    refuses(
+        "max_by(course, NULL)",
+        "25: `max_by` takes a value of a type that has an order as argument 2, not VOID; CAST it to a type, or leave the call out",
+    );
+    refuses(
+        "first(course, 1)",
+        "24: argument 2 of `first` says whether NULLs are ignored: true or false; write a constant, or IGNORE NULLS",
+    );
+    refuses(
+        "first(course, true) IGNORE NULLS",
+        "30: `first` is told twice what to do with NULLs; leave one of the two out",
+    );
+    refuses(
+        "sum(lines_of_code) IGNORE NULLS",
+        "29: `sum` takes no IGNORE NULLS or RESPECT NULLS; leave it out: only first and last tell NULLs apart",
+    );
+    refuses(
+        "upper(course) IGNORE NULLS",
+        "10: IGNORE NULLS is for aggregate functions, and `upper` is none; leave IGNORE NULLS out",
+    );
+    refuses(
+        "approx_count_distinct(course, 0.5)",
+        "40: `approx_count_distinct` takes a relative standard deviation of 0.0022 to 0.39, not 0.5; 0.05 is what it has without one",
+    );
+    refuses(
+        "approx_count_distinct(course, lines_of_code)",
+        "40: the relative standard deviation is a constant DOUBLE or DECIMAL; write for instance approx_count_distinct(x, 0.01)",
+    );
+    refuses(
+        "sum(lines_of_code) FILTER (WHERE course)",
+        "43: FILTER takes a condition, not a value of type STRING; compare it with something",
     );
 }
 

@@ -161,6 +161,41 @@ fn aggregates_are_computed_once() {
 }
 
 #[test]
+fn t2_what_an_aggregate_is_told() {
+    let aggregates = |calls: &str, expected: &[&str]| {
+        check(&format!("SELECT {calls} FROM cs_student_logs"), &["aggregate"], expected);
+    };
+    aggregates(
+        "first(course) IGNORE NULLS, last_value(course), any_value(course), first(course, false)",
+        &[
+            "aggregate first(course) IGNORE NULLS: STRING",
+            "aggregate last(course): STRING",
+            "aggregate first(course): STRING",
+        ],
+    );
+    aggregates(
+        "approx_count_distinct(course), approx_count_distinct(course, 0.01)",
+        &[
+            "aggregate approx_count_distinct(course) in 2^9 registers: BIGINT",
+            "aggregate approx_count_distinct(course) in 2^14 registers: BIGINT",
+        ],
+    );
+    aggregates(
+        "std(lines_of_code), every(lines_of_code > 1), max_by(course, lines_of_code), try_sum(lines_of_code)",
+        &[
+            "aggregate stddev_samp(CAST(lines_of_code AS DOUBLE)): DOUBLE",
+            "aggregate min((lines_of_code > 1)): BOOLEAN",
+            "aggregate max_by(course, lines_of_code): STRING",
+            "aggregate try_sum(lines_of_code): BIGINT",
+        ],
+    );
+    aggregates(
+        "first(course) FILTER (WHERE lines_of_code > 1), count(*) FILTER (WHERE lines_of_code > 1)",
+        &["aggregate first(course, (lines_of_code > 1)): STRING", "aggregate count_if((lines_of_code > 1)): BIGINT"],
+    );
+}
+
+#[test]
 fn only_what_is_used_is_decoded() {
     let decoded =
         |sql: &str| query(sql).decode_schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();

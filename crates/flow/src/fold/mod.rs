@@ -9,7 +9,10 @@
 //! here, the driver's merge drops them.
 
 pub(crate) mod accumulate;
+pub(crate) mod distinct;
 mod groups;
+pub(crate) mod moments;
+mod pick;
 mod rows;
 
 use accumulate::AccumulatorColumn;
@@ -75,13 +78,14 @@ impl Fold {
     /// The first row that failed under ANSI rules, when `on_error` is `fail`.
     pub fn push(&mut self, rows: &RecordBatch, faults: &[Option<RecordFault>]) -> Result<(), RowFailure> {
         assert!(faults.is_empty() || faults.len() == rows.num_rows(), "one mark a row");
+        let first_row = self.partial.records;
         self.partial.records += rows.num_rows() as u64;
         let plan = self.plan.clone();
         let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context);
         let rows = selection.rows_at_the_watermark(&plan, rows, &mut self.partial)?;
         selection.filter(&plan.filters, &rows)?;
         match &plan.body {
-            Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, faults, &mut selection)?,
+            Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, first_row, faults, &mut selection)?,
             Body::Project(columns) => self.project(columns, &rows, &mut selection)?,
         }
         self.partial.faults.add(RecordFault::AnsiError, selection.failed);
@@ -112,6 +116,7 @@ impl Fold {
         &mut self,
         plan: &AggregatePlan,
         rows: &RecordBatch,
+        first_row: u64,
         faults: &[Option<RecordFault>],
         selection: &mut Selection,
     ) -> Result<(), RowFailure> {
@@ -132,7 +137,7 @@ impl Fold {
         };
         for (column, inputs) in self.accumulators.iter_mut().zip(&inputs) {
             column.grow(self.groups.len());
-            column.update(inputs, &pairs);
+            column.update(inputs, &pairs, first_row);
         }
         Ok(())
     }

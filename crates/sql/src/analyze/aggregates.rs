@@ -1,8 +1,10 @@
-//! Aggregate functions and the window: what they take and give (rule T1), and their place in the aggregate row.
+//! Aggregate calls and the window: where they may stand, and their place in the aggregate row. What each function takes
+//! is in `aggregate_calls.rs`.
 //!
 //! While an expression is being read, the window and the aggregate calls stand in it as columns with numbers that no
 //! source has; [`onto_groups`] puts the columns of the aggregate row in their place.
 
+use super::aggregate_calls::distinct;
 use super::calls::check_count;
 use super::coerce::cast_to;
 use super::resolve::{Resolver, sentence};
@@ -10,13 +12,9 @@ use crate::expr::Expr;
 use crate::plan::{AggregateCall, AggregateFunction, WindowPlan};
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
-use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::{Interval, WindowSpec};
-
-/// The names of aggregate functions.
-pub(super) const NAMES: [&str; 7] = ["count", "count_if", "sum", "avg", "mean", "min", "max"];
 
 /// Column number that stands for the window while an expression is being read.
 const WINDOW: usize = usize::MAX / 2;
@@ -41,26 +39,13 @@ impl Aggregates {
         there.then(|| Expr::Column(WINDOW, types::window()))
     }
 
-    fn call_column(&mut self, function: AggregateFunction, inputs: Vec<Expr>, data_type: DataType) -> Expr {
+    pub(super) fn call_column(&mut self, function: AggregateFunction, inputs: Vec<Expr>, data_type: DataType) -> Expr {
         let same = |call: &AggregateCall| call.function == function && call.inputs == inputs;
         let index = self.calls.iter().position(same).unwrap_or_else(|| {
             self.calls.push(AggregateCall { function, inputs, data_type: data_type.clone() });
             self.calls.len() - 1
         });
         Expr::Column(FIRST_CALL + index, data_type)
-    }
-}
-
-/// The aggregate function of a name in lower case.
-pub(super) fn find(name: &str) -> Option<AggregateFunction> {
-    match name {
-        "count" => Some(AggregateFunction::Count),
-        "count_if" => Some(AggregateFunction::CountIf),
-        "sum" => Some(AggregateFunction::Sum),
-        "avg" | "mean" => Some(AggregateFunction::Avg),
-        "min" => Some(AggregateFunction::Min),
-        "max" => Some(AggregateFunction::Max),
-        _ => None,
     }
 }
 
@@ -115,69 +100,12 @@ impl Resolver<'_> {
             return Err(Fault::new(at.clone(), message, "aggregate plain columns"));
         }
         if call.distinct {
-            let help = "Spark refuses it on streams too; group by the column, or count without DISTINCT";
-            return Err(Fault::new(at.clone(), format!("{name}(DISTINCT …) is not supported"), help));
+            return Err(distinct(name, at));
         }
         self.aggregates.inside = true;
-        let column = self.aggregate(name, call);
+        let column = self.aggregate_call(name, call);
         self.aggregates.inside = false;
         column
-    }
-
-    fn aggregate(&mut self, name: &str, call: &Call) -> Result<Expr, Fault> {
-        let function = find(name).expect("the caller has looked");
-        let filter = call.filter.as_ref().map(|filter| self.condition(filter, "FILTER")).transpose()?;
-        if function == AggregateFunction::Count {
-            return self.count(call, filter);
-        }
-        check_count(name, 1, 1, call)?;
-        let input = self.resolve(&call.arguments[0])?;
-        let data_type = result_type(function, &input.data_type()).ok_or_else(|| {
-            let message = format!("`{name}` takes {}, not {}", takes(function), types::name(&input.data_type()));
-            let help = match input.data_type() {
-                DataType::Utf8 if function != AggregateFunction::CountIf => "convert it: CAST(… AS DOUBLE)",
-                _ => "give it another argument",
-            };
-            Fault::new(call.arguments[0].at.clone(), message, help)
-        })?;
-        let input = match filter {
-            Some(filter) => {
-                let input_type = input.data_type();
-                Expr::Case(vec![(filter, input)], None, input_type)
-            }
-            None => input,
-        };
-        Ok(self.aggregates.call_column(function, vec![input], data_type))
-    }
-
-    /// `count(*)`, and `count(x, …)` of which constants that are not NULL say nothing.
-    fn count(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
-        check_count("count", 1, usize::MAX, call)?;
-        let is_star = |node: &Node| node.kind == NodeKind::Star;
-        if call.arguments.iter().any(is_star) && call.arguments.len() > 1 {
-            return Err(Fault::new(call.name.at.clone(), "`count` takes `*` alone", "write count(*)"));
-        }
-        let mut inputs = Vec::new();
-        for node in call.arguments.iter().filter(|node| !is_star(node)) {
-            let input = self.resolve(node)?;
-            if !matches!(&input, Expr::Literal(value, _) if *value != Value::Null) {
-                inputs.push(input);
-            }
-        }
-        if let Some(filter) = filter {
-            if inputs.is_empty() {
-                return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
-            }
-            inputs = vec![Expr::Case(
-                vec![(
-                    inputs.into_iter().fold(filter, given_too),
-                    Expr::Literal(Value::Boolean(true), DataType::Boolean),
-                )],
-                None,
-                DataType::Boolean,
-            )];
-        }
-        Ok(self.aggregates.call_column(AggregateFunction::Count, inputs, DataType::Int64))
     }
 
     /// `window(time, width[, slide[, start]])` (rules W2, W5, W6).
@@ -222,10 +150,6 @@ impl Resolver<'_> {
     }
 }
 
-fn given_too(condition: Expr, input: Expr) -> Expr {
-    Expr::And(Box::new(condition), Box::new(Expr::IsNotNull(Box::new(input))))
-}
-
 /// A window's duration: interval text, or a number of microseconds.
 fn duration(node: &Node) -> Result<i64, Fault> {
     let micros = match &node.kind {
@@ -237,29 +161,4 @@ fn duration(node: &Node) -> Result<i64, Fault> {
         _ => Err("a window's durations are constants; write for instance '10 seconds'".to_string()),
     };
     micros.map_err(|message| sentence(node.at.clone(), &message))
-}
-
-/// Rule T1; `None` where the function does not take the type.
-fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType> {
-    use AggregateFunction::{Avg, Count, CountIf, Max, Min, Sum};
-    match (function, input) {
-        (Count, _) => Some(DataType::Int64),
-        (CountIf, DataType::Boolean) => Some(DataType::Int64),
-        (Sum, t) if types::is_integral(t) => Some(DataType::Int64),
-        (Sum | Avg, DataType::Float32 | DataType::Float64) => Some(DataType::Float64),
-        (Sum, DataType::Decimal128(p, s)) => Some(types::bounded_decimal(i32::from(*p) + 10, i32::from(*s))),
-        (Avg, t) if types::is_integral(t) => Some(DataType::Float64),
-        (Avg, DataType::Decimal128(p, s)) => Some(types::bounded_decimal(i32::from(*p) + 4, i32::from(*s) + 4)),
-        (Min | Max, t) if types::is_orderable(t) && !t.is_null() => Some(t.clone()),
-        _ => None,
-    }
-}
-
-fn takes(function: AggregateFunction) -> &'static str {
-    match function {
-        AggregateFunction::Count => "anything",
-        AggregateFunction::CountIf => "a BOOLEAN",
-        AggregateFunction::Sum | AggregateFunction::Avg => "a number",
-        AggregateFunction::Min | AggregateFunction::Max => "a value of a type that has an order",
-    }
 }

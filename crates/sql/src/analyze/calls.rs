@@ -1,6 +1,6 @@
 //! Calls: functions of the table, forms that are expressions of their own (`if`, `coalesce`, `int(x)`), aggregates.
 
-use super::aggregates;
+use super::aggregate_calls;
 use super::coerce::{self, Placed, cast_to};
 use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
@@ -76,10 +76,18 @@ pub(super) fn is_cast(name: &str) -> bool {
 impl Resolver<'_> {
     pub(super) fn call(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let name = call.name.name.to_ascii_lowercase();
-        if name == "window" || aggregates::find(&name).is_some() {
+        if name == "window" || aggregate_calls::NAMES.contains(&name.as_str()) {
             return self.aggregate_or_window(&name, call, at);
         }
-        for (given, what) in [(call.distinct, "DISTINCT"), (call.filter.is_some(), "FILTER")] {
+        if let Some(fault) = aggregate_calls::unsupported(&name, at) {
+            return Err(fault);
+        }
+        let given = [
+            (call.distinct, "DISTINCT"),
+            (call.filter.is_some(), "FILTER"),
+            (call.ignore_nulls.is_some(), "IGNORE NULLS"),
+        ];
+        for (given, what) in given {
             if given {
                 let message = format!("{what} is for aggregate functions, and `{name}` is none");
                 return Err(Fault::new(call.name.at.clone(), message, format!("leave {what} out")));
@@ -325,7 +333,7 @@ fn unknown(call: &Call) -> Fault {
     let forms = FORMS.iter().map(|(name, ..)| *name).chain(CASTS.iter().map(|(name, _)| *name));
     let aliases = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
     let known: Vec<&str> =
-        forms.chain(aliases).chain(aggregates::NAMES).chain(["window", "mod", "extract", "date_part"]).collect();
+        forms.chain(aliases).chain(aggregate_calls::NAMES).chain(["window", "mod", "extract", "date_part"]).collect();
     let near = nearest(&call.name.name, known.iter().copied().filter(|name| !name.contains(' ')));
     let help = if near.is_empty() {
         "docs/sql.md lists the functions that there are".to_string()

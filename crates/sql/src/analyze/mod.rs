@@ -6,6 +6,7 @@
 //!   query ─syntax────────┘                       └ conjuncts.rs: what Spark's optimizer pushes (M1)
 //! ```
 
+mod aggregate_calls;
 mod aggregates;
 mod calls;
 mod coerce;
@@ -17,6 +18,8 @@ mod prune;
 mod query;
 mod resolve;
 mod scope;
+
+pub use aggregate_calls::NAMES as AGGREGATE_FUNCTIONS;
 
 use crate::expr::Expr;
 use crate::plan::QueryPlan;

@@ -1,51 +1,57 @@
 //! The default name of an output column, as Spark makes it (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
 
 use super::calls;
+use super::scope::Scope;
 use crate::expr::Expr;
 use crate::syntax::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 use crate::types;
 use tidemill_model::java_double::java_double;
 
-/// The name of an item without an alias.
-pub(super) fn of_item(node: &Node, expr: &Expr) -> String {
+/// The name of an item without an alias. A column's source is left out of it.
+pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
     match (&node.kind, expr) {
         (NodeKind::Name(parts), _) => parts.last().expect("a name has parts").name.clone(),
-        (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr),
+        (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr, scope),
         // `date + 1` is a function by then.
         (NodeKind::Binary(Operator::Add | Operator::Subtract, l, r), Expr::Call(function, ..)) => {
-            format!("{}({}, {})", function.name, pretty(l), pretty(r))
+            format!("{}({}, {})", function.name, pretty(l, scope), pretty(r, scope))
         }
-        _ => pretty(node),
+        _ => pretty(node, scope),
     }
 }
 
-fn pretty(node: &Node) -> String {
+fn pretty(node: &Node, scope: &Scope) -> String {
     match &node.kind {
-        NodeKind::Name(parts) => parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join("."),
+        NodeKind::Name(parts) => {
+            let qualified = usize::from(scope.is_qualified(parts));
+            parts[qualified..].iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".")
+        }
         NodeKind::Literal(literal) => constant(literal),
-        NodeKind::Not(x) => format!("(NOT {})", pretty(x)),
+        NodeKind::Not(x) => format!("(NOT {})", pretty(x, scope)),
         NodeKind::Negate(x) => match &x.kind {
-            NodeKind::Literal(Literal::Number(_)) => format!("-{}", pretty(x)),
-            _ => format!("(- {})", pretty(x)),
+            NodeKind::Literal(Literal::Number(_)) => format!("-{}", pretty(x, scope)),
+            _ => format!("(- {})", pretty(x, scope)),
         },
-        NodeKind::Plus(x) => format!("(+ {})", pretty(x)),
-        NodeKind::Binary(Operator::Concat, l, r) => format!("concat({}, {})", pretty(l), pretty(r)),
-        NodeKind::Binary(Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l), pretty(r)),
-        NodeKind::Binary(operator, l, r) => format!("({} {} {})", pretty(l), operator.symbol(), pretty(r)),
-        NodeKind::Is(x, test, negated) => is_test(x, test, *negated),
+        NodeKind::Plus(x) => format!("(+ {})", pretty(x, scope)),
+        NodeKind::Binary(Operator::Concat, l, r) => format!("concat({}, {})", pretty(l, scope), pretty(r, scope)),
+        NodeKind::Binary(Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l, scope), pretty(r, scope)),
+        NodeKind::Binary(operator, l, r) => {
+            format!("({} {} {})", pretty(l, scope), operator.symbol(), pretty(r, scope))
+        }
+        NodeKind::Is(x, test, negated) => is_test(x, test, *negated, scope),
         NodeKind::In(x, list, negated) => {
-            let list: Vec<_> = list.iter().map(pretty).collect();
-            negate(format!("({} IN ({}))", pretty(x), list.join(", ")), *negated)
+            let list: Vec<_> = list.iter().map(|x| pretty(x, scope)).collect();
+            negate(format!("({} IN ({}))", pretty(x, scope), list.join(", ")), *negated)
         }
         NodeKind::Between(x, low, high, negated) => {
-            negate(format!("between({}, {}, {})", pretty(x), pretty(low), pretty(high)), *negated)
+            negate(format!("between({}, {}, {})", pretty(x, scope), pretty(low, scope), pretty(high, scope)), *negated)
         }
         NodeKind::Like(kind, x, pattern, escape, negated) => {
             let escape = escape.map_or(String::new(), |c| format!(" ESCAPE '{c}'"));
             let text = match kind {
-                LikeKind::Like => format!("{} LIKE {}{escape}", pretty(x), pretty(pattern)),
-                LikeKind::Ilike => format!("ilike({}, {}{escape})", pretty(x), pretty(pattern)),
-                LikeKind::Rlike => format!("RLIKE({}, {})", pretty(x), pretty(pattern)),
+                LikeKind::Like => format!("{} LIKE {}{escape}", pretty(x, scope), pretty(pattern, scope)),
+                LikeKind::Ilike => format!("ilike({}, {}{escape})", pretty(x, scope), pretty(pattern, scope)),
+                LikeKind::Rlike => format!("RLIKE({}, {})", pretty(x, scope), pretty(pattern, scope)),
             };
             negate(text, *negated)
         }
@@ -53,23 +59,23 @@ fn pretty(node: &Node) -> String {
             let mut out = String::from("CASE");
             for (condition, value) in branches {
                 let condition = match operand {
-                    Some(operand) => format!("({} = {})", pretty(operand), pretty(condition)),
-                    None => pretty(condition),
+                    Some(operand) => format!("({} = {})", pretty(operand, scope), pretty(condition, scope)),
+                    None => pretty(condition, scope),
                 };
-                out.push_str(&format!(" WHEN {condition} THEN {}", pretty(value)));
+                out.push_str(&format!(" WHEN {condition} THEN {}", pretty(value, scope)));
             }
             if let Some(otherwise) = otherwise {
-                out.push_str(&format!(" ELSE {}", pretty(otherwise)));
+                out.push_str(&format!(" ELSE {}", pretty(otherwise, scope)));
             }
             out + " END"
         }
         NodeKind::Cast(x, data_type, try_cast) => {
             let word = if *try_cast { "TRY_CAST" } else { "CAST" };
-            format!("{word}({} AS {})", pretty(x), types::name(data_type))
+            format!("{word}({} AS {})", pretty(x, scope), types::name(data_type))
         }
-        NodeKind::Call(call) => call_name(call),
-        NodeKind::Field(x, name) => format!("{}.{}", pretty(x), name.name),
-        NodeKind::Index(x, index) => format!("{}[{}]", pretty(x), pretty(index)),
+        NodeKind::Call(call) => call_name(call, scope),
+        NodeKind::Field(x, name) => format!("{}.{}", pretty(x, scope), name.name),
+        NodeKind::Index(x, index) => format!("{}[{}]", pretty(x, scope), pretty(index, scope)),
         NodeKind::Star => "1".into(),
     }
 }
@@ -123,9 +129,9 @@ const DEFAULTS: [(&str, usize, &str); 14] = [
     ("unix_timestamp", 0, "current_timestamp(), yyyy-MM-dd HH:mm:ss"),
 ];
 
-fn call_name(call: &Call) -> String {
+fn call_name(call: &Call, scope: &Scope) -> String {
     let name = call.name.name.to_ascii_lowercase();
-    let mut arguments: Vec<_> = call.arguments.iter().map(pretty).collect();
+    let mut arguments: Vec<_> = call.arguments.iter().map(|x| pretty(x, scope)).collect();
     match (name.as_str(), &arguments[..]) {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
@@ -142,23 +148,28 @@ fn call_name(call: &Call) -> String {
         ("rtrim", [set, x]) => return format!("TRIM(TRAILING {set} FROM {x})"),
         ("btrim", [x, set]) if call.keywords => return format!("TRIM(BOTH {set} FROM {x})"),
         ("btrim", [x]) if call.keywords => return format!("trim({x})"),
+        // How exact it is, and what becomes of NULLs, does not stand in the name.
+        ("approx_count_distinct" | "first" | "first_value" | "any_value" | "last" | "last_value", [_, _]) => {
+            arguments.truncate(1);
+        }
         _ => {}
     }
     let default = DEFAULTS.iter().find(|(known, given, _)| *known == name && *given == arguments.len());
     arguments.extend(default.map(|(.., added)| added.to_string()));
     let shown = if CAPITALS.contains(&name.as_str()) { name.to_ascii_uppercase() } else { name };
-    let filter = call.filter.as_ref().map_or(String::new(), |filter| format!(" FILTER (WHERE {})", pretty(filter)));
+    let filter =
+        call.filter.as_ref().map_or(String::new(), |filter| format!(" FILTER (WHERE {})", pretty(filter, scope)));
     format!("{shown}({}){filter}", arguments.join(", "))
 }
 
-fn is_test(x: &Node, test: &IsTest, negated: bool) -> String {
+fn is_test(x: &Node, test: &IsTest, negated: bool, scope: &Scope) -> String {
     match test {
         IsTest::Null | IsTest::Unknown => {
-            format!("({} IS {}NULL)", pretty(x), if negated { "NOT " } else { "" })
+            format!("({} IS {}NULL)", pretty(x, scope), if negated { "NOT " } else { "" })
         }
-        IsTest::True => negate(format!("({} <=> true)", pretty(x)), negated),
-        IsTest::False => negate(format!("({} <=> false)", pretty(x)), negated),
-        IsTest::DistinctFrom(y) => negate(format!("({} <=> {})", pretty(x), pretty(y)), !negated),
+        IsTest::True => negate(format!("({} <=> true)", pretty(x, scope)), negated),
+        IsTest::False => negate(format!("({} <=> false)", pretty(x, scope)), negated),
+        IsTest::DistinctFrom(y) => negate(format!("({} <=> {})", pretty(x, scope), pretty(y, scope)), !negated),
     }
 }
 

@@ -147,8 +147,10 @@ fn read_items<'a>(
         }
         match faults.keep(sql, resolver.resolve(&item.node)) {
             Some(expr) => {
-                let name =
-                    item.alias.as_ref().map_or_else(|| names::of_item(&item.node, &expr), |alias| alias.name.clone());
+                let name = item
+                    .alias
+                    .as_ref()
+                    .map_or_else(|| names::of_item(&item.node, &expr, resolver.scope), |alias| alias.name.clone());
                 resolver.items_before.extend(item.alias.iter().map(|alias| (alias.name.clone(), expr.clone())));
                 items.push(Item { name, expr, node: Some(&item.node) });
             }

@@ -37,7 +37,7 @@ impl Scope {
     /// `[table.]column[.field…]`.
     pub fn resolve(&self, parts: &[Ident]) -> Result<Expr, Fault> {
         let qualified = parts.len() > 1 && same(&parts[0].name, &self.table);
-        let after_table = qualified.then(|| self.column(&parts[1].name)).flatten();
+        let after_table = self.is_qualified(parts).then(|| self.column(&parts[1].name)).flatten();
         let (column, fields) = match after_table {
             Some(column) => (column, &parts[2..]),
             None => match self.column(&parts[0].name) {
@@ -46,6 +46,11 @@ impl Scope {
             },
         };
         fields.iter().try_fold(column, field)
+    }
+
+    /// Whether a name begins with the source, and not with a column.
+    pub fn is_qualified(&self, parts: &[Ident]) -> bool {
+        parts.len() > 1 && same(&parts[0].name, &self.table) && self.column(&parts[1].name).is_some()
     }
 
     fn unknown(&self, name: &Ident, has_more: bool) -> Fault {

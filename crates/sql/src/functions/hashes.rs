@@ -187,18 +187,39 @@ const PRIME5: u64 = 0x27d4_eb2f_1656_67c5;
 
 fn xxhash64(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
-    let mix = |seed: u64, value: Hashed| match value {
-        Hashed::Nothing => seed,
-        Hashed::Int(x) => xx_end(xx_word(seed.wrapping_add(PRIME5).wrapping_add(4), x as u32)),
-        Hashed::Long(x) => xx_end(xx_long(seed.wrapping_add(PRIME5).wrapping_add(8), x as u64)),
-        Hashed::Bytes(bytes) => xx_bytes(seed, bytes),
-        Hashed::Wide(bytes) => xx_bytes(seed, &bytes),
-    };
     let value = |row: usize| {
-        let hash = columns.iter().fold(42, |seed, column| mix(seed, hashed(&column.array, column.at(row))));
+        let hash = columns.iter().fold(42, |seed, column| xxhash64_of(seed, &column.array, column.at(row)));
         Some(hash as i64)
     };
     Arc::new(build::numbers::<Int64Type>(arguments.rows, value))
+}
+
+/// One value's hash, of any type: STRUCT, ARRAY and MAP as their parts, one after the other. NULL gives the seed.
+pub fn xxhash64_of(seed: u64, array: &ArrayRef, at: usize) -> u64 {
+    if array.data_type().is_null() || array.is_null(at) {
+        return seed;
+    }
+    match array.data_type() {
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().fold(seed, |seed, member| xxhash64_of(seed, member, at))
+        }
+        DataType::List(_) => {
+            let elements = array.as_list::<i32>().value(at);
+            (0..elements.len()).fold(seed, |seed, element| xxhash64_of(seed, &elements, element))
+        }
+        DataType::Map(..) => {
+            let entries = array.as_map().value(at);
+            let entry = |seed, entry| entries.columns().iter().fold(seed, |seed, part| xxhash64_of(seed, part, entry));
+            (0..entries.len()).fold(seed, entry)
+        }
+        _ => match hashed(array, at) {
+            Hashed::Nothing => seed,
+            Hashed::Int(x) => xx_end(xx_word(seed.wrapping_add(PRIME5).wrapping_add(4), x as u32)),
+            Hashed::Long(x) => xx_end(xx_long(seed.wrapping_add(PRIME5).wrapping_add(8), x as u64)),
+            Hashed::Bytes(bytes) => xx_bytes(seed, bytes),
+            Hashed::Wide(bytes) => xx_bytes(seed, &bytes),
+        },
+    }
 }
 
 fn xx_bytes(seed: u64, bytes: &[u8]) -> u64 {

@@ -8,7 +8,7 @@ mod build;
 pub(crate) mod collections;
 mod conditionals;
 mod encodings;
-mod hashes;
+pub mod hashes;
 mod json;
 mod numbers;
 mod patterns;

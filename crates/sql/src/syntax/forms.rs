@@ -74,7 +74,8 @@ impl Parser<'_> {
     /// A call from behind its opening bracket on, with the keyword forms of EXTRACT, SUBSTRING, TRIM and POSITION.
     pub fn call(&mut self, name: Ident) -> Result<Call, Fault> {
         let lower = name.name.to_ascii_lowercase();
-        let mut call = Call { name, arguments: Vec::new(), distinct: false, filter: None, keywords: false };
+        let mut call =
+            Call { name, arguments: Vec::new(), distinct: false, filter: None, ignore_nulls: None, keywords: false };
         match lower.as_str() {
             "extract" => {
                 let field = self.ident("a field such as YEAR")?;
@@ -122,6 +123,9 @@ impl Parser<'_> {
                 } else {
                     self.rest_of_arguments(&mut call)?;
                 }
+                if ["first", "last", "any_value"].contains(&lower.as_str()) {
+                    call.ignore_nulls = self.ignore_nulls();
+                }
             }
         }
         self.expect_symbol(")")?;
@@ -131,11 +135,19 @@ impl Parser<'_> {
             call.filter = Some(Box::new(self.expression()?));
             self.expect_symbol(")")?;
         }
+        call.ignore_nulls = self.ignore_nulls().or(call.ignore_nulls);
         if self.is_word("OVER") {
             let help = "group by window(time, '10 seconds') instead";
             return Err(Fault::new(self.here(), "OVER (…) is not supported on streams", help));
         }
         Ok(call)
+    }
+
+    /// `IGNORE NULLS` or `RESPECT NULLS`, if one of them comes.
+    fn ignore_nulls(&mut self) -> Option<(bool, std::ops::Range<usize>)> {
+        let start = self.here().start;
+        let ignore = self.take_words(&["IGNORE", "NULLS"]);
+        (ignore || self.take_words(&["RESPECT", "NULLS"])).then(|| (ignore, start..self.last_end()))
     }
 
     fn rest_of_arguments(&mut self, call: &mut Call) -> Result<(), Fault> {

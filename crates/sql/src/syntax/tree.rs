@@ -44,6 +44,8 @@ pub(crate) struct Call {
     pub arguments: Vec<Node>,
     pub distinct: bool,
     pub filter: Option<Box<Node>>,
+    /// IGNORE NULLS (`true`) or RESPECT NULLS, and where it stands.
+    pub ignore_nulls: Option<(bool, Range<usize>)>,
     /// Whether it was written with keywords: `TRIM(BOTH …)`.
     pub keywords: bool,
 }

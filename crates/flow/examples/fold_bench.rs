@@ -1,0 +1,103 @@
+//! Rows of the reference pipeline through filter and fold on one core: `cargo run --release -p tidemill-flow --example fold_bench [SECONDS]`.
+//!
+//! Prints rows per CPU-second of this thread: the reference query, and the aggregates that cost more than a sum.
+
+use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
+use std::fs;
+use std::sync::Arc;
+use tidemill_flow::fold::Fold;
+use tidemill_model::pipeline::OnError;
+use tidemill_model::{Millis, Pipeline};
+use tidemill_sql::eval::EvalContext;
+use tidemill_sql::plan::QueryPlan;
+
+const PIPELINE: &str = include_str!("../../model/tests/reference.toml");
+/// As the executor's chunks.
+const CHUNK_ROWS: usize = 2_048;
+const CHUNKS: usize = 16;
+
+fn main() {
+    let seconds: f64 = std::env::args().nth(1).map_or(2.0, |text| text.parse().expect("seconds, such as 2.5"));
+    let variants = [
+        ("reference", "sum(lines_of_code) AS a, avg(cpu_usage_pct) AS b, count(*) AS c"),
+        ("min, max", "min(lines_of_code) AS a, max(cpu_usage_pct) AS b"),
+        ("stddev", "stddev(cpu_usage_pct) AS a"),
+        ("first, last", "first(student_id) AS a, last(student_id) AS b"),
+        ("max_by", "max_by(student_id, lines_of_code) AS a"),
+        ("approx_count_distinct", "approx_count_distinct(student_id) AS a"),
+    ];
+    for (name, aggregates) in variants {
+        let old = "sum(lines_of_code) AS total_loc, avg(cpu_usage_pct) AS avg_cpu";
+        let pipeline = Pipeline::parse("p.toml", &PIPELINE.replacen(old, aggregates, 1), &[]).expect("a pipeline");
+        let Ok(plan) = tidemill_sql::plan(&pipeline) else { continue };
+        let rate = measure(&Arc::new(plan), seconds);
+        println!("{name:24} {:6.2} M rows per CPU-second", rate / 1e6);
+        println!(
+            "figure fold_{}_rows_per_cpu_second {rate:.0} rows/s",
+            name.replace([',', ' '], "_").replace("__", "_")
+        );
+    }
+}
+
+/// Rows per CPU-second.
+fn measure(plan: &Arc<QueryPlan>, seconds: f64) -> f64 {
+    let chunks: Vec<RecordBatch> = (0..CHUNKS).map(|chunk| rows(plan, chunk)).collect();
+    let context = EvalContext { timestamp: Millis(1_700_000_000_000) };
+    let mut rows = 0;
+    let start = cpu_seconds();
+    while cpu_seconds() - start < seconds {
+        let mut fold = Fold::new(plan.clone(), OnError::Drop, context, 0);
+        for chunk in &chunks {
+            fold.push(chunk, &[]).expect("no row fails");
+            rows += chunk.num_rows();
+        }
+        assert!(!fold.finish().cells.is_empty());
+    }
+    rows as f64 / (cpu_seconds() - start)
+}
+
+/// CPU time of this thread: the kernel's count of nanoseconds on a processor.
+fn cpu_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux, with scheduler statistics");
+    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("nanoseconds first") / 1e9
+}
+
+/// A chunk of the columns that the plan decodes, a record each millisecond.
+fn rows(plan: &QueryPlan, chunk: usize) -> RecordBatch {
+    let mut random = Random(chunk as u64 + 1);
+    let courses = ["Operating Systems", "Data Structures", "Web Engineering", "Linear Algebra"];
+    let activities = ["coding", "debugging", "reading_docs", "committing_code", "running_tests"];
+    let mut column = |name: &str| -> ArrayRef {
+        let mut each = |f: &mut dyn FnMut(&mut Random) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values((0..CHUNK_ROWS).map(|_| f(&mut random))))
+        };
+        match name {
+            "timestamp" => {
+                let at = |row| 1_700_000_000.0 + (chunk * CHUNK_ROWS + row) as f64 / 1e3;
+                Arc::new(Float64Array::from_iter_values((0..CHUNK_ROWS).map(at)))
+            }
+            "course" => each(&mut |random| courses[random.below(4) as usize].into()),
+            "activity" => each(&mut |random| activities[random.below(5) as usize].into()),
+            "student_id" => each(&mut |random| format!("CS-{}", 2_021_000 + random.below(5_000))),
+            "lines_of_code" => {
+                Arc::new(Int32Array::from_iter_values((0..CHUNK_ROWS).map(|_| random.below(150) as i32)))
+            }
+            "cpu_usage_pct" => {
+                Arc::new(Float64Array::from_iter_values((0..CHUNK_ROWS).map(|_| random.below(10_000) as f64 / 100.0)))
+            }
+            other => panic!("the queries above use no {other}"),
+        }
+    };
+    let columns = plan.decode_schema.fields().iter().map(|field| column(field.name())).collect();
+    RecordBatch::try_new(plan.decode_schema.clone(), columns).expect("columns of the schema's types")
+}
+
+/// Numbers that look random, the same on every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33).checked_rem(bound).expect("a bound above zero")
+    }
+}

@@ -1,0 +1,43 @@
+//! `stddev`, `variance` and their kin: Welford's update of a row, Chan's of two parts, as Spark does both.
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use tidemill_model::Moments;
+use tidemill_sql::plan::AggregateFunction;
+
+/// Adds the rows of a DOUBLE column: `pairs` are (row, group).
+pub(super) fn update(column: &mut [Moments], input: &dyn Array, pairs: &[(u32, u32)]) {
+    let input = input.as_primitive::<Float64Type>();
+    for (row, group) in pairs.iter().filter(|(row, _)| input.is_valid(*row as usize)) {
+        let into = &mut column[*group as usize];
+        into.seen += 1;
+        let delta = input.value(*row as usize) - into.mean;
+        let step = delta / into.seen as f64;
+        into.mean += step;
+        into.squares += delta * (delta - step);
+    }
+}
+
+/// Adds `later` to `earlier`.
+pub(super) fn merge(earlier: &mut Moments, later: &Moments) {
+    let (left, right) = (earlier.seen as f64, later.seen as f64);
+    let seen = left + right;
+    let delta = later.mean - earlier.mean;
+    let step = if seen == 0.0 { 0.0 } else { delta / seen };
+    earlier.seen += later.seen;
+    earlier.mean += step * right;
+    earlier.squares += later.squares + delta * step * left * right;
+}
+
+/// A function's result (rule T2): NULL of no row, and of one row where it is the sample's.
+pub(crate) fn result(function: AggregateFunction, moments: &Moments) -> Option<f64> {
+    use AggregateFunction::{StddevPop, StddevSamp, VarPop, VarSamp};
+    let of = match function {
+        VarPop | StddevPop => moments.seen as f64,
+        VarSamp | StddevSamp => moments.seen as f64 - 1.0,
+        other => panic!("{other:?} is no function of moments"),
+    };
+    let variance = moments.squares / of;
+    (of > 0.0).then(|| if matches!(function, StddevPop | StddevSamp) { variance.sqrt() } else { variance })
+}

@@ -1,0 +1,155 @@
+//! A query over records, by the steps of a batch: decode, fold, merge, output.
+
+use crate::golden::Golden;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use std::sync::Arc;
+use tidemill_flow::decode::{Decoder, Options};
+use tidemill_flow::fold::Fold;
+use tidemill_flow::merge::{GroupRows, State};
+use tidemill_flow::output;
+use tidemill_flow::ports::Chunk;
+use tidemill_model::pipeline::{OnError, OutputMode};
+use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId, Pipeline};
+use tidemill_sql::eval::EvalContext;
+use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
+use tidemill_sql::text::show;
+
+const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123) };
+
+/// How records become tasks and batches.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// Where one task ends and the next begins, ascending.
+    pub places: Vec<usize>,
+    /// Whether each task is a batch of its own.
+    pub a_batch_each: bool,
+}
+
+/// A planned query.
+pub struct Query {
+    plan: Arc<QueryPlan>,
+}
+
+impl Query {
+    /// Plans a query over the table `t`; our message where it is wrong.
+    pub fn plan(schema: &str, sql: &str) -> Result<Query, String> {
+        let text = format!(
+            "[sources.t]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\nschema = \"\"\"{schema}\"\"\"\n\
+             [query]\nsql = \"\"\"{sql}\"\"\"\noutput_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n"
+        );
+        let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+        let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.0[0].message.clone())?;
+        Ok(Query { plan: Arc::new(plan) })
+    }
+
+    /// The result, with records decoded and folded so many at a time.
+    pub fn run(&self, records: &[String], cut: &Cut, chunk_records: usize) -> Golden {
+        let mut partials = Vec::new();
+        let ends = cut.places.iter().copied().chain([records.len()]);
+        let mut start = 0;
+        for end in ends {
+            match self.task(&records[start..end], chunk_records) {
+                Ok(partial) => partials.push(partial),
+                Err(class) => return Golden::Error(class),
+            }
+            start = end;
+        }
+        let rows = match &self.plan.body {
+            Body::Project(columns) => {
+                let rows = partials.iter().flat_map(|partial| &partial.output).map(AsRef::as_ref);
+                output::projected_rows(columns, &self.plan.output_schema, rows)
+            }
+            Body::Aggregate(plan) => match self.batches(plan, &partials, cut.a_batch_each) {
+                Ok(rows) => rows,
+                Err(class) => return Golden::Error(class),
+            },
+        };
+        shown(&rows)
+    }
+
+    /// The groups of a stored state after one record more.
+    pub fn go_on(&self, state: &[u8], record: &str) -> Golden {
+        let Body::Aggregate(plan) = &self.plan.body else { panic!("a state is of an aggregation") };
+        let mut state = State::from_snapshot(state).expect("the bytes of a state");
+        let partial = self.task(&[record.into()], 1).expect("no row fails");
+        let merged = state.merge(plan, OutputMode::Complete, &batch(7), &[partial]);
+        shown(&self.output(plan, &merged.output).expect("nothing overflows"))
+    }
+
+    /// A task's partial, as its reader gets it.
+    fn task(&self, records: &[String], chunk_records: usize) -> Result<Partial, String> {
+        let mut decoder = Decoder::new(&self.plan.decode_schema, Options::default());
+        let mut fold = Fold::new(self.plan.clone(), OnError::Fail, CONTEXT, 0);
+        for records in records.chunks(chunk_records) {
+            let mut chunk = Chunk::default();
+            records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));
+            let decoded = decoder.decode(&chunk);
+            fold.push(&decoded.batch, &decoded.faults).map_err(|failure| failure.error.class.to_string())?;
+        }
+        let partial = fold.finish();
+        let read: Partial = postcard::from_bytes(&postcard::to_stdvec(&partial).unwrap()).unwrap();
+        assert_eq!(read.cells.len(), partial.cells.len());
+        Ok(read)
+    }
+
+    /// The output of the last batch: all groups in complete mode, those of the only batch in update mode.
+    fn batches(&self, plan: &AggregatePlan, partials: &[Partial], a_batch_each: bool) -> Result<RecordBatch, String> {
+        let mut state = State::default();
+        let mut groups = Vec::new();
+        let (mode, size) = if a_batch_each { (OutputMode::Complete, 1) } else { (OutputMode::Update, partials.len()) };
+        for (batch_id, partials) in partials.chunks(size).enumerate() {
+            let before = state.snapshot();
+            let merged = state.merge(plan, mode, &batch(batch_id as u64), partials);
+            let mut restored = State::from_snapshot(&before).expect("a snapshot reads back");
+            restored.apply_delta(&merged.delta).expect("a delta reads back");
+            assert_eq!(restored.snapshot(), state.snapshot(), "state and delta");
+            assert_eq!((restored.rows(), restored.bytes()), (state.rows(), state.bytes()));
+            state = restored;
+            groups = merged.output;
+        }
+        self.output(plan, &groups)
+    }
+
+    fn output(&self, plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatch, String> {
+        let output = output::group_rows(plan, &self.plan.output_schema, groups, OnError::Fail, &CONTEXT);
+        output.map(|output| output.rows).map_err(|error| {
+            let text = error.to_string();
+            let class = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+            class.map_or(text.clone(), |(class, _)| class.to_string())
+        })
+    }
+}
+
+fn batch(batch_id: u64) -> BatchPlan {
+    let partition = PartitionId { topic: "t".into(), partition: 0 };
+    BatchPlan {
+        batch_id,
+        ranges: vec![OffsetRange { partition, start: 0, end: 1 }],
+        tasks: Vec::new(),
+        watermark: Millis(0),
+        late_watermark: Millis(0),
+        timestamp: CONTEXT.timestamp,
+        start_offsets: Offsets::default(),
+        end_offsets: Offsets::default(),
+    }
+}
+
+fn shown(rows: &RecordBatch) -> Golden {
+    let schema = rows.schema();
+    let name = |data_type: &DataType| {
+        tidemill_sql::types::name(data_type).to_lowercase().replace(": ", ":").replace(", ", ",")
+    };
+    let value = |column: &dyn Array, row: usize| match column.data_type() {
+        DataType::Null => None,
+        _ if column.is_null(row) => None,
+        DataType::Binary => Some(show::value(column, row).replace(['[', ']', ' '], "")),
+        DataType::Utf8 => Some(show::value(column, row)),
+        _ => Some(show::value(column, row).replace("NULL", "null")),
+    };
+    Golden::rows(
+        schema.fields().iter().map(|field| field.name().clone()).collect(),
+        schema.fields().iter().map(|field| name(field.data_type())).collect(),
+        (0..rows.num_rows()).map(|row| rows.columns().iter().map(|column| value(column, row)).collect()).collect(),
+    )
+}

@@ -1,0 +1,315 @@
+//! The aggregate functions: what they take and give (rules T1, T2), and what FILTER and IGNORE NULLS make of their arguments.
+
+use super::calls::check_count;
+use super::coerce::{Placed, cast_to};
+use super::resolve::Resolver;
+use super::scope::list;
+use crate::expr::Expr;
+use crate::plan::AggregateFunction;
+use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
+use crate::types;
+use crate::value::Value;
+use arrow_schema::DataType;
+use std::ops::Range;
+
+/// The names of the aggregate functions.
+pub const NAMES: [&str; 29] = [
+    "count",
+    "count_if",
+    "sum",
+    "avg",
+    "mean",
+    "min",
+    "max",
+    "try_sum",
+    "try_avg",
+    "stddev",
+    "stddev_samp",
+    "std",
+    "stddev_pop",
+    "variance",
+    "var_samp",
+    "var_pop",
+    "approx_count_distinct",
+    "first",
+    "first_value",
+    "any_value",
+    "last",
+    "last_value",
+    "min_by",
+    "max_by",
+    "bool_and",
+    "every",
+    "bool_or",
+    "some",
+    "any",
+];
+
+/// Aggregate functions of Spark that are not offered.
+const UNSUPPORTED: [&str; 39] = [
+    "approx_percentile",
+    "approx_top_k",
+    "array_agg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bitmap_construct_agg",
+    "bitmap_or_agg",
+    "collect_list",
+    "collect_set",
+    "corr",
+    "count_min_sketch",
+    "covar_pop",
+    "covar_samp",
+    "grouping",
+    "grouping_id",
+    "histogram_numeric",
+    "hll_sketch_agg",
+    "hll_union_agg",
+    "kurtosis",
+    "listagg",
+    "median",
+    "mode",
+    "percentile",
+    "percentile_approx",
+    "percentile_cont",
+    "percentile_disc",
+    "product",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "skewness",
+    "string_agg",
+];
+
+/// Registers of a sketch: two to the power of these.
+const PRECISIONS: std::ops::RangeInclusive<u8> = 4..=18;
+
+/// What is wrong with a call of an aggregate function that Spark has and we have not.
+pub(super) fn unsupported(name: &str, at: &Range<usize>) -> Option<Fault> {
+    let known = UNSUPPORTED.contains(&name);
+    let help = || format!("the aggregate functions are {}", list(NAMES.into_iter()));
+    known.then(|| Fault::new(at.clone(), format!("the aggregate function `{name}` is not supported"), help()))
+}
+
+impl Resolver<'_> {
+    /// A call of one of [`NAMES`], as a column of the aggregate row.
+    pub(super) fn aggregate_call(&mut self, name: &str, call: &Call) -> Result<Expr, Fault> {
+        let filter = call.filter.as_ref().map(|filter| self.condition(filter, "FILTER")).transpose()?;
+        let picks = ["first", "first_value", "any_value", "last", "last_value"].contains(&name);
+        if let Some((_, at)) = call.ignore_nulls.as_ref().filter(|_| !picks) {
+            let message = format!("`{name}` takes no IGNORE NULLS or RESPECT NULLS");
+            return Err(Fault::new(at.clone(), message, "leave it out: only first and last tell NULLs apart"));
+        }
+        match name {
+            "count" => self.count(call, filter),
+            "approx_count_distinct" => self.approx_count_distinct(call, filter),
+            "min_by" | "max_by" => self.extreme_by(name, call, filter),
+            _ if picks => self.pick(name, call, filter),
+            _ => self.of_one_argument(name, call, filter),
+        }
+    }
+
+    fn of_one_argument(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        use AggregateFunction as F;
+        let function = match name {
+            "count_if" => F::CountIf,
+            "sum" => F::Sum,
+            "avg" | "mean" => F::Avg,
+            "try_sum" => F::TrySum,
+            "try_avg" => F::TryAvg,
+            "min" | "bool_and" | "every" => F::Min,
+            "max" | "bool_or" | "some" | "any" => F::Max,
+            "stddev" | "stddev_samp" | "std" => F::StddevSamp,
+            "stddev_pop" => F::StddevPop,
+            "variance" | "var_samp" => F::VarSamp,
+            "var_pop" => F::VarPop,
+            other => panic!("{other} is in the table of names and nowhere else"),
+        };
+        check_count(name, 1, 1, call)?;
+        let (input, input_at) = self.placed(&call.arguments[0])?;
+        // A constant NULL is one of the type that the function would have it be.
+        let input = match input.data_type() {
+            DataType::Null if takes(name) == BOOLEAN => cast_to(input, &DataType::Boolean),
+            DataType::Null if takes(name) == NUMBER => cast_to(input, &DataType::Float64),
+            _ => input,
+        };
+        let result = Some(result_type(function, &input.data_type()))
+            .filter(|_| takes(name) != BOOLEAN || input.data_type() == DataType::Boolean);
+        let Some(data_type) = result.flatten() else {
+            return Err(wrong_type(name, takes(name), &input.data_type(), input_at));
+        };
+        let input = if is_moment(function) { cast_to(input, &DataType::Float64) } else { input };
+        Ok(self.aggregates.call_column(function, vec![filtered(filter, input)], data_type))
+    }
+
+    /// `count(*)`, and `count(x, …)` of which constants that are not NULL say nothing.
+    fn count(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count("count", 1, usize::MAX, call)?;
+        let is_star = |node: &Node| node.kind == NodeKind::Star;
+        if call.arguments.iter().any(is_star) && call.arguments.len() > 1 {
+            return Err(Fault::new(call.name.at.clone(), "`count` takes `*` alone", "write count(*)"));
+        }
+        let mut inputs = Vec::new();
+        for node in call.arguments.iter().filter(|node| !is_star(node)) {
+            let input = self.resolve(node)?;
+            if !matches!(&input, Expr::Literal(value, _) if *value != Value::Null) {
+                inputs.push(input);
+            }
+        }
+        if let Some(filter) = filter {
+            if inputs.is_empty() {
+                return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
+            }
+            let given = inputs.into_iter().fold(filter, given_too);
+            inputs = vec![filtered(Some(given), Expr::Literal(Value::Boolean(true), DataType::Boolean))];
+        }
+        Ok(self.aggregates.call_column(AggregateFunction::Count, inputs, DataType::Int64))
+    }
+
+    /// `approx_count_distinct(x[, rsd])`: Spark's precision for a relative standard deviation.
+    fn approx_count_distinct(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count("approx_count_distinct", 1, 2, call)?;
+        let input = self.resolve(&call.arguments[0])?;
+        let rsd = match call.arguments.get(1) {
+            None => 0.05,
+            Some(node) => {
+                let help = "write for instance approx_count_distinct(x, 0.01)";
+                let wrong = |message: &str| Fault::new(node.at.clone(), message, help);
+                match self.resolve(node)? {
+                    Expr::Literal(Value::Double(rsd), DataType::Float64) => rsd,
+                    Expr::Literal(Value::Decimal(unscaled), DataType::Decimal128(_, scale)) => {
+                        unscaled as f64 / 10f64.powi(scale.into())
+                    }
+                    _ => return Err(wrong("the relative standard deviation is a constant DOUBLE or DECIMAL")),
+                }
+            }
+        };
+        let precision = (2.0 * (1.106 / rsd).ln() / 2f64.ln()).ceil();
+        let Some(precision) = PRECISIONS.clone().find(|known| f64::from(*known) == precision) else {
+            let message =
+                format!("`approx_count_distinct` takes a relative standard deviation of 0.0022 to 0.39, not {rsd}");
+            return Err(Fault::new(call.arguments[1].at.clone(), message, "0.05 is what it has without one"));
+        };
+        let function = AggregateFunction::ApproxCountDistinct { precision };
+        Ok(self.aggregates.call_column(function, vec![filtered(filter, input)], DataType::Int64))
+    }
+
+    /// `first(x[, ignoreNulls])` and `last`.
+    fn pick(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count(name, 1, 2, call)?;
+        let (input, input_at) = self.placed(&call.arguments[0])?;
+        if input.data_type().is_null() {
+            return Err(wrong_type(name, "a value that has a type", &input.data_type(), input_at));
+        }
+        let ignore_nulls = match (call.arguments.get(1).map(|node| (&node.kind, &node.at)), &call.ignore_nulls) {
+            (None, None) => false,
+            (None, Some((ignore, _))) => *ignore,
+            (Some((NodeKind::Literal(Literal::Boolean(ignore)), _)), None) => *ignore,
+            (Some(_), Some((_, at))) => {
+                let message = format!("`{name}` is told twice what to do with NULLs");
+                return Err(Fault::new(at.clone(), message, "leave one of the two out"));
+            }
+            (Some((_, at)), None) => {
+                let message = format!("argument 2 of `{name}` says whether NULLs are ignored: true or false");
+                return Err(Fault::new(at.clone(), message, "write a constant, or IGNORE NULLS"));
+            }
+        };
+        let function = match name {
+            "last" | "last_value" => AggregateFunction::Last { ignore_nulls },
+            _ => AggregateFunction::First { ignore_nulls },
+        };
+        let data_type = input.data_type();
+        let inputs = match filter {
+            Some(filter) if !ignore_nulls => vec![input, filter],
+            filter => vec![filtered(filter, input)],
+        };
+        Ok(self.aggregates.call_column(function, inputs, data_type))
+    }
+
+    /// `min_by(x, order)` and `max_by`: rows whose order is NULL do not count, so FILTER makes it so.
+    fn extreme_by(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count(name, 2, 2, call)?;
+        let (input, input_at) = self.placed(&call.arguments[0])?;
+        let (order, order_at): Placed = self.placed(&call.arguments[1])?;
+        if input.data_type().is_null() {
+            return Err(wrong_type(name, "a value that has a type", &input.data_type(), input_at));
+        }
+        if !types::is_orderable(&order.data_type()) || order.data_type().is_null() {
+            let what = "a value of a type that has an order as argument 2";
+            return Err(wrong_type(name, what, &order.data_type(), order_at));
+        }
+        let function = if name == "min_by" { AggregateFunction::MinBy } else { AggregateFunction::MaxBy };
+        let data_type = input.data_type();
+        Ok(self.aggregates.call_column(function, vec![input, filtered(filter, order)], data_type))
+    }
+}
+
+/// What is said of DISTINCT in an aggregate.
+pub(super) fn distinct(name: &str, at: &Range<usize>) -> Fault {
+    let help = "Spark refuses it on streams too; take approx_count_distinct(x), or group by the column";
+    Fault::new(at.clone(), format!("{name}(DISTINCT …) is not supported"), help)
+}
+
+/// The argument where the filter holds, else NULL.
+fn filtered(filter: Option<Expr>, input: Expr) -> Expr {
+    let data_type = input.data_type();
+    match filter {
+        Some(filter) => Expr::Case(vec![(filter, input)], None, data_type),
+        None => input,
+    }
+}
+
+fn given_too(condition: Expr, input: Expr) -> Expr {
+    Expr::And(Box::new(condition), Box::new(Expr::IsNotNull(Box::new(input))))
+}
+
+fn is_moment(function: AggregateFunction) -> bool {
+    use AggregateFunction::{StddevPop, StddevSamp, VarPop, VarSamp};
+    matches!(function, StddevSamp | StddevPop | VarSamp | VarPop)
+}
+
+/// Rule T1; `None` where the function does not take the type.
+fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType> {
+    use AggregateFunction::{Avg, CountIf, Max, Min, Sum, TryAvg, TrySum};
+    match (function, input) {
+        (CountIf, DataType::Boolean) => Some(DataType::Int64),
+        (Sum | TrySum, t) if types::is_integral(t) => Some(DataType::Int64),
+        (Sum | TrySum | Avg | TryAvg, DataType::Float32 | DataType::Float64) => Some(DataType::Float64),
+        (Sum | TrySum, DataType::Decimal128(p, s)) => Some(types::bounded_decimal(i32::from(*p) + 10, i32::from(*s))),
+        (Avg | TryAvg, t) if types::is_integral(t) => Some(DataType::Float64),
+        (Avg | TryAvg, DataType::Decimal128(p, s)) => {
+            Some(types::bounded_decimal(i32::from(*p) + 4, i32::from(*s) + 4))
+        }
+        (Min | Max, t) if types::is_orderable(t) && !t.is_null() => Some(t.clone()),
+        (moment, t) if is_moment(moment) && types::is_numeric(t) => Some(DataType::Float64),
+        _ => None,
+    }
+}
+
+const BOOLEAN: &str = "a BOOLEAN";
+const NUMBER: &str = "a number";
+
+fn takes(name: &str) -> &'static str {
+    match name {
+        "count_if" | "bool_and" | "every" | "bool_or" | "some" | "any" => BOOLEAN,
+        "min" | "max" => "a value of a type that has an order",
+        _ => NUMBER,
+    }
+}
+
+fn wrong_type(name: &str, takes: &str, given: &DataType, at: Range<usize>) -> Fault {
+    let help = match given {
+        DataType::Utf8 if takes == NUMBER => "convert it: CAST(… AS DOUBLE)",
+        DataType::Null => "CAST it to a type, or leave the call out",
+        DataType::Map(..) => "a MAP has no order; ask one of its values: m['key']",
+        _ => "give it another argument",
+    };
+    Fault::new(at, format!("`{name}` takes {takes}, not {}", types::name(given)), help)
+}
