@@ -1,6 +1,7 @@
 //! The binary: verbs and wiring only. Each verb is a file of `verbs`; what a pipeline is wired of stands in `wiring`.
 
 mod args;
+mod children;
 mod demo;
 mod observer;
 mod signals;

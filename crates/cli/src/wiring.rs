@@ -1,10 +1,9 @@
-//! What a pipeline is wired of: its file becomes a typed plan, a watched source, sinks, readers and executors to spawn.
+//! What a pipeline is wired of: its file becomes a typed plan, a watched source, sinks and readers.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use tidemill_driver::{Job, Spawn};
+use tidemill_driver::Job;
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesSink};
 use tidemill_flow::ports::{self, Sink, Watch};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
@@ -71,35 +70,6 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
         })
     };
     pipeline.sinks.iter().map(sink).collect()
-}
-
-/// Starts this very program as an executor.
-///
-/// # Errors
-/// External: the program's own path cannot be found out.
-pub(crate) fn spawn() -> Result<Spawn> {
-    let program = std::env::current_exe().map_err(|error| {
-        Error::external(format!("cannot find this program's own file to start executors from: {error}"))
-    })?;
-    Ok(Box::new(move || {
-        let mut command = Command::new(&program);
-        command.arg("executor");
-        apart_from_the_terminal(&mut command);
-        command
-    }))
-}
-
-/// A terminal sends Ctrl-C to its whole process group: executors are in one of their own, so that only the driver gets
-/// it and drains them. A driver that dies takes them along all the same: their pipe closes.
-#[cfg(unix)]
-fn apart_from_the_terminal(command: &mut Command) {
-    std::os::unix::process::CommandExt::process_group(command, 0);
-}
-
-#[cfg(windows)]
-fn apart_from_the_terminal(command: &mut Command) {
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
 }
 
 /// The trigger that a run uses: `--available-now` goes before the file's.

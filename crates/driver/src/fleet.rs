@@ -2,16 +2,35 @@
 
 use crate::event::Event;
 use std::collections::BTreeMap;
-use std::io::BufReader;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufReader, Read, Write};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tidemill_link::{FromExecutor, Task, TaskCost, ToExecutor, receive, send};
 use tidemill_model::status::ExecutorStatus;
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
-/// Makes the command that starts an executor; its stdin and stdout become the pipe.
-pub type Spawn = Box<dyn FnMut() -> Command + Send>;
+/// Starts an executor, or says why it cannot.
+pub type Spawn = Box<dyn FnMut() -> Result<Spawned> + Send>;
+
+/// A started executor.
+pub struct Spawned {
+    /// Where its messages go; it ends when this is dropped.
+    pub input: Box<dyn Write + Send>,
+    /// Where its answers come from; ends with it.
+    pub output: Box<dyn Read + Send>,
+    /// What it is to the system.
+    pub handle: Box<dyn Handle>,
+}
+
+/// What an executor is to the system: a process, or in tests a thread.
+pub trait Handle: Send {
+    /// The system's number for it.
+    fn pid(&self) -> u32;
+    /// Ends it at once, whatever it is doing; nothing when it is gone already.
+    fn kill(&mut self);
+    /// Waits for its end and says how it ended. Its input is dropped, or it was killed.
+    fn wait(&mut self) -> String;
+}
 
 /// An executor that is not ready after so long is taken for dead.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,9 +55,9 @@ pub(crate) struct Fleet {
 }
 
 struct Executor {
-    child: Child,
+    handle: Box<dyn Handle>,
     /// `None` once it is told to end.
-    stdin: Option<ChildStdin>,
+    input: Option<Box<dyn Write + Send>>,
     spawned: Instant,
     ready: bool,
     draining: bool,
@@ -99,7 +118,7 @@ impl Fleet {
     /// Starts or drains executors until `target` are starting or ready. Those that still start go first, then the newest.
     ///
     /// # Errors
-    /// External: no process can be started.
+    /// External: no executor can be started.
     pub(crate) fn follow(&mut self, target: u32) -> Result<()> {
         while self.staying() < target {
             self.start()?;
@@ -136,9 +155,9 @@ impl Fleet {
             self.next_task += 1;
             executor.remember(&range.partition, self.cores);
             executor.running.insert(id, Running { piece, records: range.len() as u64 });
-            if let Some(stdin) = &mut executor.stdin {
+            if let Some(input) = &mut executor.input {
                 // A broken pipe shows as the end of its output, which brings the task back.
-                let _ = send(stdin, &ToExecutor::Task(task(id, range)));
+                let _ = send(input, &ToExecutor::Task(task(id, range)));
             }
         }
     }
@@ -175,14 +194,13 @@ impl Fleet {
     pub(crate) fn gone(&mut self, id: u64) -> Result<Option<Departed>> {
         let Some(mut executor) = self.executors.remove(&id) else { return Ok(None) };
         // It may have closed its output and live on: nothing to wait for.
-        let _ = executor.child.kill();
-        let status = executor.child.wait()?;
+        let how = executor.end();
         self.past += executor.spawned.elapsed();
         if !executor.ready && !executor.draining {
             self.failed_starts += 1;
             if self.failed_starts >= FAILED_STARTS_MAX {
                 return Err(Error::external(format!(
-                    "{} executors in a row ended before they were ready (the last with {status}); what they wrote to stderr stands above",
+                    "{} executors in a row ended before they were ready (the last with {how}); what they wrote to stderr stands above",
                     self.failed_starts
                 )));
             }
@@ -194,7 +212,7 @@ impl Fleet {
     /// Ends executors that take too long to start; their output's end reports them.
     pub(crate) fn end_stuck_starts(&mut self) {
         for executor in self.executors.values_mut().filter(|e| !e.ready && e.spawned.elapsed() > START_TIMEOUT) {
-            let _ = executor.child.kill();
+            executor.handle.kill();
         }
     }
 
@@ -232,7 +250,7 @@ impl Fleet {
     pub(crate) fn status(&self) -> Vec<ExecutorStatus> {
         let status = |(id, executor): (&u64, &Executor)| ExecutorStatus {
             id: *id,
-            pid: executor.child.id(),
+            pid: executor.handle.pid(),
             state: match (executor.draining, executor.ready) {
                 (true, _) => "draining".into(),
                 (false, true) => "ready".into(),
@@ -251,22 +269,14 @@ impl Fleet {
     fn start(&mut self) -> Result<()> {
         let id = self.next_id;
         self.next_id += 1;
-        let mut command = (self.spawn)();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let spawned = Instant::now();
-        let mut child = command.spawn().map_err(|error| {
-            Error::external(format!(
-                "cannot start an executor process: {error}; check the limits on processes and memory"
-            ))
-        })?;
-        let mut stdin = child.stdin.take().expect("piped above");
-        let stdout = child.stdout.take().expect("piped above");
-        // A child that is already gone shows as the end of its output.
-        let _ = send(&mut stdin, &self.hello);
-        listen(id, stdout, self.events.clone());
+        let Spawned { mut input, output, handle } = (self.spawn)()?;
+        // One that is already gone shows as the end of its output.
+        let _ = send(&mut input, &self.hello);
+        listen(id, output, self.events.clone());
         let executor = Executor {
-            child,
-            stdin: Some(stdin),
+            handle,
+            input: Some(input),
             spawned,
             ready: false,
             draining: false,
@@ -283,8 +293,15 @@ impl Fleet {
 impl Executor {
     fn end_when_idle(&mut self) {
         if self.running.is_empty() {
-            self.stdin = None;
+            self.input = None;
         }
+    }
+
+    /// Ends it now, and says how it ended.
+    fn end(&mut self) -> String {
+        self.input = None;
+        self.handle.kill();
+        self.handle.wait()
     }
 
     fn remember(&mut self, partition: &PartitionId, cores: usize) {
@@ -297,20 +314,19 @@ impl Executor {
 }
 
 impl Drop for Fleet {
-    /// No child outlives the driver, however the run ended.
+    /// No executor outlives the driver, however the run ended.
     fn drop(&mut self) {
         for executor in self.executors.values_mut() {
-            let _ = executor.child.kill();
-            let _ = executor.child.wait();
+            executor.end();
         }
     }
 }
 
-fn listen(id: u64, stdout: std::process::ChildStdout, events: Sender<Event>) {
+fn listen(id: u64, output: Box<dyn Read + Send>, events: Sender<Event>) {
     std::thread::spawn(move || {
-        let mut stdout = BufReader::with_capacity(64 << 10, stdout);
+        let mut output = BufReader::with_capacity(64 << 10, output);
         loop {
-            let event = match receive::<FromExecutor>(&mut stdout).transpose() {
+            let event = match receive::<FromExecutor>(&mut output).transpose() {
                 Some(message) => Event::Executor(id, message),
                 None => Event::Gone(id),
             };

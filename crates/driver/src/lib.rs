@@ -8,7 +8,7 @@
 //! ```
 //! One loop, one closed [`event::Event`]; everything that happens to a run happens in `run.rs`, in that order. The same
 //! plan gives the same rows at any number of executors and across any kill. This is the only room with a clock.
-//! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as a command to spawn.
+//! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as pipes with a [`Handle`].
 
 mod ages;
 mod batch;
@@ -21,8 +21,9 @@ mod open;
 mod plan;
 mod report;
 mod run;
+mod status;
 
-pub use fleet::Spawn;
+pub use fleet::{Handle, Spawn, Spawned};
 pub use run::run;
 
 use arrow_array::RecordBatch;
@@ -33,7 +34,7 @@ use tidemill_flow::ports::{Sink, Watch};
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
-use tidemill_model::{FaultCounts, Pipeline};
+use tidemill_model::{FaultCounts, Offsets, Pipeline};
 use tidemill_scale::{Decision, Facts, Settings, State};
 use tidemill_sql::plan::QueryPlan;
 
@@ -81,6 +82,8 @@ pub trait Observer {
     fn status(&mut self, status: &Status);
     /// Something that a user should know, a sentence.
     fn note(&mut self, note: &str);
+    /// Every batch that is due is committed, up to these positions; nothing is to be done until the source holds more.
+    fn idle(&mut self, _positions: &Offsets) {}
 }
 
 /// What a run did.

@@ -37,15 +37,9 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
     let prior =
         committed.capacity.clone().and_then(|json| serde_json::from_value::<Prior>(json).ok()).unwrap_or_default();
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
-    let hello = ToExecutor::Hello {
-        version: VERSION,
-        pipeline_file: job.pipeline.source_text.file.clone(),
-        pipeline_text: job.pipeline.resolved_text().to_owned(),
-        plan_hash: job.plan.hash(),
-        cores: settings.cores,
-        max_records_per_second_per_core: settings.max_records_per_second_per_core,
-    };
+    let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
+    let admission = wiring.watch.admission();
     let committer = start_threads(wiring.watch, wiring.sinks, commits, wiring.commands, &events);
     let driver = Driver {
         query: job.plan.clone(),
@@ -59,6 +53,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         extents_at: Instant::now(),
         source_error: None,
         until: None,
+        admission,
         positions,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
         watermark: committed.next_watermark,
@@ -72,6 +67,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         last_start: None,
         retry_at: None,
         stopping: false,
+        idle: false,
         scale: ScaleState::with_prior(&settings, prior),
         keep: settings.min,
         settings,
@@ -86,6 +82,18 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         job,
     };
     Ok((driver, inbox))
+}
+
+/// What every executor is told first.
+fn hello(job: &Job, settings: &Settings) -> ToExecutor {
+    ToExecutor::Hello {
+        version: VERSION,
+        pipeline_file: job.pipeline.source_text.file.clone(),
+        pipeline_text: job.pipeline.resolved_text().to_owned(),
+        plan_hash: job.plan.hash(),
+        cores: settings.cores,
+        max_records_per_second_per_core: settings.max_records_per_second_per_core,
+    }
 }
 
 fn start_threads(

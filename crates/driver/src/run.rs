@@ -17,11 +17,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidemill_checkpoint::{CommitRecord, PlanLog, StateChange};
 use tidemill_flow::merge::State;
-use tidemill_flow::ports::Extents;
+use tidemill_flow::ports::{Admission, Extents};
 use tidemill_link::{FromExecutor, Task};
 use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
-use tidemill_model::status::{Command, DecisionLine, Status};
+use tidemill_model::status::{Command, DecisionLine};
 use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, Result, batch::cut_tasks};
 use tidemill_scale::{Decision, Mode, Settings, decide};
 use tidemill_sql::plan::QueryPlan;
@@ -63,6 +63,8 @@ pub(crate) struct Driver {
     pub(crate) source_error: Option<String>,
     /// What an available-now run reads up to.
     pub(crate) until: Option<Extents>,
+    /// How far a batch may go, where the source has a say in it.
+    pub(crate) admission: Option<Admission>,
     /// The first offset of each partition that no plan has; `None` until it is decided where the query begins.
     pub(crate) positions: Option<Offsets>,
 
@@ -81,6 +83,8 @@ pub(crate) struct Driver {
     pub(crate) last_start: Option<Instant>,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) stopping: bool,
+    /// Whether nothing is to be done, as last told.
+    pub(crate) idle: bool,
 
     pub(crate) settings: Settings,
     pub(crate) scale: tidemill_scale::State,
@@ -98,7 +102,7 @@ pub(crate) struct Driver {
 
 /// A batch between its plan record and its merge.
 pub(crate) struct InFlight {
-    batch: Batch,
+    pub(crate) batch: Batch,
     planning_ms: u64,
     log_ms: u64,
     dispatched: Instant,
@@ -130,6 +134,7 @@ impl Driver {
                 self.tick()?;
             }
             self.advance()?;
+            self.tell_when_idle();
         }
         self.close(inbox)
     }
@@ -282,6 +287,15 @@ impl Driver {
         Ok(())
     }
 
+    fn tell_when_idle(&mut self) {
+        let busy = self.batch.is_some() || self.committing.is_some();
+        let idle = !busy && self.extents.is_some() && self.due().is_none() && self.backlog().is_empty();
+        if idle && !self.idle {
+            self.observer.idle(self.positions.as_ref().expect("decided when the extents were seen"));
+        }
+        self.idle = idle;
+    }
+
     /// Whether a batch is due, and which.
     fn due(&self) -> Option<Due> {
         if self.stopping {
@@ -293,7 +307,7 @@ impl Driver {
         if self.wake_at_trigger().is_some_and(|at| Instant::now() < at) {
             return None;
         }
-        let ranges = plan::ranges(&self.backlog(), Some(self.budget()));
+        let ranges = self.next_ranges();
         if !ranges.is_empty() {
             return Some(Due::Data(ranges));
         }
@@ -461,81 +475,30 @@ impl Driver {
         Ok(())
     }
 
-    fn status(&mut self) -> Status {
-        let now_ms = self.started.elapsed().as_millis() as u64;
-        let mut recent = Ages::new();
-        self.recent_ages.iter().for_each(|ages| recent.merge(ages));
-        let terms = self.decision.as_ref().map(|decision| &decision.terms);
-        Status {
-            name: self.identity.name.clone(),
-            now_ms: now_millis().0,
-            uptime_ms: now_ms,
-            activity: self.activity(),
-            rate_in: terms.map_or(0.0, |terms| terms.lambda2),
-            rate_done: self.done.rate(now_ms),
-            backlog: plan::total(&self.backlog())
-                + self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished()),
-            age_p50_ms: recent.quantile(0.5),
-            age_p99_ms: recent.quantile(0.99),
-            batch_id: self
-                .next_batch
-                .checked_sub(1 + u64::from(self.batch.is_some()) + u64::from(self.committing.is_some())),
-            records: self.records,
-            faults: self.summary.faults,
-            watermark_ms: has_watermark(&self.query).then_some(self.watermark.0),
-            state_rows: self.state.rows(),
-            executors_target: self.keep,
-            executors_max: self.settings.max,
-            executors_pinned: self.pinned(),
-            executors: self.fleet.status(),
-            executor_seconds: self.fleet.lifetime().as_secs_f64(),
-            capacity_per_core: self.capacity_per_core(),
-            decisions: self.newest.decisions.iter().cloned().collect(),
-            windows: self.newest.rows.clone(),
-        }
-    }
-
-    fn pinned(&self) -> Option<u32> {
-        match self.settings.mode {
-            Mode::Pinned(size) => Some(size),
-            Mode::Active | Mode::Advisory => None,
-        }
-    }
-
-    fn capacity_per_core(&self) -> Option<f64> {
-        let mu = self.decision.as_ref().and_then(|decision| decision.terms.mu);
-        [mu, self.settings.max_records_per_second_per_core].into_iter().flatten().reduce(f64::min)
-    }
-
-    fn activity(&self) -> String {
-        if let Some(error) = &self.source_error {
-            return format!("waiting: {error}");
-        }
-        match &self.batch {
-            Some(in_flight) => {
-                let (done, all) = in_flight.batch.progress();
-                format!("batch {}: {done} of {all} tasks", in_flight.batch.plan.batch_id)
-            }
-            None if self.extents.as_ref().is_none_or(|extents| extents.is_empty()) => {
-                format!("waiting for {}", self.identity.source)
-            }
-            None => "idle".into(),
-        }
-    }
-
     /// What there is to read: up to the ends, or up to where an available-now run stops.
-    fn backlog(&self) -> Vec<(tidemill_model::PartitionId, OffsetRange)> {
+    pub(crate) fn backlog(&self) -> Vec<(tidemill_model::PartitionId, OffsetRange)> {
         match (&self.positions, self.until.as_ref().or(self.extents.as_ref())) {
             (Some(positions), Some(extents)) => plan::backlog(positions, extents),
             _ => Vec::new(),
         }
     }
 
-    /// Offsets in the next batch at most.
-    fn budget(&self) -> u64 {
-        if let Some(most) = self.job.max_offsets_per_trigger {
-            return most;
-        }
+    /// What the next batch reads: as much of the backlog as the source admits, the pipeline allows, and the executors can do.
+    fn next_ranges(&self) -> Vec<OffsetRange> {
+        let (Some(positions), Some(extents)) = (&self.positions, self.until.as_ref().or(self.extents.as_ref())) else {
+            return Vec::new();
+        };
+        let Some(admission) = &self.admission else {
+            let budget = self.job.max_offsets_per_trigger.unwrap_or_else(|| self.capacity_of_a_batch());
+            return plan::ranges(&plan::backlog(positions, extents), Some(budget));
+        };
+        let mut admitted = extents.clone();
+        admission(positions, &mut admitted);
+        plan::ranges(&plan::backlog(positions, &admitted), self.job.max_offsets_per_trigger)
+    }
+
+    /// Offsets that the executors can do in the time that a batch aims at.
+    fn capacity_of_a_batch(&self) -> u64 {
         let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
         let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));
         let per_second = capacity.get(size).copied().unwrap_or_default();
@@ -588,7 +551,7 @@ impl Driver {
     }
 }
 
-fn has_watermark(query: &QueryPlan) -> bool {
+pub(crate) fn has_watermark(query: &QueryPlan) -> bool {
     query.event_time.as_ref().is_some_and(|event_time| event_time.delay_ms.is_some())
 }
 

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tidemill_model::{OffsetRange, PartitionId, Result};
+use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
 /// What a source holds of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,18 @@ pub struct Extent {
 /// All partitions of a source at one moment.
 pub type Extents = BTreeMap<PartitionId, Extent>;
 
+/// Cuts extents to what the one batch that begins at the positions may read. A source that knows natural ends of batches
+/// (so many files a batch) has one; asked on the driver's thread, before each batch. What it leaves is the batch, whole:
+/// no measured capacity cuts it further. An input without records must take an offset, or it gets no batch (rule O7).
+pub type Admission = Box<dyn Fn(&Offsets, &mut Extents) + Send>;
+
 /// The driver's side of a source: watches what there is to read.
 pub trait Watch: Send {
+    /// How far a batch may go, where the source has a say in it; asked once, before the first [`Watch::watch`].
+    fn admission(&self) -> Option<Admission> {
+        None
+    }
+
     /// Waits until the source holds something else than `known`, at most `timeout`, and returns what it holds.
     ///
     /// With an empty `known` it returns at once with what is there. Wakes within milliseconds of an append while the

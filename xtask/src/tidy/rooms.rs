@@ -3,7 +3,7 @@
 //! ```text
 //!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, model}
 //! ```
-//! Every crate under `crates/` stands in [`ROOMS`]; a new one is added here with what it may know.
+//! Only tests use `testkit`. Every crate under `crates/` stands in [`ROOMS`]; a new one is added here with what it may know.
 
 use super::{File, Tree};
 
@@ -43,8 +43,14 @@ const ROOMS: &[Room] = &[
     Room {
         name: "driver",
         uses: &["model", "sql", "flow", "link", "scale", "checkpoint"],
-        tests_use: &["executor"],
+        tests_use: &["executor", "testkit"],
         unsaid: &[OTHERS_TRADE],
+    },
+    Room {
+        name: "testkit",
+        uses: &["model", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
+        tests_use: &[],
+        unsaid: &[],
     },
     Room { name: "dash", uses: &["model"], tests_use: &[], unsaid: &[] },
     Room {

@@ -15,7 +15,7 @@ mod truth;
 
 use crate::args::DemoOptions;
 use crate::observer::{Lines, Told};
-use crate::{signals, verbs, wiring};
+use crate::{children, signals, verbs, wiring};
 use journal::Journal;
 use report::Report;
 use stage::Stage;
@@ -391,7 +391,7 @@ fn start_driver(
     let sinks = wiring::sinks(&job.pipeline, commands)?;
     let (watch, source_description) = wiring::watch(&job.pipeline)?;
     let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
-    let spawn = wiring::spawn()?;
+    let spawn = children::spawn()?;
     let (progress, decisions) = (place.path(PROGRESS), place.path(DECISIONS));
     Ok(std::thread::spawn(move || {
         let observer = Told {

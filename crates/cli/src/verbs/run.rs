@@ -2,7 +2,7 @@
 
 use crate::args::RunOptions;
 use crate::observer::{Lines, Told};
-use crate::{signals, wiring};
+use crate::{children, signals, wiring};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -51,7 +51,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         source_description,
         sinks,
         store: Arc::new(FsStore::open(&dir)?),
-        spawn: wiring::spawn()?,
+        spawn: children::spawn()?,
         commands: inbox,
         observer: Box::new(observer),
     };

@@ -1,0 +1,23 @@
+//! What tests run whole pipelines with, in one process and without a broker, a disk or a child process.
+//!
+//! ```text
+//!  Topic (partitions of records; each put is one batch) ─► executors (threads) ─► the real driver ─► MemorySink
+//!                                                                                    └► any Store: MemoryStore, FsStore
+//! ```
+//! A [`Stage`] is a pipeline text with a topic, a checkpoint and a sink; drivers come and go on it.
+//! * *backlog*: `stage.topic.put(…)` as often as there are batches, then [`Stage::run`].
+//! * *drained*: [`Stage::start`], then for each batch `stage.topic.put(…)` and [`Running::settle`].
+//! * *restart*: [`Running::stop`], then [`Stage::start`] or [`Stage::run`] again.
+//!
+//! Each gives back the [`Batch`]es: the progress record, and the rows as the sink has them (JSON text, rule S1).
+//! `tests/stage.rs` shows all three. Development only: no room's own code uses it.
+
+mod sink;
+mod stage;
+mod threads;
+mod topic;
+
+pub use sink::MemorySink;
+pub use stage::{Batch, Running, Stage};
+pub use threads::threads;
+pub use topic::{Record, TOPIC, Topic};

@@ -1,0 +1,232 @@
+//! The stage: a pipeline with all that outlives its driver, and drivers that run on it.
+
+use crate::sink::MemorySink;
+use crate::threads::threads;
+use crate::topic::Topic;
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tidemill_checkpoint::memory::MemoryStore;
+use tidemill_checkpoint::store::Store;
+use tidemill_driver::{Job, Observer, Summary, Wiring};
+use tidemill_flow::ports::Sink;
+use tidemill_model::pipeline::{StartingOffsets, Trigger};
+use tidemill_model::progress::Progress;
+use tidemill_model::status::{Command, Status};
+use tidemill_model::{Offsets, Pipeline, Result};
+use tidemill_scale::{Decision, Facts, Settings, State};
+
+/// A driver that does nothing for so long hangs: the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A pipeline with its topic, checkpoint and sink. A driver comes and goes; these stay. Clones share them.
+#[derive(Clone)]
+pub struct Stage {
+    /// The pipeline file's text. Whatever its source is, [`Stage::topic`] is read, from the beginning; its sinks and
+    /// `[autoscale]` do not count either.
+    pub pipeline: String,
+    /// Where records are put.
+    pub topic: Topic,
+    /// The checkpoint's storage.
+    pub store: Arc<dyn Store>,
+    /// Where rows go.
+    pub sink: MemorySink,
+    /// Executors that run.
+    pub executors: u32,
+}
+
+/// A batch that was committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Its progress record.
+    pub progress: Progress,
+    /// Its rows, one JSON object a row.
+    pub rows: Vec<String>,
+}
+
+impl Stage {
+    /// A topic of one partition, an empty checkpoint in memory, one executor.
+    pub fn new(pipeline: &str) -> Stage {
+        Stage {
+            pipeline: pipeline.into(),
+            topic: Topic::new(1),
+            store: Arc::new(MemoryStore::default()),
+            sink: MemorySink::default(),
+            executors: 1,
+        }
+    }
+
+    /// Runs a driver until all that is in the topic is processed ("backlog": available now, each put a batch, no-data
+    /// batches at the end). Returns what it committed.
+    ///
+    /// # Errors
+    /// What the driver ended with.
+    pub fn run(&self) -> Result<Vec<Batch>> {
+        let mut running = self.start_with(Trigger::AvailableNow)?;
+        let mut batches = Vec::new();
+        while let Ok(told) = running.told.recv_timeout(PATIENCE) {
+            batches.extend(told.batch());
+        }
+        running.end()?;
+        Ok(batches)
+    }
+
+    /// Starts a driver that waits for records.
+    ///
+    /// # Errors
+    /// The pipeline has a mistake.
+    pub fn start(&self) -> Result<Running> {
+        self.start_with(Trigger::AsSoonAsPossible)
+    }
+
+    fn start_with(&self, trigger: Trigger) -> Result<Running> {
+        let job = self.job(trigger)?;
+        let (commands, inbox) = channel();
+        let (teller, told) = channel();
+        let (held, released) = channel();
+        let stage = self.clone();
+        let driver = std::thread::spawn(move || {
+            let wiring = Wiring {
+                watch: stage.topic.watch(),
+                source_description: "Topic".into(),
+                sinks: vec![Box::new(Held { sink: Box::new(stage.sink.clone()), _held: held })],
+                store: stage.store,
+                spawn: threads(&stage.topic),
+                commands: inbox,
+                observer: Box::new(Teller { teller, sink: stage.sink }),
+            };
+            tidemill_driver::run(job, wiring)
+        });
+        Ok(Running { topic: self.topic.clone(), driver: Some(driver), told, commands, released, idle_at: None })
+    }
+
+    fn job(&self, trigger: Trigger) -> Result<Job> {
+        let set = [("autoscale.mode", "pinned".to_owned()), ("autoscale.max_executors", self.executors.to_string())];
+        let set = set.map(|(key, value)| (key.to_owned(), value));
+        let pipeline = Pipeline::parse("test.toml", &self.pipeline, &set)?;
+        let plan = tidemill_sql::plan(&pipeline)?;
+        Ok(Job {
+            trigger,
+            starting_offsets: StartingOffsets::Earliest,
+            max_offsets_per_trigger: None,
+            plan: Arc::new(plan),
+            pipeline: Arc::new(pipeline),
+        })
+    }
+}
+
+/// A driver that runs. Dropped, it stops, after the batch in flight.
+pub struct Running {
+    topic: Topic,
+    driver: Option<JoinHandle<Result<Summary>>>,
+    told: Receiver<Told>,
+    commands: Sender<Command>,
+    /// Disconnected when the committer has let go of the sinks, and with them of the checkpoint.
+    released: Receiver<()>,
+    idle_at: Option<Offsets>,
+}
+
+impl Running {
+    /// Waits until all that is in the topic is committed, with the no-data batches that this makes due ("drained").
+    /// Returns what was committed since the last call.
+    ///
+    /// # Errors
+    /// What the driver ended with.
+    pub fn settle(&mut self) -> Result<Vec<Batch>> {
+        let ends = self.topic.ends();
+        let mut batches = Vec::new();
+        while self.idle_at.as_ref() != Some(&ends) {
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(Told::Idle(positions)) => self.idle_at = Some(positions),
+                Ok(told) => batches.extend(told.batch()),
+                Err(_) => {
+                    self.end()?;
+                    panic!("the driver ended without being told to");
+                }
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Stops the driver after the batch in flight.
+    ///
+    /// # Errors
+    /// What the driver ended with.
+    pub fn stop(mut self) -> Result<Summary> {
+        self.end()
+    }
+
+    /// Waits for the driver's end, and until it has let go of everything that it was given.
+    fn end(&mut self) -> Result<Summary> {
+        let Some(driver) = self.driver.take() else { return Ok(Summary::default()) };
+        // A driver that is gone needs no command.
+        let _ = self.commands.send(Command::Stop);
+        let result = driver.join().expect("the driver does not panic");
+        while self.released.recv_timeout(PATIENCE).is_ok() {}
+        result
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails says why by itself.
+        let _ = self.end();
+    }
+}
+
+enum Told {
+    Batch(Box<Batch>),
+    Idle(Offsets),
+}
+
+impl Told {
+    fn batch(self) -> Option<Batch> {
+        match self {
+            Told::Batch(batch) => Some(*batch),
+            Told::Idle(_) => None,
+        }
+    }
+}
+
+struct Teller {
+    teller: Sender<Told>,
+    sink: MemorySink,
+}
+
+impl Observer for Teller {
+    fn batch(&mut self, progress: &Progress, _: &RecordBatch) {
+        let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id) };
+        // Whoever listened may be gone.
+        let _ = self.teller.send(Told::Batch(Box::new(batch)));
+    }
+
+    fn deciding(&mut self, _: &Settings, _: &State) {}
+
+    fn decision(&mut self, _: &Facts, _: &Decision) {}
+
+    fn status(&mut self, _: &Status) {}
+
+    fn note(&mut self, _: &str) {}
+
+    fn idle(&mut self, positions: &Offsets) {
+        let _ = self.teller.send(Told::Idle(positions.clone()));
+    }
+}
+
+/// A sink, and who is to know when it is let go.
+struct Held {
+    sink: Box<dyn Sink>,
+    _held: Sender<()>,
+}
+
+impl Sink for Held {
+    fn description(&self) -> String {
+        self.sink.description()
+    }
+
+    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+        self.sink.write(batch_id, rows, replayed)
+    }
+}

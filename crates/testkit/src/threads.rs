@@ -1,0 +1,81 @@
+//! Executors as threads: the real executor's loop over pipes, in the test's own process.
+
+use crate::topic::Topic;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use tidemill_driver::{Handle, Spawn, Spawned};
+use tidemill_executor::Readers;
+use tidemill_model::Result;
+
+/// Starts executors that read a topic.
+pub fn threads(topic: &Topic) -> Spawn {
+    let topic = topic.clone();
+    let mut started = 0;
+    Box::new(move || {
+        let (input, to_executor) = std::io::pipe()?;
+        let (from_executor, output) = std::io::pipe()?;
+        let killed = Arc::new(AtomicBool::new(false));
+        let (topic, flag) = (topic.clone(), killed.clone());
+        let thread = std::thread::spawn(move || {
+            let readers: Readers = Box::new(move |_| Ok(topic.reader()));
+            tidemill_executor::run(input, Mortal { stream: output, killed: flag }, &readers)
+        });
+        started += 1;
+        Ok(Spawned {
+            input: Box::new(to_executor),
+            output: Box::new(Mortal { stream: from_executor, killed: killed.clone() }),
+            handle: Box::new(Thread { number: started, killed, thread: Some(thread) }),
+        })
+    })
+}
+
+/// A thread cannot be killed; but from then on its output takes nothing more and has ended.
+struct Thread {
+    number: u32,
+    killed: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Handle for Thread {
+    fn pid(&self) -> u32 {
+        self.number
+    }
+
+    fn kill(&mut self) {
+        self.killed.store(true, Ordering::SeqCst);
+    }
+
+    fn wait(&mut self) -> String {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(error))) => error.to_string(),
+            Some(Err(_)) => "a panic".into(),
+            _ => "no error".into(),
+        }
+    }
+}
+
+struct Mortal<S> {
+    stream: S,
+    killed: Arc<AtomicBool>,
+}
+
+impl<S: Write> Write for Mortal<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.killed.load(Ordering::SeqCst) {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl<S: Read> Read for Mortal<S> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        if self.killed.load(Ordering::SeqCst) { Ok(0) } else { self.stream.read(bytes) }
+    }
+}

@@ -1,0 +1,159 @@
+//! A topic in memory: partitions of records, and where one batch is to end.
+//!
+//! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Watch};
+use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
+
+/// The name that the topic has in offsets.
+pub const TOPIC: &str = "topic";
+
+/// One record to put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Partition number.
+    pub partition: i32,
+    /// Kafka timestamp, ms.
+    pub timestamp_ms: i64,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A topic. Clones share the records.
+#[derive(Clone)]
+pub struct Topic {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    log: Mutex<Log>,
+    grown: Condvar,
+}
+
+struct Log {
+    /// Each partition's offsets; some hold no record.
+    partitions: Vec<Vec<Option<Record>>>,
+    /// The partitions' ends after each put.
+    puts: Vec<Vec<i64>>,
+}
+
+impl Topic {
+    /// An empty topic.
+    pub fn new(partitions: usize) -> Topic {
+        let log = Log { partitions: vec![Vec::new(); partitions], puts: Vec::new() };
+        Topic { shared: Arc::new(Shared { log: Mutex::new(log), grown: Condvar::new() }) }
+    }
+
+    /// Puts values into partition 0; their timestamps are 0, 1, 2 … ms after the epoch.
+    pub fn put<V: AsRef<[u8]>>(&self, values: &[V]) {
+        let record = |(at, value): (usize, &V)| Record {
+            partition: 0,
+            timestamp_ms: at as i64,
+            value: Some(value.as_ref().to_vec()),
+        };
+        self.put_records(values.iter().enumerate().map(record).collect());
+    }
+
+    /// Puts records. Without any it takes an offset that holds none: an empty input is a batch, too (rule O7).
+    pub fn put_records(&self, records: Vec<Record>) {
+        let mut log = self.log();
+        if records.is_empty() {
+            log.partitions[0].push(None);
+        }
+        for record in records {
+            log.partitions[record.partition as usize].push(Some(record));
+        }
+        let ends = log.partitions.iter().map(|partition| partition.len() as i64).collect();
+        log.puts.push(ends);
+        self.shared.grown.notify_all();
+    }
+
+    /// The end of every partition.
+    pub fn ends(&self) -> Offsets {
+        let extents = self.log().extents();
+        Offsets(extents.into_iter().map(|(partition, extent)| (partition, extent.end)).collect())
+    }
+
+    /// The driver's side.
+    pub fn watch(&self) -> Box<dyn Watch> {
+        Box::new(self.clone())
+    }
+
+    /// The executor's side.
+    pub fn reader(&self) -> Box<dyn Read> {
+        Box::new(TopicReader { topic: self.clone(), range: None })
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.shared.log.lock().expect("no holder panics")
+    }
+}
+
+fn partition(number: usize) -> PartitionId {
+    PartitionId { topic: TOPIC.into(), partition: number as i32 }
+}
+
+impl Log {
+    fn extents(&self) -> Extents {
+        let extent =
+            |(number, records): (usize, &Vec<_>)| (partition(number), Extent { start: 0, end: records.len() as i64 });
+        self.partitions.iter().enumerate().map(extent).collect()
+    }
+
+    /// The ends after the first put that is not read yet.
+    fn next_put(&self, positions: &Offsets) -> Option<&Vec<i64>> {
+        let position = |number| positions.0.get(&partition(number)).copied().unwrap_or_default();
+        self.puts.iter().find(|ends| ends.iter().enumerate().any(|(number, end)| *end > position(number)))
+    }
+}
+
+impl Watch for Topic {
+    fn admission(&self) -> Option<Admission> {
+        let topic = self.clone();
+        Some(Box::new(move |positions, extents| {
+            let log = topic.log();
+            let Some(ends) = log.next_put(positions) else { return };
+            for (id, extent) in extents {
+                extent.end = extent.end.min(ends[id.partition as usize]);
+            }
+        }))
+    }
+
+    fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
+        let same = |log: &mut Log| log.extents() == *known;
+        let (log, _) = self.shared.grown.wait_timeout_while(self.log(), timeout, same).expect("no holder panics");
+        Ok(log.extents())
+    }
+}
+
+struct TopicReader {
+    topic: Topic,
+    range: Option<OffsetRange>,
+}
+
+impl Read for TopicReader {
+    fn open(&mut self, range: &OffsetRange) -> Result<()> {
+        self.range = Some(range.clone());
+        Ok(())
+    }
+
+    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        chunk.clear();
+        let range = self.range.as_mut().expect("opened before it is read");
+        let log = self.topic.log();
+        let records = &log.partitions[range.partition.partition as usize];
+        while !range.is_empty() && chunk.len() < records_max {
+            if let Some(record) = &records[range.start as usize] {
+                chunk.push(range.start, record.timestamp_ms, record.value.as_deref());
+            }
+            range.start += 1;
+        }
+        Ok(!chunk.is_empty())
+    }
+
+    fn waited(&mut self) -> Duration {
+        Duration::ZERO
+    }
+}
