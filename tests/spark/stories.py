@@ -1,11 +1,11 @@
-"""Runs stories on real Spark: a streaming query, its input file by file, and what came out of every batch.
+"""Runs stories on real Spark: a streaming query, its input file by file, and what comes out of every batch.
 
 A story is a JSON file. Its first half is the case: `schema` (DDL), `event_time` (`column`, `expression`; null: none),
 `watermark` (a delay; null: none), `sql` over the table `events`, `mode`, `run` (`drained`: each file is processed
 before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch),
 `batches` (a list of lines for each file), and where needed `restarts` (`before`: number of a file; `lost_commits`: how
 many commit records vanish meanwhile) and `no_data_batches` (false: switched off). The second half, `spark`, is written
-here: version, columns, and each batch with its rows, or why Spark refused the query or gave up.
+here: version, columns, and each batch with its rows; `refused` where the query did not start, `error` where it ended in one.
 
 A row is a list of values: null, or the value's text (timestamps as microseconds, dates as days, binaries in
 hexadecimal), or a list for a struct, an array, or a map of pairs.
@@ -165,7 +165,7 @@ class Story:
             self.result["columns"] = [[field.name, field.dataType.simpleString()] for field in rows.schema.fields]
             self.run(rows)
         except FAILURES as error:
-            self.result["refused" if "columns" not in self.result else "error"] = condition(error)
+            self.result["refused"] = condition(error)
         finally:
             shutil.rmtree(self.home, ignore_errors=True)
         return {**self.result, "batches": self.batches}
@@ -253,11 +253,17 @@ class Story:
 
 
 def condition(error):
-    """The innermost condition's name: the outer ones only say that a stream failed."""
+    """The innermost condition's name, or where it has none its class and what it says: the outer ones only say that a
+    stream failed."""
     found = re.findall(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\]", str(error))
-    named = error.getCondition() if hasattr(error, "getCondition") else None
     inner = [name for name in found if name not in OUTER_CONDITIONS]
-    return inner[0] if inner else named or type(error).__name__
+    if inner:
+        return inner[0]
+    named = error.getCondition() if hasattr(error, "getCondition") else None
+    if named and named not in OUTER_CONDITIONS:
+        return named
+    said = re.findall(r"^(?:: )?[\w.]*?(\w+(?:Exception|Error)): (.*?)\.?$", str(error), re.MULTILINE)
+    return ": ".join(said[0]) if said else str(error).splitlines()[0]
 
 
 def shown(value, data_type, depth=0):

@@ -14,6 +14,7 @@
 
 mod sink;
 mod stage;
+pub mod story;
 mod threads;
 mod topic;
 
