@@ -83,7 +83,7 @@ impl State {
         let closed = Closed::new(plan);
         let mut touched: BTreeSet<GroupId> = BTreeSet::new();
         let mut dropped: BTreeSet<GroupId> = BTreeSet::new();
-        if closed.is_global() && !batch.is_no_data() {
+        if closed.is_global() {
             self.group(plan, 0, &[]);
             touched.insert((0, Box::default()));
         }
@@ -180,7 +180,7 @@ impl State {
     /// Takes out what is closed by `until` µs, in order, and notes it in the delta.
     fn evict(&mut self, closed: &Closed<'_>, until: i64, delta: &mut Delta) -> GroupRows {
         let mut evicted = GroupRows::new();
-        if closed.plan.window.is_some() {
+        if closed.raw_time.is_none() && closed.plan.window.is_some() {
             while let Some(window) =
                 self.windows.first_key_value().map(|(start, _)| *start).filter(|w| closed.by(until, *w, &[]))
             {
@@ -226,16 +226,14 @@ fn group_bytes(key: &[u8], accumulators: &[Accumulator]) -> u64 {
 /// When a group is closed (rule L1), and which windows a cell belongs to.
 struct Closed<'a> {
     plan: &'a AggregatePlan,
-    /// Types of the keys up to the raw event-time key, when there is one and no window.
+    /// Types of the keys up to the raw event-time key, when there is one: then a window is over some other time.
     raw_time: Option<Vec<DataType>>,
 }
 
 impl<'a> Closed<'a> {
     fn new(plan: &'a AggregatePlan) -> Closed<'a> {
-        let raw_time = match (&plan.window, plan.keys.iter().position(|key| key.is_event_time)) {
-            (None, Some(position)) => Some(plan.keys[..=position].iter().map(|key| key.expr.data_type()).collect()),
-            _ => None,
-        };
+        let position = plan.keys.iter().position(|key| key.is_event_time);
+        let raw_time = position.map(|at| plan.keys[..=at].iter().map(|key| key.expr.data_type()).collect());
         Closed { plan, raw_time }
     }
 
@@ -250,11 +248,12 @@ impl<'a> Closed<'a> {
         }
     }
 
-    /// Whether a group ends at or before `until` µs. Its window decides; without one the raw event-time key; a NULL one never.
+    /// Whether a group ends at or before `until` µs. The raw event-time key decides, and never when it is NULL; without
+    /// one the window.
     fn by(&self, until: i64, window: i64, key: &[u8]) -> bool {
-        match (&self.plan.window, &self.raw_time) {
-            (Some(plan), _) => plan.spec.end(window) <= until,
-            (None, Some(types)) => raw_time(key, types).is_some_and(|ts| ts <= until),
+        match (&self.raw_time, &self.plan.window) {
+            (Some(types), _) => raw_time(key, types).is_some_and(|ts| ts <= until),
+            (None, Some(plan)) => plan.spec.end(window) <= until,
             (None, None) => false,
         }
     }

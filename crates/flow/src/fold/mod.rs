@@ -119,6 +119,9 @@ impl Fold {
             Some(window) => Some(selection.evaluate(&window.time, rows)?),
             None => None,
         };
+        if let (Some(window), Some(times)) = (&plan.window, &times) {
+            selection.check_windows(&window.spec, times)?;
+        }
         let keys = plan.keys.iter().map(|key| selection.evaluate(&key.expr, rows)).collect::<Result<Vec<_>, _>>()?;
         let inputs = plan
             .aggregates
