@@ -233,6 +233,8 @@ class Story:
         found = {"input_rows": sum(source["numInputRows"] for source in record["sources"])}
         if "watermark" in record["eventTime"]:
             found["watermark"] = record["eventTime"]["watermark"]
+        if "min" in record["eventTime"]:
+            found["event_times"] = [record["eventTime"][name] for name in ("min", "max")]
         for operator in record["stateOperators"]:
             found["state_rows"] = operator["numRowsTotal"]
             found["dropped"] = operator["numRowsDroppedByWatermark"]

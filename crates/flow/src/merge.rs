@@ -10,14 +10,17 @@
 
 use crate::fold::accumulate::merge as merge_accumulators;
 use crate::key;
+use crate::output::{group_columns, record_batch};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
-use tidemill_model::{Accumulator, BatchPlan, Partial};
+use tidemill_model::{Accumulator, BatchPlan, Cell, Partial};
+use tidemill_sql::eval::{EvalContext, RowErrors, matches};
 use tidemill_sql::plan::{AggregateFunction, AggregatePlan};
 
 /// A group's place: start of its window in µs (0 without a window) and its encoded key.
@@ -87,9 +90,13 @@ impl State {
             self.group(plan, 0, &[]);
             touched.insert((0, Box::default()));
         }
+        let unwanted = unwanted(plan, &closed, batch, partials);
         for cell in partials.iter().flat_map(|partial| &partial.cells) {
             for window in closed.windows_of(cell.slice) {
                 let id = (window, cell.key.clone());
+                if unwanted.contains(&id) {
+                    continue;
+                }
                 if late_until.is_some_and(|until| closed.by(until, window, &cell.key)) {
                     dropped.insert(id);
                     continue;
@@ -216,6 +223,22 @@ impl State {
         self.rows -= 1;
         self.bytes -= group_bytes(key, accumulators);
     }
+}
+
+/// The groups of a batch that the plan's `group_filter` rejects. One that fails on a group rejects nothing: HAVING asks
+/// again when the group goes out.
+fn unwanted(plan: &AggregatePlan, closed: &Closed<'_>, batch: &BatchPlan, partials: &[Partial]) -> BTreeSet<GroupId> {
+    let Some(filter) = &plan.group_filter else { return BTreeSet::new() };
+    let cells = partials.iter().flat_map(|partial| &partial.cells);
+    let groups = |cell: &Cell| closed.windows_of(cell.slice).into_iter().map(|window| (window, cell.key.clone())).collect::<Vec<_>>();
+    let groups: Vec<GroupId> = cells.flat_map(groups).collect::<BTreeSet<_>>().into_iter().collect();
+    let columns = group_columns(plan, &groups.iter().collect::<Vec<_>>());
+    let fields = plan.row_schema.fields()[..columns.len()].to_vec();
+    let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
+    let mut errors = RowErrors::default();
+    let holds = matches(filter, &rows, &EvalContext { timestamp: batch.timestamp }, &mut errors);
+    let rejected = |(row, _): &(usize, GroupId)| !holds.value(*row) && errors.get(*row).is_none();
+    groups.into_iter().enumerate().filter(rejected).map(|(_, group)| group).collect()
 }
 
 /// An estimate that does not change while a group lives, so that it can be taken back: what `min` and `max` hold is not in it.

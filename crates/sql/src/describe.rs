@@ -64,6 +64,7 @@ impl QueryPlan {
             groups.0[first + index] = row.call(call);
             line("aggregate", format!("{}: {}", groups.0[first + index], types::name(&call.data_type)));
         }
+        plan.group_filter.iter().for_each(|filter| line("groups where", groups.show(filter)));
         plan.having.iter().for_each(|having| line("having", groups.show(having)));
         for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
             line("output", groups.column(expr, field));

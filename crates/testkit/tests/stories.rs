@@ -36,6 +36,7 @@ macro_rules! stories {
 stories! {
     l1_old_row_in_an_open_window,
     l1_one_millisecond_before,
+    l1_raw_time_beside_another_window,
     l1_raw_timestamp_key,
     l1_raw_timestamp_key_append,
     l1_refused_raw_time_and_window,
@@ -116,6 +117,9 @@ stories! {
     o7_global_aggregate_complete,
     o7_having,
     o7_having_append,
+    o7_having_on_the_window,
+    o7_having_on_the_window_complete,
+    o7_having_on_the_window_sliding,
     o7_names,
     o7_refused_distinct_aggregate,
     o7_refused_limit_in_update,

@@ -45,10 +45,11 @@ fn same_batch(ours: &ToldBatch, spark: &ToldBatch) -> Result<(), String> {
     let figures = |batch: &ToldBatch| {
         let known = |figure: &Option<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
         format!(
-            "batch {}, {} records, watermark {}, {} state rows, {} dropped",
+            "batch {}, {} records, watermark {}, event times {:?}, {} state rows, {} dropped",
             batch.id,
             known(&batch.input_rows),
             batch.watermark.as_deref().unwrap_or("-"),
+            batch.event_times,
             known(&batch.state_rows),
             known(&batch.dropped)
         )
@@ -109,6 +110,7 @@ mod tests {
             rows: rows.iter().map(|text| vec![Value::from(*text)]).collect(),
             input_rows: Some(1),
             watermark: None,
+            event_times: Vec::new(),
             state_rows: None,
             dropped: None,
         };

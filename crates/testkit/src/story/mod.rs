@@ -5,6 +5,9 @@
 //! a relative 1e-12, rule O4), the same watermark, state rows and dropped groups; or a refusal, or an end in an error.
 
 mod compare;
+mod data;
+mod generate;
+mod random;
 mod run;
 mod value;
 
@@ -114,6 +117,9 @@ pub struct ToldBatch {
     /// wm(N), in the progress record's form; `None` without a watermark, or without progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<String>,
+    /// Least and greatest event time, in the progress record's form (rule M5); empty where no row came to the watermark.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_times: Vec<String>,
     /// Groups in the state; `None` without state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_rows: Option<u64>,
@@ -138,6 +144,11 @@ impl Story {
     /// The text is none; says where.
     pub fn parse(text: &str) -> Result<Story, String> {
         serde_json::from_str(text).map_err(|error| format!("no story: {error}"))
+    }
+
+    /// A case made up: the one of this number from this seed.
+    pub fn generate(seed: u64, number: u64) -> Story {
+        generate::generate(seed.wrapping_mul(1_000_003).wrapping_add(number))
     }
 
     /// Runs the case on the real driver.

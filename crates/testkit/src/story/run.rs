@@ -3,6 +3,7 @@
 use super::value::rows;
 use super::{Restart, Run, Story, Told, ToldBatch};
 use crate::{Batch, Stage};
+use arrow_schema::DataType;
 use tidemill_model::{Pipeline, Result};
 use tidemill_sql::types;
 
@@ -57,12 +58,14 @@ schema = {}
 [query]
 sql = {}
 output_mode = {}
+no_data_batches = {}
 [sinks.screen]
 type = "console"
 "#,
         quoted(&story.schema),
         quoted(&story.sql),
         quoted(&story.mode),
+        story.no_data_batches,
     )
 }
 
@@ -70,7 +73,9 @@ type = "console"
 fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String> {
     let pipeline = Pipeline::parse("story.toml", pipeline, &[]).map_err(|faults| faults.to_string())?;
     let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.to_string())?;
-    let column = |field: &arrow_schema::FieldRef| (field.name().clone(), types::name(field.data_type()).to_lowercase());
+    // Spark's `simpleString`.
+    let type_name = |data_type: &DataType| types::name(data_type).to_lowercase().replace(' ', "");
+    let column = |field: &arrow_schema::FieldRef| (field.name().clone(), type_name(field.data_type()));
     Ok(plan.output_schema.fields().iter().map(column).collect())
 }
 
@@ -100,6 +105,7 @@ fn told_batch(batch: &Batch) -> ToldBatch {
         watermark: progress.event_time.get("watermark").cloned(),
         state_rows: operator.map(|operator| operator.num_rows_total),
         dropped: operator.map(|operator| operator.num_rows_dropped_by_watermark),
+        event_times: ["min", "max"].iter().filter_map(|name| progress.event_time.get(*name).cloned()).collect(),
     }
 }
 
