@@ -328,7 +328,8 @@ impl Driver {
             return Some(Due::Data(ranges));
         }
         let moved = self.watermark > self.late_watermark;
-        (moved && has_no_data_batches(&self.query)).then_some(Due::NoData)
+        let wanted = self.job.pipeline.query.no_data_batches && has_no_data_batches(&self.query);
+        (moved && wanted).then_some(Due::NoData)
     }
 
     /// Steps 2 and 3: the plan, and its record.

@@ -10,14 +10,17 @@
 
 use crate::fold::accumulate::{fresh, merge as merge_accumulators};
 use crate::key;
+use crate::output::{group_columns, record_batch};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
-use tidemill_model::{Accumulator, BatchPlan, Partial};
+use tidemill_model::{Accumulator, BatchPlan, Cell, Partial};
+use tidemill_sql::eval::{EvalContext, RowErrors, matches};
 use tidemill_sql::plan::AggregatePlan;
 
 /// A group's place: start of its window in µs (0 without a window) and its encoded key.
@@ -84,15 +87,19 @@ impl State {
         let mut touched: BTreeSet<GroupId> = BTreeSet::new();
         let mut dropped: BTreeSet<GroupId> = BTreeSet::new();
         let fresh: Vec<Accumulator> = plan.aggregates.iter().map(fresh).collect();
-        if closed.is_global() && !batch.is_no_data() {
+        if closed.is_global() {
             self.group(&fresh, 0, &[]);
             touched.insert((0, Box::default()));
         }
+        let unwanted = unwanted(plan, &closed, batch, partials);
         let cells =
             partials.iter().zip(0..).flat_map(|(partial, task)| partial.cells.iter().map(move |cell| (cell, task)));
         for (cell, task) in cells {
             for window in closed.windows_of(cell.slice) {
                 let id = (window, cell.key.clone());
+                if unwanted.contains(&id) {
+                    continue;
+                }
                 if late_until.is_some_and(|until| closed.by(until, window, &cell.key)) {
                     dropped.insert(id);
                     continue;
@@ -182,7 +189,7 @@ impl State {
     /// Takes out what is closed by `until` µs, in order, and notes it in the delta.
     fn evict(&mut self, closed: &Closed<'_>, until: i64, delta: &mut Delta) -> GroupRows {
         let mut evicted = GroupRows::new();
-        if closed.plan.window.is_some() {
+        if closed.raw_time.is_none() && closed.plan.window.is_some() {
             while let Some(window) =
                 self.windows.first_key_value().map(|(start, _)| *start).filter(|w| closed.by(until, *w, &[]))
             {
@@ -220,6 +227,24 @@ impl State {
     }
 }
 
+/// The groups of a batch that the plan's `group_filter` rejects. One that fails on a group rejects nothing: HAVING asks
+/// again when the group goes out.
+fn unwanted(plan: &AggregatePlan, closed: &Closed<'_>, batch: &BatchPlan, partials: &[Partial]) -> BTreeSet<GroupId> {
+    let Some(filter) = &plan.group_filter else { return BTreeSet::new() };
+    let cells = partials.iter().flat_map(|partial| &partial.cells);
+    let groups = |cell: &Cell| {
+        closed.windows_of(cell.slice).into_iter().map(|window| (window, cell.key.clone())).collect::<Vec<_>>()
+    };
+    let groups: Vec<GroupId> = cells.flat_map(groups).collect::<BTreeSet<_>>().into_iter().collect();
+    let columns = group_columns(plan, &groups.iter().collect::<Vec<_>>());
+    let fields = plan.row_schema.fields()[..columns.len()].to_vec();
+    let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
+    let mut errors = RowErrors::default();
+    let holds = matches(filter, &rows, &EvalContext { timestamp: batch.timestamp }, &mut errors);
+    let rejected = |(row, _): &(usize, GroupId)| !holds.value(*row) && errors.get(*row).is_none();
+    groups.into_iter().enumerate().filter(rejected).map(|(_, group)| group).collect()
+}
+
 /// An estimate that does not change while a group lives, so that it can be taken back: what an accumulator holds beside
 /// itself (winners, sketches) is not in it.
 fn group_bytes(key: &[u8], accumulators: &[Accumulator]) -> u64 {
@@ -229,16 +254,14 @@ fn group_bytes(key: &[u8], accumulators: &[Accumulator]) -> u64 {
 /// When a group is closed (rule L1), and which windows a cell belongs to.
 struct Closed<'a> {
     plan: &'a AggregatePlan,
-    /// Types of the keys up to the raw event-time key, when there is one and no window.
+    /// Types of the keys up to the raw event-time key, when there is one: then a window is over some other time.
     raw_time: Option<Vec<DataType>>,
 }
 
 impl<'a> Closed<'a> {
     fn new(plan: &'a AggregatePlan) -> Closed<'a> {
-        let raw_time = match (&plan.window, plan.keys.iter().position(|key| key.is_event_time)) {
-            (None, Some(position)) => Some(plan.keys[..=position].iter().map(|key| key.expr.data_type()).collect()),
-            _ => None,
-        };
+        let position = plan.keys.iter().position(|key| key.is_event_time);
+        let raw_time = position.map(|at| plan.keys[..=at].iter().map(|key| key.expr.data_type()).collect());
         Closed { plan, raw_time }
     }
 
@@ -253,11 +276,12 @@ impl<'a> Closed<'a> {
         }
     }
 
-    /// Whether a group ends at or before `until` µs. Its window decides; without one the raw event-time key; a NULL one never.
+    /// Whether a group ends at or before `until` µs. The raw event-time key decides, and never when it is NULL; without
+    /// one the window.
     fn by(&self, until: i64, window: i64, key: &[u8]) -> bool {
-        match (&self.plan.window, &self.raw_time) {
-            (Some(plan), _) => plan.spec.end(window) <= until,
-            (None, Some(types)) => raw_time(key, types).is_some_and(|ts| ts <= until),
+        match (&self.raw_time, &self.plan.window) {
+            (Some(types), _) => raw_time(key, types).is_some_and(|ts| ts <= until),
+            (None, Some(plan)) => plan.spec.end(window) <= until,
             (None, None) => false,
         }
     }

@@ -5,7 +5,7 @@
 use crate::fold::accumulate::OVERFLOWN;
 use crate::fold::{distinct, moments};
 use crate::key;
-use crate::merge::GroupRows;
+use crate::merge::{GroupId, GroupRows};
 use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StructArray, TimestampMicrosecondArray,
@@ -70,7 +70,7 @@ pub fn projected_rows<'a>(columns: &[Expr], schema: &SchemaRef, rows: impl Itera
     record_batch(schema, columns, cursors.len())
 }
 
-fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
+pub(crate) fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).expect("columns have the plan's types")
 }
@@ -96,13 +96,23 @@ fn filtered(schema: &SchemaRef, columns: Vec<ArrayRef>, keep: &[bool]) -> Record
 
 /// The aggregate row of every group: window, keys, aggregates.
 fn aggregate_rows(plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatch> {
+    let mut columns = group_columns(plan, &groups.iter().map(|(group, _)| group).collect::<Vec<_>>());
+    for (index, call) in plan.aggregates.iter().enumerate() {
+        let accumulators = groups.iter().map(|(_, accumulators)| &accumulators[index]);
+        columns.push(finish(call, accumulators)?);
+    }
+    Ok(record_batch(&plan.row_schema, columns, groups.len()))
+}
+
+/// The leading columns of the aggregate row, which need no accumulator: window and keys.
+pub(crate) fn group_columns(plan: &AggregatePlan, groups: &[&GroupId]) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.row_schema.fields().len());
     if let Some(window) = &plan.window {
         let DataType::Struct(fields) = plan.row_schema.field(0).data_type() else {
             panic!("the first column of a windowed aggregate row is the window");
         };
         let times = |f: &dyn Fn(i64) -> i64, data_type: &DataType| -> ArrayRef {
-            let values: Vec<i64> = groups.iter().map(|((start, _), _)| f(*start)).collect();
+            let values: Vec<i64> = groups.iter().map(|(start, _)| f(*start)).collect();
             Arc::new(TimestampMicrosecondArray::from(values).with_data_type(data_type.clone()))
         };
         let start = times(&|start| start, fields[0].data_type());
@@ -110,13 +120,9 @@ fn aggregate_rows(plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatc
         let window = StructArray::try_new_with_length(fields.clone(), vec![start, end], None, groups.len());
         columns.push(Arc::new(window.expect("start and end have their fields' types")));
     }
-    let mut cursors: Vec<Option<&[u8]>> = groups.iter().map(|((_, key), _)| Some(&**key)).collect();
+    let mut cursors: Vec<Option<&[u8]>> = groups.iter().map(|(_, key)| Some(&**key)).collect();
     columns.extend(plan.keys.iter().map(|key| key::decode(&mut cursors, &key.expr.data_type())));
-    for (index, call) in plan.aggregates.iter().enumerate() {
-        let accumulators = groups.iter().map(|(_, accumulators)| &accumulators[index]);
-        columns.push(finish(call, accumulators)?);
-    }
-    Ok(record_batch(&plan.row_schema, columns, groups.len()))
+    columns
 }
 
 /// The results of one aggregate.

@@ -147,6 +147,8 @@ pub struct Query {
     pub output_mode_span: Range<usize>,
     /// `trigger`.
     pub trigger: Trigger,
+    /// `no_data_batches`, default true: whether a batch without data runs when the watermark has moved (rule M4).
+    pub no_data_batches: bool,
 }
 
 /// `output_mode` (rules O1–O3).

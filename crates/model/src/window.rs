@@ -62,12 +62,34 @@ impl WindowSpec {
     pub fn windows_of(&self, ts: i64) -> impl Iterator<Item = i64> + use<> {
         let spec = *self;
         let last = floor_to(ts, self.slide, self.start_time);
-        let count = self.width / self.slide + i64::from(self.width.rem_euclid(self.slide) != 0);
-        (0..count).rev().filter_map(move |i| {
+        (0..self.windows_max()).rev().filter_map(move |i| {
             let start = last?.checked_sub(i.checked_mul(spec.slide)?)?;
             let end = start.checked_add(spec.width)?;
             (start <= ts && ts < end).then_some(start)
         })
+    }
+
+    /// Whether every bound that Spark computes for a time (µs) lies in the 64-bit range, also those of the windows that it
+    /// over-estimates and throws away (rule W6).
+    pub fn fits(&self, ts: i64) -> bool {
+        let bounds = || {
+            ts.checked_sub(self.start_time)?;
+            let last = floor_to(ts, self.slide, self.start_time)?;
+            let first = last.checked_sub((self.windows_max() - 1).checked_mul(self.slide)?)?;
+            first.checked_add(self.width)?;
+            last.checked_add(self.width)
+        };
+        bounds().is_some()
+    }
+
+    /// A quick test that says true only where [`WindowSpec::fits`] does.
+    pub fn surely_fits(&self, ts: i64) -> bool {
+        ts.unsigned_abs() < (1 << 62) && self.width < (1 << 60)
+    }
+
+    /// Windows that one time may lie in.
+    fn windows_max(&self) -> i64 {
+        self.width / self.slide + i64::from(self.width.rem_euclid(self.slide) != 0)
     }
 
     /// Starts (µs, ascending) of all windows that hold the whole slice starting at `slice`.
@@ -139,6 +161,26 @@ mod tests {
                     (-100..100).map(|k| start_time + k * slide).filter(|s| *s <= ts && ts < s + width).collect();
                 assert_eq!(of_slice, naive, "{spec:?} {ts}");
             }
+        }
+    }
+
+    #[test]
+    fn w6_bounds_near_the_ends_of_time() {
+        let tumbling = WindowSpec::new(10, 10, 0).unwrap();
+        let sliding = WindowSpec::new(10, 4, 0).unwrap();
+        // The greatest multiple of ten is …800, so a window from there would end at …810; the least is …800, too.
+        for (spec, ts, expected) in [
+            (tumbling, 0, true),
+            (tumbling, i64::MAX, false),
+            (tumbling, i64::MAX - 10, true),
+            (tumbling, i64::MIN, false),
+            (tumbling, i64::MIN + 8, true),
+            (sliding, i64::MIN + 7, false),
+            (sliding, i64::MIN + 8, true),
+            (WindowSpec::new(10, 10, 3).unwrap(), i64::MIN + 2, false),
+        ] {
+            assert_eq!(spec.fits(ts), expected, "{spec:?} {ts}");
+            assert!(spec.fits(ts) || !spec.surely_fits(ts));
         }
     }
 

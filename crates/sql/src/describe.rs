@@ -56,7 +56,10 @@ impl QueryPlan {
             );
         }
         for key in &plan.keys {
-            line("key", format!("{} {} = {}", name(&key.name), types::name(&key.expr.data_type()), row.show(&key.expr)));
+            line(
+                "key",
+                format!("{} {} = {}", name(&key.name), types::name(&key.expr.data_type()), row.show(&key.expr)),
+            );
         }
         let mut groups = Names::of(&plan.row_schema);
         let first = groups.0.len() - plan.aggregates.len();
@@ -64,6 +67,7 @@ impl QueryPlan {
             groups.0[first + index] = row.call(call);
             line("aggregate", format!("{}: {}", groups.0[first + index], types::name(&call.data_type)));
         }
+        plan.group_filter.iter().for_each(|filter| line("groups where", groups.show(filter)));
         plan.having.iter().for_each(|having| line("having", groups.show(having)));
         for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
             line("output", groups.column(expr, field));

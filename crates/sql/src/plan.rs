@@ -70,6 +70,9 @@ pub struct AggregatePlan {
     /// The aggregate row: `window STRUCT<start: TIMESTAMP, end: TIMESTAMP>` when there is a window, then the keys,
     /// then the aggregates. `having` and `output` are over it.
     pub row_schema: SchemaRef,
+    /// Conjuncts of HAVING that name the window and keys alone: Spark's optimizer moves them below the aggregate, so groups
+    /// that they reject do not come to be (rule O7). Over the aggregate row; `having` holds them, too.
+    pub group_filter: Option<Expr>,
     /// HAVING: filters output only.
     pub having: Option<Expr>,
     /// One expression per output column.

@@ -16,6 +16,7 @@
 mod disk;
 mod sink;
 mod stage;
+pub mod story;
 mod threads;
 mod topic;
 

@@ -53,6 +53,8 @@ pub struct Batch {
     pub progress: Progress,
     /// Its rows, one JSON object a row.
     pub rows: Vec<String>,
+    /// The same rows as they came to the sink.
+    pub table: RecordBatch,
 }
 
 impl Stage {
@@ -217,8 +219,8 @@ struct Teller {
 }
 
 impl Observer for Teller {
-    fn batch(&mut self, progress: &Progress, _: &RecordBatch) {
-        let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id) };
+    fn batch(&mut self, progress: &Progress, rows: &RecordBatch) {
+        let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
         // Whoever listened may be gone.
         let _ = self.teller.send(Told::Batch(Box::new(batch)));
     }

@@ -35,7 +35,7 @@ pub struct Fold {
     plan: Arc<QueryPlan>,
     on_error: OnError,
     context: EvalContext,
-    /// Windows that end at or before it, µs, are late; `None` where the query drops nothing.
+    /// Groups that end at or before it, µs, are late; `None` where the query drops nothing.
     late_until: Option<i64>,
     groups: Groups,
     accumulators: Vec<AccumulatorColumn>,
@@ -124,7 +124,16 @@ impl Fold {
             Some(window) => Some(selection.evaluate(&window.time, rows)?),
             None => None,
         };
+        if let (Some(window), Some(times)) = (&plan.window, &times) {
+            selection.check_windows(&window.spec, times)?;
+        }
         let keys = plan.keys.iter().map(|key| selection.evaluate(&key.expr, rows)).collect::<Result<Vec<_>, _>>()?;
+        let raw_time = plan.keys.iter().position(|key| key.is_event_time);
+        if let (Some(position), Some(until)) = (raw_time, self.late_until) {
+            let times = keys[position].as_primitive::<TimestampMicrosecondType>();
+            let late = selection.rows().filter(|row| times.is_valid(*row) && times.value(*row) <= until).count();
+            self.partial.faults.add(RecordFault::Late, late as u64);
+        }
         let inputs = plan
             .aggregates
             .iter()
@@ -132,7 +141,10 @@ impl Fold {
             .collect::<Result<Vec<Vec<ArrayRef>>, _>>()?;
 
         let pairs = match (&plan.window, &times) {
-            (Some(window), Some(times)) => self.windowed_groups(&window.spec, times, &keys, faults, selection),
+            (Some(window), Some(times)) => {
+                let late_until = self.late_until.filter(|_| raw_time.is_none());
+                self.windowed_groups(&window.spec, late_until, times, &keys, faults, selection)
+            }
             _ => self.plain_groups(&keys, selection),
         };
         for (column, inputs) in self.accumulators.iter_mut().zip(&inputs) {
@@ -147,6 +159,7 @@ impl Fold {
     fn windowed_groups(
         &mut self,
         spec: &WindowSpec,
+        late_until: Option<i64>,
         times: &ArrayRef,
         keys: &[ArrayRef],
         faults: &[Option<RecordFault>],
@@ -170,8 +183,7 @@ impl Fold {
             // Neighbours in a stream mostly share their slice: divide only when one does not.
             if slice.is_none_or(|start: i64| ts < start || ts - start >= slice_width) {
                 slice = spec.slice_of(ts);
-                slice_late =
-                    self.late_until.is_some_and(|until| spec.windows_of(ts).all(|start| spec.end(start) <= until));
+                slice_late = late_until.is_some_and(|until| spec.windows_of(ts).all(|start| spec.end(start) <= until));
             }
             let Some(start) = slice else { continue };
             self.partial.rows += 1;

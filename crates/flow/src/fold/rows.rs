@@ -5,7 +5,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Micros, Partial};
+use tidemill_model::{Micros, Partial, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::QueryPlan;
@@ -48,8 +48,10 @@ impl Selection {
         {
             let times = times.as_primitive::<TimestampMicrosecondType>();
             let (values, nulls) = (times.values(), times.nulls());
-            for row in self.rows().filter(|row| nulls.is_none_or(|nulls| nulls.is_valid(*row))) {
-                partial.event_time.add(Micros(values[row]).floor_millis().0);
+            for row in self.rows() {
+                // Spark reads a NULL as 0: it shows in the figures, and moves no watermark (rule M5).
+                let known = nulls.is_none_or(|nulls| nulls.is_valid(row));
+                partial.event_time.add(if known { Micros(values[row]).floor_millis().0 } else { 0 });
             }
         }
         let columns = rows.columns().iter().cloned().chain([times]).collect();
@@ -76,17 +78,37 @@ impl Selection {
     /// Evaluates an expression over all rows and takes out the selected ones that failed.
     pub(super) fn evaluate(&mut self, expr: &Expr, rows: &RecordBatch) -> Result<ArrayRef, RowFailure> {
         let values = evaluate(expr, rows, &self.context, &mut self.errors);
-        if !self.errors.is_empty() {
-            for (row, error) in self.errors.iter().filter(|(row, _)| self.keep[*row]) {
-                if self.on_error == OnError::Fail {
-                    return Err(RowFailure { row, error: error.clone() });
-                }
-                self.failed += 1;
-                self.kept -= 1;
-            }
-            self.errors.iter().for_each(|(row, _)| self.keep[row] = false);
-            self.errors.clear();
-        }
+        self.take_out_failed()?;
         Ok(values)
+    }
+
+    /// Takes out the rows whose windows do not fit in 64 bits (rule W6).
+    pub(super) fn check_windows(&mut self, spec: &WindowSpec, times: &ArrayRef) -> Result<(), RowFailure> {
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        if times.values().iter().all(|ts| spec.surely_fits(*ts)) {
+            return Ok(());
+        }
+        for row in (0..times.len()).filter(|row| times.is_valid(*row) && !spec.fits(times.value(*row))) {
+            self.errors.record(row, "ARITHMETIC_OVERFLOW", || {
+                format!("a window of {} µs leaves the 64-bit range", times.value(row))
+            });
+        }
+        self.take_out_failed()
+    }
+
+    fn take_out_failed(&mut self) -> Result<(), RowFailure> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        for (row, error) in self.errors.iter().filter(|(row, _)| self.keep[*row]) {
+            if self.on_error == OnError::Fail {
+                return Err(RowFailure { row, error: error.clone() });
+            }
+            self.failed += 1;
+            self.kept -= 1;
+        }
+        self.errors.iter().for_each(|(row, _)| self.keep[row] = false);
+        self.errors.clear();
+        Ok(())
     }
 }

@@ -190,8 +190,9 @@ fn query(section: Section) -> Option<Query> {
     let output_mode = section.word("output_mode", &modes).unwrap_or_default();
     let output_mode_span = section.value_span("output_mode");
     let trigger = trigger(&section);
+    let no_data_batches = section.boolean("no_data_batches").unwrap_or(true);
     section.finish();
-    Some(Query { sql: sql?.clone(), output_mode, output_mode_span, trigger })
+    Some(Query { sql: sql?.clone(), output_mode, output_mode_span, trigger, no_data_batches })
 }
 
 fn trigger(section: &Section) -> Trigger {

@@ -56,6 +56,13 @@ pub(super) fn is_aggregate(expr: &Expr) -> bool {
     found
 }
 
+/// Whether an expression being read holds an aggregate call.
+pub(super) fn has_calls(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.columns(&mut |index| found |= index >= FIRST_CALL);
+    found
+}
+
 /// An expression being read as one over the aggregate row `[window?, keys…, calls…]`; a source column that is not
 /// (part of) a key is given back.
 pub(super) fn onto_groups(expr: Expr, keys: &[Expr], has_window: bool) -> Result<Expr, usize> {

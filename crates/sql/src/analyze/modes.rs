@@ -1,7 +1,7 @@
 //! Which output modes a query may have (rules O1, O6).
 
 use super::{Faults, SourceColumns};
-use crate::plan::Body;
+use crate::plan::{AggregatePlan, Body};
 use tidemill_model::pipeline::{OutputMode, Pipeline};
 
 /// Refuses a mode that the query cannot have.
@@ -21,6 +21,10 @@ pub(super) fn check(pipeline: &Pipeline, body: &Body, columns: &SourceColumns, f
             };
             Some((message, help))
         }
+        (_, Body::Aggregate(plan)) if plan.watermarked && has_two_times(plan) => Some((
+            "both the event time and a window over it are keys, and only one of them can say when a group is final",
+            "group by one of them, or leave out the watermark",
+        )),
         (OutputMode::Complete, Body::Project(_)) => Some((
             "complete mode is for aggregations, and this query has none",
             "take output_mode = \"append\" or \"update\"",
@@ -33,4 +37,10 @@ pub(super) fn check(pipeline: &Pipeline, body: &Body, columns: &SourceColumns, f
     let span = pipeline.query.output_mode_span.clone();
     faults.found.push(pipeline.source_text.diagnostic(span, message, help));
     None
+}
+
+/// Spark fails at the first batch: "More than one event time columns are available".
+fn has_two_times(plan: &AggregatePlan) -> bool {
+    let mut times = plan.keys.iter().filter(|key| key.is_event_time).map(|key| &key.expr);
+    times.any(|time| plan.window.as_ref().is_some_and(|window| window.time == *time))
 }

@@ -1,6 +1,6 @@
 //! SELECT → plan: the clauses in the order in which they depend on one another.
 
-use super::aggregates::{is_aggregate, onto_groups};
+use super::aggregates::{has_calls, is_aggregate, onto_groups};
 use super::resolve::Resolver;
 use super::scope::{Scope, list, same};
 use super::{Faults, SourceColumns, coerce, conjuncts, modes, names, prune};
@@ -43,7 +43,8 @@ pub(super) fn plan_select(
         None => None,
     };
     let (keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
-    let mut parts = Parts { filters: filter.map(conjuncts::split).unwrap_or_default(), having: Vec::new() };
+    let mut parts =
+        Parts { filters: filter.map(conjuncts::split).unwrap_or_default(), having: Vec::new(), on_groups: Vec::new() };
     let aggregated = has_aggregates || !keys.is_empty() || resolver.aggregates.window.is_some();
     if let Some(having) = having {
         if !aggregated {
@@ -53,8 +54,9 @@ pub(super) fn plan_select(
         }
         parts.place_having(conjuncts::split(having), &keys);
     }
+    parts.filters.extend(known_window_time(&resolver, columns));
     let body = if aggregated {
-        let aggregation = aggregation(select, keys, &items, parts.having, resolver, pipeline, columns);
+        let aggregation = aggregation(select, keys, &items, &parts, resolver, pipeline, columns);
         Body::Aggregate(faults.keep(sql, aggregation)?)
     } else {
         Body::Project(items.iter().map(|item| item.expr.clone()).collect())
@@ -206,30 +208,47 @@ fn group(
 struct Parts {
     filters: Vec<Expr>,
     having: Vec<Expr>,
+    /// Those of `having` that need nothing but the window and keys.
+    on_groups: Vec<Expr>,
 }
 
 impl Parts {
-    /// Spark's optimizer moves a conjunct of HAVING that needs nothing but plain keys below the aggregate.
+    /// Spark's optimizer moves a conjunct of HAVING that needs nothing but keys below the aggregate: on plain keys it is
+    /// a filter of rows, with the window one of groups.
     fn place_having(&mut self, conjuncts: Vec<Expr>, keys: &[Expr]) {
         for conjunct in conjuncts {
-            let on_keys =
-                !is_aggregate(&conjunct) && !keys.is_empty() && onto_groups(conjunct.clone(), keys, false).is_ok();
+            let on_keys = !has_calls(&conjunct) && onto_groups(conjunct.clone(), keys, true).is_ok();
             let mut names_a_key = false;
             conjunct.columns(&mut |_| names_a_key = true);
-            if on_keys && names_a_key && conjuncts::is_deterministic(&conjunct) {
+            let moves = on_keys && names_a_key && conjuncts::is_deterministic(&conjunct);
+            if moves && !is_aggregate(&conjunct) {
                 self.filters.push(conjunct);
-            } else {
-                self.having.push(conjunct);
+                continue;
             }
+            if moves {
+                self.on_groups.push(conjunct.clone());
+            }
+            self.having.push(conjunct);
         }
     }
+}
+
+/// Spark drops the rows whose window time is NULL by a filter, which goes below the watermark when that time is not the
+/// event time (rule M1); where the slide does not divide the width it has another filter, which stays.
+fn known_window_time(resolver: &Resolver, columns: &SourceColumns) -> Option<Expr> {
+    let window = resolver.aggregates.window.as_ref()?;
+    let event_time =
+        columns.event_time.as_ref().filter(|time| time.delay_ms.is_some()).and(columns.event_time_column())?;
+    let divides = window.spec.width.rem_euclid(window.spec.slide) == 0;
+    let pushed = divides && !conjuncts::names(&window.time, event_time);
+    pushed.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
 }
 
 fn aggregation(
     select: &Select,
     keys: Vec<Expr>,
     items: &[Item],
-    having: Vec<Expr>,
+    parts: &Parts,
     resolver: Resolver,
     pipeline: &Pipeline,
     columns: &SourceColumns,
@@ -240,8 +259,11 @@ fn aggregation(
         onto_groups(expr.clone(), &keys, has_window).map_err(|column| ungrouped(column, node, select, resolver.scope))
     };
     let output = items.iter().map(|item| regroup(&item.expr, item.node)).collect::<Result<Vec<_>, _>>()?;
-    let having = having.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    let having = having.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)));
+    let condition = |conjuncts: &[Expr]| {
+        let regrouped = conjuncts.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        Ok(regrouped.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r))))
+    };
+    let (having, group_filter) = (condition(&parts.having)?, condition(&parts.on_groups)?);
     let event_time = columns.event_time_column();
     let is_event_time = |expr: &Expr| event_time.is_some_and(|index| *expr == Expr::Column(index, types::timestamp()));
     let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);
@@ -259,6 +281,7 @@ fn aggregation(
         keys,
         aggregates: calls,
         row_schema: Arc::new(Schema::new(row)),
+        group_filter,
         having,
         output,
         watermarked: pipeline.query.output_mode != OutputMode::Complete && has_watermark && by_time,

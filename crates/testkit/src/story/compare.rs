@@ -1,0 +1,131 @@
+//! Two tellings of one story: where they differ, in words.
+
+use super::{Compared, Told, ToldBatch};
+use serde_json::Value;
+
+/// Doubles are the same up to this part of the greater one (rule O4: sums depend on the order).
+const TOLERANCE: f64 = 1e-12;
+
+pub(super) fn compare(ours: &Told, spark: &Told) -> Result<Compared, String> {
+    // What Spark gives up at its first batch we may refuse before.
+    let never_ran = spark.refused.is_some() || (spark.error.is_some() && spark.batches.is_empty());
+    match (&ours.refused, &spark.refused) {
+        (Some(_), _) if never_ran => return Ok(Compared::default()),
+        (Some(refused), _) => return Err(format!("we refuse what Spark runs: {refused}")),
+        (None, Some(refused)) => return Err(format!("we run what Spark refuses with {refused}")),
+        (None, None) => {}
+    }
+    if ours.columns != spark.columns {
+        return Err(format!("columns: ours {:?}, Spark's {:?}", ours.columns, spark.columns));
+    }
+    match (&ours.error, &spark.error) {
+        (Some(error), None) => return Err(format!("we fail where Spark goes on: {error}")),
+        (None, Some(error)) => return Err(format!("we go on where Spark fails with {error}")),
+        _ => {}
+    }
+    let failed = ours.error.is_some();
+    let mut compared = Compared::default();
+    for (at, batch) in spark.batches.iter().enumerate() {
+        match ours.batches.get(at) {
+            Some(own) => same_batch(own, batch)?,
+            // Who fails may not have told of the batches just before.
+            None if failed => break,
+            None => return Err(format!("Spark ran batch {} and we did not: {batch:?}", batch.id)),
+        }
+        compared.batches += 1;
+        compared.rows += batch.rows.len() as u64;
+    }
+    match ours.batches.get(spark.batches.len()) {
+        Some(more) => Err(format!("we ran batch {} and Spark did not: {more:?}", more.id)),
+        None => Ok(compared),
+    }
+}
+
+fn same_batch(ours: &ToldBatch, spark: &ToldBatch) -> Result<(), String> {
+    let figures = |batch: &ToldBatch| {
+        let known = |figure: &Option<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
+        format!(
+            "batch {}, {} records, watermark {}, event times {:?}, {} state rows, {} dropped",
+            batch.id,
+            known(&batch.input_rows),
+            batch.watermark.as_deref().unwrap_or("-"),
+            batch.event_times,
+            known(&batch.state_rows),
+            known(&batch.dropped)
+        )
+    };
+    // The last batch before an error has no progress record in Spark.
+    if spark.input_rows.is_some() && figures(ours) != figures(spark) {
+        return Err(format!("ours: {}; Spark's: {}", figures(ours), figures(spark)));
+    }
+    let mut left: Vec<&Vec<Value>> = spark.rows.iter().collect();
+    let mut surplus = Vec::new();
+    for row in &ours.rows {
+        match left.iter().position(|other| same_values(row, other)) {
+            Some(found) => drop(left.swap_remove(found)),
+            None => surplus.push(row),
+        }
+    }
+    if left.is_empty() && surplus.is_empty() {
+        return Ok(());
+    }
+    let lines =
+        |rows: &[&Vec<Value>]| rows.iter().map(|row| Value::from((*row).clone()).to_string()).collect::<Vec<_>>();
+    Err(format!(
+        "batch {}: only ours: {}; only Spark's: {}",
+        spark.id,
+        lines(&surplus).join(" "),
+        lines(&left).join(" ")
+    ))
+}
+
+fn same_values(ours: &[Value], spark: &[Value]) -> bool {
+    ours.len() == spark.len() && ours.iter().zip(spark).all(|(a, b)| same(a, b))
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => same_values(a, b),
+        (Value::String(a), Value::String(b)) => a == b || close(a, b),
+        _ => a == b,
+    }
+}
+
+/// Whether both are floating point numbers (with a point, as Java writes them) and nearly the same.
+fn close(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.contains('.').then(|| text.parse::<f64>().ok()).flatten();
+    match (number(a), number(b)) {
+        (Some(x), Some(y)) => (x - y).abs() <= TOLERANCE * x.abs().max(y.abs()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether two batches of one column of texts are the same.
+    fn check(ours: &[&str], spark: &[&str]) -> bool {
+        let batch = |rows: &[&str]| ToldBatch {
+            id: 1,
+            rows: rows.iter().map(|text| vec![Value::from(*text)]).collect(),
+            input_rows: Some(1),
+            watermark: None,
+            event_times: Vec::new(),
+            state_rows: None,
+            dropped: None,
+        };
+        same_batch(&batch(ours), &batch(spark)).is_ok()
+    }
+
+    #[test]
+    fn o4_rows_are_multisets_and_doubles_are_compared_by_value() {
+        assert!(check(&["a", "b", "a"], &["a", "a", "b"]));
+        assert!(!check(&["a", "b", "b"], &["a", "a", "b"]));
+        assert!(!check(&["a"], &["a", "a"]));
+        assert!(check(&["0.30000000000000004"], &["0.3"]));
+        assert!(!check(&["0.3000001"], &["0.3"]));
+        assert!(!check(&["3"], &["3.0"]));
+        assert!(!check(&["NaN"], &["1.0"]));
+    }
+}

@@ -1,0 +1,278 @@
+//! Stories made up from a seed: pipelines that Spark takes, and data that is late, null, malformed, out of order, before
+//! 1970, from the far future, or exactly on a window's border.
+
+use super::data::Data;
+use super::random::Random;
+use super::{EventTime, Restart, Run, Story};
+
+/// The story of a seed. What Spark gives is not in it yet.
+pub(super) fn generate(seed: u64) -> Story {
+    let mut maker = Maker::new(seed);
+    let (sql, mode) = maker.query();
+    let batches = maker.data.batches(&mut maker.random);
+    let run = if maker.random.chance(60) { Run::Drained } else { Run::Backlog };
+    let restarts = maker.restarts(batches.len());
+    Story {
+        about: format!("Made up from seed {seed}."),
+        schema: maker.data.schema(),
+        event_time: Some(EventTime { column: maker.time.into(), expression: maker.data.time.expression().into() }),
+        watermark: maker.watermark.map(str::to_owned),
+        sql,
+        mode: mode.into(),
+        run,
+        restarts,
+        no_data_batches: !maker.random.chance(3),
+        batches,
+        spark: None,
+    }
+}
+
+struct Maker {
+    random: Random,
+    data: Data,
+    /// The event-time column's name.
+    time: &'static str,
+    watermark: Option<&'static str>,
+}
+
+/// What rows are grouped by.
+enum Grouping {
+    Window,
+    RawTime,
+    Keys,
+    Nothing,
+    Stateless,
+}
+
+impl Maker {
+    fn new(seed: u64) -> Maker {
+        let mut random = Random::new(seed);
+        let data = Data::new(&mut random);
+        let time = if random.chance(12) { "t" } else { "et" };
+        let delays = ["0 seconds", "1 second", "1500 milliseconds", "10 seconds", "10 seconds", "1 minute", "1 hour"];
+        let watermark = random.chance(85).then(|| random.one(&delays));
+        Maker { random, data, time, watermark }
+    }
+
+    fn query(&mut self) -> (String, &'static str) {
+        let grouping = match self.random.between(1, 100) {
+            1..=72 => Grouping::Window,
+            73..=79 => Grouping::RawTime,
+            80..=88 => Grouping::Keys,
+            89..=93 => Grouping::Nothing,
+            _ => Grouping::Stateless,
+        };
+        let filter = self.filter();
+        if matches!(grouping, Grouping::Stateless) {
+            let sql = format!("SELECT k, v, {}, v * 2 AS twice, upper(k) AS u FROM events{filter}", self.time);
+            return (sql, self.random.one(&["append", "update"]));
+        }
+        let mode = match grouping {
+            Grouping::Window | Grouping::RawTime if self.watermark.is_some() => {
+                self.random.one(&["append", "append", "update", "update", "complete"])
+            }
+            _ => self.random.one(&["update", "update", "complete"]),
+        };
+        let keys = match grouping {
+            Grouping::Nothing => Vec::new(),
+            Grouping::Keys => self.keys(1),
+            _ => self.keys(0),
+        };
+        let mut columns: Vec<String> = Vec::new();
+        let mut groups = keys.clone();
+        match grouping {
+            Grouping::Window => {
+                columns.extend(
+                    self.random
+                        .one(&[&["window.start", "window.end"][..], &["window"], &["window.end"]])
+                        .iter()
+                        .map(|c| (*c).into()),
+                );
+                groups.insert(0, self.window());
+            }
+            Grouping::RawTime => {
+                columns.push(self.time.into());
+                groups.push(self.time.into());
+            }
+            _ => {}
+        }
+        columns.extend(
+            keys.iter()
+                .enumerate()
+                .map(|(n, key)| if key.len() == 1 { key.clone() } else { format!("{key} AS key{n}") }),
+        );
+        columns.extend(self.aggregates());
+        let having = self.having(matches!(grouping, Grouping::Window), &keys);
+        let group_by = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", groups.join(", ")) };
+        (format!("SELECT {} FROM events{filter}{group_by}{having}", columns.join(", ")), mode)
+    }
+
+    /// Widths and slides, multiples and not, with and without a start.
+    fn window(&mut self) -> String {
+        let time = self.time;
+        let (width, slide) = self.data.window_ms;
+        let start = self.data.window_start_ms;
+        let text = |ms: i64| match ms.rem_euclid(1_000) {
+            0 => format!("{} seconds", ms.div_euclid(1_000)),
+            _ => format!("{ms} milliseconds"),
+        };
+        match (width == slide, start) {
+            (true, 0) => format!("window({time}, '{}')", text(width)),
+            (_, 0) => format!("window({time}, '{}', '{}')", text(width), text(slide)),
+            _ => format!("window({time}, '{}', '{}', '{}')", text(width), text(slide), text(start)),
+        }
+    }
+
+    fn keys(&mut self, least: i64) -> Vec<String> {
+        let mut keys = Vec::new();
+        for _ in 0..self.random.between(least, 2) {
+            let key = self.random.one(&["k", "k", "g", "g", "b", "v % 3", "upper(k)", "v IS NULL", "d"]);
+            if !keys.contains(&key.to_owned()) {
+                keys.push(key.to_owned());
+            }
+        }
+        keys
+    }
+
+    fn aggregates(&mut self) -> Vec<String> {
+        let mut calls = vec!["count(*)".to_owned()];
+        for _ in 0..self.random.between(0, 4) {
+            let call = self.random.one(&[
+                "count(v)",
+                "count(k, v)",
+                "count_if(v > 5)",
+                "sum(v)",
+                "avg(v)",
+                "min(v)",
+                "max(v)",
+                "sum(x)",
+                "avg(x)",
+                "min(x)",
+                "max(x)",
+                "min(k)",
+                "max(k)",
+                "sum(d)",
+                "avg(d)",
+                "min(d)",
+                "min(g)",
+                "max(g)",
+                "max(b)",
+                "sum(v) FILTER (WHERE k = 'a')",
+                "count(*) FILTER (WHERE b)",
+                "sum(v + 1)",
+                "sum(v) + count(*)",
+                "max(v) - min(v)",
+            ]);
+            if !calls.contains(&call.to_owned()) {
+                calls.push(call.to_owned());
+            }
+        }
+        if self.random.chance(3) {
+            calls.push("sum(100 / v)".into());
+        }
+        if self.random.chance(85) {
+            calls = calls.iter().enumerate().map(|(n, call)| format!("{call} AS a{n}")).collect();
+        }
+        calls
+    }
+
+    fn filter(&mut self) -> String {
+        if !self.random.chance(55) {
+            return String::new();
+        }
+        let mut condition = self.condition(2);
+        for _ in 0..self.random.between(0, 2) {
+            condition = format!("{condition} AND {}", self.condition(2));
+        }
+        format!(" WHERE {condition}")
+    }
+
+    /// A condition on rows, of which some name the event time (rule M1).
+    fn condition(&mut self, depth: u32) -> String {
+        match self.random.between(1, 100) {
+            1..=20 if depth > 0 => {
+                let shared = self.simple();
+                let parts = [self.simple(), self.condition(depth - 1)];
+                match self.random.between(0, 4) {
+                    0 => format!("({shared} AND {} OR {shared} AND {})", parts[0], parts[1]),
+                    1 => format!("({shared} OR {}) AND ({shared} OR {})", parts[0], parts[1]),
+                    2 => format!("NOT ({} OR {})", parts[0], parts[1]),
+                    3 => format!("NOT ({} AND {})", parts[0], parts[1]),
+                    _ => format!("({} OR {})", parts[0], parts[1]),
+                }
+            }
+            21..=40 if depth > 0 => format!("({} OR {})", self.simple(), self.condition(depth - 1)),
+            _ => self.simple(),
+        }
+    }
+
+    fn simple(&mut self) -> String {
+        if self.random.chance(35) {
+            let seconds = self.data.start_s + self.random.between(-20, 120);
+            let time = self.time;
+            return match self.random.between(0, 4) {
+                0 => format!("{time} < timestamp_seconds({seconds})"),
+                1 => format!("{time} >= timestamp_seconds({})", seconds - 60),
+                2 => format!("{time} IS NOT NULL"),
+                3 => format!("{time} IS NULL"),
+                _ => format!("second({time}) < 45"),
+            };
+        }
+        let simple = [
+            "k = 'a'",
+            "k <> 'b'",
+            "k IN ('a', 'c')",
+            "k LIKE 'a%'",
+            "length(k) > 0",
+            "k IS NOT NULL",
+            "k IS NULL",
+            "v > 5",
+            "v < 50",
+            "v IS NOT NULL",
+            "v % 2 = 0",
+            "v BETWEEN 1 AND 60",
+            "b",
+            "NOT b",
+            "x > 0",
+            "d >= 1.5",
+            "coalesce(v, 0) >= 0",
+            "k <=> 'a'",
+        ];
+        self.random.one(&simple).to_owned()
+    }
+
+    fn having(&mut self, window: bool, keys: &[String]) -> String {
+        if !self.random.chance(25) {
+            return String::new();
+        }
+        let border = self.data.start_s + self.random.between(0, 60);
+        let mut conditions = vec!["count(*) > 1".to_owned(), "sum(v) > 10".into(), "max(k) IS NOT NULL".into()];
+        if window {
+            conditions.push(format!("window.start < timestamp_seconds({border})"));
+            conditions.push(format!("window.end > timestamp_seconds({border})"));
+        }
+        for key in keys {
+            conditions.push(format!("{key} IS NOT NULL"));
+            if window {
+                conditions.push(format!("({key} IS NULL OR window.start >= timestamp_seconds({border}))"));
+            }
+        }
+        if keys.iter().any(|key| key == "k") {
+            conditions.extend(["k = 'a'".to_owned(), "(k = 'a' OR count(*) > 2)".into(), "k <> 'c'".into()]);
+        }
+        let chosen = self.random.between(0, conditions.len() as i64 - 1) as usize;
+        let other = self.random.between(0, conditions.len() as i64 - 1) as usize;
+        match self.random.chance(35) {
+            true => format!(" HAVING {} AND {}", conditions[chosen], conditions[other]),
+            false => format!(" HAVING {}", conditions[chosen]),
+        }
+    }
+
+    fn restarts(&mut self, batches: usize) -> Vec<Restart> {
+        if batches < 2 || !self.random.chance(12) {
+            return Vec::new();
+        }
+        let before = self.random.between(1, batches as i64 - 1) as usize;
+        vec![Restart { before, lost_commits: usize::from(self.random.chance(60)) }]
+    }
+}

@@ -1,0 +1,167 @@
+//! Stories: a streaming query, its input batch by batch, and what real Spark gave, from one JSON file.
+//!
+//! `tests/spark/stories.py` says what the members of such a file mean, and writes its second half. [`Story::check`] runs
+//! the first half on the real driver and demands the second: the same batches, the same rows as multisets (doubles within
+//! a relative 1e-12, rule O4), the same watermark, state rows and dropped groups; or a refusal, or an end in an error.
+
+mod compare;
+mod data;
+mod generate;
+mod random;
+mod run;
+mod value;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A case and what Spark made of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Story {
+    /// What it shows, a sentence.
+    pub about: String,
+    /// DDL of the records' columns.
+    pub schema: String,
+    /// The event time, if there is one.
+    pub event_time: Option<EventTime>,
+    /// The watermark's delay; `None`: no watermark.
+    pub watermark: Option<String>,
+    /// The query over the table `events`.
+    pub sql: String,
+    /// The output mode.
+    pub mode: String,
+    /// How the batches come.
+    pub run: Run,
+    /// Where the query stops and starts again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Restart>,
+    /// Whether batches without data run (rule M4).
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub no_data_batches: bool,
+    /// Records, a line each, of every batch.
+    pub batches: Vec<Vec<String>>,
+    /// What Spark gave; `None`: not asked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spark: Option<Told>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(no_data_batches: &bool) -> bool {
+    *no_data_batches
+}
+
+/// The event-time column of a story.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventTime {
+    /// Its name.
+    pub column: String,
+    /// What it is, over the schema's columns.
+    pub expression: String,
+}
+
+/// How batches come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Run {
+    /// Each batch is processed, with the no-data batches that it makes due, before the next one is there.
+    Drained,
+    /// All are there at the start of an available-now run.
+    Backlog,
+}
+
+/// A stop and a start.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// Number of the batch of the story before which it happens.
+    pub before: usize,
+    /// Newest commit records that are lost meanwhile.
+    #[serde(default)]
+    pub lost_commits: usize,
+}
+
+/// What an engine gave.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// The engine's version.
+    pub version: String,
+    /// Names and types of the result's columns.
+    #[serde(default)]
+    pub columns: Vec<(String, String)>,
+    /// Why the query did not start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Why it ended before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The batches that ran, a replay again under its number.
+    pub batches: Vec<ToldBatch>,
+}
+
+/// A batch that ran.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToldBatch {
+    /// Its number.
+    pub id: u64,
+    /// Its rows: a value for each column, as `tests/spark/stories.py` says.
+    pub rows: Vec<Vec<Value>>,
+    /// Records read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_rows: Option<u64>,
+    /// wm(N), in the progress record's form; `None` without a watermark, or without progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<String>,
+    /// Least and greatest event time, in the progress record's form (rule M5); empty where no row came to the watermark.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_times: Vec<String>,
+    /// Groups in the state; `None` without state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_rows: Option<u64>,
+    /// Distinct late groups (rule L3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
+}
+
+/// What a check went over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Batches that both engines ran.
+    pub batches: u64,
+    /// Rows in them.
+    pub rows: u64,
+}
+
+impl Story {
+    /// Reads a story.
+    ///
+    /// # Errors
+    /// The text is none; says where.
+    pub fn parse(text: &str) -> Result<Story, String> {
+        serde_json::from_str(text).map_err(|error| format!("no story: {error}"))
+    }
+
+    /// A case made up: the one of this number from this seed.
+    pub fn generate(seed: u64, number: u64) -> Story {
+        generate::generate(seed.wrapping_mul(1_000_003).wrapping_add(number))
+    }
+
+    /// Runs the case on the real driver.
+    pub fn tell(&self) -> Told {
+        run::tell(self)
+    }
+
+    /// Runs the case and compares with what Spark gave.
+    ///
+    /// # Errors
+    /// Where the two differ.
+    pub fn check(&self) -> Result<Compared, String> {
+        let spark = self.spark.as_ref().ok_or("Spark was not asked yet; run tests/spark/stories.py")?;
+        compare::compare(&self.tell(), spark)
+    }
+}

@@ -1,0 +1,34 @@
+//! Numbers that depend on a seed alone: SplitMix64 (Steele, Lea, Flood 2014).
+
+/// A source of numbers.
+pub(super) struct Random(u64);
+
+impl Random {
+    /// The same seed gives the same numbers.
+    pub(super) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From `least` to `most`, both included.
+    pub(super) fn between(&mut self, least: i64, most: i64) -> i64 {
+        least + (u128::from(self.next()) * ((most - least) as u128 + 1) >> 64) as i64
+    }
+
+    /// True so many times in a hundred.
+    pub(super) fn chance(&mut self, percent: i64) -> bool {
+        self.between(1, 100) <= percent
+    }
+
+    /// One of several.
+    pub(super) fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.between(0, of.len() as i64 - 1) as usize]
+    }
+}

@@ -1,0 +1,332 @@
+"""Runs stories on real Spark: a streaming query, its input file by file, and what comes out of every batch.
+
+A story is a JSON file. Its first half is the case: `schema` (DDL), `event_time` (`column`, `expression`; null: none),
+`watermark` (a delay; null: none), `sql` over the table `events`, `mode`, `run` (`drained`: each file is processed
+before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch),
+`batches` (a list of lines for each file), and where needed `restarts` (`before`: number of a file; `lost_commits`: how
+many commit records vanish meanwhile) and `no_data_batches` (false: switched off). The second half, `spark`, is written
+here: version, columns, and each batch with its rows; `refused` where the query did not start, `error` where it ended in one.
+
+A row is a list of values: null, or the value's text (timestamps as microseconds, dates as days, binaries in
+hexadecimal), or a list for a struct, an array, or a map of pairs.
+
+    python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1        # Java 17 on the path
+    VENV/bin/python tests/spark/stories.py [--cache DIR] [--threads N] [FILE | DIRECTORY …]
+
+Without files: those of tests/stories. With `--cache`, a case that was run before is not run again.
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession, functions, types
+
+STORIES = pathlib.Path(__file__).resolve().parents[1] / "stories"
+FAILURES = (PySparkException, Py4JError)
+# Files are read in the order of their modification times, which are a second apart.
+FIRST_FILE_TIME = 1_700_000_000
+PLAIN_FILES = """
+package stories;
+import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RawLocalFileSystem;
+import org.apache.hadoop.fs.permission.FsPermission;
+public class PlainFiles extends LocalFileSystem {
+    public PlainFiles() { super(new Raw()); }
+    public static class Raw extends RawLocalFileSystem {
+        public void setPermission(Path path, FsPermission permission) {}
+    }
+}
+"""
+FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+OUTER_CONDITIONS = ("STREAM_FAILED", "TASK_FAILED", "FOREACH_BATCH_USER_FUNCTION_ERROR")
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--cache", type=pathlib.Path)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("paths", nargs="*", type=pathlib.Path, default=[STORIES])
+    options = options.parse_args()
+    files = [file for path in options.paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    if options.cache:
+        options.cache.mkdir(parents=True, exist_ok=True)
+    runner = Runner(options.cache, options.threads)
+    started, done = time.monotonic(), 0
+    with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
+        for _ in pool.map(runner.story, files):
+            done += 1
+            if done % 20 == 0 or done == len(files):
+                seconds = time.monotonic() - started
+                print(f"spark: {done} of {len(files)} stories, {seconds:.0f} s, {runner.ran} run now", flush=True)
+
+
+class Runner:
+    """Tells stories, one session for all of a thread; starts Spark when the first one is not in the cache."""
+
+    def __init__(self, cache, threads):
+        self.cache, self.threads, self.ran = cache, threads, 0
+        self.first, self.own, self.lock = None, threading.local(), threading.Lock()
+
+    def story(self, file):
+        story = json.loads(file.read_text())
+        story.pop("spark", None)
+        key = hashlib.sha256(json.dumps(story, sort_keys=True).encode()).hexdigest()[:24]
+        cached = self.cache / f"{key}.json" if self.cache else None
+        if cached and cached.exists():
+            story["spark"] = json.loads(cached.read_text())
+        else:
+            story["spark"] = Story(self.session(), story).told()
+            if cached:
+                whole(cached, json.dumps(story["spark"]))
+            self.ran += 1
+        whole(file, text(story))
+
+    def session(self):
+        with self.lock:
+            self.first = self.first or session(self.threads)
+            if not hasattr(self.own, "session"):
+                self.own.session = self.first.newSession()
+            return self.own.session
+
+
+def session(threads):
+    scratch = scratch_directory()
+    builder = SparkSession.builder.master(f"local[{threads}]").appName("stories")
+    for key, value in {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1500m",
+        "spark.driver.extraJavaOptions": "-Xss4m -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.streaming.pollingDelay": "1ms",
+        "spark.sql.streaming.checkpointFileManagerClass": FILE_MANAGER,
+        "spark.sql.streaming.numRecentProgressUpdates": "1000",
+        "spark.sql.streaming.forceDeleteTempCheckpointLocation": "true",
+        "spark.local.dir": scratch,
+        "spark.sql.warehouse.dir": scratch,
+    }.items():
+        builder = builder.config(key, value)
+    logging.disable(logging.CRITICAL)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
+    spare_processes(spark)
+    return spark
+
+
+def spare_processes(spark):
+    """Without its native library Hadoop starts a `chmod` for every file of a checkpoint: two thirds of a batch's time."""
+    compiler, hadoop = spark._jvm.org.codehaus.janino.SimpleCompiler(), spark._jsc.hadoopConfiguration()
+    compiler.setParentClassLoader(hadoop.getClassLoader())
+    compiler.cook(PLAIN_FILES)
+    hadoop.setClassLoader(compiler.getClassLoader())
+    hadoop.set("fs.file.impl", "stories.PlainFiles")
+    # The one that was made before is kept in a cache.
+    spark._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
+
+
+def scratch_directory():
+    """Memory where the system has it: a batch writes and renames a dozen files."""
+    return tempfile.mkdtemp(prefix="stories-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+
+
+class Story:
+    """One case's run."""
+
+    def __init__(self, spark, case):
+        self.spark, self.case, self.batches, self.result = spark, case, [], {"version": spark.version}
+        self.home = pathlib.Path(scratch_directory())
+        for name in ("input", "waiting", "checkpoint"):
+            (self.home / name).mkdir()
+
+    def told(self):
+        quiet = "spark.sql.streaming.noDataMicroBatches.enabled"
+        self.spark.conf.set(quiet, str(self.case.get("no_data_batches", True)).lower())
+        try:
+            rows = self.query()
+            self.result["columns"] = [[field.name, field.dataType.simpleString()] for field in rows.schema.fields]
+            self.run(rows)
+        except FAILURES as error:
+            self.result["refused"] = condition(error)
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+        return {**self.result, "batches": self.batches}
+
+    def query(self):
+        case = self.case
+        lines = self.spark.readStream.format("text").option("maxFilesPerTrigger", 1).load(str(self.home / "input"))
+        row = functions.from_json(functions.col("value"), case["schema"], {"mode": "PERMISSIVE"})
+        events = lines.select(row.alias("row")).select("row.*")
+        if case["event_time"]:
+            column = case["event_time"]["column"]
+            events = events.withColumn(column, functions.expr(case["event_time"]["expression"]))
+            if case["watermark"]:
+                events = events.withWatermark(column, case["watermark"])
+        events.createOrReplaceTempView("events")
+        return self.spark.sql(case["sql"])
+
+    def run(self, rows):
+        """One run of the query from each restart to the next."""
+        files = list(enumerate(self.case["batches"]))
+        cuts = [(restart["before"], restart.get("lost_commits", 0)) for restart in self.case.get("restarts", [])]
+        starts = [(0, 0), *cuts]
+        for (begin, lost), (end, _) in zip(starts, [*cuts, (len(files), 0)]):
+            self.lose_commits(lost)
+            if self.case["run"] == "backlog":
+                for file in files[begin:end]:
+                    self.put(*file)
+                query = self.start(rows, {"availableNow": True})
+                self.until(query, query.awaitTermination)
+            else:
+                query = self.start(rows, {"processingTime": "0 seconds"})
+                self.until(query, query.processAllAvailable)
+                for file in files[begin:end]:
+                    self.put(*file)
+                    self.until(query, query.processAllAvailable)
+                query.stop()
+            if "error" in self.result:
+                return
+
+    def start(self, rows, trigger):
+        columns = [f"c{number}" for number in range(len(rows.schema.fields))]
+        visible = [functions.expr(shown(name, f.dataType)).alias(name) for name, f in zip(columns, rows.schema.fields)]
+
+        def take(batch, batch_id):
+            found = sorted((plain(row) for row in batch.toDF(*columns).select(*visible).collect()), key=json.dumps)
+            self.batches.append({"id": batch_id, "rows": found})
+
+        self.taken = len(self.batches)
+        writer = rows.writeStream.foreachBatch(take).outputMode(self.case["mode"]).trigger(**trigger)
+        return writer.option("checkpointLocation", str(self.home / "checkpoint")).start()
+
+    def until(self, query, finish):
+        """Waits, and adds what the progress records say of the batches."""
+        try:
+            finish()
+        except FAILURES as error:
+            self.result["error"] = condition(error)
+        executed = [record for record in query.recentProgress if "addBatch" in record["durationMs"]]
+        figures = {record["batchId"]: record for record in executed}
+        for batch in self.batches[self.taken :]:
+            if batch["id"] in figures and "input_rows" not in batch:
+                batch.update(self.figures(figures[batch["id"]]))
+
+    def figures(self, record):
+        found = {"input_rows": sum(source["numInputRows"] for source in record["sources"])}
+        if "watermark" in record["eventTime"]:
+            found["watermark"] = record["eventTime"]["watermark"]
+        if "min" in record["eventTime"]:
+            found["event_times"] = [record["eventTime"][name] for name in ("min", "max")]
+        for operator in record["stateOperators"]:
+            found["state_rows"] = operator["numRowsTotal"]
+            found["dropped"] = operator["numRowsDroppedByWatermark"]
+        return found
+
+    def put(self, number, lines):
+        waiting = self.home / "waiting" / f"{number:06}.txt"
+        waiting.write_bytes("".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
+        os.utime(waiting, (FIRST_FILE_TIME + number, FIRST_FILE_TIME + number))
+        waiting.rename(self.home / "input" / waiting.name)
+
+    def lose_commits(self, count):
+        commits = self.home / "checkpoint/commits"
+        known = sorted((path for path in commits.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
+        for path in known[len(known) - count :] if count else []:
+            path.unlink()
+            (commits / f".{path.name}.crc").unlink(missing_ok=True)
+
+
+def condition(error):
+    """The innermost condition's name, or where it has none its class and what it says: the outer ones only say that a
+    stream failed."""
+    found = re.findall(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\]", str(error))
+    inner = [name for name in found if name not in OUTER_CONDITIONS]
+    if inner:
+        return inner[0]
+    named = error.getCondition() if hasattr(error, "getCondition") else None
+    if named and named not in OUTER_CONDITIONS:
+        return named
+    said = re.findall(r"^(?:: )?[\w.]*?(\w+(?:Exception|Error)): (.*?)\.?$", str(error), re.MULTILINE)
+    return ": ".join(said[0]) if said else str(error).splitlines()[0]
+
+
+def shown(value, data_type, depth=0):
+    """SQL that turns every scalar inside a value into text."""
+    match data_type:
+        case types.BinaryType():
+            return f"hex({value})"
+        case types.DateType():
+            return f"cast(unix_date({value}) as string)"
+        case types.TimestampType():
+            return f"cast(unix_micros({value}) as string)"
+        case types.TimestampNTZType():
+            return f"cast(unix_micros(cast({value} as timestamp)) as string)"
+        case types.StructType():
+            parts = [f"'{f.name}', {shown(f'{value}.`{f.name}`', f.dataType, depth)}" for f in data_type.fields]
+            return f"if({value} is null, null, named_struct({', '.join(parts)}))"
+        case types.ArrayType():
+            inner = f"v{depth}"
+            return f"transform({value}, {inner} -> {shown(inner, data_type.elementType, depth + 1)})"
+        case types.MapType():
+            inner = f"v{depth}"
+            key = shown(f"{inner}.key", data_type.keyType, depth + 1)
+            entry = f"named_struct('k', {key}, 'v', {shown(f'{inner}.value', data_type.valueType, depth + 1)})"
+            return f"transform(map_entries({value}), {inner} -> {entry})"
+        case _:
+            return f"cast({value} as string)"
+
+
+def plain(value):
+    """Rows as lists, for JSON."""
+    return [plain(part) for part in value] if isinstance(value, (tuple, list)) else value
+
+
+def text(story):
+    """A story's file: a line for each member, for each batch and for each row of lines."""
+    members = []
+    for name, value in story.items():
+        if name == "batches":
+            members.append(f'  "batches": {lines_of(value, 4)}')
+        elif name == "spark":
+            inner = [f'    {json.dumps(key)}: {json.dumps(part)}' for key, part in value.items() if key != "batches"]
+            inner.append(f'    "batches": {lines_of(value["batches"], 6)}')
+            members.append('  "spark": {\n' + ",\n".join(inner) + "\n  }")
+        else:
+            members.append(f"  {json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def lines_of(values, indent):
+    if not values:
+        return "[]"
+    pad = " " * indent
+    return "[\n" + ",\n".join(pad + json.dumps(value) for value in values) + "\n" + " " * (indent - 2) + "]"
+
+
+def whole(path, content):
+    """Writes a file so that it is there whole or not at all."""
+    fresh = path.with_suffix(f".{threading.get_ident()}.new")
+    fresh.write_text(content)
+    fresh.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
