@@ -10,9 +10,12 @@
 mod batches;
 mod console;
 mod durable;
+mod line_log;
 mod manifest;
+mod source;
 mod table;
 
 pub use batches::{FilesSink, read_batches};
 pub use console::{ConsoleOptions, ConsoleSink};
+pub use source::{FilesOptions, FilesReader, FilesWatch};
 pub use tidemill_sql::text;

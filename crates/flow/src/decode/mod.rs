@@ -9,11 +9,14 @@
 //! and about a nanosecond per byte or less (`examples/decode_bench.rs`).
 //! Knows no clock (what time it is comes with [`Options`]) and no I/O.
 
+mod cells;
 mod column;
+mod csv;
 mod decimal;
 mod java;
 mod number;
 mod quick;
+mod records;
 mod rewrite;
 mod scan;
 mod shape;
@@ -31,6 +34,8 @@ use tidemill_model::{Micros, RecordFault};
 use time::Defaults;
 use token::Reader;
 use value::Fit;
+pub use csv::CsvDecoder;
+pub use records::Records;
 pub use zone::Zone;
 
 /// UTF-16 units in a string beyond which its field is NULL (rule J11).
