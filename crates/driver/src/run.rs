@@ -168,7 +168,7 @@ impl Driver {
         if extents.is_empty() && self.extents.as_ref().is_none_or(|known| !known.is_empty()) {
             if self.job.trigger == Trigger::AvailableNow {
                 return Err(Error::user(format!(
-                    "{} does not exist; create the topic, or correct its name",
+                    "{} does not exist; create it, or correct its name",
                     self.identity.source
                 )));
             }

@@ -30,12 +30,12 @@ use crate::ports::Chunk;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use column::Struct;
+pub use csv::CsvDecoder;
+pub use records::Records;
 use tidemill_model::{Micros, RecordFault};
 use time::Defaults;
 use token::Reader;
 use value::Fit;
-pub use csv::CsvDecoder;
-pub use records::Records;
 pub use zone::Zone;
 
 /// UTF-16 units in a string beyond which its field is NULL (rule J11).

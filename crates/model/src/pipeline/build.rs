@@ -181,7 +181,8 @@ fn kafka_source(section: &Section) -> Option<KafkaSource> {
 fn files_source(section: &Section) -> Option<FilesSource> {
     let path = section.required_string("path", "\"data/incoming\"");
     let path = path.filter(|path| is_path(section, path));
-    let is_csv = section.word("format", &[("json", false), ("csv", true)]).unwrap_or(false);
+    let format = section.word("format", &[("json", false), ("csv", true)]);
+    let is_csv = format.unwrap_or(section.has("format"));
     let header = section.boolean("header");
     let separator = section.string("sep").and_then(|text| separator(section, text));
     for key in ["header", "sep"] {
