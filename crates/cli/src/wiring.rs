@@ -1,15 +1,20 @@
 //! What a pipeline is wired of: its file becomes a typed plan, a watched source, sinks and readers.
 
+use arrow_schema::Schema;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use tidemill_driver::Job;
-use tidemill_files::{ConsoleOptions, ConsoleSink, FilesSink};
+use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_flow::ports::{self, Sink, Watch};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
-use tidemill_model::pipeline::{KafkaSource, SinkKind, SourceKind, Trigger};
+use tidemill_model::pipeline::{
+    self, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
+};
 use tidemill_model::status::Command as UserCommand;
-use tidemill_model::{Error, Pipeline, Result};
+use tidemill_model::{Diagnostics, Error, Pipeline, Result};
+use tidemill_sql::types;
 
 /// Reads and plans a pipeline file.
 ///
@@ -29,31 +34,80 @@ pub(crate) fn plan(file: &str, text: &str, set: &[(String, String)]) -> Result<J
     let environment = |name: &str| std::env::var(name).ok();
     let pipeline = Pipeline::parse_with(file, text, set, &environment)?;
     let plan = tidemill_sql::plan(&pipeline)?;
-    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+    for sink in &pipeline.sinks {
+        refuse_columns(&pipeline, sink, &plan.output_schema)?;
+    }
+    let (starting_offsets, max_offsets_per_trigger) = match &pipeline.sources[0].kind {
+        SourceKind::Kafka(kafka) => (kafka.starting_offsets, kafka.max_offsets_per_trigger),
+        SourceKind::Files(_) => (StartingOffsets::Earliest, None),
+    };
     Ok(Job {
         trigger: pipeline.query.trigger,
-        starting_offsets: kafka.starting_offsets,
-        max_offsets_per_trigger: kafka.max_offsets_per_trigger,
+        starting_offsets,
+        max_offsets_per_trigger,
         plan: Arc::new(plan),
         pipeline: Arc::new(pipeline),
     })
 }
 
+/// Fails where a sink's files cannot hold the columns of the result.
+fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -> Result<()> {
+    let SinkKind::Files { format, format_span, .. } = &sink.kind else { return Ok(()) };
+    let fault = |span: &Range<usize>, message: String, help: &str| {
+        Err(Diagnostics(vec![pipeline.source_text.diagnostic(span.clone(), message, help)]).into())
+    };
+    if let Some(field) = tidemill_files::unheld(*format, schema) {
+        let (name, kind) = (format.name(), types::name(field.data_type()));
+        let message = format!("{name} does not hold `{}`, which is {kind}", field.name());
+        return fault(format_span, message, "select it as columns of other types, or write format = \"json\"");
+    }
+    let mut names: Vec<String> = schema.fields().iter().map(|field| field.name().to_lowercase()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            let message = format!("two columns of the result are called `{}`, and files need a name for each", pair[0]);
+            fault(&sink.span, message, "give one of them another name with AS")
+        }
+        None => Ok(()),
+    }
+}
+
 /// A source, watched, and what progress records call it.
 pub(crate) fn watch(pipeline: &Pipeline) -> Result<(Box<dyn Watch>, String)> {
-    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
-    let watch = KafkaWatch::new(&kafka_options(kafka), &kafka.topic)?;
-    Ok((Box::new(watch), format!("KafkaV2[Subscribe[{}]]", kafka.topic)))
+    Ok(match &pipeline.sources[0].kind {
+        SourceKind::Kafka(kafka) => {
+            let watch = KafkaWatch::new(&kafka_options(kafka), &kafka.topic)?;
+            (Box::new(watch), format!("KafkaV2[Subscribe[{}]]", kafka.topic))
+        }
+        SourceKind::Files(files) => {
+            let watch = FilesWatch::new(files_options(pipeline, files))?;
+            let description = watch.description();
+            (Box::new(watch), description)
+        }
+    })
 }
 
 /// A reader of the source, for one worker thread of an executor.
 pub(crate) fn reader(pipeline: &Pipeline) -> Result<Box<dyn ports::Read>> {
-    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
-    Ok(Box::new(KafkaReader::new(&kafka_options(kafka))?))
+    Ok(match &pipeline.sources[0].kind {
+        SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?),
+        SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, files))),
+    })
 }
 
 fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
     KafkaOptions { bootstrap_servers: kafka.bootstrap_servers.clone(), client_options: kafka.client_options.clone() }
+}
+
+fn files_options(pipeline: &Pipeline, files: &FilesSource) -> FilesOptions {
+    let checkpoint = pipeline.checkpoint.as_ref().expect("a run puts its checkpoint into the pipeline");
+    FilesOptions {
+        path: files.path.clone(),
+        csv: matches!(files.format, SourceFormat::Csv { .. }),
+        header: matches!(files.format, SourceFormat::Csv { header: true, .. }),
+        max_files_per_trigger: files.max_files_per_trigger,
+        log_dir: Path::new(checkpoint).join("sources"),
+    }
 }
 
 /// The pipeline's sinks. When the console's reader goes away, `commands` is told to stop.
@@ -66,7 +120,7 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
                 let stop = move || drop(commands.send(UserCommand::Stop));
                 Box::new(ConsoleSink::new(options).on_closed(stop))
             }
-            SinkKind::Files { path } => Box::new(FilesSink::new(path)?),
+            SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format)?),
         })
     };
     pipeline.sinks.iter().map(sink).collect()

@@ -4,7 +4,7 @@ use crate::limit::Limit;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_flow::decode::{Decoder, Options};
+use tidemill_flow::decode::{Options, Records};
 use tidemill_flow::fold::Fold;
 use tidemill_flow::ports::{self, Chunk};
 use tidemill_link::{FromExecutor, Task, TaskCost};
@@ -28,7 +28,7 @@ pub(crate) struct TaskContext {
 /// One worker thread's tools, kept between tasks.
 pub(crate) struct Worker {
     reader: Box<dyn ports::Read>,
-    decoder: Decoder,
+    decoder: Records,
     context: Arc<TaskContext>,
     limit: Limit,
     chunk: Chunk,
@@ -36,7 +36,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(reader: Box<dyn ports::Read>, context: Arc<TaskContext>, limit: Option<f64>) -> Worker {
-        let decoder = Decoder::new(&context.plan.decode_schema, Options::default());
+        let decoder = Records::new(&context.plan, Options::default());
         Worker { reader, decoder, context, limit: Limit::new(limit), chunk: Chunk::default() }
     }
 

@@ -1,7 +1,7 @@
 //! A directory of batches: [`FilesSink`] writes it, [`read_batches`] reads it back.
 //!
 //! ```text
-//!   DIR/batch-00000000000000000007.json   rows of batch 7, one JSON object per line (rule S1)
+//!   DIR/batch-00000000000000000007.json   rows of batch 7, one JSON object per line (rule S1); or .csv, .parquet
 //!   DIR/_manifest.jsonl                   which batches are there, whole
 //! ```
 //! First the file, then its line in the manifest: a reader that goes by the manifest sees each batch once and whole, or
@@ -11,17 +11,21 @@
 
 use crate::durable::{refused, sweep, write_whole};
 use crate::manifest::{self, Entry, Manifest};
+use crate::parquet_file;
 use arrow_array::RecordBatch;
+use arrow_schema::{FieldRef, Schema};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tidemill_flow::ports::Sink;
+use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Error, Result};
-use tidemill_sql::text::json;
+use tidemill_sql::text::{csv, json};
 
 /// Writes each batch's rows to a file of its own.
 pub struct FilesSink {
     dir: PathBuf,
+    format: SinkFormat,
     manifest: Manifest,
     /// The batch that this sink was last asked to write: a caller that tries again after an error is no second run.
     asked: Option<u64>,
@@ -32,12 +36,12 @@ impl FilesSink {
     ///
     /// # Errors
     /// External when the disk refuses; user when the directory's manifest is none of ours.
-    pub fn new(dir: impl Into<PathBuf>) -> Result<FilesSink> {
+    pub fn new(dir: impl Into<PathBuf>, format: SinkFormat) -> Result<FilesSink> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         sweep(&dir)?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesSink { dir, manifest, asked: None })
+        Ok(FilesSink { dir, format, manifest, asked: None })
     }
 
     /// A batch that is new to the run but stands in the manifest belongs to another run, whose rows would be mixed in.
@@ -65,24 +69,39 @@ impl Sink for FilesSink {
         self.asked = Some(batch_id);
         let mut files = Vec::new();
         if rows.num_rows() > 0 {
-            let name = format!("batch-{batch_id:020}.json");
-            write_whole(&self.dir, &name, json_lines(rows).as_bytes())?;
+            let name = format!("batch-{batch_id:020}.{}", self.format.name());
+            write_whole(&self.dir, &name, &content(self.format, rows))?;
             files.push(name);
         }
         self.manifest.add(&Entry { batch_id, rows: rows.num_rows() as u64, files })
     }
 }
 
-fn json_lines(rows: &RecordBatch) -> String {
-    let mut text = String::new();
-    for row in 0..rows.num_rows() {
-        json::write_row(&mut text, rows, row);
-        text.push('\n');
+/// The first column that files of a format cannot hold.
+pub fn unheld(format: SinkFormat, schema: &Schema) -> Option<&FieldRef> {
+    match format {
+        SinkFormat::Json => None,
+        SinkFormat::Csv => csv::refused(schema),
+        SinkFormat::Parquet => parquet_file::refused(schema),
     }
-    text
 }
 
-/// Reads a directory of batches back: `(batch_id, rows)` in the order of ids, each batch once and whole. Batches that
+fn content(format: SinkFormat, rows: &RecordBatch) -> Vec<u8> {
+    let mut text = String::new();
+    match format {
+        SinkFormat::Json => {
+            for row in 0..rows.num_rows() {
+                json::write_row(&mut text, rows, row);
+                text.push('\n');
+            }
+        }
+        SinkFormat::Csv => (0..rows.num_rows()).for_each(|row| csv::write_row(&mut text, rows, row)),
+        SinkFormat::Parquet => return parquet_file::write(rows),
+    }
+    text.into_bytes()
+}
+
+/// Reads a directory of batches of JSON lines back: `(batch_id, rows)` in the order of ids, each batch once and whole. Batches that
 /// are added meanwhile are not seen.
 ///
 /// # Errors

@@ -1,18 +1,24 @@
-//! Where rows go that stay on this machine: the console and files of JSON lines, one per batch.
+//! What stays on this machine: a directory of files as a source; the console and files, one per batch, as sinks.
 //!
 //! ```text
+//!   DIR/*.jsonl, DIR/*.csv ─FilesWatch─► which offsets there are ─driver─► ranges ─FilesReader─► lines (executors)
 //!   driver ─Sink::write(batch_id, rows)─► console   a table per batch, or one JSON object per line
-//!                                       └► files    DIR/batch-<id>.json, then a line in DIR/_manifest.jsonl
+//!                                       └► files    DIR/batch-<id>.<format>, then a line in DIR/_manifest.jsonl
 //! ```
-//! Each call hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan,
-//! checkpoint or clock. How a value looks as text is `tidemill_sql::text`.
+//! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan or clock,
+//! and of the checkpoint a directory to keep its log of files in. How a value looks as text is `tidemill_sql::text`.
 
 mod batches;
 mod console;
+mod dremel;
 mod durable;
+mod line_log;
 mod manifest;
+mod parquet_file;
+mod source;
 mod table;
 
-pub use batches::{FilesSink, read_batches};
+pub use batches::{FilesSink, read_batches, unheld};
 pub use console::{ConsoleOptions, ConsoleSink};
+pub use source::{FilesOptions, FilesReader, FilesWatch};
 pub use tidemill_sql::text;

@@ -9,16 +9,17 @@
 //! not count. A batch stands once; if it was written again with other rows, its last line counts.
 //! Knows no rows and no formats.
 
-use crate::durable::{refused, write_whole};
+use crate::durable::refused;
+use crate::line_log::{Kind, LineLog, parse};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use tidemill_model::{Error, Result};
 
 const NAME: &str = "_manifest.jsonl";
-const HEADER: &str = "{\"tidemill_batches\":1}";
+const KIND: Kind = Kind { header: "{\"tidemill_batches\":1}", advice: "restore the directory, or name an empty one" };
 
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +35,7 @@ pub struct Entry {
 
 /// A manifest open for writing.
 pub struct Manifest {
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole lines.
-    len: u64,
-    /// Whether a failed append may have left bytes after them.
-    torn: bool,
+    log: LineLog,
     last: Option<u64>,
 }
 
@@ -49,16 +45,9 @@ impl Manifest {
     /// # Errors
     /// External when the disk refuses; user when the file is none of ours.
     pub fn open(dir: &Path) -> Result<Manifest> {
-        let path = dir.join(NAME);
-        if !path.exists() {
-            write_whole(dir, NAME, format!("{HEADER}\n").as_bytes())?;
-        }
-        let cannot = |error: io::Error| refused("open", &path, &error);
-        let text = fs::read(&path).map_err(cannot)?;
-        let len = whole_lines(&text).len() as u64;
-        let last = entries(&path, &text)?.into_keys().next_back();
-        let file = OpenOptions::new().append(true).open(&path).map_err(cannot)?;
-        Ok(Manifest { torn: len < text.len() as u64, path, file, len, last })
+        let (log, entries) = LineLog::open::<Entry>(dir, NAME, KIND)?;
+        let last = entries.iter().map(|entry| entry.batch_id).max();
+        Ok(Manifest { log, last })
     }
 
     /// The greatest batch id in it.
@@ -76,26 +65,15 @@ impl Manifest {
         }
         let mut line = serde_json::to_vec(entry).expect("numbers and names are JSON");
         line.push(b'\n');
-        self.append(&line).map_err(|error| refused("write", &self.path, &error))?;
+        self.log.append(&line)?;
         self.last = self.last.max(Some(entry.batch_id));
         Ok(())
     }
 
     fn holds(&self, entry: &Entry) -> Result<bool> {
-        let text = fs::read(&self.path).map_err(|error| refused("read", &self.path, &error))?;
-        Ok(entries(&self.path, &text)?.get(&entry.batch_id) == Some(entry))
-    }
-
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.torn {
-            self.file.set_len(self.len)?;
-        }
-        self.torn = true;
-        self.file.write_all(line)?;
-        self.file.sync_data()?;
-        self.torn = false;
-        self.len += line.len() as u64;
-        Ok(())
+        let path = self.log.path();
+        let text = fs::read(path).map_err(|error| refused("read", path, &error))?;
+        Ok(by_id(parse(path, &text, KIND)?).get(&entry.batch_id) == Some(entry))
     }
 }
 
@@ -106,7 +84,7 @@ impl Manifest {
 pub fn read(dir: &Path) -> Result<BTreeMap<u64, Entry>> {
     let path = dir.join(NAME);
     match fs::read(&path) {
-        Ok(text) => entries(&path, &text),
+        Ok(text) => Ok(by_id(parse(&path, &text, KIND)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::user(format!(
             "{} holds no batches: there is no {NAME}; name the directory of a files sink",
             dir.display()
@@ -115,27 +93,7 @@ pub fn read(dir: &Path) -> Result<BTreeMap<u64, Entry>> {
     }
 }
 
-fn whole_lines(text: &[u8]) -> &[u8] {
-    &text[..text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)]
-}
-
-fn entries(path: &Path, text: &[u8]) -> Result<BTreeMap<u64, Entry>> {
-    let mut lines = whole_lines(text).split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    if lines.next() != Some(HEADER.as_bytes()) {
-        return Err(Error::user(format!(
-            "{} does not begin with {HEADER}: another program or a newer Tidemill wrote it; name another directory",
-            path.display()
-        )));
-    }
-    let parse = |(index, line): (usize, &[u8])| {
-        let entry: Entry = serde_json::from_slice(line).map_err(|error| {
-            Error::external(format!(
-                "{}:{}: damaged ({error}); restore the directory, or name an empty one",
-                path.display(),
-                index + 2
-            ))
-        })?;
-        Ok((entry.batch_id, entry))
-    };
-    lines.enumerate().map(parse).collect()
+/// Of equal ids the last line counts.
+fn by_id(entries: Vec<Entry>) -> BTreeMap<u64, Entry> {
+    entries.into_iter().map(|entry| (entry.batch_id, entry)).collect()
 }

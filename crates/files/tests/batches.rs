@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tidemill_files::{FilesSink, read_batches};
 use tidemill_flow::ports::Sink;
+use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Domain, Error};
 
 const BATCH_7: &str = "batch-00000000000000000007.json";
@@ -30,7 +31,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn s2_batches_come_back_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FilesSink::new(dir.path().join("out")).unwrap();
+    let mut sink = FilesSink::new(dir.path().join("out"), SinkFormat::Json).unwrap();
     sink.write(7, &rows(&[1, 2]), false).unwrap();
     sink.write(8, &rows(&[]), false).unwrap();
     sink.write(9, &rows(&[3]), false).unwrap();
@@ -44,9 +45,9 @@ fn s2_batches_come_back_once_and_in_order() {
 fn a_replay_leaves_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = || ["_manifest.jsonl", BATCH_7].map(|name| fs::read(dir.path().join(name)).unwrap());
-    FilesSink::new(dir.path()).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
     let before = bytes();
-    FilesSink::new(dir.path()).unwrap().write(7, &rows(&[1, 2]), true).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1, 2]), true).unwrap();
     assert_eq!(bytes(), before);
 }
 
@@ -55,14 +56,14 @@ fn a_replay_leaves_the_same_bytes() {
 fn what_a_crash_leaves_is_not_read_and_is_mended() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    FilesSink::new(dir.path()).unwrap().write(6, &rows(&[1]), false).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(6, &rows(&[1]), false).unwrap();
     fs::write(at(&format!(".{BATCH_7}.tmp")), "{\"v\":2}\n{\"v").unwrap();
     fs::write(at(BATCH_7), "{\"v\":2}\n").unwrap();
     let whole = fs::read_to_string(at("_manifest.jsonl")).unwrap();
     fs::write(at("_manifest.jsonl"), format!("{whole}{{\"batch_id\":7,\"ro")).unwrap();
     assert_eq!(read(dir.path()), [(6, vec![json!({"v": 1})])]);
 
-    let mut sink = FilesSink::new(dir.path()).unwrap();
+    let mut sink = FilesSink::new(dir.path(), SinkFormat::Json).unwrap();
     assert_eq!(names(dir.path()), ["_manifest.jsonl", "batch-00000000000000000006.json", BATCH_7]);
     sink.write(7, &rows(&[2, 3]), true).unwrap();
     assert_eq!(read(dir.path()), [(6, vec![json!({"v": 1})]), (7, vec![json!({"v": 2}), json!({"v": 3})])]);
@@ -71,7 +72,7 @@ fn what_a_crash_leaves_is_not_read_and_is_mended() {
 #[test]
 fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FilesSink::new(dir.path()).unwrap();
+    let mut sink = FilesSink::new(dir.path(), SinkFormat::Json).unwrap();
     fs::create_dir_all(dir.path().join(BATCH_7).join("in the way")).unwrap();
     let error = sink.write(7, &rows(&[1]), false).unwrap_err();
     assert!(error.message().starts_with("cannot write ") && error.message().contains(BATCH_7), "{error}");
@@ -87,8 +88,8 @@ fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
 #[test]
 fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    FilesSink::new(dir.path()).unwrap().write(7, &rows(&[1]), false).unwrap();
-    let error = FilesSink::new(dir.path()).unwrap().write(0, &rows(&[5]), false).unwrap_err();
+    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1]), false).unwrap();
+    let error = FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(0, &rows(&[5]), false).unwrap_err();
     assert!(error.message().contains("holds batches up to 7 of another run"), "{error}");
     assert_eq!(error.domain, Domain::User);
     assert_eq!(read(dir.path()), [(7, vec![json!({"v": 1})])]);
@@ -98,7 +99,7 @@ fn another_runs_directory_is_refused() {
 fn damage_is_told_not_read_over() {
     let check = |name: &str, text: &str, message: &str| {
         let dir = tempfile::tempdir().unwrap();
-        FilesSink::new(dir.path()).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
+        FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
         fs::write(dir.path().join(name), text).unwrap();
         let error = match read_batches(dir.path()) {
             Ok(mut batches) => batches.next().unwrap().unwrap_err(),

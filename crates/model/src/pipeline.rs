@@ -98,6 +98,8 @@ pub struct Source {
 pub enum SourceKind {
     /// `type = "kafka"`.
     Kafka(KafkaSource),
+    /// `type = "files"`.
+    Files(FilesSource),
 }
 
 /// Options of `type = "kafka"`.
@@ -113,6 +115,31 @@ pub struct KafkaSource {
     pub max_offsets_per_trigger: Option<u64>,
     /// `[sources.NAME.options]`: librdkafka properties, passed on as they are.
     pub client_options: Vec<(String, String)>,
+}
+
+/// Options of `type = "files"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesSource {
+    /// `path`: a directory, or a glob.
+    pub path: String,
+    /// `format`, with the options of that format.
+    pub format: SourceFormat,
+    /// `max_files_per_trigger`: bound of a batch, in files; left out: all new files.
+    pub max_files_per_trigger: Option<u64>,
+}
+
+/// `format` of a files source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// `"json"`: a value per line.
+    Json,
+    /// `"csv"`: a record per line.
+    Csv {
+        /// `header`: whether the first line of each file is passed over; default false.
+        header: bool,
+        /// `sep`: what stands between two values; default a comma.
+        separator: char,
+    },
 }
 
 /// `starting_offsets`.
@@ -207,11 +234,38 @@ pub enum SinkKind {
         /// Rows printed per batch at most; the rest is counted in a line.
         rows_max: usize,
     },
-    /// `type = "files"`: each batch's rows in `batch-<id>.json` under a directory.
+    /// `type = "files"`: each batch's rows in `batch-<id>.<format>` under a directory.
     Files {
         /// The directory.
         path: String,
+        /// `format`.
+        format: SinkFormat,
+        /// Where the format stands in the file, for errors about it.
+        format_span: Range<usize>,
     },
+}
+
+/// `format` of a files sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SinkFormat {
+    /// `"json"`: an object per line.
+    #[default]
+    Json,
+    /// `"csv"`: a record per row, no header.
+    Csv,
+    /// `"parquet"`.
+    Parquet,
+}
+
+impl SinkFormat {
+    /// The word in the pipeline file, and the ending of its files' names.
+    pub fn name(self) -> &'static str {
+        match self {
+            SinkFormat::Json => "json",
+            SinkFormat::Csv => "csv",
+            SinkFormat::Parquet => "parquet",
+        }
+    }
 }
 
 /// `[autoscale]`: Spark's words where Spark has them.

@@ -1,7 +1,10 @@
 //! Pipeline files: the reference one understood, and each kind of mistake with its message.
 
 use tidemill_model::Pipeline;
-use tidemill_model::pipeline::{Autoscale, OutputMode, SinkKind, SourceKind, StartingOffsets, Trigger};
+use tidemill_model::pipeline::{
+    Autoscale, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat, SourceKind,
+    StartingOffsets, Trigger,
+};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
@@ -13,12 +16,17 @@ fn parse(pairs: &[(&str, &str)]) -> Pipeline {
     Pipeline::parse("p.toml", REFERENCE, &set(pairs)).unwrap()
 }
 
+fn kafka(source: &Source) -> &KafkaSource {
+    let SourceKind::Kafka(kafka) = &source.kind else { panic!("{source:?}") };
+    kafka
+}
+
 #[test]
 fn the_reference_pipeline() {
     let pipeline = parse(&[]);
     assert_eq!(pipeline.name, "cs-student-activity");
     let source = &pipeline.sources[0];
-    let SourceKind::Kafka(kafka) = &source.kind;
+    let kafka = kafka(source);
     assert_eq!((source.name.as_str(), kafka.topic.as_str()), ("cs_student_logs", "cs_student_logs"));
     assert_eq!(kafka.bootstrap_servers, "localhost:9092");
     assert_eq!(kafka.starting_offsets, StartingOffsets::Latest);
@@ -58,7 +66,7 @@ fn set_replaces_and_adds_values() {
         assert_eq!(pipeline.autoscale.max_records_per_second_per_core, Some(1500.5));
         assert_eq!(pipeline.query.trigger, Trigger::Every(5_000));
         assert_eq!(pipeline.name, "a \"quoted\" name");
-        let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+        let kafka = kafka(&pipeline.sources[0]);
         assert_eq!(kafka.max_offsets_per_trigger, Some(1_000));
         assert_eq!(kafka.client_options, [("fetch.min.bytes".to_string(), "10".to_string())]);
         assert!(pipeline.query.sql.text.contains("GROUP BY window"));
@@ -82,7 +90,7 @@ fn values_of_the_environment() {
     let text = REFERENCE.replace("topic = \"cs_student_logs\"", "topic = \"a${ENV:T}b\"");
     let lookup = |name: &str| (name == "T").then(|| "-x-".to_string());
     let pipeline = Pipeline::parse_with("p.toml", &text, &[], &lookup).unwrap();
-    let SourceKind::Kafka(kafka) = &pipeline.sources[0].kind;
+    let kafka = kafka(&pipeline.sources[0]);
     assert_eq!(kafka.topic, "a-x-b");
     let text = text.replace("${ENV:T}", "${ENV:U}");
     let faults = Pipeline::parse_with("p.toml", &text, &[], &lookup).unwrap_err();
@@ -158,8 +166,10 @@ fn mistakes_are_named_at_their_place() {
     );
     check(
         "\"kafka\"",
-        "\"files\"",
-        &["p.toml:4:8: a source of type \"files\" is not supported yet; the one type supported is \"kafka\""],
+        "\"socket\"",
+        &[
+            "p.toml:4:8: a source of type \"socket\" is not supported yet; the types supported are \"kafka\" and \"files\"",
+        ],
     );
     check(
         "[sinks.screen]",
@@ -167,7 +177,7 @@ fn mistakes_are_named_at_their_place() {
         &[
             "p.toml:1:1: there is no sink; add a [sinks.NAME] table with type = \"console\" or type = \"files\"",
             "p.toml:28:10: `other` is a second source, and joins are not supported yet; keep one source in a pipeline",
-            "p.toml:29:8: a source of type \"console\" is not supported yet; the one type supported is \"kafka\"",
+            "p.toml:29:8: a source of type \"console\" is not supported yet; the types supported are \"kafka\" and \"files\"",
         ],
     );
     check(
@@ -224,4 +234,86 @@ fn mistakes_in_set_name_the_set() {
         let faults = Pipeline::parse("p.toml", REFERENCE, &set(&[(key, value)])).unwrap_err();
         assert_eq!(faults.to_string(), expected);
     }
+}
+
+const FILES: &str = r#"
+[sources.t]
+type = "files"
+path = "in/*.csv"
+format = "csv"
+header = true
+sep = ";"
+max_files_per_trigger = 2
+schema = "a STRING"
+[query]
+sql = "SELECT a FROM t"
+[sinks.out]
+type = "files"
+path = "out"
+format = "parquet"
+"#;
+
+#[test]
+fn a_pipeline_of_files() {
+    let pipeline = Pipeline::parse("p.toml", FILES, &[]).unwrap();
+    let check = |pipeline: &Pipeline| {
+        let SourceKind::Files(files) = &pipeline.sources[0].kind else { panic!("{:?}", pipeline.sources) };
+        let format = SourceFormat::Csv { header: true, separator: ';' };
+        assert_eq!(*files, FilesSource { path: "in/*.csv".into(), format, max_files_per_trigger: Some(2) });
+        let SinkKind::Files { path, format, .. } = &pipeline.sinks[0].kind else { panic!("{:?}", pipeline.sinks) };
+        assert_eq!((path.as_str(), *format), ("out", SinkFormat::Parquet));
+    };
+    check(&pipeline);
+    check(&Pipeline::parse("again.toml", pipeline.resolved_text(), &[]).unwrap());
+    let least = "[sources.t]\ntype = 'files'\npath = 'in'\nschema = 'a INT'\n[query]\nsql = 'x'\n[sinks.s]\ntype = 'files'\npath = 'o'";
+    let pipeline = Pipeline::parse("p.toml", least, &[]).unwrap();
+    let SourceKind::Files(files) = &pipeline.sources[0].kind else { panic!("{:?}", pipeline.sources) };
+    assert_eq!((files.format, files.max_files_per_trigger), (SourceFormat::Json, None));
+    assert!(matches!(pipeline.sinks[0].kind, SinkKind::Files { format: SinkFormat::Json, .. }));
+}
+
+#[test]
+fn mistakes_in_files_are_named_at_their_place() {
+    let check = |from: &str, to: &str, expected: &[&str]| {
+        assert!(FILES.contains(from), "{from}");
+        let faults = Pipeline::parse("p.toml", &FILES.replacen(from, to, 1), &[]).unwrap_err();
+        assert_eq!(faults.to_string().lines().collect::<Vec<_>>(), expected, "{to}");
+    };
+    check(
+        "format = \"csv\"",
+        "format = \"json\"",
+        &[
+            "p.toml:6:10: `header` does not apply to format = \"json\"; leave it out, or write format = \"csv\"",
+            "p.toml:7:7: `sep` does not apply to format = \"json\"; leave it out, or write format = \"csv\"",
+        ],
+    );
+    check("\"csv\"", "\"avro\"", &["p.toml:5:10: `format` is \"avro\"; choose \"json\" or \"csv\""]);
+    check(
+        "header = true",
+        "header = \"yes\"",
+        &["p.toml:6:10: `header` must be true or false, not a string; change the value"],
+    );
+    let help = "give one character that is no quote, backslash or line end, for instance \",\" or \"\\t\"";
+    check("\";\"", "\";;\"", &[&format!("p.toml:7:7: `sep` is \";;\"; {help}")]);
+    check("\";\"", "'\"'", &[&format!("p.toml:7:7: `sep` is \"\\\"\"; {help}")]);
+    check(
+        "max_files_per_trigger = 2",
+        "max_files_per_trigger = 0",
+        &["p.toml:8:25: `max_files_per_trigger` is 0; give a number of at least 1"],
+    );
+    check(
+        "max_files_per_trigger",
+        "max_file_per_trigger",
+        &["p.toml:8:1: unknown key `sources.t.max_file_per_trigger`; did you mean `max_files_per_trigger`?"],
+    );
+    check("path = \"in/*.csv\"", "", &["p.toml:2:10: `path` is missing in [sources.t]; add path = \"data/incoming\""]);
+    check(
+        "in/*.csv",
+        "s3://bucket/in",
+        &[
+            "p.toml:4:8: `s3://bucket/in` is not a path of this machine; give a directory, for instance \"data/incoming\"",
+        ],
+    );
+    check("\"out\"", "\" \"", &["p.toml:14:8: the path is empty; give a directory, for instance \"data/incoming\""]);
+    check("\"parquet\"", "\"orc\"", &["p.toml:15:10: `format` is \"orc\"; choose \"json\" or \"csv\" or \"parquet\""]);
 }

@@ -3,7 +3,7 @@
 //! The text says everything that the rows depend on and nothing of where it stood in the file.
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
-use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, QueryPlan};
+use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, Format, QueryPlan};
 use crate::types;
 use crate::value::Value;
 use arrow_schema::Schema;
@@ -14,8 +14,13 @@ impl QueryPlan {
     pub fn describe(&self) -> String {
         let mut out = String::new();
         let mut line = |label: &str, text: String| writeln!(out, "{label:<12} {text}").expect("a string takes all");
-        line("source", self.table.clone());
+        let files = self.files.as_ref().map_or(String::new(), |files| format!(": {files}"));
+        line("source", format!("{}{files}", self.table));
         line("decode", columns(&self.decode_schema));
+        if let Format::Csv { places, .. } = &self.format {
+            let places: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();
+            line("values", if places.is_empty() { "none".into() } else { places.join(", ") });
+        }
         let row = Names::of(&self.row_schema);
         self.pushed_filters.iter().for_each(|filter| line("where", row.show(filter)));
         if let Some(time) = &self.event_time {

@@ -19,6 +19,10 @@ use tidemill_model::pipeline::OutputMode;
 pub struct QueryPlan {
     /// The table that the query reads.
     pub table: String,
+    /// Which files the table is, for a plan's text; `None` where it is no files.
+    pub files: Option<String>,
+    /// How a record's bytes are read.
+    pub format: Format,
     /// The schema's columns that the query uses, in the schema's order: what decode builds.
     pub decode_schema: SchemaRef,
     /// The event time, when the source declares one.
@@ -36,6 +40,20 @@ pub struct QueryPlan {
     pub output_mode: OutputMode,
     /// The output columns' names and types.
     pub output_schema: SchemaRef,
+}
+
+/// How a record's bytes become columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON value (rule J).
+    Json,
+    /// A line of CSV.
+    Csv {
+        /// What stands between two values.
+        separator: char,
+        /// For each column of `decode_schema` its place in the line, from 0.
+        places: Vec<usize>,
+    },
 }
 
 /// The event-time column of the source row.

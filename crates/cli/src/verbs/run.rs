@@ -3,17 +3,22 @@
 use crate::args::RunOptions;
 use crate::observer::{Lines, Told};
 use crate::{children, signals, wiring};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tidemill_checkpoint::fs::FsStore;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Wiring};
-use tidemill_model::Result;
 use tidemill_model::status::Command;
+use tidemill_model::{Error, Result};
 
 pub(crate) fn run(options: &RunOptions) -> Result<()> {
-    let mut job = wiring::load(&options.pipeline, &set(options)?)?;
+    let mut set = set(options)?;
+    let job = wiring::load(&options.pipeline, &set)?;
+    let (dir, temporary) = checkpoint(options, &job)?;
+    // Executors of a files source read its log in the checkpoint, so they must know where that is.
+    set.push(("checkpoint.path".into(), toml_string(&dir)?));
+    let mut job = wiring::load(&options.pipeline, &set)?;
     job.trigger = wiring::trigger(&job, options.available_now);
     let (commands, inbox) = channel();
     let stop = commands.clone();
@@ -24,7 +29,6 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
             eprintln!("{text}");
         }
     };
-    let (dir, temporary) = checkpoint(options, &job)?;
     match &temporary {
         Some(_) => say("no checkpoint is named: a temporary one is used, and deleted at the end"),
         None => say(&format!("checkpoint in {}", dir.display())),
@@ -82,6 +86,14 @@ fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
         set.extend(consoles.map(|sink| (format!("sinks.{}.json", sink.name), "true".into())));
     }
     Ok(set)
+}
+
+/// A path as the text of a TOML string.
+fn toml_string(path: &Path) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| {
+        Error::user(format!("the checkpoint's path {} is not UTF-8; name another directory", path.display()))
+    })?;
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 /// Where the checkpoint is: the option's place, the file's, or a temporary directory that lives as long as the second part.

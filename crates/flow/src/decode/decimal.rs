@@ -60,10 +60,10 @@ fn round(digits: &[u8], kept: i64, precision: u8) -> Option<i128> {
     let mut at = 0;
     while at < kept {
         let digit = usize::try_from(at).ok().and_then(|at| digits.get(at));
-        value = value * 10 + i128::from(digit.copied().unwrap_or(0));
-        if value >= limit {
+        if value >= limit / 10 {
             return None;
         }
+        value = value * 10 + i128::from(digit.copied().unwrap_or(0));
         at += 1;
     }
     let next = usize::try_from(kept).ok().and_then(|kept| digits.get(kept));
@@ -74,6 +74,14 @@ fn round(digits: &[u8], kept: i64, precision: u8) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn j9_a_digit_too_many_for_the_widest_decimal() {
+        let nines = "9".repeat(38);
+        assert_eq!(decimal(&nines, 38, 0), Some(10i128.pow(38) - 1));
+        assert_eq!(decimal(&format!("{nines}9"), 38, 0), None);
+        assert_eq!(decimal(&format!("{nines}.5"), 38, 0), None);
+    }
 
     #[test]
     fn j9_decimals_round_half_up() {

@@ -1,5 +1,7 @@
 //! Small habits of Java that show through Spark's from_json: which characters are digits, how an `int` is read, base64.
 
+use std::str::FromStr;
+
 /// First characters of Unicode's runs of ten decimal digits, as of Java 17, within the Basic Multilingual Plane.
 const DIGIT_ZEROS: [u16; 37] = [
     0x0030, 0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6,
@@ -18,15 +20,33 @@ pub fn java_digit(c: char) -> Option<u8> {
 
 /// `Integer.parseInt`.
 pub fn java_int(text: &str) -> Option<i32> {
+    java_integer(text)
+}
+
+/// `Byte.parseByte` to `Long.parseLong`.
+pub fn java_integer<T: TryFrom<i128>>(text: &str) -> Option<T> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() {
         return None;
     }
-    let mut value = 0i64;
+    let mut value = 0i128;
     for c in digits.chars() {
-        value = (value * 10 + i64::from(java_digit(c)?)).min(1 << 40);
+        value = (value * 10 + i128::from(java_digit(c)?)).min(1 << 100);
     }
-    i32::try_from(if text.starts_with('-') { -value } else { value }).ok()
+    T::try_from(if text.starts_with('-') { -value } else { value }).ok()
+}
+
+/// `Double.parseDouble` or `Float.parseFloat`, but for hexadecimal digits, which are refused.
+pub fn java_float<T: FromStr>(text: &str) -> Option<T> {
+    let text = text.trim_matches(|c| c <= ' ');
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned == "NaN" || unsigned == "Infinity" {
+        return text.parse().ok();
+    }
+    let end = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+    // The standard library takes words that Java does not; the digits alone it reads alike.
+    let is_number = end.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if is_number { end.parse().ok() } else { None }
 }
 
 /// Appends the bytes of padded base64 text; false when it is none. Spaces and control characters may stand before each

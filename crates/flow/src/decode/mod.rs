@@ -9,11 +9,14 @@
 //! and about a nanosecond per byte or less (`examples/decode_bench.rs`).
 //! Knows no clock (what time it is comes with [`Options`]) and no I/O.
 
+mod cells;
 mod column;
+mod csv;
 mod decimal;
 mod java;
 mod number;
 mod quick;
+mod records;
 mod rewrite;
 mod scan;
 mod shape;
@@ -27,6 +30,8 @@ use crate::ports::Chunk;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use column::Struct;
+pub use csv::CsvDecoder;
+pub use records::Records;
 use tidemill_model::{Micros, RecordFault};
 use time::Defaults;
 use token::Reader;

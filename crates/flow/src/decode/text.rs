@@ -47,16 +47,33 @@ pub fn next_piece<'a>(raw: &mut &'a [u8]) -> Option<Piece<'a>> {
         return Some(Piece::Unit(unit));
     }
     let plain_length = raw.iter().position(|&byte| byte == b'\\').unwrap_or(raw.len());
-    let (piece, length) = match std::str::from_utf8(&raw[..plain_length]) {
-        Ok(plain) => (Piece::Plain(plain), plain_length),
-        Err(error) if error.valid_up_to() > 0 => {
-            let plain = std::str::from_utf8(&raw[..error.valid_up_to()]).expect("said to be valid");
-            (Piece::Plain(plain), plain.len())
-        }
-        Err(error) => (Piece::Replaced, malformed_length(&raw[..plain_length], error.error_len())),
-    };
+    let (piece, length) = decoded(&raw[..plain_length]);
     *raw = &raw[length..];
     Some(piece)
+}
+
+/// The first piece of bytes that hold no escapes, and its length.
+fn decoded(bytes: &[u8]) -> (Piece<'_>, usize) {
+    match std::str::from_utf8(bytes) {
+        Ok(plain) => (Piece::Plain(plain), bytes.len()),
+        Err(error) if error.valid_up_to() > 0 => {
+            let plain = std::str::from_utf8(&bytes[..error.valid_up_to()]).expect("said to be valid");
+            (Piece::Plain(plain), plain.len())
+        }
+        Err(error) => (Piece::Replaced, malformed_length(bytes, error.error_len())),
+    }
+}
+
+/// Appends bytes as text, where a backslash is a character like any other.
+pub fn push_decoded(mut bytes: &[u8], out: &mut String) {
+    while !bytes.is_empty() {
+        let (piece, length) = decoded(bytes);
+        match piece {
+            Piece::Plain(plain) => out.push_str(plain),
+            _ => out.push(char::REPLACEMENT_CHARACTER),
+        }
+        bytes = &bytes[length..];
+    }
 }
 
 /// How many bytes Java's decoder replaces by one U+FFFD. It differs from Rust's count in surrogates alone, which it takes

@@ -38,9 +38,12 @@ pub fn timestamp_ntz(text: &str) -> Option<i64> {
 
 /// A DATE: days since 1970-01-01; also written as that number, counted in the Julian calendar before 1582.
 pub fn date(text: &str) -> Option<i32> {
-    date_once(text)
-        .or_else(|| date_once(&without_gmt(text)?))
-        .or_else(|| java_int(text).and_then(gregorian_from_julian))
+    date_without_number(text).or_else(|| java_int(text).and_then(gregorian_from_julian))
+}
+
+/// As [`date`], but for day numbers.
+pub fn date_without_number(text: &str) -> Option<i32> {
+    date_once(text).or_else(|| date_once(&without_gmt(text)?))
 }
 
 fn timestamp_once(text: &str, defaults: &Defaults) -> Option<i64> {

@@ -3,8 +3,8 @@
 use super::document::{self, Lookup, Table};
 use super::reader::Section;
 use super::{
-    Autoscale, EventTime, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkKind, Source,
-    SourceKind, StartingOffsets, Trigger,
+    Autoscale, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
+    SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;
@@ -116,7 +116,7 @@ fn sources(root: &Section) -> Option<Vec<Source>> {
         root.fault(
             root.value_span("sources"),
             "there is no source",
-            "add a [sources.NAME] table with type = \"kafka\"",
+            "add a [sources.NAME] table with type = \"kafka\" or type = \"files\"",
         );
     }
     if let Some((name, second)) = sections.get(1) {
@@ -129,14 +129,34 @@ fn sources(root: &Section) -> Option<Vec<Source>> {
 
 fn source(name: String, section: Section) -> Option<Source> {
     let span = section.span();
-    let kind = section.required_string("type", "\"kafka\"")?;
-    if kind.text != "kafka" {
-        let message = format!("a source of type \"{}\" is not supported yet", kind.text);
-        section.fault(kind.span.clone(), message, "the one type supported is \"kafka\"");
-        return None;
-    }
+    let word = section.required_string("type", "\"kafka\"")?;
+    let kind = match word.text.as_str() {
+        "kafka" => kafka_source(&section).map(SourceKind::Kafka),
+        "files" => files_source(&section).map(SourceKind::Files),
+        other => {
+            let message = format!("a source of type \"{other}\" is not supported yet");
+            section.fault(word.span.clone(), message, "the types supported are \"kafka\" and \"files\"");
+            return None;
+        }
+    };
+    let schema = section.required_string("schema", "\"timestamp DOUBLE, course STRING\"");
+    let event_time = section.section("event_time").map(event_time);
+    section.finish();
+    Some(Source {
+        name,
+        span,
+        kind: kind?,
+        schema: schema?.clone(),
+        event_time: match event_time {
+            Some(event_time) => Some(event_time?),
+            None => None,
+        },
+    })
+}
+
+fn kafka_source(section: &Section) -> Option<KafkaSource> {
     let servers = section.required_string("bootstrap_servers", "\"localhost:9092\"");
-    let servers = servers.filter(|servers| addresses(&section, servers));
+    let servers = servers.filter(|servers| addresses(section, servers));
     let topic = section.required_string("topic", "\"my_topic\"");
     if let Some(topic) = topic
         && !topic_is_valid(&topic.text)
@@ -148,26 +168,64 @@ fn source(name: String, section: Section) -> Option<Source> {
     let starting_offsets = section.word("starting_offsets", &offsets).unwrap_or_default();
     let max_offsets_per_trigger = section.integer("max_offsets_per_trigger", 1).map(|count| count as u64);
     section.word("format", &[("json", ())]);
-    let schema = section.required_string("schema", "\"timestamp DOUBLE, course STRING\"");
-    let event_time = section.section("event_time").map(event_time);
     let client_options = section.pairs("options");
-    section.finish();
-    Some(Source {
-        name,
-        span,
-        kind: SourceKind::Kafka(KafkaSource {
-            bootstrap_servers: servers?.text.clone(),
-            topic: topic?.text.clone(),
-            starting_offsets,
-            max_offsets_per_trigger,
-            client_options,
-        }),
-        schema: schema?.clone(),
-        event_time: match event_time {
-            Some(event_time) => Some(event_time?),
-            None => None,
-        },
+    Some(KafkaSource {
+        bootstrap_servers: servers?.text.clone(),
+        topic: topic?.text.clone(),
+        starting_offsets,
+        max_offsets_per_trigger,
+        client_options,
     })
+}
+
+fn files_source(section: &Section) -> Option<FilesSource> {
+    let path = section.required_string("path", "\"data/incoming\"");
+    let path = path.filter(|path| is_path(section, path));
+    let format = section.word("format", &[("json", false), ("csv", true)]);
+    let is_csv = format.unwrap_or(section.has("format"));
+    let header = section.boolean("header");
+    let separator = section.string("sep").and_then(|text| separator(section, text));
+    for key in ["header", "sep"] {
+        if !is_csv && section.has(key) {
+            let message = format!("`{key}` does not apply to format = \"json\"");
+            section.fault(section.value_span(key), message, "leave it out, or write format = \"csv\"");
+        }
+    }
+    let format = match is_csv {
+        true => SourceFormat::Csv { header: header.unwrap_or(false), separator: separator.unwrap_or(',') },
+        false => SourceFormat::Json,
+    };
+    let max_files_per_trigger = section.integer("max_files_per_trigger", 1).map(|count| count as u64);
+    Some(FilesSource { path: path?.text.clone(), format, max_files_per_trigger })
+}
+
+/// One character that can stand between values; reports what cannot.
+fn separator(section: &Section, text: &Located) -> Option<char> {
+    let mut chars = text.text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(one), None) if !['"', '\\', '\n', '\r', '\0'].contains(&one) => Some(one),
+        _ => {
+            let message = format!("`sep` is {:?}", text.text);
+            let help = "give one character that is no quote, backslash or line end, for instance \",\" or \"\\t\"";
+            section.fault(text.span.clone(), message, help);
+            None
+        }
+    }
+}
+
+/// Whether the text can be a path; reports it where not.
+fn is_path(section: &Section, text: &Located) -> bool {
+    let wrong = if text.text.trim().is_empty() {
+        Some("the path is empty".to_owned())
+    } else if text.text.contains("://") {
+        Some(format!("`{}` is not a path of this machine", text.text))
+    } else {
+        None
+    };
+    if let Some(message) = &wrong {
+        section.fault(text.span.clone(), message, "give a directory, for instance \"data/incoming\"");
+    }
+    wrong.is_none()
 }
 
 fn event_time(section: Section) -> Option<EventTime> {
@@ -235,8 +293,12 @@ fn sink(name: String, section: Section) -> Option<Sink> {
             rows_max: section.integer("rows_max", 1).unwrap_or(20) as usize,
         },
         "files" => {
-            section.word("format", &[("json", ())]);
-            SinkKind::Files { path: section.required_string("path", "\"out\"")?.text.clone() }
+            let formats = [SinkFormat::Json, SinkFormat::Csv, SinkFormat::Parquet];
+            let format = section.word("format", &formats.map(|format| (format.name(), format))).unwrap_or_default();
+            let format_span = section.value_span("format");
+            let path = section.required_string("path", "\"out\"").filter(|path| is_path(&section, path));
+            section.finish();
+            return Some(Sink { name, span, kind: SinkKind::Files { path: path?.text.clone(), format, format_span } });
         }
         other => {
             let message = format!("a sink of type \"{other}\" is not supported yet");

@@ -187,7 +187,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn has(&self, key: &str) -> bool {
+    /// Whether the file has that key.
+    pub fn has(&self, key: &str) -> bool {
         self.table.entries.iter().any(|entry| entry.key == key)
     }
 

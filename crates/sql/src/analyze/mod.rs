@@ -29,7 +29,7 @@ use arrow_schema::{DataType, Fields};
 use resolve::Resolver;
 use scope::Scope;
 use tidemill_model::diagnostic::Located;
-use tidemill_model::pipeline::{EventTime, Pipeline, Source};
+use tidemill_model::pipeline::{EventTime, FilesSource, Pipeline, Source, SourceFormat, SourceKind};
 use tidemill_model::{Diagnostic, Diagnostics};
 
 /// Plans a pipeline's query.
@@ -50,8 +50,9 @@ pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
 }
 
 /// A source's columns as the query sees them, before anything is pruned.
-struct SourceColumns {
+struct SourceColumns<'a> {
     table: String,
+    kind: &'a SourceKind,
     /// The schema's columns; their numbers are their positions.
     fields: Fields,
     /// The event time, whose column number is that behind the schema's.
@@ -64,7 +65,7 @@ struct SourceTime {
     delay_ms: Option<i64>,
 }
 
-impl SourceColumns {
+impl SourceColumns<'_> {
     /// Number of the event-time column, if there is one.
     fn event_time_column(&self) -> Option<usize> {
         self.event_time.as_ref().map(|_| self.fields.len())
@@ -75,7 +76,7 @@ fn plan_source(pipeline: &Pipeline, source: &Source, faults: &mut Faults) -> Opt
     let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text));
     // The query's own grammar is checked even where the schema is wrong.
     let select = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
-    let fields = fields?;
+    let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields?))?;
     let mut scope = Scope::of_fields(&source.name, fields.iter());
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
@@ -83,8 +84,22 @@ fn plan_source(pipeline: &Pipeline, source: &Source, faults: &mut Faults) -> Opt
         scope.shadow(&time.name, fields.len(), types::timestamp());
         event_time = Some(time);
     }
-    let columns = SourceColumns { table: source.name.clone(), fields, event_time };
+    let columns = SourceColumns { table: source.name.clone(), kind: &source.kind, fields, event_time };
     query::plan_select(pipeline, &select?, &columns, scope, faults)
+}
+
+/// The schema, unless a line of the source's format cannot hold its types.
+fn refuse_types(kind: &SourceKind, fields: Fields) -> Result<Fields, Fault> {
+    let is_csv = matches!(kind, SourceKind::Files(FilesSource { format: SourceFormat::Csv { .. }, .. }));
+    let unfit = |data_type: &DataType| data_type.is_nested() || *data_type == DataType::Binary;
+    match fields.iter().find(|field| is_csv && unfit(field.data_type())) {
+        Some(field) => Err(Fault::new(
+            0..0,
+            format!("the column `{}` is {}, which CSV does not hold", field.name(), types::name(field.data_type())),
+            "declare it STRING, or read JSON",
+        )),
+        None => Ok(fields),
+    }
 }
 
 fn plan_event_time(declared: &EventTime, scope: &Scope, faults: &mut Faults) -> Option<SourceTime> {

@@ -2,12 +2,12 @@
 
 use super::{SourceColumns, conjuncts};
 use crate::expr::Expr;
-use crate::plan::{Body, EventTimePlan, QueryPlan};
+use crate::plan::{Body, EventTimePlan, Format, QueryPlan};
 use crate::types;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tidemill_model::pipeline::OutputMode;
+use tidemill_model::pipeline::{FilesSource, OutputMode, SourceFormat, SourceKind};
 
 /// The plan over the source row `[used columns…, event time]`.
 pub(super) fn finish(
@@ -52,8 +52,16 @@ pub(super) fn finish(
         names_time || !conjuncts::is_deterministic(filter)
     };
     let (filters, pushed_filters) = filters.into_iter().partition(stays);
+    let format = match columns.kind {
+        SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) => {
+            Format::Csv { separator: *separator, places: used.iter().copied().collect() }
+        }
+        SourceKind::Files(_) | SourceKind::Kafka(_) => Format::Json,
+    };
     QueryPlan {
         table: columns.table.clone(),
+        files: files(columns.kind),
+        format,
         decode_schema: Arc::new(Schema::new(decode)),
         event_time,
         row_schema: Arc::new(Schema::new(row)),
@@ -63,6 +71,18 @@ pub(super) fn finish(
         output_mode,
         output_schema,
     }
+}
+
+/// A files source in words: everything but the bound of a batch.
+fn files(kind: &SourceKind) -> Option<String> {
+    let SourceKind::Files(files) = kind else { return None };
+    Some(match files.format {
+        SourceFormat::Json => format!("JSON lines in {}", files.path),
+        SourceFormat::Csv { header, separator } => {
+            let header = if header { "behind a header, " } else { "" };
+            format!("CSV in {}, {header}separated by {separator:?}", files.path)
+        }
+    })
 }
 
 /// Every expression over the source row.

@@ -1,8 +1,10 @@
-//! Values as text, as Spark writes them: [`show`] for people, [`json`] for `to_json` and JSON files (rule S1).
+//! Values as text, as Spark writes them: [`show`] for people, [`json`] for `to_json` and JSON
+//! files, [`csv`] for CSV files (rule S1).
 //!
 //! Takes the Arrow types of [`crate::plan`] and no others; another type is a mistake of our own and panics.
 //! Instants are written in UTC. Knows no files, tables or widths.
 
+pub mod csv;
 pub mod json;
 pub mod show;
 

@@ -1,0 +1,144 @@
+//! Rows as a Parquet file, by the schema that Spark writes: every column optional, strings as STRING, dates as DATE,
+//! TIMESTAMP as INT64 microseconds adjusted to UTC (where Spark's default is still INT96, which it reads alike),
+//! TIMESTAMP_NTZ the same but local, decimals in the smallest type that holds them, lists and maps in three levels.
+//!
+//! Snappy, one row group. The same rows give the same bytes.
+
+use crate::dremel::{INT32_DIGITS, INT64_DIGITS, Values, decimal_bytes, shred};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, FieldRef, Fields, Schema, TimeUnit};
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit as Unit, Type as Physical};
+use parquet::column::writer::ColumnWriter;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{Type, TypePtr};
+use std::sync::Arc;
+
+/// The first column whose type Parquet does not hold.
+pub fn refused(schema: &Schema) -> Option<&FieldRef> {
+    fn is_void(data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Null => true,
+            DataType::Struct(fields) => fields.iter().any(|field| is_void(field.data_type())),
+            DataType::List(inner) | DataType::Map(inner, _) => is_void(inner.data_type()),
+            _ => false,
+        }
+    }
+    schema.fields().iter().find(|field| is_void(field.data_type()))
+}
+
+/// A file of these rows.
+///
+/// # Panics
+/// On a type that no plan has, or that is [`refused`].
+pub fn write(rows: &RecordBatch) -> Vec<u8> {
+    try_write(rows).expect("memory takes a file whose columns are built by its schema")
+}
+
+fn try_write(rows: &RecordBatch) -> Result<Vec<u8>, ParquetError> {
+    let schema = Type::group_type_builder("spark_schema").with_fields(fields(rows.schema_ref().fields())?).build()?;
+    let created_by = concat!("tidemill version ", env!("CARGO_PKG_VERSION")).to_owned();
+    let properties =
+        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by(created_by).build();
+    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
+    let mut group = file.next_row_group()?;
+    for leaf in shred(rows) {
+        let mut column = group.next_column()?.expect("a column for each leaf");
+        let (definitions, repetitions) = (Some(&leaf.definitions[..]), Some(&leaf.repetitions[..]));
+        match (column.untyped(), &leaf.values) {
+            (ColumnWriter::BoolColumnWriter(to), Values::Boolean(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (ColumnWriter::Int32ColumnWriter(to), Values::Int32(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (ColumnWriter::Int64ColumnWriter(to), Values::Int64(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (ColumnWriter::FloatColumnWriter(to), Values::Float(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (ColumnWriter::DoubleColumnWriter(to), Values::Double(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (ColumnWriter::ByteArrayColumnWriter(to), Values::Bytes(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (ColumnWriter::FixedLenByteArrayColumnWriter(to), Values::Fixed(values)) => {
+                to.write_batch(values, definitions, repetitions)?
+            }
+            (_, values) => panic!("the schema has another type than {values:?}"),
+        };
+        column.close()?;
+    }
+    group.close()?;
+    file.into_inner()
+}
+
+fn fields(fields: &Fields) -> Result<Vec<TypePtr>, ParquetError> {
+    fields.iter().map(|field| column(field.name(), field.data_type(), Repetition::OPTIONAL)).collect()
+}
+
+fn column(name: &str, data_type: &DataType, repetition: Repetition) -> Result<TypePtr, ParquetError> {
+    let group = |logical: Option<LogicalType>, fields: Vec<TypePtr>| {
+        let group = Type::group_type_builder(name).with_repetition(repetition).with_logical_type(logical);
+        group.with_fields(fields).build()
+    };
+    let repeated = |name: &str, fields: Vec<TypePtr>| {
+        Type::group_type_builder(name).with_repetition(Repetition::REPEATED).with_fields(fields).build().map(Arc::new)
+    };
+    let built = match data_type {
+        DataType::Struct(members) => group(None, fields(members)?)?,
+        DataType::List(item) => {
+            let element = column("element", item.data_type(), Repetition::OPTIONAL)?;
+            group(Some(LogicalType::List), vec![repeated("list", vec![element])?])?
+        }
+        DataType::Map(entries, _) => {
+            let DataType::Struct(parts) = entries.data_type() else { panic!("a map's entries are structs") };
+            let key = column("key", parts[0].data_type(), Repetition::REQUIRED)?;
+            let value = column("value", parts[1].data_type(), Repetition::OPTIONAL)?;
+            group(Some(LogicalType::Map), vec![repeated("key_value", vec![key, value])?])?
+        }
+        scalar => {
+            let (physical, logical) = scalar_types(scalar);
+            let mut builder = Type::primitive_type_builder(name, physical).with_repetition(repetition);
+            builder = builder.with_logical_type(logical);
+            if let DataType::Decimal128(precision, scale) = scalar {
+                builder = builder.with_precision(i32::from(*precision)).with_scale(i32::from(*scale));
+                if physical == Physical::FIXED_LEN_BYTE_ARRAY {
+                    builder = builder.with_length(decimal_bytes(*precision) as i32);
+                }
+            }
+            builder.build()?
+        }
+    };
+    Ok(Arc::new(built))
+}
+
+fn scalar_types(data_type: &DataType) -> (Physical, Option<LogicalType>) {
+    match data_type {
+        DataType::Boolean => (Physical::BOOLEAN, None),
+        DataType::Int8 => (Physical::INT32, Some(LogicalType::integer(8, true))),
+        DataType::Int16 => (Physical::INT32, Some(LogicalType::integer(16, true))),
+        DataType::Int32 => (Physical::INT32, None),
+        DataType::Int64 => (Physical::INT64, None),
+        DataType::Float32 => (Physical::FLOAT, None),
+        DataType::Float64 => (Physical::DOUBLE, None),
+        DataType::Utf8 => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        DataType::Binary => (Physical::BYTE_ARRAY, None),
+        DataType::Date32 => (Physical::INT32, Some(LogicalType::Date)),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            (Physical::INT64, Some(LogicalType::timestamp(zone.is_some(), Unit::MICROS)))
+        }
+        DataType::Decimal128(precision, scale) => {
+            let physical = match *precision {
+                ..=INT32_DIGITS => Physical::INT32,
+                ..=INT64_DIGITS => Physical::INT64,
+                _ => Physical::FIXED_LEN_BYTE_ARRAY,
+            };
+            (physical, Some(LogicalType::decimal(i32::from(*scale), i32::from(*precision))))
+        }
+        other => panic!("no plan has columns of type {other}"),
+    }
+}

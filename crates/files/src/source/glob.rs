@@ -1,0 +1,183 @@
+//! Which files a path names: those of a directory, or what a glob matches (and the files of directories that it matches).
+//!
+//! Names that begin with `_` or `.` are passed over, as Spark does; directories inside directories are not entered.
+//! `*` and `?` match within a name, `[a-z]` and `[!a-z]` one character of a set, `{a,b}` either text.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// The files of a path, without looking at them; `None` where the directory that it begins with is not there.
+pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
+    let mut found = BTreeSet::new();
+    let mut any = false;
+    for pattern in alternatives(path) {
+        let mut places = vec![PathBuf::from(if pattern.starts_with('/') { "/" } else { "" })];
+        for (depth, name) in pattern.split('/').filter(|name| !name.is_empty()).enumerate() {
+            let is_glob = name.contains(['*', '?', '[']);
+            let mut next = Vec::new();
+            for place in places {
+                if !is_glob {
+                    next.push(place.join(name));
+                    continue;
+                }
+                let Some(names) =
+                    entries(if depth == 0 && place.as_os_str().is_empty() { Path::new(".") } else { &place })?
+                else {
+                    continue;
+                };
+                any = true;
+                next.extend(names.into_iter().filter(|entry| matches(name, entry)).map(|entry| place.join(entry)));
+            }
+            places = next;
+        }
+        for place in places {
+            match entries(&place) {
+                Ok(Some(names)) => {
+                    any = true;
+                    found.extend(names.into_iter().map(|name| place.join(name)));
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                    any = true;
+                    found.insert(place);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(any.then_some(found))
+}
+
+/// The names in a directory that count; `None` where it is not there.
+fn entries(dir: &Path) -> io::Result<Option<Vec<String>>> {
+    let listing = match fs::read_dir(dir) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in listing {
+        let name = entry?
+            .file_name()
+            .into_string()
+            .map_err(|name| io::Error::new(ErrorKind::InvalidData, format!("the name {name:?} is not UTF-8")))?;
+        if !name.starts_with(['_', '.']) {
+            names.push(name);
+        }
+    }
+    Ok(Some(names))
+}
+
+/// The texts that `{a,b}` stands for; braces inside braces too.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let Some(open) = pattern.find('{') else { return vec![pattern.to_owned()] };
+    let (mut depth, mut cuts, mut close) = (0, vec![open], None);
+    for (at, c) in pattern.char_indices().skip_while(|(at, _)| *at < open) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => cuts.push(at),
+            _ => {}
+        }
+        if depth == 0 {
+            close = Some(at);
+            break;
+        }
+    }
+    let Some(close) = close else { return vec![pattern.to_owned()] };
+    cuts.push(close);
+    let one = |pair: &[usize]| {
+        alternatives(&format!("{}{}{}", &pattern[..open], &pattern[pair[0] + 1..pair[1]], &pattern[close + 1..]))
+    };
+    cuts.windows(2).flat_map(one).collect()
+}
+
+/// Whether a name matches a pattern without braces.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    let Some(first) = rest.next() else { return name.is_empty() };
+    let rest = rest.as_str();
+    match first {
+        '*' => name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..])),
+        '[' if rest.contains(']') => {
+            let (set, behind) = rest.split_once(']').expect("seen above");
+            take(name).is_some_and(|(c, name)| in_set(set, c) && matches(behind, name))
+        }
+        _ => take(name).is_some_and(|(c, name)| (first == '?' || first == c) && matches(rest, name)),
+    }
+}
+
+fn take(text: &str) -> Option<(char, &str)> {
+    let mut chars = text.chars();
+    chars.next().map(|first| (first, chars.as_str()))
+}
+
+/// Whether `abc`, `a-z` or, negated, `!abc` holds a character.
+fn in_set(set: &str, c: char) -> bool {
+    let (negated, set) = match set.strip_prefix(['!', '^']) {
+        Some(set) => (true, set),
+        None => (false, set),
+    };
+    let set: Vec<char> = set.chars().collect();
+    let (mut at, mut found) = (0, false);
+    while at < set.len() {
+        let is_range = set.get(at + 1) == Some(&'-') && at + 2 < set.len();
+        let last = if is_range { set[at + 2] } else { set[at] };
+        found |= (set[at]..=last).contains(&c);
+        at += if is_range { 3 } else { 1 };
+    }
+    found != negated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_patterns() {
+        let check = |pattern: &str, yes: &[&str], no: &[&str]| {
+            let any = |name: &str| alternatives(pattern).iter().any(|pattern| matches(pattern, name));
+            assert!(yes.iter().all(|name| any(name)), "{pattern} matches {yes:?}");
+            assert!(!no.iter().any(|name| any(name)), "{pattern} matches none of {no:?}");
+        };
+        check("*.json", &["a.json", ".json"], &["a.jsonl", "json"]);
+        check("a?c*", &["abc", "aéc", "abcd"], &["ac", "abd"]);
+        check("*a*b*", &["ab", "xaybz"], &["ba"]);
+        check("[a-cx]1", &["b1", "x1"], &["d1", "-1"]);
+        check("[!a-c]1", &["d1"], &["a1"]);
+        check("{a,b{1,2}}.csv", &["a.csv", "b1.csv", "b2.csv"], &["b.csv", "c.csv"]);
+        check("[x", &["[x"], &["x"]);
+        check("{x", &["{x"], &["x"]);
+    }
+
+    #[test]
+    fn files_of_directories_and_globs() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::create_dir_all(dir.path().join("d1/inner")).unwrap();
+        fs::create_dir_all(dir.path().join("d2")).unwrap();
+        for name in ["d1/a.json", "d1/b.csv", "d1/_x", "d1/.y", "d1/inner/deep", "d2/c.json"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let check = |path: &str, expected: Option<&[&str]>| {
+            let found = files(&format!("{root}/{path}")).unwrap();
+            let names = |found: BTreeSet<PathBuf>| -> Vec<String> {
+                let files = found.into_iter().filter(|path| path.is_file());
+                files.map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect()
+            };
+            let expected = expected.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(found.map(names), expected, "{path}");
+        };
+        check("d1", Some(&["d1/a.json", "d1/b.csv"]));
+        check("d1/", Some(&["d1/a.json", "d1/b.csv"]));
+        check("d*", Some(&["d1/a.json", "d1/b.csv", "d2/c.json"]));
+        check("d*/*.json", Some(&["d1/a.json", "d2/c.json"]));
+        check("{d1,d2}/c.json", Some(&["d2/c.json"]));
+        check("d1/_*", Some(&[]));
+        check("none", None);
+        check("none/*.json", None);
+        check("d1/*.none", Some(&[]));
+    }
+}

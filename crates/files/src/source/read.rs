@@ -1,0 +1,145 @@
+//! The executors' side: the lines of a range of offsets, from whichever files the log says.
+
+use super::FilesOptions;
+use super::lines::Lines;
+use super::log::{Entry, FollowedLog};
+use super::watch::modified_ms;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Take};
+use std::time::Duration;
+use tidemill_flow::ports::{self, Chunk};
+use tidemill_model::{Error, OffsetRange, Result};
+
+/// A chunk is full at so many bytes, whatever its records: long lines must not add up.
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// Reads ranges of a files source.
+pub struct FilesReader {
+    csv: bool,
+    header: bool,
+    log: FollowedLog,
+    /// The next offset, and the range's end.
+    next: i64,
+    end: i64,
+    open: Option<OpenFile>,
+}
+
+/// The file that the next offset is in, standing at that offset's line.
+struct OpenFile {
+    entry: Entry,
+    lines: Lines<Take<File>>,
+    /// The line that is the header, if one is.
+    header: Option<u64>,
+}
+
+impl FilesReader {
+    /// A reader of what the watch of the same options has logged.
+    pub fn new(options: &FilesOptions) -> FilesReader {
+        let log = FollowedLog::new(&options.log_dir);
+        FilesReader { csv: options.csv, header: options.header, log, next: 0, end: 0, open: None }
+    }
+
+    fn open_file(&mut self) -> Result<OpenFile> {
+        let (number, entries) = self.log.find(self.next)?;
+        let entry = entries[number].clone();
+        let header = if self.header { find_header(&entry).map_err(|error| gone(&entry, &error))? } else { None };
+        let line = (self.next - entry.offset) as u64;
+        let (byte, passed) = entry.nearest(line);
+        let mut lines = open_at(&entry, byte)?;
+        for _ in 0..passed {
+            lines.next().map_err(|error| gone(&entry, &error))?;
+        }
+        Ok(OpenFile { entry, lines, header })
+    }
+}
+
+impl ports::Read for FilesReader {
+    fn open(&mut self, range: &OffsetRange) -> Result<()> {
+        (self.next, self.end, self.open) = (range.start, range.end, None);
+        Ok(())
+    }
+
+    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        chunk.clear();
+        while self.next < self.end && chunk.len() < records_max && chunk.bytes.len() < CHUNK_BYTES {
+            let mut file = match self.open.take() {
+                Some(file) => file,
+                None => self.open_file()?,
+            };
+            let offset = self.next;
+            self.next += 1;
+            if offset == file.entry.end() {
+                continue;
+            }
+            let number = (offset - file.entry.offset) as u64;
+            let line = match file.lines.next() {
+                Ok(Some(line)) => line,
+                Ok(None) => return Err(changed(&file.entry, &format!("it ends before line {}", number + 1))),
+                Err(error) => return Err(gone(&file.entry, &error)),
+            };
+            if !(self.csv && is_blank(line)) && file.header != Some(number) {
+                chunk.push(offset, file.entry.modified_ms, Some(line));
+            }
+            self.open = Some(file);
+        }
+        Ok(!chunk.is_empty())
+    }
+
+    fn waited(&mut self) -> Duration {
+        // Reading a file is work, not waiting for somebody.
+        Duration::ZERO
+    }
+}
+
+/// The lines of a file from a byte on, up to where it ended when it was logged.
+fn open_at(entry: &Entry, byte: u64) -> Result<Lines<Take<File>>> {
+    let opened = (|| -> io::Result<_> {
+        let mut file = File::open(&entry.file)?;
+        file.seek(SeekFrom::Start(byte))?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata.len(), modified_ms(&metadata)?))
+    })();
+    let (file, bytes, modified_ms) = opened.map_err(|error| gone(entry, &error))?;
+    if bytes < entry.bytes {
+        return Err(changed(entry, &format!("it had {} bytes and has {bytes} now", entry.bytes)));
+    }
+    if bytes == entry.bytes && modified_ms != entry.modified_ms {
+        return Err(changed(entry, "it has been written again"));
+    }
+    Ok(Lines::new(file.take(entry.bytes - byte)))
+}
+
+/// The number of the first line that is not blank.
+fn find_header(entry: &Entry) -> io::Result<Option<u64>> {
+    let mut file = File::open(&entry.file)?;
+    file.seek(SeekFrom::Start(entry.head))?;
+    let mut lines = Lines::new(file.take(entry.bytes - entry.head));
+    let mut number = 0;
+    while let Some(line) = lines.next()? {
+        if !is_blank(line) {
+            return Ok(Some(number));
+        }
+        number += 1;
+    }
+    Ok(None)
+}
+
+/// Nothing but what Java's `trim` takes off.
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| *byte <= b' ')
+}
+
+fn gone(entry: &Entry, error: &io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => changed(entry, "it is not there any more"),
+        _ => Error::external(format!("cannot read {}: {error}; let this user read it, then start again", entry.file)),
+    }
+}
+
+fn changed(entry: &Entry, how: &str) -> Error {
+    Error::external(format!(
+        "{} has changed since it was planned: {how}; put it back as it was (its time too), or start with a new --checkpoint. \
+         A file must be complete when it appears: write it elsewhere, then rename it",
+        entry.file
+    ))
+}

@@ -1,0 +1,153 @@
+//! What real Spark makes of the same files: `goldens/*.jsonl`, made by `tests/spark/files.py`.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_files::{FilesOptions, FilesReader, FilesWatch};
+use tidemill_flow::decode::{CsvDecoder, Decoder, Options};
+use tidemill_flow::ports::{Chunk, Extents, Read, Watch};
+use tidemill_model::{OffsetRange, Pipeline};
+use tidemill_sql::text::{csv, json, show};
+
+/// The cases of a golden file, without its first line.
+fn goldens(name: &str) -> Vec<Value> {
+    let path = Path::new("tests/goldens").join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(lines.next().unwrap()["spark"], "4.1.1");
+    lines.collect()
+}
+
+/// A case's bytes.
+fn content(case: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = if case == "<empty>" { "" } else { case };
+    while let Some(at) = rest.find('%') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        bytes.push(u8::from_str_radix(&rest[at + 1..at + 3], 16).unwrap());
+        rest = &rest[at + 3..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
+}
+
+/// The records of a file.
+fn records(bytes: &[u8], csv: bool, header: bool) -> Chunk {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("in")).unwrap();
+    fs::write(dir.path().join("in/file"), bytes).unwrap();
+    let options = FilesOptions {
+        path: dir.path().join("in").to_str().unwrap().into(),
+        csv,
+        header,
+        max_files_per_trigger: None,
+        log_dir: dir.path().join("sources"),
+    };
+    let extents = FilesWatch::new(options.clone()).unwrap().watch(&Extents::new(), Duration::ZERO).unwrap();
+    let (partition, extent) = extents.into_iter().next().unwrap();
+    let mut reader = FilesReader::new(&options);
+    reader.open(&OffsetRange { partition, start: extent.start, end: extent.end }).unwrap();
+    let mut chunk = Chunk::default();
+    reader.next(&mut chunk, usize::MAX).unwrap();
+    chunk
+}
+
+/// A schema's columns, by the way that a pipeline's schema takes.
+fn schema(ddl: &str) -> SchemaRef {
+    let text = format!(
+        "[sources.t]\ntype = \"files\"\npath = \"in\"\nschema = \"{ddl}\"\n[query]\nsql = \"SELECT * FROM t\"\n[sinks.s]\ntype = \"console\"\n"
+    );
+    let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+    tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{ddl}: {faults}")).decode_schema
+}
+
+/// Every scalar as the script's `shown` gives it.
+fn shown(rows: &RecordBatch) -> Value {
+    let cell = |column: &dyn Array, row: usize| match column.data_type() {
+        _ if column.is_null(row) => Value::Null,
+        DataType::Date32 => json!(column.as_primitive::<Date32Type>().value(row).to_string()),
+        DataType::Timestamp(_, _) => json!(column.as_primitive::<TimestampMicrosecondType>().value(row).to_string()),
+        _ => json!(show::value(column, row)),
+    };
+    let row = |row: usize| -> Vec<Value> { rows.columns().iter().map(|column| cell(column, row)).collect() };
+    (0..rows.num_rows()).map(row).collect()
+}
+
+#[test]
+fn s2_lines_as_sparks_text_source_cuts_them() {
+    for golden in goldens("lines.jsonl") {
+        let case = golden["case"].as_str().unwrap();
+        let chunk = records(&content(case), false, false);
+        let hex = |line: &[u8]| line.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let lines: Vec<String> = (0..chunk.len()).map(|record| hex(chunk.value(record).unwrap())).collect();
+        assert_eq!(json!(lines), golden["lines"], "{case}");
+    }
+}
+
+#[test]
+fn s2_csv_as_spark_reads_it() {
+    for golden in goldens("csv.jsonl") {
+        let (case, group) = (golden["case"].as_str().unwrap(), golden["group"].as_str().unwrap());
+        let mut parts = group.split('|').map(|part| part.trim_matches(' '));
+        let schema = schema(parts.next().unwrap());
+        let options: Vec<&str> = parts.collect();
+        let separator = options.iter().find_map(|option| option.strip_prefix("sep=")).unwrap_or(",");
+        let separator = String::from_utf8(content(separator)).unwrap().chars().next().unwrap();
+        let places: Vec<usize> = (0..schema.fields().len()).collect();
+        let mut decoder = CsvDecoder::new(&schema, &places, separator, Options::default());
+        let rows = decoder.decode(&records(&content(case), true, options.contains(&"header"))).batch;
+        assert_eq!(shown(&rows), golden["rows"], "{case:?} as {group}");
+    }
+}
+
+/// All of them in one file: each is one line, or a blank one.
+#[test]
+fn s2_csv_quotes_that_lie() {
+    let goldens = goldens("csv-mutated.jsonl");
+    let text: Vec<Vec<u8>> = goldens.iter().map(|golden| content(golden["case"].as_str().unwrap())).collect();
+    let schema = schema("a STRING, b STRING, c STRING");
+    let mut decoder = CsvDecoder::new(&schema, &[0, 1, 2], ',', Options::default());
+    let Value::Array(rows) = shown(&decoder.decode(&records(&text.join(&b'\n'), true, false)).batch) else { panic!() };
+    let mut rows = rows.into_iter();
+    for golden in goldens {
+        let expected = golden["rows"].as_array().unwrap();
+        let found: Vec<Value> = rows.by_ref().take(expected.len()).collect();
+        assert_eq!(&found, expected, "{}", golden["case"]);
+    }
+    assert_eq!(rows.next(), None);
+}
+
+/// Columns that the query does not use are not decoded; the others are found by their place.
+#[test]
+fn s2_csv_columns_have_places() {
+    let field = |name: &str| Field::new(name, DataType::Utf8, true);
+    let schema = Arc::new(Schema::new(vec![field("b"), field("d")]));
+    let mut decoder = CsvDecoder::new(&schema, &[1, 3], ',', Options::default());
+    let decoded = decoder.decode(&records(b"1,2,3,4,5\n1,2,3\n1,,3,\n", true, false));
+    assert_eq!(shown(&decoded.batch), json!([["2", "4"], ["2", null], [null, null]]));
+    assert_eq!((decoded.wrong_type, decoded.malformed, decoded.faults.len()), (1, 0, 3));
+}
+
+#[test]
+fn s1_json_and_csv_as_spark_writes_them() {
+    for golden in goldens("write.jsonl") {
+        let (case, ddl) = (golden["case"].as_str().unwrap(), golden["schema"].as_str().unwrap());
+        let schema = schema(ddl);
+        let rows = Decoder::new(&schema, Options::default()).decode(&records(&content(case), false, false)).batch;
+        let mut text = String::new();
+        json::write_row(&mut text, &rows, 0);
+        assert_eq!(json!(text), golden["json"], "{case}");
+        let mut text = String::new();
+        let refused = csv::refused(&schema).is_some();
+        if !refused {
+            csv::write_row(&mut text, &rows, 0);
+        }
+        assert_eq!(if refused { Value::Null } else { json!(text) }, golden["csv"], "{case}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Decode: lines of CSV by a schema into Arrow columns, as Spark's CSV source in PERMISSIVE mode with default options.
+//!
+//! Values stand for columns by their place. An empty value is NULL, quoted or not; one that does not suit its type is
+//! NULL and the others are kept; values beyond the schema are passed over. One row per line, in order.
+
+use super::cells::Cells;
+use super::column::{Column, Fixed};
+use super::decimal::decimal;
+use super::java::{java_float, java_integer};
+use super::text::push_decoded;
+use super::time::{self, Defaults};
+use super::{Decoded, Options};
+use crate::ports::Chunk;
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::SchemaRef;
+use tidemill_model::{Micros, RecordFault};
+
+/// Decodes chunks of lines of one schema. One per worker thread.
+#[derive(Debug)]
+pub struct CsvDecoder {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    places: Vec<usize>,
+    cells: Cells,
+    text: String,
+    defaults: Defaults,
+}
+
+impl CsvDecoder {
+    /// A decoder for the wanted columns; `places` says which value of a line each of them is.
+    ///
+    /// # Panics
+    /// When a column has a type that CSV does not hold, or there are not as many places as columns: the plan made a
+    /// mistake.
+    pub fn new(schema: &SchemaRef, places: &[usize], separator: char, options: Options) -> CsvDecoder {
+        assert_eq!(schema.fields().len(), places.len(), "each column has its place");
+        CsvDecoder {
+            schema: schema.clone(),
+            columns: schema.fields().iter().map(|field| Column::new(field.data_type())).collect(),
+            places: places.to_vec(),
+            cells: Cells::new(separator),
+            text: String::new(),
+            defaults: Defaults { zone: options.session_zone, now_micros: options.now.0 },
+        }
+    }
+
+    /// Sets the timestamp of the batch that comes next.
+    pub fn set_now(&mut self, now: Micros) {
+        self.defaults.now_micros = now.0;
+    }
+
+    /// Decodes a chunk's lines, one row each. A line is never malformed as a whole.
+    pub fn decode(&mut self, chunk: &Chunk) -> Decoded {
+        let rows = chunk.len();
+        let (mut wrong_type, mut faults) = (0, Vec::new());
+        for row in 0..rows {
+            if !self.line(chunk.value(row).unwrap_or_default()) {
+                faults.resize(rows, None);
+                faults[row] = Some(RecordFault::WrongType);
+                wrong_type += 1;
+            }
+        }
+        let columns = self.columns.iter_mut().zip(self.schema.fields());
+        let columns = columns.map(|(column, field)| column.finish(field.data_type())).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        Decoded { batch: batch.expect("columns are built by the schema"), malformed: 0, wrong_type, faults }
+    }
+
+    /// Adds a row; false when a column is NULL for want of a value that suits it.
+    fn line(&mut self, line: &[u8]) -> bool {
+        self.cells.cut(line);
+        let mut fits = true;
+        for (column, place) in self.columns.iter_mut().zip(&self.places) {
+            let fit = match self.cells.get(*place) {
+                Some([]) => {
+                    column.push_null();
+                    true
+                }
+                Some(bytes) => {
+                    self.text.clear();
+                    push_decoded(bytes, &mut self.text);
+                    put_text(column, &self.text, &self.defaults)
+                }
+                None => {
+                    column.push_null();
+                    false
+                }
+            };
+            fits &= fit;
+        }
+        fits
+    }
+}
+
+/// Adds a value to a column: NULL, and false, when it does not suit.
+fn put_text(column: &mut Column, said: &str, defaults: &Defaults) -> bool {
+    match column {
+        Column::String(values) => {
+            values.push(said.as_bytes());
+            true
+        }
+        Column::Boolean(values) => put(values, boolean(said)),
+        Column::Byte(values) => put(values, java_integer(said)),
+        Column::Short(values) => put(values, java_integer(said)),
+        Column::Int(values) => put(values, java_integer(said)),
+        Column::Long(values) => put(values, java_integer(said)),
+        Column::Float(values) => put(values, java_float(word(said))),
+        Column::Double(values) => put(values, java_float(word(said))),
+        Column::Decimal { precision, scale, values } => {
+            put(values, decimal(&said.replace(',', ""), *precision, *scale))
+        }
+        Column::Date(values) => put(values, time::date_without_number(said)),
+        Column::Timestamp(values) => put(values, time::timestamp(said, defaults)),
+        Column::TimestampNtz(values) => put(values, time::timestamp_ntz(said)),
+        Column::Binary(_) | Column::Struct(_) | Column::List(_) | Column::Map(_) => {
+            panic!("the plan refuses types that CSV does not hold")
+        }
+    }
+}
+
+fn put<T: Copy + Default>(values: &mut Fixed<T>, value: Option<T>) -> bool {
+    match value {
+        Some(value) => values.push(value),
+        None => values.push_null(),
+    }
+    value.is_some()
+}
+
+fn boolean(said: &str) -> Option<bool> {
+    let is = |word: &str| said.eq_ignore_ascii_case(word);
+    is("true").then_some(true).or_else(|| is("false").then_some(false))
+}
+
+/// Spark's own words for infinity, as Java's.
+fn word(said: &str) -> &str {
+    match said {
+        "Inf" => "Infinity",
+        "-Inf" => "-Infinity",
+        other => other,
+    }
+}

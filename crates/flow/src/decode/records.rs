@@ -1,0 +1,44 @@
+//! The decoder of a plan's format.
+
+use super::csv::CsvDecoder;
+use super::{Decoded, Decoder, Options};
+use crate::ports::Chunk;
+use tidemill_model::Micros;
+use tidemill_sql::plan::{Format, QueryPlan};
+
+/// Decodes the records that a plan reads, whichever format they have. One per worker thread.
+#[derive(Debug)]
+pub enum Records {
+    /// JSON values.
+    Json(Decoder),
+    /// Lines of CSV.
+    Csv(CsvDecoder),
+}
+
+impl Records {
+    /// A decoder for the plan's columns.
+    pub fn new(plan: &QueryPlan, options: Options) -> Records {
+        match &plan.format {
+            Format::Json => Records::Json(Decoder::new(&plan.decode_schema, options)),
+            Format::Csv { separator, places } => {
+                Records::Csv(CsvDecoder::new(&plan.decode_schema, places, *separator, options))
+            }
+        }
+    }
+
+    /// Sets the timestamp of the batch that comes next.
+    pub fn set_now(&mut self, now: Micros) {
+        match self {
+            Records::Json(decoder) => decoder.set_now(now),
+            Records::Csv(decoder) => decoder.set_now(now),
+        }
+    }
+
+    /// Decodes a chunk's records, one row each.
+    pub fn decode(&mut self, chunk: &Chunk) -> Decoded {
+        match self {
+            Records::Json(decoder) => decoder.decode(chunk),
+            Records::Csv(decoder) => decoder.decode(chunk),
+        }
+    }
+}
