@@ -69,7 +69,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         state,
         wants_snapshot,
         records: committed.records,
-        last_start: None,
+        next_trigger: None,
         retry_at: None,
         stopping: false,
         idle: false,

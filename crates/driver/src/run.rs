@@ -84,7 +84,8 @@ pub(crate) struct Driver {
     pub(crate) wants_snapshot: bool,
     /// Records in committed batches, all runs.
     pub(crate) records: u64,
-    pub(crate) last_start: Option<Instant>,
+    /// No batch before this moment; `None` where there is no trigger interval, or no batch yet.
+    pub(crate) next_trigger: Option<Instant>,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) stopping: bool,
     /// Whether nothing is to be done, as last told.
@@ -320,7 +321,7 @@ impl Driver {
             return Some(Due::Replay);
         }
         // Before the source was looked at, nobody knows whether there is data: a no-data batch would come too early.
-        if self.extents.is_none() || self.wake_at_trigger().is_some_and(|at| Instant::now() < at) {
+        if self.extents.is_none() || self.next_trigger.is_some_and(|at| Instant::now() < at) {
             return None;
         }
         let ranges = self.next_ranges();
@@ -335,7 +336,7 @@ impl Driver {
     /// Steps 2 and 3: the plan, and its record.
     fn start(&mut self, due: Due) -> Result<()> {
         let started = Instant::now();
-        self.last_start = Some(started);
+        self.next_trigger = self.trigger_after(started);
         let (plan, replayed) = match due {
             Due::Replay => (self.replay.pop_front().expect("a replay is due"), true),
             Due::Data(ranges) => (self.plan(ranges), false),
@@ -501,7 +502,7 @@ impl Driver {
     /// What executors are needed for now: between two triggers only what the last batch had to leave.
     fn due_backlog(&self) -> u64 {
         let all = plan::total(&self.backlog());
-        match self.wake_at_trigger() {
+        match self.next_trigger {
             Some(at) if Instant::now() < at => all.min(self.left_over),
             _ => all,
         }
@@ -533,16 +534,17 @@ impl Driver {
         (per_second * target_ms as f64 / 1_000.0).max(1_000.0) as u64
     }
 
-    fn wake_at_trigger(&self) -> Option<Instant> {
-        match (self.job.trigger, self.last_start) {
-            (Trigger::Every(ms), Some(last)) => Some(last + Duration::from_millis(ms)),
-            _ => None,
-        }
+    /// The next full interval of the wall clock, as Spark's processing-time trigger has it; a batch that overruns it is
+    /// followed at once by the next.
+    fn trigger_after(&self, started: Instant) -> Option<Instant> {
+        let Trigger::Every(interval_ms) = self.job.trigger else { return None };
+        let into_ms = now_millis().0.unsigned_abs() % interval_ms;
+        Some(started + Duration::from_millis(interval_ms - into_ms))
     }
 
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
-        let trigger = self.wake_at_trigger().filter(|at| *at > now);
+        let trigger = self.next_trigger.filter(|at| *at > now);
         [Some(self.next_tick), trigger, self.retry_at].into_iter().flatten().min().expect("there is always a next tick")
     }
 

@@ -32,7 +32,7 @@
 //! zero       B = 0, λ2 = 0, all committed for Z, and λ5 = 0                         → 0, from any size
 //! down       B ≤ 0.6·B_lim and runway(n′, max(λ5, λ15)) ≥ T_dn for W                → the smallest such n′
 //! ```
-//! Why the rules are these, and what was measured, is in `docs/decisions/0002-autoscaler.md`.
+//! Why the rules are these, and what was measured, is in `docs/decisions/autoscaler.md`.
 //!
 //! [`simulate`] runs them, the field's rules and the clairvoyant optimum over any load in a fluid model.
 
