@@ -21,8 +21,10 @@ enum Program {
 }
 
 /// All benchmarks. A room adds a line here and prints its figures.
-const BENCHES: &[Bench] =
-    &[Bench { name: "decode", program: Program::Example("tidemill-flow", "decode_bench"), args: &[] }];
+const BENCHES: &[Bench] = &[
+    Bench { name: "decode", program: Program::Example("tidemill-flow", "decode_bench"), args: &[] },
+    Bench { name: "fold", program: Program::Example("tidemill-flow", "fold_bench"), args: &[] },
+];
 
 const RUNS: usize = 3;
 

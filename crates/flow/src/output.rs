@@ -139,7 +139,7 @@ fn finish<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accum
         (F::Min | F::Max | F::First { .. } | F::Last { .. } | F::MinBy | F::MaxBy, data_type) => {
             let winner = |accumulator: &'a Accumulator| match accumulator {
                 Accumulator::Extreme(winner) => winner.as_deref(),
-                Accumulator::Pick(picked) => picked.as_ref().map(|picked| &*picked.value),
+                Accumulator::Pick(picked) => picked.as_ref().map(|picked| picked.value()),
                 other => panic!("a picked value is not {other:?}"),
             };
             let mut cursors: Vec<Option<&[u8]>> = accumulators.map(winner).collect();

@@ -34,6 +34,9 @@ pub enum Accumulator {
     Distinct(Registers),
 }
 
+// Most of a state is accumulators: the exact sum is the widest, and no other makes all of them wider.
+const _: () = assert!(size_of::<Accumulator>() <= 32);
+
 /// Count, mean and sum of squared differences from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
@@ -63,8 +66,15 @@ pub struct Picked {
     pub at: Position,
     /// What it was picked by, in the key encoding of `flow::key` with −0.0 as 0.0; empty for `first` and `last`.
     pub order: Box<[u8]>,
-    /// The aggregate's result, NULL among them, in the key encoding.
-    pub value: Box<[u8]>,
+    /// The aggregate's result, which may be NULL, in the key encoding; empty where it is `order`, as in most of `min` and `max`.
+    pub result: Box<[u8]>,
+}
+
+impl Picked {
+    /// The aggregate's result in the key encoding.
+    pub fn value(&self) -> &[u8] {
+        if self.result.is_empty() { &self.order } else { &self.result }
+    }
 }
 
 /// The registers of a HyperLogLog++ sketch: for each, the greatest rank seen; 0 is not seen.

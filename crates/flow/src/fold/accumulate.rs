@@ -235,6 +235,6 @@ pub(crate) fn merge(function: AggregateFunction, earlier: &mut Accumulator, late
 
 /// What states of earlier versions hold for `min` and `max` of floating point: the oldest pick there can be.
 fn as_pick(winner: Option<&[u8]>) -> Accumulator {
-    let pick = |value: &[u8]| Box::new(Picked { at: Position::default(), order: value.into(), value: value.into() });
+    let pick = |value: &[u8]| Box::new(Picked { at: Position::default(), order: value.into(), result: Box::default() });
     Accumulator::Pick(winner.map(pick))
 }

@@ -41,7 +41,8 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn finish(self) -> Box<Picked> {
         let at = Position { row: self.row, ..Position::default() };
-        Box::new(Picked { at, order: self.order.into(), value: self.value.into() })
+        let result = if self.value == self.order { Box::default() } else { self.value.into() };
+        Box::new(Picked { at, order: self.order.into(), result })
     }
 }
 

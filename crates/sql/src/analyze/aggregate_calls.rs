@@ -46,7 +46,7 @@ pub const NAMES: [&str; 29] = [
 ];
 
 /// Aggregate functions of Spark that are not offered.
-const UNSUPPORTED: [&str; 39] = [
+const UNSUPPORTED: [&str; 38] = [
     "approx_percentile",
     "approx_top_k",
     "array_agg",
@@ -74,7 +74,6 @@ const UNSUPPORTED: [&str; 39] = [
     "percentile_approx",
     "percentile_cont",
     "percentile_disc",
-    "product",
     "regr_avgx",
     "regr_avgy",
     "regr_count",
