@@ -164,6 +164,11 @@ fn r_complete_mode_survives_every_crash() {
 }
 
 #[test]
+fn r_groups_by_the_event_time_itself_survive_every_crash() {
+    crash_everywhere("SELECT et, left(k, 2) AS k, count(*) AS n FROM t GROUP BY et, k", "append");
+}
+
+#[test]
 fn r_a_stateless_query_survives_every_crash() {
     crash_everywhere("SELECT s, left(k, 2) AS k FROM t WHERE s > 12", "append");
 }
