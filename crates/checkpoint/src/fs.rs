@@ -3,7 +3,8 @@
 //! ```text
 //!  create NAME.tmp ─► write ─► sync the file ─► rename to NAME ─► sync the folder
 //! ```
-//! Without the first sync a power cut could leave the name with no bytes, without the second none of both.
+//! Without the first sync a power cut could leave the name with no bytes, without the second none of both. The folders
+//! themselves last from the first file on that is put beside them: the metadata.
 
 use crate::disk::{Disk, OsDisk, refused};
 use crate::store::Store;
@@ -41,7 +42,6 @@ impl<D: Disk> FsStore<D> {
         for folder in FOLDERS {
             disk.make_folder(folder).map_err(|error| refused("make the directory", folder, &error))?;
         }
-        disk.sync_folder("").map_err(|error| refused("write", "", &error))?;
         for folder in [""].iter().chain(&FOLDERS) {
             let names = disk.list(folder).map_err(|error| refused("list", folder, &error))?;
             for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {

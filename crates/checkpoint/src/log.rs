@@ -12,6 +12,9 @@ pub(crate) const BATCHES_KEPT: u64 = 100;
 /// A snapshot is due when the deltas since the last one outweigh it, but not for less than this many bytes.
 const SNAPSHOT_BYTES_MIN: u64 = 64 << 10;
 
+/// A snapshot is due after so many deltas, however small: each is a file, and a start reads them all.
+const DELTAS_MAX: usize = 1_000;
+
 /// The commit record of a batch: the sinks have its rows, its state is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
@@ -74,7 +77,9 @@ impl PlanLog {
 impl CommitLog {
     /// Whether the next state should be a snapshot.
     pub fn wants_snapshot(&self) -> bool {
-        !self.any_snapshot || self.delta_bytes > self.snapshot_bytes.max(SNAPSHOT_BYTES_MIN)
+        !self.any_snapshot
+            || self.delta_bytes > self.snapshot_bytes.max(SNAPSHOT_BYTES_MIN)
+            || self.state_files.len() > DELTAS_MAX
     }
 
     /// Writes the state of a batch, then its commit record, then removes what is no longer needed; durable on return.

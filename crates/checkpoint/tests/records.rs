@@ -54,23 +54,27 @@ fn goes_on_where_it_was() {
     assert_eq!(recovered.replay, [plan(2)]);
 }
 
-#[test]
-fn keeps_no_more_than_it_needs() {
+/// Batches whose deltas have so many bytes → state files at most, at any time.
+fn check_files(batches: u64, delta_bytes: usize, state_files_max: usize) {
     let store = MemoryStore::default();
     let mut checkpoint = open(&store);
-    for batch in 0..250 {
+    for batch in 0..batches {
         checkpoint.plans.write(&plan(batch)).unwrap();
-        let state = if checkpoint.commits.wants_snapshot() {
-            StateChange::Snapshot(vec![0; 1_000])
-        } else {
-            StateChange::Delta(vec![0; 2_000])
+        let state = match checkpoint.commits.wants_snapshot() {
+            true => StateChange::Snapshot(vec![0; 1_000]),
+            false => StateChange::Delta(vec![0; delta_bytes]),
         };
         checkpoint.commits.commit(&record(batch), &state).unwrap();
+        assert!(store.list("state").unwrap().len() <= state_files_max, "batch {batch}");
+        assert!(store.list("plans").unwrap().len() <= 100 && store.list("commits").unwrap().len() <= 100);
     }
-    assert_eq!(store.list("plans").unwrap().len(), 100);
-    assert_eq!(store.list("commits").unwrap().len(), 100);
-    assert!(store.list("state").unwrap().len() <= 34, "{:?}", store.list("state"));
-    assert_eq!(open(&store).recovered.committed, Some(record(249)));
+    assert_eq!(open(&store).recovered.committed, Some(record(batches - 1)));
+}
+
+#[test]
+fn keeps_no_more_than_it_needs() {
+    check_files(250, 2_000, 34);
+    check_files(2_500, 0, 1_001);
 }
 
 /// After a crash of batch 3 while it was being committed: a snapshot of 0, deltas of 1 and 2, plans to 4.

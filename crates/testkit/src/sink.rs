@@ -15,11 +15,17 @@ pub struct MemorySink {
 
 #[derive(Debug, Default)]
 struct Taken {
+    first: u64,
     batches: BTreeMap<u64, Vec<String>>,
     replays: Vec<u64>,
 }
 
 impl MemorySink {
+    /// The batches before this one were written elsewhere.
+    pub fn expect_from(&self, first: u64) {
+        self.taken().first = first;
+    }
+
     /// All batches with their rows.
     pub fn batches(&self) -> BTreeMap<u64, Vec<String>> {
         self.taken().batches.clone()
@@ -48,7 +54,7 @@ impl Sink for MemorySink {
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
         let mut taken = self.taken();
         let rows = texts(rows);
-        let next = taken.batches.last_key_value().map_or(0, |(last, _)| last + 1);
+        let next = taken.batches.last_key_value().map_or(taken.first, |(last, _)| last + 1);
         match taken.batches.get(&batch_id) {
             Some(_) if !replayed => {
                 return Err(Error::internal(format!("batch {batch_id} was written again, and not as a replay")));

@@ -19,7 +19,7 @@ impl Random {
 
     /// From `least` to `most`, both included.
     pub(super) fn between(&mut self, least: i64, most: i64) -> i64 {
-        least + (u128::from(self.next()) * ((most - least) as u128 + 1) >> 64) as i64
+        least + ((u128::from(self.next()) * ((most - least) as u128 + 1)) >> 64) as i64
     }
 
     /// True so many times in a hundred.
