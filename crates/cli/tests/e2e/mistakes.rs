@@ -106,5 +106,5 @@ fn a_good_file_is_told_as_the_plan_that_it_means() {
         "groups       dropped and evicted by the watermark",
         "mode         append",
     ];
-    assert_eq!(ended.stdout.trim_end().lines().collect::<Vec<_>>(), plan);
+    assert_eq!(ended.stdout, plan.map(|line| format!("{line}\n")).concat());
 }
