@@ -95,12 +95,15 @@ fn a_second_driver_on_one_checkpoint_is_refused_and_the_first_goes_on() {
     let scene = Scene::holding(records(THEN, 100));
     let first = scene.start_run(&[]);
     first.says("100 records");
+    // As the first one's next file looks before it is whole.
+    std::fs::write(scene.path("rows/.batch-9.json.tmp"), "half").unwrap();
     for _ in 0..3 {
         let second = scene.tidemill(&["run", "p.toml", "--available-now"]);
         let words = "another driver uses the checkpoint `checkpoint`; stop it first, or give this one a --checkpoint of its own";
         assert_eq!(second.stderr.lines().last(), Some(words));
         assert_eq!((second.code, second.stdout.as_str()), (Some(2), ""));
     }
+    assert!(scene.path("rows/.batch-9.json.tmp").exists(), "what the first one writes is not touched");
     scene.send(records(THEN + 20, 70));
     first.says("70 records");
     first.signal("INT");

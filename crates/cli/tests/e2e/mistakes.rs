@@ -89,22 +89,9 @@ fn a_missing_file_and_a_bad_set_are_told() {
 fn a_good_file_is_told_as_the_plan_that_it_means() {
     let ended = Scene::without_broker().tidemill(&["check", "p.toml", "--set", "query.output_mode=append"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    let plan = [
-        "source       logs",
-        "decode       timestamp DOUBLE, course STRING, lines_of_code INT",
-        "where        (course IS NOT NULL)",
-        "event time   event_time = CAST(timestamp AS TIMESTAMP)",
-        "watermark    1 min behind event_time",
-        "window       event_time, 10 s wide, every 5 s, from 0 µs",
-        "key          course = course",
-        "aggregate    count(*): BIGINT",
-        "aggregate    sum(lines_of_code): BIGINT",
-        "output       start TIMESTAMP = window.start",
-        "output       course STRING = course",
-        "output       events BIGINT = count(*)",
-        "output       lines BIGINT = sum(lines_of_code)",
-        "groups       dropped and evicted by the watermark",
-        "mode         append",
-    ];
-    assert_eq!(ended.stdout.trim_end().lines().collect::<Vec<_>>(), plan);
+    // The whole of it is held by the tests of `sql`.
+    for line in ["source       logs", "window       event_time, 10 s wide, every 5 s, from 0 µs", "mode         append"]
+    {
+        assert!(ended.stdout.lines().any(|told| told == line), "{line} in\n{}", ended.stdout);
+    }
 }

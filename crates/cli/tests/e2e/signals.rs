@@ -1,6 +1,6 @@
 //! The driver is told to end, or is killed: what was committed stays, the rest is done by the next run, exactly.
 
-use crate::support::{Dashboard, Scene, WITH_DASHBOARD, records, until};
+use crate::support::{self, Dashboard, Scene, WITH_DASHBOARD, records, until};
 
 const THEN: i64 = 1_700_000_000;
 const SLOW: [&str; 4] =
@@ -11,8 +11,12 @@ fn the_first_signal_finishes_the_batch_commits_and_ends_every_child() {
     for signal in ["INT", "TERM"] {
         let scene = Scene::holding(records(THEN, 6_000));
         for round in 1..=2 {
-            let run = scene.start_run(&SLOW);
+            let run = scene.start_run(&[&SLOW[..], &WITH_DASHBOARD].concat());
+            let dashboard = Dashboard::of(&run);
             until("batches", || (scene.progress().len() >= 2 * round).then_some(()));
+            // A system that shuts down tells everybody: executors leave it to their driver.
+            let executor = dashboard.executor("a running task", |executor| executor.tasks_running > 0);
+            assert!(support::signal(executor.pid, signal));
             run.signal(signal);
             let ended = run.end();
             assert_eq!(ended.code, Some(0), "{}", ended.stderr);
