@@ -144,7 +144,7 @@ fn what_cannot_be_is_said() {
         messages.iter().for_each(|message| assert!(said.contains(message), "{said}"));
     };
     check("\"in\"", "\"nowhere\"", &["FileStreamSource[nowhere] does not exist; create it, or correct its name"]);
-    check("window.start,", "window,", &["p.toml:20:10: csv does not hold `window`", "write format = \"json\""]);
+    check("window.start,", "window,", &["p.toml:19:10: csv does not hold `window`", "write format = \"json\""]);
     check("AS total", "AS N", &["p.toml:12:8: two columns of the result are called `n`"]);
     let csv = "\"in\"\nformat = \"csv\"";
     check(
