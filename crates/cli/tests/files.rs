@@ -143,7 +143,7 @@ fn what_cannot_be_is_said() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         messages.iter().for_each(|message| assert!(said.contains(message), "{said}"));
     };
-    check("\"in\"", "\"nowhere\"", &["FileStreamSource[nowhere] does not exist; create it, or correct its name"]);
+    check("\"in\"", "\"nowhere\"", &["directory `nowhere` does not exist; make it, or correct its name"]);
     check("window.start,", "window,", &["p.toml:19:10: csv does not hold `window`", "write format = \"json\""]);
     check("AS total", "AS N", &["p.toml:12:8: two columns of the result are called `n`"]);
     let csv = "\"in\"\nformat = \"csv\"";
