@@ -9,6 +9,8 @@ For each `*.txt` in crates/files/tests/goldens a `.jsonl` beside it: Spark's ver
   `@`, every scalar as text (timestamps as microseconds, dates as days). `@ schema | sep=; | header` sets options.
 - `write*.txt`: a case is a JSON record; from_json by the schema makes the row, and the golden has to_json's text and the
   content of the file that df.write.csv makes of that row alone (`null` where it refuses the schema).
+- `parquet.txt`: a case is a JSON record; `parquet.parquet` is the file that the tests found ours to write of them all, and the
+  golden has to_json's text of the rows that Spark reads from it, and the schema that it finds.
 `%0A` stands for the byte, as in the cases of from_json. `--mutate` first makes `csv-mutated.txt` anew from its seed.
 """
 
@@ -40,7 +42,7 @@ def main():
     )
     spark.sparkContext.setLogLevel("ERROR")
     java = spark._jvm.System.getProperty("java.version")
-    asks = {"lines": ask_lines, "csv": ask_csv, "write": ask_write}
+    asks = {"parquet": ask_parquet, "lines": ask_lines, "csv": ask_csv, "write": ask_write}
     for path in sorted(GOLDENS.glob("*.txt")):
         ask = asks[path.stem.split("-")[0]]
         lines = [json.dumps({"spark": spark.version, "java": java})]
@@ -122,6 +124,14 @@ def ask_write(spark, folder, schema, cases):
     for number, case in enumerate(cases):
         written = b"".join(part.read_bytes() for part in sorted((folder / f"out/number={number}").glob("*.csv")))
         yield {"case": case, "schema": schema, "json": texts[number], "csv": written.decode()}
+
+
+def ask_parquet(spark, _folder, _schema, cases):
+    rows = spark.read.parquet(f"file://{GOLDENS}/parquet.parquet")
+    texts = [text for [text] in rows.selectExpr("to_json(struct(*))").collect()]
+    schema = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in rows.schema.fields)
+    for case, text in zip(cases, texts, strict=True):
+        yield {"case": case, "json": text, "schema": schema}
 
 
 def shown(value, data_type):

@@ -132,10 +132,12 @@ fn scalar_types(data_type: &DataType) -> (Physical, Option<LogicalType>) {
             (Physical::INT64, Some(LogicalType::timestamp(zone.is_some(), Unit::MICROS)))
         }
         DataType::Decimal128(precision, scale) => {
-            let physical = match *precision {
-                ..=INT32_DIGITS => Physical::INT32,
-                ..=INT64_DIGITS => Physical::INT64,
-                _ => Physical::FIXED_LEN_BYTE_ARRAY,
+            let physical = if *precision <= INT32_DIGITS {
+                Physical::INT32
+            } else if *precision <= INT64_DIGITS {
+                Physical::INT64
+            } else {
+                Physical::FIXED_LEN_BYTE_ARRAY
             };
             (physical, Some(LogicalType::decimal(i32::from(*scale), i32::from(*precision))))
         }

@@ -9,11 +9,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tidemill_files::{FilesOptions, FilesReader, FilesWatch};
+use tidemill_files::{FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_flow::decode::{CsvDecoder, Decoder, Options};
-use tidemill_flow::ports::{Chunk, Extents, Read, Watch};
+use tidemill_flow::ports::{Chunk, Extents, Read, Sink, Watch};
+use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{OffsetRange, Pipeline};
 use tidemill_sql::text::{csv, json, show};
+
+/// Where the Parquet file is that Spark was shown; set `TIDEMILL_BLESS` to write it anew, then run the script.
+const PARQUET: &str = "tests/goldens/parquet.parquet";
 
 /// The cases of a golden file, without its first line.
 fn goldens(name: &str) -> Vec<Value> {
@@ -149,5 +153,32 @@ fn s1_json_and_csv_as_spark_writes_them() {
             csv::write_row(&mut text, &rows, 0);
         }
         assert_eq!(if refused { Value::Null } else { json!(text) }, golden["csv"], "{case}");
+    }
+}
+
+/// The bytes are those that Spark has read, and Spark found in them what was written.
+#[test]
+fn s1_parquet_as_spark_reads_it() {
+    let text = fs::read_to_string("tests/goldens/parquet.txt").unwrap();
+    let ddl = text.lines().find_map(|line| line.strip_prefix("@ ")).unwrap();
+    let cases: Vec<&str> = text.lines().filter(|line| line.starts_with('{')).collect();
+    let schema = schema(ddl);
+    let lines = cases.join("\n");
+    let rows = Decoder::new(&schema, Options::default()).decode(&records(lines.as_bytes(), false, false)).batch;
+    let dir = tempfile::tempdir().unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Parquet).unwrap().write(0, &rows, false).unwrap();
+    let bytes = fs::read(dir.path().join("batch-00000000000000000000.parquet")).unwrap();
+    if std::env::var_os("TIDEMILL_BLESS").is_some() {
+        fs::write(PARQUET, &bytes).unwrap();
+    }
+    assert!(bytes == fs::read(PARQUET).unwrap(), "other bytes than Spark was shown");
+    let goldens = goldens("parquet.jsonl");
+    assert_eq!(goldens.len(), cases.len());
+    for (row, golden) in goldens.iter().enumerate() {
+        let mut text = String::new();
+        json::write_row(&mut text, &rows, row);
+        assert_eq!((json!(cases[row]), json!(text)), (golden["case"].clone(), golden["json"].clone()));
+        let squeezed = |ddl: &str| ddl.to_lowercase().replace(' ', "");
+        assert_eq!(squeezed(golden["schema"].as_str().unwrap()), squeezed(ddl));
     }
 }

@@ -1,0 +1,155 @@
+//! From files to files through the real program: every format, restarts with more files, and a driver that is killed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
+
+const PIPELINE: &str = r#"
+[sources.t]
+type = "files"
+path = "in"
+max_files_per_trigger = 1
+schema = "ts TIMESTAMP, k STRING, v INT"
+
+[query]
+sql = "SELECT window.start, k, count(*) AS n, sum(v) AS total FROM t GROUP BY window(ts, '10 seconds'), k"
+output_mode = "update"
+
+[sinks.json]
+type = "files"
+path = "out-json"
+
+[sinks.csv]
+type = "files"
+path = "out-csv"
+format = "csv"
+
+[sinks.parquet]
+type = "files"
+path = "out-parquet"
+format = "parquet"
+
+[checkpoint]
+path = "checkpoint"
+"#;
+
+/// A directory with a pipeline and a number of input files, the later the younger.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(files: usize) -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        fs::write(place.0.path().join("p.toml"), PIPELINE).unwrap();
+        fs::create_dir(place.0.path().join("in")).unwrap();
+        (0..files).for_each(|file| place.put(file));
+        place
+    }
+
+    fn put(&self, file: usize) {
+        let record =
+            |n: usize| format!("{{\"ts\":\"2026-01-01T00:00:{:02}Z\",\"k\":\"k{}\",\"v\":{n}}}\n", n * 7 % 60, n % 3);
+        let text: String = (0..20 * file).map(record).collect();
+        let aside = self.0.path().join("aside");
+        fs::write(&aside, text).unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(file as u64);
+        fs::File::options().write(true).open(&aside).unwrap().set_modified(time).unwrap();
+        // Names in the other order than times.
+        fs::rename(aside, self.0.path().join(format!("in/{:03}.jsonl", 999 - file))).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.current_dir(self.0.path()).args(["run", "p.toml", "--available-now"]);
+        command
+    }
+
+    fn run(&self) -> Output {
+        self.command().output().unwrap()
+    }
+
+    fn run_well(&self) {
+        let output = self.run();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What is in the sinks' directories, by name.
+    fn output(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for dir in ["out-json", "out-csv", "out-parquet"] {
+            for entry in fs::read_dir(self.0.path().join(dir)).unwrap() {
+                let path = entry.unwrap().path();
+                let name = format!("{dir}/{}", path.file_name().unwrap().to_string_lossy());
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+        files
+    }
+}
+
+fn text(output: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
+    String::from_utf8(output[name].clone()).unwrap()
+}
+
+#[test]
+fn r_a_restart_goes_on_with_the_files_that_came() {
+    let (at_once, in_three) = (Place::new(4), Place::new(2));
+    at_once.run_well();
+    in_three.run_well();
+    (2..4).for_each(|file| in_three.put(file));
+    in_three.run_well();
+    in_three.run_well();
+    let output = at_once.output();
+    assert_eq!(in_three.output(), output);
+    // One file a batch, the oldest first; the first one is empty and is a batch all the same (rule O7).
+    let manifest = text(&output, "out-csv/_manifest.jsonl");
+    assert_eq!(manifest.lines().count(), 5, "{manifest}");
+    assert_eq!(manifest.lines().nth(1), Some("{\"batch_id\":0,\"rows\":0,\"files\":[]}"));
+    let json = text(&output, "out-json/batch-00000000000000000001.json");
+    assert_eq!(json.lines().next(), Some(r#"{"start":"2026-01-01T00:00:00.000Z","k":"k0","n":3,"total":27}"#));
+    let csv = text(&output, "out-csv/batch-00000000000000000001.csv");
+    assert_eq!(csv.lines().next(), Some("2026-01-01T00:00:00.000Z,k0,3,27"));
+    assert!(output["out-parquet/batch-00000000000000000001.parquet"].ends_with(b"PAR1"));
+}
+
+#[test]
+fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
+    let (whole, killed) = (Place::new(30), Place::new(30));
+    whole.run_well();
+    for batches in [3, 8, 9, 20] {
+        let mut driver = killed.command().spawn().unwrap();
+        let manifest = killed.0.path().join("out-json/_manifest.jsonl");
+        let written = |path: &Path| fs::read_to_string(path).map_or(0, |text| text.lines().count());
+        while written(&manifest) < batches && driver.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        driver.kill().unwrap();
+        driver.wait().unwrap();
+    }
+    killed.run_well();
+    assert_eq!(killed.output(), whole.output());
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let check = |from: &str, to: &str, messages: &[&str]| {
+        let place = Place::new(1);
+        assert!(PIPELINE.contains(from), "{from}");
+        fs::write(place.0.path().join("p.toml"), PIPELINE.replacen(from, to, 1)).unwrap();
+        let output = place.run();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        messages.iter().for_each(|message| assert!(said.contains(message), "{said}"));
+    };
+    check("\"in\"", "\"nowhere\"", &["directory `nowhere` does not exist; make it, or correct its name"]);
+    check("window.start,", "window,", &["p.toml:19:10: csv does not hold `window`", "write format = \"json\""]);
+    check("AS total", "AS N", &["p.toml:12:8: two columns of the result are called `n`"]);
+    let csv = "\"in\"\nformat = \"csv\"";
+    check(
+        "\"in\"\nmax_files_per_trigger = 1\nschema = \"",
+        &format!("{csv}\nschema = \"a ARRAY<INT>, "),
+        &["which CSV does not hold"],
+    );
+}
