@@ -36,29 +36,29 @@ fn main() {
     first_results(&hello, &ranges[0], starts);
 }
 
-/// All ranges, in tasks as the driver cuts a large batch, as many at once as the executor has cores.
+/// All ranges, in tasks as the driver cuts a large batch: as many at once as the executor has cores, each going on where
+/// one has ended.
 fn throughput(hello: &ToExecutor, ranges: &[OffsetRange]) {
     let mut executor = Executor::start(hello);
     executor.ready();
     std::thread::sleep(Duration::from_secs(1));
     let fresh = executor.memory();
     let (start, cpu) = (Instant::now(), executor.cpu_seconds());
-    let mut waiting = cut_tasks(ranges, TASK_RECORDS).into_iter().enumerate();
-    let (mut sent, mut done, mut records, mut fetch_wait_us) = (0, 0, 0, 0);
-    loop {
-        while sent - done < CORES
-            && let Some((id, range)) = waiting.next()
-        {
-            executor.send(id as u64, range);
-            sent += 1;
-        }
-        if sent == done {
-            break;
-        }
-        let (folded, cost) = executor.result();
+    let tasks = cut_tasks(ranges, TASK_RECORDS);
+    let mut waiting: Vec<_> = tasks.chunks(tasks.len().div_ceil(CORES)).map(|tasks| tasks.iter()).collect();
+    let (mut running, mut records, mut fetch_wait_us) = (0, 0, 0);
+    let mut send = |executor: &mut Executor, core: usize| {
+        let range = waiting[core].next();
+        range.inspect(|range| executor.send(core as u64, (*range).clone())).is_some() as usize
+    };
+    for core in 0..CORES {
+        running += send(&mut executor, core);
+    }
+    while running > 0 {
+        let (core, folded, cost) = executor.result();
         records += folded;
         fetch_wait_us += cost.fetch_wait_us;
-        done += 1;
+        running = running - 1 + send(&mut executor, core as usize);
     }
     let (wall, cpu) = (start.elapsed().as_secs_f64(), executor.cpu_seconds() - cpu);
     let worked = executor.cpu_seconds();
@@ -85,7 +85,7 @@ fn first_results(hello: &ToExecutor, range: &OffsetRange, starts: u64) {
             executor.ready();
             let ready = start.elapsed();
             executor.send(0, range.clone());
-            let (records, _) = executor.result();
+            let (_, records, _) = executor.result();
             assert_eq!(records, range.len() as u64);
             [ready, start.elapsed()]
         })
@@ -138,10 +138,10 @@ impl Executor {
         send(&mut self.stdin, &ToExecutor::Task(task)).expect("an executor that listens");
     }
 
-    /// Records of a task, and what it took.
-    fn result(&mut self) -> (u64, TaskCost) {
+    /// A task's number, its records, and what it took.
+    fn result(&mut self) -> (u64, u64, TaskCost) {
         match self.receive() {
-            FromExecutor::Done { partial, cost, .. } => (partial.records, cost),
+            FromExecutor::Done { id, partial, cost } => (id, partial.records, cost),
             other => panic!("{other:?}"),
         }
     }
