@@ -2,7 +2,7 @@
 
 use crate::ports;
 use crate::sh::{self, Outcome, command};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,7 @@ impl EmbeddedBroker {
     pub fn start(dir: &Path) -> Outcome<EmbeddedBroker> {
         let port = ports::free()?;
         let address = format!("127.0.0.1:{port}");
-        let binary = sh::target().join("release").join(format!("tidemill{}", std::env::consts::EXE_SUFFIX));
-        let mut command = command(binary, &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
+        let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
         let process =
             command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
         let mut broker = EmbeddedBroker { process, address };
@@ -44,12 +43,27 @@ impl EmbeddedBroker {
     pub fn address(&self) -> &str {
         &self.address
     }
-}
 
-impl Drop for EmbeddedBroker {
-    fn drop(&mut self) {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it, as dropping it does.
+    pub fn end(&mut self) {
         // It may have ended by itself; then there is nothing to end.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The built binary.
+pub fn binary() -> PathBuf {
+    sh::target().join("release").join(format!("tidemill{}", std::env::consts::EXE_SUFFIX))
 }

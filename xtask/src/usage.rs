@@ -1,11 +1,10 @@
 //! Wall time and CPU-seconds of child processes.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::sh::Outcome;
 
-/// What a run of a program cost, with all processes that it waited for.
+/// What a run cost: of processes that it started and waited for, and of theirs.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// Wall time.
@@ -14,10 +13,10 @@ pub struct Cost {
     pub cpu: Duration,
 }
 
-/// Runs a program to its end and returns its standard output and its cost.
-pub fn measure(command: &mut Command) -> Outcome<(String, Cost)> {
+/// Runs something and returns what it says, and the cost of all processes that ended meanwhile.
+pub fn measure(run: impl FnOnce() -> Outcome<String>) -> Outcome<(String, Cost)> {
     let (start, cpu) = (Instant::now(), children_cpu());
-    let text = crate::sh::read(command)?;
+    let text = run()?;
     Ok((text, Cost { wall: start.elapsed(), cpu: children_cpu() - cpu }))
 }
 

@@ -46,13 +46,15 @@ fn measure(count: usize) {
         run();
         let (wall, cpu) = (begin.elapsed().as_secs_f64(), cpu_seconds(child.id()) - cpu);
         let millions = count as f64 / 1e6;
-        println!("{name}: {:.2} M records/s, broker {:.3} CPU-s per million records", millions / wall, cpu / millions);
+        println!("figure {name}_records_per_s {:.0} records/s", count as f64 / wall);
+        println!("figure {name}_bytes_per_s {:.1} MB/s", millions * RECORD_BYTES as f64 / wall);
+        println!("figure {name}_cpu_per_million {:.3} CPU-s of the broker", cpu / millions);
     };
-    phase("in ", &|| produce(address.trim(), count));
+    phase("in", &|| produce(address.trim(), count));
     phase("out", &|| consume(address.trim(), count));
     let before = cpu_seconds(child.id());
     std::thread::sleep(Duration::from_secs(5));
-    println!("idle: {:.3} CPU-s in 5 s", cpu_seconds(child.id()) - before);
+    println!("figure idle {:.3} CPU-s in 5 s", cpu_seconds(child.id()) - before);
     drop(child.stdin.take());
     child.wait().unwrap();
 }

@@ -1,5 +1,6 @@
 //! The batch in flight: its tasks, which are waiting, running or done. Pure bookkeeping; decides nothing about executors.
 
+use std::cmp::Reverse;
 use tidemill_model::limits::POISON_KILLS;
 use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault};
 
@@ -51,16 +52,34 @@ impl Batch {
         Batch { next_number: pieces.len() as u64, plan, replayed, pieces, retried: 0 }
     }
 
-    /// Takes the next piece to run; one of `preferred` (partition numbers an executor has just read) before any other.
-    pub(crate) fn take(&mut self, preferred: impl Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)> {
-        let waiting = |piece: &&mut Piece| matches!(piece.state, PieceState::Waiting);
-        let sticky = self.pieces.iter().position(|p| matches!(p.state, PieceState::Waiting) && preferred(&p.range));
-        let piece = match sticky {
-            Some(at) => &mut self.pieces[at],
-            None => self.pieces.iter_mut().find(waiting)?,
-        };
+    /// Takes the next piece to run: one that `goes_on` (begins where a free core has read up to); otherwise the begin of
+    /// the longest stretch of waiting pieces, or its middle where somebody is about to reach its begin.
+    pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)> {
+        let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting);
+        let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.range)).or_else(|| self.apart())?;
+        let piece = &mut self.pieces[at];
         piece.state = PieceState::Running;
         Some((piece.number, piece.range.clone()))
+    }
+
+    /// The waiting piece from which on most pieces can be read in a row.
+    fn apart(&self) -> Option<usize> {
+        let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting);
+        let follows = |a: &Piece, b: &Piece| a.range.partition == b.range.partition && a.range.end == b.range.start;
+        let mut best = None;
+        let mut end = 0;
+        for stretch in self.pieces.chunk_by(|a, b| follows(a, b) && waiting(a) && waiting(b)) {
+            let begin = end;
+            end += stretch.len();
+            if !waiting(&stretch[0]) {
+                continue;
+            }
+            let before = begin.checked_sub(1).map(|before| &self.pieces[before]);
+            let reached = before.is_some_and(|p| follows(p, &stretch[0]) && matches!(p.state, PieceState::Running));
+            let at = if reached { begin + stretch.len() / 2 } else { begin };
+            best = best.max(Some((end - at, !reached, Reverse(at))));
+        }
+        best.map(|(_, _, Reverse(at))| at)
     }
 
     /// A piece is done.
@@ -169,7 +188,7 @@ mod tests {
     fn partials_are_merged_in_offset_order_whatever_ends_first() {
         let mut batch = batch(&[(0, 2), (2, 4), (4, 6)]);
         let numbers: Vec<u64> = std::iter::from_fn(|| batch.take(|_| false)).map(|(number, _)| number).collect();
-        assert_eq!(numbers, [0, 1, 2]);
+        assert_eq!(numbers, [0, 2, 1]);
         batch.done(2, partial(30));
         batch.done(0, partial(10));
         assert_eq!(batch.lost(1), Lost::Again);
@@ -182,10 +201,39 @@ mod tests {
 
     #[test]
     fn an_executor_goes_on_where_it_has_read() {
-        let mut batch = batch(&[(0, 2), (2, 4)]);
+        let mut batch = batch(&[(0, 2), (2, 4), (4, 6)]);
         assert_eq!(batch.take(|range| range.start == 2).unwrap().0, 1);
         assert_eq!(batch.take(|range| range.start == 2).unwrap().0, 0);
+        assert_eq!(batch.take(|_| true).unwrap().0, 2);
         assert!(batch.take(|_| true).is_none());
+    }
+
+    /// Pieces of two records that (w)ait, (r)un or are (d)one, a gap where there is a blank → the piece that is read next
+    /// by a core that stands nowhere.
+    #[test]
+    fn cores_read_stretches_of_their_own() {
+        for (states, expected) in [
+            ("wwww", Some(0)),
+            ("rwww", Some(2)),
+            ("drww", Some(3)),
+            ("dwww", Some(1)),
+            ("rw ww", Some(2)),
+            ("rw w", Some(2)),
+            ("rwwwwwww ww", Some(4)),
+            ("rd", None),
+        ] {
+            let places = states.char_indices().filter(|(_, state)| *state != ' ');
+            let ranges: Vec<(i64, i64)> = places.clone().map(|(at, _)| (at as i64 * 2, at as i64 * 2 + 2)).collect();
+            let mut batch = batch(&ranges);
+            for (piece, (_, state)) in batch.pieces.iter_mut().zip(places) {
+                match state {
+                    'r' => piece.state = PieceState::Running,
+                    'd' => piece.state = PieceState::Done(partial(2)),
+                    _ => {}
+                }
+            }
+            assert_eq!(batch.take(|_| false).map(|(number, _)| number), expected, "{states}");
+        }
     }
 
     /// One record of 64 kills every executor that reads it: it alone is set aside, the others are all read.

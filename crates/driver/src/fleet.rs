@@ -62,8 +62,8 @@ struct Executor {
     ready: bool,
     draining: bool,
     running: BTreeMap<u64, Running>,
-    /// Partitions it has read last, newest last, at most one per core.
-    recent: Vec<PartitionId>,
+    /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core.
+    positions: Vec<(u64, PartitionId, i64)>,
     work: Work,
     records: u64,
 }
@@ -133,8 +133,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Gives tasks to free cores while `next` has any. `next` is asked with what the executor prefers and returns
-    /// (piece, range).
+    /// Gives tasks to free cores while `next` has any. `next` is asked with whether a range goes on where a free core of
+    /// the executor has read up to, and returns (piece, range).
     pub(crate) fn dispatch(
         &mut self,
         mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)>,
@@ -149,11 +149,10 @@ impl Fleet {
             else {
                 return;
             };
-            let recent = executor.recent.clone();
-            let Some((piece, range)) = next(&|range| recent.contains(&range.partition)) else { return };
+            let Some((piece, range)) = next(&|range| executor.stands_at(range)) else { return };
             let id = self.next_task;
             self.next_task += 1;
-            executor.remember(&range.partition, self.cores);
+            executor.remember(id, &range, self.cores);
             executor.running.insert(id, Running { piece, records: range.len() as u64 });
             if let Some(input) = &mut executor.input {
                 // A broken pipe shows as the end of its output, which brings the task back.
@@ -281,7 +280,7 @@ impl Fleet {
             ready: false,
             draining: false,
             running: BTreeMap::new(),
-            recent: Vec::new(),
+            positions: Vec::new(),
             work: Work::default(),
             records: 0,
         };
@@ -304,12 +303,22 @@ impl Executor {
         self.handle.wait()
     }
 
-    fn remember(&mut self, partition: &PartitionId, cores: usize) {
-        self.recent.retain(|known| known != partition);
-        self.recent.push(partition.clone());
-        if self.recent.len() > cores {
-            self.recent.remove(0);
+    /// Whether a core that runs nothing has read up to where the range begins.
+    fn stands_at(&self, range: &OffsetRange) -> bool {
+        let mut free = self.positions.iter().filter(|(task, ..)| !self.running.contains_key(task));
+        free.any(|(_, partition, offset)| *partition == range.partition && *offset == range.start)
+    }
+
+    /// A free core goes on with a range: the one that stands at its begin, or the one that has stood still the longest.
+    fn remember(&mut self, task: u64, range: &OffsetRange, cores: usize) {
+        let free = |position: &(u64, PartitionId, i64)| !self.running.contains_key(&position.0);
+        let begin = |position: &(u64, PartitionId, i64)| position.1 == range.partition && position.2 == range.start;
+        let same = self.positions.iter().position(|position| free(position) && begin(position));
+        let oldest = || self.positions.iter().position(free).filter(|_| self.positions.len() >= cores);
+        if let Some(left) = same.or_else(oldest) {
+            self.positions.remove(left);
         }
+        self.positions.push((task, range.partition.clone(), range.end));
     }
 }
 

@@ -1,25 +1,27 @@
 //! The executor: takes tasks on its input, folds them on a few worker threads, answers on its output.
 //!
 //! ```text
-//!  stdin ─reader thread─► Event::Message ─┐                        ┌─► worker ─┐ read → decode → filter → fold
-//!                         Event::Closed  ─┼─► the loop ─task queue─┤           │
-//!                         Event::Ended  ◄─┘        │               └─► worker ─┘
+//!  stdin ─reader thread─► Event::Message ─┐                  ┌─► worker ─┐ read → decode → filter → fold
+//!                         Event::Closed  ─┼─► the loop ─pool─┤           │
+//!                         Event::Ended  ◄─┘        │         └─► worker ─┘
 //!                                     stdout ◄─────┘ answers
 //! ```
+//! A task goes to the worker that has read up to its first record, where one is free: what that has fetched ahead is used.
 //! It is stateless between tasks: killed at any moment, it takes nothing with it but unfinished tasks. When its input
 //! ends it ends: a driver closes it only when nothing runs, and a driver that died needs no answer. Does not know of
 //! state, watermark policy, sinks or scaling, nor which kind of source it reads ([`Readers`]).
 
 mod limit;
+mod pool;
 mod task;
 
+use pool::Pool;
 use std::io::{Read, Write};
-use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use task::{TaskContext, Worker};
 use tidemill_flow::ports;
-use tidemill_link::{FromExecutor, Task, ToExecutor, VERSION, receive, send};
+use tidemill_link::{FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Pipeline, Result};
 
 /// Makes the reader of each worker thread, for a pipeline's source.
@@ -33,8 +35,8 @@ enum Event {
     Closed,
     /// What came over the pipe is no message.
     Broken(Error),
-    /// A worker has an answer.
-    Ended(FromExecutor),
+    /// A worker, by its number, has an answer.
+    Ended(usize, FromExecutor),
     /// A worker panicked: a mistake of ours, said on stderr; the process must not live on with a worker less.
     Panicked,
 }
@@ -47,18 +49,16 @@ pub fn run(input: impl Read + Send + 'static, mut output: impl Write, readers: &
     let (events, inbox) = channel();
     listen(input, events.clone());
     let Some(workers) = greet(&inbox, &mut output, readers)? else { return Ok(()) };
-    let (tasks, queue) = channel();
-    start(workers, queue, &events);
+    let mut pool = Pool::start(workers, &events);
     send(&mut output, &FromExecutor::Ready)?;
     for event in inbox {
         match event {
-            Event::Message(ToExecutor::Task(task)) => {
-                if tasks.send(task).is_err() {
-                    return Err(Error::internal("every worker of the executor is gone"));
-                }
-            }
+            Event::Message(ToExecutor::Task(task)) => pool.take(task),
             Event::Message(ToExecutor::Hello { .. }) => return Err(Error::internal("the driver greeted twice")),
-            Event::Ended(answer) => send(&mut output, &answer)?,
+            Event::Ended(worker, answer) => {
+                pool.ended(worker);
+                send(&mut output, &answer)?;
+            }
             Event::Closed => return Ok(()),
             Event::Broken(error) => return Err(error),
             Event::Panicked => return Err(Error::internal("a worker of the executor panicked; the message is above")),
@@ -124,26 +124,4 @@ fn prepare(hello: &ToExecutor, readers: &Readers) -> Result<Vec<Worker>> {
     (0..*cores)
         .map(|_| Ok(Worker::new(readers(&pipeline)?, context.clone(), *max_records_per_second_per_core)))
         .collect()
-}
-
-fn start(workers: Vec<Worker>, queue: Receiver<Task>, events: &Sender<Event>) {
-    let queue = Arc::new(Mutex::new(queue));
-    for mut worker in workers {
-        let (queue, events) = (queue.clone(), events.clone());
-        std::thread::spawn(move || {
-            let work = || {
-                loop {
-                    let task = queue.lock().expect("no worker panics while it waits").recv();
-                    let Ok(task) = task else { return };
-                    if events.send(Event::Ended(worker.run(&task))).is_err() {
-                        return;
-                    }
-                }
-            };
-            if std::panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
-                // The loop may be gone already; then so is the process.
-                let _ = events.send(Event::Panicked);
-            }
-        });
-    }
 }

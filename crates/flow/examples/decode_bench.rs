@@ -40,9 +40,9 @@ fn main() {
         let chunks = chunks(style);
         let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
         let rate = measure(&schema(wanted), &chunks, seconds);
+        let figure = name.replace(", ", "_").replace([' ', '-'], "_");
         println!(
-            "{name:34} {:6.2} M records per CPU-second, {:5.0} MB/s, {} bytes a record",
-            rate / 1e6,
+            "figure {figure} {rate:.0} records/CPU-s\n{name:34} {:5.0} MB/s, {} bytes a record",
             rate * bytes as f64 / RECORDS as f64 / 1e6,
             bytes / RECORDS
         );

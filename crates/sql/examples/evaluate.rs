@@ -32,7 +32,7 @@ fn main() {
         "date_trunc('hour', CAST(timestamp AS TIMESTAMP))",
         "CAST(lines_of_code AS STRING)",
     ] {
-        println!("{:8.2} ns/row  {expression}", cost(expression));
+        println!("figure {} {:.2} ns/row", expression.replace(' ', "_"), cost(expression));
     }
 }
 

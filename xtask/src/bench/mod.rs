@@ -1,29 +1,43 @@
 //! `bench`: runs each benchmark a few times and prints medians, with the CPU-seconds of the whole process tree.
 //!
-//! A benchmark is a program. Of what it prints, lines `figure NAME VALUE UNIT` (the value a plain number) go into the
-//! table; the other lines of its last run are shown below. `wall` and `cpu` are measured from outside, over its whole run.
+//! A benchmark is an example of a room, or one of the modules here, which watch the built binary from outside. Of what it
+//! says, lines `figure NAME VALUE UNIT` (the value a plain number) go into the table; the other lines of its last run are
+//! shown below. `wall` and `cpu` are measured from outside, over its whole run with all that it starts.
+
+mod engine;
+mod idle;
+mod process;
+mod produce;
+mod stage;
 
 use crate::sh::{self, Outcome, cargo};
 use crate::usage::{self, Cost};
 use std::collections::BTreeMap;
-use std::process::Command;
 
 /// One benchmark.
 struct Bench {
     name: &'static str,
     program: Program,
-    args: &'static [&'static str],
 }
 
 enum Program {
     /// An example of a room: package, example.
     Example(&'static str, &'static str),
+    /// A module here.
+    Own(fn() -> Outcome<String>),
 }
+use Program::{Example, Own};
 
 /// All benchmarks. A room adds a line here and prints its figures.
 const BENCHES: &[Bench] = &[
-    Bench { name: "decode", program: Program::Example("tidemill-flow", "decode_bench"), args: &[] },
-    Bench { name: "fold", program: Program::Example("tidemill-flow", "fold_bench"), args: &[] },
+    Bench { name: "decode", program: Example("tidemill-flow", "decode_bench") },
+    Bench { name: "fold", program: Example("tidemill-flow", "fold_bench") },
+    Bench { name: "sql", program: Example("tidemill-sql", "evaluate") },
+    Bench { name: "executor", program: Example("tidemill-cli", "executor_bench") },
+    Bench { name: "engine", program: Own(engine::run) },
+    Bench { name: "driver_idle", program: Own(idle::run) },
+    Bench { name: "produce", program: Own(produce::run) },
+    Bench { name: "broker", program: Example("tidemill-broker", "throughput") },
 ];
 
 const RUNS: usize = 3;
@@ -36,6 +50,8 @@ pub fn run(args: &[&str]) -> Outcome {
     }
     let (names, runs) = parse(args)?;
     let chosen = BENCHES.iter().filter(|bench| names.is_empty() || names.contains(&bench.name));
+    // What is measured is the binary as it is built from here.
+    sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
     println!("{:<12} {:<40} {:>14} {:>14} {:>14}  unit", "bench", "figure", "median", "least", "greatest");
     for bench in chosen {
         bench.build()?;
@@ -43,7 +59,7 @@ pub fn run(args: &[&str]) -> Outcome {
         let mut text = String::new();
         for _ in 0..runs {
             let cost;
-            (text, cost) = usage::measure(&mut bench.command())?;
+            (text, cost) = bench.measure()?;
             for (index, (name, value, unit)) in figures_of(&text, cost).into_iter().enumerate() {
                 figures.entry((index, name)).or_insert((unit, Vec::new())).1.push(value);
             }
@@ -60,18 +76,18 @@ pub fn run(args: &[&str]) -> Outcome {
 
 impl Bench {
     fn build(&self) -> Outcome {
-        match self.program {
-            Program::Example(package, example) => {
-                sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", package, "--example", example]))
-            }
-        }
+        let Example(package, example) = self.program else { return Ok(()) };
+        sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", package, "--example", example]))
     }
 
-    fn command(&self) -> Command {
-        let path = match self.program {
-            Program::Example(_, example) => sh::target().join("release/examples").join(example),
-        };
-        sh::command(path, self.args)
+    fn measure(&self) -> Outcome<(String, Cost)> {
+        match self.program {
+            Example(_, example) => {
+                let path = sh::target().join("release/examples").join(example);
+                usage::measure(|| sh::read(&mut sh::command(path, &[])))
+            }
+            Own(run) => usage::measure(run),
+        }
     }
 }
 

@@ -1,0 +1,135 @@
+//! The worker threads, and which of them gets a task.
+
+use crate::Event;
+use crate::task::Worker;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use tidemill_link::Task;
+use tidemill_model::{OffsetRange, PartitionId};
+
+/// The workers, and what waits for them.
+pub(crate) struct Pool {
+    workers: Vec<Slot>,
+    waiting: VecDeque<Task>,
+}
+
+/// One worker as the pool knows it.
+struct Slot {
+    tasks: Sender<Task>,
+    busy: bool,
+    /// Where its reader stands, or will when it is done.
+    position: Option<(PartitionId, i64)>,
+}
+
+impl Pool {
+    /// A thread for each worker; their answers become events.
+    pub(crate) fn start(workers: Vec<Worker>, events: &Sender<Event>) -> Pool {
+        let slot = |(number, worker)| {
+            let (tasks, queue) = channel();
+            let events = events.clone();
+            std::thread::spawn(move || work(number, worker, &queue, &events));
+            Slot { tasks, busy: false, position: None }
+        };
+        Pool { workers: workers.into_iter().enumerate().map(slot).collect(), waiting: VecDeque::new() }
+    }
+
+    /// Gives a task to a worker, or keeps it until one is free.
+    pub(crate) fn take(&mut self, task: Task) {
+        self.waiting.push_back(task);
+        self.assign();
+    }
+
+    /// A worker has answered.
+    pub(crate) fn ended(&mut self, worker: usize) {
+        self.workers[worker].busy = false;
+        self.assign();
+    }
+
+    fn assign(&mut self) {
+        while let Some(task) = self.waiting.front() {
+            let free = self.workers.iter_mut().filter(|slot| !slot.busy);
+            let Some(slot) = free.min_by_key(|slot| loss(slot.position.as_ref(), &task.range)) else { return };
+            slot.busy = true;
+            slot.position = Some((task.range.partition.clone(), task.range.end));
+            let task = self.waiting.pop_front().expect("looked at above");
+            // A worker that is gone has panicked; its last event is in the inbox.
+            let _ = slot.tasks.send(task);
+        }
+    }
+}
+
+/// What is lost when a worker at this position gets a range: nothing, nothing that is fetched, or what it has fetched ahead.
+fn loss(position: Option<&(PartitionId, i64)>, range: &OffsetRange) -> u8 {
+    match position {
+        Some((partition, offset)) if *partition == range.partition && *offset == range.start => 0,
+        None => 1,
+        Some(_) => 2,
+    }
+}
+
+fn work(number: usize, mut worker: Worker, queue: &Receiver<Task>, events: &Sender<Event>) {
+    let work = || {
+        for task in queue {
+            if events.send(Event::Ended(number, worker.run(&task))).is_err() {
+                return;
+            }
+        }
+    };
+    if std::panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+        // The loop may be gone already; then so is the process.
+        let _ = events.send(Event::Panicked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidemill_model::Millis;
+
+    /// Which worker gets each range `(partition, start, end)`, where every worker answers at once.
+    fn check(workers: usize, ranges: &[(i32, i64, i64)], expected: &[usize]) {
+        let (slots, queues): (Vec<Slot>, Vec<Receiver<Task>>) = (0..workers)
+            .map(|_| {
+                let (tasks, queue) = channel();
+                (Slot { tasks, busy: false, position: None }, queue)
+            })
+            .unzip();
+        let mut pool = Pool { workers: slots, waiting: VecDeque::new() };
+        let got: Vec<usize> = ranges
+            .iter()
+            .map(|(partition, start, end)| {
+                let partition = PartitionId { topic: "t".into(), partition: *partition };
+                let range = OffsetRange { partition, start: *start, end: *end };
+                pool.take(Task { id: 0, range, late_watermark: Millis(0), timestamp: Millis(0) });
+                let worker = queues.iter().position(|queue| queue.try_recv().is_ok()).expect("a free worker");
+                pool.ended(worker);
+                worker
+            })
+            .collect();
+        assert_eq!(got, expected, "{ranges:?}");
+    }
+
+    #[test]
+    fn a_worker_goes_on_where_it_has_read() {
+        check(2, &[(0, 0, 5), (1, 0, 5), (1, 5, 9), (0, 5, 9), (1, 9, 12)], &[0, 1, 1, 0, 1]);
+        check(2, &[(0, 0, 5), (0, 5, 9), (0, 20, 30), (0, 9, 12), (0, 30, 31)], &[0, 0, 1, 0, 1]);
+        check(1, &[(0, 0, 5), (3, 7, 9)], &[0, 0]);
+    }
+
+    #[test]
+    fn a_task_waits_for_a_worker() {
+        let (tasks, queue) = channel();
+        let mut pool = Pool { workers: vec![Slot { tasks, busy: false, position: None }], waiting: VecDeque::new() };
+        let partition = PartitionId { topic: "t".into(), partition: 0 };
+        for id in 0..3 {
+            let range = OffsetRange { partition: partition.clone(), start: 0, end: 1 };
+            pool.take(Task { id, range, late_watermark: Millis(0), timestamp: Millis(0) });
+        }
+        for id in 0..3 {
+            assert_eq!(queue.try_recv().map(|task| task.id), Ok(id));
+            assert!(queue.try_recv().is_err());
+            pool.ended(0);
+        }
+    }
+}

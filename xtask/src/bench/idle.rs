@@ -1,0 +1,65 @@
+//! `driver_idle`: what a driver takes that has worked and has nothing to do, with no executor alive.
+
+use super::process;
+use super::stage::{Stage, TOPIC};
+use crate::sh::Outcome;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// What it works on before.
+const RECORDS: u64 = 500_000;
+const WATCHED: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// The figures.
+pub fn run() -> Outcome<String> {
+    let stage = Stage::new("driver_idle")?;
+    stage.produce(TOPIC, RECORDS, 1)?;
+    let mut figures = String::new();
+    for (prefix, dashboard) in [("", false), ("dashboard_", true)] {
+        let mut command = stage.run(&format!("{prefix}run"), dashboard)?;
+        command.args(["--set", "autoscale.executor_idle_timeout=1 second"]).stdout(Stdio::null());
+        let driver = command.spawn().map_err(|error| format!("cannot start the run: {error}"))?;
+        let driver = Driver(driver);
+        let pid = driver.0.id();
+        wait_until("an executor works", || Ok(process::children(pid)? > 0))?;
+        wait_until("no executor is left", || Ok(process::children(pid)? == 0))?;
+        std::thread::sleep(Duration::from_secs(2));
+        let (start, before) = (Instant::now(), process::cpu(pid)?);
+        std::thread::sleep(WATCHED);
+        let percent = 100.0 * (process::cpu(pid)?.own - before.own) / start.elapsed().as_secs_f64();
+        let memory = process::memory(pid)?;
+        if process::cpu(pid)?.children > before.children || process::children(pid)? > 0 {
+            return Err("an executor came while the driver was to be idle".into());
+        }
+        figures += &format!(
+            "figure {prefix}cpu_percent {percent} % of a core\n\
+             figure {prefix}resident {} MB\n\
+             figure {prefix}proportional {} MB\n",
+            memory.resident, memory.proportional
+        );
+    }
+    Ok(figures)
+}
+
+/// A driver without executors, which may be killed when it is no longer looked at.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome {
+    let start = Instant::now();
+    while !is_so()? {
+        if start.elapsed() > LONGEST {
+            return Err(format!("waited {} s in vain until {what}", LONGEST.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What the kernel knows of a process while it lives, or until it is waited for: CPU time, memory, children. Linux only.
+
+use crate::sh::Outcome;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// CPU-seconds, in steps of a hundredth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cpu {
+    /// Of the process.
+    pub own: f64,
+    /// Of its children that have ended and were waited for, and of theirs.
+    pub children: f64,
+}
+
+/// Memory, MB of 10⁶ bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Pages in memory.
+    pub resident: f64,
+    /// The same, pages shared with other processes divided among them.
+    pub proportional: f64,
+}
+
+/// CPU time so far.
+pub fn cpu(pid: u32) -> Outcome<Cpu> {
+    cpu_of(&stat(pid)?).ok_or_else(|| format!("/proc/{pid}/stat has another form than expected"))
+}
+
+/// Memory now.
+pub fn memory(pid: u32) -> Outcome<Memory> {
+    let text = read(&format!("/proc/{pid}/smaps_rollup"))?;
+    let megabytes = |field: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+        let kibibytes: Option<f64> = line.split_whitespace().next().and_then(|word| word.parse().ok());
+        kibibytes
+            .map(|kibibytes| kibibytes * 1024.0 / 1e6)
+            .ok_or_else(|| format!("/proc/{pid}/smaps_rollup has no {field}"))
+    };
+    Ok(Memory { resident: megabytes("Rss:")?, proportional: megabytes("Pss:")? })
+}
+
+/// Number of living children.
+pub fn children(pid: u32) -> Outcome<usize> {
+    let entries = Path::new("/proc").read_dir().map_err(|error| format!("cannot read /proc: {error}"))?;
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // A process that has gone meanwhile is nobody's child.
+    let parents = pids.filter_map(|pid: u32| fields(&stat(pid).ok()?)?.get(1)?.parse().ok());
+    Ok(parents.filter(|parent: &u32| *parent == pid).count())
+}
+
+/// Waits for a child's end without taking it off the kernel's list, and returns what it and its children took in all.
+pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
+    let start = Instant::now();
+    while start.elapsed() < longest {
+        let stat = stat(pid)?;
+        if fields(&stat).is_some_and(|fields| fields[0] == "Z") {
+            return cpu_of(&stat).ok_or_else(|| format!("/proc/{pid}/stat has another form than expected"));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Err(format!("process {pid} did not end within {} s", longest.as_secs()))
+}
+
+fn stat(pid: u32) -> Outcome<String> {
+    read(&format!("/proc/{pid}/stat"))
+}
+
+fn read(path: &str) -> Outcome<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {path}: {error}; this is measured on Linux only"))
+}
+
+/// What follows the program's name, which may hold blanks: state, parent …
+fn fields(stat: &str) -> Option<Vec<&str>> {
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_whitespace().collect();
+    (fields.len() > 14).then_some(fields)
+}
+
+fn cpu_of(stat: &str) -> Option<Cpu> {
+    let fields = fields(stat)?;
+    // A tick is a hundredth of a second on every Linux.
+    let seconds = |at: usize| fields[at].parse::<f64>().map(|ticks| ticks / 100.0).ok();
+    Some(Cpu { own: seconds(11)? + seconds(12)?, children: seconds(13)? + seconds(14)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line() {
+        let line = "12 (a b) c) Z 7 1 1 0 -1 4 1 2 3 4 150 50 20 5 20 0 1 0 99";
+        assert_eq!(cpu_of(line), Some(Cpu { own: 2.0, children: 0.25 }));
+        assert_eq!(fields(line).map(|fields| fields[1].to_owned()), Some("7".into()));
+        assert_eq!(cpu_of("12 (a) S 7"), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! What the benchmarks of the built binary stand on: a broker over an empty directory, records, the reference pipeline.
+
+use crate::embedded::{EmbeddedBroker, binary};
+use crate::sh::{self, Outcome};
+use crate::usage::{self, Cost};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The reference pipeline, which everything is measured on.
+const PIPELINE: &str = "crates/model/tests/reference.toml";
+
+/// The topic that it reads.
+pub const TOPIC: &str = "cs_student_logs";
+
+/// A broker and a directory; the broker ends and the directory goes when dropped.
+pub struct Stage {
+    pub broker: EmbeddedBroker,
+    dir: PathBuf,
+}
+
+impl Stage {
+    /// Nothing in it yet.
+    pub fn new(name: &str) -> Outcome<Stage> {
+        let dir = sh::target().join("bench").join(name);
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        Ok(Stage { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
+    }
+
+    /// `tidemill produce --rate max` into four partitions; returns records per second as it counts them, and its cost.
+    pub fn produce(&self, topic: &str, count: u64, producers: u32) -> Outcome<(f64, Cost)> {
+        let (count, producers) = (count.to_string(), producers.to_string());
+        let servers = self.broker.address();
+        let mut command = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", topic]);
+        command.args(["--partitions", "4", "--rate", "max", "--count", &count, "--producers", &producers, "--json"]);
+        let (text, cost) = usage::measure(|| sh::read(&mut command))?;
+        let per_second = text.split("\"per_second\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
+        let per_second = per_second.and_then(|number| number.trim().parse().ok());
+        Ok((per_second.ok_or_else(|| format!("`tidemill produce --json` printed {text}"))?, cost))
+    }
+
+    /// `tidemill run` of the reference pipeline from the topic's beginning, in a checkpoint of its own.
+    pub fn run(&self, name: &str, dashboard: bool) -> Outcome<Command> {
+        let reference = sh::read_file(&sh::root().join(PIPELINE))?;
+        let own = |line: &&str| dashboard || !["[dashboard]", "listen ="].iter().any(|start| line.starts_with(start));
+        let text: String = reference.lines().filter(own).map(|line| format!("{line}\n")).collect();
+        let (file, checkpoint) = (self.dir.join(format!("{name}.toml")), self.dir.join(name));
+        sh::write_file(&file, &text)?;
+        let mut command = sh::command(binary(), &["run", &file.to_string_lossy(), "--quiet"]);
+        command.args(["--checkpoint", &checkpoint.to_string_lossy()]);
+        command.args(["--set", &format!("sources.{TOPIC}.bootstrap_servers={}", self.broker.address())]);
+        command.args(["--set", &format!("sources.{TOPIC}.starting_offsets=earliest")]);
+        if dashboard {
+            command.args(["--set", "dashboard.listen=127.0.0.1:0"]);
+        }
+        Ok(command)
+    }
+
+    /// A file of the stage.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.broker.end();
+        // What stays takes room and does no harm.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
