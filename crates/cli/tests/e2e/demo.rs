@@ -4,7 +4,7 @@ use crate::support::{Ended, Scene, until};
 use serde_json::Value;
 
 /// A demo that must go well; its report.
-fn report(scene: &Scene, ended: &Ended) -> Value {
+pub fn report(scene: &Scene, ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
     let text = std::fs::read_to_string(scene.path("r.json")).expect("a report");
     let report: Value = serde_json::from_str(&text).expect("JSON");
@@ -18,7 +18,7 @@ fn report(scene: &Scene, ended: &Ended) -> Value {
     report
 }
 
-const DEMO: [&str; 6] = ["demo", "--headless", "--duration", "12s", "--report", "r.json"];
+pub const DEMO: [&str; 6] = ["demo", "--headless", "--duration", "12s", "--report", "r.json"];
 
 #[test]
 fn a_short_story() {

@@ -4,6 +4,7 @@
 //! (`support/truth.rs`). Waiting is for a condition, never for a time; a condition that does not come fails the test.
 #![cfg(unix)]
 
+mod apache;
 mod available_now;
 mod broker;
 mod demo;

@@ -1,0 +1,19 @@
+//! The demo on an Apache Kafka, where `TIDEMILL_TEST_KAFKA=host:port` names one: the same zeros as on the embedded broker.
+
+use crate::demo::{DEMO, report};
+use crate::support::Scene;
+use tidemill_kafka::{KafkaOptions, admin};
+
+#[test]
+fn the_demo_on_apache_kafka() {
+    let Ok(address) = std::env::var("TIDEMILL_TEST_KAFKA") else {
+        eprintln!("skipped: TIDEMILL_TEST_KAFKA=host:port names no Apache Kafka");
+        return;
+    };
+    let scene = Scene::without_broker();
+    let ended = scene.tidemill(&[&DEMO[..], &["--bootstrap-servers", &address]].concat());
+    report(&scene, &ended);
+    let topic = ended.stdout.split_once("topic ").and_then(|(_, rest)| rest.split_once(' ')).expect("it is named").0;
+    let left = admin::partition_count(&KafkaOptions::new(address), topic);
+    assert_eq!(left.expect("an answer"), None, "{topic} is left behind");
+}
