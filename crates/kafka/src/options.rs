@@ -23,7 +23,9 @@ impl KafkaOptions {
     pub fn config(&self, defaults: &[(&str, &str)], must: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("client.id", "tidemill");
-        // A broker that is back is noticed within a second.
+        // A broker that is back is noticed within a second. Half of the least backoff is also what librdkafka lets pass
+        // between its first connection and that to the broker that it was told of: an executor's first result waits for it.
+        config.set("reconnect.backoff.ms", "20");
         config.set("reconnect.backoff.max.ms", "1000");
         for (name, value) in defaults {
             config.set(*name, *value);
