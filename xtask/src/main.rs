@@ -10,6 +10,7 @@ mod kafka;
 mod packages;
 mod ports;
 mod sh;
+mod spark;
 mod test;
 mod tidy;
 mod usage;
@@ -28,6 +29,8 @@ cargo xtask VERB
   packages [--bless]        count the default binary's packages against tests/goldens/package-count.txt
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
   kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
+  spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
+  differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   venv                      the Python clients that judge the broker, under target/judges/venv
 ";
 
@@ -53,6 +56,8 @@ fn run(args: &[&str]) -> Outcome {
         ["packages", "--bless"] => packages::run(true),
         ["bench", rest @ ..] => bench::run(rest),
         ["kafka", rest @ ..] => kafka::run(rest),
+        ["spark-goldens", names @ ..] => spark::goldens(names),
+        ["differential", rest @ ..] => spark::differential(rest),
         ["venv"] => venv::ensure().map(|python| println!("{}", python.display())),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -1,15 +1,27 @@
-//! `venv`: the Python clients that judge the broker, pinned, in a folder of their own.
+//! Python environments of the judges, pinned, each in a folder of its own. `venv`: that of the clients that judge the broker.
 
 use crate::sh::{self, Outcome, command};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The Python that has the clients; made on first use, and again when the pins change.
+/// The Python that has the broker's judges.
 ///
 /// The error says why it cannot be had here.
 pub fn ensure() -> Outcome<PathBuf> {
-    let dir = sh::target().join("judges/venv");
-    let python = dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let pins = sh::root().join("xtask/judges/requirements.txt");
+    made("venv", "xtask/judges/requirements.txt")
+}
+
+/// The Python of an environment.
+pub fn python_of(dir: &Path) -> PathBuf {
+    dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
+}
+
+/// The Python of `target/judges/NAME`, which has what the file of pins says; made on first use, and again when they change.
+///
+/// The error says why it cannot be had here.
+pub fn made(name: &str, pins: &str) -> Outcome<PathBuf> {
+    let dir = sh::target().join("judges").join(name);
+    let python = python_of(&dir);
+    let pins = sh::root().join(pins);
     let wanted = sh::read_file(&pins)?;
     let stamp = dir.join("installed.txt");
     if python.exists() && std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -22,7 +34,7 @@ pub fn ensure() -> Outcome<PathBuf> {
     sh::read(&mut command("python3", &["-m", "venv", "--clear", &dir]))
         .map_err(|error| format!("{error}\ninstall Python's venv module (Debian: apt-get install python3-venv)"))?;
     sh::read(&mut command(&python, &["-m", "pip", "install", "--quiet", "--requirement", &pins.to_string_lossy()]))
-        .map_err(|error| format!("{error}\nthe clients come from PyPI: see that pip can reach it"))?;
+        .map_err(|error| format!("{error}\nits packages come from PyPI: see that pip can reach it"))?;
     sh::write_file(&stamp, &wanted)?;
     Ok(python)
 }

@@ -34,6 +34,17 @@ macro_rules! stories {
 }
 
 stories! {
+    j10_nested,
+    j11_unicode,
+    j1_null_and_blank,
+    j2_malformed_anywhere,
+    j3_wrong_type,
+    j4_numbers,
+    j5_strings_of_anything,
+    j6_fields,
+    j7_array_at_the_top,
+    j8_quotes_and_escapes,
+    j9_times,
     l1_old_row_in_an_open_window,
     l1_one_millisecond_before,
     l1_raw_time_beside_another_window,
@@ -131,6 +142,7 @@ stories! {
     r_state_survives,
     r_uncommitted_batches_are_replayed,
     t1_sum_overflow,
+    t2_types_through_a_query,
     t3_division_by_zero,
     t3_filter_protects,
     t3_overflow_in_a_projection,

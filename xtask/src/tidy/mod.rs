@@ -7,6 +7,7 @@
 mod dependencies;
 mod docs;
 mod lengths;
+mod marks;
 mod rooms;
 mod rules;
 mod words;
@@ -24,7 +25,8 @@ pub fn run() -> Outcome {
 }
 
 fn complaints(tree: &Tree) -> Vec<String> {
-    let rules = [dependencies::check, docs::check, lengths::check, rooms::check, rules::check, words::check];
+    let rules =
+        [dependencies::check, docs::check, lengths::check, marks::check, rooms::check, rules::check, words::check];
     rules.iter().flat_map(|rule| rule(tree)).collect()
 }
 

@@ -126,7 +126,7 @@ impl Maker {
     fn keys(&mut self, least: i64) -> Vec<String> {
         let mut keys = Vec::new();
         for _ in 0..self.random.between(least, 2) {
-            let key = self.random.one(&["k", "k", "g", "g", "b", "v % 3", "upper(k)", "v IS NULL", "d"]);
+            let key = self.random.one(&["k", "k", "g", "g", "b", "v % 3", "upper(k)", "(v IS NULL)", "d"]);
             if !keys.contains(&key.to_owned()) {
                 keys.push(key.to_owned());
             }
@@ -162,6 +162,14 @@ impl Maker {
                 "sum(v + 1)",
                 "sum(v) + count(*)",
                 "max(v) - min(v)",
+                "first(v)",
+                "last(k)",
+                "max_by(k, v)",
+                "min_by(v, x)",
+                "var_pop(v)",
+                "stddev(v)",
+                "bool_or(b)",
+                "approx_count_distinct(k)",
             ]);
             if !calls.contains(&call.to_owned()) {
                 calls.push(call.to_owned());

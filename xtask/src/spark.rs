@@ -1,0 +1,77 @@
+//! `spark-goldens` and `differential`: real Spark as judge, from PyPI, in a folder of its own. Needs Java 17.
+
+use crate::sh::{self, Outcome, cargo, command};
+use crate::venv;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A Python environment that has the right pyspark already; not set: one is made under `target/judges/spark-venv`.
+const OWN_VENV: &str = "TIDEMILL_SPARK_VENV";
+
+/// Cases that the differential judge runs when nobody says how many.
+const CASES: u64 = 50;
+
+/// Streaming queries that Spark runs at once: each waits for its driver much of the time.
+const THREADS: &str = "3";
+
+/// Runs the scripts of tests/spark, or the named ones: they write what Spark says into the golden files.
+pub fn goldens(names: &[&str]) -> Outcome {
+    let scripts = scripts()?;
+    if let Some(unknown) = names.iter().find(|name| !scripts.iter().any(|script| script == *name)) {
+        return Err(format!("`{unknown}` is no script of tests/spark; there are {}", scripts.join(", ")));
+    }
+    let python = python()?;
+    for script in scripts.iter().filter(|script| names.is_empty() || names.contains(&script.as_str())) {
+        sh::run(&mut command(&python, &[&format!("tests/spark/{script}.py")]))?;
+    }
+    Ok(())
+}
+
+/// Makes stories up, runs them on Spark and on the real driver, and fails where the two differ.
+pub fn differential(args: &[&str]) -> Outcome {
+    let (mut cases, mut seed) = (CASES, None);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let number = args.next().and_then(|text| text.parse::<u64>().ok());
+        match (*arg, number) {
+            ("--cases", Some(number)) => cases = number,
+            ("--seed", Some(number)) => seed = Some(number),
+            _ => return Err("say `differential [--cases N] [--seed S]`".into()),
+        }
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let seed = seed.unwrap_or(now.as_secs());
+    let python = python()?;
+    sh::run(&mut cargo(&["build", "--release", "--package", "tidemill-testkit", "--example", "differential"]))?;
+    let judge = sh::target().join("release/examples/differential");
+    let home = sh::target().join("differential");
+    let stories = home.join(format!("seed-{seed}"));
+    // What Spark said of a case is kept beside, so that a run that was broken off goes on where it was.
+    let _ = std::fs::remove_dir_all(&stories);
+    std::fs::create_dir_all(&stories).map_err(|error| format!("cannot make {}: {error}", stories.display()))?;
+    let [stories, said] = [stories, home.join("spark")].map(|path| path.to_string_lossy().into_owned());
+    sh::run(&mut command(&judge, &["generate", &stories, &cases.to_string(), &seed.to_string()]))?;
+    sh::run(&mut command(&python, &["tests/spark/stories.py", "--cache", &said, "--threads", THREADS, &stories]))?;
+    println!("seed {seed}");
+    sh::run(&mut command(&judge, &["compare", &stories]))
+}
+
+fn scripts() -> Outcome<Vec<String>> {
+    let folder = sh::root().join("tests/spark");
+    let entries = std::fs::read_dir(&folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".py")?.to_owned()));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The Python that has pyspark.
+fn python() -> Outcome<PathBuf> {
+    if !sh::has("java", "-version") {
+        return Err("there is no java; real Spark needs Java 17 on the path".into());
+    }
+    match std::env::var_os(OWN_VENV) {
+        Some(dir) => Ok(venv::python_of(&PathBuf::from(dir))),
+        None => venv::made("spark-venv", "xtask/judges/spark.txt"),
+    }
+}
