@@ -80,7 +80,7 @@ fn m1_what_is_pushed_below_the_watermark() {
     filters("event_time < current_timestamp()", &["then where (event_time < current_timestamp())"]);
     filters(
         "timestamp < CAST(current_timestamp() AS DOUBLE)",
-        &["then where (timestamp < CAST(current_timestamp() AS DOUBLE))"],
+        &["where (timestamp IS NOT NULL)", "then where (timestamp < CAST(current_timestamp() AS DOUBLE))"],
     );
     filters(
         "(course = 'a' AND event_time IS NULL) OR (course = 'a' AND activity = 'b')",

@@ -1,35 +1,101 @@
-//! WHERE in pieces, and which pieces lie below the watermark node (rule M1).
+//! Conditions in pieces, as Spark's optimizer takes them apart and puts them together.
 
-use crate::expr::Expr;
+use crate::expr::{Comparison, Expr};
 
-/// The conjuncts of a condition, as Spark's optimizer takes it apart: AND, NOT over OR, double NOT, and what both
-/// sides of an OR demand.
+/// The conjuncts of a condition, its ANDs alone taken apart.
 pub(super) fn split(condition: Expr) -> Vec<Expr> {
     match condition {
         Expr::And(l, r) => [split(*l), split(*r)].concat(),
-        Expr::Not(inner) => match *inner {
-            Expr::Not(x) => split(*x),
-            Expr::Or(l, r) => [split(Expr::Not(l)), split(Expr::Not(r))].concat(),
-            other => vec![Expr::Not(Box::new(other))],
-        },
-        Expr::Or(l, r) => split_or(*l, *r),
         other => vec![other],
     }
 }
 
-/// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
-fn split_or(l: Expr, r: Expr) -> Vec<Expr> {
-    let (left, right) = (split(l), split(r));
-    let (mut shared, left_rest): (Vec<Expr>, Vec<Expr>) = left.into_iter().partition(|x| right.contains(x));
-    let right_rest: Vec<Expr> = right.into_iter().filter(|x| !shared.contains(x)).collect();
-    if let (Some(left), Some(right)) = (join(left_rest), join(right_rest)) {
-        shared.push(Expr::Or(Box::new(left), Box::new(right)));
-    }
-    shared
+/// All of them: `a AND b AND …`; `None` of none.
+pub(super) fn all(conjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+    conjuncts.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)))
 }
 
-fn join(conjuncts: Vec<Expr>) -> Option<Expr> {
-    conjuncts.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)))
+/// One pass of Spark's `BooleanSimplification`, from the leaves up: what both sides share is taken out, NOT goes inwards.
+pub(super) fn simplify(mut condition: Expr) -> Expr {
+    let is_logic = matches!(condition, Expr::And(..) | Expr::Or(..) | Expr::Not(..));
+    if is_logic {
+        condition.children_mut(&mut |child| {
+            let taken = std::mem::replace(child, Expr::Now);
+            *child = simplify(taken);
+        });
+    }
+    match condition {
+        Expr::And(l, r) => simplify_and(*l, *r),
+        Expr::Or(l, r) => simplify_or(*l, *r),
+        Expr::Not(x) => negated(*x),
+        other => other,
+    }
+}
+
+/// `(a OR b) AND (a OR c)` is `a OR (b AND c)`; without anything shared, a conjunct that stands twice goes.
+fn simplify_and(l: Expr, r: Expr) -> Expr {
+    let (left, right) = (disjuncts(l.clone()), disjuncts(r.clone()));
+    let (shared, left, right) = shared(left, right);
+    if shared.is_empty() {
+        return all(distinct([split(l), split(r)].concat())).expect("there are two at least");
+    }
+    let rest = any(left).zip(any(right)).map(|(l, r)| Expr::And(Box::new(l), Box::new(r)));
+    any(shared.into_iter().chain(rest)).expect("something is shared")
+}
+
+/// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
+fn simplify_or(l: Expr, r: Expr) -> Expr {
+    let (left, right) = (split(l.clone()), split(r.clone()));
+    let (shared, left, right) = shared(left, right);
+    if shared.is_empty() {
+        return any(distinct([disjuncts(l), disjuncts(r)].concat())).expect("there are two at least");
+    }
+    let rest = all(left).zip(all(right)).map(|(l, r)| Expr::Or(Box::new(l), Box::new(r)));
+    all(shared.into_iter().chain(rest)).expect("something is shared")
+}
+
+fn negated(x: Expr) -> Expr {
+    let not = |x: Box<Expr>| Box::new(Expr::Not(x));
+    match x {
+        Expr::Not(x) => *x,
+        Expr::Or(l, r) => Expr::And(not(l), not(r)),
+        Expr::And(l, r) => Expr::Or(not(l), not(r)),
+        Expr::IsNull(x) => Expr::IsNotNull(x),
+        Expr::IsNotNull(x) => Expr::IsNull(x),
+        Expr::Compare(Comparison::Greater, l, r) => Expr::Compare(Comparison::LessOrEqual, l, r),
+        Expr::Compare(Comparison::GreaterOrEqual, l, r) => Expr::Compare(Comparison::Less, l, r),
+        Expr::Compare(Comparison::Less, l, r) => Expr::Compare(Comparison::GreaterOrEqual, l, r),
+        Expr::Compare(Comparison::LessOrEqual, l, r) => Expr::Compare(Comparison::Greater, l, r),
+        other => Expr::Not(Box::new(other)),
+    }
+}
+
+fn disjuncts(condition: Expr) -> Vec<Expr> {
+    match condition {
+        Expr::Or(l, r) => [disjuncts(*l), disjuncts(*r)].concat(),
+        other => vec![other],
+    }
+}
+
+fn any(disjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+    disjuncts.into_iter().reduce(|l, r| Expr::Or(Box::new(l), Box::new(r)))
+}
+
+/// What two lists share, and what is left of each.
+fn shared(left: Vec<Expr>, right: Vec<Expr>) -> (Vec<Expr>, Vec<Expr>, Vec<Expr>) {
+    let (shared, left): (Vec<Expr>, Vec<Expr>) = left.into_iter().partition(|x| right.contains(x));
+    let right = right.into_iter().filter(|x| !shared.contains(x)).collect();
+    (shared, left, right)
+}
+
+fn distinct(exprs: Vec<Expr>) -> Vec<Expr> {
+    let mut distinct: Vec<Expr> = Vec::new();
+    for expr in exprs {
+        if !distinct.contains(&expr) {
+            distinct.push(expr);
+        }
+    }
+    distinct
 }
 
 /// Whether Spark may move the condition: it does not ask for the batch's time.
@@ -44,6 +110,56 @@ pub(super) fn names(expr: &Expr, column: usize) -> bool {
     let mut found = false;
     expr.columns(&mut |index| found |= index == column);
     found
+}
+
+/// Functions, of those that one compares an event time with, that give NULL for NULL, to Spark's optimizer's knowledge.
+const NULL_FOR_NULL: [&str; 24] = [
+    "abs",
+    "ceil",
+    "date_add",
+    "date_sub",
+    "datediff",
+    "day",
+    "dayofweek",
+    "dayofyear",
+    "floor",
+    "hour",
+    "length",
+    "lower",
+    "minute",
+    "month",
+    "quarter",
+    "second",
+    "timestamp_micros",
+    "timestamp_millis",
+    "timestamp_seconds",
+    "trim",
+    "unix_micros",
+    "unix_seconds",
+    "upper",
+    "year",
+];
+
+/// The columns that are not NULL where a condition holds, as Spark infers them.
+pub(super) fn demanded(condition: &Expr, column: &mut dyn FnMut(usize)) {
+    match condition {
+        Expr::IsNotNull(x) => null_for_null(x, column),
+        other => null_for_null(other, column),
+    }
+}
+
+fn null_for_null(expr: &Expr, column: &mut dyn FnMut(usize)) {
+    match expr {
+        Expr::Column(index, _) => column(*index),
+        Expr::Compare(Comparison::NullSafeEqual, ..) => {}
+        Expr::Compare(..) | Expr::Arithmetic(..) | Expr::Cast(..) | Expr::Field(..) | Expr::Not(_) => {
+            expr.children(&mut |child| null_for_null(child, column));
+        }
+        Expr::Call(function, arguments, _) if NULL_FOR_NULL.contains(&function.name) => {
+            arguments.iter().for_each(|argument| null_for_null(argument, column));
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -68,14 +184,25 @@ mod tests {
     }
 
     #[test]
-    fn m1_conjuncts_as_the_optimizer_sees_them() {
+    fn m1_conditions_as_the_optimizer_simplifies_them() {
         let [a, b, c] = [column(0), column(1), column(2)];
-        assert_eq!(split(and(and(a.clone(), b.clone()), c.clone())), [a.clone(), b.clone(), c.clone()]);
-        assert_eq!(split(not(or(a.clone(), b.clone()))), [not(a.clone()), not(b.clone())]);
-        assert_eq!(split(not(not(and(a.clone(), b.clone())))), [a.clone(), b.clone()]);
-        let either = or(and(a.clone(), b.clone()), and(a.clone(), c.clone()));
-        assert_eq!(split(either), [a.clone(), or(b.clone(), c.clone())]);
-        assert_eq!(split(or(a.clone(), and(a.clone(), b.clone()))), std::slice::from_ref(&a));
-        assert_eq!(split(or(a.clone(), b.clone())), [or(a, b)]);
+        let [ab, ac] = [and(a.clone(), b.clone()), and(a.clone(), c.clone())];
+        for (condition, expected) in [
+            (or(ab.clone(), ac.clone()), and(a.clone(), or(b.clone(), c.clone()))),
+            (and(or(a.clone(), b.clone()), or(a.clone(), c.clone())), or(a.clone(), and(b.clone(), c.clone()))),
+            (or(a.clone(), ab.clone()), a.clone()),
+            (and(a.clone(), or(a.clone(), b.clone())), a.clone()),
+            (and(ab.clone(), a.clone()), ab.clone()),
+            (not(or(a.clone(), b.clone())), and(not(a.clone()), not(b.clone()))),
+            (not(ab.clone()), or(not(a.clone()), not(b.clone()))),
+            (not(not(a.clone())), a.clone()),
+            // What is shared goes out first: the NOT meets an AND.
+            (not(or(ab, ac)), or(not(a.clone()), not(or(b.clone(), c.clone())))),
+            (and(and(or(a.clone(), b.clone()), c.clone()), or(a.clone(), c.clone())), {
+                and(and(or(a.clone(), b.clone()), c.clone()), or(a, c))
+            }),
+        ] {
+            assert_eq!(simplify(condition.clone()), expected, "{condition:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The last step: only the columns that are used are decoded, and every expression is renumbered to them.
 
-use super::{SourceColumns, conjuncts};
+use super::SourceColumns;
 use crate::expr::Expr;
 use crate::plan::{Body, EventTimePlan, Format, QueryPlan};
 use crate::types;
@@ -12,6 +12,7 @@ use tidemill_model::pipeline::{FilesSource, OutputMode, SourceFormat, SourceKind
 /// The plan over the source row `[used columns…, event time]`.
 pub(super) fn finish(
     columns: &SourceColumns,
+    pushed_filters: Vec<Expr>,
     filters: Vec<Expr>,
     mut body: Body,
     output_mode: OutputMode,
@@ -24,7 +25,7 @@ pub(super) fn finish(
             used.insert(index);
         });
     };
-    filters.iter().for_each(&mut uses);
+    pushed_filters.iter().chain(&filters).for_each(&mut uses);
     each_expr(&mut body, &mut |expr| uses(expr));
     // An event time that nobody reads and no watermark needs is not computed, as Spark prunes it.
     let event_time = columns.event_time.as_ref().filter(|time| time.delay_ms.is_some() || used.contains(&time_column));
@@ -39,7 +40,8 @@ pub(super) fn finish(
         expr.renumber(&position);
         expr
     };
-    let filters: Vec<Expr> = filters.into_iter().map(renumber).collect();
+    let [pushed_filters, filters] =
+        [pushed_filters, filters].map(|filters| filters.into_iter().map(renumber).collect::<Vec<Expr>>());
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
     let decode: Vec<Field> = used.iter().map(|index| columns.fields[*index].as_ref().clone()).collect();
     let mut row = decode.clone();
@@ -47,11 +49,6 @@ pub(super) fn finish(
         row.push(Field::new(&time.name, types::timestamp(), true));
         EventTimePlan { name: time.name.clone(), expr: renumber(time.expr.clone()), delay_ms: time.delay_ms }
     });
-    let stays = |filter: &Expr| {
-        let names_time = event_time.is_some() && conjuncts::names(filter, decode.len());
-        names_time || !conjuncts::is_deterministic(filter)
-    };
-    let (filters, pushed_filters) = filters.into_iter().partition(stays);
     let format = match columns.kind {
         SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) => {
             Format::Csv { separator: *separator, places: used.iter().copied().collect() }

@@ -1,9 +1,10 @@
 //! SELECT → plan: the clauses in the order in which they depend on one another.
 
 use super::aggregates::{has_calls, is_aggregate, onto_groups};
+use super::pushdown::{Layer, Passes, Placed};
 use super::resolve::Resolver;
 use super::scope::{Scope, list, same};
-use super::{Faults, SourceColumns, coerce, conjuncts, modes, names, prune};
+use super::{Faults, SourceColumns, coerce, conjuncts, modes, names, prune, pushdown};
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan};
 use crate::syntax::{Fault, GroupBy, Literal, Node, NodeKind, Select, SelectItem};
@@ -43,18 +44,13 @@ pub(super) fn plan_select(
         None => None,
     };
     let (keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
-    let mut parts =
-        Parts { filters: filter.map(conjuncts::split).unwrap_or_default(), having: Vec::new(), on_groups: Vec::new() };
     let aggregated = has_aggregates || !keys.is_empty() || resolver.aggregates.window.is_some();
-    if let Some(having) = having {
-        if !aggregated {
-            let at = select.having.as_ref().map(|node| node.at.clone()).unwrap_or_default();
-            let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
-            return faults.keep(sql, Err(fault));
-        }
-        parts.place_having(conjuncts::split(having), &keys);
+    if having.is_some() && !aggregated {
+        let at = select.having.as_ref().map(|node| node.at.clone()).unwrap_or_default();
+        let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
+        return faults.keep(sql, Err(fault));
     }
-    parts.filters.extend(known_window_time(&resolver, columns));
+    let parts = Parts::place(filter, having, aggregated.then_some(keys.as_slice()), &resolver, columns);
     let body = if aggregated {
         let aggregation = aggregation(select, keys, &items, &parts, resolver, pipeline, columns);
         Body::Aggregate(faults.keep(sql, aggregation)?)
@@ -64,7 +60,7 @@ pub(super) fn plan_select(
     modes::check(pipeline, &body, columns, faults)?;
     let field = |item: &Item| Field::new(&item.name, item.expr.data_type(), true);
     let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
-    Some(prune::finish(columns, parts.filters, body, pipeline.query.output_mode, output_schema))
+    Some(prune::finish(columns, parts.pushed, parts.filters, body, pipeline.query.output_mode, output_schema))
 }
 
 fn check_table(select: &Select, columns: &SourceColumns) -> Result<(), Fault> {
@@ -204,44 +200,81 @@ fn group(
     Ok((distinct, has_aggregates))
 }
 
-/// Filters of rows, and what is left of HAVING.
+/// The filters, each at the place where Spark's optimizer leaves it.
+#[derive(Default)]
 struct Parts {
+    /// Of rows, below the watermark.
+    pushed: Vec<Expr>,
+    /// Of rows, above the watermark.
     filters: Vec<Expr>,
+    /// Of groups when they go out.
     having: Vec<Expr>,
-    /// Those of `having` that need nothing but the window and keys.
+    /// Those of `having` that need nothing but the window and keys: groups that they reject do not come to be.
     on_groups: Vec<Expr>,
 }
 
 impl Parts {
-    /// Spark's optimizer moves a conjunct of HAVING that needs nothing but keys below the aggregate: on plain keys it is
-    /// a filter of rows, with the window one of groups.
-    fn place_having(&mut self, conjuncts: Vec<Expr>, keys: &[Expr]) {
-        for conjunct in conjuncts {
-            let on_keys = !has_calls(&conjunct) && onto_groups(conjunct.clone(), keys, true).is_ok();
-            let mut names_a_key = false;
-            conjunct.columns(&mut |_| names_a_key = true);
-            let moves = on_keys && names_a_key && conjuncts::is_deterministic(&conjunct);
-            if moves && !is_aggregate(&conjunct) {
-                self.filters.push(conjunct);
-                continue;
+    /// `keys` are the plain ones of an aggregation, `None` where there is none.
+    fn place(
+        filter: Option<Expr>,
+        having: Option<Expr>,
+        keys: Option<&[Expr]>,
+        resolver: &Resolver,
+        columns: &SourceColumns,
+    ) -> Parts {
+        let event_time = columns.event_time_column();
+        let names_time = |x: &Expr| event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x);
+        let passes = Passes {
+            aggregate: &|x| keys.is_some_and(|keys| is_on_keys(x, keys)),
+            expand: &|x| !is_aggregate(x),
+            watermark: &|x| conjuncts::is_deterministic(x) && !names_time(x),
+        };
+        let known_time = known_window_time(resolver);
+        let mut layers: Vec<Layer> = having.map(Layer::Filter).into_iter().collect();
+        layers.extend(keys.map(|_| Layer::Aggregate));
+        if let Some(window) = &resolver.aggregates.window {
+            let known = known_time.clone().map(Layer::Filter);
+            match window.spec.width == window.spec.slide {
+                true => layers.extend([Layer::Project].into_iter().chain(known)),
+                false => layers.extend(known.into_iter().chain([Layer::Expand])),
             }
-            if moves {
-                self.on_groups.push(conjunct.clone());
-            }
-            self.having.push(conjunct);
         }
+        layers.extend(filter.map(Layer::Filter));
+        let Placed { having, above, mut below } = pushdown::place(layers, &passes);
+        let of_keys =
+            |index| keys?.iter().find(|key| matches!(key, Expr::Column(known, _) if *known == index)).cloned();
+        below.extend(pushdown::inferred(&above, passes.watermark, &|index| columns.column(index)));
+        below.extend(pushdown::inferred(&having, passes.watermark, &of_keys));
+        // NULL times are the fold's to count, unless the rows do not even come to the watermark.
+        let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
+        below.retain(|x| has_watermark || Some(x) != known_time.as_ref());
+        let mut parts = Parts { pushed: below, having, ..Parts::default() };
+        for condition in above.into_iter().filter(|x| Some(x) != known_time.as_ref()) {
+            if is_aggregate(&condition) {
+                parts.having.push(condition.clone());
+                parts.on_groups.push(condition);
+            } else {
+                parts.filters.push(condition);
+            }
+        }
+        parts
     }
 }
 
-/// Spark drops the rows whose window time is NULL by a filter, which goes below the watermark when that time is not the
-/// event time (rule M1); where the slide does not divide the width it has another filter, which stays.
-fn known_window_time(resolver: &Resolver, columns: &SourceColumns) -> Option<Expr> {
+/// Whether a conjunct of HAVING names keys, or the window, and nothing else.
+fn is_on_keys(conjunct: &Expr, keys: &[Expr]) -> bool {
+    let mut names_a_key = false;
+    conjunct.columns(&mut |_| names_a_key = true);
+    let on_keys = !has_calls(conjunct) && onto_groups(conjunct.clone(), keys, true).is_ok();
+    on_keys && names_a_key && conjuncts::is_deterministic(conjunct)
+}
+
+/// Spark drops the rows whose window time is NULL by a filter; where the slide does not divide the width it has another
+/// one, which stays where it is.
+fn known_window_time(resolver: &Resolver) -> Option<Expr> {
     let window = resolver.aggregates.window.as_ref()?;
-    let event_time =
-        columns.event_time.as_ref().filter(|time| time.delay_ms.is_some()).and(columns.event_time_column())?;
     let divides = window.spec.width.rem_euclid(window.spec.slide) == 0;
-    let pushed = divides && !conjuncts::names(&window.time, event_time);
-    pushed.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
+    divides.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
 }
 
 fn aggregation(

@@ -218,11 +218,14 @@ impl Maker {
         if self.random.chance(35) {
             let seconds = self.data.start_s + self.random.between(-20, 120);
             let time = self.time;
-            return match self.random.between(0, 4) {
+            return match self.random.between(0, 7) {
                 0 => format!("{time} < timestamp_seconds({seconds})"),
                 1 => format!("{time} >= timestamp_seconds({})", seconds - 60),
                 2 => format!("{time} IS NOT NULL"),
                 3 => format!("{time} IS NULL"),
+                4 => format!("second({time}) <= v"),
+                5 => format!("{time} >= timestamp_seconds({} + v)", seconds - 60),
+                6 => format!("length(k) < second({time}) + 1"),
                 _ => format!("second({time}) < 45"),
             };
         }
@@ -254,13 +257,20 @@ impl Maker {
             return String::new();
         }
         let border = self.data.start_s + self.random.between(0, 60);
-        let mut conditions = vec!["count(*) > 1".to_owned(), "sum(v) > 10".into(), "max(k) IS NOT NULL".into()];
+        let mut conditions = vec![
+            "count(*) > 1".to_owned(),
+            "sum(v) > 10".into(),
+            "max(k) IS NOT NULL".into(),
+            "sum(v) > 5 + length(max(k))".into(),
+        ];
         if window {
             conditions.push(format!("window.start < timestamp_seconds({border})"));
             conditions.push(format!("window.end > timestamp_seconds({border})"));
         }
         for key in keys {
             conditions.push(format!("{key} IS NOT NULL"));
+            conditions.push(format!("(max({key}) = {key} OR count(*) > 1)"));
+            conditions.push(format!("min({key}) <= {key}"));
             if window {
                 conditions.push(format!("({key} IS NULL OR window.start >= timestamp_seconds({border}))"));
             }

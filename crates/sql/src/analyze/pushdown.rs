@@ -1,0 +1,149 @@
+//! Where filters end up: above the watermark node or below it (rule M1).
+//!
+//! ```text
+//!   Filter HAVING                 Spark's optimizer repeats, from the top down, until nothing changes:
+//!   Aggregate                      - two filters that meet become one, and rest in this round;
+//!   [Project] Filter time ≠ NULL   - a filter gives what it can to the other side of what is below it;
+//!   [Expand]                      then every condition is simplified.
+//!   Filter WHERE                  So whether `(a OR b) AND (a OR time > x)` is taken apart before it is simplified to
+//!   EventTimeWatermark            `a OR (b AND time > x)` depends on which filters stand above it, and is copied here.
+//! ```
+//! Of what then stands above the watermark Spark infers that columns are not NULL, and that goes below, too.
+
+use super::conjuncts::{all, demanded, simplify, split};
+use crate::expr::{Comparison, Expr};
+
+/// Rounds after which Spark stops, too.
+const ROUNDS_MAX: usize = 100;
+
+/// A node between the result and the watermark.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Layer {
+    Filter(Expr),
+    /// Lets conjuncts on its keys pass.
+    Aggregate,
+    /// Makes the window of a tumbling one: lets all pass.
+    Project,
+    /// Makes the windows of a sliding one: lets pass what does not name the window.
+    Expand,
+}
+
+/// What may pass.
+pub(super) struct Passes<'a> {
+    /// The aggregate.
+    pub aggregate: &'a dyn Fn(&Expr) -> bool,
+    /// The expansion into windows.
+    pub expand: &'a dyn Fn(&Expr) -> bool,
+    /// The watermark.
+    pub watermark: &'a dyn Fn(&Expr) -> bool,
+}
+
+/// Conjuncts by their place.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Placed {
+    /// Above the aggregate.
+    pub having: Vec<Expr>,
+    /// Between the aggregate and the watermark.
+    pub above: Vec<Expr>,
+    /// Below the watermark.
+    pub below: Vec<Expr>,
+}
+
+/// Moves the filters among `layers`, which stand from the top down, the watermark under the last.
+pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes) -> Placed {
+    let mut below = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        let before = layers.clone();
+        push(&mut layers, &mut below, passes);
+        for layer in &mut layers {
+            if let Layer::Filter(condition) = layer {
+                *condition = simplify(std::mem::replace(condition, Expr::Now));
+            }
+        }
+        if layers == before {
+            break;
+        }
+    }
+    let mut placed = Placed { below, ..Placed::default() };
+    let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
+    for (at, layer) in layers.into_iter().enumerate() {
+        if let Layer::Filter(condition) = layer {
+            let is_having = aggregate.is_some_and(|aggregate| at < aggregate);
+            let place = if is_having { &mut placed.having } else { &mut placed.above };
+            place.extend(split(condition));
+        }
+    }
+    placed
+}
+
+/// One way from the top down.
+fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
+    let mut at = 0;
+    while at < layers.len() {
+        if let Layer::Filter(condition) = layers[at].clone() {
+            let passes = match layers.get(at + 1) {
+                Some(Layer::Filter(lower)) => {
+                    layers[at] = Layer::Filter(both(lower.clone(), condition));
+                    layers.remove(at + 1);
+                    at += 1;
+                    continue;
+                }
+                Some(Layer::Aggregate) => passes.aggregate,
+                Some(Layer::Project) => &|_: &Expr| true,
+                Some(Layer::Expand) => passes.expand,
+                None => passes.watermark,
+            };
+            let (moving, staying): (Vec<Expr>, Vec<Expr>) = split(condition).into_iter().partition(|x| passes(x));
+            if at + 1 == layers.len() {
+                below.extend(moving);
+            } else {
+                layers.splice(at + 2..at + 2, all(moving).map(Layer::Filter));
+            }
+            match all(staying) {
+                Some(staying) => layers[at] = Layer::Filter(staying),
+                // The next layer moves up to this place, and is done as this one is.
+                None => drop(layers.remove(at)),
+            }
+        }
+        at += 1;
+    }
+}
+
+/// Two filters that meet: the lower one's condition, then what the upper one adds.
+fn both(lower: Expr, upper: Expr) -> Expr {
+    let known = split(lower.clone());
+    let more = split(upper).into_iter().filter(|conjunct| !known.contains(conjunct));
+    all([lower].into_iter().chain(more)).expect("there is one at least")
+}
+
+/// What Spark infers from conditions that stay above: columns that they demand are not NULL; and of two columns that are
+/// equal, what is said of one holds for the other.
+pub(super) fn inferred(
+    conditions: &[Expr],
+    passes: &dyn Fn(&Expr) -> bool,
+    column: &dyn Fn(usize) -> Option<Expr>,
+) -> Vec<Expr> {
+    let mut found: Vec<Expr> = Vec::new();
+    let mut add = |condition: Expr| {
+        if passes(&condition) && !found.contains(&condition) {
+            found.push(condition);
+        }
+    };
+    for condition in conditions {
+        demanded(condition, &mut |index| {
+            if let Some(column) = column(index) {
+                add(Expr::IsNotNull(Box::new(column)));
+            }
+        });
+        let Expr::Compare(Comparison::Equal, l, r) = condition else { continue };
+        let (Expr::Column(l, _), Expr::Column(r, _)) = (&**l, &**r) else { continue };
+        for other in conditions.iter().filter(|other| *other != condition) {
+            for (from, to) in [(*l, *r), (*r, *l)] {
+                let mut moved = other.clone();
+                moved.renumber(&|index| if index == from { to } else { index });
+                add(moved);
+            }
+        }
+    }
+    found
+}
