@@ -20,7 +20,11 @@ impl EmbeddedBroker {
     /// # Errors
     /// When it ends instead, or does not answer.
     pub fn start(dir: &Path) -> Outcome<EmbeddedBroker> {
-        let port = ports::free()?;
+        EmbeddedBroker::start_on(ports::free()?, dir)
+    }
+
+    /// The same on a port that is known, where one was killed.
+    pub fn start_on(port: u16, dir: &Path) -> Outcome<EmbeddedBroker> {
         let address = format!("127.0.0.1:{port}");
         let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
         let process =

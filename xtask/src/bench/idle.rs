@@ -22,14 +22,14 @@ pub fn run() -> Outcome<String> {
         let driver = command.spawn().map_err(|error| format!("cannot start the run: {error}"))?;
         let driver = Driver(driver);
         let pid = driver.0.id();
-        wait_until("an executor works", || Ok(process::children(pid)? > 0))?;
-        wait_until("no executor is left", || Ok(process::children(pid)? == 0))?;
+        wait_until("an executor works", || Ok(!process::children(pid)?.is_empty()))?;
+        wait_until("no executor is left", || Ok(process::children(pid)?.is_empty()))?;
         std::thread::sleep(Duration::from_secs(2));
         let (start, before) = (Instant::now(), process::cpu(pid)?);
         std::thread::sleep(WATCHED);
         let percent = 100.0 * (process::cpu(pid)?.own - before.own) / start.elapsed().as_secs_f64();
         let memory = process::memory(pid)?;
-        if process::cpu(pid)?.children > before.children || process::children(pid)? > 0 {
+        if process::cpu(pid)?.children > before.children || !process::children(pid)?.is_empty() {
             return Err("an executor came while the driver was to be idle".into());
         }
         figures += &format!(

@@ -6,7 +6,7 @@
 
 mod engine;
 mod idle;
-mod process;
+pub mod process;
 mod produce;
 mod stage;
 

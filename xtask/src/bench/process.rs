@@ -40,13 +40,17 @@ pub fn memory(pid: u32) -> Outcome<Memory> {
     Ok(Memory { resident: megabytes("Rss:")?, proportional: megabytes("Pss:")? })
 }
 
-/// Number of living children.
-pub fn children(pid: u32) -> Outcome<usize> {
+/// The living children.
+pub fn children(pid: u32) -> Outcome<Vec<u32>> {
     let entries = Path::new("/proc").read_dir().map_err(|error| format!("cannot read /proc: {error}"))?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     // A process that has gone meanwhile is nobody's child.
-    let parents = pids.filter_map(|pid: u32| fields(&stat(pid).ok()?)?.get(1)?.parse().ok());
-    Ok(parents.filter(|parent: &u32| *parent == pid).count())
+    let parent = |pid: u32| {
+        let stat = stat(pid).ok()?;
+        let fields = fields(&stat)?;
+        (fields[0] != "Z").then(|| fields[1].parse().ok())?
+    };
+    Ok(pids.filter(|child| parent(*child) == Some(pid)).collect())
 }
 
 /// Waits for a child's end without taking it off the kernel's list, and returns what it and its children took in all.

@@ -1,0 +1,91 @@
+//! What the killer does and when: a sequence that the seed alone decides. Pure.
+
+use std::time::Duration;
+
+/// Shares of the deeds, percent; what is left unpins.
+const EXECUTOR: u64 = 55;
+const DRIVER: u64 = 15;
+const BROKER: u64 = 5;
+const PIN: u64 = 20;
+
+/// The largest size that the pipeline may have.
+const EXECUTORS_MAX: u64 = 4;
+
+/// Between one deed and the next, ms.
+const GAP_MS: (u64, u64) = (200, 1_800);
+
+/// A killed driver or broker is away so long at most, ms.
+const AWAY_MS: u64 = 1_000;
+
+/// One deed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deed {
+    /// One of the living executors: the number modulo how many there are.
+    KillExecutor(u64),
+    /// The driver, which is started again after this time.
+    KillDriver(Duration),
+    /// The broker, which is started again after this time.
+    KillBroker(Duration),
+    /// So many executors, whatever the autoscaler says.
+    Pin(u64),
+    /// The autoscaler decides again.
+    Unpin,
+}
+
+/// The sequence.
+pub struct Deeds {
+    state: u64,
+}
+
+impl Deeds {
+    /// Another seed, another sequence.
+    pub fn new(seed: u64) -> Deeds {
+        Deeds { state: seed }
+    }
+
+    /// The next deed, and how long to wait before it.
+    pub fn next(&mut self) -> (Duration, Deed) {
+        let gap = GAP_MS.0 + self.draw() % (GAP_MS.1 - GAP_MS.0);
+        let (kind, detail) = (self.draw() % 100, self.draw());
+        let away = Duration::from_millis(detail % AWAY_MS);
+        let deed = match kind {
+            kind if kind < EXECUTOR => Deed::KillExecutor(detail),
+            kind if kind < EXECUTOR + DRIVER => Deed::KillDriver(away),
+            kind if kind < EXECUTOR + DRIVER + BROKER => Deed::KillBroker(away),
+            kind if kind < EXECUTOR + DRIVER + BROKER + PIN => Deed::Pin(detail % (EXECUTORS_MAX + 1)),
+            _ => Deed::Unpin,
+        };
+        (Duration::from_millis(gap), deed)
+    }
+
+    /// SplitMix64 (Steele, Lea and Flood, 2014).
+    fn draw(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_says_it_all_and_half_an_hour_holds_500_kills() {
+        let sequence = |seed| {
+            let mut deeds = Deeds::new(seed);
+            (0..1_000).map(|_| deeds.next()).collect::<Vec<_>>()
+        };
+        let first = sequence(1);
+        assert_eq!(first, sequence(1));
+        assert_ne!(first, sequence(2));
+        let share = |wanted: fn(&Deed) -> bool| first.iter().filter(|(_, deed)| wanted(deed)).count();
+        let kills = share(|deed| !matches!(deed, Deed::Pin(_) | Deed::Unpin));
+        let length: Duration = first.iter().map(|(gap, _)| *gap).sum();
+        assert!(kills as f64 / length.as_secs_f64() * 1_800.0 > 1_000.0, "{kills} in {length:?}");
+        assert!(share(|deed| *deed == Deed::Pin(0)) > 10 && share(|deed| *deed == Deed::Pin(4)) > 10);
+        assert!(share(|deed| *deed == Deed::Pin(5)) == 0 && share(|deed| *deed == Deed::Unpin) > 10);
+    }
+}

@@ -1,0 +1,173 @@
+//! `torture`: real processes of a pipeline are killed at random, by a seed; every row must be right all the same.
+//!
+//! ```text
+//!  demo of 1 s ──► directory ──► broker, load, driver and executors ──► demo again ──► report
+//!  (topic, pipeline)               ▲ SIGKILL, pins, for M minutes        (scans the topic, judges
+//!                                  └ deeds (pure, from the seed)          each row of each batch)
+//! ```
+//! The judge is the demo's own: it carries each batch out again a row at a time, and compares. Linux only.
+
+mod dashboard;
+mod deeds;
+mod scene;
+
+use crate::embedded::binary;
+use crate::sh::{self, Outcome, cargo, command};
+use deeds::{Deed, Deeds};
+use scene::Scene;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Minutes, when nobody says how many.
+const MINUTES: u64 = 5;
+
+/// How often it says how far it is.
+const WORD: Duration = Duration::from_secs(60);
+
+/// What has been done so far.
+#[derive(Default)]
+struct Done {
+    executors: u64,
+    drivers: u64,
+    brokers: u64,
+    pins: u64,
+}
+
+impl Done {
+    fn kills(&self) -> u64 {
+        self.executors + self.drivers + self.brokers
+    }
+
+    fn text(&self) -> String {
+        let Done { executors, drivers, brokers, pins } = self;
+        format!(
+            "{} kills ({executors} executors, {drivers} drivers, {brokers} brokers), {pins} sizes pinned",
+            self.kills()
+        )
+    }
+}
+
+/// Kills for some minutes, then demands zeros.
+pub fn run(args: &[&str]) -> Outcome {
+    let (mut minutes, mut seed) = (MINUTES, None);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let number = args.next().and_then(|text| text.parse::<u64>().ok());
+        match (*arg, number) {
+            ("--minutes", Some(number @ 1..)) => minutes = number,
+            ("--seed", Some(number)) => seed = Some(number),
+            _ => return Err("say `torture [--minutes M] [--seed S]`".into()),
+        }
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let seed = seed.unwrap_or(now.as_secs());
+    sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
+    let dir = sh::target().join("torture").join(format!("seed-{seed}"));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+    println!("seed {seed}, {minutes} minutes");
+    demo(&dir, "before")?;
+    let (done, acknowledged) = torment(&dir, Duration::from_secs(60 * minutes), seed)
+        .map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
+    let verdict = demo(&dir, "after").and_then(|report| judge(&dir, &report, &done, acknowledged));
+    verdict.map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
+    // What stays takes room and does no harm.
+    let _ = std::fs::remove_dir_all(&dir);
+    Ok(())
+}
+
+/// A demo whose story is over at once. Before: it makes topic, pipeline and checkpoint. After: it goes on there, finds its
+/// story told, reads the rest, and judges the rows of all runs. Returns its report.
+fn demo(dir: &Path, when: &str) -> Outcome<String> {
+    let report = dir.join(format!("{when}.json"));
+    let (home, to) = (dir.to_string_lossy(), report.to_string_lossy());
+    let mut demo = command(binary(), &["demo", "--headless", "--duration", "1s", "--dir", &home, "--report", &to]);
+    let output = demo.output().map_err(|error| format!("cannot run the demo: {error}"))?;
+    sh::write_file(&dir.join(format!("{when}.log")), &String::from_utf8_lossy(&output.stdout))?;
+    // A report that is not right is for the judge to read.
+    let said = String::from_utf8_lossy(&output.stderr);
+    sh::read_file(&report).map_err(|_| format!("the demo {when} the torture failed ({}):\n{said}", output.status))
+}
+
+fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(Done, u64)> {
+    let mut scene = Scene::start(dir, length, seed)?;
+    let mut deeds = Deeds::new(seed);
+    let mut done = Done::default();
+    let (start, mut told) = (Instant::now(), Instant::now());
+    while scene.loads() && start.elapsed() < length {
+        let (gap, deed) = deeds.next();
+        std::thread::sleep(gap);
+        scene.living()?;
+        match deed {
+            Deed::KillExecutor(which) => done.executors += u64::from(scene.kill_executor(which)?),
+            Deed::KillDriver(away) => {
+                scene.kill_driver(away)?;
+                done.drivers += 1;
+            }
+            Deed::KillBroker(away) => {
+                scene.kill_broker(away)?;
+                done.brokers += 1;
+            }
+            Deed::Pin(size) => done.pins += u64::from(scene.pin(Some(size))),
+            Deed::Unpin => drop(scene.pin(None)),
+        }
+        if told.elapsed() > WORD {
+            told = Instant::now();
+            println!("second {}: {}", start.elapsed().as_secs(), done.text());
+        }
+    }
+    println!("second {}: {}; now the rest is read in peace", start.elapsed().as_secs(), done.text());
+    let acknowledged = scene.settle()?;
+    Ok((done, acknowledged))
+}
+
+/// Prints what was found; an error unless everything is right.
+fn judge(dir: &Path, report: &str, done: &Done, acknowledged: u64) -> Outcome {
+    let of = |name: &str| number(report, name).ok_or_else(|| format!("the demo's report has no `{name}`"));
+    let sizes = |name: &'static str| report.lines().filter_map(move |line| number(line, name));
+    let (ups, downs): (Vec<_>, Vec<_>) = sizes("from").zip(sizes("to")).partition(|(from, to)| from < to);
+    let progress = sh::read_file(&dir.join("progress.jsonl"))?;
+    let batches = progress.lines().filter_map(|line| number(line, "batchId")).max().map_or(0, |last| last + 1);
+    let (produced, checked) = (of("produced")?, of("rows_checked")?);
+    let (lost, twice, wrong) = (of("lost")?, of("duplicated")?, of("rows_wrong")?);
+    println!("torture   {}", done.text());
+    println!("rescales  {} decided: {} up, {} down", ups.len() + downs.len(), ups.len(), downs.len());
+    println!("batches   {batches}");
+    println!(
+        "records   {produced} produced, {acknowledged} of them acknowledged to the load, {lost} lost, {twice} counted twice"
+    );
+    println!(
+        "          {} set aside as broken, {} window updates too late",
+        of("set_aside")?,
+        of("late_window_updates")?
+    );
+    println!("rows      {checked} checked, {wrong} wrong");
+    if produced < acknowledged {
+        return Err(format!("the topic holds {produced} records, but {acknowledged} were acknowledged"));
+    }
+    match (lost, twice, wrong, checked) {
+        (0, 0, 0, 1..) => Ok(()),
+        _ => Err("the results are NOT right; after.log names the first differences".into()),
+    }
+}
+
+/// The whole number that follows a name in JSON text.
+fn number(json: &str, name: &str) -> Option<u64> {
+    let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
+    let rest = rest.trim_start();
+    rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_in_json() {
+        let json = "{\"lost\": 12,\n\"batchId\":3,\"least\":null}";
+        assert_eq!(
+            ["lost", "batchId", "least", "other"].map(|name| number(json, name)),
+            [Some(12), Some(3), None, None]
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! The processes under torture: a broker, a load, a driver with its executors. All end when dropped.
+
+use super::dashboard::Dashboard;
+use crate::bench::process;
+use crate::embedded::{EmbeddedBroker, binary};
+use crate::ports;
+use crate::sh::{self, Outcome, command};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Records per second: little enough for a small machine, through hours.
+const RATE: &str = "1000/s";
+
+/// Held to this, one executor of two cores is just not enough, and a kill finds one in the middle of its work.
+const LIMIT: &str = "autoscale.max_records_per_second_per_core=450";
+
+/// What was left must be read within this time when nobody kills any more.
+const DRAIN: Duration = Duration::from_secs(900);
+
+/// A driver that was told to end has this long.
+const END: Duration = Duration::from_secs(60);
+
+pub struct Scene {
+    dir: PathBuf,
+    broker_port: u16,
+    dashboard: Dashboard,
+    driver: Child,
+    load: Child,
+    // Last, so that it outlives whoever talks to it.
+    broker: EmbeddedBroker,
+}
+
+impl Scene {
+    /// Starts everything over a directory that a demo has left: its topic, its pipeline, its checkpoint.
+    pub fn start(dir: &Path, length: Duration, seed: u64) -> Outcome<Scene> {
+        let broker_port = ports::free()?;
+        let broker = EmbeddedBroker::start_on(broker_port, &dir.join("broker"))?;
+        let mut load = command(binary(), &["produce", "--bootstrap-servers", broker.address(), "--rate", RATE]);
+        load.args(["--topic", TOPIC, "--late", "1%", "--malformed", "0.5%", "--json"]);
+        load.args(["--seed", &seed.to_string(), "--duration", &format!("{}s", length.as_secs())]);
+        load.stdout(log(dir, LOAD)?).stderr(Stdio::null());
+        let load = load.spawn().map_err(|error| format!("cannot start the load: {error}"))?;
+        let dashboard = Dashboard(ports::free()?);
+        let driver = driver(dir, broker.address(), dashboard)?;
+        Ok(Scene { dir: dir.to_owned(), broker_port, dashboard, driver, load, broker })
+    }
+
+    /// Whether the load still runs.
+    pub fn loads(&mut self) -> bool {
+        matches!(self.load.try_wait(), Ok(None))
+    }
+
+    /// Kills one of the executors with SIGKILL; false when there are none.
+    pub fn kill_executor(&mut self, which: u64) -> Outcome<bool> {
+        let mut living = process::children(self.driver.id())?;
+        living.sort_unstable();
+        let at = which.checked_rem(living.len() as u64);
+        Ok(at.is_some_and(|at| signal(living[at as usize], "-KILL")))
+    }
+
+    /// Kills the driver with SIGKILL, and starts it again on the same checkpoint.
+    pub fn kill_driver(&mut self, away: Duration) -> Outcome {
+        self.living()?;
+        kill(&mut self.driver);
+        std::thread::sleep(away);
+        self.dashboard = Dashboard(ports::free()?);
+        self.driver = driver(&self.dir, self.broker.address(), self.dashboard)?;
+        Ok(())
+    }
+
+    /// Kills the broker with SIGKILL, and starts it again on the same files.
+    pub fn kill_broker(&mut self, away: Duration) -> Outcome {
+        self.broker.end();
+        std::thread::sleep(away);
+        self.broker = EmbeddedBroker::start_on(self.broker_port, &self.dir.join("broker"))?;
+        Ok(())
+    }
+
+    /// Pins a size, or gives it free; false when the driver was not there to hear it.
+    pub fn pin(&self, size: Option<u64>) -> bool {
+        self.dashboard.command(&size.map_or("\"unpin\"".into(), |size| format!("{{\"pin\":{size}}}")))
+    }
+
+    /// An error when the driver has ended by itself.
+    pub fn living(&mut self) -> Outcome {
+        match self.driver.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(format!("the driver ended by itself ({status}):\n{}", self.last_words())),
+            Err(error) => Err(format!("the driver cannot be waited for: {error}")),
+        }
+    }
+
+    /// Waits until everything is read, then ends all in good order. Returns how many records the broker has
+    /// acknowledged to the load.
+    pub fn settle(mut self) -> Outcome<u64> {
+        let _ = self.load.wait();
+        let start = Instant::now();
+        while !self.pin(None) || !self.is_idle() {
+            self.living()?;
+            if start.elapsed() > DRAIN {
+                return Err(format!("after {} s the driver has not read everything", DRAIN.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        signal(self.driver.id(), "-INT");
+        let start = Instant::now();
+        let status = loop {
+            match self.driver.try_wait() {
+                Ok(Some(status)) => break status,
+                _ if start.elapsed() > END => {
+                    return Err(format!("the driver did not end in {} s:\n{}", END.as_secs(), self.last_words()));
+                }
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        if !status.success() {
+            return Err(format!("the driver was told to end and failed ({status}):\n{}", self.last_words()));
+        }
+        let summary = sh::read_file(&self.dir.join(LOAD))?;
+        super::number(&summary, "acknowledged").ok_or_else(|| format!("the load did not end well: it said `{summary}`"))
+    }
+
+    fn is_idle(&self) -> bool {
+        let holds = |status: String| status.contains("\"backlog\":0,") && status.contains("\"activity\":\"idle\"");
+        self.dashboard.status().is_ok_and(holds)
+    }
+
+    fn last_words(&self) -> String {
+        let text = sh::read_file(&self.dir.join(DRIVER)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        kill(&mut self.driver);
+        kill(&mut self.load);
+    }
+}
+
+/// The demo's topic.
+const TOPIC: &str = "cs_student_logs";
+
+/// What the processes say, in the scene's directory.
+const LOAD: &str = "load.json";
+const DRIVER: &str = "driver.log";
+
+fn driver(dir: &Path, servers: &str, dashboard: Dashboard) -> Outcome<Child> {
+    let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    let mut driver = command(binary(), &["run", &path("pipeline.toml"), "--checkpoint", &path("checkpoint")]);
+    driver.args(["--progress", &path("progress.jsonl"), "--decisions", &path("decisions.jsonl"), "--set", LIMIT]);
+    driver.args(["--set", &format!("sources.{TOPIC}.bootstrap_servers={servers}")]);
+    driver.args(["--set", &format!("dashboard.listen=127.0.0.1:{}", dashboard.0)]);
+    driver.stdout(Stdio::null()).stderr(log(dir, DRIVER)?);
+    driver.spawn().map_err(|error| format!("cannot start the driver: {error}"))
+}
+
+fn log(dir: &Path, name: &str) -> Outcome<File> {
+    let path = dir.join(name);
+    let file = File::options().create(true).append(true).open(&path);
+    file.map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+fn signal(pid: u32, which: &str) -> bool {
+    let mut kill = command("kill", &[which, &pid.to_string()]);
+    kill.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// SIGKILL, and waits for the end.
+fn kill(child: &mut Child) {
+    // It may have ended by itself; then there is nothing to kill.
+    let _ = child.kill();
+    let _ = child.wait();
+}
