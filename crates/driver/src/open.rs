@@ -5,6 +5,7 @@ use crate::commit;
 use crate::event::{Event, watch};
 use crate::finish::restore;
 use crate::fleet::Fleet;
+use crate::level::Level;
 use crate::report::{DoneRate, Identity, Newest};
 use crate::run::Driver;
 use crate::{Job, Summary, Wiring};
@@ -43,6 +44,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
     let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
     let admission = wiring.watch.admission();
+    let level = wiring.watch.timeline().map(Level::new);
     let committer = start_threads(wiring.watch, wiring.sinks, commits, wiring.commands, &events);
     let driver = Driver {
         query: job.plan.clone(),
@@ -57,6 +59,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         source_error: None,
         until: None,
         admission,
+        level,
         positions,
         left_over: 0,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },

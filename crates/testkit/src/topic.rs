@@ -2,9 +2,10 @@
 //!
 //! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
-use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Watch};
+use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Timeline, Watch};
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
 /// The name that the topic has in offsets.
@@ -21,15 +22,28 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
 }
 
+/// By what a put is cut that is more than a batch may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The records' timestamps.
+    Timestamps,
+    /// What each partition has left, as Spark does.
+    Share,
+    /// As many offsets of each partition, where it has them.
+    Equal(i64),
+}
+
 /// A topic. Clones share the records.
 #[derive(Clone)]
 pub struct Topic {
     shared: Arc<Shared>,
+    cut: Cut,
 }
 
 struct Shared {
     log: Mutex<Log>,
     grown: Condvar,
+    questions: AtomicUsize,
 }
 
 struct Log {
@@ -43,7 +57,19 @@ impl Topic {
     /// An empty topic.
     pub fn new(partitions: usize) -> Topic {
         let log = Log { partitions: vec![Vec::new(); partitions], puts: Vec::new() };
-        Topic { shared: Arc::new(Shared { log: Mutex::new(log), grown: Condvar::new() }) }
+        let shared = Shared { log: Mutex::new(log), grown: Condvar::new(), questions: AtomicUsize::new(0) };
+        Topic { shared: Arc::new(shared), cut: Cut::Timestamps }
+    }
+
+    /// The topic as seen by a driver that cuts like this.
+    #[must_use]
+    pub fn cut_by(self, cut: Cut) -> Topic {
+        Topic { cut, ..self }
+    }
+
+    /// How often it was asked where a time begins.
+    pub fn questions(&self) -> usize {
+        self.shared.questions.load(Ordering::Relaxed)
     }
 
     /// Puts values into partition 0; their timestamps are 0, 1, 2 … ms after the epoch.
@@ -121,8 +147,27 @@ impl Watch for Topic {
             let Some(ends) = log.next_put(positions) else { return };
             for (id, extent) in extents {
                 extent.end = extent.end.min(ends[id.partition as usize]);
+                if let Cut::Equal(share) = topic.cut {
+                    let position = positions.0.get(id).copied().unwrap_or(extent.start);
+                    extent.end = extent.end.min(position + share);
+                }
             }
         }))
+    }
+
+    fn timeline(&self) -> Option<Timeline> {
+        let topic = self.clone();
+        let timeline: Timeline = Box::new(move |partitions, timestamp| {
+            topic.shared.questions.fetch_add(1, Ordering::Relaxed);
+            let log = topic.log();
+            let first = |id: &PartitionId| {
+                let mut records = log.partitions[id.partition as usize].iter();
+                let new = |record: &Option<Record>| record.as_ref().is_some_and(|r| r.timestamp_ms >= timestamp);
+                records.position(new).map(|offset| offset as i64)
+            };
+            Ok(partitions.iter().map(first).collect())
+        });
+        (self.cut == Cut::Timestamps).then_some(timeline)
     }
 
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
