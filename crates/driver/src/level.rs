@@ -136,8 +136,10 @@ fn between(first: &[OffsetRange], second: &[OffsetRange], budget: u64) -> Vec<Of
         (first.partition.clone(), OffsetRange { start: first.end, end: second.end.max(first.end), ..second.clone() })
     };
     let more: Vec<(PartitionId, OffsetRange)> = first.iter().zip(second).map(more).collect();
-    let share: BTreeMap<PartitionId, i64> =
-        plan::ranges(&more, Some(budget - taken as u64)).into_iter().map(|range| (range.partition, range.end)).collect();
+    let share: BTreeMap<PartitionId, i64> = plan::ranges(&more, Some(budget - taken as u64))
+        .into_iter()
+        .map(|range| (range.partition, range.end))
+        .collect();
     let end = |range: &OffsetRange| share.get(&range.partition).copied().unwrap_or(range.end);
     let whole = first.iter().map(|range| OffsetRange { end: end(range), ..range.clone() });
     whole.filter(|range| !range.is_empty()).collect()

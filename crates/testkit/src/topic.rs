@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Timeline, Watch};
-use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
+use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
 
 /// The name that the topic has in offsets.
 pub const TOPIC: &str = "topic";
@@ -44,6 +44,8 @@ struct Shared {
     log: Mutex<Log>,
     grown: Condvar,
     questions: AtomicUsize,
+    unanswered: AtomicUsize,
+    readers: AtomicUsize,
 }
 
 struct Log {
@@ -57,7 +59,13 @@ impl Topic {
     /// An empty topic.
     pub fn new(partitions: usize) -> Topic {
         let log = Log { partitions: vec![Vec::new(); partitions], puts: Vec::new() };
-        let shared = Shared { log: Mutex::new(log), grown: Condvar::new(), questions: AtomicUsize::new(0) };
+        let shared = Shared {
+            log: Mutex::new(log),
+            grown: Condvar::new(),
+            questions: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+        };
         Topic { shared: Arc::new(shared), cut: Cut::Timestamps }
     }
 
@@ -102,6 +110,16 @@ impl Topic {
         Offsets(extents.into_iter().map(|(partition, extent)| (partition, extent.end)).collect())
     }
 
+    /// The next so many of these questions get no answer: a transient error.
+    pub fn leave_unanswered(&self, questions: usize) {
+        self.shared.unanswered.store(questions, Ordering::Relaxed);
+    }
+
+    /// How many readers there are now: one for each core of each executor.
+    pub fn readers(&self) -> usize {
+        self.shared.readers.load(Ordering::SeqCst)
+    }
+
     /// The driver's side.
     pub fn watch(&self) -> Box<dyn Watch> {
         Box::new(self.clone())
@@ -109,6 +127,7 @@ impl Topic {
 
     /// The executor's side.
     pub fn reader(&self) -> Box<dyn Read> {
+        self.shared.readers.fetch_add(1, Ordering::SeqCst);
         Box::new(TopicReader { topic: self.clone(), range: None })
     }
 
@@ -159,6 +178,10 @@ impl Watch for Topic {
         let topic = self.clone();
         let timeline: Timeline = Box::new(move |partitions, timestamp| {
             topic.shared.questions.fetch_add(1, Ordering::Relaxed);
+            let fewer = |left: usize| left.checked_sub(1);
+            if topic.shared.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+                return Err(Error::transient("the topic in memory does not answer"));
+            }
             let log = topic.log();
             let first = |id: &PartitionId| {
                 let mut records = log.partitions[id.partition as usize].iter();
@@ -180,6 +203,12 @@ impl Watch for Topic {
 struct TopicReader {
     topic: Topic,
     range: Option<OffsetRange>,
+}
+
+impl Drop for TopicReader {
+    fn drop(&mut self) {
+        self.topic.shared.readers.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Read for TopicReader {

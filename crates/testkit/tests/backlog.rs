@@ -4,9 +4,12 @@
 //! `cargo test --release -p tidemill-testkit --test backlog -- --nocapture` prints what each way drops.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tidemill_model::Error;
 use tidemill_model::status::Command;
-use tidemill_testkit::{Cut, Record, Stage, Topic};
+use tidemill_testkit::{BeforeWrite, Cut, Record, Stage, Topic};
 
 const PIPELINE: &str = r#"
 [sources.t]
@@ -21,6 +24,8 @@ watermark = "1 minute"
 [query]
 sql = "SELECT unix_millis(window.start) AS s, p, count(*) AS n FROM t GROUP BY window(et, '10 seconds'), p"
 output_mode = "append"
+[autoscale]
+executor_cores = 1
 [sinks.screen]
 type = "console"
 "#;
@@ -30,10 +35,12 @@ const START_MS: i64 = 1_767_225_600_000;
 const HOUR_MS: i64 = 3_600_000;
 const DELAY_MS: i64 = 60_000;
 const WINDOW_MS: i64 = 10_000;
-/// Of 18,420 records: some 36 batches.
+/// Of 18,420 records: 37 batches or more.
 const BUDGET: u64 = 512;
 /// So far is a record behind its partition, at most: less than the delay.
 const DISORDER_MS: u64 = 55_000;
+/// Executors that do not come and go in this time hang.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When each partition's records are due, ms after the start: a flood for half of the hour and a tenth of it after; few;
 /// in bursts every five minutes; steady.
@@ -86,21 +93,34 @@ struct Drained {
     questions: usize,
 }
 
-/// Drains the records, on 1 to 3 executors by turns, and then closes every window.
+/// Before every twelfth batch is written, another number of executors is asked for, and waited for.
+fn change_executors(topic: Topic, commands: Arc<OnceLock<Sender<Command>>>) -> BeforeWrite {
+    Arc::new(move |_, batch| {
+        if batch % 12 != 0 {
+            return Ok(());
+        }
+        let wanted = 1 + (batch / 12 % 3) as u32;
+        let commands = commands.get().expect("set before there are records");
+        commands.send(Command::Pin(wanted)).expect("a driver that has a batch listens");
+        let deadline = Instant::now() + PATIENCE;
+        while topic.readers() != wanted as usize {
+            if Instant::now() > deadline {
+                return Err(Error::external(format!("{} executors instead of {wanted}", topic.readers())));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    })
+}
+
+/// Drains the records, on 3, 1, 2, 3, 1 … executors, and then closes every window.
 fn drain(cut: Cut) -> Drained {
     let mut stage = Stage::new(PIPELINE);
     stage.topic = Topic::new(4).cut_by(cut);
     stage.executors = 3;
     stage.max_offsets_per_trigger = Some(BUDGET);
-    let commands = Arc::new(OnceLock::<std::sync::mpsc::Sender<Command>>::new());
-    let pins = commands.clone();
-    stage.before_write = Some(Arc::new(move |_, batch| {
-        if let Some(commands) = pins.get() {
-            // A driver that has ended needs no executors.
-            let _ = commands.send(Command::Pin(1 + (batch % 3) as u32));
-        }
-        Ok(())
-    }));
+    let commands = Arc::new(OnceLock::new());
+    stage.before_write = Some(change_executors(stage.topic.clone(), commands.clone()));
     let mut running = stage.start().unwrap();
     commands.set(running.commands()).expect("set once");
     stage.topic.put_records(records());
@@ -165,4 +185,20 @@ fn l4_a_backlog_is_not_lateness() {
         assert!(dropped > 0 && drained.dropped_groups > 0, "{name} loses records: that is what is shown here");
         assert_eq!(drained.questions, 0);
     }
+}
+
+/// A source that does not answer delays the batch; it is not cut in another way instead.
+#[test]
+fn l4_a_cut_waits_for_its_answer() {
+    let mut stage = Stage::new(PIPELINE);
+    stage.topic = Topic::new(4);
+    stage.max_offsets_per_trigger = Some(BUDGET);
+    stage.topic.leave_unanswered(2);
+    let mut running = stage.start().unwrap();
+    stage.topic.put_records(records());
+    let batches = running.settle().unwrap();
+    assert!(stage.topic.questions() > 2);
+    assert_eq!(batches.iter().map(|batch| batch.progress.num_input_rows).sum::<u64>(), records().len() as u64);
+    let summary = running.stop().unwrap();
+    assert_eq!((summary.records, summary.faults.late), (records().len() as u64, 0));
 }

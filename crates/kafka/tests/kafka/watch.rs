@@ -1,7 +1,7 @@
 //! What the watch says is there, as topics, partitions and records come.
 
 use crate::support::{Cluster, clusters, flush, topic};
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::producer::BaseRecord;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extents, Watch};
