@@ -17,6 +17,8 @@ mod event;
 mod facts;
 mod finish;
 mod fleet;
+mod level;
+mod next;
 mod open;
 mod plan;
 mod report;

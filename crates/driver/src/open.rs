@@ -5,6 +5,7 @@ use crate::commit;
 use crate::event::{Event, watch};
 use crate::finish::restore;
 use crate::fleet::Fleet;
+use crate::level::Level;
 use crate::report::{DoneRate, Identity, Newest};
 use crate::run::Driver;
 use crate::{Job, Summary, Wiring};
@@ -37,12 +38,11 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
     let settings = Settings::from(&job.pipeline.autoscale);
     let anything_committed = recovered.committed.is_some();
     let committed = recovered.committed.unwrap_or_default();
-    let prior =
-        committed.capacity.clone().and_then(|json| serde_json::from_value::<Prior>(json).ok()).unwrap_or_default();
+    let prior = prior(committed.capacity.clone());
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
     let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
-    let admission = wiring.watch.admission();
+    let (admission, level) = (wiring.watch.admission(), wiring.watch.timeline().map(Level::new));
     let committer = start_threads(wiring.watch, wiring.sinks, commits, wiring.commands, &events);
     let driver = Driver {
         query: job.plan.clone(),
@@ -57,6 +57,7 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         source_error: None,
         until: None,
         admission,
+        level,
         positions,
         left_over: 0,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
@@ -87,6 +88,11 @@ pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)
         job,
     };
     Ok((driver, inbox))
+}
+
+/// What an earlier run has learnt about capacity; nothing where it does not read.
+fn prior(capacity: Option<serde_json::Value>) -> Prior {
+    capacity.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default()
 }
 
 /// Label of a checkpoint's line about what is read.

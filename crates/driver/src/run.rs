@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::facts::facts;
 use crate::finish::{finish, has_no_data_batches};
 use crate::fleet::Fleet;
+use crate::level::Level;
 use crate::open::open;
 use crate::plan;
 use crate::report::{DoneRate, Draft, Identity, Newest, progress};
@@ -19,7 +20,6 @@ use tidemill_checkpoint::{Change, CommitRecord, PlanLog, StateChange};
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::{Admission, Extents};
 use tidemill_link::{FromExecutor, Task};
-use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::status::{Command, DecisionLine};
 use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, Result, batch::cut_tasks};
@@ -65,6 +65,8 @@ pub(crate) struct Driver {
     pub(crate) until: Option<Extents>,
     /// How far a batch may go, where the source has a say in it.
     pub(crate) admission: Option<Admission>,
+    /// Cuts a backlog by the records' timestamps, where the source has them.
+    pub(crate) level: Option<Level>,
     /// The first offset of each partition that no plan has; `None` until it is decided where the query begins.
     pub(crate) positions: Option<Offsets>,
     /// What was there when the last batch was planned, and was left for the next.
@@ -116,7 +118,7 @@ pub(crate) struct InFlight {
 /// What is to be done next.
 enum Due {
     Replay,
-    Data(Vec<OffsetRange>),
+    Data,
     NoData,
 }
 
@@ -324,9 +326,8 @@ impl Driver {
         if self.extents.is_none() || self.next_trigger.is_some_and(|at| Instant::now() < at) {
             return None;
         }
-        let ranges = self.next_ranges();
-        if !ranges.is_empty() {
-            return Some(Due::Data(ranges));
+        if !self.admitted().is_empty() {
+            return Some(Due::Data);
         }
         let moved = self.watermark > self.late_watermark;
         let wanted = self.job.pipeline.query.no_data_batches && has_no_data_batches(&self.query);
@@ -339,7 +340,13 @@ impl Driver {
         self.next_trigger = self.trigger_after(started);
         let (plan, replayed) = match due {
             Due::Replay => (self.replay.pop_front().expect("a replay is due"), true),
-            Due::Data(ranges) => (self.plan(ranges), false),
+            Due::Data => match self.next_ranges() {
+                Ok(ranges) => (self.plan(ranges), false),
+                Err(error) => {
+                    self.next_trigger = Some(started + RETRY_PAUSE);
+                    return self.observed(Err(error));
+                }
+            },
             Due::NoData => (self.plan(Vec::new()), false),
         };
         assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
@@ -489,49 +496,6 @@ impl Driver {
         self.observer.decision(&facts, &decision);
         self.decision = Some(decision);
         Ok(())
-    }
-
-    /// What there is to read: up to the ends, or up to where an available-now run stops.
-    pub(crate) fn backlog(&self) -> Vec<(tidemill_model::PartitionId, OffsetRange)> {
-        match (&self.positions, self.until.as_ref().or(self.extents.as_ref())) {
-            (Some(positions), Some(extents)) => plan::backlog(positions, extents),
-            _ => Vec::new(),
-        }
-    }
-
-    /// What executors are needed for now: between two triggers only what the last batch had to leave.
-    fn due_backlog(&self) -> u64 {
-        let all = plan::total(&self.backlog());
-        match self.next_trigger {
-            Some(at) if Instant::now() < at => all.min(self.left_over),
-            _ => all,
-        }
-    }
-
-    /// What the next batch reads: as much of the backlog as the source admits, the pipeline allows, and the executors can do.
-    fn next_ranges(&self) -> Vec<OffsetRange> {
-        let (Some(positions), Some(extents)) = (&self.positions, self.until.as_ref().or(self.extents.as_ref())) else {
-            return Vec::new();
-        };
-        let Some(admission) = &self.admission else {
-            let budget = self.job.max_offsets_per_trigger.unwrap_or_else(|| self.capacity_of_a_batch());
-            return plan::ranges(&plan::backlog(positions, extents), Some(budget));
-        };
-        let mut admitted = extents.clone();
-        admission(positions, &mut admitted);
-        plan::ranges(&plan::backlog(positions, &admitted), self.job.max_offsets_per_trigger)
-    }
-
-    /// Offsets that the executors can do in the time that a batch aims at: half a second, or until the next trigger.
-    fn capacity_of_a_batch(&self) -> u64 {
-        let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
-        let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));
-        let per_second = capacity.get(size).copied().unwrap_or_default();
-        let target_ms = match self.job.trigger {
-            Trigger::Every(ms) => BATCH_TARGET_MS.max(ms as i64),
-            Trigger::AsSoonAsPossible | Trigger::AvailableNow => BATCH_TARGET_MS,
-        };
-        (per_second * target_ms as f64 / 1_000.0).max(1_000.0) as u64
     }
 
     /// The next full interval of the wall clock, as Spark's processing-time trigger has it; a batch that overruns it is

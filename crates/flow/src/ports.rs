@@ -22,6 +22,11 @@ pub type Extents = BTreeMap<PartitionId, Extent>;
 /// no measured capacity cuts it further. An input without records must take an offset, or it gets no batch (rule O7).
 pub type Admission = Box<dyn Fn(&Offsets, &mut Extents) + Send>;
 
+/// Says, for each of some partitions, the first offset whose record has the given timestamp (ms) or a later one; `None`
+/// where no record has. Asked on the driver's thread, and only while there is more to read than a batch may take.
+/// Fails as [`Watch::watch`] does.
+pub type Timeline = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
+
 /// The driver's side of a source: watches what there is to read.
 pub trait Watch: Send {
     /// What people call the source: ``topic `t` ``.
@@ -29,6 +34,11 @@ pub trait Watch: Send {
 
     /// How far a batch may go, where the source has a say in it; asked once, before the first [`Watch::watch`].
     fn admission(&self) -> Option<Admission> {
+        None
+    }
+
+    /// Where times begin, where the source's records have timestamps; asked once, before the first [`Watch::watch`].
+    fn timeline(&self) -> Option<Timeline> {
         None
     }
 

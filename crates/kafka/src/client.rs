@@ -112,10 +112,32 @@ impl Handle {
     /// # Errors
     /// As [`Handle::partitions`].
     pub fn offsets(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<i64>> {
-        let what = format!("a request for the offsets of `{topic}`");
+        let found = self.list(topic, partitions, at, timeout)?;
+        let gone = || self.failed(&listing(topic), Some(RDKafkaErrorCode::UnknownPartition));
+        found.into_iter().map(|offset| offset.ok_or_else(gone)).collect()
+    }
+
+    /// The first offset whose record has this timestamp (ms, from 0 on) or a later one, in the order of `partitions`;
+    /// `None` where no record has. One round trip for each broker.
+    ///
+    /// # Errors
+    /// As [`Handle::partitions`].
+    pub fn first_at(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        timestamp: i64,
+        timeout: Duration,
+    ) -> Result<Vec<Option<i64>>> {
+        self.list(topic, partitions, Offset::Offset(timestamp), timeout)
+    }
+
+    /// ListOffsets; `at` is what the request has as its timestamp.
+    fn list(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<Option<i64>>> {
+        let what = listing(topic);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
-            list.add_partition_offset(topic, *partition, at).expect("beginning and end are offsets");
+            list.add_partition_offset(topic, *partition, at).expect("beginning, end and times are offsets");
         }
         // SAFETY: client and list are valid; the call writes offsets and errors into the list. The logical offsets are
         // the numbers that ListOffsets takes as timestamps for "earliest" and "latest".
@@ -126,9 +148,9 @@ impl Handle {
             return Err(self.failed(&what, Some(code)));
         }
         let offset = |element: &TopicPartitionListElem<'_>| match (element.error(), element.offset()) {
-            (Ok(()), Offset::Offset(offset)) => Ok(offset),
+            (Ok(()), Offset::Offset(offset)) => Ok(Some(offset)),
+            (Ok(()), _) => Ok(None),
             (Err(error), _) => Err(self.failed(&what, error.rdkafka_error_code())),
-            (Ok(()), _) => Err(self.failed(&what, Some(RDKafkaErrorCode::UnknownPartition))),
         };
         list.elements().iter().map(offset).collect()
     }
@@ -186,6 +208,10 @@ impl Drop for Handle {
         // SAFETY: this gives the reference of `new` back; the client itself is dropped after.
         unsafe { native::rd_kafka_queue_destroy(self.events) };
     }
+}
+
+fn listing(topic: &str) -> String {
+    format!("a request for the offsets of `{topic}`")
 }
 
 /// librdkafka's code, `None` for success.

@@ -13,7 +13,7 @@ use crate::options::KafkaOptions;
 use rdkafka::Offset;
 use std::thread;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Extent, Extents, Watch};
+use tidemill_flow::ports::{Extent, Extents, Timeline, Watch};
 use tidemill_model::{PartitionId, Result};
 
 /// Time between two looks while records flow.
@@ -37,6 +37,7 @@ const ISOLATION: (&str, &str) = ("isolation.level", "read_committed");
 
 /// Watches one topic.
 pub struct KafkaWatch {
+    options: KafkaOptions,
     topic: String,
     /// Asks. A client of its own: a broker answers a connection's requests in turn, so that a question behind a waiting
     /// fetch would wait with it.
@@ -98,6 +99,7 @@ impl KafkaWatch {
         ];
         let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
         Ok(KafkaWatch {
+            options: options.clone(),
             topic: topic.to_owned(),
             asks: Handle::new(options, &[ISOLATION], &[])?,
             fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
@@ -202,6 +204,20 @@ impl KafkaWatch {
 impl Watch for KafkaWatch {
     fn name(&self) -> String {
         format!("topic `{}`", self.topic)
+    }
+
+    /// With a client of its own, made when it is first asked: most runs never have a backlog.
+    fn timeline(&self) -> Option<Timeline> {
+        let (options, topic) = (self.options.clone(), self.topic.clone());
+        let mut client = None;
+        Some(Box::new(move |partitions, timestamp| {
+            let asks = match &client {
+                Some(asks) => asks,
+                None => client.insert(Handle::new(&options, &[ISOLATION], &[])?),
+            };
+            let numbers: Vec<i32> = partitions.iter().map(|id| id.partition).collect();
+            asks.first_at(&topic, &numbers, timestamp, ANSWER_MAX)
+        }))
     }
 
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {

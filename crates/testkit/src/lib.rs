@@ -24,4 +24,4 @@ pub use disk::{Aftermath, Fault, Operation, SimDisk};
 pub use sink::MemorySink;
 pub use stage::{Batch, BeforeWrite, Running, Stage};
 pub use threads::threads;
-pub use topic::{Record, TOPIC, Topic};
+pub use topic::{Cut, Record, TOPIC, Topic};

@@ -44,6 +44,8 @@ pub struct Stage {
     pub before_write: Option<BeforeWrite>,
     /// Executors that run.
     pub executors: u32,
+    /// Bound of a batch, offsets over all partitions.
+    pub max_offsets_per_trigger: Option<u64>,
 }
 
 /// A batch that was committed.
@@ -69,6 +71,7 @@ impl Stage {
             further_sinks: Vec::new(),
             before_write: None,
             executors: 1,
+            max_offsets_per_trigger: None,
         }
     }
 
@@ -133,7 +136,7 @@ impl Stage {
         Ok(Job {
             trigger,
             starting_offsets: StartingOffsets::Earliest,
-            max_offsets_per_trigger: None,
+            max_offsets_per_trigger: self.max_offsets_per_trigger,
             plan: Arc::new(plan),
             pipeline: Arc::new(pipeline),
         })
@@ -171,6 +174,11 @@ impl Running {
             }
         }
         Ok(batches)
+    }
+
+    /// Where users' commands go.
+    pub fn commands(&self) -> Sender<Command> {
+        self.commands.clone()
     }
 
     /// Stops the driver after the batch in flight.

@@ -2,10 +2,11 @@
 //!
 //! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
-use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Watch};
-use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
+use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Timeline, Watch};
+use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
 
 /// The name that the topic has in offsets.
 pub const TOPIC: &str = "topic";
@@ -21,15 +22,30 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
 }
 
+/// By what a put is cut that is more than a batch may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The records' timestamps.
+    Timestamps,
+    /// What each partition has left, as Spark does.
+    Share,
+    /// As many offsets of each partition, where it has them.
+    Equal(i64),
+}
+
 /// A topic. Clones share the records.
 #[derive(Clone)]
 pub struct Topic {
     shared: Arc<Shared>,
+    cut: Cut,
 }
 
 struct Shared {
     log: Mutex<Log>,
     grown: Condvar,
+    questions: AtomicUsize,
+    unanswered: AtomicUsize,
+    readers: AtomicUsize,
 }
 
 struct Log {
@@ -43,7 +59,25 @@ impl Topic {
     /// An empty topic.
     pub fn new(partitions: usize) -> Topic {
         let log = Log { partitions: vec![Vec::new(); partitions], puts: Vec::new() };
-        Topic { shared: Arc::new(Shared { log: Mutex::new(log), grown: Condvar::new() }) }
+        let shared = Shared {
+            log: Mutex::new(log),
+            grown: Condvar::new(),
+            questions: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+        };
+        Topic { shared: Arc::new(shared), cut: Cut::Timestamps }
+    }
+
+    /// The topic as seen by a driver that cuts like this.
+    #[must_use]
+    pub fn cut_by(self, cut: Cut) -> Topic {
+        Topic { cut, ..self }
+    }
+
+    /// How often it was asked where a time begins.
+    pub fn questions(&self) -> usize {
+        self.shared.questions.load(Ordering::Relaxed)
     }
 
     /// Puts values into partition 0; their timestamps are 0, 1, 2 … ms after the epoch.
@@ -76,6 +110,16 @@ impl Topic {
         Offsets(extents.into_iter().map(|(partition, extent)| (partition, extent.end)).collect())
     }
 
+    /// The next so many of these questions get no answer: a transient error.
+    pub fn leave_unanswered(&self, questions: usize) {
+        self.shared.unanswered.store(questions, Ordering::Relaxed);
+    }
+
+    /// How many readers there are now: one for each core of each executor.
+    pub fn readers(&self) -> usize {
+        self.shared.readers.load(Ordering::SeqCst)
+    }
+
     /// The driver's side.
     pub fn watch(&self) -> Box<dyn Watch> {
         Box::new(self.clone())
@@ -83,6 +127,7 @@ impl Topic {
 
     /// The executor's side.
     pub fn reader(&self) -> Box<dyn Read> {
+        self.shared.readers.fetch_add(1, Ordering::SeqCst);
         Box::new(TopicReader { topic: self.clone(), range: None })
     }
 
@@ -121,8 +166,31 @@ impl Watch for Topic {
             let Some(ends) = log.next_put(positions) else { return };
             for (id, extent) in extents {
                 extent.end = extent.end.min(ends[id.partition as usize]);
+                if let Cut::Equal(share) = topic.cut {
+                    let position = positions.0.get(id).copied().unwrap_or(extent.start);
+                    extent.end = extent.end.min(position + share);
+                }
             }
         }))
+    }
+
+    fn timeline(&self) -> Option<Timeline> {
+        let topic = self.clone();
+        let timeline: Timeline = Box::new(move |partitions, timestamp| {
+            topic.shared.questions.fetch_add(1, Ordering::Relaxed);
+            let fewer = |left: usize| left.checked_sub(1);
+            if topic.shared.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+                return Err(Error::transient("the topic in memory does not answer"));
+            }
+            let log = topic.log();
+            let first = |id: &PartitionId| {
+                let mut records = log.partitions[id.partition as usize].iter();
+                let new = |record: &Option<Record>| record.as_ref().is_some_and(|r| r.timestamp_ms >= timestamp);
+                records.position(new).map(|offset| offset as i64)
+            };
+            Ok(partitions.iter().map(first).collect())
+        });
+        (self.cut == Cut::Timestamps).then_some(timeline)
     }
 
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
@@ -135,6 +203,12 @@ impl Watch for Topic {
 struct TopicReader {
     topic: Topic,
     range: Option<OffsetRange>,
+}
+
+impl Drop for TopicReader {
+    fn drop(&mut self) {
+        self.topic.shared.readers.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Read for TopicReader {

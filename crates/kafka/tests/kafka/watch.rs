@@ -1,11 +1,12 @@
 //! What the watch says is there, as topics, partitions and records come.
 
 use crate::support::{Cluster, clusters, flush, topic};
+use rdkafka::producer::BaseRecord;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extents, Watch};
 use tidemill_kafka::{KafkaOptions, KafkaWatch, admin};
-use tidemill_model::Domain;
+use tidemill_model::{Domain, PartitionId};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -51,6 +52,33 @@ fn topics_partitions_and_records_are_seen_as_they_come() {
         await_ends(&mut watch, &mut known, &[15_000, 6, 1]);
         assert_eq!(watch.watch(&known, Duration::from_millis(300)).unwrap(), known, "nothing new until the timeout");
         assert!(known.values().all(|extent| extent.start == 0));
+    }
+}
+
+#[test]
+fn a_time_begins_at_the_first_record_that_is_not_older() {
+    for cluster in clusters() {
+        let topic = topic("timeline");
+        admin::ensure_topic(&cluster.options, &topic, Some(3)).unwrap();
+        let watch = KafkaWatch::new(&cluster.options, &topic).unwrap();
+        let producer = cluster.producer(&[]);
+        for (partition, timestamp) in [(0, 1_000), (0, 3_000), (0, 2_000), (0, 4_000), (1, 2_500)] {
+            let record = BaseRecord::<(), [u8]>::to(&topic).partition(partition).payload(b"x").timestamp(timestamp);
+            producer.send(record).expect("queued");
+        }
+        flush(&producer);
+        let mut timeline = watch.timeline().expect("Kafka's records have timestamps");
+        let partitions: Vec<PartitionId> =
+            [2, 0, 1].map(|partition| PartitionId { topic: topic.clone(), partition }).into();
+        for (timestamp, expected) in [
+            (0, [None, Some(0), Some(0)]),
+            (1_001, [None, Some(1), Some(0)]),
+            (3_000, [None, Some(1), None]),
+            (3_001, [None, Some(3), None]),
+            (4_001, [None, None, None]),
+        ] {
+            assert_eq!(timeline(&partitions, timestamp).unwrap(), expected, "at {timestamp} on {}", cluster.name);
+        }
     }
 }
 

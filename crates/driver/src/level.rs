@@ -1,0 +1,248 @@
+//! Cuts a batch out of a backlog so that the partitions advance together by their records' timestamps.
+//!
+//! A batch reads every partition up to its first record that is not older than a common time T. Then nothing it read is as
+//! new as T, so the watermark stays below T − delay; and what it left comes after a record of its own partition that is at
+//! least as new as T. A record within the delay inside its own partition is therefore never late for being in a backlog.
+//! (As far as timestamps are event times; where they are not, the partitions still advance together.)
+//!
+//! T is found bit by bit, from the highest on, over an oracle. What it is depends on the backlog, the budget and the
+//! records alone, not on what was asked before; but answers are kept, so that a batch costs few questions. No clock, no I/O.
+
+use crate::plan;
+use std::collections::BTreeMap;
+use tidemill_flow::ports::Timeline;
+use tidemill_model::{OffsetRange, PartitionId, Result};
+
+/// Times are looked for below this power of two, in milliseconds: the year 2109.
+const TIME_BITS: u32 = 42;
+
+/// Answers kept of a partition, the latest times: more than a search asks for.
+const ANSWERS_MAX: usize = 128;
+
+/// The oracle, and what it has said.
+pub(crate) struct Level {
+    ask: Timeline,
+    /// By partition and time.
+    answers: BTreeMap<PartitionId, BTreeMap<i64, Answer>>,
+}
+
+/// Where a time begins in a partition.
+#[derive(Clone, Copy)]
+struct Answer {
+    offset: i64,
+    /// No record was as new: the offset is the end that was known, and a later one may be.
+    open: bool,
+}
+
+impl Answer {
+    /// Whether it is still the answer up to where the backlog ends now.
+    fn holds(self, range: &OffsetRange) -> bool {
+        !self.open || self.offset >= range.end
+    }
+}
+
+impl Level {
+    pub(crate) fn new(ask: Timeline) -> Level {
+        Level { ask, answers: BTreeMap::new() }
+    }
+
+    /// The ranges of a batch of three quarters of `budget` to all of it, cut at one time. Where the records of one
+    /// millisecond are too many for that, they are cut in proportion; they are equally old. `budget` is at least 1, and
+    /// less than the backlog.
+    ///
+    /// # Errors
+    /// What the oracle fails with.
+    pub(crate) fn ranges(&mut self, backlog: &[(PartitionId, OffsetRange)], budget: u64) -> Result<Vec<OffsetRange>> {
+        let enough = budget - budget / 4;
+        let mut time = 0;
+        for bit in (0..TIME_BITS).rev() {
+            let later = time | 1 << bit;
+            let (mut least, most) = self.bounds(backlog, later);
+            if least <= budget && (most > budget || least < enough && most >= enough) {
+                self.ask(backlog, later)?;
+                least = self.bounds(backlog, later).0;
+            }
+            if least > budget {
+                continue;
+            }
+            time = later;
+            if least >= enough {
+                let cut = self.cut(backlog, time)?;
+                return Ok(cut.into_iter().filter(|range| !range.is_empty()).collect());
+            }
+        }
+        let first = if time == 0 { nothing(backlog) } else { self.cut(backlog, time)? };
+        let second = if time + 1 == 1 << TIME_BITS { all(backlog) } else { self.cut(backlog, time + 1)? };
+        let ranges = between(&first, &second, budget);
+        // A source that contradicts itself must not stop the query.
+        Ok(if ranges.is_empty() { plan::ranges(backlog, Some(budget)) } else { ranges })
+    }
+
+    /// At least and at most so many offsets of the backlog come before a time, as far as answers tell.
+    fn bounds(&self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> (u64, u64) {
+        let bounds = backlog.iter().map(|(_, range)| self.bounds_of(range, time));
+        bounds.fold((0, 0), |sum, (least, most)| (sum.0 + least as u64, sum.1 + most as u64))
+    }
+
+    /// The same of one partition, in offsets from the range's start on.
+    fn bounds_of(&self, range: &OffsetRange, time: i64) -> (i64, i64) {
+        let taken = |answer: &Answer| (answer.offset - range.start).clamp(0, range.len());
+        let Some(answers) = self.answers.get(&range.partition) else { return (0, range.len()) };
+        let least = answers.range(..=time).next_back().map_or(0, |(_, answer)| taken(answer));
+        let later = answers.range(time..).next().filter(|(_, answer)| answer.holds(range));
+        (least, later.map_or(range.len(), |(_, answer)| taken(answer)))
+    }
+
+    /// Each partition's range up to a time.
+    fn cut(&mut self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> Result<Vec<OffsetRange>> {
+        let (least, most) = self.bounds(backlog, time);
+        if least < most {
+            self.ask(backlog, time)?;
+        }
+        let end = |range: &OffsetRange| range.start + self.bounds_of(range, time).0;
+        Ok(backlog.iter().map(|(_, range)| OffsetRange { end: end(range), ..range.clone() }).collect())
+    }
+
+    fn ask(&mut self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> Result<()> {
+        let partitions: Vec<PartitionId> = backlog.iter().map(|(partition, _)| partition.clone()).collect();
+        let found = (self.ask)(&partitions, time)?;
+        for ((partition, range), found) in backlog.iter().zip(found) {
+            let answer = match found {
+                Some(offset) => Answer { offset, open: false },
+                None => Answer { offset: range.end, open: true },
+            };
+            let answers = self.answers.entry(partition.clone()).or_default();
+            answers.insert(time, answer);
+            if answers.len() > ANSWERS_MAX {
+                answers.pop_first();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn all(backlog: &[(PartitionId, OffsetRange)]) -> Vec<OffsetRange> {
+    backlog.iter().map(|(_, range)| range.clone()).collect()
+}
+
+fn nothing(backlog: &[(PartitionId, OffsetRange)]) -> Vec<OffsetRange> {
+    backlog.iter().map(|(_, range)| OffsetRange { end: range.start, ..range.clone() }).collect()
+}
+
+/// All of the first ranges and, in proportion, what the budget leaves for what the second ones have more.
+fn between(first: &[OffsetRange], second: &[OffsetRange], budget: u64) -> Vec<OffsetRange> {
+    let taken: i64 = first.iter().map(OffsetRange::len).sum();
+    let more = |(first, second): (&OffsetRange, &OffsetRange)| {
+        (first.partition.clone(), OffsetRange { start: first.end, end: second.end.max(first.end), ..second.clone() })
+    };
+    let more: Vec<(PartitionId, OffsetRange)> = first.iter().zip(second).map(more).collect();
+    let share: BTreeMap<PartitionId, i64> = plan::ranges(&more, Some(budget - taken as u64))
+        .into_iter()
+        .map(|range| (range.partition, range.end))
+        .collect();
+    let end = |range: &OffsetRange| share.get(&range.partition).copied().unwrap_or(range.end);
+    let whole = first.iter().map(|range| OffsetRange { end: end(range), ..range.clone() });
+    whole.filter(|range| !range.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const NONE: i64 = -1;
+
+    fn id(partition: usize) -> PartitionId {
+        PartitionId { topic: "t".into(), partition: partition as i32 }
+    }
+
+    /// A level over records' timestamps, and how often it has asked.
+    fn level(times: &[Vec<i64>]) -> (Level, Arc<AtomicUsize>) {
+        let (times, asked) = (times.to_vec(), Arc::new(AtomicUsize::new(0)));
+        let count = asked.clone();
+        let first = move |partition: &PartitionId, time: i64| {
+            times[partition.partition as usize].iter().position(|at| *at >= time).map(|offset| offset as i64)
+        };
+        let ask = move |partitions: &[PartitionId], time: i64| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(partitions.iter().map(|partition| first(partition, time)).collect())
+        };
+        (Level::new(Box::new(ask)), asked)
+    }
+
+    fn backlog(positions: &[i64], ends: &[i64]) -> Vec<(PartitionId, OffsetRange)> {
+        let ranges = positions.iter().zip(ends).enumerate();
+        let ranges =
+            ranges.map(|(p, (start, end))| (id(p), OffsetRange { partition: id(p), start: *start, end: *end }));
+        ranges.filter(|(_, range)| !range.is_empty()).collect()
+    }
+
+    /// Drains; the positions after each batch.
+    fn drain(times: &[Vec<i64>], budget: u64, forget: bool) -> (Vec<Vec<i64>>, usize) {
+        let (mut level, asked) = level(times);
+        let ends: Vec<i64> = times.iter().map(|times| times.len() as i64).collect();
+        let mut positions = vec![0; times.len()];
+        let mut batches = Vec::new();
+        loop {
+            let backlog = backlog(&positions, &ends);
+            if plan::total(&backlog) <= budget {
+                return (batches, asked.load(Ordering::Relaxed));
+            }
+            if forget {
+                level.answers.clear();
+            }
+            for range in level.ranges(&backlog, budget).unwrap() {
+                assert_eq!(range.start, positions[range.partition.partition as usize]);
+                positions[range.partition.partition as usize] = range.end;
+            }
+            batches.push(positions.clone());
+        }
+    }
+
+    /// timestamps by partition and a budget → positions after each batch.
+    fn check(times: &[&[i64]], budget: u64, expected: &[&[i64]]) {
+        let times: Vec<Vec<i64>> = times.iter().map(|times| times.to_vec()).collect();
+        assert_eq!(drain(&times, budget, false).0, expected, "{times:?} by {budget}");
+        assert_eq!(drain(&times, budget, true).0, expected, "what was asked before must not count");
+    }
+
+    #[test]
+    fn partitions_advance_together_in_time() {
+        check(&[&[1, 2, 3, 4, 5, 6, 7, 8], &[2, 8]], 4, &[&[3, 1], &[7, 1]]);
+        // A partition that is ahead waits.
+        check(&[&[10, 11, 12, 13], &[1, 2, 3, 4]], 2, &[&[0, 2], &[0, 4], &[2, 4]]);
+        // Disorder: cut before the first record that is as new, whatever comes after.
+        check(&[&[1, 5, 2, 6], &[3, 4, 5, 7]], 3, &[&[1, 2], &[3, 3]]);
+    }
+
+    #[test]
+    fn equally_old_records_are_cut_in_proportion() {
+        check(&[&[5; 6], &[5; 3]], 3, &[&[2, 1], &[4, 2]]);
+        check(&[&[NONE; 4], &[NONE; 4]], 4, &[&[2, 2]]);
+        check(&[&[1, 9, 9, 9, 9], &[9; 4]], 4, &[&[2, 1], &[4, 3]]);
+        check(&[&[i64::MAX; 4], &[i64::MAX; 4]], 4, &[&[2, 2]]);
+        check(&[&[0, 0], &[0, 0], &[0, 0]], 1, &[&[1, 1, 1], &[2, 2, 2]]);
+    }
+
+    #[test]
+    fn a_batch_costs_few_questions() {
+        // 4 partitions of 10,000 records, one every 40 to 160 ms from 2026 on.
+        let partition = |p: i64| (0..10_000).map(|record| 1_767_225_600_000 + record * 40 * (p + 1)).collect();
+        let times: Vec<Vec<i64>> = (0..4).map(partition).collect();
+        let (batches, asked) = drain(&times, 500, false);
+        assert!(asked <= 30 + 3 * batches.len(), "{asked} questions for {} batches", batches.len());
+        assert_eq!(drain(&times, 500, true).0, batches);
+    }
+
+    #[test]
+    fn an_end_that_moved_is_asked_about_again() {
+        let (mut level, _) = level(&[vec![1, 2, 3, 4, 5, 6], vec![1, 2, 2, 2, 2, 2]]);
+        let mut ends = |ends: [i64; 2]| {
+            let ranges = level.ranges(&backlog(&[0, 0], &ends), 4).unwrap();
+            ranges.iter().map(|range| range.end).collect::<Vec<_>>()
+        };
+        assert_eq!(ends([6, 1]), [3, 1]);
+        assert_eq!(ends([6, 6]), [2, 2]);
+    }
+}

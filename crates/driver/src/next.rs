@@ -1,0 +1,72 @@
+//! What the next batch may read: what is there, what of it is due, and how much of it.
+
+use crate::plan;
+use crate::run::Driver;
+use std::time::Instant;
+use tidemill_model::limits::BATCH_TARGET_MS;
+use tidemill_model::pipeline::Trigger;
+use tidemill_model::{OffsetRange, PartitionId, Result};
+
+impl Driver {
+    /// What there is to read: up to the ends, or up to where an available-now run stops.
+    pub(crate) fn backlog(&self) -> Vec<(PartitionId, OffsetRange)> {
+        match (&self.positions, self.until.as_ref().or(self.extents.as_ref())) {
+            (Some(positions), Some(extents)) => plan::backlog(positions, extents),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What of the backlog the source lets into one batch.
+    pub(crate) fn admitted(&self) -> Vec<(PartitionId, OffsetRange)> {
+        match (&self.admission, &self.positions, self.until.as_ref().or(self.extents.as_ref())) {
+            (Some(admission), Some(positions), Some(extents)) => {
+                let mut admitted = extents.clone();
+                admission(positions, &mut admitted);
+                plan::backlog(positions, &admitted)
+            }
+            _ => self.backlog(),
+        }
+    }
+
+    /// What executors are needed for now: between two triggers only what the last batch had to leave.
+    pub(crate) fn due_backlog(&self) -> u64 {
+        let all = plan::total(&self.backlog());
+        match self.next_trigger {
+            Some(at) if Instant::now() < at => all.min(self.left_over),
+            _ => all,
+        }
+    }
+
+    /// What the next batch reads: as much of the backlog as the source admits, the pipeline allows, and the executors can
+    /// do. Where that is not all of it, the partitions advance together by their records' timestamps.
+    ///
+    /// # Errors
+    /// The source was asked about timestamps, and failed.
+    pub(crate) fn next_ranges(&mut self) -> Result<Vec<OffsetRange>> {
+        let admitted = self.admitted();
+        let budget = match (self.job.max_offsets_per_trigger, &self.admission) {
+            (None, Some(_)) => None,
+            (None, None) => Some(self.capacity_of_a_batch()),
+            (given, _) => given,
+        };
+        match (&mut self.level, budget) {
+            // One partition alone has nobody to wait for.
+            (Some(level), Some(budget)) if admitted.len() > 1 && plan::total(&admitted) > budget => {
+                level.ranges(&admitted, budget)
+            }
+            _ => Ok(plan::ranges(&admitted, budget)),
+        }
+    }
+
+    /// Offsets that the executors can do in the time that a batch aims at: half a second, or until the next trigger.
+    fn capacity_of_a_batch(&self) -> u64 {
+        let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
+        let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));
+        let per_second = capacity.get(size).copied().unwrap_or_default();
+        let target_ms = match self.job.trigger {
+            Trigger::Every(ms) => BATCH_TARGET_MS.max(ms as i64),
+            Trigger::AsSoonAsPossible | Trigger::AvailableNow => BATCH_TARGET_MS,
+        };
+        (per_second * target_ms as f64 / 1_000.0).max(1_000.0) as u64
+    }
+}
