@@ -4,6 +4,7 @@ use crate::disk;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Ids set aside on the disk at a time; a restart skips what is left of them.
 const BLOCK: i64 = 1000;
@@ -23,7 +24,8 @@ impl ProducerIds {
             Ok(text) => text.trim().parse().map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number: `{text}`", path.display()))
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            // Producers of a broker whose files were deleted may live on with their ids: a new one begins elsewhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fresh_start(),
             Err(error) => return Err(error),
         };
         Ok(ProducerIds { path, state: Mutex::new((next, next)) })
@@ -40,6 +42,12 @@ impl ProducerIds {
         state.0 = next + 1;
         Ok(next)
     }
+}
+
+/// A thousand ids for each millisecond since 1970.
+fn fresh_start() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as i64 * 1_000
 }
 
 #[cfg(test)]

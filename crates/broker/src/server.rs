@@ -199,7 +199,7 @@ impl Drop for Leave {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::PortTaken(addr) => write!(f, "{addr} is taken; stop what listens there or choose another port"),
+            StartError::PortTaken(addr) => write!(f, "{addr} is taken by something else"),
             StartError::DirTaken(dir) => {
                 write!(f, "{} is used by another broker; stop it or choose another directory", dir.display())
             }

@@ -1,7 +1,7 @@
 //! The command line: each option is defined here once; help and checks follow from it.
 
 use clap::{Args as Options, Parser, Subcommand};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 use tidemill_load::{Rate, text};
@@ -102,7 +102,7 @@ pub(crate) struct CheckOptions {
 pub(crate) struct BrokerOptions {
     /// Where to listen; without authentication: keep it on loopback unless everyone who reaches it may read and write
     /// [default: 127.0.0.1:9092, or the next free port]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket_address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Address that clients are told to connect to, where it is not the one that they reached
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
@@ -175,6 +175,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().into(), value.into())),
         _ => Err("write KEY=VALUE".into()),
     }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut found| found.find(SocketAddr::is_ipv4));
+    found.or_else(|| text.parse().ok()).ok_or_else(|| "write ADDRESS:PORT, for instance 127.0.0.1:9092".into())
 }
 
 fn host_port(text: &str) -> Result<(String, u16), String> {

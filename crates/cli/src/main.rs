@@ -5,6 +5,7 @@ mod children;
 mod demo;
 mod observer;
 mod signals;
+mod tell;
 mod verbs;
 mod view;
 mod wiring;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            tell::err(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

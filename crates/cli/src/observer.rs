@@ -1,5 +1,6 @@
 //! Tells what happens in a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
 
+use crate::tell;
 use arrow_array::RecordBatch;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -32,7 +33,7 @@ impl Lines {
         line.push(b'\n');
         // A log that cannot be written must not stop the stream that it is about.
         if let Err(error) = self.0.write_all(&line) {
-            eprintln!("a record could not be logged: {error}");
+            tell::err(&format!("a record could not be logged: {error}"));
         }
     }
 }

@@ -19,13 +19,14 @@ use tidemill_model::Result;
 use tidemill_scale::{Prior, Settings, State as ScaleState};
 
 /// Opens the checkpoint and makes the driver with its inbox.
-pub(crate) fn open(job: Job, wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
+pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
     let (events, inbox) = channel();
     let query = format!("{INPUT}{}\n{}", wiring.source_description, job.plan.describe());
     let metadata = Metadata { id: random_uuid(), plan: query };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
     let state = restore(&recovered.state)?;
+    wiring.sinks.iter_mut().try_for_each(|sink| sink.begin(&metadata.id))?;
     let sinks: Vec<String> = wiring.sinks.iter().map(|sink| sink.description()).collect();
     let identity = Identity {
         id: metadata.id,

@@ -276,7 +276,15 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Stop => self.stopping = true,
+            Command::Stop => {
+                if let Some(in_flight) = self.batch.as_ref().filter(|_| !self.stopping) {
+                    let id = in_flight.batch.plan.batch_id;
+                    self.observer.note(&format!(
+                        "batch {id} is finished and committed before the end; a second Ctrl-C ends at once"
+                    ));
+                }
+                self.stopping = true;
+            }
             Command::Pin(size) => self.change_mode(Mode::Pinned(size.min(self.settings.max))),
             Command::Unpin => self.change_mode(Settings::from(&self.job.pipeline.autoscale).mode),
         }

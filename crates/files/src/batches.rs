@@ -3,6 +3,7 @@
 //! ```text
 //!   DIR/batch-00000000000000000007.json   rows of batch 7, one JSON object per line (rule S1); or .csv, .parquet
 //!   DIR/_manifest.jsonl                   which batches are there, whole
+//!   DIR/_owner                            whose they are
 //! ```
 //! First the file, then its line in the manifest: a reader that goes by the manifest sees each batch once and whole, or
 //! not at all; one that goes by the names sees whole files. A replay writes the same file again. Cost: three fsyncs a
@@ -15,45 +16,42 @@ use crate::parquet_file;
 use arrow_array::RecordBatch;
 use arrow_schema::{FieldRef, Schema};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Error, Result};
 use tidemill_sql::text::{csv, json};
 
+/// Whose batches a directory holds: the id that a query keeps in its checkpoint.
+const OWNER: &str = "_owner";
+
 /// Writes each batch's rows to a file of its own.
 pub struct FilesSink {
     dir: PathBuf,
     format: SinkFormat,
     manifest: Manifest,
-    /// The batch that this sink was last asked to write: a caller that tries again after an error is no second run.
-    asked: Option<u64>,
 }
 
 impl FilesSink {
-    /// Opens a directory of batches, creates it where there is none, and removes what a crash left unfinished.
+    /// Opens a directory of batches, or creates it.
     ///
     /// # Errors
     /// External when the disk refuses; user when the directory's manifest is none of ours.
     pub fn new(dir: impl Into<PathBuf>, format: SinkFormat) -> Result<FilesSink> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
-        sweep(&dir)?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesSink { dir, format, manifest, asked: None })
+        Ok(FilesSink { dir, format, manifest })
     }
 
-    /// A batch that is new to the run but stands in the manifest belongs to another run, whose rows would be mixed in.
-    fn refuse_batch_of_another_run(&self, batch_id: u64) -> Result<()> {
-        match self.manifest.last() {
-            Some(last) if last >= batch_id && self.asked != Some(batch_id) => Err(Error::user(format!(
-                "{} holds batches up to {last} of another run, and this one is at batch {batch_id}; \
-                 name an empty directory, or go on with that run's checkpoint",
-                self.dir.display()
-            ))),
-            _ => Ok(()),
-        }
+    fn is_another_querys(&self) -> Error {
+        Error::user(format!(
+            "{} holds the batches of another query, or of this one under another checkpoint; \
+             name an empty directory, or go on with that checkpoint",
+            self.dir.display()
+        ))
     }
 }
 
@@ -62,11 +60,34 @@ impl Sink for FilesSink {
         format!("FileSink[{}]", self.dir.display())
     }
 
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
-        if !replayed {
-            self.refuse_batch_of_another_run(batch_id)?;
+    /// Also removes what a crash left unfinished.
+    fn begin(&mut self, query_id: &str) -> Result<()> {
+        let owner = self.dir.join(OWNER);
+        let claimed = File::options().write(true).create_new(true).open(&owner);
+        match claimed {
+            Ok(_) if self.manifest.last().is_some() => {
+                fs::remove_file(&owner).map_err(|error| refused("write", &owner, &error))?;
+                return Err(self.is_another_querys());
+            }
+            Ok(mut file) => {
+                let written = file.write_all(query_id.as_bytes()).and_then(|()| file.sync_all());
+                written.map_err(|error| refused("write", &owner, &error))?;
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let known = fs::read_to_string(&owner).map_err(|error| refused("read", &owner, &error))?;
+                // An empty one was cut off by a crash before anything was written.
+                if known.is_empty() && self.manifest.last().is_none() {
+                    fs::write(&owner, query_id).map_err(|error| refused("write", &owner, &error))?;
+                } else if known != query_id {
+                    return Err(self.is_another_querys());
+                }
+            }
+            Err(error) => return Err(refused("write", &owner, &error)),
         }
-        self.asked = Some(batch_id);
+        sweep(&self.dir)
+    }
+
+    fn write(&mut self, batch_id: u64, rows: &RecordBatch, _replayed: bool) -> Result<()> {
         let mut files = Vec::new();
         if rows.num_rows() > 0 {
             let name = format!("batch-{batch_id:020}.{}", self.format.name());

@@ -49,15 +49,16 @@ impl ConsoleSink {
             }
             return out;
         }
-        out.push_str(&header(batch_id, rows.num_rows(), replayed));
-        if rows.num_rows() > 0 {
-            write_table(&mut out, rows, self.options.rows_max);
-            let more = rows.num_rows().saturating_sub(self.options.rows_max);
-            if more > 0 {
-                out.push_str(&format!("… and {}\n", count_rows(more, "more ")));
-            }
-            out.push('\n');
+        if rows.num_rows() == 0 {
+            return out;
         }
+        out.push_str(&header(batch_id, rows.num_rows(), replayed));
+        write_table(&mut out, rows, self.options.rows_max);
+        let more = rows.num_rows().saturating_sub(self.options.rows_max);
+        if more > 0 {
+            out.push_str(&format!("… and {}\n", count_rows(more, "more ")));
+        }
+        out.push('\n');
         out
     }
 }
@@ -92,7 +93,7 @@ impl Sink for ConsoleSink {
 
 /// `batch 12 · 1,025 rows · replayed, may have been shown before`.
 fn header(batch_id: u64, rows: usize, replayed: bool) -> String {
-    let rows = if rows == 0 { "no rows".into() } else { count_rows(rows, "") };
+    let rows = count_rows(rows, "");
     let mark = if replayed { " · replayed, may have been shown before" } else { "" };
     format!("batch {batch_id} · {rows}{mark}\n")
 }

@@ -56,15 +56,20 @@ fn a_replay_leaves_the_same_bytes() {
 fn what_a_crash_leaves_is_not_read_and_is_mended() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(6, &rows(&[1]), false).unwrap();
+    let open = || {
+        let mut sink = FilesSink::new(dir.path(), SinkFormat::Json).unwrap();
+        sink.begin("query").unwrap();
+        sink
+    };
+    open().write(6, &rows(&[1]), false).unwrap();
     fs::write(at(&format!(".{BATCH_7}.tmp")), "{\"v\":2}\n{\"v").unwrap();
     fs::write(at(BATCH_7), "{\"v\":2}\n").unwrap();
     let whole = fs::read_to_string(at("_manifest.jsonl")).unwrap();
     fs::write(at("_manifest.jsonl"), format!("{whole}{{\"batch_id\":7,\"ro")).unwrap();
     assert_eq!(read(dir.path()), [(6, vec![json!({"v": 1})])]);
 
-    let mut sink = FilesSink::new(dir.path(), SinkFormat::Json).unwrap();
-    assert_eq!(names(dir.path()), ["_manifest.jsonl", "batch-00000000000000000006.json", BATCH_7]);
+    let mut sink = open();
+    assert_eq!(names(dir.path()), ["_manifest.jsonl", "_owner", "batch-00000000000000000006.json", BATCH_7]);
     sink.write(7, &rows(&[2, 3]), true).unwrap();
     assert_eq!(read(dir.path()), [(6, vec![json!({"v": 1})]), (7, vec![json!({"v": 2}), json!({"v": 3})])]);
 }
@@ -88,10 +93,18 @@ fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
 #[test]
 fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
+    let begin = |query: &str| FilesSink::new(dir.path(), SinkFormat::Json).unwrap().begin(query);
+    begin("one").unwrap();
+    for _ in 0..2 {
+        let error = begin("two").unwrap_err();
+        assert!(error.message().contains("holds the batches of another query"), "{error}");
+        assert_eq!(error.domain, Domain::User);
+    }
     FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1]), false).unwrap();
-    let error = FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(0, &rows(&[5]), false).unwrap_err();
-    assert!(error.message().contains("holds batches up to 7 of another run"), "{error}");
-    assert_eq!(error.domain, Domain::User);
+    begin("one").unwrap();
+    begin("two").unwrap_err();
+    fs::remove_file(dir.path().join("_owner")).unwrap();
+    begin("one").unwrap_err();
     assert_eq!(read(dir.path()), [(7, vec![json!({"v": 1})])]);
 }
 

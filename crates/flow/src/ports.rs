@@ -129,6 +129,16 @@ pub trait Sink: Send {
     /// What progress records call it.
     fn description(&self) -> String;
 
+    /// Called once, before the first write of a run, with the id that the query keeps over its restarts: what another
+    /// query has written is not to be mixed with.
+    ///
+    /// # Errors
+    /// User: the place is another query's. External: it cannot be used.
+    fn begin(&mut self, query_id: &str) -> Result<()> {
+        let _ = query_id;
+        Ok(())
+    }
+
     /// Writes a batch's rows, durable when it returns. Called once per batch, in order, also with no rows; again with the
     /// same `batch_id` after a crash (`replayed`).
     ///

@@ -15,7 +15,7 @@ mod truth;
 
 use crate::args::DemoOptions;
 use crate::observer::{Lines, Told};
-use crate::{children, signals, verbs, wiring};
+use crate::{children, signals, tell, verbs, wiring};
 use journal::Journal;
 use report::Report;
 use stage::Stage;
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     demo.stage.close();
     match report? {
         None => {
-            println!("interrupted: everything was ended cleanly; no report");
+            tell::out("interrupted: everything was ended cleanly; no report");
             Ok(())
         }
         Some(report) => conclude_with(options, &report),
@@ -76,16 +76,16 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
 }
 
 fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
-    println!("\n{}", report.text());
+    tell::out(&format!("\n{}", report.text()));
     if let Some(path) = &options.report {
         let json = serde_json::to_string_pretty(report).expect("a report serialises");
         std::fs::write(path, json + "\n").map_err(|error| {
             Error::external(format!("cannot write `{}`: {error}; give another path with --report", path.display()))
         })?;
-        println!("report    in {}", path.display());
+        tell::out(&format!("report    in {}", path.display()));
     }
     if report.holds() {
-        println!("\nNothing lost, nothing counted twice, every row right.");
+        tell::out("\nNothing lost, nothing counted twice, every row right.");
         Ok(())
     } else {
         Err(Error::external(

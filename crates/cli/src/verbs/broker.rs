@@ -1,7 +1,7 @@
 //! `tidemill broker`: the embedded broker alone, until Ctrl-C.
 
 use crate::args::BrokerOptions;
-use crate::signals;
+use crate::{signals, tell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use tidemill_broker::{Broker, BrokerConfig, Durability, StartError};
@@ -29,7 +29,7 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
     })?;
     // Who names a port wants that one.
     let broker = if options.listen.is_some() { Broker::start(config).map_err(told)? } else { start_near(config)? };
-    println!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display());
+    tell::out(&format!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display()));
     // An error means that nobody can signal any more, which ends the wait just as well.
     let _ = stopped.recv();
     broker.shutdown();
@@ -54,7 +54,7 @@ pub(crate) fn start_near(config: BrokerConfig) -> Result<Broker> {
 fn told(error: StartError) -> Error {
     match error {
         StartError::DirTaken(_) => Error::user(error.to_string()),
-        StartError::PortTaken(_) => Error::user(format!("{error}; give another --listen")),
+        StartError::PortTaken(_) => Error::user(format!("{error}; stop that, or give another --listen")),
         error => Error::external(error.to_string()),
     }
 }

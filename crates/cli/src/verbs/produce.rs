@@ -1,7 +1,7 @@
 //! `tidemill produce`: the load producer, into any Kafka.
 
 use crate::args::ProduceOptions;
-use crate::signals;
+use crate::{signals, tell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_kafka::KafkaOptions;
@@ -29,21 +29,21 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     let summary = produce::run(&load, &control, |progress| {
         if told.elapsed() >= Duration::from_secs(1) {
             told = Instant::now();
-            eprintln!("{:>12} records sent · {:>10.0}/s", progress.counters.sent, progress.per_second);
+            tell::err(&format!("{:>12} records sent · {:>10.0}/s", progress.counters.sent, progress.per_second));
         }
     })?;
     let per_second = summary.acknowledged as f64 / summary.seconds.max(1e-9);
     if options.json {
-        println!(
+        tell::out(&format!(
             "{}",
             serde_json::json!({"sent": summary.sent, "acknowledged": summary.acknowledged, "failed": summary.failed,
                                "seconds": summary.seconds, "per_second": per_second})
-        );
+        ));
     } else {
-        println!(
+        tell::out(&format!(
             "{} records sent, {} acknowledged, {} failed in {:.1} s: {per_second:.0}/s",
             summary.sent, summary.acknowledged, summary.failed, summary.seconds
-        );
+        ));
     }
     if summary.failed > 0 {
         return Err(Error::external(format!(

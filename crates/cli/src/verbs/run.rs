@@ -2,7 +2,7 @@
 
 use crate::args::RunOptions;
 use crate::observer::{Lines, Told};
-use crate::{children, signals, wiring};
+use crate::{children, signals, tell, wiring};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let quiet = options.quiet;
     let say = move |text: &str| {
         if !quiet {
-            eprintln!("{text}");
+            tell::err(text);
         }
     };
     match &temporary {
