@@ -64,6 +64,7 @@ stories! {
     l4_one_batch,
     l4_three_batches,
     l4_two_batches,
+    m1_contrary,
     m1_filter_on_a_key,
     m1_filter_on_the_batch_time,
     m1_filter_on_the_event_time,

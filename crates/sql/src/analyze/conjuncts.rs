@@ -34,6 +34,9 @@ pub(super) fn simplify(mut condition: Expr) -> Expr {
 
 /// `(a OR b) AND (a OR c)` is `a OR (b AND c)`; without anything shared, a conjunct that stands twice goes.
 fn simplify_and(l: Expr, r: Expr) -> Expr {
+    if let Some((l, r)) = without_contrary(&l, &r, |x| if let Expr::Or(l, r) = x { Some((l, r)) } else { None }) {
+        return Expr::And(Box::new(l), Box::new(r));
+    }
     let (left, right) = (disjuncts(l.clone()), disjuncts(r.clone()));
     let (shared, left, right) = shared(left, right);
     if shared.is_empty() {
@@ -45,6 +48,9 @@ fn simplify_and(l: Expr, r: Expr) -> Expr {
 
 /// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
 fn simplify_or(l: Expr, r: Expr) -> Expr {
+    if let Some((l, r)) = without_contrary(&l, &r, |x| if let Expr::And(l, r) = x { Some((l, r)) } else { None }) {
+        return Expr::Or(Box::new(l), Box::new(r));
+    }
     let (left, right) = (split(l.clone()), split(r.clone()));
     let (shared, left, right) = shared(left, right);
     if shared.is_empty() {
@@ -52,6 +58,28 @@ fn simplify_or(l: Expr, r: Expr) -> Expr {
     }
     let rest = all(left).zip(all(right)).map(|(l, r)| Expr::Or(Box::new(l), Box::new(r)));
     all(shared.into_iter().chain(rest)).expect("something is shared")
+}
+
+/// `a AND (NOT a OR b)` is `a AND b`, `a OR (NOT a AND b)` is `a OR b`, where `a` is never NULL: the two sides as they are
+/// then.
+fn without_contrary(
+    l: &Expr,
+    r: &Expr,
+    inner: impl Fn(&Expr) -> Option<(&Box<Expr>, &Box<Expr>)>,
+) -> Option<(Expr, Expr)> {
+    let never_null =
+        |x: &Expr| matches!(x, Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Compare(Comparison::NullSafeEqual, ..));
+    let is_not = |x: &Expr, y: &Expr| matches!(x, Expr::Not(inner) if **inner == *y);
+    if let Some((b, c)) = inner(r).filter(|_| never_null(l)) {
+        let rest = if is_not(b, l) { Some(c) } else { is_not(c, l).then_some(b) };
+        if let Some(rest) = rest {
+            return Some((l.clone(), (**rest).clone()));
+        }
+    }
+    let (a, b) = inner(l)?;
+    let not_null = |x: &Expr| matches!(x, Expr::Not(x) if never_null(x)) || never_null(x);
+    let rest = if not_null(a) && is_not(a, r) { b } else { (not_null(b) && is_not(b, r)).then_some(a)? };
+    Some(((**rest).clone(), r.clone()))
 }
 
 fn negated(x: Expr) -> Expr {
@@ -186,6 +214,7 @@ mod tests {
     #[test]
     fn m1_conditions_as_the_optimizer_simplifies_them() {
         let [a, b, c] = [column(0), column(1), column(2)];
+        let null = Expr::IsNull(Box::new(c.clone()));
         let [ab, ac] = [and(a.clone(), b.clone()), and(a.clone(), c.clone())];
         for (condition, expected) in [
             (or(ab.clone(), ac.clone()), and(a.clone(), or(b.clone(), c.clone()))),
@@ -196,6 +225,9 @@ mod tests {
             (not(or(a.clone(), b.clone())), and(not(a.clone()), not(b.clone()))),
             (not(ab.clone()), or(not(a.clone()), not(b.clone()))),
             (not(not(a.clone())), a.clone()),
+            (and(null.clone(), not(and(b.clone(), null.clone()))), and(null.clone(), not(b.clone()))),
+            (or(not(or(null.clone(), b.clone())), null.clone()), or(not(b.clone()), null.clone())),
+            (and(a.clone(), not(and(b.clone(), a.clone()))), and(a.clone(), or(not(b.clone()), not(a.clone())))),
             // What is shared goes out first: the NOT meets an AND.
             (not(or(ab, ac)), or(not(a.clone()), not(or(b.clone(), c.clone())))),
             (and(and(or(a.clone(), b.clone()), c.clone()), or(a.clone(), c.clone())), {
