@@ -26,15 +26,14 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
     let state = restore(&recovered.state)?;
-    wiring.sinks.iter_mut().try_for_each(|sink| sink.begin(&metadata.id))?;
-    let sinks: Vec<String> = wiring.sinks.iter().map(|sink| sink.description()).collect();
+    let sinks = begin(&mut wiring.sinks, &metadata.id)?;
     let identity = Identity {
         id: metadata.id,
         run_id: random_uuid(),
         name: job.pipeline.name.clone(),
         source_name: wiring.watch.name(),
         source: wiring.source_description,
-        sinks: sinks.join(", "),
+        sinks,
     };
     let settings = Settings::from(&job.pipeline.autoscale);
     let anything_committed = recovered.committed.is_some();
@@ -115,6 +114,13 @@ fn hello(job: &Job, settings: &Settings) -> ToExecutor {
         cores: settings.cores,
         max_records_per_second_per_core: settings.max_records_per_second_per_core,
     }
+}
+
+/// Opens the sinks to a query; what progress records call them.
+fn begin(sinks: &mut [Box<dyn tidemill_flow::ports::Sink>], query_id: &str) -> Result<String> {
+    sinks.iter_mut().try_for_each(|sink| sink.begin(query_id))?;
+    let descriptions: Vec<String> = sinks.iter().map(|sink| sink.description()).collect();
+    Ok(descriptions.join(", "))
 }
 
 fn start_threads(
