@@ -168,23 +168,26 @@ const NULL_FOR_NULL: [&str; 24] = [
     "year",
 ];
 
-/// The columns that are not NULL where a condition holds, as Spark infers them.
-pub(super) fn demanded(condition: &Expr, column: &mut dyn FnMut(usize)) {
-    match condition {
-        Expr::IsNotNull(x) => null_for_null(x, column),
-        other => null_for_null(other, column),
-    }
+/// What is not NULL where a condition holds, as Spark infers it: of the expressions that `is_column` takes for columns.
+pub(super) fn demanded(condition: &Expr, is_column: &dyn Fn(&Expr) -> bool) -> Vec<Expr> {
+    let mut found = Vec::new();
+    let inner = if let Expr::IsNotNull(x) = condition { x } else { condition };
+    null_for_null(inner, is_column, &mut found);
+    found
 }
 
-fn null_for_null(expr: &Expr, column: &mut dyn FnMut(usize)) {
+fn null_for_null(expr: &Expr, is_column: &dyn Fn(&Expr) -> bool, found: &mut Vec<Expr>) {
+    if is_column(expr) {
+        found.push(expr.clone());
+        return;
+    }
     match expr {
-        Expr::Column(index, _) => column(*index),
         Expr::Compare(Comparison::NullSafeEqual, ..) => {}
         Expr::Compare(..) | Expr::Arithmetic(..) | Expr::Cast(..) | Expr::Field(..) | Expr::Not(_) => {
-            expr.children(&mut |child| null_for_null(child, column));
+            expr.children(&mut |child| null_for_null(child, is_column, found));
         }
         Expr::Call(function, arguments, _) if NULL_FOR_NULL.contains(&function.name) => {
-            arguments.iter().for_each(|argument| null_for_null(argument, column));
+            arguments.iter().for_each(|argument| null_for_null(argument, is_column, found));
         }
         _ => {}
     }

@@ -67,11 +67,6 @@ struct SourceTime {
 }
 
 impl SourceColumns<'_> {
-    /// A column of the schema by its number.
-    fn column(&self, index: usize) -> Option<Expr> {
-        self.fields.get(index).map(|field| Expr::Column(index, field.data_type().clone()))
-    }
-
     /// Number of the event-time column, if there is one.
     fn event_time_column(&self) -> Option<usize> {
         self.event_time.as_ref().map(|_| self.fields.len())

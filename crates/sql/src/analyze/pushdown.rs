@@ -116,25 +116,17 @@ fn both(lower: Expr, upper: Expr) -> Expr {
     all([lower].into_iter().chain(more)).expect("there is one at least")
 }
 
-/// What Spark infers from conditions that stay above: columns that they demand are not NULL; and of two columns that are
-/// equal, what is said of one holds for the other.
-pub(super) fn inferred(
-    conditions: &[Expr],
-    passes: &dyn Fn(&Expr) -> bool,
-    column: &dyn Fn(usize) -> Option<Expr>,
-) -> Vec<Expr> {
+/// What Spark infers from conditions beside them: what they demand is not NULL, of what `is_column` takes for columns; and
+/// of two columns that are equal, what is said of one holds for the other.
+pub(super) fn inferred(conditions: &[Expr], is_column: &dyn Fn(&Expr) -> bool) -> Vec<Expr> {
     let mut found: Vec<Expr> = Vec::new();
     let mut add = |condition: Expr| {
-        if passes(&condition) && !found.contains(&condition) {
+        if !found.contains(&condition) && !conditions.contains(&condition) {
             found.push(condition);
         }
     };
     for condition in conditions {
-        demanded(condition, &mut |index| {
-            if let Some(column) = column(index) {
-                add(Expr::IsNotNull(Box::new(column)));
-            }
-        });
+        demanded(condition, is_column).into_iter().for_each(|x| add(Expr::IsNotNull(Box::new(x))));
         let Expr::Compare(Comparison::Equal, l, r) = condition else { continue };
         let (Expr::Column(l, _), Expr::Column(r, _)) = (&**l, &**r) else { continue };
         for other in conditions.iter().filter(|other| *other != condition) {

@@ -240,11 +240,14 @@ impl Parts {
             }
         }
         layers.extend(filter.map(Layer::Filter));
-        let Placed { having, above, mut below } = pushdown::place(layers, &passes);
-        let of_keys =
-            |index| keys?.iter().find(|key| matches!(key, Expr::Column(known, _) if *known == index)).cloned();
-        below.extend(pushdown::inferred(&above, passes.watermark, &|index| columns.column(index)));
-        below.extend(pushdown::inferred(&having, passes.watermark, &of_keys));
+        let Placed { having, mut above, mut below } = pushdown::place(layers, &passes);
+        let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
+        let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
+        below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));
+        let of_keys = pushdown::inferred(&having, &is_key).into_iter().filter(|x| (passes.aggregate)(x));
+        let (lower, higher): (Vec<Expr>, Vec<Expr>) = of_keys.partition(|x| (passes.watermark)(x));
+        below.extend(lower);
+        above.extend(higher);
         // NULL times are the fold's to count, unless the rows do not even come to the watermark.
         let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
         below.retain(|x| has_watermark || Some(x) != known_time.as_ref());
