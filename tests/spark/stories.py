@@ -265,7 +265,8 @@ def condition(error):
     if named and named not in OUTER_CONDITIONS:
         return named
     said = re.findall(r"^(?:: )?[\w.]*?(\w+(?:Exception|Error)): (.*?)\.?$", str(error), re.MULTILINE)
-    return ": ".join(said[0]) if said else str(error).splitlines()[0]
+    message = ": ".join(said[0]) if said else str(error).splitlines()[0]
+    return re.sub(r"#\d+", "", message)  # Spark numbers attributes anew in every run.
 
 
 def shown(value, data_type, depth=0):
