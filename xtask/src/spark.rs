@@ -1,12 +1,19 @@
 //! `spark-goldens` and `differential`: real Spark as judge, from PyPI, in a folder of its own. Needs Java 17.
 
+use crate::embedded::EmbeddedBroker;
 use crate::sh::{self, Outcome, cargo, command};
-use crate::venv;
-use std::path::PathBuf;
+use crate::{kafka, venv};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A Python environment that has the right pyspark already; not set: one is made under `target/judges/spark-venv`.
 const OWN_VENV: &str = "TIDEMILL_SPARK_VENV";
+
+/// Says which pyspark answers.
+const PINS: &str = "xtask/judges/spark.txt";
+
+/// The script that needs a broker.
+const OF_KAFKA: &str = "progress";
 
 /// Cases that the differential judge runs when nobody says how many.
 const CASES: u64 = 50;
@@ -22,9 +29,25 @@ pub fn goldens(names: &[&str]) -> Outcome {
     }
     let python = python()?;
     for script in scripts.iter().filter(|script| names.is_empty() || names.contains(&script.as_str())) {
-        sh::run(&mut command(&python, &[&format!("tests/spark/{script}.py")]))?;
+        let file = format!("tests/spark/{script}.py");
+        match script.as_str() {
+            OF_KAFKA => with_kafka(&python, &file)?,
+            _ => sh::run(&mut command(&python, &[&file]))?,
+        }
     }
     Ok(())
+}
+
+/// Runs a script with what it reads Kafka by, and a broker.
+fn with_kafka(python: &Path, script: &str) -> Outcome {
+    let pins = sh::read_file(&sh::root().join(PINS))?;
+    let version = pins.trim().strip_prefix("pyspark==").ok_or_else(|| format!("{PINS} does not pin pyspark alone"))?;
+    let jars = kafka::spark_connector(version)?;
+    sh::run(&mut cargo(&["build", "--release"]))?;
+    let dir = sh::target().join("spark-broker");
+    let _ = std::fs::remove_dir_all(&dir);
+    let broker = EmbeddedBroker::start(&dir)?;
+    sh::run(&mut command(python, &[script, &jars.to_string_lossy(), broker.address()]))
 }
 
 /// Makes stories up, runs them on Spark and on the real driver, and fails where the two differ.
@@ -72,6 +95,6 @@ fn python() -> Outcome<PathBuf> {
     }
     match std::env::var_os(OWN_VENV) {
         Some(dir) => Ok(venv::python_of(&PathBuf::from(dir))),
-        None => venv::made("spark-venv", "xtask/judges/spark.txt"),
+        None => venv::made("spark-venv", PINS),
     }
 }

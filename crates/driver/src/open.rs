@@ -73,6 +73,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         next_trigger: None,
         retry_at: None,
         stopping: false,
+        batch_started: None,
         idle: false,
         scale: ScaleState::with_prior(&settings, prior),
         keep: settings.min,

@@ -4,8 +4,11 @@ use crate::ages::Ages;
 use crate::commit::Committed;
 use crate::finish::Finished;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 use tidemill_flow::ports::Extents;
-use tidemill_model::progress::{Progress, SinkProgress, SourceProgress, StateOperatorProgress, TidemillProgress};
+use tidemill_model::progress::{
+    Progress, SinkProgress, SourceMetrics, SourceProgress, StateOperatorProgress, TidemillProgress,
+};
 use tidemill_model::status::{DecisionLine, ResultRows};
 use tidemill_model::time::iso_millis;
 use tidemill_model::{Millis, Offsets};
@@ -32,13 +35,22 @@ pub(crate) struct Draft {
     pub(crate) finished: Finished,
     pub(crate) state_rows: u64,
     pub(crate) state_bytes: u64,
-    /// Milliseconds by step so far.
-    pub(crate) planning_ms: u64,
-    pub(crate) log_ms: u64,
+    pub(crate) start: StartTimes,
+    /// Milliseconds by step since then.
     pub(crate) dispatch_ms: u64,
     pub(crate) merge_ms: u64,
-    /// Arrival rate, records/s.
-    pub(crate) rate_in: f64,
+}
+
+/// How a batch's start went.
+#[derive(Clone, Copy)]
+pub(crate) struct StartTimes {
+    /// Since the start of the batch before, in this run.
+    pub(crate) since_last: Option<Duration>,
+    /// Milliseconds by step: what there is to read, which tasks that is, laying them out, logging the plan.
+    pub(crate) latest_ms: u64,
+    pub(crate) planning_ms: u64,
+    pub(crate) layout_ms: u64,
+    pub(crate) log_ms: u64,
 }
 
 /// The progress record of a committed batch (field by field Spark's, see `model::progress`).
@@ -54,15 +66,19 @@ pub(crate) fn progress(
     let finished = &draft.finished;
     let add_batch = draft.dispatch_ms + draft.merge_ms + committed.sink_time.as_millis() as u64;
     let commit_ms = committed.commit_time.as_millis() as u64;
-    let total = draft.planning_ms + draft.log_ms + add_batch + commit_ms;
+    let start = &draft.start;
+    let total = start.latest_ms + start.planning_ms + start.layout_ms + start.log_ms + add_batch + commit_ms;
     let steps = [
-        ("queryPlanning", draft.planning_ms),
-        ("walCommit", draft.log_ms),
+        ("latestOffset", start.latest_ms),
+        ("queryPlanning", start.planning_ms),
+        ("getBatch", start.layout_ms),
+        ("walCommit", start.log_ms),
         ("addBatch", add_batch),
         ("commitOffsets", commit_ms),
         ("triggerExecution", total),
     ];
-    let processed = if total == 0 { 0.0 } else { finished.records as f64 * 1_000.0 / total as f64 };
+    let per_second = |time: Duration| if time.is_zero() { 0.0 } else { finished.records as f64 / time.as_secs_f64() };
+    let (arriving, processed) = (start.since_last.map_or(0.0, per_second), per_second(Duration::from_millis(total)));
     let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
     let source = SourceProgress {
         description: identity.source.clone(),
@@ -70,8 +86,9 @@ pub(crate) fn progress(
         end_offset: by_topic(&finished.plan.end_offsets),
         latest_offset: by_topic(&latest),
         num_input_rows: finished.records,
-        input_rows_per_second: draft.rate_in,
+        input_rows_per_second: arriving,
         processed_rows_per_second: processed,
+        metrics: behind(&finished.plan.end_offsets, &latest),
     };
     let (executors, backlog) = now;
     Progress {
@@ -82,14 +99,13 @@ pub(crate) fn progress(
         batch_id: finished.plan.batch_id,
         batch_duration: total,
         num_input_rows: finished.records,
-        input_rows_per_second: draft.rate_in,
+        input_rows_per_second: arriving,
         processed_rows_per_second: processed,
         duration_ms: steps.map(|(step, ms)| (step.to_owned(), ms)).into(),
         event_time: event_time(query, finished),
-        state_operators: state_operators(query, draft),
+        state_operators: state_operators(query, draft, commit_ms),
         sources: vec![source],
         sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.rows.num_rows() as u64 },
-        observed_metrics: BTreeMap::new(),
         tidemill: TidemillProgress {
             faults: finished.faults,
             tasks: finished.tasks,
@@ -111,7 +127,8 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
     entries.insert("watermark".into(), iso_millis(finished.plan.watermark));
     let seen = &finished.event_time;
     if seen.count > 0 {
-        let average = seen.sum_ms.div_euclid(i128::from(seen.count)) as i64;
+        // Towards zero, as Spark cuts its double.
+        let average = (seen.sum_ms / i128::from(seen.count)) as i64;
         for (name, ms) in [("min", seen.min_ms), ("max", seen.max_ms), ("avg", average)] {
             entries.insert(name.into(), iso_millis(Millis(ms)));
         }
@@ -119,7 +136,7 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
     entries
 }
 
-fn state_operators(query: &QueryPlan, draft: &Draft) -> Vec<StateOperatorProgress> {
+fn state_operators(query: &QueryPlan, draft: &Draft, commit_ms: u64) -> Vec<StateOperatorProgress> {
     if matches!(query.body, Body::Project(_)) {
         return Vec::new();
     }
@@ -128,10 +145,28 @@ fn state_operators(query: &QueryPlan, draft: &Draft) -> Vec<StateOperatorProgres
         operator_name: "stateStoreSave".into(),
         num_rows_total: draft.state_rows,
         num_rows_updated: merged.updated,
+        all_updates_time_ms: draft.merge_ms,
         num_rows_removed: merged.removed,
-        num_rows_dropped_by_watermark: merged.dropped,
+        all_removals_time_ms: 0,
+        commit_time_ms: commit_ms,
         memory_used_bytes: draft.state_bytes,
+        num_rows_dropped_by_watermark: merged.dropped,
+        num_shuffle_partitions: 1,
+        num_state_store_instances: 1,
+        custom_metrics: BTreeMap::new(),
     }]
+}
+
+/// How far the ends of a batch are behind what is there.
+fn behind(ends: &Offsets, latest: &Offsets) -> SourceMetrics {
+    let behind: Vec<i64> =
+        ends.0.iter().map(|(partition, end)| (latest.0.get(partition).unwrap_or(end) - end).max(0)).collect();
+    let [Some(max), Some(min)] = [behind.iter().max(), behind.iter().min()] else { return SourceMetrics::default() };
+    SourceMetrics {
+        avg_offsets_behind_latest: format!("{:?}", behind.iter().sum::<i64>() as f64 / behind.len() as f64),
+        max_offsets_behind_latest: max.to_string(),
+        min_offsets_behind_latest: min.to_string(),
+    }
 }
 
 fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {

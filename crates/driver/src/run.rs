@@ -10,7 +10,7 @@ use crate::fleet::Fleet;
 use crate::level::Level;
 use crate::open::open;
 use crate::plan;
-use crate::report::{DoneRate, Draft, Identity, Newest, progress};
+use crate::report::{DoneRate, Draft, Identity, Newest, StartTimes, progress};
 use crate::{Job, Observer, Summary, Wiring};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub(crate) struct Driver {
     pub(crate) wants_snapshot: bool,
     /// Records in committed batches, all runs.
     pub(crate) records: u64,
+    /// When the last batch of this run was started.
+    pub(crate) batch_started: Option<Instant>,
     /// No batch before this moment; `None` where there is no trigger interval, or no batch yet.
     pub(crate) next_trigger: Option<Instant>,
     pub(crate) retry_at: Option<Instant>,
@@ -110,8 +112,7 @@ pub(crate) struct Driver {
 /// A batch between its plan record and its merge.
 pub(crate) struct InFlight {
     pub(crate) batch: Batch,
-    planning_ms: u64,
-    log_ms: u64,
+    start: StartTimes,
     dispatched: Instant,
 }
 
@@ -346,17 +347,19 @@ impl Driver {
     fn start(&mut self, due: Due) -> Result<()> {
         let started = Instant::now();
         self.next_trigger = self.trigger_after(started);
-        let (plan, replayed) = match due {
-            Due::Replay => (self.replay.pop_front().expect("a replay is due"), true),
+        let replayed = matches!(due, Due::Replay);
+        let ranges = match due {
             Due::Data => match self.next_ranges() {
-                Ok(ranges) => (self.plan(ranges), false),
+                Ok(ranges) => ranges,
                 Err(error) => {
                     self.next_trigger = Some(started + RETRY_PAUSE);
                     return self.observed(Err(error));
                 }
             },
-            Due::NoData => (self.plan(Vec::new()), false),
+            Due::Replay | Due::NoData => Vec::new(),
         };
+        let known = Instant::now();
+        let plan = if replayed { self.replay.pop_front().expect("a replay is due") } else { self.plan(ranges) };
         assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
         // A replay has the watermarks that were logged (rule M3), also where the query has changed since then, and the
         // batch before it would now give another one.
@@ -365,15 +368,21 @@ impl Driver {
         if !replayed {
             self.plans.write(&plan)?;
         }
+        let logged = Instant::now();
         self.next_batch += 1;
         self.positions = Some(plan.end_offsets.clone());
         self.left_over = plan::total(&self.backlog());
-        self.batch = Some(InFlight {
-            batch: Batch::new(plan, replayed),
-            planning_ms: (planned - started).as_millis() as u64,
-            log_ms: planned.elapsed().as_millis() as u64,
-            dispatched: Instant::now(),
-        });
+        let batch = Batch::new(plan, replayed);
+        let since_last = self.batch_started.replace(started).map(|last| started - last);
+        let dispatched = Instant::now();
+        let start = StartTimes {
+            since_last,
+            latest_ms: (known - started).as_millis() as u64,
+            planning_ms: (planned - known).as_millis() as u64,
+            layout_ms: (dispatched - logged).as_millis() as u64,
+            log_ms: (logged - planned).as_millis() as u64,
+        };
+        self.batch = Some(InFlight { batch, start, dispatched });
         Ok(())
     }
 
@@ -409,7 +418,7 @@ impl Driver {
     /// Steps 5 and 6: merge, watermark, output; the committer takes it from here.
     fn finish(&mut self) -> Result<()> {
         let started = Instant::now();
-        let InFlight { batch, planning_ms, log_ms, dispatched } = self.batch.take().expect("a complete batch");
+        let InFlight { batch, start, dispatched } = self.batch.take().expect("a complete batch");
         let mut finished = finish(&self.query, self.job.pipeline.on_error, &mut self.state, batch)?;
         (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
         if finished.next_watermark > finished.plan.watermark
@@ -439,11 +448,9 @@ impl Driver {
         self.committing = Some(Draft {
             state_rows: self.state.rows(),
             state_bytes: self.state.bytes(),
-            planning_ms,
-            log_ms,
+            start,
             dispatch_ms: (started - dispatched).as_millis() as u64,
             merge_ms: started.elapsed().as_millis() as u64,
-            rate_in: self.decision.as_ref().map_or(0.0, |decision| decision.terms.lambda5),
             finished,
         });
         Ok(())

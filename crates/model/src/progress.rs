@@ -1,10 +1,13 @@
 //! Progress records: Spark's `StreamingQueryProgress` JSON, field by field, with what Tidemill adds under `tidemill`.
+//!
+//! What Spark leaves out where it is empty (`eventTime`, `observedMetrics`) is left out here. docs/progress.md says what
+//! each field means, and where it means something else than Spark's.
 
 use crate::fault::FaultCounts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One batch's progress, or an idle heartbeat.
+/// One batch's progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -22,13 +25,15 @@ pub struct Progress {
     pub batch_duration: u64,
     /// Records read.
     pub num_input_rows: u64,
-    /// Records that arrived per second since the batch before.
+    /// Records read, over the seconds between the starts of the batch before and this one; 0 in a run's first batch.
     pub input_rows_per_second: f64,
     /// Records processed per second of this batch.
     pub processed_rows_per_second: f64,
-    /// Milliseconds by step: `latestOffset`, `queryPlanning`, `walCommit`, `addBatch`, `commitOffsets`, `triggerExecution`.
+    /// Milliseconds by step: `latestOffset`, `queryPlanning`, `getBatch`, `walCommit`, `addBatch`, `commitOffsets`,
+    /// `triggerExecution`.
     pub duration_ms: BTreeMap<String, u64>,
     /// `avg`, `max`, `min` (ISO, absent without rows) and `watermark`; empty without a watermark.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub event_time: BTreeMap<String, String>,
     /// The stateful operator; empty for a stateless query.
     pub state_operators: Vec<StateOperatorProgress>,
@@ -36,8 +41,6 @@ pub struct Progress {
     pub sources: Vec<SourceProgress>,
     /// The sinks.
     pub sink: SinkProgress,
-    /// Always empty; Spark has it.
-    pub observed_metrics: BTreeMap<String, String>,
     /// What Tidemill adds.
     pub tidemill: TidemillProgress,
 }
@@ -52,12 +55,24 @@ pub struct StateOperatorProgress {
     pub num_rows_total: u64,
     /// Groups touched by the batch.
     pub num_rows_updated: u64,
+    /// Milliseconds of merging the batch's partials into the state, evicting closed groups among it.
+    pub all_updates_time_ms: u64,
     /// Groups evicted by the batch.
     pub num_rows_removed: u64,
-    /// Distinct late (window, key) groups of the batch (rule L3).
-    pub num_rows_dropped_by_watermark: u64,
+    /// Milliseconds of evicting: 0, they are in `all_updates_time_ms`.
+    pub all_removals_time_ms: u64,
+    /// Milliseconds of storing the state's change, with the commit record.
+    pub commit_time_ms: u64,
     /// Bytes of state in memory, estimated.
     pub memory_used_bytes: u64,
+    /// Distinct late (window, key) groups of the batch (rule L3).
+    pub num_rows_dropped_by_watermark: u64,
+    /// 1: the state is not sharded.
+    pub num_shuffle_partitions: u64,
+    /// 1, as `num_shuffle_partitions`.
+    pub num_state_store_instances: u64,
+    /// Empty: what Spark's state stores have here belongs to them alone.
+    pub custom_metrics: BTreeMap<String, u64>,
 }
 
 /// `sources[]`.
@@ -74,10 +89,24 @@ pub struct SourceProgress {
     pub latest_offset: BTreeMap<String, BTreeMap<String, i64>>,
     /// Records read.
     pub num_input_rows: u64,
-    /// Records that arrived per second since the batch before.
+    /// As the record's.
     pub input_rows_per_second: f64,
-    /// Records processed per second of this batch.
+    /// As the record's.
     pub processed_rows_per_second: f64,
+    /// How far the batch's ends are behind the latest offsets, over the partitions.
+    pub metrics: SourceMetrics,
+}
+
+/// `sources[].metrics`: numbers as text, as Spark's Kafka source writes them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceMetrics {
+    /// Mean over the partitions.
+    pub avg_offsets_behind_latest: String,
+    /// Of the partition that is furthest behind.
+    pub max_offsets_behind_latest: String,
+    /// Of the partition that is least behind.
+    pub min_offsets_behind_latest: String,
 }
 
 /// `sink`.

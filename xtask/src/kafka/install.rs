@@ -1,47 +1,70 @@
-//! The broker's jars, by Maven's ordinary client: some 90 of them, 54 MB.
+//! Jars by Maven's ordinary client: the broker's, some 90 of them, 54 MB; those of Spark's Kafka connector, 9, 14 MB.
 
 use super::VERSION;
 use crate::sh::{self, Outcome, command};
+use std::path::PathBuf;
+
+/// Exclusions of what pyspark has already: its Scala and Hadoop.
+const PYSPARK_HAS: [&str; 3] = ["org.scala-lang", "org.scala-lang.modules", "org.apache.hadoop"];
 
 /// The class path of an installed Kafka; installs it on first use.
 ///
 /// The error says why it cannot be had here.
 pub fn class_path() -> Outcome<String> {
+    let group = "org.apache.kafka";
+    let libs =
+        jars(&format!("libs-{VERSION}"), &[(group, "kafka_2.13", VERSION), (group, "kafka-tools", VERSION)], &[])?;
+    Ok(libs.join("*").to_string_lossy().into_owned())
+}
+
+/// The folder with the jars by which a Spark of that version reads and writes Kafka; fetches them on first use.
+///
+/// The error says why it cannot be had here.
+pub fn spark_connector(version: &str) -> Outcome<PathBuf> {
+    jars(&format!("spark-{version}"), &[("org.apache.spark", "spark-sql-kafka-0-10_2.13", version)], &PYSPARK_HAS)
+}
+
+/// `target/kafka/NAME` with the jars of some dependencies (group, artifact, version) and of all that they depend on, but
+/// for some groups.
+fn jars(name: &str, dependencies: &[(&str, &str, &str)], excluded: &[&str]) -> Outcome<PathBuf> {
     if !sh::has("java", "-version") {
         return Err(
             "there is no java; install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)".into()
         );
     }
     let dir = sh::target().join("kafka");
-    let libs = dir.join(format!("libs-{VERSION}"));
-    let class_path = libs.join("*").to_string_lossy().into_owned();
+    let libs = dir.join(name);
     let complete = libs.join("complete");
     if complete.exists() {
-        return Ok(class_path);
+        return Ok(libs);
     }
     if !sh::has("mvn", "--version") {
-        return Err("there is no mvn to fetch Kafka's jars; install Maven (Debian: apt-get install maven)".into());
+        return Err(
+            "there is no mvn to fetch jars from Maven Central; install Maven (Debian: apt-get install maven)".into()
+        );
     }
     let pom = dir.join("pom.xml");
-    sh::write_file(&pom, &project())?;
+    sh::write_file(&pom, &project(dependencies, excluded))?;
     let output = format!("-DoutputDirectory={}", libs.display());
     sh::read(&mut command("mvn", &["-q", "-B", "-f", &pom.to_string_lossy(), "dependency:copy-dependencies", &output]))
-        .map_err(|error| format!("{error}\nKafka's jars come from Maven Central: see that Maven can reach it"))?;
-    sh::write_file(&complete, VERSION)?;
-    Ok(class_path)
+        .map_err(|error| format!("{error}\nthe jars come from Maven Central: see that Maven can reach it"))?;
+    sh::write_file(&complete, name)?;
+    Ok(libs)
 }
 
-fn project() -> String {
-    let dependency = |artifact: &str| {
+fn project(dependencies: &[(&str, &str, &str)], excluded: &[&str]) -> String {
+    let exclusion =
+        |group: &&str| format!("        <exclusion><groupId>{group}</groupId><artifactId>*</artifactId></exclusion>\n");
+    let exclusions: String = excluded.iter().map(exclusion).collect();
+    let dependency = |(group, artifact, version): &(&str, &str, &str)| {
         format!(
-            "    <dependency>\n      <groupId>org.apache.kafka</groupId>\n      <artifactId>{artifact}</artifactId>\n      \
-             <version>{VERSION}</version>\n    </dependency>\n"
+            "    <dependency>\n      <groupId>{group}</groupId>\n      <artifactId>{artifact}</artifactId>\n      \
+             <version>{version}</version>\n      <exclusions>\n{exclusions}      </exclusions>\n    </dependency>\n"
         )
     };
+    let dependencies: String = dependencies.iter().map(dependency).collect();
     format!(
         "<project>\n  <modelVersion>4.0.0</modelVersion>\n  <groupId>tidemill</groupId>\n  \
-         <artifactId>kafka</artifactId>\n  <version>1</version>\n  <dependencies>\n{}{}  </dependencies>\n</project>\n",
-        dependency("kafka_2.13"),
-        dependency("kafka-tools")
+         <artifactId>kafka</artifactId>\n  <version>1</version>\n  <dependencies>\n{dependencies}  </dependencies>\n</project>\n"
     )
 }

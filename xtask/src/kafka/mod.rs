@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   target/kafka/libs-VERSION/    the jars, fetched by Maven once
+//!   target/kafka/spark-VERSION/   those of Spark's Kafka connector
 //!   target/kafka/PORT/            server.properties, data, log.txt and pid of the broker on that port
 //! ```
 //! One node, broker and controller at once (KRaft), on loopback only; the controller takes the next port. Starting one
@@ -9,6 +10,8 @@
 
 mod install;
 mod process;
+
+pub use install::spark_connector;
 
 use crate::ports;
 use crate::sh::{self, Outcome};

@@ -1,6 +1,6 @@
 //! `run --available-now`: what is there is read once, in as many batches as needed, in each output mode.
 
-use crate::support::{Groups, Process, Scene, json_lines, program, records};
+use crate::support::{Groups, Process, Scene, json_lines, program, records, until};
 use std::io::{BufRead, BufReader};
 
 /// 90 s of event time: nothing of it is later than the watermark's delay allows.
@@ -105,7 +105,7 @@ fn a_second_driver_on_one_checkpoint_is_refused_and_the_first_goes_on() {
     }
     assert!(scene.path("rows/.batch-9.json.tmp").exists(), "what the first one writes is not touched");
     scene.send(records(THEN + 20, 70));
-    first.says("70 records");
+    until("the records sent later", || (scene.records_read() == 170).then_some(()));
     first.signal("INT");
     assert_eq!(first.end().code, Some(0));
     assert_eq!(scene.records_read(), 170);
