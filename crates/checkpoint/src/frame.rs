@@ -29,7 +29,7 @@ pub enum Kind {
 pub const VERSION: u8 = 1;
 
 const MAGIC: &[u8; 4] = b"TDML";
-const HEADER: usize = 4 + 1 + 1 + 8;
+pub(crate) const HEADER: usize = 4 + 1 + 1 + 8;
 
 /// Wraps a payload.
 pub fn seal(kind: Kind, payload: &[u8]) -> Vec<u8> {

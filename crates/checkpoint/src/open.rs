@@ -166,8 +166,12 @@ fn must_read_json<T: DeserializeOwned>(store: &dyn Store, kind: Kind, name: &str
 }
 
 fn must_read(store: &dyn Store, kind: Kind, name: &str) -> Result<Vec<u8>> {
-    let bytes = store.get(name)?.ok_or_else(|| vanished(name))?;
-    Ok(frame::open(kind, name, &bytes)?.to_vec())
+    let mut bytes = store.get(name)?.ok_or_else(|| vanished(name))?;
+    let payload = frame::open(kind, name, &bytes)?.len();
+    // In place: it may be a gigabyte.
+    bytes.drain(..frame::HEADER);
+    bytes.truncate(payload);
+    Ok(bytes)
 }
 
 fn vanished(name: &str) -> Error {

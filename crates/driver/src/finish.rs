@@ -96,16 +96,19 @@ fn totals(partials: &[Partial]) -> Partial {
 ///
 /// # Errors
 /// External: the bytes passed their checksum and are no state all the same.
-pub(crate) fn restore(files: &[(u64, Vec<u8>)]) -> Result<State> {
+pub(crate) fn restore(files: Vec<(u64, Vec<u8>)>) -> Result<State> {
     let damaged = |batch: u64| {
         tidemill_model::Error::external(format!(
             "the state of batch {batch} in the checkpoint does not read; restore the checkpoint from a copy, or start with a new one"
         ))
     };
-    let Some(((batch, snapshot), deltas)) = files.split_first() else { return Ok(State::default()) };
-    let mut state = State::from_snapshot(snapshot).ok_or_else(|| damaged(*batch))?;
-    for (batch, delta) in deltas {
-        state.apply_delta(delta).ok_or_else(|| damaged(*batch))?;
+    // Each file's bytes go when they have been read: a large state is not held twice.
+    let mut files = files.into_iter();
+    let Some((batch, snapshot)) = files.next() else { return Ok(State::default()) };
+    let mut state = State::from_snapshot(&snapshot).ok_or_else(|| damaged(batch))?;
+    drop(snapshot);
+    for (batch, delta) in files {
+        state.apply_delta(&delta).ok_or_else(|| damaged(batch))?;
     }
     Ok(state)
 }

@@ -25,16 +25,11 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let metadata = Metadata { id: random_uuid(), plan: query };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
-    let state = restore(&recovered.state)?;
+    let state = restore(recovered.state)?;
     let sinks = begin(&mut wiring.sinks, &metadata.id)?;
-    let identity = Identity {
-        id: metadata.id,
-        run_id: random_uuid(),
-        name: job.pipeline.name.clone(),
-        source_name: wiring.watch.name(),
-        source: wiring.source_description,
-        sinks,
-    };
+    let (run_id, name) = (random_uuid(), job.pipeline.name.clone());
+    let (source_name, source) = (wiring.watch.name(), wiring.source_description);
+    let identity = Identity { id: metadata.id, run_id, name, source_name, source, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
     let anything_committed = recovered.committed.is_some();
     let committed = recovered.committed.unwrap_or_default();

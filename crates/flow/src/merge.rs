@@ -8,6 +8,8 @@
 //! The state is a map of maps in key order, so that what goes out is sorted by group key and nothing depends on hashing.
 //! Does not know where partials come from, nor where the state is stored: a change leaves as bytes.
 
+mod stored;
+
 use crate::fold::accumulate::{fresh, merge as merge_accumulators};
 use crate::key;
 use crate::output::{group_columns, record_batch};
@@ -15,9 +17,9 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_schema::{DataType, Schema};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use stored::Delta;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Accumulator, BatchPlan, Cell, Partial};
 use tidemill_sql::eval::{EvalContext, RowErrors, matches};
@@ -54,18 +56,10 @@ pub struct Merged {
     pub delta: Vec<u8>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Delta {
-    upserts: Vec<(i64, Box<[u8]>, Vec<Accumulator>)>,
-    windows_removed: Vec<i64>,
-    groups_removed: Vec<(i64, Box<[u8]>)>,
-}
-
 impl Merged {
     /// What a batch of a query without an aggregate does to the state: nothing.
     pub fn unchanged() -> Merged {
-        let delta = Delta { upserts: Vec::new(), windows_removed: Vec::new(), groups_removed: Vec::new() };
-        Merged { delta: postcard::to_stdvec(&delta).expect("a delta serialises"), ..Merged::default() }
+        Merged { delta: Delta::default().to_bytes(), ..Merged::default() }
     }
 }
 
@@ -116,7 +110,7 @@ impl State {
             OutputMode::Complete if !batch.is_no_data() => self.all(),
             OutputMode::Append | OutputMode::Complete => Vec::new(),
         };
-        let mut delta = Delta { upserts: Vec::new(), windows_removed: Vec::new(), groups_removed: Vec::new() };
+        let mut delta = Delta::default();
         let evicted = match plan.watermarked {
             true => self.evict(&closed, batch.watermark.to_micros().0, &mut delta),
             false => Vec::new(),
@@ -129,44 +123,8 @@ impl State {
             .iter()
             .filter_map(|(window, key)| Some((*window, key.clone(), self.windows.get(window)?.get(key)?.clone())))
             .collect();
-        let delta = postcard::to_stdvec(&delta).expect("a delta serialises");
-        Merged { output, updated: touched.len() as u64, removed, dropped: dropped.len() as u64, delta }
-    }
-
-    /// The whole state as bytes, for [`State::from_snapshot`].
-    pub fn snapshot(&self) -> Vec<u8> {
-        postcard::to_stdvec(&self.windows).expect("a state serialises")
-    }
-
-    /// The state that [`State::snapshot`] wrote. `None`: the bytes are not one.
-    pub fn from_snapshot(bytes: &[u8]) -> Option<State> {
-        let windows: BTreeMap<i64, Groups> = postcard::from_bytes(bytes).ok()?;
-        let mut state = State { windows, rows: 0, bytes: 0 };
-        for (key, accumulators) in state.windows.values().flatten() {
-            state.rows += 1;
-            state.bytes += group_bytes(key, accumulators);
-        }
-        Some(state)
-    }
-
-    /// Applies what a later batch changed. `None`: the bytes are not a delta.
-    pub fn apply_delta(&mut self, bytes: &[u8]) -> Option<()> {
-        let delta: Delta = postcard::from_bytes(bytes).ok()?;
-        for (window, key) in delta.groups_removed {
-            self.remove(window, &key);
-        }
-        for window in delta.windows_removed {
-            for (key, accumulators) in self.windows.remove(&window).unwrap_or_default() {
-                self.forget(&key, &accumulators);
-            }
-        }
-        for (window, key, accumulators) in delta.upserts {
-            self.remove(window, &key);
-            self.rows += 1;
-            self.bytes += group_bytes(&key, &accumulators);
-            self.windows.entry(window).or_default().insert(key, accumulators);
-        }
-        Some(())
+        let (updated, dropped) = (touched.len() as u64, dropped.len() as u64);
+        Merged { output, updated, removed, dropped, delta: delta.to_bytes() }
     }
 
     fn group(&mut self, fresh: &[Accumulator], window: i64, key: &[u8]) -> &mut Vec<Accumulator> {
