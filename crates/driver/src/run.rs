@@ -24,7 +24,7 @@ use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::status::{Command, DecisionLine};
 use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, Result, batch::cut_tasks};
 use tidemill_scale::{Decision, Mode, Settings, decide};
-use tidemill_sql::plan::QueryPlan;
+use tidemill_sql::plan::{Body, QueryPlan};
 
 /// The autoscaler is asked so often, and a status told.
 const TICK: Duration = Duration::from_millis(250);
@@ -126,7 +126,7 @@ enum Due {
 impl Driver {
     fn run(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
         self.observer.deciding(&self.settings, &self.scale);
-        self.tell_what_has_changed();
+        self.tell_where_it_goes_on();
         while !self.ended() {
             let wait = self.wake_at().saturating_duration_since(Instant::now());
             match inbox.recv_timeout(wait) {
@@ -148,7 +148,15 @@ impl Driver {
         self.close(inbox)
     }
 
-    fn tell_what_has_changed(&mut self) {
+    fn tell_where_it_goes_on(&mut self) {
+        if let Some(last) = self.next_batch.checked_sub(1) {
+            let again = if self.replay.is_empty() { "" } else { "; what was begun after it is done again" };
+            let groups = match self.query.body {
+                Body::Aggregate(_) => format!(" with {} groups in the state", self.state.rows()),
+                Body::Project(_) => String::new(),
+            };
+            self.observer.note(&format!("goes on after batch {last}{groups}{again}"));
+        }
         if !self.changes.is_empty() {
             let changes: Vec<String> = self.changes.iter().map(|change| format!("  {change}")).collect();
             self.observer.note(&format!(

@@ -1,15 +1,14 @@
 //! `driver_idle`: what a driver takes that has worked and has nothing to do, with no executor alive.
 
-use super::process;
+use super::process::{self, Ending, wait_until};
 use super::stage::{Stage, TOPIC};
 use crate::sh::Outcome;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What it works on before.
 const RECORDS: u64 = 500_000;
 const WATCHED: Duration = Duration::from_secs(20);
-const LONGEST: Duration = Duration::from_secs(120);
 
 /// The figures.
 pub fn run() -> Outcome<String> {
@@ -20,7 +19,7 @@ pub fn run() -> Outcome<String> {
         let mut command = stage.run(&format!("{prefix}run"), dashboard)?;
         command.args(["--set", "autoscale.executor_idle_timeout=1 second"]).stdout(Stdio::null());
         let driver = command.spawn().map_err(|error| format!("cannot start the run: {error}"))?;
-        let driver = Driver(driver);
+        let driver = Ending(driver);
         let pid = driver.0.id();
         wait_until("an executor works", || Ok(!process::children(pid)?.is_empty()))?;
         wait_until("no executor is left", || Ok(process::children(pid)?.is_empty()))?;
@@ -40,26 +39,4 @@ pub fn run() -> Outcome<String> {
         );
     }
     Ok(figures)
-}
-
-/// A driver without executors, which may be killed when it is no longer looked at.
-struct Driver(Child);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome {
-    let start = Instant::now();
-    while !is_so()? {
-        if start.elapsed() > LONGEST {
-            return Err(format!("waited {} s in vain until {what}", LONGEST.as_secs()));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod engine;
 mod idle;
 pub mod process;
 mod produce;
+mod restart;
 mod stage;
 
 use crate::sh::{self, Outcome, cargo};
@@ -37,6 +38,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "engine", program: Own(engine::run) },
     Bench { name: "driver_idle", program: Own(idle::run) },
     Bench { name: "produce", program: Own(produce::run) },
+    Bench { name: "restart", program: Own(restart::run) },
     Bench { name: "broker", program: Example("tidemill-broker", "throughput") },
 ];
 

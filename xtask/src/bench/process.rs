@@ -2,7 +2,11 @@
 
 use crate::sh::Outcome;
 use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
+
+/// What is waited for comes sooner, or not at all.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// CPU-seconds, in steps of a hundredth.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -64,6 +68,32 @@ pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
         std::thread::sleep(Duration::from_millis(2));
     }
     Err(format!("process {pid} did not end within {} s", longest.as_secs()))
+}
+
+/// A process that is killed, where it has not ended, when it is no longer looked at.
+pub struct Ending(pub Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Looks again and again until something is so.
+///
+/// # Errors
+/// It is not so for too long, or cannot be found out.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome {
+    let start = Instant::now();
+    while !is_so()? {
+        if start.elapsed() > LONGEST {
+            return Err(format!("waited {} s in vain until {what}", LONGEST.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn stat(pid: u32) -> Outcome<String> {

@@ -58,14 +58,10 @@ impl State {
     }
 
     fn upsert(&mut self, window: i64, groups: impl Iterator<Item = (Box<[u8]>, Vec<Accumulator>)>) {
-        let counted = |(rows, bytes): (u64, u64), (key, accumulators): (&Box<[u8]>, &Vec<Accumulator>)| {
-            (rows + 1, bytes + group_bytes(key, accumulators))
-        };
         let Some(known) = self.windows.get_mut(&window) else {
             let groups: Groups = groups.collect();
-            let (rows, bytes) = groups.iter().fold((0, 0), counted);
-            self.rows += rows;
-            self.bytes += bytes;
+            self.rows += groups.len() as u64;
+            self.bytes += groups.iter().map(|(key, accumulators)| group_bytes(key, accumulators)).sum::<u64>();
             self.windows.insert(window, groups);
             return;
         };
