@@ -8,13 +8,20 @@
 
 use crate::disk::{Disk, OsDisk, refused};
 use crate::store::Store;
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use tidemill_model::Result;
+use tidemill_model::{Error, Result};
 
 const FOLDERS: [&str; 3] = ["plans", "commits", "state"];
 
 const TEMPORARY: &str = ".tmp";
+
+/// The file by which a directory is known as a checkpoint.
+const METADATA: &str = "metadata";
+
+/// What may stand in a checkpoint; `sources` is the sources' own.
+const OURS: [&str; 7] = ["lock", METADATA, "start", "plans", "commits", "state", "sources"];
 
 /// A checkpoint directory.
 #[derive(Debug)]
@@ -26,8 +33,10 @@ impl FsStore {
     /// Opens (or makes) a directory and locks it. Temporary files that a crash left are removed.
     ///
     /// # Errors
-    /// User: another driver uses the directory. External: it cannot be made or written.
+    /// User: another driver uses the directory, or it holds something else than a checkpoint. External: it cannot be made
+    /// or written.
     pub fn open(dir: &Path) -> Result<FsStore> {
+        refuse_foreign(dir)?;
         FsStore::on(OsDisk::open(dir)?)
     }
 }
@@ -92,10 +101,28 @@ impl<D: Disk> Store for FsStore<D> {
     }
 }
 
+/// A directory without our metadata may hold what a crash left of ours, and nothing else: it is going to be cleaned up.
+fn refuse_foreign(dir: &Path) -> Result<()> {
+    if dir.is_file() {
+        let message =
+            format!("the checkpoint `{}` is a file; name a directory, which is made when needed", dir.display());
+        return Err(Error::user(message));
+    }
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    let names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let ours = |name: &&String| OURS.contains(&name.strip_suffix(TEMPORARY).unwrap_or(name));
+    match names.iter().find(|name| !ours(name)) {
+        Some(other) if !names.iter().any(|name| name == METADATA) => Err(Error::user(format!(
+            "`{}` holds `{other}` and is no checkpoint; name an empty directory, or one that is not there yet",
+            dir.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn files_come_back_and_leftovers_go() {
@@ -113,6 +140,26 @@ mod tests {
         store.remove("plans/1").unwrap();
         store.remove("plans/1").unwrap();
         assert!(store.list("plans").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_checkpoint_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |path: &Path, words: &str| {
+            let error = FsStore::open(path).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.message().contains(words), "{error}");
+        };
+        fs::write(dir.path().join("notes.tmp"), "somebody's").unwrap();
+        refused(dir.path(), "holds `notes.tmp` and is no checkpoint; name an empty directory");
+        refused(&dir.path().join("notes.tmp"), "notes.tmp` is a file; name a directory");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was put there");
+        fs::rename(dir.path().join("notes.tmp"), dir.path().join("metadata.tmp")).unwrap();
+        let store = FsStore::open(dir.path()).unwrap();
+        store.put("metadata", b"ours").unwrap();
+        drop(store);
+        fs::write(dir.path().join("notes.txt"), "somebody's").unwrap();
+        FsStore::open(dir.path()).unwrap();
     }
 
     #[test]

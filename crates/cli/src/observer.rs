@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tidemill_dash::Dashboard;
 use tidemill_driver::Observer;
 use tidemill_model::progress::Progress;
 use tidemill_model::status::Status;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, FaultCounts, RecordFault, Result};
 use tidemill_scale::{Decision, Facts, Record, Settings, State};
 
 /// A JSON lines file that a run appends to.
@@ -56,10 +57,8 @@ pub(crate) struct Told {
     pub(crate) dashboard: Option<Arc<Dashboard>>,
     /// The newest snapshot, for another thread.
     pub(crate) latest: Option<Arc<Mutex<Status>>>,
-    /// Notes as text.
-    pub(crate) say: Option<Box<dyn FnMut(&str)>>,
-    /// Decisions and batches with records as text too: for a run that nobody watches by its snapshots.
-    pub(crate) every_step: bool,
+    /// What is said to whoever sits there.
+    pub(crate) words: Option<Words>,
 }
 
 impl Observer for Told {
@@ -67,8 +66,8 @@ impl Observer for Told {
         if let Some(lines) = &mut self.progress {
             lines.write(progress);
         }
-        if self.every_step && progress.num_input_rows > 0 {
-            self.say(&batch_line(progress));
+        if let Some(words) = &mut self.words {
+            words.batch(progress);
         }
     }
 
@@ -82,12 +81,15 @@ impl Observer for Told {
         if let Some(lines) = &mut self.decisions {
             lines.write(&Record::Step { facts: facts.clone(), decision: decision.clone() });
         }
-        if self.every_step && decision.acts() {
-            self.say(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
+        if let Some(words) = &mut self.words {
+            words.decision(decision);
         }
     }
 
     fn status(&mut self, status: &Status) {
+        if let Some(words) = &mut self.words {
+            words.tell_batches(false);
+        }
         if let Some(dashboard) = &self.dashboard {
             dashboard.publish(status);
         }
@@ -97,34 +99,125 @@ impl Observer for Told {
     }
 
     fn note(&mut self, note: &str) {
-        self.say(note);
-    }
-}
-
-impl Told {
-    fn say(&mut self, text: &str) {
-        if let Some(say) = &mut self.say {
-            say(text);
+        if let Some(words) = &mut self.words {
+            words.note(note);
         }
     }
 }
 
-/// The one line of summary that a batch gets.
-fn batch_line(progress: &Progress) -> String {
-    let tidemill = &progress.tidemill;
-    let faults = tidemill.faults;
-    let mut line = format!(
-        "batch {}: {} records in {} ms · {} rows · backlog {} · executors {} · age p99 {} ms",
-        progress.batch_id,
-        progress.num_input_rows,
-        progress.batch_duration,
-        progress.sink.num_output_rows,
-        tidemill.backlog,
-        tidemill.executors,
-        tidemill.age_p99_ms
-    );
-    for fault in tidemill_model::RecordFault::ALL.into_iter().filter(|fault| faults.get(*fault) > 0) {
-        line.push_str(&format!(" · {} {}", faults.get(fault), fault.name()));
+/// Notes as text; and decisions and batches with records too, for a run that nobody watches by its snapshots.
+pub(crate) struct Words {
+    say: Box<dyn FnMut(&str)>,
+    every_step: bool,
+    /// The batches that have no line yet.
+    waiting: Batches,
+}
+
+impl Words {
+    pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + 'static) -> Words {
+        Words { say: Box::new(say), every_step, waiting: Batches::default() }
     }
-    line
+
+    fn note(&mut self, note: &str) {
+        self.tell_batches(true);
+        (self.say)(note);
+    }
+
+    fn batch(&mut self, progress: &Progress) {
+        if self.every_step && progress.num_input_rows > 0 {
+            self.waiting.add(progress);
+            self.tell_batches(false);
+        }
+    }
+
+    fn decision(&mut self, decision: &Decision) {
+        if self.every_step && decision.acts() {
+            self.note(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
+        }
+    }
+
+    /// The line of the batches that wait for one: when it is due, or where something else is to be said.
+    fn tell_batches(&mut self, at_once: bool) {
+        if let Some(line) = self.waiting.line(at_once) {
+            (self.say)(&line);
+        }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        self.tell_batches(true);
+    }
+}
+
+/// Lines about batches come no faster than this: small batches share one.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Batches with records that have no line yet, and when the last line was.
+#[derive(Default)]
+pub(crate) struct Batches {
+    of: Option<(u64, u64)>,
+    records: u64,
+    ms: u64,
+    rows: u64,
+    faults: FaultCounts,
+    age_p99_ms: u64,
+    backlog: u64,
+    executors: u32,
+    told: Option<Instant>,
+}
+
+impl Batches {
+    fn add(&mut self, progress: &Progress) {
+        let tidemill = &progress.tidemill;
+        self.of = Some((self.of.map_or(progress.batch_id, |(first, _)| first), progress.batch_id));
+        self.records += progress.num_input_rows;
+        self.ms += progress.batch_duration;
+        self.rows += progress.sink.num_output_rows;
+        self.faults.merge(&tidemill.faults);
+        self.age_p99_ms = self.age_p99_ms.max(tidemill.age_p99_ms);
+        (self.backlog, self.executors) = (tidemill.backlog, tidemill.executors);
+    }
+
+    /// The line that is due, if one is.
+    fn line(&mut self, at_once: bool) -> Option<String> {
+        if !at_once && self.told.is_some_and(|told| told.elapsed() < LINE_EVERY) {
+            return None;
+        }
+        let (first, last) = self.of?;
+        let batches = if first == last { format!("batch {first}") } else { format!("batches {first}–{last}") };
+        let mut line = format!(
+            "{batches}: {} records in {} ms · {} rows · backlog {} · executors {} · age p99 {} ms",
+            self.records, self.ms, self.rows, self.backlog, self.executors, self.age_p99_ms
+        );
+        for fault in RecordFault::ALL.into_iter().filter(|fault| self.faults.get(*fault) > 0) {
+            line.push_str(&format!(" · {} {}", self.faults.get(fault), fault.name()));
+        }
+        *self = Batches { told: Some(Instant::now()), ..Batches::default() };
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn small_batches_share_a_line() {
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let heard = lines.clone();
+        let mut words = Words::new(true, move |line| heard.borrow_mut().push(line.to_owned()));
+        for batch_id in 4..8 {
+            let progress = Progress { batch_id, num_input_rows: 10, batch_duration: 2, ..Progress::default() };
+            words.batch(&progress);
+        }
+        assert_eq!(lines.borrow().len(), 1);
+        drop(words);
+        let rest = "rows · backlog 0 · executors 0 · age p99 0 ms";
+        let expected =
+            [format!("batch 4: 10 records in 2 ms · 0 {rest}"), format!("batches 5–7: 30 records in 6 ms · 0 {rest}")];
+        assert_eq!(*lines.borrow(), expected);
+    }
 }

@@ -32,6 +32,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// After a task failed because the source could not be reached, nothing is dispatched for so long.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
+/// An available-now run, which is to end by itself, waits for a lost source no longer than this.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// An event time so far ahead of the wall clock is worth a warning when it moves the watermark.
 const AHEAD_MS: i64 = 3_600_000;
 
@@ -59,8 +62,8 @@ pub(crate) struct Driver {
     pub(crate) extents: Option<Extents>,
     /// When that was.
     pub(crate) extents_at: Instant,
-    /// Why the source cannot be reached just now.
-    pub(crate) source_error: Option<String>,
+    /// Why the source cannot be reached just now, and since when.
+    pub(crate) source_error: Option<(String, Instant)>,
     /// What an available-now run reads up to.
     pub(crate) until: Option<Extents>,
     /// How far a batch may go, where the source has a say in it.
@@ -187,7 +190,8 @@ impl Driver {
                 if self.source_error.is_none() {
                     self.observer.note(&format!("{error}; waiting for it to come back"));
                 }
-                self.source_error = Some(error.to_string());
+                let since = self.source_error.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+                self.source_error = Some((error.to_string(), since));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -494,6 +498,14 @@ impl Driver {
 
     fn tick(&mut self) -> Result<()> {
         self.fleet.end_stuck_starts();
+        if let (Trigger::AvailableNow, Some((error, since))) = (self.job.trigger, &self.source_error)
+            && since.elapsed() > SOURCE_PATIENCE
+        {
+            let seconds = SOURCE_PATIENCE.as_secs();
+            return Err(Error::external(format!(
+                "{error}; waited {seconds} s for it: see that it runs and can be reached, then start again"
+            )));
+        }
         self.rescale()?;
         let status = self.status();
         self.observer.status(&status);

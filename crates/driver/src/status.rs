@@ -54,7 +54,7 @@ impl Driver {
     }
 
     fn activity(&self) -> String {
-        if let Some(error) = &self.source_error {
+        if let Some((error, _)) = &self.source_error {
             return format!("waiting: {error}");
         }
         match &self.batch {

@@ -128,6 +128,14 @@ fn prepare(options: &Options) -> Result<i32> {
     if options.producers == 0 {
         return Err(Error::user("`producers` is 0; at least one producer is needed"));
     }
+    if options.rate == Rate::PerSecond(0.0)
+        && options.count.is_some_and(|count| count > 0)
+        && options.duration.is_none()
+    {
+        return Err(Error::user(
+            "at a rate of 0 the count is never reached; give a --rate, or a --duration after which to end",
+        ));
+    }
     if options.partitions.is_some_and(|partitions| partitions < 1) {
         return Err(Error::user("`partitions` is less than 1; a topic has at least one partition"));
     }

@@ -32,8 +32,10 @@ impl Interval {
                 _ => (number, 1),
             };
             let Some(unit) = words.next() else {
+                let digits = number.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+                let example = if digits.is_empty() || digits == number { "10" } else { digits };
                 return Err(format!(
-                    "`{text}` is not an interval: `{number}` has no unit; write for instance '10 seconds'"
+                    "`{text}` is not an interval: units are words of their own; write for instance '{example} seconds'"
                 ));
             };
             total = total.plus(number, sign, unit, text)?;

@@ -14,7 +14,7 @@ mod story;
 mod truth;
 
 use crate::args::DemoOptions;
-use crate::observer::{Lines, Told};
+use crate::observer::{Lines, Told, Words};
 use crate::{children, signals, tell, verbs, wiring};
 use journal::Journal;
 use report::Report;
@@ -42,6 +42,9 @@ const PARTITIONS: i32 = 4;
 /// What the driver tells, as JSON lines: a line a batch, and what the autoscaler saw and decided.
 const PROGRESS: &str = "progress.jsonl";
 const DECISIONS: &str = "decisions.jsonl";
+
+/// The demo's memory, by which a directory is known as a demo's.
+const JOURNAL: &str = "story.json";
 
 /// How often the story looks around.
 const STEP: Duration = Duration::from_millis(50);
@@ -107,8 +110,12 @@ impl Place {
             std::fs::create_dir_all(dir).map_err(|error| {
                 Error::user(format!("cannot make `{}`: {error}; give another --dir", dir.display()))
             })?;
-            let dir = dir.canonicalize()?;
-            return Ok(Place { dir, temporary: None });
+            let place = Place { dir: dir.canonicalize()?, temporary: None };
+            if !place.path(JOURNAL).exists() && std::fs::read_dir(&place.dir)?.next().is_some() {
+                let message = "is not empty and holds no demo; give an empty --dir, or one that is not there yet";
+                return Err(Error::user(format!("`{}` {message}", dir.display())));
+            }
+            return Ok(place);
         }
         let temporary = tempfile::Builder::new().prefix("tidemill-demo-").tempdir()?;
         Ok(Place { dir: temporary.path().to_owned(), temporary: Some(temporary) })
@@ -147,7 +154,7 @@ struct Demo {
 impl Demo {
     fn start(options: &DemoOptions, place: Place, interrupted: Arc<AtomicBool>) -> Result<Demo> {
         let mut stage = Stage::open(options.headless);
-        let mut journal = Journal::open(&place.path("story.json"))?;
+        let mut journal = Journal::open(&place.path(JOURNAL))?;
         let (broker, servers) = match &options.bootstrap_servers {
             Some(servers) => (None, servers.clone()),
             None => {
@@ -436,8 +443,7 @@ fn start_driver(
             dashboard,
             latest: Some(latest),
             // Whoever listens may be gone at the very end.
-            say: Some(Box::new(move |text| drop(said.send(text.to_owned())))),
-            ..Told::default()
+            words: Some(Words::new(false, move |text| drop(said.send(text.to_owned())))),
         };
         tidemill_driver::run(
             job,

@@ -5,6 +5,7 @@ use crate::{signals, tell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_kafka::KafkaOptions;
+use tidemill_load::produce::Progress;
 use tidemill_load::{produce, records};
 use tidemill_model::{Error, Micros, Result};
 
@@ -29,7 +30,7 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     let summary = produce::run(&load, &control, |progress| {
         if told.elapsed() >= Duration::from_secs(1) {
             told = Instant::now();
-            tell::err(&format!("{:>12} records sent · {:>10.0}/s", progress.counters.sent, progress.per_second));
+            tell::err(&words(progress, control.is_stopped()));
         }
     })?;
     let per_second = summary.acknowledged as f64 / summary.seconds.max(1e-9);
@@ -52,4 +53,19 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The line of a second.
+fn words(progress: &Progress, stopped: bool) -> String {
+    let counters = progress.counters;
+    let waiting = counters.sent.saturating_sub(counters.acknowledged + counters.failed);
+    if stopped {
+        return format!("waiting for {waiting} acknowledgements, 30 s at most; a second Ctrl-C ends at once");
+    }
+    let line = format!("{:>12} records sent · {:>10.0}/s", counters.sent, progress.per_second);
+    // Nothing moves: the broker is gone, or slow.
+    if progress.per_second == 0.0 && waiting > 0 {
+        return format!("{line} · {waiting} wait for the broker's acknowledgement");
+    }
+    line
 }

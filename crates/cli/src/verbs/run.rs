@@ -1,7 +1,7 @@
 //! `tidemill run FILE`: a pipeline, until Ctrl-C or its trigger's end.
 
 use crate::args::RunOptions;
-use crate::observer::{Lines, Told};
+use crate::observer::{Lines, Told, Words};
 use crate::{children, signals, tell, wiring};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,8 +47,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         progress: options.progress.as_deref().map(Lines::open).transpose()?,
         decisions: options.decisions.as_deref().map(Lines::open).transpose()?,
         dashboard,
-        say: Some(Box::new(say)),
-        every_step: true,
+        words: Some(Words::new(true, say)),
         ..Told::default()
     };
     let (watch, source_description) = wiring::watch(&job.pipeline)?;

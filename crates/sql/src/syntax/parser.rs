@@ -122,10 +122,15 @@ impl<'a> Parser<'a> {
     /// The fault that the next token is not what the grammar wants.
     pub fn unexpected(&self, wanted: &str) -> Fault {
         let at = self.here();
+        let word = &self.text[at.clone()];
         let message = match self.peek() {
             Token::End => "the text ends too early".to_string(),
-            _ => format!("`{}` is unexpected", &self.text[at.clone()]),
+            _ => format!("`{word}` is unexpected"),
         };
-        Fault::new(at, message, format!("{wanted} is expected here"))
+        let mut help = format!("{wanted} is expected here");
+        if matches!(self.peek(), Token::Word(_)) && ["an expression", "a name"].contains(&wanted) {
+            help.push_str(&format!("; a name that is a word of SQL stands in backticks: `{word}`"));
+        }
+        Fault::new(at, message, help)
     }
 }
