@@ -16,16 +16,19 @@ pub enum RecordFault {
     Late,
     /// An expression failed under ANSI rules (rule T3): the row is dropped, or the query fails, by `on_error`.
     AnsiError,
+    /// The event time is further ahead of the record's timestamp than `max_event_time_ahead` allows: the record is refused.
+    EventTimeAhead,
 }
 
 impl RecordFault {
     /// All reasons, in the order in which they are printed.
-    pub const ALL: [RecordFault; 5] = [
+    pub const ALL: [RecordFault; 6] = [
         RecordFault::Malformed,
         RecordFault::WrongType,
         RecordFault::NullEventTime,
         RecordFault::Late,
         RecordFault::AnsiError,
+        RecordFault::EventTimeAhead,
     ];
 
     /// The reason's name in progress records, metrics and dead letters.
@@ -36,6 +39,7 @@ impl RecordFault {
             RecordFault::NullEventTime => "null_event_time",
             RecordFault::Late => "late",
             RecordFault::AnsiError => "ansi_error",
+            RecordFault::EventTimeAhead => "event_time_ahead",
         }
     }
 }
@@ -53,6 +57,8 @@ pub struct FaultCounts {
     pub late: u64,
     /// Records counted under [`RecordFault::AnsiError`].
     pub ansi_error: u64,
+    /// Records counted under [`RecordFault::EventTimeAhead`].
+    pub event_time_ahead: u64,
 }
 
 impl FaultCounts {
@@ -64,6 +70,7 @@ impl FaultCounts {
             RecordFault::NullEventTime => self.null_event_time,
             RecordFault::Late => self.late,
             RecordFault::AnsiError => self.ansi_error,
+            RecordFault::EventTimeAhead => self.event_time_ahead,
         }
     }
 
@@ -75,6 +82,7 @@ impl FaultCounts {
             RecordFault::NullEventTime => &mut self.null_event_time,
             RecordFault::Late => &mut self.late,
             RecordFault::AnsiError => &mut self.ansi_error,
+            RecordFault::EventTimeAhead => &mut self.event_time_ahead,
         };
         *slot += count;
     }

@@ -134,6 +134,15 @@ impl EventTimeStats {
     }
 }
 
+/// A file of dead letters that a task has written, whole. It counts once the driver has made it part of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LetterFile {
+    /// Its name in the directory of dead letters.
+    pub name: String,
+    /// Letters in it.
+    pub lines: u64,
+}
+
 /// All that a task's rows come down to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
@@ -149,6 +158,8 @@ pub struct Partial {
     pub rows: u64,
     /// Records by fault. `late` counts rows all of whose windows are late.
     pub faults: FaultCounts,
+    /// The task's dead letters, if it wrote any.
+    pub letters: Option<LetterFile>,
     /// Least Kafka timestamp among the records read, ms; `None` when there was none.
     pub oldest_record_ms: Option<i64>,
     /// Kafka timestamps of the records read, as (ms, records) runs at most one per distinct `ms / 10`: the age histogram's input.

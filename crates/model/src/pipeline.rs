@@ -32,6 +32,8 @@ pub struct Pipeline {
     pub query: Query,
     /// `[sinks.NAME]`, in the file's order; at least one.
     pub sinks: Vec<Sink>,
+    /// `[dead_letter]`: where broken records go; left out, they are only counted.
+    pub dead_letter: Option<DeadLetter>,
     /// `[checkpoint] path`.
     pub checkpoint: Option<String>,
     /// `[dashboard] listen`.
@@ -161,6 +163,8 @@ pub struct EventTime {
     pub expression: Located,
     /// `watermark`: the delay; left out: no watermark.
     pub watermark: Option<Interval>,
+    /// `max_event_time_ahead`: a record whose event time is further ahead of its own timestamp is refused; ms.
+    pub max_ahead_ms: Option<u64>,
 }
 
 /// `[query]`.
@@ -242,6 +246,16 @@ pub enum SinkKind {
         format: SinkFormat,
         /// Where the format stands in the file, for errors about it.
         format_span: Range<usize>,
+    },
+}
+
+/// `[dead_letter]`, by its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadLetter {
+    /// `type = "files"`: a JSON line for each fault of a record, in files under a directory.
+    Files {
+        /// The directory, of its own.
+        path: String,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use tidemill_model::Pipeline;
 use tidemill_model::pipeline::{
-    Autoscale, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat, SourceKind,
+    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat, SourceKind,
     StartingOffsets, Trigger,
 };
 
@@ -180,10 +180,28 @@ fn mistakes_are_named_at_their_place() {
             "p.toml:29:8: a source of type \"console\" is not supported yet; the types supported are \"kafka\" and \"files\"",
         ],
     );
+    let section = "[dead_letter]\ntype = \"kafka\"\ntopic = \"broken\"\n[sinks.screen]";
+    let kafka = "p.toml:29:8: dead letters to a Kafka topic are not supported yet; write type = \"files\" and path = \"DIR\"";
+    check("[sinks.screen]", section, &[kafka]);
+    let other = "p.toml:29:8: dead letters of type \"s3\" are not supported; write type = \"files\" and path = \"DIR\"";
+    check("[sinks.screen]", &section.replace("kafka", "s3"), &[other]);
     check(
         "[sinks.screen]",
-        "[dead_letter]\n[sinks.screen]",
-        &["p.toml:28:2: [dead_letter] is not supported yet; leave it out: broken records are counted"],
+        &section.replace("kafka", "files"),
+        &[
+            "p.toml:28:2: `path` is missing in [dead_letter]; add path = \"dead-letters\"",
+            "p.toml:30:1: unknown key `dead_letter.topic`; the known keys here are `path`, `type`",
+        ],
+    );
+    check(
+        "\"1 minute\"",
+        "\"1 minute\"\nmax_event_time_ahead = \"-1 hour\"",
+        &["p.toml:16:24: `max_event_time_ahead` is too short; give at least 0 milliseconds"],
+    );
+    check(
+        "\"1 minute\"",
+        "\"1 minute\"\nmax_event_time_ahead = \"1 month\"",
+        &["p.toml:16:24: months and years have no fixed length and are not allowed here; use days or weeks"],
     );
     check(
         "localhost:9092",
@@ -200,7 +218,7 @@ fn mistakes_are_named_at_their_place() {
         "query = 1\n[other]",
         &[
             "p.toml:1:1: there is no [query]; add a [query] table with sql = \"SELECT …\"",
-            "p.toml:17:1: unknown key `sources.cs_student_logs.event_time.query`; the known keys here are `column`, `expression`, `watermark`",
+            "p.toml:17:1: unknown key `sources.cs_student_logs.event_time.query`; the known keys here are `column`, `expression`, `max_event_time_ahead`, `watermark`",
             "p.toml:18:2: unknown key `other`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`",
         ],
     );
@@ -273,6 +291,24 @@ fn a_pipeline_of_files() {
 }
 
 #[test]
+fn dead_letters_and_the_bound_of_event_times() {
+    let text = format!("{REFERENCE}\n[dead_letter]\ntype = \"files\"\npath = \"out/letters\"\n")
+        .replace("\"1 minute\"", "\"1 minute\"\nmax_event_time_ahead = \"1 hour 500 milliseconds\"");
+    let check = |pipeline: &Pipeline| {
+        assert_eq!(pipeline.dead_letter, Some(DeadLetter::Files { path: "out/letters".into() }));
+        assert_eq!(pipeline.sources[0].event_time.as_ref().unwrap().max_ahead_ms, Some(3_600_500));
+    };
+    let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+    check(&pipeline);
+    check(&Pipeline::parse("again.toml", pipeline.resolved_text(), &[]).unwrap());
+    // A directory beside those of the pipeline's files, or around them, is of its own.
+    for path in ["", "in/letters", "out/letters", "letters"] {
+        let section = format!("[dead_letter]\ntype = \"files\"\npath = \"./{path}\"\n[query]");
+        Pipeline::parse("p.toml", &FILES.replacen("[query]", &section, 1), &[]).unwrap();
+    }
+}
+
+#[test]
 fn mistakes_in_files_are_named_at_their_place() {
     let check = |from: &str, to: &str, expected: &[&str]| {
         assert!(FILES.contains(from), "{from}");
@@ -314,6 +350,11 @@ fn mistakes_in_files_are_named_at_their_place() {
             "p.toml:4:8: `s3://bucket/in` is not a path of this machine; give a directory, for instance \"data/incoming\"",
         ],
     );
+    let letters = |path: &str| format!("[dead_letter]\ntype = \"files\"\npath = \"{path}\"\n[query]");
+    for (path, taken) in [("./in/", "in/*.csv"), ("out", "out"), ("out/.", "out")] {
+        let message = format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which a source reads or a sink writes");
+        check("[query]", &letters(path), &[&format!("{message}; give the dead letters a directory of their own")]);
+    }
     check("\"out\"", "\" \"", &["p.toml:14:8: the path is empty; give a directory, for instance \"data/incoming\""]);
     check("\"parquet\"", "\"orc\"", &["p.toml:15:10: `format` is \"orc\"; choose \"json\" or \"csv\" or \"parquet\""]);
 }

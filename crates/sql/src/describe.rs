@@ -32,6 +32,10 @@ impl QueryPlan {
                 }),
             );
         }
+        if let Some((time, ahead)) = self.event_time.as_ref().and_then(|time| Some((time, time.max_ahead_ms?))) {
+            let ahead = length(ahead.saturating_mul(1_000));
+            line("refused", format!("{} more than {ahead} ahead of the record's timestamp", name(&time.name)));
+        }
         self.filters.iter().for_each(|filter| line("then where", row.show(filter)));
         match &self.body {
             Body::Project(outputs) => {

@@ -65,6 +65,8 @@ pub struct EventTimePlan {
     pub expr: Expr,
     /// The watermark's delay, ms; `None`: no watermark.
     pub delay_ms: Option<i64>,
+    /// How far it may be ahead of the record's timestamp, ms, before the record is refused; `None`: as far as it likes.
+    pub max_ahead_ms: Option<i64>,
 }
 
 /// What becomes of the filtered rows.

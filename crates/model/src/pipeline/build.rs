@@ -3,13 +3,13 @@
 use super::document::{self, Lookup, Table};
 use super::reader::Section;
 use super::{
-    Autoscale, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
+    Autoscale, DeadLetter, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
     SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 pub(super) fn parse(
     file_name: &str,
@@ -66,9 +66,17 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
         listen.map(|listen| listen.text.clone())
     });
     let autoscale = root.section("autoscale").map(autoscale).unwrap_or_default();
-    if let Some(section) = root.section("dead_letter") {
-        section.fault(section.span(), "[dead_letter] is not supported yet", "leave it out: broken records are counted");
-    }
+    let dead_letter = root.section("dead_letter").and_then(|section| {
+        let read = sources.iter().flatten().filter_map(|source| match &source.kind {
+            SourceKind::Files(files) => Some(files.path.as_str()),
+            SourceKind::Kafka(_) => None,
+        });
+        let written = sinks.iter().filter_map(|sink| match &sink.kind {
+            SinkKind::Files { path, .. } => Some(path.as_str()),
+            SinkKind::Console { .. } => None,
+        });
+        dead_letter(section, read.chain(written))
+    });
     root.finish();
     Some(Pipeline {
         source_text: source.clone(),
@@ -79,6 +87,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
         sources: sources?,
         query: query?,
         sinks,
+        dead_letter,
         checkpoint,
         dashboard,
         autoscale,
@@ -237,9 +246,10 @@ fn event_time(section: Section) -> Option<EventTime> {
     {
         section.sentence(span.clone(), &message);
     }
+    let max_ahead_ms = section.millis("max_event_time_ahead", 0);
     section.finish();
     let watermark = watermark.map(|(interval, _): (Interval, _)| interval);
-    Some(EventTime { column: column?.clone(), expression: expression?.clone(), watermark })
+    Some(EventTime { column: column?.clone(), expression: expression?.clone(), watermark, max_ahead_ms })
 }
 
 fn query(section: Section) -> Option<Query> {
@@ -308,6 +318,36 @@ fn sink(name: String, section: Section) -> Option<Sink> {
     };
     section.finish();
     Some(Sink { name, span, kind })
+}
+
+/// `taken` are the paths of files sources and sinks.
+fn dead_letter<'a>(section: Section, mut taken: impl Iterator<Item = &'a str>) -> Option<DeadLetter> {
+    let kind = section.required_string("type", "\"files\"")?;
+    if kind.text != "files" {
+        let message = match kind.text.as_str() {
+            "kafka" => "dead letters to a Kafka topic are not supported yet".to_owned(),
+            other => format!("dead letters of type \"{other}\" are not supported"),
+        };
+        section.fault(kind.span.clone(), message, "write type = \"files\" and path = \"DIR\"");
+        return None;
+    }
+    let path = section.required_string("path", "\"dead-letters\"").filter(|path| is_path(&section, path));
+    if let Some(path) = path
+        && let Some(taken) = taken.find(|taken| holds(&path.text, taken))
+    {
+        let message = format!("`{}` is also the place of `{taken}`, which a source reads or a sink writes", path.text);
+        section.fault(path.span.clone(), message, "give the dead letters a directory of their own");
+    }
+    section.finish();
+    Some(DeadLetter::Files { path: path?.text.clone() })
+}
+
+/// Whether a path is the directory, or a glob over the files in it, as far as the texts say.
+fn holds(dir: &str, path: &str) -> bool {
+    let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
+    let (dir, path) = (plain(Path::new(dir)), plain(Path::new(path)));
+    let is_glob = path.file_name().is_some_and(|name| name.to_string_lossy().contains(['*', '?', '[', '{']));
+    path == dir || (is_glob && path.parent() == Some(&dir))
 }
 
 fn autoscale(section: Section) -> Autoscale {

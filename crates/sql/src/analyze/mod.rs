@@ -64,6 +64,7 @@ struct SourceTime {
     name: String,
     expr: Expr,
     delay_ms: Option<i64>,
+    max_ahead_ms: Option<i64>,
 }
 
 impl SourceColumns<'_> {
@@ -118,7 +119,8 @@ fn plan_event_time(declared: &EventTime, scope: &Scope, faults: &mut Faults) -> 
     });
     let expr = faults.keep(text, typed)?;
     let delay_ms = declared.watermark.map(|delay| delay.delay_millis().expect("the pipeline's reader has checked"));
-    Some(SourceTime { name: declared.column.text.clone(), expr, delay_ms })
+    let max_ahead_ms = declared.max_ahead_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+    Some(SourceTime { name: declared.column.text.clone(), expr, delay_ms, max_ahead_ms })
 }
 
 /// The mistakes found so far.

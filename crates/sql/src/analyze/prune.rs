@@ -1,6 +1,6 @@
 //! The last step: only the columns that are used are decoded, and every expression is renumbered to them.
 
-use super::SourceColumns;
+use super::{SourceColumns, SourceTime};
 use crate::expr::Expr;
 use crate::plan::{Body, EventTimePlan, Format, QueryPlan};
 use crate::types;
@@ -28,7 +28,8 @@ pub(super) fn finish(
     pushed_filters.iter().chain(&filters).for_each(&mut uses);
     each_expr(&mut body, &mut |expr| uses(expr));
     // An event time that nobody reads and no watermark needs is not computed, as Spark prunes it.
-    let event_time = columns.event_time.as_ref().filter(|time| time.delay_ms.is_some() || used.contains(&time_column));
+    let needed = |time: &&SourceTime| time.delay_ms.is_some() || time.max_ahead_ms.is_some();
+    let event_time = columns.event_time.as_ref().filter(|time| needed(time) || used.contains(&time_column));
     if let Some(time) = event_time {
         time.expr.columns(&mut |index| {
             used.insert(index);
@@ -47,7 +48,12 @@ pub(super) fn finish(
     let mut row = decode.clone();
     let event_time = event_time.map(|time| {
         row.push(Field::new(&time.name, types::timestamp(), true));
-        EventTimePlan { name: time.name.clone(), expr: renumber(time.expr.clone()), delay_ms: time.delay_ms }
+        EventTimePlan {
+            name: time.name.clone(),
+            expr: renumber(time.expr.clone()),
+            delay_ms: time.delay_ms,
+            max_ahead_ms: time.max_ahead_ms,
+        }
     });
     let format = match columns.kind {
         SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) => {

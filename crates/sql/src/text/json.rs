@@ -174,7 +174,8 @@ fn write_timestamp(out: &mut String, micros: i64, zoned: bool) {
     out.push_str(if zoned { "Z\"" } else { "\"" });
 }
 
-fn write_base64(out: &mut String, bytes: &[u8]) {
+/// Appends bytes in Base64, in quotes.
+pub fn write_base64(out: &mut String, bytes: &[u8]) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push('"');
     for chunk in bytes.chunks(3) {
