@@ -9,8 +9,9 @@
 //! A task goes to the worker that has read up to its first record, where one is free: what that has fetched ahead is used.
 //! It is stateless between tasks: killed at any moment, it takes nothing with it but unfinished tasks. When its input
 //! ends it ends: a driver closes it only when nothing runs, and a driver that died needs no answer. Does not know of
-//! state, watermark policy, sinks or scaling, nor which kind of source it reads ([`Readers`]).
+//! state, watermark policy, sinks or scaling, nor which kind of source it reads or where letters are kept ([`Wiring`]).
 
+mod letters;
 mod limit;
 mod pool;
 mod task;
@@ -24,8 +25,13 @@ use tidemill_flow::ports;
 use tidemill_link::{FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Pipeline, Result};
 
-/// Makes the reader of each worker thread, for a pipeline's source.
-pub type Readers = Box<dyn Fn(&Pipeline) -> Result<Box<dyn ports::Read>>>;
+/// What the worker threads of a pipeline are wired of.
+pub struct Wiring {
+    /// Makes the reader of each worker thread.
+    pub reader: Box<dyn Fn(&Pipeline) -> Result<Box<dyn ports::Read>>>,
+    /// Makes the writer of each worker thread's dead letters; `None` where the pipeline keeps none.
+    pub letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::TaskWriter>>>,
+}
 
 /// All that wakes the loop.
 enum Event {
@@ -45,10 +51,10 @@ enum Event {
 ///
 /// # Errors
 /// Internal: the driver speaks nonsense, or a worker panicked. External: the output is gone.
-pub fn run(input: impl Read + Send + 'static, mut output: impl Write, readers: &Readers) -> Result<()> {
+pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &Wiring) -> Result<()> {
     let (events, inbox) = channel();
     listen(input, events.clone());
-    let Some(workers) = greet(&inbox, &mut output, readers)? else { return Ok(()) };
+    let Some(workers) = greet(&inbox, &mut output, wiring)? else { return Ok(()) };
     let mut pool = Pool::start(workers, &events);
     send(&mut output, &FromExecutor::Ready)?;
     for event in inbox {
@@ -84,7 +90,7 @@ fn listen(mut input: impl Read + Send + 'static, events: Sender<Event>) {
 }
 
 /// Takes the first frame and prepares the workers; `None` when the driver was told that it cannot be.
-fn greet(inbox: &Receiver<Event>, output: &mut impl Write, readers: &Readers) -> Result<Option<Vec<Worker>>> {
+fn greet(inbox: &Receiver<Event>, output: &mut impl Write, wiring: &Wiring) -> Result<Option<Vec<Worker>>> {
     let hello = match inbox.recv() {
         Ok(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
         Ok(Event::Message(ToExecutor::Task(_))) => {
@@ -93,7 +99,7 @@ fn greet(inbox: &Receiver<Event>, output: &mut impl Write, readers: &Readers) ->
         Ok(Event::Broken(error)) => return Err(error),
         _ => return Ok(None),
     };
-    match prepare(&hello, readers) {
+    match prepare(&hello, wiring) {
         Ok(workers) => Ok(Some(workers)),
         Err(error) => {
             send(output, &FromExecutor::Refused { message: error.to_string() })?;
@@ -102,7 +108,7 @@ fn greet(inbox: &Receiver<Event>, output: &mut impl Write, readers: &Readers) ->
     }
 }
 
-fn prepare(hello: &ToExecutor, readers: &Readers) -> Result<Vec<Worker>> {
+fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
     let ToExecutor::Hello { version, pipeline_file, pipeline_text, plan_hash, cores, max_records_per_second_per_core } =
         hello
     else {
@@ -122,6 +128,9 @@ fn prepare(hello: &ToExecutor, readers: &Readers) -> Result<Vec<Worker>> {
     }
     let context = Arc::new(TaskContext { plan: Arc::new(plan), on_error: pipeline.on_error });
     (0..*cores)
-        .map(|_| Ok(Worker::new(readers(&pipeline)?, context.clone(), *max_records_per_second_per_core)))
+        .map(|_| {
+            let (reader, letters) = ((wiring.reader)(&pipeline)?, (wiring.letters)(&pipeline));
+            Ok(Worker::new(reader, letters, context.clone(), *max_records_per_second_per_core))
+        })
         .collect()
 }

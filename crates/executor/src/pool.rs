@@ -87,6 +87,10 @@ mod tests {
     use super::*;
     use tidemill_model::Millis;
 
+    fn task(id: u64, range: OffsetRange) -> Task {
+        Task { id, batch_id: 0, range, late_watermark: Millis(0), timestamp: Millis(0), set_aside: false }
+    }
+
     /// Which worker gets each range `(partition, start, end)`, where every worker answers at once.
     fn check(workers: usize, ranges: &[(i32, i64, i64)], expected: &[usize]) {
         let (slots, queues): (Vec<Slot>, Vec<Receiver<Task>>) = (0..workers)
@@ -101,7 +105,7 @@ mod tests {
             .map(|(partition, start, end)| {
                 let partition = PartitionId { topic: "t".into(), partition: *partition };
                 let range = OffsetRange { partition, start: *start, end: *end };
-                pool.take(Task { id: 0, range, late_watermark: Millis(0), timestamp: Millis(0) });
+                pool.take(task(0, range));
                 let worker = queues.iter().position(|queue| queue.try_recv().is_ok()).expect("a free worker");
                 pool.ended(worker);
                 worker
@@ -124,7 +128,7 @@ mod tests {
         let partition = PartitionId { topic: "t".into(), partition: 0 };
         for id in 0..3 {
             let range = OffsetRange { partition: partition.clone(), start: 0, end: 1 };
-            pool.take(Task { id, range, late_watermark: Millis(0), timestamp: Millis(0) });
+            pool.take(task(id, range));
         }
         for id in 0..3 {
             assert_eq!(queue.try_recv().map(|task| task.id), Ok(id));

@@ -1,5 +1,7 @@
-//! One task: read → decode → filter → fold, a chunk at a time, strictly in offset order.
+//! One task: read → decode → filter → fold, a chunk at a time, strictly in offset order; what is broken goes to the dead
+//! letters on the way.
 
+use crate::letters::Letters;
 use crate::limit::Limit;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use tidemill_flow::fold::Fold;
 use tidemill_flow::ports::{self, Chunk};
 use tidemill_link::{FromExecutor, Task, TaskCost};
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Error, Partial, Result};
+use tidemill_model::{Error, Partial, RecordFault, Result};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::QueryPlan;
 
@@ -30,21 +32,29 @@ pub(crate) struct Worker {
     reader: Box<dyn ports::Read>,
     decoder: Records,
     context: Arc<TaskContext>,
+    letters: Option<Letters>,
     limit: Limit,
     chunk: Chunk,
 }
 
 impl Worker {
-    pub(crate) fn new(reader: Box<dyn ports::Read>, context: Arc<TaskContext>, limit: Option<f64>) -> Worker {
+    pub(crate) fn new(
+        reader: Box<dyn ports::Read>,
+        letters: Option<Box<dyn ports::TaskWriter>>,
+        context: Arc<TaskContext>,
+        limit: Option<f64>,
+    ) -> Worker {
         let decoder = Records::new(&context.plan, Options::default());
-        Worker { reader, decoder, context, limit: Limit::new(limit), chunk: Chunk::default() }
+        let letters = letters.map(Letters::new);
+        Worker { reader, decoder, context, letters, limit: Limit::new(limit), chunk: Chunk::default() }
     }
 
     /// Runs a task to its answer.
     pub(crate) fn run(&mut self, task: &Task) -> FromExecutor {
         let started = Instant::now();
         let mut cost = TaskCost::default();
-        match self.fold(task, &mut cost) {
+        let result = if task.set_aside { self.set_aside(task) } else { self.fold(task, &mut cost) };
+        match result {
             Ok(partial) => {
                 cost.total_us = started.elapsed().as_micros() as u64;
                 FromExecutor::Done { id: task.id, partial, cost }
@@ -59,24 +69,56 @@ impl Worker {
         let mut times = RecordTimes::default();
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
         self.decoder.set_now(task.timestamp.to_micros());
-        self.reader.open(&task.range)?;
+        if self.letters.is_some() {
+            fold.note_faults();
+        }
+        self.open(task)?;
         while self.reader.next(&mut self.chunk, chunk_records)? {
             times.add(&self.chunk.timestamps);
             let decoded = self.decoder.decode(&self.chunk);
             fold.partial_mut().faults.malformed += decoded.malformed;
             fold.partial_mut().faults.wrong_type += decoded.wrong_type;
-            fold.push(&decoded.batch, &decoded.faults).map_err(|failure| {
+            fold.push(&decoded.batch, &decoded.faults, &self.chunk.timestamps).map_err(|failure| {
                 Error::external(format!(
                     "record {} at offset {}: {}; mend the query or the data, or set on_error = \"drop\" to count such records and go on",
                     task.range.partition, self.chunk.offsets[failure.row], failure.error
                 ))
             })?;
+            if let Some(letters) = &mut self.letters {
+                letters.add(self.reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
+            }
             cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
         }
         cost.fetch_wait_us += micros(self.reader.waited());
-        let mut partial = fold.finish();
+        self.close(fold.finish(), times)
+    }
+
+    /// Writes the task's records to the dead letters, without a look at them.
+    fn set_aside(&mut self, task: &Task) -> Result<Partial> {
+        let mut partial = Partial::default();
+        let mut times = RecordTimes::default();
+        self.open(task)?;
+        while self.reader.next(&mut self.chunk, CHUNK_RECORDS)? {
+            times.add(&self.chunk.timestamps);
+            partial.records += self.chunk.len() as u64;
+            partial.faults.add(RecordFault::Malformed, self.chunk.len() as u64);
+            let letters = self.letters.as_mut().expect("who sets records aside has a place for them");
+            letters.set_aside(self.reader.as_mut(), &self.chunk)?;
+        }
+        self.close(partial, times)
+    }
+
+    fn open(&mut self, task: &Task) -> Result<()> {
+        if let Some(letters) = &mut self.letters {
+            letters.begin(task);
+        }
+        self.reader.open(&task.range)
+    }
+
+    fn close(&mut self, mut partial: Partial, times: RecordTimes) -> Result<Partial> {
         partial.record_times = times.runs.into_iter().collect();
         partial.oldest_record_ms = times.oldest;
+        partial.letters = self.letters.as_mut().map(Letters::finish).transpose()?.flatten();
         Ok(partial)
     }
 }

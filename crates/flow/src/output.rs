@@ -18,14 +18,15 @@ use tidemill_model::{Accumulator, Error, Result};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
+use tidemill_sql::text::json;
 
 /// Rows of a batch, ready for the sinks.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The rows, over the plan's `output_schema`, in the groups' order.
     pub rows: RecordBatch,
-    /// Rows left out because an output expression failed (`on_error = "drop"`).
-    pub failed: u64,
+    /// Rows left out because an output expression failed (`on_error = "drop"`), each in words: why, and which group.
+    pub failed: Vec<String>,
 }
 
 /// The output rows of an aggregation's groups.
@@ -50,17 +51,26 @@ pub fn group_rows(
         errors.iter().for_each(|(row, _)| keep[row] = true);
     }
     let columns: Vec<ArrayRef> = plan.output.iter().map(|expr| evaluate(expr, &rows, context, &mut errors)).collect();
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for (row, error) in errors.iter().filter(|(row, _)| keep[*row]) {
         if on_error == OnError::Fail {
             return Err(Error::external(format!(
                 "an output row failed: {error} (group {row} of the batch); mend the query, or set on_error = \"drop\" to count and leave out such rows"
             )));
         }
-        failed += 1;
+        failed.push(format!("{error}; group {}", group_text(plan, &rows, row)));
     }
     errors.iter().for_each(|(row, _)| keep[row] = false);
     Ok(Output { rows: filtered(schema, columns, &keep), failed })
+}
+
+/// Window and keys of an aggregate row, as JSON.
+fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize) -> String {
+    let columns = rows.num_columns() - plan.aggregates.len();
+    let group = rows.project(&(0..columns).collect::<Vec<_>>()).expect("window and keys come first");
+    let mut text = String::new();
+    json::write_row(&mut text, &group, row);
+    text
 }
 
 /// The output rows of a query without an aggregate, from the partials' encoded rows.

@@ -1,6 +1,9 @@
 //! The ports: where records come from and where rows go. `kafka` and `files` implement them, `cli` wires them.
 
+mod letters;
+
 use arrow_array::RecordBatch;
+pub use letters::{DriverLetter, Letter, LetterBook, Place, TaskWriter};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
@@ -120,6 +123,12 @@ pub trait Read: Send {
     /// cannot be reached is a transient one.
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool>;
 
+    /// What people call the place of a record that [`Read::next`] has delivered, where that is not its offset.
+    fn place(&mut self, offset: i64) -> Option<Place> {
+        let _ = offset;
+        None
+    }
+
     /// Time spent waiting for the source, with nothing to hand on, since the last call: it is not work.
     fn waited(&mut self) -> Duration;
 }
@@ -145,13 +154,4 @@ pub trait Sink: Send {
     /// # Errors
     /// A transient error is tried again by the caller; any other ends the run.
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()>;
-}
-
-/// Rows and dead letters that executors write themselves, made valid by the driver's commit of the batch.
-pub trait TaskWriter: Send {
-    /// Writes a task's rows under a name that depends on batch and task alone, so that a rerun replaces it.
-    ///
-    /// # Errors
-    /// As [`Sink::write`].
-    fn write(&mut self, batch_id: u64, task: usize, rows: &RecordBatch) -> Result<()>;
 }

@@ -15,7 +15,7 @@ use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, OffsetRange, Partial, Result};
 
 /// The version of these messages.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,12 +44,16 @@ pub enum ToExecutor {
 pub struct Task {
     /// Number of the dispatch, never used twice by a driver.
     pub id: u64,
+    /// The batch that it is of.
+    pub batch_id: u64,
     /// What to read.
     pub range: OffsetRange,
     /// wm(N−1) of the batch.
     pub late_watermark: Millis,
     /// The batch's `current_timestamp()`.
     pub timestamp: Millis,
+    /// The records kill whoever works on them: they are only read and written to the dead letters, not looked into.
+    pub set_aside: bool,
 }
 
 /// Executor → driver.
@@ -150,7 +154,14 @@ mod tests {
 
     fn task() -> ToExecutor {
         let range = OffsetRange { partition: PartitionId { topic: "t".into(), partition: 1 }, start: 3, end: 9 };
-        ToExecutor::Task(Task { id: 7, range, late_watermark: Millis(-1), timestamp: Millis(5) })
+        ToExecutor::Task(Task {
+            id: 7,
+            batch_id: 2,
+            range,
+            late_watermark: Millis(-1),
+            timestamp: Millis(5),
+            set_aside: false,
+        })
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use tidemill_model::Pipeline;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat, SourceKind,
-    StartingOffsets, Trigger,
+    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
+    SourceKind, StartingOffsets, Trigger,
 };
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -181,7 +181,8 @@ fn mistakes_are_named_at_their_place() {
         ],
     );
     let section = "[dead_letter]\ntype = \"kafka\"\ntopic = \"broken\"\n[sinks.screen]";
-    let kafka = "p.toml:29:8: dead letters to a Kafka topic are not supported yet; write type = \"files\" and path = \"DIR\"";
+    let kafka =
+        "p.toml:29:8: dead letters to a Kafka topic are not supported yet; write type = \"files\" and path = \"DIR\"";
     check("[sinks.screen]", section, &[kafka]);
     let other = "p.toml:29:8: dead letters of type \"s3\" are not supported; write type = \"files\" and path = \"DIR\"";
     check("[sinks.screen]", &section.replace("kafka", "s3"), &[other]);
@@ -352,7 +353,8 @@ fn mistakes_in_files_are_named_at_their_place() {
     );
     let letters = |path: &str| format!("[dead_letter]\ntype = \"files\"\npath = \"{path}\"\n[query]");
     for (path, taken) in [("./in/", "in/*.csv"), ("out", "out"), ("out/.", "out")] {
-        let message = format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which a source reads or a sink writes");
+        let message =
+            format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which a source reads or a sink writes");
         check("[query]", &letters(path), &[&format!("{message}; give the dead letters a directory of their own")]);
     }
     check("\"out\"", "\" \"", &["p.toml:14:8: the path is empty; give a directory, for instance \"data/incoming\""]);

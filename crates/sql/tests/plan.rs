@@ -89,6 +89,26 @@ fn m1_what_is_pushed_below_the_watermark() {
 }
 
 #[test]
+fn an_event_time_that_is_bound_is_computed_though_nobody_reads_it() {
+    let lines = |set: &[(&str, &str)]| {
+        let sql = ("query.sql", "\"SELECT course FROM cs_student_logs\"");
+        let append = ("query.output_mode", "append");
+        let text = plan(&[&[sql, append], set].concat()).describe();
+        let wanted = |line: &&str| ["decode", "event time", "refused"].iter().any(|label| line.starts_with(label));
+        text.lines().filter(wanted).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of = |key: &'static str, value: &'static str| [(key, value)];
+    let ahead = of("sources.cs_student_logs.event_time.max_event_time_ahead", "90 minutes");
+    let expected = [
+        "decode       timestamp DOUBLE, course STRING",
+        "event time   event_time = CAST(timestamp AS TIMESTAMP)",
+        "refused      event_time more than 90 min ahead of the record's timestamp",
+    ];
+    assert_eq!(lines(&ahead), expected);
+    assert_eq!(lines(&[]), expected[..2]);
+}
+
+#[test]
 fn m1_having_on_plain_keys_is_pushed_too() {
     let labels = ["where", "then where", "having"];
     let group = "SELECT course AS c, count(*) AS n FROM cs_student_logs GROUP BY course HAVING";

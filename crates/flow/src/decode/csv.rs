@@ -52,26 +52,28 @@ impl CsvDecoder {
     /// Decodes a chunk's lines, one row each. A line is never malformed as a whole.
     pub fn decode(&mut self, chunk: &Chunk) -> Decoded {
         let rows = chunk.len();
-        let (mut wrong_type, mut faults) = (0, Vec::new());
+        let (mut faults, mut unfit) = (Vec::new(), Vec::new());
         for row in 0..rows {
-            if !self.line(chunk.value(row).unwrap_or_default()) {
+            let columns = self.line(chunk.value(row).unwrap_or_default());
+            if let Some(columns) = columns {
                 faults.resize(rows, None);
                 faults[row] = Some(RecordFault::WrongType);
-                wrong_type += 1;
+                unfit.push((row, columns));
             }
         }
         let columns = self.columns.iter_mut().zip(self.schema.fields());
         let columns = columns.map(|(column, field)| column.finish(field.data_type())).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        Decoded { batch: batch.expect("columns are built by the schema"), malformed: 0, wrong_type, faults }
+        let batch = batch.expect("columns are built by the schema");
+        Decoded { batch, malformed: 0, wrong_type: unfit.len() as u64, faults, unfit }
     }
 
-    /// Adds a row; false when a column is NULL for want of a value that suits it.
-    fn line(&mut self, line: &[u8]) -> bool {
+    /// Adds a row. Where columns are NULL for want of a value that suits them: the first 64 of these, a bit each.
+    fn line(&mut self, line: &[u8]) -> Option<u64> {
         self.cells.cut(line);
-        let mut fits = true;
-        for (column, place) in self.columns.iter_mut().zip(&self.places) {
+        let mut unfit = None;
+        for (number, (column, place)) in self.columns.iter_mut().zip(&self.places).enumerate() {
             let fit = match self.cells.get(*place) {
                 Some([]) => {
                     column.push_null();
@@ -87,9 +89,11 @@ impl CsvDecoder {
                     false
                 }
             };
-            fits &= fit;
+            if !fit {
+                *unfit.get_or_insert(0) |= 1u64.checked_shl(number as u32).unwrap_or_default();
+            }
         }
-        fits
+        unfit
     }
 }
 

@@ -28,7 +28,7 @@ mod zone;
 
 use crate::ports::Chunk;
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, SchemaRef};
 use column::Struct;
 pub use csv::CsvDecoder;
 pub use records::Records;
@@ -69,6 +69,19 @@ pub struct Decoded {
     /// What was wrong with each record: [`RecordFault::Malformed`], [`RecordFault::WrongType`] or nothing. Empty when no
     /// record of the chunk had a fault.
     pub faults: Vec<Option<RecordFault>>,
+    /// For each record of a wrong type its row and, a bit each, the columns that its values did not suit; those from the
+    /// 65th on are not named.
+    unfit: Vec<(usize, u64)>,
+}
+
+impl Decoded {
+    /// The columns that are NULL, in whole or in part, because the row's values do not suit them.
+    pub fn unfit_columns(&self, row: usize) -> impl Iterator<Item = &FieldRef> {
+        let of_row = self.unfit.binary_search_by_key(&row, |(row, _)| *row);
+        let bits = of_row.map_or(0, |at| self.unfit[at].1);
+        let fields = self.batch.schema_ref().fields().iter().take(64).enumerate();
+        fields.filter(move |(column, _)| bits >> column & 1 == 1).map(|(_, field)| field)
+    }
 }
 
 /// Decodes chunks of records of one schema. One per worker thread: it remembers what records look like.
@@ -120,7 +133,7 @@ impl Decoder {
     pub fn decode(&mut self, chunk: &Chunk) -> Decoded {
         let rows = chunk.len();
         self.root.reserve(rows);
-        let (mut malformed, mut wrong_type, mut faults) = (0, 0, Vec::new());
+        let (mut malformed, mut faults, mut unfit) = (0, Vec::new(), Vec::new());
         for row in 0..rows {
             let fault = chunk.value(row).and_then(|value| self.record(value, row));
             if self.root.len() == row {
@@ -129,13 +142,18 @@ impl Decoder {
             if let Some(fault) = fault {
                 faults.resize(rows, None);
                 faults[row] = Some(fault);
-                *(if fault == RecordFault::Malformed { &mut malformed } else { &mut wrong_type }) += 1;
+                let columns = self.root.take_unfit();
+                match fault {
+                    RecordFault::Malformed => malformed += 1,
+                    _ => unfit.push((row, columns)),
+                }
             }
         }
         let columns = self.root.finish_columns(self.schema.fields());
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        Decoded { batch: batch.expect("columns are built by the schema"), malformed, wrong_type, faults }
+        let batch = batch.expect("columns are built by the schema");
+        Decoded { batch, malformed, wrong_type: unfit.len() as u64, faults, unfit }
     }
 
     /// Decodes one record; adds a row unless it says nothing.

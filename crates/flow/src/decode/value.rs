@@ -58,6 +58,7 @@ impl Reader<'_> {
             }
             if (if first { self.value(column) } else { self.duplicate(column) })? != Fit::Whole {
                 fit = Fit::Partial;
+                object.note_unfit(field);
             }
         }
         self.depth -= 1;

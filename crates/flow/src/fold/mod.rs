@@ -5,11 +5,13 @@
 //!                                                                                └→ accumulators, column by column
 //! ```
 //! Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left
-//! out, or fails the task (`on_error`). Does not know of offsets, watermark policy or state: late rows are only counted
+//! out, or fails the task (`on_error`); one whose event time is too far ahead of its record's timestamp is refused. Rows
+//! with a fault are noted where somebody asks for them ([`Fold::note_faults`]). Does not know of offsets, watermark policy or state: late rows are only counted
 //! here, the driver's merge drops them.
 
 pub(crate) mod accumulate;
 pub(crate) mod distinct;
+mod faulty;
 mod groups;
 pub(crate) mod moments;
 mod pick;
@@ -19,11 +21,13 @@ use accumulate::AccumulatorColumn;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
+pub use faulty::Faulty;
+use faulty::{Notes, beside};
 use groups::Groups;
 use rows::Selection;
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Cell, Partial, RecordFault, WindowSpec};
+use tidemill_model::{Cell, Micros, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowError};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
@@ -40,6 +44,7 @@ pub struct Fold {
     groups: Groups,
     accumulators: Vec<AccumulatorColumn>,
     partial: Partial,
+    notes: Notes,
 }
 
 /// A row that failed under `on_error = "fail"`.
@@ -68,27 +73,46 @@ impl Fold {
             groups: Groups::default(),
             accumulators,
             partial: Partial::default(),
+            notes: Notes::default(),
         }
     }
 
+    /// From now on rows with a fault are noted, for [`Fold::take_faulty`].
+    pub fn note_faults(&mut self) {
+        self.notes = Notes(Some(Vec::new()));
+    }
+
+    /// The rows of the last push that the fold found a fault with, in no order; one row may be there several times. What
+    /// decode found is not among them.
+    pub fn take_faulty(&mut self) -> Vec<Faulty> {
+        self.notes.0.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Folds rows over the plan's `decode_schema`. `faults` says what was wrong with each; it is empty when
-    /// nothing was wrong with any.
+    /// nothing was wrong with any. `timestamps` are those of the rows' records, ms; −1 where a record has none.
     ///
     /// # Errors
     /// The first row that failed under ANSI rules, when `on_error` is `fail`.
-    pub fn push(&mut self, rows: &RecordBatch, faults: &[Option<RecordFault>]) -> Result<(), RowFailure> {
+    pub fn push(
+        &mut self,
+        rows: &RecordBatch,
+        faults: &[Option<RecordFault>],
+        timestamps: &[i64],
+    ) -> Result<(), RowFailure> {
         assert!(faults.is_empty() || faults.len() == rows.num_rows(), "one mark a row");
+        assert_eq!(timestamps.len(), rows.num_rows(), "one timestamp a row");
         let first_row = self.partial.records;
         self.partial.records += rows.num_rows() as u64;
         let plan = self.plan.clone();
-        let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context);
-        let rows = selection.rows_at_the_watermark(&plan, rows, &mut self.partial)?;
+        let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context, self.notes.fresh());
+        let rows = selection.rows_at_the_watermark(&plan, rows, timestamps, &mut self.partial)?;
         selection.filter(&plan.filters, &rows)?;
         match &plan.body {
             Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, first_row, faults, &mut selection)?,
             Body::Project(columns) => self.project(columns, &rows, &mut selection)?,
         }
         self.partial.faults.add(RecordFault::AnsiError, selection.failed);
+        self.notes.append(selection.notes);
         Ok(())
     }
 
@@ -131,8 +155,9 @@ impl Fold {
         let raw_time = plan.keys.iter().position(|key| key.is_event_time);
         if let (Some(position), Some(until)) = (raw_time, self.late_until) {
             let times = keys[position].as_primitive::<TimestampMicrosecondType>();
-            let late = selection.rows().filter(|row| times.is_valid(*row) && times.value(*row) <= until).count();
-            self.partial.faults.add(RecordFault::Late, late as u64);
+            for row in selection.rows().filter(|row| times.is_valid(*row) && times.value(*row) <= until) {
+                self.late(row, times.value(row));
+            }
         }
         let inputs = plan
             .aggregates
@@ -176,7 +201,10 @@ impl Fold {
             if times.is_null(row) {
                 // The time of a malformed record is NULL too: that is counted as what it is.
                 let malformed = faults.get(row).is_some_and(|fault| *fault == Some(RecordFault::Malformed));
-                self.partial.faults.add(RecordFault::NullEventTime, u64::from(!malformed));
+                if !malformed {
+                    self.partial.faults.add(RecordFault::NullEventTime, 1);
+                    self.notes.add(row, RecordFault::NullEventTime, || None);
+                }
                 continue;
             }
             let ts = times.value(row);
@@ -187,7 +215,9 @@ impl Fold {
             }
             let Some(start) = slice else { continue };
             self.partial.rows += 1;
-            self.partial.faults.add(RecordFault::Late, u64::from(slice_late));
+            if slice_late {
+                self.late(row, ts);
+            }
             key.clear();
             encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));
             if per_slice {
@@ -197,6 +227,14 @@ impl Fold {
             }
         }
         pairs
+    }
+
+    /// A row all of whose groups are closed.
+    #[cold]
+    fn late(&mut self, row: usize, ts: i64) {
+        self.partial.faults.add(RecordFault::Late, 1);
+        let watermark = Micros(self.late_until.expect("nothing is late without a watermark")).floor_millis();
+        self.notes.add(row, RecordFault::Late, || beside(ts, "watermark", watermark));
     }
 
     fn plain_groups(&mut self, keys: &[ArrayRef], selection: &Selection) -> Vec<(u32, u32)> {

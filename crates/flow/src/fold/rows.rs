@@ -1,11 +1,12 @@
 //! Which rows of a batch are still in: filters and failures take rows out, columns stay whole.
 
 use super::RowFailure;
+use super::faulty::{Notes, beside};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Micros, Partial, WindowSpec};
+use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::QueryPlan;
@@ -20,11 +21,13 @@ pub(super) struct Selection {
     errors: RowErrors,
     /// Rows taken out because they failed.
     pub(super) failed: u64,
+    pub(super) notes: Notes,
 }
 
 impl Selection {
-    pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext) -> Selection {
-        Selection { keep: vec![true; rows], kept: rows, on_error, context, errors: RowErrors::default(), failed: 0 }
+    pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext, notes: Notes) -> Selection {
+        let errors = RowErrors::default();
+        Selection { keep: vec![true; rows], kept: rows, on_error, context, errors, failed: 0, notes }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -35,11 +38,13 @@ impl Selection {
         self.keep.iter().enumerate().filter_map(|(row, keep)| keep.then_some(row))
     }
 
-    /// Applies the filters below the watermark node, adds the event-time column and its statistics (rule M1).
+    /// Applies the filters below the watermark node, refuses what is too far ahead, adds the event-time column and its
+    /// statistics (rule M1).
     pub(super) fn rows_at_the_watermark(
         &mut self,
         plan: &QueryPlan,
         rows: &RecordBatch,
+        timestamps: &[i64],
         partial: &mut Partial,
     ) -> Result<RecordBatch, RowFailure> {
         self.filter(&plan.pushed_filters, rows)?;
@@ -47,6 +52,9 @@ impl Selection {
         let times = self.evaluate(&event_time.expr, rows)?;
         {
             let times = times.as_primitive::<TimestampMicrosecondType>();
+            if let Some(max_ahead_ms) = event_time.max_ahead_ms {
+                self.refuse_ahead(times, max_ahead_ms, timestamps, partial);
+            }
             let (values, nulls) = (times.values(), times.nulls());
             for row in self.rows() {
                 // Spark reads a NULL as 0: it shows in the figures, and moves no watermark (rule M5).
@@ -56,6 +64,27 @@ impl Selection {
         }
         let columns = rows.columns().iter().cloned().chain([times]).collect();
         Ok(RecordBatch::try_new(plan.row_schema.clone(), columns).expect("the event time has its column's type"))
+    }
+
+    /// Takes out the rows whose time is further ahead of their record's timestamp than it may be. A record without one is
+    /// as old as the batch; so a replay refuses the same rows.
+    fn refuse_ahead(
+        &mut self,
+        times: &TimestampMicrosecondArray,
+        max_ahead_ms: i64,
+        timestamps: &[i64],
+        partial: &mut Partial,
+    ) {
+        for (row, (ts, timestamp)) in times.values().iter().zip(timestamps).enumerate() {
+            let written = if *timestamp < 0 { self.context.timestamp } else { Millis(*timestamp) };
+            let latest = written.0.saturating_add(max_ahead_ms).saturating_mul(1_000);
+            if *ts > latest && self.keep[row] && times.is_valid(row) {
+                self.keep[row] = false;
+                self.kept -= 1;
+                partial.faults.add(RecordFault::EventTimeAhead, 1);
+                self.notes.add(row, RecordFault::EventTimeAhead, || beside(*ts, "written", written));
+            }
+        }
     }
 
     /// Takes out the rows for which a filter is not true.
@@ -106,6 +135,7 @@ impl Selection {
             }
             self.failed += 1;
             self.kept -= 1;
+            self.notes.add(row, RecordFault::AnsiError, || Some(error.to_string()));
         }
         self.errors.iter().for_each(|(row, _)| self.keep[row] = false);
         self.errors.clear();

@@ -85,7 +85,8 @@ impl Query {
             let mut chunk = Chunk::default();
             records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));
             let decoded = decoder.decode(&chunk);
-            fold.push(&decoded.batch, &decoded.faults).map_err(|failure| failure.error.class.to_string())?;
+            fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps)
+                .map_err(|failure| failure.error.class.to_string())?;
         }
         let partial = fold.finish();
         let read: Partial = postcard::from_bytes(&postcard::to_stdvec(&partial).unwrap()).unwrap();

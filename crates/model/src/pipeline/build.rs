@@ -3,8 +3,8 @@
 use super::document::{self, Lookup, Table};
 use super::reader::Section;
 use super::{
-    Autoscale, DeadLetter, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
-    SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    Autoscale, DeadLetter, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink,
+    SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;

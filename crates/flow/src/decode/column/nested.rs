@@ -20,6 +20,8 @@ pub struct Struct {
     begun: u64,
     /// Fields that the row has named so far.
     named: usize,
+    /// Of the first 64 fields those whose value in the row did not suit; [`Struct::take_unfit`] takes them.
+    unfit: u64,
     length: usize,
     nulls: Nulls,
 }
@@ -52,9 +54,21 @@ impl Struct {
             named_in: vec![0; fields.len()],
             begun: 0,
             named: 0,
+            unfit: 0,
             length: 0,
             nulls: Nulls::default(),
         }
+    }
+
+    /// Notes that the row's value of a field did not suit it.
+    #[cold]
+    pub fn note_unfit(&mut self, field: usize) {
+        self.unfit |= 1u64.checked_shl(field as u32).unwrap_or_default();
+    }
+
+    /// The fields noted since the last call, a bit each.
+    pub fn take_unfit(&mut self) -> u64 {
+        std::mem::take(&mut self.unfit)
     }
 
     /// Rows so far.

@@ -1,0 +1,119 @@
+//! The dead letters of a worker's tasks: what decode and fold found wrong, with the records as they were.
+//!
+//! Costs nothing while nothing is wrong; memory for one chunk's faults otherwise. Does not know where letters are kept.
+
+use std::time::{Duration, Instant};
+use tidemill_flow::decode::Decoded;
+use tidemill_flow::fold::Faulty;
+use tidemill_flow::ports::{Chunk, Letter, Read, TaskWriter};
+use tidemill_link::Task;
+use tidemill_model::{Error, LetterFile, OffsetRange, RecordFault, Result};
+use tidemill_sql::types;
+
+/// A task whose letters cannot be written is tried again for so long, as a sink is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const BEGUN: &str = "letters are those of a task that was begun";
+
+/// Where a worker writes letters.
+pub(crate) struct Letters {
+    writer: Box<dyn TaskWriter>,
+    /// The task whose letters could not be written, and since when.
+    refused: Option<(u64, OffsetRange, Instant)>,
+    task: Option<(u64, OffsetRange)>,
+}
+
+impl Letters {
+    pub(crate) fn new(writer: Box<dyn TaskWriter>) -> Letters {
+        Letters { writer, refused: None, task: None }
+    }
+
+    pub(crate) fn begin(&mut self, task: &Task) {
+        self.writer.begin(task.batch_id, &task.range);
+        self.task = Some((task.batch_id, task.range.clone()));
+    }
+
+    /// Writes a letter for each fault of a chunk's records, in the order of records, then of reasons.
+    ///
+    /// # Errors
+    /// As [`TaskWriter::write`]; no longer a transient one when it has been so for a minute.
+    pub(crate) fn add(
+        &mut self,
+        reader: &mut dyn Read,
+        chunk: &Chunk,
+        decoded: &Decoded,
+        mut faulty: Vec<Faulty>,
+    ) -> Result<()> {
+        let found = decoded.faults.iter().enumerate().filter_map(|(row, fault)| {
+            let fault = (*fault)?;
+            Some(Faulty { row, fault, detail: unfit(decoded, row) })
+        });
+        faulty.extend(found);
+        faulty.sort_by_key(|faulty| (faulty.row, faulty.fault));
+        for Faulty { row, fault, detail } in &faulty {
+            self.write(reader, chunk, *row, *fault, detail.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a letter for each record of a chunk that nobody may look into.
+    ///
+    /// # Errors
+    /// As [`Letters::add`].
+    pub(crate) fn set_aside(&mut self, reader: &mut dyn Read, chunk: &Chunk) -> Result<()> {
+        let detail = "it killed every executor that worked on it";
+        (0..chunk.len()).try_for_each(|row| self.write(reader, chunk, row, RecordFault::Malformed, Some(detail)))
+    }
+
+    /// Ends the task.
+    ///
+    /// # Errors
+    /// As [`TaskWriter::finish`]; no longer a transient one when it has been so for a minute.
+    pub(crate) fn finish(&mut self) -> Result<Option<LetterFile>> {
+        let file = self.writer.finish().map_err(|error| self.refused(error))?;
+        self.refused = None;
+        Ok(file)
+    }
+
+    fn write(
+        &mut self,
+        reader: &mut dyn Read,
+        chunk: &Chunk,
+        row: usize,
+        fault: RecordFault,
+        detail: Option<&str>,
+    ) -> Result<()> {
+        let (_, range) = self.task.as_ref().expect(BEGUN);
+        let (offset, timestamp) = (chunk.offsets[row], chunk.timestamps[row]);
+        let letter = Letter {
+            at: Some((&range.partition, offset)),
+            place: reader.place(offset),
+            timestamp: (timestamp >= 0).then_some(timestamp),
+            fault,
+            detail,
+            value: chunk.value(row),
+        };
+        let written = self.writer.write(&letter);
+        written.map_err(|error| self.refused(error))
+    }
+
+    /// The error, which may be for good by now.
+    fn refused(&mut self, error: Error) -> Error {
+        let error = error.context("dead letters");
+        let (batch_id, range) = self.task.clone().expect(BEGUN);
+        let since = match self.refused.take() {
+            Some((batch, of, since)) if (batch, &of) == (batch_id, &range) => since,
+            _ => Instant::now(),
+        };
+        self.refused = Some((batch_id, range, since));
+        if error.retry && since.elapsed() >= PATIENCE { Error::external(error.message()) } else { error }
+    }
+}
+
+/// The columns that a row's values do not suit, in words.
+fn unfit(decoded: &Decoded, row: usize) -> Option<String> {
+    let columns = decoded.unfit_columns(row);
+    let columns: Vec<String> =
+        columns.map(|field| format!("{} does not suit {}", field.name(), types::name(field.data_type()))).collect();
+    (!columns.is_empty()).then(|| columns.join(", "))
+}
