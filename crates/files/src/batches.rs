@@ -12,20 +12,17 @@
 
 use crate::durable::{refused, sweep, write_whole};
 use crate::manifest::{self, Entry, Manifest};
+use crate::owner::claim;
 use crate::parquet_file;
 use arrow_array::RecordBatch;
 use arrow_schema::{FieldRef, Schema};
 use serde_json::Value;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Error, Result};
 use tidemill_sql::text::{csv, json};
-
-/// Whose batches a directory holds: the id that a query keeps in its checkpoint.
-const OWNER: &str = "_owner";
 
 /// Writes each batch's rows to a file of its own.
 pub struct FilesSink {
@@ -45,14 +42,6 @@ impl FilesSink {
         let manifest = Manifest::open(&dir)?;
         Ok(FilesSink { dir, format, manifest })
     }
-
-    fn is_another_querys(&self) -> Error {
-        Error::user(format!(
-            "{} holds the batches of another query, or of this one under another checkpoint; \
-             name an empty directory, or go on with that checkpoint",
-            self.dir.display()
-        ))
-    }
 }
 
 impl Sink for FilesSink {
@@ -62,28 +51,7 @@ impl Sink for FilesSink {
 
     /// Also removes what a crash left unfinished.
     fn begin(&mut self, query_id: &str) -> Result<()> {
-        let owner = self.dir.join(OWNER);
-        let claimed = File::options().write(true).create_new(true).open(&owner);
-        match claimed {
-            Ok(_) if self.manifest.last().is_some() => {
-                fs::remove_file(&owner).map_err(|error| refused("write", &owner, &error))?;
-                return Err(self.is_another_querys());
-            }
-            Ok(mut file) => {
-                let written = file.write_all(query_id.as_bytes()).and_then(|()| file.sync_all());
-                written.map_err(|error| refused("write", &owner, &error))?;
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let known = fs::read_to_string(&owner).map_err(|error| refused("read", &owner, &error))?;
-                // An empty one was cut off by a crash before anything was written.
-                if known.is_empty() && self.manifest.last().is_none() {
-                    fs::write(&owner, query_id).map_err(|error| refused("write", &owner, &error))?;
-                } else if known != query_id {
-                    return Err(self.is_another_querys());
-                }
-            }
-            Err(error) => return Err(refused("write", &owner, &error)),
-        }
+        claim(&self.dir, query_id, self.manifest.last().is_some())?;
         sweep(&self.dir)
     }
 

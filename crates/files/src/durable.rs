@@ -20,15 +20,23 @@ pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let written = (|| {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &target)?;
-        sync_dir(dir)
+        put_in_place(&file, &temporary, dir, name)
     })();
     written.map_err(|error| {
         // Only space is lost where this fails too: the name is one that readers pass over.
         let _ = fs::remove_file(&temporary);
         refused("write", &target, &error)
     })
+}
+
+/// Gives a file that is written its name, replacing what had it.
+///
+/// # Errors
+/// What the system says; then the old file, if any, is still there.
+pub fn put_in_place(file: &File, temporary: &Path, dir: &Path, name: &str) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(temporary, dir.join(name))?;
+    sync_dir(dir)
 }
 
 /// Removes what a crash left of unfinished [`write_whole`] calls.
@@ -59,14 +67,18 @@ fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `cannot ACTION PATH: REASON; what to do`.
+/// `cannot ACTION PATH: REASON; what to do`. A full disk may have room again: that is a transient error.
 pub fn refused(action: &str, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let advice = match error.kind() {
-        StorageFull | QuotaExceeded => "free some space and start again: the run goes on with this batch",
+        StorageFull | QuotaExceeded => "free some space; if the run ends, start it again: it goes on with this batch",
         PermissionDenied | ReadOnlyFilesystem => "let this user write there, or name another directory",
         NotFound => "create the directory, or name another one",
         _ => "see that it is a healthy directory of its own, then start again: the run goes on with this batch",
     };
-    Error::external(format!("cannot {action} {}: {error}; {advice}", path.display()))
+    let message = format!("cannot {action} {}: {error}; {advice}", path.display());
+    match error.kind() {
+        StorageFull | QuotaExceeded => Error::transient(message),
+        _ => Error::external(message),
+    }
 }

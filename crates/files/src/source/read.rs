@@ -7,7 +7,7 @@ use super::watch::modified_ms;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Take};
 use std::time::Duration;
-use tidemill_flow::ports::{self, Chunk};
+use tidemill_flow::ports::{self, Chunk, Place};
 use tidemill_model::{Error, OffsetRange, Result};
 
 /// A chunk is full at so many bytes, whatever its records: long lines must not add up.
@@ -83,6 +83,12 @@ impl ports::Read for FilesReader {
             self.open = Some(file);
         }
         Ok(!chunk.is_empty())
+    }
+
+    fn place(&mut self, offset: i64) -> Option<Place> {
+        let (number, entries) = self.log.find(offset).ok()?;
+        let entry = &entries[number];
+        Some(Place { file: entry.file.clone(), line: (offset - entry.offset) as u64 + 1 })
     }
 
     fn waited(&mut self) -> Duration {

@@ -1,0 +1,84 @@
+//! The driver's side: which files are a batch's letters.
+
+use super::line::write_line;
+use super::{batch_of, prefix};
+use crate::durable::{refused, sweep, write_whole};
+use crate::manifest::{self, Entry, Manifest};
+use crate::owner::claim;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use tidemill_flow::ports::{DriverLetter, LetterBook};
+use tidemill_model::{LetterFile, Result};
+
+/// A directory of dead letters.
+pub struct FilesLetterBook {
+    dir: PathBuf,
+    manifest: Manifest,
+}
+
+impl FilesLetterBook {
+    /// Opens a directory of letters, or creates it.
+    ///
+    /// # Errors
+    /// External when the disk refuses; user when the directory's manifest is none of ours.
+    pub fn new(dir: impl Into<PathBuf>) -> Result<FilesLetterBook> {
+        let dir = dir.into();
+        fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
+        let manifest = Manifest::open(&dir)?;
+        Ok(FilesLetterBook { dir, manifest })
+    }
+
+    /// Removes letters that their batch does not name, and those of batches that are still to come. Where a manifest is
+    /// gone, so that nobody knows, all stay.
+    fn remove_unnamed(&self) -> Result<()> {
+        let cannot = |error: io::Error| refused("clean", &self.dir, &error);
+        let batches = manifest::read(&self.dir)?;
+        let unnamed = |name: &str| {
+            let Some(batch_id) = batch_of(name) else { return false };
+            match batches.get(&batch_id) {
+                Some(entry) => !entry.files.iter().any(|named| named == name),
+                None => self.manifest.last().is_some_and(|last| batch_id > last),
+            }
+        };
+        for entry in fs::read_dir(&self.dir).map_err(cannot)? {
+            let path = entry.map_err(cannot)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if unnamed(&name) {
+                fs::remove_file(&path).map_err(cannot)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LetterBook for FilesLetterBook {
+    fn description(&self) -> String {
+        format!("dead letters in {}", self.dir.display())
+    }
+
+    /// Also removes what a crash left unfinished, or uncommitted.
+    fn begin(&mut self, query_id: &str) -> Result<()> {
+        // A query's sink must not take the directory for its own, nor the other way round.
+        claim(&self.dir, &format!("{query_id} dead letters"), self.manifest.last().is_some())?;
+        sweep(&self.dir)?;
+        self.remove_unnamed()
+    }
+
+    fn commit(&mut self, batch_id: u64, files: &[LetterFile], own: &[DriverLetter]) -> Result<()> {
+        let lines = files.iter().map(|file| file.lines).sum::<u64>() + own.len() as u64;
+        // One that stands there already has other letters now, if only none.
+        if lines == 0 && self.manifest.last() < Some(batch_id) {
+            return Ok(());
+        }
+        let mut names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+        if !own.is_empty() {
+            let name = format!("{}driver.jsonl", prefix(batch_id));
+            let mut text = String::new();
+            own.iter().for_each(|own| write_line(&mut text, &own.letter()));
+            write_whole(&self.dir, &name, text.as_bytes())?;
+            names.push(name);
+        }
+        self.manifest.add(&Entry { batch_id, rows: lines, files: names })
+    }
+}

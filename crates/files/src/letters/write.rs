@@ -1,0 +1,88 @@
+//! The executors' side: the letters of one task, streamed to a file that gets its name when it is whole.
+
+use super::line::write_line;
+use super::prefix;
+use crate::durable::{put_in_place, refused};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tidemill_flow::ports::{Letter, TaskWriter};
+use tidemill_model::{LetterFile, OffsetRange, Result};
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Writes the letters of tasks into a directory. It holds a buffer and one letter in memory.
+pub struct FilesLetters {
+    dir: PathBuf,
+    /// The name of the task's file.
+    name: String,
+    begun: Option<Begun>,
+    line: String,
+}
+
+/// A file that has no name yet. Dropped, it is gone.
+struct Begun {
+    temporary: PathBuf,
+    file: BufWriter<File>,
+    lines: u64,
+}
+
+impl FilesLetters {
+    /// Letters in a directory that is there.
+    pub fn new(dir: impl Into<PathBuf>) -> FilesLetters {
+        FilesLetters { dir: dir.into(), name: String::new(), begun: None, line: String::new() }
+    }
+
+    fn begun(&mut self) -> io::Result<&mut Begun> {
+        if self.begun.is_none() {
+            // An executor whose driver was killed may still be at the same task for a moment: it has another file.
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let temporary = self.dir.join(format!(".{}.{}-{number}.tmp", self.name, std::process::id()));
+            let file = BufWriter::with_capacity(BUFFER_BYTES, File::create_new(&temporary)?);
+            self.begun = Some(Begun { temporary, file, lines: 0 });
+        }
+        Ok(self.begun.as_mut().expect("made above"))
+    }
+
+    fn put(&mut self) -> io::Result<Option<LetterFile>> {
+        let Some(mut begun) = self.begun.take() else { return Ok(None) };
+        begun.file.flush()?;
+        put_in_place(begun.file.get_ref(), &begun.temporary, &self.dir, &self.name)?;
+        Ok(Some(LetterFile { name: self.name.clone(), lines: begun.lines }))
+    }
+}
+
+impl TaskWriter for FilesLetters {
+    fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
+        self.begun = None;
+        self.name = format!("{}{}-{}-{}.jsonl", prefix(batch_id), range.partition.partition, range.start, range.end);
+    }
+
+    fn write(&mut self, letter: &Letter<'_>) -> Result<()> {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        write_line(&mut line, letter);
+        let written = self.begun().and_then(|begun| {
+            begun.lines += 1;
+            begun.file.write_all(line.as_bytes())
+        });
+        self.line = line;
+        written.map_err(|error| {
+            self.begun = None;
+            refused("write to", &self.dir, &error)
+        })
+    }
+
+    fn finish(&mut self) -> Result<Option<LetterFile>> {
+        self.put().map_err(|error| refused("write to", &self.dir, &error))
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // What was renamed is not there; what cannot be removed is when the next run begins.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}

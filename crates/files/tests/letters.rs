@@ -1,0 +1,167 @@
+//! Dead letters in a directory, through runs that are cut off, tasks that are run again, and directories that are another's.
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tidemill_files::{FilesLetterBook, FilesLetters, FilesSink, read_batches};
+use tidemill_flow::ports::{DriverLetter, Letter, LetterBook, Sink, TaskWriter};
+use tidemill_model::pipeline::SinkFormat;
+use tidemill_model::{Error, LetterFile, OffsetRange, PartitionId, RecordFault};
+
+fn range(start: i64, end: i64) -> OffsetRange {
+    OffsetRange { partition: PartitionId { topic: "t".into(), partition: 2 }, start, end }
+}
+
+/// A task with a letter at each of these offsets.
+fn task(writer: &mut FilesLetters, batch_id: u64, range: &OffsetRange, offsets: &[i64]) -> Option<LetterFile> {
+    writer.begin(batch_id, range);
+    offsets.iter().for_each(|offset| writer.write(&letter(range, *offset)).unwrap());
+    writer.finish().unwrap()
+}
+
+fn letter(range: &OffsetRange, offset: i64) -> Letter<'_> {
+    let at = Some((&range.partition, offset));
+    Letter { at, place: None, timestamp: None, fault: RecordFault::Late, detail: None, value: Some(b"x") }
+}
+
+fn own(offset: i64) -> DriverLetter {
+    let at = Some((range(0, 1).partition, offset));
+    DriverLetter { at, fault: RecordFault::Malformed, detail: "it kills".into() }
+}
+
+fn book(dir: &Path) -> FilesLetterBook {
+    let mut book = FilesLetterBook::new(dir).unwrap();
+    book.begin("query").unwrap();
+    book
+}
+
+/// Offsets of the letters that count, by batch.
+fn read(dir: &Path) -> Vec<(u64, Vec<i64>)> {
+    let offset = |letter: &Value| letter["offset"].as_i64().unwrap();
+    let batches = read_batches(dir).unwrap().collect::<Result<Vec<_>, Error>>().unwrap();
+    batches.into_iter().map(|(id, letters)| (id, letters.iter().map(offset).collect())).collect()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('_')).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn letters_count_when_their_batch_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut book = book(&dir.path().join("letters"));
+    let dir = dir.path().join("letters");
+    let mut writer = FilesLetters::new(&dir);
+    let first = task(&mut writer, 7, &range(0, 10), &[1, 4]).unwrap();
+    assert_eq!(task(&mut writer, 7, &range(10, 20), &[]), None);
+    let last = task(&mut writer, 7, &range(20, 30), &[20]).unwrap();
+    assert_eq!(first, LetterFile { name: "batch-00000000000000000007-2-0-10.jsonl".into(), lines: 2 });
+    assert_eq!(read(&dir), []);
+    book.commit(6, &[], &[]).unwrap();
+    book.commit(7, &[first.clone(), last.clone()], &[own(15)]).unwrap();
+    book.commit(8, &[], &[]).unwrap();
+    assert_eq!(read(&dir), [(7, vec![1, 4, 20, 15])], "a batch without letters has no line");
+    let files = [first.name, last.name, "batch-00000000000000000007-driver.jsonl".into()];
+    assert_eq!(names(&dir), files);
+    let text = fs::read_to_string(dir.join(&files[0])).unwrap();
+    let line = r#"{"topic":"t","partition":2,"offset":1,"reason":"late","value":"x"}"#;
+    assert_eq!(text.lines().next(), Some(line));
+}
+
+#[test]
+fn a_task_that_is_run_again_replaces_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut book = book(dir.path());
+    let mut writer = FilesLetters::new(dir.path());
+    // The first run of it is cut off, the second ends unheard.
+    writer.begin(3, &range(0, 10));
+    writer.write(&letter(&range(0, 10), 1)).unwrap();
+    task(&mut FilesLetters::new(dir.path()), 3, &range(0, 10), &[1, 4]).unwrap();
+    let third = task(&mut writer, 3, &range(0, 10), &[1, 4]).unwrap();
+    book.commit(3, &[third.clone()], &[]).unwrap();
+    assert_eq!((read(dir.path()), names(dir.path())), (vec![(3, vec![1, 4])], vec![third.name]));
+}
+
+/// A task that was split: what the whole of it wrote before is named by nobody, and goes when the next run begins.
+#[test]
+fn what_no_batch_names_does_not_count_and_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = FilesLetters::new(dir.path());
+    let mut run = |batch: u64, ranges: &[(i64, i64)]| -> Vec<LetterFile> {
+        let task = |(start, end): &(i64, i64)| task(&mut writer, batch, &range(*start, *end), &[*start]).unwrap();
+        ranges.iter().map(task).collect()
+    };
+    let mut first = book(dir.path());
+    run(0, &[(0, 4)]);
+    let halves = run(0, &[(0, 2), (2, 4)]);
+    first.commit(0, &halves, &[]).unwrap();
+    let committed = run(1, &[(4, 8)]);
+    first.commit(1, &committed, &[]).unwrap();
+    let lost = run(2, &[(8, 9)]);
+    fs::write(dir.path().join(".batch-2.0.tmp"), "{").unwrap();
+    fs::write(dir.path().join("batch-notes.jsonl"), "").unwrap();
+    drop(first);
+    let mut second = book(dir.path());
+    let kept = [&halves[0].name, &halves[1].name, &committed[0].name].map(String::clone);
+    assert_eq!(names(dir.path()), [&kept[..], &["batch-notes.jsonl".into()]].concat());
+
+    // Batch 1 is replayed and has one letter less, then none; batch 2 has its own again.
+    let fewer = run(1, &[(5, 8)]);
+    second.commit(1, &fewer, &[]).unwrap();
+    assert_eq!(read(dir.path()), [(0, vec![0, 2]), (1, vec![5])]);
+    second.commit(1, &[], &[]).unwrap();
+    assert_eq!(run(2, &[(8, 9)]), lost);
+    second.commit(2, &lost, &[]).unwrap();
+    assert_eq!(read(dir.path()), [(0, vec![0, 2]), (1, vec![]), (2, vec![8])]);
+
+    fs::remove_file(dir.path().join("_manifest.jsonl")).unwrap();
+    let before = names(dir.path());
+    book(dir.path());
+    assert_eq!(names(dir.path()), before, "without a manifest nobody knows what counts: all of it stays");
+}
+
+#[test]
+fn a_directory_is_of_one_query_and_one_purpose() {
+    let dir = tempfile::tempdir().unwrap();
+    let dirs = ["letters", "rows"].map(|name| dir.path().join(name));
+    let begin = |dir: &Path, query: &str| FilesLetterBook::new(dir).unwrap().begin(query);
+    let sink = |dir: &Path| FilesSink::new(dir, SinkFormat::Json).unwrap().begin("query");
+    begin(&dirs[0], "query").unwrap();
+    begin(&dirs[0], "query").unwrap();
+    sink(&dirs[1]).unwrap();
+    for refused in [begin(&dirs[0], "another"), sink(&dirs[0]), begin(&dirs[1], "query")] {
+        let error = refused.unwrap_err();
+        assert!(error.message().contains("holds the batches of another query"), "{error}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_gone_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = FilesLetters::new(dir.path().join("gone"));
+    writer.begin(0, &range(0, 1));
+    let error = writer.write(&letter(&range(0, 1), 0)).unwrap_err();
+    assert!(error.message().starts_with("cannot write to ") && error.message().contains("gone"), "{error}");
+    assert!(error.message().ends_with("create the directory, or name another one") && !error.retry, "{error}");
+    assert_eq!(writer.finish().unwrap(), None);
+}
+
+/// A flood goes to the disk as it comes, and a task that is given up leaves nothing.
+#[test]
+fn a_flood_is_not_held_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = FilesLetters::new(dir.path());
+    let range = range(0, 10_000);
+    let value = vec![b'x'; 1_000];
+    writer.begin(0, &range);
+    for offset in 0..10_000 {
+        writer.write(&Letter { value: Some(&value), ..letter(&range, offset) }).unwrap();
+    }
+    let written = |names: &[String]| fs::metadata(dir.path().join(&names[0])).unwrap().len();
+    assert!(written(&names(dir.path())) > 9_900_000, "all but a buffer is on the disk");
+    writer.begin(0, &range);
+    assert_eq!(names(dir.path()), [""; 0]);
+}
