@@ -134,7 +134,8 @@ impl Executor {
     }
 
     fn send(&mut self, id: u64, range: OffsetRange) {
-        let task = Task { id, range, late_watermark: Millis(i64::MIN), timestamp: Millis(0) };
+        let (late_watermark, timestamp) = (Millis(i64::MIN), Millis(0));
+        let task = Task { id, batch_id: 0, range, late_watermark, timestamp, set_aside: false };
         send(&mut self.stdin, &ToExecutor::Task(task)).expect("an executor that listens");
     }
 

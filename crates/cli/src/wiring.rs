@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use tidemill_driver::Job;
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch};
-use tidemill_flow::ports::{self, Sink, Watch};
+use tidemill_files::{FilesLetterBook, FilesLetters};
+use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter, Watch};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
 use tidemill_model::pipeline::{
-    self, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    self, DeadLetter, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result};
@@ -93,6 +94,19 @@ pub(crate) fn reader(pipeline: &Pipeline) -> Result<Box<dyn ports::Read>> {
         SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?),
         SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, files))),
     })
+}
+
+/// A writer of dead letters, for one worker thread of an executor. Executors are started where the driver was: a relative
+/// path is the same directory to both.
+pub(crate) fn letters(pipeline: &Pipeline) -> Option<Box<dyn TaskWriter>> {
+    let DeadLetter::Files { path } = pipeline.dead_letter.as_ref()?;
+    Some(Box::new(FilesLetters::new(path)))
+}
+
+/// The driver's side of the dead letters.
+pub(crate) fn letter_book(pipeline: &Pipeline) -> Result<Option<Box<dyn LetterBook>>> {
+    let Some(DeadLetter::Files { path }) = &pipeline.dead_letter else { return Ok(None) };
+    Ok(Some(Box::new(FilesLetterBook::new(path)?)))
 }
 
 fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {

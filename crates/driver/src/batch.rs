@@ -1,6 +1,7 @@
 //! The batch in flight: its tasks, which are waiting, running or done. Pure bookkeeping; decides nothing about executors.
 
 use std::cmp::Reverse;
+use tidemill_flow::ports::DriverLetter;
 use tidemill_model::limits::POISON_KILLS;
 use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault};
 
@@ -12,6 +13,10 @@ pub(crate) struct Batch {
     /// Tasks in the order of merging. Normally one piece each; a task that keeps killing executors is split.
     pieces: Vec<Piece>,
     next_number: u64,
+    /// Where dead letters are kept, a record that kills is written there.
+    keeps_letters: bool,
+    /// What nobody could read, for the dead letters.
+    unreadable: Vec<DriverLetter>,
     /// Pieces run again because their executor went away.
     pub(crate) retried: u64,
 }
@@ -20,7 +25,26 @@ struct Piece {
     number: u64,
     range: OffsetRange,
     kills: u32,
+    /// It is one record, which is no longer looked into, only written to the dead letters.
+    set_aside: bool,
     state: PieceState,
+}
+
+impl Piece {
+    /// Whether an executor died while it ran.
+    fn is_suspect(&self) -> bool {
+        self.kills > 0 || self.set_aside
+    }
+}
+
+/// A piece that an executor is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) number: u64,
+    pub(crate) range: OffsetRange,
+    pub(crate) set_aside: bool,
+    /// It was there when an executor died: nothing else may run beside it, so that it is known who kills.
+    pub(crate) alone: bool,
 }
 
 enum PieceState {
@@ -36,35 +60,40 @@ pub(crate) enum Lost {
     Again,
     /// It killed its executor too often and was split in two.
     Split,
-    /// It is one record that kills whatever reads it: set aside.
+    /// It is one record that kills whoever works on it: set aside.
     Poison(OffsetRange),
+    /// It kills even who only reads it: left where it is.
+    Unreadable(OffsetRange),
 }
 
 impl Batch {
-    pub(crate) fn new(plan: BatchPlan, replayed: bool) -> Batch {
+    pub(crate) fn new(plan: BatchPlan, replayed: bool, keeps_letters: bool) -> Batch {
         let piece = |(number, range): (usize, &OffsetRange)| Piece {
             number: number as u64,
             range: range.clone(),
             kills: 0,
+            set_aside: false,
             state: PieceState::Waiting,
         };
         let pieces: Vec<Piece> = plan.tasks.iter().enumerate().map(piece).collect();
-        Batch { next_number: pieces.len() as u64, plan, replayed, pieces, retried: 0 }
+        let next_number = pieces.len() as u64;
+        Batch { plan, replayed, pieces, next_number, keeps_letters, unreadable: Vec::new(), retried: 0 }
     }
 
     /// Takes the next piece to run: one that `goes_on` (begins where a free core has read up to); otherwise the begin of
-    /// the longest stretch of waiting pieces, or its middle where somebody is about to reach its begin.
-    pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)> {
-        let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting);
-        let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.range)).or_else(|| self.apart())?;
+    /// the longest stretch of waiting pieces, or its middle where somebody is about to reach its begin. A suspect is only
+    /// given to an executor that is `idle`.
+    pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool, idle: bool) -> Option<Taken> {
+        let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting) && (idle || !piece.is_suspect());
+        let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.range)).or_else(|| self.apart(waiting))?;
         let piece = &mut self.pieces[at];
         piece.state = PieceState::Running;
-        Some((piece.number, piece.range.clone()))
+        let (number, range, set_aside) = (piece.number, piece.range.clone(), piece.set_aside);
+        Some(Taken { number, range, set_aside, alone: piece.is_suspect() })
     }
 
     /// The waiting piece from which on most pieces can be read in a row.
-    fn apart(&self) -> Option<usize> {
-        let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting);
+    fn apart(&self, waiting: impl Fn(&Piece) -> bool) -> Option<usize> {
         let follows = |a: &Piece, b: &Piece| a.range.partition == b.range.partition && a.range.end == b.range.start;
         let mut best = None;
         let mut end = 0;
@@ -103,10 +132,7 @@ impl Batch {
             return Lost::Again;
         }
         if piece.range.len() == 1 {
-            let mut partial = Partial { records: 1, ..Partial::default() };
-            partial.faults.add(RecordFault::Malformed, 1);
-            piece.state = PieceState::Done(partial);
-            return Lost::Poison(piece.range.clone());
+            return self.poison(at);
         }
         let middle = piece.range.start + piece.range.len() / 2;
         let second = OffsetRange { start: middle, ..piece.range.clone() };
@@ -115,9 +141,37 @@ impl Batch {
         piece.kills = POISON_KILLS - 1;
         let number = self.next_number;
         self.next_number += 1;
-        self.pieces
-            .insert(at + 1, Piece { number, range: second, kills: POISON_KILLS - 1, state: PieceState::Waiting });
+        let (kills, state) = (POISON_KILLS - 1, PieceState::Waiting);
+        self.pieces.insert(at + 1, Piece { number, range: second, kills, set_aside: false, state });
         Lost::Split
+    }
+
+    /// A piece of one record has killed too often. Where dead letters are kept, somebody is to carry it there unseen;
+    /// who cannot even do that leaves it in the source.
+    fn poison(&mut self, at: usize) -> Lost {
+        let piece = &mut self.pieces[at];
+        let range = piece.range.clone();
+        if self.keeps_letters && !piece.set_aside {
+            (piece.set_aside, piece.kills) = (true, 0);
+            return Lost::Poison(range);
+        }
+        let mut partial = Partial { records: 1, ..Partial::default() };
+        partial.faults.add(RecordFault::Malformed, 1);
+        piece.state = PieceState::Done(partial);
+        if !piece.set_aside {
+            return Lost::Poison(range);
+        }
+        self.unreadable.push(DriverLetter {
+            at: Some((range.partition.clone(), range.start)),
+            fault: RecordFault::Malformed,
+            detail: "it killed every executor that read it: its value was left where it is".into(),
+        });
+        Lost::Unreadable(range)
+    }
+
+    /// The letters of records that nobody could read.
+    pub(crate) fn take_unreadable(&mut self) -> Vec<DriverLetter> {
+        std::mem::take(&mut self.unreadable)
     }
 
     /// Whether every piece is done.
@@ -177,7 +231,7 @@ mod tests {
             start_offsets: Offsets::default(),
             end_offsets: Offsets::default(),
         };
-        Batch::new(plan, false)
+        Batch::new(plan, false, false)
     }
 
     fn partial(records: u64) -> Partial {
@@ -187,12 +241,12 @@ mod tests {
     #[test]
     fn partials_are_merged_in_offset_order_whatever_ends_first() {
         let mut batch = batch(&[(0, 2), (2, 4), (4, 6)]);
-        let numbers: Vec<u64> = std::iter::from_fn(|| batch.take(|_| false)).map(|(number, _)| number).collect();
+        let numbers: Vec<u64> = std::iter::from_fn(|| batch.take(|_| false, true)).map(|taken| taken.number).collect();
         assert_eq!(numbers, [0, 2, 1]);
         batch.done(2, partial(30));
         batch.done(0, partial(10));
         assert_eq!(batch.lost(1), Lost::Again);
-        assert_eq!(batch.take(|_| false).unwrap().0, 1);
+        assert_eq!(batch.take(|_| false, true).unwrap().number, 1);
         assert!(!batch.complete());
         batch.done(1, partial(20));
         assert!(batch.complete());
@@ -202,10 +256,10 @@ mod tests {
     #[test]
     fn an_executor_goes_on_where_it_has_read() {
         let mut batch = batch(&[(0, 2), (2, 4), (4, 6)]);
-        assert_eq!(batch.take(|range| range.start == 2).unwrap().0, 1);
-        assert_eq!(batch.take(|range| range.start == 2).unwrap().0, 0);
-        assert_eq!(batch.take(|_| true).unwrap().0, 2);
-        assert!(batch.take(|_| true).is_none());
+        assert_eq!(batch.take(|range| range.start == 2, true).unwrap().number, 1);
+        assert_eq!(batch.take(|range| range.start == 2, true).unwrap().number, 0);
+        assert_eq!(batch.take(|_| true, true).unwrap().number, 2);
+        assert!(batch.take(|_| true, true).is_none());
     }
 
     /// Pieces of two records that (w)ait, (r)un or are (d)one, a gap where there is a blank → the piece that is read next
@@ -232,29 +286,66 @@ mod tests {
                     _ => {}
                 }
             }
-            assert_eq!(batch.take(|_| false).map(|(number, _)| number), expected, "{states}");
+            assert_eq!(batch.take(|_| false, true).map(|taken| taken.number), expected, "{states}");
         }
     }
 
-    /// One record of 64 kills every executor that reads it: it alone is set aside, the others are all read.
+    /// One record of 64 kills every executor that works on it, or even every one that reads it: it alone is set aside, the
+    /// others are all read. Without dead letters it is only counted.
     #[test]
     fn a_poison_record_is_isolated() {
         let poison = 41;
-        let mut batch = batch(&[(0, 64)]);
-        let (mut kills, mut read) = (0, 0);
-        while let Some((number, range)) = batch.take(|_| false) {
-            if (range.start..range.end).contains(&poison) {
-                kills += 1;
-                if let Lost::Poison(range) = batch.lost(number) {
-                    assert_eq!((range.start, range.end), (poison, poison + 1));
+        for (keeps_letters, kills_readers, expected_kills) in
+            [(false, false, POISON_KILLS + 6), (true, false, POISON_KILLS + 6), (true, true, 2 * POISON_KILLS + 6)]
+        {
+            let mut batch = Batch { keeps_letters, ..batch(&[(0, 64)]) };
+            let (mut kills, mut read, mut aside) = (0, 0, 0);
+            while let Some(Taken { number, range, set_aside, .. }) = batch.take(|_| false, true) {
+                if (range.start..range.end).contains(&poison) && (!set_aside || kills_readers) {
+                    kills += 1;
+                    if let Lost::Poison(range) | Lost::Unreadable(range) = batch.lost(number) {
+                        assert_eq!((range.start, range.end), (poison, poison + 1));
+                    }
+                } else {
+                    *(if set_aside { &mut aside } else { &mut read }) += range.len();
+                    batch.done(number, partial(range.len() as u64));
                 }
-            } else {
-                read += range.len();
-                batch.done(number, partial(range.len() as u64));
             }
+            assert_eq!((read, kills), (63, expected_kills));
+            assert_eq!(aside, i64::from(keeps_letters && !kills_readers));
+            let unreadable: Vec<i64> =
+                batch.take_unreadable().iter().map(|letter| letter.at.as_ref().unwrap().1).collect();
+            assert_eq!(unreadable, if kills_readers { vec![poison] } else { vec![] });
+            assert_eq!(batch.into_partials().iter().map(|p| p.records).sum::<u64>(), 64);
         }
-        assert_eq!(read, 63);
-        assert_eq!(kills, POISON_KILLS + 6);
-        assert_eq!(batch.into_partials().iter().map(|p| p.records).sum::<u64>(), 64);
+    }
+
+    /// Two pieces at a time on an executor that one of them kills: the other one is suspected once, and then cleared.
+    #[test]
+    fn who_runs_beside_a_poison_record_is_not_split() {
+        let mut batch = batch(&[(0, 64), (64, 128), (128, 192)]);
+        let poison = 41;
+        let (mut running, mut read) = (Vec::<Taken>::new(), 0);
+        while !batch.complete() {
+            let room = running.len() < 2 && !running.iter().any(|taken| taken.alone);
+            let idle = running.is_empty();
+            if let Some(taken) = room.then(|| batch.take(|_| false, idle)).flatten() {
+                assert!(!taken.alone || idle);
+                running.push(taken);
+                continue;
+            }
+            if running.iter().any(|taken| (taken.range.start..taken.range.end).contains(&poison)) {
+                for taken in running.drain(..) {
+                    if let Lost::Poison(range) = batch.lost(taken.number) {
+                        assert_eq!((range.start, range.end), (poison, poison + 1));
+                    }
+                }
+                continue;
+            }
+            let taken = running.pop().expect("something runs");
+            read += taken.range.len();
+            batch.done(taken.number, partial(taken.range.len() as u64));
+        }
+        assert_eq!(read, 191);
     }
 }

@@ -1,16 +1,18 @@
-//! The committer: a thread that hands a batch's rows to the sinks, then stores its state and commit record.
+//! The committer: a thread that hands a batch's rows to the sinks and its dead letters to their book, then stores its
+//! state and commit record.
 //!
 //! One batch at a time; the next batch is dispatched meanwhile (at most two plans are uncommitted).
 
 use crate::event::Event;
+use crate::finish::BatchLetters;
 use arrow_array::RecordBatch;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord, StateChange};
-use tidemill_flow::ports::Sink;
+use tidemill_flow::ports::{LetterBook, Sink};
 use tidemill_model::Result;
 
-/// A sink that cannot be reached is tried again for so long.
+/// A sink that cannot be reached, or letters' book, is tried again for so long.
 const SINK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A batch to hand out and commit.
@@ -18,6 +20,7 @@ pub(crate) struct Job {
     pub(crate) record: CommitRecord,
     pub(crate) rows: RecordBatch,
     pub(crate) replayed: bool,
+    pub(crate) letters: BatchLetters,
     pub(crate) state: StateChange,
 }
 
@@ -36,10 +39,17 @@ pub(crate) struct Committed {
     pub(crate) rows: RecordBatch,
 }
 
+/// Where batches go.
+pub(crate) struct Places {
+    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    pub(crate) letters: Option<Box<dyn LetterBook>>,
+    pub(crate) log: CommitLog,
+}
+
 /// Runs until the jobs end or one fails.
-pub(crate) fn run(jobs: &Receiver<Job>, mut sinks: Vec<Box<dyn Sink>>, mut log: CommitLog, events: &Sender<Event>) {
+pub(crate) fn run(jobs: &Receiver<Job>, mut places: Places, events: &Sender<Event>) {
     for job in jobs {
-        let result = carry_out(job, &mut sinks, &mut log);
+        let result = carry_out(job, &mut places);
         let failed = result.is_err();
         if events.send(Event::Committed(result)).is_err() || failed {
             return;
@@ -47,15 +57,22 @@ pub(crate) fn run(jobs: &Receiver<Job>, mut sinks: Vec<Box<dyn Sink>>, mut log: 
     }
 }
 
-fn carry_out(job: Job, sinks: &mut [Box<dyn Sink>], log: &mut CommitLog) -> Result<Committed> {
+fn carry_out(job: Job, places: &mut Places) -> Result<Committed> {
     let started = Instant::now();
+    let Places { sinks, letters, log } = places;
+    let batch_id = job.record.batch_id;
     for sink in sinks {
-        write_patiently(sink.as_mut(), &job)?;
+        let write = |again: bool| sink.write(batch_id, &job.rows, job.replayed || again);
+        patiently(write).map_err(|error| error.context(format!("sink {}", sink.description())))?;
+    }
+    if let Some(book) = letters {
+        let commit = |_| book.commit(batch_id, &job.letters.files, &job.letters.own);
+        patiently(commit).map_err(|error| error.context(book.description()))?;
     }
     let out_at = Instant::now();
     log.commit(&job.record, &job.state)?;
     Ok(Committed {
-        batch_id: job.record.batch_id,
+        batch_id,
         out_at,
         sink_time: out_at - started,
         commit_time: out_at.elapsed(),
@@ -64,18 +81,19 @@ fn carry_out(job: Job, sinks: &mut [Box<dyn Sink>], log: &mut CommitLog) -> Resu
     })
 }
 
-fn write_patiently(sink: &mut dyn Sink, job: &Job) -> Result<()> {
+/// Tries again what fails for now; it is told whether it was tried before.
+fn patiently(mut attempt: impl FnMut(bool) -> Result<()>) -> Result<()> {
     let started = Instant::now();
     let mut pause = Duration::from_millis(50);
-    let mut replayed = job.replayed;
+    let mut again = false;
     loop {
-        match sink.write(job.record.batch_id, &job.rows, replayed) {
+        match attempt(again) {
             Err(error) if error.retry && started.elapsed() < SINK_PATIENCE => {
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_secs(2));
-                replayed = true;
+                again = true;
             }
-            result => return result.map_err(|error| error.context(format!("sink {}", sink.description()))),
+            result => return result,
         }
     }
 }

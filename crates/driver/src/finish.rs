@@ -4,8 +4,9 @@ use crate::batch::Batch;
 use arrow_array::RecordBatch;
 use tidemill_flow::merge::{Merged, State};
 use tidemill_flow::output;
+use tidemill_flow::ports::DriverLetter;
 use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, EventTimeStats, FaultCounts, Millis, Partial, RecordFault, Result};
+use tidemill_model::{BatchPlan, EventTimeStats, FaultCounts, LetterFile, Millis, Partial, RecordFault, Result};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::{Body, QueryPlan};
 
@@ -21,19 +22,36 @@ pub(crate) struct Finished {
     pub(crate) merged: Merged,
     pub(crate) records: u64,
     pub(crate) faults: FaultCounts,
+    /// The dead letters of its tasks, in the order of records, and the driver's own.
+    pub(crate) letters: BatchLetters,
     pub(crate) event_time: EventTimeStats,
     /// Kafka timestamps of the batch's records, as (ms, records).
     pub(crate) record_times: Vec<(i64, u64)>,
+}
+
+/// The dead letters of a batch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BatchLetters {
+    pub(crate) files: Vec<LetterFile>,
+    pub(crate) own: Vec<DriverLetter>,
+}
+
+impl BatchLetters {
+    pub(crate) fn count(&self) -> u64 {
+        self.files.iter().map(|file| file.lines).sum::<u64>() + self.own.len() as u64
+    }
 }
 
 /// Merges a complete batch into the state.
 ///
 /// # Errors
 /// As [`output::group_rows`]: an overflow, or a failed row under `on_error = "fail"`.
-pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, batch: Batch) -> Result<Finished> {
+pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, mut batch: Batch) -> Result<Finished> {
     let (plan, replayed, retried) = (batch.plan.clone(), batch.replayed, batch.retried);
     let (_, tasks) = batch.progress();
-    let partials = batch.into_partials();
+    let mut own = batch.take_unreadable();
+    let mut partials = batch.into_partials();
+    let files = partials.iter_mut().filter_map(|partial| partial.letters.take()).collect();
     let context = EvalContext { timestamp: plan.timestamp };
     let mut totals = totals(&partials);
     let (rows, merged) = match &query.body {
@@ -41,7 +59,9 @@ pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, ba
             let mut merged = state.merge(aggregate, query.output_mode, &plan, &partials);
             let groups = std::mem::take(&mut merged.output);
             let output = output::group_rows(aggregate, &query.output_schema, &groups, on_error, &context)?;
-            totals.faults.add(RecordFault::AnsiError, output.failed);
+            totals.faults.add(RecordFault::AnsiError, output.failed.len() as u64);
+            let letter = |detail| DriverLetter { at: None, fault: RecordFault::AnsiError, detail };
+            own.extend(output.failed.into_iter().map(letter));
             (output.rows, merged)
         }
         Body::Project(columns) => {
@@ -62,6 +82,7 @@ pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, ba
         merged,
         records: totals.records,
         faults: totals.faults,
+        letters: BatchLetters { files, own },
         event_time: totals.event_time,
         record_times,
     })

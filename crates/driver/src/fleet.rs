@@ -1,5 +1,6 @@
 //! The executors: spawned, greeted, given tasks, drained, noticed when they die. Follows a target; decides none.
 
+use crate::batch::Taken;
 use crate::event::Event;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
@@ -72,6 +73,8 @@ struct Running {
     /// The piece of the batch.
     piece: u64,
     records: u64,
+    /// Nothing runs beside it.
+    alone: bool,
 }
 
 /// Work since the last look.
@@ -134,29 +137,30 @@ impl Fleet {
     }
 
     /// Gives tasks to free cores while `next` has any. `next` is asked with whether a range goes on where a free core of
-    /// the executor has read up to, and returns (piece, range).
+    /// the executor has read up to, and whether the executor runs nothing else.
     pub(crate) fn dispatch(
         &mut self,
-        mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool) -> Option<(u64, OffsetRange)>,
-        task: impl Fn(u64, OffsetRange) -> Task,
+        mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool, bool) -> Option<Taken>,
+        task: impl Fn(u64, Taken) -> Task,
     ) {
         loop {
-            let free =
-                |executor: &Executor| executor.ready && !executor.draining && executor.running.len() < self.cores;
+            let free = |executor: &Executor| executor.ready && !executor.draining && executor.has_room(self.cores);
             // The least loaded first, so that a few tasks spread over all executors.
             let Some(executor) =
                 self.executors.values_mut().filter(|e| free(e)).min_by_key(|executor| executor.running.len())
             else {
                 return;
             };
-            let Some((piece, range)) = next(&|range| executor.stands_at(range)) else { return };
+            let Some(taken) = next(&|range| executor.stands_at(range), executor.running.is_empty()) else { return };
             let id = self.next_task;
             self.next_task += 1;
-            executor.remember(id, &range, self.cores);
-            executor.running.insert(id, Running { piece, records: range.len() as u64 });
+            executor.remember(id, &taken.range, self.cores);
+            executor
+                .running
+                .insert(id, Running { piece: taken.number, records: taken.range.len() as u64, alone: taken.alone });
             if let Some(input) = &mut executor.input {
                 // A broken pipe shows as the end of its output, which brings the task back.
-                let _ = send(input, &ToExecutor::Task(task(id, range)));
+                let _ = send(input, &ToExecutor::Task(task(id, taken)));
             }
         }
     }
@@ -290,6 +294,10 @@ impl Fleet {
 }
 
 impl Executor {
+    fn has_room(&self, cores: usize) -> bool {
+        self.running.len() < cores && !self.running.values().any(|running| running.alone)
+    }
+
     fn end_when_idle(&mut self) {
         if self.running.is_empty() {
             self.input = None;

@@ -32,7 +32,7 @@ use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tidemill_checkpoint::store::Store;
-use tidemill_flow::ports::{Sink, Watch};
+use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
@@ -62,6 +62,8 @@ pub struct Wiring {
     pub source_description: String,
     /// The sinks; each gets every batch.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Where dead letters are kept, if they are; executors write there.
+    pub letters: Option<Box<dyn LetterBook>>,
     /// The checkpoint's storage.
     pub store: Arc<dyn Store>,
     /// How an executor is started.
@@ -99,6 +101,8 @@ pub struct Summary {
     pub rows: u64,
     /// Records by fault.
     pub faults: FaultCounts,
+    /// Dead letters of these batches.
+    pub letters: u64,
     /// Age of records when their results were out, p50, ms.
     pub age_p50_ms: u64,
     /// Age of records when their results were out, p99, ms.

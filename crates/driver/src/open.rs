@@ -1,7 +1,7 @@
 //! Opening a run: the checkpoint is read, threads are started, the driver stands where the last run stopped.
 
 use crate::ages::Ages;
-use crate::commit;
+use crate::commit::{self, Places};
 use crate::event::{Event, watch};
 use crate::finish::restore;
 use crate::fleet::Fleet;
@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 use tidemill_checkpoint::{Checkpoint, Metadata};
+use tidemill_flow::ports::{LetterBook, Sink};
 use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::Result;
 use tidemill_scale::{Prior, Settings, State as ScaleState};
@@ -26,7 +27,8 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
     let state = restore(recovered.state)?;
-    let sinks = begin(&mut wiring.sinks, &metadata.id)?;
+    let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &metadata.id)?;
+    let keeps_letters = wiring.letters.is_some();
     let (run_id, name) = (random_uuid(), job.pipeline.name.clone());
     let (source_name, source) = (wiring.watch.name(), wiring.source_description);
     let identity = Identity { id: metadata.id, run_id, name, source_name, source, sinks };
@@ -38,7 +40,8 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
     let (admission, level) = (wiring.watch.admission(), wiring.watch.timeline().map(Level::new));
-    let committer = start_threads(wiring.watch, wiring.sinks, commits, wiring.commands, &events);
+    let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
+    let committer = start_threads(wiring.watch, places, wiring.commands, &events);
     let driver = Driver {
         query: job.plan.clone(),
         identity,
@@ -46,6 +49,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         fleet: Fleet::new(wiring.spawn, hello, settings.cores, events),
         plans,
         committer,
+        keeps_letters,
         started: Instant::now(),
         extents: None,
         extents_at: Instant::now(),
@@ -67,6 +71,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         records: committed.records,
         next_trigger: None,
         retry_at: None,
+        retry_told_at: None,
         stopping: false,
         batch_started: None,
         idle: false,
@@ -112,8 +117,9 @@ fn hello(job: &Job, settings: &Settings) -> ToExecutor {
     }
 }
 
-/// Opens the sinks to a query; what progress records call them.
-fn begin(sinks: &mut [Box<dyn tidemill_flow::ports::Sink>], query_id: &str) -> Result<String> {
+/// Opens sinks and dead letters to a query; what progress records call the sinks.
+fn begin(sinks: &mut [Box<dyn Sink>], letters: &mut Option<Box<dyn LetterBook>>, query_id: &str) -> Result<String> {
+    letters.iter_mut().try_for_each(|book| book.begin(query_id))?;
     sinks.iter_mut().try_for_each(|sink| sink.begin(query_id))?;
     let descriptions: Vec<String> = sinks.iter().map(|sink| sink.description()).collect();
     Ok(descriptions.join(", "))
@@ -121,15 +127,14 @@ fn begin(sinks: &mut [Box<dyn tidemill_flow::ports::Sink>], query_id: &str) -> R
 
 fn start_threads(
     source: Box<dyn tidemill_flow::ports::Watch>,
-    sinks: Vec<Box<dyn tidemill_flow::ports::Sink>>,
-    commits: tidemill_checkpoint::CommitLog,
+    places: Places,
     commands: Receiver<tidemill_model::status::Command>,
     events: &Sender<Event>,
 ) -> Sender<commit::Job> {
     watch(source, events.clone());
     let (committer, jobs) = channel();
     let told = events.clone();
-    std::thread::spawn(move || commit::run(&jobs, sinks, commits, &told));
+    std::thread::spawn(move || commit::run(&jobs, places, &told));
     let told = events.clone();
     // Ends with whoever commands, or with the run.
     std::thread::spawn(move || commands.into_iter().all(|command| told.send(Event::Command(command)).is_ok()));

@@ -1,7 +1,7 @@
 //! The run: one loop over [`Event`]s, and after each the steps that have become possible, in the order of a batch.
 
 use crate::ages::Ages;
-use crate::batch::{Batch, Lost};
+use crate::batch::{Batch, Lost, Taken};
 use crate::commit::{self, Committed};
 use crate::event::Event;
 use crate::facts::facts;
@@ -35,6 +35,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// An available-now run, which is to end by itself, waits for a lost source no longer than this.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// As long as tasks fail, it is told so often.
+const RETRY_TOLD: Duration = Duration::from_secs(10);
+
 /// An event time so far ahead of the wall clock is worth a warning when it moves the watermark.
 const AHEAD_MS: i64 = 3_600_000;
 
@@ -56,6 +59,7 @@ pub(crate) struct Driver {
     pub(crate) fleet: Fleet,
     pub(crate) plans: PlanLog,
     pub(crate) committer: Sender<commit::Job>,
+    pub(crate) keeps_letters: bool,
     pub(crate) started: Instant,
 
     /// What the source holds, as last seen; `None` until it was seen.
@@ -94,6 +98,8 @@ pub(crate) struct Driver {
     /// No batch before this moment; `None` where there is no trigger interval, or no batch yet.
     pub(crate) next_trigger: Option<Instant>,
     pub(crate) retry_at: Option<Instant>,
+    /// When a task's failure was told last.
+    pub(crate) retry_told_at: Option<Instant>,
     pub(crate) stopping: bool,
     /// Whether nothing is to be done, as last told.
     pub(crate) idle: bool,
@@ -256,7 +262,8 @@ impl Driver {
                 }
                 if let (Some(piece), Some(in_flight)) = (piece, &mut self.batch) {
                     in_flight.batch.again(piece);
-                    if self.retry_at.is_none() {
+                    if self.retry_told_at.is_none_or(|at| at.elapsed() >= RETRY_TOLD) {
+                        self.retry_told_at = Some(Instant::now());
                         self.observer.note(&format!("{message}; the task will be run again"));
                     }
                     self.retry_at = Some(Instant::now() + RETRY_PAUSE);
@@ -277,12 +284,19 @@ impl Driver {
         self.observer.note(&format!("executor {} was lost; tasks to be run again: {tasks}", departed.id));
         for piece in departed.pieces {
             let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
-            if let Lost::Poison(range) = in_flight.batch.lost(piece) {
-                self.observer.note(&format!(
-                    "the record {} at offset {} kills every executor that reads it: it is left out and counted as malformed",
-                    range.partition, range.start
-                ));
-            }
+            let lost = in_flight.batch.lost(piece);
+            let (range, what) = match &lost {
+                Lost::Again | Lost::Split => continue,
+                Lost::Poison(range) if self.keeps_letters => (range, "is set aside in the dead letters"),
+                Lost::Poison(range) => (range, "is left out"),
+                Lost::Unreadable(range) => {
+                    (range, "cannot even be read: it is left out, its value is not in the dead letters")
+                }
+            };
+            self.observer.note(&format!(
+                "the record {} at offset {} kills every executor that works on it: it {what}, and counted as malformed",
+                range.partition, range.start
+            ));
         }
         Ok(())
     }
@@ -384,7 +398,7 @@ impl Driver {
         self.next_batch += 1;
         self.positions = Some(plan.end_offsets.clone());
         self.left_over = plan::total(&self.backlog());
-        let batch = Batch::new(plan, replayed);
+        let batch = Batch::new(plan, replayed, self.keeps_letters);
         let since_last = self.batch_started.replace(started).map(|last| started - last);
         let dispatched = Instant::now();
         let start = StartTimes {
@@ -421,10 +435,11 @@ impl Driver {
         }
         self.retry_at = None;
         let Some(in_flight) = &mut self.batch else { return };
-        let (late_watermark, timestamp) = (in_flight.batch.plan.late_watermark, in_flight.batch.plan.timestamp);
         let batch = &mut in_flight.batch;
-        self.fleet
-            .dispatch(|preferred| batch.take(preferred), |id, range| Task { id, range, late_watermark, timestamp });
+        let BatchPlan { batch_id, late_watermark, timestamp, .. } = batch.plan;
+        let task =
+            |id, Taken { range, set_aside, .. }| Task { id, batch_id, range, late_watermark, timestamp, set_aside };
+        self.fleet.dispatch(|preferred, idle| batch.take(preferred, idle), task);
     }
 
     /// Steps 5 and 6: merge, watermark, output; the committer takes it from here.
@@ -437,9 +452,11 @@ impl Driver {
             && finished.event_time.max_ms > finished.plan.timestamp.0.saturating_add(AHEAD_MS)
         {
             self.observer.note(&format!(
-                "a record with an event time {} s ahead of the clock moved the watermark to {}: everything older is late from now on",
+                "warning: a record with an event time {} s ahead of the clock moved the watermark to {}: everything older is late \
+                 from now on; max_event_time_ahead in [sources.{}.event_time] refuses such records",
                 (finished.event_time.max_ms - finished.plan.timestamp.0) / 1_000,
-                tidemill_model::time::iso_millis(finished.next_watermark)
+                tidemill_model::time::iso_millis(finished.next_watermark),
+                self.query.table
             ));
         }
         self.records += finished.records;
@@ -454,7 +471,8 @@ impl Driver {
             records: self.records,
             capacity: serde_json::to_value(self.scale.prior()).ok(),
         };
-        let job = commit::Job { record, rows: finished.rows.clone(), replayed: finished.replayed, state };
+        let (rows, letters) = (finished.rows.clone(), finished.letters.clone());
+        let job = commit::Job { record, rows, replayed: finished.replayed, letters, state };
         // A committer that is gone has said why: its last event is in the inbox.
         let _ = self.committer.send(job);
         self.committing = Some(Draft {
@@ -480,6 +498,9 @@ impl Driver {
         self.summary.records += draft.finished.records;
         self.summary.rows += committed.rows.num_rows() as u64;
         self.summary.faults.merge(&draft.finished.faults);
+        if self.keeps_letters {
+            self.summary.letters += draft.finished.letters.count();
+        }
         self.newest.rows(&committed.rows);
         let no_extents = Extents::new();
         let latest = self.extents.as_ref().unwrap_or(&no_extents);

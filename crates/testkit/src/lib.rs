@@ -14,6 +14,7 @@
 //! only: no room's own code uses it.
 
 mod disk;
+mod letters;
 mod sink;
 mod stage;
 pub mod story;
@@ -21,6 +22,7 @@ mod threads;
 mod topic;
 
 pub use disk::{Aftermath, Fault, Operation, SimDisk};
+pub use letters::{BeforeCommit, Death, MemoryLetters, Saved};
 pub use sink::MemorySink;
 pub use stage::{Batch, BeforeWrite, Running, Stage};
 pub use threads::threads;

@@ -1,5 +1,6 @@
 //! The stage: a pipeline with all that outlives its driver, and drivers that run on it.
 
+use crate::letters::MemoryLetters;
 use crate::sink::MemorySink;
 use crate::threads::threads;
 use crate::topic::Topic;
@@ -40,6 +41,8 @@ pub struct Stage {
     pub sink: MemorySink,
     /// Where they go after that.
     pub further_sinks: Vec<MemorySink>,
+    /// Where dead letters are kept, if they are.
+    pub letters: Option<MemoryLetters>,
     /// Asked before each write of a sink, with the sink's number and the batch's; what it fails with, the sink does.
     pub before_write: Option<BeforeWrite>,
     /// Executors that run.
@@ -69,6 +72,7 @@ impl Stage {
             store: Arc::new(MemoryStore::default()),
             sink: MemorySink::default(),
             further_sinks: Vec::new(),
+            letters: None,
             before_write: None,
             executors: 1,
             max_offsets_per_trigger: None,
@@ -109,8 +113,9 @@ impl Stage {
                 watch: stage.topic.watch(),
                 source_description: stage.description.clone(),
                 sinks: stage.held_sinks(&held),
+                letters: stage.letters.as_ref().map(MemoryLetters::book),
                 store: stage.store,
-                spawn: threads(&stage.topic),
+                spawn: threads(&stage.topic, stage.letters.as_ref()),
                 commands: inbox,
                 observer: Box::new(Teller { teller, sink: stage.sink }),
             };

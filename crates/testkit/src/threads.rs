@@ -1,26 +1,28 @@
 //! Executors as threads: the real executor's loop over pipes, in the test's own process.
 
+use crate::letters::MemoryLetters;
 use crate::topic::Topic;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use tidemill_driver::{Handle, Spawn, Spawned};
-use tidemill_executor::Readers;
+use tidemill_executor::Wiring;
 use tidemill_model::Result;
 
-/// Starts executors that read a topic.
-pub fn threads(topic: &Topic) -> Spawn {
-    let topic = topic.clone();
+/// Starts executors that read a topic, and keep dead letters if there is a place for them.
+pub fn threads(topic: &Topic, letters: Option<&MemoryLetters>) -> Spawn {
+    let (topic, letters) = (topic.clone(), letters.cloned());
     let mut started = 0;
     Box::new(move || {
         let (input, to_executor) = std::io::pipe()?;
         let (from_executor, output) = std::io::pipe()?;
         let killed = Arc::new(AtomicBool::new(false));
-        let (topic, flag) = (topic.clone(), killed.clone());
+        let (topic, letters, flag) = (topic.clone(), letters.clone(), killed.clone());
         let thread = std::thread::spawn(move || {
-            let readers: Readers = Box::new(move |_| Ok(topic.reader()));
-            tidemill_executor::run(input, Mortal { stream: output, killed: flag }, &readers)
+            let letters = move |_: &_| letters.as_ref().map(MemoryLetters::writer);
+            let wiring = Wiring { reader: Box::new(move |_| Ok(topic.reader())), letters: Box::new(letters) };
+            tidemill_executor::run(input, Mortal { stream: output, killed: flag }, &wiring)
         });
         started += 1;
         Ok(Spawned {

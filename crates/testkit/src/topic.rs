@@ -2,6 +2,8 @@
 //!
 //! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch.
 
+use crate::letters::die;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -46,6 +48,8 @@ struct Shared {
     questions: AtomicUsize,
     unanswered: AtomicUsize,
     readers: AtomicUsize,
+    /// Records that kill who reads them, and how often yet.
+    deadly: Mutex<BTreeMap<(i32, i64), u32>>,
 }
 
 struct Log {
@@ -65,6 +69,7 @@ impl Topic {
             questions: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
+            deadly: Mutex::default(),
         };
         Topic { shared: Arc::new(shared), cut: Cut::Timestamps }
     }
@@ -115,6 +120,11 @@ impl Topic {
         self.shared.unanswered.store(questions, Ordering::Relaxed);
     }
 
+    /// A record kills the next so many executors that read it.
+    pub fn kill_at(&self, partition: i32, offset: i64, times: u32) {
+        self.deadly().insert((partition, offset), times);
+    }
+
     /// How many readers there are now: one for each core of each executor.
     pub fn readers(&self) -> usize {
         self.shared.readers.load(Ordering::SeqCst)
@@ -129,6 +139,18 @@ impl Topic {
     pub fn reader(&self) -> Box<dyn Read> {
         self.shared.readers.fetch_add(1, Ordering::SeqCst);
         Box::new(TopicReader { topic: self.clone(), range: None })
+    }
+
+    fn deadly(&self) -> MutexGuard<'_, BTreeMap<(i32, i64), u32>> {
+        self.shared.deadly.lock().expect("no holder panics")
+    }
+
+    /// Whether a range holds a record that is to kill its reader now.
+    fn kills(&self, range: &OffsetRange) -> bool {
+        let mut deadly = self.deadly();
+        let of_range = (range.partition.partition, range.start)..(range.partition.partition, range.end);
+        let left = deadly.range_mut(of_range).map(|(_, left)| left).find(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -213,6 +235,9 @@ impl Drop for TopicReader {
 
 impl Read for TopicReader {
     fn open(&mut self, range: &OffsetRange) -> Result<()> {
+        if self.topic.kills(range) {
+            die();
+        }
         self.range = Some(range.clone());
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The crash test: a pipeline is run once undisturbed; then once for each operation of its disk and its sinks, and each
-//! way in which that may fail. Whatever happens, after a restart every batch has the same rows, and the checkpoint the same
-//! files.
+//! way in which that may fail. Whatever happens, after a restart every batch has the same rows and dead letters, and the
+//! checkpoint the same files.
 //!
 //! The bug that this looks for: a record that is believed before it is durable, or removed before nothing needs it. The
 //! cure is the order of `tidemill_checkpoint`: plan, sinks, state, commit, clean up, each durable before the next.
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tidemill_checkpoint::fs::FsStore;
 use tidemill_model::error::Domain;
 use tidemill_model::{Error, Result};
-use tidemill_testkit::{Aftermath, Fault, MemorySink, Operation, SimDisk, Stage};
+use tidemill_testkit::{Aftermath, Fault, MemoryLetters, MemorySink, Operation, Saved, SimDisk, Stage};
 
 const AFTERMATHS: [Aftermath; 3] = [Aftermath::All, Aftermath::Synced, Aftermath::NamesFirst];
 
@@ -41,7 +41,7 @@ type = "console"
 
 const WINDOWS: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
 
-/// Seven batches: groups come, are touched again, close; some rows are late, one batch is empty.
+/// Seven batches: groups come, are touched again, close; some rows are late, some records broken, one batch is empty.
 fn batches() -> Vec<Vec<String>> {
     let record = |(s, k): &(i64, u32)| format!("{{\"s\":{s},\"k\":\"k{k}{}\"}}", "x".repeat(KEY_BYTES));
     let batches: [&[(i64, u32)]; 7] = [
@@ -53,15 +53,19 @@ fn batches() -> Vec<Vec<String>> {
         &[(5, 1), (60, 1), (61, 2), (55, 3), (56, 4), (57, 5)],
         &[(58, 1), (62, 2)],
     ];
-    batches.iter().map(|batch| batch.iter().map(record).collect()).collect()
+    let broken = |batch: usize| [r#"{"s":"#, r#"{"s":"x","k":"k1"}"#].into_iter().take(batch % 3).map(str::to_owned);
+    let batch = |(number, batch): (usize, &&[_])| batch.iter().map(record).chain(broken(number % 6)).collect();
+    batches.iter().enumerate().map(batch).collect()
 }
 
 /// A pipeline whose checkpoint is on a disk that may fail.
 struct Play {
     stage: Stage,
+    letters: MemoryLetters,
     disk: SimDisk,
 }
 
+/// What each sink has of each batch, and last the dead letters.
 type Rows = Vec<BTreeMap<u64, Vec<String>>>;
 
 impl Play {
@@ -75,7 +79,14 @@ impl Play {
             let operation = format!("sink {sink} {batch}");
             machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
         }));
-        Play { stage, disk }
+        let letters = MemoryLetters::default();
+        let machine = disk.clone();
+        letters.before_commit(Box::new(move |batch| {
+            let operation = format!("letters {batch}");
+            machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
+        }));
+        stage.letters = Some(letters.clone());
+        Play { stage, letters, disk }
     }
 
     /// One life of the driver: until all is done, or the fault.
@@ -85,7 +96,9 @@ impl Play {
     }
 
     fn rows(&self) -> Rows {
-        [&self.stage.sink].into_iter().chain(&self.stage.further_sinks).map(MemorySink::batches).collect()
+        let sinks = [&self.stage.sink].into_iter().chain(&self.stage.further_sinks).map(MemorySink::batches);
+        let text = |(batch, letters): (u64, Vec<Saved>)| (batch, letters.iter().map(|l| format!("{l:?}")).collect());
+        sinks.chain([self.letters.batches().into_iter().map(text).collect()]).collect()
     }
 }
 
@@ -106,7 +119,7 @@ fn faults((operation, _): &Operation) -> Vec<(Fault, Aftermath)> {
 /// A disk that refuses is named, with the way out.
 fn check_refusal(error: &Error, operation: &Operation) {
     assert_eq!(error.domain, Domain::External, "{operation:?}: {error}");
-    if !operation.0.starts_with("sink") {
+    if !operation.0.starts_with("sink") && !operation.0.starts_with("letters") {
         let way_out = error.message().contains("`disk/") && error.message().contains("then start again");
         assert!(way_out, "{operation:?}: {error}");
     }
@@ -207,6 +220,9 @@ fn the_undisturbed_run_has_it_all() {
     assert!(count("remove state/") >= 3, "{operations:?}");
     assert_eq!(rows[0].len(), 8, "seven batches, and one without data");
     assert_eq!(rows[0], rows[1]);
+    let reasons = ["Malformed", "WrongType", "NullEventTime", "Late"];
+    let letters: Vec<&String> = rows[2].values().flatten().collect();
+    assert!(reasons.iter().all(|reason| letters.iter().any(|letter| letter.contains(reason))), "{letters:?}");
 }
 
 /// An unsynced file, an unsynced name: what the disk of these tests may lose, it loses.

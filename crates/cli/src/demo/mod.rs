@@ -447,7 +447,16 @@ fn start_driver(
         };
         tidemill_driver::run(
             job,
-            Wiring { watch, source_description, sinks, store, spawn, commands: inbox, observer: Box::new(observer) },
+            Wiring {
+                watch,
+                source_description,
+                sinks,
+                letters: None,
+                store,
+                spawn,
+                commands: inbox,
+                observer: Box::new(observer),
+            },
         )
     }))
 }

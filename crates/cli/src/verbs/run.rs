@@ -36,6 +36,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     // Locked before anything else is touched: a sink may hold what another driver is writing.
     let store = Arc::new(FsStore::open(&dir)?);
     let sinks = wiring::sinks(&job.pipeline, &commands)?;
+    let letters = wiring::letter_book(&job.pipeline)?;
     let dashboard = match &job.pipeline.dashboard {
         Some(listen) => Some(Arc::new(Dashboard::start(listen, commands)?)),
         None => None,
@@ -55,14 +56,19 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         watch,
         source_description,
         sinks,
+        letters,
         store,
         spawn: children::spawn()?,
         commands: inbox,
         observer: Box::new(observer),
     };
     let summary = tidemill_driver::run(job, wiring)?;
+    let letters = match summary.letters {
+        0 => String::new(),
+        count => format!(" · {count} dead letters"),
+    };
     say(&format!(
-        "ended: {} records in {} batches, {} rows out · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
+        "ended: {} records in {} batches, {} rows out{letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
         summary.records,
         summary.batches,
         summary.rows,

@@ -1,0 +1,179 @@
+//! Dead letters in memory: what tasks wrote, what batches name; and the places where an executor may be made to die.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tidemill_flow::ports::{DriverLetter, Letter, LetterBook, TaskWriter};
+use tidemill_model::{Error, LetterFile, OffsetRange, RecordFault, Result};
+
+/// A letter as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Saved {
+    /// Partition and offset; `None` for a group.
+    pub at: Option<(i32, i64)>,
+    /// What is wrong.
+    pub fault: RecordFault,
+    /// In words.
+    pub detail: Option<String>,
+    /// The record's timestamp, ms.
+    pub timestamp: Option<i64>,
+    /// The record's value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Where an executor dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Death {
+    /// Before a task's letters are whole.
+    BeforeFinish,
+    /// After that, before the driver hears of it.
+    AfterFinish,
+}
+
+/// What may keep a batch's letters from being named.
+pub type BeforeCommit = Box<dyn Fn(u64) -> Result<()> + Send>;
+
+/// The letters of all batches. Clones share them.
+#[derive(Clone, Default)]
+pub struct MemoryLetters {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    files: BTreeMap<String, Vec<Saved>>,
+    batches: BTreeMap<u64, Vec<Saved>>,
+    deaths: BTreeMap<Death, u32>,
+    refusals: u32,
+    before_commit: Option<BeforeCommit>,
+}
+
+impl MemoryLetters {
+    /// The letters of each batch that has any, in the order of files and lines.
+    pub fn batches(&self) -> BTreeMap<u64, Vec<Saved>> {
+        self.kept().batches.clone()
+    }
+
+    /// The next so many tasks with letters kill their executor there.
+    pub fn kill(&self, death: Death, times: u32) {
+        self.kept().deaths.insert(death, times);
+    }
+
+    /// The next so many letters cannot be written, for now.
+    pub fn refuse(&self, times: u32) {
+        self.kept().refusals = times;
+    }
+
+    /// Asked before a batch's letters are named; what it fails with, that does.
+    pub fn before_commit(&self, before_commit: BeforeCommit) {
+        self.kept().before_commit = Some(before_commit);
+    }
+
+    /// The executor's side.
+    pub fn writer(&self) -> Box<dyn TaskWriter> {
+        Box::new(Writer { letters: self.clone(), name: String::new(), lines: Vec::new() })
+    }
+
+    /// The driver's side.
+    pub fn book(&self) -> Box<dyn LetterBook> {
+        Box::new(self.clone())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no holder panics")
+    }
+
+    fn die_if_due(&self, death: Death) {
+        let due = {
+            let mut kept = self.kept();
+            let left = kept.deaths.entry(death).or_default();
+            let due = *left > 0;
+            *left = left.saturating_sub(1);
+            due
+        };
+        if due {
+            die();
+        }
+    }
+}
+
+/// Ends the worker, and with it the executor, without a word.
+pub(crate) fn die() -> ! {
+    std::panic::resume_unwind(Box::new("killed by the test"))
+}
+
+impl Saved {
+    fn of(letter: &Letter<'_>) -> Saved {
+        Saved {
+            at: letter.at.map(|(id, offset)| (id.partition, offset)),
+            fault: letter.fault,
+            detail: letter.detail.map(str::to_owned),
+            timestamp: letter.timestamp,
+            value: letter.value.map(<[u8]>::to_vec),
+        }
+    }
+}
+
+struct Writer {
+    letters: MemoryLetters,
+    name: String,
+    lines: Vec<Saved>,
+}
+
+impl TaskWriter for Writer {
+    fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
+        self.name = format!("{batch_id} {} {} {}", range.partition, range.start, range.end);
+        self.lines.clear();
+    }
+
+    fn write(&mut self, letter: &Letter<'_>) -> Result<()> {
+        let mut kept = self.letters.kept();
+        if kept.refusals > 0 {
+            kept.refusals -= 1;
+            self.lines.clear();
+            return Err(Error::transient("no space in memory; free some"));
+        }
+        self.lines.push(Saved::of(letter));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Option<LetterFile>> {
+        let (lines, name) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.name));
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        self.letters.die_if_due(Death::BeforeFinish);
+        let file = LetterFile { name: name.clone(), lines: lines.len() as u64 };
+        self.letters.kept().files.insert(name, lines);
+        self.letters.die_if_due(Death::AfterFinish);
+        Ok(Some(file))
+    }
+}
+
+impl LetterBook for MemoryLetters {
+    fn description(&self) -> String {
+        "dead letters in memory".into()
+    }
+
+    fn begin(&mut self, _query_id: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self, batch_id: u64, files: &[LetterFile], own: &[DriverLetter]) -> Result<()> {
+        let mut kept = self.kept();
+        if let Some(before_commit) = &kept.before_commit {
+            before_commit(batch_id)?;
+        }
+        let mut letters = Vec::new();
+        for file in files {
+            let lines = kept.files.get(&file.name).expect("a file that a task has told of is there");
+            assert_eq!(lines.len() as u64, file.lines, "{}", file.name);
+            letters.extend(lines.iter().cloned());
+        }
+        letters.extend(own.iter().map(|own| Saved::of(&own.letter())));
+        kept.batches.remove(&batch_id);
+        if !letters.is_empty() {
+            kept.batches.insert(batch_id, letters);
+        }
+        Ok(())
+    }
+}

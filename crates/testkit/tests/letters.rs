@@ -1,0 +1,204 @@
+//! Dead letters through the real driver: whoever is killed, and wherever, each fault of a record is there once, and the
+//! letters of each batch are the faults of its progress record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use tidemill_model::{FaultCounts, RecordFault};
+use tidemill_testkit::{Batch, Death, MemoryLetters, Record, Saved, Stage};
+
+const PARTITIONS: usize = 3;
+
+const PIPELINE: &str = r#"
+[sources.t]
+type = "kafka"
+bootstrap_servers = "memory:9092"
+topic = "topic"
+schema = "s BIGINT, k STRING, v INT"
+[sources.t.event_time]
+column = "et"
+expression = "CAST(s AS TIMESTAMP)"
+watermark = "10 seconds"
+max_event_time_ahead = "1 minute"
+[query]
+sql = "SELECT CAST(window.start AS BIGINT) AS s, k, count(*) AS n, sum(60 DIV v) AS q, 100 DIV (count(*) - 7) AS w FROM t GROUP BY window(et, '10 seconds'), k"
+output_mode = "update"
+[sinks.screen]
+type = "console"
+"#;
+
+/// Records of one batch: each partition holds so many, every eleventh of them broken in one way or other.
+fn records(batch: i64, count: i64) -> Vec<Record> {
+    let now = 100 + batch * 100;
+    let value = |number: i64| {
+        let k = number % 5;
+        match number % 77 {
+            0 => Some("{".to_owned()),
+            11 => Some(format!(r#"{{"s":{now},"k":"k{k}","v":"many"}}"#)),
+            22 => Some(format!(r#"{{"k":"k{k}","v":1}}"#)),
+            33 => Some(format!(r#"{{"s":{},"k":"k{k}","v":2}}"#, now - 290)),
+            44 => Some(format!(r#"{{"s":{now},"k":"k{k}","v":0}}"#)),
+            55 => Some(format!(r#"{{"s":{},"k":"k{k}","v":3}}"#, now + 1_000)),
+            66 => None,
+            _ => Some(format!(r#"{{"s":{},"k":"k{k}","v":{}}}"#, now + number % 10, 1 + number % 9)),
+        }
+    };
+    let record = |number: i64| Record {
+        partition: (number % PARTITIONS as i64) as i32,
+        timestamp_ms: now * 1_000 + number,
+        value: value(number).map(String::into_bytes),
+    };
+    (0..count).map(record).collect()
+}
+
+/// A stage with four batches, the last one small enough for groups that fail when they come out.
+fn stage(executors: u32) -> (Stage, MemoryLetters) {
+    let letters = MemoryLetters::default();
+    let mut stage = Stage::new(PIPELINE);
+    stage.topic = tidemill_testkit::Topic::new(PARTITIONS);
+    stage.letters = Some(letters.clone());
+    stage.executors = executors;
+    for (batch, count) in [2_000, 3_000, 700, 49].into_iter().enumerate() {
+        stage.topic.put_records(records(batch as i64, count));
+    }
+    (stage, letters)
+}
+
+/// What runs leave: rows and letters of each batch.
+type Left = (BTreeMap<u64, Vec<String>>, BTreeMap<u64, Vec<Saved>>);
+
+fn left(stage: &Stage, letters: &MemoryLetters) -> Left {
+    (stage.sink.batches(), letters.batches())
+}
+
+/// The letters of each batch, counted by reason, are its progress record's faults; none is there twice.
+fn check_counts(batches: &[Batch], letters: &BTreeMap<u64, Vec<Saved>>) {
+    for Batch { progress, .. } in batches {
+        let mut counts = FaultCounts::default();
+        let letters = letters.get(&progress.batch_id).map_or(&[][..], Vec::as_slice);
+        letters.iter().for_each(|letter| counts.add(letter.fault, 1));
+        assert_eq!(counts, progress.tidemill.faults, "batch {}", progress.batch_id);
+        let records = letters.iter().filter(|letter| letter.at.is_some());
+        let distinct: BTreeSet<_> = records.clone().map(|letter| (letter.at, letter.fault)).collect();
+        assert_eq!(distinct.len(), records.count(), "batch {}", progress.batch_id);
+    }
+}
+
+/// Runs to the end while `harm` is done; what is left must be what an undisturbed run of one executor leaves.
+fn check(executors: u32, harm: impl Fn(&Stage, &MemoryLetters)) -> Vec<Batch> {
+    let (calm, calm_letters) = stage(1);
+    check_counts(&calm.run().unwrap(), &calm_letters.batches());
+    let (stage, letters) = stage(executors);
+    harm(&stage, &letters);
+    let batches = stage.run().unwrap();
+    check_counts(&batches, &letters.batches());
+    let ((rows, letters), (calm_rows, calm_letters)) = (left(&stage, &letters), left(&calm, &calm_letters));
+    assert_eq!(rows, calm_rows);
+    assert_eq!(letters.keys().collect::<Vec<_>>(), calm_letters.keys().collect::<Vec<_>>());
+    assert_eq!(letters.values().flatten().count(), calm_letters.values().flatten().count());
+    for (letter, calm) in letters.values().flatten().zip(calm_letters.values().flatten()) {
+        assert_eq!(letter, calm);
+    }
+    batches
+}
+
+#[test]
+fn each_reason_is_among_them() {
+    let (stage, letters) = stage(1);
+    stage.run().unwrap();
+    let all: Vec<Saved> = letters.batches().into_values().flatten().collect();
+    let reasons: BTreeSet<RecordFault> = all.iter().map(|letter| letter.fault).collect();
+    assert_eq!(reasons, RecordFault::ALL.into());
+    let find = |fault: RecordFault, record: bool| {
+        let found = all.iter().find(|letter| letter.fault == fault && letter.at.is_some() == record).unwrap();
+        let value = found.value.as_ref().map(|value| String::from_utf8(value.clone()).unwrap());
+        (found.detail.clone().unwrap_or_default(), value)
+    };
+    let tombstone = all.iter().find(|letter| letter.value.is_none() && letter.at.is_some()).unwrap();
+    assert_eq!((tombstone.fault, tombstone.timestamp), (RecordFault::NullEventTime, Some(100_066)));
+    assert_eq!(find(RecordFault::Malformed, true), (String::new(), Some("{".into())));
+    let text = |value: &str| Some(value.to_owned());
+    let wrong = text(r#"{"s":100,"k":"k0","v":"many"}"#);
+    assert_eq!(find(RecordFault::WrongType, true), ("v does not suit INT".into(), wrong));
+    let late = "event time 1969-12-31T23:56:50.000Z, watermark 1970-01-01T00:00:00.000Z";
+    assert_eq!(find(RecordFault::Late, true).0, late);
+    let ahead = "event time 1970-01-01T00:18:20.000Z, written 1970-01-01T00:01:40.132Z";
+    let value = text(r#"{"s":1100,"k":"k2","v":3}"#);
+    assert_eq!(find(RecordFault::EventTimeAhead, true), (ahead.into(), value));
+    let failed = find(RecordFault::AnsiError, true);
+    assert!(failed.0.starts_with("[DIVIDE_BY_ZERO]"), "{failed:?}");
+    let group = find(RecordFault::AnsiError, false);
+    assert!(group.0.starts_with("[DIVIDE_BY_ZERO]") && group.1.is_none(), "{group:?}");
+    assert!(group.0.contains(r#"group {"window":{"start":""#) && group.0.ends_with("}"), "{group:?}");
+}
+
+#[test]
+fn at_any_number_of_executors() {
+    for executors in [1, 2, 4] {
+        check(executors, |_, _| {});
+    }
+}
+
+#[test]
+fn executors_are_killed_while_they_read() {
+    for executors in [1, 3] {
+        let batches = check(executors, |stage, _| {
+            for (partition, offset, times) in [(0, 3, 1), (1, 400, 2), (2, 900, 2), (0, 1_700, 1)] {
+                stage.topic.kill_at(partition, offset, times);
+            }
+        });
+        assert!(batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum::<u64>() >= 6);
+    }
+}
+
+#[test]
+fn executors_are_killed_around_the_end_of_a_task() {
+    for executors in [1, 3] {
+        for death in [Death::BeforeFinish, Death::AfterFinish] {
+            let batches = check(executors, |_, letters| letters.kill(death, 5));
+            assert!(batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum::<u64>() >= 5);
+        }
+    }
+}
+
+/// A task that kills is split, after a file of the whole of it was written: what counts is the halves'.
+#[test]
+fn a_split_task_counts_once() {
+    let tasks = |batches: &[Batch]| batches.iter().map(|batch| batch.progress.tidemill.tasks).sum::<u64>();
+    let unsplit = tasks(&check(1, |_, _| {}));
+    for executors in [1, 3] {
+        let batches = check(executors, |_, letters| letters.kill(Death::AfterFinish, 8));
+        assert!(executors > 1 || tasks(&batches) > unsplit);
+    }
+}
+
+#[test]
+fn letters_that_cannot_be_written_are_written_later() {
+    check(2, |_, letters| letters.refuse(3));
+}
+
+/// A record that kills whoever works on it, and then whoever reads it.
+#[test]
+fn a_poison_record_is_in_the_letters() {
+    let poison = (1, 20);
+    for (times, value) in [(9, Some(&br#"{"s":108,"k":"k1","v":4}"#[..])), (u32::MAX, None)] {
+        let letters = MemoryLetters::default();
+        let mut stage = Stage::new(PIPELINE);
+        stage.topic = tidemill_testkit::Topic::new(2);
+        stage.letters = Some(letters.clone());
+        let record = |number: i64| Record {
+            partition: (number / 64) as i32,
+            timestamp_ms: 108_000,
+            value: Some(format!(r#"{{"s":108,"k":"k1","v":{}}}"#, number % 9 + 1).into_bytes()),
+        };
+        stage.topic.put_records((0..128).map(record).collect());
+        stage.topic.kill_at(poison.0, poison.1, times);
+        let batches = stage.run().unwrap();
+        check_counts(&batches, &letters.batches());
+        let letters = letters.batches().remove(&0).unwrap();
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert_eq!((letters[0].at, letters[0].fault), (Some(poison), RecordFault::Malformed));
+        assert_eq!(letters[0].value.as_deref().map(String::from_utf8_lossy), value.map(String::from_utf8_lossy));
+        assert!(letters[0].detail.as_ref().unwrap().starts_with("it killed every executor that"), "{letters:?}");
+        assert_eq!(batches[0].progress.num_input_rows, 128);
+        assert!(batches[0].rows[0].contains(r#""n":127"#), "{:?}", batches[0].rows);
+    }
+}
