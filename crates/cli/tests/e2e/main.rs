@@ -10,6 +10,7 @@ mod broker;
 mod demo;
 mod executors;
 mod faults;
+mod letters;
 mod mistakes;
 mod produce;
 mod signals;

@@ -105,11 +105,17 @@ impl Scene {
 
     /// Appends records to the topic, which is made where it is not there.
     pub fn send(&self, values: impl IntoIterator<Item = String>) {
+        self.send_bytes(values.into_iter().map(|value| Some(value.into_bytes())));
+    }
+
+    /// The same with values that are no text, and tombstones.
+    pub fn send_bytes(&self, values: impl IntoIterator<Item = Option<Vec<u8>>>) {
         let partitions = admin::ensure_topic(&self.kafka(), TOPIC, Some(4)).expect("the topic is made");
         let config = self.kafka().config(&[("linger.ms", "1"), ("enable.idempotence", "true")], &[]);
         let producer: BaseProducer = config.create().expect("a producer");
         for (value, partition) in values.into_iter().zip((0..partitions).cycle()) {
-            let mut record = BaseRecord::<(), str>::to(TOPIC).partition(partition).payload(&value);
+            let mut record = BaseRecord::<(), [u8]>::to(TOPIC).partition(partition);
+            record.payload = value.as_deref();
             while let Err((_, unsent)) = producer.send(record) {
                 producer.poll(Duration::from_millis(10));
                 record = unsent;

@@ -1,0 +1,182 @@
+//! Broken records go to the dead letters, once each, whoever is killed; and what the progress records count is what is there.
+
+use crate::support::{self, Dashboard, Scene, TOPIC, WITH_DASHBOARD, records, until};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use tidemill_model::{FaultCounts, RecordFault};
+
+const THEN: i64 = 1_700_000_000;
+const LETTERS: [&str; 4] = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
+
+/// A query in which `lines_of_code` must not be 0.
+const DIVIDES: [&str; 2] = [
+    "--set",
+    "query.sql=SELECT window.start, course, count(*) AS events, sum(100 DIV lines_of_code) AS lines FROM logs GROUP BY window(event_time, '10 seconds', '5 seconds'), course",
+];
+
+/// All letters that count.
+fn letters(scene: &Scene) -> Vec<Value> {
+    let batches = tidemill_files::read_batches(&scene.path("letters")).expect("a directory of letters");
+    batches.flat_map(|batch| batch.expect("a whole batch").1).collect()
+}
+
+/// `(partition, offset, reason)` → the rest of the letter. Panics where two letters are of one.
+type ByRecord = BTreeMap<(i64, i64, String), Value>;
+
+fn by_record(letters: Vec<Value>) -> ByRecord {
+    let mut found = ByRecord::new();
+    for letter in letters {
+        assert_eq!(letter["topic"], TOPIC, "{letter}");
+        let number = |name: &str| letter[name].as_i64().unwrap_or_else(|| panic!("{name} in {letter}"));
+        let id = (number("partition"), number("offset"), letter["reason"].as_str().expect("a reason").to_owned());
+        assert!(found.insert(id, letter.clone()).is_none(), "twice: {letter}");
+    }
+    found
+}
+
+#[test]
+fn each_kind_with_its_raw_bytes() {
+    let scene = Scene::holding(records(THEN, 100).filter(|record| !record.contains(r#""lines_of_code": 0"#)));
+    let args = [&LETTERS[..], &DIVIDES, &["--set", "sources.logs.event_time.max_event_time_ahead=1 hour"]].concat();
+    let sound = scene.run_now(&args);
+    assert!(!sound.stderr.contains("dead letters"), "{}", sound.stderr);
+    assert_eq!(letters(&scene), [Value::Null; 0]);
+
+    let then = THEN + 60;
+    let text = |text: String| Some(text.into_bytes());
+    let far = 10_000_000_000_i64;
+    // value, reason, what is in the letter under which name
+    let broken = [
+        (text("{\"a".into()), "malformed", "value", "{\"a"),
+        (Some(b"\xff\xfe\x00".to_vec()), "malformed", "value_base64", "//4A"),
+        (
+            text(format!(r#"{{"timestamp": {then}, "course": "c", "lines_of_code": "x"}}"#)),
+            "wrong_type",
+            "detail",
+            "lines_of_code does not suit INT",
+        ),
+        (
+            text(r#"{"course": "c", "lines_of_code": 1}"#.into()),
+            "null_event_time",
+            "value",
+            r#"{"course": "c", "lines_of_code": 1}"#,
+        ),
+        (None, "null_event_time", "value", ""),
+        (
+            text(format!(r#"{{"timestamp": {then}, "lines_of_code": 0}}"#)),
+            "ansi_error",
+            "detail",
+            "[DIVIDE_BY_ZERO] division by zero; use nullif(divisor, 0) to get NULL instead",
+        ),
+        (
+            text(format!(r#"{{"timestamp": {far}, "lines_of_code": 1}}"#)),
+            "event_time_ahead",
+            "value",
+            r#"{"timestamp": 10000000000, "lines_of_code": 1}"#,
+        ),
+    ];
+    scene.send_bytes(broken.iter().map(|(value, ..)| value.clone()));
+    scene.send(records(then + 60, 2).skip(1));
+    let ended = scene.run_now(&args);
+    assert!(ended.stderr.contains(" · 7 dead letters · "), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("moved the watermark"), "{}", ended.stderr);
+    // Two minutes behind: late since the watermark is known.
+    scene.send(records(THEN, 30).skip(1).take(2));
+    scene.run_now(&args);
+    let late = "event time 2023-11-14T22:13:20.050Z, watermark ";
+
+    let found = by_record(letters(&scene));
+    let mut counts = FaultCounts::default();
+    scene.progress().iter().for_each(|batch| counts.merge(&batch.tidemill.faults));
+    for fault in RecordFault::ALL {
+        let of_reason = found.keys().filter(|(_, _, reason)| reason == fault.name()).count();
+        assert_eq!(of_reason as u64, counts.get(fault), "{}", fault.name());
+    }
+    assert_eq!((found.len(), counts.late), (9, 2));
+    for (_, reason, name, said) in broken {
+        let is_it = |letter: &&Value| letter["reason"] == reason && letter[name].as_str().unwrap_or_default() == said;
+        let letter = found.values().find(is_it).unwrap_or_else(|| panic!("{reason} {said} in {found:#?}"));
+        assert!(letter["timestamp"].as_i64().is_some_and(|ms| ms > 1_600_000_000_000), "{letter}");
+        assert_eq!(letter.get("value").is_some(), name != "value_base64" && !said.is_empty(), "{letter}");
+    }
+    assert!(found.values().any(|letter| letter["detail"].as_str().is_some_and(|detail| detail.starts_with(late))));
+}
+
+/// What the topic holds that cannot be decoded, by `serde_json` alone.
+fn truth(scene: &Scene) -> BTreeMap<(i64, i64, String), Option<String>> {
+    let mut broken = BTreeMap::new();
+    tidemill_kafka::scan(&scene.kafka(), TOPIC, |partition, offset, _, _, value| {
+        let text = value.map(|value| String::from_utf8(value.to_vec()).expect("text"));
+        let parsed: Result<Value, _> = serde_json::from_str(text.as_deref().unwrap_or("null"));
+        let reason = match &parsed {
+            Err(_) => "malformed",
+            Ok(row) if row["timestamp"].is_null() => "null_event_time",
+            Ok(row) if row["lines_of_code"].is_string() => "wrong_type",
+            Ok(_) => return ControlFlow::Continue(()),
+        };
+        broken.insert((i64::from(partition), offset, reason.to_owned()), text);
+        ControlFlow::Continue(())
+    })
+    .expect("the topic is read");
+    broken
+}
+
+#[test]
+fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
+    let break_some = |(number, record): (usize, String)| match number % 9 {
+        2 => Some(record[..record.len() / 2].to_owned().into_bytes()),
+        5 => Some(record.replace(r#""lines_of_code": "#, r#""lines_of_code": "a", "x": "#).into_bytes()),
+        7 => (number % 2 == 0).then(|| record.replace("timestamp", "time").into_bytes()),
+        _ => Some(record.into_bytes()),
+    };
+    let scene = Scene::new();
+    scene.send_bytes(records(THEN, 9_000).enumerate().map(break_some));
+    let slow = [
+        "--set",
+        "sources.logs.max_offsets_per_trigger=900",
+        "--set",
+        "autoscale.max_records_per_second_per_core=700",
+        "--set",
+        "query.sql=SELECT window.start, course, count(*) AS events, sum(lines_of_code) AS lines FROM logs GROUP BY window(event_time, '10 seconds', '5 seconds'), course",
+    ];
+    let args = [&LETTERS[..], &slow].concat();
+    for round in 1..=3 {
+        let run = scene.start_run(&[&args[..], &WITH_DASHBOARD].concat());
+        let dashboard = Dashboard::of(&run);
+        let mut last = 0;
+        for _ in 0..2 {
+            let victim = dashboard.executor("one at work", |e| e.id > last && e.tasks_running > 0);
+            assert!(support::signal(victim.pid, "KILL"));
+            run.says(&format!("executor {} was lost", victim.id));
+            last = victim.id;
+        }
+        until("batches", || (scene.progress().len() >= round).then_some(()));
+        assert_eq!(run.kill().code, None);
+    }
+    scene.run_now(&[&args[..4], &args[8..]].concat());
+    let found: BTreeMap<_, _> = by_record(letters(&scene))
+        .into_iter()
+        .map(|(id, letter)| (id, letter["value"].as_str().map(str::to_owned)))
+        .collect();
+    assert!(found == truth(&scene), "{} letters of {}", found.len(), truth(&scene).len());
+    assert_eq!(found.len(), 3_000);
+    let names = std::fs::read_dir(scene.path("letters")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")));
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let scene = Scene::without_broker();
+    let ended = scene.tidemill(&[&["check", "p.toml"], &LETTERS[..]].concat());
+    let line = "dead letters each fault of a record, as JSON lines in letters";
+    assert!(ended.stdout.lines().any(|told| told == line), "{}", ended.stdout);
+    let check = |path: &str, code: i32, words: &str| {
+        let set = format!("dead_letter.path={path}");
+        let ended = scene.tidemill(&["run", "p.toml", "--set", "dead_letter.type=files", "--set", &set]);
+        let told = ended.stderr.lines().last().unwrap_or_default();
+        assert!(ended.code == Some(code) && told.contains(words), "{:?} {}", ended.code, ended.stderr);
+    };
+    check("rows", 2, "`rows` is also the place of `rows`, which a source reads or a sink writes");
+    check("p.toml/letters", 1, "cannot create p.toml/letters: ");
+}

@@ -1,0 +1,135 @@
+//! Each fault of a record, as its task notes it for the dead letters: decode and fold of one chunk.
+
+use std::sync::Arc;
+use tidemill_flow::decode::{Options, Records};
+use tidemill_flow::fold::{Faulty, Fold};
+use tidemill_flow::ports::Chunk;
+use tidemill_model::pipeline::OnError;
+use tidemill_model::{FaultCounts, Millis, Pipeline, RecordFault};
+use tidemill_sql::eval::EvalContext;
+
+const WINDOWED: &str = "SELECT k, sum(10 DIV v) AS q FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
+const BY_TIME: &str = "SELECT et, count(*) AS n FROM t GROUP BY et";
+const ROWS: &str = "SELECT k, 10 DIV v AS q FROM t";
+
+/// The batch's timestamp.
+const NOW: Millis = Millis(2_000_000);
+
+/// The watermark of late rows, ms.
+const LATE: i64 = 100_000;
+
+/// The faults of records, given as `(timestamp, value)`: counted, with the rows at the watermark, and noted.
+fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (FaultCounts, u64, Vec<Faulty>) {
+    let text = format!(
+        "[sources.t]\ntype = \"files\"\npath = \"in\"\nformat = \"{format}\"\nschema = \"s BIGINT, k STRING, v INT\"\n\
+         [sources.t.event_time]\ncolumn = \"et\"\nexpression = \"CAST(s AS TIMESTAMP)\"\nwatermark = \"10 seconds\"\n\
+         max_event_time_ahead = \"1 minute\"\n\
+         [query]\nsql = \"{sql}\"\n[sinks.out]\ntype = \"console\"\n",
+    );
+    let plan = Arc::new(tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap());
+    let mut chunk = Chunk::default();
+    for (offset, (timestamp, value)) in (0..).zip(records) {
+        chunk.push(offset, *timestamp, Some(value.as_bytes()));
+    }
+    let mut fold = Fold::new(plan.clone(), OnError::Drop, EvalContext { timestamp: NOW }, LATE);
+    if noting {
+        fold.note_faults();
+    }
+    let decoded = Records::new(&plan, Options::default()).decode(&chunk);
+    fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).unwrap();
+    let mut noted = fold.take_faulty();
+    for (row, fault) in decoded.faults.iter().enumerate() {
+        let unfit: Vec<&str> = decoded.unfit_columns(row).map(|field| field.name().as_str()).collect();
+        noted.extend(fault.map(|fault| Faulty { row, fault, detail: Some(unfit.join(" ")) }));
+    }
+    noted.sort_by_key(|faulty| (faulty.row, faulty.fault));
+    let mut partial = fold.finish();
+    (partial.faults.malformed, partial.faults.wrong_type) = (decoded.malformed, decoded.wrong_type);
+    (partial.faults, partial.event_time.count, noted)
+}
+
+/// Records of a query → the faults that are noted, as `(row, reason, detail)`, and how many rows were at the watermark.
+fn check(sql: &str, format: &str, records: &[(i64, &str)], expected: &[(usize, RecordFault, &str)], timed: u64) {
+    let (counts, rows, noted) = fold(sql, format, records, true);
+    let shown: Vec<_> = noted.iter().map(|f| (f.row, f.fault, f.detail.clone().unwrap_or_default())).collect();
+    let expected: Vec<_> = expected.iter().map(|(row, fault, detail)| (*row, *fault, (*detail).to_owned())).collect();
+    assert_eq!(shown, expected, "{sql}");
+    let mut sum = FaultCounts::default();
+    noted.iter().for_each(|faulty| sum.add(faulty.fault, 1));
+    assert_eq!((sum, rows), (counts, timed), "{sql}: what is noted is what is counted");
+    let (unnoted, _, none) = fold(sql, format, records, false);
+    let decoded = |fault: &RecordFault| matches!(fault, RecordFault::Malformed | RecordFault::WrongType);
+    assert_eq!(unnoted, counts, "{sql}: counted alike where nobody wants notes");
+    assert!(none.iter().all(|faulty| decoded(&faulty.fault)), "{none:?}");
+}
+
+use RecordFault::{AnsiError, EventTimeAhead, Late, Malformed, NullEventTime, WrongType};
+
+#[test]
+fn a_record_has_each_fault_that_it_has() {
+    let records = [
+        r#"{"s":200,"k":"a","v":1}"#,
+        "{",
+        r#"{"s":200,"k":"a","v":"x"}"#,
+        r#"{"k":"a","v":1}"#,
+        r#"{"s":"x","k":"a","v":"y"}"#,
+        r#"{"s":94,"k":"a","v":1}"#,
+        r#"{"s":95,"k":"a","v":1}"#,
+        r#"{"s":200,"k":"a","v":0}"#,
+        r#"{"s":1,"k":"a","v":"x"}"#,
+    ]
+    .map(|value| (200_000, value));
+    let divided = "[DIVIDE_BY_ZERO] division by zero; use nullif(divisor, 0) to get NULL instead";
+    let late = |s: &str| format!("event time 1970-01-01T00:{s}.000Z, watermark 1970-01-01T00:01:40.000Z");
+    check(
+        WINDOWED,
+        "json",
+        &records,
+        &[
+            (1, Malformed, ""),
+            (2, WrongType, "v"),
+            (3, NullEventTime, ""),
+            (4, WrongType, "s v"),
+            (4, NullEventTime, ""),
+            // Both windows of 94 s end by the watermark of 100 s; one of 95 s is still open.
+            (5, Late, &late("01:34")),
+            (7, AnsiError, divided),
+            (8, WrongType, "v"),
+            (8, Late, &late("00:01")),
+        ],
+        9,
+    );
+}
+
+#[test]
+fn l1_raw_times_are_late_at_the_watermark() {
+    let records = [(100_000, r#"{"s":100}"#), (100_000, r#"{"s":101}"#), (100_000, "{}")];
+    let late = "event time 1970-01-01T00:01:40.000Z, watermark 1970-01-01T00:01:40.000Z";
+    check(BY_TIME, "json", &records, &[(0, Late, late)], 3);
+}
+
+#[test]
+fn an_event_time_is_held_against_the_records_timestamp_or_the_batchs() {
+    let ahead =
+        |s: &str, written: &str| format!("event time 1970-01-01T00:{s}.000Z, written 1970-01-01T00:{written}.000Z");
+    let records = [
+        (240_000, r#"{"s":300,"k":"a","v":1}"#),
+        (239_999, r#"{"s":300,"k":"a","v":0}"#),
+        (-1, r#"{"s":2060,"k":"a","v":1}"#),
+        (-1, r#"{"s":2061,"k":"a","v":1}"#),
+        (0, r#"{"k":"a","v":1}"#),
+    ];
+    let first = "event time 1970-01-01T00:05:00.000Z, written 1970-01-01T00:03:59.999Z";
+    let second = ahead("34:21", "33:20");
+    let expected = [(1, EventTimeAhead, first), (3, EventTimeAhead, second.as_str())];
+    // A query that does not look at the time refuses them, too, and what would fail in them does not.
+    check(ROWS, "json", &records, &expected, 3);
+    check(WINDOWED, "json", &records, &[&expected[..], &[(4, NullEventTime, "")]].concat(), 3);
+}
+
+#[test]
+fn values_of_csv_that_do_not_suit() {
+    let records = [(200_000, "200,a,1"), (200_000, "200,a,x"), (200_000, "x,a"), (200_000, "200,a,,more")];
+    let expected = [(1, WrongType, "v"), (2, WrongType, "s v"), (2, NullEventTime, "")];
+    check(WINDOWED, "csv", &records, &expected, 4);
+}
