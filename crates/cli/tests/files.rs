@@ -135,6 +135,29 @@ fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
 }
 
 #[test]
+fn a_dead_letter_names_the_file_and_the_line() {
+    let place = Place::new(3);
+    let broken = "{\"ts\":\"2026-01-01T00:00:00Z\",\"k\":\"a\"}\r\n\n{\r\nno JSON\n";
+    fs::write(place.0.path().join("in/z.jsonl"), broken).unwrap();
+    let letters = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
+    assert!(place.command().args(letters).status().unwrap().success());
+    let batches = tidemill_files::read_batches(&place.0.path().join("letters")).unwrap();
+    let (batch, letters) = batches.map(Result::unwrap).next().unwrap();
+    let shown: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            assert_eq!((letter["topic"].as_str(), letter["partition"].as_i64()), (Some("in"), Some(0)));
+            assert_eq!(letter["file"], "in/z.jsonl");
+            (letter["line"].as_i64().unwrap(), letter["reason"].as_str().unwrap(), letter["value"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        (batch, shown),
+        (3, vec![(2, "null_event_time", ""), (3, "malformed", "{"), (4, "malformed", "no JSON")])
+    );
+}
+
+#[test]
 fn what_cannot_be_is_said() {
     let check = |from: &str, to: &str, messages: &[&str]| {
         let place = Place::new(1);
