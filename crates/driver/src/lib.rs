@@ -19,6 +19,7 @@ mod finish;
 mod fleet;
 mod level;
 mod next;
+mod notes;
 mod open;
 mod plan;
 mod report;

@@ -1,13 +1,14 @@
 //! The run: one loop over [`Event`]s, and after each the steps that have become possible, in the order of a batch.
 
 use crate::ages::Ages;
-use crate::batch::{Batch, Lost, Taken};
+use crate::batch::{Batch, Taken};
 use crate::commit::{self, Committed};
 use crate::event::Event;
 use crate::facts::facts;
 use crate::finish::{finish, has_no_data_batches};
 use crate::fleet::Fleet;
 use crate::level::Level;
+use crate::notes;
 use crate::open::open;
 use crate::plan;
 use crate::report::{DoneRate, Draft, Identity, Newest, StartTimes, progress};
@@ -37,9 +38,6 @@ const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// As long as tasks fail, it is told so often.
 const RETRY_TOLD: Duration = Duration::from_secs(10);
-
-/// An event time so far ahead of the wall clock is worth a warning when it moves the watermark.
-const AHEAD_MS: i64 = 3_600_000;
 
 /// Runs a pipeline until it is told to stop, or its trigger has nothing more to do.
 ///
@@ -285,18 +283,9 @@ impl Driver {
         for piece in departed.pieces {
             let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
             let lost = in_flight.batch.lost(piece);
-            let (range, what) = match &lost {
-                Lost::Again | Lost::Split => continue,
-                Lost::Poison(range) if self.keeps_letters => (range, "is set aside in the dead letters"),
-                Lost::Poison(range) => (range, "is left out"),
-                Lost::Unreadable(range) => {
-                    (range, "cannot even be read: it is left out, its value is not in the dead letters")
-                }
-            };
-            self.observer.note(&format!(
-                "the record {} at offset {} kills every executor that works on it: it {what}, and counted as malformed",
-                range.partition, range.start
-            ));
+            if let Some(note) = notes::given_up(&lost, self.keeps_letters) {
+                self.observer.note(&note);
+            }
         }
         Ok(())
     }
@@ -448,16 +437,8 @@ impl Driver {
         let InFlight { batch, start, dispatched } = self.batch.take().expect("a complete batch");
         let mut finished = finish(&self.query, self.job.pipeline.on_error, &mut self.state, batch)?;
         (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
-        if finished.next_watermark > finished.plan.watermark
-            && finished.event_time.max_ms > finished.plan.timestamp.0.saturating_add(AHEAD_MS)
-        {
-            self.observer.note(&format!(
-                "warning: a record with an event time {} s ahead of the clock moved the watermark to {}: everything older is late \
-                 from now on; max_event_time_ahead in [sources.{}.event_time] refuses such records",
-                (finished.event_time.max_ms - finished.plan.timestamp.0) / 1_000,
-                tidemill_model::time::iso_millis(finished.next_watermark),
-                self.query.table
-            ));
+        if let Some(note) = notes::jump(&finished, &self.query.table) {
+            self.observer.note(&note);
         }
         self.records += finished.records;
         let delta = std::mem::take(&mut finished.merged.delta);

@@ -81,7 +81,7 @@ fn a_task_that_is_run_again_replaces_its_file() {
     writer.write(&letter(&range(0, 10), 1)).unwrap();
     task(&mut FilesLetters::new(dir.path()), 3, &range(0, 10), &[1, 4]).unwrap();
     let third = task(&mut writer, 3, &range(0, 10), &[1, 4]).unwrap();
-    book.commit(3, &[third.clone()], &[]).unwrap();
+    book.commit(3, std::slice::from_ref(&third), &[]).unwrap();
     assert_eq!((read(dir.path()), names(dir.path())), (vec![(3, vec![1, 4])], vec![third.name]));
 }
 
