@@ -10,27 +10,25 @@ use tidemill_link::Task;
 use tidemill_model::{Error, LetterFile, OffsetRange, RecordFault, Result};
 use tidemill_sql::types;
 
-/// A task whose letters cannot be written is tried again for so long, as a sink is.
+/// Letters that cannot be written are tried again for so long, as a sink is: by whichever task comes next.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const BEGUN: &str = "letters are those of a task that was begun";
 
 /// Where a worker writes letters.
 pub(crate) struct Letters {
     writer: Box<dyn TaskWriter>,
-    /// The task whose letters could not be written, and since when.
-    refused: Option<(u64, OffsetRange, Instant)>,
-    task: Option<(u64, OffsetRange)>,
+    /// Since when, and when last, letters could not be written; `None` once some were.
+    refused: Option<(Instant, Instant)>,
+    range: Option<OffsetRange>,
 }
 
 impl Letters {
     pub(crate) fn new(writer: Box<dyn TaskWriter>) -> Letters {
-        Letters { writer, refused: None, task: None }
+        Letters { writer, refused: None, range: None }
     }
 
     pub(crate) fn begin(&mut self, task: &Task) {
         self.writer.begin(task.batch_id, &task.range);
-        self.task = Some((task.batch_id, task.range.clone()));
+        self.range = Some(task.range.clone());
     }
 
     /// Writes a letter for each fault of a chunk's records, in the order of records, then of reasons.
@@ -71,7 +69,9 @@ impl Letters {
     /// As [`TaskWriter::finish`]; no longer a transient one when it has been so for a minute.
     pub(crate) fn finish(&mut self) -> Result<Option<LetterFile>> {
         let file = self.writer.finish().map_err(|error| self.refused(error))?;
-        self.refused = None;
+        if file.is_some() {
+            self.refused = None;
+        }
         Ok(file)
     }
 
@@ -83,7 +83,7 @@ impl Letters {
         fault: RecordFault,
         detail: Option<&str>,
     ) -> Result<()> {
-        let (_, range) = self.task.as_ref().expect(BEGUN);
+        let range = self.range.as_ref().expect("letters are those of a task that was begun");
         let (offset, timestamp) = (chunk.offsets[row], chunk.timestamps[row]);
         let letter = Letter {
             at: Some((&range.partition, offset)),
@@ -100,12 +100,10 @@ impl Letters {
     /// The error, which may be for good by now.
     fn refused(&mut self, error: Error) -> Error {
         let error = error.context("dead letters");
-        let (batch_id, range) = self.task.clone().expect(BEGUN);
-        let since = match self.refused.take() {
-            Some((batch, of, since)) if (batch, &of) == (batch_id, &range) => since,
-            _ => Instant::now(),
-        };
-        self.refused = Some((batch_id, range, since));
+        let now = Instant::now();
+        // A refusal of long ago was overcome by somebody else.
+        let since = self.refused.filter(|(_, last)| now - *last < PATIENCE).map_or(now, |(since, _)| since);
+        self.refused = Some((since, now));
         if error.retry && since.elapsed() >= PATIENCE { Error::external(error.message()) } else { error }
     }
 }

@@ -19,7 +19,7 @@ expression = "CAST(s AS TIMESTAMP)"
 watermark = "10 seconds"
 max_event_time_ahead = "1 minute"
 [query]
-sql = "SELECT CAST(window.start AS BIGINT) AS s, k, count(*) AS n, sum(60 DIV v) AS q, 100 DIV (count(*) - 7) AS w FROM t GROUP BY window(et, '10 seconds'), k"
+sql = "SELECT CAST(window.start AS BIGINT) AS s, k, count(*) AS n, sum(60 DIV v) AS q, 100 DIV (count(*) - 8) AS w FROM t GROUP BY window(et, '10 seconds'), k"
 output_mode = "update"
 [sinks.screen]
 type = "console"
