@@ -18,6 +18,7 @@ pub mod progress;
 pub mod status;
 pub mod time;
 pub mod window;
+pub mod zone;
 
 pub use batch::{BatchPlan, OffsetRange, Offsets, PartitionId, TaskCut};
 pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
@@ -28,3 +29,4 @@ pub use partial::{Accumulator, Cell, EventTimeStats, LetterFile, Moments, Partia
 pub use pipeline::Pipeline;
 pub use time::{Micros, Millis};
 pub use window::WindowSpec;
+pub use zone::{WallClock, Zone};

@@ -11,6 +11,7 @@ pub use document::Lookup;
 
 use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;
+use crate::zone::Zone;
 use std::ops::Range;
 
 /// A pipeline file.
@@ -22,7 +23,7 @@ pub struct Pipeline {
     resolved_text: String,
     /// `name`, defaults to the file's stem.
     pub name: String,
-    /// `session_time_zone`, default `UTC`.
+    /// `session_time_zone`, default `UTC`; [`Pipeline::zone`] is what it names.
     pub session_time_zone: String,
     /// `on_error`.
     pub on_error: OnError,
@@ -62,6 +63,14 @@ impl Pipeline {
         lookup: Lookup,
     ) -> Result<Pipeline, Diagnostics> {
         build::parse(file_name, text, set, Some(lookup))
+    }
+
+    /// The zone that `session_time_zone` names.
+    ///
+    /// # Panics
+    /// When the name, which the reader has checked, was changed to one that is none.
+    pub fn zone(&self) -> Zone {
+        Zone::parse(&self.session_time_zone).expect("checked with the file")
     }
 
     /// Text that [`Pipeline::parse`] reads to the same pipeline: what an executor gets. It may hold secrets.

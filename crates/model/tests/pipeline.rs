@@ -211,8 +211,8 @@ fn mistakes_are_named_at_their_place() {
     );
     check(
         "name = \"cs-student-activity\"",
-        "session_time_zone = \"Europe/Paris\"",
-        &["p.toml:1:21: the session time zone `Europe/Paris` is not supported yet; leave it out or write \"UTC\""],
+        "session_time_zone = \"Europe/Pari\"",
+        &["p.toml:1:21: `Europe/Pari` is no time zone; did you mean \"Europe/Paris\" or \"Europe/Athens\" or \"Europe/Berlin\"?"],
     );
     check(
         "[query]",

@@ -217,7 +217,8 @@ fn constant(value: &Value, data_type: &arrow_schema::DataType) -> String {
     let shown = match value {
         Value::String(text) => return format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
         Value::Null => "NULL".into(),
-        _ => crate::text::show::value(&value.to_array(data_type), 0),
+        // In UTC, whatever the session's zone: a plan's text is of instants.
+        _ => crate::text::show::value(&value.to_array(data_type), 0, &WallClock::utc()),
     };
     match data_type {
         arrow_schema::DataType::Int32 | arrow_schema::DataType::Boolean => shown,

@@ -40,13 +40,13 @@ impl CsvDecoder {
             places: places.to_vec(),
             cells: Cells::new(separator),
             text: String::new(),
-            defaults: Defaults { zone: options.session_zone, now_micros: options.now.0 },
+            defaults: options.defaults(),
         }
     }
 
     /// Sets the timestamp of the batch that comes next.
     pub fn set_now(&mut self, now: Micros) {
-        self.defaults.now_micros = now.0;
+        self.defaults.now = Some(now);
     }
 
     /// Decodes a chunk's lines, one row each. A line is never malformed as a whole.

@@ -24,7 +24,6 @@ mod text;
 mod time;
 mod token;
 mod value;
-mod zone;
 
 use crate::ports::Chunk;
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -32,11 +31,10 @@ use arrow_schema::{FieldRef, SchemaRef};
 use column::Struct;
 pub use csv::CsvDecoder;
 pub use records::Records;
-use tidemill_model::{Micros, RecordFault};
+use tidemill_model::{Micros, RecordFault, WallClock, Zone};
 use time::Defaults;
 use token::Reader;
 use value::Fit;
-pub use zone::Zone;
 
 /// UTF-16 units in a string beyond which its field is NULL (rule J11).
 const STRING_MAX: usize = 20_000_000;
@@ -53,6 +51,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options { session_zone: Zone::UTC, now: Micros(0) }
+    }
+}
+
+impl Options {
+    fn defaults(self) -> Defaults {
+        Defaults { clock: WallClock::new(self.session_zone), now: Some(self.now) }
     }
 }
 
@@ -119,14 +123,13 @@ impl Decoder {
     /// When the schema has a type that no schema text can give, or a field, element or map value that is not nullable: the
     /// plan made a mistake (rule J10).
     pub fn new(schema: &SchemaRef, options: Options) -> Decoder {
-        let defaults = Defaults { zone: options.session_zone, now_micros: options.now.0 };
-        let scratch = Scratch { text: String::new(), bytes: Vec::new(), defaults };
+        let scratch = Scratch { text: String::new(), bytes: Vec::new(), defaults: options.defaults() };
         Decoder { schema: schema.clone(), root: Struct::new(schema.fields()), scratch }
     }
 
     /// Sets the timestamp of the batch that comes next.
     pub fn set_now(&mut self, now: Micros) {
-        self.scratch.defaults.now_micros = now.0;
+        self.scratch.defaults.now = Some(now);
     }
 
     /// Decodes a chunk's records, one row each.

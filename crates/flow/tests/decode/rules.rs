@@ -4,7 +4,7 @@
 use crate::case::schema;
 use crate::show;
 use serde_json::json;
-use tidemill_flow::decode::{Decoder, Options, Zone};
+use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::ports::Chunk;
 use tidemill_model::{Micros, RecordFault};
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;
+use crate::zone::Zone;
 use std::cell::RefCell;
 use std::path::{Component, Path, PathBuf};
 
@@ -109,14 +110,16 @@ fn stem(file_name: &str) -> String {
 }
 
 fn time_zone(root: &Section) -> String {
-    let zone = root.string("session_time_zone");
-    if let Some(zone) = zone
-        && !["utc", "gmt", "z", "etc/utc", "+00:00"].contains(&zone.text.trim().to_ascii_lowercase().as_str())
-    {
-        let message = format!("the session time zone `{}` is not supported yet", zone.text);
-        root.fault(zone.span.clone(), message, "leave it out or write \"UTC\"");
+    let Some(zone) = root.string("session_time_zone") else { return "UTC".into() };
+    if Zone::parse(&zone.text).is_none() {
+        let near: Vec<String> = Zone::nearest(&zone.text).iter().map(|name| format!("\"{name}\"")).collect();
+        let help = match near.as_slice() {
+            [] => "write a region such as \"Europe/Paris\", an offset such as \"+05:30\", or \"UTC\"".into(),
+            near => format!("did you mean {}?", near.join(" or ")),
+        };
+        root.fault(zone.span.clone(), format!("`{}` is no time zone", zone.text), &help);
     }
-    "UTC".into()
+    zone.text.clone()
 }
 
 fn sources(root: &Section) -> Option<Vec<Source>> {

@@ -17,18 +17,27 @@ pub use errors::{RowError, RowErrors};
 
 use crate::expr::Expr;
 use crate::functions::Arguments;
+use crate::text::times::Defaults;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::Millis;
+use tidemill_model::{Millis, WallClock, Zone};
 
 /// What an expression may ask of the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct EvalContext {
     /// The batch's timestamp: `current_timestamp()`.
     pub timestamp: Millis,
+    /// The session's time zone.
+    pub zone: Zone,
+}
+
+impl EvalContext {
+    fn defaults(&self) -> Defaults {
+        Defaults { clock: WallClock::new(self.zone), now: Some(self.timestamp.to_micros()) }
+    }
 }
 
 /// The expression's value for every row of `rows`; a column reference is a clone of its `Arc`.
@@ -36,7 +45,7 @@ pub fn evaluate(expr: &Expr, rows: &RecordBatch, context: &EvalContext, errors: 
     if let Expr::Column(index, _) = expr {
         return rows.column(*index).clone();
     }
-    column(expr, &Input { rows, context }, errors).into_rows(rows.num_rows())
+    column(expr, &Input { rows, context, times: context.defaults() }, errors).into_rows(rows.num_rows())
 }
 
 /// For each row whether the filter holds: false where it is false, NULL, or failed (see `errors`).
@@ -53,6 +62,8 @@ pub fn matches(filter: &Expr, rows: &RecordBatch, context: &EvalContext, errors:
 struct Input<'a> {
     rows: &'a RecordBatch,
     context: &'a EvalContext,
+    /// The session's clock, and the batch's timestamp for texts that are a time alone.
+    times: Defaults,
 }
 
 /// The expression's value, as one row where it is the same for all.
@@ -77,7 +88,9 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
         Expr::In(x, list) => logic::in_list(x, list, input, errors),
         Expr::Not(x) => apply(&[x], input, errors, |columns, _, _| Arc::new(logic::not(&columns[0]))),
         Expr::Cast(x, mode, to) => {
-            apply(&[x], input, errors, |columns, _, errors| cast::cast(&columns[0].array, to, *mode, errors))
+            apply(&[x], input, errors, |columns, _, errors| {
+                cast::cast(&columns[0].array, to, *mode, &input.times, errors)
+            })
         }
         Expr::Compare(operator, l, r) => apply(&[l, r], input, errors, |columns, rows, _| {
             Arc::new(compare::compare(*operator, &columns[0], &columns[1], rows))
@@ -88,7 +101,7 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
         Expr::Call(function, arguments, data_type) => {
             let arguments: Vec<&Expr> = arguments.iter().collect();
             apply(&arguments, input, errors, |columns, rows, errors| {
-                (function.kernel)(&mut Arguments { columns, rows, data_type, errors })
+                (function.kernel)(&mut Arguments { columns, rows, data_type, times: &input.times, errors })
             })
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Arguments, Function, Param, build};
 use crate::eval::Column;
-use crate::eval::cast::cast;
+use crate::eval::cast::to_long;
 use crate::expr::{CastMode, Expr};
 use arrow_array::ArrayRef;
 use arrow_array::types::Int64Type;
@@ -34,7 +34,7 @@ fn hex(arguments: &mut Arguments) -> ArrayRef {
     if matches!(column.array.data_type(), DataType::Utf8 | DataType::Binary | DataType::Null) {
         return build::texts(arguments.rows, |row| Some(hex_of(column.bytes(row)?)));
     }
-    let array = cast(&column.array, &DataType::Int64, CastMode::Ansi, arguments.errors);
+    let array = to_long(&column.array, arguments.errors);
     let column = Column { array, ..column.clone() };
     let input = column.numbers::<Int64Type>();
     build::texts(arguments.rows, |row| Some(format!("{:X}", input.get(row)?)))

@@ -20,9 +20,13 @@ mod time_text;
 mod times;
 
 use crate::eval::{Column, RowErrors};
+use crate::eval::cast::time;
 use crate::expr::Expr;
-use arrow_array::ArrayRef;
+use crate::text::times::Defaults;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use std::sync::Arc;
 
 /// A scalar function.
 pub struct Function {
@@ -67,6 +71,8 @@ pub enum Param {
     Date,
     /// TIMESTAMP, or a DATE's midnight.
     Timestamp,
+    /// TIMESTAMP or TIMESTAMP_NTZ, as it comes, or a DATE's midnight.
+    Clock,
     /// Anything, as it comes.
     Any,
     /// Anything with an order, brought to the type that all such arguments have in common.
@@ -84,7 +90,7 @@ impl Param {
             Param::Double | Param::Number => "a number",
             Param::Boolean => "a BOOLEAN",
             Param::Date => "a DATE or a TIMESTAMP",
-            Param::Timestamp => "a TIMESTAMP or a DATE",
+            Param::Timestamp | Param::Clock => "a TIMESTAMP or a DATE",
             Param::Any => "anything",
             Param::Common => "values of one type that has an order",
         }
@@ -97,7 +103,23 @@ pub(crate) struct Arguments<'a> {
     pub rows: usize,
     /// The result's type.
     pub data_type: &'a DataType,
+    /// The session's clock, and what texts without a date are completed with.
+    pub times: &'a Defaults,
     pub errors: &'a mut RowErrors,
+}
+
+impl Arguments<'_> {
+    /// An argument that is a time, as the session's clock shows it; of a TIMESTAMP_NTZ, itself.
+    pub fn shown(&self, index: usize) -> Column {
+        let column = &self.columns[index];
+        match column.array.data_type() {
+            DataType::Timestamp(_, Some(_)) => {
+                let array = time::shown(column.array.as_primitive(), &self.times.clock);
+                Column { array: Arc::new(array), constant: column.constant }
+            }
+            _ => column.clone(),
+        }
+    }
 }
 
 impl Function {

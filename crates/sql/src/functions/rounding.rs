@@ -197,7 +197,7 @@ fn whole(arguments: &mut Arguments, real: fn(f64) -> f64, step: i128) -> ArrayRe
         }
         _ => {
             let mut errors = RowErrors::default();
-            let array = cast::cast(&columns[0].array, &DataType::Int64, CastMode::Ansi, &mut errors);
+            let array = cast::to_long(&columns[0].array, &mut errors);
             Column { array, ..columns[0].clone() }.into_rows(arguments.rows)
         }
     }

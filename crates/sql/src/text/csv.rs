@@ -8,24 +8,25 @@ use super::{json, show};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, FieldRef, Schema};
+use tidemill_model::WallClock;
 
 /// The first column whose type CSV does not hold.
 pub fn refused(schema: &Schema) -> Option<&FieldRef> {
     schema.fields().iter().find(|field| field.data_type().is_nested())
 }
 
-/// Appends one row with its line end.
+/// Appends one row with its line end; instants as `clock` shows them.
 ///
 /// # Panics
 /// On a type that no plan has, or that is [`refused`].
-pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize) {
+pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize, clock: &WallClock) {
     let start = out.len();
     for (column, array) in rows.columns().iter().enumerate() {
         if column > 0 {
             out.push(',');
         }
         if array.data_type() != &DataType::Null && !array.is_null(row) {
-            write_value(out, array, row, column == 0);
+            write_value(out, array, row, column == 0, clock);
         }
     }
     if out.len() > start {
@@ -33,14 +34,14 @@ pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize) {
     }
 }
 
-fn write_value(out: &mut String, array: &dyn Array, row: usize, is_first: bool) {
+fn write_value(out: &mut String, array: &dyn Array, row: usize, is_first: bool, clock: &WallClock) {
     match array.data_type() {
         DataType::Utf8 => write_string(out, array.as_string::<i32>().value(row), is_first),
-        DataType::Binary => show::write_value(out, array, row),
+        DataType::Binary => show::write_value(out, array, row, clock),
         // As in JSON, where dates, times and numbers that are none stand in quotes.
         _ => {
             let start = out.len();
-            json::write_value(out, array, row);
+            json::write_value(out, array, row, clock);
             if out[start..].starts_with('"') {
                 out.pop();
                 out.remove(start);

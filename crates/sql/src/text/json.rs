@@ -3,34 +3,35 @@
 //! NULL members of a struct are left out at every level, NULL elements of arrays and values of maps stay as `null`;
 //! `/`, `<`, `&` and what is not ASCII are not escaped.
 
-use super::{show, write_date, write_date_time, write_decimal};
+use super::{offset_of, show, write_date, write_date_time, write_decimal};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Fields, TimeUnit};
 use std::fmt::Write;
+use tidemill_model::WallClock;
 use tidemill_model::java_double::{write_java_double, write_java_float};
 
-/// Appends one row as a JSON object, without a line end.
+/// Appends one row as a JSON object, without a line end; instants as `clock` shows them.
 ///
 /// # Panics
 /// On a type that no plan has.
-pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize) {
-    write_members(out, rows.schema_ref().fields(), rows.columns(), row);
+pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize, clock: &WallClock) {
+    write_members(out, rows.schema_ref().fields(), rows.columns(), row, clock);
 }
 
 /// Appends one value; NULL as `null`.
 ///
 /// # Panics
 /// On a type that no plan has.
-pub fn write_value(out: &mut String, array: &dyn Array, row: usize) {
+pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &WallClock) {
     if array.data_type() == &DataType::Null || array.is_null(row) {
         out.push_str("null");
         return;
     }
     match array.data_type() {
         DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-            show::write_value(out, array, row);
+            show::write_value(out, array, row, clock);
         }
         DataType::Float32 => {
             let value = array.as_primitive::<Float32Type>().value(row);
@@ -51,13 +52,14 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize) {
             out.push('"');
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            write_timestamp(out, array.as_primitive::<TimestampMicrosecondType>().value(row), zone.is_some());
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            write_timestamp(out, micros, offset_of(micros, zone.is_some(), clock), zone.is_some());
         }
-        DataType::Struct(fields) => write_members(out, fields, array.as_struct().columns(), row),
-        DataType::List(_) => write_array(out, &array.as_list::<i32>().value(row)),
+        DataType::Struct(fields) => write_members(out, fields, array.as_struct().columns(), row, clock),
+        DataType::List(_) => write_array(out, &array.as_list::<i32>().value(row), clock),
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
-            write_map(out, entries.column(0), entries.column(1));
+            write_map(out, entries.column(0), entries.column(1), clock);
         }
         other => panic!("no plan has columns of type {other}"),
     }
@@ -88,7 +90,7 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-fn write_members(out: &mut String, fields: &Fields, columns: &[ArrayRef], row: usize) {
+fn write_members(out: &mut String, fields: &Fields, columns: &[ArrayRef], row: usize, clock: &WallClock) {
     out.push('{');
     let mut first = true;
     for (field, column) in fields.iter().zip(columns) {
@@ -98,24 +100,24 @@ fn write_members(out: &mut String, fields: &Fields, columns: &[ArrayRef], row: u
         write_comma(out, &mut first);
         write_string(out, field.name());
         out.push(':');
-        write_value(out, column, row);
+        write_value(out, column, row, clock);
     }
     out.push('}');
 }
 
-fn write_array(out: &mut String, items: &dyn Array) {
+fn write_array(out: &mut String, items: &dyn Array, clock: &WallClock) {
     out.push('[');
     let mut first = true;
     for item in 0..items.len() {
         write_comma(out, &mut first);
-        write_value(out, items, item);
+        write_value(out, items, item, clock);
     }
     out.push(']');
 }
 
 /// Keys are names, so always quoted: a string as it is, other types as Spark holds them inside (a DATE as its day
 /// number, a TIMESTAMP in microseconds).
-fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array) {
+fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array, clock: &WallClock) {
     out.push('{');
     let mut first = true;
     for entry in 0..keys.len() {
@@ -123,11 +125,11 @@ fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array) {
         let key = match keys.data_type() {
             DataType::Date32 => keys.as_primitive::<Date32Type>().value(entry).to_string(),
             DataType::Timestamp(_, _) => keys.as_primitive::<TimestampMicrosecondType>().value(entry).to_string(),
-            _ => show::value(keys, entry),
+            _ => show::value(keys, entry, clock),
         };
         write_string(out, &key);
         out.push(':');
-        write_value(out, values, entry);
+        write_value(out, values, entry, clock);
     }
     out.push('}');
 }
@@ -166,12 +168,24 @@ fn write_big_decimal(out: &mut String, unscaled: i128, scale: i8) {
     write!(out, "E{exponent}").expect("a String takes any text");
 }
 
-/// `2026-01-01T00:00:05.000Z`; a TIMESTAMP_NTZ has no zone.
-fn write_timestamp(out: &mut String, micros: i64, zoned: bool) {
+/// `2026-01-01T01:00:05.000+01:00`, with the offset's seconds where it has some; a TIMESTAMP_NTZ has no offset.
+fn write_timestamp(out: &mut String, micros: i64, offset: i64, zoned: bool) {
     out.push('"');
-    let fraction = write_date_time(out, micros, 'T');
+    let fraction = write_date_time(out, micros, offset, 'T');
     write!(out, ".{:03}", fraction / 1_000).expect("a String takes any text");
-    out.push_str(if zoned { "Z\"" } else { "\"" });
+    match offset {
+        _ if !zoned => {}
+        0 => out.push('Z'),
+        offset => {
+            let (sign, seconds) = (if offset < 0 { '-' } else { '+' }, offset.abs());
+            let (hours, minutes, seconds) = (seconds / 3_600, (seconds / 60).rem_euclid(60), seconds.rem_euclid(60));
+            write!(out, "{sign}{hours:02}:{minutes:02}").expect("a String takes any text");
+            if seconds != 0 {
+                write!(out, ":{seconds:02}").expect("a String takes any text");
+            }
+        }
+    }
+    out.push('"');
 }
 
 /// Appends bytes in Base64, in quotes.

@@ -2,13 +2,15 @@
 //! files, [`csv`] for CSV files (rule S1).
 //!
 //! Takes the Arrow types of [`crate::plan`] and no others; another type is a mistake of our own and panics.
-//! Instants are written in UTC. Knows no files, tables or widths.
+//! Instants are written as a zone's clock shows them. Knows no files, tables or widths.
 
 pub mod csv;
 pub mod json;
 pub mod show;
+pub mod times;
 
 use std::fmt::Write;
+use tidemill_model::WallClock;
 use tidemill_model::time::civil_from_days;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -27,14 +29,19 @@ fn write_date(out: &mut String, days: i64) {
     write!(out, "{sign}{:04}-{month:02}-{day:02}", year.abs()).expect("a String takes any text");
 }
 
-/// Date, `separator`, time to the second; returns the microseconds left.
-fn write_date_time(out: &mut String, micros: i64, separator: char) -> i64 {
-    let seconds = micros.div_euclid(MICROS_PER_SECOND);
+/// Date, `separator`, time to the second, `offset` seconds east of UTC; returns the microseconds left.
+fn write_date_time(out: &mut String, micros: i64, offset: i64, separator: char) -> i64 {
+    let seconds = micros.div_euclid(MICROS_PER_SECOND) + offset;
     let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
     write_date(out, seconds.div_euclid(SECONDS_PER_DAY));
     let (hour, minute, second) = (of_day / 3_600, (of_day / 60).rem_euclid(60), of_day.rem_euclid(60));
     write!(out, "{separator}{hour:02}:{minute:02}:{second:02}").expect("a String takes any text");
     micros.rem_euclid(MICROS_PER_SECOND)
+}
+
+/// The offset of a clock at a time: none for a TIMESTAMP_NTZ.
+fn offset_of(micros: i64, zoned: bool, clock: &WallClock) -> i64 {
+    if zoned { clock.offset_at(micros.div_euclid(MICROS_PER_SECOND)) } else { 0 }
 }
 
 /// A decimal in plain notation, with all digits of its scale: `-0.050`.

@@ -3,7 +3,7 @@
 //! Strings stand as they are, without quotes. `CAST(x AS STRING)` is another text: BINARY is its bytes there, and a NULL
 //! inside a value is `null`.
 
-use super::{write_date, write_date_time, write_decimal};
+use super::{offset_of, write_date, write_date_time, write_decimal};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -12,20 +12,21 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use std::fmt::Write;
+use tidemill_model::WallClock;
 use tidemill_model::java_double::{write_java_double, write_java_float};
 use tidemill_model::status::ResultRows;
 
-/// The first `rows_max` rows as text.
-pub fn result_rows(rows: &RecordBatch, rows_max: usize) -> ResultRows {
+/// The first `rows_max` rows as text; instants as `clock` shows them.
+pub fn result_rows(rows: &RecordBatch, rows_max: usize, clock: &WallClock) -> ResultRows {
     let columns = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let cells = |row: usize| rows.columns().iter().map(|column| value(column, row)).collect();
+    let cells = |row: usize| rows.columns().iter().map(|column| value(column, row, clock)).collect();
     ResultRows { columns, rows: (0..rows.num_rows().min(rows_max)).map(cells).collect() }
 }
 
 /// One value as text.
-pub fn value(array: &dyn Array, row: usize) -> String {
+pub fn value(array: &dyn Array, row: usize, clock: &WallClock) -> String {
     let mut out = String::new();
-    write_value(&mut out, array, row);
+    write_value(&mut out, array, row, clock);
     out
 }
 
@@ -33,7 +34,7 @@ pub fn value(array: &dyn Array, row: usize) -> String {
 ///
 /// # Panics
 /// On a type that no plan has.
-pub fn write_value(out: &mut String, array: &dyn Array, row: usize) {
+pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &WallClock) {
     if array.data_type() == &DataType::Null || array.is_null(row) {
         out.push_str("NULL");
         return;
@@ -52,22 +53,23 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize) {
         DataType::Utf8 => out.push_str(array.as_string::<i32>().value(row)),
         DataType::Binary => write_hex(out, array.as_binary::<i32>().value(row)),
         DataType::Date32 => write_date(out, i64::from(array.as_primitive::<Date32Type>().value(row))),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            write_timestamp(out, array.as_primitive::<TimestampMicrosecondType>().value(row));
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            write_timestamp(out, micros, offset_of(micros, zone.is_some(), clock));
         }
         DataType::Struct(_) => write_list(out, ['{', '}'], array.as_struct().columns(), |out, column| {
-            write_value(out, column, row);
+            write_value(out, column, row, clock);
         }),
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
-            write_list(out, ['[', ']'], 0..items.len(), |out, item| write_value(out, &items, item));
+            write_list(out, ['[', ']'], 0..items.len(), |out, item| write_value(out, &items, item, clock));
         }
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
             write_list(out, ['{', '}'], 0..entries.len(), |out, entry| {
-                write_value(out, entries.column(0), entry);
+                write_value(out, entries.column(0), entry, clock);
                 out.push_str(" -> ");
-                write_value(out, entries.column(1), entry);
+                write_value(out, entries.column(1), entry, clock);
             });
         }
         other => panic!("no plan has columns of type {other}"),
@@ -95,8 +97,8 @@ fn write_list<T>(
 }
 
 /// The fraction as far as it is not zero.
-fn write_timestamp(out: &mut String, micros: i64) {
-    let fraction = write_date_time(out, micros, ' ');
+fn write_timestamp(out: &mut String, micros: i64, offset: i64) {
+    let fraction = write_date_time(out, micros, offset, ' ');
     if fraction > 0 {
         out.push_str(format!(".{fraction:06}").trim_end_matches('0'));
     }

@@ -10,7 +10,9 @@ pub(crate) use number::doubles;
 
 use super::RowErrors;
 use crate::expr::CastMode;
-use crate::{text as written, types};
+use crate::text::show;
+use crate::text::times::Defaults;
+use crate::types;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, new_null_array};
 use arrow_buffer::NullBuffer;
@@ -70,7 +72,13 @@ impl Failures<'_> {
 }
 
 /// `input` as another type, which [`allowed`] allows.
-pub(crate) fn cast(input: &ArrayRef, to: &DataType, mode: CastMode, errors: &mut RowErrors) -> ArrayRef {
+pub(crate) fn cast(
+    input: &ArrayRef,
+    to: &DataType,
+    mode: CastMode,
+    times: &Defaults,
+    errors: &mut RowErrors,
+) -> ArrayRef {
     let from = input.data_type().clone();
     if from == *to {
         return input.clone();
@@ -83,17 +91,26 @@ pub(crate) fn cast(input: &ArrayRef, to: &DataType, mode: CastMode, errors: &mut
             Arc::new(input.iter().map(|bytes| bytes.map(String::from_utf8_lossy)).collect::<StringArray>())
         }
         (_, DataType::Utf8) => {
-            let write = |row| input.is_valid(row).then(|| written::show::value(input, row));
+            let write = |row| input.is_valid(row).then(|| show::value(input, row, &times.clock));
             Arc::new((0..input.len()).map(write).collect::<StringArray>())
         }
-        (DataType::Utf8, _) => text::cast(input.as_string(), to, &mut failures),
+        (DataType::Utf8, _) => text::cast(input.as_string(), to, times, &mut failures),
         (from, DataType::Timestamp(..)) if types::is_numeric(from) => time::from_number(input, to, &mut failures),
         (DataType::Timestamp(..), to) if types::is_numeric(to) => {
             time::to_number(input.as_primitive(), to, &mut failures)
         }
-        (from, to) if types::is_datetime(from) && types::is_datetime(to) => time::between(input, to),
+        (from, to) if types::is_datetime(from) && types::is_datetime(to) => time::between(input, to, &times.clock),
         _ => number::cast(input, to, &mut failures),
     }
+}
+
+/// A number as BIGINT.
+pub(crate) fn to_long(input: &ArrayRef, errors: &mut RowErrors) -> ArrayRef {
+    if *input.data_type() == DataType::Int64 {
+        return input.clone();
+    }
+    let mut failures = Failures { mode: CastMode::Ansi, errors, to: types::name(&DataType::Int64) };
+    number::cast(input, &DataType::Int64, &mut failures)
 }
 
 /// A fixed-width array, value by value; `None` makes a NULL of one that `convert` has recorded as failed.

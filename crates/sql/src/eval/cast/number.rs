@@ -157,7 +157,7 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
             })
         }
         DataType::Decimal128(_, from) => map::<Decimal128Type, Decimal128Type>(input.as_primitive(), |row, x| {
-            fit(row, exact(i256::from_i128(x), *from), &|| crate::text::show::value(input, row))
+            fit(row, exact(i256::from_i128(x), *from), &|| crate::text::show::value(input, row, &WallClock::utc()))
         }),
         _ => map::<Int64Type, Decimal128Type>(&integers(input), |row, x| {
             fit(row, exact(i256::from_i128(x.into()), 0), &|| x.to_string())

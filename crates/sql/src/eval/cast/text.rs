@@ -1,7 +1,8 @@
 //! STRING as other types.
 
 use super::number::{Parsed, parse_decimal};
-use super::{Failures, time, with_number_type};
+use super::{Failures, with_number_type};
+use crate::text::times::{self, Defaults, trimmed};
 use arrow_array::types::{Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, PrimitiveArray,
@@ -11,7 +12,7 @@ use arrow_schema::DataType;
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub(super) fn cast(input: &StringArray, to: &DataType, failures: &mut Failures) -> ArrayRef {
+pub(super) fn cast(input: &StringArray, to: &DataType, defaults: &Defaults, failures: &mut Failures) -> ArrayRef {
     match to {
         DataType::Boolean => Arc::new(BooleanArray::from(read(input, failures, parse_boolean))),
         DataType::Binary => Arc::new(input.iter().map(|text| text.map(str::as_bytes)).collect::<BinaryArray>()),
@@ -20,13 +21,13 @@ pub(super) fn cast(input: &StringArray, to: &DataType, failures: &mut Failures) 
         DataType::Decimal128(precision, scale) => {
             Arc::new(decimals(input, *precision, *scale, failures).with_data_type(to.clone()))
         }
-        DataType::Date32 => Arc::new(Date32Array::from(read(input, failures, time::parse_date))),
+        DataType::Date32 => Arc::new(Date32Array::from(read(input, failures, times::date))),
         DataType::Timestamp(_, Some(_)) => {
-            let values = read(input, failures, |text| time::parse_timestamp(text, true));
+            let values = read(input, failures, |text| times::timestamp(text, defaults));
             Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
         }
         DataType::Timestamp(_, None) => {
-            Arc::new(TimestampMicrosecondArray::from(read(input, failures, |text| time::parse_timestamp(text, false))))
+            Arc::new(TimestampMicrosecondArray::from(read(input, failures, |text| times::timestamp_ntz(text, true))))
         }
         to => with_number_type!(to, integers(input, failures)),
     }
@@ -45,11 +46,11 @@ fn read<T>(input: &StringArray, failures: &mut Failures, parse: impl Fn(&str) ->
 }
 
 fn integers<T: ArrowPrimitiveType<Native: FromStr>>(input: &StringArray, failures: &mut Failures) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::from_iter(read(input, failures, |text| trim(text).parse().ok())))
+    Arc::new(PrimitiveArray::<T>::from_iter(read(input, failures, |text| trimmed(text).parse().ok())))
 }
 
 fn decimals(input: &StringArray, precision: u8, scale: i8, failures: &mut Failures) -> PrimitiveArray<Decimal128Type> {
-    let read = |(row, text): (usize, Option<&str>)| match parse_decimal(trim(text?), precision, scale) {
+    let read = |(row, text): (usize, Option<&str>)| match parse_decimal(trimmed(text?), precision, scale) {
         Parsed::Fits(value) => Some(value),
         Parsed::TooLarge => {
             failures.out_of_range(row, text?);
@@ -64,7 +65,7 @@ fn decimals(input: &StringArray, precision: u8, scale: i8, failures: &mut Failur
 }
 
 fn parse_boolean(text: &str) -> Option<bool> {
-    let text = trim(text).to_ascii_lowercase();
+    let text = trimmed(text).to_ascii_lowercase();
     match text.as_str() {
         "t" | "true" | "y" | "yes" | "1" => Some(true),
         "f" | "false" | "n" | "no" | "0" => Some(false),
@@ -74,7 +75,7 @@ fn parse_boolean(text: &str) -> Option<bool> {
 
 /// As Java reads doubles (a suffix `d` or `f` is allowed), and Spark's words for what is not finite.
 fn parse_float<T: FromStr>(text: &str) -> Option<T> {
-    let text = trim(text);
+    let text = trimmed(text);
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
         "inf" | "+inf" | "infinity" | "+infinity" => return "inf".parse().ok(),
@@ -84,9 +85,4 @@ fn parse_float<T: FromStr>(text: &str) -> Option<T> {
     }
     let digits = lower.strip_suffix(['d', 'f']).unwrap_or(&lower);
     if digits.bytes().all(|byte| byte.is_ascii_digit() || b"+-.e".contains(&byte)) { digits.parse().ok() } else { None }
-}
-
-/// Without white space and control characters at its ends.
-pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c <= ' ' || c == '\u{7f}')
 }
