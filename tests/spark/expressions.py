@@ -1,7 +1,8 @@
 """Runs every expression of crates/sql/tests/goldens/*.golden on real Spark and writes the results beside them.
 
 A golden file is a list of lines `expression => type | value | value …`, one value for each row of the fixture table
-(fixture.sql); in names.golden it is `expression => default name`. A line with the expression alone asks for its result. Values are JSON strings of the value's text, null, or the
+(fixture.sql); in names.golden it is `expression => default name`. A line with the expression alone asks for its result.
+A line `@ ZONE` sets the session's time zone, UTC at first, for the expressions below it. Values are JSON strings of the value's text, null, or the
 condition of the error that the row raises; an expression that Spark refuses as a whole has `REFUSED condition`.
 
     python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1
@@ -91,12 +92,15 @@ def main():
         if wanted and path.stem not in wanted:
             continue
         lines = []
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
         for line in path.read_text().splitlines():
             expression = line.split(" => ")[0].rstrip()
             if expression.startswith("# Spark ") or not expression:
                 continue
-            if expression.startswith("#"):
+            if expression.startswith(("#", "@ ")):
                 lines.append(expression)
+                if expression.startswith("@ "):
+                    spark.conf.set("spark.sql.session.timeZone", expression.removeprefix("@ "))
             else:
                 found = name(spark, expression) if path.stem == "names" else result(spark, expression, rows)
                 lines.append(f"{expression} => {found}")

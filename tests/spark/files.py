@@ -6,7 +6,8 @@
 For each `*.txt` in crates/files/tests/goldens a `.jsonl` beside it: Spark's version, then a line per case.
 - `lines*.txt`: a case is a file's content; the golden has the lines that spark.read.text cuts it into, in hexadecimal.
 - `csv*.txt`: a case is a file's content; the golden has the rows that spark.read.csv reads by the schema after the last
-  `@`, every scalar as text (timestamps as microseconds, dates as days). `@ schema | sep=; | header` sets options.
+  `@`, every scalar as text (timestamps as microseconds, dates as days). `@ schema | sep=; | header` sets options;
+  `zone=Europe/Paris`, here and in `write*.txt`, the session's time zone.
 - `write*.txt`: a case is a JSON record; from_json by the schema makes the row, and the golden has to_json's text and the
   content of the file that df.write.csv makes of that row alone (`null` where it refuses the schema).
 - `parquet.txt`: a case is a JSON record; `parquet.parquet` is the file that the tests found ours to write of them all, and the
@@ -47,6 +48,8 @@ def main():
         ask = asks[path.stem.split("-")[0]]
         lines = [json.dumps({"spark": spark.version, "java": java})]
         for group, cases in groups(path.read_text()):
+            zone = re.search(r"\| *zone=(\S+)", group)
+            spark.conf.set("spark.sql.session.timeZone", zone[1] if zone else "UTC")
             folder = pathlib.Path(tempfile.mkdtemp(prefix="spark-files-"))
             lines += [json.dumps(line) for line in ask(spark, folder, group, cases)]
             shutil.rmtree(folder)
@@ -99,7 +102,7 @@ def ask_csv(spark, folder, group, cases):
     reader = spark.read.schema(schema)
     for option in options:
         name, _, value = option.partition("=")
-        reader = reader.option(name, content(value).decode() if value else "true")
+        reader = reader if name == "zone" else reader.option(name, content(value).decode() if value else "true")
     fields = _parse_datatype_string(schema).fields
     row = [shown(f"`{field.name}`", field.dataType) for field in fields]
     rows = reader.csv(put(folder, cases)).selectExpr("_metadata.file_path", *row).collect()
@@ -107,9 +110,10 @@ def ask_csv(spark, folder, group, cases):
         yield {"case": case, "group": group, "rows": lines}
 
 
-def ask_write(spark, folder, schema, cases):
+def ask_write(spark, folder, group, cases):
     from pyspark.errors import AnalysisException
 
+    schema = group.split("|")[0].strip()
     rows = [(number, content(case)) for number, case in enumerate(cases)]
     parsed = spark.createDataFrame(rows, "number INT, value BINARY").selectExpr(
         "number", f"from_json(cast(value as string), '{schema}') r"
@@ -119,11 +123,11 @@ def ask_write(spark, folder, schema, cases):
         parsed.selectExpr("number", "r.*").repartition(1).write.partitionBy("number").csv(f"file://{folder}/out")
     except AnalysisException as refused:
         assert "UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE" in str(refused), refused
-        yield from ({"case": case, "schema": schema, "json": texts[n], "csv": None} for n, case in enumerate(cases))
+        yield from ({"case": case, "schema": group, "json": texts[n], "csv": None} for n, case in enumerate(cases))
         return
     for number, case in enumerate(cases):
         written = b"".join(part.read_bytes() for part in sorted((folder / f"out/number={number}").glob("*.csv")))
-        yield {"case": case, "schema": schema, "json": texts[number], "csv": written.decode()}
+        yield {"case": case, "schema": group, "json": texts[number], "csv": written.decode()}
 
 
 def ask_parquet(spark, _folder, _schema, cases):
@@ -141,8 +145,10 @@ def shown(value, data_type):
             return f"hex({value})"
         case "date":
             return f"cast(unix_date({value}) as string)"
-        case "timestamp" | "timestamp_ntz":
-            return f"cast(unix_micros(cast({value} as timestamp)) as string)"
+        case "timestamp":
+            return f"cast(unix_micros({value}) as string)"
+        case "timestamp_ntz":
+            return f"cast(timestampdiff(MICROSECOND, timestamp_ntz '1970-01-01', {value}) as string)"
         case _:
             return f"cast({value} as string)"
 

@@ -5,7 +5,7 @@
 
 For each `*.txt` in crates/flow/tests/goldens/from_json a `.jsonl` beside it: Spark's version, then a line per case with
 the case's text, whether Spark called it corrupt, and the row, every scalar as text (timestamps as microseconds, dates
-as days, binaries in hexadecimal). `--mutate` first makes `mutated.txt` anew from its seed.
+as days, binaries in hexadecimal). A zone in brackets before a schema is the session's. `--mutate` first makes `mutated.txt` anew from its seed.
 """
 
 import json
@@ -39,6 +39,8 @@ def main():
     for path in sorted(GOLDENS.glob("*.txt")):
         lines = [json.dumps({"spark": spark.version, "java": java})]
         for schema, cases in groups(path.read_text()):
+            zone, schema = re.fullmatch(r"(?:\[(.+)\] )?(.*)", schema).groups()
+            spark.conf.set("spark.sql.session.timeZone", zone or "UTC")
             lines += [json.dumps(line) for line in ask(spark, schema, cases)]
         path.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
         print(f"{path.name}: {len(lines) - 1} cases")
@@ -91,8 +93,10 @@ def shown(value, data_type, depth=0):
             return f"hex({value})"
         case types.DateType():
             return f"cast(unix_date({value}) as string)"
-        case types.TimestampType() | types.TimestampNTZType():
-            return f"cast(unix_micros(cast({value} as timestamp)) as string)"
+        case types.TimestampType():
+            return f"cast(unix_micros({value}) as string)"
+        case types.TimestampNTZType():
+            return f"cast(timestampdiff(MICROSECOND, timestamp_ntz '1970-01-01', {value}) as string)"
         case types.StructType():
             parts = [f"'{f.name}', {shown(f'{value}.`{f.name}`', f.dataType, depth)}" for f in data_type.fields]
             return f"if({value} is null, null, named_struct({', '.join(parts)}))"

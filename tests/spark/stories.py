@@ -4,7 +4,7 @@ A story is a JSON file. Its first half is the case: `schema` (DDL), `event_time`
 `watermark` (a delay; null: none), `sql` over the table `events`, `mode`, `run` (`drained`: each file is processed
 before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch),
 `batches` (a list of lines for each file), and where needed `restarts` (`before`: number of a file; `lost_commits`: how
-many commit records vanish meanwhile) and `no_data_batches` (false: switched off). The second half, `spark`, is written
+many commit records vanish meanwhile), `no_data_batches` (false: switched off) and `zone` (the session's, else UTC). The second half, `spark`, is written
 here: version, columns, and each batch with its rows; `refused` where the query did not start, `error` where it ended in one.
 
 A row is a list of values: null, or the value's text (timestamps as microseconds, dates as days, binaries in
@@ -160,6 +160,7 @@ class Story:
     def told(self):
         quiet = "spark.sql.streaming.noDataMicroBatches.enabled"
         self.spark.conf.set(quiet, str(self.case.get("no_data_batches", True)).lower())
+        self.spark.conf.set("spark.sql.session.timeZone", self.case.get("zone", "UTC"))
         try:
             rows = self.query()
             self.result["columns"] = [[field.name, field.dataType.simpleString()] for field in rows.schema.fields]
@@ -279,7 +280,7 @@ def shown(value, data_type, depth=0):
         case types.TimestampType():
             return f"cast(unix_micros({value}) as string)"
         case types.TimestampNTZType():
-            return f"cast(unix_micros(cast({value} as timestamp)) as string)"
+            return f"cast(timestampdiff(MICROSECOND, timestamp_ntz '1970-01-01', {value}) as string)"
         case types.StructType():
             parts = [f"'{f.name}', {shown(f'{value}.`{f.name}`', f.dataType, depth)}" for f in data_type.fields]
             return f"if({value} is null, null, named_struct({', '.join(parts)}))"

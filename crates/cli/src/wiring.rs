@@ -129,12 +129,13 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
     let sink = |sink: &tidemill_model::pipeline::Sink| -> Result<Box<dyn Sink>> {
         Ok(match &sink.kind {
             SinkKind::Console { json, rows_max } => {
-                let options = ConsoleOptions { json: *json, rows_max: *rows_max, writer: Box::new(std::io::stdout()) };
+                let writer = Box::new(std::io::stdout());
+                let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone: pipeline.zone(), writer };
                 let commands = commands.clone();
                 let stop = move || drop(commands.send(UserCommand::Stop));
                 Box::new(ConsoleSink::new(options).on_closed(stop))
             }
-            SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format)?),
+            SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format, pipeline.zone())?),
         })
     };
     pipeline.sinks.iter().map(sink).collect()

@@ -42,7 +42,7 @@ export function wallClock(ms) {
   return clock.format(new Date(ms));
 }
 
-// Event time is shown as the rows show it: UTC.
+// Event time is shown in UTC, as progress records have it; rows show it by the session's clock.
 export function eventTime(ms) {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? String(ms) : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;

@@ -7,7 +7,6 @@ use tidemill_flow::output;
 use tidemill_flow::ports::DriverLetter;
 use tidemill_model::pipeline::{OnError, OutputMode};
 use tidemill_model::{BatchPlan, EventTimeStats, FaultCounts, LetterFile, Millis, Partial, RecordFault, Result};
-use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::{Body, QueryPlan};
 
 /// A merged batch.
@@ -52,11 +51,11 @@ pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, mu
     let mut own = batch.take_unreadable();
     let mut partials = batch.into_partials();
     let files = partials.iter_mut().filter_map(|partial| partial.letters.take()).collect();
-    let context = EvalContext { timestamp: plan.timestamp };
+    let context = query.context(plan.timestamp);
     let mut totals = totals(&partials);
     let (rows, merged) = match &query.body {
         Body::Aggregate(aggregate) => {
-            let mut merged = state.merge(aggregate, query.output_mode, &plan, &partials);
+            let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials);
             let groups = std::mem::take(&mut merged.output);
             let output = output::group_rows(aggregate, &query.output_schema, &groups, on_error, &context)?;
             totals.faults.add(RecordFault::AnsiError, output.failed.len() as u64);

@@ -11,8 +11,9 @@ use tidemill_model::progress::{
 };
 use tidemill_model::status::{DecisionLine, ResultRows};
 use tidemill_model::time::iso_millis;
-use tidemill_model::{Millis, Offsets};
+use tidemill_model::{Millis, Offsets, WallClock, Zone};
 use tidemill_sql::plan::{Body, QueryPlan};
+use tidemill_sql::text::show;
 
 /// Decisions and rows that a status shows.
 const DECISIONS_SHOWN: usize = 20;
@@ -193,10 +194,11 @@ impl Newest {
     }
 
     /// The last rows of a batch; rows stand in key order, so the last are the newest windows.
-    pub(crate) fn rows(&mut self, rows: &arrow_array::RecordBatch) {
+    pub(crate) fn rows(&mut self, rows: &arrow_array::RecordBatch, zone: Zone) {
         if rows.num_rows() > 0 {
             let skip = rows.num_rows().saturating_sub(ROWS_SHOWN);
-            self.rows = tidemill_sql::text::show::result_rows(&rows.slice(skip, rows.num_rows() - skip), ROWS_SHOWN);
+            let newest = rows.slice(skip, rows.num_rows() - skip);
+            self.rows = show::result_rows(&newest, ROWS_SHOWN, &WallClock::new(zone));
         }
     }
 }

@@ -482,7 +482,7 @@ impl Driver {
         if self.keeps_letters {
             self.summary.letters += draft.finished.letters.count();
         }
-        self.newest.rows(&committed.rows);
+        self.newest.rows(&committed.rows, self.job.plan.zone);
         let no_extents = Extents::new();
         let latest = self.extents.as_ref().unwrap_or(&no_extents);
         let now = (self.fleet.sizes().ready, plan::total(&self.backlog()));

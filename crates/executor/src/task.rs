@@ -6,13 +6,12 @@ use crate::limit::Limit;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_flow::decode::{Options, Records};
+use tidemill_flow::decode::Records;
 use tidemill_flow::fold::Fold;
 use tidemill_flow::ports::{self, Chunk};
 use tidemill_link::{FromExecutor, Task, TaskCost};
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Error, Partial, RecordFault, Result};
-use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::QueryPlan;
 
 /// Records decoded and folded at once: columns stay in the cache, their overhead is spread.
@@ -44,7 +43,7 @@ impl Worker {
         context: Arc<TaskContext>,
         limit: Option<f64>,
     ) -> Worker {
-        let decoder = Records::new(&context.plan, Options::default());
+        let decoder = Records::new(&context.plan);
         let letters = letters.map(Letters::new);
         Worker { reader, decoder, context, letters, limit: Limit::new(limit), chunk: Chunk::default() }
     }
@@ -64,7 +63,7 @@ impl Worker {
     }
 
     fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Partial> {
-        let context = EvalContext { timestamp: task.timestamp };
+        let context = self.context.plan.context(task.timestamp);
         let mut fold = Fold::new(self.context.plan.clone(), self.context.on_error, context, task.late_watermark.0);
         let mut times = RecordTimes::default();
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);

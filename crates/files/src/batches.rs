@@ -21,26 +21,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, WallClock, Zone};
 use tidemill_sql::text::{csv, json};
 
 /// Writes each batch's rows to a file of its own.
 pub struct FilesSink {
     dir: PathBuf,
     format: SinkFormat,
+    zone: Zone,
     manifest: Manifest,
 }
 
 impl FilesSink {
-    /// Opens a directory of batches, or creates it.
+    /// Opens a directory of batches, or creates it. The clock of `zone` shows instants, but for Parquet.
     ///
     /// # Errors
     /// External when the disk refuses; user when the directory's manifest is none of ours.
-    pub fn new(dir: impl Into<PathBuf>, format: SinkFormat) -> Result<FilesSink> {
+    pub fn new(dir: impl Into<PathBuf>, format: SinkFormat, zone: Zone) -> Result<FilesSink> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesSink { dir, format, manifest })
+        Ok(FilesSink { dir, format, zone, manifest })
     }
 }
 
@@ -59,7 +60,7 @@ impl Sink for FilesSink {
         let mut files = Vec::new();
         if rows.num_rows() > 0 {
             let name = format!("batch-{batch_id:020}.{}", self.format.name());
-            write_whole(&self.dir, &name, &content(self.format, rows))?;
+            write_whole(&self.dir, &name, &content(self.format, self.zone, rows))?;
             files.push(name);
         }
         self.manifest.add(&Entry { batch_id, rows: rows.num_rows() as u64, files })
@@ -75,16 +76,16 @@ pub fn unheld(format: SinkFormat, schema: &Schema) -> Option<&FieldRef> {
     }
 }
 
-fn content(format: SinkFormat, rows: &RecordBatch) -> Vec<u8> {
-    let mut text = String::new();
+fn content(format: SinkFormat, zone: Zone, rows: &RecordBatch) -> Vec<u8> {
+    let (mut text, clock) = (String::new(), WallClock::new(zone));
     match format {
         SinkFormat::Json => {
             for row in 0..rows.num_rows() {
-                json::write_row(&mut text, rows, row);
+                json::write_row(&mut text, rows, row, &clock);
                 text.push('\n');
             }
         }
-        SinkFormat::Csv => (0..rows.num_rows()).for_each(|row| csv::write_row(&mut text, rows, row)),
+        SinkFormat::Csv => (0..rows.num_rows()).for_each(|row| csv::write_row(&mut text, rows, row, &clock)),
         SinkFormat::Parquet => return parquet_file::write(rows),
     }
     text.into_bytes()

@@ -7,7 +7,7 @@ use crate::table::write_table;
 use arrow_array::RecordBatch;
 use std::io::{self, Write};
 use tidemill_flow::ports::Sink;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, WallClock, Zone};
 use tidemill_sql::text::json;
 
 /// How a [`ConsoleSink`] prints, and where.
@@ -16,6 +16,8 @@ pub struct ConsoleOptions {
     pub json: bool,
     /// Rows of a table at most; the others are counted in a line. Does not bound JSON.
     pub rows_max: usize,
+    /// The zone whose clock shows instants.
+    pub zone: Zone,
     /// Where to; written once per batch and flushed.
     pub writer: Box<dyn Write + Send>,
 }
@@ -42,9 +44,10 @@ impl ConsoleSink {
 
     fn render(&self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> String {
         let mut out = String::new();
+        let clock = WallClock::new(self.options.zone);
         if self.options.json {
             for row in 0..rows.num_rows() {
-                json::write_row(&mut out, rows, row);
+                json::write_row(&mut out, rows, row, &clock);
                 out.push('\n');
             }
             return out;
@@ -53,7 +56,7 @@ impl ConsoleSink {
             return out;
         }
         out.push_str(&header(batch_id, rows.num_rows(), replayed));
-        write_table(&mut out, rows, self.options.rows_max);
+        write_table(&mut out, rows, self.options.rows_max, &clock);
         let more = rows.num_rows().saturating_sub(self.options.rows_max);
         if more > 0 {
             out.push_str(&format!("… and {}\n", count_rows(more, "more ")));

@@ -4,6 +4,7 @@
 
 use arrow_array::RecordBatch;
 use std::fmt::Write;
+use tidemill_model::WallClock;
 use tidemill_sql::text::show;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -11,8 +12,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const CELL_WIDTH_MAX: usize = 60;
 
 /// Appends column names, a rule and the first `rows_max` rows, two spaces between columns, no space at line ends.
-pub fn write_table(out: &mut String, rows: &RecordBatch, rows_max: usize) {
-    let shown = show::result_rows(rows, rows_max);
+pub fn write_table(out: &mut String, rows: &RecordBatch, rows_max: usize, clock: &WallClock) {
+    let shown = show::result_rows(rows, rows_max, clock);
     let right: Vec<bool> = rows.columns().iter().map(|column| column.data_type().is_numeric()).collect();
     let head: Vec<String> = shown.columns.iter().map(|name| cell(name)).collect();
     let body: Vec<Vec<String>> = shown.rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();

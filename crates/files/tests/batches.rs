@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidemill_files::{FilesSink, read_batches};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{Domain, Error};
+use tidemill_model::{Domain, Error, Zone};
 
 const BATCH_7: &str = "batch-00000000000000000007.json";
 
@@ -31,7 +31,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn s2_batches_come_back_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FilesSink::new(dir.path().join("out"), SinkFormat::Json).unwrap();
+    let mut sink = FilesSink::new(dir.path().join("out"), SinkFormat::Json, Zone::UTC).unwrap();
     sink.write(7, &rows(&[1, 2]), false).unwrap();
     sink.write(8, &rows(&[]), false).unwrap();
     sink.write(9, &rows(&[3]), false).unwrap();
@@ -45,9 +45,9 @@ fn s2_batches_come_back_once_and_in_order() {
 fn a_replay_leaves_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = || ["_manifest.jsonl", BATCH_7].map(|name| fs::read(dir.path().join(name)).unwrap());
-    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
     let before = bytes();
-    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1, 2]), true).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1, 2]), true).unwrap();
     assert_eq!(bytes(), before);
 }
 
@@ -57,7 +57,7 @@ fn what_a_crash_leaves_is_not_read_and_is_mended() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let open = || {
-        let mut sink = FilesSink::new(dir.path(), SinkFormat::Json).unwrap();
+        let mut sink = FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
         sink.begin("query").unwrap();
         sink
     };
@@ -77,7 +77,7 @@ fn what_a_crash_leaves_is_not_read_and_is_mended() {
 #[test]
 fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FilesSink::new(dir.path(), SinkFormat::Json).unwrap();
+    let mut sink = FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
     fs::create_dir_all(dir.path().join(BATCH_7).join("in the way")).unwrap();
     let error = sink.write(7, &rows(&[1]), false).unwrap_err();
     assert!(error.message().starts_with("cannot write ") && error.message().contains(BATCH_7), "{error}");
@@ -93,14 +93,14 @@ fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
 #[test]
 fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let begin = |query: &str| FilesSink::new(dir.path(), SinkFormat::Json).unwrap().begin(query);
+    let begin = |query: &str| FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().begin(query);
     begin("one").unwrap();
     for _ in 0..2 {
         let error = begin("two").unwrap_err();
         assert!(error.message().contains("holds the batches of another query"), "{error}");
         assert_eq!(error.domain, Domain::User);
     }
-    FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1]), false).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1]), false).unwrap();
     begin("one").unwrap();
     begin("two").unwrap_err();
     fs::remove_file(dir.path().join("_owner")).unwrap();
@@ -112,7 +112,7 @@ fn another_runs_directory_is_refused() {
 fn damage_is_told_not_read_over() {
     let check = |name: &str, text: &str, message: &str| {
         let dir = tempfile::tempdir().unwrap();
-        FilesSink::new(dir.path(), SinkFormat::Json).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
+        FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
         fs::write(dir.path().join(name), text).unwrap();
         let error = match read_batches(dir.path()) {
             Ok(mut batches) => batches.next().unwrap().unwrap_err(),

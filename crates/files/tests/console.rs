@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tidemill_files::{ConsoleOptions, ConsoleSink};
 use tidemill_flow::ports::Sink;
+use tidemill_model::Zone;
 
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);
@@ -47,7 +48,8 @@ fn rows() -> RecordBatch {
 
 fn check(json: bool, rows_max: usize, rows: &RecordBatch, replayed: bool, expected: &str) {
     let screen = Screen::default();
-    let mut sink = ConsoleSink::new(ConsoleOptions { json, rows_max, writer: Box::new(screen.clone()) });
+    let mut sink =
+        ConsoleSink::new(ConsoleOptions { json, rows_max, zone: Zone::UTC, writer: Box::new(screen.clone()) });
     sink.write(12, rows, replayed).unwrap();
     assert_eq!(String::from_utf8(screen.0.lock().unwrap().clone()).unwrap(), expected);
 }
@@ -107,9 +109,10 @@ fn a_reader_that_goes_away_ends_the_printing_quietly() {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = calls.clone();
     let writer = Box::new(Failing(io::ErrorKind::BrokenPipe));
-    let mut sink = ConsoleSink::new(ConsoleOptions { json: false, rows_max: 20, writer }).on_closed(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-    });
+    let mut sink =
+        ConsoleSink::new(ConsoleOptions { json: false, rows_max: 20, zone: Zone::UTC, writer }).on_closed(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
     sink.write(1, &rows(), false).unwrap();
     sink.write(2, &rows(), false).unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 1);
@@ -118,7 +121,7 @@ fn a_reader_that_goes_away_ends_the_printing_quietly() {
 #[test]
 fn an_output_that_fails_is_an_error_that_says_what_to_do() {
     let writer = Box::new(Failing(io::ErrorKind::StorageFull));
-    let mut sink = ConsoleSink::new(ConsoleOptions { json: false, rows_max: 20, writer });
+    let mut sink = ConsoleSink::new(ConsoleOptions { json: false, rows_max: 20, zone: Zone::UTC, writer });
     let error = sink.write(3, &rows(), false).unwrap_err();
     assert!(error.message().starts_with("cannot print batch 3: "), "{error}");
     assert_eq!(error.exit_code(), 1);

@@ -13,7 +13,7 @@ use tidemill_files::{FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_flow::decode::{CsvDecoder, Decoder, Options};
 use tidemill_flow::ports::{Chunk, Extents, Read, Sink, Watch};
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{OffsetRange, Pipeline};
+use tidemill_model::{OffsetRange, Pipeline, WallClock, Zone};
 use tidemill_sql::text::{csv, json, show};
 
 /// Where the Parquet file is that Spark was shown; set `TIDEMILL_BLESS` to write it anew, then run the script.
@@ -77,7 +77,7 @@ fn shown(rows: &RecordBatch) -> Value {
         _ if column.is_null(row) => Value::Null,
         DataType::Date32 => json!(column.as_primitive::<Date32Type>().value(row).to_string()),
         DataType::Timestamp(_, _) => json!(column.as_primitive::<TimestampMicrosecondType>().value(row).to_string()),
-        _ => json!(show::value(column, row)),
+        _ => json!(show::value(column, row, &WallClock::utc())),
     };
     let row = |row: usize| -> Vec<Value> { rows.columns().iter().map(|column| cell(column, row)).collect() };
     (0..rows.num_rows()).map(row).collect()
@@ -94,9 +94,15 @@ fn s2_lines_as_sparks_text_source_cuts_them() {
     }
 }
 
+/// `zone=` among the options of a group.
+fn zone(group: &str) -> Zone {
+    let named = group.split('|').find_map(|option| option.trim().strip_prefix("zone="));
+    Zone::parse(named.unwrap_or("UTC")).unwrap()
+}
+
 #[test]
 fn s2_csv_as_spark_reads_it() {
-    for golden in goldens("csv.jsonl") {
+    for golden in goldens("csv.jsonl").into_iter().chain(goldens("csv-zones.jsonl")) {
         let (case, group) = (golden["case"].as_str().unwrap(), golden["group"].as_str().unwrap());
         let mut parts = group.split('|').map(|part| part.trim_matches(' '));
         let schema = schema(parts.next().unwrap());
@@ -104,7 +110,8 @@ fn s2_csv_as_spark_reads_it() {
         let separator = options.iter().find_map(|option| option.strip_prefix("sep=")).unwrap_or(",");
         let separator = String::from_utf8(content(separator)).unwrap().chars().next().unwrap();
         let places: Vec<usize> = (0..schema.fields().len()).collect();
-        let mut decoder = CsvDecoder::new(&schema, &places, separator, Options::default());
+        let decode = Options { session_zone: zone(group), ..Options::default() };
+        let mut decoder = CsvDecoder::new(&schema, &places, separator, decode);
         let rows = decoder.decode(&records(&content(case), true, options.contains(&"header"))).batch;
         assert_eq!(shown(&rows), golden["rows"], "{case:?} as {group}");
     }
@@ -140,17 +147,19 @@ fn s2_csv_columns_have_places() {
 
 #[test]
 fn s1_json_and_csv_as_spark_writes_them() {
-    for golden in goldens("write.jsonl") {
-        let (case, ddl) = (golden["case"].as_str().unwrap(), golden["schema"].as_str().unwrap());
-        let schema = schema(ddl);
-        let rows = Decoder::new(&schema, Options::default()).decode(&records(&content(case), false, false)).batch;
+    for golden in goldens("write.jsonl").into_iter().chain(goldens("write-zones.jsonl")) {
+        let (case, group) = (golden["case"].as_str().unwrap(), golden["schema"].as_str().unwrap());
+        let schema = schema(group.split('|').next().unwrap().trim());
+        let clock = WallClock::new(zone(group));
+        let options = Options { session_zone: clock.zone(), ..Options::default() };
+        let rows = Decoder::new(&schema, options).decode(&records(&content(case), false, false)).batch;
         let mut text = String::new();
-        json::write_row(&mut text, &rows, 0);
+        json::write_row(&mut text, &rows, 0, &clock);
         assert_eq!(json!(text), golden["json"], "{case}");
         let mut text = String::new();
         let refused = csv::refused(&schema).is_some();
         if !refused {
-            csv::write_row(&mut text, &rows, 0);
+            csv::write_row(&mut text, &rows, 0, &clock);
         }
         assert_eq!(if refused { Value::Null } else { json!(text) }, golden["csv"], "{case}");
     }
@@ -166,7 +175,7 @@ fn s1_parquet_as_spark_reads_it() {
     let lines = cases.join("\n");
     let rows = Decoder::new(&schema, Options::default()).decode(&records(lines.as_bytes(), false, false)).batch;
     let dir = tempfile::tempdir().unwrap();
-    FilesSink::new(dir.path(), SinkFormat::Parquet).unwrap().write(0, &rows, false).unwrap();
+    FilesSink::new(dir.path(), SinkFormat::Parquet, Zone::UTC).unwrap().write(0, &rows, false).unwrap();
     let bytes = fs::read(dir.path().join("batch-00000000000000000000.parquet")).unwrap();
     if std::env::var_os("TIDEMILL_BLESS").is_some() {
         fs::write(PARQUET, &bytes).unwrap();
@@ -176,7 +185,7 @@ fn s1_parquet_as_spark_reads_it() {
     assert_eq!(goldens.len(), cases.len());
     for (row, golden) in goldens.iter().enumerate() {
         let mut text = String::new();
-        json::write_row(&mut text, &rows, row);
+        json::write_row(&mut text, &rows, row, &WallClock::utc());
         assert_eq!((json!(cases[row]), json!(text)), (golden["case"].clone(), golden["json"].clone()));
         let squeezed = |ddl: &str| ddl.to_lowercase().replace(' ', "");
         assert_eq!(squeezed(golden["schema"].as_str().unwrap()), squeezed(ddl));

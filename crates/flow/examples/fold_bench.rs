@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Arc;
 use tidemill_flow::fold::Fold;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Millis, Pipeline};
+use tidemill_model::{Millis, Pipeline, Zone};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::QueryPlan;
 
@@ -42,7 +42,7 @@ fn main() {
 /// Rows per CPU-second.
 fn measure(plan: &Arc<QueryPlan>, seconds: f64) -> f64 {
     let chunks: Vec<RecordBatch> = (0..CHUNKS).map(|chunk| rows(plan, chunk)).collect();
-    let context = EvalContext { timestamp: Millis(1_700_000_000_000) };
+    let context = EvalContext { timestamp: Millis(1_700_000_000_000), zone: Zone::UTC };
     let timestamps = vec![context.timestamp.0; CHUNK_ROWS];
     let mut rows = 0;
     let start = cpu_seconds();

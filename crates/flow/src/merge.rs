@@ -75,7 +75,14 @@ impl State {
     }
 
     /// Merges a batch's partials, which stand in (topic, partition, offset) order.
-    pub fn merge(&mut self, plan: &AggregatePlan, mode: OutputMode, batch: &BatchPlan, partials: &[Partial]) -> Merged {
+    pub fn merge(
+        &mut self,
+        plan: &AggregatePlan,
+        mode: OutputMode,
+        batch: &BatchPlan,
+        context: &EvalContext,
+        partials: &[Partial],
+    ) -> Merged {
         let late_until = plan.watermarked.then(|| batch.late_watermark.to_micros().0);
         let closed = Closed::new(plan);
         let mut touched: BTreeSet<GroupId> = BTreeSet::new();
@@ -85,7 +92,7 @@ impl State {
             self.group(&fresh, 0, &[]);
             touched.insert((0, Box::default()));
         }
-        let unwanted = unwanted(plan, &closed, batch, partials);
+        let unwanted = unwanted(plan, &closed, context, partials);
         let cells =
             partials.iter().zip(0..).flat_map(|(partial, task)| partial.cells.iter().map(move |cell| (cell, task)));
         for (cell, task) in cells {
@@ -187,7 +194,12 @@ impl State {
 
 /// The groups of a batch that the plan's `group_filter` rejects. One that fails on a group rejects nothing: HAVING asks
 /// again when the group goes out.
-fn unwanted(plan: &AggregatePlan, closed: &Closed<'_>, batch: &BatchPlan, partials: &[Partial]) -> BTreeSet<GroupId> {
+fn unwanted(
+    plan: &AggregatePlan,
+    closed: &Closed<'_>,
+    context: &EvalContext,
+    partials: &[Partial],
+) -> BTreeSet<GroupId> {
     let Some(filter) = &plan.group_filter else { return BTreeSet::new() };
     let cells = partials.iter().flat_map(|partial| &partial.cells);
     let groups = |cell: &Cell| {
@@ -198,7 +210,7 @@ fn unwanted(plan: &AggregatePlan, closed: &Closed<'_>, batch: &BatchPlan, partia
     let fields = plan.row_schema.fields()[..columns.len()].to_vec();
     let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
     let mut errors = RowErrors::default();
-    let holds = matches(filter, &rows, &EvalContext { timestamp: batch.timestamp }, &mut errors);
+    let holds = matches(filter, &rows, context, &mut errors);
     let rejected = |(row, _): &(usize, GroupId)| !holds.value(*row) && errors.get(*row).is_none();
     groups.into_iter().enumerate().filter(rejected).map(|(_, group)| group).collect()
 }

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
-use tidemill_model::{Millis, Pipeline};
+use tidemill_model::{Millis, Pipeline, Zone};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
 use tidemill_sql::plan::Body;
 
@@ -56,7 +56,7 @@ fn cost(expression: &str) -> f64 {
         .map(|field| records.schema().index_of(field.name()).expect("a column of the records"))
         .collect();
     let rows = records.project(&columns).expect("columns of the records");
-    let context = EvalContext { timestamp: Millis(0) };
+    let context = EvalContext { timestamp: Millis(0), zone: Zone::UTC };
     let start = Instant::now();
     for _ in 0..ROUNDS {
         let mut errors = RowErrors::default();

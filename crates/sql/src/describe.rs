@@ -8,6 +8,7 @@ use crate::types;
 use crate::value::Value;
 use arrow_schema::Schema;
 use std::fmt::Write;
+use tidemill_model::{WallClock, Zone};
 
 impl QueryPlan {
     /// The plan, a line for each step a row takes. Two plans with one text give the same rows.
@@ -16,6 +17,9 @@ impl QueryPlan {
         let mut line = |label: &str, text: String| writeln!(out, "{label:<12} {text}").expect("a string takes all");
         let files = self.files.as_ref().map_or(String::new(), |files| format!(": {files}"));
         line("source", format!("{}{files}", self.table));
+        if self.zone != Zone::UTC {
+            line("time zone", self.zone.to_string());
+        }
         line("decode", columns(&self.decode_schema));
         if let Format::Csv { places, .. } = &self.format {
             let places: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();
@@ -67,14 +71,21 @@ impl QueryPlan {
         for key in &plan.keys {
             line(
                 "key",
-                format!("{} {} = {}", name(&key.name), types::name(&key.expr.data_type()), row.show(&key.expr)),
+                format!(
+                    "{} {} = {}{}",
+                    name(&key.name),
+                    types::name(&key.expr.data_type()),
+                    row.show(&key.expr),
+                    self.clock_of([&key.expr])
+                ),
             );
         }
         let mut groups = Names::of(&plan.row_schema);
         let first = groups.0.len() - plan.aggregates.len();
         for (index, call) in plan.aggregates.iter().enumerate() {
             groups.0[first + index] = row.call(call);
-            line("aggregate", format!("{}: {}", groups.0[first + index], types::name(&call.data_type)));
+            let clock = self.clock_of(&call.inputs);
+            line("aggregate", format!("{}: {}{clock}", groups.0[first + index], types::name(&call.data_type)));
         }
         plan.group_filter.iter().for_each(|filter| line("groups where", groups.show(filter)));
         plan.having.iter().for_each(|having| line("having", groups.show(having)));
@@ -83,6 +94,13 @@ impl QueryPlan {
         }
         let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
         line("groups", state.into());
+    }
+
+    /// ` by the clock of …` where a zone's clock decides on values that go into the state, so that a state is not taken for
+    /// that of another zone; nothing in UTC, and where none does.
+    fn clock_of<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> String {
+        let depends = self.zone != Zone::UTC && exprs.into_iter().any(Expr::depends_on_zone);
+        if depends { format!(" by the clock of {}", self.zone) } else { String::new() }
     }
 
     /// A number that is the same for plans with the same text, on any machine and in any run: FNV-1a of

@@ -159,6 +159,23 @@ impl Expr {
         }
     }
 
+    /// Whether its values depend on the session's time zone, besides those of its columns.
+    pub fn depends_on_zone(&self) -> bool {
+        let is_instant = |data_type: &DataType| *data_type == crate::types::timestamp();
+        let own = match self {
+            Expr::Cast(x, _, to) => {
+                let shown = |t: &DataType| *t == DataType::Utf8 || crate::types::is_datetime(t) && !is_instant(t);
+                let from = x.data_type();
+                is_instant(&from) && shown(to) || shown(&from) && is_instant(to)
+            }
+            Expr::Call(function, ..) => function.zoned.is_some(),
+            _ => false,
+        };
+        let mut depends = own;
+        self.children(&mut |child| depends |= child.depends_on_zone());
+        depends
+    }
+
     /// Calls `visit` with the index of every column in the expression.
     pub fn columns(&self, visit: &mut dyn FnMut(usize)) {
         match self {

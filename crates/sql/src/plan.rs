@@ -9,10 +9,11 @@
 //! `Timestamp(Microsecond, None)`, DATE is `Date32`, DECIMAL(p,s) is `Decimal128(p, s)`, BINARY is `Binary`,
 //! TINYINT … BIGINT are `Int8` … `Int64`, FLOAT and DOUBLE are `Float32` and `Float64`.
 
+use crate::eval::EvalContext;
 use crate::expr::Expr;
 use arrow_schema::{DataType, SchemaRef};
-use tidemill_model::WindowSpec;
 use tidemill_model::pipeline::OutputMode;
+use tidemill_model::{Millis, WindowSpec, Zone};
 
 /// A pipeline's query, typed.
 #[derive(Clone, Debug)]
@@ -36,10 +37,19 @@ pub struct QueryPlan {
     pub filters: Vec<Expr>,
     /// What becomes of the rows.
     pub body: Body,
+    /// The session's time zone.
+    pub zone: Zone,
     /// The output mode.
     pub output_mode: OutputMode,
     /// The output columns' names and types.
     pub output_schema: SchemaRef,
+}
+
+impl QueryPlan {
+    /// What its expressions may ask in a batch of that timestamp.
+    pub fn context(&self, timestamp: Millis) -> EvalContext {
+        EvalContext { timestamp, zone: self.zone }
+    }
 }
 
 /// How a record's bytes become columns.

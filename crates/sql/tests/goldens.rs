@@ -12,8 +12,8 @@ use arrow_schema::{DataType, Field, Fields, Schema};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tidemill_model::{Millis, Pipeline};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
+use tidemill_model::{Millis, Pipeline, WallClock};
+use tidemill_sql::eval::{RowErrors, evaluate};
 use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 
@@ -27,8 +27,8 @@ const NAMES: &str = "names.golden";
 fn o7_every_golden_name() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     let mut wrong = Vec::new();
-    for (expression, golden) in read(&folder.join(NAMES)) {
-        let found = match plan(&expression) {
+    for Line { zone, expression, result: golden } in read(&folder.join(NAMES)) {
+        let found = match plan(&zone, &expression) {
             Ok(plan) => serde_json::to_string(&[plan.output_schema.field(0).name()]).unwrap(),
             Err(message) => format!("REFUSED {message}"),
         };
@@ -43,6 +43,8 @@ fn o7_every_golden_name() {
 fn t3_t4_every_golden_expression() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     let deviations = read(&folder.join("deviations.txt"));
+    let deviations: BTreeMap<_, _> =
+        deviations.into_iter().map(|line| ((line.zone, line.expression), line.result)).collect();
     let fixture = fixture();
     let mut wrong = Vec::new();
     let mut count = 0;
@@ -51,12 +53,14 @@ fn t3_t4_every_golden_expression() {
     files.sort();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "golden") && !file.ends_with(NAMES));
     for file in &files {
-        for (expression, golden) in read(file) {
-            let expected = deviations.get(&expression).inspect(|_| used += 1).unwrap_or(&golden);
-            let found = ours(&expression, &fixture);
+        for Line { zone, expression, result: golden } in read(file) {
+            let key = (zone, expression);
+            let expected = deviations.get(&key).inspect(|_| used += 1).unwrap_or(&golden);
+            let (zone, expression) = &key;
+            let found = ours(zone, expression, &fixture);
             count += 1;
             if !same(&found, expected) {
-                wrong.push(format!("{expression}\n   ours  {found}\n   want  {expected}"));
+                wrong.push(format!("{expression} in {zone}\n   ours  {found}\n   want  {expected}"));
             }
         }
     }
@@ -65,17 +69,32 @@ fn t3_t4_every_golden_expression() {
     assert_eq!(used, deviations.len(), "a deviation names an expression that no golden has");
 }
 
-/// `expression => result` lines.
-fn read(file: &Path) -> BTreeMap<String, String> {
+/// A line of a golden file.
+struct Line {
+    zone: String,
+    expression: String,
+    result: String,
+}
+
+/// `expression => result` lines; `@ ZONE` sets the session's time zone for those below it.
+fn read(file: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(file).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let split = |line: &str| line.split_once(" => ").map(|(x, result)| (x.to_string(), result.to_string()));
-    lines.map(|line| split(line).unwrap_or_else(|| panic!("`{line}` has no result yet"))).collect()
+    let mut zone = "UTC";
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        if let Some(name) = line.strip_prefix("@ ") {
+            zone = name;
+            continue;
+        }
+        let (x, result) = line.split_once(" => ").unwrap_or_else(|| panic!("`{line}` has no result yet"));
+        lines.push(Line { zone: zone.into(), expression: x.into(), result: result.into() });
+    }
+    lines
 }
 
 /// Our result of an expression, in the form of the goldens.
-fn ours(expression: &str, fixture: &RecordBatch) -> String {
-    let plan = match plan(expression) {
+fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
+    let plan = match plan(zone, expression) {
         Ok(plan) => plan,
         Err(message) => return format!("REFUSED {message}"),
     };
@@ -85,17 +104,17 @@ fn ours(expression: &str, fixture: &RecordBatch) -> String {
     let Body::Project(outputs) = &plan.body else {
         panic!("no aggregate here");
     };
-    let mut errors = RowErrors::default();
-    let values = evaluate(&outputs[0], &rows, &EvalContext { timestamp: Millis(1_700_000_000_123) }, &mut errors);
+    let (mut errors, clock) = (RowErrors::default(), WallClock::new(plan.zone));
+    let values = evaluate(&outputs[0], &rows, &plan.context(Millis(1_700_000_000_123)), &mut errors);
     assert_eq!(values.data_type(), &outputs[0].data_type(), "{expression}");
     assert_eq!(values.len(), rows.num_rows(), "{expression}");
     let value = |row: usize| match errors.get(row) {
         Some(error) => error.class.to_string(),
         None if values.data_type().is_null() || values.is_null(row) => "null".into(),
         None if values.data_type() == &DataType::Binary => {
-            format!("\"{}\"", show::value(&values, row).replace(['[', ']', ' '], ""))
+            format!("\"{}\"", show::value(&values, row, &clock).replace(['[', ']', ' '], ""))
         }
-        None => serde_json::to_string(&show::value(&values, row)).unwrap(),
+        None => serde_json::to_string(&show::value(&values, row, &clock)).unwrap(),
     };
     let mut values: Vec<String> = (0..rows.num_rows()).map(value).collect();
     if values.iter().all(|value| *value == values[0]) {
@@ -105,10 +124,10 @@ fn ours(expression: &str, fixture: &RecordBatch) -> String {
     format!("{kind} | {}", values.join(" | "))
 }
 
-fn plan(expression: &str) -> Result<QueryPlan, String> {
+fn plan(zone: &str, expression: &str) -> Result<QueryPlan, String> {
     let quoted = expression.replace('\\', "\\\\").replace('"', "\\\"");
     let text = format!(
-        "[sources.fixture]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\nschema = \"{COLUMNS}\"\n\
+        "session_time_zone = \"{zone}\"\n[sources.fixture]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\nschema = \"{COLUMNS}\"\n\
          [query]\nsql = \"SELECT {quoted} FROM fixture\"\n\
          output_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n"
     );

@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tidemill_flow::ports::Sink;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, WallClock};
 use tidemill_sql::text::json;
 
 /// The rows of every batch, as one JSON object a row (rule S1). Clones share them.
@@ -78,7 +78,7 @@ impl Sink for MemorySink {
 fn texts(rows: &RecordBatch) -> Vec<String> {
     let text = |row| {
         let mut text = String::new();
-        json::write_row(&mut text, rows, row);
+        json::write_row(&mut text, rows, row, &WallClock::utc());
         text
     };
     (0..rows.num_rows()).map(text).collect()

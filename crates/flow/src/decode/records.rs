@@ -16,8 +16,9 @@ pub enum Records {
 }
 
 impl Records {
-    /// A decoder for the plan's columns.
-    pub fn new(plan: &QueryPlan, options: Options) -> Records {
+    /// A decoder for the plan's columns, in its time zone.
+    pub fn new(plan: &QueryPlan) -> Records {
+        let options = Options { session_zone: plan.zone, ..Options::default() };
         match &plan.format {
             Format::Json => Records::Json(Decoder::new(&plan.decode_schema, options)),
             Format::Csv { separator, places } => {

@@ -10,12 +10,12 @@ use tidemill_flow::merge::{GroupRows, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId, Pipeline};
+use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId, Pipeline, WallClock, Zone};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
 use tidemill_sql::text::show;
 
-const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123) };
+const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
 
 /// How records become tasks and batches.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Query {
         let Body::Aggregate(plan) = &self.plan.body else { panic!("a state is of an aggregation") };
         let mut state = State::from_snapshot(state).expect("the bytes of a state");
         let partial = self.task(&[record.into()], 1).expect("no row fails");
-        let merged = state.merge(plan, OutputMode::Complete, &batch(7), &[partial]);
+        let merged = state.merge(plan, OutputMode::Complete, &batch(7), &CONTEXT, &[partial]);
         shown(&self.output(plan, &merged.output).expect("nothing overflows"))
     }
 
@@ -101,7 +101,7 @@ impl Query {
         let (mode, size) = if a_batch_each { (OutputMode::Complete, 1) } else { (OutputMode::Update, partials.len()) };
         for (batch_id, partials) in partials.chunks(size).enumerate() {
             let before = state.snapshot();
-            let merged = state.merge(plan, mode, &batch(batch_id as u64), partials);
+            let merged = state.merge(plan, mode, &batch(batch_id as u64), &CONTEXT, partials);
             let mut restored = State::from_snapshot(&before).expect("a snapshot reads back");
             restored.apply_delta(&merged.delta).expect("a delta reads back");
             assert_eq!(restored.snapshot(), state.snapshot(), "state and delta");
@@ -144,9 +144,9 @@ fn shown(rows: &RecordBatch) -> Golden {
     let value = |column: &dyn Array, row: usize| match column.data_type() {
         DataType::Null => None,
         _ if column.is_null(row) => None,
-        DataType::Binary => Some(show::value(column, row).replace(['[', ']', ' '], "")),
-        DataType::Utf8 => Some(show::value(column, row)),
-        _ => Some(show::value(column, row).replace("NULL", "null")),
+        DataType::Binary => Some(show::value(column, row, &WallClock::utc()).replace(['[', ']', ' '], "")),
+        DataType::Utf8 => Some(show::value(column, row, &WallClock::utc())),
+        _ => Some(show::value(column, row, &WallClock::utc()).replace("NULL", "null")),
     };
     Golden::rows(
         schema.fields().iter().map(|field| field.name().clone()).collect(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::Path;
 use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::ports::Chunk;
-use tidemill_model::RecordFault;
+use tidemill_model::{RecordFault, Zone};
 
 /// What Spark said of one case.
 struct Answer {
@@ -43,12 +43,15 @@ fn check(name: &str) -> usize {
     for run in cases.split("\n@").map(|run| run.trim_start_matches('@')).filter(|run| !run.starts_with('#')) {
         let (ddl, lines) = run.split_once('\n').unwrap();
         let cases: Vec<&str> = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        let schema = schema(ddl.trim());
+        let bracketed = ddl.trim().strip_prefix('[').and_then(|ddl| ddl.split_once("] "));
+        let (zone, ddl) = bracketed.unwrap_or(("UTC", ddl.trim()));
+        let options = Options { session_zone: Zone::parse(zone).unwrap(), ..Options::default() };
+        let schema = schema(ddl);
         let mut chunk = Chunk::default();
         for (offset, case) in cases.iter().enumerate() {
             chunk.push(offset as i64, -1, value(case).as_deref());
         }
-        let mut decoder = Decoder::new(&schema, Options::default());
+        let mut decoder = Decoder::new(&schema, options);
         decoder.decode(&chunk);
         let decoded = decoder.decode(&chunk);
         for (row, case) in cases.iter().enumerate() {
@@ -76,6 +79,11 @@ fn check(name: &str) -> usize {
 #[test]
 fn j1_to_j11_as_spark_answers() {
     assert_eq!(check("cases"), 0);
+}
+
+#[test]
+fn j9_times_in_a_zone_as_spark_answers() {
+    assert_eq!(check("zones"), 0);
 }
 
 #[test]

@@ -224,8 +224,24 @@ mod tests {
         }
         assert_eq!(Zone::parse("IST").unwrap().to_string(), "Asia/Kolkata");
         for id in [
-            "", "z", "+", "+19", "+18:01", "+1:2:3", "utc", " UTC", "UTC ", "UTC2", "est", "Europe/paris", "Nowhere",
-            "ROC", "LMT", "Factory", "posixrules", "+01:60",
+            "",
+            "z",
+            "+",
+            "+19",
+            "+18:01",
+            "+1:2:3",
+            "utc",
+            " UTC",
+            "UTC ",
+            "UTC2",
+            "est",
+            "Europe/paris",
+            "Nowhere",
+            "ROC",
+            "LMT",
+            "Factory",
+            "posixrules",
+            "+01:60",
         ] {
             assert_eq!(Zone::parse(id), None, "{id}");
         }

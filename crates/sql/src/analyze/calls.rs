@@ -12,10 +12,11 @@ use crate::types;
 use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
+use tidemill_model::Zone;
 use tidemill_model::diagnostic::nearest;
 
 /// Calls that become other expressions: name, least and greatest number of arguments.
-const FORMS: [(&str, usize, usize); 22] = [
+const FORMS: [(&str, usize, usize); 23] = [
     ("if", 3, 3),
     ("iff", 3, 3),
     ("coalesce", 1, usize::MAX),
@@ -30,6 +31,7 @@ const FORMS: [(&str, usize, usize); 22] = [
     ("now", 0, 0),
     ("current_date", 0, 0),
     ("curdate", 0, 0),
+    ("current_timezone", 0, 0),
     ("boolean", 1, 1),
     ("tinyint", 1, 1),
     ("smallint", 1, 1),
@@ -131,16 +133,20 @@ impl Resolver<'_> {
         let common: Vec<usize> = (0..arguments.len()).filter(|index| param(*index) == Param::Common).collect();
         if !common.is_empty() {
             let values = common.iter().map(|index| arguments[*index].clone()).collect();
-            let (values, data_type) = coerce::unify(values, &format!("`{shown}` cannot mix"))?;
+            let (values, data_type) = coerce::unify(values, self.scope.zone, &format!("`{shown}` cannot mix"))?;
             if !types::is_orderable(&data_type) {
                 let message = format!("`{shown}` takes {}, not {}", Param::Common.accepts(), types::name(&data_type));
                 return Err(Fault::new(at.clone(), message, "a MAP has no order"));
             }
             common.into_iter().zip(values).for_each(|(index, value)| arguments[index].0 = value);
         }
-        let convert = |(index, argument): (usize, Placed)| convert(argument, param(index), index + 1, shown);
+        let zone = self.scope.zone;
+        let convert = |(index, argument): (usize, Placed)| convert(argument, param(index), zone, index + 1, shown);
         let arguments: Vec<Expr> = arguments.into_iter().enumerate().map(convert).collect::<Result<_, _>>()?;
         (function.check)(&arguments).map_err(|message| sentence(at.clone(), &message))?;
+        if let Some(check) = function.zoned {
+            check(&arguments, zone).map_err(|message| sentence(at.clone(), &message))?;
+        }
         let data_type = (function.gives)(&arguments);
         Ok(Expr::Call(function, arguments, data_type))
     }
@@ -216,6 +222,9 @@ impl Resolver<'_> {
         match name {
             "current_timestamp" | "now" => return Ok(Expr::Now),
             "current_date" | "curdate" => return Ok(cast_to(Expr::Now, &DataType::Date32)),
+            "current_timezone" => {
+                return Ok(Expr::Literal(Value::String(self.scope.zone_name.clone()), DataType::Utf8));
+            }
             "negative" => return negative(self.placed(&arguments[0])?),
             "isnull" => return Ok(Expr::IsNull(Box::new(self.resolve(&arguments[0])?))),
             "isnotnull" => return Ok(Expr::IsNotNull(Box::new(self.resolve(&arguments[0])?))),
@@ -224,17 +233,17 @@ impl Resolver<'_> {
         if let "if" | "iff" = name {
             let condition = self.condition(&arguments[0], name)?;
             let values = vec![self.placed(&arguments[1])?, self.placed(&arguments[2])?];
-            return choose(condition, values, name);
+            return choose(condition, values, self.scope.zone, name);
         }
         let mut values = arguments.iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
         match name {
             "nvl2" => {
                 let (tested, _) = values.remove(0);
-                choose(Expr::IsNotNull(Box::new(tested)), values, name)
+                choose(Expr::IsNotNull(Box::new(tested)), values, self.scope.zone, name)
             }
             "nullif" => {
                 let (first, data_type) = (values[0].0.clone(), values[0].0.data_type());
-                let (mut sides, _) = coerce::unify(values, "`nullif` cannot compare")?;
+                let (mut sides, _) = coerce::unify(values, self.scope.zone, "`nullif` cannot compare")?;
                 let right = sides.pop().expect("two arguments");
                 let left = sides.pop().expect("two arguments");
                 let equal = Expr::Compare(Comparison::Equal, Box::new(left), Box::new(right));
@@ -242,7 +251,7 @@ impl Resolver<'_> {
                 Ok(Expr::Case(vec![(equal, null)], Some(Box::new(first)), data_type))
             }
             _ => {
-                let (values, data_type) = coerce::unify(values, &format!("`{name}` cannot mix"))?;
+                let (values, data_type) = coerce::unify(values, self.scope.zone, &format!("`{name}` cannot mix"))?;
                 Ok(Expr::Coalesce(values, data_type))
             }
         }
@@ -261,15 +270,15 @@ fn by_operator(name: &str, typed: Expr, at: &Range<usize>) -> Result<Expr, Fault
     }
 }
 
-fn choose(condition: Expr, values: Vec<Placed>, name: &str) -> Result<Expr, Fault> {
-    let (mut values, data_type) = coerce::unify(values, &format!("`{name}` cannot mix"))?;
+fn choose(condition: Expr, values: Vec<Placed>, zone: Zone, name: &str) -> Result<Expr, Fault> {
+    let (mut values, data_type) = coerce::unify(values, zone, &format!("`{name}` cannot mix"))?;
     let otherwise = values.pop().expect("two values");
     let value = values.pop().expect("two values");
     Ok(Expr::Case(vec![(condition, value)], Some(Box::new(otherwise)), data_type))
 }
 
 /// An argument as what a parameter takes; the numbering of arguments is from 1.
-fn convert((expr, at): Placed, param: Param, number: usize, function: &str) -> Result<Expr, Fault> {
+fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function: &str) -> Result<Expr, Fault> {
     let from = expr.data_type();
     let is_binary_or_text = matches!(from, DataType::Utf8 | DataType::Binary);
     let to = match param {
@@ -283,14 +292,15 @@ fn convert((expr, at): Placed, param: Param, number: usize, function: &str) -> R
         Param::Double | Param::Number => DataType::Float64,
         Param::Boolean => DataType::Boolean,
         Param::Date => DataType::Date32,
-        Param::Timestamp => types::timestamp(),
+        Param::Clock if types::is_timestamp(&from) => return Ok(expr),
+        Param::Timestamp | Param::Clock => types::timestamp(),
     };
     if let Expr::Literal(Value::String(text), _) = &expr
         && to != DataType::Utf8
     {
         return match to {
-            DataType::Int32 => Ok(cast_to(coerce::constant(text, &DataType::Int64, at)?, &to)),
-            to => coerce::constant(text, &to, at),
+            DataType::Int32 => Ok(cast_to(coerce::constant(text, &DataType::Int64, zone, at)?, &to)),
+            to => coerce::constant(text, &to, zone, at),
         };
     }
     let takes = match param {
@@ -299,7 +309,7 @@ fn convert((expr, at): Placed, param: Param, number: usize, function: &str) -> R
         Param::Int | Param::Long => types::is_integral(&from),
         Param::Double => types::is_numeric(&from),
         Param::Boolean => from == DataType::Boolean,
-        Param::Date | Param::Timestamp => types::is_datetime(&from),
+        Param::Date | Param::Timestamp | Param::Clock => types::is_datetime(&from),
         Param::Number | Param::Any | Param::Common => false,
     };
     if takes || from.is_null() {

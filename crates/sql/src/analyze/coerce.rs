@@ -6,6 +6,7 @@
 use crate::eval::{RowErrors, cast};
 use crate::expr::{Arithmetic, CastMode, Expr};
 use crate::syntax::Fault;
+use crate::text::times::Defaults;
 use crate::types::{self, adjusted_decimal, is_numeric};
 use crate::value::Value;
 use arrow_array::cast::AsArray;
@@ -13,6 +14,7 @@ use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecon
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::ops::Range;
+use tidemill_model::{WallClock, Zone};
 
 /// An expression and its place in the text.
 pub(super) type Placed = (Expr, Range<usize>);
@@ -27,7 +29,7 @@ pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
 }
 
 /// Brings values to the type that they have in common. `what` begins the message where there is none.
-pub(super) fn unify(values: Vec<Placed>, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
+pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
     let is_free_text = |(expr, _): &Placed| matches!(expr, Expr::Literal(Value::String(_), _));
     let mut others = values.iter().filter(|value| !is_free_text(value)).map(|(expr, at)| (expr.data_type(), at));
     let (first, _) = others.next().unwrap_or((DataType::Utf8, &(0..0)));
@@ -54,22 +56,23 @@ pub(super) fn unify(values: Vec<Placed>, what: &str) -> Result<(Vec<Expr>, DataT
     }
     let convert = |(expr, at): Placed| match expr {
         Expr::Literal(Value::String(text), _) if shared != DataType::Utf8 => {
-            Ok(cast_to(constant(&text, &texts_as, at)?, &shared))
+            Ok(cast_to(constant(&text, &texts_as, zone, at)?, &shared))
         }
         expr => Ok(cast_to(expr, &shared)),
     };
     Ok((values.into_iter().map(convert).collect::<Result<_, _>>()?, shared))
 }
 
-/// A constant text as a value of another type, converted now.
-pub(super) fn constant(text: &str, to: &DataType, at: Range<usize>) -> Result<Expr, Fault> {
+/// A constant text as a value of another type, converted now; a time of no zone is one of `zone`.
+pub(super) fn constant(text: &str, to: &DataType, zone: Zone, at: Range<usize>) -> Result<Expr, Fault> {
     let not = |help: &str| Fault::new(at.clone(), format!("'{text}' is no {}", types::name(to)), help);
     if types::is_nested(to) {
         return Err(not("give a value of that type"));
     }
     let mut errors = RowErrors::default();
     let input = Value::String(text.into()).to_array(&DataType::Utf8);
-    let array = cast::cast(&input, to, CastMode::Ansi, &mut errors);
+    let times = Defaults { clock: WallClock::new(zone), now: None };
+    let array = cast::cast(&input, to, CastMode::Ansi, &times, &mut errors);
     if !errors.is_empty() {
         return Err(not("mend the constant"));
     }
@@ -140,7 +143,7 @@ fn number_operand((expr, at): Placed, symbol: &str, text_as: &DataType) -> Resul
     match expr {
         expr if is_numeric(&expr.data_type()) => Ok(expr),
         expr if expr.data_type().is_null() => Ok(expr),
-        Expr::Literal(Value::String(text), _) => constant(&text, text_as, at),
+        Expr::Literal(Value::String(text), _) => constant(&text, text_as, Zone::UTC, at),
         expr => {
             let message = format!("`{symbol}` takes numbers, not {}", types::name(&expr.data_type()));
             Err(Fault::new(at, message, "convert it with CAST(… AS DOUBLE) or another number type"))

@@ -7,18 +7,19 @@ use crate::types;
 use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
+use tidemill_model::Zone;
 
-/// A constant, typed.
-pub(super) fn constant(literal: &Literal, at: &Range<usize>) -> Result<Expr, Fault> {
+/// A constant, typed; a time of no zone is one of `zone`.
+pub(super) fn constant(literal: &Literal, zone: Zone, at: &Range<usize>) -> Result<Expr, Fault> {
     match literal {
         Literal::Null => Ok(Expr::Literal(Value::Null, DataType::Null)),
         Literal::Boolean(truth) => Ok(Expr::Literal(Value::Boolean(*truth), DataType::Boolean)),
         Literal::Number(text) => number(text, at),
         Literal::String(text) => Ok(Expr::Literal(Value::String(text.clone()), DataType::Utf8)),
         Literal::Binary(bytes) => Ok(Expr::Literal(Value::Binary(bytes.clone()), DataType::Binary)),
-        Literal::Date(text) => coerce::constant(text, &DataType::Date32, at.clone()),
-        Literal::Timestamp(text) => coerce::constant(text, &types::timestamp(), at.clone()),
-        Literal::TimestampNtz(text) => coerce::constant(text, &types::timestamp_ntz(), at.clone()),
+        Literal::Date(text) => coerce::constant(text, &DataType::Date32, zone, at.clone()),
+        Literal::Timestamp(text) => coerce::constant(text, &types::timestamp(), zone, at.clone()),
+        Literal::TimestampNtz(text) => coerce::constant(text, &types::timestamp_ntz(), zone, at.clone()),
         Literal::Interval(_) => {
             let help = "add it to a time or subtract it from one: event_time + INTERVAL '1 hour'";
             Err(Fault::new(at.clone(), "an INTERVAL is no value of its own here", help))

@@ -79,7 +79,7 @@ fn plan_source(pipeline: &Pipeline, source: &Source, faults: &mut Faults) -> Opt
     // The query's own grammar is checked even where the schema is wrong.
     let select = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
     let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields?))?;
-    let mut scope = Scope::of_fields(&source.name, fields.iter());
+    let mut scope = Scope::of_fields(&source.name, fields.iter(), &pipeline.session_time_zone);
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
         let time = plan_event_time(declared, &scope, faults)?;

@@ -7,11 +7,13 @@ use crate::types;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tidemill_model::Zone;
 use tidemill_model::pipeline::{FilesSource, OutputMode, SourceFormat, SourceKind};
 
 /// The plan over the source row `[used columns…, event time]`.
 pub(super) fn finish(
     columns: &SourceColumns,
+    zone: Zone,
     pushed_filters: Vec<Expr>,
     filters: Vec<Expr>,
     mut body: Body,
@@ -71,6 +73,7 @@ pub(super) fn finish(
         pushed_filters,
         filters,
         body,
+        zone,
         output_mode,
         output_schema,
     }

@@ -60,7 +60,15 @@ pub(super) fn plan_select(
     modes::check(pipeline, &body, columns, faults)?;
     let field = |item: &Item| Field::new(&item.name, item.expr.data_type(), true);
     let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
-    Some(prune::finish(columns, parts.pushed, parts.filters, body, pipeline.query.output_mode, output_schema))
+    Some(prune::finish(
+        columns,
+        scope.zone,
+        parts.pushed,
+        parts.filters,
+        body,
+        pipeline.query.output_mode,
+        output_schema,
+    ))
 }
 
 fn check_table(select: &Select, columns: &SourceColumns) -> Result<(), Fault> {

@@ -67,7 +67,7 @@ impl<'a> Resolver<'a> {
     pub fn resolve(&mut self, node: &Node) -> Result<Expr, Fault> {
         match &node.kind {
             NodeKind::Name(parts) => self.name(parts),
-            NodeKind::Literal(literal) => constant(literal, &node.at),
+            NodeKind::Literal(literal) => constant(literal, self.scope.zone, &node.at),
             NodeKind::Not(x) => Ok(Expr::Not(Box::new(self.condition(x, "NOT")?))),
             NodeKind::Negate(x) => self.negate(x, &node.at),
             NodeKind::Plus(x) => coerce::arithmetic_sign(self.placed(x)?, "+"),
@@ -187,7 +187,7 @@ impl<'a> Resolver<'a> {
 
     fn compare(&mut self, operator: Comparison, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
         let sides = vec![self.placed(l)?, self.placed(r)?];
-        let (mut sides, data_type) = coerce::unify(sides, &format!("`{symbol}` cannot compare"))?;
+        let (mut sides, data_type) = coerce::unify(sides, self.scope.zone, &format!("`{symbol}` cannot compare"))?;
         if !types::is_orderable(&data_type) {
             let message = format!("`{symbol}` cannot compare values of type {}", types::name(&data_type));
             return Err(Fault::new(l.at.clone(), message, "a MAP has no order"));
@@ -291,7 +291,7 @@ impl<'a> Resolver<'a> {
         for value in list {
             values.push(self.placed(value)?);
         }
-        let (mut values, data_type) = coerce::unify(values, "IN cannot compare")?;
+        let (mut values, data_type) = coerce::unify(values, self.scope.zone, "IN cannot compare")?;
         if !types::is_orderable(&data_type) {
             let message = format!("IN cannot compare values of type {}", types::name(&data_type));
             return Err(Fault::new(x.at.clone(), message, "a MAP has no order"));
@@ -340,7 +340,7 @@ impl<'a> Resolver<'a> {
         if let Some(otherwise) = otherwise {
             values.push(self.placed(otherwise)?);
         }
-        let (mut values, data_type) = coerce::unify(values, "the branches of CASE give")?;
+        let (mut values, data_type) = coerce::unify(values, self.scope.zone, "the branches of CASE give")?;
         let otherwise = otherwise.map(|_| Box::new(values.pop().expect("one value a branch")));
         Ok(Expr::Case(conditions.into_iter().zip(values).collect(), otherwise, data_type))
     }

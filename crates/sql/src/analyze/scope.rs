@@ -4,22 +4,28 @@ use crate::expr::Expr;
 use crate::syntax::{Fault, Ident};
 use crate::types;
 use arrow_schema::{DataType, Field, FieldRef};
+use tidemill_model::Zone;
 use tidemill_model::diagnostic::nearest;
 
 /// The columns that a query sees, by case-insensitive name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scope {
     /// The names that may stand before a column: the source's, or its alias.
     pub table: String,
     /// Visible columns: name, number, type.
     pub columns: Vec<(String, usize, DataType)>,
+    /// The session's time zone.
+    pub zone: Zone,
+    /// The zone as the pipeline's file names it.
+    pub zone_name: String,
 }
 
 impl Scope {
     /// The columns of a schema, numbered in its order.
-    pub fn of_fields<'a>(table: &str, fields: impl Iterator<Item = &'a FieldRef>) -> Scope {
+    pub fn of_fields<'a>(table: &str, fields: impl Iterator<Item = &'a FieldRef>, zone_name: &str) -> Scope {
         let columns = fields.enumerate().map(|(index, field)| (field.name().clone(), index, field.data_type().clone()));
-        Scope { table: table.into(), columns: columns.collect() }
+        let zone = Zone::parse(zone_name).expect("checked with the file");
+        Scope { table: table.into(), columns: columns.collect(), zone, zone_name: zone_name.into() }
     }
 
     /// Adds a column; one of the same name is hidden by it.

@@ -87,11 +87,9 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
         Expr::Coalesce(list, t) => logic::coalesce(list, t, input, errors),
         Expr::In(x, list) => logic::in_list(x, list, input, errors),
         Expr::Not(x) => apply(&[x], input, errors, |columns, _, _| Arc::new(logic::not(&columns[0]))),
-        Expr::Cast(x, mode, to) => {
-            apply(&[x], input, errors, |columns, _, errors| {
-                cast::cast(&columns[0].array, to, *mode, &input.times, errors)
-            })
-        }
+        Expr::Cast(x, mode, to) => apply(&[x], input, errors, |columns, _, errors| {
+            cast::cast(&columns[0].array, to, *mode, &input.times, errors)
+        }),
         Expr::Compare(operator, l, r) => apply(&[l, r], input, errors, |columns, rows, _| {
             Arc::new(compare::compare(*operator, &columns[0], &columns[1], rows))
         }),

@@ -3,7 +3,7 @@
 use super::{Arguments, Function, Param, build};
 use crate::eval::Column;
 use crate::eval::cast::to_long;
-use crate::expr::{CastMode, Expr};
+use crate::expr::Expr;
 use arrow_array::ArrayRef;
 use arrow_array::types::Int64Type;
 use arrow_schema::DataType;

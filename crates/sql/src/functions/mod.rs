@@ -9,6 +9,7 @@ pub(crate) mod collections;
 mod conditionals;
 mod encodings;
 pub mod hashes;
+mod intervals;
 mod json;
 mod numbers;
 mod patterns;
@@ -18,15 +19,17 @@ mod strings;
 mod substrings;
 mod time_text;
 mod times;
+mod zones;
 
-use crate::eval::{Column, RowErrors};
 use crate::eval::cast::time;
+use crate::eval::{Column, RowErrors};
 use crate::expr::Expr;
 use crate::text::times::Defaults;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::sync::Arc;
+use tidemill_model::Zone;
 
 /// A scalar function.
 pub struct Function {
@@ -44,6 +47,9 @@ pub struct Function {
     pub(crate) gives: fn(&[Expr]) -> DataType,
     /// Refuses constant arguments that can never be right; the error is a sentence for the user.
     pub(crate) check: fn(&[Expr]) -> Result<(), String>,
+    /// Of a function whose result depends on the session's time zone: refuses constant arguments that have no meaning in
+    /// it, as `check` does.
+    pub(crate) zoned: Option<fn(&[Expr], Zone) -> Result<(), String>>,
     /// Computes it.
     pub(crate) kernel: fn(&mut Arguments) -> ArrayRef,
 }
@@ -97,6 +103,9 @@ impl Param {
     }
 }
 
+/// For [`Function::zoned`]: all arguments have a meaning in all zones.
+const ZONED: Option<fn(&[Expr], Zone) -> Result<(), String>> = Some(|_, _| Ok(()));
+
 /// A call's arguments and where its failed rows go.
 pub(crate) struct Arguments<'a> {
     pub columns: &'a [Column],
@@ -132,6 +141,7 @@ impl Function {
         repeats: false,
         gives: |_| DataType::Utf8,
         check: |_| Ok(()),
+        zoned: None,
         kernel: |_| unreachable!("a row of the table without a kernel"),
     };
 }
@@ -148,7 +158,7 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 13] = [
+const FAMILIES: [&[Function]; 15] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
@@ -160,6 +170,8 @@ const FAMILIES: [&[Function]; 13] = [
     rounding::FUNCTIONS,
     times::FUNCTIONS,
     time_text::FUNCTIONS,
+    intervals::FUNCTIONS,
+    zones::FUNCTIONS,
     conditionals::FUNCTIONS,
     collections::FUNCTIONS,
 ];

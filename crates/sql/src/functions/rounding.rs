@@ -4,7 +4,7 @@ use super::numbers::overflow;
 use super::{Arguments, Function, Param, build};
 use crate::eval::arithmetic::{REMAINDER_BY_ZERO, arithmetic, decimal_in, pow10, zip};
 use crate::eval::{Column, RowErrors, cast};
-use crate::expr::{Arithmetic, CastMode, Expr};
+use crate::expr::{Arithmetic, Expr};
 use crate::types;
 use crate::value::Value;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};

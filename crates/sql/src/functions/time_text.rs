@@ -1,10 +1,11 @@
-//! Dates and times as text of a pattern, and text as dates and times. The time zone is UTC, the language English.
+//! Dates and times as text of a pattern, and text as dates and times, on the session's clock. The language is English.
 //!
 //! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q q` and text
-//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked.
+//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked. So is `z`
+//! where a region is written: its zones' names are in no table of ours.
 
 use super::times::{day_of_year, weekday};
-use super::{Arguments, Function, Param, build};
+use super::{Arguments, Function, Param, ZONED, build};
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::expr::Expr;
 use crate::types;
@@ -15,11 +16,17 @@ use arrow_schema::DataType;
 use std::fmt::Write;
 use std::sync::Arc;
 use tidemill_model::time::{civil_from_days, days_from_civil};
+use tidemill_model::{WallClock, Zone};
 
-const FORMAT: Function =
-    Function { params: &[Param::Timestamp, Param::String], required: 2, check: check_pattern, ..Function::BLANK };
+const FORMAT: Function = Function {
+    params: &[Param::Timestamp, Param::String],
+    required: 2,
+    check: check_pattern,
+    zoned: Some(check_names),
+    ..Function::BLANK
+};
 
-const PARSE: Function = Function { params: &[Param::String, Param::String], ..FORMAT };
+const PARSE: Function = Function { params: &[Param::String, Param::String], zoned: ZONED, ..FORMAT };
 
 const NAME: Function = Function { params: &[Param::Date], ..Function::BLANK };
 
@@ -82,6 +89,20 @@ fn check_pattern(arguments: &[Expr]) -> Result<(), String> {
     }
 }
 
+/// `z` writes a zone's name in words.
+fn check_names(arguments: &[Expr], zone: Zone) -> Result<(), String> {
+    let (Some(Expr::Literal(Value::String(pattern), _)), Zone::Region { name, .. }) = (arguments.get(1), zone) else {
+        return Ok(());
+    };
+    let has_name = Pattern::parse(pattern)?.0.iter().any(|piece| matches!(piece, Piece::Field('z', _)));
+    if has_name {
+        return Err(format!(
+            "the pattern '{pattern}' is not supported: what `z` calls {name} is not known; use XXX for the offset or VV for the zone's id"
+        ));
+    }
+    Ok(())
+}
+
 /// The call's pattern; `None` where it is NULL.
 fn pattern(arguments: &Arguments) -> Option<Pattern> {
     let text = match arguments.columns.get(1) {
@@ -94,7 +115,8 @@ fn pattern(arguments: &Arguments) -> Option<Pattern> {
 fn date_format(arguments: &mut Arguments) -> ArrayRef {
     let pattern = pattern(arguments);
     let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
-    build::texts(arguments.rows, |row| Some(pattern.as_ref()?.format(input.get(row)?)))
+    let clock = &arguments.times.clock;
+    build::texts(arguments.rows, |row| Some(pattern.as_ref()?.format(input.get(row)?, clock)))
 }
 
 fn from_unixtime(arguments: &mut Arguments) -> ArrayRef {
@@ -102,7 +124,7 @@ fn from_unixtime(arguments: &mut Arguments) -> ArrayRef {
     let input = arguments.columns[0].numbers::<Int64Type>();
     build::texts(arguments.rows, |row| {
         let micros = input.get(row)?.saturating_mul(MICROS_PER_SECOND);
-        Some(pattern.as_ref()?.format(micros))
+        Some(pattern.as_ref()?.format(micros, &arguments.times.clock))
     })
 }
 
@@ -113,14 +135,15 @@ fn to_timestamp(arguments: &mut Arguments) -> ArrayRef {
 fn try_to_timestamp(arguments: &mut Arguments) -> ArrayRef {
     let pattern = pattern(arguments);
     let input = arguments.columns[0].texts();
-    let value = |row| pattern.as_ref()?.parse_text(input.get(row)?);
+    let value = |row| pattern.as_ref()?.parse_text(input.get(row)?, &arguments.times.clock);
     Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
 }
 
 fn to_date(arguments: &mut Arguments) -> ArrayRef {
-    let rows = arguments.rows;
+    let (rows, clock) = (arguments.rows, &arguments.times.clock);
     let mut micros = parsed(arguments);
-    Arc::new(build::numbers::<Date32Type>(rows, |row| Some(micros(row)?.div_euclid(MICROS_PER_DAY) as i32)))
+    let value = |row| Some(clock.shows(micros(row)?).div_euclid(MICROS_PER_DAY) as i32);
+    Arc::new(build::numbers::<Date32Type>(rows, value))
 }
 
 fn unix_timestamp(arguments: &mut Arguments) -> ArrayRef {
@@ -132,12 +155,12 @@ fn unix_timestamp(arguments: &mut Arguments) -> ArrayRef {
 /// The time of a row's text, µs; a text that is not of the pattern fails its row.
 fn parsed<'a>(arguments: &'a mut Arguments) -> impl FnMut(usize) -> Option<i64> + use<'a> {
     let pattern = pattern(arguments);
-    let columns = arguments.columns;
+    let (columns, clock) = (arguments.columns, &arguments.times.clock);
     let errors = &mut *arguments.errors;
     let input = columns[0].texts();
     move |row| {
         let (pattern, text) = (pattern.as_ref()?, input.get(row)?);
-        let micros = pattern.parse_text(text);
+        let micros = pattern.parse_text(text, clock);
         if micros.is_none() {
             let message = || format!("'{text}' is not of the pattern; use try_to_timestamp to get NULL instead");
             errors.record(row, "CANNOT_PARSE_TIMESTAMP", message);
@@ -204,19 +227,23 @@ impl Pattern {
     }
 
     /// A time, µs, as text.
-    fn format(&self, micros: i64) -> String {
+    fn format(&self, micros: i64, clock: &WallClock) -> String {
         let mut out = String::new();
+        let shown = clock.shows(micros);
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Field(letter, count) => format_field(&mut out, *letter, *count, micros),
+                Piece::Field(letter @ ('X' | 'x' | 'Z' | 'z' | 'V'), count) => {
+                    format_zone(&mut out, *letter, *count, (shown - micros) / MICROS_PER_SECOND, clock.zone());
+                }
+                Piece::Field(letter, count) => format_field(&mut out, *letter, *count, shown),
             }
         }
         out
     }
 
-    /// The time of a text, µs; fields that the pattern lacks are those of 1970-01-01 00:00:00.
-    fn parse_text(&self, text: &str) -> Option<i64> {
+    /// The time of a text, µs; fields that the pattern lacks are those of 1970-01-01 00:00:00, a zone is the clock's.
+    fn parse_text(&self, text: &str, clock: &WallClock) -> Option<i64> {
         let mut time = Parsed { year: 1970, month: 1, day: 1, ..Parsed::default() };
         let mut rest = text;
         for (index, piece) in self.0.iter().enumerate() {
@@ -234,10 +261,17 @@ impl Pattern {
                 }
             };
         }
-        if rest.is_empty() { time.micros() } else { None }
+        if !rest.is_empty() {
+            return None;
+        }
+        match time.zone {
+            Some(zone) => Some(WallClock::new(zone).instant_of(time.micros()?)),
+            None => Some(clock.instant_of(time.micros()?)),
+        }
     }
 }
 
+/// `micros` is what the clock shows.
 fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
     let day = micros.div_euclid(MICROS_PER_DAY);
     let of_day = micros.rem_euclid(MICROS_PER_DAY);
@@ -281,13 +315,36 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
             let nanos = format!("{:09}", of_day.rem_euclid(MICROS_PER_SECOND) * 1_000);
             return out.push_str(&nanos[..count]);
         }
-        'X' => return out.push('Z'),
-        'x' => return out.push_str(["+00", "+0000", "+00:00"][count - 1]),
-        'Z' => return out.push_str("+0000"),
-        'z' if count == 4 => return out.push_str("Coordinated Universal Time"),
-        _ => return out.push_str("UTC"),
+        other => panic!("`{other}` is no letter of a time"),
     };
     write!(out, "{number:0count$}").expect("a string takes all");
+}
+
+/// An offset, as Java writes it: without its seconds; one that is nothing but seconds as none.
+fn format_zone(out: &mut String, letter: char, count: usize, offset: i64, zone: Zone) {
+    let minutes = (offset.abs() / 60).rem_euclid(60);
+    let hours = offset.abs() / 3_600;
+    if letter == 'V' || letter == 'z' {
+        let name = match zone {
+            Zone::Fixed { prefix: "UTC", offset: 0 } if letter == 'z' && count == 4 => "Coordinated Universal Time",
+            Zone::Fixed { prefix: "GMT", offset: 0 } if letter == 'z' && count == 4 => "Greenwich Mean Time",
+            _ => return write!(out, "{zone}").expect("a string takes all"),
+        };
+        return out.push_str(name);
+    }
+    if hours == 0 && minutes == 0 {
+        return out.push_str(match (letter, count) {
+            ('X', _) => "Z",
+            ('x', 1) => "+00",
+            ('x', 3) => "+00:00",
+            _ => "+0000",
+        });
+    }
+    let (sign, colon) = (if offset < 0 { '-' } else { '+' }, if count == 3 && letter != 'Z' { ":" } else { "" });
+    write!(out, "{sign}{hours:02}").expect("a string takes all");
+    if minutes > 0 || count > 1 || letter == 'Z' {
+        write!(out, "{colon}{minutes:02}").expect("a string takes all");
+    }
 }
 
 #[derive(Default)]
@@ -302,11 +359,12 @@ struct Parsed {
     minute: i64,
     second: i64,
     micros: i64,
-    /// Seconds east of UTC.
-    offset: i64,
+    /// The zone of the text, if it names one.
+    zone: Option<Zone>,
 }
 
 impl Parsed {
+    /// What the clock shows.
     fn micros(&self) -> Option<i64> {
         let valid = (1..=12).contains(&self.month) && (1..=31).contains(&self.day);
         let days = valid.then(|| days_from_civil(self.year, self.month, self.day))?;
@@ -314,7 +372,7 @@ impl Parsed {
         let hour = self.half_hour.map_or(self.hour, |hour| hour.rem_euclid(12) + if self.afternoon { 12 } else { 0 });
         let in_range =
             hour < 24 && self.minute < 60 && self.second < 60 && self.half_hour.is_none_or(|hour| hour <= 12);
-        let seconds = (hour * 60 + self.minute) * 60 + self.second - self.offset;
+        let seconds = (hour * 60 + self.minute) * 60 + self.second;
         let of_day = seconds * MICROS_PER_SECOND + self.micros;
         (exists && in_range).then(|| days.checked_mul(MICROS_PER_DAY)?.checked_add(of_day))?
     }
@@ -377,10 +435,19 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
 
 fn parse_zone<'a>(time: &mut Parsed, letter: char, text: &'a str) -> Option<&'a str> {
     if let Some(rest) = text.strip_prefix('Z').filter(|_| letter == 'X') {
+        time.zone = Some(Zone::UTC);
         return Some(rest);
     }
-    if let Some(rest) = ["UTC", "GMT"].iter().find_map(|name| text.strip_prefix(name)) {
-        return (letter == 'z' || letter == 'V').then_some(rest);
+    if letter == 'V'
+        && let Some(rest) = parse_region(time, text)
+    {
+        return Some(rest);
+    }
+    if let Some(rest) = ["UTC", "GMT"].iter().find_map(|name| text.strip_prefix(name))
+        && (letter == 'z' || letter == 'V')
+    {
+        time.zone = Some(Zone::UTC);
+        return Some(rest);
     }
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
@@ -394,6 +461,20 @@ fn parse_zone<'a>(time: &mut Parsed, letter: char, text: &'a str) -> Option<&'a 
     }
     let (hours, minutes) = digits.split_at(2);
     let minutes = if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
-    time.offset = sign * (hours.parse::<i64>().ok()? * 3_600 + minutes * 60);
+    let offset = sign * (hours.parse::<i32>().ok()? * 3_600 + minutes * 60);
+    time.zone = Some(Zone::Fixed { prefix: "", offset });
+    Some(&text[length..])
+}
+
+/// The longest beginning of a text that is a region's id.
+fn parse_region<'a>(time: &mut Parsed, text: &'a str) -> Option<&'a str> {
+    let is_of_id = |c: char| c.is_ascii_alphanumeric() || "/_-+".contains(c);
+    let longest = text.find(|c| !is_of_id(c)).unwrap_or(text.len());
+    let region = |length: &usize| match Zone::parse(&text[..*length]) {
+        Some(zone @ Zone::Region { name, .. }) if name == &text[..*length] => Some((zone, *length)),
+        _ => None,
+    };
+    let (zone, length) = (1..=longest).rev().find_map(|length| region(&length))?;
+    time.zone = Some(zone);
     Some(&text[length..])
 }

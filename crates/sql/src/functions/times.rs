@@ -1,10 +1,11 @@
-//! Functions of dates and times: their parts, moving them, cutting them, counting between them. The time zone is UTC.
+//! Functions of dates and times: their parts, moving dates, cutting, counting between. A TIMESTAMP's parts are what the
+//! session's clock shows.
 
 use super::numbers::overflow;
-use super::{Arguments, Function, Param, build};
+use super::{Arguments, Function, Param, ZONED, build};
 use crate::eval::arithmetic::{OVERFLOW, zip};
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
-use crate::eval::cast::{cast, doubles};
+use crate::eval::cast::{cast, doubles, to_long};
 use crate::eval::{Column, RowErrors};
 use crate::expr::{CastMode, Expr};
 use crate::types;
@@ -17,9 +18,10 @@ use tidemill_model::time::{civil_from_days, days_from_civil};
 
 const INT_OF_DATE: Function = Function { params: &[Param::Date], gives: |_| DataType::Int32, ..Function::BLANK };
 
-const INT_OF_TIME: Function = Function { params: &[Param::Timestamp], ..INT_OF_DATE };
+const INT_OF_TIME: Function = Function { params: &[Param::Clock], zoned: ZONED, ..INT_OF_DATE };
 
-const LONG_OF_TIME: Function = Function { gives: |_| DataType::Int64, ..INT_OF_TIME };
+const LONG_OF_TIME: Function =
+    Function { params: &[Param::Timestamp], gives: |_| DataType::Int64, zoned: None, ..INT_OF_TIME };
 
 const DATE_DAYS: Function =
     Function { params: &[Param::Date, Param::Int], required: 2, gives: |_| DataType::Date32, ..Function::BLANK };
@@ -65,8 +67,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "unix_seconds", kernel: |a| long_of_time(a, MICROS_PER_SECOND), ..LONG_OF_TIME },
     Function { name: "unix_millis", kernel: |a| long_of_time(a, 1_000), ..LONG_OF_TIME },
     Function { name: "unix_micros", kernel: |a| long_of_time(a, 1), ..LONG_OF_TIME },
-    // `unix_timestamp(time)`: truncated where `unix_seconds` floors.
-    Function { name: "unix_timestamp of time", kernel: unix_timestamp, ..LONG_OF_TIME },
+    // `unix_timestamp(time)`: truncated where `unix_seconds` floors; a TIMESTAMP_NTZ counts as it stands.
+    Function { name: "unix_timestamp of time", params: &[Param::Clock], kernel: unix_timestamp, ..LONG_OF_TIME },
     Function { name: "timestamp_seconds", params: &[Param::Number], kernel: seconds, ..TIME_OF_LONG },
     Function { name: "timestamp_millis", kernel: |a| time_of_long(a, 1_000), ..TIME_OF_LONG },
     Function { name: "timestamp_micros", kernel: |a| time_of_long(a, 1), ..TIME_OF_LONG },
@@ -75,7 +77,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "extract second",
         gives: |_| DataType::Decimal128(8, 6),
         kernel: seconds_of_minute,
-        ..LONG_OF_TIME
+        ..INT_OF_TIME
     },
     Function { name: "date_add", kernel: |a| add_days(a, i32::checked_add), ..DATE_DAYS },
     Function { name: "date_sub", kernel: |a| add_days(a, i32::checked_sub), ..DATE_DAYS },
@@ -104,16 +106,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         params: &[Param::String, Param::Timestamp],
         required: 2,
         check: check_date_trunc,
+        zoned: ZONED,
         kernel: date_trunc,
-        ..TIME_OF_LONG
-    },
-    // `time + INTERVAL …`, of months and microseconds; the planner alone can name it.
-    Function {
-        name: "+ interval",
-        params: &[Param::Any, Param::Long, Param::Long],
-        required: 3,
-        gives: |arguments| arguments[0].data_type(),
-        kernel: add_interval,
         ..TIME_OF_LONG
     },
 ];
@@ -124,7 +118,8 @@ fn of_date(arguments: &mut Arguments, part: fn(i64) -> i64) -> ArrayRef {
 }
 
 fn of_time(arguments: &mut Arguments, part: fn(i64) -> i64) -> ArrayRef {
-    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    let shown = arguments.shown(0);
+    let input = shown.numbers::<TimestampMicrosecondType>();
     Arc::new(build::numbers::<Int32Type>(arguments.rows, |row| Some(part(input.get(row)?) as i32)))
 }
 
@@ -162,12 +157,12 @@ fn seconds(arguments: &mut Arguments) -> ArrayRef {
     let column = &arguments.columns[0];
     let mut errors = RowErrors::default();
     if types::is_integral(column.array.data_type()) {
-        let array = cast(&column.array, &DataType::Int64, CastMode::Ansi, &mut errors);
+        let array = to_long(&column.array, &mut errors);
         let column = Column { array, constant: column.constant };
         return micros_of(&column, MICROS_PER_SECOND, arguments.rows, arguments.errors);
     }
     if matches!(column.array.data_type(), DataType::Decimal128(..)) {
-        let array = cast(&column.array, &types::timestamp(), CastMode::Ansi, &mut errors);
+        let array = cast(&column.array, &types::timestamp(), CastMode::Ansi, arguments.times, &mut errors);
         return Column { array, constant: column.constant }.into_rows(arguments.rows);
     }
     let doubles = Column { array: Arc::new(doubles(&column.array)), constant: column.constant };
@@ -177,7 +172,8 @@ fn seconds(arguments: &mut Arguments) -> ArrayRef {
 }
 
 fn seconds_of_minute(arguments: &mut Arguments) -> ArrayRef {
-    let input = arguments.columns[0].numbers::<TimestampMicrosecondType>();
+    let shown = arguments.shown(0);
+    let input = shown.numbers::<TimestampMicrosecondType>();
     let value = |row| Some(input.get(row)?.rem_euclid(60 * MICROS_PER_SECOND).into());
     let array = build::numbers::<Decimal128Type>(arguments.rows, value);
     Arc::new(array.with_data_type(arguments.data_type.clone()))
@@ -293,14 +289,24 @@ fn check_date_trunc(arguments: &[Expr]) -> Result<(), String> {
     }
 }
 
-/// The start of a time's unit; NULL for what is no unit.
+/// The start of a time's unit on the session's clock; NULL for what is no unit.
 fn date_trunc(arguments: &mut Arguments) -> ArrayRef {
     let (unit, time) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<TimestampMicrosecondType>());
+    let clock = &arguments.times.clock;
+    let is_utc = clock.zone().is_utc();
     let value = |row| {
         let (unit, micros) = (Unit::parse(unit.get(row)?)?, time.get(row)?);
         match unit.micros() {
-            Some(length) => Some(micros - micros.rem_euclid(length)),
-            None => unit.first_day(micros.div_euclid(MICROS_PER_DAY)).checked_mul(MICROS_PER_DAY),
+            // An offset is of whole seconds.
+            Some(length) if is_utc || unit <= Unit::Second => Some(micros - micros.rem_euclid(length)),
+            Some(length) => {
+                let shown = clock.shows(micros);
+                // Of an hour that comes twice, the one that the time is in.
+                let offset = (shown - micros) / MICROS_PER_SECOND;
+                Some(clock.instant_of_preferring(shown - shown.rem_euclid(length), offset))
+            }
+            None if is_utc => unit.first_day(micros.div_euclid(MICROS_PER_DAY)).checked_mul(MICROS_PER_DAY),
+            None => Some(clock.start_of_day(unit.first_day(clock.shows(micros).div_euclid(MICROS_PER_DAY)))),
         }
     };
     Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
@@ -364,37 +370,8 @@ impl Unit {
     }
 }
 
-/// Months first, to the same day of the month or its last one; then microseconds.
-fn add_interval(arguments: &mut Arguments) -> ArrayRef {
-    let columns = arguments.columns;
-    let (months, micros) = (columns[1].numbers::<Int64Type>(), columns[2].numbers::<Int64Type>());
-    if columns[0].array.data_type() == &DataType::Date32 {
-        let dates = columns[0].numbers::<Date32Type>();
-        let value = |row: usize| {
-            let date = i64::from(dates.get(row)?);
-            let moved = add_months(date, months.value(row))? + micros.value(row).div_euclid(MICROS_PER_DAY);
-            let moved = i32::try_from(moved).ok();
-            moved.is_none().then(|| overflow(arguments.errors, row));
-            moved
-        };
-        return Arc::new(build::numbers::<Date32Type>(arguments.rows, value));
-    }
-    let times = columns[0].numbers::<TimestampMicrosecondType>();
-    let value = |row: usize| {
-        let time = times.get(row)?;
-        let (day, of_day) = (time.div_euclid(MICROS_PER_DAY), time.rem_euclid(MICROS_PER_DAY));
-        let day = add_months(day, months.value(row))?;
-        let start = day.checked_mul(MICROS_PER_DAY);
-        let moved = start.and_then(|start| start.checked_add(of_day)?.checked_add(micros.value(row)));
-        moved.is_none().then(|| overflow(arguments.errors, row));
-        moved
-    };
-    let array = build::numbers::<TimestampMicrosecondType>(arguments.rows, value);
-    Arc::new(array.with_data_type(columns[0].array.data_type().clone()))
-}
-
 /// A day number moved by months; where the month is shorter, its last day.
-fn add_months(days: i64, months: i64) -> Option<i64> {
+pub(super) fn add_months(days: i64, months: i64) -> Option<i64> {
     let (year, month, day) = civil_from_days(days);
     let total = (year * 12 + i64::from(month) - 1).checked_add(months)?;
     let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);

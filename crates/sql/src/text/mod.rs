@@ -61,7 +61,7 @@ fn write_decimal(out: &mut String, unscaled: i128, scale: i8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{json, show};
+    use super::{WallClock, json, show};
     use arrow_array::builder::{Date32Builder, ListBuilder, MapBuilder, StringBuilder};
     use arrow_array::{
         ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
@@ -73,9 +73,9 @@ mod tests {
     /// One row: a value's text in `show` and in JSON. The expected texts are Spark 4.1.1's.
     fn check(array: impl arrow_array::Array + 'static, shown: &str, written: &str) {
         let array: ArrayRef = Arc::new(array);
-        assert_eq!(show::value(&array, 0), shown);
+        assert_eq!(show::value(&array, 0, &WallClock::utc()), shown);
         let mut out = String::new();
-        json::write_value(&mut out, &array, 0);
+        json::write_value(&mut out, &array, 0, &WallClock::utc());
         assert_eq!(out, written);
     }
 
@@ -138,7 +138,7 @@ mod tests {
         check(pair(["a", "b"], [null.clone(), null.clone()]), "{NULL, NULL}", "{}");
         let all_null: StructArray = pair(["a", "b"], [null.clone(), null]);
         let mut out = String::new();
-        json::write_row(&mut out, &RecordBatch::from(all_null), 0);
+        json::write_row(&mut out, &RecordBatch::from(all_null), 0, &WallClock::utc());
         assert_eq!(out, "{}");
     }
 
@@ -165,7 +165,7 @@ mod tests {
     fn rows_for_people_are_cut() {
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
         let rows = RecordBatch::try_from_iter([("id", ids)]).unwrap();
-        let shown = show::result_rows(&rows, 2);
+        let shown = show::result_rows(&rows, 2, &WallClock::utc());
         assert_eq!((shown.columns, shown.rows), (vec!["id".into()], vec![vec!["1".into()], vec!["2".into()]]));
     }
 }

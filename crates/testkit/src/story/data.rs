@@ -15,6 +15,8 @@ pub(super) struct Data {
     /// Doubles that add up exactly, with signs; or else positive ones of any kind, whose sums are nearly the same in
     /// every order.
     exact: bool,
+    /// Whether texts of times name their zone.
+    names_zone: bool,
 }
 
 /// How a record says its time.
@@ -43,13 +45,14 @@ impl TimeColumn {
         }
     }
 
-    fn write(self, micros: i64) -> String {
+    fn write(self, micros: i64, names_zone: bool) -> String {
         match self {
             TimeColumn::Double => format!("{}", micros as f64 / 1e6),
             TimeColumn::Seconds => micros.div_euclid(1_000_000).to_string(),
             TimeColumn::Millis => micros.div_euclid(1_000).to_string(),
             TimeColumn::Timestamp => {
-                format!("\"{}\"", tidemill_model::time::iso_millis(tidemill_model::Millis(micros.div_euclid(1_000))))
+                let text = tidemill_model::time::iso_millis(tidemill_model::Millis(micros.div_euclid(1_000)));
+                format!("\"{}\"", if names_zone { &text } else { text.trim_end_matches('Z') })
             }
         }
     }
@@ -109,7 +112,16 @@ impl Data {
             window_ms,
             window_start_ms,
             exact: random.chance(50),
+            names_zone: true,
         }
+    }
+
+    /// Records of a session's zone: often near a change of its clock, `change_s`, and with times on that clock.
+    pub(super) fn set_zone(&mut self, random: &mut Random, change_s: i64) {
+        if random.chance(60) {
+            self.start_s = change_s - 60;
+        }
+        self.names_zone = random.chance(40);
     }
 
     pub(super) fn schema(&self) -> String {
@@ -148,7 +160,7 @@ impl Data {
                 members.push(format!("\"{name}\":{value}"));
             }
         };
-        let time = self.time.write(self.micros(random, now_s));
+        let time = self.time.write(self.micros(random, now_s), self.names_zone);
         member("t", perhaps(random, 3, time));
         let k = format!("\"{}\"", random.one(&["a", "a", "b", "c", "ab", "", "é"]));
         member("k", perhaps(random, 6, k));
@@ -193,7 +205,8 @@ impl Data {
             "BOOLEAN" => random.one(&["true", "false"]).to_owned(),
             "DECIMAL(6,2)" => random.one(&["1.5", "1.50", "\"1.504\"", "-2", "12345.67"]).to_owned(),
             "DATE" => format!("\"2024-02-{}\"", 27 + small),
-            "TIMESTAMP" => format!("\"2024-02-29T12:00:0{small}.5Z\""),
+            "TIMESTAMP" if self.names_zone => format!("\"2024-02-29T12:00:0{small}.5Z\""),
+            "TIMESTAMP" => format!("\"2024-03-31T02:30:0{small}.5\""),
             "ARRAY<INT>" => random.one(&["[]", "[1]", "[1,2]", "[null]", "[1,null]"]).to_owned(),
             "STRING" => random.one(&["\"x\"", "\"y\"", "7", "{\"a\": 1.0}"]).to_owned(),
             _ => {

@@ -22,6 +22,7 @@ pub(super) fn generate(seed: u64) -> Story {
         run,
         restarts,
         no_data_batches: !maker.random.chance(3),
+        zone: maker.zone.map(str::to_owned),
         batches,
         spark: None,
     }
@@ -33,7 +34,22 @@ struct Maker {
     /// The event-time column's name.
     time: &'static str,
     watermark: Option<&'static str>,
+    /// The session's time zone; `None`: UTC.
+    zone: Option<&'static str>,
 }
+
+/// Zones, each with a second about which its clock changes, or jumps over a day.
+const ZONES: [(&str, i64); 9] = [
+    ("Europe/Paris", 1_729_990_800),
+    ("Europe/Paris", 1_711_846_800),
+    ("America/New_York", 1_710_054_000),
+    ("America/St_Johns", 1_143_948_660),
+    ("America/Sao_Paulo", 1_541_300_400),
+    ("Pacific/Apia", 1_325_239_200),
+    ("Asia/Kolkata", 1_700_073_000),
+    ("+05:30", 1_700_073_000),
+    ("GMT-3", 1_700_017_200),
+];
 
 /// What rows are grouped by.
 enum Grouping {
@@ -47,11 +63,15 @@ enum Grouping {
 impl Maker {
     fn new(seed: u64) -> Maker {
         let mut random = Random::new(seed);
-        let data = Data::new(&mut random);
+        let mut data = Data::new(&mut random);
         let time = if random.chance(12) { "t" } else { "et" };
         let delays = ["0 seconds", "1 second", "1500 milliseconds", "10 seconds", "10 seconds", "1 minute", "1 hour"];
         let watermark = random.chance(85).then(|| random.one(&delays));
-        Maker { random, data, time, watermark }
+        let zone = random.chance(25).then(|| random.one(&ZONES));
+        if let Some((_, change_s)) = zone {
+            data.set_zone(&mut random, change_s);
+        }
+        Maker { random, data, time, watermark, zone: zone.map(|(name, _)| name) }
     }
 
     fn query(&mut self) -> (String, &'static str) {
@@ -64,7 +84,14 @@ impl Maker {
         };
         let filter = self.filter();
         if matches!(grouping, Grouping::Stateless) {
-            let sql = format!("SELECT k, v, {}, v * 2 AS twice, upper(k) AS u FROM events{filter}", self.time);
+            let time = self.time;
+            let shown = match self.zone {
+                Some(_) => {
+                    format!("CAST({time} AS STRING) AS s, date_trunc('HOUR', {time}) AS h, to_date({time}) AS d2, ")
+                }
+                None => String::new(),
+            };
+            let sql = format!("SELECT k, v, {time}, {shown}v * 2 AS twice, upper(k) AS u FROM events{filter}");
             return (sql, self.random.one(&["append", "update"]));
         }
         let mode = match grouping {
@@ -126,9 +153,15 @@ impl Maker {
     fn keys(&mut self, least: i64) -> Vec<String> {
         let mut keys = Vec::new();
         for _ in 0..self.random.between(least, 2) {
-            let key = self.random.one(&["k", "k", "g", "g", "b", "v % 3", "upper(k)", "(v IS NULL)", "d"]);
-            if !keys.contains(&key.to_owned()) {
-                keys.push(key.to_owned());
+            let key = self.random.one(&["k", "k", "g", "g", "b", "v % 3", "upper(k)", "(v IS NULL)", "d"]).to_owned();
+            let key = match self.zone {
+                Some(_) if self.random.chance(30) => {
+                    self.random.one(&["to_date(#)", "hour(#)", "date_format(#, 'HH:mm XXX')"]).replace('#', self.time)
+                }
+                _ => key,
+            };
+            if !keys.contains(&key) {
+                keys.push(key);
             }
         }
         keys
@@ -218,6 +251,15 @@ impl Maker {
         if self.random.chance(35) {
             let seconds = self.data.start_s + self.random.between(-20, 120);
             let time = self.time;
+            if self.zone.is_some() && self.random.chance(40) {
+                let day = self.random.one(&["2024-03-31", "2024-10-27", "2018-11-04", "2011-12-30", "2023-11-15"]);
+                return match self.random.between(0, 3) {
+                    0 => format!("{time} >= '{day} 02:30:00'"),
+                    1 => format!("to_date({time}) <= DATE '{day}'"),
+                    2 => format!("{time} < TIMESTAMP '{day}' + INTERVAL 1 DAY"),
+                    _ => format!("hour({time}) < 12"),
+                };
+            }
             return match self.random.between(0, 7) {
                 0 => format!("{time} < timestamp_seconds({seconds})"),
                 1 => format!("{time} >= timestamp_seconds({})", seconds - 60),

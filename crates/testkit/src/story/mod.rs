@@ -38,6 +38,9 @@ pub struct Story {
     /// Whether batches without data run (rule M4).
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub no_data_batches: bool,
+    /// The session's time zone; `None`: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Records, a line each, of every batch.
     pub batches: Vec<Vec<String>>,
     /// What Spark gave; `None`: not asked yet.

@@ -50,6 +50,7 @@ fn pipeline(story: &Story) -> String {
     format!(
         r#"
 on_error = "fail"
+session_time_zone = {}
 [sources.events]
 type = "kafka"
 bootstrap_servers = "memory:9092"
@@ -63,6 +64,7 @@ no_data_batches = {}
 [sinks.screen]
 type = "console"
 "#,
+        quoted(story.zone.as_deref().unwrap_or("UTC")),
         quoted(&story.schema),
         quoted(&story.sql),
         quoted(&story.mode),

@@ -5,6 +5,7 @@ use arrow_array::types::{Date32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use serde_json::Value;
+use tidemill_model::WallClock;
 use tidemill_sql::text::show;
 
 /// A batch's rows.
@@ -37,6 +38,6 @@ fn value(array: &dyn Array, row: usize) -> Value {
                 .map(|entry| Value::Array(entries.columns().iter().map(|part| value(part, entry)).collect()))
                 .collect()
         }
-        _ => Value::String(show::value(array, row)),
+        _ => Value::String(show::value(array, row, &WallClock::utc())),
     }
 }

@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray};
 use arrow_buffer::{BooleanBuffer, i256};
 use arrow_schema::DataType;
 use std::sync::Arc;
+use tidemill_model::WallClock;
 use tidemill_model::java_double::{java_double, java_float};
 
 pub(super) fn cast(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> ArrayRef {
@@ -157,7 +158,8 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
             })
         }
         DataType::Decimal128(_, from) => map::<Decimal128Type, Decimal128Type>(input.as_primitive(), |row, x| {
-            fit(row, exact(i256::from_i128(x), *from), &|| crate::text::show::value(input, row, &WallClock::utc()))
+            let text = || crate::text::show::value(input, row, &WallClock::utc());
+            fit(row, exact(i256::from_i128(x), *from), &text)
         }),
         _ => map::<Int64Type, Decimal128Type>(&integers(input), |row, x| {
             fit(row, exact(i256::from_i128(x.into()), 0), &|| x.to_string())

@@ -2,12 +2,12 @@
 
 use super::number::doubles;
 use super::{Failures, map, number};
+use crate::types;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, TimestampMicrosecondArray};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use crate::types;
 use tidemill_model::WallClock;
 use tidemill_model::java_double::java_double;
 

@@ -1,0 +1,117 @@
+//! Functions that name a time zone, or make a time in the session's.
+
+use super::{Arguments, Function, Param, ZONED, build};
+use crate::eval::cast::cast;
+use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::eval::{Column, RowErrors, Texts};
+use crate::expr::CastMode;
+use crate::types;
+use arrow_array::ArrayRef;
+use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
+use arrow_schema::DataType;
+use std::sync::Arc;
+use tidemill_model::time::{civil_from_days, days_from_civil};
+use tidemill_model::{WallClock, Zone};
+
+const SHIFT: Function = Function {
+    params: &[Param::Timestamp, Param::String],
+    required: 2,
+    gives: |_| types::timestamp(),
+    ..Function::BLANK
+};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "from_utc_timestamp", kernel: |a| shifted(a, WallClock::shows), ..SHIFT },
+    Function { name: "to_utc_timestamp", kernel: |a| shifted(a, WallClock::instant_of), ..SHIFT },
+    Function {
+        name: "make_timestamp",
+        params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
+        required: 6,
+        zoned: ZONED,
+        kernel: make_timestamp,
+        ..SHIFT
+    },
+];
+
+/// The clock of each row's zone; it is made anew only where the name changes.
+struct Clocks<'a> {
+    names: Texts<'a>,
+    last: Option<(&'a str, WallClock)>,
+}
+
+impl<'a> Clocks<'a> {
+    fn of(names: &'a Column) -> Clocks<'a> {
+        Clocks { names: names.texts(), last: None }
+    }
+
+    /// `None` where the name is NULL, or none of a zone: then the row fails.
+    fn get(&mut self, row: usize, errors: &mut RowErrors) -> Option<&WallClock> {
+        let name = self.names.get(row)?;
+        if self.last.as_ref().is_none_or(|(last, _)| *last != name) {
+            let Some(zone) = Zone::parse(name) else {
+                let message = || format!("`{name}` is no time zone; write for instance 'Europe/Paris' or '+05:30'");
+                errors.record(row, "INVALID_TIMEZONE", message);
+                return None;
+            };
+            self.last = Some((name, WallClock::new(zone)));
+        }
+        self.last.as_ref().map(|(_, clock)| clock)
+    }
+}
+
+fn shifted(arguments: &mut Arguments, shift: fn(&WallClock, i64) -> i64) -> ArrayRef {
+    let columns = arguments.columns;
+    let (times, mut clocks) = (columns[0].numbers::<TimestampMicrosecondType>(), Clocks::of(&columns[1]));
+    let value = |row| {
+        let time = times.get(row)?;
+        Some(shift(clocks.get(row, arguments.errors)?, time))
+    };
+    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+}
+
+/// `make_timestamp(year, month, day, hour, minute, second[, zone])`; second 60 is the next minute's first.
+fn make_timestamp(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let parts: [_; 5] = std::array::from_fn(|part| columns[part].numbers::<Int32Type>());
+    let seconds = cast(
+        &columns[5].array,
+        &DataType::Decimal128(16, 6),
+        CastMode::Ansi,
+        arguments.times,
+        &mut RowErrors::default(),
+    );
+    let seconds = Column { array: seconds, constant: columns[5].constant };
+    let seconds = seconds.numbers::<Decimal128Type>();
+    let mut clocks = columns.get(6).map(Clocks::of);
+    let value = |row| {
+        let [year, month, day, hour, minute] = parts.each_ref().map(|part| part.get(row).map(i64::from));
+        let date = (year?, month?, day?);
+        let (hour, minute, micros) = (hour?, minute?, seconds.get(row)?);
+        let clock = match &mut clocks {
+            Some(clocks) => clocks.get(row, arguments.errors)?,
+            None => &arguments.times.clock,
+        };
+        let shown = day_number(date).zip(micros_of_day(hour, minute, micros));
+        if shown.is_none() {
+            let (year, month, day) = date;
+            let message = || format!("there is no time {year}-{month}-{day} {hour}:{minute}; check the parts");
+            arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
+        }
+        shown.map(|(day, of_day)| clock.instant_of(day * MICROS_PER_DAY + of_day))
+    };
+    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+}
+
+fn day_number((year, month, day): (i64, i64, i64)) -> Option<i64> {
+    let known = (1..=12).contains(&month) && (1..=31).contains(&day) && year.abs() <= 290_000;
+    let (month, day) = (month as u32, day as u32);
+    let days = known.then(|| days_from_civil(year, month, day))?;
+    (civil_from_days(days) == (year, month, day)).then_some(days)
+}
+
+fn micros_of_day(hour: i64, minute: i64, micros: i128) -> Option<i64> {
+    const MINUTE: i64 = 60 * MICROS_PER_SECOND;
+    let micros = i64::try_from(micros).ok()?;
+    let known = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=MINUTE).contains(&micros);
+    known.then_some((hour * 60 + minute) * MINUTE + micros)
+}
