@@ -148,7 +148,7 @@ def shown(value, data_type):
         case "timestamp":
             return f"cast(unix_micros({value}) as string)"
         case "timestamp_ntz":
-            return f"cast(timestampdiff(MICROSECOND, timestamp_ntz '1970-01-01', {value}) as string)"
+            return f"cast(unix_micros(cast(concat({value}, 'Z') as timestamp)) as string)"
         case _:
             return f"cast({value} as string)"
 

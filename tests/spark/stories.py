@@ -280,7 +280,7 @@ def shown(value, data_type, depth=0):
         case types.TimestampType():
             return f"cast(unix_micros({value}) as string)"
         case types.TimestampNTZType():
-            return f"cast(timestampdiff(MICROSECOND, timestamp_ntz '1970-01-01', {value}) as string)"
+            return f"cast(unix_micros(cast(concat({value}, 'Z') as timestamp)) as string)"
         case types.StructType():
             parts = [f"'{f.name}', {shown(f'{value}.`{f.name}`', f.dataType, depth)}" for f in data_type.fields]
             return f"if({value} is null, null, named_struct({', '.join(parts)}))"

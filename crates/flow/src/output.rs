@@ -14,7 +14,7 @@ use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Accumulator, Error, Result};
+use tidemill_model::{Accumulator, Error, Result, WallClock, Zone};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
@@ -58,18 +58,18 @@ pub fn group_rows(
                 "an output row failed: {error} (group {row} of the batch); mend the query, or set on_error = \"drop\" to count and leave out such rows"
             )));
         }
-        failed.push(format!("{error}; group {}", group_text(plan, &rows, row)));
+        failed.push(format!("{error}; group {}", group_text(plan, &rows, row, context.zone)));
     }
     errors.iter().for_each(|(row, _)| keep[row] = false);
     Ok(Output { rows: filtered(schema, columns, &keep), failed })
 }
 
 /// Window and keys of an aggregate row, as JSON.
-fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize) -> String {
+fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize, zone: Zone) -> String {
     let columns = rows.num_columns() - plan.aggregates.len();
     let group = rows.project(&(0..columns).collect::<Vec<_>>()).expect("window and keys come first");
     let mut text = String::new();
-    json::write_row(&mut text, &group, row);
+    json::write_row(&mut text, &group, row, &WallClock::new(zone));
     text
 }
 

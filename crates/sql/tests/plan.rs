@@ -54,6 +54,44 @@ fn the_hash_is_of_the_text_alone() {
     assert_ne!(plan(&[("sources.cs_student_logs.event_time.watermark", "2 minutes")]).hash(), reference.hash());
 }
 
+/// A zone stands in the text where it is not UTC: beside what its clock decides in the state, and once for all the rest.
+#[test]
+fn a_zone_is_part_of_the_plan() {
+    let sql = "SELECT to_date(event_time), max(hour(event_time)), max(course || 'x') FROM cs_student_logs \
+               WHERE event_time > '2024-07-01' GROUP BY to_date(event_time), date_add(DATE '2024-01-01', lines_of_code), \
+               event_time + INTERVAL 1 DAY";
+    let check = |zone: &str, expected: &[&str]| {
+        let text = plan(&[("session_time_zone", zone), ("query.sql", sql)]).describe();
+        let wanted = |line: &&str| {
+            ["time zone", "then where", "key", "aggregate"].iter().any(|label| line[..12].trim_end() == *label)
+        };
+        assert_eq!(text.lines().filter(wanted).map(|line| line[12..].trim_start()).collect::<Vec<_>>(), expected);
+    };
+    check(
+        "UTC",
+        &[
+            "(event_time > TIMESTAMP '2024-07-01 00:00:00')",
+            "key DATE = CAST(event_time AS DATE)",
+            "key DATE = date_add(DATE '2024-01-01', lines_of_code)",
+            "key TIMESTAMP = + interval(event_time, BIGINT '0', BIGINT '86400000000')",
+            "max(hour(event_time)): INT",
+            "max(concat(course, 'x')): STRING",
+        ],
+    );
+    check(
+        "IST",
+        &[
+            "Asia/Kolkata",
+            "(event_time > TIMESTAMP '2024-06-30 18:30:00')",
+            "key DATE = CAST(event_time AS DATE) by the clock of Asia/Kolkata",
+            "key DATE = date_add(DATE '2024-01-01', lines_of_code)",
+            "key TIMESTAMP = + interval(event_time, BIGINT '0', BIGINT '86400000000') by the clock of Asia/Kolkata",
+            "max(hour(event_time)): INT by the clock of Asia/Kolkata",
+            "max(concat(course, 'x')): STRING",
+        ],
+    );
+}
+
 /// Lines of the plan of a query over the reference source that begin with one of these labels.
 fn check(sql: &str, labels: &[&str], expected: &[&str]) {
     let text = query(sql).describe();

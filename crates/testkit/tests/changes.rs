@@ -76,6 +76,7 @@ fn r_changes_that_a_state_survives() {
     allowed(("as soon as possible", "5 seconds"), &[r#"{"k":"a","n":2,"total":9}"#]);
     allowed(("type = \"console\"", "type = \"console\"\njson = true"), &[r#"{"k":"a","n":2,"total":9}"#]);
     allowed(("schema = \"", "schema = \"unused INT, "), &[r#"{"k":"a","n":2,"total":9}"#]);
+    allowed(("[sources.t]", "session_time_zone = \"Europe/Paris\"\n[sources.t]"), &[r#"{"k":"a","n":2,"total":9}"#]);
 }
 
 #[test]
@@ -100,6 +101,20 @@ fn r_changes_that_a_state_does_not_survive() {
         ],
     );
     refused(("\"update\"", "\"complete\""), &["- mode         update", "+ mode         complete"]);
+}
+
+/// Days are not the same in another zone.
+#[test]
+fn r_the_zone_may_not_change_under_keys_of_its_clock() {
+    let pipeline = || PIPELINE.replace("'10 seconds'), k", "'10 seconds'), k, to_date(et)");
+    let zone = ("[sources.t]", "session_time_zone = \"Europe/Paris\"\n[sources.t]");
+    let error = go_on(ran(pipeline()), &[zone]).expect_err("the zone has changed");
+    let lines = [
+        "- key          key DATE = CAST(et AS DATE)",
+        "+ key          key DATE = CAST(et AS DATE) by the clock of Europe/Paris",
+    ];
+    let named: Vec<&str> = error.message().lines().map(str::trim).filter(|line| line.contains("DATE")).collect();
+    assert_eq!(named, lines);
 }
 
 #[test]

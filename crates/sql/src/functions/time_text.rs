@@ -279,10 +279,9 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
     let hour = of_day / (3_600 * MICROS_PER_SECOND);
     let name = |names: &[&'static str], at: usize| if count == 4 { names[at] } else { &names[at][..3] };
     let number = match letter {
-        'y' | 'u' if count == 2 => year.rem_euclid(100),
+        'y' | 'u' if count == 2 => year.abs().rem_euclid(100),
         'y' | 'u' => {
-            // The year of the era: 1 BC is year 1. Beyond its width it carries a sign.
-            let year = if letter == 'y' && year <= 0 { 1 - year } else { year };
+            // `y` is not of an era: 1 BC is year 0. Beyond its width a year carries a sign.
             let sign = if year < 0 {
                 "-"
             } else if count >= 4 && year >= 10_i64.pow(count as u32) {

@@ -4,8 +4,9 @@ use super::{Arguments, Function, Param, ZONED, build};
 use crate::eval::cast::cast;
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::eval::{Column, RowErrors, Texts};
-use crate::expr::CastMode;
+use crate::expr::{CastMode, Expr};
 use crate::types;
+use crate::value::Value;
 use arrow_array::ArrayRef;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
@@ -17,6 +18,7 @@ const SHIFT: Function = Function {
     params: &[Param::Timestamp, Param::String],
     required: 2,
     gives: |_| types::timestamp(),
+    check: |arguments| check_zone(arguments.get(1)),
     ..Function::BLANK
 };
 
@@ -27,11 +29,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "make_timestamp",
         params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
         required: 6,
+        check: |arguments| check_zone(arguments.get(6)),
         zoned: ZONED,
         kernel: make_timestamp,
         ..SHIFT
     },
 ];
+
+/// Refuses a constant that names no zone.
+fn check_zone(argument: Option<&Expr>) -> Result<(), String> {
+    match argument {
+        Some(Expr::Literal(Value::String(name), _)) if Zone::parse(name).is_none() => Err(unknown(name)),
+        _ => Ok(()),
+    }
+}
+
+fn unknown(name: &str) -> String {
+    match Zone::nearest(name).as_slice() {
+        [] => format!("'{name}' is no time zone; write for instance 'Europe/Paris' or '+05:30'"),
+        near => format!("'{name}' is no time zone; did you mean '{}'?", near.join("' or '")),
+    }
+}
 
 /// The clock of each row's zone; it is made anew only where the name changes.
 struct Clocks<'a> {
@@ -49,8 +67,7 @@ impl<'a> Clocks<'a> {
         let name = self.names.get(row)?;
         if self.last.as_ref().is_none_or(|(last, _)| *last != name) {
             let Some(zone) = Zone::parse(name) else {
-                let message = || format!("`{name}` is no time zone; write for instance 'Europe/Paris' or '+05:30'");
-                errors.record(row, "INVALID_TIMEZONE", message);
+                errors.record(row, "INVALID_TIMEZONE", || unknown(name));
                 return None;
             };
             self.last = Some((name, WallClock::new(zone)));
@@ -73,13 +90,8 @@ fn shifted(arguments: &mut Arguments, shift: fn(&WallClock, i64) -> i64) -> Arra
 fn make_timestamp(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let parts: [_; 5] = std::array::from_fn(|part| columns[part].numbers::<Int32Type>());
-    let seconds = cast(
-        &columns[5].array,
-        &DataType::Decimal128(16, 6),
-        CastMode::Ansi,
-        arguments.times,
-        &mut RowErrors::default(),
-    );
+    let seconds =
+        cast(&columns[5].array, &DataType::Decimal128(16, 6), CastMode::Ansi, arguments.times, arguments.errors);
     let seconds = Column { array: seconds, constant: columns[5].constant };
     let seconds = seconds.numbers::<Decimal128Type>();
     let mut clocks = columns.get(6).map(Clocks::of);
