@@ -134,6 +134,28 @@ fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
     assert_eq!(killed.output(), whole.output());
 }
 
+/// From the command line to the executors, which read the times, and to the sinks, which write them.
+#[test]
+fn s1_times_by_the_sessions_clock() {
+    let place = Place::new(0);
+    let records = "{\"ts\":\"2024-03-31 02:30:00\",\"v\":1}\n{\"ts\":\"2024-10-27T01:30:00Z\",\"v\":2}\n{\"ts\":\"1800-01-01\"}\n";
+    fs::write(place.0.path().join("in/a.jsonl"), records).unwrap();
+    let sql =
+        "query.sql=SELECT window.start, to_date(ts) AS day, v FROM t GROUP BY window(ts, '1 hour'), to_date(ts), v";
+    let output = place.command().args(["--set", "session_time_zone=Europe/Paris", "--set", sql]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = place.output();
+    let json = text(&output, "out-json/batch-00000000000000000000.json");
+    let expected = [
+        r#"{"start":"1799-12-31T23:09:21.000+00:09:21","day":"1800-01-01"}"#,
+        r#"{"start":"2024-03-31T03:00:00.000+02:00","day":"2024-03-31","v":1}"#,
+        r#"{"start":"2024-10-27T02:00:00.000+01:00","day":"2024-10-27","v":2}"#,
+    ];
+    assert_eq!(json.lines().collect::<Vec<_>>(), expected);
+    let csv = text(&output, "out-csv/batch-00000000000000000000.csv");
+    assert_eq!(csv.lines().nth(1), Some("2024-03-31T03:00:00.000+02:00,2024-03-31,1"));
+}
+
 #[test]
 fn a_dead_letter_names_the_file_and_the_line() {
     let place = Place::new(3);

@@ -213,7 +213,7 @@ fn mistakes_are_named_at_their_place() {
         "name = \"cs-student-activity\"",
         "session_time_zone = \"Europe/Pari\"",
         &[
-            "p.toml:1:21: `Europe/Pari` is no time zone; did you mean \"Europe/Paris\" or \"Europe/Athens\" or \"Europe/Berlin\"?",
+            "p.toml:1:21: `Europe/Pari` is no time zone; did you mean \"Europe/Paris\" or \"Europe/Madrid\" or \"Europe/Berlin\"?",
         ],
     );
     check(

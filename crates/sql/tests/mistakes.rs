@@ -393,9 +393,9 @@ fn time_zones() {
     let check = |expression: &str, expected: &str| check(select, &format!("max({expression}) AS x"), &[expected]);
     check(
         "to_utc_timestamp(event_time, 'europe/Paris')",
-        "p.toml:20:46: 'europe/Paris' is no time zone; did you mean 'Europe/Paris'?",
+        "p.toml:20:47: 'europe/Paris' is no time zone; did you mean 'Europe/Paris'?",
     );
-    check("TIMESTAMP '12:00'", "p.toml:20:46: '12:00' is no TIMESTAMP; mend the constant");
+    check("TIMESTAMP '12:00'", "p.toml:20:47: '12:00' is no TIMESTAMP; mend the constant");
     let zoned = REFERENCE.replacen(select, "max(date_format(event_time, 'HH z')) AS x", 1);
     let plan = |zone: &str| {
         tidemill_sql::plan(&Pipeline::parse("p.toml", &zoned, &[("session_time_zone".into(), zone.into())]).unwrap())
@@ -403,6 +403,6 @@ fn time_zones() {
     assert!(plan("GMT+2").is_ok());
     assert_eq!(
         plan("Asia/Kolkata").unwrap_err().to_string(),
-        "p.toml:20:46: the pattern 'HH z' is not supported: what `z` calls Asia/Kolkata is not known; use XXX for the offset or VV for the zone's id"
+        "p.toml:20:47: the pattern 'HH z' is not supported: what `z` calls Asia/Kolkata is not known; use XXX for the offset or VV for the zone's id"
     );
 }
