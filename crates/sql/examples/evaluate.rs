@@ -6,8 +6,8 @@ use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
-use tidemill_model::{Millis, Pipeline, Zone};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
+use tidemill_model::{Millis, Pipeline};
+use tidemill_sql::eval::{RowErrors, evaluate};
 use tidemill_sql::plan::Body;
 
 const ROWS: usize = 8_192;
@@ -31,15 +31,25 @@ fn main() {
         "substring(course, 1, 3)",
         "date_trunc('hour', CAST(timestamp AS TIMESTAMP))",
         "CAST(lines_of_code AS STRING)",
+        "hour(CAST(timestamp AS TIMESTAMP))",
+        "CAST(CAST(timestamp AS TIMESTAMP) AS STRING)",
     ] {
-        println!("figure {} {:.2} ns/row", expression.replace(' ', "_"), cost(expression));
+        println!("figure {} {:.2} ns/row", expression.replace(' ', "_"), cost(expression, "UTC"));
+    }
+    for expression in [
+        "hour(CAST(timestamp AS TIMESTAMP))",
+        "date_trunc('hour', CAST(timestamp AS TIMESTAMP))",
+        "CAST(CAST(timestamp AS TIMESTAMP) AS STRING)",
+    ] {
+        let name = expression.replace(' ', "_");
+        println!("figure {name}_in_Europe/Paris {:.2} ns/row", cost(expression, "Europe/Paris"));
     }
 }
 
 /// Nanoseconds per row.
-fn cost(expression: &str) -> f64 {
+fn cost(expression: &str, zone: &str) -> f64 {
     let text = format!(
-        "[sources.t]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\n\
+        "session_time_zone = \"{zone}\"\n[sources.t]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\n\
          schema = \"timestamp DOUBLE, course STRING, lines_of_code INT, cpu_usage_pct DOUBLE\"\n\
          [query]\nsql = \"SELECT {expression} FROM t\"\n[sinks.out]\ntype = \"console\"\n"
     );
@@ -56,7 +66,7 @@ fn cost(expression: &str) -> f64 {
         .map(|field| records.schema().index_of(field.name()).expect("a column of the records"))
         .collect();
     let rows = records.project(&columns).expect("columns of the records");
-    let context = EvalContext { timestamp: Millis(0), zone: Zone::UTC };
+    let context = plan.context(Millis(0));
     let start = Instant::now();
     for _ in 0..ROUNDS {
         let mut errors = RowErrors::default();

@@ -69,6 +69,21 @@ fn t3_t4_every_golden_expression() {
     assert_eq!(used, deviations.len(), "a deviation names an expression that no golden has");
 }
 
+/// What the golden files cannot hold: the batch's time, 22:13 of UTC, is in the next day already.
+#[test]
+fn j9_today_is_that_of_the_sessions_clock() {
+    let fixture = fixture();
+    for (zone, expression, expected) in [
+        ("UTC", "current_date()", "date | \"2023-11-14\""),
+        ("Asia/Kolkata", "current_date()", "date | \"2023-11-15\""),
+        ("Asia/Kolkata", "now()", "timestamp | \"2023-11-15 03:43:20.123\""),
+        ("Asia/Kolkata", "CAST('T01:00:00' AS TIMESTAMP)", "timestamp | \"2023-11-15 01:00:00\""),
+        ("IST", "current_timezone()", "string | \"IST\""),
+    ] {
+        assert_eq!(ours(zone, expression, &fixture), expected, "{expression} in {zone}");
+    }
+}
+
 /// A line of a golden file.
 struct Line {
     zone: String,

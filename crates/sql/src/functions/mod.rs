@@ -19,6 +19,7 @@ mod strings;
 mod substrings;
 mod time_text;
 mod times;
+mod zone_text;
 mod zones;
 
 use crate::eval::cast::time;

@@ -5,7 +5,7 @@
 //! where a region is written: its zones' names are in no table of ours.
 
 use super::times::{day_of_year, weekday};
-use super::{Arguments, Function, Param, ZONED, build};
+use super::{Arguments, Function, Param, ZONED, build, zone_text};
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::expr::Expr;
 use crate::types;
@@ -234,7 +234,7 @@ impl Pattern {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Field(letter @ ('X' | 'x' | 'Z' | 'z' | 'V'), count) => {
-                    format_zone(&mut out, *letter, *count, (shown - micros) / MICROS_PER_SECOND, clock.zone());
+                    zone_text::format(&mut out, *letter, *count, (shown - micros) / MICROS_PER_SECOND, clock.zone());
                 }
                 Piece::Field(letter, count) => format_field(&mut out, *letter, *count, shown),
             }
@@ -319,33 +319,6 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
     write!(out, "{number:0count$}").expect("a string takes all");
 }
 
-/// An offset, as Java writes it: without its seconds; one that is nothing but seconds as none.
-fn format_zone(out: &mut String, letter: char, count: usize, offset: i64, zone: Zone) {
-    let minutes = (offset.abs() / 60).rem_euclid(60);
-    let hours = offset.abs() / 3_600;
-    if letter == 'V' || letter == 'z' {
-        let name = match zone {
-            Zone::Fixed { prefix: "UTC", offset: 0 } if letter == 'z' && count == 4 => "Coordinated Universal Time",
-            Zone::Fixed { prefix: "GMT", offset: 0 } if letter == 'z' && count == 4 => "Greenwich Mean Time",
-            _ => return write!(out, "{zone}").expect("a string takes all"),
-        };
-        return out.push_str(name);
-    }
-    if hours == 0 && minutes == 0 {
-        return out.push_str(match (letter, count) {
-            ('X', _) => "Z",
-            ('x', 1) => "+00",
-            ('x', 3) => "+00:00",
-            _ => "+0000",
-        });
-    }
-    let (sign, colon) = (if offset < 0 { '-' } else { '+' }, if count == 3 && letter != 'Z' { ":" } else { "" });
-    write!(out, "{sign}{hours:02}").expect("a string takes all");
-    if minutes > 0 || count > 1 || letter == 'Z' {
-        write!(out, "{colon}{minutes:02}").expect("a string takes all");
-    }
-}
-
 #[derive(Default)]
 struct Parsed {
     year: i64,
@@ -408,7 +381,11 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
             time.afternoon = half == "PM";
             return (half == "AM" || half == "PM").then(|| &text[2..]);
         }
-        'X' | 'x' | 'Z' | 'z' | 'V' => return parse_zone(time, letter, text),
+        'X' | 'x' | 'Z' | 'z' | 'V' => {
+            let (zone, rest) = zone_text::parse(letter, text)?;
+            time.zone = Some(zone);
+            return Some(rest);
+        }
         'Q' | 'q' | 'D' => return None,
         _ => {}
     }
@@ -429,51 +406,5 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
         's' => time.second = number,
         _ => time.micros = format!("{:0<6}", &text[..length])[..6].parse().ok()?,
     }
-    Some(&text[length..])
-}
-
-fn parse_zone<'a>(time: &mut Parsed, letter: char, text: &'a str) -> Option<&'a str> {
-    if let Some(rest) = text.strip_prefix('Z').filter(|_| letter == 'X') {
-        time.zone = Some(Zone::UTC);
-        return Some(rest);
-    }
-    if letter == 'V'
-        && let Some(rest) = parse_region(time, text)
-    {
-        return Some(rest);
-    }
-    if let Some(rest) = ["UTC", "GMT"].iter().find_map(|name| text.strip_prefix(name))
-        && (letter == 'z' || letter == 'V')
-    {
-        time.zone = Some(Zone::UTC);
-        return Some(rest);
-    }
-    let sign = match text.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let length = 1 + text[1..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b':').count();
-    let digits: String = text[1..length].chars().filter(|c| *c != ':').collect();
-    if digits.len() != 2 && digits.len() != 4 {
-        return None;
-    }
-    let (hours, minutes) = digits.split_at(2);
-    let minutes = if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
-    let offset = sign * (hours.parse::<i32>().ok()? * 3_600 + minutes * 60);
-    time.zone = Some(Zone::Fixed { prefix: "", offset });
-    Some(&text[length..])
-}
-
-/// The longest beginning of a text that is a region's id.
-fn parse_region<'a>(time: &mut Parsed, text: &'a str) -> Option<&'a str> {
-    let is_of_id = |c: char| c.is_ascii_alphanumeric() || "/_-+".contains(c);
-    let longest = text.find(|c| !is_of_id(c)).unwrap_or(text.len());
-    let region = |length: &usize| match Zone::parse(&text[..*length]) {
-        Some(zone @ Zone::Region { name, .. }) if name == &text[..*length] => Some((zone, *length)),
-        _ => None,
-    };
-    let (zone, length) = (1..=longest).rev().find_map(|length| region(&length))?;
-    time.zone = Some(zone);
     Some(&text[length..])
 }
