@@ -71,7 +71,7 @@ fn a_zone_is_part_of_the_plan() {
         "UTC",
         &[
             "(event_time > TIMESTAMP '2024-07-01 00:00:00')",
-            "key DATE = CAST(event_time AS DATE)",
+            "`to_date(event_time)` DATE = CAST(event_time AS DATE)",
             "key DATE = date_add(DATE '2024-01-01', lines_of_code)",
             "key TIMESTAMP = + interval(event_time, BIGINT '0', BIGINT '86400000000')",
             "max(hour(event_time)): INT",
@@ -83,7 +83,7 @@ fn a_zone_is_part_of_the_plan() {
         &[
             "Asia/Kolkata",
             "(event_time > TIMESTAMP '2024-06-30 18:30:00')",
-            "key DATE = CAST(event_time AS DATE) by the clock of Asia/Kolkata",
+            "`to_date(event_time)` DATE = CAST(event_time AS DATE) by the clock of Asia/Kolkata",
             "key DATE = date_add(DATE '2024-01-01', lines_of_code)",
             "key TIMESTAMP = + interval(event_time, BIGINT '0', BIGINT '86400000000') by the clock of Asia/Kolkata",
             "max(hour(event_time)): INT by the clock of Asia/Kolkata",
