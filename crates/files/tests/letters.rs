@@ -128,7 +128,7 @@ fn a_directory_is_of_one_query_and_one_purpose() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = ["letters", "rows"].map(|name| dir.path().join(name));
     let begin = |dir: &Path, query: &str| FilesLetterBook::new(dir).unwrap().begin(query);
-    let sink = |dir: &Path| FilesSink::new(dir, SinkFormat::Json).unwrap().begin("query");
+    let sink = |dir: &Path| FilesSink::new(dir, SinkFormat::Json, tidemill_model::Zone::UTC).unwrap().begin("query");
     begin(&dirs[0], "query").unwrap();
     begin(&dirs[0], "query").unwrap();
     sink(&dirs[1]).unwrap();

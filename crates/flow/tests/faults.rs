@@ -1,12 +1,11 @@
 //! Each fault of a record, as its task notes it for the dead letters: decode and fold of one chunk.
 
 use std::sync::Arc;
-use tidemill_flow::decode::{Options, Records};
+use tidemill_flow::decode::Records;
 use tidemill_flow::fold::{Faulty, Fold};
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{FaultCounts, Millis, Pipeline, RecordFault};
-use tidemill_sql::eval::EvalContext;
 
 const WINDOWED: &str = "SELECT k, sum(10 DIV v) AS q FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
 const BY_TIME: &str = "SELECT et, count(*) AS n FROM t GROUP BY et";
@@ -31,11 +30,11 @@ fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (Faul
     for (offset, (timestamp, value)) in (0..).zip(records) {
         chunk.push(offset, *timestamp, Some(value.as_bytes()));
     }
-    let mut fold = Fold::new(plan.clone(), OnError::Drop, EvalContext { timestamp: NOW }, LATE);
+    let mut fold = Fold::new(plan.clone(), OnError::Drop, plan.context(NOW), LATE);
     if noting {
         fold.note_faults();
     }
-    let decoded = Records::new(&plan, Options::default()).decode(&chunk);
+    let decoded = Records::new(&plan).decode(&chunk);
     fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).unwrap();
     let mut noted = fold.take_faulty();
     for (row, fault) in decoded.faults.iter().enumerate() {
