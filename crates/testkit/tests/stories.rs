@@ -76,6 +76,7 @@ stories! {
     m1_having_on_a_key,
     m1_having_on_an_aggregate,
     m1_having_on_the_window,
+    m1_having_that_nothing_passes,
     m1_inferred_from_having,
     m1_inferred_from_having_on_an_expression,
     m1_inferred_not_null,

@@ -1,6 +1,8 @@
 //! Conditions in pieces, as Spark's optimizer takes them apart and puts them together.
 
 use crate::expr::{Comparison, Expr};
+use crate::value::Value;
+use arrow_schema::DataType;
 
 /// The conjuncts of a condition, its ANDs alone taken apart.
 pub(super) fn split(condition: Expr) -> Vec<Expr> {
@@ -28,12 +30,32 @@ pub(super) fn simplify(mut condition: Expr) -> Expr {
         Expr::And(l, r) => simplify_and(*l, *r),
         Expr::Or(l, r) => simplify_or(*l, *r),
         Expr::Not(x) => negated(*x),
+        Expr::IsNull(x) if never_null(&x) => constant(false),
+        Expr::IsNotNull(x) if never_null(&x) => constant(true),
         other => other,
     }
 }
 
+fn constant(truth: bool) -> Expr {
+    Expr::Literal(Value::Boolean(truth), DataType::Boolean)
+}
+
+/// Whether it is that constant.
+pub(super) fn is_constant(condition: &Expr, truth: bool) -> bool {
+    *condition == constant(truth)
+}
+
 /// `(a OR b) AND (a OR c)` is `a OR (b AND c)`; without anything shared, a conjunct that stands twice goes.
 fn simplify_and(l: Expr, r: Expr) -> Expr {
+    // Where a filter stands, NULL is as good as false: so a condition and its contrary are false together.
+    if [&l, &r].iter().any(|x| is_constant(x, false)) || are_contrary(&l, &r) {
+        return constant(false);
+    }
+    match (is_constant(&l, true), is_constant(&r, true)) {
+        (true, _) => return r,
+        (_, true) => return l,
+        _ => {}
+    }
     if let Some((l, r)) = without_contrary(&l, &r, |x| if let Expr::Or(l, r) = x { Some((l, r)) } else { None }) {
         return Expr::And(Box::new(l), Box::new(r));
     }
@@ -48,6 +70,14 @@ fn simplify_and(l: Expr, r: Expr) -> Expr {
 
 /// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
 fn simplify_or(l: Expr, r: Expr) -> Expr {
+    if [&l, &r].iter().any(|x| is_constant(x, true)) {
+        return constant(true);
+    }
+    match (is_constant(&l, false), is_constant(&r, false)) {
+        (true, _) => return r,
+        (_, true) => return l,
+        _ => {}
+    }
     if let Some((l, r)) = without_contrary(&l, &r, |x| if let Expr::And(l, r) = x { Some((l, r)) } else { None }) {
         return Expr::Or(Box::new(l), Box::new(r));
     }
@@ -67,8 +97,6 @@ fn without_contrary(
     r: &Expr,
     inner: impl Fn(&Expr) -> Option<(&Box<Expr>, &Box<Expr>)>,
 ) -> Option<(Expr, Expr)> {
-    let never_null =
-        |x: &Expr| matches!(x, Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Compare(Comparison::NullSafeEqual, ..));
     let is_not = |x: &Expr, y: &Expr| matches!(x, Expr::Not(inner) if **inner == *y);
     if let Some((b, c)) = inner(r).filter(|_| never_null(l)) {
         let rest = if is_not(b, l) { Some(c) } else { is_not(c, l).then_some(b) };
@@ -80,6 +108,20 @@ fn without_contrary(
     let not_null = |x: &Expr| matches!(x, Expr::Not(x) if never_null(x)) || never_null(x);
     let rest = if not_null(a) && is_not(a, r) { b } else { (not_null(b) && is_not(b, r)).then_some(a)? };
     Some(((**rest).clone(), r.clone()))
+}
+
+/// Whether one is the other's negation, to Spark: IS NULL and IS NOT NULL it does not take for that.
+fn are_contrary(l: &Expr, r: &Expr) -> bool {
+    let negates = |x: &Expr, y: &Expr| match x {
+        Expr::Not(x) => **x == *y,
+        Expr::Compare(..) => negated(x.clone()) == *y,
+        _ => false,
+    };
+    negates(l, r) || negates(r, l)
+}
+
+fn never_null(x: &Expr) -> bool {
+    matches!(x, Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Compare(Comparison::NullSafeEqual, ..))
 }
 
 fn negated(x: Expr) -> Expr {
@@ -196,7 +238,6 @@ fn null_for_null(expr: &Expr, is_column: &dyn Fn(&Expr) -> bool, found: &mut Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_schema::DataType;
 
     fn column(index: usize) -> Expr {
         Expr::Column(index, DataType::Boolean)
@@ -218,6 +259,7 @@ mod tests {
     fn m1_conditions_as_the_optimizer_simplifies_them() {
         let [a, b, c] = [column(0), column(1), column(2)];
         let null = Expr::IsNull(Box::new(c.clone()));
+        let less = Expr::Compare(Comparison::Less, Box::new(b.clone()), Box::new(c.clone()));
         let [ab, ac] = [and(a.clone(), b.clone()), and(a.clone(), c.clone())];
         for (condition, expected) in [
             (or(ab.clone(), ac.clone()), and(a.clone(), or(b.clone(), c.clone()))),
@@ -231,6 +273,12 @@ mod tests {
             (and(null.clone(), not(and(b.clone(), null.clone()))), and(null.clone(), not(b.clone()))),
             (or(not(or(null.clone(), b.clone())), null.clone()), or(not(b.clone()), null.clone())),
             (and(a.clone(), not(and(b.clone(), a.clone()))), and(a.clone(), or(not(b.clone()), not(a.clone())))),
+            (and(or(Expr::IsNull(Box::new(null.clone())), a.clone()), b.clone()), and(a.clone(), b.clone())),
+            (or(and(Expr::IsNull(Box::new(null.clone())), a.clone()), b.clone()), b.clone()),
+            (or(Expr::IsNotNull(Box::new(null.clone())), a.clone()), constant(true)),
+            (and(a.clone(), not(a.clone())), constant(false)),
+            (and(less.clone(), not(less.clone())), constant(false)),
+            (and(null.clone(), not(null.clone())), and(null.clone(), Expr::IsNotNull(Box::new(c.clone())))),
             // What is shared goes out first: the NOT meets an AND.
             (not(or(ab, ac)), or(not(a.clone()), not(or(b.clone(), c.clone())))),
             (and(and(or(a.clone(), b.clone()), c.clone()), or(a.clone(), c.clone())), {

@@ -10,7 +10,7 @@
 //! ```
 //! Of what then stands above the watermark Spark infers that columns are not NULL, and that goes below, too.
 
-use super::conjuncts::{all, demanded, simplify, split};
+use super::conjuncts::{all, demanded, is_constant, simplify, split};
 use crate::expr::{Comparison, Expr};
 
 /// Rounds after which Spark stops, too.
@@ -65,6 +65,12 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes) -> Placed {
         }
     }
     let mut placed = Placed { below, ..Placed::default() };
+    let conditions =
+        layers.iter().filter_map(|layer| if let Layer::Filter(condition) = layer { Some(condition) } else { None });
+    // What nothing passes is nothing from the source on: the watermark sees no row.
+    if let Some(never) = conditions.flat_map(|condition| split(condition.clone())).find(|x| is_constant(x, false)) {
+        placed.below.push(never);
+    }
     let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
     for (at, layer) in layers.into_iter().enumerate() {
         if let Layer::Filter(condition) = layer {
