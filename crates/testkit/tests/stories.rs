@@ -73,6 +73,7 @@ stories! {
     m1_filter_on_the_raw_column,
     m1_filter_with_and,
     m1_filter_with_or,
+    m1_four_conjuncts,
     m1_having_on_a_key,
     m1_having_on_an_aggregate,
     m1_having_on_the_window,

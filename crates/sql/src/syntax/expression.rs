@@ -23,19 +23,28 @@ impl Parser<'_> {
     }
 
     fn or(&mut self) -> Result<Node, Fault> {
-        let mut chain = Chain::from(self.and()?);
-        while self.take_word("OR") {
-            chain.add(Operator::Or, self.and()?)?;
-        }
-        Ok(chain.node)
+        self.balanced("OR", Operator::Or, Self::and)
     }
 
     fn and(&mut self) -> Result<Node, Fault> {
-        let mut chain = Chain::from(self.not()?);
-        while self.take_word("AND") {
-            chain.add(Operator::And, self.not()?)?;
+        self.balanced("AND", Operator::And, Self::not)
+    }
+
+    /// A row of ANDs, or of ORs, as a tree of least depth: so Spark's parser has it, and its optimizer looks at neighbours
+    /// in the tree (rule M1).
+    fn balanced(
+        &mut self,
+        word: &str,
+        operator: Operator,
+        operand: impl Fn(&mut Self) -> Result<Node, Fault>,
+    ) -> Result<Node, Fault> {
+        let mut operands = vec![operand(self)?];
+        while self.take_word(word) {
+            let next = operand(self)?;
+            check_length(operands.len(), &next)?;
+            operands.push(next);
         }
-        Ok(chain.node)
+        Ok(tree(operator, operands))
     }
 
     fn not(&mut self) -> Result<Node, Fault> {
@@ -315,6 +324,29 @@ impl Parser<'_> {
     }
 }
 
+/// `a op b op c op d` → `(a op b) op (c op d)`, the longer half first.
+fn tree(operator: Operator, mut operands: Vec<Node>) -> Node {
+    if operands.len() == 1 {
+        return operands.remove(0);
+    }
+    let right = operands.split_off(operands.len().div_ceil(2));
+    binary(operator, tree(operator, operands), tree(operator, right))
+}
+
+fn binary(operator: Operator, left: Node, right: Node) -> Node {
+    let at = left.at.start..right.at.end;
+    Node { kind: NodeKind::Binary(operator, Box::new(left), Box::new(right)), at }
+}
+
+/// Refuses the operand behind so many operators too many.
+fn check_length(operators: usize, operand: &Node) -> Result<(), Fault> {
+    if operators > CHAIN_MAX {
+        let help = format!("write x IN (…), or split it: at most {CHAIN_MAX} in a row");
+        return Err(Fault::new(operand.at.clone(), "the expression has too many operators in a row", help));
+    }
+    Ok(())
+}
+
 /// Operators of one precedence, which bind to the left.
 struct Chain {
     node: Node,
@@ -328,14 +360,10 @@ impl Chain {
 
     fn add(&mut self, operator: Operator, right: Node) -> Result<(), Fault> {
         self.length += 1;
-        if self.length > CHAIN_MAX {
-            let help = format!("write x IN (…), or split it: at most {CHAIN_MAX} in a row");
-            return Err(Fault::new(right.at, "the expression has too many operators in a row", help));
-        }
-        let at = self.node.at.start..right.at.end;
+        check_length(self.length, &right)?;
         let nothing = Node { kind: NodeKind::Star, at: 0..0 };
-        let left = Box::new(std::mem::replace(&mut self.node, nothing));
-        self.node = Node { kind: NodeKind::Binary(operator, left, Box::new(right)), at };
+        let left = std::mem::replace(&mut self.node, nothing);
+        self.node = binary(operator, left, right);
         Ok(())
     }
 }
