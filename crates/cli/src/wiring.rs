@@ -5,16 +5,17 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use tidemill_driver::Job;
+use tidemill_driver::{Job, Source};
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_files::{FilesLetterBook, FilesLetters};
-use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter, Watch};
+use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
 use tidemill_model::pipeline::{
     self, DeadLetter, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result};
+use tidemill_sql::plan::{BranchPlan, QueryPlan};
 use tidemill_sql::types;
 
 /// Reads and plans a pipeline file.
@@ -38,17 +39,7 @@ pub(crate) fn plan(file: &str, text: &str, set: &[(String, String)]) -> Result<J
     for sink in &pipeline.sinks {
         refuse_columns(&pipeline, sink, &plan.output_schema)?;
     }
-    let (starting_offsets, max_offsets_per_trigger) = match &pipeline.sources[0].kind {
-        SourceKind::Kafka(kafka) => (kafka.starting_offsets, kafka.max_offsets_per_trigger),
-        SourceKind::Files(_) => (StartingOffsets::Earliest, None),
-    };
-    Ok(Job {
-        trigger: pipeline.query.trigger,
-        starting_offsets,
-        max_offsets_per_trigger,
-        plan: Arc::new(plan),
-        pipeline: Arc::new(pipeline),
-    })
+    Ok(Job { trigger: pipeline.query.trigger, plan: Arc::new(plan), pipeline: Arc::new(pipeline) })
 }
 
 /// Fails where a sink's files cannot hold the columns of the result.
@@ -73,27 +64,47 @@ fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -
     }
 }
 
-/// A source, watched, and what progress records call it.
-pub(crate) fn watch(pipeline: &Pipeline) -> Result<(Box<dyn Watch>, String)> {
-    Ok(match &pipeline.sources[0].kind {
-        SourceKind::Kafka(kafka) => {
-            let watch = KafkaWatch::new(&kafka_options(kafka), &kafka.topic)?;
-            (Box::new(watch), format!("KafkaV2[Subscribe[{}]]", kafka.topic))
-        }
+/// The sources that the plan's branches read, watched.
+pub(crate) fn sources(job: &Job) -> Result<Vec<Source>> {
+    each_source(&job.pipeline, &job.plan).map(|(number, source)| watched(&job.pipeline, number, source)).collect()
+}
+
+fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Result<Source> {
+    Ok(match &source.kind {
+        SourceKind::Kafka(kafka) => Source {
+            watch: Box::new(KafkaWatch::new(&kafka_options(kafka), &kafka.topic)?.of_source(number)),
+            description: format!("KafkaV2[Subscribe[{}]]", kafka.topic),
+            starting_offsets: kafka.starting_offsets,
+            max_offsets_per_trigger: kafka.max_offsets_per_trigger,
+        },
         SourceKind::Files(files) => {
-            let watch = FilesWatch::new(files_options(pipeline, files))?;
+            let watch = FilesWatch::new(files_options(pipeline, number, files))?;
             let description = watch.description();
-            (Box::new(watch), description)
+            let (starting_offsets, max_offsets_per_trigger) = (StartingOffsets::Earliest, None);
+            Source { watch: Box::new(watch), description, starting_offsets, max_offsets_per_trigger }
         }
     })
 }
 
-/// A reader of the source, for one worker thread of an executor.
-pub(crate) fn reader(pipeline: &Pipeline) -> Result<Box<dyn ports::Read>> {
-    Ok(match &pipeline.sources[0].kind {
-        SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?),
-        SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, files))),
-    })
+/// Readers of the sources that the plan's branches read, for one worker thread of an executor.
+pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>> {
+    let reader = |(number, source): (u32, &pipeline::Source)| -> Result<Box<dyn ports::Read>> {
+        Ok(match &source.kind {
+            SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?),
+            SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, number, files))),
+        })
+    };
+    each_source(pipeline, plan).map(reader).collect()
+}
+
+/// The source of each branch, with the branch's number.
+fn each_source<'a>(
+    pipeline: &'a Pipeline,
+    plan: &'a QueryPlan,
+) -> impl Iterator<Item = (u32, &'a pipeline::Source)> {
+    let source = |table: &str| pipeline.sources.iter().find(|source| source.name == table);
+    let of = move |branch: &BranchPlan| source(&branch.table).expect("a plan reads the pipeline's sources");
+    (0..).zip(plan.branches.iter().map(move |branch| of(branch)))
 }
 
 /// A writer of dead letters, for one worker thread of an executor. Executors are started where the driver was: a relative
@@ -113,9 +124,10 @@ fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
     KafkaOptions { bootstrap_servers: kafka.bootstrap_servers.clone(), client_options: kafka.client_options.clone() }
 }
 
-fn files_options(pipeline: &Pipeline, files: &FilesSource) -> FilesOptions {
+fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> FilesOptions {
     let checkpoint = pipeline.checkpoint.as_ref().expect("a run puts its checkpoint into the pipeline");
     FilesOptions {
+        source,
         path: files.path.clone(),
         csv: matches!(files.format, SourceFormat::Csv { .. }),
         header: matches!(files.format, SourceFormat::Csv { header: true, .. }),

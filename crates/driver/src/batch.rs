@@ -1,5 +1,6 @@
 //! The batch in flight: its tasks, which are waiting, running or done. Pure bookkeeping; decides nothing about executors.
 
+use crate::finish::SourceTotals;
 use std::cmp::Reverse;
 use tidemill_flow::ports::DriverLetter;
 use tidemill_model::limits::POISON_KILLS;
@@ -195,7 +196,19 @@ impl Batch {
         open.map(|piece| piece.range.len() as u64).sum()
     }
 
-    /// The partials in (topic, partition, offset) order. Panics unless [`Batch::complete`].
+    /// What came of each of so many sources. Panics unless [`Batch::complete`].
+    pub(crate) fn by_source(&self, sources: usize) -> Vec<SourceTotals> {
+        let mut totals = vec![SourceTotals::default(); sources];
+        for piece in &self.pieces {
+            let PieceState::Done(partial) = &piece.state else { panic!("only complete batches are summed up") };
+            let totals = &mut totals[piece.range.partition.source as usize];
+            totals.records += partial.records;
+            totals.event_time.merge(&partial.event_time);
+        }
+        totals
+    }
+
+    /// The partials in (source, topic, partition, offset) order. Panics unless [`Batch::complete`].
     pub(crate) fn into_partials(self) -> Vec<Partial> {
         let partial = |piece: Piece| match piece.state {
             PieceState::Done(partial) => partial,
@@ -216,7 +229,7 @@ mod tests {
 
     fn batch(ranges: &[(i64, i64)]) -> Batch {
         let range = |(start, end): &(i64, i64)| OffsetRange {
-            partition: PartitionId { topic: "t".into(), partition: 0 },
+            partition: PartitionId { source: 0, topic: "t".into(), partition: 0 },
             start: *start,
             end: *end,
         };

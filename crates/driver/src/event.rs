@@ -10,8 +10,8 @@ use tidemill_model::status::Command;
 
 /// One wake-up.
 pub(crate) enum Event {
-    /// The source holds this, or could not be asked.
-    Extents(Result<Extents>),
+    /// The source of this number holds this, or could not be asked.
+    Extents(usize, Result<Extents>),
     /// An executor says something.
     Executor(u64, Result<FromExecutor>),
     /// An executor's output has ended: it is gone.
@@ -31,8 +31,8 @@ const WATCH_PAUSE: Duration = Duration::from_millis(50);
 /// After a look that failed.
 const WATCH_RETRY: Duration = Duration::from_millis(500);
 
-/// Watches the source on a thread of its own until the driver is gone.
-pub(crate) fn watch(mut source: Box<dyn Watch>, events: Sender<Event>) {
+/// Watches a source on a thread of its own until the driver is gone.
+pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: Sender<Event>) {
     std::thread::spawn(move || {
         let mut known = Extents::new();
         loop {
@@ -45,7 +45,7 @@ pub(crate) fn watch(mut source: Box<dyn Watch>, events: Sender<Event>) {
                 }
                 Err(_) => WATCH_RETRY,
             };
-            if events.send(Event::Extents(seen)).is_err() {
+            if events.send(Event::Extents(number, seen)).is_err() {
                 return;
             }
             std::thread::sleep(pause);

@@ -23,7 +23,8 @@ pub(crate) struct Finished {
     pub(crate) faults: FaultCounts,
     /// The dead letters of its tasks, in the order of records, and the driver's own.
     pub(crate) letters: BatchLetters,
-    pub(crate) event_time: EventTimeStats,
+    /// What came of each source.
+    pub(crate) sources: Vec<SourceTotals>,
     /// Kafka timestamps of the batch's records, as (ms, records).
     pub(crate) record_times: Vec<(i64, u64)>,
 }
@@ -41,19 +42,65 @@ impl BatchLetters {
     }
 }
 
+/// What a batch has of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct SourceTotals {
+    /// Records read.
+    pub(crate) records: u64,
+    /// Event times at the source's watermark node.
+    pub(crate) event_time: EventTimeStats,
+}
+
+/// The watermark of each source, in this run: a restart keeps the query's alone (rule M3).
+pub(crate) struct Watermarks {
+    /// The delay, ms, of each source that has a watermark.
+    delays_ms: Vec<Option<i64>>,
+    /// Greatest event time less the delay, ms; `None` until a batch has said something.
+    at: Vec<Option<i64>>,
+}
+
+impl Watermarks {
+    pub(crate) fn new(query: &QueryPlan) -> Watermarks {
+        let delays_ms: Vec<_> = query.delays_ms().collect();
+        Watermarks { at: vec![None; delays_ms.len()], delays_ms }
+    }
+
+    /// wm(N+1) of a batch that had wm(N) = `watermark` (rule M2): the least of the sources' own, unless that is earlier.
+    /// One that has had no row yet is at 1970.
+    pub(crate) fn after(&mut self, watermark: Millis, seen: &[SourceTotals]) -> Millis {
+        let mut least: Option<i64> = None;
+        for ((delay, at), seen) in self.delays_ms.iter().zip(&mut self.at).zip(seen) {
+            let Some(delay) = delay else { continue };
+            if seen.event_time.count > 0 {
+                *at = (*at).max(Some(seen.event_time.max_ms.saturating_sub(*delay)));
+            }
+            let at = *at.get_or_insert(0);
+            least = Some(least.map_or(at, |least| least.min(at)));
+        }
+        least.map_or(watermark, |least| watermark.max(Millis(least)))
+    }
+}
+
 /// Merges a complete batch into the state.
 ///
 /// # Errors
 /// As [`output::group_rows`]: an overflow, or a failed row under `on_error = "fail"`.
-pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, mut batch: Batch) -> Result<Finished> {
+pub(crate) fn finish(
+    query: &QueryPlan,
+    on_error: OnError,
+    state: &mut State,
+    watermarks: &mut Watermarks,
+    mut batch: Batch,
+) -> Result<Finished> {
     let (plan, replayed, retried) = (batch.plan.clone(), batch.replayed, batch.retried);
     let (_, tasks) = batch.progress();
     let mut own = batch.take_unreadable();
+    let sources = batch.by_source(query.branches.len());
     let mut partials = batch.into_partials();
     let files = partials.iter_mut().filter_map(|partial| partial.letters.take()).collect();
     let context = query.context(plan.timestamp);
     let mut totals = totals(&partials);
-    let (rows, merged) = match &query.body {
+    let (rows, merged) = match query.body() {
         Body::Aggregate(aggregate) => {
             let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials);
             let groups = std::mem::take(&mut merged.output);
@@ -68,7 +115,7 @@ pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, mu
             (output::projected_rows(columns, &query.output_schema, rows), Merged::unchanged())
         }
     };
-    let next_watermark = next_watermark(query, plan.watermark, &totals.event_time);
+    let next_watermark = watermarks.after(plan.watermark, &sources);
     let mut record_times: Vec<(i64, u64)> = partials.into_iter().flat_map(|partial| partial.record_times).collect();
     record_times.sort_unstable();
     Ok(Finished {
@@ -82,23 +129,14 @@ pub(crate) fn finish(query: &QueryPlan, on_error: OnError, state: &mut State, mu
         records: totals.records,
         faults: totals.faults,
         letters: BatchLetters { files, own },
-        event_time: totals.event_time,
+        sources,
         record_times,
     })
 }
 
-/// wm(N+1) = max(wm(N), greatest event time − delay), when the batch had rows with an event time (rule M2).
-fn next_watermark(query: &QueryPlan, watermark: Millis, seen: &EventTimeStats) -> Millis {
-    match query.event_time.as_ref().and_then(|event_time| event_time.delay_ms) {
-        Some(delay) if seen.count > 0 => watermark.max(Millis(seen.max_ms.saturating_sub(delay))),
-        _ => watermark,
-    }
-}
-
 /// Whether a batch without data is due once the watermark has moved (rule M4).
 pub(crate) fn has_no_data_batches(query: &QueryPlan) -> bool {
-    let watermark = query.event_time.as_ref().is_some_and(|event_time| event_time.delay_ms.is_some());
-    watermark && query.output_mode != OutputMode::Complete && matches!(query.body, Body::Aggregate(_))
+    query.has_watermark() && query.output_mode != OutputMode::Complete && matches!(query.body(), Body::Aggregate(_))
 }
 
 /// Sums of what the partials counted.
@@ -107,7 +145,6 @@ fn totals(partials: &[Partial]) -> Partial {
     for partial in partials {
         totals.records += partial.records;
         totals.faults.merge(&partial.faults);
-        totals.event_time.merge(&partial.event_time);
     }
     totals
 }
@@ -131,4 +168,39 @@ pub(crate) fn restore(files: Vec<(u64, Vec<u8>)>) -> Result<State> {
         state.apply_delta(&delta).ok_or_else(|| damaged(batch))?;
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Delays and the greatest event times of each batch, all in seconds, → the query's watermark after each.
+    fn check(delays: &[Option<i64>], batches: &[&[Option<i64>]], expected: &[i64]) {
+        let delays_ms: Vec<_> = delays.iter().map(|delay| delay.map(|delay| delay * 1_000)).collect();
+        let mut watermarks = Watermarks { at: vec![None; delays.len()], delays_ms };
+        let mut watermark = Millis(0);
+        let mut after = Vec::new();
+        for batch in batches {
+            let totals = |max: &Option<i64>| {
+                let mut totals = SourceTotals::default();
+                max.iter().for_each(|max| totals.event_time.add(max * 1_000));
+                totals
+            };
+            watermark = watermarks.after(watermark, &batch.iter().map(totals).collect::<Vec<_>>());
+            after.push(watermark.0 / 1_000);
+        }
+        assert_eq!(after, expected, "{delays:?} {batches:?}");
+    }
+
+    #[test]
+    fn m2_the_watermark_is_the_least_of_the_sources() {
+        check(&[Some(10)], &[&[Some(15)], &[None], &[Some(12)], &[Some(40)]], &[5, 5, 5, 30]);
+        check(&[Some(10), Some(5)], &[&[Some(11), None], &[None, Some(6)], &[None, Some(8)]], &[0, 1, 1]);
+        check(&[Some(10), Some(5)], &[&[Some(200), Some(190)], &[None, Some(300)], &[Some(250), None]], &[185, 190, 240]);
+        check(&[Some(10), None], &[&[Some(20), Some(5)], &[None, Some(900)]], &[10, 10]);
+        check(&[None, Some(10)], &[&[Some(20), Some(15)], &[Some(900), None]], &[5, 5]);
+        check(&[None], &[&[Some(20)]], &[0]);
+        // Before 1970 it is that source which holds the others back, unless a batch without it came first.
+        check(&[Some(0), Some(0)], &[&[Some(9), Some(-9)], &[None, Some(3)]], &[0, 3]);
+    }
 }

@@ -10,8 +10,7 @@
 
 use crate::plan;
 use std::collections::BTreeMap;
-use tidemill_flow::ports::Timeline;
-use tidemill_model::{OffsetRange, PartitionId, Result};
+use tidemill_model::{Error, OffsetRange, PartitionId};
 
 /// Times are looked for below this power of two, in milliseconds: the year 2109.
 const TIME_BITS: u32 = 42;
@@ -19,9 +18,23 @@ const TIME_BITS: u32 = 42;
 /// Answers kept of a partition, the latest times: more than a search asks for.
 const ANSWERS_MAX: usize = 128;
 
+/// As [`tidemill_flow::ports::Timeline`], over the partitions of several sources.
+pub(crate) type Ask = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
+
+/// A source that did not answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    pub(crate) source: u32,
+    pub(crate) error: Error,
+}
+
+type Result<T> = std::result::Result<T, Unanswered>;
+
 /// The oracle, and what it has said.
 pub(crate) struct Level {
-    ask: Timeline,
+    /// Which sources, by number, it knows.
+    knows: Vec<bool>,
+    ask: Ask,
     /// By partition and time.
     answers: BTreeMap<PartitionId, BTreeMap<i64, Answer>>,
 }
@@ -42,8 +55,13 @@ impl Answer {
 }
 
 impl Level {
-    pub(crate) fn new(ask: Timeline) -> Level {
-        Level { ask, answers: BTreeMap::new() }
+    pub(crate) fn new(knows: Vec<bool>, ask: Ask) -> Level {
+        Level { knows, ask, answers: BTreeMap::new() }
+    }
+
+    /// Whether it can cut this backlog. One partition alone has nobody to wait for.
+    pub(crate) fn cuts(&self, backlog: &[(PartitionId, OffsetRange)]) -> bool {
+        backlog.len() > 1 && backlog.iter().all(|(partition, _)| self.knows[partition.source as usize])
     }
 
     /// The ranges of a batch of three quarters of `budget` to all of it, cut at one time. Where the records of one
@@ -154,7 +172,7 @@ mod tests {
     const NONE: i64 = -1;
 
     fn id(partition: usize) -> PartitionId {
-        PartitionId { topic: "t".into(), partition: partition as i32 }
+        PartitionId { source: 0, topic: "t".into(), partition: partition as i32 }
     }
 
     /// A level over records' timestamps, and how often it has asked.
@@ -168,7 +186,7 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
             Ok(partitions.iter().map(|partition| first(partition, time)).collect())
         };
-        (Level::new(Box::new(ask)), asked)
+        (Level::new(vec![true], Box::new(ask)), asked)
     }
 
     fn backlog(positions: &[i64], ends: &[i64]) -> Vec<(PartitionId, OffsetRange)> {

@@ -6,7 +6,8 @@
 //!     ▲                                  │                                    │   └── committer thread ──┘
 //!     └── the next batch may start from here on: at most two plans are uncommitted ──┘
 //! ```
-//! One loop, one closed [`event::Event`]; everything that happens to a run happens in `run.rs`, in that order. The same
+//! One loop, one closed [`event::Event`]; everything that happens to a run happens in `run.rs`, in that order; what sources
+//! say in `observe.rs`, what the autoscaler decides in `scaling.rs`. The same
 //! plan gives the same rows at any number of executors and across any kill. This is the only room with a clock.
 //! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as pipes with a [`Handle`].
 
@@ -20,10 +21,13 @@ mod fleet;
 mod level;
 mod next;
 mod notes;
+mod observe;
 mod open;
 mod plan;
 mod report;
 mod run;
+mod scaling;
+mod sources;
 mod status;
 
 pub use fleet::{Handle, Spawn, Spawned};
@@ -49,18 +53,24 @@ pub struct Job {
     pub plan: Arc<QueryPlan>,
     /// When batches are due; the pipeline's trigger unless the user overrides it.
     pub trigger: Trigger,
+}
+
+/// A source of the query.
+pub struct Source {
+    /// It, watched. What it says of partitions has the source's number.
+    pub watch: Box<dyn Watch>,
+    /// What progress records and the checkpoint call it.
+    pub description: String,
     /// Where a query without a checkpoint begins.
     pub starting_offsets: StartingOffsets,
-    /// Bound of a batch, offsets over all partitions; `None`: what the executors can do in half a second.
+    /// Bound of a batch, offsets over all its partitions; `None`: what the executors can do in half a second.
     pub max_offsets_per_trigger: Option<u64>,
 }
 
 /// What to run it with.
 pub struct Wiring {
-    /// The source, watched.
-    pub watch: Box<dyn Watch>,
-    /// What progress records call the source.
-    pub source_description: String,
+    /// The sources, one for each branch of the plan, in its order.
+    pub sources: Vec<Source>,
     /// The sinks; each gets every batch.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Where dead letters are kept, if they are; executors write there.

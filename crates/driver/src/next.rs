@@ -1,11 +1,13 @@
 //! What the next batch may read: what is there, what of it is due, and how much of it.
 
+use crate::level::Unanswered;
 use crate::plan;
 use crate::run::Driver;
+use crate::sources::Share;
 use std::time::Instant;
 use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::Trigger;
-use tidemill_model::{OffsetRange, PartitionId, Result};
+use tidemill_model::{OffsetRange, PartitionId};
 
 impl Driver {
     /// What there is to read: up to the ends, or up to where an available-now run stops.
@@ -16,15 +18,15 @@ impl Driver {
         }
     }
 
-    /// What of the backlog the source lets into one batch.
+    /// What of the backlog the sources let into one batch.
     pub(crate) fn admitted(&self) -> Vec<(PartitionId, OffsetRange)> {
-        match (&self.admission, &self.positions, self.until.as_ref().or(self.extents.as_ref())) {
-            (Some(admission), Some(positions), Some(extents)) => {
+        match (&self.positions, self.until.as_ref().or(self.extents.as_ref())) {
+            (Some(positions), Some(extents)) => {
                 let mut admitted = extents.clone();
-                admission(positions, &mut admitted);
+                self.sources.admit(positions, &mut admitted);
                 plan::backlog(positions, &admitted)
             }
-            _ => self.backlog(),
+            _ => Vec::new(),
         }
     }
 
@@ -37,24 +39,32 @@ impl Driver {
         }
     }
 
-    /// What the next batch reads: as much of the backlog as the source admits, the pipeline allows, and the executors can
-    /// do. Where that is not all of it, the partitions advance together by their records' timestamps.
+    /// What the next batch reads: as much of the backlog as the sources admit, the pipeline allows, and the executors can
+    /// do. Where that is not all of it, the partitions advance together by their records' timestamps: those of one source
+    /// that has a bound of its own, and those of all that share what the executors can do.
     ///
     /// # Errors
-    /// The source was asked about timestamps, and failed.
-    pub(crate) fn next_ranges(&mut self) -> Result<Vec<OffsetRange>> {
-        let admitted = self.admitted();
-        let budget = match (self.job.max_offsets_per_trigger, &self.admission) {
-            (None, Some(_)) => None,
-            (None, None) => Some(self.capacity_of_a_batch()),
-            (given, _) => given,
-        };
-        match (&mut self.level, budget) {
-            // One partition alone has nobody to wait for.
-            (Some(level), Some(budget)) if admitted.len() > 1 && plan::total(&admitted) > budget => {
-                level.ranges(&admitted, budget)
+    /// A source was asked about timestamps, and failed.
+    pub(crate) fn next_ranges(&mut self) -> Result<Vec<OffsetRange>, Unanswered> {
+        let (mut ranges, mut shared) = (Vec::new(), Vec::new());
+        for of_source in self.admitted().chunk_by(|(a, _), (b, _)| a.source == b.source) {
+            match self.sources.share(of_source[0].0.source) {
+                Share::Whole => ranges.extend(plan::ranges(of_source, None)),
+                Share::Own(most) => ranges.extend(self.cut(of_source, most)?),
+                Share::Capacity => shared.extend_from_slice(of_source),
             }
-            _ => Ok(plan::ranges(&admitted, budget)),
+        }
+        if !shared.is_empty() {
+            ranges.extend(self.cut(&shared, self.capacity_of_a_batch())?);
+        }
+        ranges.sort_unstable();
+        Ok(ranges)
+    }
+
+    fn cut(&mut self, backlog: &[(PartitionId, OffsetRange)], budget: u64) -> Result<Vec<OffsetRange>, Unanswered> {
+        match plan::total(backlog) > budget && self.level.cuts(backlog) {
+            true => self.level.ranges(backlog, budget),
+            false => Ok(plan::ranges(backlog, Some(budget))),
         }
     }
 

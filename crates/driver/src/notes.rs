@@ -3,6 +3,7 @@
 use crate::batch::Lost;
 use crate::finish::Finished;
 use tidemill_model::time::iso_millis;
+use tidemill_sql::plan::QueryPlan;
 
 /// An event time so far ahead of the wall clock is worth a warning when it moves the watermark, ms.
 const AHEAD_MS: i64 = 3_600_000;
@@ -21,16 +22,25 @@ pub(crate) fn given_up(lost: &Lost, keeps_letters: bool) -> Option<String> {
     ))
 }
 
-/// A batch of the source `table` that has moved the watermark beyond the clock.
-pub(crate) fn jump(finished: &Finished, table: &str) -> Option<String> {
-    let ahead_ms = finished.event_time.max_ms.saturating_sub(finished.plan.timestamp.0);
-    let jumps = finished.next_watermark > finished.plan.watermark && ahead_ms > AHEAD_MS;
-    jumps.then(|| {
-        format!(
+/// A batch that has moved the watermark beyond the clock, and a source that had a part in it.
+pub(crate) fn jump(finished: &Finished, query: &QueryPlan) -> Option<String> {
+    if finished.next_watermark <= finished.plan.watermark {
+        return None;
+    }
+    let moved_to = |delay_ms: i64| finished.next_watermark.0.saturating_add(delay_ms);
+    let mut sources = query.branches.iter().zip(query.delays_ms()).zip(&finished.sources);
+    sources.find_map(|((branch, delay_ms), seen)| {
+        // As far as the other sources have let it: one alone is the whole way.
+        let ahead_ms = moved_to(delay_ms?).min(seen.event_time.max_ms).saturating_sub(finished.plan.timestamp.0);
+        if seen.event_time.count == 0 || ahead_ms <= AHEAD_MS {
+            return None;
+        }
+        let table = &branch.table;
+        Some(format!(
             "warning: a record with an event time {} s ahead of the clock moved the watermark to {}: everything older is late \
              from now on; max_event_time_ahead in [sources.{table}.event_time] refuses such records",
             ahead_ms / 1_000,
             iso_millis(finished.next_watermark)
-        )
+        ))
     })
 }

@@ -3,18 +3,18 @@
 use crate::ages::Ages;
 use crate::commit::{self, Places};
 use crate::event::{Event, watch};
-use crate::finish::restore;
+use crate::finish::{Watermarks, restore};
 use crate::fleet::Fleet;
-use crate::level::Level;
 use crate::report::{DoneRate, Identity, Newest};
 use crate::run::Driver;
+use crate::sources::Sources;
 use crate::{Job, Summary, Wiring};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 use tidemill_checkpoint::{Checkpoint, Metadata};
-use tidemill_flow::ports::{LetterBook, Sink};
+use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::Result;
 use tidemill_scale::{Prior, Settings, State as ScaleState};
@@ -22,7 +22,9 @@ use tidemill_scale::{Prior, Settings, State as ScaleState};
 /// Opens the checkpoint and makes the driver with its inbox.
 pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
     let (events, inbox) = channel();
-    let query = format!("{INPUT}{}\n{}", wiring.source_description, job.plan.describe());
+    let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
+    let inputs: String = described.iter().map(|source| format!("{INPUT}{source}\n")).collect();
+    let query = format!("{inputs}{}", job.plan.describe());
     let metadata = Metadata { id: random_uuid(), plan: query };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
@@ -30,8 +32,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &metadata.id)?;
     let keeps_letters = wiring.letters.is_some();
     let (run_id, name) = (random_uuid(), job.pipeline.name.clone());
-    let (source_name, source) = (wiring.watch.name(), wiring.source_description);
-    let identity = Identity { id: metadata.id, run_id, name, source_name, source, sinks };
+    let identity = Identity { id: metadata.id, run_id, name, sources: described, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
     let anything_committed = recovered.committed.is_some();
     let committed = recovered.committed.unwrap_or_default();
@@ -39,9 +40,10 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
     let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
-    let (admission, level) = (wiring.watch.admission(), wiring.watch.timeline().map(Level::new));
+    assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
+    let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
-    let committer = start_threads(wiring.watch, places, wiring.commands, &events);
+    let committer = start_threads(watches, places, wiring.commands, &events);
     let driver = Driver {
         query: job.plan.clone(),
         identity,
@@ -51,17 +53,16 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         committer,
         keeps_letters,
         started: Instant::now(),
+        sources,
         extents: None,
-        extents_at: Instant::now(),
-        source_error: None,
         until: None,
-        admission,
         level,
         positions,
         left_over: 0,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
         watermark: committed.next_watermark,
         late_watermark: committed.watermark,
+        watermarks: Watermarks::new(&job.plan),
         replay: recovered.replay.into(),
         changes,
         batch: None,
@@ -99,7 +100,7 @@ fn prior(capacity: Option<serde_json::Value>) -> Prior {
 /// Label of a checkpoint's line about what is read.
 const INPUT: &str = "input        ";
 
-/// The lines that a checkpoint is bound to: its positions are in one input, its state is made for one aggregation.
+/// The lines that a checkpoint is bound to: its positions are in its inputs, its state is made for one aggregation.
 fn bound_lines(query: &str) -> Vec<String> {
     let input = query.lines().filter(|line| line.starts_with(INPUT)).map(str::to_owned);
     input.chain(tidemill_sql::describe::bound_to_state(query)).collect()
@@ -126,12 +127,14 @@ fn begin(sinks: &mut [Box<dyn Sink>], letters: &mut Option<Box<dyn LetterBook>>,
 }
 
 fn start_threads(
-    source: Box<dyn tidemill_flow::ports::Watch>,
+    sources: Vec<Box<dyn Watch>>,
     places: Places,
     commands: Receiver<tidemill_model::status::Command>,
     events: &Sender<Event>,
 ) -> Sender<commit::Job> {
-    watch(source, events.clone());
+    for (number, source) in sources.into_iter().enumerate() {
+        watch(number, source, events.clone());
+    }
     let (committer, jobs) = channel();
     let told = events.clone();
     std::thread::spawn(move || commit::run(&jobs, places, &told));

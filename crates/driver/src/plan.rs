@@ -80,7 +80,7 @@ mod tests {
     use tidemill_flow::ports::Extent;
 
     fn id(partition: i32) -> PartitionId {
-        PartitionId { topic: "t".into(), partition }
+        PartitionId { source: 0, topic: "t".into(), partition }
     }
 
     fn extents(ends: &[(i64, i64)]) -> Extents {

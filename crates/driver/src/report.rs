@@ -24,10 +24,8 @@ pub(crate) struct Identity {
     pub(crate) id: String,
     pub(crate) run_id: String,
     pub(crate) name: String,
-    /// What people call the source.
-    pub(crate) source_name: String,
-    /// What progress records call it.
-    pub(crate) source: String,
+    /// What progress records call each source.
+    pub(crate) sources: Vec<String>,
     pub(crate) sinks: String,
 }
 
@@ -78,19 +76,28 @@ pub(crate) fn progress(
         ("commitOffsets", commit_ms),
         ("triggerExecution", total),
     ];
-    let per_second = |time: Duration| if time.is_zero() { 0.0 } else { finished.records as f64 / time.as_secs_f64() };
-    let (arriving, processed) = (start.since_last.map_or(0.0, per_second), per_second(Duration::from_millis(total)));
-    let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
-    let source = SourceProgress {
-        description: identity.source.clone(),
-        start_offset: by_topic(&finished.plan.start_offsets),
-        end_offset: by_topic(&finished.plan.end_offsets),
-        latest_offset: by_topic(&latest),
-        num_input_rows: finished.records,
-        input_rows_per_second: arriving,
-        processed_rows_per_second: processed,
-        metrics: behind(&finished.plan.end_offsets, &latest),
+    let per_second = |records: u64, time: Duration| match time.is_zero() {
+        true => 0.0,
+        false => records as f64 / time.as_secs_f64(),
     };
+    let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
+    let source = |(number, description): (usize, &String)| {
+        let of_source = |offsets: &Offsets| of_source(offsets, number as u32);
+        let (start_offsets, end_offsets) = (of_source(&finished.plan.start_offsets), of_source(&finished.plan.end_offsets));
+        let latest = of_source(&latest);
+        let records = finished.sources[number].records;
+        SourceProgress {
+            description: description.clone(),
+            start_offset: by_topic(&start_offsets),
+            end_offset: by_topic(&end_offsets),
+            latest_offset: by_topic(&latest),
+            num_input_rows: records,
+            input_rows_per_second: start.since_last.map_or(0.0, |time| per_second(records, time)),
+            processed_rows_per_second: per_second(records, Duration::from_millis(total)),
+            metrics: behind(&end_offsets, &latest),
+        }
+    };
+    let sources = identity.sources.iter().enumerate().map(source).collect();
     let (executors, backlog) = now;
     Progress {
         id: identity.id.clone(),
@@ -100,12 +107,12 @@ pub(crate) fn progress(
         batch_id: finished.plan.batch_id,
         batch_duration: total,
         num_input_rows: finished.records,
-        input_rows_per_second: arriving,
-        processed_rows_per_second: processed,
+        input_rows_per_second: start.since_last.map_or(0.0, |time| per_second(finished.records, time)),
+        processed_rows_per_second: per_second(finished.records, Duration::from_millis(total)),
         duration_ms: steps.map(|(step, ms)| (step.to_owned(), ms)).into(),
         event_time: event_time(query, finished),
         state_operators: state_operators(query, draft, commit_ms),
-        sources: vec![source],
+        sources,
         sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.rows.num_rows() as u64 },
         tidemill: TidemillProgress {
             faults: finished.faults,
@@ -122,12 +129,13 @@ pub(crate) fn progress(
 
 fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String> {
     let mut entries = BTreeMap::new();
-    if query.event_time.as_ref().is_none_or(|event_time| event_time.delay_ms.is_none()) {
+    if !query.has_watermark() {
         return entries;
     }
     entries.insert("watermark".into(), iso_millis(finished.plan.watermark));
-    let seen = &finished.event_time;
-    if seen.count > 0 {
+    // Of several sources Spark tells of the first one that had rows.
+    let seen = query.delays_ms().zip(&finished.sources).filter(|(delay, _)| delay.is_some());
+    if let Some(seen) = seen.map(|(_, totals)| &totals.event_time).find(|seen| seen.count > 0) {
         // Towards zero, as Spark cuts its double.
         let average = (seen.sum_ms / i128::from(seen.count)) as i64;
         for (name, ms) in [("min", seen.min_ms), ("max", seen.max_ms), ("avg", average)] {
@@ -138,7 +146,7 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
 }
 
 fn state_operators(query: &QueryPlan, draft: &Draft, commit_ms: u64) -> Vec<StateOperatorProgress> {
-    if matches!(query.body, Body::Project(_)) {
+    if matches!(query.body(), Body::Project(_)) {
         return Vec::new();
     }
     let merged = &draft.finished.merged;
@@ -168,6 +176,11 @@ fn behind(ends: &Offsets, latest: &Offsets) -> SourceMetrics {
         max_offsets_behind_latest: max.to_string(),
         min_offsets_behind_latest: min.to_string(),
     }
+}
+
+fn of_source(offsets: &Offsets, source: u32) -> Offsets {
+    let of_source = offsets.0.iter().filter(|(partition, _)| partition.source == source);
+    Offsets(of_source.map(|(partition, offset)| (partition.clone(), *offset)).collect())
 }
 
 fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {

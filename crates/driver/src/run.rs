@@ -4,14 +4,14 @@ use crate::ages::Ages;
 use crate::batch::{Batch, Taken};
 use crate::commit::{self, Committed};
 use crate::event::Event;
-use crate::facts::facts;
-use crate::finish::{finish, has_no_data_batches};
+use crate::finish::{Watermarks, finish, has_no_data_batches};
 use crate::fleet::Fleet;
-use crate::level::Level;
+use crate::level::{Level, Unanswered};
 use crate::notes;
 use crate::open::open;
 use crate::plan;
 use crate::report::{DoneRate, Draft, Identity, Newest, StartTimes, progress};
+use crate::sources::Sources;
 use crate::{Job, Observer, Summary, Wiring};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,22 +19,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidemill_checkpoint::{Change, CommitRecord, PlanLog, StateChange};
 use tidemill_flow::merge::State;
-use tidemill_flow::ports::{Admission, Extents};
+use tidemill_flow::ports::Extents;
 use tidemill_link::{FromExecutor, Task};
-use tidemill_model::pipeline::{StartingOffsets, Trigger};
-use tidemill_model::status::{Command, DecisionLine};
+use tidemill_model::pipeline::Trigger;
+use tidemill_model::status::Command;
 use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, Result, batch::cut_tasks};
-use tidemill_scale::{Decision, Mode, Settings, decide};
+use tidemill_scale::{Decision, Mode, Settings};
 use tidemill_sql::plan::{Body, QueryPlan};
-
-/// The autoscaler is asked so often, and a status told.
-const TICK: Duration = Duration::from_millis(250);
 
 /// After a task failed because the source could not be reached, nothing is dispatched for so long.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-
-/// An available-now run, which is to end by itself, waits for a lost source no longer than this.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// As long as tasks fail, it is told so often.
 const RETRY_TOLD: Duration = Duration::from_secs(10);
@@ -60,18 +54,13 @@ pub(crate) struct Driver {
     pub(crate) keeps_letters: bool,
     pub(crate) started: Instant,
 
-    /// What the source holds, as last seen; `None` until it was seen.
+    pub(crate) sources: Sources,
+    /// What all sources hold, as last seen; `None` until all were seen.
     pub(crate) extents: Option<Extents>,
-    /// When that was.
-    pub(crate) extents_at: Instant,
-    /// Why the source cannot be reached just now, and since when.
-    pub(crate) source_error: Option<(String, Instant)>,
     /// What an available-now run reads up to.
     pub(crate) until: Option<Extents>,
-    /// How far a batch may go, where the source has a say in it.
-    pub(crate) admission: Option<Admission>,
-    /// Cuts a backlog by the records' timestamps, where the source has them.
-    pub(crate) level: Option<Level>,
+    /// Cuts a backlog by the records' timestamps, of sources that have them.
+    pub(crate) level: Level,
     /// The first offset of each partition that no plan has; `None` until it is decided where the query begins.
     pub(crate) positions: Option<Offsets>,
     /// What was there when the last batch was planned, and was left for the next.
@@ -82,6 +71,8 @@ pub(crate) struct Driver {
     pub(crate) watermark: Millis,
     /// wm(N−1).
     pub(crate) late_watermark: Millis,
+    /// Of each source.
+    pub(crate) watermarks: Watermarks,
     pub(crate) replay: VecDeque<BatchPlan>,
     /// How the query differs from the one that wrote the checkpoint.
     pub(crate) changes: Vec<Change>,
@@ -158,7 +149,7 @@ impl Driver {
     fn tell_where_it_goes_on(&mut self) {
         if let Some(last) = self.next_batch.checked_sub(1) {
             let again = if self.replay.is_empty() { "" } else { "; what was begun after it is done again" };
-            let groups = match self.query.body {
+            let groups = match self.query.body() {
                 Body::Aggregate(_) => format!(" with {} groups in the state", self.state.rows()),
                 Body::Project(_) => String::new(),
             };
@@ -175,7 +166,7 @@ impl Driver {
 
     fn handle(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Extents(seen) => self.observed(seen),
+            Event::Extents(source, seen) => self.observed(source, seen),
             Event::Executor(id, message) => self.heard(id, message?),
             Event::Gone(id) => self.gone(id),
             Event::Committed(result) => self.committed(&result?),
@@ -184,61 +175,6 @@ impl Driver {
                 Ok(())
             }
         }
-    }
-
-    /// Step 1: what the source holds.
-    fn observed(&mut self, seen: Result<Extents>) -> Result<()> {
-        let extents = match seen {
-            Ok(extents) => extents,
-            Err(error) if error.retry => {
-                if self.source_error.is_none() {
-                    self.observer.note(&format!("{error}; waiting for it to come back"));
-                }
-                let since = self.source_error.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-                self.source_error = Some((error.to_string(), since));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        if self.source_error.take().is_some() {
-            self.observer.note("the source is back");
-        }
-        if extents.is_empty() && self.extents.as_ref().is_none_or(|known| !known.is_empty()) {
-            if self.job.trigger == Trigger::AvailableNow {
-                return Err(Error::user(format!(
-                    "{} does not exist; make it, or correct its name in the pipeline file",
-                    self.identity.source_name
-                )));
-            }
-            self.observer.note(&format!("{} does not exist yet; waiting for it", self.identity.source_name));
-        }
-        self.begin(&extents)?;
-        plan::check_loss(self.positions.as_ref().expect("decided above"), &extents)?;
-        self.extents = Some(extents);
-        self.extents_at = Instant::now();
-        if self.fleet.is_empty() && self.keep == 0 {
-            // Nobody works: a record that has just come should not wait for the next tick.
-            self.rescale()?;
-        }
-        Ok(())
-    }
-
-    /// Decides, once, where the query begins.
-    fn begin(&mut self, extents: &Extents) -> Result<()> {
-        if self.until.is_none() && self.job.trigger == Trigger::AvailableNow {
-            self.until = Some(extents.clone());
-        }
-        if self.positions.is_some() {
-            return Ok(());
-        }
-        let start = |extent: &tidemill_flow::ports::Extent| match self.job.starting_offsets {
-            StartingOffsets::Earliest => extent.start,
-            StartingOffsets::Latest => extent.end,
-        };
-        let positions = Offsets(extents.iter().map(|(partition, extent)| (partition.clone(), start(extent))).collect());
-        self.plans.write_start(&positions)?;
-        self.positions = Some(positions);
-        Ok(())
     }
 
     fn heard(&mut self, id: u64, message: FromExecutor) -> Result<()> {
@@ -306,11 +242,6 @@ impl Driver {
         }
     }
 
-    fn change_mode(&mut self, mode: Mode) {
-        self.settings.mode = mode;
-        self.observer.deciding(&self.settings, &self.scale);
-    }
-
     /// All steps that have become possible.
     fn advance(&mut self) -> Result<()> {
         loop {
@@ -366,9 +297,9 @@ impl Driver {
         let ranges = match due {
             Due::Data => match self.next_ranges() {
                 Ok(ranges) => ranges,
-                Err(error) => {
+                Err(Unanswered { source, error }) => {
                     self.next_trigger = Some(started + RETRY_PAUSE);
-                    return self.observed(Err(error));
+                    return self.observed(source as usize, Err(error));
                 }
             },
             Due::Replay | Due::NoData => Vec::new(),
@@ -435,9 +366,9 @@ impl Driver {
     fn finish(&mut self) -> Result<()> {
         let started = Instant::now();
         let InFlight { batch, start, dispatched } = self.batch.take().expect("a complete batch");
-        let mut finished = finish(&self.query, self.job.pipeline.on_error, &mut self.state, batch)?;
+        let mut finished = finish(&self.query, self.job.pipeline.on_error, &mut self.state, &mut self.watermarks, batch)?;
         (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
-        if let Some(note) = notes::jump(&finished, &self.query.table) {
+        if let Some(note) = notes::jump(&finished, &self.query) {
             self.observer.note(&note);
         }
         self.records += finished.records;
@@ -482,7 +413,7 @@ impl Driver {
         if self.keeps_letters {
             self.summary.letters += draft.finished.letters.count();
         }
-        self.newest.rows(&committed.rows, self.job.plan.zone);
+        self.newest.rows(&committed.rows, self.job.plan.zone());
         let no_extents = Extents::new();
         let latest = self.extents.as_ref().unwrap_or(&no_extents);
         let now = (self.fleet.sizes().ready, plan::total(&self.backlog()));
@@ -495,43 +426,6 @@ impl Driver {
             }
         }
         self.observer.batch(&progress, &committed.rows);
-        Ok(())
-    }
-
-    fn tick(&mut self) -> Result<()> {
-        self.fleet.end_stuck_starts();
-        if let (Trigger::AvailableNow, Some((error, since))) = (self.job.trigger, &self.source_error)
-            && since.elapsed() > SOURCE_PATIENCE
-        {
-            let seconds = SOURCE_PATIENCE.as_secs();
-            return Err(Error::external(format!(
-                "{error}; waited {seconds} s for it: see that it runs and can be reached, then start again"
-            )));
-        }
-        self.rescale()?;
-        let status = self.status();
-        self.observer.status(&status);
-        Ok(())
-    }
-
-    fn rescale(&mut self) -> Result<()> {
-        self.next_tick = Instant::now() + TICK;
-        let known = self.extents.as_ref().filter(|_| self.source_error.is_none());
-        let unfinished = self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished());
-        let all_committed = self.batch.is_none() && self.committing.is_none() && self.replay.is_empty();
-        let now_ms = self.started.elapsed().as_millis() as u64;
-        let crashes = std::mem::take(&mut self.crashes);
-        let age_ms = self.extents_at.elapsed().as_millis() as u64;
-        let facts =
-            facts(now_ms, known, age_ms, self.due_backlog(), unfinished, all_committed, crashes, &mut self.fleet);
-        let decision = decide(&mut self.scale, &self.settings, &facts);
-        self.keep = if self.stopping { self.keep.min(decision.keep) } else { decision.keep };
-        if decision.acts() {
-            let (at_ms, reason) = (now_millis().0, decision.reason.clone());
-            self.newest.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
-        }
-        self.observer.decision(&facts, &decision);
-        self.decision = Some(decision);
         Ok(())
     }
 
@@ -552,7 +446,7 @@ impl Driver {
     fn ended(&mut self) -> bool {
         if self.stopping && self.committing.is_none() {
             // Logged and not begun, or cannot go on: the next start carries it out.
-            let stuck = self.source_error.is_some() || self.retry_at.is_some();
+            let stuck = self.sources.error().is_some() || self.retry_at.is_some();
             self.batch.take_if(|in_flight| stuck || in_flight.batch.untouched());
         }
         if self.batch.is_some() || self.committing.is_some() {
@@ -578,10 +472,6 @@ impl Driver {
         (self.summary.age_p50_ms, self.summary.age_p99_ms) = (self.ages.quantile(0.5), self.ages.quantile(0.99));
         Ok(self.summary)
     }
-}
-
-pub(crate) fn has_watermark(query: &QueryPlan) -> bool {
-    query.event_time.as_ref().is_some_and(|event_time| event_time.delay_ms.is_some())
 }
 
 /// The wall clock.

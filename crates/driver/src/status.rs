@@ -2,7 +2,7 @@
 
 use crate::ages::Ages;
 use crate::plan;
-use crate::run::{Driver, has_watermark, now_millis};
+use crate::run::{Driver, now_millis};
 use tidemill_model::status::Status;
 use tidemill_scale::Mode;
 
@@ -28,7 +28,7 @@ impl Driver {
                 .checked_sub(1 + u64::from(self.batch.is_some()) + u64::from(self.committing.is_some())),
             records: self.records,
             faults: self.summary.faults,
-            watermark_ms: has_watermark(&self.query).then_some(self.watermark.0),
+            watermark_ms: self.query.has_watermark().then_some(self.watermark.0),
             state_rows: self.state.rows(),
             executors_target: self.keep,
             executors_max: self.settings.max,
@@ -54,7 +54,7 @@ impl Driver {
     }
 
     fn activity(&self) -> String {
-        if let Some((error, _)) = &self.source_error {
+        if let Some((error, _)) = self.sources.error() {
             return format!("waiting: {error}");
         }
         match &self.batch {
@@ -65,10 +65,10 @@ impl Driver {
                     _ => format!("batch {}: {done} of {all} tasks", in_flight.batch.plan.batch_id),
                 }
             }
-            None if self.extents.as_ref().is_none_or(|extents| extents.is_empty()) => {
-                format!("waiting for {}", self.identity.source_name)
-            }
-            None => "idle".into(),
+            None => match self.sources.0.iter().find(|source| source.extents.is_none() || source.is_missing()) {
+                Some(source) => format!("waiting for {}", source.name),
+                None => "idle".into(),
+            },
         }
     }
 }

@@ -18,17 +18,17 @@ mod task;
 
 use pool::Pool;
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use task::{TaskContext, Worker};
+use task::{Input, Worker};
 use tidemill_flow::ports;
 use tidemill_link::{FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Pipeline, Result};
+use tidemill_sql::plan::QueryPlan;
 
 /// What the worker threads of a pipeline are wired of.
 pub struct Wiring {
-    /// Makes the reader of each worker thread.
-    pub reader: Box<dyn Fn(&Pipeline) -> Result<Box<dyn ports::Read>>>,
+    /// Makes the readers of each worker thread: one for each of the query's sources, in the plan's order.
+    pub readers: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>>>,
     /// Makes the writer of each worker thread's dead letters; `None` where the pipeline keeps none.
     pub letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::TaskWriter>>>,
 }
@@ -126,11 +126,12 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
             "driver and executor understand the pipeline differently: was the program replaced while it ran? Start it again",
         ));
     }
-    let context = Arc::new(TaskContext { plan: Arc::new(plan), on_error: pipeline.on_error });
-    (0..*cores)
-        .map(|_| {
-            let (reader, letters) = ((wiring.reader)(&pipeline)?, (wiring.letters)(&pipeline));
-            Ok(Worker::new(reader, letters, context.clone(), *max_records_per_second_per_core))
-        })
-        .collect()
+    let worker = |_| {
+        let (readers, letters) = ((wiring.readers)(&pipeline, &plan)?, (wiring.letters)(&pipeline));
+        assert_eq!(readers.len(), plan.branches.len(), "a reader for each branch");
+        let inputs = readers.into_iter().zip(&plan.branches);
+        let inputs = inputs.map(|(reader, branch)| Input::new(reader, branch.clone())).collect();
+        Ok(Worker::new(inputs, letters, pipeline.on_error, *max_records_per_second_per_core))
+    };
+    (0..*cores).map(worker).collect()
 }

@@ -103,7 +103,7 @@ mod tests {
         let got: Vec<usize> = ranges
             .iter()
             .map(|(partition, start, end)| {
-                let partition = PartitionId { topic: "t".into(), partition: *partition };
+                let partition = PartitionId { source: 0, topic: "t".into(), partition: *partition };
                 let range = OffsetRange { partition, start: *start, end: *end };
                 pool.take(task(0, range));
                 let worker = queues.iter().position(|queue| queue.try_recv().is_ok()).expect("a free worker");
@@ -125,7 +125,7 @@ mod tests {
     fn a_task_waits_for_a_worker() {
         let (tasks, queue) = channel();
         let mut pool = Pool { workers: vec![Slot { tasks, busy: false, position: None }], waiting: VecDeque::new() };
-        let partition = PartitionId { topic: "t".into(), partition: 0 };
+        let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
         for id in 0..3 {
             let range = OffsetRange { partition: partition.clone(), start: 0, end: 1 };
             pool.take(task(id, range));

@@ -12,7 +12,7 @@ use tidemill_flow::ports::{self, Chunk};
 use tidemill_link::{FromExecutor, Task, TaskCost};
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Error, Partial, RecordFault, Result};
-use tidemill_sql::plan::QueryPlan;
+use tidemill_sql::plan::BranchPlan;
 
 /// Records decoded and folded at once: columns stay in the cache, their overhead is spread.
 const CHUNK_RECORDS: usize = 2_048;
@@ -20,17 +20,24 @@ const CHUNK_RECORDS: usize = 2_048;
 /// Width of the runs in which record times are reported, ms.
 const TIME_STEP_MS: i64 = 10;
 
-/// What all tasks of an executor share.
-pub(crate) struct TaskContext {
-    pub(crate) plan: Arc<QueryPlan>,
-    pub(crate) on_error: OnError,
+/// What a worker has for one of the query's sources.
+pub(crate) struct Input {
+    plan: Arc<BranchPlan>,
+    reader: Box<dyn ports::Read>,
+    decoder: Records,
+}
+
+impl Input {
+    pub(crate) fn new(reader: Box<dyn ports::Read>, plan: Arc<BranchPlan>) -> Input {
+        Input { reader, decoder: Records::new(&plan), plan }
+    }
 }
 
 /// One worker thread's tools, kept between tasks.
 pub(crate) struct Worker {
-    reader: Box<dyn ports::Read>,
-    decoder: Records,
-    context: Arc<TaskContext>,
+    /// By the source's number.
+    inputs: Vec<Input>,
+    on_error: OnError,
     letters: Option<Letters>,
     limit: Limit,
     chunk: Chunk,
@@ -38,14 +45,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(
-        reader: Box<dyn ports::Read>,
+        inputs: Vec<Input>,
         letters: Option<Box<dyn ports::TaskWriter>>,
-        context: Arc<TaskContext>,
+        on_error: OnError,
         limit: Option<f64>,
     ) -> Worker {
-        let decoder = Records::new(&context.plan);
         let letters = letters.map(Letters::new);
-        Worker { reader, decoder, context, letters, limit: Limit::new(limit), chunk: Chunk::default() }
+        Worker { inputs, on_error, letters, limit: Limit::new(limit), chunk: Chunk::default() }
     }
 
     /// Runs a task to its answer.
@@ -63,18 +69,19 @@ impl Worker {
     }
 
     fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Partial> {
-        let context = self.context.plan.context(task.timestamp);
-        let mut fold = Fold::new(self.context.plan.clone(), self.context.on_error, context, task.late_watermark.0);
+        self.open(task)?;
+        let Input { plan, reader, decoder } = &mut self.inputs[task.range.partition.source as usize];
+        let context = plan.context(task.timestamp);
+        let mut fold = Fold::new(plan.clone(), self.on_error, context, task.late_watermark.0);
         let mut times = RecordTimes::default();
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
-        self.decoder.set_now(task.timestamp.to_micros());
+        decoder.set_now(task.timestamp.to_micros());
         if self.letters.is_some() {
             fold.note_faults();
         }
-        self.open(task)?;
-        while self.reader.next(&mut self.chunk, chunk_records)? {
+        while reader.next(&mut self.chunk, chunk_records)? {
             times.add(&self.chunk.timestamps);
-            let decoded = self.decoder.decode(&self.chunk);
+            let decoded = decoder.decode(&self.chunk);
             fold.partial_mut().faults.malformed += decoded.malformed;
             fold.partial_mut().faults.wrong_type += decoded.wrong_type;
             fold.push(&decoded.batch, &decoded.faults, &self.chunk.timestamps).map_err(|failure| {
@@ -84,11 +91,11 @@ impl Worker {
                 ))
             })?;
             if let Some(letters) = &mut self.letters {
-                letters.add(self.reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
+                letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
             }
             cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
         }
-        cost.fetch_wait_us += micros(self.reader.waited());
+        cost.fetch_wait_us += micros(reader.waited());
         self.close(fold.finish(), times)
     }
 
@@ -97,12 +104,13 @@ impl Worker {
         let mut partial = Partial::default();
         let mut times = RecordTimes::default();
         self.open(task)?;
-        while self.reader.next(&mut self.chunk, CHUNK_RECORDS)? {
+        let reader = &mut self.inputs[task.range.partition.source as usize].reader;
+        while reader.next(&mut self.chunk, CHUNK_RECORDS)? {
             times.add(&self.chunk.timestamps);
             partial.records += self.chunk.len() as u64;
             partial.faults.add(RecordFault::Malformed, self.chunk.len() as u64);
             let letters = self.letters.as_mut().expect("who sets records aside has a place for them");
-            letters.set_aside(self.reader.as_mut(), &self.chunk)?;
+            letters.set_aside(reader.as_mut(), &self.chunk)?;
         }
         self.close(partial, times)
     }
@@ -111,7 +119,7 @@ impl Worker {
         if let Some(letters) = &mut self.letters {
             letters.begin(task);
         }
-        self.reader.open(&task.range)
+        self.inputs[task.range.partition.source as usize].reader.open(&task.range)
     }
 
     fn close(&mut self, mut partial: Partial, times: RecordTimes) -> Result<Partial> {

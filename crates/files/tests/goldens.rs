@@ -47,6 +47,7 @@ fn records(bytes: &[u8], csv: bool, header: bool) -> Chunk {
     fs::create_dir(dir.path().join("in")).unwrap();
     fs::write(dir.path().join("in/file"), bytes).unwrap();
     let options = FilesOptions {
+        source: 0,
         path: dir.path().join("in").to_str().unwrap().into(),
         csv,
         header,
@@ -68,7 +69,7 @@ fn schema(ddl: &str) -> SchemaRef {
         "[sources.t]\ntype = \"files\"\npath = \"in\"\nschema = \"{ddl}\"\n[query]\nsql = \"SELECT * FROM t\"\n[sinks.s]\ntype = \"console\"\n"
     );
     let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
-    tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{ddl}: {faults}")).decode_schema
+    tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{ddl}: {faults}")).branches[0].decode_schema.clone()
 }
 
 /// Every scalar as the script's `shown` gives it.

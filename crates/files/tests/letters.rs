@@ -9,7 +9,7 @@ use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Error, LetterFile, OffsetRange, PartitionId, RecordFault};
 
 fn range(start: i64, end: i64) -> OffsetRange {
-    OffsetRange { partition: PartitionId { topic: "t".into(), partition: 2 }, start, end }
+    OffsetRange { partition: PartitionId { source: 0, topic: "t".into(), partition: 2 }, start, end }
 }
 
 /// A task with a letter at each of these offsets.

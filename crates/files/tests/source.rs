@@ -18,6 +18,7 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("in")).unwrap();
         let options = FilesOptions {
+            source: 0,
             path: dir.path().join("in").to_str().unwrap().into(),
             csv: false,
             header: false,
@@ -45,7 +46,7 @@ impl Fixture {
     }
 
     fn partition(&self) -> PartitionId {
-        PartitionId { topic: self.options.path.clone(), partition: 0 }
+        PartitionId { source: 0, topic: self.options.path.clone(), partition: 0 }
     }
 
     fn end(&self, extents: &Extents) -> i64 {

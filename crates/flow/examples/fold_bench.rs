@@ -9,7 +9,7 @@ use tidemill_flow::fold::Fold;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Millis, Pipeline, Zone};
 use tidemill_sql::eval::EvalContext;
-use tidemill_sql::plan::QueryPlan;
+use tidemill_sql::plan::BranchPlan;
 
 const PIPELINE: &str = include_str!("../../model/tests/reference.toml");
 /// As the executor's chunks.
@@ -30,7 +30,7 @@ fn main() {
         let old = "sum(lines_of_code) AS total_loc, avg(cpu_usage_pct) AS avg_cpu";
         let pipeline = Pipeline::parse("p.toml", &PIPELINE.replacen(old, aggregates, 1), &[]).expect("a pipeline");
         let Ok(plan) = tidemill_sql::plan(&pipeline) else { continue };
-        let rate = measure(&Arc::new(plan), seconds);
+        let rate = measure(&plan.branches[0], seconds);
         println!("{name:24} {:6.2} M rows per CPU-second", rate / 1e6);
         println!(
             "figure fold_{}_rows_per_cpu_second {rate:.0} rows/s",
@@ -40,7 +40,7 @@ fn main() {
 }
 
 /// Rows per CPU-second.
-fn measure(plan: &Arc<QueryPlan>, seconds: f64) -> f64 {
+fn measure(plan: &Arc<BranchPlan>, seconds: f64) -> f64 {
     let chunks: Vec<RecordBatch> = (0..CHUNKS).map(|chunk| rows(plan, chunk)).collect();
     let context = EvalContext { timestamp: Millis(1_700_000_000_000), zone: Zone::UTC };
     let timestamps = vec![context.timestamp.0; CHUNK_ROWS];
@@ -64,7 +64,7 @@ fn cpu_seconds() -> f64 {
 }
 
 /// A chunk of the columns that the plan decodes, a record each millisecond.
-fn rows(plan: &QueryPlan, chunk: usize) -> RecordBatch {
+fn rows(plan: &BranchPlan, chunk: usize) -> RecordBatch {
     let mut random = Random(chunk as u64 + 1);
     let courses = ["Operating Systems", "Data Structures", "Web Engineering", "Linear Algebra"];
     let activities = ["coding", "debugging", "reading_docs", "committing_code", "running_tests"];

@@ -1,6 +1,5 @@
 //! Each fault of a record, as its task notes it for the dead letters: decode and fold of one chunk.
 
-use std::sync::Arc;
 use tidemill_flow::decode::Records;
 use tidemill_flow::fold::{Faulty, Fold};
 use tidemill_flow::ports::Chunk;
@@ -25,7 +24,7 @@ fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (Faul
          max_event_time_ahead = \"1 minute\"\n\
          [query]\nsql = \"{sql}\"\n[sinks.out]\ntype = \"console\"\n",
     );
-    let plan = Arc::new(tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap());
+    let plan = tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap().branches[0].clone();
     let mut chunk = Chunk::default();
     for (offset, (timestamp, value)) in (0..).zip(records) {
         chunk.push(offset, *timestamp, Some(value.as_bytes()));

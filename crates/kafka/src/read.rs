@@ -81,7 +81,7 @@ impl KafkaReader {
     }
 
     fn lost(&self, range: &OffsetRange, offset: i64) -> Error {
-        let PartitionId { topic, partition } = &range.partition;
+        let PartitionId { topic, partition, .. } = &range.partition;
         let what = format!("offsets {offset} to {} of {} are not there", range.end - 1, range.partition);
         match self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5)).map(|found| found[0]) {
             Ok(there) => Error::external(format!(

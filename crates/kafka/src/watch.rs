@@ -39,6 +39,7 @@ const ISOLATION: (&str, &str) = ("isolation.level", "read_committed");
 pub struct KafkaWatch {
     options: KafkaOptions,
     topic: String,
+    source: u32,
     /// Asks. A client of its own: a broker answers a connection's requests in turn, so that a question behind a waiting
     /// fetch would wait with it.
     asks: Handle,
@@ -101,6 +102,7 @@ impl KafkaWatch {
         Ok(KafkaWatch {
             options: options.clone(),
             topic: topic.to_owned(),
+            source: 0,
             asks: Handle::new(options, &[ISOLATION], &[])?,
             fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
             partitions: Dated::never(),
@@ -110,6 +112,12 @@ impl KafkaWatch {
             armed: false,
             woken: false,
         })
+    }
+
+    /// The watch of a query's source that is not its first.
+    #[must_use]
+    pub fn of_source(self, source: u32) -> KafkaWatch {
+        KafkaWatch { source, ..self }
     }
 
     /// Asks the brokers what is there.
@@ -127,7 +135,7 @@ impl KafkaWatch {
         let ends = self.asks.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
         let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
             // The start is the older observation: retention can only have moved it up since.
-            (PartitionId { topic: self.topic.clone(), partition }, Extent { start: start.min(end), end })
+            (PartitionId { source: self.source, topic: self.topic.clone(), partition }, Extent { start: start.min(end), end })
         });
         self.see(extents.collect());
         Ok(())

@@ -15,7 +15,7 @@ use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, OffsetRange, Partial, Result};
 
 /// The version of these messages.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ mod tests {
     use tidemill_model::PartitionId;
 
     fn task() -> ToExecutor {
-        let range = OffsetRange { partition: PartitionId { topic: "t".into(), partition: 1 }, start: 3, end: 9 };
+        let range = OffsetRange { partition: PartitionId { source: 0, topic: "t".into(), partition: 1 }, start: 3, end: 9 };
         ToExecutor::Task(Task {
             id: 7,
             batch_id: 2,

@@ -4,9 +4,13 @@ use crate::time::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One partition of one topic (for files: the source's path as topic, partition 0).
+/// One partition of one topic (for files: the source's path as topic, partition 0), as one source of the query reads it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartitionId {
+    /// Number of the source: of the branch of a UNION ALL that reads it, from 0. Checkpoints from before there were
+    /// several do not have it.
+    #[serde(default)]
+    pub source: u32,
     /// Topic name.
     pub topic: String,
     /// Partition number, from 0.
@@ -59,7 +63,7 @@ impl OffsetRange {
     }
 }
 
-/// One task of a batch: a piece of one range. Tasks are numbered in (topic, partition, offset) order, the order of merging.
+/// One task of a batch: a piece of one range. Tasks are numbered in (source, topic, partition, offset) order, the order of merging.
 pub type TaskCut = OffsetRange;
 
 /// The plan record of a batch: everything that its rows depend on.
@@ -67,9 +71,9 @@ pub type TaskCut = OffsetRange;
 pub struct BatchPlan {
     /// Number of the batch, from 0, without gaps.
     pub batch_id: u64,
-    /// What to read, in (topic, partition) order; empty in a no-data batch.
+    /// What to read, in (source, topic, partition) order; empty in a no-data batch.
     pub ranges: Vec<OffsetRange>,
-    /// The ranges cut into tasks, in (topic, partition, offset) order.
+    /// The ranges cut into tasks, in (source, topic, partition, offset) order.
     pub tasks: Vec<TaskCut>,
     /// wm(N): groups that end at or before it are evicted in this batch (rule L2).
     pub watermark: Millis,
@@ -110,7 +114,7 @@ mod tests {
     use super::*;
 
     fn range(partition: i32, start: i64, end: i64) -> OffsetRange {
-        OffsetRange { partition: PartitionId { topic: "t".into(), partition }, start, end }
+        OffsetRange { partition: PartitionId { source: 0, topic: "t".into(), partition }, start, end }
     }
 
     #[test]

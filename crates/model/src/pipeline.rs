@@ -27,7 +27,7 @@ pub struct Pipeline {
     pub session_time_zone: String,
     /// `on_error`.
     pub on_error: OnError,
-    /// `[sources.NAME]`, in the file's order; exactly one until joins are supported.
+    /// `[sources.NAME]`, in the file's order; at least one.
     pub sources: Vec<Source>,
     /// `[query]`.
     pub query: Query,

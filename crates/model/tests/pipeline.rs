@@ -176,7 +176,6 @@ fn mistakes_are_named_at_their_place() {
         "[sources.other]",
         &[
             "p.toml:1:1: there is no sink; add a [sinks.NAME] table with type = \"console\" or type = \"files\"",
-            "p.toml:28:10: `other` is a second source, and joins are not supported yet; keep one source in a pipeline",
             "p.toml:29:8: a source of type \"console\" is not supported yet; the types supported are \"kafka\" and \"files\"",
         ],
     );

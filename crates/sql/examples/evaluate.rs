@@ -55,12 +55,11 @@ fn cost(expression: &str, zone: &str) -> f64 {
     );
     let pipeline = Pipeline::parse("p.toml", &text, &[]).expect("a right pipeline");
     let plan = tidemill_sql::plan(&pipeline).expect("a right query");
-    let Body::Project(outputs) = &plan.body else {
+    let Body::Project(outputs) = plan.body() else {
         panic!("no aggregate here");
     };
     let records = records();
-    let columns: Vec<usize> = plan
-        .decode_schema
+    let columns: Vec<usize> = plan.branches[0].decode_schema
         .fields()
         .iter()
         .map(|field| records.schema().index_of(field.name()).expect("a column of the records"))

@@ -3,7 +3,7 @@
 //! The text says everything that the rows depend on and nothing of where it stood in the file.
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
-use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, Format, QueryPlan};
+use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan};
 use crate::types;
 use crate::value::Value;
 use arrow_schema::Schema;
@@ -11,10 +11,52 @@ use std::fmt::Write;
 use tidemill_model::{WallClock, Zone};
 
 impl QueryPlan {
-    /// The plan, a line for each step a row takes. Two plans with one text give the same rows.
+    /// The plan, a line for each step a row takes: each branch's, then what they have in common. Two plans with one text
+    /// give the same rows.
     pub fn describe(&self) -> String {
         let mut out = String::new();
         let mut line = |label: &str, text: String| writeln!(out, "{label:<12} {text}").expect("a string takes all");
+        let count = self.branches.len();
+        for (number, branch) in self.branches.iter().enumerate() {
+            if count > 1 {
+                line("branch", format!("{} of {count}", number + 1));
+            }
+            branch.describe(&self.output_schema, &mut line);
+        }
+        if count > 1 {
+            line("union all", format!("{count} branches"));
+        }
+        if let Body::Aggregate(plan) = self.body() {
+            self.describe_groups(plan, &mut line);
+        }
+        line("mode", self.output_mode.name().into());
+        out
+    }
+
+    /// What becomes of the groups.
+    fn describe_groups(&self, plan: &AggregatePlan, line: &mut dyn FnMut(&str, String)) {
+        let groups = plan.groups(&Names::of(&self.branches[0].row_schema));
+        plan.group_filter.iter().for_each(|filter| line("groups where", groups.show(filter)));
+        plan.having.iter().for_each(|having| line("having", groups.show(having)));
+        for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
+            line("output", groups.column(expr, field));
+        }
+        let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
+        line("groups", state.into());
+    }
+
+    /// A number that is the same for plans with the same text, on any machine and in any run: FNV-1a of
+    /// [`QueryPlan::describe`], 64 bits.
+    pub fn hash(&self) -> u64 {
+        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0100_0000_01b3;
+        self.describe().bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+    }
+}
+
+impl BranchPlan {
+    /// A line for each step up to the aggregate, or to the output columns of `schema`.
+    fn describe(&self, schema: &Schema, line: &mut dyn FnMut(&str, String)) {
         let files = self.files.as_ref().map_or(String::new(), |files| format!(": {files}"));
         line("source", format!("{}{files}", self.table));
         if self.zone != Zone::UTC {
@@ -43,19 +85,17 @@ impl QueryPlan {
         self.filters.iter().for_each(|filter| line("then where", row.show(filter)));
         match &self.body {
             Body::Project(outputs) => {
-                outputs
-                    .iter()
-                    .zip(self.output_schema.fields())
-                    .for_each(|(x, field)| line("output", row.column(x, field)));
+                outputs.iter().zip(schema.fields()).for_each(|(x, field)| line("output", row.column(x, field)));
             }
-            Body::Aggregate(plan) => self.describe_aggregate(plan, &row, &mut line),
+            Body::Aggregate(plan) => plan.describe(&row, self.zone, line),
         }
-        line("mode", self.output_mode.name().into());
-        out
     }
+}
 
-    fn describe_aggregate(&self, plan: &AggregatePlan, row: &Names, line: &mut dyn FnMut(&str, String)) {
-        if let Some(window) = &plan.window {
+impl AggregatePlan {
+    /// Window, keys and aggregates, over a source row.
+    fn describe(&self, row: &Names, zone: Zone, line: &mut dyn FnMut(&str, String)) {
+        if let Some(window) = &self.window {
             let spec = window.spec;
             let time = row.show(&window.time);
             line(
@@ -68,7 +108,7 @@ impl QueryPlan {
                 ),
             );
         }
-        for key in &plan.keys {
+        for key in &self.keys {
             line(
                 "key",
                 format!(
@@ -76,40 +116,32 @@ impl QueryPlan {
                     name(&key.name),
                     types::name(&key.expr.data_type()),
                     row.show(&key.expr),
-                    self.clock_of([&key.expr])
+                    clock_of(zone, [&key.expr])
                 ),
             );
         }
-        let mut groups = Names::of(&plan.row_schema);
-        let first = groups.0.len() - plan.aggregates.len();
-        for (index, call) in plan.aggregates.iter().enumerate() {
+        for call in &self.aggregates {
+            let clock = clock_of(zone, &call.inputs);
+            line("aggregate", format!("{}: {}{clock}", row.call(call), types::name(&call.data_type)));
+        }
+    }
+
+    /// The columns of the aggregate row; calls are called as they stand over `row`.
+    fn groups(&self, row: &Names) -> Names {
+        let mut groups = Names::of(&self.row_schema);
+        let first = groups.0.len() - self.aggregates.len();
+        for (index, call) in self.aggregates.iter().enumerate() {
             groups.0[first + index] = row.call(call);
-            let clock = self.clock_of(&call.inputs);
-            line("aggregate", format!("{}: {}{clock}", groups.0[first + index], types::name(&call.data_type)));
         }
-        plan.group_filter.iter().for_each(|filter| line("groups where", groups.show(filter)));
-        plan.having.iter().for_each(|having| line("having", groups.show(having)));
-        for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
-            line("output", groups.column(expr, field));
-        }
-        let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
-        line("groups", state.into());
+        groups
     }
+}
 
-    /// ` by the clock of …` where a zone's clock decides on values that go into the state, so that a state is not taken for
-    /// that of another zone; nothing in UTC, and where none does.
-    fn clock_of<'a>(&self, exprs: impl IntoIterator<Item = &'a Expr>) -> String {
-        let depends = self.zone != Zone::UTC && exprs.into_iter().any(Expr::depends_on_zone);
-        if depends { format!(" by the clock of {}", self.zone) } else { String::new() }
-    }
-
-    /// A number that is the same for plans with the same text, on any machine and in any run: FNV-1a of
-    /// [`QueryPlan::describe`], 64 bits.
-    pub fn hash(&self) -> u64 {
-        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0100_0000_01b3;
-        self.describe().bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
-    }
+/// ` by the clock of …` where a zone's clock decides on values that go into the state, so that a state is not taken for
+/// that of another zone; nothing in UTC, and where none does.
+fn clock_of<'a>(zone: Zone, exprs: impl IntoIterator<Item = &'a Expr>) -> String {
+    let depends = zone != Zone::UTC && exprs.into_iter().any(Expr::depends_on_zone);
+    if depends { format!(" by the clock of {zone}") } else { String::new() }
 }
 
 /// The lines of a description that the state of an aggregation is made for: another window, key or aggregate, or another

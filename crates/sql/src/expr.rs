@@ -191,4 +191,16 @@ impl Expr {
             other => other.children_mut(&mut |child| child.renumber(new_index)),
         }
     }
+
+    /// Puts what `value` gives in the place of a column; where it gives nothing the column stays.
+    pub fn substitute(&mut self, value: &dyn Fn(usize) -> Option<Expr>) {
+        match self {
+            Expr::Column(index, _) => {
+                if let Some(value) = value(*index) {
+                    *self = value;
+                }
+            }
+            other => other.children_mut(&mut |child| child.substitute(value)),
+        }
+    }
 }

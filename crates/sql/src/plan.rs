@@ -5,6 +5,8 @@
 //!                       [wanted columns…, event time]                         │ fold
 //!  output columns ←having/output exprs← aggregate row [window?, keys…, aggregates…]
 //! ```
+//! The upper line is a [`BranchPlan`]; a UNION ALL has several, which meet in the fold's result. What stood above the
+//! UNION ALL, filters and keys, is written over each branch's own source row.
 //! Columns are Arrow types: STRING is `Utf8`, TIMESTAMP is `Timestamp(Microsecond, "UTC")`, TIMESTAMP_NTZ is
 //! `Timestamp(Microsecond, None)`, DATE is `Date32`, DECIMAL(p,s) is `Decimal128(p, s)`, BINARY is `Binary`,
 //! TINYINT … BIGINT are `Int8` … `Int64`, FLOAT and DOUBLE are `Float32` and `Float64`.
@@ -12,13 +14,53 @@
 use crate::eval::EvalContext;
 use crate::expr::Expr;
 use arrow_schema::{DataType, SchemaRef};
+use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Millis, WindowSpec, Zone};
 
 /// A pipeline's query, typed.
 #[derive(Clone, Debug)]
 pub struct QueryPlan {
-    /// The table that the query reads.
+    /// The branches of a UNION ALL, in their order; one where there is none. Each has a source to itself, whose number in
+    /// [`tidemill_model::PartitionId`] is the branch's.
+    pub branches: Vec<Arc<BranchPlan>>,
+    /// The output mode.
+    pub output_mode: OutputMode,
+    /// The output columns' names and types.
+    pub output_schema: SchemaRef,
+}
+
+impl QueryPlan {
+    /// The session's time zone.
+    pub fn zone(&self) -> Zone {
+        self.branches[0].zone
+    }
+
+    /// What its expressions may ask in a batch of that timestamp.
+    pub fn context(&self, timestamp: Millis) -> EvalContext {
+        self.branches[0].context(timestamp)
+    }
+
+    /// What becomes of the rows of the first branch. All that is over the aggregate row is the same in every branch.
+    pub fn body(&self) -> &Body {
+        &self.branches[0].body
+    }
+
+    /// The delay of each branch's watermark, ms; `None` where it has none.
+    pub fn delays_ms(&self) -> impl Iterator<Item = Option<i64>> {
+        self.branches.iter().map(|branch| branch.event_time.as_ref()?.delay_ms)
+    }
+
+    /// Whether any branch has a watermark.
+    pub fn has_watermark(&self) -> bool {
+        self.delays_ms().any(|delay| delay.is_some())
+    }
+}
+
+/// The way of one table's rows up to the aggregate, or to the output.
+#[derive(Clone, Debug)]
+pub struct BranchPlan {
+    /// The table that it reads.
     pub table: String,
     /// Which files the table is, for a plan's text; `None` where it is no files.
     pub files: Option<String>,
@@ -37,15 +79,11 @@ pub struct QueryPlan {
     pub filters: Vec<Expr>,
     /// What becomes of the rows.
     pub body: Body,
-    /// The session's time zone.
+    /// The session's time zone, the same in all branches.
     pub zone: Zone,
-    /// The output mode.
-    pub output_mode: OutputMode,
-    /// The output columns' names and types.
-    pub output_schema: SchemaRef,
 }
 
-impl QueryPlan {
+impl BranchPlan {
     /// What its expressions may ask in a batch of that timestamp.
     pub fn context(&self, timestamp: Millis) -> EvalContext {
         EvalContext { timestamp, zone: self.zone }
@@ -107,8 +145,8 @@ pub struct AggregatePlan {
     pub having: Option<Expr>,
     /// One expression per output column.
     pub output: Vec<Expr>,
-    /// Whether the watermark evicts and drops (rules O1–O3, O6): the mode is not complete, the source has a watermark, and
-    /// the window is over the watermarked column or that column is itself a key.
+    /// Whether the watermark evicts and drops (rules O1–O3, O6): the mode is not complete, the source (of several, the first
+    /// branch's) has a watermark, and the window is over the watermarked column or that column is itself a key.
     pub watermarked: bool,
 }
 

@@ -114,12 +114,12 @@ fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
         Err(message) => return format!("REFUSED {message}"),
     };
     let columns: Vec<usize> =
-        plan.decode_schema.fields().iter().map(|field| fixture.schema().index_of(field.name()).unwrap()).collect();
+        plan.branches[0].decode_schema.fields().iter().map(|field| fixture.schema().index_of(field.name()).unwrap()).collect();
     let rows = fixture.project(&columns).unwrap();
-    let Body::Project(outputs) = &plan.body else {
+    let Body::Project(outputs) = plan.body() else {
         panic!("no aggregate here");
     };
-    let (mut errors, clock) = (RowErrors::default(), WallClock::new(plan.zone));
+    let (mut errors, clock) = (RowErrors::default(), WallClock::new(plan.zone()));
     let values = evaluate(&outputs[0], &rows, &plan.context(Millis(1_700_000_000_123)), &mut errors);
     assert_eq!(values.data_type(), &outputs[0].data_type(), "{expression}");
     assert_eq!(values.len(), rows.num_rows(), "{expression}");

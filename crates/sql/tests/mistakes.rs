@@ -74,7 +74,7 @@ fn query_text() {
     check(
         "FROM cs_student_logs",
         "FROM cs_student_logs JOIN other ON 1 = 1",
-        &["p.toml:21:24: JOIN is not supported; joins are not supported yet: read one source"],
+        &["p.toml:21:24: JOIN is not supported; joins are not supported yet: read one source, or several with UNION ALL"],
     );
     check(
         "course, activity\n\"",

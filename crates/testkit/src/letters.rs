@@ -121,7 +121,8 @@ struct Writer {
 
 impl TaskWriter for Writer {
     fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
-        self.name = format!("{batch_id} {} {} {}", range.partition, range.start, range.end);
+        let OffsetRange { partition, start, end } = range;
+        self.name = format!("{batch_id} {} {partition} {start} {end}", partition.source);
         self.lines.clear();
     }
 

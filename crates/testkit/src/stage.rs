@@ -5,13 +5,14 @@ use crate::sink::MemorySink;
 use crate::threads::threads;
 use crate::topic::Topic;
 use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_checkpoint::memory::MemoryStore;
 use tidemill_checkpoint::store::Store;
-use tidemill_driver::{Job, Observer, Summary, Wiring};
+use tidemill_driver::{Job, Observer, Source, Summary, Wiring};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
@@ -28,12 +29,14 @@ pub type BeforeWrite = Arc<dyn Fn(usize, u64) -> Result<()> + Send + Sync>;
 /// A pipeline with its topic, checkpoint and sink. A driver comes and goes; these stay. Clones share them.
 #[derive(Clone)]
 pub struct Stage {
-    /// The pipeline file's text. Whatever its source is, [`Stage::topic`] is read, from the beginning; its sinks and
+    /// The pipeline file's text. Whatever its sources are, [`Stage::topic`] is read, from the beginning; its sinks and
     /// `[autoscale]` do not count either.
     pub pipeline: String,
     /// Where records are put.
     pub topic: Topic,
-    /// What progress records and the checkpoint call it.
+    /// Where the records of these sources, by name, are put instead.
+    pub further_topics: BTreeMap<String, Topic>,
+    /// What progress records and the checkpoint call the topic; a further one has its source's name behind it.
     pub description: String,
     /// The checkpoint's storage.
     pub store: Arc<dyn Store>,
@@ -68,6 +71,7 @@ impl Stage {
         Stage {
             pipeline: pipeline.into(),
             topic: Topic::new(1),
+            further_topics: BTreeMap::new(),
             description: "Topic".into(),
             store: Arc::new(MemoryStore::default()),
             sink: MemorySink::default(),
@@ -107,22 +111,43 @@ impl Stage {
         let (commands, inbox) = channel();
         let (teller, told) = channel();
         let (held, released) = channel();
+        let tables: Vec<String> = job.plan.branches.iter().map(|branch| branch.table.clone()).collect();
+        let topics: Vec<Topic> = (0..).zip(&tables).map(|(number, table)| self.topic(number, table)).collect();
+        let (own_topics, own_tables) = (topics.clone(), tables.clone());
         let stage = self.clone();
         let driver = std::thread::spawn(move || {
             let wiring = Wiring {
-                watch: stage.topic.watch(),
-                source_description: stage.description.clone(),
+                sources: tables.iter().zip(&topics).map(|(table, topic)| stage.source(table, topic)).collect(),
                 sinks: stage.held_sinks(&held),
                 letters: stage.letters.as_ref().map(MemoryLetters::book),
                 store: stage.store,
-                spawn: threads(&stage.topic, stage.letters.as_ref()),
+                spawn: threads(&topics, stage.letters.as_ref()),
                 commands: inbox,
                 observer: Box::new(Teller { teller, sink: stage.sink }),
             };
             drop(held);
             tidemill_driver::run(job, wiring)
         });
-        Ok(Running { topic: self.topic.clone(), driver: Some(driver), told, commands, released, idle_at: None })
+        let (topics, tables) = (own_topics, own_tables);
+        Ok(Running { topics, tables, driver: Some(driver), told, commands, released, idle_at: None })
+    }
+
+    /// What the branch of this number reads.
+    fn topic(&self, number: u32, table: &str) -> Topic {
+        self.further_topics.get(table).unwrap_or(&self.topic).clone().of_source(number)
+    }
+
+    fn source(&self, table: &str, topic: &Topic) -> Source {
+        let description = match self.further_topics.contains_key(table) {
+            true => format!("{}[{table}]", self.description),
+            false => self.description.clone(),
+        };
+        Source {
+            watch: topic.watch(),
+            description,
+            starting_offsets: StartingOffsets::Earliest,
+            max_offsets_per_trigger: self.max_offsets_per_trigger,
+        }
     }
 
     fn held_sinks(&self, held: &Sender<()>) -> Vec<Box<dyn Sink>> {
@@ -140,8 +165,6 @@ impl Stage {
         let plan = tidemill_sql::plan(&pipeline)?;
         Ok(Job {
             trigger,
-            starting_offsets: StartingOffsets::Earliest,
-            max_offsets_per_trigger: self.max_offsets_per_trigger,
             plan: Arc::new(plan),
             pipeline: Arc::new(pipeline),
         })
@@ -150,7 +173,10 @@ impl Stage {
 
 /// A driver that runs. Dropped, it stops, after the batch in flight.
 pub struct Running {
-    topic: Topic,
+    /// By the source's number.
+    topics: Vec<Topic>,
+    /// Their sources' names.
+    tables: Vec<String>,
     driver: Option<JoinHandle<Result<Summary>>>,
     told: Receiver<Told>,
     commands: Sender<Command>,
@@ -166,7 +192,7 @@ impl Running {
     /// # Errors
     /// What the driver ended with.
     pub fn settle(&mut self) -> Result<Vec<Batch>> {
-        let ends = self.topic.ends();
+        let ends = Offsets(self.topics.iter().flat_map(|topic| topic.ends().0).collect());
         let mut batches = Vec::new();
         while self.idle_at.as_ref() != Some(&ends) {
             match self.told.recv_timeout(PATIENCE) {
@@ -179,6 +205,13 @@ impl Running {
             }
         }
         Ok(batches)
+    }
+
+    /// Puts values into the topics of sources by name, as one batch.
+    pub fn put_together(&self, batch: &BTreeMap<String, Vec<String>>) {
+        let sources = self.tables.iter().zip(&self.topics);
+        let puts = sources.filter_map(|(table, topic)| Some((topic.clone(), batch.get(table)?.as_slice())));
+        Topic::put_together(&puts.collect::<Vec<_>>());
     }
 
     /// Where users' commands go.

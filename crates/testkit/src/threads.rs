@@ -10,18 +10,19 @@ use tidemill_driver::{Handle, Spawn, Spawned};
 use tidemill_executor::Wiring;
 use tidemill_model::Result;
 
-/// Starts executors that read a topic, and keep dead letters if there is a place for them.
-pub fn threads(topic: &Topic, letters: Option<&MemoryLetters>) -> Spawn {
-    let (topic, letters) = (topic.clone(), letters.cloned());
+/// Starts executors that read topics, one for each source of the query, and keep dead letters if there is a place for them.
+pub fn threads(topics: &[Topic], letters: Option<&MemoryLetters>) -> Spawn {
+    let (topics, letters) = (topics.to_vec(), letters.cloned());
     let mut started = 0;
     Box::new(move || {
         let (input, to_executor) = std::io::pipe()?;
         let (from_executor, output) = std::io::pipe()?;
         let killed = Arc::new(AtomicBool::new(false));
-        let (topic, letters, flag) = (topic.clone(), letters.clone(), killed.clone());
+        let (topics, letters, flag) = (topics.clone(), letters.clone(), killed.clone());
         let thread = std::thread::spawn(move || {
             let letters = move |_: &_| letters.as_ref().map(MemoryLetters::writer);
-            let wiring = Wiring { reader: Box::new(move |_| Ok(topic.reader())), letters: Box::new(letters) };
+            let readers = move |_: &_, _: &_| Ok(topics.iter().map(Topic::reader).collect());
+            let wiring = Wiring { readers: Box::new(readers), letters: Box::new(letters) };
             tidemill_executor::run(input, Mortal { stream: output, killed: flag }, &wiring)
         });
         started += 1;

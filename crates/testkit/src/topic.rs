@@ -1,6 +1,7 @@
 //! A topic in memory: partitions of records, and where one batch is to end.
 //!
-//! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch.
+//! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch. What
+//! is put into several topics together ([`Topic::put_together`]) is one batch of a driver that reads them all.
 
 use crate::letters::die;
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub enum Cut {
 pub struct Topic {
     shared: Arc<Shared>,
     cut: Cut,
+    source: u32,
 }
 
 struct Shared {
@@ -55,8 +57,14 @@ struct Shared {
 struct Log {
     /// Each partition's offsets; some hold no record.
     partitions: Vec<Vec<Option<Record>>>,
-    /// The partitions' ends after each put.
-    puts: Vec<Vec<i64>>,
+    puts: Vec<Put>,
+}
+
+struct Put {
+    /// The partitions' ends after it.
+    ends: Vec<i64>,
+    /// The ends of other topics that a driver must have seen before it takes this.
+    with: Vec<(PartitionId, i64)>,
 }
 
 impl Topic {
@@ -71,13 +79,19 @@ impl Topic {
             readers: AtomicUsize::new(0),
             deadly: Mutex::default(),
         };
-        Topic { shared: Arc::new(shared), cut: Cut::Timestamps }
+        Topic { shared: Arc::new(shared), cut: Cut::Timestamps, source: 0 }
     }
 
     /// The topic as seen by a driver that cuts like this.
     #[must_use]
     pub fn cut_by(self, cut: Cut) -> Topic {
         Topic { cut, ..self }
+    }
+
+    /// The topic as the source of this number in a query.
+    #[must_use]
+    pub fn of_source(self, source: u32) -> Topic {
+        Topic { source, ..self }
     }
 
     /// How often it was asked where a time begins.
@@ -87,16 +101,31 @@ impl Topic {
 
     /// Puts values into partition 0; their timestamps are 0, 1, 2 … ms after the epoch.
     pub fn put<V: AsRef<[u8]>>(&self, values: &[V]) {
-        let record = |(at, value): (usize, &V)| Record {
-            partition: 0,
-            timestamp_ms: at as i64,
-            value: Some(value.as_ref().to_vec()),
+        self.put_records(records(values));
+    }
+
+    /// Puts values into partition 0 of several topics. Whoever reads them all takes them in one batch; one topic may be
+    /// read as several sources.
+    pub fn put_together(batch: &[(Topic, &[String])]) {
+        // An empty put takes an offset, too.
+        let end = |(topic, lines): &(Topic, &[String])| {
+            let end = topic.log().partitions[0].len() + lines.len().max(1);
+            (topic.partition(0), end as i64)
         };
-        self.put_records(values.iter().enumerate().map(record).collect());
+        let with: Vec<(PartitionId, i64)> = batch.iter().map(end).collect();
+        for (at, (topic, lines)) in batch.iter().enumerate() {
+            if !batch[..at].iter().any(|(other, _)| Arc::ptr_eq(&topic.shared, &other.shared)) {
+                topic.push(records(lines), with.clone());
+            }
+        }
     }
 
     /// Puts records. Without any it takes an offset that holds none: an empty input is a batch, too (rule O7).
     pub fn put_records(&self, records: Vec<Record>) {
+        self.push(records, Vec::new());
+    }
+
+    fn push(&self, records: Vec<Record>, with: Vec<(PartitionId, i64)>) {
         let mut log = self.log();
         if records.is_empty() {
             log.partitions[0].push(None);
@@ -105,13 +134,13 @@ impl Topic {
             log.partitions[record.partition as usize].push(Some(record));
         }
         let ends = log.partitions.iter().map(|partition| partition.len() as i64).collect();
-        log.puts.push(ends);
+        log.puts.push(Put { ends, with });
         self.shared.grown.notify_all();
     }
 
     /// The end of every partition.
     pub fn ends(&self) -> Offsets {
-        let extents = self.log().extents();
+        let extents = self.extents(&self.log());
         Offsets(extents.into_iter().map(|(partition, extent)| (partition, extent.end)).collect())
     }
 
@@ -156,24 +185,32 @@ impl Topic {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.shared.log.lock().expect("no holder panics")
     }
-}
 
-fn partition(number: usize) -> PartitionId {
-    PartitionId { topic: TOPIC.into(), partition: number as i32 }
-}
-
-impl Log {
-    fn extents(&self) -> Extents {
-        let extent =
-            |(number, records): (usize, &Vec<_>)| (partition(number), Extent { start: 0, end: records.len() as i64 });
-        self.partitions.iter().enumerate().map(extent).collect()
+    fn partition(&self, number: usize) -> PartitionId {
+        PartitionId { source: self.source, topic: TOPIC.into(), partition: number as i32 }
     }
 
-    /// The ends after the first put that is not read yet.
-    fn next_put(&self, positions: &Offsets) -> Option<&Vec<i64>> {
-        let position = |number| positions.0.get(&partition(number)).copied().unwrap_or_default();
-        self.puts.iter().find(|ends| ends.iter().enumerate().any(|(number, end)| *end > position(number)))
+    fn extents(&self, log: &Log) -> Extents {
+        let extent = |(number, records): (usize, &Vec<_>)| {
+            (self.partition(number), Extent { start: 0, end: records.len() as i64 })
+        };
+        log.partitions.iter().enumerate().map(extent).collect()
     }
+
+    /// The first put that is not read yet.
+    fn next_put<'a>(&self, log: &'a Log, positions: &Offsets) -> Option<&'a Put> {
+        let position = |number| positions.0.get(&self.partition(number)).copied().unwrap_or_default();
+        log.puts.iter().find(|put| put.ends.iter().enumerate().any(|(number, end)| *end > position(number)))
+    }
+}
+
+fn records<V: AsRef<[u8]>>(values: &[V]) -> Vec<Record> {
+    let record = |(at, value): (usize, &V)| Record {
+        partition: 0,
+        timestamp_ms: at as i64,
+        value: Some(value.as_ref().to_vec()),
+    };
+    values.iter().enumerate().map(record).collect()
 }
 
 impl Watch for Topic {
@@ -185,9 +222,14 @@ impl Watch for Topic {
         let topic = self.clone();
         Some(Box::new(move |positions, extents| {
             let log = topic.log();
-            let Some(ends) = log.next_put(positions) else { return };
-            for (id, extent) in extents {
-                extent.end = extent.end.min(ends[id.partition as usize]);
+            let Some(put) = topic.next_put(&log, positions) else { return };
+            let seen = |(id, end): &(PartitionId, i64)| extents.get(id).is_some_and(|extent| extent.end >= *end);
+            let whole = put.with.iter().all(seen);
+            for (id, extent) in extents.iter_mut().filter(|(id, _)| id.source == topic.source) {
+                extent.end = extent.end.min(put.ends[id.partition as usize]);
+                if !whole {
+                    extent.end = positions.0.get(id).copied().unwrap_or(extent.start);
+                }
                 if let Cut::Equal(share) = topic.cut {
                     let position = positions.0.get(id).copied().unwrap_or(extent.start);
                     extent.end = extent.end.min(position + share);
@@ -216,9 +258,9 @@ impl Watch for Topic {
     }
 
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
-        let same = |log: &mut Log| log.extents() == *known;
+        let same = |log: &mut Log| self.extents(log) == *known;
         let (log, _) = self.shared.grown.wait_timeout_while(self.log(), timeout, same).expect("no holder panics");
-        Ok(log.extents())
+        Ok(self.extents(&log))
     }
 }
 

@@ -432,7 +432,7 @@ fn start_driver(
 ) -> Result<JoinHandle<Result<Summary>>> {
     let job = wiring::plan(&file.display().to_string(), text, &[])?;
     let sinks = wiring::sinks(&job.pipeline, commands)?;
-    let (watch, source_description) = wiring::watch(&job.pipeline)?;
+    let sources = wiring::sources(&job)?;
     let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
     let spawn = children::spawn()?;
     let (progress, decisions) = (place.path(PROGRESS), place.path(DECISIONS));
@@ -448,8 +448,7 @@ fn start_driver(
         tidemill_driver::run(
             job,
             Wiring {
-                watch,
-                source_description,
+                sources,
                 sinks,
                 letters: None,
                 store,

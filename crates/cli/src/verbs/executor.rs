@@ -6,6 +6,6 @@ use tidemill_model::Result;
 
 pub(crate) fn run() -> Result<()> {
     signals::ignore()?;
-    let wiring = Wiring { reader: Box::new(wiring::reader), letters: Box::new(wiring::letters) };
+    let wiring = Wiring { readers: Box::new(wiring::readers), letters: Box::new(wiring::letters) };
     tidemill_executor::run(std::io::stdin(), std::io::stdout(), &wiring)
 }

@@ -51,10 +51,9 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         words: Some(Words::new(true, say)),
         ..Told::default()
     };
-    let (watch, source_description) = wiring::watch(&job.pipeline)?;
+    let sources = wiring::sources(&job)?;
     let wiring = Wiring {
-        watch,
-        source_description,
+        sources,
         sinks,
         letters,
         store,

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_written() {
-        let partition = PartitionId { topic: "a \"b\"".into(), partition: 3 };
+        let partition = PartitionId { source: 0, topic: "a \"b\"".into(), partition: 3 };
         let bare = Letter {
             at: None,
             place: None,

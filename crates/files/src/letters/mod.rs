@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   DIR/batch-00000000000000000007-0-1500-1750.jsonl   batch 7, partition 0, offsets 1500 to 1749   (executors)
+//!   DIR/batch-00000000000000000007-s1-0-0-250.jsonl    the same of the query's second source
 //!   DIR/batch-00000000000000000007-driver.jsonl        what the driver itself had to say
 //!   DIR/_manifest.jsonl                                which of them are a batch's
 //!   DIR/_owner                                         whose they are

@@ -57,7 +57,11 @@ impl FilesLetters {
 impl TaskWriter for FilesLetters {
     fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
         self.begun = None;
-        self.name = format!("{}{}-{}-{}.jsonl", prefix(batch_id), range.partition.partition, range.start, range.end);
+        // The first source has had its names since before there were others.
+        let source = Some(range.partition.source).filter(|source| *source > 0);
+        let source = source.map_or(String::new(), |source| format!("s{source}-"));
+        let (partition, start, end) = (range.partition.partition, range.start, range.end);
+        self.name = format!("{}{source}{partition}-{start}-{end}.jsonl", prefix(batch_id));
     }
 
     fn write(&mut self, letter: &Letter<'_>) -> Result<()> {

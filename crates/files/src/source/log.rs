@@ -17,11 +17,14 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use tidemill_model::{Error, Result};
 
-const NAME: &str = "0.jsonl";
 const KIND: Kind = Kind {
     header: "{\"tidemill_files\":1}",
     advice: "restore the checkpoint from a copy, or start with a new --checkpoint",
 };
+
+fn name(source: u32) -> String {
+    format!("{source}.jsonl")
+}
 
 /// One file, as it was when it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,14 +74,15 @@ fn is_zero(number: &u64) -> bool {
 pub struct FileLog(LineLog);
 
 impl FileLog {
-    /// Opens the log in a directory, or begins it; also gives what is there.
+    /// Opens a source's log in a directory, or begins it; also gives what is there.
     ///
     /// # Errors
     /// External when the disk refuses or the log is damaged; user when it is none of ours.
-    pub fn open(dir: &Path) -> Result<(FileLog, Vec<Entry>)> {
+    pub fn open(dir: &Path, source: u32) -> Result<(FileLog, Vec<Entry>)> {
         fs::create_dir_all(dir).map_err(|error| refused("create", dir, &error))?;
-        let (log, entries) = LineLog::open(dir, NAME, KIND)?;
-        follow_each_other(&dir.join(NAME), 0, &entries)?;
+        let name = name(source);
+        let (log, entries) = LineLog::open(dir, &name, KIND)?;
+        follow_each_other(&dir.join(name), 0, &entries)?;
         Ok((FileLog(log), entries))
     }
 
@@ -105,9 +109,9 @@ pub struct FollowedLog {
 }
 
 impl FollowedLog {
-    /// The log in a directory, read when it is first asked.
-    pub fn new(dir: &Path) -> FollowedLog {
-        FollowedLog { path: dir.join(NAME), entries: Vec::new(), read: 0 }
+    /// A source's log in a directory, read when it is first asked.
+    pub fn new(dir: &Path, source: u32) -> FollowedLog {
+        FollowedLog { path: dir.join(name(source)), entries: Vec::new(), read: 0 }
     }
 
     /// The number of the entry that an offset falls in, and all entries.

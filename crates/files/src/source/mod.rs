@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DIR/a.jsonl  3 lines ─┐  offsets 0 1 2, and 3 for its end
-//!   DIR/b.jsonl  0 lines ─┼─ offset  4, its end               <checkpoint>/sources/0.jsonl: which file holds which
+//!   DIR/b.jsonl  0 lines ─┼─ offset  4, its end               <checkpoint>/sources/N.jsonl, N the source: which file holds which
 //!   DIR/c.jsonl  2 lines ─┘  offsets 5 6, and 7 for its end
 //! ```
 //! [`FilesWatch`] (driver) looks for new files a few times a second, counts their lines once, and appends them to the log,
@@ -26,6 +26,8 @@ use tidemill_model::PartitionId;
 /// A files source.
 #[derive(Clone, Debug)]
 pub struct FilesOptions {
+    /// Number of the source in its query.
+    pub source: u32,
     /// A directory, or a glob.
     pub path: String,
     /// Whether blank lines, and of each file the first other one if `header`, are no records, as in CSV.
@@ -40,6 +42,6 @@ pub struct FilesOptions {
 
 impl FilesOptions {
     fn partition(&self) -> PartitionId {
-        PartitionId { topic: self.path.clone(), partition: 0 }
+        PartitionId { source: self.source, topic: self.path.clone(), partition: 0 }
     }
 }

@@ -35,7 +35,7 @@ struct OpenFile {
 impl FilesReader {
     /// A reader of what the watch of the same options has logged.
     pub fn new(options: &FilesOptions) -> FilesReader {
-        let log = FollowedLog::new(&options.log_dir);
+        let log = FollowedLog::new(&options.log_dir, options.source);
         FilesReader { csv: options.csv, header: options.header, log, next: 0, end: 0, open: None }
     }
 

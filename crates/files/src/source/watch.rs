@@ -39,7 +39,7 @@ impl FilesWatch {
     /// # Errors
     /// External when the disk refuses or the log is damaged; user when it is none of ours.
     pub fn new(options: FilesOptions) -> Result<FilesWatch> {
-        let (log, entries) = FileLog::open(&options.log_dir)?;
+        let (log, entries) = FileLog::open(&options.log_dir, options.source)?;
         let known = entries.iter().map(|entry| PathBuf::from(&entry.file)).collect();
         let ends = entries.iter().map(|entry| entry.end() + 1).collect();
         Ok(FilesWatch { options, log, known, ends: Arc::new(Mutex::new(ends)) })

@@ -1,12 +1,12 @@
-//! The decoder of a plan's format.
+//! The decoder of a source's format.
 
 use super::csv::CsvDecoder;
 use super::{Decoded, Decoder, Options};
 use crate::ports::Chunk;
 use tidemill_model::Micros;
-use tidemill_sql::plan::{Format, QueryPlan};
+use tidemill_sql::plan::{BranchPlan, Format};
 
-/// Decodes the records that a plan reads, whichever format they have. One per worker thread.
+/// Decodes the records that a branch reads, whichever format they have. One per worker thread.
 #[derive(Debug)]
 pub enum Records {
     /// JSON values.
@@ -16,8 +16,8 @@ pub enum Records {
 }
 
 impl Records {
-    /// A decoder for the plan's columns, in its time zone.
-    pub fn new(plan: &QueryPlan) -> Records {
+    /// A decoder for the branch's columns, in its time zone.
+    pub fn new(plan: &BranchPlan) -> Records {
         let options = Options { session_zone: plan.zone, ..Options::default() };
         match &plan.format {
             Format::Json => Records::Json(Decoder::new(&plan.decode_schema, options)),

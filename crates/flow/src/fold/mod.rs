@@ -30,13 +30,13 @@ use tidemill_model::pipeline::OnError;
 use tidemill_model::{Cell, Micros, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowError};
 use tidemill_sql::expr::Expr;
-use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
+use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan};
 
 use crate::key::{Encoder, Zeros};
 
 /// One task's fold.
 pub struct Fold {
-    plan: Arc<QueryPlan>,
+    plan: Arc<BranchPlan>,
     on_error: OnError,
     context: EvalContext,
     /// Groups that end at or before it, µs, are late; `None` where the query drops nothing.
@@ -58,7 +58,7 @@ pub struct RowFailure {
 
 impl Fold {
     /// A fold with nothing in it yet. `late_watermark` is wm(N−1) in milliseconds (rule L2).
-    pub fn new(plan: Arc<QueryPlan>, on_error: OnError, context: EvalContext, late_watermark: i64) -> Fold {
+    pub fn new(plan: Arc<BranchPlan>, on_error: OnError, context: EvalContext, late_watermark: i64) -> Fold {
         let (accumulators, watermarked) = match &plan.body {
             Body::Aggregate(aggregate) => {
                 (aggregate.aggregates.iter().map(AccumulatorColumn::new).collect(), aggregate.watermarked)

@@ -9,7 +9,7 @@ use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
 use tidemill_sql::expr::Expr;
-use tidemill_sql::plan::QueryPlan;
+use tidemill_sql::plan::BranchPlan;
 
 /// The rows of one pushed batch that are still in. Expressions are evaluated over all rows; what fails in a row that is
 /// already out does not count (rule T4: a filter removes a row before a later cast can fail).
@@ -42,7 +42,7 @@ impl Selection {
     /// statistics (rule M1).
     pub(super) fn rows_at_the_watermark(
         &mut self,
-        plan: &QueryPlan,
+        plan: &BranchPlan,
         rows: &RecordBatch,
         timestamps: &[i64],
         partial: &mut Partial,

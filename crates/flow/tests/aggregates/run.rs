@@ -55,7 +55,7 @@ impl Query {
             }
             start = end;
         }
-        let rows = match &self.plan.body {
+        let rows = match self.plan.body() {
             Body::Project(columns) => {
                 let rows = partials.iter().flat_map(|partial| &partial.output).map(AsRef::as_ref);
                 output::projected_rows(columns, &self.plan.output_schema, rows)
@@ -70,7 +70,7 @@ impl Query {
 
     /// The groups of a stored state after one record more.
     pub fn go_on(&self, state: &[u8], record: &str) -> Golden {
-        let Body::Aggregate(plan) = &self.plan.body else { panic!("a state is of an aggregation") };
+        let Body::Aggregate(plan) = self.plan.body() else { panic!("a state is of an aggregation") };
         let mut state = State::from_snapshot(state).expect("the bytes of a state");
         let partial = self.task(&[record.into()], 1).expect("no row fails");
         let merged = state.merge(plan, OutputMode::Complete, &batch(7), &CONTEXT, &[partial]);
@@ -79,8 +79,8 @@ impl Query {
 
     /// A task's partial, as its reader gets it.
     fn task(&self, records: &[String], chunk_records: usize) -> Result<Partial, String> {
-        let mut decoder = Decoder::new(&self.plan.decode_schema, Options::default());
-        let mut fold = Fold::new(self.plan.clone(), OnError::Fail, CONTEXT, 0);
+        let mut decoder = Decoder::new(&self.plan.branches[0].decode_schema, Options::default());
+        let mut fold = Fold::new(self.plan.branches[0].clone(), OnError::Fail, CONTEXT, 0);
         for records in records.chunks(chunk_records) {
             let mut chunk = Chunk::default();
             records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));
@@ -123,7 +123,7 @@ impl Query {
 }
 
 fn batch(batch_id: u64) -> BatchPlan {
-    let partition = PartitionId { topic: "t".into(), partition: 0 };
+    let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
     BatchPlan {
         batch_id,
         ranges: vec![OffsetRange { partition, start: 0, end: 1 }],

@@ -131,10 +131,6 @@ fn sources(root: &Section) -> Option<Vec<Source>> {
             "add a [sources.NAME] table with type = \"kafka\" or type = \"files\"",
         );
     }
-    if let Some((name, second)) = sections.get(1) {
-        let message = format!("`{name}` is a second source, and joins are not supported yet");
-        second.fault(second.span(), message, "keep one source in a pipeline");
-    }
     let sources: Vec<_> = sections.into_iter().map(|(name, section)| source(name, section)).collect();
     sources.into_iter().collect()
 }

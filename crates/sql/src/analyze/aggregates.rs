@@ -7,6 +7,7 @@
 use super::aggregate_calls::distinct;
 use super::calls::check_count;
 use super::coerce::cast_to;
+use super::relation;
 use super::resolve::{Resolver, sentence};
 use crate::expr::Expr;
 use crate::plan::{AggregateCall, AggregateFunction, WindowPlan};
@@ -99,7 +100,11 @@ impl Resolver<'_> {
         }
         if let Some(clause) = self.no_aggregates {
             let message = format!("the aggregate function `{name}` cannot stand in {clause}");
-            let help = if clause == "WHERE" { "filter groups in HAVING" } else { "use it in SELECT or HAVING" };
+            let help = match clause {
+                "WHERE" => "filter groups in HAVING",
+                relation::CLAUSE => "aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
+                _ => "use it in SELECT or HAVING",
+            };
             return Err(Fault::new(at.clone(), message, help));
         }
         if self.aggregates.inside {

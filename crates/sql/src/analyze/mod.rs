@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   schema ─DDL→ columns ─┐
-//!   event time ─resolve──┤→ Scope ─resolve→ SELECT, WHERE, GROUP BY, HAVING ─prune→ QueryPlan
-//!   query ─syntax────────┘                       └ conjuncts.rs: what Spark's optimizer pushes (M1)
+//!   event time ─resolve──┤→ FROM ─resolve→ SELECT, WHERE, GROUP BY, HAVING ─prune→ QueryPlan, branch by branch
+//!   query ─syntax────────┘   └ relation.rs    └ conjuncts.rs: what Spark's optimizer pushes (M1)
 //! ```
 
 mod aggregate_calls;
@@ -17,6 +17,7 @@ mod names;
 mod prune;
 mod pushdown;
 mod query;
+mod relation;
 mod resolve;
 mod scope;
 
@@ -38,9 +39,8 @@ use tidemill_model::{Diagnostic, Diagnostics};
 /// # Errors
 /// Every mistake that was found in its schema, event time and query, each at its place in the pipeline file.
 pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
-    let source = &pipeline.sources[0];
     let mut faults = Faults { pipeline, found: Vec::new() };
-    let planned = plan_source(pipeline, source, &mut faults);
+    let planned = plan_pipeline(pipeline, &mut faults);
     match planned {
         Some(plan) if faults.found.is_empty() => Ok(plan),
         _ => {
@@ -72,13 +72,32 @@ impl SourceColumns<'_> {
     fn event_time_column(&self) -> Option<usize> {
         self.event_time.as_ref().map(|_| self.fields.len())
     }
+
+    fn has_watermark(&self) -> bool {
+        self.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some())
+    }
 }
 
-fn plan_source(pipeline: &Pipeline, source: &Source, faults: &mut Faults) -> Option<QueryPlan> {
-    let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text));
-    // The query's own grammar is checked even where the schema is wrong.
-    let select = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
-    let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields?))?;
+fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> {
+    // The query's own grammar is checked even where a schema is wrong.
+    let tables: Vec<_> = pipeline.sources.iter().map(|source| table(pipeline, source, faults)).collect();
+    let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
+    let tables = tables.into_iter().collect::<Option<Vec<_>>>()?;
+    let plan = query::plan_query(pipeline, query?, &tables, faults)?;
+    for source in &pipeline.sources {
+        if !plan.branches.iter().any(|branch| branch.table == source.name) {
+            let message = format!("the query does not read the source `{}`", source.name);
+            let help = "take the source away, or read it: SELECT … UNION ALL SELECT …";
+            faults.found.push(pipeline.source_text.diagnostic(source.span.clone(), message, help));
+        }
+    }
+    Some(plan)
+}
+
+/// A source as a table: its columns, and their names.
+fn table<'a>(pipeline: &Pipeline, source: &'a Source, faults: &mut Faults) -> Option<(SourceColumns<'a>, Scope)> {
+    let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text))?;
+    let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields))?;
     let mut scope = Scope::of_fields(&source.name, fields.iter(), &pipeline.session_time_zone);
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
@@ -86,8 +105,7 @@ fn plan_source(pipeline: &Pipeline, source: &Source, faults: &mut Faults) -> Opt
         scope.shadow(&time.name, fields.len(), types::timestamp());
         event_time = Some(time);
     }
-    let columns = SourceColumns { table: source.name.clone(), kind: &source.kind, fields, event_time };
-    query::plan_select(pipeline, &select?, &columns, scope, faults)
+    Some((SourceColumns { table: source.name.clone(), kind: &source.kind, fields, event_time }, scope))
 }
 
 /// The schema, unless a line of the source's format cannot hold its types.

@@ -1,12 +1,14 @@
 //! Which output modes a query may have (rules O1, O6).
 
-use super::{Faults, SourceColumns};
+use super::Faults;
+use super::relation::Relation;
 use crate::plan::{AggregatePlan, Body};
 use tidemill_model::pipeline::{OutputMode, Pipeline};
 
 /// Refuses a mode that the query cannot have.
-pub(super) fn check(pipeline: &Pipeline, body: &Body, columns: &SourceColumns, faults: &mut Faults) -> Option<()> {
-    let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
+pub(super) fn check(pipeline: &Pipeline, body: &Body, relation: &Relation, faults: &mut Faults) -> Option<()> {
+    // Of several branches the first one's columns say what they are, as in Spark.
+    let has_watermark = relation.branches[0].columns.has_watermark();
     let fault = match (pipeline.query.output_mode, body) {
         (OutputMode::Append, Body::Aggregate(plan)) if !plan.watermarked => {
             let help = if has_watermark {
@@ -16,8 +18,10 @@ pub(super) fn check(pipeline: &Pipeline, body: &Body, columns: &SourceColumns, f
             };
             let message = if has_watermark {
                 "append mode cannot tell when a group is final: neither the event time nor a window over it is a key"
-            } else {
+            } else if relation.branches.len() == 1 {
                 "append mode cannot tell when a group is final: the source has no watermark"
+            } else {
+                "append mode cannot tell when a group is final: the source of the first branch has no watermark"
             };
             Some((message, help))
         }

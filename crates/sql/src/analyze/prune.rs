@@ -1,25 +1,26 @@
 //! The last step: only the columns that are used are decoded, and every expression is renumbered to them.
 
-use super::{SourceColumns, SourceTime};
+use super::SourceTime;
+use super::relation::Branch;
 use crate::expr::Expr;
-use crate::plan::{Body, EventTimePlan, Format, QueryPlan};
+use crate::plan::{Body, BranchPlan, EventTimePlan, Format};
 use crate::types;
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{Field, Schema};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemill_model::Zone;
-use tidemill_model::pipeline::{FilesSource, OutputMode, SourceFormat, SourceKind};
+use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 
-/// The plan over the source row `[used columns…, event time]`.
+/// A branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over the relation.
 pub(super) fn finish(
-    columns: &SourceColumns,
+    branch: &Branch,
     zone: Zone,
     pushed_filters: Vec<Expr>,
     filters: Vec<Expr>,
     mut body: Body,
-    output_mode: OutputMode,
-    output_schema: SchemaRef,
-) -> QueryPlan {
+) -> BranchPlan {
+    let columns = branch.columns;
+    each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
     let time_column = columns.fields.len();
     let mut used = BTreeSet::new();
     let mut uses = |expr: &Expr| {
@@ -63,7 +64,7 @@ pub(super) fn finish(
         }
         SourceKind::Files(_) | SourceKind::Kafka(_) => Format::Json,
     };
-    QueryPlan {
+    BranchPlan {
         table: columns.table.clone(),
         files: files(columns.kind),
         format,
@@ -74,8 +75,6 @@ pub(super) fn finish(
         filters,
         body,
         zone,
-        output_mode,
-        output_schema,
     }
 }
 
@@ -91,7 +90,7 @@ fn files(kind: &SourceKind) -> Option<String> {
     })
 }
 
-/// Every expression over the source row.
+/// Every expression over rows, not groups.
 fn each_expr(body: &mut Body, visit: &mut dyn FnMut(&mut Expr)) {
     match body {
         Body::Project(outputs) => outputs.iter_mut().for_each(visit),

@@ -8,9 +8,13 @@
 //!   Filter WHERE                  So whether `(a OR b) AND (a OR time > x)` is taken apart before it is simplified to
 //!   EventTimeWatermark            `a OR (b AND time > x)` depends on which filters stand above it, and is copied here.
 //! ```
+//! Under WHERE there may be subqueries, `[Select] [Filter]`: what passes a Select is from then on over what its columns are
+//! made of. A UNION ALL is this for each branch.
 //! Of what then stands above the watermark Spark infers that columns are not NULL, and that goes below, too.
 
+use super::aggregates::is_aggregate;
 use super::conjuncts::{all, demanded, is_constant, simplify, split};
+use super::relation;
 use crate::expr::{Comparison, Expr};
 
 /// Rounds after which Spark stops, too.
@@ -26,6 +30,18 @@ pub(super) enum Layer {
     Project,
     /// Makes the windows of a sliding one: lets pass what does not name the window.
     Expand,
+    /// The columns of a subquery, over what it selects from; as a branch of a UNION ALL or alone.
+    Select { values: Vec<Expr>, in_union: bool },
+}
+
+impl Layer {
+    /// An expression over what is above the layer, as one over what is below. The window and aggregate calls stay.
+    pub fn under(&self, mut expr: Expr) -> Expr {
+        if let Layer::Select { values, .. } = self {
+            expr.substitute(&|column| values.get(column).cloned());
+        }
+        expr
+    }
 }
 
 /// What may pass.
@@ -72,11 +88,17 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes) -> Placed {
         placed.below.push(never);
     }
     let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
-    for (at, layer) in layers.into_iter().enumerate() {
-        if let Layer::Filter(condition) = layer {
-            let is_having = aggregate.is_some_and(|aggregate| at < aggregate);
-            let place = if is_having { &mut placed.having } else { &mut placed.above };
-            place.extend(split(condition));
+    for (at, layer) in layers.iter().enumerate() {
+        let Layer::Filter(condition) = layer else { continue };
+        if aggregate.is_some_and(|aggregate| at < aggregate) {
+            placed.having.extend(split(condition.clone()));
+            continue;
+        }
+        for conjunct in split(condition.clone()) {
+            // One with the window goes to the groups, and is about the relation's columns there.
+            let is_of_groups = is_aggregate(&conjunct);
+            let under = |conjunct| layers[at..].iter().fold(conjunct, |conjunct, layer| layer.under(conjunct));
+            placed.above.push(if is_of_groups { conjunct } else { under(conjunct) });
         }
     }
     placed
@@ -87,23 +109,27 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
     let mut at = 0;
     while at < layers.len() {
         if let Layer::Filter(condition) = layers[at].clone() {
-            let passes = match layers.get(at + 1) {
-                Some(Layer::Filter(lower)) => {
-                    layers[at] = Layer::Filter(both(lower.clone(), condition));
-                    layers.remove(at + 1);
-                    at += 1;
-                    continue;
-                }
-                Some(Layer::Aggregate) => passes.aggregate,
-                Some(Layer::Project) => &|_: &Expr| true,
-                Some(Layer::Expand) => passes.expand,
-                None => passes.watermark,
+            let passes = |x: &Expr| match layers.get(at + 1) {
+                Some(Layer::Filter(_)) => unreachable!("they become one"),
+                Some(Layer::Aggregate) => (passes.aggregate)(x),
+                Some(Layer::Project) => true,
+                Some(Layer::Expand) => (passes.expand)(x),
+                Some(Layer::Select { values, in_union }) => !is_aggregate(x) && relation::passes(values, *in_union, x),
+                None => (passes.watermark)(x),
             };
+            if let Some(Layer::Filter(lower)) = layers.get(at + 1) {
+                layers[at] = Layer::Filter(both(lower.clone(), condition));
+                layers.remove(at + 1);
+                at += 1;
+                continue;
+            }
             let (moving, staying): (Vec<Expr>, Vec<Expr>) = split(condition).into_iter().partition(|x| passes(x));
             if at + 1 == layers.len() {
                 below.extend(moving);
             } else {
-                layers.splice(at + 2..at + 2, all(moving).map(Layer::Filter));
+                let moving = moving.into_iter().map(|x| layers[at + 1].under(x));
+                let moving = all(moving.collect::<Vec<_>>()).map(Layer::Filter);
+                layers.splice(at + 2..at + 2, moving);
             }
             match all(staying) {
                 Some(staying) => layers[at] = Layer::Filter(staying),

@@ -2,39 +2,51 @@
 
 use super::aggregates::{has_calls, is_aggregate, onto_groups};
 use super::pushdown::{Layer, Passes, Placed};
+use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
-use super::scope::{Scope, list, same};
+use super::scope::{Scope, same};
 use super::{Faults, SourceColumns, coerce, conjuncts, modes, names, prune, pushdown};
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan};
-use crate::syntax::{Fault, GroupBy, Literal, Node, NodeKind, Select, SelectItem};
+use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
 use crate::types;
 use arrow_schema::{Field, Schema};
 use std::sync::Arc;
-use tidemill_model::diagnostic::nearest;
 use tidemill_model::pipeline::{OutputMode, Pipeline};
 
-/// One column of the result, over the source, the window and the aggregate calls.
-struct Item<'a> {
-    name: String,
-    expr: Expr,
-    node: Option<&'a Node>,
+/// One column of the result, over the relation of FROM, the window and the aggregate calls.
+pub(super) struct Item<'a> {
+    pub name: String,
+    pub expr: Expr,
+    pub node: Option<&'a Node>,
 }
 
-/// Plans a parsed query; mistakes go to `faults`.
-pub(super) fn plan_select(
+/// Plans a parsed query over the pipeline's tables; mistakes go to `faults`.
+pub(super) fn plan_query(
     pipeline: &Pipeline,
-    select: &Select,
-    columns: &SourceColumns,
-    mut scope: Scope,
+    mut query: Query,
+    tables: &[(SourceColumns, Scope)],
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
+    let select = match query.selects.len() {
+        1 => query.selects.remove(0),
+        _ => all_of(query),
+    };
+    let relation = relation(&select, tables, &pipeline.query.sql, faults)?;
+    plan_select(pipeline, &select, &relation, faults)
+}
+
+/// `SELECT * FROM (query)`.
+fn all_of(query: Query) -> Select {
+    let at = query.selects[0].at.clone();
+    let star = SelectItem { node: Node { kind: NodeKind::Star, at: at.clone() }, alias: None };
+    let (items, from) = (vec![star], From::Query(query));
+    Select { at, distinct: None, items, from, alias: None, filter: None, group_by: None, having: None }
+}
+
+fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults: &mut Faults) -> Option<QueryPlan> {
     let sql = &pipeline.query.sql;
-    faults.keep(sql, check_table(select, columns))?;
-    if let Some(alias) = &select.alias {
-        scope.table = alias.name.clone();
-    }
-    let mut resolver = Resolver::new(&scope);
+    let mut resolver = Resolver::new(&relation.scope);
     let filter = read_filter(select, &mut resolver, sql, faults);
     let keys = read_keys(select, &mut resolver, sql, faults);
     let items = read_items(select, &mut resolver, sql, faults);
@@ -50,42 +62,31 @@ pub(super) fn plan_select(
         let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
         return faults.keep(sql, Err(fault));
     }
-    let parts = Parts::place(filter, having, aggregated.then_some(keys.as_slice()), &resolver, columns);
+    let placed = |branch| {
+        Parts::place(filter.clone(), having.clone(), aggregated.then_some(keys.as_slice()), &resolver, branch)
+    };
+    let mut parts: Vec<Parts> = relation.branches.iter().map(placed).collect();
     let body = if aggregated {
-        let aggregation = aggregation(select, keys, &items, &parts, resolver, pipeline, columns);
+        // What is about groups is the same in every branch's parts.
+        let aggregation = aggregation(select, keys, &items, &parts[0], resolver, pipeline, relation);
         Body::Aggregate(faults.keep(sql, aggregation)?)
     } else {
         Body::Project(items.iter().map(|item| item.expr.clone()).collect())
     };
-    modes::check(pipeline, &body, columns, faults)?;
+    modes::check(pipeline, &body, relation, faults)?;
     let field = |item: &Item| Field::new(&item.name, item.expr.data_type(), true);
     let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
-    Some(prune::finish(
-        columns,
-        scope.zone,
-        parts.pushed,
-        parts.filters,
-        body,
-        pipeline.query.output_mode,
-        output_schema,
-    ))
-}
-
-fn check_table(select: &Select, columns: &SourceColumns) -> Result<(), Fault> {
-    if same(&select.table.name, &columns.table) {
-        return Ok(());
-    }
-    let known = [columns.table.as_str()];
-    let help = match nearest(&select.table.name, known.into_iter()).first() {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the sources of the pipeline are {}", list(known.into_iter())),
-    };
-    Err(Fault::new(select.table.at.clone(), format!("unknown table `{}`", select.table.name), help))
+    let zone = relation.scope.zone;
+    let branches = relation.branches.iter().zip(parts.drain(..));
+    let branches = branches
+        .map(|(branch, parts)| Arc::new(prune::finish(branch, zone, parts.pushed, parts.filters, body.clone())));
+    Some(QueryPlan { branches: branches.collect(), output_mode: pipeline.query.output_mode, output_schema })
 }
 
 type Text = tidemill_model::diagnostic::Located;
 
-fn read_filter(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Option<Expr>> {
+/// WHERE, if there is one, over the relation of FROM.
+pub(super) fn read_filter(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Option<Expr>> {
     let Some(node) = &select.filter else {
         return Some(None);
     };
@@ -133,7 +134,8 @@ fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coe
     Ok((expr, node.at.clone()))
 }
 
-fn read_items<'a>(
+/// The select list, over the relation of FROM.
+pub(super) fn read_items<'a>(
     select: &'a Select,
     resolver: &mut Resolver,
     sql: &Text,
@@ -222,14 +224,16 @@ struct Parts {
 }
 
 impl Parts {
-    /// `keys` are the plain ones of an aggregation, `None` where there is none.
+    /// `keys` are the plain ones of an aggregation, `None` where there is none. Filters of rows come out over the branch's
+    /// source, those of groups over the relation.
     fn place(
         filter: Option<Expr>,
         having: Option<Expr>,
         keys: Option<&[Expr]>,
         resolver: &Resolver,
-        columns: &SourceColumns,
+        branch: &Branch,
     ) -> Parts {
+        let columns = branch.columns;
         let event_time = columns.event_time_column();
         let names_time = |x: &Expr| event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x);
         let passes = Passes {
@@ -248,6 +252,8 @@ impl Parts {
             }
         }
         layers.extend(filter.map(Layer::Filter));
+        layers.extend(branch.layers.iter().cloned());
+        let known_time = known_time.map(|condition| branch.over_source(&condition));
         let Placed { having, mut above, mut below } = pushdown::place(layers, &passes);
         let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
         let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
@@ -257,8 +263,7 @@ impl Parts {
         below.extend(lower);
         above.extend(higher);
         // NULL times are the fold's to count, unless the rows do not even come to the watermark.
-        let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
-        below.retain(|x| has_watermark || Some(x) != known_time.as_ref());
+        below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
         let mut parts = Parts { pushed: below, having, ..Parts::default() };
         for condition in above.into_iter().filter(|x| Some(x) != known_time.as_ref()) {
             if is_aggregate(&condition) {
@@ -295,7 +300,7 @@ fn aggregation(
     parts: &Parts,
     resolver: Resolver,
     pipeline: &Pipeline,
-    columns: &SourceColumns,
+    relation: &Relation,
 ) -> Result<AggregatePlan, Fault> {
     let window = resolver.aggregates.window.clone();
     let has_window = window.is_some();
@@ -308,10 +313,11 @@ fn aggregation(
         Ok(regrouped.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r))))
     };
     let (having, group_filter) = (condition(&parts.having)?, condition(&parts.on_groups)?);
-    let event_time = columns.event_time_column();
-    let is_event_time = |expr: &Expr| event_time.is_some_and(|index| *expr == Expr::Column(index, types::timestamp()));
+    // Of several branches the first one's columns say what they are, as in Spark.
+    let first = &relation.branches[0];
+    let is_event_time = |expr: &Expr| matches!(expr, Expr::Column(..)) && first.is_event_time(expr);
     let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);
-    let has_watermark = columns.event_time.as_ref().is_some_and(|time| time.delay_ms.is_some());
+    let has_watermark = first.columns.has_watermark();
     let calls = resolver.aggregates.calls;
     let mut row: Vec<Field> = window.iter().map(|_| Field::new("window", types::window(), true)).collect();
     let keys: Vec<KeyPlan> =

@@ -1,4 +1,4 @@
-//! What names mean: the columns of the source, the window, and their fields.
+//! What names mean: the columns of a source or subquery, the window, and their fields.
 
 use crate::expr::Expr;
 use crate::syntax::{Fault, Ident};
@@ -10,7 +10,7 @@ use tidemill_model::diagnostic::nearest;
 /// The columns that a query sees, by case-insensitive name.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
-    /// The names that may stand before a column: the source's, or its alias.
+    /// The name that may stand before a column: the source's, or an alias; empty where there is none.
     pub table: String,
     /// Visible columns: name, number, type.
     pub columns: Vec<(String, usize, DataType)>,
@@ -43,15 +43,24 @@ impl Scope {
     /// `[table.]column[.field…]`.
     pub fn resolve(&self, parts: &[Ident]) -> Result<Expr, Fault> {
         let qualified = parts.len() > 1 && same(&parts[0].name, &self.table);
-        let after_table = self.is_qualified(parts).then(|| self.column(&parts[1].name)).flatten();
+        let after_table = if self.is_qualified(parts) { self.only(&parts[1])? } else { None };
         let (column, fields) = match after_table {
             Some(column) => (column, &parts[2..]),
-            None => match self.column(&parts[0].name) {
+            None => match self.only(&parts[0])? {
                 Some(column) => (column, &parts[1..]),
                 None => return Err(self.unknown(if qualified { &parts[1] } else { &parts[0] }, parts.len() > 1)),
             },
         };
         fields.iter().try_fold(column, field)
+    }
+
+    /// The column that a name alone means, unless a subquery gives it twice.
+    fn only(&self, name: &Ident) -> Result<Option<Expr>, Fault> {
+        if self.columns.iter().filter(|(known, ..)| same(known, &name.name)).count() > 1 {
+            let message = format!("the subquery has several columns `{}`", name.name);
+            return Err(Fault::new(name.at.clone(), message, "give each a name of its own with AS"));
+        }
+        Ok(self.column(&name.name))
     }
 
     /// Whether a name begins with the source, and not with a column.

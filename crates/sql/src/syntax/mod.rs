@@ -1,7 +1,7 @@
 //! Text → syntax tree: Spark's lexical rules, its expressions, its types and the one statement that a pipeline has.
 //!
 //! ```text
-//!   text ─lexer→ tokens ─parser→ Select (query.rs), Node (expression.rs, forms.rs), DataType (types.rs)
+//!   text ─lexer→ tokens ─parser→ Query (query.rs), Node (expression.rs, forms.rs), DataType (types.rs)
 //! ```
 //! Every node carries its byte range in the text. Knows names, but not what they mean.
 
@@ -14,7 +14,7 @@ mod tree;
 mod types;
 
 pub(crate) use lexer::Ident;
-pub(crate) use query::{GroupBy, Select, SelectItem};
+pub(crate) use query::{From, GroupBy, Query, Select, SelectItem};
 pub(crate) use tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
 use arrow_schema::Fields;
@@ -34,12 +34,12 @@ impl Fault {
     }
 }
 
-/// A SELECT statement.
-pub(crate) fn parse_query(text: &str) -> Result<Select, Fault> {
+/// A pipeline's statement.
+pub(crate) fn parse_query(text: &str) -> Result<Query, Fault> {
     let mut parser = parser::Parser::new(text)?;
-    let select = parser.select()?;
+    let query = parser.statement()?;
     parser.end()?;
-    Ok(select)
+    Ok(query)
 }
 
 /// A lone expression.

@@ -1,10 +1,17 @@
-//! The one statement that a pipeline has: `SELECT … FROM table [WHERE] [GROUP BY] [HAVING]`.
+//! The one statement that a pipeline has: `SELECT … FROM table [WHERE] [GROUP BY] [HAVING]`, and several of them with
+//! UNION ALL between, at the top or as a subquery of FROM.
 
 use super::lexer::{Ident, Token};
 use super::parser::Parser;
 use super::tree::Node;
 use super::{Fault, NodeKind};
 use std::ops::Range;
+
+/// `SELECT … [UNION ALL SELECT …]…`: one at least.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    pub selects: Vec<Select>,
+}
 
 /// A SELECT statement.
 #[derive(Clone, Debug)]
@@ -14,11 +21,18 @@ pub(crate) struct Select {
     /// Where DISTINCT stands, if it does.
     pub distinct: Option<Range<usize>>,
     pub items: Vec<SelectItem>,
-    pub table: Ident,
+    pub from: From,
     pub alias: Option<Ident>,
     pub filter: Option<Node>,
     pub group_by: Option<GroupBy>,
     pub having: Option<Node>,
+}
+
+/// What FROM names.
+#[derive(Clone, Debug)]
+pub(crate) enum From {
+    Table(Ident),
+    Query(Query),
 }
 
 /// `expression [[AS] alias]`; a star has [`NodeKind::Star`].
@@ -37,6 +51,9 @@ pub(crate) enum GroupBy {
 }
 
 const SUPPORTED: &str = "a pipeline's query is SELECT … FROM source [WHERE …] [GROUP BY …] [HAVING …]";
+
+/// So deep may queries stand inside one another.
+const DEPTH_MAX: usize = 32;
 
 /// Words that end an expression and so are no aliases.
 const CLAUSES: [&str; 31] = [
@@ -74,7 +91,50 @@ const CLAUSES: [&str; 31] = [
 ];
 
 impl Parser<'_> {
-    pub fn select(&mut self) -> Result<Select, Fault> {
+    /// The statement; the text's end is not looked for.
+    pub fn statement(&mut self) -> Result<Query, Fault> {
+        let query = self.query(0)?;
+        self.take_symbol(";");
+        Ok(query)
+    }
+
+    /// Branches with UNION ALL between; one in parentheses may be several.
+    fn query(&mut self, depth: usize) -> Result<Query, Fault> {
+        if depth > DEPTH_MAX {
+            return Err(Fault::new(self.here(), "the query is nested too deeply", "take parentheses away"));
+        }
+        let mut selects = Vec::new();
+        loop {
+            if self.take_symbol("(") {
+                selects.extend(self.query(depth + 1)?.selects);
+                self.expect_symbol(")")?;
+                self.refuse_clauses()?;
+            } else {
+                selects.push(self.select(depth)?);
+            }
+            if !self.union_all()? {
+                return Ok(Query { selects });
+            }
+        }
+    }
+
+    fn union_all(&mut self) -> Result<bool, Fault> {
+        let at = self.here();
+        if !self.take_word("UNION") {
+            return Ok(false);
+        }
+        if !self.take_word("ALL") {
+            let help = "write UNION ALL; SELECT DISTINCT … FROM (… UNION ALL …) makes equal rows one";
+            return Err(Fault::new(at, "UNION without ALL is not supported", help));
+        }
+        if self.is_word("BY") {
+            let help = "leave BY NAME out, and select the columns in one order";
+            return Err(Fault::new(self.here(), "BY NAME is not supported", help));
+        }
+        Ok(true)
+    }
+
+    fn select(&mut self, depth: usize) -> Result<Select, Fault> {
         let at = self.here();
         if self.is_word("WITH") {
             return Err(Fault::new(at, "WITH is not supported", SUPPORTED));
@@ -88,8 +148,22 @@ impl Parser<'_> {
         }
         let items = self.list(Self::select_item)?;
         self.expect_word("FROM")?;
-        if self.is_symbol("(") {
-            return Err(Fault::new(self.here(), "subqueries are not supported", SUPPORTED));
+        let from = self.from(depth)?;
+        let alias = self.alias()?;
+        self.refuse_clauses()?;
+        let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
+        let group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
+        let having = if self.take_word("HAVING") { Some(self.expression()?) } else { None };
+        self.refuse_clauses()?;
+        Ok(Select { at, distinct, items, from, alias, filter, group_by, having })
+    }
+
+    /// A table, or a query in parentheses.
+    fn from(&mut self, depth: usize) -> Result<From, Fault> {
+        if self.take_symbol("(") {
+            let query = self.query(depth + 1)?;
+            self.expect_symbol(")")?;
+            return Ok(From::Query(query));
         }
         if matches!(self.peek_at(1), Token::Word(_) | Token::Quoted(_))
             && !self.is_any_word_at(1, &CLAUSES)
@@ -97,15 +171,7 @@ impl Parser<'_> {
         {
             self.take_word("STREAM");
         }
-        let table = self.ident("the name of a source")?;
-        let alias = self.alias()?;
-        self.refuse_clauses()?;
-        let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
-        let group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
-        let having = if self.take_word("HAVING") { Some(self.expression()?) } else { None };
-        self.refuse_clauses()?;
-        self.take_symbol(";");
-        Ok(Select { at, distinct, items, table, alias, filter, group_by, having })
+        Ok(From::Table(self.ident("the name of a source")?))
     }
 
     fn select_item(&mut self) -> Result<SelectItem, Fault> {
@@ -145,15 +211,15 @@ impl Parser<'_> {
 
     fn refuse_clauses(&mut self) -> Result<(), Fault> {
         let (what, help) = if self.is_symbol(",") {
-            ("a second table", "joins are not supported yet: read one source")
+            ("a second table", "joins are not supported yet: read one source, or several with UNION ALL")
         } else if self.is_any_word(&["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "SEMI", "ANTI"]) {
-            ("JOIN", "joins are not supported yet: read one source")
+            ("JOIN", "joins are not supported yet: read one source, or several with UNION ALL")
         } else if self.is_word("ORDER") {
             ("ORDER BY", "leave it out: sinks get each batch's rows sorted by group key")
         } else if self.is_any_word(&["LIMIT", "OFFSET"]) {
             ("LIMIT", "leave it out; a console sink takes rows_max")
-        } else if self.is_any_word(&["UNION", "INTERSECT", "EXCEPT", "MINUS"]) {
-            ("a combination of queries", SUPPORTED)
+        } else if self.is_any_word(&["INTERSECT", "EXCEPT", "MINUS"]) {
+            ("this combination of queries", "UNION ALL is the one that streams have")
         } else if self.is_word("WATERMARK") {
             ("WATERMARK", "declare it in [sources.NAME.event_time]: watermark = \"1 minute\"")
         } else if self.is_any_word(&CLAUSES[22..]) {

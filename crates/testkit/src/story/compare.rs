@@ -58,6 +58,11 @@ fn same_batch(ours: &ToldBatch, spark: &ToldBatch) -> Result<(), String> {
     if spark.input_rows.is_some() && figures(ours) != figures(spark) {
         return Err(format!("ours: {}; Spark's: {}", figures(ours), figures(spark)));
     }
+    // One source that two branches read is one to Spark, and two to us.
+    if spark.source_rows.len() == ours.source_rows.len() && spark.source_rows != ours.source_rows {
+        let (ours, spark) = (&ours.source_rows, &spark.source_rows);
+        return Err(format!("batch: records by source: ours {ours:?}, Spark's {spark:?}"));
+    }
     let mut left: Vec<&Vec<Value>> = spark.rows.iter().collect();
     let mut surplus = Vec::new();
     for row in &ours.rows {
@@ -110,6 +115,7 @@ mod tests {
             id: 1,
             rows: rows.iter().map(|text| vec![Value::from(*text)]).collect(),
             input_rows: Some(1),
+            source_rows: Vec::new(),
             watermark: None,
             event_times: Vec::new(),
             state_rows: None,

@@ -3,7 +3,7 @@
 
 use super::data::Data;
 use super::random::Random;
-use super::{EventTime, Restart, Run, Story};
+use super::{EventTime, Lines, Restart, Run, Story};
 
 /// The story of a seed. What Spark gives is not in it yet.
 pub(super) fn generate(seed: u64) -> Story {
@@ -23,7 +23,8 @@ pub(super) fn generate(seed: u64) -> Story {
         restarts,
         no_data_batches: !maker.random.chance(3),
         zone: maker.zone.map(str::to_owned),
-        batches,
+        sources: Vec::new(),
+        batches: batches.into_iter().map(Lines::All).collect(),
         spark: None,
     }
 }

@@ -13,6 +13,7 @@ mod value;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A case and what Spark made of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,12 +22,18 @@ pub struct Story {
     /// What it shows, a sentence.
     pub about: String,
     /// DDL of the records' columns.
+    #[serde(default)]
     pub schema: String,
     /// The event time, if there is one.
+    #[serde(default)]
     pub event_time: Option<EventTime>,
     /// The watermark's delay; `None`: no watermark.
+    #[serde(default)]
     pub watermark: Option<String>,
-    /// The query over the table `events`.
+    /// Instead of those three: the tables that the query is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// The query, over the table `events` where `sources` names no others.
     pub sql: String,
     /// The output mode.
     pub mode: String,
@@ -42,7 +49,7 @@ pub struct Story {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// Records, a line each, of every batch.
-    pub batches: Vec<Vec<String>>,
+    pub batches: Vec<Lines>,
     /// What Spark gave; `None`: not asked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spark: Option<Told>,
@@ -54,6 +61,30 @@ fn yes() -> bool {
 
 fn is_yes(no_data_batches: &bool) -> bool {
     *no_data_batches
+}
+
+/// A table of a story that has several.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// As [`Story::schema`].
+    pub schema: String,
+    /// As [`Story::event_time`].
+    pub event_time: Option<EventTime>,
+    /// As [`Story::watermark`].
+    pub watermark: Option<String>,
+}
+
+/// The records of a batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Lines {
+    /// Of the only table.
+    All(Vec<String>),
+    /// By table; one that is not named has none, not even an empty file.
+    BySource(BTreeMap<String, Vec<String>>),
 }
 
 /// The event-time column of a story.
@@ -117,6 +148,9 @@ pub struct ToldBatch {
     /// Records read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_rows: Option<u64>,
+    /// Records read of each source, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_rows: Vec<u64>,
     /// wm(N), in the progress record's form; `None` without a watermark, or without progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<String>,

@@ -1,14 +1,15 @@
 //! A story on the real driver.
 
 use super::value::rows;
-use super::{Restart, Run, Story, Told, ToldBatch};
-use crate::{Batch, Stage};
+use super::{EventTime, Lines, Restart, Run, Story, Told, ToldBatch};
+use crate::{Batch, Stage, Topic};
 use arrow_schema::DataType;
 use tidemill_model::{Pipeline, Result};
 use tidemill_sql::types;
 
 pub(super) fn tell(story: &Story) -> Told {
-    let stage = Stage::new(&pipeline(story));
+    let mut stage = Stage::new(&pipeline(story));
+    stage.further_topics = story.sources.iter().map(|source| (source.name.clone(), Topic::new(1))).collect();
     let mut told = Told { version: "tidemill".into(), ..Told::default() };
     match columns(&stage.pipeline) {
         Ok(columns) => told.columns = columns,
@@ -36,27 +37,18 @@ pub(super) fn tell(story: &Story) -> Told {
 
 /// The pipeline file of a case.
 fn pipeline(story: &Story) -> String {
-    // A JSON string is a TOML string, too.
-    let quoted = |text: &str| serde_json::to_string(text).expect("a text serialises").replace('\u{7f}', "\\u007f");
-    let event_time = story.event_time.as_ref().map_or(String::new(), |event_time| {
-        let watermark =
-            story.watermark.as_ref().map_or(String::new(), |delay| format!("watermark = {}", quoted(delay)));
-        format!(
-            "[sources.events.event_time]\ncolumn = {}\nexpression = {}\n{watermark}\n",
-            quoted(&event_time.column),
-            quoted(&event_time.expression)
-        )
-    });
+    let sources: String = match story.sources.as_slice() {
+        [] => source("events", &story.schema, story.event_time.as_ref(), story.watermark.as_deref()),
+        several => several
+            .iter()
+            .map(|s| source(&s.name, &s.schema, s.event_time.as_ref(), s.watermark.as_deref()))
+            .collect(),
+    };
     format!(
         r#"
 on_error = "fail"
 session_time_zone = {}
-[sources.events]
-type = "kafka"
-bootstrap_servers = "memory:9092"
-topic = "topic"
-schema = {}
-{event_time}
+{sources}
 [query]
 sql = {}
 output_mode = {}
@@ -65,11 +57,37 @@ no_data_batches = {}
 type = "console"
 "#,
         quoted(story.zone.as_deref().unwrap_or("UTC")),
-        quoted(&story.schema),
         quoted(&story.sql),
         quoted(&story.mode),
         story.no_data_batches,
     )
+}
+
+fn source(name: &str, schema: &str, event_time: Option<&EventTime>, watermark: Option<&str>) -> String {
+    let event_time = event_time.map_or(String::new(), |event_time| {
+        let watermark = watermark.map_or(String::new(), |delay| format!("watermark = {}", quoted(delay)));
+        format!(
+            "[sources.{name}.event_time]\ncolumn = {}\nexpression = {}\n{watermark}\n",
+            quoted(&event_time.column),
+            quoted(&event_time.expression)
+        )
+    });
+    format!(
+        r#"
+[sources.{name}]
+type = "kafka"
+bootstrap_servers = "memory:9092"
+topic = "topic"
+schema = {}
+{event_time}
+"#,
+        quoted(schema)
+    )
+}
+
+/// A JSON string, which is a TOML string, too.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text serialises").replace('\u{7f}', "\\u007f")
 }
 
 /// The result's columns, or why the pipeline is refused.
@@ -82,18 +100,28 @@ fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String>
     Ok(plan.output_schema.fields().iter().map(column).collect())
 }
 
-fn drained(stage: &Stage, batches: &[Vec<String>], told: &mut Vec<ToldBatch>) -> Result<()> {
+fn drained(stage: &Stage, batches: &[Lines], told: &mut Vec<ToldBatch>) -> Result<()> {
     let mut running = stage.start()?;
     told.extend(running.settle()?.iter().map(told_batch));
-    for lines in batches {
-        stage.topic.put(lines);
+    for batch in batches {
+        match batch {
+            Lines::All(lines) => stage.topic.put(lines),
+            Lines::BySource(lines) => running.put_together(lines),
+        }
         told.extend(running.settle()?.iter().map(told_batch));
     }
     running.stop().map(drop)
 }
 
-fn backlog(stage: &Stage, batches: &[Vec<String>], told: &mut Vec<ToldBatch>) -> Result<()> {
-    batches.iter().for_each(|lines| stage.topic.put(lines));
+fn backlog(stage: &Stage, batches: &[Lines], told: &mut Vec<ToldBatch>) -> Result<()> {
+    for batch in batches {
+        match batch {
+            Lines::All(lines) => stage.topic.put(lines),
+            Lines::BySource(lines) => {
+                lines.iter().for_each(|(source, lines)| stage.further_topics[source].put(lines));
+            }
+        }
+    }
     told.extend(stage.run()?.iter().map(told_batch));
     Ok(())
 }
@@ -105,6 +133,10 @@ fn told_batch(batch: &Batch) -> ToldBatch {
         id: progress.batch_id,
         rows: rows(&batch.table),
         input_rows: Some(progress.num_input_rows),
+        source_rows: match progress.sources.as_slice() {
+            [_] => Vec::new(),
+            several => several.iter().map(|source| source.num_input_rows).collect(),
+        },
         watermark: progress.event_time.get("watermark").cloned(),
         state_rows: operator.map(|operator| operator.num_rows_total),
         dropped: operator.map(|operator| operator.num_rows_dropped_by_watermark),

@@ -1,0 +1,141 @@
+//! The query's sources as the driver sees them: what each holds, and whether it can be reached. A query begins when all of
+//! them have been seen.
+
+use crate::Source;
+use crate::level::{Level, Unanswered};
+use std::time::{Duration, Instant};
+use tidemill_flow::ports::{Admission, Extents, Timeline, Watch};
+use tidemill_model::pipeline::StartingOffsets;
+use tidemill_model::{Offsets, PartitionId, Result};
+
+/// All sources, by number.
+pub(crate) struct Sources(pub(crate) Vec<Seen>);
+
+/// A source.
+pub(crate) struct Seen {
+    /// What people call it.
+    pub(crate) name: String,
+    starting_offsets: StartingOffsets,
+    max_offsets_per_trigger: Option<u64>,
+    /// How far a batch may go, where the source has a say in it.
+    admission: Option<Admission>,
+    /// What it holds, as last seen; `None` until it was seen.
+    pub(crate) extents: Option<Extents>,
+    /// When that was.
+    at: Instant,
+    /// Why it cannot be reached just now, and since when.
+    error: Option<(String, Instant)>,
+}
+
+/// How much of a source a batch may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// All that it admits.
+    Whole,
+    /// At most so many offsets.
+    Own(u64),
+    /// Part of what the executors can do.
+    Capacity,
+}
+
+impl Sources {
+    /// The sources with their watches; and the way to cut backlogs by the records' timestamps, of those that have them.
+    pub(crate) fn new(sources: Vec<Source>) -> (Sources, Vec<Box<dyn Watch>>, Level) {
+        let mut timelines = Vec::new();
+        let (mut seen, mut watches) = (Vec::new(), Vec::new());
+        for source in sources {
+            timelines.push(source.watch.timeline());
+            seen.push(Seen {
+                name: source.watch.name(),
+                starting_offsets: source.starting_offsets,
+                max_offsets_per_trigger: source.max_offsets_per_trigger,
+                admission: source.watch.admission(),
+                extents: None,
+                at: Instant::now(),
+                error: None,
+            });
+            watches.push(source.watch);
+        }
+        let levelled = timelines.iter().map(Option::is_some).collect();
+        (Sources(seen), watches, Level::new(levelled, Box::new(move |partitions, time| ask(&mut timelines, partitions, time))))
+    }
+
+    /// What all of them hold; `None` until all were seen.
+    pub(crate) fn extents(&self) -> Option<Extents> {
+        let each: Option<Vec<&Extents>> = self.0.iter().map(|source| source.extents.as_ref()).collect();
+        Some(each?.into_iter().flatten().map(|(partition, extent)| (partition.clone(), *extent)).collect())
+    }
+
+    /// How long ago the one was seen that was not seen the longest.
+    pub(crate) fn age(&self) -> Duration {
+        self.0.iter().map(|source| source.at.elapsed()).max().unwrap_or_default()
+    }
+
+    /// Why one cannot be reached just now, and since when.
+    pub(crate) fn error(&self) -> Option<&(String, Instant)> {
+        self.0.iter().find_map(|source| source.error.as_ref())
+    }
+
+    /// Where the query begins in what they hold.
+    pub(crate) fn beginnings(&self, extents: &Extents) -> Offsets {
+        let begin = |(partition, extent): (&PartitionId, &tidemill_flow::ports::Extent)| {
+            let offset = match self.0[partition.source as usize].starting_offsets {
+                StartingOffsets::Earliest => extent.start,
+                StartingOffsets::Latest => extent.end,
+            };
+            (partition.clone(), offset)
+        };
+        Offsets(extents.iter().map(begin).collect())
+    }
+
+    /// Cuts extents to what they let into one batch.
+    pub(crate) fn admit(&self, positions: &Offsets, extents: &mut Extents) {
+        self.0.iter().filter_map(|source| source.admission.as_ref()).for_each(|admit| admit(positions, extents));
+    }
+
+    /// How much of a source a batch may read.
+    pub(crate) fn share(&self, source: u32) -> Share {
+        let source = &self.0[source as usize];
+        match (source.max_offsets_per_trigger, &source.admission) {
+            (Some(most), _) => Share::Own(most),
+            (None, Some(_)) => Share::Whole,
+            (None, None) => Share::Capacity,
+        }
+    }
+}
+
+impl Seen {
+    /// Notes what it holds; true if it was out of reach until now.
+    pub(crate) fn see(&mut self, extents: Extents) -> bool {
+        self.extents = Some(extents);
+        self.at = Instant::now();
+        self.error.take().is_some()
+    }
+
+    /// Notes that it cannot be reached; true if it could be until now.
+    pub(crate) fn lose(&mut self, why: String) -> bool {
+        let since = self.error.as_ref().map(|(_, since)| *since);
+        self.error = Some((why, since.unwrap_or_else(Instant::now)));
+        since.is_none()
+    }
+
+    /// Whether it was looked for and is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.extents.as_ref().is_some_and(Extents::is_empty)
+    }
+}
+
+/// Asks each source about its own partitions.
+fn ask(
+    timelines: &mut [Option<Timeline>],
+    partitions: &[PartitionId],
+    time: i64,
+) -> Result<Vec<Option<i64>>, Unanswered> {
+    let mut found = Vec::with_capacity(partitions.len());
+    for group in partitions.chunk_by(|a, b| a.source == b.source) {
+        let source = group[0].source;
+        let timeline = timelines[source as usize].as_mut().expect("only who has timestamps is asked");
+        found.extend(timeline(group, time).map_err(|error| Unanswered { source, error })?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,179 @@
+//! FROM: a table, or a subquery with its UNION ALL, as columns by name out of one branch or more.
+//!
+//! ```text
+//!   FROM (SELECT … FROM a WHERE …  ─►  branch: [Select, Filter] over the source row of a ─┐ columns of the relation,
+//!         UNION ALL                                                                       ├─ by position, of one type,
+//!         SELECT … FROM b) t       ─►  branch: [Select]         over the source row of b ─┘ named by the first
+//! ```
+//! A subquery inside a subquery has its layers under those of the outer one. Nothing is placed here: `pushdown.rs` moves
+//! the filters.
+
+use super::pushdown::Layer;
+use super::query::{Item, read_filter, read_items};
+use super::resolve::Resolver;
+use super::scope::{Scope, list, same};
+use super::{Faults, SourceColumns, coerce, conjuncts};
+use crate::expr::Expr;
+use crate::syntax::{Fault, From, Ident, Query, Select};
+use crate::types;
+use arrow_schema::DataType;
+use std::ops::Range;
+use tidemill_model::diagnostic::{Located, nearest};
+
+/// Where a subquery's aggregates are refused.
+pub(super) const CLAUSE: &str = "a subquery or a branch of UNION ALL";
+
+/// Columns by name, and where their values come from.
+pub(super) struct Relation<'a> {
+    pub scope: Scope,
+    pub branches: Vec<Branch<'a>>,
+}
+
+/// The rows of one table on their way to a relation.
+pub(super) struct Branch<'a> {
+    pub columns: &'a SourceColumns<'a>,
+    /// What stands between the relation and the table, from the top down.
+    pub layers: Vec<Layer>,
+}
+
+impl Branch<'_> {
+    /// An expression over the relation as one over the table.
+    pub fn over_source(&self, expr: &Expr) -> Expr {
+        self.layers.iter().fold(expr.clone(), |expr, layer| layer.under(expr))
+    }
+
+    /// Whether an expression over the relation is the table's event time, neither more nor less.
+    pub fn is_event_time(&self, expr: &Expr) -> bool {
+        let column = self.columns.event_time_column();
+        column.is_some_and(|column| self.over_source(expr) == Expr::Column(column, types::timestamp()))
+    }
+}
+
+/// Reads FROM.
+pub(super) fn relation<'a>(
+    select: &Select,
+    tables: &'a [(SourceColumns<'a>, Scope)],
+    sql: &Located,
+    faults: &mut Faults,
+) -> Option<Relation<'a>> {
+    let mut relation = match &select.from {
+        From::Table(name) => {
+            let (columns, scope) = faults.keep(sql, table(name, tables))?;
+            Relation { scope: scope.clone(), branches: vec![Branch { columns, layers: Vec::new() }] }
+        }
+        From::Query(query) => union(query, tables, sql, faults)?,
+    };
+    if let Some(alias) = &select.alias {
+        relation.scope.table = alias.name.clone();
+    }
+    Some(relation)
+}
+
+fn table<'a>(
+    name: &Ident,
+    tables: &'a [(SourceColumns<'a>, Scope)],
+) -> Result<&'a (SourceColumns<'a>, Scope), Fault> {
+    if let Some(found) = tables.iter().find(|(columns, _)| same(&name.name, &columns.table)) {
+        return Ok(found);
+    }
+    let known = || tables.iter().map(|(columns, _)| columns.table.as_str());
+    let help = match nearest(&name.name, known()).first() {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the sources of the pipeline are {}", list(known())),
+    };
+    Err(Fault::new(name.at.clone(), format!("unknown table `{}`", name.name), help))
+}
+
+/// A subquery's SELECT, read: its columns, each with its place, and its branches without these columns.
+struct Part<'a> {
+    at: Range<usize>,
+    columns: Vec<(String, coerce::Placed)>,
+    branches: Vec<Branch<'a>>,
+}
+
+fn union<'a>(
+    query: &Query,
+    tables: &'a [(SourceColumns<'a>, Scope)],
+    sql: &Located,
+    faults: &mut Faults,
+) -> Option<Relation<'a>> {
+    let parts: Vec<_> = query.selects.iter().map(|select| part(select, tables, sql, faults)).collect();
+    let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+    let types = faults.keep(sql, common_types(&parts))?;
+    let names = parts[0].columns.iter().map(|(name, _)| name.clone()).zip(types.iter().cloned()).enumerate();
+    let columns = names.map(|(at, (name, t))| (name, at, t)).collect();
+    // The session's zone is in every table's scope.
+    let scope = Scope { table: String::new(), columns, ..tables[0].1.clone() };
+    let in_union = parts.len() > 1;
+    let mut branches = Vec::new();
+    for part in parts {
+        let values = part.columns.into_iter().zip(&types).map(|((_, (value, _)), t)| coerce::cast_to(value, t));
+        let values: Vec<Expr> = values.collect();
+        for branch in part.branches {
+            let select = Layer::Select { values: values.clone(), in_union };
+            branches.push(Branch { layers: [vec![select], branch.layers].concat(), ..branch });
+        }
+    }
+    Some(Relation { scope, branches })
+}
+
+fn part<'a>(
+    select: &Select,
+    tables: &'a [(SourceColumns<'a>, Scope)],
+    sql: &Located,
+    faults: &mut Faults,
+) -> Option<Part<'a>> {
+    faults.keep(sql, refuse_groups(select))?;
+    let mut relation = relation(select, tables, sql, faults)?;
+    let mut resolver = Resolver::new(&relation.scope);
+    let filter = read_filter(select, &mut resolver, sql, faults);
+    resolver.no_aggregates = Some(CLAUSE);
+    let items = read_items(select, &mut resolver, sql, faults);
+    let (filter, items) = (filter?, items?);
+    let column = |item: Item| (item.name, (item.expr, item.node.map_or(select.at.clone(), |node| node.at.clone())));
+    let columns = items.into_iter().map(column).collect();
+    if let Some(filter) = filter {
+        relation.branches.iter_mut().for_each(|branch| branch.layers.insert(0, Layer::Filter(filter.clone())));
+    }
+    Some(Part { at: select.at.clone(), columns, branches: relation.branches })
+}
+
+/// Refuses what makes groups.
+fn refuse_groups(select: &Select) -> Result<(), Fault> {
+    let what = if let Some(at) = &select.distinct {
+        (at.clone(), "DISTINCT")
+    } else if select.group_by.is_some() {
+        (select.at.clone(), "GROUP BY")
+    } else if let Some(having) = &select.having {
+        (having.at.clone(), "HAVING")
+    } else {
+        return Ok(());
+    };
+    let help = "a query has one aggregation: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
+    Err(Fault::new(what.0, format!("{} cannot stand in {CLAUSE}", what.1), help))
+}
+
+/// The type that the columns of each position have in common.
+fn common_types(parts: &[Part]) -> Result<Vec<DataType>, Fault> {
+    let mut types: Vec<DataType> = parts[0].columns.iter().map(|(_, (value, _))| value.data_type()).collect();
+    for part in &parts[1..] {
+        let (count, first) = (part.columns.len(), types.len());
+        if count != first {
+            let message = format!("this branch of UNION ALL has {count} columns, and the first one {first}");
+            return Err(Fault::new(part.at.clone(), message, "columns meet by position: select as many"));
+        }
+        for (number, (shared, (_, (value, at)))) in (1..).zip(types.iter_mut().zip(&part.columns)) {
+            *shared = types::common(shared, &value.data_type()).ok_or_else(|| {
+                let (before, here) = (types::name(shared), types::name(&value.data_type()));
+                let message = format!("column {number} is {here} here, and {before} in the branches before");
+                Fault::new(at.clone(), message, "make them one type with CAST")
+            })?;
+        }
+    }
+    Ok(types)
+}
+
+/// Whether a filter may pass between a relation and what its columns are made of.
+pub(super) fn passes(values: &[Expr], in_union: bool, filter: &Expr) -> bool {
+    values.iter().all(conjuncts::is_deterministic) && (!in_union || conjuncts::is_deterministic(filter))
+}
