@@ -55,7 +55,8 @@ fn version_1_is_read() {
         recovered.state.iter().map(|(batch, bytes)| (*batch, bytes.len())).collect::<Vec<_>>(),
         [(0, 211), (1, 151), (2, 151),]
     );
-    let range = OffsetRange { partition: PartitionId { source: 0, topic: "topic".into(), partition: 0 }, start: 7, end: 10 };
+    let range =
+        OffsetRange { partition: PartitionId { source: 0, topic: "topic".into(), partition: 0 }, start: 7, end: 10 };
     assert_eq!(recovered.replay.iter().map(|plan| plan.batch_id).collect::<Vec<_>>(), [3, 4]);
     let plan = &recovered.replay[0];
     assert_eq!((&plan.ranges, &plan.tasks), (&vec![range.clone()], &vec![range]));

@@ -98,10 +98,7 @@ pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<d
 }
 
 /// The source of each branch, with the branch's number.
-fn each_source<'a>(
-    pipeline: &'a Pipeline,
-    plan: &'a QueryPlan,
-) -> impl Iterator<Item = (u32, &'a pipeline::Source)> {
+fn each_source<'a>(pipeline: &'a Pipeline, plan: &'a QueryPlan) -> impl Iterator<Item = (u32, &'a pipeline::Source)> {
     let source = |table: &str| pipeline.sources.iter().find(|source| source.name == table);
     let of = move |branch: &BranchPlan| source(&branch.table).expect("a plan reads the pipeline's sources");
     (0..).zip(plan.branches.iter().map(move |branch| of(branch)))

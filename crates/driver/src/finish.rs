@@ -51,32 +51,38 @@ pub(crate) struct SourceTotals {
     pub(crate) event_time: EventTimeStats,
 }
 
-/// The watermark of each source, in this run: a restart keeps the query's alone (rule M3).
+/// The watermarks of a query, in this run: a restart keeps the least alone (rule M3). A table has one, also where several
+/// branches read it.
 pub(crate) struct Watermarks {
-    /// The delay, ms, of each source that has a watermark.
-    delays_ms: Vec<Option<i64>>,
+    /// For each branch with a watermark which of `at` that is, and the delay, ms.
+    branches: Vec<Option<(usize, i64)>>,
     /// Greatest event time less the delay, ms; `None` until a batch has said something.
     at: Vec<Option<i64>>,
 }
 
 impl Watermarks {
     pub(crate) fn new(query: &QueryPlan) -> Watermarks {
-        let delays_ms: Vec<_> = query.delays_ms().collect();
-        Watermarks { at: vec![None; delays_ms.len()], delays_ms }
+        let mut tables: Vec<&String> = Vec::new();
+        let mut branches = Vec::new();
+        for (branch, delay_ms) in query.branches.iter().zip(query.delays_ms()) {
+            if delay_ms.is_some() && !tables.contains(&&branch.table) {
+                tables.push(&branch.table);
+            }
+            let number = tables.iter().position(|table| **table == branch.table);
+            branches.push(number.zip(delay_ms));
+        }
+        Watermarks { branches, at: vec![None; tables.len()] }
     }
 
-    /// wm(N+1) of a batch that had wm(N) = `watermark` (rule M2): the least of the sources' own, unless that is earlier.
-    /// One that has had no row yet is at 1970.
+    /// wm(N+1) of a batch that had wm(N) = `watermark` (rule M2): the least of all, unless that is earlier. One that has had
+    /// no row yet is at 1970.
     pub(crate) fn after(&mut self, watermark: Millis, seen: &[SourceTotals]) -> Millis {
-        let mut least: Option<i64> = None;
-        for ((delay, at), seen) in self.delays_ms.iter().zip(&mut self.at).zip(seen) {
-            let Some(delay) = delay else { continue };
-            if seen.event_time.count > 0 {
-                *at = (*at).max(Some(seen.event_time.max_ms.saturating_sub(*delay)));
+        for (branch, seen) in self.branches.iter().zip(seen) {
+            if let Some((number, delay_ms)) = branch.filter(|_| seen.event_time.count > 0) {
+                self.at[number] = self.at[number].max(Some(seen.event_time.max_ms.saturating_sub(delay_ms)));
             }
-            let at = *at.get_or_insert(0);
-            least = Some(least.map_or(at, |least| least.min(at)));
         }
+        let least = self.at.iter_mut().map(|at| *at.get_or_insert(0)).min();
         least.map_or(watermark, |least| watermark.max(Millis(least)))
     }
 }
@@ -176,8 +182,13 @@ mod tests {
 
     /// Delays and the greatest event times of each batch, all in seconds, → the query's watermark after each.
     fn check(delays: &[Option<i64>], batches: &[&[Option<i64>]], expected: &[i64]) {
-        let delays_ms: Vec<_> = delays.iter().map(|delay| delay.map(|delay| delay * 1_000)).collect();
-        let mut watermarks = Watermarks { at: vec![None; delays.len()], delays_ms };
+        let mut count = 0;
+        let mut branch = |delay: &Option<i64>| {
+            count += usize::from(delay.is_some());
+            delay.map(|delay| (count - 1, delay * 1_000))
+        };
+        let branches = delays.iter().map(&mut branch).collect();
+        let mut watermarks = Watermarks { branches, at: vec![None; count] };
         let mut watermark = Millis(0);
         let mut after = Vec::new();
         for batch in batches {
@@ -196,7 +207,11 @@ mod tests {
     fn m2_the_watermark_is_the_least_of_the_sources() {
         check(&[Some(10)], &[&[Some(15)], &[None], &[Some(12)], &[Some(40)]], &[5, 5, 5, 30]);
         check(&[Some(10), Some(5)], &[&[Some(11), None], &[None, Some(6)], &[None, Some(8)]], &[0, 1, 1]);
-        check(&[Some(10), Some(5)], &[&[Some(200), Some(190)], &[None, Some(300)], &[Some(250), None]], &[185, 190, 240]);
+        check(
+            &[Some(10), Some(5)],
+            &[&[Some(200), Some(190)], &[None, Some(300)], &[Some(250), None]],
+            &[185, 190, 240],
+        );
         check(&[Some(10), None], &[&[Some(20), Some(5)], &[None, Some(900)]], &[10, 10]);
         check(&[None, Some(10)], &[&[Some(20), Some(15)], &[Some(900), None]], &[5, 5]);
         check(&[None], &[&[Some(20)]], &[0]);

@@ -83,7 +83,8 @@ pub(crate) fn progress(
     let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
     let source = |(number, description): (usize, &String)| {
         let of_source = |offsets: &Offsets| of_source(offsets, number as u32);
-        let (start_offsets, end_offsets) = (of_source(&finished.plan.start_offsets), of_source(&finished.plan.end_offsets));
+        let (start_offsets, end_offsets) =
+            (of_source(&finished.plan.start_offsets), of_source(&finished.plan.end_offsets));
         let latest = of_source(&latest);
         let records = finished.sources[number].records;
         SourceProgress {

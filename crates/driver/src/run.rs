@@ -366,7 +366,8 @@ impl Driver {
     fn finish(&mut self) -> Result<()> {
         let started = Instant::now();
         let InFlight { batch, start, dispatched } = self.batch.take().expect("a complete batch");
-        let mut finished = finish(&self.query, self.job.pipeline.on_error, &mut self.state, &mut self.watermarks, batch)?;
+        let mut finished =
+            finish(&self.query, self.job.pipeline.on_error, &mut self.state, &mut self.watermarks, batch)?;
         (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
         if let Some(note) = notes::jump(&finished, &self.query) {
             self.observer.note(&note);

@@ -57,7 +57,11 @@ impl Sources {
             watches.push(source.watch);
         }
         let levelled = timelines.iter().map(Option::is_some).collect();
-        (Sources(seen), watches, Level::new(levelled, Box::new(move |partitions, time| ask(&mut timelines, partitions, time))))
+        (
+            Sources(seen),
+            watches,
+            Level::new(levelled, Box::new(move |partitions, time| ask(&mut timelines, partitions, time))),
+        )
     }
 
     /// What all of them hold; `None` until all were seen.

@@ -135,7 +135,10 @@ impl KafkaWatch {
         let ends = self.asks.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
         let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
             // The start is the older observation: retention can only have moved it up since.
-            (PartitionId { source: self.source, topic: self.topic.clone(), partition }, Extent { start: start.min(end), end })
+            (
+                PartitionId { source: self.source, topic: self.topic.clone(), partition },
+                Extent { start: start.min(end), end },
+            )
         });
         self.see(extents.collect());
         Ok(())

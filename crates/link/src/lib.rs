@@ -153,7 +153,8 @@ mod tests {
     use tidemill_model::PartitionId;
 
     fn task() -> ToExecutor {
-        let range = OffsetRange { partition: PartitionId { source: 0, topic: "t".into(), partition: 1 }, start: 3, end: 9 };
+        let range =
+            OffsetRange { partition: PartitionId { source: 0, topic: "t".into(), partition: 1 }, start: 3, end: 9 };
         ToExecutor::Task(Task {
             id: 7,
             batch_id: 2,

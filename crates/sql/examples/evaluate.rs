@@ -59,7 +59,8 @@ fn cost(expression: &str, zone: &str) -> f64 {
         panic!("no aggregate here");
     };
     let records = records();
-    let columns: Vec<usize> = plan.branches[0].decode_schema
+    let columns: Vec<usize> = plan.branches[0]
+        .decode_schema
         .fields()
         .iter()
         .map(|field| records.schema().index_of(field.name()).expect("a column of the records"))

@@ -113,8 +113,12 @@ fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
         Ok(plan) => plan,
         Err(message) => return format!("REFUSED {message}"),
     };
-    let columns: Vec<usize> =
-        plan.branches[0].decode_schema.fields().iter().map(|field| fixture.schema().index_of(field.name()).unwrap()).collect();
+    let columns: Vec<usize> = plan.branches[0]
+        .decode_schema
+        .fields()
+        .iter()
+        .map(|field| fixture.schema().index_of(field.name()).unwrap())
+        .collect();
     let rows = fixture.project(&columns).unwrap();
     let Body::Project(outputs) = plan.body() else {
         panic!("no aggregate here");

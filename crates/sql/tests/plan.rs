@@ -255,8 +255,79 @@ fn t2_what_an_aggregate_is_told() {
 
 #[test]
 fn only_what_is_used_is_decoded() {
-    let decoded =
-        |sql: &str| query(sql).branches[0].decode_schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    let decoded = |sql: &str| {
+        query(sql).branches[0].decode_schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+    };
     assert_eq!(decoded("SELECT course FROM cs_student_logs"), ["timestamp", "course"]);
     assert_eq!(decoded("SELECT count(*) FROM cs_student_logs WHERE tool_used = 'Vim'"), ["timestamp", "tool_used"]);
+}
+
+/// A query over the sources `a` and `b`, as text.
+fn two_sources(sql: &str) -> String {
+    let source = |name: &str, schema: &str, time: &str| {
+        format!(
+            "[sources.{name}]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"{name}\"\nschema = \"{schema}\"\n{time}"
+        )
+    };
+    let time = |column: &str, delay: &str| {
+        format!("event_time = {{ column = \"{column}\", expression = \"t\", watermark = \"{delay}\" }}\n")
+    };
+    let text = format!(
+        "[query]\nsql = \"{sql}\"\noutput_mode = \"update\"\n{}{}[sinks.out]\ntype = \"console\"\n",
+        source("a", "t TIMESTAMP, k STRING, v INT", &time("et", "10 seconds")),
+        source("b", "t TIMESTAMP, name STRING, x DOUBLE", &time("at", "5 seconds")),
+    );
+    tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap().describe()
+}
+
+#[test]
+fn m1_a_union_is_described_branch_by_branch() {
+    let sql = "SELECT k, sum(v) AS v FROM (SELECT et, k, v FROM a WHERE v > 1 UNION ALL SELECT at, upper(name), x FROM b) u \
+               WHERE k <> 'z' AND et < TIMESTAMP '2030-01-01' GROUP BY window(et, '10 seconds'), k HAVING sum(v) > 3";
+    let expected = "\
+branch       1 of 2
+source       a
+decode       t TIMESTAMP, k STRING, v INT
+where        (v > 1)
+where        (k <> 'z')
+event time   et = t
+watermark    10 s behind et
+then where   (et < TIMESTAMP '2030-01-01 00:00:00')
+window       et, 10 s wide, every 10 s, from 0 µs
+key          k STRING = k
+aggregate    sum(CAST(v AS DOUBLE)): DOUBLE
+branch       2 of 2
+source       b
+decode       t TIMESTAMP, name STRING, x DOUBLE
+where        (upper(name) <> 'z')
+event time   at = t
+watermark    5 s behind at
+then where   (at < TIMESTAMP '2030-01-01 00:00:00')
+window       at, 10 s wide, every 10 s, from 0 µs
+key          k STRING = upper(name)
+aggregate    sum(x): DOUBLE
+union all    2 branches
+having       (sum(CAST(v AS DOUBLE)) > CAST(3 AS DOUBLE))
+output       k STRING = k
+output       v DOUBLE = sum(CAST(v AS DOUBLE))
+groups       dropped and evicted by the watermark
+mode         update
+";
+    assert_eq!(two_sources(sql), expected);
+    let expected = "\
+branch       1 of 2
+source       a
+decode       k STRING
+output       k STRING = k
+branch       2 of 2
+source       b
+decode       name STRING
+output       k STRING = name
+union all    2 branches
+mode         update
+";
+    let plain = two_sources("SELECT k FROM a UNION ALL SELECT name FROM b");
+    let without_time = |line: &&str| !["event time", "watermark"].iter().any(|label| line.starts_with(label));
+    let lines: Vec<&str> = plain.lines().filter(without_time).collect();
+    assert_eq!(lines.join("\n").replace("t TIMESTAMP, ", "") + "\n", expected);
 }

@@ -163,11 +163,7 @@ impl Stage {
         let set = set.map(|(key, value)| (key.to_owned(), value));
         let pipeline = Pipeline::parse("test.toml", &self.pipeline, &set)?;
         let plan = tidemill_sql::plan(&pipeline)?;
-        Ok(Job {
-            trigger,
-            plan: Arc::new(plan),
-            pipeline: Arc::new(pipeline),
-        })
+        Ok(Job { trigger, plan: Arc::new(plan), pipeline: Arc::new(pipeline) })
     }
 }
 

@@ -41,6 +41,9 @@ type = "console"
 
 const WINDOWS: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
 
+/// The same groups from two sources that share the topic; a table has one watermark, so that it moves as it does above.
+const TWO_SOURCES: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM (SELECT * FROM t WHERE s % 2 = 0 UNION ALL SELECT * FROM t WHERE s % 2 <> 0) GROUP BY window(et, '10 seconds', '5 seconds'), k";
+
 /// Seven batches: groups come, are touched again, close; some rows are late, some records broken, one batch is empty.
 fn batches() -> Vec<Vec<String>> {
     let record = |(s, k): &(i64, u32)| format!("{{\"s\":{s},\"k\":\"k{k}{}\"}}", "x".repeat(KEY_BYTES));
@@ -164,6 +167,12 @@ fn crash_everywhere(query: &str, mode: &str) {
 #[test]
 fn r_update_mode_survives_every_crash() {
     crash_everywhere(WINDOWS, "update");
+}
+
+#[test]
+fn r_two_sources_survive_every_crash() {
+    assert_eq!(undisturbed(TWO_SOURCES, "update").0[0], undisturbed(WINDOWS, "update").0[0]);
+    crash_everywhere(TWO_SOURCES, "update");
 }
 
 #[test]

@@ -447,15 +447,7 @@ fn start_driver(
         };
         tidemill_driver::run(
             job,
-            Wiring {
-                sources,
-                sinks,
-                letters: None,
-                store,
-                spawn,
-                commands: inbox,
-                observer: Box::new(observer),
-            },
+            Wiring { sources, sinks, letters: None, store, spawn, commands: inbox, observer: Box::new(observer) },
         )
     }))
 }

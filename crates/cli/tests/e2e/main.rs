@@ -15,3 +15,4 @@ mod mistakes;
 mod produce;
 mod signals;
 mod support;
+mod union;

@@ -31,7 +31,10 @@ pub(super) enum Layer {
     /// Makes the windows of a sliding one: lets pass what does not name the window.
     Expand,
     /// The columns of a subquery, over what it selects from; as a branch of a UNION ALL or alone.
-    Select { values: Vec<Expr>, in_union: bool },
+    Select {
+        values: Vec<Expr>,
+        in_union: bool,
+    },
 }
 
 impl Layer {

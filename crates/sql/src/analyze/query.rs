@@ -62,9 +62,8 @@ fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults
         let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
         return faults.keep(sql, Err(fault));
     }
-    let placed = |branch| {
-        Parts::place(filter.clone(), having.clone(), aggregated.then_some(keys.as_slice()), &resolver, branch)
-    };
+    let placed =
+        |branch| Parts::place(filter.clone(), having.clone(), aggregated.then_some(keys.as_slice()), &resolver, branch);
     let mut parts: Vec<Parts> = relation.branches.iter().map(placed).collect();
     let body = if aggregated {
         // What is about groups is the same in every branch's parts.
@@ -86,7 +85,12 @@ fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults
 type Text = tidemill_model::diagnostic::Located;
 
 /// WHERE, if there is one, over the relation of FROM.
-pub(super) fn read_filter(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Option<Expr>> {
+pub(super) fn read_filter(
+    select: &Select,
+    resolver: &mut Resolver,
+    sql: &Text,
+    faults: &mut Faults,
+) -> Option<Option<Expr>> {
     let Some(node) = &select.filter else {
         return Some(None);
     };

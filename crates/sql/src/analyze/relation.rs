@@ -69,10 +69,7 @@ pub(super) fn relation<'a>(
     Some(relation)
 }
 
-fn table<'a>(
-    name: &Ident,
-    tables: &'a [(SourceColumns<'a>, Scope)],
-) -> Result<&'a (SourceColumns<'a>, Scope), Fault> {
+fn table<'a>(name: &Ident, tables: &'a [(SourceColumns<'a>, Scope)]) -> Result<&'a (SourceColumns<'a>, Scope), Fault> {
     if let Some(found) = tables.iter().find(|(columns, _)| same(&name.name, &columns.table)) {
         return Ok(found);
     }
@@ -159,8 +156,10 @@ fn common_types(parts: &[Part]) -> Result<Vec<DataType>, Fault> {
     for part in &parts[1..] {
         let (count, first) = (part.columns.len(), types.len());
         if count != first {
-            let message = format!("this branch of UNION ALL has {count} columns, and the first one {first}");
-            return Err(Fault::new(part.at.clone(), message, "columns meet by position: select as many"));
+            let message = format!(
+                "the branches of UNION ALL differ in their number of columns: {count} here, {first} in the first"
+            );
+            return Err(Fault::new(part.at.clone(), message, "columns meet by position: select as many in each"));
         }
         for (number, (shared, (_, (value, at)))) in (1..).zip(types.iter_mut().zip(&part.columns)) {
             *shared = types::common(shared, &value.data_type()).ok_or_else(|| {

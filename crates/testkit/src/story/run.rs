@@ -39,10 +39,9 @@ pub(super) fn tell(story: &Story) -> Told {
 fn pipeline(story: &Story) -> String {
     let sources: String = match story.sources.as_slice() {
         [] => source("events", &story.schema, story.event_time.as_ref(), story.watermark.as_deref()),
-        several => several
-            .iter()
-            .map(|s| source(&s.name, &s.schema, s.event_time.as_ref(), s.watermark.as_deref()))
-            .collect(),
+        several => {
+            several.iter().map(|s| source(&s.name, &s.schema, s.event_time.as_ref(), s.watermark.as_deref())).collect()
+        }
     };
     format!(
         r#"

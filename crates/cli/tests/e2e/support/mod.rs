@@ -110,11 +110,20 @@ impl Scene {
 
     /// The same with values that are no text, and tombstones.
     pub fn send_bytes(&self, values: impl IntoIterator<Item = Option<Vec<u8>>>) {
-        let partitions = admin::ensure_topic(&self.kafka(), TOPIC, Some(4)).expect("the topic is made");
+        self.send_bytes_to(TOPIC, values);
+    }
+
+    /// Appends records to another topic, which is made where it is not there.
+    pub fn send_to(&self, topic: &str, values: impl IntoIterator<Item = String>) {
+        self.send_bytes_to(topic, values.into_iter().map(|value| Some(value.into_bytes())));
+    }
+
+    fn send_bytes_to(&self, topic: &str, values: impl IntoIterator<Item = Option<Vec<u8>>>) {
+        let partitions = admin::ensure_topic(&self.kafka(), topic, Some(4)).expect("the topic is made");
         let config = self.kafka().config(&[("linger.ms", "1"), ("enable.idempotence", "true")], &[]);
         let producer: BaseProducer = config.create().expect("a producer");
         for (value, partition) in values.into_iter().zip((0..partitions).cycle()) {
-            let mut record = BaseRecord::<(), [u8]>::to(TOPIC).partition(partition);
+            let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
             record.payload = value.as_deref();
             while let Err((_, unsent)) = producer.send(record) {
                 producer.poll(Duration::from_millis(10));
@@ -180,6 +189,16 @@ impl Scene {
     /// What the rows must be: the topic counted a row at a time.
     pub fn truth(&self) -> Groups {
         truth::count(&self.kafka(), TOPIC)
+    }
+
+    /// The same of the topic and another one together.
+    pub fn truth_with(&self, topic: &str) -> Groups {
+        let mut groups = self.truth();
+        for (group, (events, lines)) in truth::count(&self.kafka(), topic) {
+            let found = groups.entry(group).or_default();
+            *found = (found.0 + events, found.1.into_iter().chain(lines).reduce(|a, b| a + b));
+        }
+        groups
     }
 
     /// Carries on to the end of the topic, and holds all rows so far against the truth.

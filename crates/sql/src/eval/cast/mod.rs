@@ -14,9 +14,11 @@ use crate::text::show;
 use crate::text::times::Defaults;
 use crate::types;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, ListArray, PrimitiveArray, StringArray, StructArray, new_null_array,
+};
 use arrow_buffer::NullBuffer;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef, Fields};
 use std::sync::Arc;
 
 /// Whether Spark's ANSI mode has this cast, and we too.
@@ -94,6 +96,8 @@ pub(crate) fn cast(
             let write = |row| input.is_valid(row).then(|| show::value(input, row, &times.clock));
             Arc::new((0..input.len()).map(write).collect::<StringArray>())
         }
+        (DataType::List(_), DataType::List(element)) => elements(input.as_list(), element, mode, times, errors),
+        (DataType::Struct(_), DataType::Struct(fields)) => members(input.as_struct(), fields, mode, times, errors),
         (DataType::Utf8, _) => text::cast(input.as_string(), to, times, &mut failures),
         (from, DataType::Timestamp(..)) if types::is_numeric(from) => time::from_number(input, to, &mut failures),
         (DataType::Timestamp(..), to) if types::is_numeric(to) => {
@@ -111,6 +115,31 @@ pub(crate) fn to_long(input: &ArrayRef, errors: &mut RowErrors) -> ArrayRef {
     }
     let mut failures = Failures { mode: CastMode::Ansi, errors, to: types::name(&DataType::Int64) };
     number::cast(input, &DataType::Int64, &mut failures)
+}
+
+/// An ARRAY as one of another element type. Only implicit casts to a wider type come here: [`allowed`] knows none.
+fn elements(
+    input: &ListArray,
+    element: &FieldRef,
+    mode: CastMode,
+    times: &Defaults,
+    errors: &mut RowErrors,
+) -> ArrayRef {
+    let mut inner = RowErrors::default();
+    let values = cast(input.values(), element.data_type(), mode, times, &mut inner);
+    for (at, error) in inner.iter() {
+        let row = input.value_offsets().partition_point(|start| *start as usize <= at) - 1;
+        errors.record(row, error.class, || error.message.clone());
+    }
+    Arc::new(ListArray::new(element.clone(), input.offsets().clone(), values, input.nulls().cloned()))
+}
+
+/// A STRUCT as one of other member types; as [`elements`].
+fn members(input: &StructArray, fields: &Fields, mode: CastMode, times: &Defaults, errors: &mut RowErrors) -> ArrayRef {
+    let columns = input.columns().iter().zip(fields);
+    let columns = columns.map(|(column, field)| cast(column, field.data_type(), mode, times, errors)).collect();
+    let members = StructArray::try_new_with_length(fields.clone(), columns, input.nulls().cloned(), input.len());
+    Arc::new(members.expect("each member has its field's type"))
 }
 
 /// A fixed-width array, value by value; `None` makes a NULL of one that `convert` has recorded as failed.
