@@ -63,7 +63,7 @@ struct Executor {
     ready: bool,
     draining: bool,
     running: BTreeMap<u64, Running>,
-    /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core.
+    /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core and source.
     positions: Vec<(u64, PartitionId, i64)>,
     work: Work,
     records: u64,
@@ -322,7 +322,9 @@ impl Executor {
         let free = |position: &(u64, PartitionId, i64)| !self.running.contains_key(&position.0);
         let begin = |position: &(u64, PartitionId, i64)| position.1 == range.partition && position.2 == range.start;
         let same = self.positions.iter().position(|position| free(position) && begin(position));
-        let oldest = || self.positions.iter().position(free).filter(|_| self.positions.len() >= cores);
+        let of_source = |position: &&(u64, PartitionId, i64)| position.1.source == range.partition.source;
+        let full = self.positions.iter().filter(of_source).count() >= cores;
+        let oldest = || self.positions.iter().position(|p| of_source(&p) && free(p)).filter(|_| full);
         if let Some(left) = same.or_else(oldest) {
             self.positions.remove(left);
         }

@@ -18,8 +18,8 @@ pub(crate) struct Pool {
 struct Slot {
     tasks: Sender<Task>,
     busy: bool,
-    /// Where its reader stands, or will when it is done.
-    position: Option<(PartitionId, i64)>,
+    /// Where its readers stand, or will when it is done: one at most of each source.
+    positions: Vec<(PartitionId, i64)>,
 }
 
 impl Pool {
@@ -29,7 +29,7 @@ impl Pool {
             let (tasks, queue) = channel();
             let events = events.clone();
             std::thread::spawn(move || work(number, worker, &queue, &events));
-            Slot { tasks, busy: false, position: None }
+            Slot { tasks, busy: false, positions: Vec::new() }
         };
         Pool { workers: workers.into_iter().enumerate().map(slot).collect(), waiting: VecDeque::new() }
     }
@@ -49,9 +49,10 @@ impl Pool {
     fn assign(&mut self) {
         while let Some(task) = self.waiting.front() {
             let free = self.workers.iter_mut().filter(|slot| !slot.busy);
-            let Some(slot) = free.min_by_key(|slot| loss(slot.position.as_ref(), &task.range)) else { return };
+            let Some(slot) = free.min_by_key(|slot| loss(&slot.positions, &task.range)) else { return };
             slot.busy = true;
-            slot.position = Some((task.range.partition.clone(), task.range.end));
+            slot.positions.retain(|(partition, _)| partition.source != task.range.partition.source);
+            slot.positions.push((task.range.partition.clone(), task.range.end));
             let task = self.waiting.pop_front().expect("looked at above");
             // A worker that is gone has panicked; its last event is in the inbox.
             let _ = slot.tasks.send(task);
@@ -59,9 +60,9 @@ impl Pool {
     }
 }
 
-/// What is lost when a worker at this position gets a range: nothing, nothing that is fetched, or what it has fetched ahead.
-fn loss(position: Option<&(PartitionId, i64)>, range: &OffsetRange) -> u8 {
-    match position {
+/// What is lost when a worker at these positions gets a range: nothing, nothing that is fetched, or what it has fetched ahead.
+fn loss(positions: &[(PartitionId, i64)], range: &OffsetRange) -> u8 {
+    match positions.iter().find(|(partition, _)| partition.source == range.partition.source) {
         Some((partition, offset)) if *partition == range.partition && *offset == range.start => 0,
         None => 1,
         Some(_) => 2,
@@ -91,19 +92,21 @@ mod tests {
         Task { id, batch_id: 0, range, late_watermark: Millis(0), timestamp: Millis(0), set_aside: false }
     }
 
-    /// Which worker gets each range `(partition, start, end)`, where every worker answers at once.
+    /// Which worker gets each range `(partition, start, end)`, where every worker answers at once. Partitions from 10 on are
+    /// those of the second source.
     fn check(workers: usize, ranges: &[(i32, i64, i64)], expected: &[usize]) {
         let (slots, queues): (Vec<Slot>, Vec<Receiver<Task>>) = (0..workers)
             .map(|_| {
                 let (tasks, queue) = channel();
-                (Slot { tasks, busy: false, position: None }, queue)
+                (Slot { tasks, busy: false, positions: Vec::new() }, queue)
             })
             .unzip();
         let mut pool = Pool { workers: slots, waiting: VecDeque::new() };
         let got: Vec<usize> = ranges
             .iter()
             .map(|(partition, start, end)| {
-                let partition = PartitionId { source: 0, topic: "t".into(), partition: *partition };
+                let source = u32::from(*partition >= 10);
+                let partition = PartitionId { source, topic: "t".into(), partition: *partition };
                 let range = OffsetRange { partition, start: *start, end: *end };
                 pool.take(task(0, range));
                 let worker = queues.iter().position(|queue| queue.try_recv().is_ok()).expect("a free worker");
@@ -119,12 +122,15 @@ mod tests {
         check(2, &[(0, 0, 5), (1, 0, 5), (1, 5, 9), (0, 5, 9), (1, 9, 12)], &[0, 1, 1, 0, 1]);
         check(2, &[(0, 0, 5), (0, 5, 9), (0, 20, 30), (0, 9, 12), (0, 30, 31)], &[0, 0, 1, 0, 1]);
         check(1, &[(0, 0, 5), (3, 7, 9)], &[0, 0]);
+        let two_sources = [(0, 0, 5), (0, 20, 25), (10, 0, 5), (10, 7, 9), (0, 25, 30), (10, 9, 12), (10, 5, 6)];
+        check(2, &two_sources, &[0, 1, 0, 1, 1, 1, 0]);
     }
 
     #[test]
     fn a_task_waits_for_a_worker() {
         let (tasks, queue) = channel();
-        let mut pool = Pool { workers: vec![Slot { tasks, busy: false, position: None }], waiting: VecDeque::new() };
+        let mut pool =
+            Pool { workers: vec![Slot { tasks, busy: false, positions: Vec::new() }], waiting: VecDeque::new() };
         let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
         for id in 0..3 {
             let range = OffsetRange { partition: partition.clone(), start: 0, end: 1 };

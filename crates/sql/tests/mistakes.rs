@@ -424,7 +424,7 @@ fn check_union(sql: &str, mode: &str, expected: &[&str]) {
         source("unread", "k STRING", ""),
     );
     let faults = tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).expect_err(sql).to_string();
-    let unread = "p.toml:16:10: the query does not read the source `unread`; take the source away, or read it: SELECT … UNION ALL SELECT …";
+    let unread = "p.toml:15:10: the query does not read the source `unread`; take the source away, or read it: SELECT … UNION ALL SELECT …";
     let expected = if expected.is_empty() { &[unread] } else { expected };
     assert_eq!(faults.lines().collect::<Vec<_>>(), expected, "{sql}");
 }
@@ -457,8 +457,8 @@ fn union_all() {
         "p.toml:2:26: this combination of queries is not supported; UNION ALL is the one that streams have",
     );
     wrong(
-        "SELECT k FROM a UNION ALL SELECT k FROM c",
-        "p.toml:2:48: unknown table `c`; the sources of the pipeline are `a`, `b`, `unread`",
+        "SELECT k FROM a UNION ALL SELECT k FROM other",
+        "p.toml:2:48: unknown table `other`; the sources of the pipeline are `a`, `b`, `unread`",
     );
     wrong(
         "SELECT k, v FROM a UNION ALL SELECT k FROM b",
@@ -472,7 +472,10 @@ fn union_all() {
         "SELECT st, k FROM a UNION ALL SELECT named, k FROM b",
         "p.toml:2:45: unknown column `named`; the columns are `t`, `k`, `v`, `b`",
     );
-    wrong("SELECT k FROM (SELECT k FROM a UNION ALL", "p.toml:2:48: the text ends too early; SELECT is expected here");
+    wrong(
+        "SELECT k FROM (SELECT k FROM a UNION ALL",
+        "p.toml:2:48: the query does not begin with SELECT; a pipeline's query is SELECT … FROM source [WHERE …] [GROUP BY …] [HAVING …]",
+    );
     wrong("SELECT k FROM (SELECT k FROM a", "p.toml:2:38: the text ends too early; `)` is expected here");
 }
 
@@ -500,14 +503,14 @@ fn subqueries() {
         "SELECT w FROM (SELECT window(et, '5 seconds') AS w FROM a)",
         "p.toml:2:30: window(…) cannot stand in a subquery or a branch of UNION ALL; put it into GROUP BY",
     );
-    wrong("SELECT v FROM (SELECT k FROM a)", "p.toml:2:15: unknown column `v`; the columns are `k`");
-    wrong("SELECT a.k FROM (SELECT k FROM a)", "p.toml:2:15: unknown column or table `a`; the columns are `k`");
+    wrong("SELECT v FROM (SELECT k FROM a)", "p.toml:2:15: unknown column `v`; did you mean `k`?");
+    wrong("SELECT a.k FROM (SELECT k FROM a)", "p.toml:2:15: unknown column or table `a`; did you mean `k`?");
     wrong(
-        "SELECT k FROM (SELECT k, upper(k) AS K FROM a) q WHERE 'a' < q.K",
-        "p.toml:2:70: the subquery has several columns `K`; give each a name of its own with AS",
+        "SELECT 1 FROM (SELECT k, upper(k) AS K FROM a) q WHERE 'a' < q.K",
+        "p.toml:2:71: the subquery has several columns `K`; give each a name of its own with AS",
     );
     let deep = format!("{}SELECT k FROM a{}", "SELECT k FROM (".repeat(40), ")".repeat(40));
-    wrong(&deep, "p.toml:2:488: the query is nested too deeply; take parentheses away");
+    wrong(&deep, "p.toml:2:503: the query is nested too deeply; take parentheses away");
     let counted = |from: &str| format!("SELECT count(*) FROM ({from}) GROUP BY window(et, '5 seconds')");
     check_union(
         &counted("SELECT t AS et FROM b UNION ALL SELECT et FROM a"),

@@ -87,7 +87,7 @@ fn m2_the_same_rows_at_any_number_of_executors() {
     let expected = told(&filled().run().unwrap());
     let records: Vec<Vec<u64>> = expected.iter().map(|(.., records)| records.clone()).collect();
     assert_eq!(records, [[1_500, 700], [1_500, 0], [1_500, 700], [1_500, 700], [0, 700], [0, 0]]);
-    assert!(expected.iter().take(5).all(|(rows, ..)| rows.iter().any(|row| row.contains(r#""first":"a","last":"b""#))));
+    assert!(expected[0].0.iter().any(|row| row.contains(r#""first":"a","last":"b""#)), "{:?}", expected[0]);
     for killed in [&[][..], &[("a", 1, 700), ("b", 0, 10), ("b", 1, 900)]] {
         let mut stage = filled();
         stage.executors = 4;
@@ -159,7 +159,7 @@ fn each_source_has_its_dead_letters() {
     }
 }
 
-/// A change of the file → the lines that are named.
+/// A change of the file → the lines about sources that are named.
 fn refused(changes: &[(&str, &str)], lines: &[&str]) {
     let mut stage = filled();
     stage.run().unwrap();
@@ -169,25 +169,19 @@ fn refused(changes: &[(&str, &str)], lines: &[&str]) {
     }
     let error = stage.run().expect_err("accepted");
     assert_eq!(error.exit_code(), 2, "{error}");
-    let named: Vec<&str> = error.message().lines().map(str::trim).filter(|line| line.starts_with(['-', '+'])).collect();
-    assert_eq!(named, lines);
+    let named: Vec<&str> = error.message().lines().map(str::trim).filter(|line| line.contains(" input ")).collect();
+    assert_eq!(named, lines, "{error}");
 }
 
 #[test]
 fn r_a_checkpoint_is_bound_to_its_sources_in_their_order() {
     let (first, second) = ("SELECT et, k, v, 'a' AS origin FROM a", "SELECT at, name, x, 'b' FROM b WHERE x <> 3");
     let both = format!("{first} UNION ALL {second}");
+    refused(&[(&both, &format!("{both} UNION ALL {first}"))], &["+ input        Topic[a]"]);
     refused(
-        &[(&both, &format!("{both} UNION ALL {first}"))],
-        &[
-            "+ input        Topic[a]",
-            "+ window       et, 10 s wide, every 5 s, from 0 µs",
-            "+ key          k STRING = k",
-            "+ aggregate    count(*): BIGINT",
-            "+ aggregate    sum(CAST(v AS BIGINT)): BIGINT",
-            "+ aggregate    first('a'): STRING",
-            "+ aggregate    last('a'): STRING",
-            "+ aggregate    max_by('a', CAST(v AS BIGINT)): STRING",
-        ],
+        &[(&both, &format!("SELECT at AS et, name AS k, x AS v, 'b' AS origin FROM b UNION ALL {first}"))],
+        &["- input        Topic[a]", "- input        Topic[b]", "+ input        Topic[b]", "+ input        Topic[a]"],
     );
+    let only_a = &PIPELINE[PIPELINE.find("[sources.b]").unwrap()..PIPELINE.find("[query]").unwrap()];
+    refused(&[(&format!(" UNION ALL {second}"), ""), (only_a, "")], &["- input        Topic[b]"]);
 }
