@@ -23,9 +23,7 @@ use tidemill_scale::{Prior, Settings, State as ScaleState};
 pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
     let (events, inbox) = channel();
     let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
-    let inputs: String = described.iter().map(|source| format!("{INPUT}{source}\n")).collect();
-    let query = format!("{inputs}{}", job.plan.describe());
-    let metadata = Metadata { id: random_uuid(), plan: query };
+    let metadata = Metadata { id: random_uuid(), plan: query_text(&described, &job) };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
     let state = restore(recovered.state)?;
@@ -99,6 +97,12 @@ fn prior(capacity: Option<serde_json::Value>) -> Prior {
 
 /// Label of a checkpoint's line about what is read.
 const INPUT: &str = "input        ";
+
+/// What a checkpoint keeps of a query.
+fn query_text(sources: &[String], job: &Job) -> String {
+    let inputs: String = sources.iter().map(|source| format!("{INPUT}{source}\n")).collect();
+    format!("{inputs}{}", job.plan.describe())
+}
 
 /// The lines that a checkpoint is bound to: its positions are in its inputs, its state is made for one aggregation.
 fn bound_lines(query: &str) -> Vec<String> {

@@ -76,29 +76,9 @@ pub(crate) fn progress(
         ("commitOffsets", commit_ms),
         ("triggerExecution", total),
     ];
-    let per_second = |records: u64, time: Duration| match time.is_zero() {
-        true => 0.0,
-        false => records as f64 / time.as_secs_f64(),
-    };
     let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
-    let source = |(number, description): (usize, &String)| {
-        let of_source = |offsets: &Offsets| of_source(offsets, number as u32);
-        let (start_offsets, end_offsets) =
-            (of_source(&finished.plan.start_offsets), of_source(&finished.plan.end_offsets));
-        let latest = of_source(&latest);
-        let records = finished.sources[number].records;
-        SourceProgress {
-            description: description.clone(),
-            start_offset: by_topic(&start_offsets),
-            end_offset: by_topic(&end_offsets),
-            latest_offset: by_topic(&latest),
-            num_input_rows: records,
-            input_rows_per_second: start.since_last.map_or(0.0, |time| per_second(records, time)),
-            processed_rows_per_second: per_second(records, Duration::from_millis(total)),
-            metrics: behind(&end_offsets, &latest),
-        }
-    };
-    let sources = identity.sources.iter().enumerate().map(source).collect();
+    let sources = identity.sources.iter().zip(0..);
+    let sources = sources.map(|(described, number)| source(described, number, draft, &latest, total)).collect();
     let (executors, backlog) = now;
     Progress {
         id: identity.id.clone(),
@@ -108,7 +88,7 @@ pub(crate) fn progress(
         batch_id: finished.plan.batch_id,
         batch_duration: total,
         num_input_rows: finished.records,
-        input_rows_per_second: start.since_last.map_or(0.0, |time| per_second(finished.records, time)),
+        input_rows_per_second: arriving(finished.records, start),
         processed_rows_per_second: per_second(finished.records, Duration::from_millis(total)),
         duration_ms: steps.map(|(step, ms)| (step.to_owned(), ms)).into(),
         event_time: event_time(query, finished),
@@ -126,6 +106,33 @@ pub(crate) fn progress(
             replayed: finished.replayed,
         },
     }
+}
+
+/// What a batch of `total` ms has of the source of this number.
+fn source(description: &str, number: u32, draft: &Draft, latest: &Offsets, total: u64) -> SourceProgress {
+    let plan = &draft.finished.plan;
+    let [start_offsets, end_offsets, latest] =
+        [&plan.start_offsets, &plan.end_offsets, latest].map(|offsets| of_source(offsets, number));
+    let records = draft.finished.sources[number as usize].records;
+    SourceProgress {
+        description: description.to_owned(),
+        start_offset: by_topic(&start_offsets),
+        end_offset: by_topic(&end_offsets),
+        latest_offset: by_topic(&latest),
+        num_input_rows: records,
+        input_rows_per_second: arriving(records, &draft.start),
+        processed_rows_per_second: per_second(records, Duration::from_millis(total)),
+        metrics: behind(&end_offsets, &latest),
+    }
+}
+
+/// Records over the time since the batch before was started.
+fn arriving(records: u64, start: &StartTimes) -> f64 {
+    start.since_last.map_or(0.0, |time| per_second(records, time))
+}
+
+fn per_second(records: u64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { records as f64 / time.as_secs_f64() }
 }
 
 fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String> {

@@ -71,6 +71,25 @@ fn letters_count_when_their_batch_names_them() {
     assert_eq!(text.lines().next(), Some(line));
 }
 
+/// Two topics of one name on two clusters: the same partition, the same offsets.
+#[test]
+fn each_source_has_its_own_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut book = book(&dir.path().join("letters"));
+    let dir = dir.path().join("letters");
+    let mut writer = FilesLetters::new(&dir);
+    let mut other = range(0, 10);
+    other.partition.source = 1;
+    let files = [&range(0, 10), &other].map(|range| task(&mut writer, 7, range, &[3]).unwrap());
+    assert_eq!(files[1].name, "batch-00000000000000000007-s1-2-0-10.jsonl");
+    book.commit(7, &files, &[]).unwrap();
+    assert_eq!(read(&dir), [(7, vec![3, 3])]);
+    // What no batch names goes; what one names stays.
+    task(&mut writer, 8, &other, &[4]);
+    self::book(&dir);
+    assert_eq!(names(&dir).len(), 2);
+}
+
 #[test]
 fn a_task_that_is_run_again_replaces_its_file() {
     let dir = tempfile::tempdir().unwrap();
