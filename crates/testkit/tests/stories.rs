@@ -109,6 +109,8 @@ stories! {
     m1_shared_disjunct_without_a_window,
     m1_subquery_filters,
     m2_below_1970_at_first,
+    m2_branch_that_no_row_reaches,
+    m2_branch_that_nothing_passes,
     m2_first_branch_without_watermark,
     m2_never_decreases,
     m2_one_source_twice,
