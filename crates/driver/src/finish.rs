@@ -6,7 +6,7 @@ use tidemill_flow::merge::{Merged, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::DriverLetter;
 use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, EventTimeStats, FaultCounts, LetterFile, Millis, Partial, RecordFault, Result};
+use tidemill_model::{BatchPlan, EventTimeStats, FaultCounts, LetterFile, Millis, RecordFault, Result};
 use tidemill_sql::plan::{Body, QueryPlan};
 
 /// A merged batch.
@@ -105,13 +105,14 @@ pub(crate) fn finish(
     let mut partials = batch.into_partials();
     let files = partials.iter_mut().filter_map(|partial| partial.letters.take()).collect();
     let context = query.context(plan.timestamp);
-    let mut totals = totals(&partials);
+    let mut faults = FaultCounts::default();
+    partials.iter().for_each(|partial| faults.merge(&partial.faults));
     let (rows, merged) = match query.body() {
         Body::Aggregate(aggregate) => {
             let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials);
             let groups = std::mem::take(&mut merged.output);
             let output = output::group_rows(aggregate, &query.output_schema, &groups, on_error, &context)?;
-            totals.faults.add(RecordFault::AnsiError, output.failed.len() as u64);
+            faults.add(RecordFault::AnsiError, output.failed.len() as u64);
             let letter = |detail| DriverLetter { at: None, fault: RecordFault::AnsiError, detail };
             own.extend(output.failed.into_iter().map(letter));
             (output.rows, merged)
@@ -132,8 +133,8 @@ pub(crate) fn finish(
         next_watermark,
         rows,
         merged,
-        records: totals.records,
-        faults: totals.faults,
+        records: sources.iter().map(|source| source.records).sum(),
+        faults,
         letters: BatchLetters { files, own },
         sources,
         record_times,
@@ -143,16 +144,6 @@ pub(crate) fn finish(
 /// Whether a batch without data is due once the watermark has moved (rule M4).
 pub(crate) fn has_no_data_batches(query: &QueryPlan) -> bool {
     query.has_watermark() && query.output_mode != OutputMode::Complete && matches!(query.body(), Body::Aggregate(_))
-}
-
-/// Sums of what the partials counted.
-fn totals(partials: &[Partial]) -> Partial {
-    let mut totals = Partial::default();
-    for partial in partials {
-        totals.records += partial.records;
-        totals.faults.merge(&partial.faults);
-    }
-    totals
 }
 
 /// The state that a checkpoint holds.

@@ -39,15 +39,18 @@ impl Driver {
         }
     }
 
-    /// What the next batch reads: as much of the backlog as the sources admit, the pipeline allows, and the executors can
-    /// do. Where that is not all of it, the partitions advance together by their records' timestamps: those of one source
-    /// that has a bound of its own, and those of all that share what the executors can do.
+    /// What the next batch reads: as much of what the sources admit as the pipeline allows and the executors can do. Where
+    /// that is not all of it, the partitions advance together by their records' timestamps: those of one source that has a
+    /// bound of its own, and those of all that share what the executors can do.
     ///
     /// # Errors
     /// A source was asked about timestamps, and failed.
-    pub(crate) fn next_ranges(&mut self) -> Result<Vec<OffsetRange>, Unanswered> {
+    pub(crate) fn next_ranges(
+        &mut self,
+        admitted: &[(PartitionId, OffsetRange)],
+    ) -> Result<Vec<OffsetRange>, Unanswered> {
         let (mut ranges, mut shared) = (Vec::new(), Vec::new());
-        for of_source in self.admitted().chunk_by(|(a, _), (b, _)| a.source == b.source) {
+        for of_source in admitted.chunk_by(|(a, _), (b, _)| a.source == b.source) {
             match self.sources.share(of_source[0].0.source) {
                 Share::Whole => ranges.extend(plan::ranges(of_source, None)),
                 Share::Own(most) => ranges.extend(self.cut(of_source, most)?),

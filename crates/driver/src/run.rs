@@ -23,7 +23,7 @@ use tidemill_flow::ports::Extents;
 use tidemill_link::{FromExecutor, Task};
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
-use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, Result, batch::cut_tasks};
+use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, PartitionId, Result, batch::cut_tasks};
 use tidemill_scale::{Decision, Mode, Settings};
 use tidemill_sql::plan::{Body, QueryPlan};
 
@@ -117,7 +117,8 @@ pub(crate) struct InFlight {
 /// What is to be done next.
 enum Due {
     Replay,
-    Data,
+    /// Of this, which the sources let into one batch.
+    Data(Vec<(PartitionId, OffsetRange)>),
     NoData,
 }
 
@@ -281,8 +282,9 @@ impl Driver {
         if self.extents.is_none() || self.next_trigger.is_some_and(|at| Instant::now() < at) {
             return None;
         }
-        if !self.admitted().is_empty() {
-            return Some(Due::Data);
+        let admitted = self.admitted();
+        if !admitted.is_empty() {
+            return Some(Due::Data(admitted));
         }
         let moved = self.watermark > self.late_watermark;
         let wanted = self.job.pipeline.query.no_data_batches && has_no_data_batches(&self.query);
@@ -295,7 +297,7 @@ impl Driver {
         self.next_trigger = self.trigger_after(started);
         let replayed = matches!(due, Due::Replay);
         let ranges = match due {
-            Due::Data => match self.next_ranges() {
+            Due::Data(admitted) => match self.next_ranges(&admitted) {
                 Ok(ranges) => ranges,
                 Err(Unanswered { source, error }) => {
                     self.next_trigger = Some(started + RETRY_PAUSE);

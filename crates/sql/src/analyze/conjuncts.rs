@@ -48,13 +48,11 @@ pub(super) fn is_constant(condition: &Expr, truth: bool) -> bool {
 /// `(a OR b) AND (a OR c)` is `a OR (b AND c)`; without anything shared, a conjunct that stands twice goes.
 fn simplify_and(l: Expr, r: Expr) -> Expr {
     // Where a filter stands, NULL is as good as false: so a condition and its contrary are false together.
-    if [&l, &r].iter().any(|x| is_constant(x, false)) || are_contrary(&l, &r) {
+    if are_contrary(&l, &r) {
         return constant(false);
     }
-    match (is_constant(&l, true), is_constant(&r, true)) {
-        (true, _) => return r,
-        (_, true) => return l,
-        _ => {}
+    if let Some(decided) = with_constant(&l, &r, false) {
+        return decided;
     }
     if let Some((l, r)) = without_contrary(&l, &r, |x| if let Expr::Or(l, r) = x { Some((l, r)) } else { None }) {
         return Expr::And(Box::new(l), Box::new(r));
@@ -70,13 +68,8 @@ fn simplify_and(l: Expr, r: Expr) -> Expr {
 
 /// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
 fn simplify_or(l: Expr, r: Expr) -> Expr {
-    if [&l, &r].iter().any(|x| is_constant(x, true)) {
-        return constant(true);
-    }
-    match (is_constant(&l, false), is_constant(&r, false)) {
-        (true, _) => return r,
-        (_, true) => return l,
-        _ => {}
+    if let Some(decided) = with_constant(&l, &r, true) {
+        return decided;
     }
     if let Some((l, r)) = without_contrary(&l, &r, |x| if let Expr::And(l, r) = x { Some((l, r)) } else { None }) {
         return Expr::Or(Box::new(l), Box::new(r));
@@ -88,6 +81,14 @@ fn simplify_or(l: Expr, r: Expr) -> Expr {
     }
     let rest = all(left).zip(all(right)).map(|(l, r)| Expr::Or(Box::new(l), Box::new(r)));
     all(shared.into_iter().chain(rest)).expect("something is shared")
+}
+
+/// What a constant on one side makes of the two: one `decides` (false an AND, true an OR), the other leaves the other side.
+fn with_constant(l: &Expr, r: &Expr, decides: bool) -> Option<Expr> {
+    if is_constant(l, decides) || is_constant(r, !decides) {
+        return Some(l.clone());
+    }
+    (is_constant(r, decides) || is_constant(l, !decides)).then(|| r.clone())
 }
 
 /// `a AND (NOT a OR b)` is `a AND b`, `a OR (NOT a AND b)` is `a OR b`, where `a` is never NULL: the two sides as they are

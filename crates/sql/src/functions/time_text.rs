@@ -15,7 +15,7 @@ use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use std::fmt::Write;
 use std::sync::Arc;
-use tidemill_model::time::{civil_from_days, days_from_civil};
+use tidemill_model::time::{civil_from_days, days_of_date};
 use tidemill_model::{WallClock, Zone};
 
 const FORMAT: Function = Function {
@@ -338,15 +338,13 @@ struct Parsed {
 impl Parsed {
     /// What the clock shows.
     fn micros(&self) -> Option<i64> {
-        let valid = (1..=12).contains(&self.month) && (1..=31).contains(&self.day);
-        let days = valid.then(|| days_from_civil(self.year, self.month, self.day))?;
-        let exists = civil_from_days(days) == (self.year, self.month, self.day);
+        let days = days_of_date(self.year, self.month.into(), self.day.into())?;
         let hour = self.half_hour.map_or(self.hour, |hour| hour.rem_euclid(12) + if self.afternoon { 12 } else { 0 });
         let in_range =
             hour < 24 && self.minute < 60 && self.second < 60 && self.half_hour.is_none_or(|hour| hour <= 12);
         let seconds = (hour * 60 + self.minute) * 60 + self.second;
         let of_day = seconds * MICROS_PER_SECOND + self.micros;
-        (exists && in_range).then(|| days.checked_mul(MICROS_PER_DAY)?.checked_add(of_day))?
+        in_range.then(|| days.checked_mul(MICROS_PER_DAY)?.checked_add(of_day))?
     }
 }
 

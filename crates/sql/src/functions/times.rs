@@ -14,7 +14,7 @@ use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::time::{civil_from_days, days_from_civil};
+use tidemill_model::time::{civil_from_days, days_from_civil, days_of_date};
 
 const INT_OF_DATE: Function = Function { params: &[Param::Date], gives: |_| DataType::Int32, ..Function::BLANK };
 
@@ -257,9 +257,7 @@ fn make_date(arguments: &mut Arguments) -> ArrayRef {
     let [year, month, day] = [0, 1, 2].map(|index: usize| arguments.columns[index].numbers::<Int32Type>());
     let value = |row| {
         let (y, m, d) = (i64::from(year.get(row)?), month.get(row)?, day.get(row)?);
-        let valid = (1..=12).contains(&m) && (1..=31).contains(&d) && y.abs() <= 999_999;
-        let days = valid.then(|| days_from_civil(y, m as u32, d as u32));
-        let days = days.filter(|days| civil_from_days(*days) == (y, m as u32, d as u32));
+        let days = days_of_date(y, m.into(), d.into()).filter(|_| y.abs() <= 999_999);
         if days.is_none() {
             let message = || format!("there is no date {y}-{m}-{d}; check the parts");
             arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);

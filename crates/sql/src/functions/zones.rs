@@ -11,7 +11,7 @@ use arrow_array::ArrayRef;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::time::{civil_from_days, days_from_civil};
+use tidemill_model::time::days_of_date;
 use tidemill_model::{WallClock, Zone};
 
 const SHIFT: Function = Function {
@@ -115,10 +115,7 @@ fn make_timestamp(arguments: &mut Arguments) -> ArrayRef {
 }
 
 fn day_number((year, month, day): (i64, i64, i64)) -> Option<i64> {
-    let known = (1..=12).contains(&month) && (1..=31).contains(&day) && year.abs() <= 290_000;
-    let (month, day) = (month as u32, day as u32);
-    let days = known.then(|| days_from_civil(year, month, day))?;
-    (civil_from_days(days) == (year, month, day)).then_some(days)
+    days_of_date(year, month, day).filter(|_| year.abs() <= 290_000)
 }
 
 fn micros_of_day(hour: i64, minute: i64, micros: i128) -> Option<i64> {

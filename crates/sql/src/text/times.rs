@@ -3,7 +3,7 @@
 //! One scanner cuts the text into year, month, day, hour, minute, second, fraction and zone; the forms that Spark takes
 //! are those that it accepts, oddities included.
 
-use tidemill_model::time::{civil_from_days, days_from_civil};
+use tidemill_model::time::days_of_date;
 use tidemill_model::{Micros, WallClock, Zone};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -59,7 +59,7 @@ pub fn date(text: &str) -> Option<i32> {
             return None;
         }
     }
-    i32::try_from(days(fields[0] * sign.unwrap_or(1), fields[1], fields[2])?).ok()
+    i32::try_from(days_of_date(fields[0] * sign.unwrap_or(1), fields[1], fields[2])?).ok()
 }
 
 /// Without white space and control characters at its ends, as Spark trims before it reads a value.
@@ -146,7 +146,7 @@ impl<'a> Parts<'a> {
     }
 
     fn days(&self) -> Option<i64> {
-        days(self.fields[0], self.fields[1], self.fields[2])
+        days_of_date(self.fields[0], self.fields[1], self.fields[2])
     }
 
     /// Of the day; none for hour 24 or second 60.
@@ -166,13 +166,6 @@ fn sign(text: &str) -> (Option<i64>, &str) {
         Some(b'+') => (Some(1), &text[1..]),
         _ => (None, text),
     }
-}
-
-fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let (month, day) = (u32::try_from(month).ok()?, u32::try_from(day).ok()?);
-    let known = (1..=12).contains(&month) && day >= 1;
-    let days = known.then(|| days_from_civil(year, month, day))?;
-    (civil_from_days(days) == (year, month, day)).then_some(days)
 }
 
 #[cfg(test)]
