@@ -1,16 +1,17 @@
 //! `tidemill broker` as clients from outside meet it: the built binary, in a process of its own.
 
+use crate::bench::process::Ending;
 use crate::ports;
 use crate::sh::{self, Outcome, command};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const START_MAX: Duration = Duration::from_secs(10);
 
 /// `tidemill broker` in a process of its own, ended when dropped.
 pub struct EmbeddedBroker {
-    process: Child,
+    process: Ending,
     address: String,
 }
 
@@ -29,10 +30,10 @@ impl EmbeddedBroker {
         let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
         let process =
             command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
-        let mut broker = EmbeddedBroker { process, address };
+        let mut broker = EmbeddedBroker { process: Ending(process), address };
         let start = Instant::now();
         while !ports::answers(port) {
-            if let Ok(Some(status)) = broker.process.try_wait() {
+            if let Ok(Some(status)) = broker.process.0.try_wait() {
                 return Err(format!("`tidemill broker` ended as it started ({status})"));
             }
             if start.elapsed() > START_MAX {
@@ -50,20 +51,12 @@ impl EmbeddedBroker {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.process.0.id()
     }
 
     /// Ends it, as dropping it does.
     pub fn end(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Drop for EmbeddedBroker {
-    fn drop(&mut self) {
-        self.end();
+        self.process.end();
     }
 }
 

@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod embedded;
+mod json;
 mod kafka;
 mod packages;
 mod ports;

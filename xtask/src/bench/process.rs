@@ -73,11 +73,18 @@ pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
 /// A process that is killed, where it has not ended, when it is no longer looked at.
 pub struct Ending(pub Child);
 
-impl Drop for Ending {
-    fn drop(&mut self) {
+impl Ending {
+    /// SIGKILL, and waits for the end.
+    pub fn end(&mut self) {
         // It may have ended by itself; then there is nothing to end.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::process::{self, Ending, wait_until};
 use crate::embedded::binary;
+use crate::json;
 use crate::sh::{self, Outcome};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -61,8 +62,7 @@ pub fn run() -> Outcome<String> {
 
     let mut driver = stage.start()?;
     wait_until("the state is large", || Ok(stage.committed().len() >= KILLED_AFTER))?;
-    driver.0.kill().map_err(|error| format!("cannot kill the driver: {error}"))?;
-    driver.0.wait().map_err(|error| format!("cannot wait for the driver: {error}"))?;
+    driver.end();
     let before = stage.committed();
 
     let started = Instant::now();
@@ -81,7 +81,8 @@ pub fn run() -> Outcome<String> {
     if !status.success() {
         return Err(format!("the run ended with {status}"));
     }
-    let of_state = |field: &str| figure(before.last().expect("it was waited for"), field);
+    let last = before.last().expect("it was waited for");
+    let of_state = |field: &str| json::number::<u64>(last, field).ok_or_else(|| format!("no {field} in {last}"));
     let (groups, bytes) = (of_state("numRowsTotal")?, of_state("memoryUsedBytes")?);
     let rows = (0..BATCHES).map(|batch| stage.check(batch)).sum::<Outcome<u64>>()?;
     Ok(format!(
@@ -172,13 +173,6 @@ fn write(path: &Path, batch: u64) -> std::io::Result<()> {
     // The order in which the files are read.
     let modified = std::time::UNIX_EPOCH + Duration::from_secs(START + batch);
     file.into_inner().map_err(std::io::IntoInnerError::into_error)?.set_modified(modified)
-}
-
-/// A number of a progress record.
-fn figure(record: &str, field: &str) -> Outcome<u64> {
-    let rest = record.split_once(&format!("\"{field}\":")).map(|(_, rest)| rest);
-    let number = rest.and_then(|rest| rest.split([',', '}']).next()).and_then(|number| number.parse().ok());
-    number.ok_or_else(|| format!("no {field} in {record}"))
 }
 
 fn size(dir: &Path) -> u64 {

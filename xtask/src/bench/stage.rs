@@ -1,6 +1,7 @@
 //! What the benchmarks of the built binary stand on: a broker over an empty directory, records, the reference pipeline.
 
 use crate::embedded::{EmbeddedBroker, binary};
+use crate::json;
 use crate::sh::{self, Outcome};
 use crate::usage::{self, Cost};
 use std::path::PathBuf;
@@ -34,8 +35,7 @@ impl Stage {
         let mut command = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", topic]);
         command.args(["--partitions", "4", "--rate", "max", "--count", &count, "--producers", &producers, "--json"]);
         let (text, cost) = usage::measure(|| sh::read(&mut command))?;
-        let per_second = text.split("\"per_second\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
-        let per_second = per_second.and_then(|number| number.trim().parse().ok());
+        let per_second = json::number(&text, "per_second");
         Ok((per_second.ok_or_else(|| format!("`tidemill produce --json` printed {text}"))?, cost))
     }
 

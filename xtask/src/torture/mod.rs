@@ -12,6 +12,7 @@ mod deeds;
 mod scene;
 
 use crate::embedded::binary;
+use crate::json;
 use crate::sh::{self, Outcome, cargo, command};
 use deeds::{Deed, Deeds};
 use scene::Scene;
@@ -123,11 +124,12 @@ fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(Done, u64)> {
 
 /// Prints what was found; an error unless everything is right.
 fn judge(dir: &Path, report: &str, done: &Done, acknowledged: u64) -> Outcome {
-    let of = |name: &str| number(report, name).ok_or_else(|| format!("the demo's report has no `{name}`"));
-    let sizes = |name: &'static str| report.lines().filter_map(move |line| number(line, name));
+    let of = |name: &str| json::number::<u64>(report, name).ok_or_else(|| format!("the demo's report has no `{name}`"));
+    let sizes = |name: &'static str| report.lines().filter_map(move |line| json::number::<u64>(line, name));
     let (ups, downs): (Vec<_>, Vec<_>) = sizes("from").zip(sizes("to")).partition(|(from, to)| from < to);
     let progress = sh::read_file(&dir.join("progress.jsonl"))?;
-    let batches = progress.lines().filter_map(|line| number(line, "batchId")).max().map_or(0, |last| last + 1);
+    let batches =
+        progress.lines().filter_map(|line| json::number::<u64>(line, "batchId")).max().map_or(0, |last| last + 1);
     let (produced, checked) = (of("produced")?, of("rows_checked")?);
     let (lost, twice, wrong) = (of("lost")?, of("duplicated")?, of("rows_wrong")?);
     println!("torture   {}", done.text());
@@ -148,26 +150,5 @@ fn judge(dir: &Path, report: &str, done: &Done, acknowledged: u64) -> Outcome {
     match (lost, twice, wrong, checked) {
         (0, 0, 0, 1..) => Ok(()),
         _ => Err("the results are NOT right; after.log names the first differences".into()),
-    }
-}
-
-/// The whole number that follows a name in JSON text.
-fn number(json: &str, name: &str) -> Option<u64> {
-    let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
-    let rest = rest.trim_start();
-    rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::number;
-
-    #[test]
-    fn numbers_in_json() {
-        let json = "{\"lost\": 12,\n\"batchId\":3,\"least\":null}";
-        assert_eq!(
-            ["lost", "batchId", "least", "other"].map(|name| number(json, name)),
-            [Some(12), Some(3), None, None]
-        );
     }
 }

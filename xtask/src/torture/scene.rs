@@ -1,13 +1,13 @@
 //! The processes under torture: a broker, a load, a driver with its executors. All end when dropped.
 
 use super::dashboard::Dashboard;
-use crate::bench::process;
+use crate::bench::process::{self, Ending};
 use crate::embedded::{EmbeddedBroker, binary};
-use crate::ports;
 use crate::sh::{self, Outcome, command};
+use crate::{json, ports};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Records per second: little enough for a small machine, through hours.
@@ -26,8 +26,8 @@ pub struct Scene {
     dir: PathBuf,
     broker_port: u16,
     dashboard: Dashboard,
-    driver: Child,
-    load: Child,
+    driver: Ending,
+    load: Ending,
     // Last, so that it outlives whoever talks to it.
     broker: EmbeddedBroker,
 }
@@ -41,7 +41,7 @@ impl Scene {
         load.args(["--topic", TOPIC, "--late", "1%", "--malformed", "0.5%", "--json"]);
         load.args(["--seed", &seed.to_string(), "--duration", &format!("{}s", length.as_secs())]);
         load.stdout(log(dir, LOAD)?).stderr(Stdio::null());
-        let load = load.spawn().map_err(|error| format!("cannot start the load: {error}"))?;
+        let load = load.spawn().map(Ending).map_err(|error| format!("cannot start the load: {error}"))?;
         let dashboard = Dashboard(ports::free()?);
         let driver = driver(dir, broker.address(), dashboard)?;
         Ok(Scene { dir: dir.to_owned(), broker_port, dashboard, driver, load, broker })
@@ -49,12 +49,12 @@ impl Scene {
 
     /// Whether the load still runs.
     pub fn loads(&mut self) -> bool {
-        matches!(self.load.try_wait(), Ok(None))
+        matches!(self.load.0.try_wait(), Ok(None))
     }
 
     /// Kills one of the executors with SIGKILL; false when there are none.
     pub fn kill_executor(&mut self, which: u64) -> Outcome<bool> {
-        let mut living = process::children(self.driver.id())?;
+        let mut living = process::children(self.driver.0.id())?;
         living.sort_unstable();
         let at = which.checked_rem(living.len() as u64);
         Ok(at.is_some_and(|at| signal(living[at as usize], "-KILL")))
@@ -63,7 +63,7 @@ impl Scene {
     /// Kills the driver with SIGKILL, and starts it again on the same checkpoint.
     pub fn kill_driver(&mut self, away: Duration) -> Outcome {
         self.living()?;
-        kill(&mut self.driver);
+        self.driver.end();
         std::thread::sleep(away);
         self.dashboard = Dashboard(ports::free()?);
         self.driver = driver(&self.dir, self.broker.address(), self.dashboard)?;
@@ -85,7 +85,7 @@ impl Scene {
 
     /// An error when the driver has ended by itself.
     pub fn living(&mut self) -> Outcome {
-        match self.driver.try_wait() {
+        match self.driver.0.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(format!("the driver ended by itself ({status}):\n{}", self.last_words())),
             Err(error) => Err(format!("the driver cannot be waited for: {error}")),
@@ -95,7 +95,7 @@ impl Scene {
     /// Waits until everything is read, then ends all in good order. Returns how many records the broker has
     /// acknowledged to the load.
     pub fn settle(mut self) -> Outcome<u64> {
-        let _ = self.load.wait();
+        let _ = self.load.0.wait();
         let start = Instant::now();
         while !self.pin(None) || !self.is_idle() {
             self.living()?;
@@ -104,10 +104,10 @@ impl Scene {
             }
             std::thread::sleep(Duration::from_millis(500));
         }
-        signal(self.driver.id(), "-INT");
+        signal(self.driver.0.id(), "-INT");
         let start = Instant::now();
         let status = loop {
-            match self.driver.try_wait() {
+            match self.driver.0.try_wait() {
                 Ok(Some(status)) => break status,
                 _ if start.elapsed() > END => {
                     return Err(format!("the driver did not end in {} s:\n{}", END.as_secs(), self.last_words()));
@@ -119,7 +119,7 @@ impl Scene {
             return Err(format!("the driver was told to end and failed ({status}):\n{}", self.last_words()));
         }
         let summary = sh::read_file(&self.dir.join(LOAD))?;
-        super::number(&summary, "acknowledged").ok_or_else(|| format!("the load did not end well: it said `{summary}`"))
+        json::number(&summary, "acknowledged").ok_or_else(|| format!("the load did not end well: it said `{summary}`"))
     }
 
     fn is_idle(&self) -> bool {
@@ -134,13 +134,6 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        kill(&mut self.driver);
-        kill(&mut self.load);
-    }
-}
-
 /// The demo's topic.
 const TOPIC: &str = "cs_student_logs";
 
@@ -148,14 +141,14 @@ const TOPIC: &str = "cs_student_logs";
 const LOAD: &str = "load.json";
 const DRIVER: &str = "driver.log";
 
-fn driver(dir: &Path, servers: &str, dashboard: Dashboard) -> Outcome<Child> {
+fn driver(dir: &Path, servers: &str, dashboard: Dashboard) -> Outcome<Ending> {
     let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let mut driver = command(binary(), &["run", &path("pipeline.toml"), "--checkpoint", &path("checkpoint")]);
     driver.args(["--progress", &path("progress.jsonl"), "--decisions", &path("decisions.jsonl"), "--set", LIMIT]);
     driver.args(["--set", &format!("sources.{TOPIC}.bootstrap_servers={servers}")]);
     driver.args(["--set", &format!("dashboard.listen=127.0.0.1:{}", dashboard.0)]);
     driver.stdout(Stdio::null()).stderr(log(dir, DRIVER)?);
-    driver.spawn().map_err(|error| format!("cannot start the driver: {error}"))
+    driver.spawn().map(Ending).map_err(|error| format!("cannot start the driver: {error}"))
 }
 
 fn log(dir: &Path, name: &str) -> Outcome<File> {
@@ -167,11 +160,4 @@ fn log(dir: &Path, name: &str) -> Outcome<File> {
 fn signal(pid: u32, which: &str) -> bool {
     let mut kill = command("kill", &[which, &pid.to_string()]);
     kill.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-/// SIGKILL, and waits for the end.
-fn kill(child: &mut Child) {
-    // It may have ended by itself; then there is nothing to kill.
-    let _ = child.kill();
-    let _ = child.wait();
 }

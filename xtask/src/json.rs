@@ -1,0 +1,24 @@
+//! Numbers out of JSON text that our own programs have written: no parser for that.
+
+use std::str::FromStr;
+
+/// The number that follows a name first; `None` where there is none, or another kind of value.
+pub fn number<T: FromStr>(json: &str, name: &str) -> Option<T> {
+    let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
+    rest.split([',', '}', '\n']).next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_in_json() {
+        let json = "{\"lost\": 12,\n\"batchId\":3,\"least\":null,\"rate\": 2.5\n}";
+        assert_eq!(
+            ["lost", "batchId", "least", "other"].map(|name| number::<u64>(json, name)),
+            [Some(12), Some(3), None, None]
+        );
+        assert_eq!(number::<f64>(json, "rate"), Some(2.5));
+    }
+}
