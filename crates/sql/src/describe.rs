@@ -6,7 +6,7 @@ use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan};
 use crate::types;
 use crate::value::Value;
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 use std::fmt::Write;
 use tidemill_model::{WallClock, Zone};
 
@@ -228,7 +228,7 @@ impl Names {
             Expr::Column(index, _) => self.0[*index].clone(),
             Expr::Literal(value, data_type) => constant(value, data_type),
             Expr::Field(x, index, _) => match x.data_type() {
-                arrow_schema::DataType::Struct(fields) => format!("{}.{}", self.show(x), name(fields[*index].name())),
+                DataType::Struct(fields) => format!("{}.{}", self.show(x), name(fields[*index].name())),
                 other => panic!("{other} has no fields"),
             },
             Expr::Cast(x, mode, to) => {
@@ -263,16 +263,26 @@ fn nulls(ignored: bool) -> String {
     if ignored { " IGNORE NULLS".into() } else { String::new() }
 }
 
-fn constant(value: &Value, data_type: &arrow_schema::DataType) -> String {
+/// A constant as SQL has it.
+fn constant(value: &Value, data_type: &DataType) -> String {
+    let typed = |shown: &str| format!("{} '{shown}'", types::name(data_type));
     let shown = match value {
         Value::String(text) => return format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
-        Value::Null => "NULL".into(),
+        Value::Null if data_type.is_null() => return "NULL".into(),
+        Value::Null => return format!("CAST(NULL AS {})", types::name(data_type)),
         // In UTC, whatever the session's zone: a plan's text is of instants.
         _ => crate::text::show::value(&value.to_array(data_type), 0, &WallClock::utc()),
     };
     match data_type {
-        arrow_schema::DataType::Int32 | arrow_schema::DataType::Boolean => shown,
-        other => format!("{} '{shown}'", types::name(other)),
+        _ if matches!(value, Value::Double(x) if !x.is_finite()) => typed(&shown),
+        DataType::Int32 | DataType::Boolean => shown,
+        DataType::Int8 => shown + "Y",
+        DataType::Int16 => shown + "S",
+        DataType::Int64 => shown + "L",
+        DataType::Float32 => shown + "F",
+        DataType::Float64 => shown + "D",
+        DataType::Decimal128(..) => shown + "BD",
+        _ => typed(&shown),
     }
 }
 

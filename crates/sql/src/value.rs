@@ -1,8 +1,13 @@
 //! Constants.
 
 use crate::types;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType,
+};
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
     Int16Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow_schema::{DataType, TimeUnit};
@@ -28,6 +33,28 @@ pub enum Value {
 }
 
 impl Value {
+    /// The first value of an array; `None` for a type that constants do not have.
+    pub fn from_array(array: &dyn Array) -> Option<Value> {
+        let value = match array.data_type() {
+            DataType::Null => Value::Null,
+            _ if array.is_null(0) => Value::Null,
+            DataType::Boolean => Value::Boolean(array.as_boolean().value(0)),
+            DataType::Int8 => Value::Integer(array.as_primitive::<Int8Type>().value(0).into()),
+            DataType::Int16 => Value::Integer(array.as_primitive::<Int16Type>().value(0).into()),
+            DataType::Int32 => Value::Integer(array.as_primitive::<Int32Type>().value(0).into()),
+            DataType::Int64 => Value::Integer(array.as_primitive::<Int64Type>().value(0)),
+            DataType::Date32 => Value::Integer(array.as_primitive::<Date32Type>().value(0).into()),
+            DataType::Timestamp(..) => Value::Integer(array.as_primitive::<TimestampMicrosecondType>().value(0)),
+            DataType::Float32 => Value::Double(array.as_primitive::<Float32Type>().value(0).into()),
+            DataType::Float64 => Value::Double(array.as_primitive::<Float64Type>().value(0)),
+            DataType::Decimal128(..) => Value::Decimal(array.as_primitive::<Decimal128Type>().value(0)),
+            DataType::Utf8 => Value::String(array.as_string::<i32>().value(0).into()),
+            DataType::Binary => Value::Binary(array.as_binary::<i32>().value(0).into()),
+            _ => return None,
+        };
+        Some(value)
+    }
+
     /// The constant as an array of one row.
     pub fn to_array(&self, data_type: &DataType) -> ArrayRef {
         let integer = || match self {

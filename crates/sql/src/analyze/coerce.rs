@@ -9,9 +9,6 @@ use crate::syntax::Fault;
 use crate::text::times::Defaults;
 use crate::types::{self, adjusted_decimal, is_numeric};
 use crate::value::Value;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::{WallClock, Zone};
@@ -76,20 +73,8 @@ pub(super) fn constant(text: &str, to: &DataType, zone: Zone, at: Range<usize>) 
     if !errors.is_empty() {
         return Err(not("mend the constant"));
     }
-    Ok(Expr::Literal(value_of(&array), to.clone()))
-}
-
-/// The one value of an array that a text was cast to.
-fn value_of(array: &ArrayRef) -> Value {
-    match array.data_type() {
-        DataType::Boolean => Value::Boolean(array.as_boolean().value(0)),
-        DataType::Date32 => Value::Integer(array.as_primitive::<Date32Type>().value(0).into()),
-        DataType::Timestamp(..) => Value::Integer(array.as_primitive::<TimestampMicrosecondType>().value(0)),
-        DataType::Float64 => Value::Double(array.as_primitive::<Float64Type>().value(0)),
-        DataType::Int64 => Value::Integer(array.as_primitive::<Int64Type>().value(0)),
-        DataType::Binary => Value::Binary(array.as_binary::<i32>().value(0).to_vec()),
-        other => panic!("no constant text becomes a {other}"),
-    }
+    let value = Value::from_array(&array).expect("it is of no nested type");
+    Ok(Expr::Literal(value, to.clone()))
 }
 
 /// `l operator r` on numbers: converts the operands as Spark does and types the result.

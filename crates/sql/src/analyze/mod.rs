@@ -11,6 +11,7 @@ mod aggregates;
 mod calls;
 mod coerce;
 mod conjuncts;
+mod constants;
 mod literals;
 mod modes;
 mod names;

@@ -4,7 +4,7 @@
 //!   Filter HAVING                 Spark's optimizer repeats, from the top down, until nothing changes:
 //!   Aggregate                      - two filters that meet become one, and rest in this round;
 //!   [Project] Filter time ≠ NULL   - a filter gives what it can to the other side of what is below it;
-//!   [Expand]                      then every condition is simplified.
+//!   [Expand]                      then constants are carried and every condition simplified.
 //!   Filter WHERE                  So whether `(a OR b) AND (a OR time > x)` is taken apart before it is simplified to
 //!   EventTimeWatermark            `a OR (b AND time > x)` depends on which filters stand above it, and is copied here.
 //! ```
@@ -14,8 +14,10 @@
 
 use super::aggregates::is_aggregate;
 use super::conjuncts::{all, demanded, is_constant, simplify, split};
+use super::constants::{folded, null_is_false};
 use super::relation;
 use crate::expr::{Comparison, Expr};
+use tidemill_model::Zone;
 
 /// Rounds after which Spark stops, too.
 const ROUNDS_MAX: usize = 100;
@@ -68,28 +70,24 @@ pub(super) struct Placed {
     pub below: Vec<Expr>,
 }
 
-/// Moves the filters among `layers`, which stand from the top down, the watermark under the last.
-pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes) -> Placed {
+/// Moves the filters among `layers`, which stand from the top down, the watermark under the last; `zone` is the session's.
+pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Placed {
     let mut below = Vec::new();
     for _ in 0..ROUNDS_MAX {
         let before = layers.clone();
         push(&mut layers, &mut below, passes);
         for layer in &mut layers {
             if let Layer::Filter(condition) = layer {
-                *condition = simplify(std::mem::replace(condition, Expr::Now));
+                let taken = std::mem::replace(condition, Expr::Now);
+                *condition = null_is_false(simplify(folded(taken, zone)));
             }
         }
         if layers == before {
             break;
         }
     }
-    let mut placed = Placed { below, ..Placed::default() };
-    let conditions =
-        layers.iter().filter_map(|layer| if let Layer::Filter(condition) = layer { Some(condition) } else { None });
-    // What nothing passes is nothing from the source on: the watermark sees no row.
-    if let Some(never) = conditions.flat_map(|condition| split(condition.clone())).find(|x| is_constant(x, false)) {
-        placed.below.push(never);
-    }
+    let below = below.into_iter().map(|condition| null_is_false(folded(condition, zone)));
+    let mut placed = Placed { below: below.filter(|x| !is_constant(x, true)).collect(), ..Placed::default() };
     let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
     for (at, layer) in layers.iter().enumerate() {
         let Layer::Filter(condition) = layer else { continue };

@@ -5,7 +5,7 @@ use super::pushdown::{Layer, Passes, Placed};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
-use super::{Faults, SourceColumns, coerce, conjuncts, modes, names, prune, pushdown};
+use super::{Faults, SourceColumns, coerce, conjuncts, constants, modes, names, prune, pushdown};
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan};
 use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
@@ -130,7 +130,7 @@ fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coe
         _ => None,
     };
     let read = item.map_or(node, |item| &item.node);
-    let expr = resolver.resolve(read)?;
+    let expr = constants::computed(resolver.resolve(read)?, resolver.scope.zone);
     if !types::is_orderable(&expr.data_type()) {
         let message = format!("a value of type {} cannot be grouped by", types::name(&expr.data_type()));
         return Err(Fault::new(node.at.clone(), message, "group by something without a MAP in it"));
@@ -164,6 +164,7 @@ pub(super) fn read_items<'a>(
                     .as_ref()
                     .map_or_else(|| names::of_item(&item.node, &expr, resolver.scope), |alias| alias.name.clone());
                 resolver.items_before.extend(item.alias.iter().map(|alias| (alias.name.clone(), expr.clone())));
+                let expr = constants::computed(expr, resolver.scope.zone);
                 items.push(Item { name, expr, node: Some(&item.node) });
             }
             None => complete = false,
@@ -178,7 +179,8 @@ fn read_having(node: &Node, items: &[Item], resolver: &mut Resolver) -> Result<E
     resolver.aliases = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
     let condition = resolver.condition(node, "HAVING");
     resolver.aliases.clear();
-    condition
+    // As the keys that it names.
+    condition.map(|condition| constants::computed(condition, resolver.scope.zone))
 }
 
 /// The keys, those of GROUP BY ALL and SELECT DISTINCT included, and whether there are aggregate calls.
@@ -257,8 +259,9 @@ impl Parts {
         }
         layers.extend(filter.map(Layer::Filter));
         layers.extend(branch.layers.iter().cloned());
-        let known_time = known_time.map(|condition| branch.over_source(&condition));
-        let Placed { having, mut above, mut below } = pushdown::place(layers, &passes);
+        let zone = resolver.scope.zone;
+        let known_time = known_time.map(|condition| constants::computed(branch.over_source(&condition), zone));
+        let Placed { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
         let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
         let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
         below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));

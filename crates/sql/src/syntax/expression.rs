@@ -6,7 +6,7 @@ use super::parser::Parser;
 use super::tree::{IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
 /// Nesting beyond this is refused, so that no text overflows the stack.
-const DEPTH_MAX: usize = 200;
+const DEPTH_MAX: usize = 100;
 
 /// So is a longer chain of operators, which is as deep a tree; IN takes any number of values.
 const CHAIN_MAX: usize = 500;

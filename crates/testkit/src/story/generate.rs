@@ -291,6 +291,10 @@ impl Maker {
             "d >= 1.5",
             "coalesce(v, 0) >= 0",
             "k <=> 'a'",
+            "k = lower('B')",
+            "v = 2 * 3",
+            "1 = 1",
+            "k = NULL",
         ];
         self.random.one(&simple).to_owned()
     }

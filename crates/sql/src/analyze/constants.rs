@@ -1,0 +1,218 @@
+//! Constants in conditions, as Spark's optimizer carries and folds them: `k = 'a' AND length(k) > 0` is `k = 'a'`.
+
+use crate::eval::{EvalContext, RowErrors, evaluate};
+use crate::expr::{Comparison, Expr};
+use crate::value::Value;
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Schema};
+use std::sync::Arc;
+use tidemill_model::{Millis, Zone};
+
+/// What a filter's condition becomes in one round, before it is simplified: constants go from one conjunct to the others,
+/// then everything that is made of constants alone is computed.
+pub(super) fn folded(mut condition: Expr, zone: Zone) -> Expr {
+    carry(&mut condition);
+    fold(&mut condition, zone);
+    condition
+}
+
+/// The expression with everything computed in it that is made of constants alone.
+pub(super) fn computed(mut expr: Expr, zone: Zone) -> Expr {
+    fold(&mut expr, zone);
+    expr
+}
+
+/// Where a filter stands, NULL is as good as false.
+pub(super) fn null_is_false(condition: Expr) -> Expr {
+    match condition {
+        Expr::Literal(Value::Null, _) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
+        Expr::And(l, r) => Expr::And(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
+        Expr::Or(l, r) => Expr::Or(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
+        other => other,
+    }
+}
+
+/// `column = constant` of a chain of ANDs.
+struct Equality {
+    column: usize,
+    constant: Expr,
+    condition: Expr,
+}
+
+/// Spark's `ConstantPropagation`: in the comparisons beside `column = constant` the constant stands for the column. Not under
+/// NOT, where a NULL would count.
+fn carry(condition: &mut Expr) {
+    match condition {
+        Expr::And(..) => {
+            let mut equalities = Vec::new();
+            collect(condition, &mut equalities);
+            if !equalities.is_empty() {
+                replace(condition, &equalities);
+            }
+        }
+        Expr::Or(l, r) => {
+            carry(l);
+            carry(r);
+        }
+        _ => {}
+    }
+}
+
+/// The equalities of a chain of ANDs, the last one of each column; what its ORs hold is carried inside them.
+fn collect(conjunct: &mut Expr, equalities: &mut Vec<Equality>) {
+    match conjunct {
+        Expr::And(l, r) => {
+            collect(l, equalities);
+            collect(r, equalities);
+        }
+        Expr::Compare(Comparison::Equal | Comparison::NullSafeEqual, l, r) => {
+            let ((Expr::Column(column, _), constant) | (constant, Expr::Column(column, _))) = (&**l, &**r) else {
+                return;
+            };
+            if matches!(constant, Expr::Literal(value, _) if *value != Value::Null) {
+                let (column, constant) = (*column, constant.clone());
+                equalities.retain(|known| known.column != column);
+                equalities.push(Equality { column, constant, condition: conjunct.clone() });
+            }
+        }
+        other => carry(other),
+    }
+}
+
+fn replace(expr: &mut Expr, equalities: &[Equality]) {
+    let is_equality = equalities.iter().any(|known| known.condition == *expr);
+    match expr {
+        _ if is_equality => {}
+        Expr::Compare(..) => expr.substitute(&|column| {
+            equalities.iter().find(|known| known.column == column).map(|known| known.constant.clone())
+        }),
+        other => other.children_mut(&mut |child| replace(child, equalities)),
+    }
+}
+
+/// Spark's `ConstantFolding` and `NullPropagation`, from the leaves up. What fails stays, and fails row by row.
+fn fold(expr: &mut Expr, zone: Zone) {
+    let mut of_constants = !matches!(expr, Expr::Literal(..) | Expr::Column(..) | Expr::Now);
+    expr.children_mut(&mut |child| {
+        fold(child, zone);
+        of_constants &= matches!(child, Expr::Literal(..));
+    });
+    if of_constants && let Some(value) = value(expr, zone) {
+        *expr = Expr::Literal(value, expr.data_type());
+    } else if let Some(simpler) = with_null(expr) {
+        *expr = simpler;
+    }
+}
+
+/// What a comparison or an operation with NULL is.
+fn with_null(expr: &Expr) -> Option<Expr> {
+    let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
+    match expr {
+        Expr::Compare(Comparison::NullSafeEqual, x, null) | Expr::Compare(Comparison::NullSafeEqual, null, x)
+            if is_null(null) =>
+        {
+            Some(Expr::IsNull(x.clone()))
+        }
+        Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) if is_null(l) || is_null(r) => {
+            Some(Expr::Literal(Value::Null, expr.data_type()))
+        }
+        _ => None,
+    }
+}
+
+/// The value that an expression has at any time: the text of a time alone has none, it takes the day's date.
+fn value(expr: &Expr, zone: Zone) -> Option<Value> {
+    let at = |timestamp| {
+        let one_row = RecordBatchOptions::new().with_row_count(Some(1));
+        let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one_row);
+        let mut errors = RowErrors::default();
+        let array = evaluate(expr, &row.expect("no columns"), &EvalContext { timestamp, zone }, &mut errors);
+        errors.is_empty().then(|| Value::from_array(&array)).flatten()
+    };
+    const ANOTHER_DAY: Millis = Millis(10 * 86_400_000);
+    at(Millis(0)).filter(|value| at(ANOTHER_DAY).as_ref() == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Arithmetic;
+
+    fn column(index: usize) -> Expr {
+        Expr::Column(index, DataType::Int64)
+    }
+
+    fn number(value: i64) -> Expr {
+        Expr::Literal(Value::Integer(value), DataType::Int64)
+    }
+
+    fn is(operator: Comparison, l: Expr, r: Expr) -> Expr {
+        Expr::Compare(operator, Box::new(l), Box::new(r))
+    }
+
+    fn and(l: Expr, r: Expr) -> Expr {
+        Expr::And(Box::new(l), Box::new(r))
+    }
+
+    fn truth(value: bool) -> Expr {
+        Expr::Literal(Value::Boolean(value), DataType::Boolean)
+    }
+
+    #[test]
+    fn m1_constants_go_from_conjunct_to_conjunct() {
+        use Comparison::{Equal, Greater, NullSafeEqual};
+        let or = |l: &Expr, r: &Expr| Expr::Or(Box::new(l.clone()), Box::new(r.clone()));
+        let not = |x: &Expr| Expr::Not(Box::new(x.clone()));
+        let divided =
+            |by: Expr| Expr::Arithmetic(Arithmetic::IntegerDivide, Box::new(number(6)), Box::new(by), DataType::Int64);
+        let [a_is_1, a_is_2, b_is_1] =
+            [(0, 1), (0, 2), (1, 1)].map(|(index, value)| is(Equal, column(index), number(value)));
+        let null = Expr::Literal(Value::Null, DataType::Int64);
+        let unknown = Expr::Literal(Value::Null, DataType::Boolean);
+        let a_over_0 = is(Greater, column(0), number(0));
+        let b_over_a = is(Greater, column(1), column(0));
+        for (condition, expected) in [
+            (and(a_is_1.clone(), a_over_0.clone()), and(a_is_1.clone(), truth(true))),
+            (and(b_over_a.clone(), a_is_1.clone()), and(is(Greater, column(1), number(1)), a_is_1.clone())),
+            // Of two the last one counts, and the first is held against it.
+            (and(a_is_1.clone(), a_is_2.clone()), and(truth(false), a_is_2.clone())),
+            (and(a_is_1.clone(), is(NullSafeEqual, number(1), column(0))), {
+                and(truth(true), is(NullSafeEqual, number(1), column(0)))
+            }),
+            // Into an OR, out of none; and what has no comparison keeps its column.
+            (and(a_is_1.clone(), or(&a_is_2, &b_is_1)), and(a_is_1.clone(), or(&truth(false), &b_is_1))),
+            (and(or(&a_is_1, &b_is_1), a_over_0.clone()), and(or(&a_is_1, &b_is_1), a_over_0.clone())),
+            (or(&and(a_is_1.clone(), a_over_0.clone()), &b_is_1), or(&and(a_is_1.clone(), truth(true)), &b_is_1)),
+            (not(&and(a_is_1.clone(), a_over_0.clone())), not(&and(a_is_1.clone(), a_over_0.clone()))),
+            (and(a_is_1.clone(), Expr::IsNull(Box::new(column(0)))), {
+                and(a_is_1.clone(), Expr::IsNull(Box::new(column(0))))
+            }),
+            // With NULL.
+            (is(NullSafeEqual, column(0), null.clone()), Expr::IsNull(Box::new(column(0)))),
+            (and(is(Equal, column(0), null.clone()), a_over_0.clone()), and(unknown.clone(), a_over_0.clone())),
+            // What fails is left to the rows.
+            (is(Equal, divided(number(2)), column(0)), is(Equal, number(3), column(0))),
+            (is(Equal, divided(number(0)), column(0)), is(Equal, divided(number(0)), column(0))),
+        ] {
+            assert_eq!(folded(condition.clone(), Zone::UTC), expected, "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_day_decides_is_no_constant() {
+        let text = |text: &str| Expr::Literal(Value::String(text.into()), DataType::Utf8);
+        let as_time = |expr: Expr| Expr::Cast(Box::new(expr), crate::expr::CastMode::Try, crate::types::timestamp());
+        let noon = as_time(text("12:00"));
+        assert_eq!(folded(noon.clone(), Zone::UTC), noon);
+        let folded = folded(as_time(text("1970-01-01 00:00:01")), Zone::UTC);
+        assert_eq!(folded, Expr::Literal(Value::Integer(1_000_000), crate::types::timestamp()));
+    }
+
+    #[test]
+    fn null_is_false_where_a_filter_stands() {
+        let null = Expr::Literal(Value::Null, DataType::Boolean);
+        assert_eq!(null_is_false(and(null.clone(), column(0))), and(truth(false), column(0)));
+        let not = Expr::Not(Box::new(null));
+        assert_eq!(null_is_false(not.clone()), not);
+    }
+}
