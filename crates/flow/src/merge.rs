@@ -12,17 +12,16 @@ mod stored;
 
 use crate::fold::accumulate::{fresh, merge as merge_accumulators};
 use crate::key;
-use crate::output::{group_columns, record_batch};
+use crate::output::refused;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_schema::{DataType, Schema};
+use arrow_schema::DataType;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use stored::Delta;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Accumulator, BatchPlan, Cell, Partial};
-use tidemill_sql::eval::{EvalContext, RowErrors, matches};
+use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::AggregatePlan;
 
 /// A group's place: start of its window in µs (0 without a window) and its encoded key.
@@ -192,27 +191,23 @@ impl State {
     }
 }
 
-/// The groups of a batch that the plan's `group_filter` rejects. One that fails on a group rejects nothing: HAVING asks
-/// again when the group goes out.
+/// The groups of a batch that the plan's filters of groups refuse.
 fn unwanted(
     plan: &AggregatePlan,
     closed: &Closed<'_>,
     context: &EvalContext,
     partials: &[Partial],
 ) -> BTreeSet<GroupId> {
-    let Some(filter) = &plan.group_filter else { return BTreeSet::new() };
+    if plan.group_filters.is_empty() {
+        return BTreeSet::new();
+    }
     let cells = partials.iter().flat_map(|partial| &partial.cells);
     let groups = |cell: &Cell| {
         closed.windows_of(cell.slice).into_iter().map(|window| (window, cell.key.clone())).collect::<Vec<_>>()
     };
     let groups: Vec<GroupId> = cells.flat_map(groups).collect::<BTreeSet<_>>().into_iter().collect();
-    let columns = group_columns(plan, &groups.iter().collect::<Vec<_>>());
-    let fields = plan.row_schema.fields()[..columns.len()].to_vec();
-    let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
-    let mut errors = RowErrors::default();
-    let holds = matches(filter, &rows, context, &mut errors);
-    let rejected = |(row, _): &(usize, GroupId)| !holds.value(*row) && errors.get(*row).is_none();
-    groups.into_iter().enumerate().filter(rejected).map(|(_, group)| group).collect()
+    let refused = refused(plan, plan.group_filters.clone(), &groups.iter().collect::<Vec<_>>(), context);
+    groups.into_iter().zip(refused).filter_map(|(group, refused)| refused.then_some(group)).collect()
 }
 
 /// An estimate that does not change while a group lives, so that it can be taken back: what an accumulator holds beside

@@ -11,11 +11,11 @@ use arrow_array::{
     Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StructArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{NullBuffer, i256};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Accumulator, Error, Result, WallClock, Zone};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
 use tidemill_sql::text::json;
@@ -80,7 +80,7 @@ pub fn projected_rows<'a>(columns: &[Expr], schema: &SchemaRef, rows: impl Itera
     record_batch(schema, columns, cursors.len())
 }
 
-pub(crate) fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
+fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).expect("columns have the plan's types")
 }
@@ -114,8 +114,27 @@ fn aggregate_rows(plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatc
     Ok(record_batch(&plan.row_schema, columns, groups.len()))
 }
 
+/// For each group whether one of `filters` refuses it, which are over window and keys. What fails on a group refuses nothing:
+/// HAVING asks again when the group goes out.
+pub(crate) fn refused(
+    plan: &AggregatePlan,
+    filters: Vec<Expr>,
+    groups: &[&GroupId],
+    context: &EvalContext,
+) -> Vec<bool> {
+    let Some(filter) = filters.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r))) else {
+        return vec![false; groups.len()];
+    };
+    let columns = group_columns(plan, groups);
+    let fields = plan.row_schema.fields()[..columns.len()].to_vec();
+    let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
+    let mut errors = RowErrors::default();
+    let holds = matches(&filter, &rows, context, &mut errors);
+    (0..groups.len()).map(|row| !holds.value(row) && errors.get(row).is_none()).collect()
+}
+
 /// The leading columns of the aggregate row, which need no accumulator: window and keys.
-pub(crate) fn group_columns(plan: &AggregatePlan, groups: &[&GroupId]) -> Vec<ArrayRef> {
+fn group_columns(plan: &AggregatePlan, groups: &[&GroupId]) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.row_schema.fields().len());
     if let Some(window) = &plan.window {
         let DataType::Struct(fields) = plan.row_schema.field(0).data_type() else {

@@ -36,7 +36,7 @@ impl QueryPlan {
     /// What becomes of the groups.
     fn describe_groups(&self, plan: &AggregatePlan, line: &mut dyn FnMut(&str, String)) {
         let groups = plan.groups(&Names::of(&self.branches[0].row_schema));
-        plan.group_filter.iter().for_each(|filter| line("groups where", groups.show(filter)));
+        plan.group_filters.iter().for_each(|filter| line("groups where", groups.show(filter)));
         plan.having.iter().for_each(|having| line("having", groups.show(having)));
         for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
             line("output", groups.column(expr, field));

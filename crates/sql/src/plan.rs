@@ -140,7 +140,7 @@ pub struct AggregatePlan {
     pub row_schema: SchemaRef,
     /// Conjuncts of HAVING that name the window and keys alone: Spark's optimizer moves them below the aggregate, so groups
     /// that they reject do not come to be (rule O7). Over the aggregate row; `having` holds them, too.
-    pub group_filter: Option<Expr>,
+    pub group_filters: Vec<Expr>,
     /// HAVING: filters output only.
     pub having: Option<Expr>,
     /// One expression per output column.

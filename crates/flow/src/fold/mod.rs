@@ -15,6 +15,7 @@ mod faulty;
 mod groups;
 pub(crate) mod moments;
 mod pick;
+mod refusal;
 mod rows;
 
 use accumulate::AccumulatorColumn;
@@ -24,6 +25,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 pub use faulty::Faulty;
 use faulty::{Notes, beside};
 use groups::Groups;
+use refusal::Refusal;
 use rows::Selection;
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
@@ -150,8 +152,14 @@ impl Fold {
         };
         if let (Some(window), Some(times)) = (&plan.window, &times) {
             selection.check_windows(&window.spec, times)?;
+            selection.take_out_timeless(times, faults, &mut self.partial);
         }
-        let keys = plan.keys.iter().map(|key| selection.evaluate(&key.expr, rows)).collect::<Result<Vec<_>, _>>()?;
+        let refusal = Refusal { plan, times: times.as_ref(), context: self.context };
+        let keys = plan
+            .keys
+            .iter()
+            .map(|key| selection.evaluate_unless(&key.expr, rows, |row| refusal.by_window(row)))
+            .collect::<Result<Vec<_>, _>>()?;
         let raw_time = plan.keys.iter().position(|key| key.is_event_time);
         if let (Some(position), Some(until)) = (raw_time, self.late_until) {
             let times = keys[position].as_primitive::<TimestampMicrosecondType>();
@@ -162,13 +170,18 @@ impl Fold {
         let inputs = plan
             .aggregates
             .iter()
-            .map(|call| call.inputs.iter().map(|input| selection.evaluate(input, rows)).collect())
+            .map(|call| {
+                let inputs = call.inputs.iter();
+                inputs
+                    .map(|input| selection.evaluate_unless(input, rows, |row| refusal.by_groups(row, &keys)))
+                    .collect()
+            })
             .collect::<Result<Vec<Vec<ArrayRef>>, _>>()?;
 
         let pairs = match (&plan.window, &times) {
             (Some(window), Some(times)) => {
                 let late_until = self.late_until.filter(|_| raw_time.is_none());
-                self.windowed_groups(&window.spec, late_until, times, &keys, faults, selection)
+                self.windowed_groups(&window.spec, late_until, times, &keys, selection)
             }
             _ => self.plain_groups(&keys, selection),
         };
@@ -179,7 +192,7 @@ impl Fold {
         Ok(())
     }
 
-    /// (row, group) of every selected row with a time; a row stands once per slice, or once per window where the fold is
+    /// (row, group) of every selected row, all of which have a time; a row stands once per slice, or once per window where the fold is
     /// per window.
     fn windowed_groups(
         &mut self,
@@ -187,7 +200,6 @@ impl Fold {
         late_until: Option<i64>,
         times: &ArrayRef,
         keys: &[ArrayRef],
-        faults: &[Option<RecordFault>],
         selection: &Selection,
     ) -> Vec<(u32, u32)> {
         let times = times.as_primitive::<TimestampMicrosecondType>();
@@ -198,15 +210,6 @@ impl Fold {
         let mut pairs = Vec::with_capacity(selection.len());
         let mut key = Vec::new();
         for row in selection.rows() {
-            if times.is_null(row) {
-                // The time of a malformed record is NULL too: that is counted as what it is.
-                let malformed = faults.get(row).is_some_and(|fault| *fault == Some(RecordFault::Malformed));
-                if !malformed {
-                    self.partial.faults.add(RecordFault::NullEventTime, 1);
-                    self.notes.add(row, RecordFault::NullEventTime, || None);
-                }
-                continue;
-            }
             let ts = times.value(row);
             // Neighbours in a stream mostly share their slice: divide only when one does not.
             if slice.is_none_or(|start: i64| ts < start || ts - start >= slice_width) {

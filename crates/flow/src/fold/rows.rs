@@ -106,7 +106,23 @@ impl Selection {
 
     /// Evaluates an expression over all rows and takes out the selected ones that failed.
     pub(super) fn evaluate(&mut self, expr: &Expr, rows: &RecordBatch) -> Result<ArrayRef, RowFailure> {
+        self.evaluate_unless(expr, rows, |_| false)
+    }
+
+    /// The same; of the rows that failed those that are `unwanted` go out without a word.
+    pub(super) fn evaluate_unless(
+        &mut self,
+        expr: &Expr,
+        rows: &RecordBatch,
+        unwanted: impl Fn(usize) -> bool,
+    ) -> Result<ArrayRef, RowFailure> {
         let values = evaluate(expr, rows, &self.context, &mut self.errors);
+        for (row, _) in self.errors.iter() {
+            if self.keep[row] && unwanted(row) {
+                self.keep[row] = false;
+                self.kept -= 1;
+            }
+        }
         self.take_out_failed()?;
         Ok(values)
     }
@@ -123,6 +139,28 @@ impl Selection {
             });
         }
         self.take_out_failed()
+    }
+
+    /// Takes out the rows whose window has no time: before anything else of them can fail, as Spark's filter does.
+    pub(super) fn take_out_timeless(
+        &mut self,
+        times: &ArrayRef,
+        faults: &[Option<RecordFault>],
+        partial: &mut Partial,
+    ) {
+        let Some(nulls) = times.nulls() else { return };
+        for row in 0..times.len() {
+            if !self.keep[row] || nulls.is_valid(row) {
+                continue;
+            }
+            self.keep[row] = false;
+            self.kept -= 1;
+            // The time of a malformed record is NULL too: that is counted as what it is.
+            if faults.get(row).is_none_or(|fault| *fault != Some(RecordFault::Malformed)) {
+                partial.faults.add(RecordFault::NullEventTime, 1);
+                self.notes.add(row, RecordFault::NullEventTime, || None);
+            }
+        }
     }
 
     fn take_out_failed(&mut self) -> Result<(), RowFailure> {

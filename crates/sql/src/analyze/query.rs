@@ -315,11 +315,10 @@ fn aggregation(
         onto_groups(expr.clone(), &keys, has_window).map_err(|column| ungrouped(column, node, select, resolver.scope))
     };
     let output = items.iter().map(|item| regroup(&item.expr, item.node)).collect::<Result<Vec<_>, _>>()?;
-    let condition = |conjuncts: &[Expr]| {
-        let regrouped = conjuncts.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()?;
-        Ok(regrouped.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r))))
+    let regrouped = |conjuncts: &[Expr]| {
+        conjuncts.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()
     };
-    let (having, group_filter) = (condition(&parts.having)?, condition(&parts.on_groups)?);
+    let (having, group_filters) = (conjuncts::all(regrouped(&parts.having)?), regrouped(&parts.on_groups)?);
     // Of several branches the first one's columns say what they are, as in Spark.
     let first = &relation.branches[0];
     let is_event_time = |expr: &Expr| matches!(expr, Expr::Column(..)) && first.is_event_time(expr);
@@ -338,7 +337,7 @@ fn aggregation(
         keys,
         aggregates: calls,
         row_schema: Arc::new(Schema::new(row)),
-        group_filter,
+        group_filters,
         having,
         output,
         watermarked: pipeline.query.output_mode != OutputMode::Complete && has_watermark && by_time,
