@@ -39,6 +39,10 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
     assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
+    let planned = recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref());
+    if let Some(planned) = planned {
+        wiring.sources.iter_mut().try_for_each(|source| source.watch.resume(planned))?;
+    }
     let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
     let committer = start_threads(watches, places, wiring.commands, &events);

@@ -35,6 +35,14 @@ pub trait Watch: Send {
     /// What people call the source: ``topic `t` ``.
     fn name(&self) -> String;
 
+    /// Where the query's plans end, told once, before the first [`Watch::watch`]: of all sources, this one's among them.
+    ///
+    /// # Errors
+    /// When what the source keeps in the checkpoint does not go so far.
+    fn resume(&mut self, _planned: &Offsets) -> Result<()> {
+        Ok(())
+    }
+
     /// How far a batch may go, where the source has a say in it; asked once, before the first [`Watch::watch`].
     fn admission(&self) -> Option<Admission> {
         None

@@ -122,7 +122,8 @@ impl AggregatePlan {
         }
         for call in &self.aggregates {
             let clock = clock_of(zone, &call.inputs);
-            line("aggregate", format!("{}: {}{clock}", row.call(call), types::name(&call.data_type)));
+            let of = of_type(call).map_or(String::new(), |data_type| format!(" of {}", types::name(&data_type)));
+            line("aggregate", format!("{}: {}{of}{clock}", row.call(call), types::name(&call.data_type)));
         }
     }
 
@@ -156,6 +157,15 @@ pub fn bound_to_state(description: &str) -> Vec<String> {
         _ => false,
     };
     description.lines().filter(bound).map(str::to_owned).collect()
+}
+
+/// The type of an argument that the state depends on and the result does not show: what is compared, what is hashed.
+fn of_type(call: &AggregateCall) -> Option<DataType> {
+    match call.function {
+        AggregateFunction::MinBy | AggregateFunction::MaxBy => call.inputs.get(1).map(Expr::data_type),
+        AggregateFunction::ApproxCountDistinct { .. } => call.inputs.first().map(Expr::data_type),
+        _ => None,
+    }
 }
 
 /// Microseconds in the largest unit that says them exactly.

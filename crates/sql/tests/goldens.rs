@@ -17,7 +17,7 @@ use tidemill_sql::eval::{RowErrors, evaluate};
 use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 
-const COLUMNS: &str = "b BOOLEAN, i8 TINYINT, i16 SMALLINT, i INT, l BIGINT, f FLOAT, d DOUBLE, n DECIMAL(4,2), s STRING, \
+const COLUMNS: &str = "row INT, b BOOLEAN, i8 TINYINT, i16 SMALLINT, i INT, l BIGINT, f FLOAT, d DOUBLE, n DECIMAL(4,2), s STRING, \
                        dt DATE, ts TIMESTAMP, ntz TIMESTAMP_NTZ, bin BINARY, s2 STRING, st STRUCT<a: INT, b: STRING>, arr ARRAY<INT>, m MAP<STRING, INT>, ss ARRAY<STRING>";
 
 /// Default names of output columns.
@@ -210,6 +210,7 @@ fn fixture() -> RecordBatch {
     let st_nulls = arrow_buffer::NullBuffer::from(vec![true, true, false, true, true, true, true]);
     let st = StructArray::new(st_fields, vec![st_a, text("x", "y", "", "z", "w", "v")], Some(st_nulls));
     let columns: Vec<(&str, ArrayRef)> = vec![
+        ("row", Arc::new(PrimitiveArray::<Int32Type>::from_iter_values(0..7))),
         ("b", Arc::new(BooleanArray::from(b.to_vec()))),
         ("i8", numbers::<Int8Type>([1, -1, 127, -128, 0, 100])),
         ("i16", numbers::<Int16Type>([2, -2, 32_767, -32_768, 0, 1_000])),

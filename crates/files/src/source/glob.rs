@@ -22,10 +22,13 @@ pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
                     next.push(place.join(name));
                     continue;
                 }
-                let Some(names) =
-                    entries(if depth == 0 && place.as_os_str().is_empty() { Path::new(".") } else { &place })?
-                else {
-                    continue;
+                let listed = entries(if depth == 0 && place.as_os_str().is_empty() { Path::new(".") } else { &place });
+                let names = match listed {
+                    Ok(Some(names)) => names,
+                    Ok(None) => continue,
+                    // A plain file among the directories that a glob matched holds no files.
+                    Err(error) if any && error.kind() == ErrorKind::NotADirectory => continue,
+                    Err(error) => return Err(error),
                 };
                 any = true;
                 next.extend(names.into_iter().filter(|entry| matches(name, entry)).map(|entry| place.join(entry)));

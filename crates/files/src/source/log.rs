@@ -86,6 +86,13 @@ impl FileLog {
         Ok((FileLog(log), entries))
     }
 
+    /// What to say of a log that ends before what was planned of it.
+    pub fn too_short(&self, end: i64, planned: i64) -> Error {
+        let path = self.0.path().display();
+        let what = format!("it ends at {end}, and batches were planned up to {planned}: lines are missing");
+        Error::external(format!("{path}: damaged ({what}); {}", KIND.advice))
+    }
+
     /// Adds files; durable when it returns.
     ///
     /// # Errors

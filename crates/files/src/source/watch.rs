@@ -99,6 +99,15 @@ impl Watch for FilesWatch {
         format!("directory `{}`", self.options.path)
     }
 
+    /// What was planned stands in the log: one that ends before has lost lines, and new files must not take their offsets.
+    fn resume(&mut self, planned: &Offsets) -> Result<()> {
+        let end = self.ends().last().copied().unwrap_or(0);
+        match planned.0.get(&self.options.partition()) {
+            Some(planned) if *planned > end => Err(self.log.too_short(end, *planned)),
+            _ => Ok(()),
+        }
+    }
+
     fn admission(&self) -> Option<Admission> {
         let (partition, ends) = (self.options.partition(), self.ends.clone());
         let files_max = self.options.max_files_per_trigger;

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostics, Located, SourceText};
 use crate::interval::Interval;
 use crate::zone::Zone;
 use std::cell::RefCell;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 pub(super) fn parse(
     file_name: &str,
@@ -54,9 +54,11 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
             None
         }
     };
-    let sinks = sinks(&root);
+    let mut taken: Vec<String> = sources.iter().flatten().filter_map(files_path).collect();
+    let sinks = sinks(&root, &mut taken);
     let checkpoint = root.section("checkpoint").and_then(|section| {
         let path = section.required_string("path", "\"checkpoints/my-query\"");
+        path.iter().for_each(|path| is_free(&section, path, &taken, "the checkpoint"));
         section.finish();
         path.map(|path| path.text.clone())
     });
@@ -67,17 +69,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
         listen.map(|listen| listen.text.clone())
     });
     let autoscale = root.section("autoscale").map(autoscale).unwrap_or_default();
-    let dead_letter = root.section("dead_letter").and_then(|section| {
-        let read = sources.iter().flatten().filter_map(|source| match &source.kind {
-            SourceKind::Files(files) => Some(files.path.as_str()),
-            SourceKind::Kafka(_) => None,
-        });
-        let written = sinks.iter().filter_map(|sink| match &sink.kind {
-            SinkKind::Files { path, .. } => Some(path.as_str()),
-            SinkKind::Console { .. } => None,
-        });
-        dead_letter(section, read.chain(written))
-    });
+    let dead_letter = root.section("dead_letter").and_then(|section| dead_letter(section, &taken));
     root.finish();
     Some(Pipeline {
         source_text: source.clone(),
@@ -284,16 +276,24 @@ fn trigger(section: &Section) -> Trigger {
     }
 }
 
-fn sinks(root: &Section) -> Vec<Sink> {
+fn files_path(source: &Source) -> Option<String> {
+    match &source.kind {
+        SourceKind::Files(files) => Some(files.path.clone()),
+        SourceKind::Kafka(_) => None,
+    }
+}
+
+/// The sinks; the directories that they write are `taken` from now on.
+fn sinks(root: &Section, taken: &mut Vec<String>) -> Vec<Sink> {
     let sections = root.named_sections("sinks");
     if sections.is_empty() {
         let help = "add a [sinks.NAME] table with type = \"console\" or type = \"files\"";
         root.fault(root.value_span("sinks"), "there is no sink", help);
     }
-    sections.into_iter().filter_map(|(name, section)| sink(name, section)).collect()
+    sections.into_iter().filter_map(|(name, section)| sink(name, section, taken)).collect()
 }
 
-fn sink(name: String, section: Section) -> Option<Sink> {
+fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink> {
     let span = section.span();
     let kind = section.required_string("type", "\"console\"")?;
     let kind = match kind.text.as_str() {
@@ -306,6 +306,10 @@ fn sink(name: String, section: Section) -> Option<Sink> {
             let format = section.word("format", &formats.map(|format| (format.name(), format))).unwrap_or_default();
             let format_span = section.value_span("format");
             let path = section.required_string("path", "\"out\"").filter(|path| is_path(&section, path));
+            if let Some(path) = path {
+                is_free(&section, path, taken, "the sink");
+                taken.push(path.text.clone());
+            }
             section.finish();
             return Some(Sink { name, span, kind: SinkKind::Files { path: path?.text.clone(), format, format_span } });
         }
@@ -319,8 +323,7 @@ fn sink(name: String, section: Section) -> Option<Sink> {
     Some(Sink { name, span, kind })
 }
 
-/// `taken` are the paths of files sources and sinks.
-fn dead_letter<'a>(section: Section, mut taken: impl Iterator<Item = &'a str>) -> Option<DeadLetter> {
+fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetter> {
     let kind = section.required_string("type", "\"files\"")?;
     if kind.text != "files" {
         let message = match kind.text.as_str() {
@@ -331,23 +334,44 @@ fn dead_letter<'a>(section: Section, mut taken: impl Iterator<Item = &'a str>) -
         return None;
     }
     let path = section.required_string("path", "\"dead-letters\"").filter(|path| is_path(&section, path));
-    if let Some(path) = path
-        && let Some(taken) = taken.find(|taken| holds(&path.text, taken))
-    {
-        let message = format!("`{}` is also the place of `{taken}`, which a source reads or a sink writes", path.text);
-        section.fault(path.span.clone(), message, "give the dead letters a directory of their own");
-    }
+    path.iter().for_each(|path| is_free(&section, path, taken, "the dead letters"));
     section.finish();
     Some(DeadLetter::Files { path: path?.text.clone() })
 }
 
-/// Whether a path is the directory, or a glob over the files in it, as far as the texts say.
-fn holds(dir: &str, path: &str) -> bool {
-    let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
-    let (dir, path) = (plain(Path::new(dir)), plain(Path::new(path)));
-    let is_glob = path.file_name().is_some_and(|name| name.to_string_lossy().contains(['*', '?', '[', '{']));
-    path == dir || (is_glob && path.parent() == Some(&dir))
+/// Reports a directory that a source reads or something else writes. `taken` are such paths, `whose` it is in a sentence.
+fn is_free(section: &Section, dir: &Located, taken: &[String], whose: &str) {
+    if let Some(taken) = taken.iter().find(|taken| holds(&dir.text, taken)) {
+        let message = format!("`{}` is also the place of `{taken}`, which a source reads or a sink writes", dir.text);
+        section.fault(dir.span.clone(), message, format!("give {whose} a directory of its own"));
+    }
 }
+
+/// Whether a path is the directory, or a glob that matches it or files in it, as far as the texts say.
+fn holds(dir: &str, path: &str) -> bool {
+    let plain = |path: &str| -> Vec<String> {
+        let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);
+        parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let (dir, path) = (plain(dir), plain(path));
+    let is_glob = |name: &String| name.contains(['*', '?', '[', '{']);
+    let inside = path.len() == dir.len() + 1 && path.last().is_some_and(is_glob);
+    (path.len() == dir.len() || inside) && path.iter().zip(&dir).all(|(pattern, name)| is_like(pattern, name))
+}
+
+/// Whether a name is a pattern's, of `*` and `?`.
+fn is_like(pattern: &str, name: &str) -> bool {
+    let (mut rest, mut left) = (pattern.chars(), name.chars());
+    match (rest.next(), left.next()) {
+        (None, first) => first.is_none(),
+        (Some('*'), first) => is_like(rest.as_str(), name) || first.is_some() && is_like(pattern, left.as_str()),
+        (Some(wanted), Some(first)) => (wanted == '?' || wanted == first) && is_like(rest.as_str(), left.as_str()),
+        (Some(_), None) => false,
+    }
+}
+
+/// Executors, or cores of one, at most: far more than helps on one machine.
+const PROCESSES_MAX: u32 = 256;
 
 fn autoscale(section: Section) -> Autoscale {
     let default = Autoscale::default();
@@ -367,6 +391,12 @@ fn autoscale(section: Section) -> Autoscale {
         down_hold_ms: section.millis("down_hold", 0).unwrap_or(default.down_hold_ms),
         max_records_per_second_per_core: section.positive("max_records_per_second_per_core"),
     };
+    for (key, count) in [("max_executors", scale.max_executors), ("executor_cores", scale.executor_cores)] {
+        if count > PROCESSES_MAX {
+            let message = format!("`{key}` is {count}: more than one machine takes");
+            section.fault(section.value_span(key), message, format!("give {PROCESSES_MAX} at most"));
+        }
+    }
     if scale.min_executors > scale.max_executors {
         let message =
             format!("`min_executors` {} exceeds `max_executors` {}", scale.min_executors, scale.max_executors);

@@ -15,7 +15,7 @@ pub use column::Column;
 pub(crate) use column::{Texts, pick};
 pub use errors::{RowError, RowErrors};
 
-use crate::expr::Expr;
+use crate::expr::{Arithmetic, Comparison, Expr};
 use crate::functions::Arguments;
 use crate::text::times::Defaults;
 use arrow_array::cast::AsArray;
@@ -86,33 +86,88 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
         Expr::Case(branches, otherwise, t) => logic::case(branches, otherwise.as_deref(), t, input, errors),
         Expr::Coalesce(list, t) => logic::coalesce(list, t, input, errors),
         Expr::In(x, list) => logic::in_list(x, list, input, errors),
-        Expr::Not(x) => apply(&[x], input, errors, |columns, _, _| Arc::new(logic::not(&columns[0]))),
-        Expr::Cast(x, mode, to) => apply(&[x], input, errors, |columns, _, errors| {
+        Expr::Not(x) => apply(Order::Whole, &[x], input, errors, |columns, _, _| Arc::new(logic::not(&columns[0]))),
+        Expr::Cast(x, mode, to) => apply(Order::Whole, &[x], input, errors, |columns, _, errors| {
             cast::cast(&columns[0].array, to, *mode, &input.times, errors)
         }),
-        Expr::Compare(operator, l, r) => apply(&[l, r], input, errors, |columns, rows, _| {
-            Arc::new(compare::compare(*operator, &columns[0], &columns[1], rows))
-        }),
-        Expr::Arithmetic(operator, l, r, t) => apply(&[l, r], input, errors, |columns, rows, errors| {
-            arithmetic::arithmetic(*operator, &columns[0], &columns[1], t, rows, errors)
-        }),
+        Expr::Compare(operator, l, r) => {
+            apply(Order::of_comparison(*operator), &[l, r], input, errors, |columns, rows, _| {
+                Arc::new(compare::compare(*operator, &columns[0], &columns[1], rows))
+            })
+        }
+        Expr::Arithmetic(operator, l, r, t) => {
+            apply(Order::of_arithmetic(*operator), &[l, r], input, errors, |columns, rows, errors| {
+                arithmetic::arithmetic(*operator, &columns[0], &columns[1], t, rows, errors)
+            })
+        }
         Expr::Call(function, arguments, data_type) => {
             let arguments: Vec<&Expr> = arguments.iter().collect();
-            apply(&arguments, input, errors, |columns, rows, errors| {
+            apply(function.order, &arguments, input, errors, |columns, rows, errors| {
                 (function.kernel)(&mut Arguments { columns, rows, data_type, times: &input.times, errors })
             })
         }
     }
 }
 
+/// In which order a row's operands are computed, and whether a NULL among them ends that: what comes after it cannot fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// All of them.
+    Whole,
+    /// From the first on, up to a NULL.
+    Forward,
+    /// From the last on, up to a NULL: Spark looks at a divisor first.
+    Backward,
+    /// The third, if there is one, then from the first on, up to a NULL.
+    ThirdFirst,
+}
+
+impl Order {
+    fn of_comparison(operator: Comparison) -> Order {
+        if operator == Comparison::NullSafeEqual { Order::Whole } else { Order::Forward }
+    }
+
+    fn of_arithmetic(operator: Arithmetic) -> Order {
+        match operator {
+            Arithmetic::Add | Arithmetic::Subtract | Arithmetic::Multiply => Order::Forward,
+            Arithmetic::Divide | Arithmetic::IntegerDivide | Arithmetic::Remainder => Order::Backward,
+        }
+    }
+
+    /// The operands' values. Their errors count in the rows that come to them.
+    fn compute(self, operands: &[impl AsRef<Expr>], input: &Input, errors: &mut RowErrors) -> Vec<Column> {
+        let compute = |operand: &Expr, before: &[Column], errors: &mut RowErrors| {
+            let mut own = RowErrors::default();
+            let values = column(operand, input, &mut own);
+            errors.absorb(own, |row| self == Order::Whole || !before.iter().any(|column| column.is_null(row)));
+            values
+        };
+        let mut order: Vec<usize> = (0..operands.len()).collect();
+        match self {
+            Order::Whole | Order::Forward => {}
+            Order::Backward => order.reverse(),
+            Order::ThirdFirst => order.sort_by_key(|at| *at != 2),
+        }
+        let mut columns: Vec<Column> = Vec::with_capacity(operands.len());
+        for at in &order {
+            let values = compute(operands[*at].as_ref(), &columns, errors);
+            columns.push(values);
+        }
+        let mut placed: Vec<(usize, Column)> = order.into_iter().zip(columns).collect();
+        placed.sort_by_key(|(at, _)| *at);
+        placed.into_iter().map(|(_, column)| column).collect()
+    }
+}
+
 /// Computes operands and then the operation on them; once only where all operands are constants.
 fn apply<X: AsRef<Expr>>(
+    order: Order,
     operands: &[X],
     input: &Input,
     errors: &mut RowErrors,
     operation: impl FnOnce(&[Column], usize, &mut RowErrors) -> ArrayRef,
 ) -> Column {
-    let columns: Vec<Column> = operands.iter().map(|x| column(x.as_ref(), input, errors)).collect();
+    let columns = order.compute(operands, input, errors);
     let rows = input.rows.num_rows();
     if !columns.iter().all(|column| column.constant) {
         return Column::rows(operation(&columns, rows, errors));

@@ -1,6 +1,7 @@
 //! Functions that choose among their arguments. Those that leave some uncomputed are expressions of their own.
 
 use super::{Arguments, Function, Param};
+use crate::eval::Order;
 use crate::eval::compare::order_at;
 use crate::eval::pick;
 use arrow_array::ArrayRef;
@@ -15,8 +16,13 @@ const COMMON: Function = Function {
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "greatest", kernel: |arguments| extreme(arguments, Ordering::Greater), ..COMMON },
-    Function { name: "least", kernel: |arguments| extreme(arguments, Ordering::Less), ..COMMON },
+    Function {
+        name: "greatest",
+        order: Order::Whole,
+        kernel: |arguments| extreme(arguments, Ordering::Greater),
+        ..COMMON
+    },
+    Function { name: "least", order: Order::Whole, kernel: |arguments| extreme(arguments, Ordering::Less), ..COMMON },
 ];
 
 /// The first of the extreme values; NULLs are passed over.

@@ -5,6 +5,7 @@
 //! numbers, where the original joins them.
 
 use super::{Arguments, Function, Param, build};
+use crate::eval::Order;
 use crate::expr::Expr;
 use crate::types;
 use arrow_array::cast::AsArray;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 
 const DIGEST: Function = Function { params: &[Param::Binary], ..Function::BLANK };
 
-const VALUES: Function = Function { params: &[Param::Any], repeats: true, check: check_values, ..Function::BLANK };
+const VALUES: Function =
+    Function { params: &[Param::Any], repeats: true, order: Order::Whole, check: check_values, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "md5", kernel: |a| digest(a, |bytes| lower_hex(&Md5::digest(bytes))), ..DIGEST },

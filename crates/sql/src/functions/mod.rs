@@ -23,7 +23,7 @@ mod zone_text;
 mod zones;
 
 use crate::eval::cast::time;
-use crate::eval::{Column, RowErrors};
+use crate::eval::{Column, Order, RowErrors};
 use crate::expr::Expr;
 use crate::text::times::Defaults;
 use arrow_array::cast::AsArray;
@@ -51,6 +51,8 @@ pub struct Function {
     /// Of a function whose result depends on the session's time zone: refuses constant arguments that have no meaning in
     /// it, as `check` does.
     pub(crate) zoned: Option<fn(&[Expr], Zone) -> Result<(), String>>,
+    /// Which arguments a row computes.
+    pub(crate) order: Order,
     /// Computes it.
     pub(crate) kernel: fn(&mut Arguments) -> ArrayRef,
 }
@@ -143,6 +145,7 @@ impl Function {
         gives: |_| DataType::Utf8,
         check: |_| Ok(()),
         zoned: None,
+        order: Order::Forward,
         kernel: |_| unreachable!("a row of the table without a kernel"),
     };
 }

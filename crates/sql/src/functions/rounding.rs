@@ -2,6 +2,7 @@
 
 use super::numbers::overflow;
 use super::{Arguments, Function, Param, build};
+use crate::eval::Order;
 use crate::eval::arithmetic::{REMAINDER_BY_ZERO, arithmetic, decimal_in, pow10, zip};
 use crate::eval::{Column, RowErrors, cast};
 use crate::expr::{Arithmetic, Expr};
@@ -31,9 +32,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "try_add", kernel: |a| attempt(a, Arithmetic::Add), ..TRY },
     Function { name: "try_subtract", kernel: |a| attempt(a, Arithmetic::Subtract), ..TRY },
     Function { name: "try_multiply", kernel: |a| attempt(a, Arithmetic::Multiply), ..TRY },
-    Function { name: "try_divide", kernel: |a| attempt(a, Arithmetic::Divide), ..TRY },
-    Function { name: "try_mod", kernel: |a| attempt(a, Arithmetic::Remainder), ..TRY },
-    Function { name: "pmod", kernel: pmod, ..TRY },
+    Function { name: "try_divide", order: Order::Backward, kernel: |a| attempt(a, Arithmetic::Divide), ..TRY },
+    Function { name: "try_mod", order: Order::Backward, kernel: |a| attempt(a, Arithmetic::Remainder), ..TRY },
+    Function { name: "pmod", order: Order::Backward, kernel: pmod, ..TRY },
 ];
 
 /// Which way a half goes.

@@ -3,6 +3,7 @@
 //! Positions and lengths count characters (Unicode code points), as Spark's.
 
 use super::{Arguments, Function, Param, build};
+use crate::eval::Order;
 use crate::eval::Texts;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
@@ -35,7 +36,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "bit_length", kernel: |a| bytes(a, 8), ..MEASURE },
     Function { name: "ascii", params: &[Param::String], kernel: ascii, ..MEASURE },
     Function { name: "concat", repeats: true, kernel: concat, ..MAP },
-    Function { name: "concat_ws", repeats: true, kernel: concat_ws, ..TRIM },
+    Function { name: "concat_ws", repeats: true, order: Order::Whole, kernel: concat_ws, ..TRIM },
     Function { name: "repeat", params: &[Param::String, Param::Int], required: 2, kernel: repeat, ..MAP },
     Function { name: "space", params: &[Param::Int], kernel: space, ..MAP },
     Function { name: "lpad", kernel: |a| pad(a, true), ..PAD },

@@ -1,6 +1,7 @@
 //! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters.
 
 use super::{Arguments, Function, Param, build};
+use crate::eval::Order;
 use arrow_array::ArrayRef;
 use arrow_array::types::Int32Type;
 use arrow_schema::DataType;
@@ -37,6 +38,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "locate",
+        order: Order::ThirdFirst,
         aliases: &["position"],
         params: &[Param::String, Param::String, Param::Int],
         gives: |_| DataType::Int32,
