@@ -58,7 +58,7 @@ pub(crate) fn open_plans(committed: Option<u64>, plans: &[u64]) -> Result<Vec<u6
     Ok(open)
 }
 
-fn damaged(what: &str) -> Error {
+pub(crate) fn damaged(what: &str) -> Error {
     Error::external(format!(
         "the checkpoint is damaged: {what}; restore the directory from a copy, or start with a new one"
     ))

@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 use crate::report::{DoneRate, Identity, Newest};
 use crate::run::Driver;
 use crate::sources::Sources;
-use crate::{Job, Summary, Wiring};
+use crate::{Job, Source, Summary, Wiring};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,7 +16,7 @@ use std::time::Instant;
 use tidemill_checkpoint::{Checkpoint, Metadata};
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
-use tidemill_model::Result;
+use tidemill_model::{Offsets, Result};
 use tidemill_scale::{Prior, Settings, State as ScaleState};
 
 /// Opens the checkpoint and makes the driver with its inbox.
@@ -39,10 +39,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
     assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
-    let planned = recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref());
-    if let Some(planned) = planned {
-        wiring.sources.iter_mut().try_for_each(|source| source.watch.resume(planned))?;
-    }
+    resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
     let committer = start_threads(watches, places, wiring.commands, &events);
@@ -124,6 +121,12 @@ fn hello(job: &Job, settings: &Settings) -> ToExecutor {
         cores: settings.cores,
         max_records_per_second_per_core: settings.max_records_per_second_per_core,
     }
+}
+
+/// Tells the sources where the query's plans end, if it has any.
+fn resume(sources: &mut [Source], planned: Option<&Offsets>) -> Result<()> {
+    let Some(planned) = planned else { return Ok(()) };
+    sources.iter_mut().try_for_each(|source| source.watch.resume(planned))
 }
 
 /// Opens sinks and dead letters to a query; what progress records call the sinks.

@@ -85,10 +85,13 @@ impl Worker {
             fold.partial_mut().faults.malformed += decoded.malformed;
             fold.partial_mut().faults.wrong_type += decoded.wrong_type;
             fold.push(&decoded.batch, &decoded.faults, &self.chunk.timestamps).map_err(|failure| {
-                Error::external(format!(
-                    "record {} at offset {}: {}; mend the query or the data, or set on_error = \"drop\" to count such records and go on",
-                    task.range.partition, self.chunk.offsets[failure.row], failure.error
-                ))
+                let offset = self.chunk.offsets[failure.row];
+                let record = match reader.place(offset) {
+                    Some(place) => format!("{}:{}", place.file, place.line),
+                    None => format!("record {} at offset {offset}", task.range.partition),
+                };
+                let help = "mend the query or the data, or set on_error = \"drop\" to count such records and go on";
+                Error::external(format!("{record}: {}; {help}", failure.error))
             })?;
             if let Some(letters) = &mut self.letters {
                 letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;

@@ -12,7 +12,7 @@
 
 use crate::durable::{refused, sweep, write_whole};
 use crate::manifest::{self, Entry, Manifest};
-use crate::owner::claim;
+use crate::owner::Claim;
 use crate::parquet_file;
 use arrow_array::RecordBatch;
 use arrow_schema::{FieldRef, Schema};
@@ -30,6 +30,7 @@ pub struct FilesSink {
     format: SinkFormat,
     zone: Zone,
     manifest: Manifest,
+    claim: Claim,
 }
 
 impl FilesSink {
@@ -41,7 +42,7 @@ impl FilesSink {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesSink { dir, format, zone, manifest })
+        Ok(FilesSink { dir, format, zone, manifest, claim: Claim::default() })
     }
 }
 
@@ -52,11 +53,12 @@ impl Sink for FilesSink {
 
     /// Also removes what a crash left unfinished.
     fn begin(&mut self, query_id: &str) -> Result<()> {
-        claim(&self.dir, query_id, self.manifest.last().is_some())?;
+        self.claim.begin(&self.dir, query_id.to_owned(), self.manifest.last().is_some())?;
         sweep(&self.dir)
     }
 
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, _replayed: bool) -> Result<()> {
+        self.claim.make(&self.dir)?;
         let mut files = Vec::new();
         if rows.num_rows() > 0 {
             let name = format!("batch-{batch_id:020}.{}", self.format.name());

@@ -94,13 +94,17 @@ fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
 fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let begin = |query: &str| FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().begin(query);
-    begin("one").unwrap();
-    for _ in 0..2 {
-        let error = begin("two").unwrap_err();
+    let open = || FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
+    // A run that wrote nothing has claimed nothing; of two that begin, the first to write has it.
+    let (mut one, mut two) = (open(), open());
+    two.begin("two").unwrap();
+    one.begin("one").unwrap();
+    one.write(7, &rows(&[1]), false).unwrap();
+    let refused = [two.write(7, &rows(&[2]), false), begin("two"), begin("two")];
+    for error in refused.map(Result::unwrap_err) {
         assert!(error.message().contains("holds the batches of another query"), "{error}");
         assert_eq!(error.domain, Domain::User);
     }
-    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1]), false).unwrap();
     begin("one").unwrap();
     begin("two").unwrap_err();
     fs::remove_file(dir.path().join("_owner")).unwrap();

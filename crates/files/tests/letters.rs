@@ -1,8 +1,11 @@
 //! Dead letters in a directory, through runs that are cut off, tasks that are run again, and directories that are another's.
 
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use tidemill_files::{FilesLetterBook, FilesLetters, FilesSink, read_batches};
 use tidemill_flow::ports::{DriverLetter, Letter, LetterBook, Sink, TaskWriter};
 use tidemill_model::pipeline::SinkFormat;
@@ -147,10 +150,15 @@ fn a_directory_is_of_one_query_and_one_purpose() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = ["letters", "rows"].map(|name| dir.path().join(name));
     let begin = |dir: &Path, query: &str| FilesLetterBook::new(dir).unwrap().begin(query);
-    let sink = |dir: &Path| FilesSink::new(dir, SinkFormat::Json, tidemill_model::Zone::UTC).unwrap().begin("query");
+    let open = |dir: &Path| FilesSink::new(dir, SinkFormat::Json, tidemill_model::Zone::UTC).unwrap();
+    let sink = |dir: &Path| open(dir).begin("query");
+    let mut letters = FilesLetterBook::new(&dirs[0]).unwrap();
+    letters.begin("query").unwrap();
+    letters.commit(0, &[], &[own(1)]).unwrap();
     begin(&dirs[0], "query").unwrap();
-    begin(&dirs[0], "query").unwrap();
-    sink(&dirs[1]).unwrap();
+    let mut rows = open(&dirs[1]);
+    rows.begin("query").unwrap();
+    rows.write(0, &RecordBatch::new_empty(Arc::new(Schema::empty())), false).unwrap();
     for refused in [begin(&dirs[0], "another"), sink(&dirs[0]), begin(&dirs[1], "query")] {
         let error = refused.unwrap_err();
         assert!(error.message().contains("holds the batches of another query"), "{error}");

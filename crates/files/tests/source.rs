@@ -117,6 +117,26 @@ fn what_comes_later_comes_behind_whatever_its_time() {
 }
 
 #[test]
+fn a_log_that_lost_lines_is_damaged() {
+    let source = Fixture::new();
+    source.put("a", 1_000, "a1\na2\n");
+    source.put("b", 2_000, "b1\n");
+    assert_eq!(source.end(&look(&mut source.watch())), 5);
+    let planned = |end: i64| Offsets([(source.partition(), end)].into());
+    let mut whole = source.watch();
+    assert!(whole.resume(&planned(5)).is_ok() && whole.resume(&Offsets::default()).is_ok());
+    drop(whole);
+    let log = source.options.log_dir.join("0.jsonl");
+    let text = fs::read(&log).unwrap();
+    fs::write(&log, &text[..text.len() - 1]).unwrap();
+    let error = source.watch().resume(&planned(5)).unwrap_err();
+    let expected = "0.jsonl: damaged (it ends at 3, and batches were planned up to 5: lines are missing); restore the";
+    assert!(error.message().contains(expected), "{error}");
+    fs::remove_file(&log).unwrap();
+    assert!(source.watch().resume(&planned(5)).unwrap_err().message().contains("it ends at 0"));
+}
+
+#[test]
 fn o7_a_batch_is_so_many_files_and_an_empty_file_is_one() {
     let mut source = Fixture::new();
     source.options.max_files_per_trigger = Some(2);

@@ -133,6 +133,11 @@ fn mistakes_are_named_at_their_place() {
         &["p.toml:39:17: `max_executors` is 0; give a number of at least 1"],
     );
     check(
+        "max_executors = 4",
+        "max_executors = 200000",
+        &["p.toml:39:17: `max_executors` is 200000: more than one machine takes; give 256 at most"],
+    );
+    check(
         "min_executors = 0",
         "min_executors = 5",
         &["p.toml:38:17: `min_executors` 5 exceeds `max_executors` 4; lower it or raise `max_executors`"],
@@ -356,8 +361,16 @@ fn mistakes_in_files_are_named_at_their_place() {
     for (path, taken) in [("./in/", "in/*.csv"), ("out", "out"), ("out/.", "out")] {
         let message =
             format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which a source reads or a sink writes");
-        check("[query]", &letters(path), &[&format!("{message}; give the dead letters a directory of their own")]);
+        check("[query]", &letters(path), &[&format!("{message}; give the dead letters another directory")]);
     }
+    // What a sink writes no source of the same query reads: it would feed itself.
+    let taken = |path: &str| format!("`{path}` is also the place of `in/*.csv`, which a source reads or a sink writes");
+    for path in ["in", "./in/"] {
+        let message = format!("p.toml:14:8: {}; give the sink another directory", taken(path));
+        check("\"out\"", &format!("\"{path}\""), &[&message]);
+    }
+    let message = format!("p.toml:11:8: {}; give the checkpoint another directory", taken("in"));
+    check("[query]", "[checkpoint]\npath = \"in\"\n[query]", &[&message]);
     check("\"out\"", "\" \"", &["p.toml:14:8: the path is empty; give a directory, for instance \"data/incoming\""]);
     check("\"parquet\"", "\"orc\"", &["p.toml:15:10: `format` is \"orc\"; choose \"json\" or \"csv\" or \"parquet\""]);
 }

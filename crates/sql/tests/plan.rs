@@ -230,8 +230,8 @@ fn t2_what_an_aggregate_is_told() {
     aggregates(
         "approx_count_distinct(course), approx_count_distinct(course, 0.01)",
         &[
-            "aggregate approx_count_distinct(course) in 2^9 registers: BIGINT",
-            "aggregate approx_count_distinct(course) in 2^14 registers: BIGINT",
+            "aggregate approx_count_distinct(course) in 2^9 registers: BIGINT of STRING",
+            "aggregate approx_count_distinct(course) in 2^14 registers: BIGINT of STRING",
         ],
     );
     aggregates(
@@ -239,7 +239,7 @@ fn t2_what_an_aggregate_is_told() {
         &[
             "aggregate stddev_samp(CAST(lines_of_code AS DOUBLE)): DOUBLE",
             "aggregate min((lines_of_code > 1)): BOOLEAN",
-            "aggregate max_by(course, lines_of_code): STRING",
+            "aggregate max_by(course, lines_of_code): STRING of INT",
             "aggregate try_sum(lines_of_code): BIGINT",
         ],
     );

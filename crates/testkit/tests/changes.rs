@@ -103,6 +103,19 @@ fn r_changes_that_a_state_does_not_survive() {
     refused(("\"update\"", "\"complete\""), &["- mode         update", "+ mode         complete"]);
 }
 
+/// What an aggregate compares or hashes is in its state, though its result does not show it.
+#[test]
+fn r_the_type_of_what_is_compared_or_hashed_may_not_change() {
+    let check = |call: &str, name: &str| {
+        let pipeline = PIPELINE.replace("sum(v)", call);
+        let error = go_on(ran(pipeline), &[("v BIGINT", "v INT")]).expect_err(call);
+        let lines = [format!("- aggregate    {name} of BIGINT"), format!("+ aggregate    {name} of INT")];
+        assert!(lines.iter().all(|line| error.message().contains(line)), "{error}");
+    };
+    check("max_by(k, v)", "max_by(k, v): STRING");
+    check("approx_count_distinct(v)", "approx_count_distinct(v) in 2^9 registers: BIGINT");
+}
+
 /// Days are not the same in another zone.
 #[test]
 fn r_the_zone_may_not_change_under_keys_of_its_clock() {

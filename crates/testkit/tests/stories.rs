@@ -226,6 +226,8 @@ stories! {
     t4_having_before_an_error,
     t4_having_before_an_error_in_sliding_windows,
     t4_key_before_an_error,
+    t4_null_before_an_error_in_a_filter,
+    t4_null_ends_no_chain_of_ands,
     t4_null_time_before_an_error,
     t4_null_time_before_an_error_in_odd_windows,
     w1_dates_as_keys,

@@ -4,7 +4,7 @@ use super::line::write_line;
 use super::{batch_of, prefix};
 use crate::durable::{refused, sweep, write_whole};
 use crate::manifest::{self, Entry, Manifest};
-use crate::owner::claim;
+use crate::owner::Claim;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use tidemill_model::{LetterFile, Result};
 pub struct FilesLetterBook {
     dir: PathBuf,
     manifest: Manifest,
+    claim: Claim,
 }
 
 impl FilesLetterBook {
@@ -26,7 +27,7 @@ impl FilesLetterBook {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesLetterBook { dir, manifest })
+        Ok(FilesLetterBook { dir, manifest, claim: Claim::default() })
     }
 
     /// Removes letters that their batch does not name, and those of batches that are still to come. Where a manifest is
@@ -60,7 +61,7 @@ impl LetterBook for FilesLetterBook {
     /// Also removes what a crash left unfinished, or uncommitted.
     fn begin(&mut self, query_id: &str) -> Result<()> {
         // A query's sink must not take the directory for its own, nor the other way round.
-        claim(&self.dir, &format!("{query_id} dead letters"), self.manifest.last().is_some())?;
+        self.claim.begin(&self.dir, format!("{query_id} dead letters"), self.manifest.last().is_some())?;
         sweep(&self.dir)?;
         self.remove_unnamed()
     }
@@ -71,6 +72,7 @@ impl LetterBook for FilesLetterBook {
         if lines == 0 && self.manifest.last() < Some(batch_id) {
             return Ok(());
         }
+        self.claim.make(&self.dir)?;
         let mut names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         if !own.is_empty() {
             let name = format!("{}driver.jsonl", prefix(batch_id));

@@ -161,7 +161,7 @@ mod tests {
         let root = dir.path().to_str().unwrap();
         fs::create_dir_all(dir.path().join("d1/inner")).unwrap();
         fs::create_dir_all(dir.path().join("d2")).unwrap();
-        for name in ["d1/a.json", "d1/b.csv", "d1/_x", "d1/.y", "d1/inner/deep", "d2/c.json"] {
+        for name in ["d1/a.json", "d1/b.csv", "d1/_x", "d1/.y", "d1/inner/deep", "d2/c.json", "dx"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         let check = |path: &str, expected: Option<&[&str]>| {
@@ -175,12 +175,13 @@ mod tests {
         };
         check("d1", Some(&["d1/a.json", "d1/b.csv"]));
         check("d1/", Some(&["d1/a.json", "d1/b.csv"]));
-        check("d*", Some(&["d1/a.json", "d1/b.csv", "d2/c.json"]));
+        check("d*", Some(&["d1/a.json", "d1/b.csv", "d2/c.json", "dx"]));
         check("d*/*.json", Some(&["d1/a.json", "d2/c.json"]));
         check("{d1,d2}/c.json", Some(&["d2/c.json"]));
         check("d1/_*", Some(&[]));
         check("none", None);
         check("none/*.json", None);
         check("d1/*.none", Some(&[]));
+        assert_eq!(files(&format!("{root}/dx/*.json")).unwrap_err().kind(), ErrorKind::NotADirectory);
     }
 }

@@ -5,6 +5,7 @@ use super::faulty::{Notes, beside};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_buffer::BooleanBuffer;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
@@ -47,7 +48,7 @@ impl Selection {
         timestamps: &[i64],
         partial: &mut Partial,
     ) -> Result<RecordBatch, RowFailure> {
-        self.filter(&plan.pushed_filters, rows)?;
+        self.filter_as_one(&plan.pushed_filters, rows)?;
         let Some(event_time) = &plan.event_time else { return Ok(rows.clone()) };
         let times = self.evaluate(&event_time.expr, rows)?;
         {
@@ -87,7 +88,30 @@ impl Selection {
         }
     }
 
-    /// Takes out the rows for which a filter is not true.
+    /// Takes out the rows for which not all filters are true. They are one condition, a chain of ANDs, in which a NULL ends
+    /// nothing: what comes after it is computed, and may fail. So Spark does with conditions on what `from_json` gives.
+    fn filter_as_one(&mut self, filters: &[Expr], rows: &RecordBatch) -> Result<(), RowFailure> {
+        if filters.is_empty() {
+            return Ok(());
+        }
+        let (mut holds, mut open) = (self.keep.clone(), BooleanBuffer::from(self.keep.as_slice()));
+        for filter in filters {
+            let values = evaluate(filter, rows, &self.context, &mut self.errors);
+            let values = values.as_boolean();
+            self.errors.retain(|row| open.value(row));
+            self.take_out_failed()?;
+            let known =
+                values.nulls().map_or_else(|| BooleanBuffer::new_set(rows.num_rows()), |nulls| nulls.inner().clone());
+            let truth = values.values() & &known;
+            holds.iter_mut().zip(&truth).for_each(|(holds, truth)| *holds &= truth);
+            open = &open & &(&truth | &!&known);
+        }
+        self.keep.iter_mut().zip(holds).for_each(|(keep, holds)| *keep &= holds);
+        self.kept = self.keep.iter().filter(|keep| **keep).count();
+        Ok(())
+    }
+
+    /// Takes out the rows for which a filter is not true, one after the other.
     pub(super) fn filter(&mut self, filters: &[Expr], rows: &RecordBatch) -> Result<(), RowFailure> {
         for filter in filters {
             let holds = self.evaluate(filter, rows)?;

@@ -343,7 +343,7 @@ fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetter> {
 fn is_free(section: &Section, dir: &Located, taken: &[String], whose: &str) {
     if let Some(taken) = taken.iter().find(|taken| holds(&dir.text, taken)) {
         let message = format!("`{}` is also the place of `{taken}`, which a source reads or a sink writes", dir.text);
-        section.fault(dir.span.clone(), message, format!("give {whose} a directory of its own"));
+        section.fault(dir.span.clone(), message, format!("give {whose} another directory"));
     }
 }
 
@@ -423,4 +423,28 @@ fn addresses(section: &Section, text: &Located) -> bool {
 fn topic_is_valid(topic: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=249).contains(&topic.len()) && topic.bytes().all(legal) && topic != "." && topic != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn a_directory_holds_what_a_glob_finds_in_it() {
+        for (dir, path) in [
+            ("a", "a/"),
+            ("./a", "a/*"),
+            ("a/b", "a/*"),
+            ("a/b", "a/b?/../*"),
+            ("a/b", "a/?"),
+            ("a/in", "a/i*/x-*.json"),
+        ] {
+            assert!(holds(dir, path), "{dir} {path}");
+        }
+        for (dir, path) in
+            [("a", "b"), ("out", "in-*/*.json"), ("a/b/c", "a/*"), ("a", "a/b"), ("a", "a/b/*"), ("a/x", "a/i*")]
+        {
+            assert!(!holds(dir, path), "{dir} {path}");
+        }
+    }
 }
