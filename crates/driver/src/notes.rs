@@ -3,7 +3,7 @@
 use crate::batch::Lost;
 use crate::finish::Finished;
 use tidemill_model::time::iso_millis;
-use tidemill_sql::plan::QueryPlan;
+use tidemill_sql::plan::{Body, QueryPlan};
 
 /// An event time so far ahead of the wall clock is worth a warning when it moves the watermark, ms.
 const AHEAD_MS: i64 = 3_600_000;
@@ -24,7 +24,9 @@ pub(crate) fn given_up(lost: &Lost, keeps_letters: bool) -> Option<String> {
 
 /// A batch that has moved the watermark beyond the clock, and a source that had a part in it.
 pub(crate) fn jump(finished: &Finished, query: &QueryPlan) -> Option<String> {
-    if finished.next_watermark <= finished.plan.watermark {
+    // Where the watermark drops nothing, nobody minds.
+    let drops = matches!(query.body(), Body::Aggregate(plan) if plan.watermarked);
+    if !drops || finished.next_watermark <= finished.plan.watermark {
         return None;
     }
     let moved_to = |delay_ms: i64| finished.next_watermark.0.saturating_add(delay_ms);

@@ -194,7 +194,7 @@ fn group(
     let place = |item: &Item| item.node.map_or(select.at.clone(), |node| node.at.clone());
     if let Some(at) = &select.distinct {
         if has_aggregates || select.group_by.is_some() {
-            let help = "leave DISTINCT out: groups are distinct already";
+            let help = "groups are distinct where all keys are selected: leave DISTINCT out, and select the keys";
             return Err(Fault::new(at.clone(), "DISTINCT beside GROUP BY or an aggregate is not supported", help));
         }
         keys = items.iter().map(|item| (item.expr.clone(), place(item))).collect();
