@@ -34,7 +34,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "octet_length", kernel: |a| bytes(a, 1), ..MEASURE },
     Function { name: "bit_length", kernel: |a| bytes(a, 8), ..MEASURE },
     Function { name: "ascii", params: &[Param::String], kernel: ascii, ..MEASURE },
-    Function { name: "concat", repeats: true, kernel: concat, ..MAP },
+    Function {
+        name: "concat",
+        params: &[Param::Text],
+        repeats: true,
+        gives: |pieces| match pieces.iter().all(|piece| piece.data_type() == DataType::Binary) {
+            true => DataType::Binary,
+            false => DataType::Utf8,
+        },
+        kernel: concat,
+        ..MAP
+    },
     Function { name: "concat_ws", repeats: true, kernel: concat_ws, ..TRIM },
     Function { name: "repeat", params: &[Param::String, Param::Int], required: 2, kernel: repeat, ..MAP },
     Function { name: "space", params: &[Param::Int], kernel: space, ..MAP },
@@ -52,19 +62,45 @@ fn map(arguments: &mut Arguments, convert: impl Fn(&str) -> String) -> ArrayRef 
     build::texts(arguments.rows, |row| input.get(row).map(&convert))
 }
 
-/// The first letter of each word large, the others small; words end at spaces.
+/// The first letter of each word in title case, the others small; words end at spaces.
 fn initcap(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut first = true;
-    for c in text.chars() {
-        if first {
-            out.extend(c.to_uppercase());
-        } else {
-            out.extend(c.to_lowercase());
-        }
-        first = c == ' ';
+    for word in text.split_inclusive(' ') {
+        let first = word.chars().next().expect("a piece of a text is not empty");
+        push_title(&mut out, first);
+        // The whole word, as what becomes of a sigma depends on the letters beside it.
+        let small: usize = first.to_lowercase().map(char::len_utf8).sum();
+        out.push_str(&word.to_lowercase()[small..]);
     }
     out
+}
+
+/// Unicode's title case: of letters that stand for two, the first one alone is large.
+fn push_title(out: &mut String, c: char) {
+    let title = match c {
+        'Ǆ' | 'ǅ' | 'ǆ' => 'ǅ',
+        'Ǉ' | 'ǈ' | 'ǉ' => 'ǈ',
+        'Ǌ' | 'ǋ' | 'ǌ' => 'ǋ',
+        'Ǳ' | 'ǲ' | 'ǳ' => 'ǲ',
+        // Georgian has large letters, but not at the beginning of words.
+        'ა'..='ჺ' | 'ჽ'..='ჿ' => c,
+        // Greek letters with an iota below keep it there.
+        'ᾀ'..='ᾯ' => char::from_u32(c as u32 | 8).unwrap_or(c),
+        'ᾳ' | 'ᾼ' => 'ᾼ',
+        'ῃ' | 'ῌ' => 'ῌ',
+        'ῳ' | 'ῼ' => 'ῼ',
+        'ŉ' => return out.push_str("ʼN"),
+        _ => {
+            let mut large = c.to_uppercase();
+            out.extend(large.next());
+            large.for_each(|more| match more {
+                'Ι' => out.push('\u{345}'),
+                more => out.extend(more.to_lowercase()),
+            });
+            return;
+        }
+    };
+    out.push(title);
 }
 
 fn test(arguments: &mut Arguments, holds: impl Fn(&str, &str) -> bool) -> ArrayRef {
@@ -112,7 +148,18 @@ fn ascii(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }
 
+/// BINARY of nothing but BINARY; beside a STRING its bytes are read as text.
 fn concat(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let pieces = |row| columns.iter().map(|column| column.bytes(row)).collect::<Option<Vec<_>>>();
+    if *arguments.data_type == DataType::Binary {
+        return build::binaries(arguments.rows, |row| Some(pieces(row)?.concat()));
+    }
+    if columns.iter().any(|column| *column.array.data_type() == DataType::Binary) {
+        return build::texts(arguments.rows, |row| {
+            Some(pieces(row)?.into_iter().map(String::from_utf8_lossy).collect::<String>())
+        });
+    }
     let inputs: Vec<_> = arguments.columns.iter().map(|column| column.texts()).collect();
     build::texts(arguments.rows, |row| inputs.iter().map(|input| input.get(row)).collect::<Option<String>>())
 }

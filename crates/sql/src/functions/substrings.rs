@@ -1,4 +1,5 @@
-//! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters.
+//! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters; of BINARY, which
+//! `substring` and `left` cut as well, they count bytes.
 
 use super::{Arguments, Function, Param, build};
 use arrow_array::ArrayRef;
@@ -8,6 +9,10 @@ use std::sync::Arc;
 
 const PART: Function = Function { params: &[Param::String, Param::Int], required: 2, ..Function::BLANK };
 
+/// A piece of the first argument, of its type.
+const CUT: Function =
+    Function { params: &[Param::Text, Param::Int], gives: |arguments| arguments[0].data_type(), ..PART };
+
 const THREE_TEXTS: Function =
     Function { params: &[Param::String, Param::String, Param::String], required: 3, ..Function::BLANK };
 
@@ -15,12 +20,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "substring",
         aliases: &["substr"],
-        params: &[Param::String, Param::Int, Param::Int],
+        params: &[Param::Text, Param::Int, Param::Int],
         kernel: substring,
-        ..PART
+        ..CUT
     },
-    Function { name: "left", kernel: |a| side(a, true), ..PART },
-    Function { name: "right", kernel: |a| side(a, false), ..PART },
+    Function { name: "left", kernel: left, ..CUT },
+    Function { name: "right", kernel: right, ..PART },
     Function {
         name: "substring_index",
         params: &[Param::String, Param::String, Param::Int],
@@ -70,39 +75,60 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// From position 1 on; 0 is as 1, negative ones count from the end; a window that begins before the text is cut.
 fn substring(arguments: &mut Arguments) -> ArrayRef {
-    let input = arguments.columns[0].texts();
-    let position = arguments.columns[1].numbers::<Int32Type>();
-    let length = arguments.columns.get(2).map(|length| length.numbers::<Int32Type>());
+    let columns = arguments.columns;
+    let position = columns[1].numbers::<Int32Type>();
+    let length = columns.get(2).map(|length| length.numbers::<Int32Type>());
+    cut(arguments, |row| {
+        let length = length.as_ref().map_or(Some(i32::MAX), |length| length.get(row))?;
+        Some((position.get(row)?.into(), length.into()))
+    })
+}
+
+fn left(arguments: &mut Arguments) -> ArrayRef {
+    let length = arguments.columns[1].numbers::<Int32Type>();
+    cut(arguments, |row| Some((1, length.get(row)?.into())))
+}
+
+/// The piece of each row's text or bytes that has this position and length.
+fn cut(arguments: &Arguments, place: impl Fn(usize) -> Option<(i64, i64)>) -> ArrayRef {
+    let input = &arguments.columns[0];
+    if *arguments.data_type == DataType::Binary {
+        return build::binaries(arguments.rows, |row| {
+            let (bytes, (position, length)) = (input.bytes(row)?, place(row)?);
+            let (skip, take) = window(|| bytes.len(), position, length);
+            Some(bytes.iter().copied().skip(skip).take(take).collect())
+        });
+    }
+    let input = input.texts();
     build::texts(arguments.rows, |row| {
-        let (text, position) = (input.get(row)?, i64::from(position.get(row)?));
-        let length = match &length {
-            Some(length) => i64::from(length.get(row)?),
-            None => i64::from(i32::MAX),
-        };
+        let (text, (position, length)) = (input.get(row)?, place(row)?);
         Some(slice(text, position, length))
     })
 }
 
 fn slice(text: &str, position: i64, length: i64) -> String {
+    let (skip, take) = window(|| text.chars().count(), position, length);
+    text.chars().skip(skip).take(take).collect()
+}
+
+/// How many to leave out at the front, and how many to keep.
+fn window(count: impl Fn() -> usize, position: i64, length: i64) -> (usize, usize) {
     let start = match position {
         1.. => position - 1,
         0 => 0,
-        _ => text.chars().count() as i64 + position,
+        _ => count() as i64 + position,
     };
     let end = start + length;
     let start = start.max(0);
-    if end <= start {
-        return String::new();
-    }
-    text.chars().skip(start as usize).take((end - start) as usize).collect()
+    (start as usize, (end - start).max(0) as usize)
 }
 
-fn side(arguments: &mut Arguments, front: bool) -> ArrayRef {
+fn right(arguments: &mut Arguments) -> ArrayRef {
     let (input, length) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
     build::texts(arguments.rows, |row| {
         let (text, length) = (input.get(row)?, length.get(row)?.max(0) as usize);
-        let skip = if front { 0 } else { text.chars().count().saturating_sub(length) };
-        Some(text.chars().skip(skip).take(length).collect::<String>())
+        let skip = text.chars().count().saturating_sub(length);
+        Some(text.chars().skip(skip).collect::<String>())
     })
 }
 
