@@ -113,6 +113,10 @@ impl Resolver<'_> {
             return Ok(expr);
         }
         let Some(function) = functions::find(&name) else {
+            if name == "session_window" {
+                let message = "session_window(…) is not supported";
+                return Err(Fault::new(at.clone(), message, "group by window(time, '10 seconds')"));
+            }
             return Err(unknown(call));
         };
         let greatest = if function.repeats { usize::MAX } else { function.params.len() };

@@ -100,7 +100,11 @@ impl<'a> Resolver<'a> {
         let from = x.data_type();
         if !cast::allowed(&from, to) {
             let message = format!("{} cannot be cast to {}", types::name(&from), types::name(to));
-            return Err(Fault::new(at, message, "cast to a type that holds such values"));
+            let help = match types::is_nested(&from) {
+                true => "casts of nested types are not supported; take their parts: a.field, a[0], a['key']",
+                false => "cast to a type that holds such values",
+            };
+            return Err(Fault::new(at, message, help));
         }
         if from == *to { Ok(x) } else { Ok(Expr::Cast(Box::new(x), mode, to.clone())) }
     }

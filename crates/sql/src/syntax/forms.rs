@@ -109,6 +109,10 @@ impl Parser<'_> {
                 }
             }
             _ if self.is_symbol(")") => {}
+            // EXISTS (SELECT …), x > ANY (SELECT …)
+            _ if self.is_word("SELECT") => {
+                return Err(Fault::new(self.here(), "subqueries are not supported", "use plain expressions"));
+            }
             _ => {
                 call.distinct = self.take_word("DISTINCT");
                 if !call.distinct {
