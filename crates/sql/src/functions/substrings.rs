@@ -1,7 +1,7 @@
 //! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters; of BINARY, which
-//! `substring` and `left` cut as well, they count bytes.
+//! `substring`, `left` and `overlay` take as well, they count bytes.
 
-use super::{Arguments, Function, Param, build};
+use super::{Arguments, Function, Param, alike, build};
 use arrow_array::ArrayRef;
 use arrow_array::types::Int32Type;
 use arrow_schema::DataType;
@@ -10,8 +10,7 @@ use std::sync::Arc;
 const PART: Function = Function { params: &[Param::String, Param::Int], required: 2, ..Function::BLANK };
 
 /// A piece of the first argument, of its type.
-const CUT: Function =
-    Function { params: &[Param::Text, Param::Int], gives: |arguments| arguments[0].data_type(), ..PART };
+const CUT: Function = Function { params: &[Param::Alike, Param::Int], gives: alike, ..PART };
 
 const THREE_TEXTS: Function =
     Function { params: &[Param::String, Param::String, Param::String], required: 3, ..Function::BLANK };
@@ -20,7 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "substring",
         aliases: &["substr"],
-        params: &[Param::Text, Param::Int, Param::Int],
+        params: &[Param::Alike, Param::Int, Param::Int],
         kernel: substring,
         ..CUT
     },
@@ -59,10 +58,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "translate", kernel: translate, ..THREE_TEXTS },
     Function {
         name: "overlay",
-        params: &[Param::String, Param::String, Param::Int, Param::Int],
+        params: &[Param::Alike, Param::Alike, Param::Int, Param::Int],
         required: 3,
         kernel: overlay,
-        ..PART
+        ..CUT
     },
     Function {
         name: "find_in_set",
@@ -95,8 +94,7 @@ fn cut(arguments: &Arguments, place: impl Fn(usize) -> Option<(i64, i64)>) -> Ar
     if *arguments.data_type == DataType::Binary {
         return build::binaries(arguments.rows, |row| {
             let (bytes, (position, length)) = (input.bytes(row)?, place(row)?);
-            let (skip, take) = window(|| bytes.len(), position, length);
-            Some(bytes.iter().copied().skip(skip).take(take).collect())
+            Some(piece(bytes, position, length))
         });
     }
     let input = input.texts();
@@ -109,6 +107,11 @@ fn cut(arguments: &Arguments, place: impl Fn(usize) -> Option<(i64, i64)>) -> Ar
 fn slice(text: &str, position: i64, length: i64) -> String {
     let (skip, take) = window(|| text.chars().count(), position, length);
     text.chars().skip(skip).take(take).collect()
+}
+
+fn piece(bytes: &[u8], position: i64, length: i64) -> Vec<u8> {
+    let (skip, take) = window(|| bytes.len(), position, length);
+    bytes.iter().copied().skip(skip).take(take).collect()
 }
 
 /// How many to leave out at the front, and how many to keep.
@@ -226,18 +229,27 @@ fn translate(arguments: &mut Arguments) -> ArrayRef {
 
 /// The second argument in place of as many characters (or as many as the fourth says) from a position on.
 fn overlay(arguments: &mut Arguments) -> ArrayRef {
-    let (input, patch) = (arguments.columns[0].texts(), arguments.columns[1].texts());
-    let position = arguments.columns[2].numbers::<Int32Type>();
-    let length = arguments.columns.get(3).map(|length| length.numbers::<Int32Type>());
+    let columns = arguments.columns;
+    let position = columns[2].numbers::<Int32Type>();
+    let length = columns.get(3).map(|length| length.numbers::<Int32Type>());
+    let place = |row| {
+        let length = length.as_ref().map_or(Some(-1), |length| length.get(row))?;
+        Some((i64::from(position.get(row)?), i64::from(length)))
+    };
+    let until_end = i64::from(i32::MAX);
+    if *arguments.data_type == DataType::Binary {
+        return build::binaries(arguments.rows, |row| {
+            let (bytes, patch, (position, length)) = (columns[0].bytes(row)?, columns[1].bytes(row)?, place(row)?);
+            let length = if length >= 0 { length } else { patch.len() as i64 };
+            let (head, tail) = (piece(bytes, 1, position - 1), piece(bytes, position + length, until_end));
+            Some([&head, patch, &tail].concat())
+        });
+    }
+    let (input, patch) = (columns[0].texts(), columns[1].texts());
     build::texts(arguments.rows, |row| {
-        let (text, patch, position) = (input.get(row)?, patch.get(row)?, i64::from(position.get(row)?));
-        let length = match &length {
-            Some(length) => i64::from(length.get(row)?),
-            None => -1,
-        };
+        let (text, patch, (position, length)) = (input.get(row)?, patch.get(row)?, place(row)?);
         let length = if length >= 0 { length } else { patch.chars().count() as i64 };
-        let head = slice(text, 1, position - 1);
-        Some(head + patch + &slice(text, position + length, i64::from(i32::MAX)))
+        Some(slice(text, 1, position - 1) + patch + &slice(text, position + length, until_end))
     })
 }
 
