@@ -1,8 +1,8 @@
 //! Dates and times as text of a pattern, and text as dates and times, on the session's clock. The language is English.
 //!
 //! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q q` and text
-//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked. So is `z`
-//! where a region is written: its zones' names are in no table of ours.
+//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked. So are
+//! `E Q q` where text is read, as in Spark, and `z` where a region is written: its zones' names are in no table of ours.
 
 use super::times::{day_of_year, weekday};
 use super::{Arguments, Function, Param, ZONED, build, zone_text};
