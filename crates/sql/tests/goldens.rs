@@ -175,7 +175,9 @@ fn same_value(ours: &str, golden: &str) -> bool {
         return true;
     }
     match (number(ours), number(golden)) {
-        (Some(x), Some(y)) if golden.contains(['.', 'E']) => (x - y).abs() <= 2e-16 * y.abs(),
+        (Some(x), Some(y)) if golden.contains(['.', 'E']) => {
+            (x - y).abs() <= 2e-16 * y.abs() && x.is_sign_negative() == y.is_sign_negative()
+        }
         _ => !ours.starts_with('"') && !golden.starts_with('"') && class(ours) == class(golden),
     }
 }

@@ -206,6 +206,15 @@ fn items_may_name_items_before_them() {
 }
 
 #[test]
+fn all_columns_of_a_table_are_those_of_the_query() {
+    let columns = |sql: &str| query(sql).output_schema.fields().iter().map(|field| field.name().clone()).collect();
+    let wanted: Vec<String> = columns("SELECT course AS c, * FROM cs_student_logs");
+    assert!(wanted.len() > 5);
+    assert_eq!(columns("SELECT course AS c, cs_student_logs.* FROM cs_student_logs"), wanted);
+    assert_eq!(columns("SELECT course AS c, L.* FROM cs_student_logs AS l"), wanted);
+}
+
+#[test]
 fn aggregates_are_computed_once() {
     let plan = query(
         "SELECT sum(lines_of_code), SUM(Lines_of_code) + 1, avg(lines_of_code) FROM cs_student_logs GROUP BY course",

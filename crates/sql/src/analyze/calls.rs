@@ -113,6 +113,10 @@ impl Resolver<'_> {
             return Ok(expr);
         }
         let Some(function) = functions::find(&name) else {
+            if name == "session_window" {
+                let message = "session_window(…) is not supported";
+                return Err(Fault::new(at.clone(), message, "group by window(time, '10 seconds')"));
+            }
             return Err(unknown(call));
         };
         let greatest = if function.repeats { usize::MAX } else { function.params.len() };
@@ -141,6 +145,13 @@ impl Resolver<'_> {
             common.into_iter().zip(values).for_each(|(index, value)| arguments[index].0 = value);
         }
         let zone = self.scope.zone;
+        let mut alike = arguments.iter().enumerate().filter(|(index, _)| param(*index) == Param::Alike);
+        let in_bytes = alike.all(|(_, (argument, _))| argument.data_type() == DataType::Binary);
+        let param = |index: usize| match param(index) {
+            Param::Alike if in_bytes => Param::Binary,
+            Param::Alike => Param::String,
+            other => other,
+        };
         let convert = |(index, argument): (usize, Placed)| convert(argument, param(index), zone, index + 1, shown);
         let arguments: Vec<Expr> = arguments.into_iter().enumerate().map(convert).collect::<Result<_, _>>()?;
         (function.check)(&arguments).map_err(|message| sentence(at.clone(), &message))?;
@@ -282,7 +293,7 @@ fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function
     let from = expr.data_type();
     let is_binary_or_text = matches!(from, DataType::Utf8 | DataType::Binary);
     let to = match param {
-        Param::Any | Param::Common => return Ok(expr),
+        Param::Any | Param::Common | Param::Alike => return Ok(expr),
         Param::Text if is_binary_or_text => return Ok(expr),
         Param::Number if types::is_numeric(&from) => return Ok(expr),
         Param::String | Param::Text => DataType::Utf8,
@@ -310,7 +321,7 @@ fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function
         Param::Double => types::is_numeric(&from),
         Param::Boolean => from == DataType::Boolean,
         Param::Date | Param::Timestamp | Param::Clock => types::is_datetime(&from),
-        Param::Number | Param::Any | Param::Common => false,
+        Param::Number | Param::Any | Param::Common | Param::Alike => false,
     };
     if takes || from.is_null() {
         return Ok(cast_to(expr, &to));

@@ -36,7 +36,7 @@ pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<
             Some(wider) => wider,
             None => {
                 let message = format!("{what} {} and {}", types::name(&shared), types::name(&next));
-                return Err(Fault::new(at.clone(), message, "make them one type with CAST"));
+                return Err(Fault::new(at.clone(), message, way_to_one_type(&shared, &next)));
             }
         };
     }
@@ -58,6 +58,14 @@ pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<
         expr => Ok(cast_to(expr, &shared)),
     };
     Ok((values.into_iter().map(convert).collect::<Result<_, _>>()?, shared))
+}
+
+/// Help where two types have none in common.
+pub(super) fn way_to_one_type(a: &DataType, b: &DataType) -> &'static str {
+    match types::is_nested(a) || types::is_nested(b) {
+        true => "casts of nested types are not supported; give values of one type",
+        false => "make them one type with CAST",
+    }
 }
 
 /// A constant text as a value of another type, converted now; a time of no zone is one of `zone`.

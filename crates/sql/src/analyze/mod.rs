@@ -155,7 +155,11 @@ impl Faults<'_> {
             Ok(value) => Some(value),
             Err(fault) => {
                 let span = text.file_span(fault.at);
-                self.found.push(self.pipeline.source_text.diagnostic(span, fault.message, fault.help));
+                let fault = self.pipeline.source_text.diagnostic(span, fault.message, fault.help);
+                // An item of SELECT that GROUP BY names by its number is read twice.
+                if !self.found.contains(&fault) {
+                    self.found.push(fault);
+                }
                 None
             }
         }

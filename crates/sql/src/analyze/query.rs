@@ -39,7 +39,7 @@ pub(super) fn plan_query(
 /// `SELECT * FROM (query)`.
 fn all_of(query: Query) -> Select {
     let at = query.selects[0].at.clone();
-    let star = SelectItem { node: Node { kind: NodeKind::Star, at: at.clone() }, alias: None };
+    let star = SelectItem { node: Node { kind: NodeKind::Star, at: at.clone() }, table: None, alias: None };
     let (items, from) = (vec![star], From::Query(query));
     Select { at, distinct: None, items, from, alias: None, filter: None, group_by: None, having: None }
 }
@@ -149,6 +149,8 @@ pub(super) fn read_items<'a>(
     let mut complete = true;
     for item in &select.items {
         if item.node.kind == NodeKind::Star {
+            let known = item.table.as_ref().map_or(Ok(()), |table| resolver.scope.is_table(table));
+            complete &= faults.keep(sql, known).is_some();
             let columns = resolver.scope.columns.iter();
             items.extend(columns.map(|(name, index, data_type)| Item {
                 name: name.clone(),

@@ -165,7 +165,7 @@ fn common_types(parts: &[Part]) -> Result<Vec<DataType>, Fault> {
             *shared = types::common(shared, &value.data_type()).ok_or_else(|| {
                 let (before, here) = (types::name(shared), types::name(&value.data_type()));
                 let message = format!("column {number} is {here} here, and {before} in the branches before");
-                Fault::new(at.clone(), message, "make them one type with CAST")
+                Fault::new(at.clone(), message, coerce::way_to_one_type(shared, &value.data_type()))
             })?;
         }
     }

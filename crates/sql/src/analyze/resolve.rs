@@ -100,7 +100,11 @@ impl<'a> Resolver<'a> {
         let from = x.data_type();
         if !cast::allowed(&from, to) {
             let message = format!("{} cannot be cast to {}", types::name(&from), types::name(to));
-            return Err(Fault::new(at, message, "cast to a type that holds such values"));
+            let help = match types::is_nested(&from) {
+                true => "casts of nested types are not supported; take their parts: a.field, a[0], a['key']",
+                false => "cast to a type that holds such values",
+            };
+            return Err(Fault::new(at, message, help));
         }
         if from == *to { Ok(x) } else { Ok(Expr::Cast(Box::new(x), mode, to.clone())) }
     }
@@ -204,6 +208,11 @@ impl<'a> Resolver<'a> {
                 && (operator == Arithmetic::Add || std::ptr::eq(interval, r))
             {
                 let value = Interval::parse(text).map_err(|message| sentence(interval.at.clone(), &message))?;
+                if mixes_units(text) {
+                    let message = "one INTERVAL cannot have years or months and days or smaller units";
+                    let help = "add two, one after the other: time + INTERVAL '1 month' + INTERVAL '2 days'";
+                    return Err(Fault::new(interval.at.clone(), message, help));
+                }
                 let sign = if operator == Arithmetic::Add { 1 } else { -1 };
                 return self.shift(other, value, sign, &interval.at);
             }
@@ -361,6 +370,15 @@ pub(super) fn negative(x: Placed) -> Result<Expr, Fault> {
 
 pub(super) fn negate_if(negated: bool, expr: Expr) -> Expr {
     if negated { Expr::Not(Box::new(expr)) } else { expr }
+}
+
+/// Whether an interval's text has units of both kinds, which are two types in Spark; a number of 0 is no excuse.
+fn mixes_units(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let of_months = |unit: &str| ["year", "years", "month", "months"].contains(&unit);
+    let mut units = lower.split_ascii_whitespace().filter(|word| word.ends_with(|c: char| c.is_ascii_alphabetic()));
+    let first = units.find(|unit| *unit != "interval").is_some_and(of_months);
+    units.any(|unit| of_months(unit) != first)
 }
 
 /// A fault from a sentence `what is wrong; what to do`.

@@ -68,6 +68,23 @@ impl Scope {
         parts.len() > 1 && same(&parts[0].name, &self.table) && self.column(&parts[1].name).is_some()
     }
 
+    /// Refuses what stands before `.*` unless it is the table.
+    pub fn is_table(&self, name: &Ident) -> Result<(), Fault> {
+        if same(&name.name, &self.table) {
+            return Ok(());
+        }
+        let (message, help) = match self.column(&name.name) {
+            Some(_) => {
+                (format!("`{0}.*` of a column is not supported", name.name), "name its fields one by one".into())
+            }
+            None if self.table.is_empty() => {
+                (format!("unknown table `{}`", name.name), "write `*`, or give the subquery a name with AS".into())
+            }
+            None => (format!("unknown table `{}`", name.name), format!("the table is `{}`", self.table)),
+        };
+        Err(Fault::new(name.at.clone(), message, help))
+    }
+
     fn unknown(&self, name: &Ident, has_more: bool) -> Fault {
         let names = self.columns.iter().map(|(name, ..)| name.as_str());
         let near = nearest(&name.name, names.clone());

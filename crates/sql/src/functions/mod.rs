@@ -66,6 +66,8 @@ pub enum Param {
     Binary,
     /// STRING or BINARY, as it comes.
     Text,
+    /// BINARY where all such arguments are, else STRING.
+    Alike,
     /// INT, from any integral type.
     Int,
     /// BIGINT, from any integral type.
@@ -92,7 +94,7 @@ impl Param {
     /// For messages: what may be given.
     pub fn accepts(self) -> &'static str {
         match self {
-            Param::String => "a STRING",
+            Param::String | Param::Alike => "a STRING",
             Param::Binary => "BINARY or a STRING",
             Param::Text => "a STRING or BINARY",
             Param::Int | Param::Long => "an integral number",
@@ -108,6 +110,14 @@ impl Param {
 
 /// For [`Function::zoned`]: all arguments have a meaning in all zones.
 const ZONED: Option<fn(&[Expr], Zone) -> Result<(), String>> = Some(|_, _| Ok(()));
+
+/// For [`Function::gives`] of functions that take [`Param::Alike`] first.
+fn alike(arguments: &[Expr]) -> DataType {
+    match arguments[0].data_type() {
+        DataType::Binary => DataType::Binary,
+        _ => DataType::Utf8,
+    }
+}
 
 /// A call's arguments and where its failed rows go.
 pub(crate) struct Arguments<'a> {

@@ -43,9 +43,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "cosh", kernel: |a| real(a, f64::cosh), ..REAL },
     Function { name: "tanh", kernel: |a| real(a, f64::tanh), ..REAL },
     Function { name: "degrees", kernel: |a| real(a, |x| x * (180.0 / consts::PI)), ..REAL },
-    Function { name: "radians", kernel: |a| real(a, |x| x / 180.0 * consts::PI), ..REAL },
+    Function { name: "radians", kernel: |a| real(a, |x| x * (consts::PI / 180.0)), ..REAL },
     Function { name: "rint", kernel: |a| real(a, f64::round_ties_even), ..REAL },
-    Function { name: "atan2", kernel: |a| real2(a, f64::atan2), ..REAL2 },
+    // Spark adds 0.0 to both, so that there is no −0.0.
+    Function { name: "atan2", kernel: |a| real2(a, |y, x| (y + 0.0).atan2(x + 0.0)), ..REAL2 },
     Function { name: "hypot", kernel: |a| real2(a, f64::hypot), ..REAL2 },
     Function { name: "pow", aliases: &["power"], kernel: |a| real2(a, pow), ..REAL2 },
     Function { name: "pi", params: &[], required: 0, kernel: |_| constant(consts::PI), ..REAL },

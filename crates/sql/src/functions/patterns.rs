@@ -2,15 +2,16 @@
 //!
 //! Regular expressions are Java's in Spark. Here they are `regex-lite`'s, whose classes (`\d \w \s`) and case rules are
 //! ASCII as Java's are by default; `.` is rewritten to stop at the line ends that Java's stops at. What only Java
-//! has (look-around, back-references, possessive quantifiers, class unions and intersections) is refused, never read
-//! as something else. A deviation remains: `$` does not match before a line end at the end of the text.
+//! has (look-around, back-references, possessive quantifiers, `\p{…}`, class unions and intersections) is refused, never
+//! read as something else. Deviations remain: `$` does not match before a line end at the end of the text; with `(?m)`
+//! lines end at `\n`, `\r` and `\r\n` but not at U+0085, U+2028 and U+2029, and `^` matches behind the last line end.
 
 use super::{Arguments, Function, Param};
 use crate::expr::Expr;
 use crate::value::Value;
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::DataType;
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use std::sync::Arc;
 
 const PREDICATE: Function =
@@ -170,8 +171,16 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
     while let Some(c) = chars.next() {
         match c {
             '\\' => {
+                let escaped = chars.next();
+                if matches!(escaped, Some('p' | 'P')) {
+                    return Err(refused(pattern, "\\p{…}"));
+                }
                 out.push(c);
-                out.extend(chars.next());
+                out.extend(escaped);
+                if escaped == Some('x') && chars.peek() == Some(&'{') {
+                    out.extend(chars.by_ref().take_while(|c| *c != '}'));
+                    out.push('}');
+                }
                 continue;
             }
             '[' if in_class => return Err(refused(pattern, "a class inside a class")),
@@ -195,7 +204,8 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
         }
         out.push(c);
     }
-    Regex::new(&out).map_err(|error| refused(pattern, &error.to_string()))
+    let compiled = RegexBuilder::new(&out).crlf(true).build();
+    compiled.map_err(|error| refused(pattern, &error.to_string()))
 }
 
 fn refused(pattern: &str, why: &str) -> String {

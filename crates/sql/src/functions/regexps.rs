@@ -6,7 +6,7 @@ use crate::eval::{Column, RowErrors};
 use arrow_array::ArrayRef;
 use arrow_array::types::Int32Type;
 use arrow_schema::DataType;
-use regex_lite::{Captures, Regex};
+use regex_lite::{Captures, Match, Regex};
 use std::sync::Arc;
 
 const FIND: Function =
@@ -53,7 +53,7 @@ impl Patterns<'_> {
     }
 }
 
-/// A group of the first match, the first group by default; an empty text where there is none.
+/// A group of the first match, the first group by default; an empty text where there is no match, whatever the group.
 fn extract(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let (texts, mut patterns) = (columns[0].texts(), Patterns::of(&columns[1]));
@@ -61,14 +61,16 @@ fn extract(arguments: &mut Arguments) -> ArrayRef {
     build::texts(arguments.rows, |row| {
         let (text, pattern) = (texts.get(row)?, patterns.get(row, arguments.errors)?);
         let group = groups.as_ref().map_or(Some(1), |groups| groups.get(row))?;
+        let Some(found) = pattern.captures(text) else {
+            return Some("");
+        };
         let there = pattern.captures_len();
         let Some(group) = usize::try_from(group).ok().filter(|group| *group < there) else {
             let message = || format!("the pattern has no group {group}; its groups are 0 to {}", there - 1);
             arguments.errors.record(row, "INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX", message);
             return None;
         };
-        let found = pattern.captures(text).and_then(|found| found.get(group));
-        Some(found.map_or("", |found| found.as_str()))
+        Some(found.get(group).map_or("", |found| found.as_str()))
     })
 }
 
@@ -88,18 +90,40 @@ fn replace(arguments: &mut Arguments) -> ArrayRef {
             None => return Some(text.to_string()),
         };
         let mut out = text[..start].to_string();
-        let mut at = start;
-        for found in pattern.captures_iter(&text[start..]) {
+        // What stands before the position is not there: `^` matches at it.
+        let text = &text[start..];
+        let mut at = 0;
+        for found in matches(text, |from| pattern.captures_at(text, from), |found| found.get(0).expect("the match")) {
             let whole = found.get(0).expect("group 0 is the match");
-            out.push_str(&text[at..start + whole.start()]);
+            out.push_str(&text[at..whole.start()]);
             if let Err(message) = expand(&mut out, replacement, &found) {
                 arguments.errors.record(row, "INVALID_PARAMETER_VALUE", || message);
                 return None;
             }
-            at = start + whole.end();
+            at = whole.end();
         }
         out.push_str(&text[at..]);
         Some(out)
+    })
+}
+
+/// All matches, as Java's `Matcher.find` goes on: behind the match before, where an empty one counts too; behind an empty
+/// one, at the next character.
+fn matches<'t, M>(
+    text: &'t str,
+    find: impl Fn(usize) -> Option<M>,
+    place: impl Fn(&M) -> Match<'t>,
+) -> impl Iterator<Item = M> {
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let found = find(next?)?;
+        let place = place(&found);
+        next = match text[place.end()..].chars().next() {
+            _ if place.start() < place.end() => Some(place.end()),
+            Some(passed) => Some(place.end() + passed.len_utf8()),
+            None => None,
+        };
+        Some(found)
     })
 }
 
@@ -148,7 +172,8 @@ fn count(arguments: &mut Arguments) -> ArrayRef {
     let (texts, mut patterns) = (columns[0].texts(), Patterns::of(&columns[1]));
     let value = |row| {
         let text = texts.get(row)?;
-        Some(patterns.get(row, arguments.errors)?.find_iter(text).count() as i32)
+        let pattern = patterns.get(row, arguments.errors)?;
+        Some(matches(text, |from| pattern.find_at(text, from), |found| *found).count() as i32)
     };
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }

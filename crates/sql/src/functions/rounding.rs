@@ -167,12 +167,12 @@ fn round_text(text: &str, places: i32, half: Half) -> String {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let unscaled: i128 = format!("{whole}{fraction}").parse().expect("seventeen digits fit");
     let scale = fraction.len() as i32 - exponent;
-    if scale <= places {
+    // Java's decimals have no −0.
+    if scale <= places && unscaled != 0 {
         return text.into();
     }
     let rounded = divide(i256::from_i128(unscaled), scale - places, half);
-    let sign = if unscaled == 0 && text.starts_with('-') { "-" } else { "" };
-    format!("{sign}{rounded}e{}", -places)
+    format!("{rounded}e{}", -places)
 }
 
 /// Ceiling (`step` 1) or floor (`step` −1).

@@ -1,8 +1,8 @@
 //! Functions of whole strings: case, white space, length, joining, repeating, tests.
 //!
-//! Positions and lengths count characters (Unicode code points), as Spark's.
+//! Positions and lengths count characters (Unicode code points), as Spark's; of BINARY, bytes.
 
-use super::{Arguments, Function, Param, build};
+use super::{Arguments, Function, Param, alike, build};
 use crate::eval::Order;
 use crate::eval::Texts;
 use arrow_array::types::Int32Type;
@@ -19,7 +19,11 @@ const TRIM: Function = Function { params: &[Param::String, Param::String], ..Fun
 const TEST: Function =
     Function { params: &[Param::String, Param::String], required: 2, gives: |_| DataType::Boolean, ..Function::BLANK };
 
-const PAD: Function = Function { params: &[Param::String, Param::Int, Param::String], required: 2, ..Function::BLANK };
+/// Of texts, or of BINARY.
+const ALIKE_TEST: Function = Function { params: &[Param::Alike, Param::Alike], ..TEST };
+
+const PAD: Function =
+    Function { params: &[Param::Alike, Param::Int, Param::Alike], required: 2, gives: alike, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "upper", aliases: &["ucase"], kernel: |a| map(a, str::to_uppercase), ..MAP },
@@ -35,15 +39,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "octet_length", kernel: |a| bytes(a, 1), ..MEASURE },
     Function { name: "bit_length", kernel: |a| bytes(a, 8), ..MEASURE },
     Function { name: "ascii", params: &[Param::String], kernel: ascii, ..MEASURE },
-    Function { name: "concat", repeats: true, kernel: concat, ..MAP },
+    Function { name: "concat", params: &[Param::Alike], repeats: true, gives: alike, kernel: concat, ..MAP },
     Function { name: "concat_ws", repeats: true, order: Order::Whole, kernel: concat_ws, ..TRIM },
     Function { name: "repeat", params: &[Param::String, Param::Int], required: 2, kernel: repeat, ..MAP },
     Function { name: "space", params: &[Param::Int], kernel: space, ..MAP },
     Function { name: "lpad", kernel: |a| pad(a, true), ..PAD },
     Function { name: "rpad", kernel: |a| pad(a, false), ..PAD },
-    Function { name: "contains", kernel: |a| test(a, |x, y| x.contains(y)), ..TEST },
-    Function { name: "startswith", kernel: |a| test(a, |x, y| x.starts_with(y)), ..TEST },
-    Function { name: "endswith", kernel: |a| test(a, |x, y| x.ends_with(y)), ..TEST },
+    Function { name: "contains", kernel: contains, ..ALIKE_TEST },
+    Function { name: "startswith", kernel: |a| test(a, |x, y| x.starts_with(y)), ..ALIKE_TEST },
+    Function { name: "endswith", kernel: |a| test(a, |x, y| x.ends_with(y)), ..ALIKE_TEST },
     Function { name: "levenshtein", gives: |_| DataType::Int32, kernel: levenshtein, ..TEST },
 ];
 
@@ -53,24 +57,61 @@ fn map(arguments: &mut Arguments, convert: impl Fn(&str) -> String) -> ArrayRef 
     build::texts(arguments.rows, |row| input.get(row).map(&convert))
 }
 
-/// The first letter of each word large, the others small; words end at spaces.
+/// The first letter of each word in title case, the others small; words end at spaces.
 fn initcap(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut first = true;
-    for c in text.chars() {
-        if first {
-            out.extend(c.to_uppercase());
-        } else {
-            out.extend(c.to_lowercase());
-        }
-        first = c == ' ';
+    for word in text.split_inclusive(' ') {
+        let first = word.chars().next().expect("a piece of a text is not empty");
+        push_title(&mut out, first);
+        // The whole word, as what becomes of a sigma depends on the letters beside it.
+        let small: usize = first.to_lowercase().map(char::len_utf8).sum();
+        out.push_str(&word.to_lowercase()[small..]);
     }
     out
 }
 
-fn test(arguments: &mut Arguments, holds: impl Fn(&str, &str) -> bool) -> ArrayRef {
+/// Unicode's title case: of letters that stand for two, the first one alone is large.
+fn push_title(out: &mut String, c: char) {
+    let title = match c {
+        'Ǆ' | 'ǅ' | 'ǆ' => 'ǅ',
+        'Ǉ' | 'ǈ' | 'ǉ' => 'ǈ',
+        'Ǌ' | 'ǋ' | 'ǌ' => 'ǋ',
+        'Ǳ' | 'ǲ' | 'ǳ' => 'ǲ',
+        // Georgian has large letters, but not at the beginning of words.
+        'ა'..='ჺ' | 'ჽ'..='ჿ' => c,
+        // Greek letters with an iota below keep it there.
+        'ᾀ'..='ᾯ' => char::from_u32(c as u32 | 8).unwrap_or(c),
+        'ᾳ' | 'ᾼ' => 'ᾼ',
+        'ῃ' | 'ῌ' => 'ῌ',
+        'ῳ' | 'ῼ' => 'ῼ',
+        'ŉ' => return out.push_str("ʼN"),
+        _ => {
+            let mut large = c.to_uppercase();
+            out.extend(large.next());
+            large.for_each(|more| match more {
+                'Ι' => out.push('\u{345}'),
+                more => out.extend(more.to_lowercase()),
+            });
+            return;
+        }
+    };
+    out.push(title);
+}
+
+fn contains(arguments: &mut Arguments) -> ArrayRef {
+    if *arguments.columns[0].array.data_type() == DataType::Binary {
+        return test(arguments, |x, y| y.is_empty() || x.windows(y.len()).any(|piece| piece == y));
+    }
     let (x, y) = (arguments.columns[0].texts(), arguments.columns[1].texts());
-    build::booleans(arguments.rows, |row| Some(holds(x.get(row)?, y.get(row)?)))
+    build::booleans(arguments.rows, |row| Some(x.get(row)?.contains(y.get(row)?)))
+}
+
+/// Of the bytes, which tell of texts what they tell of BINARY.
+fn test(arguments: &mut Arguments, holds: impl Fn(&[u8], &[u8]) -> bool) -> ArrayRef {
+    let [x, y] = arguments.columns else {
+        panic!("two arguments");
+    };
+    build::booleans(arguments.rows, |row| Some(holds(x.bytes(row)?, y.bytes(row)?)))
 }
 
 fn trimmed(arguments: &mut Arguments, front: bool, back: bool) -> ArrayRef {
@@ -114,6 +155,11 @@ fn ascii(arguments: &mut Arguments) -> ArrayRef {
 }
 
 fn concat(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    if *arguments.data_type == DataType::Binary {
+        let pieces = |row| columns.iter().map(|column| column.bytes(row)).collect::<Option<Vec<_>>>();
+        return build::binaries(arguments.rows, |row| Some(pieces(row)?.concat()));
+    }
     let inputs: Vec<_> = arguments.columns.iter().map(|column| column.texts()).collect();
     build::texts(arguments.rows, |row| inputs.iter().map(|input| input.get(row)).collect::<Option<String>>())
 }
@@ -137,8 +183,30 @@ fn space(arguments: &mut Arguments) -> ArrayRef {
     build::texts(arguments.rows, |row| Some(" ".repeat(count.get(row)?.max(0) as usize)))
 }
 
+/// [`pad`] of BINARY, with zeros if nothing else is said; a negative length fails, as in Spark.
+fn pad_bytes(arguments: &mut Arguments, front: bool) -> ArrayRef {
+    let columns = arguments.columns;
+    let length = columns[1].numbers::<Int32Type>();
+    build::binaries(arguments.rows, |row| {
+        let (bytes, length) = (columns[0].bytes(row)?, length.get(row)?);
+        let filling = columns.get(2).map_or(Some(&[0][..]), |filling| filling.bytes(row))?;
+        let Ok(length) = usize::try_from(length) else {
+            let message = || format!("BINARY cannot have {length} bytes; use greatest(length, 0)");
+            arguments.errors.record(row, "INVALID_PARAMETER_VALUE", message);
+            return None;
+        };
+        let kept = &bytes[..length.min(bytes.len())];
+        let missing = if filling.is_empty() { 0 } else { length - kept.len() };
+        let filling: Vec<u8> = filling.iter().copied().cycle().take(missing).collect();
+        Some(if front { [&filling, kept].concat() } else { [kept, &filling].concat() })
+    })
+}
+
 /// Filled up to a length, or cut to it; an empty filling fills nothing.
 fn pad(arguments: &mut Arguments, front: bool) -> ArrayRef {
+    if *arguments.data_type == DataType::Binary {
+        return pad_bytes(arguments, front);
+    }
     let (input, length) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
     let filling = arguments.columns.get(2).map(|filling| filling.texts());
     build::texts(arguments.rows, |row| {

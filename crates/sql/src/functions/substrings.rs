@@ -1,6 +1,7 @@
-//! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters.
+//! Functions that find, take out or replace parts of strings. Positions begin at 1 and count characters; of BINARY, which
+//! `substring`, `left` and `overlay` take as well, they count bytes.
 
-use super::{Arguments, Function, Param, build};
+use super::{Arguments, Function, Param, alike, build};
 use crate::eval::Order;
 use arrow_array::ArrayRef;
 use arrow_array::types::Int32Type;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 const PART: Function = Function { params: &[Param::String, Param::Int], required: 2, ..Function::BLANK };
 
+/// A piece of the first argument, of its type.
+const CUT: Function = Function { params: &[Param::Alike, Param::Int], gives: alike, ..PART };
+
 const THREE_TEXTS: Function =
     Function { params: &[Param::String, Param::String, Param::String], required: 3, ..Function::BLANK };
 
@@ -16,12 +20,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "substring",
         aliases: &["substr"],
-        params: &[Param::String, Param::Int, Param::Int],
+        params: &[Param::Alike, Param::Int, Param::Int],
         kernel: substring,
-        ..PART
+        ..CUT
     },
-    Function { name: "left", kernel: |a| side(a, true), ..PART },
-    Function { name: "right", kernel: |a| side(a, false), ..PART },
+    Function { name: "left", kernel: left, ..CUT },
+    Function { name: "right", kernel: right, ..PART },
     Function {
         name: "substring_index",
         params: &[Param::String, Param::String, Param::Int],
@@ -56,10 +60,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "translate", kernel: translate, ..THREE_TEXTS },
     Function {
         name: "overlay",
-        params: &[Param::String, Param::String, Param::Int, Param::Int],
+        params: &[Param::Alike, Param::Alike, Param::Int, Param::Int],
         required: 3,
         kernel: overlay,
-        ..PART
+        ..CUT
     },
     Function {
         name: "find_in_set",
@@ -72,39 +76,64 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// From position 1 on; 0 is as 1, negative ones count from the end; a window that begins before the text is cut.
 fn substring(arguments: &mut Arguments) -> ArrayRef {
-    let input = arguments.columns[0].texts();
-    let position = arguments.columns[1].numbers::<Int32Type>();
-    let length = arguments.columns.get(2).map(|length| length.numbers::<Int32Type>());
+    let columns = arguments.columns;
+    let position = columns[1].numbers::<Int32Type>();
+    let length = columns.get(2).map(|length| length.numbers::<Int32Type>());
+    cut(arguments, |row| {
+        let length = length.as_ref().map_or(Some(i32::MAX), |length| length.get(row))?;
+        Some((position.get(row)?.into(), length.into()))
+    })
+}
+
+fn left(arguments: &mut Arguments) -> ArrayRef {
+    let length = arguments.columns[1].numbers::<Int32Type>();
+    cut(arguments, |row| Some((1, length.get(row)?.into())))
+}
+
+/// The piece of each row's text or bytes that has this position and length.
+fn cut(arguments: &Arguments, place: impl Fn(usize) -> Option<(i64, i64)>) -> ArrayRef {
+    let input = &arguments.columns[0];
+    if *arguments.data_type == DataType::Binary {
+        return build::binaries(arguments.rows, |row| {
+            let (bytes, (position, length)) = (input.bytes(row)?, place(row)?);
+            Some(piece(bytes, position, length))
+        });
+    }
+    let input = input.texts();
     build::texts(arguments.rows, |row| {
-        let (text, position) = (input.get(row)?, i64::from(position.get(row)?));
-        let length = match &length {
-            Some(length) => i64::from(length.get(row)?),
-            None => i64::from(i32::MAX),
-        };
+        let (text, (position, length)) = (input.get(row)?, place(row)?);
         Some(slice(text, position, length))
     })
 }
 
 fn slice(text: &str, position: i64, length: i64) -> String {
+    let (skip, take) = window(|| text.chars().count(), position, length);
+    text.chars().skip(skip).take(take).collect()
+}
+
+fn piece(bytes: &[u8], position: i64, length: i64) -> Vec<u8> {
+    let (skip, take) = window(|| bytes.len(), position, length);
+    bytes.iter().copied().skip(skip).take(take).collect()
+}
+
+/// How many to leave out at the front, and how many to keep.
+fn window(count: impl Fn() -> usize, position: i64, length: i64) -> (usize, usize) {
     let start = match position {
         1.. => position - 1,
         0 => 0,
-        _ => text.chars().count() as i64 + position,
+        _ => count() as i64 + position,
     };
     let end = start + length;
     let start = start.max(0);
-    if end <= start {
-        return String::new();
-    }
-    text.chars().skip(start as usize).take((end - start) as usize).collect()
+    (start as usize, (end - start).max(0) as usize)
 }
 
-fn side(arguments: &mut Arguments, front: bool) -> ArrayRef {
+fn right(arguments: &mut Arguments) -> ArrayRef {
     let (input, length) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
     build::texts(arguments.rows, |row| {
         let (text, length) = (input.get(row)?, length.get(row)?.max(0) as usize);
-        let skip = if front { 0 } else { text.chars().count().saturating_sub(length) };
-        Some(text.chars().skip(skip).take(length).collect::<String>())
+        let skip = text.chars().count().saturating_sub(length);
+        Some(text.chars().skip(skip).collect::<String>())
     })
 }
 
@@ -202,18 +231,27 @@ fn translate(arguments: &mut Arguments) -> ArrayRef {
 
 /// The second argument in place of as many characters (or as many as the fourth says) from a position on.
 fn overlay(arguments: &mut Arguments) -> ArrayRef {
-    let (input, patch) = (arguments.columns[0].texts(), arguments.columns[1].texts());
-    let position = arguments.columns[2].numbers::<Int32Type>();
-    let length = arguments.columns.get(3).map(|length| length.numbers::<Int32Type>());
+    let columns = arguments.columns;
+    let position = columns[2].numbers::<Int32Type>();
+    let length = columns.get(3).map(|length| length.numbers::<Int32Type>());
+    let place = |row| {
+        let length = length.as_ref().map_or(Some(-1), |length| length.get(row))?;
+        Some((i64::from(position.get(row)?), i64::from(length)))
+    };
+    let until_end = i64::from(i32::MAX);
+    if *arguments.data_type == DataType::Binary {
+        return build::binaries(arguments.rows, |row| {
+            let (bytes, patch, (position, length)) = (columns[0].bytes(row)?, columns[1].bytes(row)?, place(row)?);
+            let length = if length >= 0 { length } else { patch.len() as i64 };
+            let (head, tail) = (piece(bytes, 1, position - 1), piece(bytes, position + length, until_end));
+            Some([&head, patch, &tail].concat())
+        });
+    }
+    let (input, patch) = (columns[0].texts(), columns[1].texts());
     build::texts(arguments.rows, |row| {
-        let (text, patch, position) = (input.get(row)?, patch.get(row)?, i64::from(position.get(row)?));
-        let length = match &length {
-            Some(length) => i64::from(length.get(row)?),
-            None => -1,
-        };
+        let (text, patch, (position, length)) = (input.get(row)?, patch.get(row)?, place(row)?);
         let length = if length >= 0 { length } else { patch.chars().count() as i64 };
-        let head = slice(text, 1, position - 1);
-        Some(head + patch + &slice(text, position + length, i64::from(i32::MAX)))
+        Some(slice(text, 1, position - 1) + patch + &slice(text, position + length, until_end))
     })
 }
 

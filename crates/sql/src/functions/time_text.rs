@@ -1,8 +1,8 @@
 //! Dates and times as text of a pattern, and text as dates and times, on the session's clock. The language is English.
 //!
 //! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q q` and text
-//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked. So is `z`
-//! where a region is written: its zones' names are in no table of ours.
+//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked. So are
+//! `E Q q` where text is read, as in Spark, and `z` where a region is written: its zones' names are in no table of ours.
 
 use super::times::{day_of_year, weekday};
 use super::{Arguments, Function, Param, ZONED, build, zone_text};
@@ -26,7 +26,8 @@ const FORMAT: Function = Function {
     ..Function::BLANK
 };
 
-const PARSE: Function = Function { params: &[Param::String, Param::String], zoned: ZONED, ..FORMAT };
+const PARSE: Function =
+    Function { params: &[Param::String, Param::String], check: check_parsed, zoned: ZONED, ..FORMAT };
 
 const NAME: Function = Function { params: &[Param::Date], ..Function::BLANK };
 
@@ -89,6 +90,24 @@ fn check_pattern(arguments: &[Expr]) -> Result<(), String> {
     }
 }
 
+/// Texts are not read by days of the week and quarters, in Spark neither.
+fn check_parsed(arguments: &[Expr]) -> Result<(), String> {
+    check_pattern(arguments)?;
+    let Some(Expr::Literal(Value::String(pattern), _)) = arguments.get(1) else {
+        return Ok(());
+    };
+    let unread = |piece: &Piece| match piece {
+        Piece::Field(letter @ ('E' | 'Q' | 'q'), _) => Some(*letter),
+        _ => None,
+    };
+    match Pattern::parse(pattern)?.0.iter().find_map(unread) {
+        Some(letter) => {
+            Err(format!("the pattern '{pattern}' is not for reading: `{letter}` is only written; leave it out"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// `z` writes a zone's name in words.
 fn check_names(arguments: &[Expr], zone: Zone) -> Result<(), String> {
     let (Some(Expr::Literal(Value::String(pattern), _)), Zone::Region { name, .. }) = (arguments.get(1), zone) else {
@@ -123,7 +142,8 @@ fn from_unixtime(arguments: &mut Arguments) -> ArrayRef {
     let pattern = pattern(arguments);
     let input = arguments.columns[0].numbers::<Int64Type>();
     build::texts(arguments.rows, |row| {
-        let micros = input.get(row)?.saturating_mul(MICROS_PER_SECOND);
+        // Beyond the 64 bits it wraps, as in Spark.
+        let micros = input.get(row)?.wrapping_mul(MICROS_PER_SECOND);
         Some(pattern.as_ref()?.format(micros, &arguments.times.clock))
     })
 }
@@ -244,7 +264,7 @@ impl Pattern {
 
     /// The time of a text, µs; fields that the pattern lacks are those of 1970-01-01 00:00:00, a zone is the clock's.
     fn parse_text(&self, text: &str, clock: &WallClock) -> Option<i64> {
-        let mut time = Parsed { year: 1970, month: 1, day: 1, ..Parsed::default() };
+        let mut time = Parsed { year: 1970, ..Parsed::default() };
         let mut rest = text;
         for (index, piece) in self.0.iter().enumerate() {
             rest = match piece {
@@ -252,10 +272,18 @@ impl Pattern {
                     let head = rest.get(..text.len()).filter(|head| head.eq_ignore_ascii_case(text))?;
                     &rest[head.len()..]
                 }
+                // As in Java, such a year takes all digits that come, and leaves none to a day of the year without a width.
+                Piece::Field('y' | 'u', count)
+                    if *count != 2 && matches!(self.0.get(index + 1), Some(Piece::Field('D', 1 | 2))) =>
+                {
+                    return None;
+                }
                 Piece::Field(letter, count) => {
                     let adjacent = matches!(
                         self.0.get(index + 1),
-                        Some(Piece::Field('y' | 'u' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S', _))
+                        Some(
+                            Piece::Field('y' | 'u' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S', _) | Piece::Field('D', 3)
+                        )
                     );
                     parse_field(&mut time, *letter, *count, adjacent, rest)?
                 }
@@ -322,8 +350,9 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
 #[derive(Default)]
 struct Parsed {
     year: i64,
-    month: u32,
-    day: u32,
+    month: Option<u32>,
+    day: Option<u32>,
+    day_of_year: Option<i64>,
     hour: i64,
     /// Hours counted to twelve, which AM or PM makes whole.
     half_hour: Option<i64>,
@@ -336,9 +365,20 @@ struct Parsed {
 }
 
 impl Parsed {
+    /// The day, of its number within the year where there is one; a month and a day of the month must agree with it.
+    fn days(&self) -> Option<i64> {
+        let Some(number) = self.day_of_year else {
+            return days_of_date(self.year, self.month.unwrap_or(1).into(), self.day.unwrap_or(1).into());
+        };
+        let days = days_of_date(self.year, 1, 1)? + Some(number).filter(|number| *number <= 366)? - 1;
+        let (year, month, day) = civil_from_days(days);
+        let agrees = year == self.year && self.month.is_none_or(|m| m == month) && self.day.is_none_or(|d| d == day);
+        agrees.then_some(days)
+    }
+
     /// What the clock shows.
     fn micros(&self) -> Option<i64> {
-        let days = days_of_date(self.year, self.month.into(), self.day.into())?;
+        let days = self.days()?;
         let hour = self.half_hour.map_or(self.hour, |hour| hour.rem_euclid(12) + if self.afternoon { 12 } else { 0 });
         let in_range =
             hour < 24 && self.minute < 60 && self.second < 60 && self.half_hour.is_none_or(|hour| hour <= 12);
@@ -355,6 +395,7 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
         ('y' | 'u', 1) => 1..=if adjacent { 4 } else { 9 },
         ('y' | 'u', count) => count..=count,
         ('S', count) => 1..=count,
+        ('D', 1) => 1..=19,
         ('D', count) => count..=3,
         (_, 1) => 1..=2,
         (_, count) => count..=count,
@@ -370,10 +411,9 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
     match letter {
         'M' | 'L' if count >= 3 => {
             let (at, rest) = name(&MONTHS)?;
-            time.month = at as u32 + 1;
+            time.month = Some(at as u32 + 1);
             return Some(rest);
         }
-        'E' => return Some(name(&DAYS)?.1),
         'a' => {
             let half = text.get(..2)?.to_ascii_uppercase();
             time.afternoon = half == "PM";
@@ -384,7 +424,6 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
             time.zone = Some(zone);
             return Some(rest);
         }
-        'Q' | 'q' | 'D' => return None,
         _ => {}
     }
     let length = text.bytes().take_while(u8::is_ascii_digit).count().min(*widths.end());
@@ -395,8 +434,9 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
     match letter {
         'y' | 'u' if count == 2 => time.year = 2_000 + number,
         'y' | 'u' => time.year = number,
-        'M' | 'L' => time.month = number as u32,
-        'd' => time.day = number as u32,
+        'M' | 'L' => time.month = Some(number as u32),
+        'd' => time.day = Some(number as u32),
+        'D' => time.day_of_year = Some(number),
         'H' => time.hour = number,
         'k' => time.hour = if number == 24 { 0 } else { number },
         'h' | 'K' => time.half_hour = Some(number),

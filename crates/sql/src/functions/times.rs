@@ -3,15 +3,16 @@
 
 use super::numbers::overflow;
 use super::{Arguments, Function, Param, ZONED, build};
-use crate::eval::arithmetic::{OVERFLOW, zip};
+use crate::eval::arithmetic::{OVERFLOW, pow10, zip};
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
-use crate::eval::cast::{cast, doubles, to_long};
+use crate::eval::cast::{doubles, to_long};
 use crate::eval::{Column, RowErrors};
-use crate::expr::{CastMode, Expr};
+use crate::expr::Expr;
 use crate::types;
 use crate::value::Value;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::time::{civil_from_days, days_from_civil, days_of_date};
@@ -79,8 +80,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: seconds_of_minute,
         ..INT_OF_TIME
     },
-    Function { name: "date_add", kernel: |a| add_days(a, i32::checked_add), ..DATE_DAYS },
-    Function { name: "date_sub", kernel: |a| add_days(a, i32::checked_sub), ..DATE_DAYS },
+    Function { name: "date_add", kernel: |a| add_days(a, i32::wrapping_add), ..DATE_DAYS },
+    Function { name: "date_sub", kernel: |a| add_days(a, i32::wrapping_sub), ..DATE_DAYS },
     Function { name: "add_months", kernel: months_later, ..DATE_DAYS },
     Function { name: "date_from_unix_date", params: &[Param::Int], required: 1, kernel: date_of_days, ..DATE_DAYS },
     Function { name: "last_day", params: &[Param::Date], required: 1, kernel: last_day, ..DATE_DAYS },
@@ -152,7 +153,8 @@ fn date_of_days(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Date32Type>(arguments.rows, |row| input.get(row)))
 }
 
-/// Numbers of any type as seconds; doubles that are not finite give NULL, too large ones the last time there is.
+/// Numbers of any type as seconds; doubles that are not finite give NULL, too large ones the last time there is. A decimal
+/// with more than six digits behind the point fails its row.
 fn seconds(arguments: &mut Arguments) -> ArrayRef {
     let column = &arguments.columns[0];
     let mut errors = RowErrors::default();
@@ -161,14 +163,29 @@ fn seconds(arguments: &mut Arguments) -> ArrayRef {
         let column = Column { array, constant: column.constant };
         return micros_of(&column, MICROS_PER_SECOND, arguments.rows, arguments.errors);
     }
-    if matches!(column.array.data_type(), DataType::Decimal128(..)) {
-        let array = cast(&column.array, &types::timestamp(), CastMode::Ansi, arguments.times, &mut errors);
-        return Column { array, constant: column.constant }.into_rows(arguments.rows);
+    if let DataType::Decimal128(_, scale) = *column.array.data_type() {
+        let input = column.numbers::<Decimal128Type>();
+        let value = |row| exact_micros(row, input.get(row)?, scale, arguments.errors);
+        return Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"));
     }
     let doubles = Column { array: Arc::new(doubles(&column.array)), constant: column.constant };
     let input = doubles.numbers::<Float64Type>();
     let value = |row| input.get(row).filter(|x| x.is_finite()).map(|x| (x * 1e6) as i64);
     Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+}
+
+/// Microseconds of a decimal number of seconds.
+fn exact_micros(row: usize, seconds: i128, scale: i8, errors: &mut RowErrors) -> Option<i64> {
+    let micros = i256::from_i128(seconds).wrapping_mul(pow10(6));
+    let unit = pow10(scale.into());
+    if micros.wrapping_rem(unit) != i256::ZERO {
+        let message = || "a time has six digits behind the second and no more; round the seconds".to_string();
+        errors.record(row, "ROUNDING_NECESSARY", message);
+        return None;
+    }
+    let micros = micros.wrapping_div(unit).to_i128().and_then(|micros| i64::try_from(micros).ok());
+    micros.is_none().then(|| overflow(errors, row));
+    micros
 }
 
 fn seconds_of_minute(arguments: &mut Arguments) -> ArrayRef {
@@ -194,11 +211,12 @@ fn week_of_year(day: i64) -> i64 {
     (day_of_year(thursday) - 1) / 7 + 1
 }
 
-fn add_days(arguments: &mut Arguments, add: fn(i32, i32) -> Option<i32>) -> ArrayRef {
+/// Beyond the last day that there is it goes on with the first, as in Spark.
+fn add_days(arguments: &mut Arguments, add: fn(i32, i32) -> i32) -> ArrayRef {
     let [date, days] = arguments.columns else {
         panic!("two arguments");
     };
-    let add = |date, days| add(date, days).ok_or(OVERFLOW);
+    let add = |date, days| Ok(add(date, days));
     Arc::new(zip::<Date32Type, Int32Type, Date32Type>(date, days, arguments.rows, arguments.errors, add))
 }
 

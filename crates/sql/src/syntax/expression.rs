@@ -85,6 +85,7 @@ impl Parser<'_> {
             self.expect_symbol(")")?;
             NodeKind::In(value, list, negated)
         } else if let Some(kind) = self.like_kind() {
+            self.refuse_like_any()?;
             let pattern = self.comparison()?;
             let escape = if self.take_word("ESCAPE") { Some(self.escape_character()?) } else { None };
             NodeKind::Like(kind, value, Box::new(pattern), escape, negated)
@@ -105,6 +106,17 @@ impl Parser<'_> {
             ("REGEXP", LikeKind::Rlike),
         ];
         kinds.into_iter().find(|(word, _)| self.take_word(word)).map(|(_, kind)| kind)
+    }
+
+    /// `LIKE ANY (…)` and its kin are no calls of a function.
+    fn refuse_like_any(&self) -> Result<(), Fault> {
+        let joined = if self.is_word("ALL") { "AND" } else { "OR" };
+        if !self.is_any_word(&["ANY", "SOME", "ALL"]) || *self.peek_at(1) != Token::Symbol("(") {
+            return Ok(());
+        }
+        let what = self.text[self.here()].to_ascii_uppercase();
+        let help = format!("write the patterns one by one: x LIKE 'a%' {joined} x LIKE 'b%'");
+        Err(Fault::new(self.here(), format!("LIKE {what} (…) is not supported"), help))
     }
 
     fn escape_character(&mut self) -> Result<char, Fault> {
@@ -215,6 +227,10 @@ impl Parser<'_> {
         loop {
             let start = node.at.start;
             let kind = if self.take_symbol(".") {
+                if self.is_symbol("*") {
+                    let message = "`.*` is no value";
+                    return Err(Fault::new(self.here(), message, "it stands alone in SELECT, behind a table's name"));
+                }
                 let field = self.ident("a field's name")?;
                 match node.kind {
                     NodeKind::Name(mut parts) => {

@@ -71,7 +71,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A call from behind its opening bracket on, with the keyword forms of EXTRACT, SUBSTRING, TRIM and POSITION.
+    /// A call from behind its opening bracket on, with the keyword forms of EXTRACT, SUBSTRING, OVERLAY, TRIM and POSITION.
     pub fn call(&mut self, name: Ident) -> Result<Call, Fault> {
         let lower = name.name.to_ascii_lowercase();
         let mut call =
@@ -109,24 +109,11 @@ impl Parser<'_> {
                 }
             }
             _ if self.is_symbol(")") => {}
-            _ => {
-                call.distinct = self.take_word("DISTINCT");
-                if !call.distinct {
-                    self.take_word("ALL");
-                }
-                call.arguments.push(self.expression()?);
-                if ["substring", "substr"].contains(&lower.as_str()) && self.take_word("FROM") {
-                    call.arguments.push(self.expression()?);
-                    if self.take_word("FOR") {
-                        call.arguments.push(self.expression()?);
-                    }
-                } else {
-                    self.rest_of_arguments(&mut call)?;
-                }
-                if ["first", "last", "any_value"].contains(&lower.as_str()) {
-                    call.ignore_nulls = self.ignore_nulls();
-                }
+            // EXISTS (SELECT …), x > ANY (SELECT …)
+            _ if self.is_word("SELECT") => {
+                return Err(Fault::new(self.here(), "subqueries are not supported", "use plain expressions"));
             }
+            _ => self.arguments(&lower, &mut call)?,
         }
         self.expect_symbol(")")?;
         if self.take_word("FILTER") {
@@ -141,6 +128,38 @@ impl Parser<'_> {
             return Err(Fault::new(self.here(), "OVER (…) is not supported on streams", help));
         }
         Ok(call)
+    }
+
+    /// One argument or more, with the words that may stand between them and behind them.
+    fn arguments(&mut self, name: &str, call: &mut Call) -> Result<(), Fault> {
+        call.distinct = self.take_word("DISTINCT");
+        if !call.distinct {
+            self.take_word("ALL");
+        }
+        call.arguments.push(self.expression()?);
+        let is_substring = ["substring", "substr"].contains(&name);
+        if name == "overlay" && self.take_word("PLACING") {
+            call.arguments.push(self.expression()?);
+            self.expect_word("FROM")?;
+            self.place_and_length(call)?;
+        } else if is_substring && self.take_word("FROM") {
+            self.place_and_length(call)?;
+        } else {
+            self.rest_of_arguments(call)?;
+        }
+        if ["first", "last", "any_value"].contains(&name) {
+            call.ignore_nulls = self.ignore_nulls();
+        }
+        Ok(())
+    }
+
+    /// `position [FOR length]`.
+    fn place_and_length(&mut self, call: &mut Call) -> Result<(), Fault> {
+        call.arguments.push(self.expression()?);
+        if self.take_word("FOR") {
+            call.arguments.push(self.expression()?);
+        }
+        Ok(())
     }
 
     /// `IGNORE NULLS` or `RESPECT NULLS`, if one of them comes.

@@ -39,6 +39,8 @@ pub(crate) enum From {
 #[derive(Clone, Debug)]
 pub(crate) struct SelectItem {
     pub node: Node,
+    /// The table before a star: `t.*`.
+    pub table: Option<Ident>,
     pub alias: Option<Ident>,
 }
 
@@ -89,6 +91,20 @@ const CLAUSES: [&str; 31] = [
     "QUALIFY",
     "WATERMARK",
 ];
+
+/// Clauses that are not there: the first word, the clause, the way out.
+const UNSUPPORTED: [(&str, &str, &str); 8] = [
+    ("LATERAL", "LATERAL VIEW", "an array's elements cannot be made rows; name them: arr[0]"),
+    ("WINDOW", "WINDOW", "functions with OVER are not supported on streams; group by window(time, '10 seconds')"),
+    ("QUALIFY", "QUALIFY", "functions with OVER are not supported on streams; filter groups with HAVING"),
+    ("CLUSTER", "CLUSTER BY", UNSORTED),
+    ("DISTRIBUTE", "DISTRIBUTE BY", UNSORTED),
+    ("SORT", "SORT BY", UNSORTED),
+    ("TABLESAMPLE", "TABLESAMPLE", "take a part of the rows in WHERE: pmod(hash(key), 10) = 0"),
+    ("PIVOT", "PIVOT", "write one aggregate for each column: sum(x) FILTER (WHERE k = 'a') AS a"),
+];
+
+const UNSORTED: &str = "leave it out: sinks get each batch's rows sorted by group key";
 
 impl Parser<'_> {
     /// The statement; the text's end is not looked for.
@@ -175,12 +191,28 @@ impl Parser<'_> {
     }
 
     fn select_item(&mut self) -> Result<SelectItem, Fault> {
-        let node = self.expression()?;
+        let start = self.here().start;
+        let table = self.table_before_star()?;
+        let mut node = self.expression()?;
+        node.at.start = start;
         let alias = self.alias()?;
         if node.kind == NodeKind::Star && alias.is_some() {
             return Err(Fault::new(node.at, "`*` takes no alias", "leave the alias out"));
         }
-        Ok(SelectItem { node, alias })
+        Ok(SelectItem { node, table, alias })
+    }
+
+    /// `t.`, if a star follows.
+    fn table_before_star(&mut self) -> Result<Option<Ident>, Fault> {
+        let (dot, star) = (Token::Symbol("."), Token::Symbol("*"));
+        if !matches!(self.peek(), Token::Word(_) | Token::Quoted(_))
+            || (self.peek_at(1), self.peek_at(2)) != (&dot, &star)
+        {
+            return Ok(None);
+        }
+        let table = self.ident("a table")?;
+        self.advance();
+        Ok(Some(table))
     }
 
     fn alias(&mut self) -> Result<Option<Ident>, Fault> {
@@ -215,15 +247,15 @@ impl Parser<'_> {
         } else if self.is_any_word(&["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "SEMI", "ANTI"]) {
             ("JOIN", "joins are not supported yet: read one source, or several with UNION ALL")
         } else if self.is_word("ORDER") {
-            ("ORDER BY", "leave it out: sinks get each batch's rows sorted by group key")
+            ("ORDER BY", UNSORTED)
         } else if self.is_any_word(&["LIMIT", "OFFSET"]) {
             ("LIMIT", "leave it out; a console sink takes rows_max")
         } else if self.is_any_word(&["INTERSECT", "EXCEPT", "MINUS"]) {
             ("this combination of queries", "UNION ALL is the one that streams have")
         } else if self.is_word("WATERMARK") {
             ("WATERMARK", "declare it in [sources.NAME.event_time]: watermark = \"1 minute\"")
-        } else if self.is_any_word(&CLAUSES[22..]) {
-            ("this clause", SUPPORTED)
+        } else if let Some((_, what, help)) = UNSUPPORTED.iter().find(|(word, ..)| self.is_word(word)) {
+            (*what, *help)
         } else {
             return Ok(());
         };

@@ -144,12 +144,12 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
     let exact = |value: i256, from: i8| decimal_in(rescale(value, i32::from(from), i32::from(scale)), precision);
     let array = match input.data_type() {
         DataType::Float32 | DataType::Float64 => {
-            let single = input.data_type() == &DataType::Float32;
+            // By the digits that Java prints of the DOUBLE: a FLOAT is widened first, so that 0.1 is 0.10000000149011612.
             map::<Float64Type, Decimal128Type>(&doubles(input), |row, x| {
                 if !x.is_finite() {
                     return None;
                 }
-                let text = if single { java_float(x as f32) } else { java_double(x) };
+                let text = java_double(x);
                 let parsed = match parse_decimal(&text, precision, scale) {
                     Parsed::Fits(value) => Some(value),
                     Parsed::TooLarge | Parsed::Invalid => None,

@@ -56,7 +56,7 @@ fn decimal_seconds(unscaled: i128, scale: u32) -> i64 {
     }
 }
 
-/// TIMESTAMP as seconds since the epoch: floored where the target is integral.
+/// TIMESTAMP as seconds since the epoch: floored where the target is integral, exact before it is rounded to a DECIMAL.
 pub(super) fn to_number(
     input: &PrimitiveArray<TimestampMicrosecondType>,
     to: &DataType,
@@ -65,6 +65,11 @@ pub(super) fn to_number(
     if types::is_integral(to) {
         let seconds: ArrayRef = Arc::new(input.unary::<_, Int64Type>(|micros| micros.div_euclid(MICROS_PER_SECOND)));
         return if *to == DataType::Int64 { seconds } else { number::cast(&seconds, to, failures) };
+    }
+    if let DataType::Decimal128(..) = to {
+        let seconds = input.unary::<_, Decimal128Type>(i128::from).with_data_type(DataType::Decimal128(20, 6));
+        let seconds: ArrayRef = Arc::new(seconds);
+        return if seconds.data_type() == to { seconds } else { number::cast(&seconds, to, failures) };
     }
     let seconds: ArrayRef = Arc::new(input.unary::<_, Float64Type>(|micros| micros as f64 / 1e6));
     if *to == DataType::Float64 { seconds } else { number::cast(&seconds, to, failures) }
