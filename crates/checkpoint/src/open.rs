@@ -74,8 +74,10 @@ fn identify(
     bound: &dyn Fn(&str) -> Vec<String>,
 ) -> Result<(Metadata, Vec<Change>)> {
     let Some(found) = read_json::<Metadata>(store, Kind::Metadata, "metadata")? else {
-        if let Some(folder) = ["commits", "plans", "state"].into_iter().find(|folder| has_any(store, folder)) {
-            return Err(damaged(&format!("`metadata` is missing, and there is something in `{folder}`")));
+        for folder in ["commits", "plans", "state"] {
+            if !store.list(folder)?.is_empty() {
+                return Err(damaged(&format!("`metadata` is missing, and there is something in `{folder}`")));
+            }
         }
         write_json(store, Kind::Metadata, "metadata", &metadata)?;
         return Ok((metadata, Vec::new()));
@@ -92,10 +94,6 @@ fn identify(
     metadata.id = found.id;
     write_json(store, Kind::Metadata, "metadata", &metadata)?;
     Ok((metadata, allowed))
-}
-
-fn has_any(store: &dyn Store, folder: &str) -> bool {
-    store.list(folder).is_ok_and(|files| !files.is_empty())
 }
 
 /// Reads a chain of state files, and makes the log that goes on from there.

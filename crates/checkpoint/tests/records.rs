@@ -166,6 +166,10 @@ fn damage_to_what_is_committed_is_named() {
         },
         Err("the plan of batch 3 is missing"),
     );
+    check_damage(
+        |store| store.remove("metadata").unwrap(),
+        Err("`metadata` is missing, and there is something in `commits`"),
+    );
 }
 
 #[test]

@@ -157,13 +157,13 @@ fn expand(out: &mut String, replacement: &str, found: &Captures) -> Result<(), S
     Ok(())
 }
 
-/// The first match; NULL where there is none.
+/// The first match; NULL where there is none, or an empty one.
 fn substr(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let (texts, mut patterns) = (columns[0].texts(), Patterns::of(&columns[1]));
     build::texts(arguments.rows, |row| {
         let text = texts.get(row)?;
-        Some(patterns.get(row, arguments.errors)?.find(text)?.as_str())
+        Some(patterns.get(row, arguments.errors)?.find(text)?.as_str()).filter(|found| !found.is_empty())
     })
 }
 
