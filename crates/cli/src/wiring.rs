@@ -58,7 +58,7 @@ fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
             let message = format!("two columns of the result are called `{}`, and files need a name for each", pair[0]);
-            fault(&sink.span, message, "give one of them another name with AS")
+            fault(&pipeline.query.sql.span, message, "give one of them another name with AS")
         }
         None => Ok(()),
     }
@@ -141,7 +141,10 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
                 let writer = Box::new(std::io::stdout());
                 let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone: pipeline.zone(), writer };
                 let commands = commands.clone();
-                let stop = move || drop(commands.send(UserCommand::Stop));
+                let stop = move || {
+                    eprintln!("nobody reads the output any more: the run ends; what was not shown is not shown again");
+                    drop(commands.send(UserCommand::Stop));
+                };
                 Box::new(ConsoleSink::new(options).on_closed(stop))
             }
             SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format, pipeline.zone())?),

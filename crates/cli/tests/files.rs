@@ -192,7 +192,7 @@ fn what_cannot_be_is_said() {
     };
     check("\"in\"", "\"nowhere\"", &["directory `nowhere` does not exist; make it, or correct its name"]);
     check("window.start,", "window,", &["p.toml:19:10: csv does not hold `window`", "write format = \"json\""]);
-    check("AS total", "AS N", &["p.toml:12:8: two columns of the result are called `n`"]);
+    check("AS total", "AS N", &["p.toml:9:7: two columns of the result are called `n`"]);
     let csv = "\"in\"\nformat = \"csv\"";
     check(
         "\"in\"\nmax_files_per_trigger = 1\nschema = \"",
