@@ -93,8 +93,8 @@ fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
 #[test]
 fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let begin = |query: &str| FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().begin(query);
     let open = || FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
+    let begin = |query: &str| open().begin(query);
     // A run that wrote nothing has claimed nothing; of two that begin, the first to write has it.
     let (mut one, mut two) = (open(), open());
     two.begin("two").unwrap();

@@ -360,11 +360,11 @@ fn mistakes_in_files_are_named_at_their_place() {
     let letters = |path: &str| format!("[dead_letter]\ntype = \"files\"\npath = \"{path}\"\n[query]");
     for (path, taken) in [("./in/", "in/*.csv"), ("out", "out"), ("out/.", "out")] {
         let message =
-            format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which a source reads or a sink writes");
+            format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which the pipeline reads or writes");
         check("[query]", &letters(path), &[&format!("{message}; give the dead letters another directory")]);
     }
     // What a sink writes no source of the same query reads: it would feed itself.
-    let taken = |path: &str| format!("`{path}` is also the place of `in/*.csv`, which a source reads or a sink writes");
+    let taken = |path: &str| format!("`{path}` is also the place of `in/*.csv`, which the pipeline reads or writes");
     for path in ["in", "./in/"] {
         let message = format!("p.toml:14:8: {}; give the sink another directory", taken(path));
         check("\"out\"", &format!("\"{path}\""), &[&message]);

@@ -14,7 +14,7 @@ use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
 
 /// A constant's value; its type stands beside it in [`crate::expr::Expr::Literal`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Value {
     /// NULL of any type.
     Null,
@@ -30,6 +30,22 @@ pub enum Value {
     String(String),
     /// BINARY.
     Binary(Vec<u8>),
+}
+
+/// As Spark compares constants: NaN is itself, and 0.0 is not −0.0.
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Boolean(l), Value::Boolean(r)) => l == r,
+            (Value::Integer(l), Value::Integer(r)) => l == r,
+            (Value::Double(l), Value::Double(r)) => l.to_bits() == r.to_bits() || (l.is_nan() && r.is_nan()),
+            (Value::Decimal(l), Value::Decimal(r)) => l == r,
+            (Value::String(l), Value::String(r)) => l == r,
+            (Value::Binary(l), Value::Binary(r)) => l == r,
+            _ => false,
+        }
+    }
 }
 
 impl Value {

@@ -447,6 +447,14 @@ fn bounded_expressions() {
     assert_eq!(plan(format!("true{}", " OR course = 'x'".repeat(400))), Ok(()));
     assert!(plan(format!("true{}", " OR course = 'x'".repeat(50_000))).is_err());
     assert!(plan(format!("1{} = 1", " + 1".repeat(50_000))).is_err());
+    assert!(plan(format!("1{} = 1", "::INT::BIGINT".repeat(20_000))).is_err());
+    assert_eq!(plan(format!("lines_of_code{} = 1", " + 1".repeat(500))), Ok(()));
+    // As long chains as there may be, one inside of the other.
+    let longest = |depth: usize| (500 / depth.pow(2)).max(10);
+    let opened: String = (1..98).map(|_| "lines_of_code + (").collect();
+    let closed: String =
+        (2..99).rev().map(|depth| format!("{})", " + lines_of_code".repeat(longest(depth) - 1))).collect();
+    assert_eq!(plan(format!("{opened}1{closed} = 1")), Ok(()));
 }
 
 #[test]

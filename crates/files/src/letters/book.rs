@@ -62,6 +62,8 @@ impl LetterBook for FilesLetterBook {
     fn begin(&mut self, query_id: &str) -> Result<()> {
         // A query's sink must not take the directory for its own, nor the other way round.
         self.claim.begin(&self.dir, format!("{query_id} dead letters"), self.manifest.last().is_some())?;
+        // Executors write here before there is a batch to commit.
+        self.claim.make(&self.dir)?;
         sweep(&self.dir)?;
         self.remove_unnamed()
     }
@@ -72,7 +74,6 @@ impl LetterBook for FilesLetterBook {
         if lines == 0 && self.manifest.last() < Some(batch_id) {
             return Ok(());
         }
-        self.claim.make(&self.dir)?;
         let mut names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         if !own.is_empty() {
             let name = format!("{}driver.jsonl", prefix(batch_id));

@@ -23,6 +23,9 @@ pub(super) struct Refusal<'a> {
 impl Refusal<'_> {
     /// Whether the filters that ask for nothing but the window refuse all the row's windows; its keys need not be known.
     pub fn by_window(&self, row: usize) -> bool {
+        if !self.asks() {
+            return false;
+        }
         let names_a_key = |filter: &Expr| {
             let mut found = false;
             filter.columns(&mut |column| found |= column > 0);
@@ -35,7 +38,12 @@ impl Refusal<'_> {
 
     /// Whether the filters refuse all the row's groups.
     pub fn by_groups(&self, row: usize, keys: &[ArrayRef]) -> bool {
-        self.by(row, encoded(keys, row), self.plan.group_filters.clone())
+        self.asks() && self.by(row, encoded(keys, row), self.plan.group_filters.clone())
+    }
+
+    /// Whether there is anything to ask.
+    fn asks(&self) -> bool {
+        self.plan.window.is_some() && !self.plan.group_filters.is_empty()
     }
 
     fn by(&self, row: usize, key: Box<[u8]>, filters: Vec<Expr>) -> bool {

@@ -58,7 +58,10 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
     let sinks = sinks(&root, &mut taken);
     let checkpoint = root.section("checkpoint").and_then(|section| {
         let path = section.required_string("path", "\"checkpoints/my-query\"");
-        path.iter().for_each(|path| is_free(&section, path, &taken, "the checkpoint"));
+        if let Some(path) = path {
+            is_free(&section, path, &taken, "the checkpoint");
+            taken.push(path.text.clone());
+        }
         section.finish();
         path.map(|path| path.text.clone())
     });
@@ -339,15 +342,15 @@ fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetter> {
     Some(DeadLetter::Files { path: path?.text.clone() })
 }
 
-/// Reports a directory that a source reads or something else writes. `taken` are such paths, `whose` it is in a sentence.
+/// Reports a directory that the pipeline reads or writes already. `taken` are such paths, `whose` it is in a sentence.
 fn is_free(section: &Section, dir: &Located, taken: &[String], whose: &str) {
     if let Some(taken) = taken.iter().find(|taken| holds(&dir.text, taken)) {
-        let message = format!("`{}` is also the place of `{taken}`, which a source reads or a sink writes", dir.text);
+        let message = format!("`{}` is also the place of `{taken}`, which the pipeline reads or writes", dir.text);
         section.fault(dir.span.clone(), message, format!("give {whose} another directory"));
     }
 }
 
-/// Whether a path is the directory, or a glob that matches it or files in it, as far as the texts say.
+/// Whether a path is the directory, or a glob that matches it or files in it, as far as the texts say: of `*` and `?` alone.
 fn holds(dir: &str, path: &str) -> bool {
     let plain = |path: &str| -> Vec<String> {
         let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);
@@ -431,14 +434,7 @@ mod tests {
 
     #[test]
     fn a_directory_holds_what_a_glob_finds_in_it() {
-        for (dir, path) in [
-            ("a", "a/"),
-            ("./a", "a/*"),
-            ("a/b", "a/*"),
-            ("a/b", "a/b?/../*"),
-            ("a/b", "a/?"),
-            ("a/in", "a/i*/x-*.json"),
-        ] {
+        for (dir, path) in [("a", "a/"), ("./a", "a/*"), ("a/b", "a/*"), ("a/b", "a/?"), ("a/in", "a/i*/x-*.json")] {
             assert!(holds(dir, path), "{dir} {path}");
         }
         for (dir, path) in

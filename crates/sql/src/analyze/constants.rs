@@ -9,9 +9,9 @@ use std::sync::Arc;
 use tidemill_model::{Millis, Zone};
 
 /// What a filter's condition becomes in one round, before it is simplified: constants go from one conjunct to the others,
-/// then everything that is made of constants alone is computed.
-pub(super) fn folded(mut condition: Expr, zone: Zone) -> Expr {
-    carry(&mut condition);
+/// then everything that is made of constants alone is computed. What `is_whole` takes for a column of its own stays as it is.
+pub(super) fn folded(mut condition: Expr, zone: Zone, is_whole: &dyn Fn(&Expr) -> bool) -> Expr {
+    carry(&mut condition, is_whole);
     fold(&mut condition, zone);
     condition
 }
@@ -41,29 +41,29 @@ struct Equality {
 
 /// Spark's `ConstantPropagation`: in the comparisons beside `column = constant` the constant stands for the column. Not under
 /// NOT, where a NULL would count.
-fn carry(condition: &mut Expr) {
+fn carry(condition: &mut Expr, is_whole: &dyn Fn(&Expr) -> bool) {
     match condition {
         Expr::And(..) => {
             let mut equalities = Vec::new();
-            collect(condition, &mut equalities);
+            collect(condition, &mut equalities, is_whole);
             if !equalities.is_empty() {
-                replace(condition, &equalities);
+                replace(condition, &equalities, is_whole);
             }
         }
         Expr::Or(l, r) => {
-            carry(l);
-            carry(r);
+            carry(l, is_whole);
+            carry(r, is_whole);
         }
         _ => {}
     }
 }
 
 /// The equalities of a chain of ANDs, the last one of each column; what its ORs hold is carried inside them.
-fn collect(conjunct: &mut Expr, equalities: &mut Vec<Equality>) {
+fn collect(conjunct: &mut Expr, equalities: &mut Vec<Equality>, is_whole: &dyn Fn(&Expr) -> bool) {
     match conjunct {
         Expr::And(l, r) => {
-            collect(l, equalities);
-            collect(r, equalities);
+            collect(l, equalities, is_whole);
+            collect(r, equalities, is_whole);
         }
         Expr::Compare(Comparison::Equal | Comparison::NullSafeEqual, l, r) => {
             let ((Expr::Column(column, _), constant) | (constant, Expr::Column(column, _))) = (&**l, &**r) else {
@@ -75,18 +75,28 @@ fn collect(conjunct: &mut Expr, equalities: &mut Vec<Equality>) {
                 equalities.push(Equality { column, constant, condition: conjunct.clone() });
             }
         }
-        other => carry(other),
+        other => carry(other, is_whole),
     }
 }
 
-fn replace(expr: &mut Expr, equalities: &[Equality]) {
-    let is_equality = equalities.iter().any(|known| known.condition == *expr);
-    match expr {
-        _ if is_equality => {}
-        Expr::Compare(..) => expr.substitute(&|column| {
-            equalities.iter().find(|known| known.column == column).map(|known| known.constant.clone())
-        }),
-        other => other.children_mut(&mut |child| replace(child, equalities)),
+/// Puts the constants into the comparisons, but for the equalities themselves.
+fn replace(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr) -> bool) {
+    if equalities.iter().any(|known| known.condition == *expr) {
+        return;
+    }
+    if matches!(expr, Expr::Compare(..)) {
+        return substitute(expr, equalities, is_whole);
+    }
+    expr.children_mut(&mut |child| replace(child, equalities, is_whole));
+}
+
+fn substitute(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr) -> bool) {
+    if let Expr::Column(column, _) = expr {
+        if let Some(known) = equalities.iter().find(|known| known.column == *column) {
+            *expr = known.constant.clone();
+        }
+    } else if !is_whole(expr) {
+        expr.children_mut(&mut |child| substitute(child, equalities, is_whole));
     }
 }
 
@@ -194,8 +204,23 @@ mod tests {
             (is(Equal, divided(number(2)), column(0)), is(Equal, number(3), column(0))),
             (is(Equal, divided(number(0)), column(0)), is(Equal, divided(number(0)), column(0))),
         ] {
-            assert_eq!(folded(condition.clone(), Zone::UTC), expected, "{condition:?}");
+            assert_eq!(folded(condition.clone(), Zone::UTC, &|_| false), expected, "{condition:?}");
         }
+    }
+
+    #[test]
+    fn a_nan_is_itself_and_a_key_stays_whole() {
+        let nan = Expr::Literal(Value::Double(f64::NAN), DataType::Float64);
+        let is_nan = is(Comparison::Equal, Expr::Column(0, DataType::Float64), nan.clone());
+        let both = and(is_nan.clone(), is(Comparison::Equal, column(1), number(1)));
+        assert_eq!(folded(both.clone(), Zone::UTC, &|_| false), both);
+        let computed =
+            Expr::Arithmetic(Arithmetic::Subtract, Box::new(nan.clone()), Box::new(nan.clone()), DataType::Float64);
+        assert_eq!(folded(computed, Zone::UTC, &|_| false), nan);
+        let key = Expr::Arithmetic(Arithmetic::Add, Box::new(column(0)), Box::new(column(1)), DataType::Int64);
+        let condition = and(is(Comparison::Equal, column(0), number(1)), is(Comparison::Less, key.clone(), column(2)));
+        assert_eq!(folded(condition.clone(), Zone::UTC, &|x| *x == key), condition);
+        assert_ne!(folded(condition.clone(), Zone::UTC, &|_| false), condition);
     }
 
     #[test]
@@ -203,8 +228,8 @@ mod tests {
         let text = |text: &str| Expr::Literal(Value::String(text.into()), DataType::Utf8);
         let as_time = |expr: Expr| Expr::Cast(Box::new(expr), crate::expr::CastMode::Try, crate::types::timestamp());
         let noon = as_time(text("12:00"));
-        assert_eq!(folded(noon.clone(), Zone::UTC), noon);
-        let folded = folded(as_time(text("1970-01-01 00:00:01")), Zone::UTC);
+        assert_eq!(folded(noon.clone(), Zone::UTC, &|_| false), noon);
+        let folded = folded(as_time(text("1970-01-01 00:00:01")), Zone::UTC, &|_| false);
         assert_eq!(folded, Expr::Literal(Value::Integer(1_000_000), crate::types::timestamp()));
     }
 

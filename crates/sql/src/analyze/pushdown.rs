@@ -49,8 +49,10 @@ impl Layer {
     }
 }
 
-/// What may pass.
+/// What may pass, and what is a column of its own.
 pub(super) struct Passes<'a> {
+    /// Whether an expression is a key of the aggregate.
+    pub is_key: &'a dyn Fn(&Expr) -> bool,
     /// The aggregate.
     pub aggregate: &'a dyn Fn(&Expr) -> bool,
     /// The expansion into windows.
@@ -76,23 +78,26 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
     for _ in 0..ROUNDS_MAX {
         let before = layers.clone();
         push(&mut layers, &mut below, passes);
-        for layer in &mut layers {
+        let groups = layers.iter().position(|layer| *layer == Layer::Aggregate).unwrap_or(0);
+        for (at, layer) in layers.iter_mut().enumerate() {
             if let Layer::Filter(condition) = layer {
+                // Above the aggregate a key is a column.
+                let is_whole = |x: &Expr| at < groups && (passes.is_key)(x);
                 let taken = std::mem::replace(condition, Expr::Now);
-                *condition = null_is_false(simplify(folded(taken, zone)));
+                *condition = null_is_false(simplify(folded(taken, zone, &is_whole)));
             }
         }
         if layers == before {
             break;
         }
     }
-    let below = below.into_iter().map(|condition| null_is_false(folded(condition, zone)));
+    let below = below.into_iter().map(|condition| null_is_false(folded(condition, zone, &|_| false)));
     let mut placed = Placed { below: below.filter(|x| !is_constant(x, true)).collect(), ..Placed::default() };
     let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
     for (at, layer) in layers.iter().enumerate() {
         let Layer::Filter(condition) = layer else { continue };
         if aggregate.is_some_and(|aggregate| at < aggregate) {
-            placed.having.extend(split(condition.clone()));
+            placed.having.extend(split(condition.clone()).into_iter().filter(|x| !is_constant(x, true)));
             continue;
         }
         for conjunct in split(condition.clone()) {

@@ -244,7 +244,9 @@ impl Parts {
         let columns = branch.columns;
         let event_time = columns.event_time_column();
         let names_time = |x: &Expr| event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x);
+        let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
         let passes = Passes {
+            is_key: &is_key,
             aggregate: &|x| keys.is_some_and(|keys| is_on_keys(x, keys)),
             expand: &|x| !is_aggregate(x),
             watermark: &|x| conjuncts::is_deterministic(x) && !names_time(x),
@@ -265,7 +267,6 @@ impl Parts {
         let known_time = known_time.map(|condition| constants::computed(branch.over_source(&condition), zone));
         let Placed { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
         let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
-        let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
         below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));
         let of_keys = pushdown::inferred(&having, &is_key).into_iter().filter(|x| (passes.aggregate)(x));
         let (lower, higher): (Vec<Expr>, Vec<Expr>) = of_keys.partition(|x| (passes.watermark)(x));

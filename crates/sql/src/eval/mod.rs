@@ -136,10 +136,11 @@ impl Order {
 
     /// The operands' values. Their errors count in the rows that come to them.
     fn compute(self, operands: &[impl AsRef<Expr>], input: &Input, errors: &mut RowErrors) -> Vec<Column> {
-        let compute = |operand: &Expr, before: &[Column], errors: &mut RowErrors| {
+        let compute = |operand: &Expr, before: &[Option<Column>], errors: &mut RowErrors| {
             let mut own = RowErrors::default();
             let values = column(operand, input, &mut own);
-            errors.absorb(own, |row| self == Order::Whole || !before.iter().any(|column| column.is_null(row)));
+            errors
+                .absorb(own, |row| self == Order::Whole || !before.iter().flatten().any(|column| column.is_null(row)));
             values
         };
         let mut order: Vec<usize> = (0..operands.len()).collect();
@@ -148,14 +149,11 @@ impl Order {
             Order::Backward => order.reverse(),
             Order::ThirdFirst => order.sort_by_key(|at| *at != 2),
         }
-        let mut columns: Vec<Column> = Vec::with_capacity(operands.len());
-        for at in &order {
-            let values = compute(operands[*at].as_ref(), &columns, errors);
-            columns.push(values);
+        let mut columns: Vec<Option<Column>> = vec![None; operands.len()];
+        for at in order {
+            columns[at] = Some(compute(operands[at].as_ref(), &columns, errors));
         }
-        let mut placed: Vec<(usize, Column)> = order.into_iter().zip(columns).collect();
-        placed.sort_by_key(|(at, _)| *at);
-        placed.into_iter().map(|(_, column)| column).collect()
+        columns.into_iter().map(|column| column.expect("the order names all of them")).collect()
     }
 }
 

@@ -8,8 +8,16 @@ use super::tree::{IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 /// Nesting beyond this is refused, so that no text overflows the stack.
 const DEPTH_MAX: usize = 100;
 
-/// So is a longer chain of operators, which is as deep a tree; IN takes any number of values.
+/// So is a longer chain of operators, which is as deep a tree; IN takes any number of values. The deeper it stands the shorter
+/// it must be ([`chain_max`]): chains inside of chains add up.
 const CHAIN_MAX: usize = 500;
+
+/// And a longer row of `.field`, `[index]` and `::type`.
+const POSTFIX_MAX: usize = 32;
+
+fn chain_max(depth: usize) -> usize {
+    (CHAIN_MAX / depth.max(1).pow(2)).max(10)
+}
 
 impl Parser<'_> {
     pub fn expression(&mut self) -> Result<Node, Fault> {
@@ -41,7 +49,7 @@ impl Parser<'_> {
         let mut operands = vec![operand(self)?];
         while self.take_word(word) {
             let next = operand(self)?;
-            check_length(operands.len(), &next)?;
+            check_length(operands.len(), CHAIN_MAX, &next)?;
             operands.push(next);
         }
         Ok(tree(operator, operands))
@@ -179,7 +187,7 @@ impl Parser<'_> {
 
     fn product(&mut self) -> Result<Node, Fault> {
         let operators = [("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)];
-        let mut chain = Chain::from(self.unary()?);
+        let mut chain = Chain::new(self.unary()?, self.depth);
         loop {
             if self.take_word("DIV") {
                 chain.add(Operator::IntegerDivide, self.unary()?)?;
@@ -196,7 +204,7 @@ impl Parser<'_> {
         operators: &[(&str, Operator)],
         operand: fn(&mut Self) -> Result<Node, Fault>,
     ) -> Result<Node, Fault> {
-        let mut chain = Chain::from(operand(self)?);
+        let mut chain = Chain::new(operand(self)?, self.depth);
         while let Some((_, operator)) = operators.iter().find(|(symbol, _)| self.take_symbol(symbol)) {
             chain.add(*operator, operand(self)?)?;
         }
@@ -224,7 +232,10 @@ impl Parser<'_> {
     /// `x.field`, `x[index]`, `x::type`.
     fn postfix(&mut self) -> Result<Node, Fault> {
         let mut node = self.primary()?;
+        let mut steps = 0;
         loop {
+            check_length(steps, POSTFIX_MAX, &node)?;
+            steps += 1;
             let start = node.at.start;
             let kind = if self.take_symbol(".") {
                 if self.is_symbol("*") {
@@ -355,9 +366,9 @@ fn binary(operator: Operator, left: Node, right: Node) -> Node {
 }
 
 /// Refuses the operand behind so many operators too many.
-fn check_length(operators: usize, operand: &Node) -> Result<(), Fault> {
-    if operators > CHAIN_MAX {
-        let help = format!("write x IN (…), or split it: at most {CHAIN_MAX} in a row");
+fn check_length(operators: usize, operators_max: usize, operand: &Node) -> Result<(), Fault> {
+    if operators > operators_max {
+        let help = format!("write x IN (…), or split it: at most {operators_max} in a row here");
         return Err(Fault::new(operand.at.clone(), "the expression has too many operators in a row", help));
     }
     Ok(())
@@ -367,16 +378,17 @@ fn check_length(operators: usize, operand: &Node) -> Result<(), Fault> {
 struct Chain {
     node: Node,
     length: usize,
+    length_max: usize,
 }
 
 impl Chain {
-    fn from(node: Node) -> Chain {
-        Chain { node, length: 0 }
+    fn new(node: Node, depth: usize) -> Chain {
+        Chain { node, length: 0, length_max: chain_max(depth) }
     }
 
     fn add(&mut self, operator: Operator, right: Node) -> Result<(), Fault> {
         self.length += 1;
-        check_length(self.length, &right)?;
+        check_length(self.length, self.length_max, &right)?;
         let nothing = Node { kind: NodeKind::Star, at: 0..0 };
         let left = std::mem::replace(&mut self.node, nothing);
         self.node = binary(operator, left, right);

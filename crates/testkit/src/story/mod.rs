@@ -199,6 +199,6 @@ impl Story {
     /// Where the two differ.
     pub fn check(&self) -> Result<Compared, String> {
         let spark = self.spark.as_ref().ok_or("Spark was not asked yet; run tests/spark/stories.py")?;
-        compare::compare(&self.tell(), spark)
+        compare::compare(&self.tell(), spark, &self.sql)
     }
 }
