@@ -8,8 +8,8 @@ use tidemill_model::{Error, Result};
 
 const OWNER: &str = "_owner";
 
-/// A claim to a directory: looked at when a run begins, made when there is a batch to write. So a run that is refused before
-/// its first batch leaves nothing behind.
+/// A claim to a directory: looked at when a run begins, made before anything is written there. So a run that is refused before
+/// its first batch leaves none on a sink's directory.
 #[derive(Default)]
 pub struct Claim {
     /// Who will claim it, until that is done.
@@ -33,7 +33,7 @@ impl Claim {
         }
     }
 
-    /// Claims the directory, before the first batch is written.
+    /// Claims the directory, unless that is done.
     ///
     /// # Errors
     /// As [`Claim::begin`]: somebody else may have been first.

@@ -22,6 +22,7 @@ use stored::Delta;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Accumulator, BatchPlan, Cell, Partial};
 use tidemill_sql::eval::EvalContext;
+use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::AggregatePlan;
 
 /// A group's place: start of its window in µs (0 without a window) and its encoded key.
@@ -198,15 +199,13 @@ fn unwanted(
     context: &EvalContext,
     partials: &[Partial],
 ) -> BTreeSet<GroupId> {
-    if plan.group_filters.is_empty() {
-        return BTreeSet::new();
-    }
+    let Some(filter) = Expr::all(plan.group_filters.iter().cloned()) else { return BTreeSet::new() };
     let cells = partials.iter().flat_map(|partial| &partial.cells);
     let groups = |cell: &Cell| {
         closed.windows_of(cell.slice).into_iter().map(|window| (window, cell.key.clone())).collect::<Vec<_>>()
     };
     let groups: Vec<GroupId> = cells.flat_map(groups).collect::<BTreeSet<_>>().into_iter().collect();
-    let refused = refused(plan, plan.group_filters.clone(), &groups.iter().collect::<Vec<_>>(), context);
+    let refused = refused(plan, &filter, &groups.iter().collect::<Vec<_>>(), context);
     groups.into_iter().zip(refused).filter_map(|(group, refused)| refused.then_some(group)).collect()
 }
 

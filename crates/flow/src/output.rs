@@ -114,22 +114,14 @@ fn aggregate_rows(plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatc
     Ok(record_batch(&plan.row_schema, columns, groups.len()))
 }
 
-/// For each group whether one of `filters` refuses it, which are over window and keys. What fails on a group refuses nothing:
-/// HAVING asks again when the group goes out.
-pub(crate) fn refused(
-    plan: &AggregatePlan,
-    filters: Vec<Expr>,
-    groups: &[&GroupId],
-    context: &EvalContext,
-) -> Vec<bool> {
-    let Some(filter) = filters.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r))) else {
-        return vec![false; groups.len()];
-    };
+/// For each group whether `filter` refuses it, which is over window and keys. What fails on a group refuses nothing: HAVING
+/// asks again when the group goes out.
+pub(crate) fn refused(plan: &AggregatePlan, filter: &Expr, groups: &[&GroupId], context: &EvalContext) -> Vec<bool> {
     let columns = group_columns(plan, groups);
     let fields = plan.row_schema.fields()[..columns.len()].to_vec();
     let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
     let mut errors = RowErrors::default();
-    let holds = matches(&filter, &rows, context, &mut errors);
+    let holds = matches(filter, &rows, context, &mut errors);
     (0..groups.len()).map(|row| !holds.value(row) && errors.get(row).is_none()).collect()
 }
 

@@ -89,6 +89,11 @@ pub enum Arithmetic {
 }
 
 impl Expr {
+    /// All of some conditions: `a AND b AND …`; `None` of none.
+    pub fn all(conditions: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+        conditions.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)))
+    }
+
     /// The type of the expression's values.
     pub fn data_type(&self) -> DataType {
         match self {

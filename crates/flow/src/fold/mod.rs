@@ -39,6 +39,9 @@ use crate::key::{Encoder, Zeros};
 /// One task's fold.
 pub struct Fold {
     plan: Arc<BranchPlan>,
+    /// The filters below the watermark as one chain of ANDs, in which a NULL ends nothing: what comes after it is computed,
+    /// and may fail. So Spark does with conditions on what `from_json` gives.
+    pushed: Option<Expr>,
     on_error: OnError,
     context: EvalContext,
     /// Groups that end at or before it, µs, are late; `None` where the query drops nothing.
@@ -68,6 +71,7 @@ impl Fold {
             Body::Project(_) => (Vec::new(), false),
         };
         Fold {
+            pushed: Expr::all(plan.pushed_filters.iter().cloned()),
             plan,
             on_error,
             context,
@@ -107,7 +111,7 @@ impl Fold {
         self.partial.records += rows.num_rows() as u64;
         let plan = self.plan.clone();
         let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context, self.notes.fresh());
-        let rows = selection.rows_at_the_watermark(&plan, rows, timestamps, &mut self.partial)?;
+        let rows = selection.rows_at_the_watermark(&plan, &self.pushed, rows, timestamps, &mut self.partial)?;
         selection.filter(&plan.filters, &rows)?;
         match &plan.body {
             Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, first_row, faults, &mut selection)?,
@@ -154,7 +158,7 @@ impl Fold {
             selection.check_windows(&window.spec, times)?;
             selection.take_out_timeless(times, faults, &mut self.partial);
         }
-        let refusal = Refusal { plan, times: times.as_ref(), context: self.context };
+        let refusal = Refusal::new(plan, times.as_ref(), self.context);
         let keys = plan
             .keys
             .iter()

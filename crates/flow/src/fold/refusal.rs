@@ -14,43 +14,44 @@ use tidemill_sql::plan::AggregatePlan;
 
 /// A batch whose rows one may ask about.
 pub(super) struct Refusal<'a> {
-    pub plan: &'a AggregatePlan,
+    plan: &'a AggregatePlan,
     /// Times of the windows; a row that is asked about has one.
-    pub times: Option<&'a ArrayRef>,
-    pub context: EvalContext,
+    times: Option<&'a ArrayRef>,
+    context: EvalContext,
+    /// The filters of groups; `None` where there is nothing to ask.
+    of_groups: Option<Expr>,
+    /// Those that ask for nothing but the window.
+    of_windows: Option<Expr>,
 }
 
-impl Refusal<'_> {
-    /// Whether the filters that ask for nothing but the window refuse all the row's windows; its keys need not be known.
-    pub fn by_window(&self, row: usize) -> bool {
-        if !self.asks() {
-            return false;
-        }
+impl<'a> Refusal<'a> {
+    pub fn new(plan: &'a AggregatePlan, times: Option<&'a ArrayRef>, context: EvalContext) -> Refusal<'a> {
         let names_a_key = |filter: &Expr| {
             let mut found = false;
             filter.columns(&mut |column| found |= column > 0);
             found
         };
-        let nulls = self.plan.keys.iter().map(|key| new_null_array(&key.expr.data_type(), 1));
-        let filters = self.plan.group_filters.iter().filter(|filter| !names_a_key(filter));
-        self.by(row, encoded(&nulls.collect::<Vec<_>>(), 0), filters.cloned().collect())
+        let filters = plan.group_filters.iter();
+        let of_windows = Expr::all(filters.clone().filter(|filter| !names_a_key(filter)).cloned());
+        Refusal { plan, times, context, of_groups: Expr::all(filters.cloned()), of_windows }
+    }
+
+    /// Whether the filters that ask for nothing but the window refuse all the row's windows; its keys need not be known.
+    pub fn by_window(&self, row: usize) -> bool {
+        let nulls = || self.plan.keys.iter().map(|key| new_null_array(&key.expr.data_type(), 1)).collect::<Vec<_>>();
+        self.of_windows.as_ref().is_some_and(|filter| self.all_windows(row, &encoded(&nulls(), 0), filter))
     }
 
     /// Whether the filters refuse all the row's groups.
     pub fn by_groups(&self, row: usize, keys: &[ArrayRef]) -> bool {
-        self.asks() && self.by(row, encoded(keys, row), self.plan.group_filters.clone())
+        self.of_groups.as_ref().is_some_and(|filter| self.all_windows(row, &encoded(keys, row), filter))
     }
 
-    /// Whether there is anything to ask.
-    fn asks(&self) -> bool {
-        self.plan.window.is_some() && !self.plan.group_filters.is_empty()
-    }
-
-    fn by(&self, row: usize, key: Box<[u8]>, filters: Vec<Expr>) -> bool {
+    fn all_windows(&self, row: usize, key: &[u8], filter: &Expr) -> bool {
         let (Some(window), Some(times)) = (&self.plan.window, self.times) else { return false };
         let windows = window.spec.windows_of(times.as_primitive::<TimestampMicrosecondType>().value(row));
-        let groups: Vec<GroupId> = windows.map(|start| (start, key.clone())).collect();
-        let refused = refused(self.plan, filters, &groups.iter().collect::<Vec<_>>(), &self.context);
+        let groups: Vec<GroupId> = windows.map(|start| (start, key.into())).collect();
+        let refused = refused(self.plan, filter, &groups.iter().collect::<Vec<_>>(), &self.context);
         refused.into_iter().all(|refused| refused)
     }
 }

@@ -5,7 +5,6 @@ use super::faulty::{Notes, beside};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use arrow_buffer::BooleanBuffer;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
@@ -44,11 +43,12 @@ impl Selection {
     pub(super) fn rows_at_the_watermark(
         &mut self,
         plan: &BranchPlan,
+        pushed: &Option<Expr>,
         rows: &RecordBatch,
         timestamps: &[i64],
         partial: &mut Partial,
     ) -> Result<RecordBatch, RowFailure> {
-        self.filter_as_one(&plan.pushed_filters, rows)?;
+        self.filter(pushed.as_slice(), rows)?;
         let Some(event_time) = &plan.event_time else { return Ok(rows.clone()) };
         let times = self.evaluate(&event_time.expr, rows)?;
         {
@@ -86,29 +86,6 @@ impl Selection {
                 self.notes.add(row, RecordFault::EventTimeAhead, || beside(*ts, "written", written));
             }
         }
-    }
-
-    /// Takes out the rows for which not all filters are true. They are one condition, a chain of ANDs, in which a NULL ends
-    /// nothing: what comes after it is computed, and may fail. So Spark does with conditions on what `from_json` gives.
-    fn filter_as_one(&mut self, filters: &[Expr], rows: &RecordBatch) -> Result<(), RowFailure> {
-        if filters.is_empty() {
-            return Ok(());
-        }
-        let (mut holds, mut open) = (self.keep.clone(), BooleanBuffer::from(self.keep.as_slice()));
-        for filter in filters {
-            let values = evaluate(filter, rows, &self.context, &mut self.errors);
-            let values = values.as_boolean();
-            self.errors.retain(|row| open.value(row));
-            self.take_out_failed()?;
-            let known =
-                values.nulls().map_or_else(|| BooleanBuffer::new_set(rows.num_rows()), |nulls| nulls.inner().clone());
-            let truth = values.values() & &known;
-            holds.iter_mut().zip(&truth).for_each(|(holds, truth)| *holds &= truth);
-            open = &open & &(&truth | &!&known);
-        }
-        self.keep.iter_mut().zip(holds).for_each(|(keep, holds)| *keep &= holds);
-        self.kept = self.keep.iter().filter(|keep| **keep).count();
-        Ok(())
     }
 
     /// Takes out the rows for which a filter is not true, one after the other.

@@ -12,11 +12,6 @@ pub(super) fn split(condition: Expr) -> Vec<Expr> {
     }
 }
 
-/// All of them: `a AND b AND …`; `None` of none.
-pub(super) fn all(conjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
-    conjuncts.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)))
-}
-
 /// One pass of Spark's `BooleanSimplification`, from the leaves up: what both sides share is taken out, NOT goes inwards.
 pub(super) fn simplify(mut condition: Expr) -> Expr {
     let is_logic = matches!(condition, Expr::And(..) | Expr::Or(..) | Expr::Not(..));
@@ -60,7 +55,7 @@ fn simplify_and(l: Expr, r: Expr) -> Expr {
     let (left, right) = (disjuncts(l.clone()), disjuncts(r.clone()));
     let (shared, left, right) = shared(left, right);
     if shared.is_empty() {
-        return all(distinct([split(l), split(r)].concat())).expect("there are two at least");
+        return Expr::all(distinct([split(l), split(r)].concat())).expect("there are two at least");
     }
     let rest = any(left).zip(any(right)).map(|(l, r)| Expr::And(Box::new(l), Box::new(r)));
     any(shared.into_iter().chain(rest)).expect("something is shared")
@@ -79,8 +74,8 @@ fn simplify_or(l: Expr, r: Expr) -> Expr {
     if shared.is_empty() {
         return any(distinct([disjuncts(l), disjuncts(r)].concat())).expect("there are two at least");
     }
-    let rest = all(left).zip(all(right)).map(|(l, r)| Expr::Or(Box::new(l), Box::new(r)));
-    all(shared.into_iter().chain(rest)).expect("something is shared")
+    let rest = Expr::all(left).zip(Expr::all(right)).map(|(l, r)| Expr::Or(Box::new(l), Box::new(r)));
+    Expr::all(shared.into_iter().chain(rest)).expect("something is shared")
 }
 
 /// What a constant on one side makes of the two: one `decides` (false an AND, true an OR), the other leaves the other side.

@@ -13,7 +13,7 @@
 //! Of what then stands above the watermark Spark infers that columns are not NULL, and that goes below, too.
 
 use super::aggregates::is_aggregate;
-use super::conjuncts::{all, demanded, is_constant, simplify, split};
+use super::conjuncts::{demanded, is_constant, simplify, split};
 use super::constants::{folded, null_is_false};
 use super::relation;
 use crate::expr::{Comparison, Expr};
@@ -134,10 +134,10 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
                 below.extend(moving);
             } else {
                 let moving = moving.into_iter().map(|x| layers[at + 1].under(x));
-                let moving = all(moving.collect::<Vec<_>>()).map(Layer::Filter);
+                let moving = Expr::all(moving.collect::<Vec<_>>()).map(Layer::Filter);
                 layers.splice(at + 2..at + 2, moving);
             }
-            match all(staying) {
+            match Expr::all(staying) {
                 Some(staying) => layers[at] = Layer::Filter(staying),
                 // The next layer moves up to this place, and is done as this one is.
                 None => drop(layers.remove(at)),
@@ -151,7 +151,7 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
 fn both(lower: Expr, upper: Expr) -> Expr {
     let known = split(lower.clone());
     let more = split(upper).into_iter().filter(|conjunct| !known.contains(conjunct));
-    all([lower].into_iter().chain(more)).expect("there is one at least")
+    Expr::all([lower].into_iter().chain(more)).expect("there is one at least")
 }
 
 /// What Spark infers from conditions beside them: what they demand is not NULL, of what `is_column` takes for columns; and

@@ -321,7 +321,7 @@ fn aggregation(
     let regrouped = |conjuncts: &[Expr]| {
         conjuncts.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()
     };
-    let (having, group_filters) = (conjuncts::all(regrouped(&parts.having)?), regrouped(&parts.on_groups)?);
+    let (having, group_filters) = (Expr::all(regrouped(&parts.having)?), regrouped(&parts.on_groups)?);
     // Of several branches the first one's columns say what they are, as in Spark.
     let first = &relation.branches[0];
     let is_event_time = |expr: &Expr| matches!(expr, Expr::Column(..)) && first.is_event_time(expr);

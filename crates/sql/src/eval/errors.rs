@@ -54,11 +54,6 @@ impl RowErrors {
         self.first.entry(row).or_insert_with(|| RowError { class, message: message() });
     }
 
-    /// Keeps the errors of the rows where `counts` holds.
-    pub fn retain(&mut self, counts: impl Fn(usize) -> bool) {
-        self.first.retain(|row, _| counts(*row));
-    }
-
     /// Takes over the errors of `branch` in the rows where `counts` holds.
     pub fn absorb(&mut self, branch: RowErrors, counts: impl Fn(usize) -> bool) {
         for (row, error) in branch.first {

@@ -178,11 +178,12 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
                 out.push(c);
                 out.extend(escaped);
                 if escaped == Some('x') && chars.peek() == Some(&'{') {
-                    let digits: String = chars.by_ref().take_while(|c| *c != '}').collect();
-                    out.push_str(&digits);
-                    // One that is not closed stays so, and is found out.
-                    if pattern.contains(&format!("{digits}}}")) {
-                        out.push('}');
+                    // Up to its end; one that has none is found out later.
+                    for c in chars.by_ref() {
+                        out.push(c);
+                        if c == '}' {
+                            break;
+                        }
                     }
                 }
                 continue;
