@@ -157,7 +157,7 @@ impl Batch {
             return Lost::Poison(range);
         }
         let mut partial = Partial { records: 1, ..Partial::default() };
-        partial.faults.add(RecordFault::Malformed, 1);
+        partial.leave_out(RecordFault::Malformed, 1);
         piece.state = PieceState::Done(partial);
         if !piece.set_aside {
             return Lost::Poison(range);

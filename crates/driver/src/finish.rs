@@ -21,6 +21,12 @@ pub(crate) struct Finished {
     pub(crate) merged: Merged,
     pub(crate) records: u64,
     pub(crate) faults: FaultCounts,
+    /// Records that are in a group or in the output.
+    pub(crate) kept: u64,
+    /// Records that the query's conditions rejected.
+    pub(crate) filtered: u64,
+    /// Records that went nowhere, by reason.
+    pub(crate) left_out: FaultCounts,
     /// The dead letters of its tasks, in the order of records, and the driver's own.
     pub(crate) letters: BatchLetters,
     /// What came of each source.
@@ -105,8 +111,14 @@ pub(crate) fn finish(
     let mut partials = batch.into_partials();
     let files = partials.iter_mut().filter_map(|partial| partial.letters.take()).collect();
     let context = query.context(plan.timestamp);
-    let mut faults = FaultCounts::default();
-    partials.iter().for_each(|partial| faults.merge(&partial.faults));
+    let (mut faults, mut left_out) = (FaultCounts::default(), FaultCounts::default());
+    for partial in &partials {
+        assert!(partial.is_balanced(), "a task lost sight of a record: {:?}", partial.left_out);
+        faults.merge(&partial.faults);
+        left_out.merge(&partial.left_out);
+    }
+    let kept = partials.iter().map(|partial| partial.rows).sum();
+    let filtered = partials.iter().map(|partial| partial.filtered).sum();
     let (rows, merged) = match query.body() {
         Body::Aggregate(aggregate) => {
             let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials);
@@ -135,6 +147,9 @@ pub(crate) fn finish(
         merged,
         records: sources.iter().map(|source| source.records).sum(),
         faults,
+        kept,
+        filtered,
+        left_out,
         letters: BatchLetters { files, own },
         sources,
         record_times,

@@ -97,6 +97,9 @@ pub(crate) fn progress(
         sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.rows.num_rows() as u64 },
         tidemill: TidemillProgress {
             faults: finished.faults,
+            rows: finished.kept,
+            filtered: finished.filtered,
+            left_out: finished.left_out,
             tasks: finished.tasks,
             tasks_retried: finished.retried,
             executors,

@@ -111,7 +111,7 @@ impl Worker {
         while reader.next(&mut self.chunk, CHUNK_RECORDS)? {
             times.add(&self.chunk.timestamps);
             partial.records += self.chunk.len() as u64;
-            partial.faults.add(RecordFault::Malformed, self.chunk.len() as u64);
+            partial.leave_out(RecordFault::Malformed, self.chunk.len() as u64);
             let letters = self.letters.as_mut().expect("who sets records aside has a place for them");
             letters.set_aside(reader.as_mut(), &self.chunk)?;
         }

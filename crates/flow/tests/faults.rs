@@ -1,10 +1,11 @@
-//! Each fault of a record, as its task notes it for the dead letters: decode and fold of one chunk.
+//! Each fault of a record, as its task notes it for the dead letters, and where each record went: decode and fold of one
+//! chunk.
 
 use tidemill_flow::decode::Records;
 use tidemill_flow::fold::{Faulty, Fold};
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{FaultCounts, Millis, Pipeline, RecordFault};
+use tidemill_model::{FaultCounts, Millis, Partial, Pipeline, RecordFault};
 
 const WINDOWED: &str = "SELECT k, sum(10 DIV v) AS q FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
 const BY_TIME: &str = "SELECT et, count(*) AS n FROM t GROUP BY et";
@@ -18,11 +19,16 @@ const LATE: i64 = 100_000;
 
 /// The faults of records, given as `(timestamp, value)`: counted, with the rows at the watermark, and noted.
 fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (FaultCounts, u64, Vec<Faulty>) {
+    let (partial, noted) = partial(sql, format, records, noting);
+    (partial.faults, partial.event_time.count, noted)
+}
+
+fn partial(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (Partial, Vec<Faulty>) {
     let text = format!(
         "[sources.t]\ntype = \"files\"\npath = \"in\"\nformat = \"{format}\"\nschema = \"s BIGINT, k STRING, v INT\"\n\
          [sources.t.event_time]\ncolumn = \"et\"\nexpression = \"CAST(s AS TIMESTAMP)\"\nwatermark = \"10 seconds\"\n\
          max_event_time_ahead = \"1 minute\"\n\
-         [query]\nsql = \"{sql}\"\n[sinks.out]\ntype = \"console\"\n",
+         [query]\nsql = \"{sql}\"\noutput_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n",
     );
     let plan = tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap().branches[0].clone();
     let mut chunk = Chunk::default();
@@ -43,7 +49,8 @@ fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (Faul
     noted.sort_by_key(|faulty| (faulty.row, faulty.fault));
     let mut partial = fold.finish();
     (partial.faults.malformed, partial.faults.wrong_type) = (decoded.malformed, decoded.wrong_type);
-    (partial.faults, partial.event_time.count, noted)
+    assert!(partial.is_balanced(), "{sql}: {partial:?}");
+    (partial, noted)
 }
 
 /// Records of a query → the faults that are noted, as `(row, reason, detail)`, and how many rows were at the watermark.
@@ -123,6 +130,91 @@ fn an_event_time_is_held_against_the_records_timestamp_or_the_batchs() {
     // A query that does not look at the time refuses them, too, and what would fail in them does not.
     check(ROWS, "json", &records, &expected, 3);
     check(WINDOWED, "json", &records, &[&expected[..], &[(4, NullEventTime, "")]].concat(), 3);
+}
+
+/// Each query over the same ten records: how many are in a group or the output, how many its conditions rejected, and what
+/// took out the others.
+#[test]
+fn every_record_is_accounted_for() {
+    let good = r#"{"s":200,"k":"a","v":1}"#;
+    let records: Vec<(i64, &str)> = [
+        good,
+        "{",
+        r#"{"k":"a","v":1}"#,
+        r#"{"k":"b","v":1}"#,
+        r#"{"k":"b","v":0}"#,
+        r#"{"s":1,"k":"a","v":1}"#,
+        r#"{"s":300,"k":"a","v":1}"#,
+        r#"{"s":200,"k":"a","v":0}"#,
+        r#"{"s":200,"k":"b","v":1}"#,
+        r#"{"s":9223372036854,"k":"a","v":1}"#,
+    ]
+    .map(|value| (200_000, value))
+    .to_vec();
+    // Another column than the watermark's: that the window's time is not NULL becomes a condition below the watermark.
+    const SAME_TIME: &str = "FROM t WHERE v >= 0 GROUP BY window(CAST(s AS TIMESTAMP), '10 seconds')";
+    for (sql, rows, filtered, left_out) in [
+        ("SELECT k, v FROM t", 8, 0, vec![(EventTimeAhead, 2)]),
+        ("SELECT k, v FROM t WHERE k = 'a'", 4, 4, vec![(EventTimeAhead, 2)]),
+        ("SELECT k, 1 DIV v AS q FROM t", 6, 0, vec![(AnsiError, 2), (EventTimeAhead, 2)]),
+        ("SELECT k, count(*) AS n FROM t GROUP BY k", 8, 0, vec![(EventTimeAhead, 2)]),
+        (
+            "SELECT k, sum(1 DIV v) AS q FROM t GROUP BY window(et, '10 seconds'), k",
+            2,
+            0,
+            vec![(Malformed, 1), (NullEventTime, 3), (Late, 1), (AnsiError, 1), (EventTimeAhead, 2)],
+        ),
+        (
+            "SELECT k, count(*) AS n FROM t WHERE k = 'a' GROUP BY window(et, '10 seconds', '3 seconds'), k",
+            2,
+            4,
+            vec![(NullEventTime, 1), (Late, 1), (EventTimeAhead, 2)],
+        ),
+        (&format!("SELECT count(*) AS n {SAME_TIME}"), 4, 1, vec![(NullEventTime, 3), (EventTimeAhead, 2)]),
+        (&format!("SELECT count(*) AS n {}", SAME_TIME.replace("v >= 0", "k = 'b'")), 1, 7, vec![(NullEventTime, 2)]),
+        (
+            &format!("SELECT count(*) AS n {}", SAME_TIME.replace("v >= 0", "1 DIV v > 0")),
+            3,
+            1,
+            vec![(NullEventTime, 2), (AnsiError, 2), (EventTimeAhead, 2)],
+        ),
+        (
+            &format!("SELECT count(*) AS n {}", SAME_TIME.replace("v >= 0", "s IS NOT NULL")),
+            4,
+            4,
+            vec![(EventTimeAhead, 2)],
+        ),
+        (
+            "SELECT k, sum(1 DIV v) AS q FROM t GROUP BY window(et, '10 seconds'), k HAVING window.start < '1970-01-01'",
+            2,
+            1,
+            vec![(Malformed, 1), (NullEventTime, 3), (Late, 1), (EventTimeAhead, 2)],
+        ),
+        ("SELECT et, sum(1 DIV v) AS q FROM t GROUP BY et", 5, 0, vec![(Late, 1), (AnsiError, 2), (EventTimeAhead, 2)]),
+    ] {
+        let mut expected = FaultCounts::default();
+        left_out.into_iter().for_each(|(fault, count)| expected.add(fault, count));
+        let (partial, noted) = partial(sql, "json", &records, true);
+        assert_eq!((partial.rows, partial.filtered, partial.left_out), (rows, filtered, expected), "{sql}");
+        for fault in [NullEventTime, Late, AnsiError, EventTimeAhead] {
+            let notes = noted.iter().filter(|faulty| faulty.fault == fault).count() as u64;
+            assert_eq!(notes, expected.get(fault), "{sql}: {}", fault.name());
+        }
+    }
+}
+
+/// Two valid records of one chunk whose times are as far apart as 64 bits of seconds allow.
+#[test]
+fn w6_times_at_both_ends_share_a_chunk() {
+    let ends = ["-9000000000000", "9000000000000", "200", "-9223372036854", "9223372036854"];
+    let records: Vec<String> = ends.iter().map(|s| format!(r#"{{"s":{s},"k":"a","v":1}}"#)).collect();
+    let records: Vec<(i64, &str)> = records.iter().map(|record| (i64::MAX, record.as_str())).collect();
+    // The last two are in no window: its bounds are beyond what there is.
+    for (width, slide) in [("10 seconds", "5 seconds"), ("10 seconds", "3 seconds"), ("1 day", "1 day")] {
+        let sql = format!("SELECT count(*) AS n FROM t GROUP BY window(et, '{width}', '{slide}')");
+        let (partial, _) = partial(&sql, "json", &records, false);
+        assert_eq!((partial.rows, partial.left_out.late, partial.left_out.ansi_error), (2, 1, 2), "{sql}");
+    }
 }
 
 #[test]

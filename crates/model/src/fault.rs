@@ -87,6 +87,11 @@ impl FaultCounts {
         *slot += count;
     }
 
+    /// The sum over all reasons.
+    pub fn total(&self) -> u64 {
+        RecordFault::ALL.into_iter().map(|fault| self.get(fault)).sum()
+    }
+
     /// Adds another set of counts.
     pub fn merge(&mut self, other: &FaultCounts) {
         for fault in RecordFault::ALL {

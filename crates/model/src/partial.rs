@@ -1,6 +1,6 @@
 //! What a task sends back: its rows folded into cells, one per (slice, key).
 
-use crate::fault::FaultCounts;
+use crate::fault::{FaultCounts, RecordFault};
 use serde::{Deserialize, Serialize};
 
 /// The state of one aggregate of one group. Merging is associative; merged in offset order it is deterministic.
@@ -154,9 +154,13 @@ pub struct Partial {
     pub event_time: EventTimeStats,
     /// Records read from the source.
     pub records: u64,
-    /// Rows left after every filter, NULL event times included.
+    /// Records whose rows went into a group that is open, or into the output.
     pub rows: u64,
-    /// Records by fault. `late` counts rows all of whose windows are late.
+    /// Records that a condition of the query rejected: WHERE, or HAVING where it names the window and keys alone.
+    pub filtered: u64,
+    /// Records that went nowhere, each under the one reason that took it out. `late` counts rows all of whose windows are late.
+    pub left_out: FaultCounts,
+    /// Records by fault, whether they went into a result or not; a record with two faults counts under each.
     pub faults: FaultCounts,
     /// The task's dead letters, if it wrote any.
     pub letters: Option<LetterFile>,
@@ -164,4 +168,25 @@ pub struct Partial {
     pub oldest_record_ms: Option<i64>,
     /// Kafka timestamps of the records read, as (ms, records) runs at most one per distinct `ms / 10`: the age histogram's input.
     pub record_times: Vec<(i64, u64)>,
+}
+
+impl Partial {
+    /// Whether every record read is in a result, was filtered, or is counted under the reason that took it out.
+    ///
+    /// ```
+    /// # use tidemill_model::{Partial, RecordFault};
+    /// let mut partial = Partial { records: 3, rows: 1, filtered: 1, ..Partial::default() };
+    /// assert!(!partial.is_balanced());
+    /// partial.leave_out(RecordFault::NullEventTime, 1);
+    /// assert!(partial.is_balanced());
+    /// ```
+    pub fn is_balanced(&self) -> bool {
+        self.records == self.rows + self.filtered + self.left_out.total()
+    }
+
+    /// Counts records that went nowhere for a fault found in them.
+    pub fn leave_out(&mut self, fault: RecordFault, count: u64) {
+        self.faults.add(fault, count);
+        self.left_out.add(fault, count);
+    }
 }

@@ -125,6 +125,15 @@ pub struct SinkProgress {
 pub struct TidemillProgress {
     /// Records by fault, this batch.
     pub faults: FaultCounts,
+    /// Records whose rows went into a group that is open, or into the output.
+    #[serde(default)]
+    pub rows: u64,
+    /// Records that a condition of the query rejected.
+    #[serde(default)]
+    pub filtered: u64,
+    /// Records that went nowhere, each under the one reason that took it out. `rows`, `filtered` and these are `numInputRows`.
+    #[serde(default)]
+    pub left_out: FaultCounts,
     /// Tasks of the batch.
     pub tasks: u64,
     /// Tasks run again because their executor went away.

@@ -75,6 +75,9 @@ pub struct BranchPlan {
     /// WHERE conjuncts below the watermark node (rule M1): the rows they reject do not move the watermark.
     /// They are evaluated before the event time and never name it, so they are valid over `decode_schema` too.
     pub pushed_filters: Vec<Expr>,
+    /// The one of `pushed_filters` that is not the user's: the window's time is not NULL. It stands there where the window
+    /// is over another column than the watermark. What it rejects has no event time.
+    pub time_filter: Option<Expr>,
     /// WHERE conjuncts above the watermark node.
     pub filters: Vec<Expr>,
     /// What becomes of the rows.

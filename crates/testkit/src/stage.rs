@@ -262,6 +262,9 @@ struct Teller {
 
 impl Observer for Teller {
     fn batch(&mut self, progress: &Progress, rows: &RecordBatch) {
+        let own = &progress.tidemill;
+        let accounted = own.rows + own.filtered + own.left_out.total();
+        assert_eq!(accounted, progress.num_input_rows, "every record of a batch is accounted for: {own:?}");
         let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
         // Whoever listened may be gone.
         let _ = self.teller.send(Told::Batch(Box::new(batch)));

@@ -7,7 +7,8 @@
 //! Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left
 //! out, or fails the task (`on_error`); one whose event time is too far ahead of its record's timestamp is refused. Rows
 //! with a fault are noted where somebody asks for them ([`Fold::note_faults`]). Does not know of offsets, watermark policy or state: late rows are only counted
-//! here, the driver's merge drops them.
+//! here, the driver's merge drops them. Every record is counted once: folded, filtered, or left out for a reason
+//! ([`Partial::is_balanced`]).
 
 pub(crate) mod accumulate;
 pub(crate) mod distinct;
@@ -26,7 +27,7 @@ pub use faulty::Faulty;
 use faulty::{Notes, beside};
 use groups::Groups;
 use refusal::Refusal;
-use rows::Selection;
+use rows::{Selection, SourceRows};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Cell, Micros, Partial, RecordFault, WindowSpec};
@@ -111,13 +112,15 @@ impl Fold {
         self.partial.records += rows.num_rows() as u64;
         let plan = self.plan.clone();
         let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context, self.notes.fresh());
-        let rows = selection.rows_at_the_watermark(&plan, &self.pushed, rows, timestamps, &mut self.partial)?;
+        let source = SourceRows { faults, timestamps };
+        let rows = selection.rows_at_the_watermark(&plan, &self.pushed, rows, &source, &mut self.partial)?;
         selection.filter(&plan.filters, &rows)?;
         match &plan.body {
             Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, first_row, faults, &mut selection)?,
             Body::Project(columns) => self.project(columns, &rows, &mut selection)?,
         }
-        self.partial.faults.add(RecordFault::AnsiError, selection.failed);
+        self.partial.leave_out(RecordFault::AnsiError, selection.failed);
+        self.partial.filtered += selection.filtered;
         self.notes.append(selection.notes);
         Ok(())
     }
@@ -165,12 +168,6 @@ impl Fold {
             .map(|key| selection.evaluate_unless(&key.expr, rows, |row| refusal.by_window(row)))
             .collect::<Result<Vec<_>, _>>()?;
         let raw_time = plan.keys.iter().position(|key| key.is_event_time);
-        if let (Some(position), Some(until)) = (raw_time, self.late_until) {
-            let times = keys[position].as_primitive::<TimestampMicrosecondType>();
-            for row in selection.rows().filter(|row| times.is_valid(*row) && times.value(*row) <= until) {
-                self.late(row, times.value(row));
-            }
-        }
         let inputs = plan
             .aggregates
             .iter()
@@ -189,6 +186,12 @@ impl Fold {
             }
             _ => self.plain_groups(&keys, selection),
         };
+        if let (Some(position), Some(until)) = (raw_time, self.late_until) {
+            let times = keys[position].as_primitive::<TimestampMicrosecondType>();
+            for row in selection.rows().filter(|row| times.is_valid(*row) && times.value(*row) <= until) {
+                self.late(row, times.value(row));
+            }
+        }
         for (column, inputs) in self.accumulators.iter_mut().zip(&inputs) {
             column.grow(self.groups.len());
             column.update(inputs, &pairs, first_row);
@@ -209,18 +212,18 @@ impl Fold {
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let encoders: Vec<Encoder<'_>> = keys.iter().map(|key| Encoder::new(key, Zeros::Normalize)).collect();
         let per_slice = spec.folds_per_slice();
-        let slice_width = spec.slice_width();
+        let slice_width = spec.slice_width().unsigned_abs();
         let (mut slice, mut slice_late) = (None, false);
         let mut pairs = Vec::with_capacity(selection.len());
         let mut key = Vec::new();
         for row in selection.rows() {
             let ts = times.value(row);
             // Neighbours in a stream mostly share their slice: divide only when one does not.
-            if slice.is_none_or(|start: i64| ts < start || ts - start >= slice_width) {
+            if slice.is_none_or(|start| ts < start || ts.abs_diff(start) >= slice_width) {
                 slice = spec.slice_of(ts);
                 slice_late = late_until.is_some_and(|until| spec.windows_of(ts).all(|start| spec.end(start) <= until));
             }
-            let Some(start) = slice else { continue };
+            let start = slice.expect("the time's windows fit, so its slice does");
             self.partial.rows += 1;
             if slice_late {
                 self.late(row, ts);
@@ -239,7 +242,8 @@ impl Fold {
     /// A row all of whose groups are closed.
     #[cold]
     fn late(&mut self, row: usize, ts: i64) {
-        self.partial.faults.add(RecordFault::Late, 1);
+        self.partial.leave_out(RecordFault::Late, 1);
+        self.partial.rows -= 1;
         let watermark = Micros(self.late_until.expect("nothing is late without a watermark")).floor_millis();
         self.notes.add(row, RecordFault::Late, || beside(ts, "watermark", watermark));
     }

@@ -7,9 +7,17 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::BranchPlan;
+
+/// What is known of the rows of a pushed batch beside their columns.
+pub(super) struct SourceRows<'a> {
+    /// What was wrong with each record; empty when nothing was wrong with any.
+    pub(super) faults: &'a [Option<RecordFault>],
+    /// The records' timestamps, ms; −1 where a record has none.
+    pub(super) timestamps: &'a [i64],
+}
 
 /// The rows of one pushed batch that are still in. Expressions are evaluated over all rows; what fails in a row that is
 /// already out does not count (rule T4: a filter removes a row before a later cast can fail).
@@ -21,13 +29,15 @@ pub(super) struct Selection {
     errors: RowErrors,
     /// Rows taken out because they failed.
     pub(super) failed: u64,
+    /// Rows that a condition of the query rejected.
+    pub(super) filtered: u64,
     pub(super) notes: Notes,
 }
 
 impl Selection {
     pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext, notes: Notes) -> Selection {
         let errors = RowErrors::default();
-        Selection { keep: vec![true; rows], kept: rows, on_error, context, errors, failed: 0, notes }
+        Selection { keep: vec![true; rows], kept: rows, on_error, context, errors, failed: 0, filtered: 0, notes }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,16 +55,16 @@ impl Selection {
         plan: &BranchPlan,
         pushed: &Option<Expr>,
         rows: &RecordBatch,
-        timestamps: &[i64],
+        source: &SourceRows,
         partial: &mut Partial,
     ) -> Result<RecordBatch, RowFailure> {
-        self.filter(pushed.as_slice(), rows)?;
+        self.filter_below_the_watermark(plan, pushed, rows, source.faults, partial)?;
         let Some(event_time) = &plan.event_time else { return Ok(rows.clone()) };
         let times = self.evaluate(&event_time.expr, rows)?;
         {
             let times = times.as_primitive::<TimestampMicrosecondType>();
             if let Some(max_ahead_ms) = event_time.max_ahead_ms {
-                self.refuse_ahead(times, max_ahead_ms, timestamps, partial);
+                self.refuse_ahead(times, max_ahead_ms, source.timestamps, partial);
             }
             let (values, nulls) = (times.values(), times.nulls());
             for row in self.rows() {
@@ -65,6 +75,39 @@ impl Selection {
         }
         let columns = rows.columns().iter().cloned().chain([times]).collect();
         Ok(RecordBatch::try_new(plan.row_schema.clone(), columns).expect("the event time has its column's type"))
+    }
+
+    /// Applies the filters below the watermark node. One of them may be nobody's: the window's time is not NULL. What it alone
+    /// rejects has no event time.
+    fn filter_below_the_watermark(
+        &mut self,
+        plan: &BranchPlan,
+        pushed: &Option<Expr>,
+        rows: &RecordBatch,
+        faults: &[Option<RecordFault>],
+        partial: &mut Partial,
+    ) -> Result<(), RowFailure> {
+        let Some(time) = &plan.time_filter else { return self.filter(pushed.as_slice(), rows) };
+        let (before, kept) = (self.keep.clone(), self.kept);
+        self.filter(pushed.as_slice(), rows)?;
+        if self.kept == kept {
+            return Ok(());
+        }
+        // Errors are counted above: a row that has one is not in question here.
+        let mut errors = RowErrors::default();
+        let mut holds = |filter: &Expr| matches(filter, rows, &self.context, &mut errors);
+        let has_time = holds(time);
+        let written = Expr::all(plan.pushed_filters.iter().filter(|filter| *filter != time).cloned());
+        let written = written.map(|written| holds(&written));
+        for (row, was_in) in before.into_iter().enumerate() {
+            let is_out = was_in && !self.keep[row];
+            let is_wanted = is_out && written.as_ref().is_none_or(|written| written.value(row));
+            if is_wanted && !has_time.value(row) && errors.get(row).is_none() {
+                self.filtered -= 1;
+                self.count_timeless(row, faults, partial);
+            }
+        }
+        Ok(())
     }
 
     /// Takes out the rows whose time is further ahead of their record's timestamp than it may be. A record without one is
@@ -82,7 +125,7 @@ impl Selection {
             if *ts > latest && self.keep[row] && times.is_valid(row) {
                 self.keep[row] = false;
                 self.kept -= 1;
-                partial.faults.add(RecordFault::EventTimeAhead, 1);
+                partial.leave_out(RecordFault::EventTimeAhead, 1);
                 self.notes.add(row, RecordFault::EventTimeAhead, || beside(*ts, "written", written));
             }
         }
@@ -98,8 +141,10 @@ impl Selection {
                 None => holds.values().clone(),
             };
             if truth.count_set_bits() < truth.len() {
+                let before = self.kept;
                 self.keep.iter_mut().zip(&truth).for_each(|(keep, truth)| *keep &= truth);
                 self.kept = self.keep.iter().filter(|keep| **keep).count();
+                self.filtered += (before - self.kept) as u64;
             }
         }
         Ok(())
@@ -110,7 +155,7 @@ impl Selection {
         self.evaluate_unless(expr, rows, |_| false)
     }
 
-    /// The same; of the rows that failed those that are `unwanted` go out without a word.
+    /// The same; of the rows that failed those that are `unwanted` count as filtered.
     pub(super) fn evaluate_unless(
         &mut self,
         expr: &Expr,
@@ -122,6 +167,7 @@ impl Selection {
             if self.keep[row] && unwanted(row) {
                 self.keep[row] = false;
                 self.kept -= 1;
+                self.filtered += 1;
             }
         }
         self.take_out_failed()?;
@@ -156,11 +202,17 @@ impl Selection {
             }
             self.keep[row] = false;
             self.kept -= 1;
-            // The time of a malformed record is NULL too: that is counted as what it is.
-            if faults.get(row).is_none_or(|fault| *fault != Some(RecordFault::Malformed)) {
-                partial.faults.add(RecordFault::NullEventTime, 1);
-                self.notes.add(row, RecordFault::NullEventTime, || None);
-            }
+            self.count_timeless(row, faults, partial);
+        }
+    }
+
+    /// The time of a malformed record is NULL, too: that is counted as what it is, and was when it was decoded.
+    fn count_timeless(&mut self, row: usize, faults: &[Option<RecordFault>], partial: &mut Partial) {
+        if faults.get(row).is_some_and(|fault| *fault == Some(RecordFault::Malformed)) {
+            partial.left_out.add(RecordFault::Malformed, 1);
+        } else {
+            partial.leave_out(RecordFault::NullEventTime, 1);
+            self.notes.add(row, RecordFault::NullEventTime, || None);
         }
     }
 

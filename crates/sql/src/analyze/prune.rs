@@ -16,6 +16,7 @@ pub(super) fn finish(
     branch: &Branch,
     zone: Zone,
     pushed_filters: Vec<Expr>,
+    time_filter: Option<Expr>,
     filters: Vec<Expr>,
     mut body: Body,
 ) -> BranchPlan {
@@ -46,6 +47,7 @@ pub(super) fn finish(
     };
     let [pushed_filters, filters] =
         [pushed_filters, filters].map(|filters| filters.into_iter().map(renumber).collect::<Vec<Expr>>());
+    let time_filter = time_filter.map(renumber);
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
     let decode: Vec<Field> = used.iter().map(|index| columns.fields[*index].as_ref().clone()).collect();
     let mut row = decode.clone();
@@ -72,6 +74,7 @@ pub(super) fn finish(
         event_time,
         row_schema: Arc::new(Schema::new(row)),
         pushed_filters,
+        time_filter,
         filters,
         body,
         zone,

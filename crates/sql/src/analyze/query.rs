@@ -77,8 +77,9 @@ fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults
     let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
     let zone = relation.scope.zone;
     let branches = relation.branches.iter().zip(parts.drain(..));
-    let branches = branches
-        .map(|(branch, parts)| Arc::new(prune::finish(branch, zone, parts.pushed, parts.filters, body.clone())));
+    let branches = branches.map(|(branch, parts)| {
+        Arc::new(prune::finish(branch, zone, parts.pushed, parts.time, parts.filters, body.clone()))
+    });
     Some(QueryPlan { branches: branches.collect(), output_mode: pipeline.query.output_mode, output_schema })
 }
 
@@ -223,6 +224,8 @@ fn group(
 struct Parts {
     /// Of rows, below the watermark.
     pushed: Vec<Expr>,
+    /// The one of `pushed` that nobody wrote: the window's time is not NULL.
+    time: Option<Expr>,
     /// Of rows, above the watermark.
     filters: Vec<Expr>,
     /// Of groups when they go out.
@@ -261,6 +264,8 @@ impl Parts {
                 false => layers.extend(known.into_iter().chain([Layer::Expand])),
             }
         }
+        let is_written = |x: &Expr| filter.iter().cloned().flat_map(conjuncts::split).any(|known| known == *x);
+        let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
         layers.extend(filter.map(Layer::Filter));
         layers.extend(branch.layers.iter().cloned());
         let zone = resolver.scope.zone;
@@ -274,7 +279,8 @@ impl Parts {
         above.extend(higher);
         // NULL times are the fold's to count, unless the rows do not even come to the watermark.
         below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
-        let mut parts = Parts { pushed: below, having, ..Parts::default() };
+        let time = known_time.clone().filter(|x| is_own && below.contains(x));
+        let mut parts = Parts { pushed: below, time, having, ..Parts::default() };
         for condition in above.into_iter().filter(|x| Some(x) != known_time.as_ref()) {
             if is_aggregate(&condition) {
                 parts.having.push(condition.clone());
