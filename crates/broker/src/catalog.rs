@@ -149,7 +149,10 @@ impl Catalog {
         for topic in self.all() {
             for (index, partition) in topic.partitions().iter().enumerate() {
                 if let Err(error) = partition.with_log(|log| log.enforce_retention(SystemTime::now())) {
-                    eprintln!("broker: cannot drop old records of {}-{index}: {error}", topic.name);
+                    tidemill_os::output::error_line(&format!(
+                        "broker: cannot drop old records of {}-{index}: {error}",
+                        topic.name
+                    ));
                 }
             }
         }
@@ -228,7 +231,9 @@ pub(crate) fn storage_error(error: io::Error) -> Code {
     let mut last = LAST_SAID.lock().expect("no panic under this lock");
     if last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
         *last = Some(Instant::now());
-        eprintln!("broker: the disk refuses: {error}; free some space or check the directory");
+        tidemill_os::output::error_line(&format!(
+            "broker: the disk refuses: {error}; free some space or check the directory"
+        ));
     }
     Code::KafkaStorageError
 }

@@ -138,7 +138,7 @@ impl Server {
             match accepted.and_then(|(stream, _)| self.serve(number, stream)) {
                 Ok(()) => {}
                 Err(error) => {
-                    eprintln!("broker: cannot take a client: {error}");
+                    tidemill_os::output::error_line(&format!("broker: cannot take a client: {error}"));
                     thread::sleep(ACCEPT_PAUSE);
                 }
             }

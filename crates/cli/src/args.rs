@@ -57,6 +57,9 @@ pub(crate) struct DemoOptions {
     /// Kill one executor with SIGKILL so often, to see that nothing is lost
     #[arg(long, value_name = "TIME", value_parser = text::duration)]
     pub(crate) kill_every: Option<Duration>,
+    /// Stop one executor with SIGSTOP so often, which leaves it alive and silent, to see that it is noticed and replaced
+    #[arg(long, value_name = "TIME", value_parser = text::duration)]
+    pub(crate) stop_every: Option<Duration>,
     /// Same seed, same records
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

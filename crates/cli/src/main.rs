@@ -5,7 +5,6 @@ mod children;
 mod demo;
 mod observer;
 mod signals;
-mod tell;
 mod verbs;
 mod view;
 mod wiring;
@@ -14,6 +13,7 @@ use args::{Args, Verb};
 use clap::Parser;
 use std::process::ExitCode;
 use tidemill_model::Result;
+use tidemill_os::output;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell::err(&error.to_string());
+            output::error_line(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,42 +1,86 @@
 //! Tells what happens in a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
 
-use crate::tell;
+use crate::wiring::ABANDONED;
 use arrow_array::RecordBatch;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidemill_dash::Dashboard;
 use tidemill_driver::Observer;
 use tidemill_model::progress::Progress;
-use tidemill_model::status::Status;
+use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, FaultCounts, RecordFault, Result};
+use tidemill_os::output::{self, Stream};
 use tidemill_scale::{Decision, Facts, Record, Settings, State};
 
 /// A JSON lines file that a run appends to.
-pub(crate) struct Lines(Box<dyn Write>);
+pub(crate) struct Lines {
+    /// What people call it.
+    name: String,
+    file: Box<dyn Write>,
+    /// Records that could not be written since one could.
+    lost: u64,
+    /// A line may have been cut off: the next one begins with its end.
+    torn: bool,
+}
 
 impl Lines {
     /// Opens a file for appending; `-` is stderr.
     pub(crate) fn open(path: &Path) -> Result<Lines> {
         if path.as_os_str() == "-" {
-            return Ok(Lines(Box::new(std::io::stderr())));
+            return Ok(Lines::new("stderr".into(), Box::new(std::io::stderr())));
         }
         let cannot = |error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display()));
         let mut file = File::options().create(true).read(true).append(true).open(path).map_err(cannot)?;
         end_last_line(&mut file).map_err(cannot)?;
-        Ok(Lines(Box::new(file)))
+        Ok(Lines::new(format!("`{}`", path.display()), Box::new(file)))
+    }
+
+    fn new(name: String, file: Box<dyn Write>) -> Lines {
+        Lines { name, file, lost: 0, torn: false }
     }
 
     fn write(&mut self, record: &impl serde::Serialize) {
-        let mut line = serde_json::to_vec(record).expect("records serialise");
+        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut line, record).expect("records serialise");
         line.push(b'\n');
-        // A log that cannot be written must not stop the stream that it is about.
-        if let Err(error) = self.0.write_all(&line) {
-            tell::err(&format!("a record could not be logged: {error}"));
+        let Lines { name, lost, .. } = self;
+        // A log that cannot be written must not stop the stream that it is about, nor be complained about at each record.
+        match write_counted(&mut self.file, &line) {
+            (_, Ok(())) => {
+                if *lost > 0 {
+                    output::error_line(&format!("{name} takes records again; {lost} were not written"));
+                }
+                (*lost, self.torn) = (0, false);
+            }
+            (count, Err(error)) => {
+                if *lost == 0 {
+                    output::error_line(&format!(
+                        "cannot write to {name}: {error}; the run goes on, and its records are lost until there is room again"
+                    ));
+                }
+                *lost += 1;
+                self.torn |= count > 0;
+            }
         }
     }
+}
+
+/// Writes all bytes; also how many were written before an error.
+fn write_counted(file: &mut dyn Write, bytes: &[u8]) -> (usize, std::io::Result<()>) {
+    let mut count = 0;
+    while count < bytes.len() {
+        match file.write(&bytes[count..]) {
+            Ok(0) => return (count, Err(std::io::ErrorKind::WriteZero.into())),
+            Ok(more) => count += more,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return (count, Err(error)),
+        }
+    }
+    (count, Ok(()))
 }
 
 /// A run that was killed may have left half a line: what follows must not be glued to it.
@@ -59,6 +103,31 @@ pub(crate) struct Told {
     pub(crate) latest: Option<Arc<Mutex<Status>>>,
     /// What is said to whoever sits there.
     pub(crate) words: Option<Words>,
+    /// Whoever should be there to read.
+    pub(crate) readers: Option<Readers>,
+}
+
+/// The readers of the output. When one goes away, the run is told to stop.
+pub(crate) struct Readers {
+    streams: Vec<Stream>,
+    commands: Sender<Command>,
+}
+
+impl Readers {
+    pub(crate) fn new(streams: Vec<Stream>, commands: Sender<Command>) -> Readers {
+        Readers { streams, commands }
+    }
+
+    /// Whether all are there; the run is told to stop where not.
+    fn look(&self) -> bool {
+        let abandoned = self.streams.iter().any(|stream| stream.is_abandoned());
+        if abandoned {
+            output::error_line(ABANDONED);
+            // A run that is over needs no command.
+            let _ = self.commands.send(Command::Stop);
+        }
+        !abandoned
+    }
 }
 
 impl Observer for Told {
@@ -87,6 +156,7 @@ impl Observer for Told {
     }
 
     fn status(&mut self, status: &Status) {
+        self.readers.take_if(|readers| !readers.look());
         if let Some(words) = &mut self.words {
             words.tell_batches(false);
         }
@@ -94,7 +164,7 @@ impl Observer for Told {
             dashboard.publish(status);
         }
         if let Some(latest) = &self.latest {
-            latest.lock().expect("no holder panics").clone_from(status);
+            latest.lock().unwrap_or_else(PoisonError::into_inner).clone_from(status);
         }
     }
 

@@ -15,6 +15,7 @@ use tidemill_model::pipeline::{
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result};
+use tidemill_os::output;
 use tidemill_sql::plan::{BranchPlan, QueryPlan};
 use tidemill_sql::types;
 
@@ -133,16 +134,27 @@ fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> Files
     }
 }
 
+/// What a run says to nobody, or to the log, when its output has no reader any more.
+pub(crate) const ABANDONED: &str =
+    "nobody reads the output any more: the run ends; what was not shown is not shown again";
+
 /// The pipeline's sinks. When the console's reader goes away, `commands` is told to stop.
 pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
     let sink = |sink: &tidemill_model::pipeline::Sink| -> Result<Box<dyn Sink>> {
         Ok(match &sink.kind {
+            SinkKind::Console { .. } if output::stdout_was_closed() => {
+                return Err(Error::user(format!(
+                    "the sink `{}` prints to stdout, which is closed; give it somewhere to go, for instance `> rows.txt`, \
+                     or write to a sink of type \"files\"",
+                    sink.name
+                )));
+            }
             SinkKind::Console { json, rows_max } => {
                 let writer = Box::new(std::io::stdout());
                 let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone: pipeline.zone(), writer };
                 let commands = commands.clone();
                 let stop = move || {
-                    eprintln!("nobody reads the output any more: the run ends; what was not shown is not shown again");
+                    output::error_line(ABANDONED);
                     drop(commands.send(UserCommand::Stop));
                 };
                 Box::new(ConsoleSink::new(options).on_closed(stop))

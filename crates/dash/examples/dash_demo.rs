@@ -20,7 +20,8 @@ fn main() -> tidemill_model::Result<()> {
     let scene = arguments.next().unwrap_or_else(|| "story".into());
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into());
     let (commands, commanded) = mpsc::channel();
-    let dashboard = Dashboard::start(&listen, commands)?;
+    let (dashboard, server) = Dashboard::bind(&listen, commands)?;
+    std::thread::spawn(|| server.run());
     println!("{}", dashboard.url());
     let input = std::thread::spawn(|| std::io::stdin().read_to_end(&mut Vec::new()));
     let now_ms = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);

@@ -7,7 +7,7 @@
 use crate::history::Past;
 use hyper::body::Bytes;
 use serde_json::json;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use tidemill_model::status::{Command, Status};
 use tokio::sync::watch;
 
@@ -90,7 +90,7 @@ fn event(name: &str, data: &str) -> Bytes {
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
-/// No code panics while it holds one of our locks.
+/// The driver must not fail for a request that panicked: each change of the past is whole or not there.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("a thread panicked while it held a lock of the dashboard")
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

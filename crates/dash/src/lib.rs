@@ -23,19 +23,31 @@ mod server;
 use hub::Hub;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, Result};
 
 /// How many ports after the one asked for are tried when it is taken.
 const PORTS_TRIED: u16 = 100;
 
-/// A dashboard that listens until it is dropped.
+/// A dashboard, whose [`Server`] answers until this is dropped.
 pub struct Dashboard {
     address: SocketAddr,
     hub: Arc<Hub>,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped, it ends the server.
+    _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+/// What answers for a [`Dashboard`]; its owner runs it on a thread.
+pub struct Server(Box<dyn FnOnce() -> Result<()> + Send>);
+
+impl Server {
+    /// Serves until the dashboard is dropped.
+    ///
+    /// # Errors
+    /// External: it cannot listen any more.
+    pub fn run(self) -> Result<()> {
+        (self.0)()
+    }
 }
 
 impl Dashboard {
@@ -44,14 +56,13 @@ impl Dashboard {
     ///
     /// # Errors
     /// `listen` is no address of this machine, or none of the ports tried is free.
-    pub fn start(listen: &str, commands: mpsc::Sender<Command>) -> Result<Dashboard> {
+    pub fn bind(listen: &str, commands: mpsc::Sender<Command>) -> Result<(Dashboard, Server)> {
         let listener = bind(listen)?;
         let address = listener.local_addr()?;
         let hub = Arc::new(Hub::new(address.ip().is_loopback(), commands));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let serve = server::prepare(listener, hub.clone(), stopped)?;
-        let thread = std::thread::Builder::new().name("dash".into()).spawn(serve)?;
-        Ok(Dashboard { address, hub, stop: Some(stop), thread: Some(thread) })
+        Ok((Dashboard { address, hub, _stop: stop }, Server(Box::new(serve))))
     }
 
     /// Where a browser on this machine finds the page.
@@ -71,16 +82,6 @@ impl Dashboard {
     /// Shows `status` on every open page and remembers it in the history. Never waits for a page.
     pub fn publish(&self, status: &Status) {
         self.hub.publish(status);
-    }
-}
-
-impl Drop for Dashboard {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the dashboard's thread has been printed by then and must not become one of the driver's.
-            let _ = thread.join();
-        }
     }
 }
 

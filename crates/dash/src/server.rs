@@ -5,8 +5,11 @@ use crate::routes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::{Future, poll_fn};
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tidemill_model::Result;
 use tokio::sync::{Semaphore, oneshot};
@@ -21,7 +24,11 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes everything that can fail; the function returned serves until the other end of `stopped` goes, then closes every connection.
-pub fn prepare(listener: TcpListener, hub: Arc<Hub>, stopped: oneshot::Receiver<()>) -> Result<impl FnOnce() + Send> {
+pub fn prepare(
+    listener: TcpListener,
+    hub: Arc<Hub>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<impl FnOnce() -> Result<()> + Send> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     listener.set_nonblocking(true)?;
     let listener = {
@@ -29,10 +36,18 @@ pub fn prepare(listener: TcpListener, hub: Arc<Hub>, stopped: oneshot::Receiver<
         tokio::net::TcpListener::from_std(listener)?
     };
     Ok(move || {
-        runtime.spawn(accept(listener, hub));
-        // An error says that the dashboard was dropped, which is what we wait for.
-        let _ = runtime.block_on(stopped);
+        // On this thread, not as a task: a panic of the loop must not be swallowed by the runtime.
+        runtime.block_on(async {
+            let (mut accept, mut stopped) = (pin!(accept(listener, hub)), pin!(stopped));
+            poll_fn(|context| match stopped.as_mut().poll(context) {
+                // Also where the sender was dropped: the dashboard is gone.
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => accept.as_mut().poll(context),
+            })
+            .await;
+        });
         // Dropping the runtime drops every connection's task, and with it its socket.
+        Ok(())
     })
 }
 

@@ -10,7 +10,14 @@ use tidemill_model::status::{Command, DecisionLine, ExecutorStatus, ResultRows, 
 
 fn start() -> (Dashboard, Receiver<Command>) {
     let (commands, commanded) = channel();
-    (Dashboard::start("127.0.0.1:0", commands).expect("a free port"), commanded)
+    (serve("127.0.0.1:0", commands).expect("a free port"), commanded)
+}
+
+/// A dashboard with its server on a thread.
+fn serve(listen: &str, commands: mpsc::Sender<Command>) -> tidemill_model::Result<Dashboard> {
+    let (dashboard, server) = Dashboard::bind(listen, commands)?;
+    std::thread::spawn(|| server.run());
+    Ok(dashboard)
 }
 
 fn channel() -> (mpsc::Sender<Command>, Receiver<Command>) {
@@ -250,7 +257,7 @@ fn a_taken_port_is_stepped_over() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("a bound socket").port();
     let (commands, _commanded) = channel();
-    let dashboard = Dashboard::start(&format!("127.0.0.1:{port}"), commands).expect("a free port after it");
+    let dashboard = serve(&format!("127.0.0.1:{port}"), commands).expect("a free port after it");
     assert!(dashboard.address().port() > port);
     assert_eq!(dashboard.url(), format!("http://127.0.0.1:{}/", dashboard.address().port()));
     assert_eq!(get(&dashboard, "/").0, 200);
@@ -260,7 +267,7 @@ fn a_taken_port_is_stepped_over() {
 fn a_wrong_address_is_the_users_mistake() {
     for listen in ["nonsense", "127.0.0.1", "127.0.0.1:99999", "192.0.2.1:0"] {
         let (commands, _commanded) = channel();
-        let Err(error) = Dashboard::start(listen, commands) else { panic!("listens on {listen}") };
+        let Err(error) = serve(listen, commands) else { panic!("listens on {listen}") };
         assert_eq!(error.exit_code(), 2, "{error}");
         assert!(error.message().contains(listen), "{error}");
     }

@@ -31,6 +31,15 @@ struct Piece {
     state: PieceState,
 }
 
+/// What an executor's end says of a piece that it was running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The piece may be what killed it.
+    Suspect,
+    /// The same, but the piece was late and waits or runs elsewhere by now.
+    SuspectLate,
+}
+
 impl Piece {
     /// Whether an executor died while it ran.
     fn is_suspect(&self) -> bool {
@@ -112,39 +121,65 @@ impl Batch {
         best.map(|(_, _, Reverse(at))| at)
     }
 
-    /// A piece is done.
-    pub(crate) fn done(&mut self, number: u64, partial: Partial) {
-        self.piece(number).state = PieceState::Done(partial);
+    /// A piece is done. Of two answers the first wins: whether this one did.
+    pub(crate) fn done(&mut self, number: u64, partial: Partial) -> bool {
+        let Some(piece) = self.open_piece(number) else { return false };
+        piece.state = PieceState::Done(partial);
+        true
     }
 
-    /// A piece failed in a way that may pass: it waits again.
+    /// A piece is to be run once more: it failed in a way that may pass, or whoever runs it is late.
     pub(crate) fn again(&mut self, number: u64) {
-        self.piece(number).state = PieceState::Waiting;
+        if let Some(piece) = self.open_piece(number) {
+            piece.state = PieceState::Waiting;
+        }
     }
 
-    /// A piece's executor went away while it ran.
-    pub(crate) fn lost(&mut self, number: u64) -> Lost {
-        self.retried += 1;
-        let at = self.pieces.iter().position(|piece| piece.number == number).expect("a running piece is in its batch");
+    /// The same, and it counts as a retry: its executor was given up.
+    pub(crate) fn elsewhere(&mut self, number: u64) {
+        if self.open_piece(number).is_some() {
+            self.retried += 1;
+            self.again(number);
+        }
+    }
+
+    /// A piece's executor went away while it ran. What is done is done, whoever did it.
+    pub(crate) fn lost(&mut self, number: u64, loss: Loss) -> Lost {
+        let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
+        let Some(at) = self.pieces.iter().position(open) else { return Lost::Again };
         let piece = &mut self.pieces[at];
         piece.kills += 1;
-        piece.state = PieceState::Waiting;
+        match loss {
+            Loss::Suspect => {
+                self.retried += 1;
+                piece.state = PieceState::Waiting;
+            }
+            // Who runs it now may yet end it.
+            Loss::SuspectLate if matches!(piece.state, PieceState::Running) => return Lost::Again,
+            Loss::SuspectLate => {}
+        }
         if piece.kills < POISON_KILLS {
             return Lost::Again;
         }
         if piece.range.len() == 1 {
             return self.poison(at);
         }
-        let middle = piece.range.start + piece.range.len() / 2;
-        let second = OffsetRange { start: middle, ..piece.range.clone() };
-        piece.range.end = middle;
         // One more kill splits the half that did it again.
-        piece.kills = POISON_KILLS - 1;
-        let number = self.next_number;
-        self.next_number += 1;
-        let (kills, state) = (POISON_KILLS - 1, PieceState::Waiting);
-        self.pieces.insert(at + 1, Piece { number, range: second, kills, set_aside: false, state });
+        self.split(at, POISON_KILLS - 1);
         Lost::Split
+    }
+
+    /// Cuts a piece in the middle. Both halves have new numbers: an answer for the whole that comes late is nobody's.
+    fn split(&mut self, at: usize, kills: u32) {
+        let whole = self.pieces.remove(at);
+        let middle = whole.range.start + whole.range.len() / 2;
+        let halves = [(whole.range.start, middle), (middle, whole.range.end)];
+        for (offset, (start, end)) in halves.into_iter().enumerate() {
+            let range = OffsetRange { start, end, ..whole.range.clone() };
+            let (number, state) = (self.next_number, PieceState::Waiting);
+            self.next_number += 1;
+            self.pieces.insert(at + offset, Piece { number, range, kills, set_aside: whole.set_aside, state });
+        }
     }
 
     /// A piece of one record has killed too often. Where dead letters are kept, somebody is to carry it there unseen;
@@ -217,8 +252,10 @@ impl Batch {
         self.pieces.into_iter().map(partial).collect()
     }
 
-    fn piece(&mut self, number: u64) -> &mut Piece {
-        self.pieces.iter_mut().find(|piece| piece.number == number).expect("a running piece is in its batch")
+    /// A piece that is not done; `None` also where it was split since.
+    fn open_piece(&mut self, number: u64) -> Option<&mut Piece> {
+        let open = |piece: &&mut Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
+        self.pieces.iter_mut().find(open)
     }
 }
 
@@ -258,12 +295,45 @@ mod tests {
         assert_eq!(numbers, [0, 2, 1]);
         batch.done(2, partial(30));
         batch.done(0, partial(10));
-        assert_eq!(batch.lost(1), Lost::Again);
+        assert_eq!(batch.lost(1, Loss::Suspect), Lost::Again);
         assert_eq!(batch.take(|_| false, true).unwrap().number, 1);
         assert!(!batch.complete());
         batch.done(1, partial(20));
         assert!(batch.complete());
         assert_eq!(batch.into_partials().iter().map(|p| p.records).collect::<Vec<_>>(), [10, 20, 30]);
+    }
+
+    /// A piece is late: it runs once more. Whoever answers first has answered, and what becomes of the other is nobody's business.
+    #[test]
+    fn of_two_answers_the_first_wins() {
+        let mut batch = batch(&[(0, 2)]);
+        let taken = |batch: &mut Batch| batch.take(|_| false, true).map(|taken| taken.number);
+        assert_eq!(taken(&mut batch), Some(0));
+        batch.elsewhere(0);
+        assert_eq!(taken(&mut batch), Some(0));
+        assert!(batch.done(0, partial(1)));
+        assert!(!batch.done(0, partial(2)));
+        batch.again(0);
+        assert_eq!(batch.lost(0, Loss::SuspectLate), Lost::Again);
+        assert_eq!((batch.complete(), batch.retried), (true, 1));
+        assert_eq!(batch.into_partials()[0].records, 1);
+    }
+
+    /// Executors that loop over a piece are given up one after the other: it is split like one that kills, and who still loops
+    /// over the whole answers for nobody.
+    #[test]
+    fn a_piece_that_is_late_again_and_again_is_split() {
+        let mut batch = batch(&[(0, 64)]);
+        for round in 1..=POISON_KILLS {
+            assert_eq!(batch.take(|_| false, true).map(|taken| taken.number), Some(0));
+            batch.elsewhere(0);
+            let split = if round == POISON_KILLS { Lost::Split } else { Lost::Again };
+            assert_eq!(batch.lost(0, Loss::SuspectLate), split);
+        }
+        assert!(!batch.done(0, partial(64)));
+        let halves: Vec<i64> =
+            std::iter::from_fn(|| batch.take(|_| false, true)).map(|half| half.range.len()).collect();
+        assert_eq!(halves, [32, 32]);
     }
 
     #[test]
@@ -316,7 +386,7 @@ mod tests {
             while let Some(Taken { number, range, set_aside, .. }) = batch.take(|_| false, true) {
                 if (range.start..range.end).contains(&poison) && (!set_aside || kills_readers) {
                     kills += 1;
-                    if let Lost::Poison(range) | Lost::Unreadable(range) = batch.lost(number) {
+                    if let Lost::Poison(range) | Lost::Unreadable(range) = batch.lost(number, Loss::Suspect) {
                         assert_eq!((range.start, range.end), (poison, poison + 1));
                     }
                 } else {
@@ -349,7 +419,7 @@ mod tests {
             }
             if running.iter().any(|taken| (taken.range.start..taken.range.end).contains(&poison)) {
                 for taken in running.drain(..) {
-                    if let Lost::Poison(range) = batch.lost(taken.number) {
+                    if let Lost::Poison(range) = batch.lost(taken.number, Loss::Suspect) {
                         assert_eq!((range.start, range.end), (poison, poison + 1));
                     }
                 }

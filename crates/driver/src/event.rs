@@ -1,6 +1,7 @@
 //! All that wakes the driver's loop.
 
 use crate::commit::Committed;
+use crate::supervisor::Ended;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tidemill_flow::ports::{Extents, Watch};
@@ -20,6 +21,8 @@ pub(crate) enum Event {
     Committed(Result<Committed>),
     /// A user's command.
     Command(Command),
+    /// A thread of the run is over.
+    Ended(Ended),
 }
 
 /// How long one look at the source may wait for a change.
@@ -31,24 +34,22 @@ const WATCH_PAUSE: Duration = Duration::from_millis(50);
 /// After a look that failed.
 const WATCH_RETRY: Duration = Duration::from_millis(500);
 
-/// Watches a source on a thread of its own until the driver is gone.
-pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: Sender<Event>) {
-    std::thread::spawn(move || {
-        let mut known = Extents::new();
-        loop {
-            let seen = source.watch(&known, WATCH_TIMEOUT);
-            let pause = match &seen {
-                Ok(extents) if *extents == known && !known.is_empty() => Duration::ZERO,
-                Ok(extents) => {
-                    known.clone_from(extents);
-                    if known.is_empty() { WATCH_RETRY } else { WATCH_PAUSE }
-                }
-                Err(_) => WATCH_RETRY,
-            };
-            if events.send(Event::Extents(number, seen)).is_err() {
-                return;
+/// Watches a source until the driver is gone.
+pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: &Sender<Event>) {
+    let mut known = Extents::new();
+    loop {
+        let seen = source.watch(&known, WATCH_TIMEOUT);
+        let pause = match &seen {
+            Ok(extents) if *extents == known && !known.is_empty() => Duration::ZERO,
+            Ok(extents) => {
+                known.clone_from(extents);
+                if known.is_empty() { WATCH_RETRY } else { WATCH_PAUSE }
             }
-            std::thread::sleep(pause);
+            Err(_) => WATCH_RETRY,
+        };
+        if events.send(Event::Extents(number, seen)).is_err() {
+            return;
         }
-    });
+        std::thread::sleep(pause);
+    }
 }

@@ -1,14 +1,16 @@
-//! The executors: spawned, greeted, given tasks, drained, noticed when they die. Follows a target; decides none.
+//! The executors: spawned, given tasks, drained, given up when they are late, noticed when they die. Follows a target;
+//! decides none.
 
 use crate::batch::Taken;
-use crate::event::Event;
+use crate::deadlines::{Late, Pace, TaskClock};
+use crate::executor::{Executor, Running};
+use crate::supervisor::Supervisor;
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read, Write};
-use std::sync::mpsc::Sender;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
-use tidemill_link::{FromExecutor, Task, TaskCost, ToExecutor, receive, send};
+use tidemill_link::{Beat, Task, TaskCost, ToExecutor};
 use tidemill_model::status::ExecutorStatus;
-use tidemill_model::{Error, OffsetRange, PartitionId, Result};
+use tidemill_model::{Error, OffsetRange, Result};
 
 /// Starts an executor, or says why it cannot.
 pub type Spawn = Box<dyn FnMut() -> Result<Spawned> + Send>;
@@ -34,7 +36,13 @@ pub trait Handle: Send {
 }
 
 /// An executor that is not ready after so long is taken for dead.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// An executor with nothing to do that was told to end and lives on after so long is taken for dead.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The driver itself stood still when it comes here so long after the last time: what it heard meanwhile says nothing.
+const STALL: Duration = Duration::from_secs(1);
 
 /// So many executors in a row that end before they are ready end the run: the next would not fare better.
 const FAILED_STARTS_MAX: u32 = 3;
@@ -44,7 +52,7 @@ pub(crate) struct Fleet {
     spawn: Spawn,
     hello: ToExecutor,
     cores: usize,
-    events: Sender<Event>,
+    pace: Pace,
     executors: BTreeMap<u64, Executor>,
     next_id: u64,
     next_task: u64,
@@ -53,28 +61,9 @@ pub(crate) struct Fleet {
     past: Duration,
     /// Spawn → ready since [`Fleet::take_starts`].
     starts: Vec<Duration>,
-}
-
-struct Executor {
-    handle: Box<dyn Handle>,
-    /// `None` once it is told to end.
-    input: Option<Box<dyn Write + Send>>,
-    spawned: Instant,
-    ready: bool,
-    draining: bool,
-    running: BTreeMap<u64, Running>,
-    /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core and source.
-    positions: Vec<(u64, PartitionId, i64)>,
-    work: Work,
-    records: u64,
-}
-
-struct Running {
-    /// The piece of the batch.
-    piece: u64,
-    records: u64,
-    /// Nothing runs beside it.
-    alone: bool,
+    /// When the executors were looked at last, and since when silence counts.
+    checked: Instant,
+    trusted: Instant,
 }
 
 /// Work since the last look.
@@ -96,25 +85,55 @@ pub(crate) struct Sizes {
 /// An executor that is gone.
 pub(crate) struct Departed {
     pub(crate) id: u64,
-    /// The pieces it was running.
-    pub(crate) pieces: Vec<u64>,
+    /// What it was running.
+    pub(crate) pieces: Vec<Piece>,
     /// Whether it was told to go.
     pub(crate) expected: bool,
 }
 
+/// A piece of a batch that an executor had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) batch_id: u64,
+    pub(crate) number: u64,
+    /// It was late, and runs elsewhere by now.
+    pub(crate) late: bool,
+}
+
+/// An executor that is given up: the next takes its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    pub(crate) id: u64,
+    /// Its tasks, which somebody else is to run too.
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) why: Why,
+}
+
+/// Why an executor is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Nothing was heard of it for so long: it is killed.
+    Silent(Duration),
+    /// A task of so many records is late.
+    Late(u64, Late),
+}
+
 impl Fleet {
-    pub(crate) fn new(spawn: Spawn, hello: ToExecutor, cores: u32, events: Sender<Event>) -> Fleet {
+    pub(crate) fn new(spawn: Spawn, hello: ToExecutor, cores: u32, task_timeout: Duration) -> Fleet {
+        let now = Instant::now();
         Fleet {
             spawn,
             hello,
             cores: cores as usize,
-            events,
+            pace: Pace::new(task_timeout),
             executors: BTreeMap::new(),
             next_id: 1,
             next_task: 0,
             failed_starts: 0,
             past: Duration::ZERO,
             starts: Vec::new(),
+            checked: now,
+            trusted: now,
         }
     }
 
@@ -122,16 +141,15 @@ impl Fleet {
     ///
     /// # Errors
     /// External: no executor can be started.
-    pub(crate) fn follow(&mut self, target: u32) -> Result<()> {
+    pub(crate) fn follow(&mut self, target: u32, supervisor: &mut Supervisor) -> Result<()> {
         while self.staying() < target {
-            self.start()?;
+            self.start(supervisor)?;
         }
         while self.staying() > target {
-            let staying = self.executors.iter_mut().filter(|(_, executor)| !executor.draining);
+            let staying = self.executors.iter_mut().filter(|(_, executor)| executor.draining.is_none());
             let (_, executor) =
                 staying.max_by_key(|(id, executor)| (!executor.ready, **id)).expect("more than the target stay");
-            executor.draining = true;
-            executor.end_when_idle();
+            executor.drain();
         }
         Ok(())
     }
@@ -144,7 +162,8 @@ impl Fleet {
         task: impl Fn(u64, Taken) -> Task,
     ) {
         loop {
-            let free = |executor: &Executor| executor.ready && !executor.draining && executor.has_room(self.cores);
+            let free =
+                |executor: &Executor| executor.ready && executor.draining.is_none() && executor.has_room(self.cores);
             // The least loaded first, so that a few tasks spread over all executors.
             let Some(executor) =
                 self.executors.values_mut().filter(|e| free(e)).min_by_key(|executor| executor.running.len())
@@ -155,13 +174,11 @@ impl Fleet {
             let id = self.next_task;
             self.next_task += 1;
             executor.remember(id, &taken.range, self.cores);
-            executor
-                .running
-                .insert(id, Running { piece: taken.number, records: taken.range.len() as u64, alone: taken.alone });
-            if let Some(input) = &mut executor.input {
-                // A broken pipe shows as the end of its output, which brings the task back.
-                let _ = send(input, &ToExecutor::Task(task(id, taken)));
-            }
+            let records = taken.range.len() as u64;
+            let (piece, alone, clock) = (taken.number, taken.alone, TaskClock::start(records, Instant::now()));
+            let task = task(id, taken);
+            executor.running.insert(id, Running { batch_id: task.batch_id, piece, records, alone, clock });
+            executor.send(ToExecutor::Task(task));
         }
     }
 
@@ -175,7 +192,7 @@ impl Fleet {
     }
 
     /// A task ended; returns its piece. `cost` is given when it succeeded.
-    pub(crate) fn ended(&mut self, id: u64, task: u64, cost: Option<TaskCost>) -> Option<u64> {
+    pub(crate) fn ended(&mut self, id: u64, task: u64, cost: Option<TaskCost>) -> Option<Piece> {
         let executor = self.executors.get_mut(&id)?;
         let running = executor.running.remove(&task)?;
         if let Some(cost) = cost {
@@ -183,11 +200,56 @@ impl Fleet {
             executor.work.records += running.records;
             executor.work.busy_us += cost.busy_us();
             executor.records += running.records;
+            self.pace.learn(running.records, Duration::from_micros(cost.total_us.saturating_sub(cost.fetch_wait_us)));
         }
-        if executor.draining {
-            executor.end_when_idle();
+        executor.end_when_idle();
+        Some(Piece { batch_id: running.batch_id, number: running.piece, late: executor.given_up })
+    }
+
+    /// An executor says how far its tasks are.
+    pub(crate) fn beat(&mut self, id: u64, beats: &[Beat]) {
+        let Some(executor) = self.executors.get_mut(&id) else { return };
+        for beat in beats {
+            if let Some(running) = executor.running.get_mut(&beat.task) {
+                running.clock.beat(beat, Instant::now());
+            }
         }
-        Some(running.piece)
+    }
+
+    /// Gives up the executors that are silent or late, and ends those that were given up long ago, or do not start or end.
+    pub(crate) fn check(&mut self, now: Instant) -> Vec<GivenUp> {
+        if now.saturating_duration_since(std::mem::replace(&mut self.checked, now)) > STALL {
+            self.trusted = now;
+        }
+        let mut given_up = Vec::new();
+        for (id, executor) in &mut self.executors {
+            let draining = executor.draining.map(|since| now.saturating_duration_since(since));
+            if executor.running.is_empty() {
+                let stuck_start = !executor.ready && executor.spawned.elapsed() > START_TIMEOUT;
+                if stuck_start || draining > Some(END_TIMEOUT) {
+                    executor.kill();
+                }
+                continue;
+            }
+            if executor.given_up {
+                if draining >= Some(self.pace.grace()) {
+                    executor.kill();
+                }
+                continue;
+            }
+            let silence = executor.silence(self.trusted, now);
+            let silent = (silence >= self.pace.silence_max()).then_some(Why::Silent(silence));
+            let late = || executor.late(&self.pace, now).map(|(records, late)| Why::Late(records, late));
+            let Some(why) = silent.or_else(late) else { continue };
+            let piece = |running: &Running| Piece { batch_id: running.batch_id, number: running.piece, late: false };
+            given_up.push(GivenUp { id: *id, pieces: executor.running.values().map(piece).collect(), why });
+            executor.given_up = true;
+            executor.drain();
+            if matches!(why, Why::Silent(_)) {
+                executor.kill();
+            }
+        }
+        given_up
     }
 
     /// Takes an executor whose output has ended off the list.
@@ -199,7 +261,7 @@ impl Fleet {
         // It may have closed its output and live on: nothing to wait for.
         let how = executor.end();
         self.past += executor.spawned.elapsed();
-        if !executor.ready && !executor.draining {
+        if !executor.ready && executor.draining.is_none() {
             self.failed_starts += 1;
             if self.failed_starts >= FAILED_STARTS_MAX {
                 return Err(Error::external(format!(
@@ -208,21 +270,16 @@ impl Fleet {
                 )));
             }
         }
-        let pieces = executor.running.into_values().map(|running| running.piece).collect();
-        Ok(Some(Departed { id, pieces, expected: executor.draining }))
-    }
-
-    /// Ends executors that take too long to start; their output's end reports them.
-    pub(crate) fn end_stuck_starts(&mut self) {
-        for executor in self.executors.values_mut().filter(|e| !e.ready && e.spawned.elapsed() > START_TIMEOUT) {
-            executor.handle.kill();
-        }
+        let piece =
+            |running: &Running| Piece { batch_id: running.batch_id, number: running.piece, late: executor.given_up };
+        let pieces = executor.running.values().map(piece).collect();
+        Ok(Some(Departed { id, pieces, expected: executor.draining.is_some() }))
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
         let mut sizes = Sizes::default();
         for executor in self.executors.values() {
-            match (executor.draining, executor.ready) {
+            match (executor.draining.is_some(), executor.ready) {
                 (true, _) => sizes.draining += 1,
                 (false, true) => sizes.ready += 1,
                 (false, false) => sizes.starting += 1,
@@ -253,12 +310,8 @@ impl Fleet {
     pub(crate) fn status(&self) -> Vec<ExecutorStatus> {
         let status = |(id, executor): (&u64, &Executor)| ExecutorStatus {
             id: *id,
-            pid: executor.handle.pid(),
-            state: match (executor.draining, executor.ready) {
-                (true, _) => "draining".into(),
-                (false, true) => "ready".into(),
-                (false, false) => "starting".into(),
-            },
+            pid: executor.pid(),
+            state: executor.state().into(),
             tasks_running: executor.running.len() as u32,
             records: executor.records,
         };
@@ -266,69 +319,14 @@ impl Fleet {
     }
 
     fn staying(&self) -> u32 {
-        self.executors.values().filter(|executor| !executor.draining).count() as u32
+        self.executors.values().filter(|executor| executor.draining.is_none()).count() as u32
     }
 
-    fn start(&mut self) -> Result<()> {
+    fn start(&mut self, supervisor: &mut Supervisor) -> Result<()> {
         let id = self.next_id;
         self.next_id += 1;
-        let spawned = Instant::now();
-        let Spawned { mut input, output, handle } = (self.spawn)()?;
-        // One that is already gone shows as the end of its output.
-        let _ = send(&mut input, &self.hello);
-        listen(id, output, self.events.clone());
-        let executor = Executor {
-            handle,
-            input: Some(input),
-            spawned,
-            ready: false,
-            draining: false,
-            running: BTreeMap::new(),
-            positions: Vec::new(),
-            work: Work::default(),
-            records: 0,
-        };
-        self.executors.insert(id, executor);
+        self.executors.insert(id, Executor::start(id, &mut self.spawn, self.hello.clone(), supervisor)?);
         Ok(())
-    }
-}
-
-impl Executor {
-    fn has_room(&self, cores: usize) -> bool {
-        self.running.len() < cores && !self.running.values().any(|running| running.alone)
-    }
-
-    fn end_when_idle(&mut self) {
-        if self.running.is_empty() {
-            self.input = None;
-        }
-    }
-
-    /// Ends it now, and says how it ended.
-    fn end(&mut self) -> String {
-        self.input = None;
-        self.handle.kill();
-        self.handle.wait()
-    }
-
-    /// Whether a core that runs nothing has read up to where the range begins.
-    fn stands_at(&self, range: &OffsetRange) -> bool {
-        let mut free = self.positions.iter().filter(|(task, ..)| !self.running.contains_key(task));
-        free.any(|(_, partition, offset)| *partition == range.partition && *offset == range.start)
-    }
-
-    /// A free core goes on with a range: the one that stands at its begin, or the one that has stood still the longest.
-    fn remember(&mut self, task: u64, range: &OffsetRange, cores: usize) {
-        let free = |position: &(u64, PartitionId, i64)| !self.running.contains_key(&position.0);
-        let begin = |position: &(u64, PartitionId, i64)| position.1 == range.partition && position.2 == range.start;
-        let same = self.positions.iter().position(|position| free(position) && begin(position));
-        let of_source = |position: &&(u64, PartitionId, i64)| position.1.source == range.partition.source;
-        let full = self.positions.iter().filter(of_source).count() >= cores;
-        let oldest = || self.positions.iter().position(|p| of_source(&p) && free(p)).filter(|_| full);
-        if let Some(left) = same.or_else(oldest) {
-            self.positions.remove(left);
-        }
-        self.positions.push((task, range.partition.clone(), range.end));
     }
 }
 
@@ -339,20 +337,4 @@ impl Drop for Fleet {
             executor.end();
         }
     }
-}
-
-fn listen(id: u64, output: Box<dyn Read + Send>, events: Sender<Event>) {
-    std::thread::spawn(move || {
-        let mut output = BufReader::with_capacity(64 << 10, output);
-        loop {
-            let event = match receive::<FromExecutor>(&mut output).transpose() {
-                Some(message) => Event::Executor(id, message),
-                None => Event::Gone(id),
-            };
-            let last = matches!(event, Event::Gone(_) | Event::Executor(_, Err(_)));
-            if events.send(event).is_err() || last {
-                return;
-            }
-        }
-    });
 }

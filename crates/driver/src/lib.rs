@@ -14,7 +14,9 @@
 mod ages;
 mod batch;
 mod commit;
+mod deadlines;
 mod event;
+mod executor;
 mod facts;
 mod finish;
 mod fleet;
@@ -29,9 +31,11 @@ mod run;
 mod scaling;
 mod sources;
 mod status;
+mod supervisor;
 
 pub use fleet::{Handle, Spawn, Spawned};
 pub use run::run;
+pub use supervisor::{Role, Supervisor};
 
 use arrow_array::RecordBatch;
 use std::sync::Arc;
@@ -83,6 +87,8 @@ pub struct Wiring {
     pub commands: Receiver<Command>,
     /// Who is told what happens.
     pub observer: Box<dyn Observer>,
+    /// Owns the threads of the run, with those that were started before it.
+    pub supervisor: Supervisor,
 }
 
 /// Is told what happens, on the driver's thread: must return quickly.

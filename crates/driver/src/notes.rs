@@ -1,7 +1,9 @@
 //! What a user should know, in words: records that kill, and watermarks that jump.
 
 use crate::batch::Lost;
+use crate::deadlines::Late;
 use crate::finish::Finished;
+use crate::fleet::{GivenUp, Why};
 use tidemill_model::time::iso_millis;
 use tidemill_sql::plan::{Body, QueryPlan};
 
@@ -20,6 +22,25 @@ pub(crate) fn given_up(lost: &Lost, keeps_letters: bool) -> Option<String> {
         "the record {} at offset {} kills every executor that works on it: it {what}, and counted as malformed",
         range.partition, range.start
     ))
+}
+
+/// An executor that is given up.
+pub(crate) fn replaced(given_up: &GivenUp) -> String {
+    let why = match given_up.why {
+        Why::Silent(silence) => {
+            let tasks = given_up.pieces.len();
+            format!("has been silent for {:.1} s with {tasks} tasks to run: it is killed", silence.as_secs_f64())
+        }
+        Why::Late(records, Late::Stuck(still)) => {
+            format!("has made no progress with a task of {records} records for {:.1} s", still.as_secs_f64())
+        }
+        Why::Late(records, Late::Slow(took, expected)) => format!(
+            "has worked on a task of {records} records for {:.1} s, where {:.1} s are usual",
+            took.as_secs_f64(),
+            expected.as_secs_f64()
+        ),
+    };
+    format!("executor {} {why}; it is replaced, and its tasks run elsewhere", given_up.id)
 }
 
 /// A batch that has moved the watermark beyond the clock, and a source that had a part in it.

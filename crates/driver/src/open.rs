@@ -8,11 +8,12 @@ use crate::fleet::Fleet;
 use crate::report::{DoneRate, Identity, Newest};
 use crate::run::Driver;
 use crate::sources::Sources;
+use crate::supervisor::{Role, Supervisor};
 use crate::{Job, Source, Summary, Wiring};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidemill_checkpoint::{Checkpoint, Metadata};
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
@@ -21,7 +22,8 @@ use tidemill_scale::{Prior, Settings, State as ScaleState};
 
 /// Opens the checkpoint and makes the driver with its inbox.
 pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
-    let (events, inbox) = channel();
+    let mut supervisor = std::mem::take(&mut wiring.supervisor);
+    let inbox = supervisor.take_inbox();
     let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
     let metadata = Metadata { id: random_uuid(), plan: query_text(&described, &job) };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
@@ -42,12 +44,14 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
-    let committer = start_threads(watches, places, wiring.commands, &events);
+    let committer = start_threads(watches, places, wiring.commands, &mut supervisor)?;
+    let task_timeout = Duration::from_millis(job.pipeline.autoscale.task_timeout_ms);
     let driver = Driver {
         query: job.plan.clone(),
         identity,
         observer: wiring.observer,
-        fleet: Fleet::new(wiring.spawn, hello, settings.cores, events),
+        fleet: Fleet::new(wiring.spawn, hello, settings.cores, task_timeout),
+        supervisor,
         plans,
         committer,
         keeps_letters,
@@ -137,22 +141,35 @@ fn begin(sinks: &mut [Box<dyn Sink>], letters: &mut Option<Box<dyn LetterBook>>,
     Ok(descriptions.join(", "))
 }
 
+/// The thread that commits.
+pub(crate) const COMMITTER: &str = "committer";
+
 fn start_threads(
     sources: Vec<Box<dyn Watch>>,
     places: Places,
     commands: Receiver<tidemill_model::status::Command>,
-    events: &Sender<Event>,
-) -> Sender<commit::Job> {
+    supervisor: &mut Supervisor,
+) -> Result<Sender<commit::Job>> {
     for (number, source) in sources.into_iter().enumerate() {
-        watch(number, source, events.clone());
+        let (name, events) = (format!("watch {}", source.name()), supervisor.events());
+        supervisor.spawn(name, Role::Needed, move || {
+            watch(number, source, &events);
+            Ok(())
+        })?;
     }
     let (committer, jobs) = channel();
-    let told = events.clone();
-    std::thread::spawn(move || commit::run(&jobs, places, &told));
-    let told = events.clone();
+    let events = supervisor.events();
+    supervisor.spawn(COMMITTER, Role::Needed, move || {
+        commit::run(&jobs, places, &events);
+        Ok(())
+    })?;
+    let events = supervisor.events();
     // Ends with whoever commands, or with the run.
-    std::thread::spawn(move || commands.into_iter().all(|command| told.send(Event::Command(command)).is_ok()));
-    committer
+    supervisor.spawn("commands", Role::Passing, move || {
+        commands.into_iter().all(|command| events.send(Event::Command(command)).is_ok());
+        Ok(())
+    })?;
+    Ok(committer)
 }
 
 /// A random (version 4) UUID; the standard library's hasher keys are the randomness.

@@ -1,17 +1,18 @@
 //! The run: one loop over [`Event`]s, and after each the steps that have become possible, in the order of a batch.
 
 use crate::ages::Ages;
-use crate::batch::{Batch, Taken};
+use crate::batch::{Batch, Loss, Taken};
 use crate::commit::{self, Committed};
 use crate::event::Event;
 use crate::finish::{Watermarks, finish, has_no_data_batches};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Piece};
 use crate::level::{Level, Unanswered};
 use crate::notes;
-use crate::open::open;
+use crate::open::{COMMITTER, open};
 use crate::plan;
 use crate::report::{DoneRate, Draft, Identity, Newest, StartTimes, progress};
 use crate::sources::Sources;
+use crate::supervisor::Supervisor;
 use crate::{Job, Observer, Summary, Wiring};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,8 +40,10 @@ const RETRY_TOLD: Duration = Duration::from_secs(10);
 /// User: the checkpoint is another query's, or in use. External: source, sink, disk or data failed for good; what was
 /// committed stays committed, and a new start goes on from there.
 pub fn run(job: Job, wiring: Wiring) -> Result<Summary> {
-    let (driver, inbox) = open(job, wiring)?;
-    driver.run(&inbox)
+    let (mut driver, inbox) = open(job, wiring)?;
+    let result = driver.run(&inbox);
+    driver.release();
+    result
 }
 
 pub(crate) struct Driver {
@@ -49,6 +52,7 @@ pub(crate) struct Driver {
     pub(crate) identity: Identity,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) fleet: Fleet,
+    pub(crate) supervisor: Supervisor,
     pub(crate) plans: PlanLog,
     pub(crate) committer: Sender<commit::Job>,
     pub(crate) keeps_letters: bool,
@@ -123,7 +127,7 @@ enum Due {
 }
 
 impl Driver {
-    fn run(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
+    fn run(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
         self.observer.deciding(&self.settings, &self.scale);
         self.tell_where_it_goes_on();
         while !self.ended() {
@@ -168,26 +172,32 @@ impl Driver {
     fn handle(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Extents(source, seen) => self.observed(source, seen),
-            Event::Executor(id, message) => self.heard(id, message?),
+            Event::Executor(id, Ok(message)) => self.heard(id, message),
+            Event::Executor(id, Err(error)) => self.garbled(id, &error),
             Event::Gone(id) => self.gone(id),
             Event::Committed(result) => self.committed(&result?),
             Event::Command(command) => {
                 self.obey(command);
                 Ok(())
             }
+            Event::Ended(ended) => ended.verdict(),
         }
     }
 
     fn heard(&mut self, id: u64, message: FromExecutor) -> Result<()> {
         match message {
             FromExecutor::Ready => self.fleet.ready(id),
+            FromExecutor::Alive { tasks } => self.fleet.beat(id, &tasks),
             FromExecutor::Refused { message } => {
                 return Err(Error::external(format!("an executor could not start: {message}")));
             }
             FromExecutor::Done { id: task, partial, cost } => {
-                if let (Some(piece), Some(in_flight)) = (self.fleet.ended(id, task, Some(cost)), &mut self.batch) {
-                    self.done.add(partial.records);
-                    in_flight.batch.done(piece, partial);
+                let records = partial.records;
+                if let Some(piece) = self.fleet.ended(id, task, Some(cost))
+                    && let Some(batch) = self.batch_of(piece)
+                    && batch.done(piece.number, partial)
+                {
+                    self.done.add(records);
                 }
             }
             FromExecutor::Failed { id: task, message, retry } => {
@@ -195,8 +205,11 @@ impl Driver {
                 if !retry {
                     return Err(Error::external(message));
                 }
-                if let (Some(piece), Some(in_flight)) = (piece, &mut self.batch) {
-                    in_flight.batch.again(piece);
+                // Whoever is late has a successor already.
+                if let Some(piece) = piece.filter(|piece| !piece.late)
+                    && let Some(batch) = self.batch_of(piece)
+                {
+                    batch.again(piece.number);
                     if self.retry_told_at.is_none_or(|at| at.elapsed() >= RETRY_TOLD) {
                         self.retry_told_at = Some(Instant::now());
                         self.observer.note(&format!("{message}; the task will be run again"));
@@ -210,21 +223,46 @@ impl Driver {
 
     fn gone(&mut self, id: u64) -> Result<()> {
         let Some(departed) = self.fleet.gone(id)? else { return Ok(()) };
-        let tasks = departed.pieces.len();
         // Who was told to go finishes its tasks first: one that did not was lost like any other.
-        if departed.expected && tasks == 0 {
+        if departed.expected && departed.pieces.is_empty() {
             return Ok(());
         }
         self.crashes += 1;
+        let tasks = departed.pieces.iter().filter(|piece| !piece.late).count();
         self.observer.note(&format!("executor {} was lost; tasks to be run again: {tasks}", departed.id));
         for piece in departed.pieces {
-            let in_flight = self.batch.as_mut().expect("a running task belongs to the batch in flight");
-            let lost = in_flight.batch.lost(piece);
+            let loss = if piece.late { Loss::SuspectLate } else { Loss::Suspect };
+            let Some(batch) = self.batch_of(piece) else { continue };
+            let lost = batch.lost(piece.number, loss);
             if let Some(note) = notes::given_up(&lost, self.keeps_letters) {
                 self.observer.note(&note);
             }
         }
         Ok(())
+    }
+
+    /// What an executor says is no message: it is replaced like one that has crashed.
+    fn garbled(&mut self, id: u64, error: &Error) -> Result<()> {
+        self.observer.note(&format!("executor {id} does not speak sense and is replaced: {error}"));
+        self.gone(id)
+    }
+
+    /// Executors that are silent or late are replaced, and their tasks run elsewhere.
+    pub(crate) fn give_up_late(&mut self) {
+        for given_up in self.fleet.check(Instant::now()) {
+            self.observer.note(&notes::replaced(&given_up));
+            for piece in given_up.pieces {
+                if let Some(batch) = self.batch_of(piece) {
+                    batch.elsewhere(piece.number);
+                }
+            }
+        }
+    }
+
+    /// The batch in flight, where the piece is of that one.
+    fn batch_of(&mut self, piece: Piece) -> Option<&mut Batch> {
+        let batch = &mut self.batch.as_mut()?.batch;
+        (batch.plan.batch_id == piece.batch_id).then_some(batch)
     }
 
     fn obey(&mut self, command: Command) {
@@ -256,7 +294,7 @@ impl Driver {
                 break;
             }
         }
-        self.fleet.follow(self.keep)?;
+        self.fleet.follow(self.keep, &mut self.supervisor)?;
         self.dispatch();
         Ok(())
     }
@@ -460,20 +498,30 @@ impl Driver {
     }
 
     /// Lets the executors go and sums up.
-    fn close(mut self, inbox: &Receiver<Event>) -> Result<Summary> {
+    fn close(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
         self.keep = 0;
-        self.fleet.follow(0)?;
+        self.fleet.follow(0, &mut self.supervisor)?;
         let patience = Instant::now() + Duration::from_secs(5);
         while !self.fleet.is_empty() && Instant::now() < patience {
-            if let Ok(Event::Gone(id)) = inbox.recv_timeout(Duration::from_millis(100)) {
-                self.fleet.gone(id)?;
+            match inbox.recv_timeout(Duration::from_millis(100)) {
+                Ok(Event::Gone(id) | Event::Executor(id, Err(_))) => drop(self.fleet.gone(id)?),
+                Ok(Event::Ended(ended)) => ended.verdict()?,
+                _ => drop(self.fleet.check(Instant::now())),
             }
         }
         let status = self.status();
         self.observer.status(&status);
         self.summary.executor_seconds = self.fleet.lifetime().as_secs_f64();
         (self.summary.age_p50_ms, self.summary.age_p99_ms) = (self.ages.quantile(0.5), self.ages.quantile(0.99));
-        Ok(self.summary)
+        Ok(self.summary.clone())
+    }
+
+    /// However the run ended: no executor outlives it, and its checkpoint is free.
+    fn release(self) {
+        let Driver { fleet, committer, mut supervisor, .. } = self;
+        drop(fleet);
+        drop(committer);
+        supervisor.release(COMMITTER);
     }
 }
 

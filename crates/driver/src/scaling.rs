@@ -16,7 +16,7 @@ const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Driver {
     pub(crate) fn tick(&mut self) -> Result<()> {
-        self.fleet.end_stuck_starts();
+        self.give_up_late();
         if let (Trigger::AvailableNow, Some((error, since))) = (self.job.trigger, self.sources.error())
             && since.elapsed() > SOURCE_PATIENCE
         {

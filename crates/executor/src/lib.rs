@@ -14,15 +14,18 @@
 mod letters;
 mod limit;
 mod pool;
+mod progress;
 mod task;
 
 use pool::Pool;
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Instant;
 use task::{Input, Worker};
 use tidemill_flow::ports;
-use tidemill_link::{FromExecutor, ToExecutor, VERSION, receive, send};
+use tidemill_link::{BEAT, FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Pipeline, Result};
+use tidemill_os::thread::{self, Panic};
 use tidemill_sql::plan::QueryPlan;
 
 /// What the worker threads of a pipeline are wired of.
@@ -43,8 +46,8 @@ enum Event {
     Broken(Error),
     /// A worker, by its number, has an answer.
     Ended(usize, FromExecutor),
-    /// A worker panicked: a mistake of ours, said on stderr; the process must not live on with a worker less.
-    Panicked,
+    /// A thread panicked: a mistake of ours, said on stderr; the process must not live on without it.
+    Panicked(Panic),
 }
 
 /// Runs until the input ends.
@@ -53,12 +56,25 @@ enum Event {
 /// Internal: the driver speaks nonsense, or a worker panicked. External: the output is gone.
 pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &Wiring) -> Result<()> {
     let (events, inbox) = channel();
-    listen(input, events.clone());
+    listen(input, &events)?;
     let Some(workers) = greet(&inbox, &mut output, wiring)? else { return Ok(()) };
-    let mut pool = Pool::start(workers, &events);
+    let mut pool = Pool::start(workers, &events)?;
     send(&mut output, &FromExecutor::Ready)?;
-    for event in inbox {
-        match event {
+    let mut told = Instant::now();
+    loop {
+        if pool.is_busy() && told.elapsed() >= BEAT {
+            told = Instant::now();
+            send(&mut output, &FromExecutor::Alive { tasks: pool.beats() })?;
+        }
+        // With nothing to do it sleeps until it hears something.
+        let event = match pool.is_busy() {
+            true => match inbox.recv_timeout(BEAT.saturating_sub(told.elapsed())) {
+                Err(RecvTimeoutError::Timeout) => continue,
+                event => event.ok(),
+            },
+            false => inbox.recv().ok(),
+        };
+        match event.expect("this loop holds a sender itself") {
             Event::Message(ToExecutor::Task(task)) => pool.take(task),
             Event::Message(ToExecutor::Hello { .. }) => return Err(Error::internal("the driver greeted twice")),
             Event::Ended(worker, answer) => {
@@ -67,14 +83,14 @@ pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &W
             }
             Event::Closed => return Ok(()),
             Event::Broken(error) => return Err(error),
-            Event::Panicked => return Err(Error::internal("a worker of the executor panicked; the message is above")),
+            Event::Panicked(panic) => return Err(Error::internal(format!("a thread of the executor {panic}"))),
         }
     }
-    Ok(())
 }
 
-fn listen(mut input: impl Read + Send + 'static, events: Sender<Event>) {
-    std::thread::spawn(move || {
+fn listen(mut input: impl Read + Send + 'static, events: &Sender<Event>) -> Result<()> {
+    let (own, ended) = (events.clone(), events.clone());
+    let body = move || {
         loop {
             let event = match receive(&mut input) {
                 Ok(Some(message)) => Event::Message(message),
@@ -82,11 +98,20 @@ fn listen(mut input: impl Read + Send + 'static, events: Sender<Event>) {
                 Err(error) => Event::Broken(error),
             };
             let last = !matches!(event, Event::Message(_));
-            if events.send(event).is_err() || last {
+            if own.send(event).is_err() || last {
                 return;
             }
         }
-    });
+    };
+    start("input", body, ended)
+}
+
+/// Starts a thread whose panic is heard.
+fn start(name: &str, body: impl FnOnce() + Send + 'static, events: Sender<Event>) -> Result<()> {
+    // The loop may be gone already; then so is the process.
+    let ended = move |how: Result<(), Panic>| drop(how.map_err(|panic| events.send(Event::Panicked(panic))));
+    thread::spawn(name, body, ended)?;
+    Ok(())
 }
 
 /// Takes the first frame and prepares the workers; `None` when the driver was told that it cannot be.

@@ -1,12 +1,12 @@
 //! The worker threads, and which of them gets a task.
 
-use crate::Event;
+use crate::progress::Progress;
 use crate::task::Worker;
+use crate::{Event, start};
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use tidemill_link::Task;
-use tidemill_model::{OffsetRange, PartitionId};
+use tidemill_link::{Beat, Task};
+use tidemill_model::{OffsetRange, PartitionId, Result};
 
 /// The workers, and what waits for them.
 pub(crate) struct Pool {
@@ -17,21 +17,37 @@ pub(crate) struct Pool {
 /// One worker as the pool knows it.
 struct Slot {
     tasks: Sender<Task>,
-    busy: bool,
+    /// The task that it has.
+    task: Option<u64>,
+    progress: Progress,
     /// Where its readers stand, or will when it is done: one at most of each source.
     positions: Vec<(PartitionId, i64)>,
 }
 
 impl Pool {
     /// A thread for each worker; their answers become events.
-    pub(crate) fn start(workers: Vec<Worker>, events: &Sender<Event>) -> Pool {
-        let slot = |(number, worker)| {
+    ///
+    /// # Errors
+    /// External: the system has no thread left.
+    pub(crate) fn start(workers: Vec<Worker>, events: &Sender<Event>) -> Result<Pool> {
+        let slot = |(number, worker): (usize, Worker)| {
             let (tasks, queue) = channel();
-            let events = events.clone();
-            std::thread::spawn(move || work(number, worker, &queue, &events));
-            Slot { tasks, busy: false, positions: Vec::new() }
+            let (progress, own) = (worker.progress(), events.clone());
+            start(&format!("worker {number}"), move || work(number, worker, &queue, &own), events.clone())?;
+            Ok(Slot { tasks, task: None, progress, positions: Vec::new() })
         };
-        Pool { workers: workers.into_iter().enumerate().map(slot).collect(), waiting: VecDeque::new() }
+        let workers = workers.into_iter().enumerate().map(slot).collect::<Result<_>>()?;
+        Ok(Pool { workers, waiting: VecDeque::new() })
+    }
+
+    /// Whether any worker has a task.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.workers.iter().any(|slot| slot.task.is_some())
+    }
+
+    /// How far each task is.
+    pub(crate) fn beats(&self) -> Vec<Beat> {
+        self.workers.iter().filter_map(|slot| Some(slot.progress.beat(slot.task?))).collect()
     }
 
     /// Gives a task to a worker, or keeps it until one is free.
@@ -42,15 +58,16 @@ impl Pool {
 
     /// A worker has answered.
     pub(crate) fn ended(&mut self, worker: usize) {
-        self.workers[worker].busy = false;
+        self.workers[worker].task = None;
         self.assign();
     }
 
     fn assign(&mut self) {
         while let Some(task) = self.waiting.front() {
-            let free = self.workers.iter_mut().filter(|slot| !slot.busy);
+            let free = self.workers.iter_mut().filter(|slot| slot.task.is_none());
             let Some(slot) = free.min_by_key(|slot| loss(&slot.positions, &task.range)) else { return };
-            slot.busy = true;
+            slot.task = Some(task.id);
+            slot.progress.begin();
             slot.positions.retain(|(partition, _)| partition.source != task.range.partition.source);
             slot.positions.push((task.range.partition.clone(), task.range.end));
             let task = self.waiting.pop_front().expect("looked at above");
@@ -70,16 +87,10 @@ fn loss(positions: &[(PartitionId, i64)], range: &OffsetRange) -> u8 {
 }
 
 fn work(number: usize, mut worker: Worker, queue: &Receiver<Task>, events: &Sender<Event>) {
-    let work = || {
-        for task in queue {
-            if events.send(Event::Ended(number, worker.run(&task))).is_err() {
-                return;
-            }
+    for task in queue {
+        if events.send(Event::Ended(number, worker.run(&task))).is_err() {
+            return;
         }
-    };
-    if std::panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
-        // The loop may be gone already; then so is the process.
-        let _ = events.send(Event::Panicked);
     }
 }
 
@@ -92,13 +103,17 @@ mod tests {
         Task { id, batch_id: 0, range, late_watermark: Millis(0), timestamp: Millis(0), set_aside: false }
     }
 
+    fn slot(tasks: Sender<Task>) -> Slot {
+        Slot { tasks, task: None, progress: Progress::default(), positions: Vec::new() }
+    }
+
     /// Which worker gets each range `(partition, start, end)`, where every worker answers at once. Partitions from 10 on are
     /// those of the second source.
     fn check(workers: usize, ranges: &[(i32, i64, i64)], expected: &[usize]) {
         let (slots, queues): (Vec<Slot>, Vec<Receiver<Task>>) = (0..workers)
             .map(|_| {
                 let (tasks, queue) = channel();
-                (Slot { tasks, busy: false, positions: Vec::new() }, queue)
+                (slot(tasks), queue)
             })
             .unzip();
         let mut pool = Pool { workers: slots, waiting: VecDeque::new() };
@@ -129,8 +144,7 @@ mod tests {
     #[test]
     fn a_task_waits_for_a_worker() {
         let (tasks, queue) = channel();
-        let mut pool =
-            Pool { workers: vec![Slot { tasks, busy: false, positions: Vec::new() }], waiting: VecDeque::new() };
+        let mut pool = Pool { workers: vec![slot(tasks)], waiting: VecDeque::new() };
         let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
         for id in 0..3 {
             let range = OffsetRange { partition: partition.clone(), start: 0, end: 1 };

@@ -3,6 +3,7 @@
 
 use crate::letters::Letters;
 use crate::limit::Limit;
+use crate::progress::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,7 @@ pub(crate) struct Worker {
     letters: Option<Letters>,
     limit: Limit,
     chunk: Chunk,
+    progress: Progress,
 }
 
 impl Worker {
@@ -51,7 +53,19 @@ impl Worker {
         limit: Option<f64>,
     ) -> Worker {
         let letters = letters.map(Letters::new);
-        Worker { inputs, on_error, letters, limit: Limit::new(limit), chunk: Chunk::default() }
+        Worker {
+            inputs,
+            on_error,
+            letters,
+            limit: Limit::new(limit),
+            chunk: Chunk::default(),
+            progress: Progress::default(),
+        }
+    }
+
+    /// How far its task is, for another thread.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Runs a task to its answer.
@@ -79,7 +93,7 @@ impl Worker {
         if self.letters.is_some() {
             fold.note_faults();
         }
-        while reader.next(&mut self.chunk, chunk_records)? {
+        while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
             times.add(&self.chunk.timestamps);
             let decoded = decoder.decode(&self.chunk);
             fold.partial_mut().faults.malformed += decoded.malformed;
@@ -96,6 +110,7 @@ impl Worker {
             if let Some(letters) = &mut self.letters {
                 letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
             }
+            self.progress.add(self.chunk.len());
             cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
         }
         cost.fetch_wait_us += micros(reader.waited());
@@ -108,12 +123,13 @@ impl Worker {
         let mut times = RecordTimes::default();
         self.open(task)?;
         let reader = &mut self.inputs[task.range.partition.source as usize].reader;
-        while reader.next(&mut self.chunk, CHUNK_RECORDS)? {
+        while self.progress.waiting(|| reader.next(&mut self.chunk, CHUNK_RECORDS))? {
             times.add(&self.chunk.timestamps);
             partial.records += self.chunk.len() as u64;
             partial.leave_out(RecordFault::Malformed, self.chunk.len() as u64);
             let letters = self.letters.as_mut().expect("who sets records aside has a place for them");
             letters.set_aside(reader.as_mut(), &self.chunk)?;
+            self.progress.add(self.chunk.len());
         }
         self.close(partial, times)
     }
@@ -122,7 +138,8 @@ impl Worker {
         if let Some(letters) = &mut self.letters {
             letters.begin(task);
         }
-        self.inputs[task.range.partition.source as usize].reader.open(&task.range)
+        let reader = &mut self.inputs[task.range.partition.source as usize].reader;
+        self.progress.waiting(|| reader.open(&task.range))
     }
 
     fn close(&mut self, mut partial: Partial, times: RecordTimes) -> Result<Partial> {

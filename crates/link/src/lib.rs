@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  driver ──stdin──►  Hello, Task, Task …; end of file: finish what runs, then exit
-//!         ◄─stdout──  Ready | Refused, then Done | Failed, one a task, in the order in which tasks end
+//!         ◄─stdout──  Ready | Refused, then Done | Failed, one a task, in the order in which tasks end;
+//!                     Alive every quarter of a second while tasks run
 //!  frame = length: u32 LE | message (postcard)
 //! ```
 //! Both ends are the same binary, so there is one version and it is compared in `Ready`. Does not know what a pipeline
@@ -11,11 +12,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
+use std::time::Duration;
 use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, OffsetRange, Partial, Result};
 
 /// The version of these messages.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,11 @@ pub struct Task {
 pub enum FromExecutor {
     /// It takes tasks from now on.
     Ready,
+    /// It works: how far its tasks are. Sent every [`BEAT`] while there are any.
+    Alive {
+        /// Each task that runs.
+        tasks: Vec<Beat>,
+    },
     /// It cannot: other version, other plan, no connection.
     Refused {
         /// Why, a sentence.
@@ -85,6 +92,20 @@ pub enum FromExecutor {
         retry: bool,
     },
 }
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// The task's number.
+    pub task: u64,
+    /// Records that it has read and folded.
+    pub records: u64,
+    /// Whether it waits for its source just now.
+    pub waits: bool,
+}
+
+/// An executor with tasks sends a sign of life so often.
+pub const BEAT: Duration = Duration::from_millis(250);
 
 /// Where a task's time went, microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,9 +159,11 @@ pub fn receive<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option<T>>
     if length > FRAME_BYTES_MAX {
         return Err(Error::internal(format!("a frame of {length} bytes between driver and executor")));
     }
-    let mut bytes = vec![0; length];
-    if reader.read_exact(&mut bytes).is_err() {
-        return Ok(None);
+    // Grows with what arrives: a garbled length takes no memory by itself.
+    let mut bytes = Vec::with_capacity(length.min(1 << 20));
+    match reader.by_ref().take(length as u64).read_to_end(&mut bytes) {
+        Ok(count) if count == length => {}
+        _ => return Ok(None),
     }
     postcard::from_bytes(&bytes)
         .map(Some)

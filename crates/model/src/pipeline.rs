@@ -308,6 +308,9 @@ pub struct Autoscale {
     pub executor_idle_timeout_ms: u64,
     /// `down_hold`: how long a smaller size must have been enough before it is taken (W0 of the policy); default 15 s.
     pub down_hold_ms: u64,
+    /// `task_timeout`: a task without progress for so long runs elsewhere, and its executor is replaced; default 10 s, in
+    /// milliseconds.
+    pub task_timeout_ms: u64,
     /// `max_records_per_second_per_core`: limits an executor, to protect a sink or a machine; default none.
     pub max_records_per_second_per_core: Option<f64>,
 }
@@ -334,6 +337,7 @@ impl Default for Autoscale {
             slo_ms: 10_000,
             executor_idle_timeout_ms: 10_000,
             down_hold_ms: 15_000,
+            task_timeout_ms: 10_000,
             max_records_per_second_per_core: None,
         }
     }

@@ -24,6 +24,6 @@ mod topic;
 pub use disk::{Aftermath, Fault, Operation, SimDisk};
 pub use letters::{BeforeCommit, Death, MemoryLetters, Saved};
 pub use sink::MemorySink;
-pub use stage::{Batch, BeforeWrite, Running, Stage};
-pub use threads::threads;
+pub use stage::{Batch, BeforeWrite, Running, Stage, Understudies};
+pub use threads::{scripted, threads};
 pub use topic::{Cut, Record, TOPIC, Topic};

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_checkpoint::memory::MemoryStore;
 use tidemill_checkpoint::store::Store;
-use tidemill_driver::{Job, Observer, Source, Summary, Wiring};
+use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What may keep a sink from writing.
 pub type BeforeWrite = Arc<dyn Fn(usize, u64) -> Result<()> + Send + Sync>;
+
+/// Executors that are none, by how many were started before.
+pub type Understudies = Arc<dyn Fn(u32) -> Option<Result<Spawned>> + Send + Sync>;
 
 /// A pipeline with its topic, checkpoint and sink. A driver comes and goes; these stay. Clones share them.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ pub struct Stage {
     pub letters: Option<MemoryLetters>,
     /// Asked before each write of a sink, with the sink's number and the batch's; what it fails with, the sink does.
     pub before_write: Option<BeforeWrite>,
+    /// Starts these executors instead of the real ones, as long as it gives any.
+    pub understudies: Option<Understudies>,
     /// Executors that run.
     pub executors: u32,
     /// Bound of a batch, offsets over all partitions.
@@ -78,6 +83,7 @@ impl Stage {
             further_sinks: Vec::new(),
             letters: None,
             before_write: None,
+            understudies: None,
             executors: 1,
             max_offsets_per_trigger: None,
         }
@@ -121,9 +127,10 @@ impl Stage {
                 sinks: stage.held_sinks(&held),
                 letters: stage.letters.as_ref().map(MemoryLetters::book),
                 store: stage.store,
-                spawn: threads(&topics, stage.letters.as_ref()),
+                spawn: stage.spawn(&topics),
                 commands: inbox,
                 observer: Box::new(Teller { teller, sink: stage.sink }),
+                supervisor: Supervisor::default(),
             };
             drop(held);
             tidemill_driver::run(job, wiring)
@@ -148,6 +155,16 @@ impl Stage {
             starting_offsets: StartingOffsets::Earliest,
             max_offsets_per_trigger: self.max_offsets_per_trigger,
         }
+    }
+
+    fn spawn(&self, topics: &[Topic]) -> Spawn {
+        let mut real = threads(topics, self.letters.as_ref());
+        let Some(understudies) = self.understudies.clone() else { return real };
+        let mut started = 0;
+        Box::new(move || {
+            started += 1;
+            understudies(started - 1).unwrap_or_else(|| real())
+        })
     }
 
     fn held_sinks(&self, held: &Sender<()>) -> Vec<Box<dyn Sink>> {

@@ -2,13 +2,31 @@
 
 use crate::letters::MemoryLetters;
 use crate::topic::Topic;
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use tidemill_driver::{Handle, Spawn, Spawned};
 use tidemill_executor::Wiring;
 use tidemill_model::Result;
+
+/// Starts an executor that is no executor: `script` reads what the driver says and answers what it likes. When it is killed
+/// its output takes nothing more.
+///
+/// # Errors
+/// The system has no pipe left.
+pub fn scripted(script: impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 'static) -> Result<Spawned> {
+    let (input, to_executor) = std::io::pipe()?;
+    let (from_executor, output) = std::io::pipe()?;
+    let killed = Arc::new(AtomicBool::new(false));
+    let output = Mortal { stream: output, killed: killed.clone() };
+    std::thread::spawn(move || script(input, Box::new(output)));
+    Ok(Spawned {
+        input: Box::new(to_executor),
+        output: Box::new(Mortal { stream: from_executor, killed: killed.clone() }),
+        handle: Box::new(Thread { number: 0, killed, thread: None }),
+    })
+}
 
 /// Starts executors that read topics, one for each source of the query, and keep dead letters if there is a place for them.
 pub fn threads(topics: &[Topic], letters: Option<&MemoryLetters>) -> Spawn {

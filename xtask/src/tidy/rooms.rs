@@ -3,7 +3,7 @@
 //! ```text
 //!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, model}
 //! ```
-//! Only tests use `testkit`. Every crate under `crates/` stands in [`ROOMS`]; a new one is added here with what it may know.
+//! Everybody but the pure rooms may use `os`. Only tests use `testkit`. Every crate under `crates/` stands in [`ROOMS`]; a new one is added here with what it may know.
 
 use super::{File, Tree};
 
@@ -29,6 +29,7 @@ const OTHERS_TRADE: (&[&str], &str) = (
 );
 
 const ROOMS: &[Room] = &[
+    Room { name: "os", uses: &[], tests_use: &[], unsaid: &[] },
     Room { name: "model", uses: &[], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Room { name: "sql", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Room { name: "flow", uses: &["model", "sql"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
@@ -37,19 +38,19 @@ const ROOMS: &[Room] = &[
     Room { name: "checkpoint", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },
     Room { name: "kafka", uses: &["model", "flow"], tests_use: &["broker"], unsaid: &[] },
     Room { name: "files", uses: &["model", "sql", "flow"], tests_use: &[], unsaid: &[CLOCK] },
-    Room { name: "broker", uses: &["model"], tests_use: &[], unsaid: &[] },
+    Room { name: "broker", uses: &["model", "os"], tests_use: &[], unsaid: &[] },
     Room { name: "load", uses: &["model", "kafka"], tests_use: &["broker"], unsaid: &[] },
-    Room { name: "executor", uses: &["model", "sql", "flow", "link"], tests_use: &[], unsaid: &[] },
+    Room { name: "executor", uses: &["model", "os", "sql", "flow", "link"], tests_use: &[], unsaid: &[] },
     Room {
         name: "driver",
-        uses: &["model", "sql", "flow", "link", "scale", "checkpoint"],
+        uses: &["model", "os", "sql", "flow", "link", "scale", "checkpoint"],
         tests_use: &["executor", "testkit"],
         unsaid: &[OTHERS_TRADE],
     },
     Room {
         name: "testkit",
         uses: &["model", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
-        tests_use: &[],
+        tests_use: &["link"],
         unsaid: &[],
     },
     Room { name: "dash", uses: &["model"], tests_use: &[], unsaid: &[] },
@@ -57,6 +58,7 @@ const ROOMS: &[Room] = &[
         name: "cli",
         uses: &[
             "model",
+            "os",
             "sql",
             "flow",
             "scale",
@@ -89,7 +91,7 @@ pub fn check(tree: &Tree) -> Vec<String> {
         let source = format!("crates/{name}/src/");
         for file in tree.ending(".rs").filter(|file| file.path.starts_with(&source)) {
             complaints.extend(unsaid(file, room));
-            complaints.extend(prints(file, room));
+            complaints.extend(prints(file));
         }
     }
     complaints
@@ -126,16 +128,12 @@ fn unsaid(file: &File, room: &Room) -> Vec<String> {
     complaints
 }
 
-/// Standard output belongs to the rows: `executor` even speaks its frames over it.
-fn prints(file: &File, room: &Room) -> Vec<String> {
-    if room.name == "cli" {
-        return Vec::new();
-    }
-    let says = |line: &str| {
-        ["println!(", "print!("].iter().any(|word| line.split(word).count() > line.split(&format!("e{word}")).count())
-    };
+/// `println!` and its kin panic when the reader of the pipe is gone, and with them the thread that said something.
+fn prints(file: &File) -> Vec<String> {
+    let says = |line: &str| ["println!(", "print!("].iter().any(|word| line.contains(word));
     let lines = file.code().filter(|(_, line)| says(line));
-    lines.map(|(number, _)| file.complain(number, "rooms do not print; return it, and let `cli` print")).collect()
+    let way_out = "this panics when nobody reads the output; use tidemill_os::output, or return it and let `cli` print";
+    lines.map(|(number, _)| file.complain(number, way_out)).collect()
 }
 
 #[cfg(test)]
@@ -168,6 +166,8 @@ mod tests {
         assert_eq!(of("executor", "let now = Instant::now();"), 0);
         assert_eq!(of("driver", "use tidemill_flow::decode::Decoder; // tidemill_flow::decode"), 1);
         assert_eq!(of("dash", "println!(\"x\");"), 1);
-        assert_eq!(of("dash", "eprintln!(\"x\");"), 0);
+        assert_eq!(of("dash", "eprintln!(\"x\");"), 1);
+        assert_eq!(of("cli", "println!(\"x\");"), 1);
+        assert_eq!(of("cli", "output::line(\"x\");"), 0);
     }
 }

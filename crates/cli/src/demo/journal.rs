@@ -1,5 +1,6 @@
 //! The demo's memory on disk: where the story is, and what earlier runs of it used, so that a killed demo goes on.
 
+use super::chaos;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ struct Record {
     /// Fewest executors since the first one lived.
     least_executors: Option<u32>,
     executors_killed: u64,
+    #[serde(default)]
+    executors_stopped: u64,
     /// Records handed to and acknowledged by the broker, as far as it was written down.
     sent: u64,
     acknowledged: u64,
@@ -103,9 +106,16 @@ impl Journal {
         Ok(())
     }
 
-    /// An executor was killed on purpose.
-    pub(crate) fn killed(&mut self) {
-        self.now.executors_killed += 1;
+    /// An executor was struck on purpose.
+    pub(crate) fn struck(&mut self, kind: chaos::Kind) {
+        match kind {
+            chaos::Kind::Kill => self.now.executors_killed += 1,
+            chaos::Kind::Stop => self.now.executors_stopped += 1,
+        }
+    }
+
+    pub(crate) fn stops(&self) -> u64 {
+        self.now.executors_stopped
     }
 
     pub(crate) fn kills(&self) -> u64 {

@@ -15,7 +15,8 @@ mod truth;
 
 use crate::args::DemoOptions;
 use crate::observer::{Lines, Told, Words};
-use crate::{children, signals, tell, verbs, wiring};
+use crate::{children, signals, verbs, wiring};
+use chaos::Chaos;
 use journal::Journal;
 use report::Report;
 use stage::Stage;
@@ -23,18 +24,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use story::Phase;
 use tidemill_broker::{Broker, BrokerConfig};
 use tidemill_checkpoint::fs::FsStore;
 use tidemill_dash::Dashboard;
-use tidemill_driver::{Summary, Wiring};
+use tidemill_driver::{Role, Summary, Supervisor, Wiring};
 use tidemill_kafka::KafkaOptions;
 use tidemill_load::{Control, Rate, produce, records};
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, Result};
+use tidemill_os::output::{self, Stream};
+use tidemill_os::thread::{Job, Panic};
 
 /// Partitions of the demo's topic.
 const PARTITIONS: i32 = 4;
@@ -71,7 +73,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     demo.stage.close();
     match report? {
         None => {
-            tell::out("interrupted: everything was ended cleanly; no report");
+            output::line("interrupted: everything was ended cleanly; no report");
             Ok(())
         }
         Some(report) => conclude_with(options, &report),
@@ -79,16 +81,16 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
 }
 
 fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
-    tell::out(&format!("\n{}", report.text()));
+    output::line(&format!("\n{}", report.text()));
     if let Some(path) = &options.report {
         let json = serde_json::to_string_pretty(report).expect("a report serialises");
         std::fs::write(path, json + "\n").map_err(|error| {
             Error::external(format!("cannot write `{}`: {error}; give another path with --report", path.display()))
         })?;
-        tell::out(&format!("report    in {}", path.display()));
+        output::line(&format!("report    in {}", path.display()));
     }
     if report.holds() {
-        tell::out("\nNothing lost, nothing counted twice, every row right.");
+        output::line("\nNothing lost, nothing counted twice, every row right.");
         Ok(())
     } else {
         Err(Error::external(
@@ -141,9 +143,9 @@ struct Demo {
     control: Arc<Control>,
     latest: Arc<Mutex<Status>>,
     commands: Sender<Command>,
-    driver: Option<JoinHandle<Result<Summary>>>,
-    load: Option<JoinHandle<Result<produce::Summary>>>,
-    chaos: Option<chaos::Chaos>,
+    driver: Option<Job<Result<Summary>>>,
+    load: Option<Job<Result<produce::Summary>>>,
+    chaos: Vec<Chaos>,
     interrupted: Arc<AtomicBool>,
     started: Instant,
     cold_start_ms: Option<u64>,
@@ -176,21 +178,27 @@ impl Demo {
         std::fs::write(&file, &text)?;
 
         let (commands, inbox) = channel();
+        let mut supervisor = Supervisor::default();
         let dashboard = match options.headless {
             true => None,
-            false => Some(Arc::new(Dashboard::start(&options.dashboard, commands.clone())?)),
+            false => {
+                let (dashboard, server) = Dashboard::bind(&options.dashboard, commands.clone())?;
+                supervisor.spawn("dashboard", Role::Needed, || server.run())?;
+                Some(Arc::new(dashboard))
+            }
         };
         let latest = Arc::new(Mutex::new(Status::default()));
         let (said, sayings) = channel();
-        let driver = start_driver(&place, &file, &text, inbox, &commands, dashboard.clone(), latest.clone(), said)?;
+        let observer = Told { dashboard: dashboard.clone(), latest: Some(latest.clone()), ..Told::default() };
+        let driver = start_driver(&place, &file, &text, (inbox, &commands), observer, supervisor, said)?;
         let load = load_options(&kafka, &topic, options.seed, journal.run());
         let control = Arc::new(Control::new(Rate::PerSecond(0.0), 1));
         let shared = control.clone();
-        let load = std::thread::spawn(move || produce::run(&load, &shared, |_| {}));
+        let load = Job::spawn("load", move || produce::run(&load, &shared, |_| {}))?;
         stage.listen(sayings);
         let mut demo = Demo {
             phases: story::phases(options.duration, options.full_speed),
-            chaos: options.kill_every.map(chaos::Chaos::new),
+            chaos: Chaos::all(options.kill_every, options.stop_every),
             place,
             kafka,
             topic,
@@ -252,7 +260,7 @@ impl Demo {
                 }
             }
         }
-        self.chaos = None;
+        self.chaos.clear();
         self.control.set_rate(Rate::PerSecond(0.0));
         self.stage.phase("quiet again", "the rest drains, the last executor goes");
         if !self.wait_for(|status| status.backlog == 0 && status.executors.is_empty() && status.activity == "idle")? {
@@ -264,7 +272,7 @@ impl Demo {
     /// One record while nothing runs: how long until its result is out.
     fn single_record(&mut self) -> Result<()> {
         self.stage.phase("one record", "from zero executors: how long to its result?");
-        let before = self.latest.lock().expect("no holder panics").batch_id;
+        let before = self.latest().batch_id;
         self.control.send_now(1);
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
             return Ok(());
@@ -285,11 +293,11 @@ impl Demo {
             if !self.step()? {
                 return Ok(false);
             }
-            if so(&self.latest.lock().expect("no holder panics")) {
+            if so(&self.latest()) {
                 return Ok(true);
             }
         }
-        let status = self.latest.lock().expect("no holder panics").clone();
+        let status = self.latest().clone();
         Err(Error::external(format!(
             "after {} s the backlog is still {} and {} executors live ({}); is the machine too busy?",
             SETTLE.as_secs(),
@@ -302,36 +310,40 @@ impl Demo {
     /// One look around; false when the user wants to end.
     fn step(&mut self) -> Result<bool> {
         std::thread::sleep(STEP);
-        let status = self.latest.lock().expect("no holder panics").clone();
+        let status = self.latest().clone();
         self.journal.note(self.started.elapsed(), &status, self.control.counters())?;
         self.stage.update(&status, self.journal.elapsed());
-        if let Some(chaos) = &mut self.chaos
-            && let Some(pid) = chaos.strike(&status)
-        {
-            self.journal.killed();
-            self.stage.say(&format!("killed executor process {pid} with SIGKILL"));
+        for chaos in &mut self.chaos {
+            if let Some(words) = chaos.strike(&status) {
+                self.journal.struck(chaos.kind());
+                self.stage.say(&words);
+            }
         }
-        if self.driver.as_ref().is_some_and(JoinHandle::is_finished) {
-            let driver = self.driver.take().expect("seen above");
-            driver.join().expect("the driver does not panic")?;
-            return Err(Error::internal("the driver ended by itself"));
+        early_end("the driver", &mut self.driver)?;
+        early_end("the load", &mut self.load)?;
+        if Stream::Out.is_abandoned() {
+            self.interrupted.store(true, Ordering::Relaxed);
         }
         Ok(!self.interrupted.load(Ordering::Relaxed))
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Status> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything; then the scan and the report. `None` when the user interrupted.
     fn conclude(&mut self) -> Result<Option<Report>> {
         self.control.stop();
         if let Some(load) = self.load.take() {
-            load.join().expect("the load does not panic")?;
+            ended("the load", load.end())?;
         }
         // A driver that is gone has said why.
         let _ = self.commands.send(Command::Stop);
         let summary = match self.driver.take() {
-            Some(driver) => driver.join().expect("the driver does not panic")?,
+            Some(driver) => ended("the driver", driver.end())?,
             None => Summary::default(),
         };
-        let status = self.latest.lock().expect("no holder panics").clone();
+        let status = self.latest().clone();
         self.journal.note(self.started.elapsed(), &status, self.control.counters())?;
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
@@ -370,6 +382,7 @@ impl Demo {
             max_executors_seen: self.journal.most(),
             min_executors_seen: self.journal.least(),
             executors_killed: self.journal.kills(),
+            executors_stopped: self.journal.stops(),
             runs: self.journal.run(),
             decisions: report::decisions(&self.place.path(DECISIONS))?,
         };
@@ -419,35 +432,47 @@ fn load_options(kafka: &KafkaOptions, topic: &str, seed: u64, run: u64) -> produ
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the driver's thread takes all that it needs at once")]
+/// Fails when a thread that should go on has ended.
+fn early_end<T: Send + 'static>(name: &str, job: &mut Option<Job<Result<T>>>) -> Result<()> {
+    let Some(end) = job.as_ref().and_then(Job::try_end) else { return Ok(()) };
+    *job = None;
+    ended(name, end)?;
+    Err(Error::internal(format!("{name} ended by itself; start the demo again")))
+}
+
+/// What a thread came to.
+fn ended<T>(name: &str, end: Result<Result<T>, Panic>) -> Result<T> {
+    end.unwrap_or_else(|panic| {
+        Err(Error::internal(format!("{name} {panic}; this is a mistake in Tidemill, please report it")))
+    })
+}
+
 fn start_driver(
     place: &Place,
     file: &Path,
     text: &str,
-    inbox: Receiver<Command>,
-    commands: &Sender<Command>,
-    dashboard: Option<Arc<Dashboard>>,
-    latest: Arc<Mutex<Status>>,
+    (inbox, commands): (Receiver<Command>, &Sender<Command>),
+    observer: Told,
+    supervisor: Supervisor,
     said: Sender<String>,
-) -> Result<JoinHandle<Result<Summary>>> {
+) -> Result<Job<Result<Summary>>> {
     let job = wiring::plan(&file.display().to_string(), text, &[])?;
     let sinks = wiring::sinks(&job.pipeline, commands)?;
     let sources = wiring::sources(&job)?;
     let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
     let spawn = children::spawn()?;
     let (progress, decisions) = (place.path(PROGRESS), place.path(DECISIONS));
-    Ok(std::thread::spawn(move || {
+    let driver = Job::spawn("driver", move || {
         let observer = Told {
             progress: Some(Lines::open(&progress)?),
             decisions: Some(Lines::open(&decisions)?),
-            dashboard,
-            latest: Some(latest),
             // Whoever listens may be gone at the very end.
             words: Some(Words::new(false, move |text| drop(said.send(text.to_owned())))),
+            ..observer
         };
-        tidemill_driver::run(
-            job,
-            Wiring { sources, sinks, letters: None, store, spawn, commands: inbox, observer: Box::new(observer) },
-        )
-    }))
+        let observer = Box::new(observer);
+        let (commands, letters) = (inbox, None);
+        tidemill_driver::run(job, Wiring { sources, sinks, letters, store, spawn, commands, observer, supervisor })
+    })?;
+    Ok(driver)
 }

@@ -27,6 +27,7 @@ pub(crate) struct Report {
     pub(crate) max_executors_seen: u32,
     pub(crate) min_executors_seen: u32,
     pub(crate) executors_killed: u64,
+    pub(crate) executors_stopped: u64,
     pub(crate) runs: u64,
     pub(crate) decisions: Vec<Decided>,
 }

@@ -1,11 +1,12 @@
 //! `tidemill broker`: the embedded broker alone, until Ctrl-C.
 
 use crate::args::BrokerOptions;
-use crate::{signals, tell};
+use crate::signals;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use tidemill_broker::{Broker, BrokerConfig, Durability, StartError};
 use tidemill_model::{Error, Result};
+use tidemill_os::output;
 
 /// Kafka's own port, on loopback.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
@@ -29,7 +30,7 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
     })?;
     // Who names a port wants that one.
     let broker = if options.listen.is_some() { Broker::start(config).map_err(told)? } else { start_near(config)? };
-    tell::out(&format!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display()));
+    output::line(&format!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display()));
     // An error means that nobody can signal any more, which ends the wait just as well.
     let _ = stopped.recv();
     broker.shutdown();

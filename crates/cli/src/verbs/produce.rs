@@ -1,13 +1,14 @@
 //! `tidemill produce`: the load producer, into any Kafka.
 
 use crate::args::ProduceOptions;
-use crate::{signals, tell};
+use crate::signals;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_kafka::KafkaOptions;
 use tidemill_load::produce::Progress;
 use tidemill_load::{produce, records};
 use tidemill_model::{Error, Micros, Result};
+use tidemill_os::output;
 
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     let kafka =
@@ -30,18 +31,18 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     let summary = produce::run(&load, &control, |progress| {
         if told.elapsed() >= Duration::from_secs(1) {
             told = Instant::now();
-            tell::err(&words(progress, control.is_stopped()));
+            output::error_line(&words(progress, control.is_stopped()));
         }
     })?;
     let per_second = summary.acknowledged as f64 / summary.seconds.max(1e-9);
     if options.json {
-        tell::out(&format!(
+        output::line(&format!(
             "{}",
             serde_json::json!({"sent": summary.sent, "acknowledged": summary.acknowledged, "failed": summary.failed,
                                "seconds": summary.seconds, "per_second": per_second})
         ));
     } else {
-        tell::out(&format!(
+        output::line(&format!(
             "{} records sent, {} acknowledged, {} failed in {:.1} s: {per_second:.0}/s",
             summary.sent, summary.acknowledged, summary.failed, summary.seconds
         ));

@@ -1,16 +1,18 @@
 //! `tidemill run FILE`: a pipeline, until Ctrl-C or its trigger's end.
 
 use crate::args::RunOptions;
-use crate::observer::{Lines, Told, Words};
-use crate::{children, signals, tell, wiring};
+use crate::observer::{Lines, Readers, Told, Words};
+use crate::{children, signals, wiring};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tidemill_checkpoint::fs::FsStore;
 use tidemill_dash::Dashboard;
-use tidemill_driver::{Job, Wiring};
+use tidemill_driver::{Job, Role, Supervisor, Wiring};
+use tidemill_model::pipeline::SinkKind;
 use tidemill_model::status::Command;
 use tidemill_model::{Error, Result};
+use tidemill_os::output::{self, Stream};
 
 pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let mut set = set(options)?;
@@ -26,7 +28,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let quiet = options.quiet;
     let say = move |text: &str| {
         if !quiet {
-            tell::err(text);
+            output::error_line(text);
         }
     };
     match &temporary {
@@ -37,8 +39,13 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let store = Arc::new(FsStore::open(&dir)?);
     let sinks = wiring::sinks(&job.pipeline, &commands)?;
     let letters = wiring::letter_book(&job.pipeline)?;
+    let mut supervisor = Supervisor::default();
     let dashboard = match &job.pipeline.dashboard {
-        Some(listen) => Some(Arc::new(Dashboard::start(listen, commands)?)),
+        Some(listen) => {
+            let (dashboard, server) = Dashboard::bind(listen, commands.clone())?;
+            supervisor.spawn("dashboard", Role::Needed, || server.run())?;
+            Some(Arc::new(dashboard))
+        }
         None => None,
     };
     if let Some(dashboard) = &dashboard {
@@ -48,6 +55,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         progress: options.progress.as_deref().map(Lines::open).transpose()?,
         decisions: options.decisions.as_deref().map(Lines::open).transpose()?,
         dashboard,
+        readers: Some(Readers::new(streams(&job, quiet), commands)),
         words: Some(Words::new(true, say)),
         ..Told::default()
     };
@@ -60,6 +68,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         spawn: children::spawn()?,
         commands: inbox,
         observer: Box::new(observer),
+        supervisor,
     };
     let summary = tidemill_driver::run(job, wiring)?;
     let letters = match summary.letters {
@@ -78,15 +87,21 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     Ok(())
 }
 
+/// The streams that somebody is to read: without a reader of any the run has no purpose any more.
+fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
+    let console = job.pipeline.sinks.iter().any(|sink| matches!(sink.kind, SinkKind::Console { .. }));
+    [(console, Stream::Out), (!quiet, Stream::Err)]
+        .into_iter()
+        .filter_map(|(used, stream)| used.then_some(stream))
+        .collect()
+}
+
 /// `--set` values; `--json` is short for the json option of every console sink.
 fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
     let mut set = options.set.clone();
     if options.json {
         let pipeline = wiring::load(&options.pipeline, &set)?.pipeline;
-        let consoles = pipeline
-            .sinks
-            .iter()
-            .filter(|sink| matches!(sink.kind, tidemill_model::pipeline::SinkKind::Console { .. }));
+        let consoles = pipeline.sinks.iter().filter(|sink| matches!(sink.kind, SinkKind::Console { .. }));
         set.extend(consoles.map(|sink| (format!("sinks.{}.json", sink.name), "true".into())));
     }
     Ok(set)

@@ -50,3 +50,50 @@ fn killed_while_it_is_draining() {
     assert_eq!(run.end().code, Some(0));
     assert_eq!(scene.rows(), scene.truth());
 }
+
+/// A stopped executor lives and says nothing: it is noticed, killed and replaced, in the middle of its tasks.
+#[test]
+fn stopped_again_and_again() {
+    let scene = Scene::holding(records(THEN, 4_000));
+    let slow = [
+        "--set",
+        "sources.logs.max_offsets_per_trigger=1000",
+        "--set",
+        "autoscale.max_records_per_second_per_core=500",
+        "--set",
+        "autoscale.task_timeout=4 seconds",
+    ];
+    let run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let dashboard = Dashboard::of(&run);
+    let mut last = 0;
+    for _ in 0..3 {
+        let victim =
+            dashboard.executor("one more at work", |executor| executor.id > last && executor.tasks_running > 0);
+        assert!(signal(victim.pid, "STOP"));
+        run.says(&format!("executor {} has been silent for", victim.id));
+        run.says(&format!("executor {} was lost", victim.id));
+        last = victim.id;
+    }
+    until("all records", || (scene.records_read() == 4_000).then_some(()));
+    run.signal("INT");
+    assert_eq!(run.end().code, Some(0));
+    assert!(scene.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 3);
+    assert_eq!(scene.rows(), scene.truth());
+}
+
+/// An executor that is stopped while it has nothing to do: told to go, it does not, and is killed.
+#[test]
+fn stopped_while_idle() {
+    let scene = Scene::holding(records(THEN, 400));
+    let run = scene.start_run(&WITH_DASHBOARD);
+    let dashboard = Dashboard::of(&run);
+    dashboard.command(r#"{"pin": 1}"#);
+    until("all records", || (scene.records_read() == 400).then_some(()));
+    let victim = dashboard.executor("one idle", |executor| executor.state == "ready");
+    assert!(signal(victim.pid, "STOP"));
+    dashboard.command(r#"{"pin": 0}"#);
+    dashboard.wait("none", |status| status.executors.is_empty());
+    run.signal("INT");
+    assert_eq!(run.end().code, Some(0));
+    assert_eq!(scene.rows(), scene.truth());
+}

@@ -7,6 +7,7 @@
 mod apache;
 mod available_now;
 mod broker;
+mod closed_outputs;
 mod demo;
 mod executors;
 mod faults;

@@ -392,6 +392,7 @@ fn autoscale(section: Section) -> Autoscale {
             .millis("executor_idle_timeout", 0)
             .unwrap_or(default.executor_idle_timeout_ms),
         down_hold_ms: section.millis("down_hold", 0).unwrap_or(default.down_hold_ms),
+        task_timeout_ms: section.millis("task_timeout", 1_000).unwrap_or(default.task_timeout_ms),
         max_records_per_second_per_core: section.positive("max_records_per_second_per_core"),
     };
     for (key, count) in [("max_executors", scale.max_executors), ("executor_cores", scale.executor_cores)] {

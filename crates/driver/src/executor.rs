@@ -1,0 +1,222 @@
+//! One executor as the driver knows it: its process, its two pipes, its tasks, where it has read up to.
+//!
+//! ```text
+//!  loop ──channel──► thread `executor N in`  ──pipe──► executor     a stopped executor blocks this thread, not the loop
+//!  loop ◄──events─── thread `executor N out` ◄──pipe── executor     each byte is a sign of life
+//! ```
+
+use crate::deadlines::{Late, Pace, TaskClock};
+use crate::event::Event;
+use crate::fleet::{Handle, Spawn, Spawned, Work};
+use crate::supervisor::{Role, Supervisor};
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+use tidemill_link::{FromExecutor, ToExecutor, receive, send};
+use tidemill_model::{OffsetRange, PartitionId, Result};
+
+pub(crate) struct Executor {
+    handle: Box<dyn Handle>,
+    /// `None` once it is told to end.
+    input: Option<Sender<ToExecutor>>,
+    pub(crate) spawned: Instant,
+    pub(crate) ready: bool,
+    /// It gets no more tasks, since when.
+    pub(crate) draining: Option<Instant>,
+    /// It was given up: its tasks run elsewhere too.
+    pub(crate) given_up: bool,
+    pub(crate) running: BTreeMap<u64, Running>,
+    heard: Heard,
+    /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core and source.
+    positions: Vec<(u64, PartitionId, i64)>,
+    pub(crate) work: Work,
+    pub(crate) records: u64,
+}
+
+/// A task that an executor has.
+pub(crate) struct Running {
+    pub(crate) batch_id: u64,
+    /// The piece of the batch.
+    pub(crate) piece: u64,
+    pub(crate) records: u64,
+    /// Nothing runs beside it.
+    pub(crate) alone: bool,
+    pub(crate) clock: TaskClock,
+}
+
+/// When an executor's output last gave something, in milliseconds since it was spawned.
+#[derive(Clone, Debug, Default)]
+struct Heard(Arc<AtomicU64>);
+
+impl Executor {
+    /// Starts a process, greets it, and listens to it on threads of its own.
+    ///
+    /// # Errors
+    /// External: the system has no process or no thread left.
+    pub(crate) fn start(
+        id: u64,
+        spawn: &mut Spawn,
+        hello: ToExecutor,
+        supervisor: &mut Supervisor,
+    ) -> Result<Executor> {
+        let (start, heard) = (Instant::now(), Heard::default());
+        let Spawned { input, output, handle } = spawn()?;
+        let (to_executor, messages) = channel();
+        // Made first: dropped on an error below, it ends the process.
+        let mut executor = Executor {
+            handle,
+            input: Some(to_executor),
+            spawned: start,
+            ready: false,
+            draining: None,
+            given_up: false,
+            running: BTreeMap::new(),
+            heard: heard.clone(),
+            positions: Vec::new(),
+            work: Work::default(),
+            records: 0,
+        };
+        executor.send(hello);
+        let events = supervisor.events();
+        let threads = supervisor
+            .spawn(format!("executor {id} in"), Role::Passing, move || {
+                speak(input, &messages);
+                Ok(())
+            })
+            .and_then(|()| {
+                supervisor.spawn(format!("executor {id} out"), Role::Passing, move || {
+                    listen(id, Signs { stream: output, start, heard }, &events);
+                    Ok(())
+                })
+            });
+        match threads {
+            Ok(()) => Ok(executor),
+            Err(error) => {
+                executor.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a message. A broken pipe shows as the end of its output.
+    pub(crate) fn send(&mut self, message: ToExecutor) {
+        if let Some(input) = &self.input {
+            let _ = input.send(message);
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.handle.pid()
+    }
+
+    pub(crate) fn state(&self) -> &'static str {
+        match (self.draining.is_some(), self.ready) {
+            (true, _) => "draining",
+            (false, true) => "ready",
+            (false, false) => "starting",
+        }
+    }
+
+    pub(crate) fn has_room(&self, cores: usize) -> bool {
+        self.running.len() < cores && !self.running.values().any(|running| running.alone)
+    }
+
+    /// It gets no more tasks, and ends when those that it has are done.
+    pub(crate) fn drain(&mut self) {
+        self.draining.get_or_insert_with(Instant::now);
+        self.end_when_idle();
+    }
+
+    pub(crate) fn end_when_idle(&mut self) {
+        if self.draining.is_some() && self.running.is_empty() {
+            self.input = None;
+        }
+    }
+
+    /// Kills the process; the end of its output reports it.
+    pub(crate) fn kill(&mut self) {
+        self.handle.kill();
+    }
+
+    /// Ends it now, and says how it ended.
+    pub(crate) fn end(&mut self) -> String {
+        self.input = None;
+        self.handle.kill();
+        self.handle.wait()
+    }
+
+    /// How long nothing was heard of it although it has something to say, since `trusted` at most.
+    pub(crate) fn silence(&self, trusted: Instant, now: Instant) -> Duration {
+        let heard = self.spawned + Duration::from_millis(self.heard.0.load(Ordering::Relaxed));
+        // Before its tasks it had nothing to say.
+        let asked = self.running.values().map(|running| running.clock.started()).min().unwrap_or(now);
+        now.saturating_duration_since(heard.max(asked).max(trusted))
+    }
+
+    /// A late task, if there is one: its records, and why.
+    pub(crate) fn late(&self, pace: &Pace, now: Instant) -> Option<(u64, Late)> {
+        self.running.values().find_map(|running| Some((running.records, pace.late(&running.clock, now)?)))
+    }
+
+    /// Whether a core that runs nothing has read up to where the range begins.
+    pub(crate) fn stands_at(&self, range: &OffsetRange) -> bool {
+        let mut free = self.positions.iter().filter(|(task, ..)| !self.running.contains_key(task));
+        free.any(|(_, partition, offset)| *partition == range.partition && *offset == range.start)
+    }
+
+    /// A free core goes on with a range: the one that stands at its begin, or the one that has stood still the longest.
+    pub(crate) fn remember(&mut self, task: u64, range: &OffsetRange, cores: usize) {
+        let free = |position: &(u64, PartitionId, i64)| !self.running.contains_key(&position.0);
+        let begin = |position: &(u64, PartitionId, i64)| position.1 == range.partition && position.2 == range.start;
+        let same = self.positions.iter().position(|position| free(position) && begin(position));
+        let of_source = |position: &&(u64, PartitionId, i64)| position.1.source == range.partition.source;
+        let full = self.positions.iter().filter(of_source).count() >= cores;
+        let oldest = || self.positions.iter().position(|p| of_source(&p) && free(p)).filter(|_| full);
+        if let Some(left) = same.or_else(oldest) {
+            self.positions.remove(left);
+        }
+        self.positions.push((task, range.partition.clone(), range.end));
+    }
+}
+
+/// Writes messages until there are no more, or nobody reads them; then closes the pipe.
+fn speak(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
+    for message in messages {
+        if send(&mut input, &message).is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells what an executor says, until its output ends or is no message.
+fn listen(id: u64, output: Signs, events: &Sender<Event>) {
+    let mut output = BufReader::with_capacity(64 << 10, output);
+    loop {
+        let event = match receive::<FromExecutor>(&mut output).transpose() {
+            Some(message) => Event::Executor(id, message),
+            None => Event::Gone(id),
+        };
+        let last = matches!(event, Event::Gone(_) | Event::Executor(_, Err(_)));
+        if events.send(event).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// An output that notes when it gave something.
+struct Signs {
+    stream: Box<dyn Read + Send>,
+    start: Instant,
+    heard: Heard,
+}
+
+impl Read for Signs {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.stream.read(bytes)?;
+        self.heard.0.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}

@@ -1,0 +1,116 @@
+//! Threads whose end is heard. A thread that nobody hears of is the beginning of a hang: its channel stays silent, and
+//! whoever waits for it waits for ever.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvError, TryRecvError, channel};
+use std::thread::{Builder, JoinHandle};
+
+/// A thread's panic, with what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic(pub String);
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.0)
+    }
+}
+
+/// Runs `body` on a thread of this name, then `ended` with what it returned, also when it panicked.
+///
+/// # Errors
+/// The system has no thread left.
+pub fn spawn<T>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+    ended: impl FnOnce(Result<T, Panic>) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(name.to_owned()).spawn(move || ended(caught(body)))
+}
+
+/// A thread whose result somebody asks for.
+#[derive(Debug)]
+pub struct Job<T>(Receiver<Result<T, Panic>>);
+
+impl<T: Send + 'static> Job<T> {
+    /// Runs `body` on a thread of this name.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn spawn(name: &str, body: impl FnOnce() -> T + Send + 'static) -> io::Result<Job<T>> {
+        let (result, asked) = channel();
+        // Nobody asks any more: nobody needs to know.
+        spawn(name, body, move |end| drop(result.send(end)))?;
+        Ok(Job(asked))
+    }
+
+    /// The result, once it is over; `None` while it runs. May be asked for once.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub fn try_end(&self) -> Option<Result<T, Panic>> {
+        match self.0.try_recv() {
+            Ok(end) => Some(end),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(Panic("the result was taken before".into()))),
+        }
+    }
+
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub fn end(self) -> Result<T, Panic> {
+        self.0.recv().unwrap_or_else(|RecvError| Err(Panic("the result was taken before".into())))
+    }
+}
+
+/// Runs `body`; a panic becomes an error. The panic hook has printed it by then.
+///
+/// # Errors
+/// `body` panicked. What it was changing is dropped with it.
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Panic> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panic(message(payload.as_ref())))
+}
+
+/// What a panic said.
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn each_end_is_heard() {
+        let (ends, heard) = channel();
+        for number in 0..3 {
+            let ends = ends.clone();
+            let body = move || match number {
+                0 => 7,
+                1 => panic!("number {number}"),
+                _ => panic!("no number"),
+            };
+            let ended = move |end| ends.send(end).expect("the test listens");
+            spawn("test", body, ended).expect("a thread").join().expect("a panic is caught");
+        }
+        let panic = |text: &str| Err(Panic(text.into()));
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Ok(7), panic("number 1"), panic("no number")]);
+    }
+
+    #[test]
+    fn a_job_has_a_result() {
+        let (go, gone) = channel::<()>();
+        let job = Job::spawn("test", move || gone.recv().is_err()).expect("a thread");
+        assert_eq!(job.try_end(), None);
+        drop(go);
+        assert_eq!(job.end(), Ok(true));
+        let job = Job::spawn("test", || -> u8 { panic!("no") }).expect("a thread");
+        assert_eq!(job.end(), Err(Panic("no".into())));
+    }
+}

@@ -1,0 +1,94 @@
+//! What runs beside the loop goes wrong: a thread of the run panics, an executor loops or talks nonsense. A run ends with a
+//! sentence or goes on with the right rows; it never waits for what will not come.
+
+use std::io::{PipeReader, Write};
+use std::sync::Arc;
+use std::time::Duration;
+use tidemill_link::{Beat, FromExecutor, ToExecutor, receive, send};
+use tidemill_testkit::{Stage, scripted};
+
+/// Counts of eight records by their number, in one task.
+fn stage() -> Stage {
+    let stage = Stage::new(
+        r#"
+[sources.t]
+type = "kafka"
+bootstrap_servers = "memory:9092"
+topic = "topic"
+schema = "n BIGINT"
+[query]
+sql = "SELECT n, count(*) AS c FROM t GROUP BY n"
+output_mode = "update"
+[sinks.screen]
+type = "console"
+[autoscale]
+task_timeout = "1 second"
+"#,
+    );
+    stage.topic.put(&["{\"n\":1}", "{\"n\":2}", "{\"n\":1}", "{\"n\":1}"].map(String::from));
+    stage
+}
+
+const ROWS: [&str; 2] = [r#"{"n":1,"c":3}"#, r#"{"n":2,"c":1}"#];
+
+#[test]
+fn a_committer_that_panics_ends_the_run() {
+    let mut stage = stage();
+    stage.before_write = Some(Arc::new(|_, _| panic!("the sink broke")));
+    let error = stage.run().expect_err("the committer is gone").to_string();
+    assert_eq!(
+        error,
+        "the thread `committer` panicked: the sink broke; this is a mistake in Tidemill, please report it"
+    );
+    stage.before_write = None;
+    assert_eq!(stage.run().unwrap()[0].rows, ROWS);
+}
+
+/// Reads the greeting, says that it is ready, waits for a task and leaves the rest to `then`.
+fn executor(
+    then: impl FnOnce(u64, &mut PipeReader, &mut dyn Write) + Send + 'static,
+) -> impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 'static {
+    move |mut input, mut output| {
+        let Ok(Some(ToExecutor::Hello { .. })) = receive(&mut input) else { panic!("greeted first") };
+        send(&mut output, &FromExecutor::Ready).expect("the driver listens");
+        let Ok(Some(ToExecutor::Task(task))) = receive(&mut input) else { return };
+        then(task.id, &mut input, &mut output);
+    }
+}
+
+/// Runs the stage where the first executor does this with its first task; the task must have been run again.
+fn check(then: fn(u64, &mut PipeReader, &mut dyn Write)) {
+    let mut stage = stage();
+    stage.understudies = Some(Arc::new(move |started| (started == 0).then(|| scripted(executor(then)))));
+    let batches = stage.run().unwrap();
+    assert_eq!(batches[0].rows, ROWS);
+    assert_eq!(batches[0].progress.tidemill.tasks_retried, 1);
+}
+
+#[test]
+fn an_executor_that_loops_is_replaced() {
+    check(|task, _, mut output| {
+        let beat = FromExecutor::Alive { tasks: vec![Beat { task, records: 1, waits: false }] };
+        // Until it is killed.
+        while send(&mut output, &beat).is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
+
+#[test]
+fn an_executor_that_is_silent_is_replaced() {
+    // It reads on, as a stopped process would not: only its silence tells.
+    check(|_, input, _| while let Ok(Some(_)) = receive::<ToExecutor>(input) {});
+}
+
+#[test]
+fn an_executor_that_talks_nonsense_is_replaced() {
+    check(|_, _, output| output.write_all(&[3, 0, 0, 0, 99, 99, 99]).expect("the driver listens"));
+    check(|_, _, output| output.write_all(&[255; 64]).expect("the driver listens"));
+    // Answers to tasks that it never got are nobody's.
+    check(|task, _, mut output| {
+        let failed = |id| FromExecutor::Failed { id, message: "not mine".into(), retry: true };
+        send(&mut output, &failed(task + 7)).expect("the driver listens");
+    });
+}
