@@ -158,8 +158,8 @@ mod tests {
         check(Some(0), &[(1, 100, false), (9, 200, false)], 10, Some(Late::Slow(seconds(10), seconds(0))));
         // Who waits for the source is not late for that, unless for very long.
         check(Some(1), &[(1, 100, true), (60, 100, true)], 80, None);
-        check(Some(1), &[(1, 100, true), (60, 100, false)], 69, None);
-        check(Some(1), &[(1, 100, true), (60, 100, false)], 70, Some(Late::Stuck(seconds(10))));
+        check(Some(2), &[(1, 100, true), (60, 100, false)], 69, None);
+        check(Some(2), &[(1, 100, true), (60, 100, false)], 70, Some(Late::Stuck(seconds(10))));
         check(Some(1), &[(1, 100, true)], 91, Some(Late::Stuck(seconds(90))));
     }
 
