@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use tidemill_driver::{Job, Source};
+use tidemill_dash::Dashboard;
+use tidemill_driver::{Job, Role, Source, Supervisor};
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_files::{FilesLetterBook, FilesLetters};
 use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter};
@@ -163,6 +164,17 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
         })
     };
     pipeline.sinks.iter().map(sink).collect()
+}
+
+/// A dashboard, served on a thread of the run.
+pub(crate) fn dashboard(
+    listen: &str,
+    commands: &Sender<UserCommand>,
+    supervisor: &mut Supervisor,
+) -> Result<Arc<Dashboard>> {
+    let (dashboard, server) = Dashboard::bind(listen, commands.clone())?;
+    supervisor.spawn("dashboard", Role::Needed, || server.run())?;
+    Ok(Arc::new(dashboard))
 }
 
 /// The trigger that a run uses: `--available-now` goes before the file's.

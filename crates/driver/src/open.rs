@@ -36,21 +36,18 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let settings = Settings::from(&job.pipeline.autoscale);
     let anything_committed = recovered.committed.is_some();
     let committed = recovered.committed.unwrap_or_default();
-    let prior = prior(committed.capacity.clone());
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
-    let hello = hello(&job, &settings);
     let wants_snapshot = commits.wants_snapshot();
     assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
     let committer = start_threads(watches, places, wiring.commands, &mut supervisor)?;
-    let task_timeout = Duration::from_millis(job.pipeline.autoscale.task_timeout_ms);
     let driver = Driver {
         query: job.plan.clone(),
         identity,
         observer: wiring.observer,
-        fleet: Fleet::new(wiring.spawn, hello, settings.cores, task_timeout),
+        fleet: Fleet::new(wiring.spawn, hello(&job, &settings), settings.cores, task_timeout(&job)),
         supervisor,
         plans,
         committer,
@@ -79,7 +76,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         stopping: false,
         batch_started: None,
         idle: false,
-        scale: ScaleState::with_prior(&settings, prior),
+        scale: ScaleState::with_prior(&settings, prior(committed.capacity.clone())),
         keep: settings.min,
         settings,
         decision: None,
@@ -113,6 +110,11 @@ fn query_text(sources: &[String], job: &Job) -> String {
 fn bound_lines(query: &str) -> Vec<String> {
     let input = query.lines().filter(|line| line.starts_with(INPUT)).map(str::to_owned);
     input.chain(tidemill_sql::describe::bound_to_state(query)).collect()
+}
+
+/// A task without progress for so long is late.
+fn task_timeout(job: &Job) -> Duration {
+    Duration::from_millis(job.pipeline.autoscale.task_timeout_ms)
 }
 
 /// What every executor is told first.

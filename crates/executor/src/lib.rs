@@ -108,8 +108,12 @@ fn listen(mut input: impl Read + Send + 'static, events: &Sender<Event>) -> Resu
 
 /// Starts a thread whose panic is heard.
 fn start(name: &str, body: impl FnOnce() + Send + 'static, events: Sender<Event>) -> Result<()> {
-    // The loop may be gone already; then so is the process.
-    let ended = move |how: Result<(), Panic>| drop(how.map_err(|panic| events.send(Event::Panicked(panic))));
+    let ended = move |how: Result<(), Panic>| {
+        if let Err(panic) = how {
+            // The loop may be gone already; then so is the process.
+            let _ = events.send(Event::Panicked(panic));
+        }
+    };
     thread::spawn(name, body, ended)?;
     Ok(())
 }

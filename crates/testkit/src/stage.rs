@@ -163,7 +163,7 @@ impl Stage {
         let mut started = 0;
         Box::new(move || {
             started += 1;
-            understudies(started - 1).unwrap_or_else(|| real())
+            understudies(started - 1).unwrap_or_else(&mut real)
         })
     }
 

@@ -30,7 +30,7 @@ use story::Phase;
 use tidemill_broker::{Broker, BrokerConfig};
 use tidemill_checkpoint::fs::FsStore;
 use tidemill_dash::Dashboard;
-use tidemill_driver::{Role, Summary, Supervisor, Wiring};
+use tidemill_driver::{Summary, Supervisor, Wiring};
 use tidemill_kafka::KafkaOptions;
 use tidemill_load::{Control, Rate, produce, records};
 use tidemill_model::status::{Command, Status};
@@ -179,14 +179,8 @@ impl Demo {
 
         let (commands, inbox) = channel();
         let mut supervisor = Supervisor::default();
-        let dashboard = match options.headless {
-            true => None,
-            false => {
-                let (dashboard, server) = Dashboard::bind(&options.dashboard, commands.clone())?;
-                supervisor.spawn("dashboard", Role::Needed, || server.run())?;
-                Some(Arc::new(dashboard))
-            }
-        };
+        let dashboard = (!options.headless).then_some(options.dashboard.as_str());
+        let dashboard = dashboard.map(|listen| wiring::dashboard(listen, &commands, &mut supervisor)).transpose()?;
         let latest = Arc::new(Mutex::new(Status::default()));
         let (said, sayings) = channel();
         let observer = Told { dashboard: dashboard.clone(), latest: Some(latest.clone()), ..Told::default() };

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tidemill_checkpoint::fs::FsStore;
-use tidemill_dash::Dashboard;
-use tidemill_driver::{Job, Role, Supervisor, Wiring};
+use tidemill_driver::{Job, Supervisor, Wiring};
 use tidemill_model::pipeline::SinkKind;
 use tidemill_model::status::Command;
 use tidemill_model::{Error, Result};
@@ -40,14 +39,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let sinks = wiring::sinks(&job.pipeline, &commands)?;
     let letters = wiring::letter_book(&job.pipeline)?;
     let mut supervisor = Supervisor::default();
-    let dashboard = match &job.pipeline.dashboard {
-        Some(listen) => {
-            let (dashboard, server) = Dashboard::bind(listen, commands.clone())?;
-            supervisor.spawn("dashboard", Role::Needed, || server.run())?;
-            Some(Arc::new(dashboard))
-        }
-        None => None,
-    };
+    let dashboard = job.pipeline.dashboard.as_deref();
+    let dashboard = dashboard.map(|listen| wiring::dashboard(listen, &commands, &mut supervisor)).transpose()?;
     if let Some(dashboard) = &dashboard {
         say(&format!("dashboard on {}", dashboard.url()));
     }
