@@ -48,9 +48,9 @@ def values(spark, expression, rows):
     schema = spark.sql(f"SELECT {expression} AS x FROM fixture").schema
     kind = schema[0].dataType.simpleString()
     text = "hex(x)" if kind == "binary" else "CAST(x AS STRING)"
-    query = f"SELECT {text} AS x FROM (SELECT row, {expression} AS x FROM fixture WHERE "
+    query = f"SELECT row, {text} AS x FROM (SELECT row, {expression} AS x FROM fixture WHERE "
     try:
-        return kind, [row.x for row in spark.sql(query + "row >= 0) ORDER BY row").collect()]
+        return kind, [row.x for row in sorted(spark.sql(query + "row >= 0)").collect(), key=lambda row: row.row)]
     except FAILURES:
         pass
     found = []

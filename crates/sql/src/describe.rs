@@ -2,7 +2,7 @@
 //!
 //! The text says everything that the rows depend on and nothing of where it stood in the file.
 
-use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
+use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
 use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan};
 use crate::types;
 use crate::value::Value;
@@ -265,8 +265,24 @@ impl Names {
             Expr::Coalesce(list, _) => format!("coalesce({})", self.list(list)),
             Expr::Call(function, list, _) => format!("{}({})", function.name, self.list(list)),
             Expr::Now => "current_timestamp()".into(),
+            Expr::Variable(number, _) => variable(*number),
+            Expr::Higher(call) => {
+                let lambdas = call.lambdas.iter().map(|lambda| self.lambda(lambda));
+                let arguments = call.arguments.iter().map(|argument| self.show(argument)).chain(lambdas);
+                format!("{}({})", call.function.name(), arguments.collect::<Vec<_>>().join(", "))
+            }
         }
     }
+
+    fn lambda(&self, lambda: &Lambda) -> String {
+        let parameters: Vec<_> = lambda.parameters.iter().map(|(number, _)| variable(*number)).collect();
+        format!("({}) -> {}", parameters.join(", "), self.show(&lambda.body))
+    }
+}
+
+/// A lambda's parameter; the text has no names of them.
+fn variable(number: usize) -> String {
+    format!("x{number}")
 }
 
 fn nulls(ignored: bool) -> String {

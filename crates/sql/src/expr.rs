@@ -41,6 +41,78 @@ pub enum Expr {
     Call(&'static Function, Vec<Expr>, DataType),
     /// `current_timestamp()`: the batch's timestamp.
     Now,
+    /// A parameter of the lambda around it, by its number: how many parameters of outer lambdas there are before it.
+    Variable(usize, DataType),
+    /// A function that calls lambdas: `transform(array, x -> x + 1)`.
+    Higher(Box<HigherCall>),
+}
+
+/// A call of a function that takes lambdas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HigherCall {
+    /// Which function.
+    pub function: HigherFunction,
+    /// The arguments before the lambdas.
+    pub arguments: Vec<Expr>,
+    /// The lambdas, in the order of the call.
+    pub lambdas: Vec<Lambda>,
+    /// The result's type.
+    pub data_type: DataType,
+}
+
+/// `(x, y) -> body`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lambda {
+    /// Number and type of each parameter.
+    pub parameters: Vec<(usize, DataType)>,
+    /// The value, over the row's columns and the variables of this and all outer lambdas.
+    pub body: Expr,
+}
+
+/// The functions that take lambdas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HigherFunction {
+    /// `transform(array, x -> …)`, `transform(array, (x, index) -> …)`.
+    Transform,
+    /// `filter(array, x -> …)`, `filter(array, (x, index) -> …)`.
+    Filter,
+    /// `exists(array, x -> …)`.
+    Exists,
+    /// `forall(array, x -> …)`.
+    Forall,
+    /// `aggregate(array, start, (acc, x) -> …[, acc -> …])`, also named `reduce`.
+    Aggregate,
+    /// `zip_with(left, right, (x, y) -> …)`.
+    ZipWith,
+    /// `array_sort(array, (left, right) -> …)`.
+    ArraySort,
+    /// `transform_keys(map, (key, value) -> …)`.
+    TransformKeys,
+    /// `transform_values(map, (key, value) -> …)`.
+    TransformValues,
+    /// `map_filter(map, (key, value) -> …)`.
+    MapFilter,
+    /// `map_zip_with(left, right, (key, x, y) -> …)`.
+    MapZipWith,
+}
+
+impl HigherFunction {
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            HigherFunction::Transform => "transform",
+            HigherFunction::Filter => "filter",
+            HigherFunction::Exists => "exists",
+            HigherFunction::Forall => "forall",
+            HigherFunction::Aggregate => "aggregate",
+            HigherFunction::ZipWith => "zip_with",
+            HigherFunction::ArraySort => "array_sort",
+            HigherFunction::TransformKeys => "transform_keys",
+            HigherFunction::TransformValues => "transform_values",
+            HigherFunction::MapFilter => "map_filter",
+            HigherFunction::MapZipWith => "map_zip_with",
+        }
+    }
 }
 
 /// What a cast does with a value that does not fit.
@@ -104,7 +176,9 @@ impl Expr {
             | Expr::Arithmetic(_, _, _, t)
             | Expr::Case(_, _, t)
             | Expr::Coalesce(_, t)
-            | Expr::Call(_, _, t) => t.clone(),
+            | Expr::Call(_, _, t)
+            | Expr::Variable(_, t) => t.clone(),
+            Expr::Higher(call) => call.data_type.clone(),
             Expr::IsNull(_)
             | Expr::IsNotNull(_)
             | Expr::Not(_)
@@ -119,7 +193,7 @@ impl Expr {
     /// Calls `visit` with every expression directly inside this one, in the order of evaluation.
     pub fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match self {
-            Expr::Column(..) | Expr::Literal(..) | Expr::Now => {}
+            Expr::Column(..) | Expr::Literal(..) | Expr::Variable(..) | Expr::Now => {}
             Expr::Field(x, ..) | Expr::Cast(x, ..) | Expr::IsNull(x) | Expr::IsNotNull(x) | Expr::Not(x) => visit(x),
             Expr::And(l, r) | Expr::Or(l, r) | Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) => {
                 visit(l);
@@ -137,13 +211,17 @@ impl Expr {
                 otherwise.iter().for_each(|x| visit(x));
             }
             Expr::Coalesce(list, _) | Expr::Call(_, list, _) => list.iter().for_each(visit),
+            Expr::Higher(call) => {
+                call.arguments.iter().for_each(&mut *visit);
+                call.lambdas.iter().for_each(|lambda| visit(&lambda.body));
+            }
         }
     }
 
     /// As [`Expr::children`], to change them.
     pub fn children_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         match self {
-            Expr::Column(..) | Expr::Literal(..) | Expr::Now => {}
+            Expr::Column(..) | Expr::Literal(..) | Expr::Variable(..) | Expr::Now => {}
             Expr::Field(x, ..) | Expr::Cast(x, ..) | Expr::IsNull(x) | Expr::IsNotNull(x) | Expr::Not(x) => visit(x),
             Expr::And(l, r) | Expr::Or(l, r) | Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) => {
                 visit(l);
@@ -161,6 +239,10 @@ impl Expr {
                 otherwise.iter_mut().for_each(|x| visit(x));
             }
             Expr::Coalesce(list, _) | Expr::Call(_, list, _) => list.iter_mut().for_each(visit),
+            Expr::Higher(call) => {
+                call.arguments.iter_mut().for_each(&mut *visit);
+                call.lambdas.iter_mut().for_each(|lambda| visit(&mut lambda.body));
+            }
         }
     }
 

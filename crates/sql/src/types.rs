@@ -18,10 +18,20 @@ pub fn window() -> DataType {
     DataType::Struct(Fields::from(vec![Field::new("start", timestamp(), true), Field::new("end", timestamp(), true)]))
 }
 
+/// ARRAY<element>.
+pub fn array(element: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("element", element, true)))
+}
+
 /// MAP<key, value>.
 pub fn map(key: DataType, value: DataType) -> DataType {
     let entry = Fields::from(vec![Field::new("key", key, false), Field::new("value", value, true)]);
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entry), false)), false)
+}
+
+/// STRUCT<key, value>: a map's entry as a value of its own.
+pub fn entry(key: DataType, value: DataType) -> DataType {
+    DataType::Struct(Fields::from(vec![Field::new("key", key, true), Field::new("value", value, true)]))
 }
 
 /// The type as Spark's SQL writes it.
@@ -115,9 +125,13 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (a, b) if is_numeric(a) && is_numeric(b) => Some(common_number(a, b)),
         (DataType::Date32, t) | (t, DataType::Date32) if is_timestamp(t) => Some(t.clone()),
         (a, b) if is_timestamp(a) && is_timestamp(b) => Some(timestamp()),
-        (DataType::List(a), DataType::List(b)) => {
-            let element = common(a.data_type(), b.data_type())?;
-            Some(DataType::List(Arc::new(Field::new("element", element, true))))
+        (DataType::List(a), DataType::List(b)) => common(a.data_type(), b.data_type()).map(array),
+        (DataType::Map(a, _), DataType::Map(b, _)) => {
+            let (DataType::Struct(a), DataType::Struct(b)) = (a.data_type(), b.data_type()) else {
+                return None;
+            };
+            let [key, value] = [0, 1].map(|at| common(a[at].data_type(), b[at].data_type()));
+            Some(map(key?, value?))
         }
         (DataType::Struct(a), DataType::Struct(b)) if a.len() == b.len() => {
             let field = |(a, b): (&Arc<Field>, &Arc<Field>)| {

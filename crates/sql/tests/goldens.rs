@@ -133,7 +133,7 @@ fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
         None if values.data_type() == &DataType::Binary => {
             format!("\"{}\"", show::value(&values, row, &clock).replace(['[', ']', ' '], ""))
         }
-        None => serde_json::to_string(&show::value(&values, row, &clock)).unwrap(),
+        None => serde_json::to_string(&show::cast(&values, row, &clock)).unwrap(),
     };
     let mut values: Vec<String> = (0..rows.num_rows()).map(value).collect();
     if values.iter().all(|value| *value == values[0]) {

@@ -98,6 +98,10 @@ impl Resolver<'_> {
         if name == "window" {
             return self.window(call, at);
         }
+        if !self.variables.is_empty() {
+            let message = format!("the aggregate function `{name}` cannot stand in a lambda");
+            return Err(Fault::new(at.clone(), message, "aggregate in a subquery, and call the lambda on its columns"));
+        }
         if let Some(clause) = self.no_aggregates {
             let message = format!("the aggregate function `{name}` cannot stand in {clause}");
             let help = match clause {

@@ -112,6 +112,12 @@ impl Resolver<'_> {
         if let Some(expr) = self.time_form(&name, call, at)? {
             return Ok(expr);
         }
+        if let Some(expr) = self.higher_call(&name, call, at)? {
+            return Ok(expr);
+        }
+        if name == "arrays_zip" {
+            return self.arrays_zip(call, at);
+        }
         let Some(function) = functions::find(&name) else {
             if name == "session_window" {
                 let message = "session_window(…) is not supported";
@@ -122,6 +128,7 @@ impl Resolver<'_> {
         let greatest = if function.repeats { usize::MAX } else { function.params.len() };
         check_count(&name, function.required, greatest, call)?;
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
+        let (function, arguments) = self.collection_call(function, &call.name.name, arguments, at)?;
         self.apply(function, &call.name.name, arguments, at)
     }
 
@@ -296,7 +303,8 @@ fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function
         Param::Any | Param::Common | Param::Alike => return Ok(expr),
         Param::Text if is_binary_or_text => return Ok(expr),
         Param::Number if types::is_numeric(&from) => return Ok(expr),
-        Param::String | Param::Text => DataType::Utf8,
+        Param::TextOrTexts if matches!(from, DataType::List(_)) => types::array(DataType::Utf8),
+        Param::String | Param::Text | Param::TextOrTexts => DataType::Utf8,
         Param::Binary => DataType::Binary,
         Param::Int => DataType::Int32,
         Param::Long => DataType::Int64,
@@ -315,7 +323,8 @@ fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function
         };
     }
     let takes = match param {
-        Param::String | Param::Text => cast::allowed(&from, &to),
+        Param::String | Param::Text => !types::is_nested(&from),
+        Param::TextOrTexts => cast::allowed(&from, &to),
         Param::Binary => is_binary_or_text,
         Param::Int | Param::Long => types::is_integral(&from),
         Param::Double => types::is_numeric(&from),
@@ -353,8 +362,12 @@ pub(super) fn check_count(name: &str, least: usize, greatest: usize, call: &Call
 fn unknown(call: &Call) -> Fault {
     let forms = FORMS.iter().map(|(name, ..)| *name).chain(CASTS.iter().map(|(name, _)| *name));
     let aliases = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
-    let known: Vec<&str> =
-        forms.chain(aliases).chain(aggregate_calls::NAMES).chain(["window", "mod", "extract", "date_part"]).collect();
+    let known: Vec<&str> = forms
+        .chain(aliases)
+        .chain(aggregate_calls::NAMES)
+        .chain(super::lambdas::names())
+        .chain(["window", "mod", "extract", "date_part"])
+        .collect();
     let near = nearest(&call.name.name, known.iter().copied().filter(|name| !name.contains(' ')));
     let help = if near.is_empty() {
         "docs/sql.md lists the functions that there are".to_string()

@@ -63,7 +63,7 @@ pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<
 /// Help where two types have none in common.
 pub(super) fn way_to_one_type(a: &DataType, b: &DataType) -> &'static str {
     match types::is_nested(a) || types::is_nested(b) {
-        true => "casts of nested types are not supported; give values of one type",
+        true => "CAST one of them to the type of the other",
         false => "make them one type with CAST",
     }
 }

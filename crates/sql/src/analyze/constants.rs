@@ -102,7 +102,7 @@ fn substitute(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr)
 
 /// Spark's `ConstantFolding` and `NullPropagation`, from the leaves up. What fails stays, and fails row by row.
 fn fold(expr: &mut Expr, zone: Zone) {
-    let mut of_constants = !matches!(expr, Expr::Literal(..) | Expr::Column(..) | Expr::Now);
+    let mut of_constants = !matches!(expr, Expr::Literal(..) | Expr::Column(..) | Expr::Variable(..) | Expr::Now);
     expr.children_mut(&mut |child| {
         fold(child, zone);
         of_constants &= matches!(child, Expr::Literal(..));

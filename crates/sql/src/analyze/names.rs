@@ -1,9 +1,9 @@
 //! The default name of an output column, as Spark makes it (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
 
 use super::calls;
-use super::scope::Scope;
+use super::scope::{Scope, same};
 use crate::expr::Expr;
-use crate::syntax::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 use crate::types;
 use tidemill_model::java_double::java_double;
 
@@ -22,6 +22,10 @@ pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
 
 fn pretty(node: &Node, scope: &Scope) -> String {
     match &node.kind {
+        NodeKind::Name(parts) if scope.variables.iter().any(|name| same(name, &parts[0].name)) => {
+            let fields = parts[1..].iter().map(|part| format!(".{}", part.name));
+            std::iter::once(VARIABLE.to_string()).chain(fields).collect()
+        }
         NodeKind::Name(parts) => {
             let qualified = usize::from(scope.is_qualified(parts));
             parts[qualified..].iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".")
@@ -77,8 +81,22 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         NodeKind::Field(x, name) => format!("{}.{}", pretty(x, scope), name.name),
         NodeKind::Index(x, index) => format!("{}[{}]", pretty(x, scope), pretty(index, scope)),
         NodeKind::Star => "1".into(),
+        NodeKind::Lambda(parameters, body) => lambda(parameters, body, scope),
     }
 }
+
+/// A lambda's parameters have no names of their own.
+fn lambda(parameters: &[Ident], body: &Node, scope: &Scope) -> String {
+    let mut scope = scope.clone();
+    for parameter in parameters {
+        scope.variables.push(parameter.name.clone());
+    }
+    let variables = vec![VARIABLE; parameters.len()];
+    format!("lambdafunction({}, {})", pretty(body, &scope), variables.join(", "))
+}
+
+/// A lambda's parameter.
+const VARIABLE: &str = "namedlambdavariable()";
 
 /// Functions whose names Spark writes in capitals.
 const CAPITALS: [&str; 27] = [
@@ -111,8 +129,21 @@ const CAPITALS: [&str; 27] = [
     "regexp_like",
 ];
 
+/// What `aggregate` ends with where nothing is said.
+const IDENTITY: &str = "lambdafunction(namedlambdavariable(), namedlambdavariable())";
+
+/// What `array_sort` compares by where nothing is said.
+const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS NULL) AND (namedlambdavariable() IS NULL)), 0, \
+     (IF((namedlambdavariable() IS NULL), 1, (IF((namedlambdavariable() IS NULL), -1, \
+     (IF((namedlambdavariable() < namedlambdavariable()), -1, \
+     (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
+
 /// Arguments that Spark adds to a call that leaves them out: function, arguments given, what is added.
-const DEFAULTS: [(&str, usize, &str); 14] = [
+const DEFAULTS: [(&str, usize, &str); 18] = [
+    ("aggregate", 3, IDENTITY),
+    ("reduce", 3, IDENTITY),
+    ("sort_array", 1, "true"),
+    ("array_sort", 1, DEFAULT_COMPARATOR),
     ("round", 1, "0"),
     ("bround", 1, "0"),
     ("locate", 2, "1"),

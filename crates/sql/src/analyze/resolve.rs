@@ -25,6 +25,8 @@ pub(super) struct Resolver<'a> {
     pub aliases: Vec<(String, Expr)>,
     /// Names of items further left in the select list, which items may use where the source has no such column.
     pub items_before: Vec<(String, Expr)>,
+    /// Parameters of the lambdas around what is being read, the innermost last.
+    pub variables: Vec<(String, DataType)>,
 }
 
 impl<'a> Resolver<'a> {
@@ -35,6 +37,7 @@ impl<'a> Resolver<'a> {
             aggregates: Aggregates::default(),
             aliases: Vec::new(),
             items_before: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -91,6 +94,10 @@ impl<'a> Resolver<'a> {
             NodeKind::Call(call) => self.call(call, &node.at),
             NodeKind::Field(x, name) => scope::field(self.resolve(x)?, name),
             NodeKind::Index(x, index) => self.index(x, index, &node.at),
+            NodeKind::Lambda(..) => {
+                let help = "transform, filter, exists, forall, aggregate and the like take one";
+                Err(Fault::new(node.at.clone(), "a lambda is no value", help))
+            }
             NodeKind::Star => Err(Fault::new(node.at.clone(), "`*` is no value", "name a column, or write count(*)")),
         }
     }
@@ -98,10 +105,10 @@ impl<'a> Resolver<'a> {
     /// `CAST(x AS to)`.
     pub fn cast(&mut self, (x, at): Placed, to: &DataType, mode: CastMode) -> Result<Expr, Fault> {
         let from = x.data_type();
-        if !cast::allowed(&from, to) {
+        if !cast::allowed(&from, to) || mode == CastMode::Try && cast::may_lose_keys(&from, to) {
             let message = format!("{} cannot be cast to {}", types::name(&from), types::name(to));
             let help = match types::is_nested(&from) {
-                true => "casts of nested types are not supported; take their parts: a.field, a[0], a['key']",
+                true => "cast to a type of the same shape, to STRING, or take its parts: a.field, a[0], a['key']",
                 false => "cast to a type that holds such values",
             };
             return Err(Fault::new(at, message, help));
@@ -111,6 +118,10 @@ impl<'a> Resolver<'a> {
 
     fn name(&mut self, parts: &[crate::syntax::Ident]) -> Result<Expr, Fault> {
         let first = &parts[0];
+        if let Some(number) = self.variables.iter().rposition(|(name, _)| same(name, &first.name)) {
+            let variable = Expr::Variable(number, self.variables[number].1.clone());
+            return parts[1..].iter().try_fold(variable, scope::field);
+        }
         if let Some((_, expr)) = self.aliases.iter().find(|(alias, _)| same(alias, &first.name))
             && !self.aggregates.inside
         {
@@ -179,7 +190,9 @@ impl<'a> Resolver<'a> {
             Operator::Concat => {
                 let concat = functions::find("concat").expect("concat is a function");
                 let arguments = vec![self.placed(l)?, self.placed(r)?];
-                return self.apply(concat, "||", arguments, &(l.at.start..r.at.end));
+                let at = l.at.start..r.at.end;
+                let (concat, arguments) = self.collection_call(concat, "||", arguments, &at)?;
+                return self.apply(concat, "||", arguments, &at);
             }
             Operator::BitAnd | Operator::BitXor | Operator::BitOr => {
                 let message = format!("`{}` is not supported", operator.symbol());

@@ -1,8 +1,10 @@
 //! What names mean: the columns of a source or subquery, the window, and their fields.
 
-use crate::expr::Expr;
+use crate::expr::{Expr, HigherCall, HigherFunction, Lambda};
+use crate::functions::{self, collections};
 use crate::syntax::{Fault, Ident};
 use crate::types;
+use crate::value::Value;
 use arrow_schema::{DataType, Field, FieldRef};
 use tidemill_model::Zone;
 use tidemill_model::diagnostic::nearest;
@@ -18,6 +20,8 @@ pub(crate) struct Scope {
     pub zone: Zone,
     /// The zone as the pipeline's file names it.
     pub zone_name: String,
+    /// Parameters of the lambdas around an expression whose default name is being made.
+    pub variables: Vec<String>,
 }
 
 impl Scope {
@@ -25,7 +29,13 @@ impl Scope {
     pub fn of_fields<'a>(table: &str, fields: impl Iterator<Item = &'a FieldRef>, zone_name: &str) -> Scope {
         let columns = fields.enumerate().map(|(index, field)| (field.name().clone(), index, field.data_type().clone()));
         let zone = Zone::parse(zone_name).expect("checked with the file");
-        Scope { table: table.into(), columns: columns.collect(), zone, zone_name: zone_name.into() }
+        Scope {
+            table: table.into(),
+            columns: columns.collect(),
+            zone,
+            zone_name: zone_name.into(),
+            variables: Vec::new(),
+        }
     }
 
     /// Adds a column; one of the same name is hidden by it.
@@ -112,11 +122,29 @@ pub(crate) fn field(value: Expr, name: &Ident) -> Result<Expr, Fault> {
                 Err(Fault::new(name.at.clone(), message, format!("the fields are {}", list(names))))
             }
         },
+        DataType::List(element) if matches!(element.data_type(), DataType::Struct(_)) => {
+            let variable = field(Expr::Variable(0, element.data_type().clone()), name)?;
+            Ok(field_of_each(value, element.data_type(), variable))
+        }
+        DataType::Map(..) if collections::index_type(&value.data_type()) == Some(DataType::Utf8) => {
+            let key = Expr::Literal(Value::String(name.name.clone()), DataType::Utf8);
+            let data_type = collections::element_type(&value.data_type()).expect("a map has values");
+            let read = functions::find("[ ]").expect("a function of the table");
+            Ok(Expr::Call(read, vec![value, key], data_type))
+        }
         other => {
             let message = format!("`{}` is asked of a value of type {}", name.name, types::name(&other));
-            Err(Fault::new(name.at.clone(), message, "only a STRUCT has fields"))
+            Err(Fault::new(name.at.clone(), message, "only a STRUCT, an ARRAY of them or a MAP has fields"))
         }
     }
+}
+
+/// A field of each element of an array of structs: `transform(array, x -> x.field)`.
+fn field_of_each(array: Expr, element: &DataType, body: Expr) -> Expr {
+    let data_type = types::array(body.data_type());
+    let lambda = Lambda { parameters: vec![(0, element.clone())], body };
+    let function = HigherFunction::Transform;
+    Expr::Higher(Box::new(HigherCall { function, arguments: vec![array], lambdas: vec![lambda], data_type }))
 }
 
 /// Names are the same whatever their case.

@@ -1,7 +1,7 @@
-//! A value per row, or one for all rows; typed views of it; picking rows from several.
+//! A value per row, or one for all rows; typed views of it; picking rows from one or several.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, make_array};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, make_array, new_null_array};
 use arrow_buffer::NullBuffer;
 use arrow_data::transform::MutableArrayData;
 
@@ -107,6 +107,39 @@ pub(crate) fn pick(columns: &[Column], choice: impl Iterator<Item = usize>) -> A
     let mut out = MutableArrayData::new(data.iter().collect(), false, choice.size_hint().0);
     for (row, source) in choice {
         let at = columns[source].at(row);
+        out.try_extend(source, at, at + 1).expect("a batch is far from 2 GiB");
+    }
+    make_array(out.freeze())
+}
+
+/// An array of the named positions of another; runs are copied at once.
+pub(crate) fn take(array: &ArrayRef, positions: &[usize]) -> ArrayRef {
+    let is_whole = positions.len() == array.len() && positions.iter().enumerate().all(|(at, from)| at == *from);
+    if is_whole {
+        return array.clone();
+    }
+    let data = array.to_data();
+    let mut out = MutableArrayData::new(vec![&data], false, positions.len());
+    let mut next = 0;
+    while next < positions.len() {
+        let start = positions[next];
+        let mut length = 1;
+        while positions.get(next + length) == Some(&(start + length)) {
+            length += 1;
+        }
+        out.try_extend(0, start, start + length).expect("a batch is far from 2 GiB");
+        next += length;
+    }
+    make_array(out.freeze())
+}
+
+/// As [`take`], with NULL where no position is named.
+pub(crate) fn take_or_null(array: &ArrayRef, positions: &[Option<usize>]) -> ArrayRef {
+    let data = array.to_data();
+    let null = new_null_array(array.data_type(), 1).to_data();
+    let mut out = MutableArrayData::new(vec![&data, &null], true, positions.len());
+    for position in positions {
+        let (source, at) = position.map_or((1, 0), |at| (0, at));
         out.try_extend(source, at, at + 1).expect("a batch is far from 2 GiB");
     }
     make_array(out.freeze())

@@ -9,10 +9,11 @@ pub(crate) mod cast;
 mod column;
 pub(crate) mod compare;
 mod errors;
+mod lambdas;
 mod logic;
 
 pub use column::Column;
-pub(crate) use column::{Texts, pick};
+pub(crate) use column::{Texts, pick, take, take_or_null};
 pub use errors::{RowError, RowErrors};
 
 use crate::expr::{Arithmetic, Comparison, Expr};
@@ -45,7 +46,8 @@ pub fn evaluate(expr: &Expr, rows: &RecordBatch, context: &EvalContext, errors: 
     if let Expr::Column(index, _) = expr {
         return rows.column(*index).clone();
     }
-    column(expr, &Input { rows, context, times: context.defaults() }, errors).into_rows(rows.num_rows())
+    let input = Input { rows, context, times: context.defaults(), variables: Vec::new() };
+    column(expr, &input, errors).into_rows(rows.num_rows())
 }
 
 /// For each row whether the filter holds: false where it is false, NULL, or failed (see `errors`).
@@ -64,6 +66,8 @@ struct Input<'a> {
     context: &'a EvalContext,
     /// The session's clock, and the batch's timestamp for texts that are a time alone.
     times: Defaults,
+    /// The parameters of the lambdas around the expression, by number, the innermost last.
+    variables: Vec<(usize, ArrayRef)>,
 }
 
 /// The expression's value, as one row where it is the same for all.
@@ -75,6 +79,11 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
             let now = TimestampMicrosecondArray::from(vec![input.context.timestamp.to_micros().0]);
             Column::constant(Arc::new(now.with_timezone("UTC")))
         }
+        Expr::Variable(number, _) => {
+            let bound = input.variables.iter().rfind(|(bound, _)| bound == number);
+            Column::rows(bound.expect("a lambda binds its parameters").1.clone())
+        }
+        Expr::Higher(call) => lambdas::call(call, input, errors),
         Expr::Field(x, index, _) => {
             let x = column(x, input, errors);
             Column { array: field(&x.array, *index), ..x }

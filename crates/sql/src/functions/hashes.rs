@@ -77,8 +77,8 @@ fn crc32(arguments: &mut Arguments) -> ArrayRef {
 }
 
 fn check_values(arguments: &[Expr]) -> Result<(), String> {
-    match arguments.iter().map(Expr::data_type).find(types::is_nested) {
-        Some(other) => Err(format!("hashes do not take {}; name its parts", types::name(&other))),
+    match arguments.iter().map(Expr::data_type).find(|data_type| !types::is_orderable(data_type)) {
+        Some(other) => Err(format!("hashes do not take {}; hash map_entries(…) of it", types::name(&other))),
         None => Ok(()),
     }
 }
@@ -148,18 +148,34 @@ fn shortest(value: i128) -> Vec<u8> {
 
 fn murmur3(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
-    let mix = |seed: u32, value: Hashed| match value {
-        Hashed::Nothing => seed,
-        Hashed::Int(x) => murmur_end(murmur_step(seed, x as u32), 4),
-        Hashed::Long(x) => murmur_end(murmur_step(murmur_step(seed, x as u32), (x >> 32) as u32), 8),
-        Hashed::Bytes(bytes) => murmur_bytes(seed, bytes),
-        Hashed::Wide(bytes) => murmur_bytes(seed, &bytes),
-    };
     let value = |row: usize| {
-        let hash = columns.iter().fold(42, |seed, column| mix(seed, hashed(&column.array, column.at(row))));
+        let hash = columns.iter().fold(42, |seed, column| murmur3_of(seed, &column.array, column.at(row)));
         Some(hash as i32)
     };
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+}
+
+/// One value's hash: STRUCT and ARRAY as their parts, one after the other. NULL gives the seed.
+fn murmur3_of(seed: u32, array: &ArrayRef, at: usize) -> u32 {
+    if array.data_type().is_null() || array.is_null(at) {
+        return seed;
+    }
+    match array.data_type() {
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().fold(seed, |seed, member| murmur3_of(seed, member, at))
+        }
+        DataType::List(_) => {
+            let elements = array.as_list::<i32>().value(at);
+            (0..elements.len()).fold(seed, |seed, element| murmur3_of(seed, &elements, element))
+        }
+        _ => match hashed(array, at) {
+            Hashed::Nothing => seed,
+            Hashed::Int(x) => murmur_end(murmur_step(seed, x as u32), 4),
+            Hashed::Long(x) => murmur_end(murmur_step(murmur_step(seed, x as u32), (x >> 32) as u32), 8),
+            Hashed::Bytes(bytes) => murmur_bytes(seed, bytes),
+            Hashed::Wide(bytes) => murmur_bytes(seed, &bytes),
+        },
+    }
 }
 
 fn murmur_bytes(seed: u32, bytes: &[u8]) -> u32 {

@@ -4,6 +4,7 @@
 //! it names and no others. Kernels are called with whole columns; a NULL argument is theirs to handle, and
 //! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
 
+mod arrays;
 mod build;
 pub(crate) mod collections;
 mod conditionals;
@@ -11,6 +12,8 @@ mod encodings;
 pub mod hashes;
 mod intervals;
 mod json;
+mod lists;
+pub(crate) mod maps;
 mod numbers;
 mod patterns;
 mod regexps;
@@ -68,6 +71,8 @@ pub enum Param {
     Text,
     /// BINARY where all such arguments are, else STRING.
     Alike,
+    /// STRING, or ARRAY<STRING>.
+    TextOrTexts,
     /// INT, from any integral type.
     Int,
     /// BIGINT, from any integral type.
@@ -95,6 +100,7 @@ impl Param {
     pub fn accepts(self) -> &'static str {
         match self {
             Param::String | Param::Alike => "a STRING",
+            Param::TextOrTexts => "a STRING or an ARRAY<STRING>",
             Param::Binary => "BINARY or a STRING",
             Param::Text => "a STRING or BINARY",
             Param::Int | Param::Long => "an integral number",
@@ -172,7 +178,7 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 15] = [
+const FAMILIES: [&[Function]; 17] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
@@ -188,6 +194,8 @@ const FAMILIES: [&[Function]; 15] = [
     zones::FUNCTIONS,
     conditionals::FUNCTIONS,
     collections::FUNCTIONS,
+    arrays::FUNCTIONS,
+    maps::FUNCTIONS,
 ];
 
 /// Every function, in the order of the families.

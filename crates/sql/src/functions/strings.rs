@@ -5,6 +5,7 @@
 use super::{Arguments, Function, Param, alike, build};
 use crate::eval::Order;
 use crate::eval::Texts;
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
@@ -40,7 +41,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "bit_length", kernel: |a| bytes(a, 8), ..MEASURE },
     Function { name: "ascii", params: &[Param::String], kernel: ascii, ..MEASURE },
     Function { name: "concat", params: &[Param::Alike], repeats: true, gives: alike, kernel: concat, ..MAP },
-    Function { name: "concat_ws", repeats: true, order: Order::Whole, kernel: concat_ws, ..TRIM },
+    Function {
+        name: "concat_ws",
+        params: &[Param::String, Param::TextOrTexts],
+        repeats: true,
+        required: 1,
+        order: Order::Whole,
+        kernel: concat_ws,
+        ..TRIM
+    },
     Function { name: "repeat", params: &[Param::String, Param::Int], required: 2, kernel: repeat, ..MAP },
     Function { name: "space", params: &[Param::Int], kernel: space, ..MAP },
     Function { name: "lpad", kernel: |a| pad(a, true), ..PAD },
@@ -164,12 +173,24 @@ fn concat(arguments: &mut Arguments) -> ArrayRef {
     build::texts(arguments.rows, |row| inputs.iter().map(|input| input.get(row)).collect::<Option<String>>())
 }
 
-/// Joined by the first argument; NULLs among the others are passed over.
+/// Joined by the first argument; NULLs among the others, and in arrays of them, are passed over.
 fn concat_ws(arguments: &mut Arguments) -> ArrayRef {
-    let inputs: Vec<_> = arguments.columns.iter().map(|column| column.texts()).collect();
+    let (separators, columns) = (arguments.columns[0].texts(), &arguments.columns[1..]);
     build::texts(arguments.rows, |row| {
-        let separator = inputs[0].get(row)?;
-        Some(inputs[1..].iter().filter_map(|input| input.get(row)).collect::<Vec<_>>().join(separator))
+        let separator = separators.get(row)?;
+        let mut parts: Vec<&str> = Vec::new();
+        for column in columns.iter().filter(|column| !column.is_null(row)) {
+            match column.array.as_list_opt::<i32>() {
+                Some(list) => {
+                    let range = list.value_offsets()[column.at(row)] as usize
+                        ..list.value_offsets()[column.at(row) + 1] as usize;
+                    let texts = list.values().as_string::<i32>();
+                    parts.extend(range.filter(|at| texts.is_valid(*at)).map(|at| texts.value(at)));
+                }
+                None => parts.push(column.array.as_string::<i32>().value(column.at(row))),
+            }
+        }
+        Some(parts.join(separator))
     })
 }
 

@@ -136,7 +136,7 @@ impl Parser<'_> {
         if !call.distinct {
             self.take_word("ALL");
         }
-        call.arguments.push(self.expression()?);
+        call.arguments.push(self.argument()?);
         let is_substring = ["substring", "substr"].contains(&name);
         if name == "overlay" && self.take_word("PLACING") {
             call.arguments.push(self.expression()?);
@@ -171,8 +171,47 @@ impl Parser<'_> {
 
     fn rest_of_arguments(&mut self, call: &mut Call) -> Result<(), Fault> {
         while self.take_symbol(",") {
-            call.arguments.push(self.expression()?);
+            call.arguments.push(self.argument()?);
         }
         Ok(())
+    }
+
+    /// An expression, or a lambda: `x -> x + 1`, `(x, y) -> x + y`.
+    fn argument(&mut self) -> Result<Node, Fault> {
+        let start = self.here().start;
+        let parameters = match self.lambda_parameters() {
+            0 => return self.expression(),
+            1 if !self.is_symbol("(") => vec![self.ident("a parameter's name")?],
+            _ => {
+                self.expect_symbol("(")?;
+                let parameters = self.list(|parser| parser.ident("a parameter's name"))?;
+                self.expect_symbol(")")?;
+                parameters
+            }
+        };
+        self.expect_symbol("->")?;
+        let body = self.expression()?;
+        Ok(Node { kind: NodeKind::Lambda(parameters, Box::new(body)), at: start..self.last_end() })
+    }
+
+    /// How many parameters the lambda has that comes next; 0: none comes.
+    fn lambda_parameters(&self) -> usize {
+        let is_name = |ahead: usize| matches!(self.peek_at(ahead), Token::Word(_) | Token::Quoted(_));
+        let is_symbol = |ahead: usize, symbol: &str| matches!(self.peek_at(ahead), Token::Symbol(s) if *s == symbol);
+        if !is_symbol(0, "(") {
+            return usize::from(is_name(0) && is_symbol(1, "->"));
+        }
+        let mut count = 0;
+        while is_name(2 * count + 1) {
+            count += 1;
+            let after = 2 * count;
+            if is_symbol(after, ")") {
+                return if is_symbol(after + 1, "->") { count } else { 0 };
+            }
+            if !is_symbol(after, ",") {
+                return 0;
+            }
+        }
+        0
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum NodeKind {
     Index(Box<Node>, Box<Node>),
     /// `*` as an argument.
     Star,
+    /// `x -> body`, `(x, y) -> body`: an argument.
+    Lambda(Vec<Ident>, Box<Node>),
 }
 
 /// `name(arguments)`.
@@ -116,7 +118,7 @@ impl Node {
         match &self.kind {
             NodeKind::Name(_) | NodeKind::Literal(_) | NodeKind::Star => {}
             NodeKind::Not(x) | NodeKind::Negate(x) | NodeKind::Plus(x) => visit(x),
-            NodeKind::Cast(x, ..) | NodeKind::Field(x, _) => visit(x),
+            NodeKind::Cast(x, ..) | NodeKind::Field(x, _) | NodeKind::Lambda(_, x) => visit(x),
             NodeKind::Binary(_, l, r) | NodeKind::Index(l, r) | NodeKind::Like(_, l, r, ..) => {
                 visit(l);
                 visit(r);

@@ -1,7 +1,7 @@
 //! Values as Spark's `show` prints them: `2026-01-01 00:00:05.5`, `{a, NULL}`, `[1, 2]`, `{k -> v}`, `[CA FE]`.
 //!
-//! Strings stand as they are, without quotes. `CAST(x AS STRING)` is another text: BINARY is its bytes there, and a NULL
-//! inside a value is `null`.
+//! Strings stand as they are, without quotes. `CAST(x AS STRING)`, here too, is another text: BINARY is its bytes there, and a
+//! NULL inside a value is `null`.
 
 use super::{offset_of, write_date, write_date_time, write_decimal};
 use arrow_array::cast::AsArray;
@@ -30,15 +30,39 @@ pub fn value(array: &dyn Array, row: usize, clock: &WallClock) -> String {
     out
 }
 
+/// One value as `CAST(x AS STRING)` gives it; of no use for NULL.
+pub fn cast(array: &dyn Array, row: usize, clock: &WallClock) -> String {
+    let mut out = String::new();
+    write(
+        &mut out,
+        array,
+        row,
+        &Style { clock, null: "null", bytes: |out, bytes| out.push_str(&String::from_utf8_lossy(bytes)) },
+    );
+    out
+}
+
 /// Appends one value.
 ///
 /// # Panics
 /// On a type that no plan has.
 pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &WallClock) {
+    write(out, array, row, &Style { clock, null: "NULL", bytes: write_hex });
+}
+
+/// Where the two texts differ.
+struct Style<'a> {
+    clock: &'a WallClock,
+    null: &'static str,
+    bytes: fn(&mut String, &[u8]),
+}
+
+fn write(out: &mut String, array: &dyn Array, row: usize, style: &Style) {
     if array.data_type() == &DataType::Null || array.is_null(row) {
-        out.push_str("NULL");
+        out.push_str(style.null);
         return;
     }
+    let clock = style.clock;
     match array.data_type() {
         DataType::Boolean => out.push_str(if array.as_boolean().value(row) { "true" } else { "false" }),
         DataType::Int8 => write_display(out, array.as_primitive::<Int8Type>().value(row)),
@@ -51,25 +75,25 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &Wall
             write_decimal(out, array.as_primitive::<Decimal128Type>().value(row), *scale);
         }
         DataType::Utf8 => out.push_str(array.as_string::<i32>().value(row)),
-        DataType::Binary => write_hex(out, array.as_binary::<i32>().value(row)),
+        DataType::Binary => (style.bytes)(out, array.as_binary::<i32>().value(row)),
         DataType::Date32 => write_date(out, i64::from(array.as_primitive::<Date32Type>().value(row))),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
             write_timestamp(out, micros, offset_of(micros, zone.is_some(), clock));
         }
         DataType::Struct(_) => write_list(out, ['{', '}'], array.as_struct().columns(), |out, column| {
-            write_value(out, column, row, clock);
+            write(out, column, row, style);
         }),
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
-            write_list(out, ['[', ']'], 0..items.len(), |out, item| write_value(out, &items, item, clock));
+            write_list(out, ['[', ']'], 0..items.len(), |out, item| write(out, &items, item, style));
         }
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
             write_list(out, ['{', '}'], 0..entries.len(), |out, entry| {
-                write_value(out, entries.column(0), entry, clock);
+                write(out, entries.column(0), entry, style);
                 out.push_str(" -> ");
-                write_value(out, entries.column(1), entry, clock);
+                write(out, entries.column(1), entry, style);
             });
         }
         other => panic!("no plan has columns of type {other}"),

@@ -10,12 +10,13 @@ pub(crate) use number::doubles;
 
 use super::RowErrors;
 use crate::expr::CastMode;
+use crate::functions::{collections, maps};
 use crate::text::show;
 use crate::text::times::Defaults;
 use crate::types;
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, ListArray, PrimitiveArray, StringArray, StructArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, ListArray, MapArray, PrimitiveArray, StringArray, StructArray, new_null_array,
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, FieldRef, Fields};
@@ -27,13 +28,30 @@ pub(crate) fn allowed(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if from == to => true,
         (Null, _) => true,
-        (from, Utf8) => !types::is_nested(from),
+        (_, Utf8) => true,
         (Utf8, to) => !types::is_nested(to),
+        (DataType::List(from), DataType::List(to)) => allowed(from.data_type(), to.data_type()),
+        (DataType::Struct(from), DataType::Struct(to)) => {
+            from.len() == to.len() && from.iter().zip(to).all(|(from, to)| allowed(from.data_type(), to.data_type()))
+        }
+        (DataType::Map(from, _), DataType::Map(to, _)) => allowed(from.data_type(), to.data_type()),
         (from, to) if types::is_numeric(from) && types::is_numeric(to) => true,
         (from, Boolean) | (Boolean, from) if types::is_numeric(from) => true,
         (from, Timestamp(_, Some(_))) | (Timestamp(_, Some(_)), from) if types::is_numeric(from) => true,
         (from, to) if types::is_datetime(from) && types::is_datetime(to) => true,
         (Binary | Date32, _) => false,
+        _ => false,
+    }
+}
+
+/// Whether a cast has a MAP inside whose keys it changes: with TRY_CAST they could become NULL.
+pub(crate) fn may_lose_keys(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::List(from), DataType::List(to)) => may_lose_keys(from.data_type(), to.data_type()),
+        (DataType::Struct(from), DataType::Struct(to)) => {
+            from.iter().zip(to).any(|(from, to)| may_lose_keys(from.data_type(), to.data_type()))
+        }
+        (DataType::Map(..), DataType::Map(..)) => collections::index_type(from) != collections::index_type(to),
         _ => false,
     }
 }
@@ -93,10 +111,11 @@ pub(crate) fn cast(
             Arc::new(input.iter().map(|bytes| bytes.map(String::from_utf8_lossy)).collect::<StringArray>())
         }
         (_, DataType::Utf8) => {
-            let write = |row| input.is_valid(row).then(|| show::value(input, row, &times.clock));
+            let write = |row| input.is_valid(row).then(|| show::cast(input, row, &times.clock));
             Arc::new((0..input.len()).map(write).collect::<StringArray>())
         }
         (DataType::List(_), DataType::List(element)) => elements(input.as_list(), element, mode, times, errors),
+        (DataType::Map(..), DataType::Map(entries, _)) => self::entries(input.as_map(), entries, mode, times, errors),
         (DataType::Struct(_), DataType::Struct(fields)) => members(input.as_struct(), fields, mode, times, errors),
         (DataType::Utf8, _) => text::cast(input.as_string(), to, times, &mut failures),
         (from, DataType::Timestamp(..)) if types::is_numeric(from) => time::from_number(input, to, &mut failures),
@@ -117,7 +136,7 @@ pub(crate) fn to_long(input: &ArrayRef, errors: &mut RowErrors) -> ArrayRef {
     number::cast(input, &DataType::Int64, &mut failures)
 }
 
-/// An ARRAY as one of another element type. Only implicit casts to a wider type come here: [`allowed`] knows none.
+/// An ARRAY as one of another element type.
 fn elements(
     input: &ListArray,
     element: &FieldRef,
@@ -127,17 +146,46 @@ fn elements(
 ) -> ArrayRef {
     let mut inner = RowErrors::default();
     let values = cast(input.values(), element.data_type(), mode, times, &mut inner);
-    for (at, error) in inner.iter() {
-        let row = input.value_offsets().partition_point(|start| *start as usize <= at) - 1;
-        errors.record(row, error.class, || error.message.clone());
-    }
+    fail_rows(inner, input.value_offsets(), input.nulls(), errors);
     Arc::new(ListArray::new(element.clone(), input.offsets().clone(), values, input.nulls().cloned()))
 }
 
-/// A STRUCT as one of other member types; as [`elements`].
+/// Records the errors of elements for the rows that they stand in.
+fn fail_rows(inner: RowErrors, offsets: &[i32], nulls: Option<&NullBuffer>, errors: &mut RowErrors) {
+    for (at, error) in inner.iter() {
+        let Some(row) = offsets.partition_point(|start| *start as usize <= at).checked_sub(1) else {
+            continue;
+        };
+        if row + 1 < offsets.len() && nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+            errors.record(row, error.class, || error.message.clone());
+        }
+    }
+}
+
+/// A MAP as one of other keys and values. Keys that become the same stay two; a MAP with a key that is none is NULL.
+fn entries(input: &MapArray, entries: &FieldRef, mode: CastMode, times: &Defaults, errors: &mut RowErrors) -> ArrayRef {
+    let DataType::Struct(fields) = entries.data_type() else {
+        panic!("a map's entries are structs");
+    };
+    let mut inner = RowErrors::default();
+    let keys = cast(input.keys(), fields[0].data_type(), mode, times, &mut inner);
+    let values = cast(input.values(), fields[1].data_type(), mode, times, &mut inner);
+    fail_rows(inner, input.value_offsets(), input.nulls(), errors);
+    let offsets: Vec<usize> = input.value_offsets().iter().map(|offset| *offset as usize).collect();
+    let data_type = DataType::Map(entries.clone(), false);
+    let is_whole = |row: usize| {
+        let has_keys = || (offsets[row]..offsets[row + 1]).all(|at| keys.is_valid(at));
+        input.is_valid(row) && errors.get(row).is_none() && has_keys()
+    };
+    maps::of_rows(&data_type, &offsets, &keys, &values, &is_whole)
+}
+
+/// A STRUCT as one of other member types, by place.
 fn members(input: &StructArray, fields: &Fields, mode: CastMode, times: &Defaults, errors: &mut RowErrors) -> ArrayRef {
+    let mut own = RowErrors::default();
     let columns = input.columns().iter().zip(fields);
-    let columns = columns.map(|(column, field)| cast(column, field.data_type(), mode, times, errors)).collect();
+    let columns = columns.map(|(column, field)| cast(column, field.data_type(), mode, times, &mut own)).collect();
+    errors.absorb(own, |row| input.is_valid(row));
     let members = StructArray::try_new_with_length(fields.clone(), columns, input.nulls().cloned(), input.len());
     Arc::new(members.expect("each member has its field's type"))
 }

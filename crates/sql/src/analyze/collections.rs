@@ -1,0 +1,321 @@
+//! What calls of array and map functions make of their arguments before a kernel sees them: elements, keys and values of one
+//! type, as Spark brings them to one; NULL as an array or map of nothing.
+
+use super::coerce::{self, Placed, cast_to};
+use super::resolve::Resolver;
+use crate::expr::Expr;
+use crate::functions::collections::{element_type, index_type};
+use crate::functions::{self, Function};
+use crate::syntax::{Call, Fault, Node, NodeKind};
+use crate::types;
+use arrow_schema::{DataType, Field, Fields};
+use std::ops::Range;
+
+impl Resolver<'_> {
+    /// The function that a call means by its arguments' types, and the arguments as it takes them.
+    pub(super) fn collection_call(
+        &self,
+        function: &'static Function,
+        name: &str,
+        arguments: Vec<Placed>,
+        at: &Range<usize>,
+    ) -> Result<(&'static Function, Vec<Placed>), Fault> {
+        let is_array = |(value, _): &Placed| matches!(value.data_type(), DataType::List(_));
+        let given = Given { name, arguments, at };
+        let arguments = match function.name {
+            "concat" if given.arguments.iter().any(is_array) => {
+                return Ok((named("concat arrays"), given.not_null()?.of_one_type(types::array(DataType::Null))?));
+            }
+            "reverse" if given.arguments.iter().any(is_array) => return Ok((named("reverse array"), given.arguments)),
+            "array" => self.array(given)?,
+            "map" => self.map(given)?,
+            "array_append" | "array_prepend" | "array_remove" | "array_position" | "array_contains" => {
+                given.array_and_value(1)?
+            }
+            "array_insert" => given.with_place()?.array_and_value(2)?,
+            "get" => given.with_array_or_null(0)?.with_any_place(),
+            "array_union" | "array_intersect" | "array_except" | "arrays_overlap" => {
+                given.not_null()?.orderable_arrays()?.of_one_type(types::array(DataType::Null))?
+            }
+            "sort_array" => given.with_constant_order()?.orderable_arrays()?.arguments,
+            "array_distinct" | "array_max" | "array_min" | "array_sort" => given.orderable_arrays()?.arguments,
+            "array_compact" | "array_size" | "slice" => given.with_array_or_null(0)?.arguments,
+            "array_repeat" => given.with_count()?,
+            "size" => given.with_collection(),
+            "array_join" => given.array_of_texts()?,
+            "flatten" => given.array_of_arrays()?,
+            "map_concat" => given.not_null()?.maps()?.of_one_type(types::map(DataType::Null, DataType::Null))?,
+            "map_keys" | "map_values" | "map_entries" => given.maps()?.arguments,
+            "map_contains_key" | "element_at" | "try_element_at" => given.with_key()?,
+            "map_from_arrays" => given.keys_and_values()?,
+            "map_from_entries" => given.array_of_entries()?,
+            _ => given.arguments,
+        };
+        Ok((function, arguments))
+    }
+
+    fn array(&self, given: Given) -> Result<Vec<Placed>, Fault> {
+        let places: Vec<_> = given.arguments.iter().map(|(_, at)| at.clone()).collect();
+        let (values, _) = coerce::unify(given.arguments, self.scope.zone, "an ARRAY cannot hold")?;
+        Ok(values.into_iter().zip(places).collect())
+    }
+
+    /// `map(key, value, …)`.
+    fn map(&self, given: Given) -> Result<Vec<Placed>, Fault> {
+        if given.arguments.len() & 1 == 1 {
+            let message = format!("`map` takes keys and values by turns, not {} arguments", given.arguments.len());
+            return Err(Fault::new(given.at.clone(), message, "write map(key, value, …)"));
+        }
+        let mut sides: [Vec<Placed>; 2] = [Vec::new(), Vec::new()];
+        for (number, argument) in given.arguments.into_iter().enumerate() {
+            sides[number & 1].push(argument);
+        }
+        let [keys, values] = sides;
+        let unify = |side: Vec<Placed>, what: &str| {
+            let places: Vec<_> = side.iter().map(|(_, at)| at.clone()).collect();
+            let (values, data_type) = coerce::unify(side, self.scope.zone, what)?;
+            Ok((values.into_iter().zip(places), data_type))
+        };
+        let (keys, key_type) = unify(keys, "a MAP cannot have keys of")?;
+        check_key(&key_type, given.at)?;
+        let (values, _) = unify(values, "a MAP cannot have values of")?;
+        Ok(keys.zip(values).flat_map(|(key, value)| [key, value]).collect())
+    }
+
+    /// `arrays_zip(a, b, …)`: an array of structs, whose members are named as the arguments, or numbered.
+    pub(super) fn arrays_zip(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
+        let name_of = |(number, node): (usize, &Node)| match &node.kind {
+            NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
+            NodeKind::Field(_, field) => field.name.clone(),
+            _ => number.to_string(),
+        };
+        let names: Vec<String> = call.arguments.iter().enumerate().map(name_of).collect();
+        let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
+        let mut given = Given { name: "arrays_zip", arguments, at };
+        for number in 0..names.len() {
+            given = given.with_array_or_null(number)?;
+        }
+        let arguments: Vec<Expr> = given.arguments.into_iter().map(|(value, _)| value).collect();
+        let element = |value: &Expr| element_type(&value.data_type()).expect("an array");
+        let fields: Fields = names.iter().zip(&arguments).map(|(name, x)| Field::new(name, element(x), true)).collect();
+        Ok(Expr::Call(named("arrays_zip"), arguments, types::array(DataType::Struct(fields))))
+    }
+}
+
+fn named(name: &str) -> &'static Function {
+    functions::find(name).expect("a function of the table")
+}
+
+/// Refuses a type that keys cannot have.
+fn check_key(key: &DataType, at: &Range<usize>) -> Result<(), Fault> {
+    if types::is_orderable(key) {
+        return Ok(());
+    }
+    let message = format!("a MAP's keys cannot be of type {}", types::name(key));
+    Err(Fault::new(at.clone(), message, "a key is anything without a MAP inside"))
+}
+
+/// A call's arguments, as far as they are converted.
+struct Given<'a> {
+    name: &'a str,
+    arguments: Vec<Placed>,
+    at: &'a Range<usize>,
+}
+
+impl Given<'_> {
+    fn wrong(&self, number: usize, wanted: &str) -> Fault {
+        let (value, at) = &self.arguments[number];
+        let given = types::name(&value.data_type());
+        let message = format!("`{}` takes {wanted} as argument {}, not {given}", self.name, number + 1);
+        Fault::new(at.clone(), message, "give it another argument")
+    }
+
+    fn data_type(&self, number: usize) -> DataType {
+        self.arguments[number].0.data_type()
+    }
+
+    fn convert(&mut self, number: usize, to: &DataType) {
+        let value = std::mem::replace(&mut self.arguments[number].0, Expr::Now);
+        self.arguments[number].0 = cast_to(value, to);
+    }
+
+    /// An ARRAY, and no constant NULL.
+    fn with_array(self, number: usize) -> Result<Self, Fault> {
+        match self.data_type(number) {
+            DataType::List(_) => Ok(self),
+            _ => Err(self.wrong(number, "an ARRAY")),
+        }
+    }
+
+    /// An ARRAY; NULL is one of nothing.
+    fn with_array_or_null(mut self, number: usize) -> Result<Self, Fault> {
+        if self.data_type(number).is_null() {
+            self.convert(number, &types::array(DataType::Null));
+        }
+        self.with_array(number)
+    }
+
+    /// No argument is a constant NULL.
+    fn not_null(self) -> Result<Self, Fault> {
+        match (0..self.arguments.len()).find(|number| self.data_type(*number).is_null()) {
+            Some(number) => Err(self.wrong(number, "a value of the others' type")),
+            None => Ok(self),
+        }
+    }
+
+    /// Where `array_insert` puts it.
+    fn with_place(self) -> Result<Self, Fault> {
+        if self.data_type(1).is_null() { Err(self.wrong(1, "an INT")) } else { Ok(self) }
+    }
+
+    /// Any integral number is a place for `get`.
+    fn with_any_place(mut self) -> Vec<Placed> {
+        if types::is_integral(&self.data_type(1)) {
+            self.convert(1, &DataType::Int32);
+        }
+        self.arguments
+    }
+
+    /// How often is an INT, and no other integral type.
+    fn with_count(self) -> Result<Vec<Placed>, Fault> {
+        match self.arguments.get(1).map(|_| self.data_type(1)) {
+            None | Some(DataType::Int32 | DataType::Null) => Ok(self.arguments),
+            Some(_) => Err(self.wrong(1, "an INT")),
+        }
+    }
+
+    /// The order is a constant.
+    fn with_constant_order(self) -> Result<Self, Fault> {
+        match self.arguments.get(1) {
+            None | Some((Expr::Literal(..), _)) => Ok(self),
+            Some(_) => Err(self.wrong(1, "a constant")),
+        }
+    }
+
+    /// NULL is an array of nothing.
+    fn with_collection(mut self) -> Vec<Placed> {
+        if self.data_type(0).is_null() {
+            self.convert(0, &types::array(DataType::Null));
+        }
+        self.arguments
+    }
+
+    /// Arrays of what can be compared.
+    fn orderable_arrays(mut self) -> Result<Self, Fault> {
+        let arrays = if self.name == "sort_array" { 1 } else { self.arguments.len() };
+        for number in 0..arrays {
+            self = self.with_array_or_null(number)?;
+            if !types::is_orderable(&self.data_type(number)) {
+                return Err(self.wrong(number, "an ARRAY of values that have an order"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Arguments of the type that all have in common, which is to be like `kind`.
+    fn of_one_type(mut self, kind: DataType) -> Result<Vec<Placed>, Fault> {
+        let mut shared = kind;
+        for number in 0..self.arguments.len() {
+            let next = self.data_type(number);
+            shared = types::common(&shared, &next).ok_or_else(|| {
+                let message =
+                    format!("`{}` cannot take both {} and {}", self.name, types::name(&shared), types::name(&next));
+                Fault::new(self.arguments[number].1.clone(), message, coerce::way_to_one_type(&shared, &next))
+            })?;
+        }
+        (0..self.arguments.len()).for_each(|number| self.convert(number, &shared));
+        Ok(self.arguments)
+    }
+
+    /// An array and a value, both brought to the element type that they have in common.
+    fn array_and_value(self, value: usize) -> Result<Vec<Placed>, Fault> {
+        let mut given = self.with_array(0)?;
+        let element = element_type(&given.data_type(0)).expect("an array");
+        let other = given.data_type(value);
+        let Some(shared) = types::common(&element, &other) else {
+            let wanted = format!("a value of the array's element type, {},", types::name(&element));
+            return Err(given.wrong(value, &wanted));
+        };
+        if other.is_null() && given.name == "array_contains" {
+            return Err(given.wrong(value, "a value to look for"));
+        }
+        let compares = !["array_append", "array_prepend", "array_insert"].contains(&given.name);
+        if compares && !types::is_orderable(&shared) {
+            return Err(given.wrong(0, "an ARRAY of values that have an order"));
+        }
+        given.convert(0, &types::array(shared.clone()));
+        given.convert(value, &shared);
+        Ok(given.arguments)
+    }
+
+    fn array_of_texts(self) -> Result<Vec<Placed>, Fault> {
+        let mut given = self.with_array_or_null(0)?;
+        match element_type(&given.data_type(0)) {
+            Some(DataType::Utf8) => {}
+            Some(element) if !types::is_nested(&element) => given.convert(0, &types::array(DataType::Utf8)),
+            _ => return Err(given.wrong(0, "an ARRAY<STRING>")),
+        }
+        Ok(given.arguments)
+    }
+
+    fn array_of_arrays(self) -> Result<Vec<Placed>, Fault> {
+        let given = self.with_array(0)?;
+        match element_type(&given.data_type(0)) {
+            Some(DataType::List(_)) => Ok(given.arguments),
+            _ => Err(given.wrong(0, "an ARRAY of arrays")),
+        }
+    }
+
+    fn array_of_entries(self) -> Result<Vec<Placed>, Fault> {
+        let given = self.with_array(0)?;
+        match element_type(&given.data_type(0)) {
+            Some(DataType::Struct(fields)) if fields.len() == 2 => check_key(fields[0].data_type(), given.at)?,
+            _ => return Err(given.wrong(0, "an ARRAY of structs with two members")),
+        }
+        Ok(given.arguments)
+    }
+
+    fn maps(mut self) -> Result<Self, Fault> {
+        for number in 0..self.arguments.len() {
+            match self.data_type(number) {
+                DataType::Map(..) => {}
+                DataType::Null => self.convert(number, &types::map(DataType::Null, DataType::Null)),
+                _ => return Err(self.wrong(number, "a MAP")),
+            }
+        }
+        Ok(self)
+    }
+
+    /// A map and a key, of the type of its keys; an array and a place.
+    fn with_key(mut self) -> Result<Vec<Placed>, Fault> {
+        let (collection, given) = (self.data_type(0), self.data_type(1));
+        let only_map = self.name == "map_contains_key";
+        if only_map && given.is_null() {
+            return Err(self.wrong(1, "a key"));
+        }
+        match index_type(&collection) {
+            Some(key) if matches!(collection, DataType::Map(..)) => match types::common(&key, &given) {
+                Some(shared) if shared == key => self.convert(1, &key),
+                Some(shared) => {
+                    let value = element_type(&collection).expect("a map");
+                    self.convert(0, &types::map(shared.clone(), value));
+                    self.convert(1, &shared);
+                }
+                None => return Err(self.wrong(1, &format!("a key, {},", types::name(&key)))),
+            },
+            Some(_) if only_map => return Err(self.wrong(0, "a MAP")),
+            Some(_) if given == DataType::Int64 || !types::is_integral(&given) && !given.is_null() => {
+                return Err(self.wrong(1, "an INT"));
+            }
+            Some(place) => self.convert(1, &place),
+            None => return Err(self.wrong(0, if only_map { "a MAP" } else { "an ARRAY or a MAP" })),
+        }
+        Ok(self.arguments)
+    }
+
+    fn keys_and_values(self) -> Result<Vec<Placed>, Fault> {
+        let given = self.with_array_or_null(0)?.with_array_or_null(1)?;
+        check_key(&element_type(&given.data_type(0)).expect("an array"), given.at)?;
+        Ok(given.arguments)
+    }
+}

@@ -1,0 +1,429 @@
+//! Functions that build arrays, change them, or look for values in them. The planner has brought elements to one type; a NULL
+//! array gives NULL.
+
+use super::lists::{ListBuilder, Lists, Seen, is_null, is_same};
+use super::maps::interleaved;
+use super::{Arguments, Function, Param, build};
+use crate::eval::Order;
+use crate::eval::compare::order_at;
+use crate::expr::Expr;
+use crate::types;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, ListArray, StructArray};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::DataType;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// An array in, one of its type out.
+const CHANGE: Function =
+    Function { params: &[Param::Any], required: 1, gives: |arguments| arguments[0].data_type(), ..Function::BLANK };
+
+/// With a value of its elements' type, which may be NULL.
+const WITH_VALUE: Function = Function { params: &[Param::Any, Param::Any], required: 2, ..CHANGE };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "array", required: 0, repeats: true, gives: array_of_first, kernel: array, ..CHANGE },
+    Function { name: "array_append", order: Order::Whole, kernel: |a| extended(a, false), ..WITH_VALUE },
+    Function { name: "array_prepend", order: Order::Whole, kernel: |a| extended(a, true), ..WITH_VALUE },
+    Function {
+        name: "array_insert",
+        params: &[Param::Any, Param::Int, Param::Any],
+        required: 3,
+        order: Order::Whole,
+        kernel: insert,
+        ..CHANGE
+    },
+    Function { name: "array_compact", kernel: compact, ..CHANGE },
+    Function { name: "array_distinct", kernel: distinct, ..CHANGE },
+    Function { name: "array_union", kernel: union, ..WITH_VALUE },
+    Function { name: "array_intersect", kernel: |a| selected(a, true), ..WITH_VALUE },
+    Function { name: "array_except", kernel: |a| selected(a, false), ..WITH_VALUE },
+    Function { name: "arrays_overlap", gives: |_| DataType::Boolean, kernel: overlap, ..WITH_VALUE },
+    Function { name: "array_remove", kernel: remove, ..WITH_VALUE },
+    Function { name: "array_position", gives: |_| DataType::Int64, kernel: position, ..WITH_VALUE },
+    Function { name: "array_max", gives: element, kernel: |a| extreme(a, Ordering::Greater), ..CHANGE },
+    Function { name: "array_min", gives: element, kernel: |a| extreme(a, Ordering::Less), ..CHANGE },
+    Function {
+        name: "array_repeat",
+        params: &[Param::Any, Param::Int],
+        gives: array_of_first,
+        kernel: repeat,
+        order: Order::Whole,
+        ..WITH_VALUE
+    },
+    Function { name: "array_size", gives: |_| DataType::Int32, kernel: size, ..CHANGE },
+    Function { name: "array_sort", kernel: |a| sort(a, |_, _| Some((false, false))), ..CHANGE },
+    Function {
+        name: "sort_array",
+        params: &[Param::Any, Param::Boolean],
+        kernel: |a| sort(a, |arguments, row| descending(arguments, row).map(|descending| (descending, !descending))),
+        ..CHANGE
+    },
+    Function { name: "slice", params: &[Param::Any, Param::Int, Param::Int], required: 3, kernel: slice, ..CHANGE },
+    Function { name: "flatten", gives: element, kernel: flatten, ..CHANGE },
+    // What the planner calls for `reverse` and `concat` of arrays.
+    Function { name: "reverse array", kernel: reverse, ..CHANGE },
+    Function { name: "concat arrays", repeats: true, kernel: concat, ..CHANGE },
+    // The planner gives it its type: the names of the structs' members are those of the arguments.
+    Function { name: "arrays_zip", required: 0, repeats: true, kernel: zip, ..CHANGE },
+];
+
+fn array_of_first(arguments: &[Expr]) -> DataType {
+    types::array(arguments.first().map_or(DataType::Null, Expr::data_type))
+}
+
+fn element(arguments: &[Expr]) -> DataType {
+    match arguments[0].data_type() {
+        DataType::List(element) => element.data_type().clone(),
+        other => panic!("{other} is no list"),
+    }
+}
+
+fn array(arguments: &mut Arguments) -> ArrayRef {
+    let DataType::List(field) = arguments.data_type else {
+        panic!("an array is a list");
+    };
+    let values = interleaved(arguments.columns, arguments.rows, field.data_type());
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(arguments.columns.len(), arguments.rows));
+    Arc::new(ListArray::new(field.clone(), offsets, values, None))
+}
+
+/// `array_append` and, `in_front`, `array_prepend`.
+fn extended(arguments: &mut Arguments, in_front: bool) -> ArrayRef {
+    let [array, value] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let lists = Lists::of(array);
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let range = lists.range(row)?;
+        if in_front {
+            out.push(1, value.at(row));
+        }
+        range.for_each(|at| out.push(0, at));
+        if !in_front {
+            out.push(1, value.at(row));
+        }
+        Some(())
+    });
+    out.finish(&[lists.values(), &value.array], arguments.data_type)
+}
+
+/// At a place counted from 1, or from −1 at the end; NULLs fill what is between it and the array.
+fn insert(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let (lists, places, value) = (Lists::of(&columns[0]), columns[1].numbers::<Int32Type>(), &columns[2]);
+    let errors = &mut *arguments.errors;
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let (range, place) = (lists.range(row)?, places.get(row)?);
+        let (length, place) = (range.len(), i64::from(place));
+        let (before, gap_before_value, gap_behind_value) = match place {
+            0 => {
+                let message = || "the index 0 is invalid; count from 1, or from -1 at the end".to_string();
+                errors.record(row, "INVALID_INDEX_OF_ZERO", message);
+                return None;
+            }
+            1.. => (length.min(place as usize - 1), (place as usize - 1).saturating_sub(length), 0),
+            _ if place.unsigned_abs() as usize <= length + 1 => ((length as i64 + 1 + place) as usize, 0, 0),
+            _ => (0, 0, place.unsigned_abs() as usize - 1 - length),
+        };
+        if !out.has_room(length + 1 + gap_before_value + gap_behind_value, row, errors) {
+            return None;
+        }
+        range.clone().take(before).for_each(|at| out.push(0, at));
+        (0..gap_before_value).for_each(|_| out.push_null());
+        out.push(1, value.at(row));
+        (0..gap_behind_value).for_each(|_| out.push_null());
+        range.skip(before).for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&[lists.values(), &value.array], arguments.data_type)
+}
+
+/// The elements that are wanted, in their order.
+fn kept(arguments: &Arguments, mut is_wanted: impl FnMut(usize, usize) -> bool) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        lists.range(row)?.filter(|at| is_wanted(row, *at)).for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&[lists.values()], arguments.data_type)
+}
+
+fn compact(arguments: &mut Arguments) -> ArrayRef {
+    let values = Lists::of(&arguments.columns[0]).values();
+    kept(arguments, |_, at| !is_null(values, at))
+}
+
+fn distinct(arguments: &mut Arguments) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let sources = [lists.values()];
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let mut seen = Seen::new(&sources);
+        lists.range(row)?.filter(|at| seen.add(0, *at)).for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&sources, arguments.data_type)
+}
+
+fn union(arguments: &mut Arguments) -> ArrayRef {
+    let [left, right] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let (left, right) = (Lists::of(left), Lists::of(right));
+    let sources = [left.values(), right.values()];
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let ranges = [left.range(row)?, right.range(row)?];
+        let mut seen = Seen::new(&sources);
+        for (source, range) in ranges.into_iter().enumerate() {
+            range.filter(|at| seen.add(source, *at)).for_each(|at| out.push(source, at));
+        }
+        Some(())
+    });
+    out.finish(&sources, arguments.data_type)
+}
+
+/// Distinct elements of the first array that the second one has (`array_intersect`), or has not (`array_except`).
+fn selected(arguments: &mut Arguments, in_both: bool) -> ArrayRef {
+    let [left, right] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let (left, right) = (Lists::of(left), Lists::of(right));
+    let sources = [left.values(), right.values()];
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let (range, others) = (left.range(row)?, right.range(row)?);
+        let (mut there, mut seen) = (Seen::new(&sources), Seen::new(&sources));
+        for at in others {
+            there.add(1, at);
+        }
+        let is_wanted = |at: &usize| there.has(0, *at) == in_both && seen.add(0, *at);
+        range.filter(is_wanted).for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&sources, arguments.data_type)
+}
+
+/// Whether two arrays share an element that is not NULL; NULL where they do not, but a NULL could be one.
+fn overlap(arguments: &mut Arguments) -> ArrayRef {
+    let [left, right] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let (left, right) = (Lists::of(left), Lists::of(right));
+    let sources = [left.values(), right.values()];
+    build::booleans(arguments.rows, |row| {
+        let (range, others) = (left.range(row)?, right.range(row)?);
+        if range.is_empty() || others.is_empty() {
+            return Some(false);
+        }
+        let has_null =
+            range.clone().any(|at| is_null(sources[0], at)) || others.clone().any(|at| is_null(sources[1], at));
+        let mut there = Seen::new(&sources);
+        for at in others.filter(|at| !is_null(sources[1], *at)) {
+            there.add(1, at);
+        }
+        let found = range.into_iter().any(|at| !is_null(sources[0], at) && there.has(0, at));
+        (found || !has_null).then_some(found)
+    })
+}
+
+fn remove(arguments: &mut Arguments) -> ArrayRef {
+    let [array, value] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let lists = Lists::of(array);
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let range = lists.range(row)?;
+        if value.is_null(row) {
+            return None;
+        }
+        let is_it = |at: &usize| is_same((lists.values(), *at), (&value.array, value.at(row)));
+        range.filter(|at| !is_it(at)).for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&[lists.values()], arguments.data_type)
+}
+
+/// From 1 on; 0 where the array has no such element.
+fn position(arguments: &mut Arguments) -> ArrayRef {
+    let [array, value] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let lists = Lists::of(array);
+    let place = |row: usize| {
+        let mut range = lists.range(row)?;
+        if value.is_null(row) {
+            return None;
+        }
+        let found = range.position(|at| is_same((lists.values(), at), (&value.array, value.at(row))));
+        Some(found.map_or(0, |number| number as i64 + 1))
+    };
+    Arc::new(build::numbers::<Int64Type>(arguments.rows, place))
+}
+
+/// The first of the least or greatest elements, NULLs aside.
+fn extreme(arguments: &mut Arguments, wanted: Ordering) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let values = lists.values();
+    let best = |row: usize| {
+        let given = lists.range(row)?.filter(|at| !is_null(values, *at));
+        given.reduce(|best, at| if order_at(values, at, values, best) == wanted { at } else { best })
+    };
+    let places: Vec<Option<usize>> = (0..arguments.rows).map(best).collect();
+    crate::eval::take_or_null(values, &places)
+}
+
+fn repeat(arguments: &mut Arguments) -> ArrayRef {
+    let [value, times] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let times = times.numbers::<Int32Type>();
+    let errors = &mut *arguments.errors;
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let times = times.get(row)?.max(0) as usize;
+        if !out.has_room(times, row, errors) {
+            return None;
+        }
+        (0..times).for_each(|_| out.push(0, value.at(row)));
+        Some(())
+    });
+    out.finish(&[&value.array], arguments.data_type)
+}
+
+fn size(arguments: &mut Arguments) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    Arc::new(build::numbers::<Int32Type>(arguments.rows, |row| Some(lists.range(row)?.len() as i32)))
+}
+
+/// Stable. `how` says for a row whether it is descending, and whether NULLs come first.
+fn sort(arguments: &mut Arguments, how: impl Fn(&Arguments, usize) -> Option<(bool, bool)>) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let values = lists.values();
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let range = lists.range(row)?;
+        let (descending, nulls_first) = how(arguments, row)?;
+        let (nulls, mut order): (Vec<usize>, Vec<usize>) = range.partition(|at| is_null(values, *at));
+        order.sort_by(|l, r| {
+            let order = order_at(values, *l, values, *r);
+            if descending { order.reverse() } else { order }
+        });
+        let (first, then) = if nulls_first { (nulls, order) } else { (order, nulls) };
+        first.into_iter().chain(then).for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&[values], arguments.data_type)
+}
+
+/// What the second argument of `sort_array`, true for ascending, says.
+fn descending(arguments: &Arguments, row: usize) -> Option<bool> {
+    let Some(ascending) = arguments.columns.get(1) else {
+        return Some(false);
+    };
+    (!ascending.is_null(row)).then(|| !ascending.array.as_boolean().value(ascending.at(row)))
+}
+
+/// From a place on, counted from 1, or from −1 at the end.
+fn slice(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let lists = Lists::of(&columns[0]);
+    let (starts, lengths) = (columns[1].numbers::<Int32Type>(), columns[2].numbers::<Int32Type>());
+    let errors = &mut *arguments.errors;
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let (range, start, length) = (lists.range(row)?, starts.get(row)?, lengths.get(row)?);
+        if start == 0 {
+            let message = || "the start 0 is invalid; count from 1, or from -1 at the end".to_string();
+            errors.record(row, "INVALID_PARAMETER_VALUE.START", message);
+            return None;
+        }
+        if length < 0 {
+            let message = || format!("the length {length} is invalid; it is 0 or more");
+            errors.record(row, "INVALID_PARAMETER_VALUE.LENGTH", message);
+            return None;
+        }
+        let (start, count) = (i64::from(start), range.len() as i64);
+        let first = if start > 0 { start - 1 } else { count + start };
+        if (0..count).contains(&first) {
+            range.skip(first as usize).take(length as usize).for_each(|at| out.push(0, at));
+        }
+        Some(())
+    });
+    out.finish(&[lists.values()], arguments.data_type)
+}
+
+/// A NULL among the arrays makes the whole NULL.
+fn flatten(arguments: &mut Arguments) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let inner = lists.values().as_list::<i32>();
+    let errors = &mut *arguments.errors;
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        for at in lists.range(row)? {
+            if inner.is_null(at) {
+                return None;
+            }
+            let range = inner.value_offsets()[at] as usize..inner.value_offsets()[at + 1] as usize;
+            if !out.has_room(range.len(), row, errors) {
+                return None;
+            }
+            range.for_each(|at| out.push(0, at));
+        }
+        Some(())
+    });
+    out.finish(&[inner.values()], arguments.data_type)
+}
+
+fn reverse(arguments: &mut Arguments) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        lists.range(row)?.rev().for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&[lists.values()], arguments.data_type)
+}
+
+fn concat(arguments: &mut Arguments) -> ArrayRef {
+    let lists: Vec<Lists> = arguments.columns.iter().map(Lists::of).collect();
+    let sources: Vec<&ArrayRef> = lists.iter().map(Lists::values).collect();
+    let errors = &mut *arguments.errors;
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let ranges: Vec<_> = lists.iter().map(|list| list.range(row)).collect::<Option<_>>()?;
+        for (source, range) in ranges.into_iter().enumerate() {
+            if !out.has_room(range.len(), row, errors) {
+                return None;
+            }
+            range.for_each(|at| out.push(source, at));
+        }
+        Some(())
+    });
+    out.finish(&sources, arguments.data_type)
+}
+
+/// An array of structs with an element of each array; NULL stands for one that is missing.
+fn zip(arguments: &mut Arguments) -> ArrayRef {
+    let DataType::List(field) = arguments.data_type else {
+        panic!("an array is a list");
+    };
+    let DataType::Struct(fields) = field.data_type() else {
+        panic!("its elements are structs");
+    };
+    let lists: Vec<Lists> = arguments.columns.iter().map(Lists::of).collect();
+    let length = |row: usize| {
+        let lengths: Option<Vec<usize>> = lists.iter().map(|list| Some(list.range(row)?.len())).collect();
+        lengths.map(|lengths| lengths.into_iter().max().unwrap_or(0))
+    };
+    let lengths: Vec<Option<usize>> = (0..arguments.rows).map(length).collect();
+    let mut columns = Vec::new();
+    for list in &lists {
+        let mut places = Vec::new();
+        for (row, length) in lengths.iter().enumerate().filter_map(|(row, length)| Some((row, (*length)?))) {
+            let range = list.range(row).expect("no array is NULL");
+            places.extend((0..length).map(|number| (number < range.len()).then_some(range.start + number)));
+        }
+        columns.push(crate::eval::take_or_null(list.values(), &places));
+    }
+    let total = lengths.iter().flatten().sum();
+    let members = StructArray::try_new_with_length(fields.clone(), columns, None, total);
+    let offsets = OffsetBuffer::from_lengths(lengths.iter().map(|length| length.unwrap_or(0)));
+    let nulls = arrow_buffer::NullBuffer::from(lengths.iter().map(Option::is_some).collect::<Vec<_>>());
+    let members = Arc::new(members.expect("each member is of its field's type"));
+    Arc::new(ListArray::new(field.clone(), offsets, members, Some(nulls)))
+}

@@ -1,0 +1,323 @@
+//! Functions that build maps or take them apart. A map's entries keep their order; a key that is NULL or comes twice fails the
+//! row, as with Spark's default policy.
+
+use super::lists::{ListBuilder, Lists, Seen, is_null, is_same};
+use super::{Arguments, Function, Param, build};
+use crate::eval::{Column, RowErrors, take};
+use crate::expr::Expr;
+use crate::types;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::{DataType, FieldRef, Fields};
+use std::ops::Range;
+use std::sync::Arc;
+
+const OF_MAP: Function = Function { params: &[Param::Any], required: 1, ..Function::BLANK };
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "map", required: 0, repeats: true, gives: map_of_pairs, kernel: map, ..OF_MAP },
+    Function {
+        name: "map_from_arrays",
+        params: &[Param::Any, Param::Any],
+        required: 2,
+        gives: map_of_arrays,
+        kernel: from_arrays,
+        ..OF_MAP
+    },
+    Function { name: "map_from_entries", gives: map_of_entries, kernel: from_entries, ..OF_MAP },
+    Function { name: "map_concat", required: 0, repeats: true, gives: first_map, kernel: concat, ..OF_MAP },
+    Function { name: "map_keys", gives: |a| types::array(entry(a, 0)), kernel: |a| side(a, 0), ..OF_MAP },
+    Function { name: "map_values", gives: |a| types::array(entry(a, 1)), kernel: |a| side(a, 1), ..OF_MAP },
+    Function { name: "map_entries", gives: array_of_entries, kernel: entries, ..OF_MAP },
+    Function {
+        name: "map_contains_key",
+        params: &[Param::Any, Param::Any],
+        required: 2,
+        gives: |_| DataType::Boolean,
+        kernel: contains_key,
+        ..OF_MAP
+    },
+];
+
+/// The type of a map's keys (0) or values (1).
+fn entry(arguments: &[Expr], side: usize) -> DataType {
+    entry_fields(&arguments[0].data_type())[side].data_type().clone()
+}
+
+fn entry_fields(data_type: &DataType) -> Fields {
+    match data_type {
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields.clone(),
+            other => panic!("a map of {other}"),
+        },
+        other => panic!("{other} is no map"),
+    }
+}
+
+fn map_of_pairs(arguments: &[Expr]) -> DataType {
+    let side = |at: usize| arguments.get(at).map_or(DataType::Null, Expr::data_type);
+    types::map(side(0), side(1))
+}
+
+fn map_of_arrays(arguments: &[Expr]) -> DataType {
+    let [key, value] = [0, 1].map(|at| element(&arguments[at].data_type()));
+    types::map(key, value)
+}
+
+fn element(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::List(element) => element.data_type().clone(),
+        other => panic!("{other} is no list"),
+    }
+}
+
+fn map_of_entries(arguments: &[Expr]) -> DataType {
+    match element(&arguments[0].data_type()) {
+        DataType::Struct(fields) => types::map(fields[0].data_type().clone(), fields[1].data_type().clone()),
+        other => panic!("{other} is no entry"),
+    }
+}
+
+fn first_map(arguments: &[Expr]) -> DataType {
+    arguments.first().map_or_else(|| types::map(DataType::Utf8, DataType::Utf8), Expr::data_type)
+}
+
+fn array_of_entries(arguments: &[Expr]) -> DataType {
+    let [key, value] = [0, 1].map(|side| entry(arguments, side));
+    types::array(types::entry(key, value))
+}
+
+/// A MAP of entries that are cut by row, `offsets` having one more than there are rows; where `is_valid` does not hold, NULL.
+/// A row whose keys are NULL or the same fails.
+pub(crate) fn checked(
+    data_type: &DataType,
+    offsets: &[usize],
+    keys: ArrayRef,
+    values: ArrayRef,
+    is_valid: &dyn Fn(usize) -> bool,
+    errors: &mut RowErrors,
+) -> ArrayRef {
+    let keys = without_negative_zeros(keys);
+    for row in 0..offsets.len() - 1 {
+        if is_valid(row) && errors.get(row).is_none() {
+            check_keys(&keys, offsets[row]..offsets[row + 1], row, errors);
+        }
+    }
+    of_rows(data_type, offsets, &keys, &values, &|row| is_valid(row) && errors.get(row).is_none())
+}
+
+fn check_keys(keys: &ArrayRef, range: Range<usize>, row: usize, errors: &mut RowErrors) {
+    let sources = [keys];
+    let mut seen = Seen::new(&sources);
+    for at in range {
+        if is_null(keys, at) {
+            return errors.record(row, "NULL_MAP_KEY", || "a key of a MAP is NULL; filter such keys".into());
+        }
+        if !seen.add(0, at) {
+            let message = || "a key of a MAP comes twice; keep one of each".to_string();
+            return errors.record(row, "DUPLICATED_MAP_KEY", message);
+        }
+    }
+}
+
+/// A key of −0.0 is one of 0.0.
+fn without_negative_zeros(keys: ArrayRef) -> ArrayRef {
+    match keys.data_type() {
+        DataType::Float32 => Arc::new(keys.as_primitive::<Float32Type>().unary::<_, Float32Type>(|x| x + 0.0)),
+        DataType::Float64 => Arc::new(keys.as_primitive::<Float64Type>().unary::<_, Float64Type>(|x| x + 0.0)),
+        _ => keys,
+    }
+}
+
+/// As [`checked`], whatever the keys.
+pub(crate) fn of_rows(
+    data_type: &DataType,
+    offsets: &[usize],
+    keys: &ArrayRef,
+    values: &ArrayRef,
+    is_valid: &dyn Fn(usize) -> bool,
+) -> ArrayRef {
+    let mut positions = Vec::with_capacity(keys.len());
+    let mut new_offsets = vec![0];
+    let valid: Vec<bool> = (0..offsets.len() - 1).map(is_valid).collect();
+    for (row, valid) in valid.iter().enumerate() {
+        if *valid {
+            positions.extend(offsets[row]..offsets[row + 1]);
+        }
+        new_offsets.push(positions.len() as i32);
+    }
+    let nulls = NullBuffer::from(valid);
+    let nulls = Some(nulls).filter(|nulls| nulls.null_count() > 0);
+    of(data_type, OffsetBuffer::new(new_offsets.into()), take(keys, &positions), take(values, &positions), nulls)
+}
+
+/// A MAP array of its parts; no key is NULL.
+pub(crate) fn of(
+    data_type: &DataType,
+    offsets: OffsetBuffer<i32>,
+    keys: ArrayRef,
+    values: ArrayRef,
+    nulls: Option<NullBuffer>,
+) -> ArrayRef {
+    let DataType::Map(field, _) = data_type else {
+        panic!("{data_type} is no map");
+    };
+    let entries = StructArray::new(entry_fields(data_type), vec![keys, values], None);
+    Arc::new(MapArray::new(field.clone(), offsets, entries, nulls, false))
+}
+
+/// `map(key, value, …)`.
+fn map(arguments: &mut Arguments) -> ArrayRef {
+    let (rows, data_type) = (arguments.rows, arguments.data_type);
+    let fields = entry_fields(data_type);
+    let side = |side: usize| -> ArrayRef {
+        let columns: Vec<Column> = arguments.columns.iter().skip(side).step_by(2).cloned().collect();
+        interleaved(&columns, rows, fields[side].data_type())
+    };
+    let pairs = arguments.columns.len() / 2;
+    let offsets: Vec<usize> = (0..=rows).map(|row| row * pairs).collect();
+    checked(data_type, &offsets, side(0), side(1), &|_| true, arguments.errors)
+}
+
+/// The first row of all columns, then the second one of all, and so on.
+pub(super) fn interleaved(columns: &[Column], rows: usize, data_type: &DataType) -> ArrayRef {
+    let mut list = ListBuilder::new(rows);
+    for row in 0..rows {
+        columns.iter().enumerate().for_each(|(source, column)| list.push(source, column.at(row)));
+        list.end(true);
+    }
+    let sources: Vec<&ArrayRef> = columns.iter().map(|column| &column.array).collect();
+    list.finish(&sources, &types::array(data_type.clone())).as_list::<i32>().values().clone()
+}
+
+fn from_arrays(arguments: &mut Arguments) -> ArrayRef {
+    let [keys, values] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let (keys, values) = (Lists::of(keys), Lists::of(values));
+    let mut positions: [Vec<usize>; 2] = [Vec::new(), Vec::new()];
+    let mut offsets = vec![0];
+    let mut valid = vec![true; arguments.rows];
+    for row in 0..arguments.rows {
+        match (keys.range(row), values.range(row)) {
+            (Some(keys), Some(values)) if keys.len() == values.len() => {
+                positions[0].extend(keys);
+                positions[1].extend(values);
+            }
+            (Some(keys), Some(values)) => {
+                let message = || {
+                    let lengths = (keys.len(), values.len());
+                    format!(
+                        "{} keys and {} values make no MAP; give as many of one as of the other",
+                        lengths.0, lengths.1
+                    )
+                };
+                arguments.errors.record(row, "_LEGACY_ERROR_TEMP_2128", message);
+                valid[row] = false;
+            }
+            _ => valid[row] = false,
+        }
+        offsets.push(positions[0].len());
+    }
+    let (keys, values) = (take(keys.values(), &positions[0]), take(values.values(), &positions[1]));
+    checked(arguments.data_type, &offsets, keys, values, &|row| valid[row], arguments.errors)
+}
+
+/// A NULL among the entries makes the map NULL.
+fn from_entries(arguments: &mut Arguments) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let entries = lists.values().as_struct();
+    let mut positions = Vec::new();
+    let mut offsets = vec![0];
+    let mut valid = vec![true; arguments.rows];
+    for row in 0..arguments.rows {
+        match lists.range(row) {
+            Some(range) if range.clone().all(|at| entries.is_valid(at)) => positions.extend(range),
+            _ => valid[row] = false,
+        }
+        offsets.push(positions.len());
+    }
+    let [keys, values] = [0, 1].map(|side| take(entries.column(side), &positions));
+    checked(arguments.data_type, &offsets, keys, values, &|row| valid[row], arguments.errors)
+}
+
+fn map_range(column: &Column, row: usize) -> Option<Range<usize>> {
+    let map = column.array.as_map();
+    let at = column.at(row);
+    map.is_valid(at).then(|| map.value_offsets()[at] as usize..map.value_offsets()[at + 1] as usize)
+}
+
+fn concat(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let (mut keys, mut values) = (ListBuilder::new(arguments.rows), ListBuilder::new(arguments.rows));
+    let mut offsets = vec![0];
+    let mut valid = vec![true; arguments.rows];
+    for row in 0..arguments.rows {
+        let ranges: Option<Vec<_>> = columns.iter().map(|column| map_range(column, row)).collect();
+        valid[row] = ranges.is_some();
+        for (source, range) in ranges.into_iter().flatten().enumerate() {
+            for at in range {
+                keys.push(source, at);
+                values.push(source, at);
+            }
+        }
+        offsets.push(offsets[row] + keys.length());
+        keys.end(true);
+        values.end(true);
+    }
+    let fields = entry_fields(arguments.data_type);
+    let side = |lists: ListBuilder, side: usize| {
+        let sources: Vec<&ArrayRef> =
+            columns.iter().map(|column| column.array.as_map().entries().column(side)).collect();
+        let list = lists.finish(&sources, &types::array(fields[side].data_type().clone()));
+        list.as_list::<i32>().values().clone()
+    };
+    let (keys, values) = (side(keys, 0), side(values, 1));
+    checked(arguments.data_type, &offsets, keys, values, &|row| valid[row], arguments.errors)
+}
+
+/// The keys (0) or values (1) as an array.
+fn side(arguments: &mut Arguments, side: usize) -> ArrayRef {
+    let map = arguments.columns[0].clone().into_rows(arguments.rows);
+    let map = map.as_map();
+    Arc::new(ListArray::new(
+        element_field(arguments.data_type),
+        map.offsets().clone(),
+        map.entries().column(side).clone(),
+        map.nulls().cloned(),
+    ))
+}
+
+fn element_field(data_type: &DataType) -> FieldRef {
+    match data_type {
+        DataType::List(field) => field.clone(),
+        other => panic!("{other} is no list"),
+    }
+}
+
+fn entries(arguments: &mut Arguments) -> ArrayRef {
+    let map = arguments.columns[0].clone().into_rows(arguments.rows);
+    let map = map.as_map();
+    let field = element_field(arguments.data_type);
+    let DataType::Struct(fields) = field.data_type() else {
+        panic!("an entry is a struct");
+    };
+    let entries = StructArray::new(fields.clone(), map.entries().columns().to_vec(), None);
+    Arc::new(ListArray::new(field, map.offsets().clone(), Arc::new(entries), map.nulls().cloned()))
+}
+
+fn contains_key(arguments: &mut Arguments) -> ArrayRef {
+    let [map, key] = arguments.columns else {
+        panic!("two arguments");
+    };
+    let keys = map.array.as_map().keys();
+    build::booleans(arguments.rows, |row| {
+        let mut range = map_range(map, row)?;
+        if key.is_null(row) {
+            return None;
+        }
+        Some(range.any(|at| is_same((keys, at), (&key.array, key.at(row)))))
+    })
+}
