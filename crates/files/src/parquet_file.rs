@@ -17,15 +17,16 @@ use std::sync::Arc;
 
 /// The first column whose type Parquet does not hold.
 pub fn refused(schema: &Schema) -> Option<&FieldRef> {
-    fn is_void(data_type: &DataType) -> bool {
+    fn is_refused(data_type: &DataType) -> bool {
         match data_type {
-            DataType::Null => true,
-            DataType::Struct(fields) => fields.iter().any(|field| is_void(field.data_type())),
-            DataType::List(inner) | DataType::Map(inner, _) => is_void(inner.data_type()),
+            // VOID and the intervals.
+            DataType::Null | DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Interval(_) => true,
+            DataType::Struct(fields) => fields.iter().any(|field| is_refused(field.data_type())),
+            DataType::List(inner) | DataType::Map(inner, _) => is_refused(inner.data_type()),
             _ => false,
         }
     }
-    schema.fields().iter().find(|field| is_void(field.data_type()))
+    schema.fields().iter().find(|field| is_refused(field.data_type()))
 }
 
 /// A file of these rows.

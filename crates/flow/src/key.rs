@@ -20,8 +20,8 @@
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampMicrosecondType,
 };
 use arrow_array::{Array, ArrayRef, ListArray, MapArray, PrimitiveArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
@@ -59,6 +59,7 @@ enum Values<'a> {
     Struct(Vec<Encoder<'a>>),
     List(&'a [i32], Box<Encoder<'a>>),
     Map(&'a [i32], Box<[Encoder<'a>; 2]>),
+    Interval(&'a [IntervalMonthDayNano]),
 }
 
 impl<'a> Encoder<'a> {
@@ -75,6 +76,10 @@ impl<'a> Encoder<'a> {
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Values::I64(array.as_primitive::<TimestampMicrosecondType>().values())
             }
+            // Intervals: see tidemill_sql's `intervals`.
+            DataType::Decimal32(..) => Values::I32(array.as_primitive::<Decimal32Type>().values()),
+            DataType::Decimal64(..) => Values::I64(array.as_primitive::<Decimal64Type>().values()),
+            DataType::Interval(_) => Values::Interval(array.as_primitive::<IntervalMonthDayNanoType>().values()),
             DataType::Decimal128(..) => Values::I128(array.as_primitive::<Decimal128Type>().values()),
             DataType::Float32 => Values::F32(array.as_primitive::<Float32Type>().values()),
             DataType::Float64 => Values::F64(array.as_primitive::<Float64Type>().values()),
@@ -128,6 +133,12 @@ impl<'a> Encoder<'a> {
                     child.encode(element, out);
                 }
                 out.push(0);
+            }
+            Values::Interval(values) => {
+                let value = values[row];
+                out.extend_from_slice(&value.months.to_be_bytes());
+                out.extend_from_slice(&value.days.to_be_bytes());
+                out.extend_from_slice(&value.nanoseconds.to_be_bytes());
             }
             Values::Map(offsets, entries) => {
                 for entry in offsets[row] as usize..offsets[row + 1] as usize {
@@ -201,6 +212,13 @@ pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             primitive::<TimestampMicrosecondType, 8>(cursors, &present, data_type, i64_of)
         }
+        DataType::Decimal32(..) => primitive::<Decimal32Type, 4>(cursors, &present, data_type, i32_of),
+        DataType::Decimal64(..) => primitive::<Decimal64Type, 8>(cursors, &present, data_type, i64_of),
+        DataType::Interval(_) => primitive::<IntervalMonthDayNanoType, 16>(cursors, &present, data_type, |b| {
+            let part = |at: usize| i32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+            let micros = i64::from_be_bytes(b[8..].try_into().expect("eight bytes"));
+            IntervalMonthDayNano::new(part(0), part(4), micros)
+        }),
         DataType::Decimal128(..) => primitive::<Decimal128Type, 16>(cursors, &present, data_type, |b| {
             (u128::from_be_bytes(b) ^ 1 << 127) as i128
         }),

@@ -9,6 +9,7 @@ pub mod describe;
 pub mod eval;
 pub mod expr;
 pub mod functions;
+mod intervals;
 pub mod plan;
 mod syntax;
 pub mod text;

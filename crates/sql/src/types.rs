@@ -1,5 +1,6 @@
 //! Spark's types as Arrow types: names, families, and which type two values have in common (ANSI rules).
 
+use crate::intervals;
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use std::sync::Arc;
 
@@ -60,7 +61,10 @@ pub fn name(data_type: &DataType) -> String {
             DataType::Struct(kv) => format!("MAP<{}, {}>", name(kv[0].data_type()), name(kv[1].data_type())),
             other => panic!("a map of {other}"),
         },
-        other => panic!("{other} is not a Spark type"),
+        other => match intervals::kind(other) {
+            Some(kind) => kind.name(),
+            None => panic!("{other} is not a Spark type"),
+        },
     }
 }
 
@@ -97,7 +101,7 @@ pub fn is_nested(t: &DataType) -> bool {
 /// Whether values of the type have an order: anything without a MAP inside.
 pub fn is_orderable(t: &DataType) -> bool {
     match t {
-        DataType::Map(..) => false,
+        DataType::Map(..) | DataType::Interval(_) => false,
         DataType::List(element) => is_orderable(element.data_type()),
         DataType::Struct(fields) => fields.iter().all(|field| is_orderable(field.data_type())),
         _ => true,
@@ -125,6 +129,7 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (a, b) if is_numeric(a) && is_numeric(b) => Some(common_number(a, b)),
         (DataType::Date32, t) | (t, DataType::Date32) if is_timestamp(t) => Some(t.clone()),
         (a, b) if is_timestamp(a) && is_timestamp(b) => Some(timestamp()),
+        (a, b) if intervals::is_interval(a) => intervals::common(a, b),
         (DataType::List(a), DataType::List(b)) => common(a.data_type(), b.data_type()).map(array),
         (DataType::Map(a, _), DataType::Map(b, _)) => {
             let (DataType::Struct(a), DataType::Struct(b)) = (a.data_type(), b.data_type()) else {

@@ -3,12 +3,13 @@
 use crate::types;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
+    Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal32Array, Decimal64Array, Decimal128Array,
+    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub enum Value {
     Null,
     /// BOOLEAN.
     Boolean(bool),
-    /// TINYINT … BIGINT, DATE (days), TIMESTAMP and TIMESTAMP_NTZ (microseconds).
+    /// TINYINT … BIGINT, DATE (days), TIMESTAMP, TIMESTAMP_NTZ and day-time intervals (microseconds), year-month ones (months).
     Integer(i64),
     /// FLOAT, DOUBLE.
     Double(f64),
@@ -60,6 +61,8 @@ impl Value {
             DataType::Int32 => Value::Integer(array.as_primitive::<Int32Type>().value(0).into()),
             DataType::Int64 => Value::Integer(array.as_primitive::<Int64Type>().value(0)),
             DataType::Date32 => Value::Integer(array.as_primitive::<Date32Type>().value(0).into()),
+            DataType::Decimal32(..) => Value::Integer(array.as_primitive::<Decimal32Type>().value(0).into()),
+            DataType::Decimal64(..) => Value::Integer(array.as_primitive::<Decimal64Type>().value(0)),
             DataType::Timestamp(..) => Value::Integer(array.as_primitive::<TimestampMicrosecondType>().value(0)),
             DataType::Float32 => Value::Double(array.as_primitive::<Float32Type>().value(0).into()),
             DataType::Float64 => Value::Double(array.as_primitive::<Float64Type>().value(0)),
@@ -84,6 +87,12 @@ impl Value {
             (DataType::Int16, _) => Arc::new(Int16Array::from(vec![integer() as i16])),
             (DataType::Int32, _) => Arc::new(Int32Array::from(vec![integer() as i32])),
             (DataType::Int64, _) => Arc::new(Int64Array::from(vec![integer()])),
+            (DataType::Decimal32(..), _) => {
+                Arc::new(Decimal32Array::from(vec![integer() as i32]).with_data_type(data_type.clone()))
+            }
+            (DataType::Decimal64(..), _) => {
+                Arc::new(Decimal64Array::from(vec![integer()]).with_data_type(data_type.clone()))
+            }
             (DataType::Date32, _) => Arc::new(Date32Array::from(vec![integer() as i32])),
             (DataType::Timestamp(TimeUnit::Microsecond, zone), _) => {
                 Arc::new(TimestampMicrosecondArray::from(vec![integer()]).with_timezone_opt(zone.clone()))

@@ -168,7 +168,9 @@ fn names() {
     check(
         "window.start",
         "student_name.first",
-        &["p.toml:19:23: `first` is asked of a value of type STRING; only a STRUCT has fields"],
+        &[
+            "p.toml:19:23: `first` is asked of a value of type STRING; only a STRUCT, an ARRAY of them or a MAP has fields",
+        ],
     );
     check(
         "SELECT window.start, window.end, course",

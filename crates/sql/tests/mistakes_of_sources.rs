@@ -140,14 +140,69 @@ fn all_columns_of_a_table() {
 }
 
 #[test]
-fn nested_types_are_not_cast() {
-    let select = |item: &str, expected: &str| check_union(&format!("SELECT {item} FROM a"), "update", &[expected]);
-    select(
-        "CAST(st AS STRUCT<x: STRING>)",
-        "p.toml:2:20: STRUCT<x: INT> cannot be cast to STRUCT<x: STRING>; casts of nested types are not supported; take their parts: a.field, a[0], a['key']",
-    );
-    select(
-        "coalesce(st, k)",
-        "p.toml:2:28: `coalesce` cannot mix STRUCT<x: INT> and STRING; casts of nested types are not supported; give values of one type",
-    );
+fn nested_types_lambdas_and_intervals() {
+    let select = |item: &str, expected: &str| {
+        let (start, rest) = expected.split_once(':').unwrap();
+        let expected = format!("p.toml:2:{start}:{rest}");
+        check_union(&format!("SELECT {item} FROM a"), "update", &[&expected]);
+    };
+    for (item, expected) in [
+        (
+            "CAST(st AS STRUCT<x: INT, y: INT>)",
+            "20: STRUCT<x: INT> cannot be cast to STRUCT<x: INT, y: INT>; cast to a type of the same shape, to STRING, or take its parts: a.field, a[0], a['key']",
+        ),
+        (
+            "coalesce(st, k)",
+            "28: `coalesce` cannot mix STRUCT<x: INT> and STRING; CAST one of them to the type of the other",
+        ),
+        ("transform(k, x -> x)", "25: `transform` takes an ARRAY as argument 1, not STRING; give it an array"),
+        (
+            "transform(array(1), (x, y, z) -> x)",
+            "35: the lambda of `transform` takes 1 or 2 parameters, not 3; change its parameters",
+        ),
+        (
+            "zip_with(array(1), array(2), (x, x) -> x)",
+            "48: the lambda has two parameters `x`; give each a name of its own",
+        ),
+        (
+            "filter(array(1), x -> x)",
+            "37: the lambda of `filter` is a condition, not a value of type INT; compare it with something",
+        ),
+        (
+            "upper(x -> x)",
+            "21: a lambda is no value; transform, filter, exists, forall, aggregate and the like take one",
+        ),
+        (
+            "aggregate(array(1), 0, (acc, x) -> acc + 1L)",
+            "15: the start of `aggregate` is of type INT, what its lambda gives of type BIGINT; CAST the start: CAST(… AS BIGINT)",
+        ),
+        (
+            "transform(array(1), x -> sum(x))",
+            "40: the aggregate function `sum` cannot stand in a lambda; aggregate in a subquery, and call the lambda on its columns",
+        ),
+        ("map(1, 2, 3)", "15: `map` takes keys and values by turns, not 3 arguments; write map(key, value, …)"),
+        (
+            "array_append(array(1), k)",
+            "38: `array_append` takes a value of the array's element type, INT, as argument 2, not STRING; give it another argument",
+        ),
+        (
+            "INTERVAL '1 month 2 days'",
+            "15: one INTERVAL cannot have years or months and days or smaller units; add two, one after the other: time + INTERVAL '1 month' + INTERVAL '2 days'",
+        ),
+        ("INTERVAL '25' DAY TO HOUR", "15: '25' is no INTERVAL DAY TO HOUR; mend the constant"),
+        (
+            "INTERVAL '1' DAY + INTERVAL '1' MONTH",
+            "15: INTERVAL DAY and INTERVAL MONTH have no sum; add two to a time, one after the other: time + INTERVAL '1 month' + INTERVAL '2 days'",
+        ),
+        (
+            "timestampadd(FORTNIGHT, 1, now())",
+            "28: argument 1 of `timestampadd` is a unit; write one of YEAR, QUARTER, MONTH, WEEK, DAY, DAYOFYEAR, HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND",
+        ),
+        (
+            "CAST(1 AS INTERVAL)",
+            "25: the type INTERVAL without fields is not supported; name its fields, for instance INTERVAL DAY TO SECOND or INTERVAL YEAR TO MONTH",
+        ),
+    ] {
+        select(item, expected);
+    }
 }

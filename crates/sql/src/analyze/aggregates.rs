@@ -7,9 +7,11 @@
 use super::aggregate_calls::distinct;
 use super::calls::check_count;
 use super::coerce::cast_to;
+use super::literals;
 use super::relation;
 use super::resolve::{Resolver, sentence};
 use crate::expr::Expr;
+use crate::intervals::{self, Kind};
 use crate::plan::{AggregateCall, AggregateFunction, WindowPlan};
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
@@ -170,6 +172,12 @@ impl Resolver<'_> {
 fn duration(node: &Node) -> Result<i64, Fault> {
     let micros = match &node.kind {
         NodeKind::Literal(Literal::String(text)) => Interval::parse(text).and_then(Interval::fixed_micros),
+        NodeKind::Literal(literal @ (Literal::Interval(_) | Literal::IntervalFields(..))) => {
+            literals::interval(literal).and_then(|(value, data_type)| match intervals::kind(&data_type) {
+                Some(Kind::DayTime(..)) => Ok(value),
+                _ => Interval { months: value, micros: 0 }.fixed_micros(),
+            })
+        }
         NodeKind::Literal(Literal::Number(text)) => {
             let digits = text.strip_suffix(['L', 'l']).unwrap_or(text);
             digits.parse().map_err(|_| "a number here is of microseconds; write for instance '10 seconds'".to_string())

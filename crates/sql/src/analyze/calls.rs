@@ -7,6 +7,7 @@ use super::scope::list;
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::{self, Function, Param};
+use crate::intervals;
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
 use crate::value::Value;
@@ -112,6 +113,9 @@ impl Resolver<'_> {
         if let Some(expr) = self.time_form(&name, call, at)? {
             return Ok(expr);
         }
+        if let Some(expr) = self.interval_form(&name, call)? {
+            return Ok(expr);
+        }
         if let Some(expr) = self.higher_call(&name, call, at)? {
             return Ok(expr);
         }
@@ -173,15 +177,18 @@ impl Resolver<'_> {
     fn time_form(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Option<Expr>, Fault> {
         let given = call.arguments.len();
         match name {
-            "to_timestamp" | "to_date" | "try_to_timestamp" if given == 1 => {
-                let to = if name == "to_date" { DataType::Date32 } else { types::timestamp() };
-                let mode = if name == "try_to_timestamp" { CastMode::Try } else { CastMode::Ansi };
+            "to_timestamp" | "to_timestamp_ltz" | "to_timestamp_ntz" | "to_date" | "try_to_timestamp"
+            | "try_to_date"
+                if given == 1 =>
+            {
+                let to = parsed_type(name);
+                let mode = if name.starts_with("try") { CastMode::Try } else { CastMode::Ansi };
                 let x = self.placed(&call.arguments[0])?;
                 self.cast(x, &to, mode).map(Some)
             }
-            "to_timestamp" | "to_date" if given == 2 => {
+            "to_timestamp" | "to_timestamp_ltz" | "to_timestamp_ntz" | "to_date" | "try_to_date" if given == 2 => {
                 let x = self.placed(&call.arguments[0])?;
-                let to = if name == "to_date" { DataType::Date32 } else { types::timestamp() };
+                let to = parsed_type(name);
                 if types::is_datetime(&x.0.data_type()) {
                     self.cast(x, &to, CastMode::Ansi).map(Some)
                 } else {
@@ -196,12 +203,53 @@ impl Resolver<'_> {
                 let is_time = types::is_datetime(&x.0.data_type());
                 if is_time { self.apply_named("unix_timestamp of time", vec![x], at).map(Some) } else { Ok(None) }
             }
+            "timestampadd" | "dateadd" | "date_add" | "timestampdiff" | "timediff" | "datediff" | "date_diff"
+                if given == 3 =>
+            {
+                self.by_unit(name, call, at).map(Some)
+            }
+            "dateadd" if given == 2 => {
+                let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
+                self.apply_named("date_add", arguments, at).map(Some)
+            }
+            "convert_timezone" if given == 2 => {
+                let zone = Expr::Literal(Value::String(self.scope.zone_name.clone()), DataType::Utf8);
+                let mut arguments = vec![(zone, at.clone())];
+                for node in &call.arguments {
+                    arguments.push(self.placed(node)?);
+                }
+                self.apply_named("convert_timezone", arguments, at).map(Some)
+            }
+            "sequence" => {
+                check_count(name, 2, 3, call)?;
+                let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
+                let arguments = super::intervals::sequence(arguments, self.scope.zone, at)?;
+                self.apply_named("sequence", arguments, at).map(Some)
+            }
             "extract" | "date_part" | "datepart" => {
                 check_count(name, 2, 2, call)?;
                 self.extract(&call.arguments, at).map(Some)
             }
             _ => Ok(None),
         }
+    }
+
+    /// `timestampadd(unit, count, time)` and `timestampdiff(unit, from, to)`, by all their names.
+    fn by_unit(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
+        let node = &call.arguments[0];
+        let unit = match &node.kind {
+            NodeKind::Name(parts) if parts.len() == 1 && !parts[0].quoted => parts[0].name.to_ascii_uppercase(),
+            _ => String::new(),
+        };
+        if !functions::moments::units().any(|known| known == unit) {
+            let message = format!("argument 1 of `{name}` is a unit");
+            let help = format!("write one of {}", functions::moments::units().collect::<Vec<_>>().join(", "));
+            return Err(Fault::new(node.at.clone(), message, help));
+        }
+        let unit = (Expr::Literal(Value::String(unit), DataType::Utf8), node.at.clone());
+        let arguments = vec![unit, self.placed(&call.arguments[1])?, self.placed(&call.arguments[2])?];
+        let adds = ["timestampadd", "dateadd", "date_add"].contains(&name);
+        self.apply_named(if adds { "timestampadd" } else { "timestampdiff" }, arguments, at)
     }
 
     /// `EXTRACT(field FROM time)`.
@@ -216,7 +264,9 @@ impl Resolver<'_> {
             "MONTH" | "MON" | "MONS" | "MONTHS" => "month",
             "WEEK" | "W" | "WEEKS" => "weekofyear",
             "DAY" | "D" | "DAYS" => "day",
+            "YEAROFWEEK" => "extract yearofweek",
             "DAYOFWEEK" | "DOW" => "dayofweek",
+            "DAYOFWEEK_ISO" | "DOW_ISO" => "extract dayofweek_iso",
             "DOY" => "dayofyear",
             "HOUR" | "H" | "HOURS" | "HR" | "HRS" => "hour",
             "MINUTE" | "M" | "MIN" | "MINS" | "MINUTES" => "minute",
@@ -228,6 +278,9 @@ impl Resolver<'_> {
             }
         };
         let time = self.placed(&arguments[1])?;
+        if intervals::is_interval(&time.0.data_type()) {
+            return super::intervals::part(function, time.0, &field, &arguments[0].at);
+        }
         self.apply_named(function, vec![time], at)
     }
 
@@ -276,6 +329,15 @@ impl Resolver<'_> {
     }
 }
 
+/// What `to_date` and its kin give.
+fn parsed_type(name: &str) -> DataType {
+    match name {
+        "to_date" | "try_to_date" => DataType::Date32,
+        "to_timestamp_ntz" => types::timestamp_ntz(),
+        _ => types::timestamp(),
+    }
+}
+
 /// The typed operator as the call of a name.
 fn by_operator(name: &str, typed: Expr, at: &Range<usize>) -> Result<Expr, Fault> {
     match (typed, functions::find(name)) {
@@ -313,6 +375,7 @@ fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function
         Param::Date => DataType::Date32,
         Param::Clock if types::is_timestamp(&from) => return Ok(expr),
         Param::Timestamp | Param::Clock => types::timestamp(),
+        Param::WallTime => types::timestamp_ntz(),
     };
     if let Expr::Literal(Value::String(text), _) = &expr
         && to != DataType::Utf8
@@ -329,7 +392,7 @@ fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function
         Param::Int | Param::Long => types::is_integral(&from),
         Param::Double => types::is_numeric(&from),
         Param::Boolean => from == DataType::Boolean,
-        Param::Date | Param::Timestamp | Param::Clock => types::is_datetime(&from),
+        Param::Date | Param::Timestamp | Param::Clock | Param::WallTime => types::is_datetime(&from),
         Param::Number | Param::Any | Param::Common | Param::Alike => false,
     };
     if takes || from.is_null() {

@@ -1,7 +1,9 @@
 //! Constants of the text, typed as Spark types them.
 
 use super::coerce;
+use super::resolve::sentence;
 use crate::expr::Expr;
+use crate::intervals;
 use crate::syntax::{Fault, Literal};
 use crate::types;
 use crate::value::Value;
@@ -20,10 +22,28 @@ pub(super) fn constant(literal: &Literal, zone: Zone, at: &Range<usize>) -> Resu
         Literal::Date(text) => coerce::constant(text, &DataType::Date32, zone, at.clone()),
         Literal::Timestamp(text) => coerce::constant(text, &types::timestamp(), zone, at.clone()),
         Literal::TimestampNtz(text) => coerce::constant(text, &types::timestamp_ntz(), zone, at.clone()),
-        Literal::Interval(_) => {
-            let help = "add it to a time or subtract it from one: event_time + INTERVAL '1 hour'";
-            Err(Fault::new(at.clone(), "an INTERVAL is no value of its own here", help))
+        Literal::Interval(_) | Literal::IntervalFields(..) => {
+            let (value, data_type) = interval(literal).map_err(|message| sentence(at.clone(), &message))?;
+            Ok(Expr::Literal(Value::Integer(value), data_type))
         }
+    }
+}
+
+/// An interval's months or microseconds, and its type; the error is a sentence for the user.
+pub(super) fn interval(literal: &Literal) -> Result<(i64, DataType), String> {
+    match literal {
+        Literal::Interval(text) => intervals::of_units(text),
+        Literal::IntervalFields(text, first, last) => {
+            let data_type = intervals::of_fields(first, last).filter(|_| !first.eq_ignore_ascii_case(last));
+            let data_type = data_type.ok_or_else(|| {
+                format!("there is no INTERVAL {first} TO {last}; write YEAR TO MONTH, DAY TO SECOND or fields between")
+            })?;
+            let value = intervals::of_text(text, &data_type);
+            let value =
+                value.ok_or_else(|| format!("'{text}' is no {}; mend the constant", types::name(&data_type)))?;
+            Ok((value, data_type))
+        }
+        other => panic!("{other:?} is no interval"),
     }
 }
 

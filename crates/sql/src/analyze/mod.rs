@@ -13,6 +13,7 @@ mod coerce;
 mod collections;
 mod conjuncts;
 mod constants;
+mod intervals;
 mod lambdas;
 mod literals;
 mod modes;

@@ -1,10 +1,16 @@
 //! The default name of an output column, as Spark makes it (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
 
 use super::calls;
+use super::literals;
 use super::scope::{Scope, same};
 use crate::expr::Expr;
+use crate::intervals;
 use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use crate::text::show;
 use crate::types;
+use crate::value::Value;
+use arrow_schema::DataType;
+use tidemill_model::WallClock;
 use tidemill_model::java_double::java_double;
 
 /// The name of an item without an alias. A column's source is left out of it.
@@ -13,10 +19,44 @@ pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
         (NodeKind::Name(parts), _) => parts.last().expect("a name has parts").name.clone(),
         (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr, scope),
         // `date + 1` is a function by then.
-        (NodeKind::Binary(Operator::Add | Operator::Subtract, l, r), Expr::Call(function, ..)) => {
+        (NodeKind::Binary(Operator::Add | Operator::Subtract, l, r), Expr::Call(function, ..))
+            if !function.name.contains(' ') =>
+        {
             format!("{}({}, {})", function.name, pretty(l, scope), pretty(r, scope))
         }
+        (NodeKind::Binary(operator, l, r), Expr::Call(function, arguments, _)) if function.name.starts_with("+ ") => {
+            moved(*operator, l, r, &arguments[0], scope)
+        }
         _ => pretty(node, scope),
+    }
+}
+
+/// `time + interval`: the time first, without brackets; a DATE moved by days alone is a function.
+fn moved(operator: Operator, l: &Node, r: &Node, time: &Expr, scope: &Scope) -> String {
+    let days = |node: &Node| match &node.kind {
+        NodeKind::Literal(literal) => literals::interval(literal).is_ok_and(|(_, t)| t == intervals::day_time(0, 0)),
+        _ => false,
+    };
+    let (time_node, interval) = if is_interval(l) { (r, l) } else { (l, r) };
+    let (time_text, interval_text) = (pretty(time_node, scope), pretty(interval, scope));
+    if time.data_type() == DataType::Date32 && days(interval) && operator == Operator::Add {
+        return format!("date_add({time_text}, extractansiintervaldays({interval_text}))");
+    }
+    format!("{time_text} {} {interval_text}", operator.symbol())
+}
+
+/// Whether a node is an interval by its looks.
+fn is_interval(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Literal(literal) => matches!(literal, Literal::Interval(_) | Literal::IntervalFields(..)),
+        NodeKind::Call(call) => {
+            let name = call.name.name.to_ascii_lowercase();
+            name.starts_with("make_") && name.ends_with("interval")
+        }
+        NodeKind::Negate(x) => is_interval(x),
+        NodeKind::Binary(Operator::Multiply | Operator::Divide, l, r) => is_interval(l) || is_interval(r),
+        NodeKind::Binary(Operator::Add | Operator::Subtract, l, r) => is_interval(l) && is_interval(r),
+        _ => false,
     }
 }
 
@@ -39,6 +79,13 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         NodeKind::Plus(x) => format!("(+ {})", pretty(x, scope)),
         NodeKind::Binary(Operator::Concat, l, r) => format!("concat({}, {})", pretty(l, scope), pretty(r, scope)),
         NodeKind::Binary(Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l, scope), pretty(r, scope)),
+        NodeKind::Binary(operator @ (Operator::Add | Operator::Subtract), l, r) if is_interval(l) != is_interval(r) => {
+            let (time, interval) = if is_interval(l) { (r, l) } else { (l, r) };
+            format!("{} {} {}", pretty(time, scope), operator.symbol(), pretty(interval, scope))
+        }
+        NodeKind::Binary(Operator::Multiply, l, r) if is_interval(r) => {
+            format!("({} * {})", pretty(r, scope), pretty(l, scope))
+        }
         NodeKind::Binary(operator, l, r) => {
             format!("({} {} {})", pretty(l, scope), operator.symbol(), pretty(r, scope))
         }
@@ -59,20 +106,7 @@ fn pretty(node: &Node, scope: &Scope) -> String {
             };
             negate(text, *negated)
         }
-        NodeKind::Case(operand, branches, otherwise) => {
-            let mut out = String::from("CASE");
-            for (condition, value) in branches {
-                let condition = match operand {
-                    Some(operand) => format!("({} = {})", pretty(operand, scope), pretty(condition, scope)),
-                    None => pretty(condition, scope),
-                };
-                out.push_str(&format!(" WHEN {condition} THEN {}", pretty(value, scope)));
-            }
-            if let Some(otherwise) = otherwise {
-                out.push_str(&format!(" ELSE {}", pretty(otherwise, scope)));
-            }
-            out + " END"
-        }
+        NodeKind::Case(operand, branches, otherwise) => case(operand.as_deref(), branches, otherwise.as_deref(), scope),
         NodeKind::Cast(x, data_type, try_cast) => {
             let word = if *try_cast { "TRY_CAST" } else { "CAST" };
             format!("{word}({} AS {})", pretty(x, scope), types::name(data_type))
@@ -83,6 +117,21 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         NodeKind::Star => "1".into(),
         NodeKind::Lambda(parameters, body) => lambda(parameters, body, scope),
     }
+}
+
+fn case(operand: Option<&Node>, branches: &[(Node, Node)], otherwise: Option<&Node>, scope: &Scope) -> String {
+    let mut out = String::from("CASE");
+    for (condition, value) in branches {
+        let condition = match operand {
+            Some(operand) => format!("({} = {})", pretty(operand, scope), pretty(condition, scope)),
+            None => pretty(condition, scope),
+        };
+        out.push_str(&format!(" WHEN {condition} THEN {}", pretty(value, scope)));
+    }
+    if let Some(otherwise) = otherwise {
+        out.push_str(&format!(" ELSE {}", pretty(otherwise, scope)));
+    }
+    out + " END"
 }
 
 /// A lambda's parameters have no names of their own.
@@ -139,9 +188,10 @@ const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS 
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
 /// Arguments that Spark adds to a call that leaves them out: function, arguments given, what is added.
-const DEFAULTS: [(&str, usize, &str); 18] = [
+const DEFAULTS: [(&str, usize, &str); 19] = [
     ("aggregate", 3, IDENTITY),
     ("reduce", 3, IDENTITY),
+    ("months_between", 2, "true"),
     ("sort_array", 1, "true"),
     ("array_sort", 1, DEFAULT_COMPARATOR),
     ("round", 1, "0"),
@@ -167,6 +217,23 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
+        ("make_dt_interval" | "make_ym_interval" | "make_interval" | "try_make_interval", given) => {
+            let whole: &[&str] = match name.as_str() {
+                "make_ym_interval" => &["0", "0"],
+                "make_dt_interval" => &["0", "0", "0", "0.000000"],
+                _ => &["0", "0", "0", "0", "0", "0", "0.000000"],
+            };
+            let missing = whole.iter().skip(given.len()).map(|part| part.to_string());
+            return format!("{name}({})", given.iter().cloned().chain(missing).collect::<Vec<_>>().join(", "));
+        }
+        ("timestampadd" | "dateadd" | "date_add", [unit, count, time]) => {
+            return format!("timestampadd({}, {count}, {time})", unit.to_ascii_uppercase());
+        }
+        ("timestampdiff" | "timediff" | "datediff" | "date_diff", [unit, from, to]) => {
+            return format!("timestampdiff({}, {from}, {to})", unit.to_ascii_uppercase());
+        }
+        ("dateadd", [date, days]) => return format!("date_add({date}, {days})"),
+        ("convert_timezone", [to, time]) => return format!("convert_timezone(current_timezone(), {to}, {time})"),
         ("isnull", [x]) => return format!("({x} IS NULL)"),
         ("isnotnull", [x]) => return format!("({x} IS NOT NULL)"),
         ("negative", [x]) => return format!("negative({x})"),
@@ -224,6 +291,12 @@ fn constant(literal: &Literal) -> String {
         Literal::Date(text) => format!("DATE '{text}'"),
         Literal::Timestamp(text) => format!("TIMESTAMP '{text}'"),
         Literal::TimestampNtz(text) => format!("TIMESTAMP_NTZ '{text}'"),
-        Literal::Interval(text) => format!("INTERVAL '{text}'"),
+        Literal::Interval(text) | Literal::IntervalFields(text, ..) => match literals::interval(literal) {
+            Ok((value, data_type)) => {
+                let array = Value::Integer(value).to_array(&data_type);
+                show::value(&array, 0, &WallClock::utc())
+            }
+            Err(_) => format!("INTERVAL '{text}'"),
+        },
     }
 }

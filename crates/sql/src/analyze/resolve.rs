@@ -7,12 +7,12 @@ use super::scope::{self, Scope, same};
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::{self, collections};
+use crate::intervals;
 use crate::syntax::{Fault, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 use crate::types;
 use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::Interval;
 
 /// Types expressions over the columns of a source.
 pub(super) struct Resolver<'a> {
@@ -73,7 +73,10 @@ impl<'a> Resolver<'a> {
             NodeKind::Literal(literal) => constant(literal, self.scope.zone, &node.at),
             NodeKind::Not(x) => Ok(Expr::Not(Box::new(self.condition(x, "NOT")?))),
             NodeKind::Negate(x) => self.negate(x, &node.at),
-            NodeKind::Plus(x) => coerce::arithmetic_sign(self.placed(x)?, "+"),
+            NodeKind::Plus(x) => {
+                let x = self.placed(x)?;
+                if intervals::is_interval(&x.0.data_type()) { Ok(x.0) } else { coerce::arithmetic_sign(x, "+") }
+            }
             NodeKind::Binary(operator, l, r) => self.binary(*operator, l, r),
             NodeKind::Is(x, test, negated) => self.is_test(x, test, *negated),
             NodeKind::In(x, list, negated) => self.in_list(x, list, *negated),
@@ -175,12 +178,10 @@ impl<'a> Resolver<'a> {
             Operator::Greater => Comparison::Greater,
             Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
             Operator::NullSafeEqual => Comparison::NullSafeEqual,
-            Operator::Add => return self.sum(Arithmetic::Add, "+", l, r),
-            Operator::Subtract => return self.sum(Arithmetic::Subtract, "-", l, r),
-            Operator::Multiply => {
-                return coerce::arithmetic(Arithmetic::Multiply, "*", self.placed(l)?, self.placed(r)?);
-            }
-            Operator::Divide => return coerce::arithmetic(Arithmetic::Divide, "/", self.placed(l)?, self.placed(r)?),
+            Operator::Add => return self.arithmetic(Arithmetic::Add, "+", l, r),
+            Operator::Subtract => return self.arithmetic(Arithmetic::Subtract, "-", l, r),
+            Operator::Multiply => return self.arithmetic(Arithmetic::Multiply, "*", l, r),
+            Operator::Divide => return self.arithmetic(Arithmetic::Divide, "/", l, r),
             Operator::Remainder => {
                 return coerce::arithmetic(Arithmetic::Remainder, "%", self.placed(l)?, self.placed(r)?);
             }
@@ -212,60 +213,6 @@ impl<'a> Resolver<'a> {
         let right = sides.pop().expect("two sides");
         let left = sides.pop().expect("two sides");
         Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
-    }
-
-    /// `+` and `-`: of numbers, or of a date or time and an interval or days.
-    fn sum(&mut self, operator: Arithmetic, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
-        for (interval, other) in [(r, l), (l, r)] {
-            if let NodeKind::Literal(Literal::Interval(text)) = &interval.kind
-                && (operator == Arithmetic::Add || std::ptr::eq(interval, r))
-            {
-                let value = Interval::parse(text).map_err(|message| sentence(interval.at.clone(), &message))?;
-                if mixes_units(text) {
-                    let message = "one INTERVAL cannot have years or months and days or smaller units";
-                    let help = "add two, one after the other: time + INTERVAL '1 month' + INTERVAL '2 days'";
-                    return Err(Fault::new(interval.at.clone(), message, help));
-                }
-                let sign = if operator == Arithmetic::Add { 1 } else { -1 };
-                return self.shift(other, value, sign, &interval.at);
-            }
-        }
-        let (left, right) = (self.placed(l)?, self.placed(r)?);
-        if left.0.data_type() == DataType::Date32 && types::is_integral(&right.0.data_type()) {
-            let name = if operator == Arithmetic::Add { "date_add" } else { "date_sub" };
-            let function = functions::find(name).expect("a function of the table");
-            return self.apply(function, symbol, vec![left, right], &(l.at.start..r.at.end));
-        }
-        if types::is_datetime(&left.0.data_type()) && types::is_datetime(&right.0.data_type()) {
-            let message = format!("`{symbol}` of two times gives an INTERVAL, which is not supported");
-            let help = "use datediff(a, b) for days, or CAST both to DOUBLE for seconds";
-            return Err(Fault::new(l.at.start..r.at.end, message, help));
-        }
-        coerce::arithmetic(operator, symbol, left, right)
-    }
-
-    /// A time moved by an interval constant.
-    fn shift(&mut self, time: &Node, interval: Interval, sign: i64, at: &Range<usize>) -> Result<Expr, Fault> {
-        let (time, time_at) = self.placed(time)?;
-        let whole_days = interval.micros.rem_euclid(cast::time::MICROS_PER_DAY) == 0;
-        let time = match time.data_type() {
-            t if types::is_timestamp(&t) => time,
-            DataType::Date32 if !whole_days => coerce::cast_to(time, &types::timestamp()),
-            DataType::Date32 => time,
-            other => {
-                let message = format!("an INTERVAL cannot be added to {}", types::name(&other));
-                return Err(Fault::new(time_at, message, "add it to a DATE or a TIMESTAMP"));
-            }
-        };
-        let part = |value: i64, what: &str| {
-            let value = value
-                .checked_mul(sign)
-                .ok_or_else(|| Fault::new(at.clone(), format!("too many {what}"), "use fewer"))?;
-            Ok(Expr::Literal(Value::Integer(value), DataType::Int64))
-        };
-        let arguments = vec![time.clone(), part(interval.months, "months")?, part(interval.micros, "microseconds")?];
-        let function = functions::find("+ interval").expect("a function of the table");
-        Ok(Expr::Call(function, arguments, time.data_type()))
     }
 
     /// `array[i]`, `map[key]`; a STRUCT is asked with a dot.
@@ -370,6 +317,9 @@ impl<'a> Resolver<'a> {
 
 /// `-x`.
 pub(super) fn negative(x: Placed) -> Result<Expr, Fault> {
+    if intervals::is_interval(&x.0.data_type()) {
+        return Ok(super::intervals::negative(x.0));
+    }
     let x = coerce::arithmetic_sign(x, "-")?;
     // x·(−1) and not 0−x: the sign of 0.0 turns too, and the least integer overflows as it must.
     let data_type = x.data_type();
@@ -383,15 +333,6 @@ pub(super) fn negative(x: Placed) -> Result<Expr, Fault> {
 
 pub(super) fn negate_if(negated: bool, expr: Expr) -> Expr {
     if negated { Expr::Not(Box::new(expr)) } else { expr }
-}
-
-/// Whether an interval's text has units of both kinds, which are two types in Spark; a number of 0 is no excuse.
-fn mixes_units(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let of_months = |unit: &str| ["year", "years", "month", "months"].contains(&unit);
-    let mut units = lower.split_ascii_whitespace().filter(|word| word.ends_with(|c: char| c.is_ascii_alphabetic()));
-    let first = units.find(|unit| *unit != "interval").is_some_and(of_months);
-    units.any(|unit| of_months(unit) != first)
 }
 
 /// A fault from a sentence `what is wrong; what to do`.

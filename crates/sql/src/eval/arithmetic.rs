@@ -2,7 +2,9 @@
 
 use super::{Column, RowErrors};
 use crate::expr::Arithmetic;
-use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{
+    Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow_buffer::{ArrowNativeType, NullBuffer, i256};
 use arrow_schema::DataType;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 pub(crate) type Failure = (&'static str, &'static str);
 
 pub(crate) const OVERFLOW: Failure = ("ARITHMETIC_OVERFLOW", "the result does not fit; use a wider type");
+pub(crate) const INTERVAL_OVERFLOW: Failure =
+    ("INTERVAL_ARITHMETIC_OVERFLOW", "the result does not fit in an INTERVAL; use a smaller one");
 const DIVIDE_BY_ZERO: Failure = ("DIVIDE_BY_ZERO", "division by zero; use nullif(divisor, 0) to get NULL instead");
 pub(crate) const REMAINDER_BY_ZERO: Failure =
     ("REMAINDER_BY_ZERO", "remainder by zero; use nullif(divisor, 0) to get NULL instead");
@@ -46,6 +50,8 @@ pub(crate) fn arithmetic(
         }
         DataType::Float64 => doubles(operator, l, r, rows, errors),
         DataType::Decimal128(..) => decimal(operator, l, r, to, rows, errors),
+        DataType::Decimal32(..) => intervals::<Decimal32Type>(operator, l, r, to, rows, errors),
+        DataType::Decimal64(..) => intervals::<Decimal64Type>(operator, l, r, to, rows, errors),
         other => panic!("{other} has no arithmetic"),
     }
 }
@@ -110,6 +116,25 @@ where
         Arithmetic::Remainder => x.remainder(y).ok_or(REMAINDER_BY_ZERO),
         Arithmetic::Divide | Arithmetic::IntegerDivide => panic!("`/` is of doubles or decimals"),
     }))
+}
+
+/// Sums of intervals of one kind.
+fn intervals<T>(
+    operator: Arithmetic,
+    l: &Column,
+    r: &Column,
+    to: &DataType,
+    rows: usize,
+    errors: &mut RowErrors,
+) -> ArrayRef
+where
+    T: ArrowPrimitiveType<Native: ArrowNativeType + Integral>,
+{
+    let sum = zip::<T, T, T>(l, r, rows, errors, |x, y| {
+        let sum = if operator == Arithmetic::Add { x.add(y) } else { x.subtract(y) };
+        sum.ok_or(INTERVAL_OVERFLOW)
+    });
+    Arc::new(sum.with_data_type(to.clone()))
 }
 
 /// Checked arithmetic of the integral types.

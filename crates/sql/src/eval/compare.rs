@@ -4,8 +4,8 @@ use super::Column;
 use crate::expr::Comparison;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
+    Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{Array, ArrowPrimitiveType, BooleanArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -94,6 +94,8 @@ pub(crate) fn order_at(l: &dyn Array, i: usize, r: &dyn Array, j: usize) -> Orde
         DataType::Int32 => primitive::<Int32Type>(l, i, r, j),
         DataType::Int64 => primitive::<Int64Type>(l, i, r, j),
         DataType::Date32 => primitive::<Date32Type>(l, i, r, j),
+        DataType::Decimal32(..) => primitive::<Decimal32Type>(l, i, r, j),
+        DataType::Decimal64(..) => primitive::<Decimal64Type>(l, i, r, j),
         DataType::Timestamp(..) => primitive::<TimestampMicrosecondType>(l, i, r, j),
         DataType::Decimal128(..) => primitive::<Decimal128Type>(l, i, r, j),
         DataType::Float32 => {

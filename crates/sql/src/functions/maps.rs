@@ -200,7 +200,7 @@ fn from_arrays(arguments: &mut Arguments) -> ArrayRef {
     let mut positions: [Vec<usize>; 2] = [Vec::new(), Vec::new()];
     let mut offsets = vec![0];
     let mut valid = vec![true; arguments.rows];
-    for row in 0..arguments.rows {
+    for (row, valid) in valid.iter_mut().enumerate() {
         match (keys.range(row), values.range(row)) {
             (Some(keys), Some(values)) if keys.len() == values.len() => {
                 positions[0].extend(keys);
@@ -215,9 +215,9 @@ fn from_arrays(arguments: &mut Arguments) -> ArrayRef {
                     )
                 };
                 arguments.errors.record(row, "_LEGACY_ERROR_TEMP_2128", message);
-                valid[row] = false;
+                *valid = false;
             }
-            _ => valid[row] = false,
+            _ => *valid = false,
         }
         offsets.push(positions[0].len());
     }
@@ -232,10 +232,10 @@ fn from_entries(arguments: &mut Arguments) -> ArrayRef {
     let mut positions = Vec::new();
     let mut offsets = vec![0];
     let mut valid = vec![true; arguments.rows];
-    for row in 0..arguments.rows {
+    for (row, valid) in valid.iter_mut().enumerate() {
         match lists.range(row) {
             Some(range) if range.clone().all(|at| entries.is_valid(at)) => positions.extend(range),
-            _ => valid[row] = false,
+            _ => *valid = false,
         }
         offsets.push(positions.len());
     }
@@ -254,9 +254,9 @@ fn concat(arguments: &mut Arguments) -> ArrayRef {
     let (mut keys, mut values) = (ListBuilder::new(arguments.rows), ListBuilder::new(arguments.rows));
     let mut offsets = vec![0];
     let mut valid = vec![true; arguments.rows];
-    for row in 0..arguments.rows {
+    for (row, valid) in valid.iter_mut().enumerate() {
         let ranges: Option<Vec<_>> = columns.iter().map(|column| map_range(column, row)).collect();
-        valid[row] = ranges.is_some();
+        *valid = ranges.is_some();
         for (source, range) in ranges.into_iter().flatten().enumerate() {
             for at in range {
                 keys.push(source, at);

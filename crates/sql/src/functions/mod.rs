@@ -14,6 +14,7 @@ mod intervals;
 mod json;
 mod lists;
 pub(crate) mod maps;
+pub(crate) mod moments;
 mod numbers;
 mod patterns;
 mod regexps;
@@ -89,6 +90,8 @@ pub enum Param {
     Timestamp,
     /// TIMESTAMP or TIMESTAMP_NTZ, as it comes, or a DATE's midnight.
     Clock,
+    /// TIMESTAMP_NTZ, or what the session's clock shows of a TIMESTAMP or DATE.
+    WallTime,
     /// Anything, as it comes.
     Any,
     /// Anything with an order, brought to the type that all such arguments have in common.
@@ -107,7 +110,7 @@ impl Param {
             Param::Double | Param::Number => "a number",
             Param::Boolean => "a BOOLEAN",
             Param::Date => "a DATE or a TIMESTAMP",
-            Param::Timestamp | Param::Clock => "a TIMESTAMP or a DATE",
+            Param::Timestamp | Param::Clock | Param::WallTime => "a TIMESTAMP or a DATE",
             Param::Any => "anything",
             Param::Common => "values of one type that has an order",
         }
@@ -178,7 +181,7 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 17] = [
+const FAMILIES: [&[Function]; 18] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
@@ -196,6 +199,7 @@ const FAMILIES: [&[Function]; 17] = [
     collections::FUNCTIONS,
     arrays::FUNCTIONS,
     maps::FUNCTIONS,
+    moments::FUNCTIONS,
 ];
 
 /// Every function, in the order of the families.

@@ -1,8 +1,9 @@
 //! Dates and times as text of a pattern, and text as dates and times, on the session's clock. The language is English.
 //!
-//! Patterns are Java's `DateTimeFormatter`'s, with the letters `y u M L d D E a H h k K m s S X x Z z V Q q` and text
-//! in quotes. A pattern is a constant; other letters and optional parts are refused when the file is checked. So are
-//! `E Q q` where text is read, as in Spark, and `z` where a region is written: its zones' names are in no table of ours.
+//! Patterns are Java's `DateTimeFormatter`'s, with the letters `G y M L d D E F a H h k K m s S X x Z z O V Q q`, text
+//! in quotes and optional parts in brackets. A pattern is a constant; other letters, which Spark refuses too, are refused when the
+//! file is checked. So are `E F Q q` where text is read, as in Spark, and `z` where a region is written: its zones' names are
+//! in no table of ours.
 
 use super::times::{day_of_year, weekday};
 use super::{Arguments, Function, Param, ZONED, build, zone_text};
@@ -41,9 +42,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ..FORMAT
     },
     // The planner turns calls without a pattern into casts.
-    Function { name: "to_timestamp", gives: |_| types::timestamp(), kernel: to_timestamp, ..PARSE },
+    Function {
+        name: "to_timestamp",
+        aliases: &["to_timestamp_ltz"],
+        gives: |_| types::timestamp(),
+        kernel: to_timestamp,
+        ..PARSE
+    },
     Function { name: "try_to_timestamp", gives: |_| types::timestamp(), kernel: try_to_timestamp, ..PARSE },
+    Function { name: "to_timestamp_ntz", gives: |_| types::timestamp_ntz(), kernel: to_timestamp_ntz, ..PARSE },
     Function { name: "to_date", gives: |_| DataType::Date32, kernel: to_date, ..PARSE },
+    Function { name: "try_to_date", gives: |_| DataType::Date32, kernel: try_to_date, ..PARSE },
     Function {
         name: "unix_timestamp",
         aliases: &["to_unix_timestamp"],
@@ -75,6 +84,8 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
+/// The eras of years from 1 on and up to 0, short and in full.
+const ERAS: [[&str; 2]; 2] = [["AD", "Anno Domini"], ["BC", "Before Christ"]];
 const DEFAULT: &str = "yyyy-MM-dd HH:mm:ss";
 
 fn name_of(arguments: &mut Arguments, name: fn(i64) -> &'static str) -> ArrayRef {
@@ -97,7 +108,7 @@ fn check_parsed(arguments: &[Expr]) -> Result<(), String> {
         return Ok(());
     };
     let unread = |piece: &Piece| match piece {
-        Piece::Field(letter @ ('E' | 'Q' | 'q'), _) => Some(*letter),
+        Piece::Field(letter @ ('E' | 'F' | 'Q' | 'q'), _) => Some(*letter),
         _ => None,
     };
     match Pattern::parse(pattern)?.0.iter().find_map(unread) {
@@ -159,6 +170,23 @@ fn try_to_timestamp(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
 }
 
+fn to_timestamp_ntz(arguments: &mut Arguments) -> ArrayRef {
+    let (rows, clock) = (arguments.rows, &arguments.times.clock);
+    let mut micros = parsed(arguments);
+    Arc::new(build::numbers::<TimestampMicrosecondType>(rows, |row| Some(clock.shows(micros(row)?))))
+}
+
+fn try_to_date(arguments: &mut Arguments) -> ArrayRef {
+    let pattern = pattern(arguments);
+    let input = arguments.columns[0].texts();
+    let clock = &arguments.times.clock;
+    let value = |row| {
+        let micros = pattern.as_ref()?.parse_text(input.get(row)?, clock)?;
+        Some(clock.shows(micros).div_euclid(MICROS_PER_DAY) as i32)
+    };
+    Arc::new(build::numbers::<Date32Type>(arguments.rows, value))
+}
+
 fn to_date(arguments: &mut Arguments) -> ArrayRef {
     let (rows, clock) = (arguments.rows, &arguments.times.clock);
     let mut micros = parsed(arguments);
@@ -196,6 +224,8 @@ enum Piece {
     Text(String),
     /// A letter and how often it stands there.
     Field(char, usize),
+    /// What may be missing where text is read.
+    Optional(Vec<Piece>),
 }
 
 impl Pattern {
@@ -203,6 +233,8 @@ impl Pattern {
         let refused =
             |what: String| Err(format!("the pattern '{pattern}' is not supported: {what}; use other letters"));
         let mut pieces = Vec::new();
+        // What stands before each bracket that is open.
+        let mut outer: Vec<Vec<Piece>> = Vec::new();
         let mut chars = pattern.chars().peekable();
         while let Some(c) = chars.next() {
             match c {
@@ -225,23 +257,37 @@ impl Pattern {
                         count += 1;
                     }
                     let most = match c {
-                        'y' | 'u' => 6,
-                        'M' | 'L' | 'E' | 'Q' | 'z' => 4,
+                        'y' => 6,
+                        'M' | 'L' | 'E' | 'Q' | 'q' | 'z' | 'G' | 'O' => 4,
                         'S' => 9,
-                        'd' | 'H' | 'h' | 'k' | 'K' | 'm' | 's' | 'q' => 2,
-                        'D' | 'X' | 'x' | 'Z' => 3,
-                        'a' => 1,
+                        'd' | 'H' | 'h' | 'k' | 'K' | 'm' | 's' => 2,
+                        'X' | 'x' | 'Z' => 5,
+                        'D' => 3,
+                        'a' | 'F' => 1,
                         'V' => 2,
                         _ => 0,
                     };
-                    if count > most || (c == 'V' && count == 1) {
+                    if count > most || (c == 'V' && count == 1) || (c == 'O' && [2, 3].contains(&count)) {
                         return refused(format!("`{}`", c.to_string().repeat(count)));
                     }
                     pieces.push(Piece::Field(c, count));
                 }
-                '[' | ']' | '{' | '}' | '#' => return refused(format!("`{c}`")),
+                '[' => outer.push(std::mem::take(&mut pieces)),
+                ']' => {
+                    let Some(before) = outer.pop() else {
+                        return refused("`]` closes nothing".into());
+                    };
+                    let optional = std::mem::replace(&mut pieces, before);
+                    pieces.push(Piece::Optional(optional));
+                }
+                '{' | '}' | '#' => return refused(format!("`{c}`")),
                 c => pieces.push(Piece::Text(c.into())),
             }
+        }
+        // Java closes at the end what is open.
+        while let Some(before) = outer.pop() {
+            let optional = std::mem::replace(&mut pieces, before);
+            pieces.push(Piece::Optional(optional));
         }
         Ok(Pattern(pieces))
     }
@@ -249,47 +295,14 @@ impl Pattern {
     /// A time, µs, as text.
     fn format(&self, micros: i64, clock: &WallClock) -> String {
         let mut out = String::new();
-        let shown = clock.shows(micros);
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Field(letter @ ('X' | 'x' | 'Z' | 'z' | 'V'), count) => {
-                    zone_text::format(&mut out, *letter, *count, (shown - micros) / MICROS_PER_SECOND, clock.zone());
-                }
-                Piece::Field(letter, count) => format_field(&mut out, *letter, *count, shown),
-            }
-        }
+        format_pieces(&mut out, &self.0, micros, clock);
         out
     }
 
     /// The time of a text, µs; fields that the pattern lacks are those of 1970-01-01 00:00:00, a zone is the clock's.
     fn parse_text(&self, text: &str, clock: &WallClock) -> Option<i64> {
         let mut time = Parsed { year: 1970, ..Parsed::default() };
-        let mut rest = text;
-        for (index, piece) in self.0.iter().enumerate() {
-            rest = match piece {
-                Piece::Text(text) => {
-                    let head = rest.get(..text.len()).filter(|head| head.eq_ignore_ascii_case(text))?;
-                    &rest[head.len()..]
-                }
-                // As in Java, such a year takes all digits that come, and leaves none to a day of the year without a width.
-                Piece::Field('y' | 'u', count)
-                    if *count != 2 && matches!(self.0.get(index + 1), Some(Piece::Field('D', 1 | 2))) =>
-                {
-                    return None;
-                }
-                Piece::Field(letter, count) => {
-                    let adjacent = matches!(
-                        self.0.get(index + 1),
-                        Some(
-                            Piece::Field('y' | 'u' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S', _) | Piece::Field('D', 3)
-                        )
-                    );
-                    parse_field(&mut time, *letter, *count, adjacent, rest)?
-                }
-            };
-        }
-        if !rest.is_empty() {
+        if !parse_pieces(&self.0, &mut time, text)?.is_empty() {
             return None;
         }
         match time.zone {
@@ -297,6 +310,57 @@ impl Pattern {
             None => Some(clock.instant_of(time.micros()?)),
         }
     }
+}
+
+fn format_pieces(out: &mut String, pieces: &[Piece], micros: i64, clock: &WallClock) {
+    let shown = clock.shows(micros);
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Field(letter @ ('X' | 'x' | 'Z' | 'z' | 'V' | 'O'), count) => {
+                zone_text::format(out, *letter, *count, (shown - micros) / MICROS_PER_SECOND, clock.zone());
+            }
+            Piece::Field(letter, count) => format_field(out, *letter, *count, shown),
+            Piece::Optional(pieces) => format_pieces(out, pieces, micros, clock),
+        }
+    }
+}
+
+/// Reads the pieces from a text's beginning; gives what follows them.
+fn parse_pieces<'a>(pieces: &[Piece], time: &mut Parsed, text: &'a str) -> Option<&'a str> {
+    let mut rest = text;
+    for (index, piece) in pieces.iter().enumerate() {
+        rest = match piece {
+            Piece::Text(text) => {
+                let head = rest.get(..text.len()).filter(|head| head.eq_ignore_ascii_case(text))?;
+                &rest[head.len()..]
+            }
+            // As in Java, such a year takes all digits that come, and leaves none to a day of the year without a width.
+            Piece::Field('y', count)
+                if *count != 2 && matches!(pieces.get(index + 1), Some(Piece::Field('D', 1 | 2))) =>
+            {
+                return None;
+            }
+            Piece::Field(letter, count) => {
+                let adjacent = matches!(
+                    pieces.get(index + 1),
+                    Some(Piece::Field('y' | 'M' | 'd' | 'H' | 'h' | 'm' | 's' | 'S', _) | Piece::Field('D', 3))
+                );
+                parse_field(time, *letter, *count, adjacent, rest)?
+            }
+            Piece::Optional(pieces) => {
+                let mut with_it = time.clone();
+                match parse_pieces(pieces, &mut with_it, rest) {
+                    Some(after) => {
+                        *time = with_it;
+                        after
+                    }
+                    None => rest,
+                }
+            }
+        };
+    }
+    Some(rest)
 }
 
 /// `micros` is what the clock shows.
@@ -307,8 +371,8 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
     let hour = of_day / (3_600 * MICROS_PER_SECOND);
     let name = |names: &[&'static str], at: usize| if count == 4 { names[at] } else { &names[at][..3] };
     let number = match letter {
-        'y' | 'u' if count == 2 => year.abs().rem_euclid(100),
-        'y' | 'u' => {
+        'y' if count == 2 => year.abs().rem_euclid(100),
+        'y' => {
             // `y` is not of an era: 1 BC is year 0. Beyond its width a year carries a sign.
             let sign = if year < 0 {
                 "-"
@@ -323,13 +387,15 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
         'M' | 'L' if count >= 3 => return out.push_str(name(&MONTHS, month as usize - 1)),
         'M' | 'L' => month.into(),
         'E' => return out.push_str(name(&DAYS, weekday(day) as usize)),
-        'Q' if count >= 3 => {
+        'G' => return out.push_str(ERAS[usize::from(year <= 0)][usize::from(count == 4)]),
+        'Q' | 'q' if count >= 3 => {
             let quarter = (month as usize - 1) / 3;
             let names = [["Q1", "1st quarter"], ["Q2", "2nd quarter"], ["Q3", "3rd quarter"], ["Q4", "4th quarter"]];
             return out.push_str(names[quarter][count - 3]);
         }
         'Q' | 'q' => (i64::from(month) + 2) / 3,
         'd' => day_of_month.into(),
+        'F' => (i64::from(day_of_month) - 1).rem_euclid(7) + 1,
         'D' => day_of_year(day),
         'a' => return out.push_str(if hour < 12 { "AM" } else { "PM" }),
         'H' => hour,
@@ -347,7 +413,7 @@ fn format_field(out: &mut String, letter: char, count: usize, micros: i64) {
     write!(out, "{number:0count$}").expect("a string takes all");
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Parsed {
     year: i64,
     month: Option<u32>,
@@ -391,9 +457,9 @@ impl Parsed {
 /// Reads one field and returns what follows it. `adjacent`: digits of another field follow at once.
 fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool, text: &'a str) -> Option<&'a str> {
     let widths = match (letter, count) {
-        ('y' | 'u', 2) => 2..=2,
-        ('y' | 'u', 1) => 1..=if adjacent { 4 } else { 9 },
-        ('y' | 'u', count) => count..=count,
+        ('y', 2) => 2..=2,
+        ('y', 1) => 1..=if adjacent { 4 } else { 9 },
+        ('y', count) => count..=count,
         ('S', count) => 1..=count,
         ('D', 1) => 1..=19,
         ('D', count) => count..=3,
@@ -419,7 +485,13 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
             time.afternoon = half == "PM";
             return (half == "AM" || half == "PM").then(|| &text[2..]);
         }
-        'X' | 'x' | 'Z' | 'z' | 'V' => {
+        'G' => {
+            let is_era = |era: &&str| text.get(..era.len()).is_some_and(|head| head.eq_ignore_ascii_case(era));
+            let era = ERAS.map(|era| era[usize::from(count == 4)]).into_iter().find(is_era)?;
+            // Years before 1 are read by no pattern with a year of the era.
+            return (era.starts_with('A')).then(|| &text[era.len()..]);
+        }
+        'X' | 'x' | 'Z' | 'z' | 'V' | 'O' => {
             let (zone, rest) = zone_text::parse(letter, text)?;
             time.zone = Some(zone);
             return Some(rest);
@@ -432,14 +504,15 @@ fn parse_field<'a>(time: &mut Parsed, letter: char, count: usize, adjacent: bool
     }
     let number: i64 = text[..length].parse().ok()?;
     match letter {
-        'y' | 'u' if count == 2 => time.year = 2_000 + number,
-        'y' | 'u' => time.year = number,
+        'y' if count == 2 => time.year = 2_000 + number,
+        'y' => time.year = number,
         'M' | 'L' => time.month = Some(number as u32),
         'd' => time.day = Some(number as u32),
         'D' => time.day_of_year = Some(number),
         'H' => time.hour = number,
         'k' => time.hour = if number == 24 { 0 } else { number },
-        'h' | 'K' => time.half_hour = Some(number),
+        'K' => time.half_hour = Some(number).filter(|hour| *hour < 12)?.into(),
+        'h' => time.half_hour = Some(number).filter(|hour| *hour > 0)?.into(),
         'm' => time.minute = number,
         's' => time.second = number,
         _ => time.micros = format!("{:0<6}", &text[..length])[..6].parse().ok()?,

@@ -49,6 +49,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // 0 is Monday.
     Function { name: "weekday", kernel: |a| of_date(a, weekday), ..INT_OF_DATE },
     Function { name: "weekofyear", kernel: |a| of_date(a, week_of_year), ..INT_OF_DATE },
+    Function { name: "extract yearofweek", kernel: |a| of_date(a, year_of_week), ..INT_OF_DATE },
+    Function { name: "extract dayofweek_iso", kernel: |a| of_date(a, |day| weekday(day) + 1), ..INT_OF_DATE },
     Function { name: "unix_date", kernel: |a| of_date(a, |day| day), ..INT_OF_DATE },
     Function {
         name: "hour",
@@ -206,6 +208,11 @@ pub(super) fn day_of_year(day: i64) -> i64 {
 }
 
 /// ISO weeks: the week belongs to the year of its Thursday.
+/// The year that the week's Thursday is in.
+fn year_of_week(day: i64) -> i64 {
+    civil_from_days(day - weekday(day) + 3).0
+}
+
 fn week_of_year(day: i64) -> i64 {
     let thursday = day - weekday(day) + 3;
     (day_of_year(thursday) - 1) / 7 + 1

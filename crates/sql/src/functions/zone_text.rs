@@ -1,4 +1,4 @@
-//! Zones in texts of a pattern: the letters `X x Z z V`.
+//! Zones in texts of a pattern: the letters `X x Z z O V`.
 
 use std::fmt::Write;
 use tidemill_model::Zone;
@@ -15,6 +15,13 @@ pub(super) fn format(out: &mut String, letter: char, count: usize, offset: i64, 
         };
         return out.push_str(name);
     }
+    if letter == 'O' || (letter == 'Z' && count == 4) {
+        return format_localized(out, count == 4, offset);
+    }
+    let (letter, count) = if letter == 'Z' && count == 5 { ('X', 5) } else { (letter, count) };
+    if count > 3 {
+        return format_with_seconds(out, letter, count == 5, offset);
+    }
     if hours == 0 && minutes == 0 {
         return out.push_str(match (letter, count) {
             ('X', _) => "Z",
@@ -28,6 +35,43 @@ pub(super) fn format(out: &mut String, letter: char, count: usize, offset: i64, 
     if minutes > 0 || count > 1 || letter == 'Z' {
         write!(out, "{colon}{minutes:02}").expect("a string takes all");
     }
+}
+
+/// `GMT+1`, `GMT+01:00`; seconds where there are some.
+fn format_localized(out: &mut String, is_full: bool, offset: i64) {
+    out.push_str("GMT");
+    if offset == 0 {
+        return;
+    }
+    let [hours, minutes, seconds] = parts(offset);
+    out.push(if offset < 0 { '-' } else { '+' });
+    let shown = if is_full { format!("{hours:02}:{minutes:02}") } else { hours.to_string() };
+    out.push_str(&shown);
+    if !is_full && (minutes > 0 || seconds > 0) {
+        write!(out, ":{minutes:02}").expect("a string takes all");
+    }
+    if seconds > 0 {
+        write!(out, ":{seconds:02}").expect("a string takes all");
+    }
+}
+
+/// `+HHmm[ss]`, or `+HH:mm[:ss]` with colons.
+fn format_with_seconds(out: &mut String, letter: char, has_colons: bool, offset: i64) {
+    if offset == 0 && letter == 'X' {
+        return out.push('Z');
+    }
+    let colon = if has_colons { ":" } else { "" };
+    let [hours, minutes, seconds] = parts(offset);
+    let sign = if offset < 0 { '-' } else { '+' };
+    write!(out, "{sign}{hours:02}{colon}{minutes:02}").expect("a string takes all");
+    if seconds > 0 {
+        write!(out, "{colon}{seconds:02}").expect("a string takes all");
+    }
+}
+
+fn parts(offset: i64) -> [i64; 3] {
+    let size = offset.abs();
+    [size / 3_600, (size / 60).rem_euclid(60), size.rem_euclid(60)]
 }
 
 /// The zone that a text begins with, and what follows it.
@@ -45,6 +89,9 @@ pub(super) fn parse(letter: char, text: &str) -> Option<(Zone, &str)> {
     {
         return Some((Zone::UTC, rest));
     }
+    if letter == 'O' {
+        return parse_localized(text);
+    }
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
         b'-' => -1,
@@ -59,6 +106,22 @@ pub(super) fn parse(letter: char, text: &str) -> Option<(Zone, &str)> {
     let minutes = if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
     let offset = sign * (hours.parse::<i32>().ok()? * 3_600 + minutes * 60);
     Some((Zone::Fixed { prefix: "", offset }, &text[length..]))
+}
+
+/// `GMT`, `GMT+2`, `GMT+02:30`.
+fn parse_localized(text: &str) -> Option<(Zone, &str)> {
+    let rest = text.strip_prefix("GMT")?;
+    let sign = match rest.as_bytes().first() {
+        Some(b'+') => 1,
+        Some(b'-') => -1,
+        _ => return Some((Zone::UTC, rest)),
+    };
+    let length = 1 + rest[1..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b':').count();
+    let mut offset = 0;
+    for (number, unit) in rest[1..length].split(':').zip([3_600, 60, 1]) {
+        offset += number.parse::<i32>().ok()? * unit;
+    }
+    Some((Zone::Fixed { prefix: "", offset: sign * offset }, &rest[length..]))
 }
 
 /// The longest beginning of a text that is a region's id.

@@ -22,22 +22,43 @@ const SHIFT: Function = Function {
     ..Function::BLANK
 };
 
+/// Of year, month, day, hour, minute and second, without a zone.
+const OF_PARTS: Function = Function {
+    params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number],
+    required: 6,
+    gives: |_| types::timestamp_ntz(),
+    ..Function::BLANK
+};
+
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "from_utc_timestamp", kernel: |a| shifted(a, WallClock::shows), ..SHIFT },
     Function { name: "to_utc_timestamp", kernel: |a| shifted(a, WallClock::instant_of), ..SHIFT },
     Function {
         name: "make_timestamp",
+        aliases: &["make_timestamp_ltz"],
         params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
         zoned: ZONED,
-        kernel: make_timestamp,
+        kernel: |a| make_timestamp(a, Made::Instant, true),
         ..SHIFT
     },
+    Function {
+        name: "try_make_timestamp",
+        aliases: &["try_make_timestamp_ltz"],
+        params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
+        required: 6,
+        check: |arguments| check_zone(arguments.get(6)),
+        zoned: ZONED,
+        kernel: |a| make_timestamp(a, Made::Instant, false),
+        ..SHIFT
+    },
+    Function { name: "make_timestamp_ntz", kernel: |a| make_timestamp(a, Made::Shown, true), ..OF_PARTS },
+    Function { name: "try_make_timestamp_ntz", kernel: |a| make_timestamp(a, Made::Shown, false), ..OF_PARTS },
 ];
 
 /// Refuses a constant that names no zone.
-fn check_zone(argument: Option<&Expr>) -> Result<(), String> {
+pub(super) fn check_zone(argument: Option<&Expr>) -> Result<(), String> {
     match argument {
         Some(Expr::Literal(Value::String(name), _)) if Zone::parse(name).is_none() => Err(unknown(name)),
         _ => Ok(()),
@@ -52,18 +73,18 @@ fn unknown(name: &str) -> String {
 }
 
 /// The clock of each row's zone; it is made anew only where the name changes.
-struct Clocks<'a> {
+pub(super) struct Clocks<'a> {
     names: Texts<'a>,
     last: Option<(&'a str, WallClock)>,
 }
 
 impl<'a> Clocks<'a> {
-    fn of(names: &'a Column) -> Clocks<'a> {
+    pub fn of(names: &'a Column) -> Clocks<'a> {
         Clocks { names: names.texts(), last: None }
     }
 
     /// `None` where the name is NULL, or none of a zone: then the row fails.
-    fn get(&mut self, row: usize, errors: &mut RowErrors) -> Option<&WallClock> {
+    pub fn get(&mut self, row: usize, errors: &mut RowErrors) -> Option<&WallClock> {
         let name = self.names.get(row)?;
         if self.last.as_ref().is_none_or(|(last, _)| *last != name) {
             let Some(zone) = Zone::parse(name) else {
@@ -86,8 +107,18 @@ fn shifted(arguments: &mut Arguments, shift: fn(&WallClock, i64) -> i64) -> Arra
     Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
 }
 
-/// `make_timestamp(year, month, day, hour, minute, second[, zone])`; second 60 is the next minute's first.
-fn make_timestamp(arguments: &mut Arguments) -> ArrayRef {
+/// What the parts make.
+#[derive(Clone, Copy, PartialEq)]
+enum Made {
+    /// When the clock of the zone shows them.
+    Instant,
+    /// What a clock shows.
+    Shown,
+}
+
+/// `make_timestamp(year, month, day, hour, minute, second[, zone])`; second 60 is the next minute's first. Parts of no time
+/// fail the row, or give NULL.
+fn make_timestamp(arguments: &mut Arguments, made: Made, fails: bool) -> ArrayRef {
     let columns = arguments.columns;
     let parts: [_; 5] = std::array::from_fn(|part| columns[part].numbers::<Int32Type>());
     let seconds =
@@ -104,14 +135,16 @@ fn make_timestamp(arguments: &mut Arguments) -> ArrayRef {
             None => &arguments.times.clock,
         };
         let shown = day_number(date).zip(micros_of_day(hour, minute, micros));
-        if shown.is_none() {
+        if shown.is_none() && fails {
             let (year, month, day) = date;
             let message = || format!("there is no time {year}-{month}-{day} {hour}:{minute}; check the parts");
             arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
         }
-        shown.map(|(day, of_day)| clock.instant_of(day * MICROS_PER_DAY + of_day))
+        let shown = shown.map(|(day, of_day)| day * MICROS_PER_DAY + of_day);
+        if made == Made::Shown { shown } else { shown.map(|shown| clock.instant_of(shown)) }
     };
-    Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+    let times = build::numbers::<TimestampMicrosecondType>(arguments.rows, value);
+    Arc::new(times.with_data_type(arguments.data_type.clone()))
 }
 
 fn day_number((year, month, day): (i64, i64, i64)) -> Option<i64> {

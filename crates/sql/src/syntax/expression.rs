@@ -328,8 +328,8 @@ impl Parser<'_> {
         let kind = match upper {
             "CASE" => self.case()?,
             "CAST" | "TRY_CAST" if called => self.cast(upper == "TRY_CAST")?,
-            "INTERVAL" if matches!(self.peek_at(1), Token::String(_) | Token::Number(_) | Token::Symbol("-")) => {
-                NodeKind::Literal(Literal::Interval(self.interval()?))
+            "INTERVAL" if matches!(self.peek_at(1), Token::String(_) | Token::Number(_) | Token::Symbol("-" | "+")) => {
+                NodeKind::Literal(self.interval()?)
             }
             "SELECT" | "FROM" | "WHERE" | "GROUP" | "HAVING" | "ORDER" | "LIMIT" | "AND" | "OR" | "WHEN" | "THEN"
             | "ELSE" | "END" | "AS" | "IN" | "IS" | "BETWEEN" | "LIKE" | "UNION" | "JOIN" | "ON" => {

@@ -33,41 +33,48 @@ impl Parser<'_> {
         Ok(NodeKind::Cast(Box::new(value), data_type, try_cast))
     }
 
-    /// `INTERVAL '1 day 2 hours'`, `INTERVAL 1 DAY 2 HOURS`, `INTERVAL '5' MINUTE`: as interval text.
-    pub fn interval(&mut self) -> Result<String, Fault> {
-        const UNITS: [&str; 8] = ["year", "month", "week", "day", "hour", "minute", "second", "millisecond"];
-        let is_unit = |token: &Token| match token {
-            Token::Word(word) => {
-                let lower = word.to_ascii_lowercase();
-                let unit = lower.strip_suffix('s').unwrap_or(&lower);
-                UNITS.contains(&unit) || unit == "microsecond"
-            }
-            _ => false,
-        };
+    /// `INTERVAL '1 day 2 hours'`, `INTERVAL 1 DAY 2 HOURS`, `INTERVAL '5' MINUTE`, `INTERVAL '1 02:03' DAY TO MINUTE`.
+    pub fn interval(&mut self) -> Result<Literal, Fault> {
         self.expect_word("INTERVAL")?;
         let mut words = Vec::new();
         loop {
             let sign = if self.take_symbol("-") { "-" } else { "" };
-            match self.peek().clone() {
-                Token::String(text) | Token::Number(text) => words.push(format!("{sign}{text}")),
+            if sign.is_empty() {
+                self.take_symbol("+");
+            }
+            let number = match self.peek().clone() {
+                Token::String(text) | Token::Number(text) => signed(sign, &text),
                 _ => return Err(self.unexpected("a number or a string")),
-            }
+            };
             self.advance();
-            if is_unit(self.peek())
-                && let Token::Word(unit) = self.advance()
-            {
-                words.push(unit);
+            if self.is_unit(0) && self.is_word_at(1, "TO") && words.is_empty() {
+                let first = self.ident("a field such as DAY")?.name;
+                self.expect_word("TO")?;
+                let last = self.ident("a field such as SECOND")?.name;
+                return Ok(Literal::IntervalFields(number, first, last));
             }
-            if self.is_word("TO") {
-                return Err(Fault::new(
-                    self.here(),
-                    "interval ranges are not supported",
-                    "write INTERVAL '1 day 2 hours'",
-                ));
+            words.push(number);
+            if self.is_unit(0) {
+                words.push(self.ident("a unit such as DAY")?.name);
             }
-            if !matches!(self.peek(), Token::Number(_)) || !is_unit(self.peek_at(1)) {
-                return Ok(words.join(" "));
+            let has_sign = usize::from(self.is_symbol("-") || self.is_symbol("+"));
+            let more = matches!(self.peek_at(has_sign), Token::Number(_) | Token::String(_)) && words.len() > 1;
+            // What a sign and a number follow is a sum, unless a unit comes behind the number.
+            if !more || !self.is_unit(has_sign + 1) || has_sign > 0 {
+                return Ok(Literal::Interval(words.join(" ")));
             }
+        }
+    }
+
+    fn is_unit(&self, ahead: usize) -> bool {
+        const UNITS: [&str; 9] =
+            ["year", "month", "week", "day", "hour", "minute", "second", "millisecond", "microsecond"];
+        match self.peek_at(ahead) {
+            Token::Word(word) => {
+                let lower = word.to_ascii_lowercase();
+                UNITS.contains(&lower.strip_suffix('s').unwrap_or(&lower))
+            }
+            _ => false,
         }
     }
 
@@ -213,5 +220,13 @@ impl Parser<'_> {
             }
         }
         0
+    }
+}
+
+/// A number's text with a sign before it; two of them are none.
+fn signed(sign: &str, text: &str) -> String {
+    match (sign, text.trim_start().strip_prefix('-')) {
+        ("-", Some(positive)) => positive.into(),
+        _ => format!("{sign}{text}"),
     }
 }

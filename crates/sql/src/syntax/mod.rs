@@ -53,6 +53,7 @@ pub(crate) fn parse_expression(text: &str) -> Result<Node, Fault> {
 /// The columns of a table: `name TYPE [NOT NULL] [COMMENT '…'], …`. All of them come out nullable (rule J10).
 pub(crate) fn parse_schema(text: &str) -> Result<Fields, Fault> {
     let mut parser = parser::Parser::new(text)?;
+    parser.of_table = true;
     let fields = parser.columns()?;
     parser.end()?;
     Ok(fields)

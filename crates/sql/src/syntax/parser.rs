@@ -11,11 +11,13 @@ pub(super) struct Parser<'a> {
     next: usize,
     /// How deep the expression being read is nested.
     pub depth: usize,
+    /// Whether a table's columns are being read.
+    pub of_table: bool,
 }
 
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Result<Parser<'a>, Fault> {
-        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0 })
+        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0, of_table: false })
     }
 
     pub fn peek(&self) -> &Token {

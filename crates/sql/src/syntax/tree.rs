@@ -66,8 +66,10 @@ pub(crate) enum Literal {
     Timestamp(String),
     /// `TIMESTAMP_NTZ '…'`.
     TimestampNtz(String),
-    /// `INTERVAL …`, as interval text.
+    /// `INTERVAL 1 DAY 2 HOURS`, `INTERVAL '1 day'`: as interval text.
     Interval(String),
+    /// `INTERVAL '1 02:03' DAY TO MINUTE`: the text, and the first and the last field.
+    IntervalFields(String, String, String),
 }
 
 /// Binary operators.

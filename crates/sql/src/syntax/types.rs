@@ -1,8 +1,9 @@
 //! Spark's types as text: the schema's columns and the types of casts.
 
 use super::Fault;
-use super::lexer::Token;
+use super::lexer::{Ident, Token};
 use super::parser::Parser;
+use crate::intervals;
 use crate::types;
 use arrow_schema::{DataType, Field, Fields};
 use std::sync::Arc;
@@ -96,11 +97,9 @@ impl Parser<'_> {
                 self.expect_symbol(">")?;
                 Ok(DataType::Struct(fields))
             }
-            "VARCHAR" | "CHAR" | "CHARACTER" => {
-                let message = format!("{upper} is not supported");
-                Err(Fault::new(name.at, message, "use STRING"))
-            }
-            "INTERVAL" | "VARIANT" | "VOID" | "TIME" => {
+            "VARCHAR" | "CHAR" | "CHARACTER" => self.bounded_string(&name),
+            "INTERVAL" => self.interval_type(&name),
+            "VARIANT" | "VOID" | "TIME" => {
                 Err(Fault::new(name.at, format!("the type {upper} is not supported"), SUPPORTED))
             }
             _ => {
@@ -111,6 +110,42 @@ impl Parser<'_> {
                 Err(Fault::new(name.at, format!("unknown type `{}`", name.name), help))
             }
         }
+    }
+
+    /// `VARCHAR(n)`, `CHAR(n)`: STRING in a cast, as in Spark, whatever the length; a table's columns have none.
+    fn bounded_string(&mut self, name: &Ident) -> Result<DataType, Fault> {
+        if self.of_table {
+            let message = format!("a column cannot be {}", name.name.to_ascii_uppercase());
+            return Err(Fault::new(name.at.clone(), message, "use STRING: Spark takes no other text in a schema"));
+        }
+        self.expect_symbol("(")?;
+        if !matches!(self.advance(), Token::Number(_)) {
+            return Err(Fault::new(name.at.clone(), "the length is missing", "write for instance VARCHAR(10)"));
+        }
+        self.expect_symbol(")")?;
+        Ok(DataType::Utf8)
+    }
+
+    /// What follows INTERVAL: `DAY`, `DAY TO SECOND`.
+    fn interval_type(&mut self, name: &Ident) -> Result<DataType, Fault> {
+        if self.of_table {
+            let help = "read a STRING or a number, and CAST it: CAST(x AS INTERVAL DAY TO SECOND)";
+            return Err(Fault::new(name.at.clone(), "a source's column cannot be an INTERVAL", help));
+        }
+        if !matches!(self.peek(), Token::Word(_)) {
+            let help = "name its fields, for instance INTERVAL DAY TO SECOND or INTERVAL YEAR TO MONTH";
+            return Err(Fault::new(name.at.clone(), "the type INTERVAL without fields is not supported", help));
+        }
+        let first = self.ident("a field such as DAY")?;
+        let last = if self.take_word("TO") { self.ident("a field such as SECOND")? } else { first.clone() };
+        intervals::of_fields(&first.name, &last.name).ok_or_else(|| {
+            let message = format!("there is no INTERVAL {} TO {}", first.name, last.name);
+            Fault::new(
+                first.at.start..last.at.end,
+                message,
+                "the fields are YEAR TO MONTH, and DAY, HOUR, MINUTE, SECOND",
+            )
+        })
     }
 
     /// What follows DECIMAL: `[(precision[, scale])]`, by default (10, 0).
@@ -186,7 +221,7 @@ mod tests {
                 "the precision is 1 to 38, the scale 0 to the precision",
             ),
             ("a ARRAY<INT", 11, "the text ends too early", "`>` is expected here"),
-            ("a VARCHAR(10)", 2, "VARCHAR is not supported", "use STRING"),
+            ("a VARCHAR(10)", 2, "a column cannot be VARCHAR", "use STRING: Spark takes no other text in a schema"),
         ] {
             let fault = parse_schema(text).unwrap_err();
             assert_eq!((fault.at.start, fault.message.as_str(), fault.help.as_str()), (at, message, help), "{text}");

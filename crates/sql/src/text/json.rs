@@ -4,6 +4,7 @@
 //! `/`, `<`, `&` and what is not ASCII are not escaped.
 
 use super::{offset_of, show, write_date, write_date_time, write_decimal};
+use crate::intervals;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -61,6 +62,7 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &Wall
             let entries = array.as_map().value(row);
             write_map(out, entries.column(0), entries.column(1), clock);
         }
+        other if intervals::is_interval(other) => write_string(out, &show::value(array, row, clock)),
         other => panic!("no plan has columns of type {other}"),
     }
 }

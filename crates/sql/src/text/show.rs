@@ -4,10 +4,11 @@
 //! NULL inside a value is `null`.
 
 use super::{offset_of, write_date, write_date_time, write_decimal};
+use crate::intervals::{self, Kind};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
+    Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType,
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
@@ -96,7 +97,16 @@ fn write(out: &mut String, array: &dyn Array, row: usize, style: &Style) {
                 write(out, entries.column(1), entry, style);
             });
         }
-        other => panic!("no plan has columns of type {other}"),
+        other => write_interval(out, array, row, other),
+    }
+}
+
+fn write_interval(out: &mut String, array: &dyn Array, row: usize, data_type: &DataType) {
+    let kind = intervals::kind(data_type).unwrap_or_else(|| panic!("no plan has columns of type {data_type}"));
+    match kind {
+        Kind::YearMonth(..) => intervals::write(out, array.as_primitive::<Decimal32Type>().value(row).into(), kind),
+        Kind::DayTime(..) => intervals::write(out, array.as_primitive::<Decimal64Type>().value(row), kind),
+        Kind::Calendar => intervals::write_calendar(out, array.as_primitive::<IntervalMonthDayNanoType>().value(row)),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Under ANSI a value that does not fit fails its row; TRY_CAST gives NULL instead.
 
+pub(crate) mod interval;
 mod number;
 mod text;
 pub(crate) mod time;
@@ -11,6 +12,7 @@ pub(crate) use number::doubles;
 use super::RowErrors;
 use crate::expr::CastMode;
 use crate::functions::{collections, maps};
+use crate::intervals;
 use crate::text::show;
 use crate::text::times::Defaults;
 use crate::types;
@@ -29,6 +31,7 @@ pub(crate) fn allowed(from: &DataType, to: &DataType) -> bool {
         (from, to) if from == to => true,
         (Null, _) => true,
         (_, Utf8) => true,
+        (Utf8, DataType::Interval(_)) => false,
         (Utf8, to) => !types::is_nested(to),
         (DataType::List(from), DataType::List(to)) => allowed(from.data_type(), to.data_type()),
         (DataType::Struct(from), DataType::Struct(to)) => {
@@ -36,6 +39,7 @@ pub(crate) fn allowed(from: &DataType, to: &DataType) -> bool {
         }
         (DataType::Map(from, _), DataType::Map(to, _)) => allowed(from.data_type(), to.data_type()),
         (from, to) if types::is_numeric(from) && types::is_numeric(to) => true,
+        (from, to) if intervals::is_interval(from) || intervals::is_interval(to) => interval::allowed(from, to),
         (from, Boolean) | (Boolean, from) if types::is_numeric(from) => true,
         (from, Timestamp(_, Some(_))) | (Timestamp(_, Some(_)), from) if types::is_numeric(from) => true,
         (from, to) if types::is_datetime(from) && types::is_datetime(to) => true,
@@ -117,6 +121,9 @@ pub(crate) fn cast(
         (DataType::List(_), DataType::List(element)) => elements(input.as_list(), element, mode, times, errors),
         (DataType::Map(..), DataType::Map(entries, _)) => self::entries(input.as_map(), entries, mode, times, errors),
         (DataType::Struct(_), DataType::Struct(fields)) => members(input.as_struct(), fields, mode, times, errors),
+        (_, to) if intervals::is_interval(&from) || intervals::is_interval(to) => {
+            interval::cast(input, to, &mut failures)
+        }
         (DataType::Utf8, _) => text::cast(input.as_string(), to, times, &mut failures),
         (from, DataType::Timestamp(..)) if types::is_numeric(from) => time::from_number(input, to, &mut failures),
         (DataType::Timestamp(..), to) if types::is_numeric(to) => {
