@@ -143,6 +143,16 @@ impl Batch {
         }
     }
 
+    /// A piece comes to more than a task may build: it is cut in two. Every executor says so of the same piece, so that the cut
+    /// stays a pure function of plan and records. Returns the records of the larger half; `None` where the piece is no longer open.
+    pub(crate) fn too_large(&mut self, number: u64) -> Option<i64> {
+        let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
+        let at = self.pieces.iter().position(open)?;
+        let (records, kills) = (self.pieces[at].range.len(), self.pieces[at].kills);
+        self.split(at, kills);
+        Some(records - records / 2)
+    }
+
     /// A piece's executor went away while it ran. What is done is done, whoever did it.
     pub(crate) fn lost(&mut self, number: u64, loss: Loss) -> Lost {
         let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
@@ -301,6 +311,23 @@ mod tests {
         batch.done(1, partial(20));
         assert!(batch.complete());
         assert_eq!(batch.into_partials().iter().map(|p| p.records).collect::<Vec<_>>(), [10, 20, 30]);
+    }
+
+    /// Records of two bytes each in pieces of nine bytes at most: halves of halves, whichever is run first, in order.
+    #[test]
+    fn a_piece_that_is_too_large_is_split() {
+        let mut batch = batch(&[(0, 16), (16, 18)]);
+        let mut least = i64::MAX;
+        while let Some(taken) = batch.take(|_| false, true) {
+            let records = taken.range.len();
+            match records * 2 > 9 {
+                true => least = least.min(batch.too_large(taken.number).expect("it is open")),
+                false => assert!(batch.done(taken.number, partial(records as u64))),
+            }
+        }
+        assert_eq!((least, batch.too_large(0)), (4, None));
+        let records: Vec<u64> = batch.into_partials().iter().map(|partial| partial.records).collect();
+        assert_eq!(records, [4, 4, 4, 4, 2]);
     }
 
     /// A piece is late: it runs once more. Whoever answers first has answered, and what becomes of the other is nobody's business.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tidemill_checkpoint::{Checkpoint, Metadata};
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
+use tidemill_model::limits::TASK_RECORDS;
 use tidemill_model::{Offsets, Result};
 use tidemill_scale::{Prior, Settings, State as ScaleState};
 
@@ -59,6 +60,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         level,
         positions,
         left_over: 0,
+        task_records_max: TASK_RECORDS,
         next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
         watermark: committed.next_watermark,
         late_watermark: committed.watermark,

@@ -70,6 +70,8 @@ pub(crate) struct Driver {
     /// What was there when the last batch was planned, and was left for the next.
     pub(crate) left_over: u64,
 
+    /// Records of a task at most: less than usual where larger ones had to be split.
+    pub(crate) task_records_max: i64,
     pub(crate) next_batch: u64,
     /// wm(N) of the next batch N.
     pub(crate) watermark: Millis,
@@ -198,6 +200,14 @@ impl Driver {
                     && batch.done(piece.number, partial)
                 {
                     self.done.add(records);
+                }
+            }
+            FromExecutor::TooLarge { id: task } => {
+                if let Some(piece) = self.fleet.ended(id, task, None)
+                    && let Some(records) = self.batch_of(piece).and_then(|batch| batch.too_large(piece.number))
+                {
+                    // The next plans are cut so from the start.
+                    self.task_records_max = self.task_records_max.min(records);
                 }
             }
             FromExecutor::Failed { id: task, message, retry } => {
@@ -378,7 +388,7 @@ impl Driver {
         end_offsets.0.extend(ranges.iter().map(|range| (range.partition.clone(), range.end)));
         BatchPlan {
             batch_id: self.next_batch,
-            tasks: cut_tasks(&ranges, plan::task_records(&ranges)),
+            tasks: cut_tasks(&ranges, plan::task_records(&ranges).min(self.task_records_max)),
             ranges,
             watermark: self.watermark,
             late_watermark: self.late_watermark,

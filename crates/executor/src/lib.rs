@@ -23,7 +23,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 use task::{Input, Worker};
 use tidemill_flow::ports;
-use tidemill_link::{BEAT, FromExecutor, ToExecutor, VERSION, receive, send};
+use tidemill_link::{BEAT, Frame, FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Pipeline, Result};
 use tidemill_os::thread::{self, Panic};
 use tidemill_sql::plan::QueryPlan;
@@ -45,7 +45,7 @@ enum Event {
     /// What came over the pipe is no message.
     Broken(Error),
     /// A worker, by its number, has an answer.
-    Ended(usize, FromExecutor),
+    Ended(usize, Frame),
     /// A thread panicked: a mistake of ours, said on stderr; the process must not live on without it.
     Panicked(Panic),
 }
@@ -79,7 +79,7 @@ pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &W
             Event::Message(ToExecutor::Hello { .. }) => return Err(Error::internal("the driver greeted twice")),
             Event::Ended(worker, answer) => {
                 pool.ended(worker);
-                send(&mut output, &answer)?;
+                answer.send(&mut output)?;
             }
             Event::Closed => return Ok(()),
             Event::Broken(error) => return Err(error),

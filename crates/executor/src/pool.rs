@@ -88,7 +88,7 @@ fn loss(positions: &[(PartitionId, i64)], range: &OffsetRange) -> u8 {
 
 fn work(number: usize, mut worker: Worker, queue: &Receiver<Task>, events: &Sender<Event>) {
     for task in queue {
-        if events.send(Event::Ended(number, worker.run(&task))).is_err() {
+        if events.send(Event::Ended(number, worker.answer(&task))).is_err() {
             return;
         }
     }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use tidemill_flow::decode::Records;
 use tidemill_flow::fold::Fold;
 use tidemill_flow::ports::{self, Chunk};
-use tidemill_link::{FromExecutor, Task, TaskCost};
+use tidemill_link::{Frame, FromExecutor, Task, TaskCost};
+use tidemill_model::limits::{FRAME_BYTES_MAX, PARTIAL_BYTES_MAX, TASK_BYTES_MAX};
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Error, Partial, RecordFault, Result};
+use tidemill_model::{Error, OffsetRange, Partial, RecordFault, Result};
 use tidemill_sql::plan::BranchPlan;
 
 /// Records decoded and folded at once: columns stay in the cache, their overhead is spread.
@@ -68,13 +69,28 @@ impl Worker {
         self.progress.clone()
     }
 
-    /// Runs a task to its answer.
-    pub(crate) fn run(&mut self, task: &Task) -> FromExecutor {
+    /// Runs a task to its answer, ready to be sent. What is too large to be sent is said, so that the task is split.
+    pub(crate) fn answer(&mut self, task: &Task) -> Frame {
+        let answer = self.run(task);
+        let may_split = task.range.len() > 1 && matches!(answer, FromExecutor::Done { .. });
+        let bytes_max = if may_split { PARTIAL_BYTES_MAX } else { FRAME_BYTES_MAX };
+        if let Some(frame) = Frame::of(&answer).filter(|frame| frame.message_bytes() <= bytes_max) {
+            return frame;
+        }
+        let instead = match may_split {
+            true => FromExecutor::TooLarge { id: task.id },
+            false => FromExecutor::Failed { id: task.id, message: too_large(task), retry: false },
+        };
+        Frame::of(&instead).expect("a short message")
+    }
+
+    fn run(&mut self, task: &Task) -> FromExecutor {
         let started = Instant::now();
         let mut cost = TaskCost::default();
-        let result = if task.set_aside { self.set_aside(task) } else { self.fold(task, &mut cost) };
+        let result = if task.set_aside { self.set_aside(task).map(Some) } else { self.fold(task, &mut cost) };
         match result {
-            Ok(partial) => {
+            Ok(None) => FromExecutor::TooLarge { id: task.id },
+            Ok(Some(partial)) => {
                 cost.total_us = started.elapsed().as_micros() as u64;
                 FromExecutor::Done { id: task.id, partial, cost }
             }
@@ -82,18 +98,24 @@ impl Worker {
         }
     }
 
-    fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Partial> {
+    /// The task's partial; `None` where its records are larger than those of a task may be.
+    fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Option<Partial>> {
         self.open(task)?;
         let Input { plan, reader, decoder } = &mut self.inputs[task.range.partition.source as usize];
         let context = plan.context(task.timestamp);
         let mut fold = Fold::new(plan.clone(), self.on_error, context, task.late_watermark.0);
         let mut times = RecordTimes::default();
+        let mut bytes = 0;
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
         decoder.set_now(task.timestamp.to_micros());
         if self.letters.is_some() {
             fold.note_faults();
         }
         while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
+            bytes += self.chunk.bytes.len();
+            if bytes > TASK_BYTES_MAX && task.range.len() > 1 {
+                return Ok(None);
+            }
             times.add(&self.chunk.timestamps);
             let decoded = decoder.decode(&self.chunk);
             fold.partial_mut().faults.malformed += decoded.malformed;
@@ -114,7 +136,7 @@ impl Worker {
             cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
         }
         cost.fetch_wait_us += micros(reader.waited());
-        self.close(fold.finish(), times)
+        self.close(fold.finish(), times).map(Some)
     }
 
     /// Writes the task's records to the dead letters, without a look at them.
@@ -148,6 +170,16 @@ impl Worker {
         partial.letters = self.letters.as_mut().map(Letters::finish).transpose()?.flatten();
         Ok(partial)
     }
+}
+
+/// Why a task that cannot be split is given up.
+fn too_large(task: &Task) -> String {
+    let OffsetRange { partition, start, .. } = &task.range;
+    format!(
+        "the record {partition} at offset {start} alone comes to more than {} MB, which is more than a task may build; filter it \
+         out, or select less of it",
+        FRAME_BYTES_MAX >> 20
+    )
 }
 
 /// Kafka timestamps as runs of [`TIME_STEP_MS`].

@@ -82,6 +82,11 @@ pub enum FromExecutor {
         /// What it took.
         cost: TaskCost,
     },
+    /// A task comes to more than a task may build: it is to be split.
+    TooLarge {
+        /// The task's number.
+        id: u64,
+    },
     /// A task failed; the executor lives.
     Failed {
         /// The task's number.
@@ -125,25 +130,41 @@ impl TaskCost {
     }
 }
 
+/// A message as it is sent. Made where there is time for it: a large one takes a while.
+pub struct Frame(Vec<u8>);
+
+impl Frame {
+    /// A message's frame; `None` where it is larger than [`FRAME_BYTES_MAX`].
+    pub fn of<T: Serialize>(message: &T) -> Option<Frame> {
+        let bytes = postcard::to_extend(message, vec![0; 4]).expect("messages serialise");
+        let length = bytes.len() - 4;
+        let mut frame = Frame(bytes);
+        frame.0[..4].copy_from_slice(&u32::try_from(length).ok()?.to_le_bytes());
+        (length <= FRAME_BYTES_MAX).then_some(frame)
+    }
+
+    /// Bytes of the message.
+    pub fn message_bytes(&self) -> usize {
+        self.0.len() - 4
+    }
+
+    /// Writes it and flushes.
+    ///
+    /// # Errors
+    /// External: the other end is gone.
+    pub fn send(&self, writer: &mut impl Write) -> Result<()> {
+        let sent = writer.write_all(&self.0).and_then(|()| writer.flush());
+        sent.map_err(|error| Error::external(format!("the other end of the pipe is gone: {error}")))
+    }
+}
+
 /// Writes one message and flushes.
 ///
 /// # Errors
-/// External: the other end is gone.
+/// External: the other end is gone. Internal: the message is too large.
 pub fn send<T: Serialize>(writer: &mut impl Write, message: &T) -> Result<()> {
-    let bytes = postcard::to_stdvec(message).expect("messages serialise");
-    let length = u32::try_from(bytes.len()).ok().filter(|length| *length as usize <= FRAME_BYTES_MAX);
-    let Some(length) = length else {
-        return Err(Error::external(format!(
-            "a task's result takes {} MB, more than a message may; lower `max_offsets_per_trigger`, or group by fewer keys",
-            bytes.len() >> 20
-        )));
-    };
-    let write = |writer: &mut dyn Write| -> std::io::Result<()> {
-        writer.write_all(&length.to_le_bytes())?;
-        writer.write_all(&bytes)?;
-        writer.flush()
-    };
-    write(writer).map_err(|error| Error::external(format!("the other end of the pipe is gone: {error}")))
+    let frame = Frame::of(message).ok_or_else(|| Error::internal("a message is larger than a frame may be"))?;
+    frame.send(writer)
 }
 
 /// Reads one message; `None` at the end of the stream, also in the middle of a frame: the sender was killed.

@@ -92,3 +92,23 @@ fn an_executor_that_talks_nonsense_is_replaced() {
         send(&mut output, &failed(task + 7)).expect("the driver listens");
     });
 }
+
+/// Two tasks' worth of long texts in one: the executor says that it builds too much, and the task is split. The next batch is
+/// cut so from the start.
+#[test]
+fn a_task_that_builds_too_much_is_split() {
+    let mut stage = stage();
+    stage.pipeline =
+        stage.pipeline.replace("n BIGINT", "n BIGINT, v STRING").replace("count(*) AS c", "length(max(v)) AS c");
+    stage.executors = 1;
+    stage.topic = tidemill_testkit::Topic::new(1);
+    let long = "x".repeat(15 << 20);
+    let put = || stage.topic.put(&(0..5).map(|n| format!("{{\"n\":{n},\"v\":\"{long}\"}}")).collect::<Vec<_>>());
+    put();
+    put();
+    let batches = stage.run().unwrap();
+    let rows: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n},\"c\":{}}}", 15 << 20)).collect();
+    assert_eq!(batches.iter().map(|batch| &batch.rows).collect::<Vec<_>>(), [&rows, &rows]);
+    assert_eq!(batches.iter().map(|batch| batch.progress.tidemill.tasks).collect::<Vec<_>>(), [2, 2]);
+    assert!(batches.iter().all(|batch| batch.progress.tidemill.tasks_retried == 0));
+}
