@@ -39,7 +39,6 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let committed = recovered.committed.unwrap_or_default();
     let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
     let wants_snapshot = commits.wants_snapshot();
-    assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };

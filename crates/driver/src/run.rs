@@ -40,6 +40,7 @@ const RETRY_TOLD: Duration = Duration::from_secs(10);
 /// User: the checkpoint is another query's, or in use. External: source, sink, disk or data failed for good; what was
 /// committed stays committed, and a new start goes on from there.
 pub fn run(job: Job, wiring: Wiring) -> Result<Summary> {
+    assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
     let (mut driver, inbox) = open(job, wiring)?;
     let result = driver.run(&inbox);
     driver.release();
