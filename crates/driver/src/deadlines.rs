@@ -1,7 +1,7 @@
 //! When an executor is given up: it is silent, or a task of it is late. Pure: moments and figures in, a verdict out.
 //!
 //! ```text
-//!  nothing heard while tasks run, for half of `task_timeout`        → silent: the process is stopped or dead
+//!  nothing heard while tasks run, for 3 s or half of `task_timeout`  → silent: the process is stopped or dead
 //!  heard, but a task makes no progress for `task_timeout`           → stuck: its worker loops
 //!  progress, but the task takes ten times what such a task takes    → slow: somebody else may be faster
 //! ```
@@ -15,6 +15,9 @@ const SLOW_FACTOR: f64 = 10.0;
 
 /// A task that waits for its source is not stuck until after this: longer than any reader waits before it gives up.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Twelve signs of life are missing: no machine is so busy that an executor gets no time slice for so long.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Tasks of fewer records say nothing about the rate: their time is overhead.
 const LEARNT_RECORDS_MIN: u64 = 1_000;
@@ -70,7 +73,7 @@ impl Pace {
 
     /// An executor that says nothing for so long while it has tasks is silent.
     pub(crate) fn silence_max(&self) -> Duration {
-        self.timeout / 2
+        SILENCE_MAX.min(self.timeout / 2)
     }
 
     /// An executor that is given up gets so long to answer all the same.
