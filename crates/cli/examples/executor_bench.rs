@@ -12,9 +12,9 @@ use tidemill_kafka::{KafkaOptions, admin};
 use tidemill_link::{FromExecutor, Task, TaskCost, ToExecutor, VERSION, receive, send};
 use tidemill_load::produce;
 use tidemill_model::limits::TASK_RECORDS;
-use tidemill_model::{Millis, OffsetRange, Pipeline, batch::cut_tasks};
+use tidemill_model::{Millis, OffsetRange, batch::cut_tasks};
 
-const PIPELINE: &str = include_str!("../../model/tests/reference.toml");
+const PIPELINE: &str = include_str!("../../config/tests/reference.toml");
 const TOPIC: &str = "cs_student_logs";
 const CORES: usize = 2;
 const REST: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ fn first_results(hello: &ToExecutor, range: &OffsetRange, starts: u64) {
 
 fn hello(bootstrap_servers: &str) -> ToExecutor {
     let text = PIPELINE.replace("localhost:9092", bootstrap_servers);
-    let pipeline = Pipeline::parse("reference.toml", &text, &[]).expect("the reference pipeline");
+    let pipeline = tidemill_config::parse("reference.toml", &text, &[]).expect("the reference pipeline");
     ToExecutor::Hello {
         version: VERSION,
         pipeline_file: "reference.toml".into(),

@@ -36,7 +36,7 @@ pub(crate) fn load(path: &Path, set: &[(String, String)]) -> Result<Job> {
 /// As [`load`].
 pub(crate) fn plan(file: &str, text: &str, set: &[(String, String)]) -> Result<Job> {
     let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = Pipeline::parse_with(file, text, set, &environment)?;
+    let pipeline = tidemill_config::parse_with(file, text, set, &environment)?;
     let plan = tidemill_sql::plan(&pipeline)?;
     for sink in &pipeline.sinks {
         refuse_columns(&pipeline, sink, &plan.output_schema)?;
@@ -140,7 +140,8 @@ pub(crate) const ABANDONED: &str =
     "nobody reads the output any more: the run ends; what was not shown is not shown again";
 
 /// The pipeline's sinks. When the console's reader goes away, `commands` is told to stop.
-pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
+pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
+    let zone = job.plan.zone();
     let sink = |sink: &tidemill_model::pipeline::Sink| -> Result<Box<dyn Sink>> {
         Ok(match &sink.kind {
             SinkKind::Console { .. } if output::stdout_was_closed() => {
@@ -152,7 +153,7 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
             }
             SinkKind::Console { json, rows_max } => {
                 let writer = Box::new(std::io::stdout());
-                let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone: pipeline.zone(), writer };
+                let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone, writer };
                 let commands = commands.clone();
                 let stop = move || {
                     output::error_line(ABANDONED);
@@ -160,10 +161,10 @@ pub(crate) fn sinks(pipeline: &Pipeline, commands: &Sender<UserCommand>) -> Resu
                 };
                 Box::new(ConsoleSink::new(options).on_closed(stop))
             }
-            SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format, pipeline.zone())?),
+            SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format, zone)?),
         })
     };
-    pipeline.sinks.iter().map(sink).collect()
+    job.pipeline.sinks.iter().map(sink).collect()
 }
 
 /// A dashboard, served on a thread of the run.

@@ -123,7 +123,7 @@ fn hello(job: &Job, settings: &Settings) -> ToExecutor {
     ToExecutor::Hello {
         version: VERSION,
         pipeline_file: job.pipeline.source_text.file.clone(),
-        pipeline_text: job.pipeline.resolved_text().to_owned(),
+        pipeline_text: job.pipeline.resolved_text.clone(),
         plan_hash: job.plan.hash(),
         cores: settings.cores,
         max_records_per_second_per_core: settings.max_records_per_second_per_core,

@@ -11,9 +11,10 @@ use tidemill_model::progress::{
 };
 use tidemill_model::status::{DecisionLine, ResultRows};
 use tidemill_model::time::iso_millis;
-use tidemill_model::{Millis, Offsets, WallClock, Zone};
+use tidemill_model::{Millis, Offsets};
 use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
+use tidemill_sql::zone::{WallClock, Zone};
 
 /// Decisions and rows that a status shows.
 const DECISIONS_SHOWN: usize = 20;

@@ -21,8 +21,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{Error, Result, WallClock, Zone};
+use tidemill_model::{Error, Result};
 use tidemill_sql::text::{csv, json};
+use tidemill_sql::zone::{WallClock, Zone};
 
 /// Writes each batch's rows to a file of its own.
 pub struct FilesSink {

@@ -7,8 +7,9 @@ use crate::table::write_table;
 use arrow_array::RecordBatch;
 use std::io::{self, Write};
 use tidemill_flow::ports::Sink;
-use tidemill_model::{Error, Result, WallClock, Zone};
+use tidemill_model::{Error, Result};
 use tidemill_sql::text::json;
+use tidemill_sql::zone::{WallClock, Zone};
 
 /// How a [`ConsoleSink`] prints, and where.
 pub struct ConsoleOptions {

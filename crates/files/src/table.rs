@@ -4,8 +4,8 @@
 
 use arrow_array::RecordBatch;
 use std::fmt::Write;
-use tidemill_model::WallClock;
 use tidemill_sql::text::show;
+use tidemill_sql::zone::WallClock;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Cells are cut here, places: a long text must not push the other columns off the screen.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tidemill_files::{FilesSink, read_batches};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{Domain, Error, Zone};
+use tidemill_model::{Domain, Error};
+use tidemill_sql::zone::Zone;
 
 const BATCH_7: &str = "batch-00000000000000000007.json";
 

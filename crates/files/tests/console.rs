@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tidemill_files::{ConsoleOptions, ConsoleSink};
 use tidemill_flow::ports::Sink;
-use tidemill_model::Zone;
+use tidemill_sql::zone::Zone;
 
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);

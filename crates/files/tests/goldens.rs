@@ -12,9 +12,10 @@ use std::time::Duration;
 use tidemill_files::{FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_flow::decode::{CsvDecoder, Decoder, Options};
 use tidemill_flow::ports::{Chunk, Extents, Read, Sink, Watch};
+use tidemill_model::OffsetRange;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{OffsetRange, Pipeline, WallClock, Zone};
 use tidemill_sql::text::{csv, json, show};
+use tidemill_sql::zone::{WallClock, Zone};
 
 /// Where the Parquet file is that Spark was shown; set `TIDEMILL_BLESS` to write it anew, then run the script.
 const PARQUET: &str = "tests/goldens/parquet.parquet";
@@ -68,7 +69,7 @@ fn schema(ddl: &str) -> SchemaRef {
     let text = format!(
         "[sources.t]\ntype = \"files\"\npath = \"in\"\nschema = \"{ddl}\"\n[query]\nsql = \"SELECT * FROM t\"\n[sinks.s]\ntype = \"console\"\n"
     );
-    let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+    let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
     tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{ddl}: {faults}")).branches[0].decode_schema.clone()
 }
 

@@ -150,7 +150,7 @@ fn a_directory_is_of_one_query_and_one_purpose() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = ["letters", "rows"].map(|name| dir.path().join(name));
     let begin = |dir: &Path, query: &str| FilesLetterBook::new(dir).unwrap().begin(query);
-    let open = |dir: &Path| FilesSink::new(dir, SinkFormat::Json, tidemill_model::Zone::UTC).unwrap();
+    let open = |dir: &Path| FilesSink::new(dir, SinkFormat::Json, tidemill_sql::zone::Zone::UTC).unwrap();
     let sink = |dir: &Path| open(dir).begin("query");
     let mut letters = FilesLetterBook::new(&dirs[0]).unwrap();
     letters.begin("query").unwrap();

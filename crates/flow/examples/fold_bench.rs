@@ -6,12 +6,13 @@ use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
 use std::fs;
 use std::sync::Arc;
 use tidemill_flow::fold::Fold;
+use tidemill_model::Millis;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Millis, Pipeline, Zone};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::BranchPlan;
+use tidemill_sql::zone::Zone;
 
-const PIPELINE: &str = include_str!("../../model/tests/reference.toml");
+const PIPELINE: &str = include_str!("../../config/tests/reference.toml");
 /// As the executor's chunks.
 const CHUNK_ROWS: usize = 2_048;
 const CHUNKS: usize = 16;
@@ -28,7 +29,8 @@ fn main() {
     ];
     for (name, aggregates) in variants {
         let old = "sum(lines_of_code) AS total_loc, avg(cpu_usage_pct) AS avg_cpu";
-        let pipeline = Pipeline::parse("p.toml", &PIPELINE.replacen(old, aggregates, 1), &[]).expect("a pipeline");
+        let pipeline =
+            tidemill_config::parse("p.toml", &PIPELINE.replacen(old, aggregates, 1), &[]).expect("a pipeline");
         let Ok(plan) = tidemill_sql::plan(&pipeline) else { continue };
         let rate = measure(&plan.branches[0], seconds);
         println!("{name:24} {:6.2} M rows per CPU-second", rate / 1e6);

@@ -10,5 +10,3 @@ pub mod key;
 pub mod merge;
 pub mod output;
 pub mod ports;
-
-pub use tidemill_model::java_double;

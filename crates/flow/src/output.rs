@@ -14,11 +14,12 @@ use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Accumulator, Error, Result, WallClock, Zone};
+use tidemill_model::{Accumulator, Error, Result};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
 use tidemill_sql::text::json;
+use tidemill_sql::zone::{WallClock, Zone};
 
 /// Rows of a batch, ready for the sinks.
 #[derive(Clone, Debug)]

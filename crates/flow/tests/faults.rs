@@ -5,7 +5,7 @@ use tidemill_flow::decode::Records;
 use tidemill_flow::fold::{Faulty, Fold};
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{FaultCounts, Millis, Partial, Pipeline, RecordFault};
+use tidemill_model::{FaultCounts, Millis, Partial, RecordFault};
 
 const WINDOWED: &str = "SELECT k, sum(10 DIV v) AS q FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
 const BY_TIME: &str = "SELECT et, count(*) AS n FROM t GROUP BY et";
@@ -30,7 +30,7 @@ fn partial(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (P
          max_event_time_ahead = \"1 minute\"\n\
          [query]\nsql = \"{sql}\"\noutput_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n",
     );
-    let plan = tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap().branches[0].clone();
+    let plan = tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap()).unwrap().branches[0].clone();
     let mut chunk = Chunk::default();
     for (offset, (timestamp, value)) in (0..).zip(records) {
         chunk.push(offset, *timestamp, Some(value.as_bytes()));

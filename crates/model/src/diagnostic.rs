@@ -113,6 +113,11 @@ pub struct Located {
 }
 
 impl Located {
+    /// A text that stands nowhere: a default.
+    pub fn unplaced(text: &str) -> Located {
+        Located { text: text.into(), span: 0..0, map: vec![0; text.len() + 1] }
+    }
+
     /// Byte span in the file of a byte range of `text`.
     pub fn file_span(&self, range: Range<usize>) -> Range<usize> {
         let at = |byte: usize| self.map.get(byte).copied().unwrap_or(self.span.start);

@@ -10,7 +10,6 @@ pub mod diagnostic;
 pub mod error;
 pub mod fault;
 pub mod interval;
-pub mod java_double;
 pub mod limits;
 pub mod partial;
 pub mod pipeline;
@@ -18,7 +17,6 @@ pub mod progress;
 pub mod status;
 pub mod time;
 pub mod window;
-pub mod zone;
 
 pub use batch::{BatchPlan, OffsetRange, Offsets, PartitionId, TaskCut};
 pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
@@ -29,4 +27,3 @@ pub use partial::{Accumulator, Cell, EventTimeStats, LetterFile, Moments, Partia
 pub use pipeline::Pipeline;
 pub use time::{Micros, Millis};
 pub use window::WindowSpec;
-pub use zone::{WallClock, Zone};

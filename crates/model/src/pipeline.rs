@@ -1,17 +1,10 @@
 //! The pipeline file, understood: names, options and texts, each with its place in the file.
 //!
-//! [`Pipeline::parse`] reads TOML into these types and refuses what it does not know. The texts inside (DDL, SQL,
+//! The crate `config` reads TOML into these types and refuses what it does not know. The texts inside (DDL, SQL,
 //! expressions) stay texts here, as [`Located`]; the room `sql` gives them meaning.
 
-mod build;
-mod document;
-mod reader;
-
-pub use document::Lookup;
-
-use crate::diagnostic::{Diagnostics, Located, SourceText};
+use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
-use crate::zone::Zone;
 use std::ops::Range;
 
 /// A pipeline file.
@@ -19,12 +12,13 @@ use std::ops::Range;
 pub struct Pipeline {
     /// The file that it was read from, and the `--set` values, for messages about its texts.
     pub source_text: SourceText,
-    /// The pipeline as TOML with `--set` and environment values in place: reads back to the same pipeline.
-    resolved_text: String,
+    /// The pipeline as TOML with `--set` and environment values in place: reads back to the same pipeline. What an executor
+    /// gets. It may hold secrets.
+    pub resolved_text: String,
     /// `name`, defaults to the file's stem.
     pub name: String,
-    /// `session_time_zone`, default `UTC`; [`Pipeline::zone`] is what it names.
-    pub session_time_zone: String,
+    /// `session_time_zone`, default `UTC`; the crate `sql` knows what it names.
+    pub session_time_zone: Located,
     /// `on_error`.
     pub on_error: OnError,
     /// `[sources.NAME]`, in the file's order; at least one.
@@ -41,42 +35,6 @@ pub struct Pipeline {
     pub dashboard: Option<String>,
     /// `[autoscale]`.
     pub autoscale: Autoscale,
-}
-
-impl Pipeline {
-    /// Reads a pipeline file; each `(key, value)` of `set` replaces the value of a dotted key.
-    ///
-    /// # Errors
-    /// Every mistake that was found, each at its place.
-    pub fn parse(file_name: &str, text: &str, set: &[(String, String)]) -> Result<Pipeline, Diagnostics> {
-        build::parse(file_name, text, set, None)
-    }
-
-    /// As [`Pipeline::parse`], with `${ENV:NAME}` inside strings replaced by what `lookup` says.
-    ///
-    /// # Errors
-    /// As [`Pipeline::parse`]; a name that `lookup` does not know is one.
-    pub fn parse_with(
-        file_name: &str,
-        text: &str,
-        set: &[(String, String)],
-        lookup: Lookup,
-    ) -> Result<Pipeline, Diagnostics> {
-        build::parse(file_name, text, set, Some(lookup))
-    }
-
-    /// The zone that `session_time_zone` names.
-    ///
-    /// # Panics
-    /// When the name, which the reader has checked, was changed to one that is none.
-    pub fn zone(&self) -> Zone {
-        Zone::parse(&self.session_time_zone).expect("checked with the file")
-    }
-
-    /// Text that [`Pipeline::parse`] reads to the same pipeline: what an executor gets. It may hold secrets.
-    pub fn resolved_text(&self) -> &str {
-        &self.resolved_text
-    }
 }
 
 /// What happens to a row whose expression fails under ANSI rules (rule T3).

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
-use tidemill_model::{Millis, Pipeline};
+use tidemill_model::Millis;
 use tidemill_sql::eval::{RowErrors, evaluate};
 use tidemill_sql::plan::Body;
 
@@ -53,7 +53,7 @@ fn cost(expression: &str, zone: &str) -> f64 {
          schema = \"timestamp DOUBLE, course STRING, lines_of_code INT, cpu_usage_pct DOUBLE\"\n\
          [query]\nsql = \"SELECT {expression} FROM t\"\n[sinks.out]\ntype = \"console\"\n"
     );
-    let pipeline = Pipeline::parse("p.toml", &text, &[]).expect("a right pipeline");
+    let pipeline = tidemill_config::parse("p.toml", &text, &[]).expect("a right pipeline");
     let plan = tidemill_sql::plan(&pipeline).expect("a right query");
     let Body::Project(outputs) = plan.body() else {
         panic!("no aggregate here");

@@ -6,9 +6,9 @@ use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
 use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan};
 use crate::types;
 use crate::value::Value;
+use crate::zone::{WallClock, Zone};
 use arrow_schema::{DataType, Schema};
 use std::fmt::Write;
-use tidemill_model::{WallClock, Zone};
 
 impl QueryPlan {
     /// The plan, a line for each step a row takes: each branch's, then what they have in common. Two plans with one text

@@ -15,5 +15,6 @@ mod syntax;
 pub mod text;
 pub mod types;
 pub mod value;
+pub mod zone;
 
 pub use analyze::{AGGREGATE_FUNCTIONS, plan};

@@ -13,10 +13,11 @@
 
 use crate::eval::EvalContext;
 use crate::expr::Expr;
+use crate::zone::Zone;
 use arrow_schema::{DataType, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
-use tidemill_model::{Millis, WindowSpec, Zone};
+use tidemill_model::{Millis, WindowSpec};
 
 /// A pipeline's query, typed.
 #[derive(Clone, Debug)]

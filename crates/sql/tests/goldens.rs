@@ -12,10 +12,11 @@ use arrow_schema::{DataType, Field, Fields, Schema};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tidemill_model::{Millis, Pipeline, WallClock};
+use tidemill_model::Millis;
 use tidemill_sql::eval::{RowErrors, evaluate};
 use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
+use tidemill_sql::zone::WallClock;
 
 const COLUMNS: &str = "row INT, b BOOLEAN, i8 TINYINT, i16 SMALLINT, i INT, l BIGINT, f FLOAT, d DOUBLE, n DECIMAL(4,2), s STRING, \
                        dt DATE, ts TIMESTAMP, ntz TIMESTAMP_NTZ, bin BINARY, s2 STRING, st STRUCT<a: INT, b: STRING>, arr ARRAY<INT>, m MAP<STRING, INT>, ss ARRAY<STRING>";
@@ -150,7 +151,7 @@ fn plan(zone: &str, expression: &str) -> Result<QueryPlan, String> {
          [query]\nsql = \"SELECT {quoted} FROM fixture\"\n\
          output_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n"
     );
-    let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+    let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
     tidemill_sql::plan(&pipeline).map_err(|faults| faults.0[0].message.clone())
 }
 

@@ -1,13 +1,11 @@
 //! Bad pipeline files: each kind of mistake in schema, event time and query, with its exact message.
 
-use tidemill_model::Pipeline;
-
-const REFERENCE: &str = include_str!("../../model/tests/reference.toml");
+const REFERENCE: &str = include_str!("../../config/tests/reference.toml");
 
 /// Replaces the first text by the second in the reference pipeline and expects these messages.
 fn check(from: &str, to: &str, expected: &[&str]) {
     assert!(REFERENCE.contains(from), "{from}");
-    let pipeline = Pipeline::parse("p.toml", &REFERENCE.replacen(from, to, 1), &[]).unwrap();
+    let pipeline = tidemill_config::parse("p.toml", &REFERENCE.replacen(from, to, 1), &[]).unwrap();
     let faults = tidemill_sql::plan(&pipeline).expect_err(to).to_string();
     assert_eq!(faults.lines().collect::<Vec<_>>(), expected, "{to}");
 }
@@ -369,7 +367,7 @@ fn o1_o6_output_modes() {
             .replace("watermark = \"1 minute\"", text)
     };
     let plan = |text: &str| {
-        let pipeline = Pipeline::parse("p.toml", text, &[]).unwrap();
+        let pipeline = tidemill_config::parse("p.toml", text, &[]).unwrap();
         tidemill_sql::plan(&pipeline).map(|_| ()).map_err(|faults| faults.to_string())
     };
     assert_eq!(plan(&set("")), Err(unwatermarked.to_string()));
@@ -416,7 +414,7 @@ fn mutilated_queries_are_answered() {
             }
         }
         let text = format!("{}{}{}", &REFERENCE[..start], pieces.concat(), &REFERENCE[end..]);
-        let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+        let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
         if let Err(faults) = tidemill_sql::plan(&pipeline) {
             let lines = text.lines().count();
             assert!(
@@ -437,7 +435,7 @@ fn deep_and_long_expressions_are_bounded() {
 fn bounded_expressions() {
     let plan = |condition: String| {
         let text = REFERENCE.replacen("course IS NOT NULL", &condition, 1);
-        tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap())
+        tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap())
             .map(drop)
             .map_err(|faults| faults.to_string())
     };
@@ -461,6 +459,13 @@ fn bounded_expressions() {
 
 #[test]
 fn time_zones() {
+    check(
+        "name = \"cs-student-activity\"",
+        "session_time_zone = \"Europe/Pari\"",
+        &[
+            "p.toml:1:21: `Europe/Pari` is no time zone; did you mean \"Europe/Paris\" or \"Europe/Madrid\" or \"Europe/Berlin\"?",
+        ],
+    );
     let select = "avg(cpu_usage_pct) AS avg_cpu";
     let check = |expression: &str, expected: &str| check(select, &format!("max({expression}) AS x"), &[expected]);
     check(
@@ -470,7 +475,9 @@ fn time_zones() {
     check("TIMESTAMP '12:00'", "p.toml:20:47: '12:00' is no TIMESTAMP; mend the constant");
     let zoned = REFERENCE.replacen(select, "max(date_format(event_time, 'HH z')) AS x", 1);
     let plan = |zone: &str| {
-        tidemill_sql::plan(&Pipeline::parse("p.toml", &zoned, &[("session_time_zone".into(), zone.into())]).unwrap())
+        tidemill_sql::plan(
+            &tidemill_config::parse("p.toml", &zoned, &[("session_time_zone".into(), zone.into())]).unwrap(),
+        )
     };
     assert!(plan("GMT+2").is_ok());
     assert_eq!(

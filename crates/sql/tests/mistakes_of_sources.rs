@@ -1,7 +1,5 @@
 //! Bad queries over several sources and in FROM: each kind of mistake, with its exact message.
 
-use tidemill_model::Pipeline;
-
 /// A query over two sources and a third that nobody reads, and its messages; without any, only that of the third.
 fn check_union(sql: &str, mode: &str, expected: &[&str]) {
     let source = |name: &str, schema: &str, time: &str| {
@@ -16,7 +14,7 @@ fn check_union(sql: &str, mode: &str, expected: &[&str]) {
         source("b", "t TIMESTAMP, k STRING, v DOUBLE, b BOOLEAN", ""),
         source("unread", "k STRING", ""),
     );
-    let faults = tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).expect_err(sql).to_string();
+    let faults = tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap()).expect_err(sql).to_string();
     let unread = "p.toml:15:10: the query does not read the source `unread`; take the source away, or read it: SELECT … UNION ALL SELECT …";
     let expected = if expected.is_empty() { &[unread] } else { expected };
     assert_eq!(faults.lines().collect::<Vec<_>>(), expected, "{sql}");

@@ -1,13 +1,12 @@
 //! Plans of whole pipelines, as `tidemill check` prints them.
 
-use tidemill_model::Pipeline;
 use tidemill_sql::plan::{Body, QueryPlan};
 
-const REFERENCE: &str = include_str!("../../model/tests/reference.toml");
+const REFERENCE: &str = include_str!("../../config/tests/reference.toml");
 
 fn plan(set: &[(&str, &str)]) -> QueryPlan {
     let set: Vec<_> = set.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    let pipeline = Pipeline::parse("p.toml", REFERENCE, &set).unwrap();
+    let pipeline = tidemill_config::parse("p.toml", REFERENCE, &set).unwrap();
     tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
@@ -46,8 +45,8 @@ fn the_hash_is_of_the_text_alone() {
     let reference = plan(&[]);
     assert_eq!(reference.hash(), 14_277_628_900_239_991_215);
     let resolved = {
-        let pipeline = Pipeline::parse("p.toml", REFERENCE, &[]).unwrap();
-        Pipeline::parse("elsewhere.toml", pipeline.resolved_text(), &[]).unwrap()
+        let pipeline = tidemill_config::parse("p.toml", REFERENCE, &[]).unwrap();
+        tidemill_config::parse("elsewhere.toml", &pipeline.resolved_text, &[]).unwrap()
     };
     assert_eq!(tidemill_sql::plan(&resolved).unwrap().hash(), reference.hash());
     assert_ne!(plan(&[("query.output_mode", "complete")]).hash(), reference.hash());
@@ -282,7 +281,7 @@ fn two_sources(sql: &str) -> String {
         source("a", "t TIMESTAMP, k STRING, v INT", &time("et", "10 seconds")),
         source("b", "t TIMESTAMP, name STRING, x DOUBLE", &time("at", "5 seconds")),
     );
-    tidemill_sql::plan(&Pipeline::parse("p.toml", &text, &[]).unwrap()).unwrap().describe()
+    tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap()).unwrap().describe()
 }
 
 #[test]

@@ -4,8 +4,9 @@ use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tidemill_flow::ports::Sink;
-use tidemill_model::{Error, Result, WallClock};
+use tidemill_model::{Error, Result};
 use tidemill_sql::text::json;
+use tidemill_sql::zone::WallClock;
 
 /// The rows of every batch, as one JSON object a row (rule S1). Clones share them.
 #[derive(Clone, Debug, Default)]

@@ -17,7 +17,7 @@ use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
-use tidemill_model::{Offsets, Pipeline, Result};
+use tidemill_model::{Offsets, Result};
 use tidemill_scale::{Decision, Facts, Settings, State};
 
 /// A driver that does nothing for so long hangs: the test fails.
@@ -178,7 +178,7 @@ impl Stage {
     fn job(&self, trigger: Trigger) -> Result<Job> {
         let set = [("autoscale.mode", "pinned".to_owned()), ("autoscale.max_executors", self.executors.to_string())];
         let set = set.map(|(key, value)| (key.to_owned(), value));
-        let pipeline = Pipeline::parse("test.toml", &self.pipeline, &set)?;
+        let pipeline = tidemill_config::parse("test.toml", &self.pipeline, &set)?;
         let plan = tidemill_sql::plan(&pipeline)?;
         Ok(Job { trigger, plan: Arc::new(plan), pipeline: Arc::new(pipeline) })
     }

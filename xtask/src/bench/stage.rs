@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The reference pipeline, which everything is measured on.
-const PIPELINE: &str = "crates/model/tests/reference.toml";
+const PIPELINE: &str = "crates/config/tests/reference.toml";
 
 /// The topic that it reads.
 pub const TOPIC: &str = "cs_student_logs";

@@ -1,7 +1,7 @@
 //! Rooms: who may use whom, and which words a room never says.
 //!
 //! ```text
-//!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, model}
+//!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, config} → model
 //! ```
 //! Everybody but the pure rooms may use `os`. Only tests use `testkit`. Every crate under `crates/` stands in [`ROOMS`]; a new one is added here with what it may know.
 
@@ -31,16 +31,17 @@ const OTHERS_TRADE: (&[&str], &str) = (
 const ROOMS: &[Room] = &[
     Room { name: "os", uses: &[], tests_use: &[], unsaid: &[] },
     Room { name: "model", uses: &[], tests_use: &[], unsaid: &[CLOCK, WORLD] },
-    Room { name: "sql", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
-    Room { name: "flow", uses: &["model", "sql"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
+    Room { name: "config", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
+    Room { name: "sql", uses: &["model"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
+    Room { name: "flow", uses: &["model", "sql"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
     Room { name: "scale", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Room { name: "link", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },
     Room { name: "checkpoint", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },
     Room { name: "kafka", uses: &["model", "flow"], tests_use: &["broker"], unsaid: &[] },
-    Room { name: "files", uses: &["model", "sql", "flow"], tests_use: &[], unsaid: &[CLOCK] },
+    Room { name: "files", uses: &["model", "sql", "flow"], tests_use: &["config"], unsaid: &[CLOCK] },
     Room { name: "broker", uses: &["model", "os"], tests_use: &[], unsaid: &[] },
     Room { name: "load", uses: &["model", "kafka"], tests_use: &["broker"], unsaid: &[] },
-    Room { name: "executor", uses: &["model", "os", "sql", "flow", "link"], tests_use: &[], unsaid: &[] },
+    Room { name: "executor", uses: &["model", "os", "config", "sql", "flow", "link"], tests_use: &[], unsaid: &[] },
     Room {
         name: "driver",
         uses: &["model", "os", "sql", "flow", "link", "scale", "checkpoint"],
@@ -49,7 +50,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "testkit",
-        uses: &["model", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
+        uses: &["model", "config", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
         tests_use: &["link"],
         unsaid: &[],
     },
@@ -59,6 +60,7 @@ const ROOMS: &[Room] = &[
         uses: &[
             "model",
             "os",
+            "config",
             "sql",
             "flow",
             "scale",

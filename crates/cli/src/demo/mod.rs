@@ -451,7 +451,7 @@ fn start_driver(
     said: Sender<String>,
 ) -> Result<Job<Result<Summary>>> {
     let job = wiring::plan(&file.display().to_string(), text, &[])?;
-    let sinks = wiring::sinks(&job.pipeline, commands)?;
+    let sinks = wiring::sinks(&job, commands)?;
     let sources = wiring::sources(&job)?;
     let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
     let spawn = children::spawn()?;

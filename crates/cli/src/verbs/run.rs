@@ -36,7 +36,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     }
     // Locked before anything else is touched: a sink may hold what another driver is writing.
     let store = Arc::new(FsStore::open(&dir)?);
-    let sinks = wiring::sinks(&job.pipeline, &commands)?;
+    let sinks = wiring::sinks(&job, &commands)?;
     let letters = wiring::letter_book(&job.pipeline)?;
     let mut supervisor = Supervisor::default();
     let dashboard = job.pipeline.dashboard.as_deref();

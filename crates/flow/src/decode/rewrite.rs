@@ -7,7 +7,7 @@ use super::STRING_MAX;
 use super::text::{Piece, Text, next_piece, utf16_length};
 use super::token::{Token, Visitor};
 use std::fmt::Write;
-use tidemill_model::java_double::write_java_double;
+use tidemill_sql::text::java_double::write_java_double;
 
 /// Writes what it is told of.
 #[derive(Debug, Default)]

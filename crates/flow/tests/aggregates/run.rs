@@ -10,10 +10,11 @@ use tidemill_flow::merge::{GroupRows, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId, Pipeline, WallClock, Zone};
+use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
 use tidemill_sql::text::show;
+use tidemill_sql::zone::{WallClock, Zone};
 
 const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
 
@@ -38,7 +39,7 @@ impl Query {
             "[sources.t]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\nschema = \"\"\"{schema}\"\"\"\n\
              [query]\nsql = \"\"\"{sql}\"\"\"\noutput_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n"
         );
-        let pipeline = Pipeline::parse("p.toml", &text, &[]).unwrap();
+        let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
         let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.0[0].message.clone())?;
         Ok(Query { plan: Arc::new(plan) })
     }

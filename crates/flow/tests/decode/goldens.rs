@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::path::Path;
 use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::ports::Chunk;
-use tidemill_model::{RecordFault, Zone};
+use tidemill_model::RecordFault;
+use tidemill_sql::zone::Zone;
 
 /// What Spark said of one case.
 struct Answer {

@@ -6,7 +6,8 @@ use crate::show;
 use serde_json::json;
 use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::ports::Chunk;
-use tidemill_model::{Micros, RecordFault, Zone};
+use tidemill_model::{Micros, RecordFault};
+use tidemill_sql::zone::Zone;
 
 /// Decodes one record and compares its row and fault.
 fn check(record: &str, ddl: &str, options: Options, row: serde_json::Value, fault: Option<RecordFault>) {

@@ -11,9 +11,9 @@ use crate::intervals;
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
 use crate::value::Value;
+use crate::zone::Zone;
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::Zone;
 use tidemill_model::diagnostic::nearest;
 
 /// Calls that become other expressions: name, least and greatest number of arguments.

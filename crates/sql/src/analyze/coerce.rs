@@ -9,9 +9,9 @@ use crate::syntax::Fault;
 use crate::text::times::Defaults;
 use crate::types::{self, adjusted_decimal, is_numeric};
 use crate::value::Value;
+use crate::zone::{WallClock, Zone};
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::{WallClock, Zone};
 
 /// An expression and its place in the text.
 pub(super) type Placed = (Expr, Range<usize>);

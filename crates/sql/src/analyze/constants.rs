@@ -3,10 +3,11 @@
 use crate::eval::{EvalContext, RowErrors, evaluate};
 use crate::expr::{Comparison, Expr};
 use crate::value::Value;
+use crate::zone::Zone;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
-use tidemill_model::{Millis, Zone};
+use tidemill_model::Millis;
 
 /// What a filter's condition becomes in one round, before it is simplified: constants go from one conjunct to the others,
 /// then everything that is made of constants alone is computed. What `is_whole` takes for a column of its own stays as it is.

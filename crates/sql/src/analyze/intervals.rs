@@ -9,9 +9,9 @@ use crate::intervals::{self, DAY, Kind, MICROS_PER_DAY, is_interval};
 use crate::syntax::{Call, Fault, Node};
 use crate::types;
 use crate::value::Value;
+use crate::zone::Zone;
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::Zone;
 
 impl Resolver<'_> {
     /// `+ - * /`: of numbers, of times and intervals or days, of intervals.
@@ -120,7 +120,7 @@ fn scaled(operator: Arithmetic, interval: Placed, number: Placed) -> Result<Expr
     }
     let number = match number.0 {
         Expr::Literal(Value::String(text), _) => {
-            coerce::constant(&text, &DataType::Float64, tidemill_model::Zone::UTC, number.1)?
+            coerce::constant(&text, &DataType::Float64, crate::zone::Zone::UTC, number.1)?
         }
         number if number_type.is_null() => cast_to(number, &DataType::Int32),
         number => number,

@@ -7,9 +7,9 @@ use crate::intervals;
 use crate::syntax::{Fault, Literal};
 use crate::types;
 use crate::value::Value;
+use crate::zone::Zone;
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::Zone;
 
 /// A constant, typed; a time of no zone is one of `zone`.
 pub(super) fn constant(literal: &Literal, zone: Zone, at: &Range<usize>) -> Result<Expr, Fault> {

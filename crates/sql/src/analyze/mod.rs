@@ -31,6 +31,7 @@ use crate::expr::Expr;
 use crate::plan::QueryPlan;
 use crate::syntax::{self, Fault};
 use crate::types;
+use crate::zone::Zone;
 use arrow_schema::{DataType, Fields};
 use resolve::Resolver;
 use scope::Scope;
@@ -84,7 +85,8 @@ impl SourceColumns<'_> {
 
 fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> {
     // The query's own grammar is checked even where a schema is wrong.
-    let tables: Vec<_> = pipeline.sources.iter().map(|source| table(pipeline, source, faults)).collect();
+    let zone_name = zone_name(pipeline, faults);
+    let tables: Vec<_> = pipeline.sources.iter().map(|source| table(zone_name, source, faults)).collect();
     let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
     let tables = tables.into_iter().collect::<Option<Vec<_>>>()?;
     let plan = query::plan_query(pipeline, query?, &tables, faults)?;
@@ -98,11 +100,27 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
     Some(plan)
 }
 
+/// The session's time zone, which has a name of the list in what follows.
+fn zone_name<'a>(pipeline: &'a Pipeline, faults: &mut Faults) -> &'a str {
+    let named = &pipeline.session_time_zone;
+    if Zone::parse(&named.text).is_some() {
+        return &named.text;
+    }
+    let near: Vec<String> = Zone::nearest(&named.text).iter().map(|name| format!("\"{name}\"")).collect();
+    let help = match near.as_slice() {
+        [] => "write a region such as \"Europe/Paris\", an offset such as \"+05:30\", or \"UTC\"".into(),
+        near => format!("did you mean {}?", near.join(" or ")),
+    };
+    let message = format!("`{}` is no time zone", named.text);
+    faults.found.push(pipeline.source_text.diagnostic(named.span.clone(), message, help));
+    "UTC"
+}
+
 /// A source as a table: its columns, and their names.
-fn table<'a>(pipeline: &Pipeline, source: &'a Source, faults: &mut Faults) -> Option<(SourceColumns<'a>, Scope)> {
+fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option<(SourceColumns<'a>, Scope)> {
     let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text))?;
     let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields))?;
-    let mut scope = Scope::of_fields(&source.name, fields.iter(), &pipeline.session_time_zone);
+    let mut scope = Scope::of_fields(&source.name, fields.iter(), zone_name);
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
         let time = plan_event_time(declared, &scope, faults)?;

@@ -6,12 +6,12 @@ use super::scope::{Scope, same};
 use crate::expr::Expr;
 use crate::intervals;
 use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use crate::text::java_double::java_double;
 use crate::text::show;
 use crate::types;
 use crate::value::Value;
+use crate::zone::WallClock;
 use arrow_schema::DataType;
-use tidemill_model::WallClock;
-use tidemill_model::java_double::java_double;
 
 /// The name of an item without an alias. A column's source is left out of it.
 pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {

@@ -5,10 +5,10 @@ use super::relation::Branch;
 use crate::expr::Expr;
 use crate::plan::{Body, BranchPlan, EventTimePlan, Format};
 use crate::types;
+use crate::zone::Zone;
 use arrow_schema::{Field, Schema};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tidemill_model::Zone;
 use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 
 /// A branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over the relation.

@@ -17,7 +17,7 @@ use super::conjuncts::{demanded, is_constant, simplify, split};
 use super::constants::{folded, null_is_false};
 use super::relation;
 use crate::expr::{Comparison, Expr};
-use tidemill_model::Zone;
+use crate::zone::Zone;
 
 /// Rounds after which Spark stops, too.
 const ROUNDS_MAX: usize = 100;

@@ -5,8 +5,8 @@ use crate::functions::{self, collections};
 use crate::syntax::{Fault, Ident};
 use crate::types;
 use crate::value::Value;
+use crate::zone::Zone;
 use arrow_schema::{DataType, Field, FieldRef};
-use tidemill_model::Zone;
 use tidemill_model::diagnostic::nearest;
 
 /// The columns that a query sees, by case-insensitive name.
@@ -28,7 +28,7 @@ impl Scope {
     /// The columns of a schema, numbered in its order.
     pub fn of_fields<'a>(table: &str, fields: impl Iterator<Item = &'a FieldRef>, zone_name: &str) -> Scope {
         let columns = fields.enumerate().map(|(index, field)| (field.name().clone(), index, field.data_type().clone()));
-        let zone = Zone::parse(zone_name).expect("checked with the file");
+        let zone = Zone::parse(zone_name).expect("checked before the tables are made");
         Scope {
             table: table.into(),
             columns: columns.collect(),

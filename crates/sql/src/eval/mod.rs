@@ -19,12 +19,13 @@ pub use errors::{RowError, RowErrors};
 use crate::expr::{Arithmetic, Comparison, Expr};
 use crate::functions::Arguments;
 use crate::text::times::Defaults;
+use crate::zone::{WallClock, Zone};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::{Millis, WallClock, Zone};
+use tidemill_model::Millis;
 
 /// What an expression may ask of the batch.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ use crate::eval::{Column, Order, RowErrors};
 use crate::expr::CastMode;
 use crate::intervals::{self, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
 use crate::types;
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
@@ -22,7 +23,6 @@ use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int64Array};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::WallClock;
 
 /// What the planner alone can name: it gives the type.
 const INTERNAL: Function = Function { params: &[Param::Any, Param::Any], required: 1, ..Function::BLANK };

@@ -6,10 +6,10 @@
 
 use super::{Arguments, Function, Param, build};
 use crate::expr::Expr;
+use crate::text::java_double::write_java_double;
 use crate::value::Value;
 use arrow_array::ArrayRef;
 use std::fmt::Write;
-use tidemill_model::java_double::write_java_double;
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "get_json_object",

@@ -30,11 +30,11 @@ use crate::eval::cast::time;
 use crate::eval::{Column, Order, RowErrors};
 use crate::expr::Expr;
 use crate::text::times::Defaults;
+use crate::zone::Zone;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::Zone;
 
 /// A scalar function.
 pub struct Function {

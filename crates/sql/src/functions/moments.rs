@@ -11,6 +11,7 @@ use crate::eval::cast::to_long;
 use crate::eval::{Column, RowErrors};
 use crate::intervals::{self, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
 use crate::types;
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
@@ -20,7 +21,6 @@ use arrow_array::{Array, ArrayRef, Int64Array, ListArray, TimestampMicrosecondAr
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::WallClock;
 use tidemill_model::time::civil_from_days;
 
 const OF_UNIT: Function =

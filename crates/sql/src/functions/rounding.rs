@@ -6,6 +6,7 @@ use crate::eval::Order;
 use crate::eval::arithmetic::{REMAINDER_BY_ZERO, arithmetic, decimal_in, pow10, zip};
 use crate::eval::{Column, RowErrors, cast};
 use crate::expr::{Arithmetic, Expr};
+use crate::text::java_double::{java_double, java_float};
 use crate::types;
 use crate::value::Value;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
@@ -13,7 +14,6 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::java_double::{java_double, java_float};
 
 const ROUND: Function =
     Function { params: &[Param::Number, Param::Int], gives: round_type, check: check_round, ..Function::BLANK };

@@ -11,13 +11,13 @@ use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::expr::Expr;
 use crate::types;
 use crate::value::Value;
+use crate::zone::{WallClock, Zone};
 use arrow_array::ArrayRef;
 use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use std::fmt::Write;
 use std::sync::Arc;
 use tidemill_model::time::{civil_from_days, days_of_date};
-use tidemill_model::{WallClock, Zone};
 
 const FORMAT: Function = Function {
     params: &[Param::Timestamp, Param::String],

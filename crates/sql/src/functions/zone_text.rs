@@ -1,7 +1,7 @@
 //! Zones in texts of a pattern: the letters `X x Z z O V`.
 
+use crate::zone::Zone;
 use std::fmt::Write;
-use tidemill_model::Zone;
 
 /// An offset, as Java writes it: without its seconds; one that is nothing but seconds as none.
 pub(super) fn format(out: &mut String, letter: char, count: usize, offset: i64, zone: Zone) {

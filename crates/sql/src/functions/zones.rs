@@ -7,12 +7,12 @@ use crate::eval::{Column, RowErrors, Texts};
 use crate::expr::{CastMode, Expr};
 use crate::types;
 use crate::value::Value;
+use crate::zone::{WallClock, Zone};
 use arrow_array::ArrayRef;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::time::days_of_date;
-use tidemill_model::{WallClock, Zone};
 
 const SHIFT: Function = Function {
     params: &[Param::Timestamp, Param::String],

@@ -5,10 +5,10 @@
 //! would be empty, a single column's NULL, is left out.
 
 use super::{json, show};
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, FieldRef, Schema};
-use tidemill_model::WallClock;
 
 /// The first column whose type CSV does not hold.
 pub fn refused(schema: &Schema) -> Option<&FieldRef> {

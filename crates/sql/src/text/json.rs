@@ -5,13 +5,13 @@
 
 use super::{offset_of, show, write_date, write_date_time, write_decimal};
 use crate::intervals;
+use crate::text::java_double::{write_java_double, write_java_float};
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float32Type, Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Fields, TimeUnit};
 use std::fmt::Write;
-use tidemill_model::WallClock;
-use tidemill_model::java_double::{write_java_double, write_java_float};
 
 /// Appends one row as a JSON object, without a line end; instants as `clock` shows them.
 ///

@@ -5,12 +5,13 @@
 //! Instants are written as a zone's clock shows them. Knows no files, tables or widths.
 
 pub mod csv;
+pub mod java_double;
 pub mod json;
 pub mod show;
 pub mod times;
 
+use crate::zone::WallClock;
 use std::fmt::Write;
-use tidemill_model::WallClock;
 use tidemill_model::time::civil_from_days;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;

@@ -5,6 +5,8 @@
 
 use super::{offset_of, write_date, write_date_time, write_decimal};
 use crate::intervals::{self, Kind};
+use crate::text::java_double::{write_java_double, write_java_float};
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
@@ -13,8 +15,6 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use std::fmt::Write;
-use tidemill_model::WallClock;
-use tidemill_model::java_double::{write_java_double, write_java_float};
 use tidemill_model::status::ResultRows;
 
 /// The first `rows_max` rows as text; instants as `clock` shows them.

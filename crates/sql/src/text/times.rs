@@ -3,8 +3,9 @@
 //! One scanner cuts the text into year, month, day, hour, minute, second, fraction and zone; the forms that Spark takes
 //! are those that it accepts, oddities included.
 
+use crate::zone::{WallClock, Zone};
+use tidemill_model::Micros;
 use tidemill_model::time::days_of_date;
-use tidemill_model::{Micros, WallClock, Zone};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;

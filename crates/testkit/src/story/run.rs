@@ -4,7 +4,7 @@ use super::value::rows;
 use super::{EventTime, Lines, Restart, Run, Story, Told, ToldBatch};
 use crate::{Batch, Stage, Topic};
 use arrow_schema::DataType;
-use tidemill_model::{Pipeline, Result};
+use tidemill_model::Result;
 use tidemill_sql::types;
 
 pub(super) fn tell(story: &Story) -> Told {
@@ -91,7 +91,7 @@ fn quoted(text: &str) -> String {
 
 /// The result's columns, or why the pipeline is refused.
 fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String> {
-    let pipeline = Pipeline::parse("story.toml", pipeline, &[]).map_err(|faults| faults.to_string())?;
+    let pipeline = tidemill_config::parse("story.toml", pipeline, &[]).map_err(|faults| faults.to_string())?;
     let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.to_string())?;
     // Spark's `simpleString`.
     let type_name = |data_type: &DataType| types::name(data_type).to_lowercase().replace(' ', "");

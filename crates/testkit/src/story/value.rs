@@ -5,8 +5,8 @@ use arrow_array::types::{Date32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use serde_json::Value;
-use tidemill_model::WallClock;
 use tidemill_sql::text::show;
+use tidemill_sql::zone::WallClock;
 
 /// A batch's rows.
 pub(super) fn rows(table: &RecordBatch) -> Vec<Vec<Value>> {

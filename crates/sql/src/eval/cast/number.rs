@@ -2,14 +2,14 @@
 
 use super::{Failures, map, with_number_type};
 use crate::eval::arithmetic::{decimal_in, rescale};
+use crate::text::java_double::{java_double, java_float};
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray};
 use arrow_buffer::{BooleanBuffer, i256};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::WallClock;
-use tidemill_model::java_double::{java_double, java_float};
 
 pub(super) fn cast(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> ArrayRef {
     match to {

@@ -2,14 +2,14 @@
 
 use super::number::doubles;
 use super::{Failures, map, number};
+use crate::text::java_double::java_double;
 use crate::types;
+use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, TimestampMicrosecondArray};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::WallClock;
-use tidemill_model::java_double::java_double;
 
 pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(crate) const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;

@@ -1,18 +1,17 @@
 //! The tree of a pipeline file → [`Pipeline`]: which keys there are, what they mean, their defaults.
 
-use super::document::{self, Lookup, Table};
-use super::reader::Section;
-use super::{
+use crate::document::{self, Lookup, Table};
+use crate::reader::Section;
+use std::cell::RefCell;
+use std::path::{Component, Path};
+use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
+use tidemill_model::interval::Interval;
+use tidemill_model::pipeline::{
     Autoscale, DeadLetter, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink,
     SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
-use crate::diagnostic::{Diagnostics, Located, SourceText};
-use crate::interval::Interval;
-use crate::zone::Zone;
-use std::cell::RefCell;
-use std::path::{Component, Path};
 
-pub(super) fn parse(
+pub(crate) fn parse(
     file_name: &str,
     text: &str,
     set: &[(String, String)],
@@ -44,7 +43,7 @@ pub(super) fn parse(
 
 fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline> {
     let name = root.string("name").map_or_else(|| stem(&source.file), |name| name.text.clone());
-    let session_time_zone = time_zone(&root);
+    let session_time_zone = root.string("session_time_zone").cloned().unwrap_or_else(|| Located::unplaced("UTC"));
     let on_error = root.word("on_error", &[("drop", OnError::Drop), ("fail", OnError::Fail)]).unwrap_or_default();
     let sources = sources(&root);
     let query = match root.section("query") {
@@ -102,19 +101,6 @@ fn named(tree: &Table, name: &str) -> Table {
 
 fn stem(file_name: &str) -> String {
     Path::new(file_name).file_stem().map_or_else(|| "pipeline".into(), |stem| stem.to_string_lossy().into_owned())
-}
-
-fn time_zone(root: &Section) -> String {
-    let Some(zone) = root.string("session_time_zone") else { return "UTC".into() };
-    if Zone::parse(&zone.text).is_none() {
-        let near: Vec<String> = Zone::nearest(&zone.text).iter().map(|name| format!("\"{name}\"")).collect();
-        let help = match near.as_slice() {
-            [] => "write a region such as \"Europe/Paris\", an offset such as \"+05:30\", or \"UTC\"".into(),
-            near => format!("did you mean {}?", near.join(" or ")),
-        };
-        root.fault(zone.span.clone(), format!("`{}` is no time zone", zone.text), &help);
-    }
-    zone.text.clone()
 }
 
 fn sources(root: &Section) -> Option<Vec<Source>> {

@@ -2,21 +2,21 @@
 //!
 //! Knows nothing of what the keys mean.
 
-use crate::diagnostic::{Diagnostic, Located, SourceText};
 use std::fmt::Write;
 use std::ops::Range;
+use tidemill_model::diagnostic::{Diagnostic, Located, SourceText};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A table: entries in the order of the file, `--set` ones last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     pub entries: Vec<Entry>,
 }
 
 /// One `key = value` or `[key]`.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub key: String,
     pub key_span: Range<usize>,
     pub value: Value,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
 
 /// A value of the file.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     String(Located),
     Integer(i64),
     Float(f64),
@@ -53,7 +53,7 @@ impl Value {
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Reads a file. The tree is what could be read of it; faults are added to `faults`.
-pub(super) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec<Diagnostic>) -> Table {
+pub(crate) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec<Diagnostic>) -> Table {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in errors {
         let message = error.message().trim().replace('\n', ", ");
@@ -67,7 +67,7 @@ pub(super) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec
 }
 
 /// Lays one `--set key=value` over the tree. The value is TOML where it reads as TOML, else a string.
-pub(super) fn set(
+pub(crate) fn set(
     root: &mut Table,
     source: &mut SourceText,
     key: &str,
@@ -116,7 +116,7 @@ pub(super) fn set(
 }
 
 /// The tree as TOML text that reads back to the same values.
-pub(super) fn write(root: &Table) -> String {
+pub(crate) fn write(root: &Table) -> String {
     let mut out = String::new();
     write_table(root, "", &mut out);
     out

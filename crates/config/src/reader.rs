@@ -1,13 +1,13 @@
 //! Typed access to the tables of a pipeline file: each key asked for is a known key, every other one is refused.
 
-use super::document::{Entry, Table, Value};
-use crate::diagnostic::{Diagnostic, Located, SourceText, nearest};
-use crate::interval::Interval;
+use crate::document::{Entry, Table, Value};
 use std::cell::RefCell;
 use std::ops::Range;
+use tidemill_model::diagnostic::{Diagnostic, Located, SourceText, nearest};
+use tidemill_model::interval::Interval;
 
 /// One table being read.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     source: &'a SourceText,
     faults: &'a RefCell<Vec<Diagnostic>>,
     /// Its dotted name; empty for the whole file.

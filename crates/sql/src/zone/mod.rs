@@ -10,8 +10,8 @@ mod tzif;
 
 pub use clock::WallClock;
 
-use crate::diagnostic::nearest;
 use std::fmt;
+use tidemill_model::diagnostic::nearest;
 use tzif::{Side, Span};
 
 /// Greatest offset, seconds.
@@ -185,7 +185,7 @@ fn region(id: &str) -> Option<Zone> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::days_from_civil;
+    use tidemill_model::time::days_from_civil;
 
     fn check(zone: &str, wall: (i64, u32, u32, i64, i64), offset_minutes: i64) {
         let local = days_from_civil(wall.0, wall.1, wall.2) * 86_400 + wall.3 * 3_600 + wall.4 * 60;

@@ -3,7 +3,7 @@
 //! A search in the table of transitions, then the rule line at its end. What is found is given with the span of time in
 //! which it holds, so that a caller need not ask again for the next instant.
 
-use crate::time::{civil_from_days, days_from_civil};
+use tidemill_model::time::{civil_from_days, days_from_civil};
 
 /// Seconds in a day.
 const DAY: i64 = 86_400;

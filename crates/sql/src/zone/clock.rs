@@ -102,7 +102,7 @@ impl WallClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::days_from_civil;
+    use tidemill_model::time::days_from_civil;
 
     const HOUR: i64 = 3_600 * MICROS_PER_SECOND;
 
