@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Role, Source, Supervisor};
-use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch};
+use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink};
 use tidemill_files::{FilesLetterBook, FilesLetters};
 use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
@@ -161,6 +161,7 @@ pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box
                 };
                 Box::new(ConsoleSink::new(options).on_closed(stop))
             }
+            SinkKind::None => Box::new(NoneSink),
             SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format, zone)?),
         })
     };

@@ -64,6 +64,11 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
         section.finish();
         path.map(|path| path.text.clone())
     });
+    let state_bytes_max = root.section("state").and_then(|section| {
+        let bytes = section.byte_size("memory_max");
+        section.finish();
+        bytes
+    });
     let dashboard = root.section("dashboard").and_then(|section| {
         let listen = section.required_string("listen", "\"127.0.0.1:8080\"");
         let listen = listen.filter(|listen| addresses(&section, listen));
@@ -84,6 +89,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
         sinks,
         dead_letter,
         checkpoint,
+        state_bytes_max,
         dashboard,
         autoscale,
     })
@@ -290,6 +296,7 @@ fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink>
             json: section.boolean("json").unwrap_or(false),
             rows_max: section.integer("rows_max", 1).unwrap_or(20) as usize,
         },
+        "none" => SinkKind::None,
         "files" => {
             let formats = [SinkFormat::Json, SinkFormat::Csv, SinkFormat::Parquet];
             let format = section.word("format", &formats.map(|format| (format.name(), format))).unwrap_or_default();
@@ -304,7 +311,7 @@ fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink>
         }
         other => {
             let message = format!("a sink of type \"{other}\" is not supported yet");
-            section.fault(kind.span.clone(), message, "the types supported are \"console\" and \"files\"");
+            section.fault(kind.span.clone(), message, "the types supported are \"console\", \"files\" and \"none\"");
             return None;
         }
     };

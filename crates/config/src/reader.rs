@@ -111,6 +111,24 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// A number of bytes in words: `"512 MB"`, `"2 GB"`. A megabyte is a million bytes.
+    pub fn byte_size(&self, key: &'static str) -> Option<u64> {
+        let text = self.string(key)?;
+        let words: Vec<&str> = text.text.split_whitespace().collect();
+        let unit = |word: &str| ["KB", "MB", "GB"].iter().position(|unit| word.eq_ignore_ascii_case(unit));
+        let size = match words.as_slice() {
+            [number, word] => number.parse::<u64>().ok().zip(unit(word)),
+            _ => None,
+        };
+        let bytes = size.and_then(|(number, unit)| number.checked_mul(1_000u64.pow(unit as u32 + 1)));
+        let bytes = bytes.filter(|bytes| *bytes > 0);
+        if bytes.is_none() {
+            let message = format!("`{key}` is \"{}\"", text.text);
+            self.fault(text.span.clone(), message, "write a whole number and KB, MB or GB, such as \"2 GB\"");
+        }
+        bytes
+    }
+
     /// One of a few words, by `(word, meaning)`.
     pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let text = self.string(key)?;

@@ -119,7 +119,7 @@ fn mistakes_are_named_at_their_place() {
         "[dashboard]",
         "[colours]",
         &[
-            "p.toml:34:2: unknown key `colours`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`",
+            "p.toml:34:2: unknown key `colours`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`, `state`",
         ],
     );
     check(
@@ -166,7 +166,7 @@ fn mistakes_are_named_at_their_place() {
         "\"console\"",
         "\"kafka\"",
         &[
-            "p.toml:29:8: a sink of type \"kafka\" is not supported yet; the types supported are \"console\" and \"files\"",
+            "p.toml:29:8: a sink of type \"kafka\" is not supported yet; the types supported are \"console\", \"files\" and \"none\"",
         ],
     );
     check(
@@ -219,7 +219,7 @@ fn mistakes_are_named_at_their_place() {
         &[
             "p.toml:1:1: there is no [query]; add a [query] table with sql = \"SELECT …\"",
             "p.toml:17:1: unknown key `sources.cs_student_logs.event_time.query`; the known keys here are `column`, `expression`, `max_event_time_ahead`, `watermark`",
-            "p.toml:18:2: unknown key `other`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`",
+            "p.toml:18:2: unknown key `other`; the known keys here are `autoscale`, `checkpoint`, `dashboard`, `dead_letter`, `name`, `on_error`, `query`, `session_time_zone`, `sinks`, `sources`, `state`",
         ],
     );
     check(
@@ -270,6 +270,26 @@ type = "files"
 path = "out"
 format = "parquet"
 "#;
+
+#[test]
+fn sizes_in_bytes() {
+    let base =
+        "[sources.t]\ntype = 'files'\npath = 'in'\nschema = 'a INT'\n[query]\nsql = 'x'\n[sinks.s]\ntype = 'none'\n";
+    let parse = |size: &str| tidemill_config::parse("p.toml", &format!("{base}[state]\nmemory_max = \"{size}\""), &[]);
+    for (size, expected) in [("2 GB", 2_000_000_000), ("512 mb", 512_000_000), ("1 KB", 1_000)] {
+        assert_eq!(parse(size).unwrap().state_bytes_max, Some(expected), "{size}");
+    }
+    for size in ["", "2", "2GB", "GB", "-1 GB", "1.5 GB", "0 MB", "2 TB", "99999999999999 GB"] {
+        let message = parse(size).unwrap_err().to_string();
+        let help = "write a whole number and KB, MB or GB, such as \"2 GB\"";
+        assert!(
+            message.contains(&format!("p.toml:10:14: `memory_max` is \"{size}\"")) && message.contains(help),
+            "{message}"
+        );
+    }
+    let pipeline = tidemill_config::parse("p.toml", base, &[]).unwrap();
+    assert_eq!((pipeline.state_bytes_max, &pipeline.sinks[0].kind), (None, &SinkKind::None));
+}
 
 #[test]
 fn a_pipeline_of_files() {

@@ -6,7 +6,7 @@ use tidemill_flow::merge::{Merged, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::DriverLetter;
 use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, EventTimeStats, FaultCounts, LetterFile, Millis, RecordFault, Result};
+use tidemill_model::{BatchPlan, Error, EventTimeStats, FaultCounts, LetterFile, Millis, RecordFault, Result};
 use tidemill_sql::plan::{Body, QueryPlan};
 
 /// A merged batch.
@@ -93,13 +93,37 @@ impl Watermarks {
     }
 }
 
+/// What a pipeline lets its batches do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) on_error: OnError,
+    /// Bytes that the state may take; `None`: any number.
+    pub(crate) state_bytes_max: Option<u64>,
+}
+
+/// The error where the state takes more memory than it may.
+fn refuse_excess(state: &State, most: Option<u64>) -> Result<()> {
+    let (bytes, megabyte) = (state.bytes(), 1_000_000);
+    match most.filter(|most| bytes > *most) {
+        None => Ok(()),
+        Some(most) => Err(Error::external(format!(
+            "the state takes {} MB for {} groups, and `memory_max` of [state] allows {} MB: give the query a watermark that \
+             closes groups, group by fewer keys, or raise `memory_max`; what was committed stays, and the next start goes on from there",
+            bytes / megabyte,
+            state.rows(),
+            most / megabyte,
+        ))),
+    }
+}
+
 /// Merges a complete batch into the state.
 ///
 /// # Errors
-/// As [`output::group_rows`]: an overflow, or a failed row under `on_error = "fail"`.
+/// External: the state takes more memory than it may.
+/// As [`output::group_rows`]: an overflow, or a failed row under `on_error = "fail"`. Internal: a partial that does not read.
 pub(crate) fn finish(
     query: &QueryPlan,
-    on_error: OnError,
+    limits: &Limits,
     state: &mut State,
     watermarks: &mut Watermarks,
     mut batch: Batch,
@@ -121,9 +145,10 @@ pub(crate) fn finish(
     let filtered = partials.iter().map(|partial| partial.filtered).sum();
     let (rows, merged) = match query.body() {
         Body::Aggregate(aggregate) => {
-            let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials);
+            let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials)?;
+            refuse_excess(state, limits.state_bytes_max)?;
             let groups = std::mem::take(&mut merged.output);
-            let output = output::group_rows(aggregate, &query.output_schema, &groups, on_error, &context)?;
+            let output = output::group_rows(aggregate, &query.output_schema, &groups, limits.on_error, &context)?;
             faults.add(RecordFault::AnsiError, output.failed.len() as u64);
             let letter = |detail| DriverLetter { at: None, fault: RecordFault::AnsiError, detail };
             own.extend(output.failed.into_iter().map(letter));
@@ -131,7 +156,7 @@ pub(crate) fn finish(
         }
         Body::Project(columns) => {
             let rows = partials.iter().flat_map(|partial| &partial.output).map(AsRef::as_ref);
-            (output::projected_rows(columns, &query.output_schema, rows), Merged::unchanged())
+            (output::projected_rows(columns, &query.output_schema, rows), Merged::default())
         }
     };
     let next_watermark = watermarks.after(plan.watermark, &sources);
@@ -159,27 +184,6 @@ pub(crate) fn finish(
 /// Whether a batch without data is due once the watermark has moved (rule M4).
 pub(crate) fn has_no_data_batches(query: &QueryPlan) -> bool {
     query.has_watermark() && query.output_mode != OutputMode::Complete && matches!(query.body(), Body::Aggregate(_))
-}
-
-/// The state that a checkpoint holds.
-///
-/// # Errors
-/// External: the bytes passed their checksum and are no state all the same.
-pub(crate) fn restore(files: Vec<(u64, Vec<u8>)>) -> Result<State> {
-    let damaged = |batch: u64| {
-        tidemill_model::Error::external(format!(
-            "the state of batch {batch} in the checkpoint does not read; restore the checkpoint from a copy, or start with a new one"
-        ))
-    };
-    // Each file's bytes go when they have been read: a large state is not held twice.
-    let mut files = files.into_iter();
-    let Some((batch, snapshot)) = files.next() else { return Ok(State::default()) };
-    let mut state = State::from_snapshot(&snapshot).ok_or_else(|| damaged(batch))?;
-    drop(snapshot);
-    for (batch, delta) in files {
-        state.apply_delta(&delta).ok_or_else(|| damaged(batch))?;
-    }
-    Ok(state)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::ages::Ages;
 use crate::commit::{self, Places};
 use crate::event::{Event, watch};
-use crate::finish::{Watermarks, restore};
+use crate::finish::Watermarks;
 use crate::fleet::Fleet;
 use crate::report::{DoneRate, Identity, Newest};
 use crate::run::Driver;
@@ -15,6 +15,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{Checkpoint, Metadata};
+use tidemill_flow::merge::State;
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::limits::TASK_RECORDS;
@@ -29,7 +30,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let metadata = Metadata { id: random_uuid(), plan: query_text(&described, &job) };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
-    let state = restore(recovered.state)?;
+    let state = restored(&job, recovered.state)?;
     let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &metadata.id)?;
     let keeps_letters = wiring.letters.is_some();
     let (run_id, name) = (random_uuid(), job.pipeline.name.clone());
@@ -91,6 +92,18 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
         job,
     };
     Ok((driver, inbox))
+}
+
+/// The state that a checkpoint has: a snapshot, then changes.
+fn restored(job: &Job, states: Vec<(u64, Vec<u8>)>) -> Result<State> {
+    let mut states = states.into_iter();
+    let snapshot = states.next();
+    State::restore(&job.plan, threads(), snapshot, states.collect())
+}
+
+/// Threads that merge a large batch: as many as there are cores.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// What an earlier run has learnt about capacity; nothing where it does not read.

@@ -4,7 +4,7 @@ use crate::ages::Ages;
 use crate::batch::{Batch, Loss, Taken};
 use crate::commit::{self, Committed};
 use crate::event::Event;
-use crate::finish::{Watermarks, finish, has_no_data_batches};
+use crate::finish::{Limits, Watermarks, finish, has_no_data_batches};
 use crate::fleet::{Fleet, Piece};
 use crate::level::{Level, Unanswered};
 use crate::notes;
@@ -417,8 +417,9 @@ impl Driver {
     fn finish(&mut self) -> Result<()> {
         let started = Instant::now();
         let InFlight { batch, start, dispatched } = self.batch.take().expect("a complete batch");
-        let mut finished =
-            finish(&self.query, self.job.pipeline.on_error, &mut self.state, &mut self.watermarks, batch)?;
+        let pipeline = &self.job.pipeline;
+        let limits = Limits { on_error: pipeline.on_error, state_bytes_max: pipeline.state_bytes_max };
+        let mut finished = finish(&self.query, &limits, &mut self.state, &mut self.watermarks, batch)?;
         (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
         if let Some(note) = notes::jump(&finished, &self.query) {
             self.observer.note(&note);

@@ -1,4 +1,4 @@
-//! What stays on this machine: a directory of files as a source; the console and files, one per batch, as sinks.
+//! What stays on this machine: a directory of files as a source; the console, files, one per batch, and nowhere as sinks.
 //!
 //! ```text
 //!   DIR/*.jsonl, DIR/*.csv ─FilesWatch─► which offsets there are ─driver─► ranges ─FilesReader─► lines (executors)
@@ -16,6 +16,7 @@ mod durable;
 mod letters;
 mod line_log;
 mod manifest;
+mod none;
 mod owner;
 mod parquet_file;
 mod source;
@@ -24,5 +25,6 @@ mod table;
 pub use batches::{FilesSink, read_batches, unheld};
 pub use console::{ConsoleOptions, ConsoleSink};
 pub use letters::{FilesLetterBook, FilesLetters};
+pub use none::NoneSink;
 pub use source::{FilesOptions, FilesReader, FilesWatch};
 pub use tidemill_sql::text;

@@ -26,6 +26,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, ListArray, MapArray, PrimitiveArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Whether −0.0 is written as 0.0 (group keys, rule W4) or kept (winners of `min` and `max`, rule T2).
@@ -231,9 +232,10 @@ pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
             f64::from_bits(if bits >> 63 == 1 { bits ^ 1 << 63 } else { !bits })
         }),
         DataType::Utf8 => {
-            let mut builder = StringBuilder::new();
+            let mut builder = StringBuilder::with_capacity(cursors.len(), cursors.len() * 8);
             each(cursors, &present, |cursor| {
-                builder.append_option(cursor.map(|c| String::from_utf8(unescape(c)).expect("a STRING key is UTF-8")));
+                let bytes = cursor.map(unescape);
+                builder.append_option(bytes.as_deref().map(|b| std::str::from_utf8(b).expect("a STRING key is UTF-8")));
             });
             Arc::new(builder.finish())
         }
@@ -349,17 +351,20 @@ fn take<const N: usize>(cursor: &mut &[u8]) -> [u8; N] {
     *head
 }
 
-fn unescape(cursor: &mut &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
+fn unescape<'a>(cursor: &mut &'a [u8]) -> Cow<'a, [u8]> {
+    let mut out = Cow::Borrowed(&[][..]);
     loop {
         let zero = cursor.iter().position(|byte| *byte == 0).expect("a string in a key is ended");
-        out.extend_from_slice(&cursor[..zero]);
-        let escaped = cursor[zero + 1] == 0xff;
+        let (part, escaped) = (&cursor[..zero], cursor[zero + 1] == 0xff);
         *cursor = &cursor[zero + 2..];
+        match &mut out {
+            Cow::Borrowed([]) if !escaped => return part.into(),
+            out => out.to_mut().extend_from_slice(part),
+        }
         if !escaped {
             return out;
         }
-        out.push(0);
+        out.to_mut().push(0);
     }
 }
 

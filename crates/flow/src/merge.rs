@@ -1,80 +1,88 @@
 //! The driver's merge: partials in offset order → state; late groups dropped, closed groups evicted (rules L1–L3, O1–O3).
 //!
 //! ```text
-//!  cells (slice, key) ─spread→ (window, key) ─late?→ dropped, counted
-//!                                            └→ merged into the state, touched
+//!  groups (slice, key) ─refused by HAVING?→ gone
+//!                      ─all windows late?→  dropped, counted
+//!                                        └→ merged into the state, touched
 //!  then, by mode:   update: touched go out     append: evicted go out     complete: all go out, nothing is ever evicted
 //! ```
-//! The state is a map of maps in key order, so that what goes out is sorted by group key and nothing depends on hashing.
-//! Does not know where partials come from, nor where the state is stored: a change leaves as bytes.
+//! What an aggregation's plan means for the state: which accumulators, which windows, when a group closes. The state
+//! itself is `tidemill_state`'s. Does not know where partials come from, nor where the state is stored: it leaves as bytes.
 
-mod stored;
-
-use crate::fold::accumulate::{fresh, merge as merge_accumulators};
+use crate::fold::accumulate::kind;
 use crate::key;
 use crate::output::refused;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_schema::DataType;
-use std::collections::{BTreeMap, BTreeSet};
-use stored::Delta;
+use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
-use tidemill_model::{Accumulator, BatchPlan, Cell, Partial};
+use tidemill_model::{BatchPlan, Error, Partial, Result, WindowSpec};
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::expr::Expr;
-use tidemill_sql::plan::AggregatePlan;
+use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
+use tidemill_state::{Batch, Emit, Grid, KeyTime, Layout, Section, Store, Unreadable};
 
-/// A group's place: start of its window in µs (0 without a window) and its encoded key.
-pub type GroupId = (i64, Box<[u8]>);
+pub use tidemill_state::{Groups, Merged};
 
-/// Groups with their accumulators, in order.
-pub type GroupRows = Vec<(GroupId, Vec<Accumulator>)>;
-
-type Groups = BTreeMap<Box<[u8]>, Vec<Accumulator>>;
-
-/// The state of an aggregation: every open group.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The state of a query: every open group of its aggregation. A query without one has no state, and no bytes of it.
 pub struct State {
-    windows: BTreeMap<i64, Groups>,
-    rows: u64,
-    bytes: u64,
-}
-
-/// What a batch did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Merged {
-    /// The groups that go out, in order of window and key.
-    pub output: GroupRows,
-    /// Groups touched by accepted rows.
-    pub updated: u64,
-    /// Groups evicted.
-    pub removed: u64,
-    /// Distinct late (window, key) groups (rule L3).
-    pub dropped: u64,
-    /// The state's change, for [`State::apply_delta`].
-    pub delta: Vec<u8>,
-}
-
-impl Merged {
-    /// What a batch of a query without an aggregate does to the state: nothing.
-    pub fn unchanged() -> Merged {
-        Merged { delta: Delta::default().to_bytes(), ..Merged::default() }
-    }
+    store: Option<Store>,
 }
 
 impl State {
-    /// Groups in the state.
-    pub fn rows(&self) -> u64 {
-        self.rows
+    /// An empty state; large batches are merged by so many threads.
+    pub fn new(query: &QueryPlan, threads: usize) -> State {
+        State { store: layout(query).map(|layout| Store::new(layout, threads)) }
     }
 
-    /// Bytes that the groups take in memory, estimated: keys, accumulators and the maps' nodes.
+    /// The state that a snapshot has, or none, and later deltas have changed; each with its batch.
+    ///
+    /// # Errors
+    /// External: the bytes are no state; user: another version wrote them.
+    pub fn restore(
+        query: &QueryPlan,
+        threads: usize,
+        snapshot: Option<(u64, Vec<u8>)>,
+        deltas: Vec<(u64, Vec<u8>)>,
+    ) -> Result<State> {
+        let Some(layout) = layout(query) else { return Ok(State { store: None }) };
+        let (first, snapshot) = snapshot.unzip();
+        // Each delta's bytes go when they have been read: a large state is not held twice.
+        let (batches, deltas): (Vec<u64>, Vec<Vec<u8>>) = deltas.into_iter().unzip();
+        let store = Store::restore(layout, threads, snapshot, deltas).map_err(|(delta, error)| match error {
+            Unreadable::Damaged => Error::external(format!(
+                "the state of batch {} in the checkpoint does not read; restore the checkpoint from a copy, or start with a new one",
+                delta.map_or(first.unwrap_or_default(), |delta| batches[delta])
+            )),
+            Unreadable::Format => Error::user(
+                "the checkpoint's state was written by another version of this program, which kept it in another form; \
+                 go on with that version, or start with a new --checkpoint",
+            ),
+        })?;
+        Ok(State { store: Some(store) })
+    }
+
+    /// Groups in the state.
+    pub fn rows(&self) -> u64 {
+        self.store.as_ref().map_or(0, Store::groups)
+    }
+
+    /// Bytes that the groups take in memory.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.store.as_ref().map_or(0, Store::bytes)
+    }
+
+    /// The whole state as bytes, for [`State::restore`].
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        self.store.as_mut().map(Store::snapshot).unwrap_or_default()
     }
 
     /// Merges a batch's partials, which stand in (topic, partition, offset) order.
+    ///
+    /// # Errors
+    /// Internal: an executor sent something that is no partial.
     pub fn merge(
         &mut self,
         plan: &AggregatePlan,
@@ -82,179 +90,104 @@ impl State {
         batch: &BatchPlan,
         context: &EvalContext,
         partials: &[Partial],
-    ) -> Merged {
-        let late_until = plan.watermarked.then(|| batch.late_watermark.to_micros().0);
-        let closed = Closed::new(plan);
-        let mut touched: BTreeSet<GroupId> = BTreeSet::new();
-        let mut dropped: BTreeSet<GroupId> = BTreeSet::new();
-        let fresh: Vec<Accumulator> = plan.aggregates.iter().map(fresh).collect();
-        if closed.is_global() {
-            self.group(&fresh, 0, &[]);
-            touched.insert((0, Box::default()));
-        }
-        let unwanted = unwanted(plan, &closed, context, partials);
-        let cells =
-            partials.iter().zip(0..).flat_map(|(partial, task)| partial.cells.iter().map(move |cell| (cell, task)));
-        for (cell, task) in cells {
-            for window in closed.windows_of(cell.slice) {
-                let id = (window, cell.key.clone());
-                if unwanted.contains(&id) {
-                    continue;
-                }
-                if late_until.is_some_and(|until| closed.by(until, window, &cell.key)) {
-                    dropped.insert(id);
-                    continue;
-                }
-                let group = self.group(&fresh, window, &cell.key);
-                for ((call, into), from) in plan.aggregates.iter().zip(group).zip(&cell.accumulators) {
-                    merge_accumulators(call.function, into, from, (batch.batch_id, task));
-                }
-                touched.insert(id);
-            }
-        }
-        let mut output = match mode {
-            OutputMode::Update => touched.iter().map(|id| (id.clone(), self.windows[&id.0][&id.1].clone())).collect(),
-            OutputMode::Complete if !batch.is_no_data() => self.all(),
-            OutputMode::Append | OutputMode::Complete => Vec::new(),
+    ) -> Result<Merged> {
+        let store = self.store.as_mut().expect("a query with an aggregation has a state");
+        let emit = match mode {
+            OutputMode::Update => Emit::Touched,
+            OutputMode::Append => Emit::Evicted,
+            OutputMode::Complete if batch.is_no_data() => Emit::Nothing,
+            OutputMode::Complete => Emit::All,
         };
-        let mut delta = Delta::default();
-        let evicted = match plan.watermarked {
-            true => self.evict(&closed, batch.watermark.to_micros().0, &mut delta),
-            false => Vec::new(),
+        let asked = Batch {
+            id: batch.batch_id,
+            late_until: Some(batch.late_watermark.to_micros().0),
+            evict_until: Some(batch.watermark.to_micros().0),
+            emit,
         };
-        let removed = evicted.len() as u64;
-        if mode == OutputMode::Append {
-            output = evicted;
-        }
-        delta.upserts = touched
-            .iter()
-            .filter_map(|(window, key)| Some((*window, key.clone(), self.windows.get(window)?.get(key)?.clone())))
-            .collect();
-        let (updated, dropped) = (touched.len() as u64, dropped.len() as u64);
-        Merged { output, updated, removed, dropped, delta: delta.to_bytes() }
-    }
-
-    fn group(&mut self, fresh: &[Accumulator], window: i64, key: &[u8]) -> &mut Vec<Accumulator> {
-        let groups = self.windows.entry(window).or_default();
-        if !groups.contains_key(key) {
-            self.rows += 1;
-            self.bytes += group_bytes(key, fresh);
-            groups.insert(key.into(), fresh.to_vec());
-        }
-        groups.get_mut(key).expect("inserted above")
-    }
-
-    fn all(&self) -> GroupRows {
-        let of_window = |(window, groups): (&i64, &Groups)| -> GroupRows {
-            groups.iter().map(|(key, accumulators)| ((*window, key.clone()), accumulators.clone())).collect()
-        };
-        self.windows.iter().flat_map(of_window).collect()
-    }
-
-    /// Takes out what is closed by `until` µs, in order, and notes it in the delta.
-    fn evict(&mut self, closed: &Closed<'_>, until: i64, delta: &mut Delta) -> GroupRows {
-        let mut evicted = GroupRows::new();
-        if closed.raw_time.is_none() && closed.plan.window.is_some() {
-            while let Some(window) =
-                self.windows.first_key_value().map(|(start, _)| *start).filter(|w| closed.by(until, *w, &[]))
-            {
-                for (key, accumulators) in self.windows.remove(&window).expect("seen above") {
-                    self.forget(&key, &accumulators);
-                    evicted.push(((window, key), accumulators));
-                }
-                delta.windows_removed.push(window);
-            }
-            return evicted;
-        }
-        let due: Vec<GroupId> =
-            self.all().into_iter().map(|(id, _)| id).filter(|(window, key)| closed.by(until, *window, key)).collect();
-        for (window, key) in due {
-            let accumulators = self.remove(window, &key).expect("listed above");
-            delta.groups_removed.push((window, key.clone()));
-            evicted.push(((window, key), accumulators));
-        }
-        evicted
-    }
-
-    fn remove(&mut self, window: i64, key: &[u8]) -> Option<Vec<Accumulator>> {
-        let groups = self.windows.get_mut(&window)?;
-        let accumulators = groups.remove(key)?;
-        if groups.is_empty() {
-            self.windows.remove(&window);
-        }
-        self.forget(key, &accumulators);
-        Some(accumulators)
-    }
-
-    fn forget(&mut self, key: &[u8], accumulators: &[Accumulator]) {
-        self.rows -= 1;
-        self.bytes -= group_bytes(key, accumulators);
+        let parts: Vec<&[u8]> = partials.iter().map(|partial| partial.groups.0.as_slice()).collect();
+        let adapt = Adapt::new(plan, store.layout(), context);
+        store
+            .merge(&asked, &parts, &|section| adapt.adapt(section))
+            .map_err(|_| Error::internal("an executor's partial does not read"))
     }
 }
 
-/// The groups of a batch that the plan's filters of groups refuse.
-fn unwanted(
-    plan: &AggregatePlan,
-    closed: &Closed<'_>,
-    context: &EvalContext,
-    partials: &[Partial],
-) -> BTreeSet<GroupId> {
-    let Some(filter) = Expr::all(plan.group_filters.iter().cloned()) else { return BTreeSet::new() };
-    let cells = partials.iter().flat_map(|partial| &partial.cells);
-    let groups = |cell: &Cell| {
-        closed.windows_of(cell.slice).into_iter().map(|window| (window, cell.key.clone())).collect::<Vec<_>>()
+/// What the state of a query's aggregation is of; `None` where there is none.
+fn layout(query: &QueryPlan) -> Option<Layout> {
+    let Body::Aggregate(plan) = query.body() else { return None };
+    let spec = plan.window.as_ref().map(|window| window.spec);
+    let grid = match spec {
+        Some(spec) if slides(&spec) => Grid::Slices(spec),
+        spec => Grid::Groups { width: spec.map(|spec| spec.width) },
     };
-    let groups: Vec<GroupId> = cells.flat_map(groups).collect::<BTreeSet<_>>().into_iter().collect();
-    let refused = refused(plan, &filter, &groups.iter().collect::<Vec<_>>(), context);
-    groups.into_iter().zip(refused).filter_map(|(group, refused)| refused.then_some(group)).collect()
+    let names_the_window = |filter: &Expr| {
+        let mut found = false;
+        filter.columns(&mut |column| found |= column == 0);
+        found
+    };
+    Some(Layout {
+        kinds: plan.aggregates.iter().map(kind).collect(),
+        grid,
+        apart: spec.is_some() && plan.group_filters.iter().any(names_the_window),
+        key_time: key_time(plan),
+        evicts: plan.watermarked,
+        is_global: spec.is_none() && plan.keys.is_empty(),
+    })
 }
 
-/// An estimate that does not change while a group lives, so that it can be taken back: what an accumulator holds beside
-/// itself (winners, sketches) is not in it.
-fn group_bytes(key: &[u8], accumulators: &[Accumulator]) -> u64 {
-    (key.len() + std::mem::size_of_val(accumulators) + 48) as u64
+fn slides(spec: &WindowSpec) -> bool {
+    spec.slices_per_window() > 1
 }
 
-/// When a group is closed (rule L1), and which windows a cell belongs to.
-struct Closed<'a> {
+/// The raw event-time key decides when a group closes, where there is one (rule L1), and never when it is NULL.
+fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
+    let position = plan.keys.iter().position(|key| key.is_event_time)?;
+    let types: Vec<DataType> = plan.keys[..=position].iter().map(|key| key.expr.data_type()).collect();
+    Some(Arc::new(move |key| {
+        let mut cursor = [Some(key)];
+        let column = types.iter().map(|data_type| key::decode(&mut cursor, data_type)).last()?;
+        let times = column.as_primitive::<TimestampMicrosecondType>();
+        times.is_valid(0).then(|| times.value(0))
+    }))
+}
+
+/// What is done to a partial's groups before they are merged.
+struct Adapt<'a> {
     plan: &'a AggregatePlan,
-    /// Types of the keys up to the raw event-time key, when there is one: then a window is over some other time.
-    raw_time: Option<Vec<DataType>>,
+    context: &'a EvalContext,
+    layout: Layout,
+    /// Where each window has a slot of its own: the windows of a slice.
+    spread: Option<WindowSpec>,
+    /// Groups that it refuses do not come to be.
+    filter: Option<Expr>,
 }
 
-impl<'a> Closed<'a> {
-    fn new(plan: &'a AggregatePlan) -> Closed<'a> {
-        let position = plan.keys.iter().position(|key| key.is_event_time);
-        let raw_time = position.map(|at| plan.keys[..=at].iter().map(|key| key.expr.data_type()).collect());
-        Closed { plan, raw_time }
+impl<'a> Adapt<'a> {
+    fn new(plan: &'a AggregatePlan, layout: &Layout, context: &'a EvalContext) -> Adapt<'a> {
+        let spec = plan.window.as_ref().map(|window| window.spec);
+        let spread = spec.filter(|spec| slides(spec) && matches!(layout.grid, Grid::Groups { .. }));
+        let filter = Expr::all(plan.group_filters.iter().cloned());
+        Adapt { plan, context, layout: layout.clone(), spread, filter }
     }
 
-    fn is_global(&self) -> bool {
-        self.plan.window.is_none() && self.plan.keys.is_empty()
-    }
-
-    fn windows_of(&self, slice: i64) -> Vec<i64> {
-        match &self.plan.window {
-            Some(window) if window.spec.folds_per_slice() => window.spec.windows_of_slice(slice).collect(),
-            _ => vec![slice],
+    fn adapt(&self, section: &mut Section<'_>) {
+        if self.spread.is_none() && self.filter.is_none() {
+            return;
         }
-    }
-
-    /// Whether a group ends at or before `until` µs. The raw event-time key decides, and never when it is NULL; without
-    /// one the window.
-    fn by(&self, until: i64, window: i64, key: &[u8]) -> bool {
-        match (&self.raw_time, &self.plan.window) {
-            (Some(types), _) => raw_time(key, types).is_some_and(|ts| ts <= until),
-            (None, Some(plan)) => plan.spec.end(window) <= until,
-            (None, None) => false,
+        let mut cells: Vec<(u32, i64)> = Vec::new();
+        for (cell, (_, slice)) in (0..).zip(section.cells()) {
+            match &self.spread {
+                Some(spec) => cells.extend(spec.windows_of_slice(slice).map(|window| (cell, window))),
+                None => cells.push((cell, slice)),
+            }
         }
+        if let Some(filter) = &self.filter {
+            let keys: Vec<u32> = section.cells().map(|(key, _)| key).collect();
+            let keys: Vec<&[u8]> = cells.iter().map(|(cell, _)| section.key(keys[*cell as usize] as usize)).collect();
+            let windows: Vec<i64> = cells.iter().map(|(_, window)| *window).collect();
+            let mut refused = refused(self.plan, filter, &windows, &keys, self.context).into_iter();
+            cells.retain(|_| !refused.next().expect("one answer a group"));
+        }
+        section.spread(&cells, &self.layout.kinds);
     }
-}
-
-/// The last of the leading columns of a key, a timestamp in µs; `None` for NULL.
-fn raw_time(key: &[u8], types: &[DataType]) -> Option<i64> {
-    let mut cursor = [Some(key)];
-    let column = types.iter().map(|data_type| key::decode(&mut cursor, data_type)).last()?;
-    let times = column.as_primitive::<TimestampMicrosecondType>();
-    times.is_valid(0).then(|| times.value(0))
 }

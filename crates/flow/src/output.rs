@@ -2,24 +2,28 @@
 //!
 //! Does not know which groups go out ([`crate::merge`] chose them), nor where to.
 
-use crate::fold::accumulate::OVERFLOWN;
+use crate::fold::pick::pick;
 use crate::fold::{distinct, moments};
 use crate::key;
-use crate::merge::{GroupId, GroupRows};
 use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow_array::{
-    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, RecordBatch, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Accumulator, Error, Result};
+use tidemill_model::{Error, Result};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
 use tidemill_sql::text::json;
 use tidemill_sql::zone::{WallClock, Zone};
+use tidemill_state::{Groups, OVERFLOWN, Object};
 
 /// Rows of a batch, ready for the sinks.
 #[derive(Clone, Debug)]
@@ -38,7 +42,7 @@ pub struct Output {
 pub fn group_rows(
     plan: &AggregatePlan,
     schema: &SchemaRef,
-    groups: &GroupRows,
+    groups: &Groups,
     on_error: OnError,
     context: &EvalContext,
 ) -> Result<Output> {
@@ -106,80 +110,71 @@ fn filtered(schema: &SchemaRef, columns: Vec<ArrayRef>, keep: &[bool]) -> Record
 }
 
 /// The aggregate row of every group: window, keys, aggregates.
-fn aggregate_rows(plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatch> {
-    let mut columns = group_columns(plan, &groups.iter().map(|(group, _)| group).collect::<Vec<_>>());
-    for (index, call) in plan.aggregates.iter().enumerate() {
-        let accumulators = groups.iter().map(|(_, accumulators)| &accumulators[index]);
-        columns.push(finish(call, accumulators)?);
+fn aggregate_rows(plan: &AggregatePlan, groups: &Groups) -> Result<RecordBatch> {
+    let mut columns = group_columns(plan, &groups.windows(), &groups.keys());
+    for (number, call) in plan.aggregates.iter().enumerate() {
+        columns.push(finish(call, groups, number)?);
     }
     Ok(record_batch(&plan.row_schema, columns, groups.len()))
 }
 
 /// For each group whether `filter` refuses it, which is over window and keys. What fails on a group refuses nothing: HAVING
 /// asks again when the group goes out.
-pub(crate) fn refused(plan: &AggregatePlan, filter: &Expr, groups: &[&GroupId], context: &EvalContext) -> Vec<bool> {
-    let columns = group_columns(plan, groups);
+pub(crate) fn refused(
+    plan: &AggregatePlan,
+    filter: &Expr,
+    windows: &[i64],
+    keys: &[&[u8]],
+    context: &EvalContext,
+) -> Vec<bool> {
+    let columns = group_columns(plan, windows, keys);
     let fields = plan.row_schema.fields()[..columns.len()].to_vec();
-    let rows = record_batch(&Arc::new(Schema::new(fields)), columns, groups.len());
+    let rows = record_batch(&Arc::new(Schema::new(fields)), columns, windows.len());
     let mut errors = RowErrors::default();
     let holds = matches(filter, &rows, context, &mut errors);
-    (0..groups.len()).map(|row| !holds.value(row) && errors.get(row).is_none()).collect()
+    (0..windows.len()).map(|row| !holds.value(row) && errors.get(row).is_none()).collect()
 }
 
 /// The leading columns of the aggregate row, which need no accumulator: window and keys.
-fn group_columns(plan: &AggregatePlan, groups: &[&GroupId]) -> Vec<ArrayRef> {
+fn group_columns(plan: &AggregatePlan, windows: &[i64], keys: &[&[u8]]) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.row_schema.fields().len());
     if let Some(window) = &plan.window {
         let DataType::Struct(fields) = plan.row_schema.field(0).data_type() else {
             panic!("the first column of a windowed aggregate row is the window");
         };
         let times = |f: &dyn Fn(i64) -> i64, data_type: &DataType| -> ArrayRef {
-            let values: Vec<i64> = groups.iter().map(|(start, _)| f(*start)).collect();
+            let values: Vec<i64> = windows.iter().map(|start| f(*start)).collect();
             Arc::new(TimestampMicrosecondArray::from(values).with_data_type(data_type.clone()))
         };
         let start = times(&|start| start, fields[0].data_type());
         let end = times(&|start| window.spec.end(start), fields[1].data_type());
-        let window = StructArray::try_new_with_length(fields.clone(), vec![start, end], None, groups.len());
+        let window = StructArray::try_new_with_length(fields.clone(), vec![start, end], None, windows.len());
         columns.push(Arc::new(window.expect("start and end have their fields' types")));
     }
-    let mut cursors: Vec<Option<&[u8]>> = groups.iter().map(|(_, key)| Some(&**key)).collect();
+    let mut cursors: Vec<Option<&[u8]>> = keys.iter().map(|key| Some(*key)).collect();
     columns.extend(plan.keys.iter().map(|key| key::decode(&mut cursors, &key.expr.data_type())));
     columns
 }
 
-/// The results of one aggregate.
-fn finish<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accumulator>) -> Result<ArrayRef> {
+/// The results of one aggregate, the `number`th of the plan.
+fn finish(call: &AggregateCall, groups: &Groups, number: usize) -> Result<ArrayRef> {
     use AggregateFunction as F;
     match (call.function, &call.data_type) {
-        (F::Count | F::CountIf, _) => {
-            let count = |accumulator: &Accumulator| match accumulator {
-                Accumulator::Count(count) => *count,
-                other => panic!("a count is not {other:?}"),
-            };
-            Ok(Arc::new(Int64Array::from_iter_values(accumulators.map(count))))
-        }
+        (F::Count | F::CountIf, _) => Ok(Arc::new(Int64Array::from_iter_values(groups.counts(number)))),
         (F::Min | F::Max | F::First { .. } | F::Last { .. } | F::MinBy | F::MaxBy, data_type) => {
-            let winner = |accumulator: &'a Accumulator| match accumulator {
-                Accumulator::Extreme(winner) => winner.as_deref(),
-                Accumulator::Pick(picked) => picked.as_ref().map(|picked| picked.value()),
-                other => panic!("a picked value is not {other:?}"),
-            };
-            let mut cursors: Vec<Option<&[u8]>> = accumulators.map(winner).collect();
-            Ok(key::decode(&mut cursors, data_type))
+            Ok(winners(groups, number, data_type))
         }
         (F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop, _) => {
-            let result = |accumulator: &Accumulator| match accumulator {
-                Accumulator::Moments(moments) => moments::result(call.function, moments),
-                other => panic!("moments are not {other:?}"),
-            };
-            Ok(Arc::new(Float64Array::from_iter(accumulators.map(result))))
+            let results = groups.moments(number).map(|moments| moments::result(call.function, &moments));
+            Ok(Arc::new(Float64Array::from_iter(results)))
         }
         (F::ApproxCountDistinct { precision }, _) => {
-            let result = |accumulator: &Accumulator| match accumulator {
-                Accumulator::Distinct(sketch) => distinct::estimate(sketch, precision),
+            let result = |object: Option<&Object>| match object {
+                Some(Object::Registers(sketch)) => distinct::estimate(sketch, precision),
+                None => 0,
                 other => panic!("a sketch is not {other:?}"),
             };
-            Ok(Arc::new(Int64Array::from_iter_values(accumulators.map(result))))
+            Ok(Arc::new(Int64Array::from_iter_values(groups.objects(number).map(result))))
         }
         (F::Sum | F::TrySum, DataType::Int64) => {
             let sum = |(sum, seen)| match i64::try_from(sum) {
@@ -188,17 +183,18 @@ fn finish<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accum
                 Err(_) if call.function == F::TrySum => Ok(None),
                 Err(_) => Err(overflow("ARITHMETIC_OVERFLOW", "sum", "BIGINT")),
             };
-            let sums: Result<Vec<Option<i64>>> = accumulators.map(|accumulator| sum(exact(accumulator))).collect();
+            let sums: Result<Vec<Option<i64>>> = groups.exact_sums(number).map(sum).collect();
             Ok(Arc::new(Int64Array::from(sums?)))
         }
-        (_, DataType::Decimal128(..)) => finish_decimals(call, accumulators),
+        (_, DataType::Decimal128(..)) => finish_decimals(call, groups.exact_sums(number)),
         (function, _) => {
-            let (values, valid): (Vec<f64>, Vec<bool>) = accumulators
-                .map(|accumulator| match accumulator {
-                    Accumulator::SumDouble { seen: 0, .. } => (0.0, false),
-                    Accumulator::SumDouble { sum, .. } if matches!(function, F::Sum | F::TrySum) => (*sum, true),
-                    Accumulator::SumDouble { sum, seen } => (sum / *seen as f64, true),
-                    other => panic!("a sum of doubles is not {other:?}"),
+            let sums_alone = matches!(function, F::Sum | F::TrySum);
+            let (values, valid): (Vec<f64>, Vec<bool>) = groups
+                .double_sums(number)
+                .map(|(sum, seen)| match seen {
+                    0 => (0.0, false),
+                    _ if sums_alone => (sum, true),
+                    _ => (sum / seen as f64, true),
                 })
                 .unzip();
             Ok(Arc::new(Float64Array::new(values.into(), Some(NullBuffer::from(valid)))))
@@ -206,15 +202,45 @@ fn finish<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accum
     }
 }
 
-fn exact(accumulator: &Accumulator) -> (i128, u64) {
-    match accumulator {
-        Accumulator::SumInt { sum, seen } => (*sum, *seen),
-        other => panic!("an exact sum is not {other:?}"),
+/// The values that an aggregate has picked.
+fn winners(groups: &Groups, number: usize, data_type: &DataType) -> ArrayRef {
+    if groups.has_objects(number) {
+        let mut cursors: Vec<Option<&[u8]>> = groups.objects(number).map(|object| object.map(value_of)).collect();
+        return key::decode(&mut cursors, data_type);
+    }
+    let values = groups.extremes(number);
+    match data_type {
+        DataType::Boolean => Arc::new(values.map(|value| value.map(|value| value == 1)).collect::<BooleanArray>()),
+        DataType::Int8 => numbers::<Int8Type>(values, data_type, |value| value as i8),
+        DataType::Int16 => numbers::<Int16Type>(values, data_type, |value| value as i16),
+        DataType::Int32 => numbers::<Int32Type>(values, data_type, |value| value as i32),
+        DataType::Date32 => numbers::<Date32Type>(values, data_type, |value| value as i32),
+        DataType::Int64 => numbers::<Int64Type>(values, data_type, |value| value as i64),
+        DataType::Timestamp(..) => numbers::<TimestampMicrosecondType>(values, data_type, |value| value as i64),
+        DataType::Decimal128(..) => numbers::<Decimal128Type>(values, data_type, |value| value),
+        other => panic!("the least and greatest of {other} are not kept as numbers"),
     }
 }
 
+/// The value, in the key encoding, that an object holds.
+fn value_of(object: &Object) -> &[u8] {
+    match object {
+        Object::Bytes(bytes) => bytes,
+        object => pick(object).value(),
+    }
+}
+
+fn numbers<T: ArrowPrimitiveType>(
+    values: impl Iterator<Item = Option<i128>>,
+    data_type: &DataType,
+    narrow: impl Fn(i128) -> T::Native,
+) -> ArrayRef {
+    let array: PrimitiveArray<T> = values.map(|value| value.map(&narrow)).collect();
+    Arc::new(array.with_data_type(data_type.clone()))
+}
+
 /// Sums and averages of decimals (rule T1).
-fn finish_decimals<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = &'a Accumulator>) -> Result<ArrayRef> {
+fn finish_decimals(call: &AggregateCall, sums: impl Iterator<Item = (i128, u64)>) -> Result<ArrayRef> {
     use AggregateFunction as F;
     let (name, is_average, gives_null) = match call.function {
         F::Sum => ("sum", false, false),
@@ -247,7 +273,7 @@ fn finish_decimals<'a>(call: &AggregateCall, accumulators: impl Iterator<Item = 
             result => Ok(result),
         }
     };
-    let values: Result<Vec<Option<i128>>> = accumulators.map(|accumulator| value(exact(accumulator))).collect();
+    let values: Result<Vec<Option<i128>>> = sums.map(value).collect();
     Ok(Arc::new(Decimal128Array::from(values?).with_data_type(call.data_type.clone())))
 }
 

@@ -23,7 +23,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
 pub use error::{Domain, Error, Result};
 pub use fault::{FaultCounts, RecordFault};
 pub use interval::Interval;
-pub use partial::{Accumulator, Cell, EventTimeStats, LetterFile, Moments, Partial, Picked, Position, Registers};
+pub use partial::{EventTimeStats, LetterFile, Packed, Partial};
 pub use pipeline::Pipeline;
 pub use time::{Micros, Millis};
 pub use window::WindowSpec;

@@ -1,8 +1,5 @@
 //! Constants that more than one room depends on, with the argument beside each and their relations asserted.
 
-/// Up to so many slices a window, rows are folded per slice; beyond, per window.
-pub const SLICES_PER_WINDOW_MAX: i64 = 64;
-
 /// Records in one task. A pure cut of the plan's ranges: the same plan gives the same tasks at any number of executors.
 /// Small enough that four executors of two cores share a hot partition, large enough that a task's overhead
 /// (a frame each way, one partial) is lost in its work.

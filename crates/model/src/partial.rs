@@ -1,102 +1,35 @@
-//! What a task sends back: its rows folded into cells, one per (slice, key).
+//! What a task sends back: its rows folded into groups, and what it counted.
 
 use crate::fault::{FaultCounts, RecordFault};
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The state of one aggregate of one group. Merging is associative; merged in offset order it is deterministic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Accumulator {
-    /// `count`, `count_if`: rows that counted.
-    Count(i64),
-    /// `sum` of integers: exact; checked against BIGINT only at output (rule T1). `seen`: non-NULL inputs.
-    SumInt {
-        /// Exact sum.
-        sum: i128,
-        /// Non-NULL inputs.
-        seen: u64,
-    },
-    /// `sum` of floating point, and `avg` of anything but decimals (which Spark adds in double).
-    SumDouble {
-        /// Sum in offset order.
-        sum: f64,
-        /// Non-NULL inputs.
-        seen: u64,
-    },
-    /// `min`, `max` of types without floating point: the winner's value in the key encoding of `flow::key`; `None` until
-    /// a non-NULL input.
-    Extreme(Option<Box<[u8]>>),
-    /// `stddev`, `variance` and their kin.
-    Moments(Moments),
-    /// `first`, `last`, `min_by`, `max_by`, and `min`, `max` where 0.0 and −0.0 are told apart: the row that won, which is
-    /// asked where it stood; `None` until there is one.
-    Pick(Option<Box<Picked>>),
-    /// `approx_count_distinct`.
-    Distinct(Registers),
-}
+/// Bytes that are sent as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed(pub Vec<u8>);
 
-// Most of a state is accumulators: the exact sum is the widest, and no other makes all of them wider.
-const _: () = assert!(size_of::<Accumulator>() <= 32);
-
-/// Count, mean and sum of squared differences from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Moments {
-    /// Non-NULL inputs.
-    pub seen: u64,
-    /// Their mean.
-    pub mean: f64,
-    /// Sum of (x − mean)².
-    pub squares: f64,
-}
-
-/// Where a row stood: in the order of batches, tasks (which is that of topic, partition and offset) and rows of a task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Position {
-    /// The batch; 0 in a partial.
-    pub batch_id: u64,
-    /// Number of the task in its batch; 0 in a partial.
-    pub task: u32,
-    /// Number of the record in its task.
-    pub row: u64,
-}
-
-/// The row that an aggregate has picked so far.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Picked {
-    /// Where it stood.
-    pub at: Position,
-    /// What it was picked by, in the key encoding of `flow::key` with −0.0 as 0.0; empty for `first` and `last`.
-    pub order: Box<[u8]>,
-    /// The aggregate's result, which may be NULL, in the key encoding; empty where it is `order`, as in most of `min` and `max`.
-    pub result: Box<[u8]>,
-}
-
-impl Picked {
-    /// The aggregate's result in the key encoding.
-    pub fn value(&self) -> &[u8] {
-        if self.result.is_empty() { &self.order } else { &self.result }
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
     }
 }
 
-/// The registers of a HyperLogLog++ sketch: for each, the greatest rank seen; 0 is not seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Registers {
-    /// `register << 6 | rank`, ascending: while few have been seen.
-    Few(Vec<u32>),
-    /// A byte for each register.
-    All(Box<[u8]>),
-}
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Packed, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Packed;
 
-/// One (slice, key) of a partial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
-    /// Start of the slice (or, where the fold is per window, of the window), µs; 0 without a window.
-    pub slice: i64,
-    /// The plain group keys in the key encoding of `flow::key`; empty without keys.
-    pub key: Box<[u8]>,
-    /// Rows folded into the cell.
-    pub rows: u64,
-    /// One accumulator per aggregate of the plan, in the plan's order.
-    pub accumulators: Vec<Accumulator>,
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Packed, E> {
+                Ok(Packed(bytes.to_vec()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 /// Event times of the rows that reached the watermark node (rule M1), milliseconds.
@@ -146,8 +79,8 @@ pub struct LetterFile {
 /// All that a task's rows come down to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
-    /// One cell per (slice, key), in ascending order of both.
-    pub cells: Vec<Cell>,
+    /// The groups of an aggregation, one per (slice, key), as `tidemill_state` writes them; empty without one.
+    pub groups: Packed,
     /// Output rows of a query without an aggregate, in the key encoding of `flow::key`, in offset order.
     pub output: Vec<Box<[u8]>>,
     /// Event times seen at the watermark node.

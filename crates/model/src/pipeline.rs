@@ -31,6 +31,8 @@ pub struct Pipeline {
     pub dead_letter: Option<DeadLetter>,
     /// `[checkpoint] path`.
     pub checkpoint: Option<String>,
+    /// `[state] memory_max`, bytes: the run ends when the state takes more; `None`: no bound.
+    pub state_bytes_max: Option<u64>,
     /// `[dashboard] listen`.
     pub dashboard: Option<String>,
     /// `[autoscale]`.
@@ -205,6 +207,8 @@ pub enum SinkKind {
         /// Rows printed per batch at most; the rest is counted in a line.
         rows_max: usize,
     },
+    /// `type = "none"`: rows are computed and go nowhere, as in Spark's `noop`: for measuring.
+    None,
     /// `type = "files"`: each batch's rows in `batch-<id>.<format>` under a directory.
     Files {
         /// The directory.

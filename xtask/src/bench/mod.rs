@@ -5,6 +5,7 @@
 //! shown below. `wall` and `cpu` are measured from outside, over its whole run with all that it starts.
 
 mod engine;
+mod groups;
 mod idle;
 pub mod process;
 mod produce;
@@ -33,9 +34,11 @@ use Program::{Example, Own};
 const BENCHES: &[Bench] = &[
     Bench { name: "decode", program: Example("tidemill-flow", "decode_bench") },
     Bench { name: "fold", program: Example("tidemill-flow", "fold_bench") },
+    Bench { name: "state", program: Example("tidemill-state", "state_bench") },
     Bench { name: "sql", program: Example("tidemill-sql", "evaluate") },
     Bench { name: "executor", program: Example("tidemill-cli", "executor_bench") },
     Bench { name: "engine", program: Own(engine::run) },
+    Bench { name: "groups", program: Own(groups::run) },
     Bench { name: "driver_idle", program: Own(idle::run) },
     Bench { name: "produce", program: Own(produce::run) },
     Bench { name: "restart", program: Own(restart::run) },

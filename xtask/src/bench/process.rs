@@ -57,6 +57,12 @@ pub fn children(pid: u32) -> Outcome<Vec<u32>> {
     Ok(pids.filter(|child| parent(*child) == Some(pid)).collect())
 }
 
+/// Whether a child runs: it has neither ended nor been waited for.
+pub fn is_alive(pid: u32) -> Outcome<bool> {
+    let stat = stat(pid)?;
+    Ok(fields(&stat).is_some_and(|fields| fields[0] != "Z"))
+}
+
 /// Waits for a child's end without taking it off the kernel's list, and returns what it and its children took in all.
 pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
     let start = Instant::now();

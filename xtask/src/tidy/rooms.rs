@@ -1,7 +1,7 @@
 //! Rooms: who may use whom, and which words a room never says.
 //!
 //! ```text
-//!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, config} → model
+//!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, state, config} → model
 //! ```
 //! Everybody but the pure rooms may use `os`. Only tests use `testkit`. Every crate under `crates/` stands in [`ROOMS`]; a new one is added here with what it may know.
 
@@ -23,6 +23,10 @@ const WORLD: (&[&str], &str) = (
     &["std::thread", "std::fs", "std::net", "std::process", "std::env", "async fn", "RandomState"],
     "this room is pure; do it in a room at the edge and pass the result in",
 );
+const DISKS: (&[&str], &str) = (
+    &["std::fs", "std::net", "std::process", "std::env", "async fn", "RandomState", "arrow_"],
+    "a state is bytes in, bytes out; do it in a room at the edge, and what values mean in `flow`",
+);
 const OTHERS_TRADE: (&[&str], &str) = (
     &["rdkafka", "tidemill_kafka", "tidemill_files", "flow::decode", "hyper", "TcpListener", "TcpStream"],
     "the driver knows ports, not who stands behind them; let `cli` wire it",
@@ -33,7 +37,8 @@ const ROOMS: &[Room] = &[
     Room { name: "model", uses: &[], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Room { name: "config", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Room { name: "sql", uses: &["model"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
-    Room { name: "flow", uses: &["model", "sql"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
+    Room { name: "state", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, DISKS] },
+    Room { name: "flow", uses: &["model", "sql", "state"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
     Room { name: "scale", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Room { name: "link", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },
     Room { name: "checkpoint", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },

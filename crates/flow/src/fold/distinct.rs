@@ -14,23 +14,14 @@
 
 use arrow_array::{Array, ArrayRef};
 use std::sync::OnceLock;
-use tidemill_model::Registers;
 use tidemill_sql::functions::hashes::xxhash64_of;
-
-/// The bits of a rank in a list entry.
-const RANK_BITS: u32 = 6;
-
-/// As many list entries as this part of the registers are kept before all registers are.
-const FEW_PART: usize = 16;
+use tidemill_state::{Object, Objects, Registers, rank_of, register_of};
 
 /// How many raw estimates a bias is taken from.
 const NEIGHBOURS: usize = 6;
 
-/// A sketch that has seen nothing.
-pub(super) const EMPTY: Registers = Registers::Few(Vec::new());
-
 /// Adds a column's rows to the sketches of their groups: `pairs` are (row, group).
-pub(super) fn update(sketches: &mut [Registers], precision: u8, input: &ArrayRef, pairs: &[(u32, u32)]) {
+pub(super) fn update(sketches: &mut Objects, precision: u8, input: &ArrayRef, pairs: &[(u32, u32)]) {
     if input.data_type().is_null() {
         return;
     }
@@ -38,55 +29,15 @@ pub(super) fn update(sketches: &mut [Registers], precision: u8, input: &ArrayRef
         let hash = xxhash64_of(42, input, *row as usize);
         let register = (hash >> (64 - precision)) as u32;
         let rest = hash << precision | 1 << (precision - 1);
-        see(&mut sketches[*group as usize], precision, register, rest.leading_zeros() as u8 + 1);
-    }
-}
-
-/// Adds what another sketch has seen.
-pub(super) fn merge(into: &mut Registers, precision: u8, from: &Registers) {
-    match (&mut *into, from) {
-        (Registers::All(ranks), Registers::All(others)) => {
-            ranks.iter_mut().zip(others).for_each(|(rank, other)| *rank = (*rank).max(*other));
-        }
-        (Registers::Few(_), Registers::All(others)) => {
-            let few = std::mem::replace(into, Registers::All(others.clone()));
-            merge(into, precision, &few);
-        }
-        (_, Registers::Few(entries)) => {
-            entries.iter().for_each(|entry| see(into, precision, register_of(*entry), rank_of(*entry)));
-        }
-    }
-}
-
-fn register_of(entry: u32) -> u32 {
-    entry >> RANK_BITS
-}
-
-fn rank_of(entry: u32) -> u8 {
-    (entry & ((1 << RANK_BITS) - 1)) as u8
-}
-
-/// Notes a rank of a register.
-fn see(sketch: &mut Registers, precision: u8, register: u32, rank: u8) {
-    let entries = match sketch {
-        Registers::All(ranks) => {
-            let seen = &mut ranks[register as usize];
-            *seen = (*seen).max(rank);
-            return;
-        }
-        Registers::Few(entries) => entries,
-    };
-    let at = entries.partition_point(|entry| register_of(*entry) < register);
-    let entry = register << RANK_BITS | u32::from(rank);
-    match entries.get_mut(at) {
-        Some(known) if register_of(*known) == register => *known = entry.max(*known),
-        _ => entries.insert(at, entry),
-    }
-    let registers = 1usize << precision;
-    if entries.len() > registers / FEW_PART {
-        let mut ranks = vec![0; registers];
-        entries.iter().for_each(|entry| ranks[register_of(*entry) as usize] = rank_of(*entry));
-        *sketch = Registers::All(ranks.into());
+        let rank = rest.leading_zeros() as u8 + 1;
+        sketches.change(
+            *group as usize,
+            || Object::Registers(Registers::default()),
+            |object| match object {
+                Object::Registers(registers) => registers.see(precision, register, rank),
+                other => panic!("a sketch is not {other:?}"),
+            },
+        );
     }
 }
 
@@ -193,6 +144,7 @@ fn tables() -> &'static [Table] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidemill_state::{Column, Kind, Rule};
 
     /// Sketches of 1, 2, 3 … values, whole and in two halves that are merged: the same registers, a sane estimate.
     #[test]
@@ -202,16 +154,21 @@ mod tests {
                 let values: ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from_iter_values(0..count));
                 let pairs: Vec<(u32, u32)> = (0..count as u32).map(|row| (row, 0)).collect();
                 let sketch = |pairs: &[(u32, u32)]| {
-                    let mut sketches = [EMPTY];
-                    update(&mut sketches, precision, &values, pairs);
-                    sketches[0].clone()
+                    let mut column = Column::new(Kind::Object(Rule::Distinct { precision }));
+                    column.grow(1);
+                    let Column::Objects(sketches) = &mut column else { panic!("a column of objects") };
+                    update(sketches, precision, &values, pairs);
+                    match sketches.at(0) {
+                        Some(Object::Registers(registers)) => registers.clone(),
+                        _ => Registers::default(),
+                    }
                 };
                 let whole = sketch(&pairs);
                 for cut in [0, pairs.len() / 3, pairs.len()] {
                     for (mut one, other) in
                         [(sketch(&pairs[..cut]), sketch(&pairs[cut..])), (sketch(&pairs[cut..]), sketch(&pairs[..cut]))]
                     {
-                        merge(&mut one, precision, &other);
+                        one.merge(precision, &other);
                         assert_eq!(one, whole, "{count} values cut at {cut}, precision {precision}");
                     }
                 }

@@ -1,7 +1,7 @@
-//! The executor's fold: decoded rows → filters → event time → cells, one per (slice, key).
+//! The executor's fold: decoded rows → filters → event time → groups, one per (slice, key).
 //!
 //! ```text
-//!  rows ─pushed filters→ event time (watermark statistics) ─filters→ slice, key ─┬→ group number
+//!  rows ─pushed filters→ event time (watermark statistics) ─filters→ slice, key ─┬→ slot
 //!                                                                                └→ accumulators, column by column
 //! ```
 //! Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left
@@ -13,27 +13,25 @@
 pub(crate) mod accumulate;
 pub(crate) mod distinct;
 mod faulty;
-mod groups;
 pub(crate) mod moments;
-mod pick;
+pub(crate) mod pick;
 mod refusal;
 mod rows;
 
-use accumulate::AccumulatorColumn;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 pub use faulty::Faulty;
 use faulty::{Notes, beside};
-use groups::Groups;
 use refusal::Refusal;
 use rows::{Selection, SourceRows};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Cell, Micros, Partial, RecordFault, WindowSpec};
+use tidemill_model::{Micros, Packed, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowError};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan};
+use tidemill_state::Table;
 
 use crate::key::{Encoder, Zeros};
 
@@ -47,8 +45,7 @@ pub struct Fold {
     context: EvalContext,
     /// Groups that end at or before it, µs, are late; `None` where the query drops nothing.
     late_until: Option<i64>,
-    groups: Groups,
-    accumulators: Vec<AccumulatorColumn>,
+    groups: Table,
     partial: Partial,
     notes: Notes,
 }
@@ -65,9 +62,9 @@ pub struct RowFailure {
 impl Fold {
     /// A fold with nothing in it yet. `late_watermark` is wm(N−1) in milliseconds (rule L2).
     pub fn new(plan: Arc<BranchPlan>, on_error: OnError, context: EvalContext, late_watermark: i64) -> Fold {
-        let (accumulators, watermarked) = match &plan.body {
+        let (kinds, watermarked) = match &plan.body {
             Body::Aggregate(aggregate) => {
-                (aggregate.aggregates.iter().map(AccumulatorColumn::new).collect(), aggregate.watermarked)
+                (aggregate.aggregates.iter().map(accumulate::kind).collect(), aggregate.watermarked)
             }
             Body::Project(_) => (Vec::new(), false),
         };
@@ -77,8 +74,7 @@ impl Fold {
             on_error,
             context,
             late_until: watermarked.then(|| late_watermark.saturating_mul(1_000)),
-            groups: Groups::default(),
-            accumulators,
+            groups: Table::new(&kinds),
             partial: Partial::default(),
             notes: Notes::default(),
         }
@@ -125,18 +121,11 @@ impl Fold {
         Ok(())
     }
 
-    /// The task's partial. The cells stand in ascending order of slice and key.
+    /// The task's partial. Its groups stand in the order in which their first rows did.
     pub fn finish(mut self) -> Partial {
-        let mut cells: Vec<Cell> = (0..self.groups.len())
-            .map(|group| Cell {
-                slice: self.groups.slice(group),
-                key: self.groups.key(group).into(),
-                rows: self.groups.rows(group),
-                accumulators: self.accumulators.iter_mut().map(|column| column.take(group)).collect(),
-            })
-            .collect();
-        cells.sort_unstable_by(|a, b| (a.slice, &a.key).cmp(&(b.slice, &b.key)));
-        self.partial.cells = cells;
+        if !self.groups.is_empty() {
+            self.partial.groups = Packed(self.groups.to_part());
+        }
         self.partial
     }
 
@@ -192,15 +181,13 @@ impl Fold {
                 self.late(row, times.value(row));
             }
         }
-        for (column, inputs) in self.accumulators.iter_mut().zip(&inputs) {
-            column.grow(self.groups.len());
-            column.update(inputs, &pairs, first_row);
+        for ((column, call), inputs) in self.groups.columns().iter_mut().zip(&plan.aggregates).zip(&inputs) {
+            accumulate::update(column, call.function, inputs, &pairs, first_row);
         }
         Ok(())
     }
 
-    /// (row, group) of every selected row, all of which have a time; a row stands once per slice, or once per window where the fold is
-    /// per window.
+    /// (row, slot) of every selected row, all of which have a time.
     fn windowed_groups(
         &mut self,
         spec: &WindowSpec,
@@ -211,7 +198,6 @@ impl Fold {
     ) -> Vec<(u32, u32)> {
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let encoders: Vec<Encoder<'_>> = keys.iter().map(|key| Encoder::new(key, Zeros::Normalize)).collect();
-        let per_slice = spec.folds_per_slice();
         let slice_width = spec.slice_width().unsigned_abs();
         let (mut slice, mut slice_late) = (None, false);
         let mut pairs = Vec::with_capacity(selection.len());
@@ -221,7 +207,7 @@ impl Fold {
             // Neighbours in a stream mostly share their slice: divide only when one does not.
             if slice.is_none_or(|start| ts < start || ts.abs_diff(start) >= slice_width) {
                 slice = spec.slice_of(ts);
-                slice_late = late_until.is_some_and(|until| spec.windows_of(ts).all(|start| spec.end(start) <= until));
+                slice_late = late_until.is_some_and(|until| spec.window_numbers(ts).1 <= spec.last_closed(until));
             }
             let start = slice.expect("the time's windows fit, so its slice does");
             self.partial.rows += 1;
@@ -230,11 +216,7 @@ impl Fold {
             }
             key.clear();
             encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));
-            if per_slice {
-                pairs.push((row as u32, self.groups.of(start, &key)));
-            } else {
-                pairs.extend(spec.windows_of(ts).map(|window| (row as u32, self.groups.of(window, &key))));
-            }
+            pairs.push((row as u32, self.groups.slot_of(&key, start)));
         }
         pairs
     }
@@ -255,7 +237,7 @@ impl Fold {
         let mut group = |row: usize| {
             key.clear();
             encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));
-            (row as u32, self.groups.of(0, &key))
+            (row as u32, self.groups.slot_of(&key, 0))
         };
         selection.rows().map(&mut group).collect()
     }

@@ -3,31 +3,15 @@
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use tidemill_model::Moments;
 use tidemill_sql::plan::AggregateFunction;
+use tidemill_state::{AllMoments, Moments};
 
 /// Adds the rows of a DOUBLE column: `pairs` are (row, group).
-pub(super) fn update(column: &mut [Moments], input: &dyn Array, pairs: &[(u32, u32)]) {
+pub(super) fn update(column: &mut AllMoments, input: &dyn Array, pairs: &[(u32, u32)]) {
     let input = input.as_primitive::<Float64Type>();
     for (row, group) in pairs.iter().filter(|(row, _)| input.is_valid(*row as usize)) {
-        let into = &mut column[*group as usize];
-        into.seen += 1;
-        let delta = input.value(*row as usize) - into.mean;
-        let step = delta / into.seen as f64;
-        into.mean += step;
-        into.squares += delta * (delta - step);
+        column.at(*group as usize).see(input.value(*row as usize));
     }
-}
-
-/// Adds `later` to `earlier`.
-pub(super) fn merge(earlier: &mut Moments, later: &Moments) {
-    let (left, right) = (earlier.seen as f64, later.seen as f64);
-    let seen = left + right;
-    let delta = later.mean - earlier.mean;
-    let step = if seen == 0.0 { 0.0 } else { delta / seen };
-    earlier.seen += later.seen;
-    earlier.mean += step * right;
-    earlier.squares += later.squares + delta * step * left * right;
 }
 
 /// A function's result (rule T2): NULL of no row, and of one row where it is the sample's.

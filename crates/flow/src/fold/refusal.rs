@@ -3,7 +3,6 @@
 //! Asked only where a row has failed; the driver's merge refuses the groups of the others.
 
 use crate::key::{Encoder, Zeros};
-use crate::merge::GroupId;
 use crate::output::refused;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -50,8 +49,8 @@ impl<'a> Refusal<'a> {
     fn all_windows(&self, row: usize, key: &[u8], filter: &Expr) -> bool {
         let (Some(window), Some(times)) = (&self.plan.window, self.times) else { return false };
         let windows = window.spec.windows_of(times.as_primitive::<TimestampMicrosecondType>().value(row));
-        let groups: Vec<GroupId> = windows.map(|start| (start, key.into())).collect();
-        let refused = refused(self.plan, filter, &groups.iter().collect::<Vec<_>>(), &self.context);
+        let windows: Vec<i64> = windows.collect();
+        let refused = refused(self.plan, filter, &windows, &vec![key; windows.len()], &self.context);
         refused.into_iter().all(|refused| refused)
     }
 }

@@ -6,7 +6,7 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_flow::decode::{Decoder, Options};
 use tidemill_flow::fold::Fold;
-use tidemill_flow::merge::{GroupRows, State};
+use tidemill_flow::merge::{Groups, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::{OnError, OutputMode};
@@ -69,13 +69,9 @@ impl Query {
         shown(&rows)
     }
 
-    /// The groups of a stored state after one record more.
-    pub fn go_on(&self, state: &[u8], record: &str) -> Golden {
-        let Body::Aggregate(plan) = self.plan.body() else { panic!("a state is of an aggregation") };
-        let mut state = State::from_snapshot(state).expect("the bytes of a state");
-        let partial = self.task(&[record.into()], 1).expect("no row fails");
-        let merged = state.merge(plan, OutputMode::Complete, &batch(7), &CONTEXT, &[partial]);
-        shown(&self.output(plan, &merged.output).expect("nothing overflows"))
+    /// What is said of a stored state.
+    pub fn restore(&self, state: &[u8]) -> Option<tidemill_model::Error> {
+        State::restore(&self.plan, 1, Some((7, state.to_vec())), Vec::new()).err()
     }
 
     /// A task's partial, as its reader gets it.
@@ -91,20 +87,21 @@ impl Query {
         }
         let partial = fold.finish();
         let read: Partial = postcard::from_bytes(&postcard::to_stdvec(&partial).unwrap()).unwrap();
-        assert_eq!(read.cells.len(), partial.cells.len());
+        assert_eq!(read, partial);
         Ok(read)
     }
 
     /// The output of the last batch: all groups in complete mode, those of the only batch in update mode.
     fn batches(&self, plan: &AggregatePlan, partials: &[Partial], a_batch_each: bool) -> Result<RecordBatch, String> {
-        let mut state = State::default();
-        let mut groups = Vec::new();
+        let mut state = State::new(&self.plan, 2);
+        let mut groups = Groups::default();
         let (mode, size) = if a_batch_each { (OutputMode::Complete, 1) } else { (OutputMode::Update, partials.len()) };
         for (batch_id, partials) in partials.chunks(size).enumerate() {
             let before = state.snapshot();
-            let merged = state.merge(plan, mode, &batch(batch_id as u64), &CONTEXT, partials);
-            let mut restored = State::from_snapshot(&before).expect("a snapshot reads back");
-            restored.apply_delta(&merged.delta).expect("a delta reads back");
+            let merged = state.merge(plan, mode, &batch(batch_id as u64), &CONTEXT, partials).expect("sound partials");
+            let deltas = vec![(1, merged.delta)];
+            let restored = State::restore(&self.plan, 2, Some((0, before)), deltas);
+            let mut restored = restored.expect("snapshot and delta read back");
             assert_eq!(restored.snapshot(), state.snapshot(), "state and delta");
             assert_eq!((restored.rows(), restored.bytes()), (state.rows(), state.bytes()));
             state = restored;
@@ -113,7 +110,7 @@ impl Query {
         self.output(plan, &groups)
     }
 
-    fn output(&self, plan: &AggregatePlan, groups: &GroupRows) -> Result<RecordBatch, String> {
+    fn output(&self, plan: &AggregatePlan, groups: &Groups) -> Result<RecordBatch, String> {
         let output = output::group_rows(plan, &self.plan.output_schema, groups, OnError::Fail, &CONTEXT);
         output.map(|output| output.rows).map_err(|error| {
             let text = error.to_string();

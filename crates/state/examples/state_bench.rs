@@ -1,0 +1,125 @@
+//! The state alone: `cargo run --release -p tidemill-state --example state_bench [GROUPS]` (default 10,000,000).
+//!
+//! A BIGINT key, a count and an exact sum a group. How long batches of the same number of updates take with few groups and
+//! with many, what the groups take in memory, how long their snapshot takes to be written and read.
+
+use std::time::Instant;
+use tidemill_state::{Batch, Column, Emit, Grid, Kind, Layout, Slots, Store, Table};
+
+const KINDS: [Kind; 2] = [Kind::Count, Kind::ExactSum];
+const FEW_GROUPS: u64 = 10_000;
+/// Rows of a task, and tasks of a batch.
+const TASK_ROWS: u64 = 50_000;
+const TASKS: u64 = 4;
+/// Batches that are measured.
+const BATCHES: u64 = 20;
+
+fn main() {
+    let groups: u64 = std::env::args().nth(1).map_or(10_000_000, |text| text.parse().expect("a number of groups"));
+    let few = measure(&mut filled(FEW_GROUPS), FEW_GROUPS);
+    let mut store = filled(groups);
+    let resident = resident_mb();
+    let many = measure(&mut store, groups);
+    println!("{groups} groups: {resident:.0} MB resident, {:.0} MB counted", store.bytes() as f64 / 1e6);
+    println!(
+        "a batch of {} updates: {few:.1} ms of CPU with {FEW_GROUPS} groups, {many:.1} ms with all",
+        TASKS * TASK_ROWS
+    );
+    let started = Instant::now();
+    let snapshot = store.snapshot();
+    let (written, bytes) = (started.elapsed().as_secs_f64(), snapshot.len());
+    drop(store);
+    let started = Instant::now();
+    let restored = Store::restore(layout(), threads(), Some(snapshot), []).expect("a snapshot reads back");
+    let read = started.elapsed().as_secs_f64();
+    assert_eq!(restored.groups(), groups, "every group is back");
+    println!("snapshot of {:.0} MB: written in {written:.2} s, read in {read:.2} s", bytes as f64 / 1e6);
+    for (name, value, unit) in [
+        ("resident", resident, "MB"),
+        ("batch_with_few_groups", few, "ms"),
+        ("batch_with_all_groups", many, "ms"),
+        ("batch_ratio", many / few, "times"),
+        ("snapshot", bytes as f64 / 1e6, "MB"),
+        ("snapshot_written", written, "s"),
+        ("snapshot_read", read, "s"),
+    ] {
+        println!("figure state_{name} {value} {unit}");
+    }
+}
+
+fn layout() -> Layout {
+    let grid = Grid::Groups { width: Some(10_000_000) };
+    Layout { kinds: KINDS.to_vec(), grid, apart: false, key_time: None, evicts: true, is_global: false }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn filled(groups: u64) -> Store {
+    let mut store = Store::new(layout(), threads());
+    let mut next = 0;
+    while next < groups {
+        let end = (next + TASK_ROWS).min(groups);
+        let part = task(next..end);
+        merge(&mut store, 0, &[part], Emit::Nothing);
+        next = end;
+    }
+    store
+}
+
+/// CPU-milliseconds of a batch of rows spread evenly over the groups, its output in order included.
+fn measure(store: &mut Store, groups: u64) -> f64 {
+    // Each row has a key of its own, as far as there are so many.
+    let step = (groups / (TASKS * TASK_ROWS)).max(1);
+    let mut spent = 0.0;
+    for batch in 0..BATCHES {
+        let key = |row: u64| (row * step + batch).rem_euclid(groups);
+        let of_task = |number: u64| task((number * TASK_ROWS..(number + 1) * TASK_ROWS).map(key));
+        let parts: Vec<Vec<u8>> = (0..TASKS).map(of_task).collect();
+        let before = cpu_seconds();
+        merge(store, batch, &parts, Emit::Touched);
+        spent += cpu_seconds() - before;
+    }
+    spent * 1e3 / BATCHES as f64
+}
+
+fn task(keys: impl Iterator<Item = u64>) -> Vec<u8> {
+    let mut table = Table::new(&KINDS);
+    let slots: Vec<u32> = keys.map(|key| table.slot_of(&encoded(key), 0)).collect();
+    for column in table.columns() {
+        match column {
+            Column::Counts(column) => slots.iter().for_each(|slot| column.add(*slot as usize, 1)),
+            Column::ExactSums(column) => slots.iter().for_each(|slot| column.add(*slot as usize, (7, 1))),
+            other => panic!("{other:?} is not among the kinds"),
+        }
+    }
+    table.to_part()
+}
+
+/// A BIGINT as a group key.
+fn encoded(key: u64) -> [u8; 9] {
+    let mut bytes = [1; 9];
+    bytes[1..].copy_from_slice(&(key ^ 1 << 63).to_be_bytes());
+    bytes
+}
+
+fn merge(store: &mut Store, id: u64, parts: &[Vec<u8>], emit: Emit) {
+    let batch = Batch { id, late_until: Some(0), evict_until: Some(0), emit };
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    let merged = store.merge(&batch, &parts, &|_| {}).expect("sound parts");
+    assert_eq!(merged.output.len() as u64, if emit == Emit::Touched { merged.updated } else { 0 });
+}
+
+/// CPU time of this process, all threads, in steps of a hundredth: the batches of a measurement take longer.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = text.rsplit(") ").next().expect("fields").split(' ').collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("ticks");
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn resident_mb() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).expect("pages") * 4_096.0 / 1e6
+}

@@ -1,0 +1,96 @@
+//! What a state is of: which accumulators, how slots make groups, when a group closes.
+
+use crate::column::Kind;
+use std::sync::Arc;
+use tidemill_model::WindowSpec;
+
+/// The event time (µs) that a key holds; `None` where it is NULL.
+pub type KeyTime = Arc<dyn Fn(&[u8]) -> Option<i64> + Send + Sync>;
+
+/// What a state is of.
+#[derive(Clone)]
+pub struct Layout {
+    /// One per aggregate.
+    pub kinds: Vec<Kind>,
+    /// How slots make groups.
+    pub grid: Grid,
+    /// Whether each window needs a slot of its own all the same, since not every group that a slice is in takes its rows.
+    pub apart: bool,
+    /// The event time in a group's key, where it decides when the group closes; else the window does.
+    pub key_time: Option<KeyTime>,
+    /// Whether closed groups go.
+    pub evicts: bool,
+    /// Whether there is one group, which is there without rows.
+    pub is_global: bool,
+}
+
+/// How slots make groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// Each slot is a group: its slice is the start of its window, µs, or 0 without windows.
+    Groups {
+        /// Width of the windows, µs.
+        width: Option<i64>,
+    },
+    /// Each slot is a slice of a key; a window is made of its slices when it goes out.
+    Slices(WindowSpec),
+}
+
+impl Grid {
+    /// The same windows, each with a slot of its own.
+    pub(crate) fn of_groups(&self) -> Grid {
+        match self {
+            Grid::Groups { .. } => *self,
+            Grid::Slices(spec) => Grid::Groups { width: Some(spec.width) },
+        }
+    }
+
+    /// Numbers of the first and the last window of a slice.
+    #[inline]
+    pub(crate) fn windows(&self, slice: i64) -> (i64, i64) {
+        match self {
+            Grid::Groups { .. } => (slice, slice),
+            Grid::Slices(spec) => spec.window_numbers(slice),
+        }
+    }
+
+    /// Number of the last window that is closed at `until` µs.
+    pub(crate) fn last_closed(&self, until: i64) -> i64 {
+        match self {
+            Grid::Groups { width: Some(width) } => until.saturating_sub(*width),
+            Grid::Groups { width: None } => i64::MIN,
+            Grid::Slices(spec) => spec.last_closed(until),
+        }
+    }
+
+    /// Start of a window, µs.
+    pub(crate) fn start(&self, window: i64) -> i64 {
+        match self {
+            Grid::Groups { .. } => window,
+            Grid::Slices(spec) => spec.start(window),
+        }
+    }
+
+    /// One past the last slice of a window, µs.
+    pub(crate) fn end(&self, window: i64) -> i64 {
+        match self {
+            Grid::Groups { .. } => window.saturating_add(1),
+            Grid::Slices(spec) => spec.end(spec.start(window)),
+        }
+    }
+}
+
+/// Of intervals in ascending order how many numbers they hold together, and each part that no earlier one holds.
+pub(crate) fn union(intervals: impl Iterator<Item = (i64, i64)>, mut part: impl FnMut(i64, i64)) -> u64 {
+    let mut count = 0;
+    let mut next = i64::MIN;
+    for (first, last) in intervals {
+        let first = first.max(next);
+        if first <= last {
+            part(first, last);
+            count += last.abs_diff(first) + 1;
+            next = last.saturating_add(1);
+        }
+    }
+    count
+}

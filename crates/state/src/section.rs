@@ -1,0 +1,145 @@
+//! Groups of one shard as bytes, columnar: what a partial, a change and a snapshot are made of.
+//!
+//! ```text
+//! keys: u32 | cells: u32 | lengths of the keys: u32 each | their bytes | for each cell the number of its key: u32
+//! | its slice: i64 | a column for each aggregate
+//! ```
+//! A part is a section per shard, each after its length. All numbers are little-endian.
+
+use crate::bytes::{Fixed, put_all, put_u32, take, take_u32};
+use crate::column::{Column, Kind};
+use crate::hash::{SHARDS, shard};
+use crate::keys::NONE;
+use crate::table::Table;
+use std::borrow::Cow;
+
+/// Groups as they were read.
+#[derive(Debug)]
+pub struct Section<'a> {
+    /// Where each key ends in `key_bytes`.
+    key_ends: Vec<usize>,
+    key_bytes: &'a [u8],
+    /// Each cell's key.
+    pub(crate) keys: Cow<'a, [u32]>,
+    /// Each cell's slice.
+    pub(crate) slices: Vec<i64>,
+    pub(crate) columns: Vec<Column>,
+}
+
+impl<'a> Section<'a> {
+    pub(crate) fn read(mut bytes: &'a [u8], kinds: &[Kind]) -> Option<Section<'a>> {
+        let (keys, cells) = (take_u32(&mut bytes)? as usize, take_u32(&mut bytes)? as usize);
+        let mut end = 0usize;
+        let ends = u32::take_all(&mut bytes, keys)?.into_iter().map(|length| {
+            end = end.saturating_add(length as usize);
+            end
+        });
+        let key_ends: Vec<usize> = ends.collect();
+        let key_bytes = take(&mut bytes, end)?;
+        let cell_keys = u32::take_all(&mut bytes, cells)?;
+        let slices = i64::take_all(&mut bytes, cells)?;
+        let columns = kinds.iter().map(|kind| Column::read(*kind, cells, &mut bytes)).collect::<Option<_>>()?;
+        let sound = bytes.is_empty() && cell_keys.iter().all(|key| (*key as usize) < keys);
+        sound.then_some(Section { key_ends, key_bytes, keys: cell_keys.into(), slices, columns })
+    }
+
+    /// Number of keys.
+    pub fn keys(&self) -> usize {
+        self.key_ends.len()
+    }
+
+    /// Bytes of all keys.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.key_bytes.len()
+    }
+
+    /// A key.
+    pub fn key(&self, number: usize) -> &'a [u8] {
+        let start = if number == 0 { 0 } else { self.key_ends[number - 1] };
+        &self.key_bytes[start..self.key_ends[number]]
+    }
+
+    /// The groups: (number of the key, slice).
+    pub fn cells(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.keys.iter().copied().zip(self.slices.iter().copied())
+    }
+
+    /// Makes of each cell as many as `spread` says, with slices of their own: (cell, slice).
+    pub fn spread(&mut self, spread: &[(u32, i64)], kinds: &[Kind]) {
+        self.keys = spread.iter().map(|(cell, _)| self.keys[*cell as usize]).collect();
+        self.slices = spread.iter().map(|(_, slice)| *slice).collect();
+        let columns = kinds.iter().zip(&self.columns).map(|(kind, from)| {
+            let mut column = Column::new(*kind);
+            column.grow(spread.len());
+            column.set_all((0..).zip(spread).map(|(to, (cell, _))| (to, *cell)), from);
+            column
+        });
+        self.columns = columns.collect();
+    }
+}
+
+/// Appends the groups of some slots. `numbers` is room for the numbers of keys, a key's own; it is [`NONE`] everywhere, and
+/// is so again afterwards.
+pub(crate) fn write(table: &Table, slots: &[u32], numbers: &mut Vec<u32>, out: &mut Vec<u8>) {
+    numbers.resize(table.keys.numbers(), NONE);
+    let mut keys = Vec::new();
+    let mut cell_keys = Vec::with_capacity(slots.len());
+    for slot in slots {
+        let key = table.slots[*slot as usize].key;
+        let number = &mut numbers[key as usize];
+        if *number == NONE {
+            *number = keys.len() as u32;
+            keys.push(key);
+        }
+        cell_keys.push(*number);
+    }
+    put_u32(out, keys.len() as u32);
+    put_u32(out, slots.len() as u32);
+    keys.iter().for_each(|key| put_u32(out, table.keys.get(*key).len() as u32));
+    keys.iter().for_each(|key| out.extend_from_slice(table.keys.get(*key)));
+    put_all(out, &cell_keys);
+    slots.iter().for_each(|slot| table.slots[*slot as usize].slice.put(out));
+    table.columns_as_they_are().iter().for_each(|column| column.write(slots, out));
+    keys.iter().for_each(|key| numbers[*key as usize] = NONE);
+}
+
+impl Table {
+    /// A task's groups as a part. Their order is that in which they came.
+    pub fn to_part(&mut self) -> Vec<u8> {
+        self.columns();
+        let mut slots: Vec<Vec<u32>> = vec![Vec::new(); SHARDS];
+        for (number, slot) in self.live() {
+            slots[shard(self.keys.hash(slot.key))].push(number);
+        }
+        let mut numbers = Vec::new();
+        let sections = slots.iter().map(|slots| {
+            let mut section = Vec::new();
+            if !slots.is_empty() {
+                write(self, slots, &mut numbers, &mut section);
+            }
+            section
+        });
+        let mut out = Vec::new();
+        put_sections(&mut out, &sections.collect::<Vec<_>>());
+        out
+    }
+}
+
+/// Appends a section for each shard; one that is empty has no groups.
+pub(crate) fn put_sections(out: &mut Vec<u8>, sections: &[Vec<u8>]) {
+    out.reserve(sections.iter().map(|section| section.len() + size_of::<u64>()).sum());
+    for section in sections {
+        (section.len() as u64).put(out);
+        out.extend_from_slice(section);
+    }
+}
+
+/// The bytes of each shard's section.
+pub(crate) fn take_sections<'a>(bytes: &mut &'a [u8]) -> Option<Vec<&'a [u8]>> {
+    (0..SHARDS)
+        .map(|_| {
+            let length = u64::take_all(bytes, 1)?[0];
+            take(bytes, usize::try_from(length).ok()?)
+        })
+        .collect()
+}

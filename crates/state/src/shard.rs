@@ -1,0 +1,455 @@
+//! One shard of a state: merges its part of a batch, lets groups out, evicts them, and says what has changed.
+//!
+//! Indexed by slice (or by the time in the keys), so that eviction costs what it evicts. How many groups there are of each
+//! window is kept as the places where that number changes, so that a slot in many windows costs no more than one in few.
+
+use crate::column::Kind;
+use crate::hash::hash;
+use crate::keys::{Keys, NONE};
+use crate::layout::{Grid, Layout, union};
+use crate::section::{self, Section};
+use crate::store::{Batch, Emit};
+use crate::table::Table;
+use crate::windows::{Emitted, Place, emit};
+use std::collections::BTreeMap;
+
+/// Groups of a part of all keys.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    table: Table,
+    /// Where windows close: the slots of each slice.
+    by_slice: BTreeMap<i64, Vec<u32>>,
+    /// Where the time in a key closes it: the keys of each time.
+    by_time: BTreeMap<i64, Vec<u32>>,
+    /// Groups that are open.
+    groups: u64,
+    /// Where windows of slices close: by how much more groups a window has than the one before it.
+    edges: BTreeMap<i64, i64>,
+    /// Number of the last window that has been evicted.
+    closed: i64,
+    /// The slots that the batch has touched, in that order, and a mark for each slot.
+    touched: Vec<u32>,
+    marks: Vec<bool>,
+    /// Room for [`section::write`].
+    numbers: Vec<u32>,
+}
+
+/// What a batch did to a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) emitted: Emitted,
+    pub(crate) updated: u64,
+    pub(crate) removed: u64,
+    pub(crate) dropped: u64,
+    /// The groups that it changed, as a section.
+    pub(crate) changed: Vec<u8>,
+}
+
+impl Shard {
+    pub(crate) fn new(kinds: &[Kind]) -> Shard {
+        Shard {
+            table: Table::new(kinds),
+            by_slice: BTreeMap::new(),
+            by_time: BTreeMap::new(),
+            groups: 0,
+            edges: BTreeMap::new(),
+            closed: i64::MIN,
+            touched: Vec::new(),
+            marks: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn groups(&self) -> u64 {
+        self.groups
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.table.capacity_bytes()
+    }
+
+    /// Merges sections, each with the number of its task; lets groups out; evicts. `holds_global`: the one group without
+    /// keys is in this shard.
+    pub(crate) fn merge<'a>(
+        &mut self,
+        layout: &Layout,
+        batch: &Batch,
+        sections: impl Iterator<Item = (u32, Section<'a>)>,
+        holds_global: bool,
+    ) -> Outcome {
+        let late_until = batch.late_until.filter(|_| layout.evicts);
+        let late = Late::new(layout, late_until);
+        let mut dropped = Dropped::default();
+        // What is late is closed, also before the first eviction (rule M7).
+        self.closed = self.closed.max(late.closed);
+        if holds_global {
+            let key = self.table.keys.of(hash(&[]), &[]);
+            let slot = self.enter(layout, key, 0);
+            self.touch(slot);
+        }
+        for (task, section) in sections {
+            self.add(layout, &late, &mut dropped, (batch.id, task), section);
+        }
+        // What is fresh needs its place in the columns, too.
+        self.table.columns();
+        let mut outcome = Outcome { dropped: dropped.count(layout, &late), ..Outcome::default() };
+        self.let_out(layout, batch, &late, &mut outcome);
+        if let Some(until) = batch.evict_until.filter(|_| layout.evicts) {
+            outcome.removed = self.evict(layout, until);
+        }
+        self.write_changed(&mut outcome.changed);
+        self.touched.clear();
+        if self.table.is_mostly_empty() {
+            self.compact(layout);
+        }
+        outcome
+    }
+
+    fn add(
+        &mut self,
+        layout: &Layout,
+        late: &Late<'_>,
+        dropped: &mut Dropped,
+        (batch_id, task): (u64, u32),
+        mut section: Section<'_>,
+    ) {
+        let mut keys = vec![NONE; section.keys()];
+        let mut into = Vec::with_capacity(section.slices.len());
+        let mut windows = (i64::MIN, (0, 0));
+        for (cell_key, slice) in section.cells() {
+            if windows.0 != slice || into.is_empty() {
+                windows = (slice, layout.grid.windows(slice));
+            }
+            let bytes = section.key(cell_key as usize);
+            let number = &mut keys[cell_key as usize];
+            let is_late = late.of(bytes, windows.1);
+            if is_late != Lateness::Open {
+                dropped.add(bytes, slice);
+            }
+            if is_late == Lateness::Closed {
+                into.push(NONE);
+                continue;
+            }
+            if *number == NONE {
+                *number = self.table.keys.of(hash(bytes), bytes);
+            }
+            let slot = self.enter(layout, *number, slice);
+            self.touch(slot);
+            into.push(slot);
+        }
+        for (column, later) in self.table.columns().iter_mut().zip(&mut section.columns) {
+            later.place(batch_id, task);
+            column.add_all(&into, later);
+        }
+    }
+
+    /// Puts a section's groups in the place of what is there.
+    pub(crate) fn put(&mut self, layout: &Layout, section: &Section<'_>) {
+        if self.table.is_empty() {
+            self.table.reserve(section.keys(), section.key_bytes(), section.slices.len());
+        }
+        let key = |number| self.table.keys.of(hash(section.key(number)), section.key(number));
+        let keys: Vec<u32> = (0..section.keys()).map(key).collect();
+        let cells = section.cells();
+        let into: Vec<u32> = cells.map(|(key, slice)| self.enter(layout, keys[key as usize], slice)).collect();
+        for (column, from) in self.table.columns().iter_mut().zip(&section.columns) {
+            column.set_all(into.iter().copied().zip(0..), from);
+        }
+    }
+
+    /// The slot of a (key, slice); a new one is counted and indexed.
+    fn enter(&mut self, layout: &Layout, key: u32, slice: i64) -> u32 {
+        let found = self.table.slot(key, slice);
+        let Some((older, newer)) = found.new else { return found.slot };
+        match &layout.grid {
+            Grid::Groups { .. } => self.groups += 1,
+            grid => {
+                let (first, last) = grid.windows(slice);
+                let first = older.map_or(first, |older| first.max(grid.windows(older).1 + 1));
+                let first = first.max(self.closed.saturating_add(1));
+                let last = newer.map_or(last, |newer| last.min(grid.windows(newer).0 - 1));
+                if first <= last {
+                    self.groups += last.abs_diff(first) + 1;
+                    if layout.evicts && layout.key_time.is_none() {
+                        *self.edges.entry(first).or_default() += 1;
+                        *self.edges.entry(last + 1).or_default() -= 1;
+                    }
+                }
+            }
+        }
+        if layout.evicts {
+            self.index(layout, key, slice, found.slot, older.is_none() && newer.is_none());
+        }
+        found.slot
+    }
+
+    fn index(&mut self, layout: &Layout, key: u32, slice: i64, slot: u32, key_is_new: bool) {
+        match &layout.key_time {
+            None => self.by_slice.entry(slice).or_default().push(slot),
+            Some(time) if key_is_new => {
+                if let Some(time) = time(self.table.keys.get(key)) {
+                    self.by_time.entry(time).or_default().push(key);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn touch(&mut self, slot: u32) {
+        if self.marks.len() <= slot as usize {
+            self.marks.resize(slot as usize + 1, false);
+        }
+        if !std::mem::replace(&mut self.marks[slot as usize], true) {
+            self.touched.push(slot);
+        }
+    }
+
+    /// Counts the groups that the batch has touched, and lets out those that the mode says.
+    fn let_out(&mut self, layout: &Layout, batch: &Batch, late: &Late<'_>, outcome: &mut Outcome) {
+        let open = (late.closed.saturating_add(1), i64::MAX);
+        let emit = |places: &[Place], windows| emit(&self.table, &layout.kinds, &layout.grid, places, windows);
+        if batch.emit == Emit::Touched {
+            outcome.emitted = emit(&self.places(self.touched.iter().copied()), open);
+            outcome.updated = outcome.emitted.rows.len() as u64;
+            return;
+        }
+        outcome.updated = match &layout.grid {
+            Grid::Groups { .. } => self.touched.len() as u64,
+            grid => {
+                let places = self.places(self.touched.iter().copied());
+                let of_key = places.chunk_by(|a, b| a.0 == b.0);
+                let windows = |place: &Place| {
+                    let (first, last) = grid.windows(place.1);
+                    (first.max(open.0), last)
+                };
+                of_key.map(|places| union(places.iter().map(windows), |_, _| {})).sum()
+            }
+        };
+        match (batch.emit, batch.evict_until) {
+            (Emit::All, _) => {
+                let places = self.places(self.table.live().map(|(slot, _)| slot));
+                outcome.emitted = emit(&places, open);
+            }
+            (Emit::Evicted, Some(until)) if layout.evicts => {
+                let (slots, windows) = self.due(layout, until);
+                outcome.emitted = emit(&self.places(slots.into_iter()), windows);
+            }
+            _ => {}
+        }
+    }
+
+    /// The slots of the groups that close at `until` µs, and from which window to which.
+    fn due(&self, layout: &Layout, until: i64) -> (Vec<u32>, (i64, i64)) {
+        if layout.key_time.is_some() {
+            return (self.slots_of_keys_until(until), (i64::MIN, i64::MAX));
+        }
+        let (first, last) = (self.closed.saturating_add(1), layout.grid.last_closed(until));
+        if first > last {
+            return (Vec::new(), (0, -1));
+        }
+        let slices = match self.closed {
+            i64::MIN => i64::MIN..layout.grid.end(last),
+            _ => layout.grid.start(first)..layout.grid.end(last),
+        };
+        (self.by_slice.range(slices).flat_map(|(_, slots)| slots).copied().collect(), (first, last))
+    }
+
+    fn slots_of_keys_until(&self, until: i64) -> Vec<u32> {
+        let mut slots = Vec::new();
+        let mut of_key = Vec::new();
+        for key in self.by_time.range(..=until).flat_map(|(_, keys)| keys) {
+            self.table.slots_between(*key, i64::MIN, i64::MAX, &mut of_key);
+            slots.extend(of_key.iter().map(|(_, slot)| *slot));
+        }
+        slots
+    }
+
+    fn places(&self, slots: impl Iterator<Item = u32>) -> Vec<Place> {
+        let place = |slot: u32| {
+            let of_slot = &self.table.slots[slot as usize];
+            (of_slot.key, of_slot.slice, slot)
+        };
+        let mut places: Vec<Place> = slots.map(place).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Takes out what is closed at `until` µs; how many groups that was.
+    pub(crate) fn evict(&mut self, layout: &Layout, until: i64) -> u64 {
+        let (slots, removed) = match &layout.key_time {
+            Some(_) => {
+                let slots = self.slots_of_keys_until(until);
+                let places = self.places(slots.iter().copied());
+                let windows = |place: &Place| layout.grid.windows(place.1);
+                let of_key = places.chunk_by(|a, b| a.0 == b.0);
+                let removed = of_key.map(|places| union(places.iter().map(windows), |_, _| {})).sum();
+                self.by_time = until.checked_add(1).map_or_else(BTreeMap::new, |next| self.by_time.split_off(&next));
+                (slots, removed)
+            }
+            None => self.evict_windows(layout, layout.grid.last_closed(until)),
+        };
+        self.groups -= removed;
+        self.table.remove(&slots);
+        removed
+    }
+
+    fn evict_windows(&mut self, layout: &Layout, closed: i64) -> (Vec<u32>, u64) {
+        let mut slots = Vec::new();
+        while let Some(entry) = self.by_slice.first_entry().filter(|e| layout.grid.windows(*e.key()).1 <= closed) {
+            slots.append(&mut entry.remove());
+        }
+        self.closed = self.closed.max(closed);
+        if let Grid::Groups { .. } = layout.grid {
+            let removed = slots.len() as u64;
+            return (slots, removed);
+        }
+        let (mut removed, mut open, mut at) = (0, 0, closed);
+        while let Some(edge) = self.edges.first_entry().filter(|edge| *edge.key() <= closed) {
+            removed += open * (edge.key() - at);
+            at = *edge.key();
+            open += edge.remove();
+        }
+        if open > 0 {
+            removed += open * (closed - at + 1);
+            *self.edges.entry(closed + 1).or_default() += open;
+        }
+        (slots, removed as u64)
+    }
+
+    fn write_changed(&mut self, out: &mut Vec<u8>) {
+        self.touched.iter().for_each(|slot| self.marks[*slot as usize] = false);
+        let slots = &self.table.slots;
+        self.touched.retain(|slot| slots[*slot as usize].key != NONE);
+        if !self.touched.is_empty() {
+            section::write(&self.table, &self.touched, &mut self.numbers, out);
+        }
+    }
+
+    /// All groups as a section. Their order depends on nothing but the groups.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let keys = &self.table.keys;
+        let mut places: Vec<(u32, u32, i64, u32)> =
+            self.table.live().map(|(number, slot)| (keys.hash(slot.key), slot.key, slot.slice, number)).collect();
+        places.sort_unstable_by(|a, b| {
+            let by_key = || if a.1 == b.1 { std::cmp::Ordering::Equal } else { keys.get(a.1).cmp(keys.get(b.1)) };
+            a.0.cmp(&b.0).then_with(by_key).then(a.2.cmp(&b.2))
+        });
+        let slots: Vec<u32> = places.into_iter().map(|(.., slot)| slot).collect();
+        if !slots.is_empty() {
+            section::write(&self.table, &slots, &mut Vec::new(), out);
+        }
+    }
+
+    /// From now on no window up to the one that is closed at `until` µs is counted.
+    pub(crate) fn set_closed(&mut self, layout: &Layout, until: Option<i64>) {
+        let until = until.filter(|_| layout.key_time.is_none());
+        self.closed = until.map_or(i64::MIN, |until| layout.grid.last_closed(until));
+    }
+
+    /// The same groups as another layout has them: where `from` has slices and `to` has not, a slot for each window.
+    pub(crate) fn moved(&self, from: &Layout, to: &Layout) -> Shard {
+        let mut shard = Shard::new(&to.kinds);
+        let places = self.places(self.table.live().map(|(slot, _)| slot));
+        let open = if from.key_time.is_none() { self.closed.saturating_add(1) } else { i64::MIN };
+        let emitted = emit(&self.table, &from.kinds, &from.grid, &places, (open, i64::MAX));
+        let keys: Vec<u32> = (0..emitted.key_ends.len())
+            .map(|number| {
+                let start = if number == 0 { 0 } else { emitted.key_ends[number - 1] };
+                let key = &emitted.key_bytes[start..emitted.key_ends[number]];
+                shard.table.keys.of(hash(key), key)
+            })
+            .collect();
+        let enter = |(slice, key): &(i64, u32)| shard.enter(to, keys[*key as usize], *slice);
+        let into: Vec<u32> = emitted.rows.iter().map(enter).collect();
+        for (column, from) in shard.table.columns().iter_mut().zip(&emitted.columns) {
+            column.set_all(into.iter().copied().zip(0..), from);
+        }
+        shard
+    }
+
+    fn compact(&mut self, layout: &Layout) {
+        self.table.compact(&layout.kinds);
+        self.marks = Vec::new();
+        self.numbers = Vec::new();
+        self.by_slice.clear();
+        self.by_time.clear();
+        let slots: Vec<(u32, u32, i64)> =
+            self.table.live().map(|(number, slot)| (number, slot.key, slot.slice)).collect();
+        let mut known = vec![false; self.table.keys.numbers()];
+        for (slot, key, slice) in slots {
+            let key_is_new = !std::mem::replace(&mut known[key as usize], true);
+            if layout.evicts {
+                self.index(layout, key, slice, slot, key_is_new);
+            }
+        }
+    }
+}
+
+/// How late a cell is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lateness {
+    Open,
+    /// Some of its windows are closed.
+    Partly,
+    Closed,
+}
+
+/// What is late in a batch.
+struct Late<'a> {
+    layout: &'a Layout,
+    until: Option<i64>,
+    /// The last window that is.
+    closed: i64,
+}
+
+impl Late<'_> {
+    fn new(layout: &Layout, until: Option<i64>) -> Late<'_> {
+        let until_window = until.filter(|_| layout.key_time.is_none());
+        Late { layout, until, closed: until_window.map_or(i64::MIN, |until| layout.grid.last_closed(until)) }
+    }
+
+    #[inline]
+    fn of(&self, key: &[u8], (first, last): (i64, i64)) -> Lateness {
+        let Some(until) = self.until else { return Lateness::Open };
+        if let Some(time) = &self.layout.key_time {
+            let is_late = time(key).is_some_and(|time| time <= until);
+            return if is_late { Lateness::Closed } else { Lateness::Open };
+        }
+        match self.closed {
+            i64::MIN => Lateness::Open,
+            closed if last <= closed => Lateness::Closed,
+            closed if first <= closed => Lateness::Partly,
+            _ => Lateness::Open,
+        }
+    }
+}
+
+/// The cells of a batch that are late in some window.
+#[derive(Default)]
+struct Dropped {
+    keys: Keys,
+    cells: Vec<(u32, i64)>,
+}
+
+impl Dropped {
+    #[cold]
+    fn add(&mut self, key: &[u8], slice: i64) {
+        self.cells.push((self.keys.of(hash(key), key), slice));
+    }
+
+    /// How many groups were late (rule L3).
+    fn count(mut self, layout: &Layout, late: &Late<'_>) -> u64 {
+        self.cells.sort_unstable();
+        let last = if layout.key_time.is_some() { i64::MAX } else { late.closed };
+        let windows = |(_, slice): &(u32, i64)| {
+            let (first, of_slice) = layout.grid.windows(*slice);
+            (first, of_slice.min(last))
+        };
+        let of_key = self.cells.chunk_by(|a, b| a.0 == b.0);
+        of_key.map(|cells| union(cells.iter().map(windows), |_, _| {})).sum()
+    }
+}

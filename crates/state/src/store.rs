@@ -1,0 +1,317 @@
+//! The state: all shards, what a batch does to them at once, and their bytes.
+//!
+//! ```text
+//! snapshot, delta:  format: u8 | 1 where slots are slices, else 0 | 1 where groups are evicted | evicted until, µs | sections
+//! ```
+//! A delta's sections have what the changed groups are now; what it evicts is said by the time alone.
+
+use crate::bytes::{put_option, take, take_option};
+use crate::hash::{SHARDS, hash, shard};
+use crate::layout::{Grid, Layout};
+use crate::output::Groups;
+use crate::section::{Section, put_sections, take_sections};
+use crate::shard::{Outcome, Shard};
+use std::sync::Mutex;
+
+/// The first byte of a state's bytes. That of Tidemill's first states, which were maps, was another.
+const FORMAT: u8 = 0xc2;
+
+/// Below so many bytes of work threads cost more than they save.
+const THREADS_FROM_BYTES: usize = 64 << 10;
+
+/// Which groups go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// Those that the batch has touched.
+    Touched,
+    /// Those that are evicted.
+    Evicted,
+    /// All.
+    All,
+    /// None.
+    Nothing,
+}
+
+/// What a batch wants of the state.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Its number.
+    pub id: u64,
+    /// Groups that end at or before it, µs, are late; where the layout evicts.
+    pub late_until: Option<i64>,
+    /// Groups that end at or before it, µs, are evicted; where the layout evicts.
+    pub evict_until: Option<i64>,
+    /// Which groups go out.
+    pub emit: Emit,
+}
+
+/// What a batch did.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// The groups that go out.
+    pub output: Groups,
+    /// Groups touched by accepted rows.
+    pub updated: u64,
+    /// Groups evicted.
+    pub removed: u64,
+    /// Distinct late groups (rule L3).
+    pub dropped: u64,
+    /// The state's change, for [`Store::restore`].
+    pub delta: Vec<u8>,
+}
+
+/// What is wrong with bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// They are of another format.
+    Format,
+    /// They are not whole.
+    Damaged,
+}
+
+/// The groups of an aggregation.
+pub struct Store {
+    layout: Layout,
+    shards: Vec<Shard>,
+    /// What has been evicted.
+    evicted_until: Option<i64>,
+    threads: usize,
+}
+
+impl Store {
+    /// An empty state, worked on by so many threads.
+    pub fn new(mut layout: Layout, threads: usize) -> Store {
+        if layout.apart {
+            layout.grid = layout.grid.of_groups();
+        }
+        let shards = (0..SHARDS).map(|_| Shard::new(&layout.kinds)).collect();
+        Store { layout, shards, evicted_until: None, threads }
+    }
+
+    /// What it is of.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Open groups.
+    pub fn groups(&self) -> u64 {
+        self.shards.iter().map(Shard::groups).sum()
+    }
+
+    /// Bytes that the groups take in memory.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(Shard::bytes).sum::<usize>() as u64
+    }
+
+    /// Bytes that are taken from the system, whatever is in them.
+    pub fn capacity_bytes(&self) -> u64 {
+        self.shards.iter().map(Shard::capacity_bytes).sum::<usize>() as u64
+    }
+
+    /// Merges the parts of a batch's tasks, in that order. `adapt` may change what they hold before.
+    ///
+    /// # Errors
+    /// A part does not read.
+    pub fn merge(
+        &mut self,
+        batch: &Batch,
+        parts: &[&[u8]],
+        adapt: &(dyn Fn(&mut Section<'_>) + Sync),
+    ) -> Result<Merged, Unreadable> {
+        let sections = parts.iter().map(|part| match part {
+            // A task without groups.
+            [] => Some(vec![*part; SHARDS]),
+            part => take_sections(&mut &**part),
+        });
+        let sections = sections.collect::<Option<Vec<_>>>();
+        let sections = sections.ok_or(Unreadable::Damaged)?;
+        let global = self.layout.is_global.then(|| shard(hash(&[])));
+        let layout = &self.layout;
+        let merge = |number: usize, shard: &mut Shard| {
+            let mut sound = true;
+            let read = sections.iter().zip(0..).filter(|(sections, _)| !sections[number].is_empty());
+            let sections = read.map_while(|(sections, task)| {
+                let section = Section::read(sections[number], &layout.kinds);
+                sound &= section.is_some();
+                let mut section = section?;
+                adapt(&mut section);
+                Some((task, section))
+            });
+            // All are read first: a state is changed by the whole batch or not at all.
+            let sections: Vec<_> = sections.collect();
+            sound.then(|| shard.merge(layout, batch, sections.into_iter(), global == Some(number)))
+        };
+        let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
+        let threads = if bytes < THREADS_FROM_BYTES && batch.emit != Emit::All { 1 } else { self.threads };
+        let outcomes = each_shard(&mut self.shards, threads, merge);
+        let outcomes = outcomes.into_iter().collect::<Option<Vec<_>>>().ok_or(Unreadable::Damaged)?;
+        let evicted_until = batch.evict_until.filter(|_| self.layout.evicts);
+        self.evicted_until = self.evicted_until.max(evicted_until);
+        Ok(self.merged(outcomes, evicted_until))
+    }
+
+    fn merged(&self, outcomes: Vec<Outcome>, evicted_until: Option<i64>) -> Merged {
+        let mut merged = Merged::default();
+        let (mut emitted, mut changed) = (Vec::new(), Vec::new());
+        for outcome in outcomes {
+            merged.updated += outcome.updated;
+            merged.removed += outcome.removed;
+            merged.dropped += outcome.dropped;
+            emitted.push(outcome.emitted);
+            changed.push(outcome.changed);
+        }
+        merged.delta = self.bytes_of(evicted_until, &changed);
+        merged.output = Groups::new(emitted);
+        merged
+    }
+
+    /// The whole state as bytes, for [`Store::restore`].
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        let write = |_: usize, shard: &mut Shard| {
+            let mut section = Vec::new();
+            shard.write(&mut section);
+            section
+        };
+        let sections = each_shard(&mut self.shards, self.threads, write);
+        self.bytes_of(self.evicted_until, &sections)
+    }
+
+    fn bytes_of(&self, until: Option<i64>, sections: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = vec![FORMAT, matches!(self.layout.grid, Grid::Slices(_)).into(), self.layout.evicts.into()];
+        put_option(&mut out, until);
+        put_sections(&mut out, sections);
+        out
+    }
+
+    /// The state that a snapshot has, or none, and batches have changed since. Where it was kept in another way than `layout`
+    /// says, or the layout evicts and it did not, or the other way round, each window gets a slot of its own.
+    ///
+    /// # Errors
+    /// The bytes do not read: the snapshot's (`None`), or a delta's of that number.
+    pub fn restore(
+        layout: Layout,
+        threads: usize,
+        snapshot: Option<Vec<u8>>,
+        deltas: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Store, (Option<usize>, Unreadable)> {
+        let mut store = Store::new(Layout { apart: false, ..layout.clone() }, threads);
+        let mut is_fresh = true;
+        if let Some(snapshot) = snapshot {
+            store.load(&snapshot).map_err(|error| (None, error))?;
+            is_fresh = false;
+        }
+        for (number, delta) in deltas.into_iter().enumerate() {
+            store.apply(&delta, std::mem::take(&mut is_fresh)).map_err(|error| (Some(number), error))?;
+        }
+        let grid = match store.layout.grid {
+            Grid::Slices(_) if layout.apart || (store.layout.evicts != layout.evicts && !is_fresh) => {
+                layout.grid.of_groups()
+            }
+            grid => grid,
+        };
+        store.relay(Layout { grid, ..layout });
+        Ok(store)
+    }
+
+    /// Keeps the groups as another layout has them.
+    fn relay(&mut self, to: Layout) {
+        let from = std::mem::replace(&mut self.layout, to);
+        let to = &self.layout;
+        if from.grid != to.grid || from.evicts != to.evicts {
+            each_shard(&mut self.shards, self.threads, |_, shard| *shard = shard.moved(&from, to));
+        }
+    }
+
+    fn load(&mut self, mut bytes: &[u8]) -> Result<(), Unreadable> {
+        let bytes = &mut bytes;
+        let head = Head::take(bytes)?;
+        self.layout = head.layout(&self.layout);
+        self.evicted_until = head.until;
+        let layout = &self.layout;
+        self.shards.iter_mut().for_each(|shard| shard.set_closed(layout, head.until));
+        self.put(bytes)
+    }
+
+    /// Applies what a later batch changed. It may have been of a run that kept the state in another way: then so does this
+    /// one from here on. Into a fresh state it is the first.
+    fn apply(&mut self, mut bytes: &[u8], is_fresh: bool) -> Result<(), Unreadable> {
+        let bytes = &mut bytes;
+        let head = Head::take(bytes)?;
+        let layout = head.layout(&self.layout);
+        if is_fresh {
+            self.layout = layout
+        } else {
+            self.relay(layout)
+        }
+        self.put(bytes)?;
+        if let Some(until) = head.until.filter(|_| self.layout.evicts) {
+            let layout = &self.layout;
+            each_shard(&mut self.shards, self.threads, |_, shard| shard.evict(layout, until));
+            self.evicted_until = self.evicted_until.max(head.until);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &mut &[u8]) -> Result<(), Unreadable> {
+        let sections = take_sections(bytes).filter(|_| bytes.is_empty()).ok_or(Unreadable::Damaged)?;
+        let layout = &self.layout;
+        let put = |number: usize, shard: &mut Shard| {
+            if sections[number].is_empty() {
+                return Some(());
+            }
+            shard.put(layout, &Section::read(sections[number], &layout.kinds)?);
+            Some(())
+        };
+        let done = each_shard(&mut self.shards, self.threads, put);
+        done.into_iter().collect::<Option<Vec<()>>>().map(|_| ()).ok_or(Unreadable::Damaged)
+    }
+}
+
+/// How a snapshot or a delta begins.
+struct Head {
+    slices: bool,
+    evicts: bool,
+    until: Option<i64>,
+}
+
+impl Head {
+    fn take(bytes: &mut &[u8]) -> Result<Head, Unreadable> {
+        let marks = take(bytes, 3).ok_or(Unreadable::Damaged)?;
+        if marks[0] != FORMAT {
+            return Err(Unreadable::Format);
+        }
+        let until = take_option(bytes).ok_or(Unreadable::Damaged)?;
+        Ok(Head { slices: marks[1] == 1, evicts: marks[2] == 1, until })
+    }
+
+    /// The layout that the bytes were written with.
+    fn layout(&self, layout: &Layout) -> Layout {
+        let grid = if self.slices { layout.grid } else { layout.grid.of_groups() };
+        Layout { grid, evicts: self.evicts, ..layout.clone() }
+    }
+}
+
+/// Does something with every shard, on so many threads; the results in the order of shards.
+fn each_shard<R: Send>(shards: &mut [Shard], threads: usize, work: impl Fn(usize, &mut Shard) -> R + Sync) -> Vec<R> {
+    if threads <= 1 {
+        return shards.iter_mut().enumerate().map(|(number, shard)| work(number, shard)).collect();
+    }
+    let next = Mutex::new(shards.iter_mut().enumerate());
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let taken = next.lock().expect("nobody panics while he takes a shard").next();
+            let Some((number, shard)) = taken else { return done };
+            done.push((number, work(number, shard)));
+        }
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(SHARDS)).map(|_| scope.spawn(run)).collect();
+        let own = run();
+        own.into_iter()
+            .chain(others.into_iter().flat_map(|other| other.join().expect("a shard's work panicked")))
+            .collect()
+    });
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,251 @@
+//! A group table: keys, a slot for each (key, slice), and a column per aggregate.
+//!
+//! ```text
+//!  keys     0: "a" ──► slot 7 ──► slot 2          a key's slots are a list, the newest slice first
+//!  slots    2: (key 0, slice 10)   7: (key 0, slice 15)   …
+//!  columns  [.. 2 .. 7 ..]  [.. 2 .. 7 ..]        one accumulator each
+//! ```
+//! A key whose list is long has an ordered map instead, so that no walk is longer than [`WALK_MAX`] steps. Slots and
+//! keys that go are used again. An executor folds a task into one; a shard of the state is one, too.
+
+use crate::column::{Column, Kind};
+use crate::hash::hash;
+use crate::keys::{Keys, NONE};
+use std::collections::BTreeMap;
+
+/// In place of a key's newest slot: its slots are in the ordered map.
+const LONG: u32 = NONE - 1;
+
+/// A list in which a walk is longer becomes a map.
+const WALK_MAX: usize = 32;
+
+/// Keys, slots and columns.
+#[derive(Debug)]
+pub struct Table {
+    pub(crate) keys: Keys,
+    pub(crate) slots: Vec<Slot>,
+    /// Slots that may be used again.
+    free: Vec<u32>,
+    /// Of the keys with long lists: slice → slot.
+    long: BTreeMap<u32, BTreeMap<i64, u32>>,
+    columns: Vec<Column>,
+}
+
+/// Whose accumulators a row of the columns holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// The key's number; [`NONE`] while the slot is free.
+    pub(crate) key: u32,
+    /// The key's next older slot.
+    next: u32,
+    pub(crate) slice: i64,
+}
+
+/// A slot that was looked for.
+pub(crate) struct Found {
+    pub(crate) slot: u32,
+    /// Where it is new: the slices of the key's slots before and after it.
+    pub(crate) new: Option<(Option<i64>, Option<i64>)>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(kinds: &[Kind]) -> Table {
+        Table {
+            keys: Keys::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            long: BTreeMap::new(),
+            columns: kinds.iter().map(|kind| Column::new(*kind)).collect(),
+        }
+    }
+
+    /// The slot of a group, made where it is new: then [`Table::columns`] must be called before its accumulators are used.
+    #[inline]
+    pub fn slot_of(&mut self, key: &[u8], slice: i64) -> u32 {
+        let key = self.keys.of(hash(key), key);
+        self.slot(key, slice).slot
+    }
+
+    /// The columns, with room for all slots.
+    pub fn columns(&mut self) -> &mut [Column] {
+        let slots = self.slots.len();
+        self.columns.iter_mut().for_each(|column| column.grow(slots));
+        &mut self.columns
+    }
+
+    /// Makes room for so many keys, of so many bytes, and groups.
+    pub(crate) fn reserve(&mut self, keys: usize, bytes: usize, groups: usize) {
+        self.keys.reserve(keys, bytes);
+        self.slots.reserve(groups);
+    }
+
+    /// The columns as they are.
+    pub(crate) fn columns_as_they_are(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Groups in it.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether it holds no group.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    pub(crate) fn slot(&mut self, key: u32, slice: i64) -> Found {
+        let first = self.keys.first(key);
+        if first == LONG {
+            return self.slot_of_long(key, slice);
+        }
+        let (mut before, mut at) = (NONE, first);
+        let mut steps = 0;
+        while at != NONE && self.slots[at as usize].slice > slice {
+            (before, at) = (at, self.slots[at as usize].next);
+            steps += 1;
+            if steps > WALK_MAX {
+                self.make_long(key);
+                return self.slot_of_long(key, slice);
+            }
+        }
+        let older = (at != NONE).then(|| self.slots[at as usize].slice);
+        if older == Some(slice) {
+            return Found { slot: at, new: None };
+        }
+        let newer = (before != NONE).then(|| self.slots[before as usize].slice);
+        let slot = self.take_slot(Slot { key, next: at, slice });
+        match before {
+            NONE => self.keys.set_first(key, slot),
+            before => self.slots[before as usize].next = slot,
+        }
+        Found { slot, new: Some((older, newer)) }
+    }
+
+    fn slot_of_long(&mut self, key: u32, slice: i64) -> Found {
+        let slots = &self.long[&key];
+        if let Some(slot) = slots.get(&slice) {
+            return Found { slot: *slot, new: None };
+        }
+        let older = slots.range(..slice).next_back().map(|(slice, _)| *slice);
+        let newer = slots.range(slice..).next().map(|(slice, _)| *slice);
+        let slot = self.take_slot(Slot { key, next: NONE, slice });
+        self.long.get_mut(&key).expect("looked up above").insert(slice, slot);
+        Found { slot, new: Some((older, newer)) }
+    }
+
+    fn make_long(&mut self, key: u32) {
+        let mut slots = BTreeMap::new();
+        let mut at = self.keys.first(key);
+        while at != NONE {
+            slots.insert(self.slots[at as usize].slice, at);
+            at = self.slots[at as usize].next;
+        }
+        self.long.insert(key, slots);
+        self.keys.set_first(key, LONG);
+    }
+
+    fn take_slot(&mut self, slot: Slot) -> u32 {
+        match self.free.pop() {
+            Some(number) => {
+                self.slots[number as usize] = slot;
+                number
+            }
+            None => {
+                self.slots.push(slot);
+                let number = u32::try_from(self.slots.len() - 1).ok();
+                number.filter(|number| *number < LONG).expect("a shard has fewer groups than 2^32")
+            }
+        }
+    }
+
+    /// A key's slots whose slice begins in `[from, until)`, ascending.
+    pub(crate) fn slots_between(&self, key: u32, from: i64, until: i64, out: &mut Vec<(i64, u32)>) {
+        out.clear();
+        if self.keys.first(key) == LONG {
+            out.extend(self.long[&key].range(from..until).map(|(slice, slot)| (*slice, *slot)));
+            return;
+        }
+        let mut at = self.keys.first(key);
+        while at != NONE && self.slots[at as usize].slice >= from {
+            let slot = &self.slots[at as usize];
+            if slot.slice < until {
+                out.push((slot.slice, at));
+            }
+            at = slot.next;
+        }
+        out.reverse();
+    }
+
+    /// Takes slots out, and keys that have none any more.
+    pub(crate) fn remove(&mut self, slots: &[u32]) {
+        for slot in slots {
+            let Slot { key, next, slice } = self.slots[*slot as usize];
+            self.unlink(*slot, key, next, slice);
+            self.slots[*slot as usize].key = NONE;
+            if self.keys.first(key) == NONE {
+                self.keys.remove(key);
+            }
+        }
+        self.columns.iter_mut().for_each(|column| column.reset(slots));
+        self.free.extend_from_slice(slots);
+    }
+
+    fn unlink(&mut self, slot: u32, key: u32, next: u32, slice: i64) {
+        let first = self.keys.first(key);
+        if first == LONG {
+            let slots = self.long.get_mut(&key).expect("a long list is a map");
+            slots.remove(&slice);
+            if slots.is_empty() {
+                self.long.remove(&key);
+                self.keys.set_first(key, NONE);
+            }
+        } else if first == slot {
+            self.keys.set_first(key, next);
+        } else {
+            let mut at = first;
+            while self.slots[at as usize].next != slot {
+                at = self.slots[at as usize].next;
+            }
+            self.slots[at as usize].next = next;
+        }
+    }
+
+    /// Whether most of what it takes is of groups that are gone.
+    pub(crate) fn is_mostly_empty(&self) -> bool {
+        self.free.len() > 1_024 && self.free.len() > self.slots.len() / 4 * 3 || self.keys.is_mostly_dead()
+    }
+
+    /// The same groups in no more memory than they need. Slots and keys get other numbers.
+    pub(crate) fn compact(&mut self, kinds: &[Kind]) {
+        let mut table = Table::new(kinds);
+        let mut moved = Vec::with_capacity(self.len());
+        for (number, slot) in self.live() {
+            let key = table.keys.of(self.keys.hash(slot.key), self.keys.get(slot.key));
+            moved.push((table.slot(key, slot.slice).slot, number));
+        }
+        for (column, from) in table.columns().iter_mut().zip(&self.columns) {
+            column.set_all(moved.iter().copied(), from);
+        }
+        *self = table;
+    }
+
+    /// The slots that hold groups.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        (0..).zip(&self.slots).filter(|(_, slot)| slot.key != NONE)
+    }
+
+    /// Bytes that its groups take, the room that is free not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        let slots = self.len() * size_of::<Slot>();
+        self.keys.live_bytes() + slots + self.columns.iter().map(|column| column.bytes(self.len())).sum::<usize>()
+    }
+
+    /// Bytes of keys and slots as they were taken from the system; of the columns those of all slots, free ones too.
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        let columns = self.columns.iter().map(|column| column.bytes(self.slots.len())).sum::<usize>();
+        self.keys.capacity_bytes() + self.slots.capacity() * size_of::<Slot>() + columns
+    }
+}
