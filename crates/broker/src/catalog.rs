@@ -5,10 +5,8 @@
 //! two steps of a deletion are known for what they are.
 
 use crate::config::BrokerConfig;
-use crate::disk;
 use crate::log::Log;
 use crate::partition::Partition;
-use crate::random;
 use crate::settings::Settings;
 use kafka_protocol::ResponseError as Code;
 use std::collections::BTreeMap;
@@ -100,7 +98,7 @@ impl Catalog {
     pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Code> {
         let _turn = self.turn();
         self.check_new(name, partitions)?;
-        let topic = self.load(name.to_owned(), random::uuid(), partitions, settings).map_err(storage_error)?;
+        let topic = self.load(name.to_owned(), Uuid::new_v4(), partitions, settings).map_err(storage_error)?;
         let topic = Arc::new(topic);
         let mut topics = self.read().clone();
         topics.insert(name.to_owned(), Arc::clone(&topic));
@@ -175,7 +173,7 @@ impl Catalog {
         let line = |topic: &Arc<Topic>| {
             format!("{} {} {}{}\n", topic.name, topic.id, topic.partitions().len(), topic.settings)
         };
-        disk::replace(&self.file(), topics.values().map(line).collect::<String>().as_bytes())
+        tidemill_os::disk::replace(&self.file(), topics.values().map(line).collect::<String>().as_bytes())
     }
 
     fn remove_leftovers(&self, topics: &Topics) -> io::Result<()> {

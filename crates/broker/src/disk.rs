@@ -2,17 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-
-/// Replaces a file so that a crash leaves the old or the new content, never a mixture.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    sync_dir(path.parent().expect("a file lies in a directory"))
-}
+use std::path::PathBuf;
+use tidemill_os::disk::replace;
 
 /// A file of frames `length u32 | CRC-32C u32 | payload`, appended to; a torn tail is cut off when it is opened.
 #[derive(Debug)]
@@ -93,20 +84,10 @@ fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (crc32c::crc32c(payload) == crc).then(|| (payload, &bytes[8 + length..]))
 }
 
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Directories cannot be synced there; the rename is journaled.
-#[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn read(path: &Path) -> Vec<Vec<u8>> {
         let mut seen = Vec::new();

@@ -23,7 +23,6 @@ mod guard;
 mod log;
 mod partition;
 mod producer_ids;
-mod random;
 mod server;
 mod settings;
 mod wire;

@@ -1,6 +1,5 @@
 //! Ids for idempotent producers: never given out twice, whatever crashes.
 
-use crate::disk;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -36,7 +35,7 @@ impl ProducerIds {
         let mut state = self.state.lock().expect("no panic under this lock");
         let (next, end) = *state;
         if next == end {
-            disk::replace(&self.path, format!("{}\n", end + BLOCK).as_bytes())?;
+            tidemill_os::disk::replace(&self.path, format!("{}\n", end + BLOCK).as_bytes())?;
             state.1 = end + BLOCK;
         }
         state.0 = next + 1;

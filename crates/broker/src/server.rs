@@ -7,10 +7,8 @@ use crate::connection;
 use crate::groups::Groups;
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
-use crate::{disk, random};
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, TryLockError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -18,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tidemill_os::disk::{DirLock, LockError};
+use uuid::Uuid;
 
 /// How often old records are looked for.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub struct Broker {
     server: Arc<Server>,
     local_addr: SocketAddr,
     threads: Vec<JoinHandle<()>>,
-    _lock: File,
+    _lock: DirLock,
 }
 
 /// Why a broker could not start.
@@ -222,13 +222,11 @@ impl From<StartError> for tidemill_model::Error {
     }
 }
 
-fn lock_dir(dir: &Path) -> Result<File, StartError> {
-    let lock = File::create(dir.join("lock")).map_err(|error| StartError::Dir(dir.to_owned(), error))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StartError::DirTaken(dir.to_owned())),
-        Err(TryLockError::Error(error)) => Err(StartError::Dir(dir.to_owned(), error)),
-    }
+fn lock_dir(dir: &Path) -> Result<DirLock, StartError> {
+    DirLock::take(dir).map_err(|error| match error {
+        LockError::Taken => StartError::DirTaken(dir.to_owned()),
+        LockError::Refused(_, error) => StartError::Dir(dir.to_owned(), error),
+    })
 }
 
 fn cluster_id(dir: &Path) -> io::Result<String> {
@@ -236,8 +234,8 @@ fn cluster_id(dir: &Path) -> io::Result<String> {
     match std::fs::read_to_string(&path) {
         Ok(id) => Ok(id.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let id = random::uuid().simple().to_string();
-            disk::replace(&path, id.as_bytes())?;
+            let id = Uuid::new_v4().simple().to_string();
+            tidemill_os::disk::replace(&path, id.as_bytes())?;
             Ok(id)
         }
         Err(error) => Err(error),

@@ -1,10 +1,11 @@
 //! The file operations that a checkpoint is made of, one by one: each may fail, and the machine may die before or after
 //! any of them. [`OsDisk`] does them on a directory; the crash tests have a disk that forgets what was not synced.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tidemill_model::{Error, Result};
+use tidemill_os::disk::{DirLock, LockError, make_dirs, sync_dir};
 
 /// A directory with one level of folders. Names are relative, with `/` between parts; `""` is the directory itself.
 /// Errors are the system's own.
@@ -49,7 +50,7 @@ pub trait DiskFile: Write {
 pub struct OsDisk {
     dir: PathBuf,
     /// Holds the lock until it is dropped; the system drops it with the process, however that ends.
-    _lock: File,
+    _lock: DirLock,
 }
 
 impl OsDisk {
@@ -59,17 +60,14 @@ impl OsDisk {
     /// User: another driver uses the directory. External: it cannot be made or written.
     pub fn open(dir: &Path) -> Result<OsDisk> {
         let failed = |verb: &str, path: &Path, error: &io::Error| refused(verb, &path.display().to_string(), error);
-        make_durably(dir).map_err(|error| failed("make the directory", dir, &error))?;
-        let path = dir.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|error| failed("open", &path, &error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(OsDisk { dir: dir.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::user(format!(
+        make_dirs(dir).map_err(|error| failed("make the directory", dir, &error))?;
+        match DirLock::take(dir) {
+            Ok(lock) => Ok(OsDisk { dir: dir.to_owned(), _lock: lock }),
+            Err(LockError::Taken) => Err(Error::user(format!(
                 "another driver uses the checkpoint `{}`; stop it first, or give this one a --checkpoint of its own",
                 dir.display()
             ))),
-            Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
+            Err(LockError::Refused(path, error)) => Err(failed("lock", &path, &error)),
         }
     }
 }
@@ -114,7 +112,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
-        sync(&self.dir.join(folder))
+        sync_dir(&self.dir.join(folder))
     }
 }
 
@@ -122,23 +120,6 @@ impl DiskFile for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
     }
-}
-
-/// Makes a directory and those above it; the folder that holds a new one is synced, or the whole might be gone after a
-/// power cut.
-fn make_durably(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_durably(above)?;
-    fs::create_dir_all(dir)?;
-    sync(above)
-}
-
-/// Windows has no such call and does not need it.
-fn sync(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// The error of an operation that the disk refused.

@@ -5,6 +5,7 @@ use crate::reader::Section;
 use std::cell::RefCell;
 use std::path::{Component, Path};
 use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
+use tidemill_model::glob;
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
     Autoscale, DeadLetter, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink,
@@ -352,18 +353,7 @@ fn holds(dir: &str, path: &str) -> bool {
     let (dir, path) = (plain(dir), plain(path));
     let is_glob = |name: &String| name.contains(['*', '?', '[', '{']);
     let inside = path.len() == dir.len() + 1 && path.last().is_some_and(is_glob);
-    (path.len() == dir.len() || inside) && path.iter().zip(&dir).all(|(pattern, name)| is_like(pattern, name))
-}
-
-/// Whether a name is a pattern's, of `*` and `?`.
-fn is_like(pattern: &str, name: &str) -> bool {
-    let (mut rest, mut left) = (pattern.chars(), name.chars());
-    match (rest.next(), left.next()) {
-        (None, first) => first.is_none(),
-        (Some('*'), first) => is_like(rest.as_str(), name) || first.is_some() && is_like(pattern, left.as_str()),
-        (Some(wanted), Some(first)) => (wanted == '?' || wanted == first) && is_like(rest.as_str(), left.as_str()),
-        (Some(_), None) => false,
-    }
+    (path.len() == dir.len() || inside) && path.iter().zip(&dir).all(|(pattern, name)| glob::matches(pattern, name))
 }
 
 /// Executors, or cores of one, at most: far more than helps on one machine.

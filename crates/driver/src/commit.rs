@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord, StateChange};
 use tidemill_flow::ports::{LetterBook, Sink};
 use tidemill_model::Result;
-
-/// A sink that cannot be reached, or letters' book, is tried again for so long.
-const SINK_PATIENCE: Duration = Duration::from_secs(60);
+use tidemill_os::retry;
 
 /// A batch to hand out and commit.
 pub(crate) struct Job {
@@ -84,16 +82,13 @@ fn carry_out(job: Job, places: &mut Places) -> Result<Committed> {
 /// Tries again what fails for now; it is told whether it was tried before.
 fn patiently(mut attempt: impl FnMut(bool) -> Result<()>) -> Result<()> {
     let started = Instant::now();
-    let mut pause = Duration::from_millis(50);
-    let mut again = false;
+    let mut failures = 0;
     loop {
-        match attempt(again) {
-            Err(error) if error.retry && started.elapsed() < SINK_PATIENCE => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(2));
-                again = true;
-            }
-            result => return result,
+        let Err(error) = attempt(failures > 0) else { return Ok(()) };
+        failures += 1;
+        match retry::COMMIT.pause(failures, started.elapsed()) {
+            Some(pause) if error.retry => std::thread::sleep(pause),
+            _ => return Err(error),
         }
     }
 }

@@ -8,6 +8,7 @@ use tidemill_flow::ports::{Extents, Watch};
 use tidemill_link::FromExecutor;
 use tidemill_model::Result;
 use tidemill_model::status::Command;
+use tidemill_os::retry::SOURCE;
 
 /// One wake-up.
 pub(crate) enum Event {
@@ -31,9 +32,6 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two looks at a source that keeps changing.
 const WATCH_PAUSE: Duration = Duration::from_millis(50);
 
-/// After a look that failed.
-const WATCH_RETRY: Duration = Duration::from_millis(500);
-
 /// Watches a source until the driver is gone.
 pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: &Sender<Event>) {
     let mut known = Extents::new();
@@ -43,9 +41,9 @@ pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: &Sender<E
             Ok(extents) if *extents == known && !known.is_empty() => Duration::ZERO,
             Ok(extents) => {
                 known.clone_from(extents);
-                if known.is_empty() { WATCH_RETRY } else { WATCH_PAUSE }
+                if known.is_empty() { SOURCE.first } else { WATCH_PAUSE }
             }
-            Err(_) => WATCH_RETRY,
+            Err(_) => SOURCE.first,
         };
         if events.send(Event::Extents(number, seen)).is_err() {
             return;

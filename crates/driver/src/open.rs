@@ -11,7 +11,6 @@ use crate::sources::Sources;
 use crate::supervisor::{Role, Supervisor};
 use crate::{Job, Source, Summary, Wiring};
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{Checkpoint, Metadata};
@@ -21,19 +20,20 @@ use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::limits::TASK_RECORDS;
 use tidemill_model::{Offsets, Result};
 use tidemill_scale::{Prior, Settings, State as ScaleState};
+use uuid::Uuid;
 
 /// Opens the checkpoint and makes the driver with its inbox.
 pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
     let mut supervisor = std::mem::take(&mut wiring.supervisor);
     let inbox = supervisor.take_inbox();
     let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
-    let metadata = Metadata { id: random_uuid(), plan: query_text(&described, &job) };
+    let metadata = Metadata { id: Uuid::new_v4().to_string(), plan: query_text(&described, &job) };
     let Checkpoint { metadata, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.store, metadata, &bound_lines)?;
     let state = restored(&job, recovered.state)?;
     let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &metadata.id)?;
     let keeps_letters = wiring.letters.is_some();
-    let (run_id, name) = (random_uuid(), job.pipeline.name.clone());
+    let (run_id, name) = (Uuid::new_v4().to_string(), job.pipeline.name.clone());
     let identity = Identity { id: metadata.id, run_id, name, sources: described, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
     let anything_committed = recovered.committed.is_some();
@@ -186,18 +186,4 @@ fn start_threads(
         Ok(())
     })?;
     Ok(committer)
-}
-
-/// A random (version 4) UUID; the standard library's hasher keys are the randomness.
-fn random_uuid() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    let (a, b) = (random(), random());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        a >> 32,
-        a >> 16 & 0xffff,
-        a & 0xfff,
-        b >> 48 & 0x3fff | 0x8000,
-        b & 0xffff_ffff_ffff
-    )
 }

@@ -25,11 +25,9 @@ use tidemill_link::{FromExecutor, Task};
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
 use tidemill_model::{BatchPlan, Error, Millis, OffsetRange, Offsets, PartitionId, Result, batch::cut_tasks};
+use tidemill_os::retry;
 use tidemill_scale::{Decision, Mode, Settings};
 use tidemill_sql::plan::{Body, QueryPlan};
-
-/// After a task failed because the source could not be reached, nothing is dispatched for so long.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// As long as tasks fail, it is told so often.
 const RETRY_TOLD: Duration = Duration::from_secs(10);
@@ -225,7 +223,7 @@ impl Driver {
                         self.retry_told_at = Some(Instant::now());
                         self.observer.note(&format!("{message}; the task will be run again"));
                     }
-                    self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+                    self.retry_at = Some(Instant::now() + retry::TASK.first);
                 }
             }
         }
@@ -349,7 +347,7 @@ impl Driver {
             Due::Data(admitted) => match self.next_ranges(&admitted) {
                 Ok(ranges) => ranges,
                 Err(Unanswered { source, error }) => {
-                    self.next_trigger = Some(started + RETRY_PAUSE);
+                    self.next_trigger = Some(started + retry::TASK.first);
                     return self.observed(source as usize, Err(error));
                 }
             },

@@ -6,21 +6,19 @@ use std::time::{Duration, Instant};
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::DecisionLine;
 use tidemill_model::{Error, Result};
+use tidemill_os::retry;
 use tidemill_scale::{Mode, decide};
 
 /// The autoscaler is asked so often, and a status told.
 const TICK: Duration = Duration::from_millis(250);
 
-/// An available-now run, which is to end by itself, waits for a lost source no longer than this.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
-
 impl Driver {
     pub(crate) fn tick(&mut self) -> Result<()> {
         self.give_up_late();
         if let (Trigger::AvailableNow, Some((error, since))) = (self.job.trigger, self.sources.error())
-            && since.elapsed() > SOURCE_PATIENCE
+            && retry::BOUNDED_SOURCE.is_over(since.elapsed())
         {
-            let seconds = SOURCE_PATIENCE.as_secs();
+            let seconds = since.elapsed().as_secs();
             return Err(Error::external(format!(
                 "{error}; waited {seconds} s for it: see that it runs and can be reached, then start again"
             )));

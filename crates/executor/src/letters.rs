@@ -2,16 +2,14 @@
 //!
 //! Costs nothing while nothing is wrong; memory for one chunk's faults otherwise. Does not know where letters are kept.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tidemill_flow::decode::Decoded;
 use tidemill_flow::fold::Faulty;
 use tidemill_flow::ports::{Chunk, Letter, Read, TaskWriter};
 use tidemill_link::Task;
 use tidemill_model::{Error, LetterFile, OffsetRange, RecordFault, Result};
+use tidemill_os::retry::LETTERS;
 use tidemill_sql::types;
-
-/// Letters that cannot be written are tried again for so long, as a sink is: by whichever task comes next.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a worker writes letters.
 pub(crate) struct Letters {
@@ -102,9 +100,9 @@ impl Letters {
         let error = error.context("dead letters");
         let now = Instant::now();
         // A refusal of long ago was overcome by somebody else.
-        let since = self.refused.filter(|(_, last)| now - *last < PATIENCE).map_or(now, |(since, _)| since);
+        let since = self.refused.filter(|(_, last)| !LETTERS.is_over(now - *last)).map_or(now, |(since, _)| since);
         self.refused = Some((since, now));
-        if error.retry && since.elapsed() >= PATIENCE { Error::external(error.message()) } else { error }
+        if error.retry && LETTERS.is_over(since.elapsed()) { Error::external(error.message()) } else { error }
     }
 }
 

@@ -1,42 +1,18 @@
-//! Files that are there whole or not at all, and what to say when the disk refuses.
-//!
-//! ```text
-//!   write .NAME.tmp → fsync → rename to NAME → fsync the directory
-//! ```
-//! A crash leaves the old file, the new one, or a `.NAME.tmp` that nobody reads and [`sweep`] removes.
+//! Whole files of the sinks ([`tidemill_os::disk`] writes them), and what to say when the disk refuses.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 use tidemill_model::{Error, Result};
+use tidemill_os::disk;
 
 /// Writes `dir/name`, replacing what was there.
 ///
 /// # Errors
 /// An external error that says what to do; then the old file, if any, is still there and nothing half-written is.
 pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let temporary = dir.join(format!(".{name}.tmp"));
     let target = dir.join(name);
-    let written = (|| {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        put_in_place(&file, &temporary, dir, name)
-    })();
-    written.map_err(|error| {
-        // Only space is lost where this fails too: the name is one that readers pass over.
-        let _ = fs::remove_file(&temporary);
-        refused("write", &target, &error)
-    })
-}
-
-/// Gives a file that is written its name, replacing what had it.
-///
-/// # Errors
-/// What the system says; then the old file, if any, is still there.
-pub fn put_in_place(file: &File, temporary: &Path, dir: &Path, name: &str) -> io::Result<()> {
-    file.sync_all()?;
-    fs::rename(temporary, dir.join(name))?;
-    sync_dir(dir)
+    disk::replace(&target, bytes).map_err(|error| refused("write", &target, &error))
 }
 
 /// Removes what a crash left of unfinished [`write_whole`] calls.
@@ -53,17 +29,6 @@ pub fn sweep(dir: &Path) -> Result<()> {
             fs::remove_file(&path).map_err(cannot)?;
         }
     }
-    Ok(())
-}
-
-/// Makes renames in a directory outlive a power cut. Windows keeps them by itself and cannot open a directory.
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 

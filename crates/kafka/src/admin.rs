@@ -13,6 +13,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, PartitionId, Result};
+use tidemill_os::retry::TOPIC;
 
 /// How long a cluster may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -52,15 +53,16 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
         return Ok(found.len() as i32);
     }
     create(options, topic, partitions)?;
-    let deadline = Instant::now() + ANSWER_MAX;
+    let (made, mut looks) = (Instant::now(), 0);
     loop {
         if let Some(found) = handle.partitions(topic, ANSWER_MAX)? {
             return Ok(found.len() as i32);
         }
-        if Instant::now() > deadline {
-            return Err(Error::transient(format!("topic `{topic}` was made but does not show; try again")));
+        looks += 1;
+        match TOPIC.pause(looks, made.elapsed()) {
+            Some(pause) => thread::sleep(pause),
+            None => return Err(Error::transient(format!("topic `{topic}` was made but does not show; try again"))),
         }
-        thread::sleep(Duration::from_millis(20));
     }
 }
 

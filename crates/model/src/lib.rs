@@ -9,6 +9,7 @@ pub mod batch;
 pub mod diagnostic;
 pub mod error;
 pub mod fault;
+pub mod glob;
 pub mod interval;
 pub mod limits;
 pub mod partial;

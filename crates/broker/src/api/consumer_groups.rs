@@ -4,7 +4,6 @@ use super::{Call, code_of, text};
 use crate::groups::JoinAnswer;
 use crate::groups::member::{Join, Member};
 use crate::groups::state::Group;
-use crate::random;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -62,7 +61,7 @@ fn join_of(call: &Call<'_>, request: &JoinGroupRequest) -> Join {
         rebalance_timeout: if call.version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) },
         protocol_type: request.protocol_type.to_string(),
         protocols: request.protocols.iter().map(|p| (p.name.to_string(), own(&p.metadata))).collect(),
-        fresh_id: format!("{name}-{}", random::uuid()),
+        fresh_id: format!("{name}-{}", uuid::Uuid::new_v4()),
         id_required: call.version >= 4,
     }
 }

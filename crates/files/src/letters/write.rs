@@ -2,13 +2,14 @@
 
 use super::line::write_line;
 use super::prefix;
-use crate::durable::{put_in_place, refused};
+use crate::durable::refused;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidemill_flow::ports::{Letter, TaskWriter};
 use tidemill_model::{LetterFile, OffsetRange, Result};
+use tidemill_os::disk::put_in_place;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -49,7 +50,7 @@ impl FilesLetters {
     fn put(&mut self) -> io::Result<Option<LetterFile>> {
         let Some(mut begun) = self.begun.take() else { return Ok(None) };
         begun.file.flush()?;
-        put_in_place(begun.file.get_ref(), &begun.temporary, &self.dir, &self.name)?;
+        put_in_place(begun.file.get_ref(), &begun.temporary, &self.dir.join(&self.name))?;
         Ok(Some(LetterFile { name: self.name.clone(), lines: begun.lines }))
     }
 }

@@ -7,12 +7,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use tidemill_model::glob::matches;
+
+/// Texts that the braces of a path may stand for.
+const ALTERNATIVES_MAX: usize = 10_000;
 
 /// The files of a path, without looking at them; `None` where the directory that it begins with is not there.
 pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
     let mut found = BTreeSet::new();
     let mut any = false;
-    for pattern in alternatives(path) {
+    for pattern in alternatives(path)? {
         let mut places = vec![PathBuf::from(if pattern.starts_with('/') { "/" } else { "" })];
         for (depth, name) in pattern.split('/').filter(|name| !name.is_empty()).enumerate() {
             let is_glob = name.contains(['*', '?', '[']);
@@ -74,9 +78,30 @@ fn entries(dir: &Path) -> io::Result<Option<Vec<String>>> {
 }
 
 /// The texts that `{a,b}` stands for; braces inside braces too.
-fn alternatives(pattern: &str) -> Vec<String> {
-    let Some(open) = pattern.find('{') else { return vec![pattern.to_owned()] };
-    let (mut depth, mut cuts, mut close) = (0, vec![open], None);
+fn alternatives(pattern: &str) -> io::Result<Vec<String>> {
+    let mut done = Vec::new();
+    // The next to be looked at is the last.
+    let mut open = vec![pattern.to_owned()];
+    while let Some(pattern) = open.pop() {
+        match first_braces(&pattern) {
+            Some(mut texts) => {
+                texts.reverse();
+                open.append(&mut texts);
+            }
+            None => done.push(pattern),
+        }
+        if done.len() + open.len() > ALTERNATIVES_MAX {
+            let message = format!("the braces of the path stand for more than {ALTERNATIVES_MAX} texts; use `*`");
+            return Err(io::Error::new(ErrorKind::InvalidInput, message));
+        }
+    }
+    Ok(done)
+}
+
+/// The texts that the first braces of a pattern stand for, with what is around them; `None` without braces.
+fn first_braces(pattern: &str) -> Option<Vec<String>> {
+    let open = pattern.find('{')?;
+    let (mut depth, mut cuts) = (0, vec![open]);
     for (at, c) in pattern.char_indices().skip_while(|(at, _)| *at < open) {
         match c {
             '{' => depth += 1,
@@ -85,53 +110,14 @@ fn alternatives(pattern: &str) -> Vec<String> {
             _ => {}
         }
         if depth == 0 {
-            close = Some(at);
-            break;
+            cuts.push(at);
+            let one = |pair: &[usize]| {
+                format!("{}{}{}", &pattern[..open], &pattern[pair[0] + 1..pair[1]], &pattern[at + 1..])
+            };
+            return Some(cuts.windows(2).map(one).collect());
         }
     }
-    let Some(close) = close else { return vec![pattern.to_owned()] };
-    cuts.push(close);
-    let one = |pair: &[usize]| {
-        alternatives(&format!("{}{}{}", &pattern[..open], &pattern[pair[0] + 1..pair[1]], &pattern[close + 1..]))
-    };
-    cuts.windows(2).flat_map(one).collect()
-}
-
-/// Whether a name matches a pattern without braces.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut rest = pattern.chars();
-    let Some(first) = rest.next() else { return name.is_empty() };
-    let rest = rest.as_str();
-    match first {
-        '*' => name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..])),
-        '[' if rest.contains(']') => {
-            let (set, behind) = rest.split_once(']').expect("seen above");
-            take(name).is_some_and(|(c, name)| in_set(set, c) && matches(behind, name))
-        }
-        _ => take(name).is_some_and(|(c, name)| (first == '?' || first == c) && matches(rest, name)),
-    }
-}
-
-fn take(text: &str) -> Option<(char, &str)> {
-    let mut chars = text.chars();
-    chars.next().map(|first| (first, chars.as_str()))
-}
-
-/// Whether `abc`, `a-z` or, negated, `!abc` holds a character.
-fn in_set(set: &str, c: char) -> bool {
-    let (negated, set) = match set.strip_prefix(['!', '^']) {
-        Some(set) => (true, set),
-        None => (false, set),
-    };
-    let set: Vec<char> = set.chars().collect();
-    let (mut at, mut found) = (0, false);
-    while at < set.len() {
-        let is_range = set.get(at + 1) == Some(&'-') && at + 2 < set.len();
-        let last = if is_range { set[at + 2] } else { set[at] };
-        found |= (set[at]..=last).contains(&c);
-        at += if is_range { 3 } else { 1 };
-    }
-    found != negated
+    None
 }
 
 #[cfg(test)]
@@ -139,20 +125,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_match_patterns() {
-        let check = |pattern: &str, yes: &[&str], no: &[&str]| {
-            let any = |name: &str| alternatives(pattern).iter().any(|pattern| matches(pattern, name));
-            assert!(yes.iter().all(|name| any(name)), "{pattern} matches {yes:?}");
-            assert!(!no.iter().any(|name| any(name)), "{pattern} matches none of {no:?}");
-        };
-        check("*.json", &["a.json", ".json"], &["a.jsonl", "json"]);
-        check("a?c*", &["abc", "aéc", "abcd"], &["ac", "abd"]);
-        check("*a*b*", &["ab", "xaybz"], &["ba"]);
-        check("[a-cx]1", &["b1", "x1"], &["d1", "-1"]);
-        check("[!a-c]1", &["d1"], &["a1"]);
-        check("{a,b{1,2}}.csv", &["a.csv", "b1.csv", "b2.csv"], &["b.csv", "c.csv"]);
-        check("[x", &["[x"], &["x"]);
-        check("{x", &["{x"], &["x"]);
+    fn braces_stand_for_texts() {
+        let check =
+            |pattern: &str, expected: &[&str]| assert_eq!(alternatives(pattern).unwrap(), expected, "{pattern}");
+        check("*.json", &["*.json"]);
+        check("{a,b{1,2}}.csv", &["a.csv", "b1.csv", "b2.csv"]);
+        check("{a,b}{c,}", &["ac", "a", "bc", "b"]);
+        check("{x", &["{x"]);
+        assert!(alternatives(&"{a,b}".repeat(60)).unwrap_err().to_string().contains("more than 10000 texts"));
     }
 
     #[test]

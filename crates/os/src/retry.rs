@@ -1,0 +1,75 @@
+//! How what fails for now is tried again. Every policy of the project stands in this table.
+//!
+//! | policy | what is tried again | first pause | longest | given up after |
+//! |---|---|---|---|---|
+//! | [`COMMIT`] | a batch's rows to a sink, its dead letters to their book | 50 ms | 2 s | 60 s |
+//! | [`LETTERS`] | the dead letters of a task, by whichever task comes next | 500 ms | 500 ms | 60 s |
+//! | [`TASK`] | a task whose source could not be reached, on any executor | 500 ms | 500 ms | never |
+//! | [`SOURCE`] | a look at a source that cannot be reached or is not there | 500 ms | 500 ms | never |
+//! | [`BOUNDED_SOURCE`] | the same in a run that is to end by itself | 500 ms | 500 ms | 60 s |
+//! | [`TOPIC`] | a look at a topic that was just made | 20 ms | 20 ms | 10 s |
+
+use std::time::Duration;
+
+/// A policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Pause after the first failure; each further one is twice as long.
+    pub first: Duration,
+    /// No pause is longer.
+    pub longest: Duration,
+    /// No further attempt begins after so long; `None`: it is tried for ever.
+    pub patience: Option<Duration>,
+}
+
+const fn policy(first_ms: u64, longest_ms: u64, patience_s: Option<u64>) -> Retry {
+    let patience = match patience_s {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None => None,
+    };
+    Retry { first: Duration::from_millis(first_ms), longest: Duration::from_millis(longest_ms), patience }
+}
+
+/// A batch's rows to a sink, its dead letters to their book.
+pub const COMMIT: Retry = policy(50, 2_000, Some(60));
+/// The dead letters of a task.
+pub const LETTERS: Retry = policy(500, 500, Some(60));
+/// A task whose source could not be reached.
+pub const TASK: Retry = policy(500, 500, None);
+/// A look at a source that cannot be reached.
+pub const SOURCE: Retry = policy(500, 500, None);
+/// The same in a run that is to end by itself.
+pub const BOUNDED_SOURCE: Retry = policy(500, 500, Some(60));
+/// A look at a topic that was just made.
+pub const TOPIC: Retry = policy(20, 20, Some(10));
+
+impl Retry {
+    /// The pause before the next attempt, after so many failures of which the first was so long ago; `None`: it is given up.
+    pub fn pause(&self, failures: u32, since_first: Duration) -> Option<Duration> {
+        if self.is_over(since_first) {
+            return None;
+        }
+        let factor = 2u32.saturating_pow(failures.saturating_sub(1));
+        Some(self.first.saturating_mul(factor).min(self.longest))
+    }
+
+    /// Whether what has failed for so long is given up.
+    pub fn is_over(&self, since_first: Duration) -> bool {
+        self.patience.is_some_and(|patience| since_first >= patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let pauses: Vec<u128> =
+            (1..=8).map(|failures| COMMIT.pause(failures, Duration::ZERO).expect("early").as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
+        assert_eq!(COMMIT.pause(u32::MAX, Duration::from_secs(59)), Some(COMMIT.longest));
+        assert_eq!(COMMIT.pause(1, Duration::from_secs(60)), None);
+        assert_eq!(TASK.pause(9, Duration::MAX), Some(TASK.first));
+    }
+}
