@@ -3,15 +3,15 @@
 //! Does not know which groups go out ([`crate::merge`] chose them), nor where to.
 
 use crate::fold::pick::pick;
-use crate::fold::{distinct, moments};
+use crate::fold::{boxed, distinct, moments};
 use crate::key;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, PrimitiveArray, RecordBatch, StructArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Decimal32Array, Decimal64Array, Decimal128Array, Float64Array, Int64Array,
+    PrimitiveArray, RecordBatch, StructArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -164,6 +164,7 @@ fn finish(call: &AggregateCall, groups: &Groups, number: usize) -> Result<ArrayR
         (F::Min | F::Max | F::First { .. } | F::Last { .. } | F::MinBy | F::MaxBy, data_type) => {
             Ok(winners(groups, number, data_type))
         }
+        (function, data_type) if boxed::is_boxed(function) => Ok(boxed::finish(data_type, groups.objects(number))),
         (F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop, _) => {
             let results = groups.moments(number).map(|moments| moments::result(call.function, &moments));
             Ok(Arc::new(Float64Array::from_iter(results)))
@@ -186,6 +187,7 @@ fn finish(call: &AggregateCall, groups: &Groups, number: usize) -> Result<ArrayR
             let sums: Result<Vec<Option<i64>>> = groups.exact_sums(number).map(sum).collect();
             Ok(Arc::new(Int64Array::from(sums?)))
         }
+        (_, DataType::Decimal32(..) | DataType::Decimal64(..)) => finish_intervals(call, groups.exact_sums(number)),
         (_, DataType::Decimal128(..)) => finish_decimals(call, groups.exact_sums(number)),
         (function, _) => {
             let sums_alone = matches!(function, F::Sum | F::TrySum);
@@ -237,6 +239,35 @@ fn numbers<T: ArrowPrimitiveType>(
 ) -> ArrayRef {
     let array: PrimitiveArray<T> = values.map(|value| value.map(&narrow)).collect();
     Arc::new(array.with_data_type(data_type.clone()))
+}
+
+/// Sums and averages of intervals; averages are rounded half up.
+fn finish_intervals(call: &AggregateCall, sums: impl Iterator<Item = (i128, u64)>) -> Result<ArrayRef> {
+    use AggregateFunction as F;
+    let is_average = matches!(call.function, F::Avg | F::TryAvg);
+    let is_months = matches!(call.data_type, DataType::Decimal32(..));
+    let value = |(sum, seen): (i128, u64)| -> Result<Option<i64>> {
+        if seen == 0 {
+            return Ok(None);
+        }
+        let result = if is_average { average(sum, seen, 0) } else { Some(sum) };
+        let result = result.and_then(|result| i64::try_from(result).ok());
+        match result.filter(|result| !is_months || i32::try_from(*result).is_ok()) {
+            None if !matches!(call.function, F::TrySum | F::TryAvg) => {
+                Err(overflow("INTERVAL_ARITHMETIC_OVERFLOW", "sum", "an INTERVAL"))
+            }
+            result => Ok(result),
+        }
+    };
+    let values: Result<Vec<Option<i64>>> = sums.map(value).collect();
+    let values = Int64Array::from(values?);
+    Ok(if is_months {
+        let months: Decimal32Array = values.unary(|months| months as i32);
+        Arc::new(months.with_data_type(call.data_type.clone()))
+    } else {
+        let micros: Decimal64Array = values.unary(|micros| micros);
+        Arc::new(micros.with_data_type(call.data_type.clone()))
+    })
 }
 
 /// Sums and averages of decimals (rule T1).

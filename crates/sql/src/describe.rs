@@ -224,6 +224,12 @@ impl Names {
             AggregateFunction::Last { ignore_nulls } => ("last", nulls(ignore_nulls)),
             AggregateFunction::MinBy => ("min_by", String::new()),
             AggregateFunction::MaxBy => ("max_by", String::new()),
+            AggregateFunction::Collect => ("collect_list", String::new()),
+            AggregateFunction::Comoments => ("comoments", String::new()),
+            AggregateFunction::HighMoments => ("moments", String::new()),
+            AggregateFunction::BitAnd => ("bit_and", String::new()),
+            AggregateFunction::BitOr => ("bit_or", String::new()),
+            AggregateFunction::BitXor => ("bit_xor", String::new()),
         };
         let inputs = if call.inputs.is_empty() { "*".into() } else { self.list(&call.inputs) };
         format!("{function}({inputs}){after}")

@@ -232,4 +232,18 @@ pub enum AggregateFunction {
     MinBy,
     /// `max_by(x, order)`.
     MaxBy,
+    /// All values that are not NULL, in the order of the rows, as an ARRAY: what `collect_list`, `percentile` and the like are
+    /// made of.
+    Collect,
+    /// `[count, mean x, mean y, Σdxdy, Σdx², Σdy²]` of two DOUBLEs, an empty ARRAY of no row: what `corr` and the like are made
+    /// of.
+    Comoments,
+    /// `[count, mean, Σd², Σd³, Σd⁴]` of a DOUBLE, an empty ARRAY of no row: what `skewness` and `kurtosis` are made of.
+    HighMoments,
+    /// `bit_and(x)` of a BIGINT.
+    BitAnd,
+    /// `bit_or(x)` of a BIGINT.
+    BitOr,
+    /// `bit_xor(x)` of a BIGINT.
+    BitXor,
 }

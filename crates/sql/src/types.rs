@@ -98,6 +98,16 @@ pub fn is_nested(t: &DataType) -> bool {
     matches!(t, DataType::Struct(_) | DataType::List(_) | DataType::Map(..))
 }
 
+/// Whether values of the type can be grouped by: anything without an INTERVAL of all fields inside.
+pub fn is_groupable(t: &DataType) -> bool {
+    match t {
+        DataType::Interval(_) => false,
+        DataType::List(inner) | DataType::Map(inner, _) => is_groupable(inner.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| is_groupable(field.data_type())),
+        _ => true,
+    }
+}
+
 /// Whether values of the type have an order: anything without a MAP inside.
 pub fn is_orderable(t: &DataType) -> bool {
     match t {

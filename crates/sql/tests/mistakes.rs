@@ -272,8 +272,8 @@ fn types() {
 fn aggregate_functions() {
     let refuses = |call: &str, expected: &str| check("sum(lines_of_code)", call, &[&format!("p.toml:20:{expected}")]);
     refuses(
-        "collect_list(course)",
-        "10: the aggregate function `collect_list` is not supported; the aggregate functions are `count`, `count_if`, `sum`, `avg`, `mean`, `min`, `max`, `try_sum`, `try_avg`, `stddev`, `stddev_samp`, `std`, `stddev_pop`, `variance`, `var_samp`, `var_pop`, `approx_count_distinct`, `first`, `first_value`, `any_value`, `last`, `last_value`, `min_by`, `max_by`, `bool_and`, `every`, `bool_or`, `some`, `any`",
+        "count_min_sketch(course, 0.5, 0.5, 1)",
+        "10: the aggregate function `count_min_sketch` is not supported; the aggregate functions are `count`, `count_if`, `sum`, `avg`, `mean`, `min`, `max`, `try_sum`, `try_avg`, `stddev`, `stddev_samp`, `std`, `stddev_pop`, `variance`, `var_samp`, `var_pop`, `approx_count_distinct`, `first`, `first_value`, `any_value`, `last`, `last_value`, `min_by`, `max_by`, `bool_and`, `every`, `bool_or`, `some`, `any`, `collect_list`, `array_agg`, `collect_set`, `percentile`, `median`, `percentile_approx`, `approx_percentile`, `mode`, `listagg`, `string_agg`, `histogram_numeric`, `bit_and`, `bit_or`, `bit_xor`, `skewness`, `kurtosis`, `corr`, `covar_pop`, `covar_samp`, `regr_count`, `regr_avgx`, `regr_avgy`, `regr_sxx`, `regr_syy`, `regr_sxy`, `regr_slope`, `regr_intercept`, `regr_r2`",
     );
     refuses("stdev(lines_of_code)", "10: unknown function `stdev`; did you mean `stddev`?");
     refuses("stddev(course)", "17: `stddev` takes a number, not STRING; convert it: CAST(… AS DOUBLE)");

@@ -24,6 +24,7 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+mod boxed;
 mod bytes;
 mod column;
 mod extreme;
@@ -42,6 +43,7 @@ mod sum;
 mod table;
 mod windows;
 
+pub use boxed::{Bits, Boxed, Collected, Comoments, HighMoments};
 pub use column::{Column, Kind, Slots};
 pub use extreme::Extremes;
 pub use hash::SHARDS;

@@ -3,6 +3,7 @@
 //! Objects are shared, not copied, where one accumulator is handed from place to place (into a window of one slice, into
 //! an output row); who changes one that is shared gets a copy of his own.
 
+use crate::boxed::Boxed;
 use crate::bytes::{put_u32, take, take_u32};
 use crate::column::Slots;
 use crate::pick::{self, Pick, PickRule};
@@ -25,6 +26,8 @@ pub enum Rule {
         /// The power.
         precision: u8,
     },
+    /// All of both.
+    Boxed,
 }
 
 /// One accumulator.
@@ -36,6 +39,8 @@ pub enum Object {
     Pick(Pick),
     /// A sketch.
     Registers(Registers),
+    /// All values, moments or bits.
+    Boxed(Boxed),
 }
 
 impl Object {
@@ -56,6 +61,7 @@ impl Object {
             (Rule::Distinct { precision }, Object::Registers(into), Object::Registers(from)) => {
                 into.merge(precision, from);
             }
+            (Rule::Boxed, Object::Boxed(into), Object::Boxed(from)) => into.merge(from),
             (rule, one, other) => panic!("by {rule:?} no object is made of {one:?} and {other:?}"),
         }
     }
@@ -66,6 +72,7 @@ impl Object {
             Object::Bytes(bytes) => bytes.len(),
             Object::Pick(pick) => pick.order.len() + pick.result.len(),
             Object::Registers(registers) => registers.bytes(),
+            Object::Boxed(boxed) => boxed.bytes(),
         };
         size_of::<Object>() + 2 * size_of::<usize>() + inside
     }
@@ -126,8 +133,10 @@ impl Objects {
 
     pub(crate) fn place(&mut self, batch_id: u64, task: u32) {
         for object in self.objects.iter_mut().flatten() {
-            if let Object::Pick(pick) = Arc::make_mut(object) {
-                (pick.at.batch_id, pick.at.task) = (batch_id, task);
+            match Arc::make_mut(object) {
+                Object::Pick(pick) => (pick.at.batch_id, pick.at.task) = (batch_id, task),
+                Object::Boxed(Boxed::Collected(values)) => values.place(batch_id, task),
+                _ => {}
             }
         }
     }

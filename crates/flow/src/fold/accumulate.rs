@@ -1,12 +1,12 @@
 //! What rows do to the accumulators of their groups, a column per aggregate. How two accumulators merge is the state's
 //! business.
 
-use super::{distinct, moments, pick};
+use super::{boxed, distinct, moments, pick};
 use crate::key::{Encoder, Zeros};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
+    Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
@@ -28,6 +28,7 @@ pub(crate) fn kind(call: &AggregateCall) -> Kind {
         F::Min | F::Max => extreme_kind(call.function == F::Min, &call.data_type),
         F::StddevSamp | F::StddevPop | F::VarSamp | F::VarPop => Kind::Moments,
         F::ApproxCountDistinct { precision } => Kind::Object(Rule::Distinct { precision }),
+        F::Collect | F::Comoments | F::HighMoments | F::BitAnd | F::BitOr | F::BitXor => Kind::Object(Rule::Boxed),
         F::First { .. } | F::Last { .. } | F::MinBy | F::MaxBy => unreachable!("these pick a row"),
     }
 }
@@ -68,6 +69,7 @@ pub(super) fn update(
             Rule::Least | Rule::Greatest => extreme_bytes(column, &inputs[0], pairs),
             Rule::Pick(rule) => pick::update(column, function, rule, inputs, pairs, first_row),
             Rule::Distinct { precision } => distinct::update(column, precision, &inputs[0], pairs),
+            Rule::Boxed => boxed::update(column, function, inputs, pairs, first_row),
         },
     }
 }
@@ -96,7 +98,8 @@ fn count_if(column: &mut Counts, input: &ArrayRef, pairs: &[(u32, u32)]) {
 /// integers adds in double).
 pub(crate) fn sums_exactly(function: AggregateFunction, input: &DataType) -> bool {
     match input {
-        DataType::Decimal128(..) => true,
+        // The last two are intervals.
+        DataType::Decimal128(..) | DataType::Decimal32(..) | DataType::Decimal64(..) => true,
         DataType::Float32 | DataType::Float64 => false,
         _ => matches!(function, AggregateFunction::Sum | AggregateFunction::TrySum),
     }
@@ -121,6 +124,12 @@ fn sum_exactly(column: &mut ExactSums, input: &ArrayRef, pairs: &[(u32, u32)]) {
         DataType::Int16 => add_each(input.as_primitive::<Int16Type>().values(), nulls, pairs, |g, v| add(g, v.into())),
         DataType::Int32 => add_each(input.as_primitive::<Int32Type>().values(), nulls, pairs, |g, v| add(g, v.into())),
         DataType::Int64 => add_each(input.as_primitive::<Int64Type>().values(), nulls, pairs, |g, v| add(g, v.into())),
+        DataType::Decimal32(..) => {
+            add_each(input.as_primitive::<Decimal32Type>().values(), nulls, pairs, |g, v| add(g, v.into()));
+        }
+        DataType::Decimal64(..) => {
+            add_each(input.as_primitive::<Decimal64Type>().values(), nulls, pairs, |g, v| add(g, v.into()));
+        }
         DataType::Decimal128(..) => add_each(input.as_primitive::<Decimal128Type>().values(), nulls, pairs, add),
         other => panic!("the plan lets no sum take {other}"),
     }

@@ -11,6 +11,7 @@
 //! ([`Partial::is_balanced`]).
 
 pub(crate) mod accumulate;
+pub(crate) mod boxed;
 pub(crate) mod distinct;
 mod faulty;
 pub(crate) mod moments;

@@ -50,6 +50,11 @@ fn w4_o7_keys_having_and_windows() {
 }
 
 #[test]
+fn t1_all_values_moments_and_bits() {
+    check("collections");
+}
+
+#[test]
 fn o7_what_is_refused() {
     check("refused");
 }

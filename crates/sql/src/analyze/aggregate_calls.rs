@@ -2,9 +2,11 @@
 
 use super::calls::check_count;
 use super::coerce::{Placed, cast_to};
+use super::collected;
 use super::resolve::Resolver;
 use super::scope::list;
 use crate::expr::Expr;
+use crate::intervals;
 use crate::plan::AggregateFunction;
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
@@ -12,8 +14,8 @@ use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// The names of the aggregate functions.
-pub const NAMES: [&str; 29] = [
+/// The aggregate functions that the state has an accumulator of its own for.
+const OWN_NAMES: [&str; 29] = [
     "count",
     "count_if",
     "sum",
@@ -45,46 +47,34 @@ pub const NAMES: [&str; 29] = [
     "any",
 ];
 
+/// The names of the aggregate functions.
+pub const NAMES: [&str; OWN_NAMES.len() + collected::NAMES.len()] = {
+    let mut all = [""; OWN_NAMES.len() + collected::NAMES.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < OWN_NAMES.len() { OWN_NAMES[at] } else { collected::NAMES[at - OWN_NAMES.len()] };
+        at += 1;
+    }
+    all
+};
+
 /// Aggregate functions of Spark that are not offered.
-const UNSUPPORTED: [&str; 38] = [
-    "approx_percentile",
+const UNSUPPORTED: [&str; 15] = [
     "approx_top_k",
-    "array_agg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
     "bitmap_construct_agg",
     "bitmap_or_agg",
-    "collect_list",
-    "collect_set",
-    "corr",
     "count_min_sketch",
-    "covar_pop",
-    "covar_samp",
     "grouping",
     "grouping_id",
-    "histogram_numeric",
     "hll_sketch_agg",
     "hll_union_agg",
-    "kurtosis",
-    "listagg",
-    "median",
-    "mode",
-    "percentile",
-    "percentile_approx",
     "percentile_cont",
     "percentile_disc",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_count",
-    "regr_intercept",
-    "regr_r2",
-    "regr_slope",
-    "regr_sxx",
-    "regr_sxy",
-    "regr_syy",
-    "skewness",
-    "string_agg",
+    "schema_of_variant_agg",
+    "theta_sketch_agg",
+    "theta_union_agg",
+    "theta_intersection_agg",
+    "kll_sketch_agg_bigint",
 ];
 
 /// Registers of a sketch: two to the power of these.
@@ -98,7 +88,7 @@ pub(super) fn unsupported(name: &str, at: &Range<usize>) -> Option<Fault> {
 }
 
 impl Resolver<'_> {
-    /// A call of one of [`NAMES`], as a column of the aggregate row.
+    /// A call of an aggregate function, as a column of the aggregate row.
     pub(super) fn aggregate_call(&mut self, name: &str, call: &Call) -> Result<Expr, Fault> {
         let filter = call.filter.as_ref().map(|filter| self.condition(filter, "FILTER")).transpose()?;
         let picks = ["first", "first_value", "any_value", "last", "last_value"].contains(&name);
@@ -111,6 +101,7 @@ impl Resolver<'_> {
             "approx_count_distinct" => self.approx_count_distinct(call, filter),
             "min_by" | "max_by" => self.extreme_by(name, call, filter),
             _ if picks => self.pick(name, call, filter),
+            _ if collected::NAMES.contains(&name) => self.collected_call(name, call, filter),
             _ => self.of_one_argument(name, call, filter),
         }
     }
@@ -257,7 +248,7 @@ pub(super) fn distinct(name: &str, at: &Range<usize>) -> Fault {
 }
 
 /// The argument where the filter holds, else NULL.
-fn filtered(filter: Option<Expr>, input: Expr) -> Expr {
+pub(super) fn filtered(filter: Option<Expr>, input: Expr) -> Expr {
     let data_type = input.data_type();
     match filter {
         Some(filter) => Expr::Case(vec![(filter, input)], None, data_type),
@@ -265,7 +256,7 @@ fn filtered(filter: Option<Expr>, input: Expr) -> Expr {
     }
 }
 
-fn given_too(condition: Expr, input: Expr) -> Expr {
+pub(super) fn given_too(condition: Expr, input: Expr) -> Expr {
     Expr::And(Box::new(condition), Box::new(Expr::IsNotNull(Box::new(input))))
 }
 
@@ -280,6 +271,9 @@ fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType
     match (function, input) {
         (CountIf, DataType::Boolean) => Some(DataType::Int64),
         (Sum | TrySum, t) if types::is_integral(t) => Some(DataType::Int64),
+        (Sum | TrySum | Avg | TryAvg, t) if intervals::is_interval(t) && types::is_orderable(t) => {
+            Some(intervals::whole(t))
+        }
         (Sum | TrySum | Avg | TryAvg, DataType::Float32 | DataType::Float64) => Some(DataType::Float64),
         (Sum | TrySum, DataType::Decimal128(p, s)) => Some(types::bounded_decimal(i32::from(*p) + 10, i32::from(*s))),
         (Avg | TryAvg, t) if types::is_integral(t) => Some(DataType::Float64),
@@ -293,7 +287,7 @@ fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType
 }
 
 const BOOLEAN: &str = "a BOOLEAN";
-const NUMBER: &str = "a number";
+pub(super) const NUMBER: &str = "a number";
 
 fn takes(name: &str) -> &'static str {
     match name {
@@ -303,7 +297,7 @@ fn takes(name: &str) -> &'static str {
     }
 }
 
-fn wrong_type(name: &str, takes: &str, given: &DataType, at: Range<usize>) -> Fault {
+pub(super) fn wrong_type(name: &str, takes: &str, given: &DataType, at: Range<usize>) -> Fault {
     let help = match given {
         DataType::Utf8 if takes == NUMBER => "convert it: CAST(… AS DOUBLE)",
         DataType::Null => "CAST it to a type, or leave the call out",

@@ -102,6 +102,12 @@ impl Resolver<'_> {
     }
 }
 
+/// A key with the entries of its maps in the order of their keys: Spark groups by that.
+pub(super) fn sorted(key: Expr) -> Expr {
+    let data_type = key.data_type();
+    if types::is_orderable(&data_type) { key } else { Expr::Call(named("sorted maps"), vec![key], data_type) }
+}
+
 fn named(name: &str) -> &'static Function {
     functions::find(name).expect("a function of the table")
 }

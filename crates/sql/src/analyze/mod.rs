@@ -10,6 +10,7 @@ mod aggregate_calls;
 mod aggregates;
 mod calls;
 mod coerce;
+mod collected;
 mod collections;
 mod conjuncts;
 mod constants;

@@ -188,9 +188,14 @@ const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS 
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
 /// Arguments that Spark adds to a call that leaves them out: function, arguments given, what is added.
-const DEFAULTS: [(&str, usize, &str); 19] = [
+const DEFAULTS: [(&str, usize, &str); 24] = [
     ("aggregate", 3, IDENTITY),
     ("reduce", 3, IDENTITY),
+    ("percentile", 2, "1"),
+    ("percentile_approx", 2, "10000"),
+    ("approx_percentile", 2, "10000"),
+    ("string_agg", 1, "NULL"),
+    ("listagg", 1, "NULL"),
     ("months_between", 2, "true"),
     ("sort_array", 1, "true"),
     ("array_sort", 1, DEFAULT_COMPARATOR),
@@ -217,6 +222,8 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
+        ("array_agg", [x]) => return format!("collect_list({x}){}", filter_name(call, scope)),
+        ("mode", [x, _]) => return format!("mode() WITHIN GROUP (ORDER BY {x} DESC)"),
         ("make_dt_interval" | "make_ym_interval" | "make_interval" | "try_make_interval", given) => {
             let whole: &[&str] = match name.as_str() {
                 "make_ym_interval" => &["0", "0"],
@@ -255,9 +262,11 @@ fn call_name(call: &Call, scope: &Scope) -> String {
     let default = DEFAULTS.iter().find(|(known, given, _)| *known == name && *given == arguments.len());
     arguments.extend(default.map(|(.., added)| added.to_string()));
     let shown = if CAPITALS.contains(&name.as_str()) { name.to_ascii_uppercase() } else { name };
-    let filter =
-        call.filter.as_ref().map_or(String::new(), |filter| format!(" FILTER (WHERE {})", pretty(filter, scope)));
-    format!("{shown}({}){filter}", arguments.join(", "))
+    format!("{shown}({}){}", arguments.join(", "), filter_name(call, scope))
+}
+
+fn filter_name(call: &Call, scope: &Scope) -> String {
+    call.filter.as_ref().map_or(String::new(), |filter| format!(" FILTER (WHERE {})", pretty(filter, scope)))
 }
 
 fn is_test(x: &Node, test: &IsTest, negated: bool, scope: &Scope) -> String {

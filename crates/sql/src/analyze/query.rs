@@ -5,7 +5,7 @@ use super::pushdown::{Layer, Passes, Placed};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
-use super::{Faults, SourceColumns, coerce, conjuncts, constants, modes, names, prune, pushdown};
+use super::{Faults, SourceColumns, coerce, collections, conjuncts, constants, modes, names, prune, pushdown};
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan};
 use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
@@ -132,10 +132,7 @@ fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coe
     };
     let read = item.map_or(node, |item| &item.node);
     let expr = constants::computed(resolver.resolve(read)?, resolver.scope.zone);
-    if !types::is_orderable(&expr.data_type()) {
-        let message = format!("a value of type {} cannot be grouped by", types::name(&expr.data_type()));
-        return Err(Fault::new(node.at.clone(), message, "group by something without a MAP in it"));
-    }
+    check_key(&expr, &node.at)?;
     Ok((expr, node.at.clone()))
 }
 
@@ -200,6 +197,10 @@ fn group(
             let help = "groups are distinct where all keys are selected: leave DISTINCT out, and select the keys";
             return Err(Fault::new(at.clone(), "DISTINCT beside GROUP BY or an aggregate is not supported", help));
         }
+        if let Some(item) = items.iter().find(|item| !types::is_orderable(&item.expr.data_type())) {
+            let message = format!("DISTINCT does not take {}", types::name(&item.expr.data_type()));
+            return Err(Fault::new(place(item), message, "Spark refuses it too; group by the MAP instead"));
+        }
         keys = items.iter().map(|item| (item.expr.clone(), place(item))).collect();
     }
     if matches!(select.group_by, Some(GroupBy::All)) {
@@ -208,10 +209,7 @@ fn group(
     }
     let mut distinct: Vec<Expr> = Vec::new();
     for (expr, at) in keys {
-        if !types::is_orderable(&expr.data_type()) {
-            let message = format!("a value of type {} cannot be grouped by", types::name(&expr.data_type()));
-            return Err(Fault::new(at, message, "group by something without a MAP in it"));
-        }
+        check_key(&expr, &at)?;
         if !distinct.contains(&expr) {
             distinct.push(expr);
         }
@@ -362,7 +360,16 @@ fn key_plan(expr: &Expr, items: &[Item], scope: &Scope, is_event_time: bool) -> 
     };
     let item = || items.iter().find(|item| item.expr == *expr).map(|item| item.name.clone());
     let name = column.or_else(item).unwrap_or_else(|| "key".into());
-    KeyPlan { name, expr: expr.clone(), is_event_time }
+    KeyPlan { name, expr: collections::sorted(expr.clone()), is_event_time }
+}
+
+/// Refuses a key that no two rows can be told to share: an INTERVAL without fields.
+fn check_key(key: &Expr, at: &std::ops::Range<usize>) -> Result<(), Fault> {
+    if types::is_groupable(&key.data_type()) {
+        return Ok(());
+    }
+    let message = format!("a value of type {} cannot be grouped by", types::name(&key.data_type()));
+    Err(Fault::new(at.clone(), message, "group by its parts, or by a time moved by it"))
 }
 
 fn ungrouped(column: usize, node: Option<&Node>, select: &Select, scope: &Scope) -> Fault {

@@ -84,6 +84,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: |a| Arc::new(counts(&a.columns[0].clone().into_rows(a.rows))),
         ..INTERNAL
     },
+    Function { name: "interval of count", kernel: of_count, ..INTERNAL },
     Function { name: "part of interval", kernel: part, ..INTERNAL },
     Function { name: "days between", kernel: days_between, ..INTERNAL },
     Function { name: "time between", zoned: ZONED, kernel: time_between, ..INTERNAL },
@@ -179,6 +180,13 @@ fn of_each(arguments: &mut Arguments, operation: fn(i64) -> Option<i64>) -> Arra
     let column = &arguments.columns[0];
     let values = counts(&column.array);
     interval(arguments, |row, _| (!column.is_null(row)).then(|| operation(values.value(column.at(row)))))
+}
+
+/// So many months or microseconds as an interval.
+fn of_count(arguments: &mut Arguments) -> ArrayRef {
+    let column = arguments.columns[0].clone();
+    let counts = column.numbers::<Int64Type>();
+    interval(arguments, |row, _| counts.get(row).map(Some))
 }
 
 fn sign(arguments: &mut Arguments) -> ArrayRef {

@@ -167,6 +167,7 @@ pub(super) struct Seen<'a> {
     sources: &'a [&'a ArrayRef],
     values: Vec<(usize, usize)>,
     by_hash: HashMap<u64, Vec<usize>>,
+    has_one_zero: bool,
 }
 
 /// So many values are compared one by one.
@@ -174,13 +175,19 @@ const FEW: usize = 16;
 
 impl<'a> Seen<'a> {
     pub fn new(sources: &'a [&'a ArrayRef]) -> Seen<'a> {
-        Seen { sources, values: Vec::new(), by_hash: HashMap::new() }
+        Seen { sources, values: Vec::new(), by_hash: HashMap::new(), has_one_zero: false }
+    }
+
+    /// As [`Seen::new`], with −0.0 as 0.0.
+    pub fn with_one_zero(sources: &'a [&'a ArrayRef]) -> Seen<'a> {
+        Seen { has_one_zero: true, ..Seen::new(sources) }
     }
 
     pub fn has(&self, source: usize, at: usize) -> bool {
         let is_it = |known: &usize| {
             let (known_source, known_at) = self.values[*known];
-            is_twin((self.sources[known_source], known_at), (self.sources[source], at))
+            let (known, value) = ((self.sources[known_source], known_at), (self.sources[source], at));
+            if self.has_one_zero { is_same(known, value) } else { is_twin(known, value) }
         };
         if self.values.len() <= FEW {
             return (0..self.values.len()).any(|known| is_it(&known));

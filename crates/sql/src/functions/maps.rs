@@ -3,6 +3,7 @@
 
 use super::lists::{ListBuilder, Lists, Seen, is_null, is_same};
 use super::{Arguments, Function, Param, build};
+use crate::eval::compare::order_at;
 use crate::eval::{Column, RowErrors, take};
 use crate::expr::Expr;
 use crate::types;
@@ -31,6 +32,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "map_keys", gives: |a| types::array(entry(a, 0)), kernel: |a| side(a, 0), ..OF_MAP },
     Function { name: "map_values", gives: |a| types::array(entry(a, 1)), kernel: |a| side(a, 1), ..OF_MAP },
     Function { name: "map_entries", gives: array_of_entries, kernel: entries, ..OF_MAP },
+    // The planner makes group keys of it.
+    Function { name: "sorted maps", kernel: |a| sorted(&a.columns[0].clone().into_rows(a.rows)), ..OF_MAP },
     Function {
         name: "map_contains_key",
         params: &[Param::Any, Param::Any],
@@ -40,6 +43,36 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ..OF_MAP
     },
 ];
+
+/// The array with the entries of all maps in it in the order of their keys.
+fn sorted(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Map(..) => {
+            let map = array.as_map();
+            let values = sorted(map.values());
+            let offsets: Vec<usize> = map.value_offsets().iter().map(|offset| *offset as usize).collect();
+            let mut positions: Vec<usize> = (0..map.keys().len()).collect();
+            for row in 0..map.len() {
+                let keys = map.keys();
+                positions[offsets[row]..offsets[row + 1]].sort_by(|l, r| order_at(keys, *l, keys, *r));
+            }
+            let (keys, values) = (take(map.keys(), &positions), take(&values, &positions));
+            of_rows(array.data_type(), &offsets, &keys, &values, &|row| map.is_valid(row))
+        }
+        DataType::List(field) => {
+            let list = array.as_list::<i32>();
+            let values = sorted(list.values());
+            Arc::new(ListArray::new(field.clone(), list.offsets().clone(), values, list.nulls().cloned()))
+        }
+        DataType::Struct(fields) => {
+            let members = array.as_struct();
+            let columns = members.columns().iter().map(sorted).collect();
+            let made = StructArray::try_new_with_length(fields.clone(), columns, members.nulls().cloned(), array.len());
+            Arc::new(made.expect("each member keeps its type"))
+        }
+        _ => array.clone(),
+    }
+}
 
 /// The type of a map's keys (0) or values (1).
 fn entry(arguments: &[Expr], side: usize) -> DataType {

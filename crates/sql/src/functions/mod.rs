@@ -19,6 +19,7 @@ mod numbers;
 mod patterns;
 mod regexps;
 mod rounding;
+mod statistics;
 mod strings;
 mod substrings;
 mod time_text;
@@ -181,7 +182,7 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 18] = [
+const FAMILIES: [&[Function]; 19] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
@@ -200,6 +201,7 @@ const FAMILIES: [&[Function]; 18] = [
     arrays::FUNCTIONS,
     maps::FUNCTIONS,
     moments::FUNCTIONS,
+    statistics::FUNCTIONS,
 ];
 
 /// Every function, in the order of the families.

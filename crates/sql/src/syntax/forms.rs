@@ -123,6 +123,10 @@ impl Parser<'_> {
             _ => self.arguments(&lower, &mut call)?,
         }
         self.expect_symbol(")")?;
+        if self.is_word("WITHIN") && self.is_word_at(1, "GROUP") {
+            let help = "aggregate without an order: percentile(x, 0.5), listagg(x, ',')";
+            return Err(Fault::new(self.here(), "WITHIN GROUP (…) is not supported", help));
+        }
         if self.take_word("FILTER") {
             self.expect_symbol("(")?;
             self.expect_word("WHERE")?;

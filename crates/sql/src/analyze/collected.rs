@@ -1,0 +1,301 @@
+//! Aggregate functions that are made of what a few aggregates keep: of all values of a group, of its moments, of bits.
+
+use super::aggregate_calls::{NUMBER, filtered, given_too, wrong_type};
+use super::calls::check_count;
+use super::coerce::cast_to;
+use super::resolve::Resolver;
+use crate::expr::Expr;
+use crate::functions;
+use crate::intervals;
+use crate::plan::AggregateFunction;
+use crate::syntax::{Call, Fault, Node};
+use crate::types;
+use crate::value::Value;
+use arrow_schema::{DataType, Field, Fields};
+
+/// The functions by name.
+pub(super) const NAMES: [&str; 28] = [
+    "collect_list",
+    "array_agg",
+    "collect_set",
+    "percentile",
+    "median",
+    "percentile_approx",
+    "approx_percentile",
+    "mode",
+    "listagg",
+    "string_agg",
+    "histogram_numeric",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "skewness",
+    "kurtosis",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_count",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
+    "regr_slope",
+    "regr_intercept",
+    "regr_r2",
+];
+
+impl Resolver<'_> {
+    /// A call of one of [`NAMES`], as an expression over columns of the aggregate row.
+    pub(super) fn collected_call(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        match name {
+            "collect_list" | "array_agg" | "collect_set" => {
+                check_count(name, 1, 1, call)?;
+                let list = self.collected(&call.arguments[0], filter)?;
+                self.set_of(name, call, list)
+            }
+            "percentile" | "median" => self.percentile(name, call, filter),
+            "percentile_approx" | "approx_percentile" => self.percentile_approx(name, call, filter),
+            "mode" => self.mode(call, filter),
+            "listagg" | "string_agg" => self.listagg(name, call, filter),
+            "histogram_numeric" => self.histogram(call, filter),
+            "bit_and" | "bit_or" | "bit_xor" => self.bits(name, call, filter),
+            "skewness" | "kurtosis" => {
+                check_count(name, 1, 1, call)?;
+                let x = self.double(name, &call.arguments[0])?;
+                let state = types::array(DataType::Float64);
+                let moments =
+                    self.aggregates.call_column(AggregateFunction::HighMoments, vec![filtered(filter, x)], state);
+                Ok(made(name, vec![moments], DataType::Float64))
+            }
+            _ => self.of_two(name, call, filter),
+        }
+    }
+
+    /// All values that are not NULL, and for which the filter holds.
+    fn collected(&mut self, node: &Node, filter: Option<Expr>) -> Result<Expr, Fault> {
+        let input = self.resolve(node)?;
+        Ok(self.collected_values(filtered(filter, input)))
+    }
+
+    fn collected_values(&mut self, input: Expr) -> Expr {
+        let data_type = types::array(input.data_type());
+        self.aggregates.call_column(AggregateFunction::Collect, vec![input], data_type)
+    }
+
+    fn set_of(&mut self, name: &str, call: &Call, list: Expr) -> Result<Expr, Fault> {
+        if name != "collect_set" {
+            return Ok(list);
+        }
+        let data_type = list.data_type();
+        match &data_type {
+            DataType::List(element) if !types::is_orderable(element.data_type()) => {
+                let at = call.arguments[0].at.clone();
+                Err(wrong_type(name, "a value without a MAP inside", element.data_type(), at))
+            }
+            _ => Ok(made(name, vec![list], data_type)),
+        }
+    }
+
+    /// A number as DOUBLE.
+    fn double(&mut self, name: &str, node: &Node) -> Result<Expr, Fault> {
+        let (x, at) = self.placed(node)?;
+        match x.data_type() {
+            t if types::is_numeric(&t) || t.is_null() => Ok(cast_to(x, &DataType::Float64)),
+            other => Err(wrong_type(name, NUMBER, &other, at)),
+        }
+    }
+
+    /// A constant share from 0 to 1, or an array of some, as DOUBLE.
+    fn shares(&mut self, name: &str, node: &Node) -> Result<Expr, Fault> {
+        let help = "write a constant from 0 to 1, or an array of some: array(0.5, 0.9)";
+        let wrong = |message: String| Fault::new(node.at.clone(), message, help);
+        let shares = self.resolve(node)?;
+        let mut is_constant = true;
+        shares.columns(&mut |_| is_constant = false);
+        if !is_constant {
+            return Err(wrong(format!("the shares of `{name}` are no constants")));
+        }
+        let given: Vec<&Expr> = match &shares {
+            Expr::Call(function, elements, _) if function.name == "array" => elements.iter().collect(),
+            one => vec![one],
+        };
+        for share in given {
+            let share = super::constants::computed(cast_to(share.clone(), &DataType::Float64), self.scope.zone);
+            match share {
+                Expr::Literal(Value::Double(share), _) if (0.0..=1.0).contains(&share) => {}
+                _ => return Err(wrong(format!("`{name}` takes shares from 0 to 1"))),
+            }
+        }
+        match shares.data_type() {
+            t if types::is_numeric(&t) => Ok(cast_to(shares, &DataType::Float64)),
+            DataType::List(_) => Ok(cast_to(shares, &types::array(DataType::Float64))),
+            other => Err(wrong(format!("`{name}` takes numbers as shares, not {}", types::name(&other)))),
+        }
+    }
+
+    fn percentile(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        let (least, most) = if name == "median" { (1, 1) } else { (2, 3) };
+        check_count(name, least, most, call)?;
+        let interval = Some(self.resolve(&call.arguments[0])?).filter(|x| is_ordered_interval(&x.data_type()));
+        let x = match &interval {
+            Some(x) => {
+                cast_to(Expr::Call(named("count of interval"), vec![x.clone()], DataType::Int64), &DataType::Float64)
+            }
+            None => self.double(name, &call.arguments[0])?,
+        };
+        let shares = match call.arguments.get(1) {
+            Some(node) => self.shares(name, node)?,
+            None => Expr::Literal(Value::Double(0.5), DataType::Float64),
+        };
+        let values = match call.arguments.get(2) {
+            None => self.collected_values(filtered(filter, x)),
+            Some(node) => {
+                let (frequency, at) = self.placed(node)?;
+                if !types::is_integral(&frequency.data_type()) {
+                    return Err(wrong_type(name, "an integral number as argument 3", &frequency.data_type(), at));
+                }
+                let frequency = cast_to(frequency, &DataType::Int64);
+                let fields =
+                    vec![Field::new("x", DataType::Float64, true), Field::new("frequency", DataType::Int64, true)];
+                let data_type = DataType::Struct(Fields::from(fields));
+                let pair = Expr::Call(named("a pair"), vec![x, frequency], data_type);
+                self.collected_values(filtered(filter, pair))
+            }
+        };
+        match (shares.data_type(), interval) {
+            (DataType::List(_), None) => Ok(made("percentile", vec![values, shares], types::array(DataType::Float64))),
+            (_, None) => Ok(made("percentile", vec![values, shares], DataType::Float64)),
+            (DataType::List(_), Some(_)) => {
+                let message = format!("`{name}` takes one share of intervals, not several");
+                Err(Fault::new(call.arguments[1].at.clone(), message, "call it once for each"))
+            }
+            (_, Some(x)) => {
+                let count = cast_to(made("percentile", vec![values, shares], DataType::Float64), &DataType::Int64);
+                Ok(Expr::Call(named("interval of count"), vec![count], x.data_type()))
+            }
+        }
+    }
+
+    /// How exact it is makes no difference here: all values are kept.
+    fn percentile_approx(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count(name, 2, 3, call)?;
+        let (x, at) = self.placed(&call.arguments[0])?;
+        let element = x.data_type();
+        if !types::is_numeric(&element) && !types::is_datetime(&element) && !is_ordered_interval(&element) {
+            return Err(wrong_type(name, "a number, a time or an interval", &element, at));
+        }
+        let shares = self.shares(name, &call.arguments[1])?;
+        if let Some(node) = call.arguments.get(2) {
+            let accuracy = self.resolve(node)?;
+            if !matches!(accuracy, Expr::Literal(Value::Integer(accuracy), _) if (1..=i64::from(i32::MAX)).contains(&accuracy))
+            {
+                let message = format!("the accuracy of `{name}` is a constant from 1 on");
+                return Err(Fault::new(node.at.clone(), message, "10000 is what it has without one"));
+            }
+        }
+        let values = self.collected_values(filtered(filter, x));
+        let data_type = match shares.data_type() {
+            DataType::List(_) => types::array(element),
+            _ => element,
+        };
+        Ok(made("percentile_approx", vec![values, shares], data_type))
+    }
+
+    /// `mode(x[, deterministic])`: of several most frequent values the least, whatever is asked for.
+    fn mode(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count("mode", 1, 2, call)?;
+        let (x, at) = self.placed(&call.arguments[0])?;
+        let data_type = x.data_type();
+        if !types::is_orderable(&data_type) {
+            return Err(wrong_type("mode", "a value of a type that has an order", &data_type, at));
+        }
+        let values = self.collected_values(filtered(filter, x));
+        Ok(made("mode", vec![values], data_type))
+    }
+
+    /// `listagg(text[, separator])`.
+    fn listagg(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count(name, 1, 2, call)?;
+        let (x, at) = self.placed(&call.arguments[0])?;
+        let to = match x.data_type() {
+            DataType::Binary => DataType::Binary,
+            t if types::is_nested(&t) => return Err(wrong_type(name, "a STRING or BINARY", &t, at)),
+            _ => DataType::Utf8,
+        };
+        let separator = match call.arguments.get(1) {
+            None => Expr::Literal(Value::Null, to.clone()),
+            Some(node) => match self.resolve(node)? {
+                separator @ Expr::Literal(..) if separator.data_type() == to => separator,
+                Expr::Literal(Value::Null, _) => Expr::Literal(Value::Null, to.clone()),
+                _ => {
+                    let message = format!("the separator of `{name}` is a constant {}", types::name(&to));
+                    return Err(Fault::new(node.at.clone(), message, "write for instance listagg(x, ',')"));
+                }
+            },
+        };
+        let values = self.collected_values(filtered(filter, cast_to(x, &to)));
+        Ok(made("listagg", vec![values, separator], to))
+    }
+
+    fn histogram(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        let name = "histogram_numeric";
+        check_count(name, 2, 2, call)?;
+        let element = self.resolve(&call.arguments[0])?.data_type();
+        let x = self.double(name, &call.arguments[0])?;
+        let bins = match self.resolve(&call.arguments[1])? {
+            bins @ Expr::Literal(Value::Integer(2..=1_000_000), _) => cast_to(bins, &DataType::Int32),
+            _ => {
+                let message = "the number of bins of `histogram_numeric` is a constant from 2 on";
+                return Err(Fault::new(call.arguments[1].at.clone(), message, "write for instance 10"));
+            }
+        };
+        let bin = vec![Field::new("x", element, true), Field::new("y", DataType::Float64, true)];
+        let values = self.collected_values(filtered(filter, x));
+        Ok(made(name, vec![values, bins], types::array(DataType::Struct(Fields::from(bin)))))
+    }
+
+    fn bits(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count(name, 1, 1, call)?;
+        let (x, at) = self.placed(&call.arguments[0])?;
+        let data_type = x.data_type();
+        if !types::is_integral(&data_type) {
+            return Err(wrong_type(name, "an integral number", &data_type, at));
+        }
+        let function = match name {
+            "bit_and" => AggregateFunction::BitAnd,
+            "bit_or" => AggregateFunction::BitOr,
+            _ => AggregateFunction::BitXor,
+        };
+        let x = filtered(filter, cast_to(x, &DataType::Int64));
+        Ok(cast_to(self.aggregates.call_column(function, vec![x], DataType::Int64), &data_type))
+    }
+
+    fn of_two(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+        check_count(name, 2, 2, call)?;
+        let [x, y] = [self.double(name, &call.arguments[0])?, self.double(name, &call.arguments[1])?];
+        if name == "regr_count" {
+            let both = given_too(Expr::IsNotNull(Box::new(x)), y);
+            let counted = filter.into_iter().chain([both]);
+            let counted = Expr::all(counted).expect("one at least");
+            return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![counted], DataType::Int64));
+        }
+        let state = types::array(DataType::Float64);
+        let inputs = vec![filtered(filter, x), y];
+        let moments = self.aggregates.call_column(AggregateFunction::Comoments, inputs, state);
+        Ok(made(name, vec![moments], DataType::Float64))
+    }
+}
+
+fn is_ordered_interval(data_type: &DataType) -> bool {
+    intervals::is_interval(data_type) && types::is_orderable(data_type)
+}
+
+fn named(name: &str) -> &'static functions::Function {
+    functions::find(name).expect("a function of the table")
+}
+
+/// What a function makes of what is kept.
+fn made(name: &str, arguments: Vec<Expr>, data_type: DataType) -> Expr {
+    Expr::Call(named(&format!("{name} of")), arguments, data_type)
+}
