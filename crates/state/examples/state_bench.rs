@@ -8,11 +8,12 @@ use tidemill_state::{Batch, Column, Emit, Grid, Kind, Layout, Slots, Store, Tabl
 
 const KINDS: [Kind; 2] = [Kind::Count, Kind::ExactSum];
 const FEW_GROUPS: u64 = 10_000;
-/// Rows of a task, and tasks of a batch.
-const TASK_ROWS: u64 = 50_000;
+/// Groups of a task that fills the state.
+const TASK_GROUPS: u64 = 50_000;
+/// Tasks of a batch that is measured. Together they touch as many groups as there are few.
 const TASKS: u64 = 4;
 /// Batches that are measured.
-const BATCHES: u64 = 20;
+const BATCHES: u64 = 200;
 
 fn main() {
     let groups: u64 = std::env::args().nth(1).map_or(10_000_000, |text| text.parse().expect("a number of groups"));
@@ -21,10 +22,7 @@ fn main() {
     let resident = resident_mb();
     let many = measure(&mut store, groups);
     println!("{groups} groups: {resident:.0} MB resident, {:.0} MB counted", store.bytes() as f64 / 1e6);
-    println!(
-        "a batch of {} updates: {few:.1} ms of CPU with {FEW_GROUPS} groups, {many:.1} ms with all",
-        TASKS * TASK_ROWS
-    );
+    println!("a batch of {} updates: {few:.1} ms of CPU with {FEW_GROUPS} groups, {many:.1} ms with all", FEW_GROUPS);
     let started = Instant::now();
     let snapshot = store.snapshot();
     let (written, bytes) = (started.elapsed().as_secs_f64(), snapshot.len());
@@ -60,7 +58,7 @@ fn filled(groups: u64) -> Store {
     let mut store = Store::new(layout(), threads());
     let mut next = 0;
     while next < groups {
-        let end = (next + TASK_ROWS).min(groups);
+        let end = (next + TASK_GROUPS).min(groups);
         let part = task(next..end);
         merge(&mut store, 0, &[part], Emit::Nothing);
         next = end;
@@ -68,14 +66,14 @@ fn filled(groups: u64) -> Store {
     store
 }
 
-/// CPU-milliseconds of a batch of rows spread evenly over the groups, its output in order included.
+/// CPU-milliseconds of a batch that touches as many groups, evenly spread, as there are few; its output in order included.
 fn measure(store: &mut Store, groups: u64) -> f64 {
-    // Each row has a key of its own, as far as there are so many.
-    let step = (groups / (TASKS * TASK_ROWS)).max(1);
+    let step = groups / FEW_GROUPS;
     let mut spent = 0.0;
     for batch in 0..BATCHES {
         let key = |row: u64| (row * step + batch).rem_euclid(groups);
-        let of_task = |number: u64| task((number * TASK_ROWS..(number + 1) * TASK_ROWS).map(key));
+        let rows = FEW_GROUPS / TASKS;
+        let of_task = |number: u64| task((number * rows..(number + 1) * rows).map(key));
         let parts: Vec<Vec<u8>> = (0..TASKS).map(of_task).collect();
         let before = cpu_seconds();
         merge(store, batch, &parts, Emit::Touched);
