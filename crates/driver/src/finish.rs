@@ -103,15 +103,15 @@ pub(crate) struct Limits {
 
 /// The error where the state takes more memory than it may.
 fn refuse_excess(state: &State, most: Option<u64>) -> Result<()> {
-    let (bytes, megabyte) = (state.bytes(), 1_000_000);
+    let bytes = state.bytes();
     match most.filter(|most| bytes > *most) {
         None => Ok(()),
         Some(most) => Err(Error::external(format!(
-            "the state takes {} MB for {} groups, and `memory_max` of [state] allows {} MB: give the query a watermark that \
+            "the state takes {:.3} MB for {} groups, and `memory_max` of [state] allows {:.3}: give the query a watermark that \
              closes groups, group by fewer keys, or raise `memory_max`; what was committed stays, and the next start goes on from there",
-            bytes / megabyte,
+            bytes as f64 / 1e6,
             state.rows(),
-            most / megabyte,
+            most as f64 / 1e6,
         ))),
     }
 }

@@ -181,3 +181,18 @@ fn sql(pipeline: &str) -> &str {
     let line = pipeline.lines().find(|line| line.starts_with("sql")).expect("a query");
     line.trim_start_matches("sql = ").trim_matches('"')
 }
+
+/// A batch that takes the state beyond its bound is not committed; with a higher bound it is done again.
+#[test]
+fn a_state_beyond_its_bound_is_refused() {
+    let mut stage = Stage::new(&format!("{PIPELINE}[state]\nmemory_max = \"1 KB\"\n"));
+    let records: Vec<String> = (0..40).map(|key| format!(r#"{{"s":21,"k":"{key}","v":1}}"#)).collect();
+    stage.topic.put(&records.iter().map(String::as_str).collect::<Vec<_>>());
+    let error = stage.run().unwrap_err();
+    let message = " MB for 40 groups, and `memory_max` of [state] allows 0.001: give the query a watermark";
+    assert!(error.message().contains(message), "{error}");
+    stage.pipeline = stage.pipeline.replace("1 KB", "1 MB");
+    let batches = stage.run().unwrap();
+    assert_eq!(batches[0].rows.len(), 40);
+    assert!(batches[0].progress.tidemill.replayed);
+}
