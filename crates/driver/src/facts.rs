@@ -4,19 +4,21 @@ use crate::fleet::Fleet;
 use tidemill_flow::ports::Extents;
 use tidemill_scale::{Facts, Work};
 
-/// The facts of one moment. `extents`, seen `age_ms` ago, is `None` while the source cannot be reached: `backlog` and
-/// arrivals are then unknown.
-#[expect(clippy::too_many_arguments, reason = "facts are many, and each is named where it is used")]
-pub(crate) fn facts(
-    now_ms: u64,
-    extents: Option<&Extents>,
-    age_ms: u64,
-    backlog: u64,
-    unfinished: u64,
-    all_committed: bool,
-    crashes: u32,
-    fleet: &mut Fleet,
-) -> Facts {
+/// What is known of one moment, but for the executors.
+pub(crate) struct Moment<'a> {
+    pub(crate) now_ms: u64,
+    /// What the sources hold, seen `age_ms` ago; `None` while one cannot be reached: `backlog` and arrivals are then unknown.
+    pub(crate) extents: Option<&'a Extents>,
+    pub(crate) age_ms: u64,
+    pub(crate) backlog: u64,
+    pub(crate) unfinished: u64,
+    pub(crate) all_committed: bool,
+    pub(crate) crashes: u32,
+}
+
+/// The facts of one moment.
+pub(crate) fn facts(moment: Moment<'_>, fleet: &mut Fleet) -> Facts {
+    let Moment { now_ms, extents, age_ms, backlog, unfinished, all_committed, crashes } = moment;
     let sizes = fleet.sizes();
     let work = |(executor, work): (u64, crate::fleet::Work)| Work {
         executor,

@@ -6,32 +6,36 @@
 //!     ▲                                  │                                    │   └── committer thread ──┘
 //!     └── the next batch may start from here on: at most two plans are uncommitted ──┘
 //! ```
-//! One loop, one closed [`event::Event`]; everything that happens to a run happens in `run.rs`, in that order; what sources
-//! say in `observe.rs`, what the autoscaler decides in `scaling.rs`. The same
-//! plan gives the same rows at any number of executors and across any kill. This is the only room with a clock.
+//! One loop over one closed [`event::Event`] (`run.rs`) and six parts with private state: what there is to read
+//! (`watching.rs`), what the next batch reads (`planning.rs`), who carries it out (`execution.rs`), its way to the commit record
+//! (`committing.rs`), how many executors there are (`scaling.rs`), and who is told (`reporter.rs`). The same plan gives the same
+//! rows at any number of executors and across any kill. The query's clock is here: what depends on time gets it as a value.
 //! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as pipes with a [`Handle`].
 
 mod ages;
 mod batch;
 mod commit;
+mod committing;
 mod deadlines;
 mod event;
+mod execution;
 mod executor;
 mod facts;
 mod finish;
 mod fleet;
 mod level;
-mod next;
 mod notes;
-mod observe;
 mod open;
 mod plan;
+mod planning;
 mod report;
+mod reporter;
 mod run;
 mod scaling;
 mod sources;
 mod status;
 mod supervisor;
+mod watching;
 
 pub use fleet::{Handle, Spawn, Spawned};
 pub use run::run;

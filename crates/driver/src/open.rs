@@ -1,29 +1,33 @@
 //! Opening a run: the checkpoint is read, threads are started, the driver stands where the last run stopped.
 
-use crate::ages::Ages;
 use crate::commit::{self, Places};
+use crate::committing::Committing;
 use crate::event::{Event, watch};
+use crate::execution::Execution;
 use crate::finish::Watermarks;
 use crate::fleet::Fleet;
-use crate::report::{DoneRate, Identity, Newest};
-use crate::run::Driver;
+use crate::planning::{Planning, Standing};
+use crate::report::Identity;
+use crate::reporter::Reporter;
+use crate::run::QueryRun;
+use crate::scaling::Scaling;
 use crate::sources::Sources;
 use crate::supervisor::{Role, Supervisor};
-use crate::{Job, Source, Summary, Wiring};
-use std::collections::VecDeque;
+use crate::watching::Watching;
+use crate::{Job, Source, Wiring};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidemill_checkpoint::{Checkpoint, Metadata};
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
-use tidemill_model::limits::TASK_RECORDS;
+use tidemill_model::pipeline::Trigger;
 use tidemill_model::{Offsets, Result};
-use tidemill_scale::{Prior, Settings, State as ScaleState};
+use tidemill_scale::{Prior, Settings};
 use uuid::Uuid;
 
-/// Opens the checkpoint and makes the driver with its inbox.
-pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Event>)> {
+/// Opens the checkpoint and makes the run with its inbox.
+pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<Event>)> {
     let mut supervisor = std::mem::take(&mut wiring.supervisor);
     let inbox = supervisor.take_inbox();
     let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
@@ -36,62 +40,39 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(Driver, Receiver<Eve
     let (run_id, name) = (Uuid::new_v4().to_string(), job.pipeline.name.clone());
     let identity = Identity { id: metadata.id, run_id, name, sources: described, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
-    let anything_committed = recovered.committed.is_some();
+    let committed = recovered.committed.as_ref();
+    let positions = committed.map(|record| record.end_offsets.clone()).or(recovered.start);
+    let next_batch = committed.map_or(0, |record| record.batch_id + 1);
     let committed = recovered.committed.unwrap_or_default();
-    let positions = if anything_committed { Some(committed.end_offsets.clone()) } else { recovered.start };
     let wants_snapshot = commits.wants_snapshot();
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
     let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
     let committer = start_threads(watches, places, wiring.commands, &mut supervisor)?;
-    let driver = Driver {
-        query: job.plan.clone(),
-        identity,
-        observer: wiring.observer,
-        fleet: Fleet::new(wiring.spawn, hello(&job, &settings), settings.cores, task_timeout(&job)),
-        supervisor,
-        plans,
-        committer,
-        keeps_letters,
-        started: Instant::now(),
-        sources,
-        extents: None,
-        until: None,
-        level,
+    let standing = Standing {
         positions,
-        left_over: 0,
-        task_records_max: TASK_RECORDS,
-        next_batch: if anything_committed { committed.batch_id + 1 } else { 0 },
+        next_batch,
         watermark: committed.next_watermark,
         late_watermark: committed.watermark,
-        watermarks: Watermarks::new(&job.plan),
         replay: recovered.replay.into(),
-        changes,
-        batch: None,
-        committing: None,
+    };
+    let fleet = Fleet::new(wiring.spawn, hello(&job, &settings), settings.cores, task_timeout(&job));
+    let query = QueryRun {
+        watching: Watching::new(sources, job.trigger == Trigger::AvailableNow),
+        planning: Planning::new(&job, plans, level, standing),
+        execution: Execution::new(fleet, keeps_letters),
         state,
-        wants_snapshot,
-        records: committed.records,
-        next_trigger: None,
-        retry_at: None,
-        retry_told_at: None,
+        watermarks: Watermarks::new(&job.plan),
+        committing: Committing::new(committer, wants_snapshot, committed.records),
+        scaling: Scaling::new(settings, job.trigger, prior(committed.capacity)),
+        reporter: Reporter::new(identity, wiring.observer, keeps_letters),
+        supervisor,
+        changes,
         stopping: false,
-        batch_started: None,
         idle: false,
-        scale: ScaleState::with_prior(&settings, prior(committed.capacity.clone())),
-        keep: settings.min,
-        settings,
-        decision: None,
-        crashes: 0,
-        next_tick: Instant::now(),
-        summary: Summary::default(),
-        ages: Ages::new(),
-        recent_ages: VecDeque::new(),
-        newest: Newest::default(),
-        done: DoneRate::default(),
         job,
     };
-    Ok((driver, inbox))
+    Ok((query, inbox))
 }
 
 /// The state that a checkpoint has: a snapshot, then changes.

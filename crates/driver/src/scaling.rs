@@ -1,57 +1,94 @@
-//! The autoscaler's side of the driver: what it is asked and told, a few times a second.
+//! Scaling: what the autoscaler is told and says, a few times a second, and how many executors that makes.
 
-use crate::facts::facts;
-use crate::run::{Driver, now_millis};
+use crate::reporter::Reporter;
 use std::time::{Duration, Instant};
+use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::Trigger;
-use tidemill_model::status::DecisionLine;
-use tidemill_model::{Error, Result};
-use tidemill_os::retry;
-use tidemill_scale::{Mode, decide};
+use tidemill_scale::{Decision, Facts, Mode, Prior, Settings, State, decide};
 
 /// The autoscaler is asked so often, and a status told.
 const TICK: Duration = Duration::from_millis(250);
 
-impl Driver {
-    pub(crate) fn tick(&mut self) -> Result<()> {
-        self.give_up_late();
-        if let (Trigger::AvailableNow, Some((error, since))) = (self.job.trigger, self.sources.error())
-            && retry::BOUNDED_SOURCE.is_over(since.elapsed())
-        {
-            let seconds = since.elapsed().as_secs();
-            return Err(Error::external(format!(
-                "{error}; waited {seconds} s for it: see that it runs and can be reached, then start again"
-            )));
+pub(crate) struct Scaling {
+    settings: Settings,
+    /// The mode of the pipeline file, which holds when nobody pins.
+    own_mode: Mode,
+    trigger: Trigger,
+    state: State,
+    decision: Option<Decision>,
+    /// Executors that are to be there.
+    keep: u32,
+    next_tick: Instant,
+}
+
+impl Scaling {
+    pub(crate) fn new(settings: Settings, trigger: Trigger, prior: Prior) -> Scaling {
+        Scaling {
+            own_mode: settings.mode,
+            trigger,
+            state: State::with_prior(&settings, prior),
+            decision: None,
+            keep: settings.min,
+            settings,
+            next_tick: Instant::now(),
         }
-        self.rescale()?;
-        let status = self.status();
-        self.observer.status(&status);
-        Ok(())
     }
 
-    pub(crate) fn rescale(&mut self) -> Result<()> {
+    pub(crate) fn keep(&self) -> u32 {
+        self.keep
+    }
+
+    /// The run is over: no executor is wanted.
+    pub(crate) fn let_go(&mut self) {
+        self.keep = 0;
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    pub(crate) fn next_tick(&self) -> Instant {
+        self.next_tick
+    }
+
+    /// What was learnt about capacity, for the next run.
+    pub(crate) fn capacity(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(self.state.prior()).ok()
+    }
+
+    /// From here on it decides with these settings.
+    pub(crate) fn begin(&self, reporter: &mut Reporter) {
+        reporter.deciding(&self.settings, &self.state);
+    }
+
+    /// Holds so many executors; `None`: decides as the pipeline file says.
+    pub(crate) fn pin(&mut self, size: Option<u32>, reporter: &mut Reporter) {
+        self.settings.mode = size.map_or(self.own_mode, |size| Mode::Pinned(size.min(self.settings.max)));
+        self.begin(reporter);
+    }
+
+    /// Asks the autoscaler. A run that is to stop gets no more executors.
+    pub(crate) fn rescale(&mut self, facts: &Facts, stopping: bool, reporter: &mut Reporter) {
         self.next_tick = Instant::now() + TICK;
-        let known = self.extents.as_ref().filter(|_| self.sources.error().is_none());
-        let unfinished = self.batch.as_ref().map_or(0, |in_flight| in_flight.batch.unfinished());
-        let all_committed = self.batch.is_none() && self.committing.is_none() && self.replay.is_empty();
-        let now_ms = self.started.elapsed().as_millis() as u64;
-        let crashes = std::mem::take(&mut self.crashes);
-        let age_ms = self.sources.age().as_millis() as u64;
-        let facts =
-            facts(now_ms, known, age_ms, self.due_backlog(), unfinished, all_committed, crashes, &mut self.fleet);
-        let decision = decide(&mut self.scale, &self.settings, &facts);
-        self.keep = if self.stopping { self.keep.min(decision.keep) } else { decision.keep };
-        if decision.acts() {
-            let (at_ms, reason) = (now_millis().0, decision.reason.clone());
-            self.newest.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
-        }
-        self.observer.decision(&facts, &decision);
+        let decision = decide(&mut self.state, &self.settings, facts);
+        self.keep = if stopping { self.keep.min(decision.keep) } else { decision.keep };
+        reporter.decided(facts, &decision);
         self.decision = Some(decision);
-        Ok(())
     }
 
-    pub(crate) fn change_mode(&mut self, mode: Mode) {
-        self.settings.mode = mode;
-        self.observer.deciding(&self.settings, &self.scale);
+    /// Offsets that the executors can do in the time that a batch aims at: half a second, or until the next trigger.
+    pub(crate) fn capacity_of_a_batch(&self) -> u64 {
+        let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
+        let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));
+        let per_second = capacity.get(size).copied().unwrap_or_default();
+        let target_ms = match self.trigger {
+            Trigger::Every(ms) => BATCH_TARGET_MS.max(ms as i64),
+            Trigger::AsSoonAsPossible | Trigger::AvailableNow => BATCH_TARGET_MS,
+        };
+        (per_second * target_ms as f64 / 1_000.0).max(1_000.0) as u64
     }
 }

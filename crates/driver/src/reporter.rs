@@ -1,0 +1,136 @@
+//! Reporting: what the run has done so far, and who is told.
+
+use crate::ages::Ages;
+use crate::commit::Committed;
+use crate::report::{DoneRate, Draft, Identity, Newest, progress};
+use crate::run::now_millis;
+use crate::{Observer, Summary};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use tidemill_flow::ports::Extents;
+use tidemill_model::Offsets;
+use tidemill_model::status::{DecisionLine, Status};
+use tidemill_scale::{Decision, Facts, Settings, State};
+use tidemill_sql::plan::QueryPlan;
+
+/// Batches whose ages a status shows.
+const RECENT_BATCHES: usize = 10;
+
+pub(crate) struct Reporter {
+    identity: Identity,
+    observer: Box<dyn Observer>,
+    keeps_letters: bool,
+    started: Instant,
+    summary: Summary,
+    ages: Ages,
+    recent_ages: VecDeque<Ages>,
+    newest: Newest,
+    done: DoneRate,
+}
+
+impl Reporter {
+    pub(crate) fn new(identity: Identity, observer: Box<dyn Observer>, keeps_letters: bool) -> Reporter {
+        Reporter {
+            identity,
+            observer,
+            keeps_letters,
+            started: Instant::now(),
+            summary: Summary::default(),
+            ages: Ages::new(),
+            recent_ages: VecDeque::new(),
+            newest: Newest::default(),
+            done: DoneRate::default(),
+        }
+    }
+
+    /// A sentence that a user should know.
+    pub(crate) fn note(&mut self, note: &str) {
+        self.observer.note(note);
+    }
+
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// A task of so many records is done.
+    pub(crate) fn task_done(&mut self, records: u64) {
+        self.done.add(records);
+    }
+
+    pub(crate) fn deciding(&mut self, settings: &Settings, state: &State) {
+        self.observer.deciding(settings, state);
+    }
+
+    pub(crate) fn decided(&mut self, facts: &Facts, decision: &Decision) {
+        if decision.acts() {
+            let (at_ms, reason) = (now_millis().0, decision.reason.clone());
+            self.newest.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
+        }
+        self.observer.decision(facts, decision);
+    }
+
+    /// A batch is committed. `latest` is what the sources hold, `now` how many executors are ready and what is left to read.
+    pub(crate) fn committed(
+        &mut self,
+        query: &QueryPlan,
+        draft: &Draft,
+        committed: &Committed,
+        latest: &Extents,
+        now: (u32, u64),
+    ) {
+        let out_ms = now_millis().0 - committed.out_at.elapsed().as_millis() as i64;
+        let mut ages = Ages::new();
+        ages.add(&draft.finished.record_times, out_ms);
+        self.summary.batches += 1;
+        self.summary.records += draft.finished.records;
+        self.summary.rows += committed.rows.num_rows() as u64;
+        self.summary.faults.merge(&draft.finished.faults);
+        if self.keeps_letters {
+            self.summary.letters += draft.finished.letters.count();
+        }
+        self.newest.rows(&committed.rows, query.zone());
+        let progress = progress(&self.identity, query, draft, committed, &ages, latest, now);
+        self.ages.merge(&ages);
+        if draft.finished.records > 0 {
+            self.recent_ages.push_back(ages);
+            if self.recent_ages.len() > RECENT_BATCHES {
+                self.recent_ages.pop_front();
+            }
+        }
+        self.observer.batch(&progress, &committed.rows);
+    }
+
+    pub(crate) fn idle(&mut self, positions: &Offsets) {
+        self.observer.idle(positions);
+    }
+
+    /// Completes a status by what is known here, and shows it.
+    pub(crate) fn status(&mut self, rest: Status) {
+        let mut recent = Ages::new();
+        self.recent_ages.iter().for_each(|ages| recent.merge(ages));
+        let uptime_ms = self.uptime_ms();
+        let status = Status {
+            name: self.identity.name.clone(),
+            now_ms: now_millis().0,
+            uptime_ms,
+            rate_done: self.done.rate(uptime_ms),
+            age_p50_ms: recent.quantile(0.5),
+            age_p99_ms: recent.quantile(0.99),
+            faults: self.summary.faults,
+            decisions: self.newest.decisions.iter().cloned().collect(),
+            windows: self.newest.rows.clone(),
+            ..rest
+        };
+        self.observer.status(&status);
+    }
+
+    /// What the run did, once it is over.
+    pub(crate) fn summary(&self, executors: Duration) -> Summary {
+        Summary {
+            executor_seconds: executors.as_secs_f64(),
+            age_p50_ms: self.ages.quantile(0.5),
+            age_p99_ms: self.ages.quantile(0.99),
+            ..self.summary.clone()
+        }
+    }
+}
