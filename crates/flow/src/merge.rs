@@ -139,13 +139,14 @@ fn slides(spec: &WindowSpec) -> bool {
     spec.slices_per_window() > 1
 }
 
-/// The raw event-time key decides when a group closes, where there is one (rule L1), and never when it is NULL.
+/// The raw event-time key, or the end of the window that is a key, decides when a group closes, where there is one (rule L1), and never when it is NULL.
 fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
     let position = plan.keys.iter().position(|key| key.is_event_time)?;
     let types: Vec<DataType> = plan.keys[..=position].iter().map(|key| key.expr.data_type()).collect();
     Some(Arc::new(move |key| {
         let mut cursor = [Some(key)];
         let column = types.iter().map(|data_type| key::decode(&mut cursor, data_type)).last()?;
+        let column = column.as_struct_opt().map_or(&column, |window| window.column(1));
         let times = column.as_primitive::<TimestampMicrosecondType>();
         times.is_valid(0).then(|| times.value(0))
     }))

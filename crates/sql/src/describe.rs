@@ -3,12 +3,15 @@
 //! The text says everything that the rows depend on and nothing of where it stood in the file.
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
-use crate::plan::{AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan};
+use crate::plan::{
+    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan, Step, WindowPlan,
+};
 use crate::types;
 use crate::value::Value;
 use crate::zone::{WallClock, Zone};
 use arrow_schema::{DataType, Schema};
 use std::fmt::Write;
+use tidemill_model::WindowSpec;
 
 impl QueryPlan {
     /// The plan, a line for each step a row takes: each branch's, then what they have in common. Two plans with one text
@@ -35,7 +38,7 @@ impl QueryPlan {
 
     /// What becomes of the groups.
     fn describe_groups(&self, plan: &AggregatePlan, line: &mut dyn FnMut(&str, String)) {
-        let groups = plan.groups(&Names::of(&self.branches[0].row_schema));
+        let groups = plan.groups(&self.branches[0].row_names());
         plan.group_filters.iter().for_each(|filter| line("groups where", groups.show(filter)));
         plan.having.iter().for_each(|having| line("having", groups.show(having)));
         for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
@@ -67,7 +70,7 @@ impl BranchPlan {
             let places: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();
             line("values", if places.is_empty() { "none".into() } else { places.join(", ") });
         }
-        let row = Names::of(&self.row_schema);
+        let row = self.row_names();
         self.pushed_filters.iter().for_each(|filter| line("where", row.show(filter)));
         if let Some(time) = &self.event_time {
             line("event time", format!("{} = {}", name(&time.name), row.show(&time.expr)));
@@ -82,7 +85,12 @@ impl BranchPlan {
             let ahead = length(ahead.saturating_mul(1_000));
             line("refused", format!("{} more than {ahead} ahead of the record's timestamp", name(&time.name)));
         }
-        self.filters.iter().for_each(|filter| line("then where", row.show(filter)));
+        for step in &self.steps {
+            match step {
+                Step::Filter(filter) => line("then where", row.show(filter)),
+                Step::Window(window) => line("windows", row.window(window)),
+            }
+        }
         match &self.body {
             Body::Project(outputs) => {
                 outputs.iter().zip(schema.fields()).for_each(|(x, field)| line("output", row.column(x, field)));
@@ -92,21 +100,20 @@ impl BranchPlan {
     }
 }
 
+impl BranchPlan {
+    /// The columns of a row after all steps.
+    fn row_names(&self) -> Names {
+        let mut row = Names::of(&self.row_schema);
+        row.0.extend(self.steps.iter().filter(|step| matches!(step, Step::Window(_))).map(|_| "window".into()));
+        row
+    }
+}
+
 impl AggregatePlan {
     /// Window, keys and aggregates, over a source row.
     fn describe(&self, row: &Names, zone: Zone, line: &mut dyn FnMut(&str, String)) {
         if let Some(window) = &self.window {
-            let spec = window.spec;
-            let time = row.show(&window.time);
-            line(
-                "window",
-                format!(
-                    "{time}, {} wide, every {}, from {}",
-                    length(spec.width),
-                    length(spec.slide),
-                    length(spec.start_time)
-                ),
-            );
+            line("window", row.window(window));
         }
         for key in &self.keys {
             line(
@@ -153,7 +160,7 @@ pub fn bound_to_state(description: &str) -> Vec<String> {
     let aggregates = description.lines().any(|line| label(line) == "groups");
     let bound = |line: &&str| match label(line).as_str() {
         "window" | "key" | "aggregate" => true,
-        "mode" => aggregates,
+        "mode" | "windows" => aggregates,
         _ => false,
     };
     description.lines().filter(bound).map(str::to_owned).collect()
@@ -233,6 +240,12 @@ impl Names {
         };
         let inputs = if call.inputs.is_empty() { "*".into() } else { self.list(&call.inputs) };
         format!("{function}({inputs}){after}")
+    }
+
+    fn window(&self, window: &WindowPlan) -> String {
+        let WindowSpec { width, slide, start_time } = window.spec;
+        let [width, slide, start] = [width, slide, start_time].map(length);
+        format!("{}, {width} wide, every {slide}, from {start}", self.show(&window.time))
     }
 
     fn list(&self, list: &[Expr]) -> String {

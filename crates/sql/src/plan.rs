@@ -79,8 +79,9 @@ pub struct BranchPlan {
     /// The one of `pushed_filters` that is not the user's: the window's time is not NULL. It stands there where the window
     /// is over another column than the watermark. What it rejects has no event time.
     pub time_filter: Option<Expr>,
-    /// WHERE conjuncts above the watermark node.
-    pub filters: Vec<Expr>,
+    /// What becomes of the rows above the watermark node, step by step. Expressions are over the source row; a step that
+    /// adds a column adds it behind the others.
+    pub steps: Vec<Step>,
     /// What becomes of the rows.
     pub body: Body,
     /// The session's time zone, the same in all branches.
@@ -92,6 +93,16 @@ impl BranchPlan {
     pub fn context(&self, timestamp: Millis) -> EvalContext {
         EvalContext { timestamp, zone: self.zone }
     }
+}
+
+/// A step of the rows above the watermark node.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Keeps the rows for which a condition of the query is true.
+    Filter(Expr),
+    /// Repeats a row for each of its windows, in the order of time, with a column `window` more. Rows without a time go out.
+    /// A window that is no more than a key has no such step: [`AggregatePlan::window`].
+    Window(WindowPlan),
 }
 
 /// How a record's bytes become columns.
@@ -133,7 +144,8 @@ pub enum Body {
 /// An aggregation.
 #[derive(Clone, Debug)]
 pub struct AggregatePlan {
-    /// The window key, if any.
+    /// The window key, where it is folded by slices. Where anything else below the aggregate asks the window, it is a column
+    /// of [`Step::Window`] and its key a plain one.
     pub window: Option<WindowPlan>,
     /// Plain keys in GROUP BY order, over the source row.
     pub keys: Vec<KeyPlan>,
@@ -170,7 +182,8 @@ pub struct KeyPlan {
     pub name: String,
     /// Over the source row.
     pub expr: Expr,
-    /// Whether it is the watermarked event-time column itself (rule L1: evicted when `ts <= wm`).
+    /// Whether it is the watermarked event-time column itself, or the window over it (rule L1: evicted when `ts <= wm`, or
+    /// `window.end <= wm`).
     pub is_event_time: bool,
 }
 

@@ -4,6 +4,7 @@
 //!  rows ─pushed filters→ event time (watermark statistics) ─filters→ slice, key ─┬→ slot
 //!                                                                                └→ accumulators, column by column
 //! ```
+//! A step in between may repeat rows: each window of a row, where the window is asked for more than its group.
 //! Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left
 //! out, or fails the task (`on_error`); one whose event time is too far ahead of its record's timestamp is refused. Rows
 //! with a fault are noted where somebody asks for them ([`Fold::note_faults`]). Does not know of offsets, watermark policy or state: late rows are only counted
@@ -18,6 +19,7 @@ pub(crate) mod moments;
 pub(crate) mod pick;
 mod refusal;
 mod rows;
+mod windows;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -31,7 +33,7 @@ use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Packed, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowError};
 use tidemill_sql::expr::Expr;
-use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan};
+use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan, Step};
 use tidemill_state::Table;
 
 use crate::key::{Encoder, Zeros};
@@ -46,6 +48,8 @@ pub struct Fold {
     context: EvalContext,
     /// Groups that end at or before it, µs, are late; `None` where the query drops nothing.
     late_until: Option<i64>,
+    /// Rows that the groups were given: the place of the next batch's first row.
+    folded: u64,
     groups: Table,
     partial: Partial,
     notes: Notes,
@@ -75,6 +79,7 @@ impl Fold {
             on_error,
             context,
             late_until: watermarked.then(|| late_watermark.saturating_mul(1_000)),
+            folded: 0,
             groups: Table::new(&kinds),
             partial: Partial::default(),
             notes: Notes::default(),
@@ -105,16 +110,38 @@ impl Fold {
     ) -> Result<(), RowFailure> {
         assert!(faults.is_empty() || faults.len() == rows.num_rows(), "one mark a row");
         assert_eq!(timestamps.len(), rows.num_rows(), "one timestamp a row");
-        let first_row = self.partial.records;
         self.partial.records += rows.num_rows() as u64;
         let plan = self.plan.clone();
         let mut selection = Selection::new(rows.num_rows(), self.on_error, self.context, self.notes.fresh());
         let source = SourceRows { faults, timestamps };
         let rows = selection.rows_at_the_watermark(&plan, &self.pushed, rows, &source, &mut self.partial)?;
-        selection.filter(&plan.filters, &rows)?;
-        match &plan.body {
-            Body::Aggregate(aggregate) => self.aggregate(aggregate, &rows, first_row, faults, &mut selection)?,
-            Body::Project(columns) => self.project(columns, &rows, &mut selection)?,
+        self.run(&plan, &plan.steps, &rows, faults, selection)
+    }
+
+    /// Takes rows through the remaining steps and into the fold.
+    fn run(
+        &mut self,
+        plan: &BranchPlan,
+        steps: &[Step],
+        rows: &RecordBatch,
+        faults: &[Option<RecordFault>],
+        mut selection: Selection,
+    ) -> Result<(), RowFailure> {
+        match steps.split_first() {
+            Some((Step::Filter(filter), steps)) => {
+                selection.filter(std::slice::from_ref(filter), rows)?;
+                return self.run(plan, steps, rows, faults, selection);
+            }
+            Some((Step::Window(window), steps)) => {
+                let times = selection.window_times(window, rows, faults, &mut self.partial)?;
+                for (rows, selection) in windows::pieces(&window.spec, &times, rows, &selection) {
+                    self.run(plan, steps, &rows, faults, selection)?;
+                }
+            }
+            None => match &plan.body {
+                Body::Aggregate(aggregate) => self.aggregate(aggregate, rows, faults, &mut selection)?,
+                Body::Project(columns) => self.project(columns, rows, &mut selection)?,
+            },
         }
         self.partial.leave_out(RecordFault::AnsiError, selection.failed);
         self.partial.filtered += selection.filtered;
@@ -139,18 +166,13 @@ impl Fold {
         &mut self,
         plan: &AggregatePlan,
         rows: &RecordBatch,
-        first_row: u64,
         faults: &[Option<RecordFault>],
         selection: &mut Selection,
     ) -> Result<(), RowFailure> {
         let times = match &plan.window {
-            Some(window) => Some(selection.evaluate(&window.time, rows)?),
+            Some(window) => Some(selection.window_times(window, rows, faults, &mut self.partial)?),
             None => None,
         };
-        if let (Some(window), Some(times)) = (&plan.window, &times) {
-            selection.check_windows(&window.spec, times)?;
-            selection.take_out_timeless(times, faults, &mut self.partial);
-        }
         let refusal = Refusal::new(plan, times.as_ref(), self.context);
         let keys = plan
             .keys
@@ -177,14 +199,14 @@ impl Fold {
             _ => self.plain_groups(&keys, selection),
         };
         if let (Some(position), Some(until)) = (raw_time, self.late_until) {
-            let times = keys[position].as_primitive::<TimestampMicrosecondType>();
-            for row in selection.rows().filter(|row| times.is_valid(*row) && times.value(*row) <= until) {
-                self.late(row, times.value(row));
+            for (record, time) in selection.late(&keys[position], until) {
+                self.late(record, time);
             }
         }
         for ((column, call), inputs) in self.groups.columns().iter_mut().zip(&plan.aggregates).zip(&inputs) {
-            accumulate::update(column, call.function, inputs, &pairs, first_row);
+            accumulate::update(column, call.function, inputs, &pairs, self.folded);
         }
+        self.folded += rows.num_rows() as u64;
         Ok(())
     }
 
@@ -234,7 +256,7 @@ impl Fold {
     fn plain_groups(&mut self, keys: &[ArrayRef], selection: &Selection) -> Vec<(u32, u32)> {
         let encoders: Vec<Encoder<'_>> = keys.iter().map(|key| Encoder::new(key, Zeros::Normalize)).collect();
         let mut key = Vec::new();
-        self.partial.rows += selection.len() as u64;
+        self.partial.rows += selection.records() as u64;
         let mut group = |row: usize| {
             key.clear();
             encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));
@@ -246,7 +268,7 @@ impl Fold {
     fn project(&mut self, columns: &[Expr], rows: &RecordBatch, selection: &mut Selection) -> Result<(), RowFailure> {
         let columns = columns.iter().map(|expr| selection.evaluate(expr, rows)).collect::<Result<Vec<_>, _>>()?;
         let encoders: Vec<Encoder<'_>> = columns.iter().map(|column| Encoder::new(column, Zeros::Keep)).collect();
-        self.partial.rows += selection.len() as u64;
+        self.partial.rows += selection.records() as u64;
         for row in selection.rows() {
             let mut out = Vec::new();
             encoders.iter().for_each(|encoder| encoder.encode(row, &mut out));

@@ -5,11 +5,12 @@ use super::faulty::{Notes, beside};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use hashbrown::HashSet;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
-use tidemill_sql::plan::BranchPlan;
+use tidemill_sql::plan::{BranchPlan, WindowPlan};
 
 /// What is known of the rows of a pushed batch beside their columns.
 pub(super) struct SourceRows<'a> {
@@ -24,6 +25,8 @@ pub(super) struct SourceRows<'a> {
 pub(super) struct Selection {
     keep: Vec<bool>,
     kept: usize,
+    /// The record of each row, ascending, where records have several rows; `None`: a row is a record.
+    records: Option<Vec<u32>>,
     on_error: OnError,
     context: EvalContext,
     errors: RowErrors,
@@ -37,7 +40,27 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext, notes: Notes) -> Selection {
         let errors = RowErrors::default();
-        Selection { keep: vec![true; rows], kept: rows, on_error, context, errors, failed: 0, filtered: 0, notes }
+        let (keep, records) = (vec![true; rows], None);
+        Selection { keep, kept: rows, records, on_error, context, errors, failed: 0, filtered: 0, notes }
+    }
+
+    /// A selection of new rows, each made of the row `origins` names, in ascending order.
+    pub(super) fn repeated(&self, origins: &[u32]) -> Selection {
+        let mut selection = Selection::new(origins.len(), self.on_error, self.context, self.notes.fresh());
+        selection.records = Some(origins.iter().map(|row| self.record(*row as usize) as u32).collect());
+        selection
+    }
+
+    /// The record that a row is of.
+    fn record(&self, row: usize) -> usize {
+        self.records.as_ref().map_or(row, |records| records[row] as usize)
+    }
+
+    /// Records that have a row that is in.
+    pub(super) fn records(&self) -> usize {
+        let Some(records) = &self.records else { return self.kept };
+        let mut last = None;
+        self.rows().filter(|row| last.replace(records[*row]) != Some(records[*row])).count()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -141,10 +164,10 @@ impl Selection {
                 None => holds.values().clone(),
             };
             if truth.count_set_bits() < truth.len() {
-                let before = self.kept;
+                let before = self.records();
                 self.keep.iter_mut().zip(&truth).for_each(|(keep, truth)| *keep &= truth);
                 self.kept = self.keep.iter().filter(|keep| **keep).count();
-                self.filtered += (before - self.kept) as u64;
+                self.filtered += (before - self.records()) as u64;
             }
         }
         Ok(())
@@ -163,6 +186,7 @@ impl Selection {
         unwanted: impl Fn(usize) -> bool,
     ) -> Result<ArrayRef, RowFailure> {
         let values = evaluate(expr, rows, &self.context, &mut self.errors);
+        // Only a row that is a record can be unwanted: its groups are of slices then.
         for (row, _) in self.errors.iter() {
             if self.keep[row] && unwanted(row) {
                 self.keep[row] = false;
@@ -174,8 +198,48 @@ impl Selection {
         Ok(values)
     }
 
+    /// The times of the rows' windows; rows whose windows do not fit, or that have no time, go out.
+    pub(super) fn window_times(
+        &mut self,
+        window: &WindowPlan,
+        rows: &RecordBatch,
+        faults: &[Option<RecordFault>],
+        partial: &mut Partial,
+    ) -> Result<ArrayRef, RowFailure> {
+        let times = self.evaluate(&window.time, rows)?;
+        self.check_windows(&window.spec, &times)?;
+        self.take_out_timeless(&times, faults, partial);
+        Ok(times)
+    }
+
+    /// The records all of whose rows have a key that ends at or before `until`, µs, with the end: of a window, or of a time
+    /// itself.
+    pub(super) fn late(&self, key: &ArrayRef, until: i64) -> Vec<(usize, i64)> {
+        let key = key.as_struct_opt().map_or(key, |window| window.column(1));
+        let ends = key.as_primitive::<TimestampMicrosecondType>();
+        let mut late: Vec<(usize, i64)> = Vec::new();
+        let mut open = None;
+        for row in self.rows() {
+            let record = self.record(row);
+            let is_late = ends.is_valid(row) && ends.value(row) <= until;
+            if open == Some(record) {
+                continue;
+            }
+            let known = late.last().is_some_and(|(last, _)| *last == record);
+            match (is_late, known) {
+                (true, false) => late.push((record, ends.value(row))),
+                (true, true) => {}
+                (false, _) => {
+                    late.truncate(late.len() - usize::from(known));
+                    open = Some(record);
+                }
+            }
+        }
+        late
+    }
+
     /// Takes out the rows whose windows do not fit in 64 bits (rule W6).
-    pub(super) fn check_windows(&mut self, spec: &WindowSpec, times: &ArrayRef) -> Result<(), RowFailure> {
+    fn check_windows(&mut self, spec: &WindowSpec, times: &ArrayRef) -> Result<(), RowFailure> {
         let times = times.as_primitive::<TimestampMicrosecondType>();
         if times.values().iter().all(|ts| spec.surely_fits(*ts)) {
             return Ok(());
@@ -189,12 +253,7 @@ impl Selection {
     }
 
     /// Takes out the rows whose window has no time: before anything else of them can fail, as Spark's filter does.
-    pub(super) fn take_out_timeless(
-        &mut self,
-        times: &ArrayRef,
-        faults: &[Option<RecordFault>],
-        partial: &mut Partial,
-    ) {
+    fn take_out_timeless(&mut self, times: &ArrayRef, faults: &[Option<RecordFault>], partial: &mut Partial) {
         let Some(nulls) = times.nulls() else { return };
         for row in 0..times.len() {
             if !self.keep[row] || nulls.is_valid(row) {
@@ -220,15 +279,23 @@ impl Selection {
         if self.errors.is_empty() {
             return Ok(());
         }
+        let mut failed: HashSet<usize> = HashSet::new();
         for (row, error) in self.errors.iter().filter(|(row, _)| self.keep[*row]) {
+            let record = self.record(row);
             if self.on_error == OnError::Fail {
-                return Err(RowFailure { row, error: error.clone() });
+                return Err(RowFailure { row: record, error: error.clone() });
             }
-            self.failed += 1;
-            self.kept -= 1;
-            self.notes.add(row, RecordFault::AnsiError, || Some(error.to_string()));
+            if failed.insert(record) {
+                self.notes.add(record, RecordFault::AnsiError, || Some(error.to_string()));
+            }
         }
+        self.failed += failed.len() as u64;
         self.errors.iter().for_each(|(row, _)| self.keep[row] = false);
+        if let Some(records) = &self.records {
+            // A record counts as a whole or not at all.
+            self.keep.iter_mut().zip(records).for_each(|(keep, record)| *keep &= !failed.contains(&(*record as usize)));
+        }
+        self.kept = self.keep.iter().filter(|keep| **keep).count();
         self.errors.clear();
         Ok(())
     }

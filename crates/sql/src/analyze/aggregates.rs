@@ -20,7 +20,7 @@ use std::ops::Range;
 use tidemill_model::{Interval, WindowSpec};
 
 /// Column number that stands for the window while an expression is being read.
-const WINDOW: usize = usize::MAX / 2;
+pub(super) const WINDOW: usize = usize::MAX / 2;
 /// Column number that stands for the first aggregate call; the others follow.
 const FIRST_CALL: usize = WINDOW + 1;
 
@@ -52,6 +52,13 @@ impl Aggregates {
     }
 }
 
+/// Whether an expression being read holds the window.
+pub(super) fn has_window(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.columns(&mut |index| found |= index == WINDOW);
+    found
+}
+
 /// Whether an expression being read holds the window or an aggregate call.
 pub(super) fn is_aggregate(expr: &Expr) -> bool {
     let mut found = false;
@@ -75,7 +82,7 @@ pub(super) fn onto_groups(expr: Expr, keys: &[Expr], has_window: bool) -> Result
     }
     let mut expr = expr;
     match &mut expr {
-        Expr::Column(index, _) if *index == WINDOW => *index = 0,
+        Expr::Column(index, _) if *index == WINDOW && has_window => *index = 0,
         Expr::Column(index, _) if *index >= FIRST_CALL => *index = first_key + keys.len() + *index - FIRST_CALL,
         Expr::Column(index, _) => return Err(*index),
         other => {
@@ -128,9 +135,12 @@ impl Resolver<'_> {
 
     /// `window(time, width[, slide[, start]])` (rules W2, W5, W6).
     fn window(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
-        if let Some(clause) = self.no_aggregates.filter(|clause| *clause != "GROUP BY") {
+        if let Some(clause) =
+            self.no_aggregates.filter(|clause| !["WHERE", "GROUP BY", relation::CLAUSE].contains(clause))
+        {
             let message = format!("window(…) cannot stand in {clause}");
-            return Err(Fault::new(at.clone(), message, "put it into GROUP BY"));
+            let help = "name it in a subquery: SELECT … FROM (SELECT *, window(…) AS w FROM …) WHERE w.start > …";
+            return Err(Fault::new(at.clone(), message, help));
         }
         if call.arguments.len() == 1 {
             return Err(Fault::new(at.clone(), "`window` needs a duration", "write window(time, '10 seconds')"));
@@ -156,9 +166,6 @@ impl Resolver<'_> {
             Some(known) if known.spec != found.spec || known.time != found.time => {
                 let help = "group by one window; run a second pipeline for the other";
                 Err(Fault::new(at.clone(), "the query has another window(…) already", help))
-            }
-            None if self.no_aggregates != Some("GROUP BY") => {
-                Err(Fault::new(at.clone(), "this window(…) is not in GROUP BY", "put the same window(…) into GROUP BY"))
             }
             _ => {
                 self.aggregates.window = Some(found);

@@ -4,6 +4,7 @@ use super::aggregate_calls;
 use super::coerce::{self, Placed, cast_to};
 use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
+use super::windows;
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::{self, Function, Param};
@@ -123,6 +124,10 @@ impl Resolver<'_> {
             return self.arrays_zip(call, at);
         }
         let Some(function) = functions::find(&name) else {
+            if name == "window_time" {
+                check_count("window_time", 1, 1, call)?;
+                return self.window_time(&call.arguments[0]);
+            }
             if name == "session_window" {
                 let message = "session_window(…) is not supported";
                 return Err(Fault::new(at.clone(), message, "group by window(time, '10 seconds')"));
@@ -282,6 +287,21 @@ impl Resolver<'_> {
             return super::intervals::part(function, time.0, &field, &arguments[0].at);
         }
         self.apply_named(function, vec![time], at)
+    }
+
+    /// `window_time(w)` of a subquery's window, as Spark has it.
+    fn window_time(&mut self, node: &Node) -> Result<Expr, Fault> {
+        let window = self.resolve(node)?;
+        let help = "write SELECT window_time(w) … FROM (SELECT window(…) AS w … FROM …)";
+        if self.aggregates.window_column().is_some_and(|own| own == window) {
+            let message = "`window_time` takes the window of a subquery, not of its own query";
+            return Err(Fault::new(node.at.clone(), message, help));
+        }
+        if window.data_type() != types::window() {
+            let message = format!("`window_time` takes a window, not {}", types::name(&window.data_type()));
+            return Err(Fault::new(node.at.clone(), message, help));
+        }
+        Ok(windows::time_of(window))
     }
 
     fn apply_named(&mut self, name: &str, arguments: Vec<Placed>, at: &Range<usize>) -> Result<Expr, Fault> {

@@ -25,6 +25,7 @@ mod query;
 mod relation;
 mod resolve;
 mod scope;
+mod windows;
 
 pub use aggregate_calls::NAMES as AGGREGATE_FUNCTIONS;
 

@@ -46,5 +46,5 @@ pub(super) fn check(pipeline: &Pipeline, body: &Body, relation: &Relation, fault
 /// Spark fails at the first batch: "More than one event time columns are available".
 fn has_two_times(plan: &AggregatePlan) -> bool {
     let mut times = plan.keys.iter().filter(|key| key.is_event_time).map(|key| &key.expr);
-    times.any(|time| plan.window.as_ref().is_some_and(|window| window.time == *time))
+    times.clone().count() > 1 || times.any(|time| plan.window.as_ref().is_some_and(|window| window.time == *time))
 }

@@ -1,9 +1,11 @@
 //! The last step: only the columns that are used are decoded, and every expression is renumbered to them.
 
 use super::SourceTime;
+use super::aggregates::WINDOW;
+use super::query::Parts;
 use super::relation::Branch;
 use crate::expr::Expr;
-use crate::plan::{Body, BranchPlan, EventTimePlan, Format};
+use crate::plan::{Body, BranchPlan, EventTimePlan, Format, Step};
 use crate::types;
 use crate::zone::Zone;
 use arrow_schema::{Field, Schema};
@@ -11,15 +13,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 
-/// A branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over the relation.
-pub(super) fn finish(
-    branch: &Branch,
-    zone: Zone,
-    pushed_filters: Vec<Expr>,
-    time_filter: Option<Expr>,
-    filters: Vec<Expr>,
-    mut body: Body,
-) -> BranchPlan {
+/// A branch over its source row `[used columns…, event time]`. The parts are over the source; `body` is over the relation.
+pub(super) fn finish(branch: &Branch, zone: Zone, parts: Parts, mut body: Body) -> BranchPlan {
+    let Parts { pushed: pushed_filters, time: time_filter, mut steps, .. } = parts;
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
     let time_column = columns.fields.len();
@@ -29,7 +25,8 @@ pub(super) fn finish(
             used.insert(index);
         });
     };
-    pushed_filters.iter().chain(&filters).for_each(&mut uses);
+    pushed_filters.iter().for_each(&mut uses);
+    steps.iter_mut().for_each(|step| uses(expr_of(step)));
     each_expr(&mut body, &mut |expr| uses(expr));
     // An event time that nobody reads and no watermark needs is not computed, as Spark prunes it.
     let needed = |time: &&SourceTime| time.delay_ms.is_some() || time.max_ahead_ms.is_some();
@@ -40,13 +37,15 @@ pub(super) fn finish(
         });
     }
     used.remove(&time_column);
-    let position = |index: usize| used.range(..index).count();
+    used.remove(&WINDOW);
+    let window_position = used.len() + usize::from(event_time.is_some());
+    let position = |index: usize| if index == WINDOW { window_position } else { used.range(..index).count() };
     let renumber = |mut expr: Expr| {
         expr.renumber(&position);
         expr
     };
-    let [pushed_filters, filters] =
-        [pushed_filters, filters].map(|filters| filters.into_iter().map(renumber).collect::<Vec<Expr>>());
+    let pushed_filters = pushed_filters.into_iter().map(renumber).collect();
+    steps.iter_mut().for_each(|step| expr_of(step).renumber(&position));
     let time_filter = time_filter.map(renumber);
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
     let decode: Vec<Field> = used.iter().map(|index| columns.fields[*index].as_ref().clone()).collect();
@@ -75,7 +74,7 @@ pub(super) fn finish(
         row_schema: Arc::new(Schema::new(row)),
         pushed_filters,
         time_filter,
-        filters,
+        steps,
         body,
         zone,
     }
@@ -91,6 +90,13 @@ fn files(kind: &SourceKind) -> Option<String> {
             format!("CSV in {}, {header}separated by {separator:?}", files.path)
         }
     })
+}
+
+fn expr_of(step: &mut Step) -> &mut Expr {
+    match step {
+        Step::Filter(condition) => condition,
+        Step::Window(window) => &mut window.time,
+    }
 }
 
 /// Every expression over rows, not groups.

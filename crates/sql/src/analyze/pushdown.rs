@@ -59,6 +59,8 @@ pub(super) struct Passes<'a> {
     pub expand: &'a dyn Fn(&Expr) -> bool,
     /// The watermark.
     pub watermark: &'a dyn Fn(&Expr) -> bool,
+    /// Whether what rests below the aggregate is about groups nevertheless: about a window that is folded by slices.
+    pub of_groups: &'a dyn Fn(&Expr) -> bool,
 }
 
 /// Conjuncts by their place.
@@ -102,7 +104,7 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
         }
         for conjunct in split(condition.clone()) {
             // One with the window goes to the groups, and is about the relation's columns there.
-            let is_of_groups = is_aggregate(&conjunct);
+            let is_of_groups = (passes.of_groups)(&conjunct);
             let under = |conjunct| layers[at..].iter().fold(conjunct, |conjunct, layer| layer.under(conjunct));
             placed.above.push(if is_of_groups { conjunct } else { under(conjunct) });
         }

@@ -1,13 +1,13 @@
 //! SELECT → plan: the clauses in the order in which they depend on one another.
 
-use super::aggregates::{has_calls, is_aggregate, onto_groups};
+use super::aggregates::{WINDOW, has_calls, has_window, is_aggregate, onto_groups};
 use super::pushdown::{Layer, Passes, Placed};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
-use super::{Faults, SourceColumns, coerce, collections, conjuncts, constants, modes, names, prune, pushdown};
+use super::{Faults, SourceColumns, coerce, collections, conjuncts, constants, modes, names, prune, pushdown, windows};
 use crate::expr::Expr;
-use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan};
+use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, Step, WindowPlan};
 use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
 use crate::types;
 use arrow_schema::{Field, Schema};
@@ -32,8 +32,8 @@ pub(super) fn plan_query(
         1 => query.selects.remove(0),
         _ => all_of(query),
     };
-    let relation = relation(&select, tables, &pipeline.query.sql, faults)?;
-    plan_select(pipeline, &select, &relation, faults)
+    let mut relation = relation(&select, tables, &pipeline.query.sql, faults)?;
+    plan_select(pipeline, &select, &mut relation, faults)
 }
 
 /// `SELECT * FROM (query)`.
@@ -44,10 +44,16 @@ fn all_of(query: Query) -> Select {
     Select { at, distinct: None, items, from, alias: None, filter: None, group_by: None, having: None }
 }
 
-fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults: &mut Faults) -> Option<QueryPlan> {
+fn plan_select(
+    pipeline: &Pipeline,
+    select: &Select,
+    relation: &mut Relation,
+    faults: &mut Faults,
+) -> Option<QueryPlan> {
     let sql = &pipeline.query.sql;
     let mut resolver = Resolver::new(&relation.scope);
     let filter = read_filter(select, &mut resolver, sql, faults);
+    faults.keep(sql, windows::of_filter(&mut relation.branches, &mut resolver, &select.at))?;
     let keys = read_keys(select, &mut resolver, sql, faults);
     let items = read_items(select, &mut resolver, sql, faults);
     let (filter, keys, items) = (filter?, keys?, items?);
@@ -55,19 +61,28 @@ fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults
         Some(node) => Some(faults.keep(sql, read_having(node, &items, &mut resolver))?),
         None => None,
     };
-    let (keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
-    let aggregated = has_aggregates || !keys.is_empty() || resolver.aggregates.window.is_some();
+    let (mut keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
+    let aggregated = has_aggregates || !keys.is_empty();
     if having.is_some() && !aggregated {
         let at = select.having.as_ref().map(|node| node.at.clone()).unwrap_or_default();
         let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
         return faults.keep(sql, Err(fault));
     }
-    let placed =
-        |branch| Parts::place(filter.clone(), having.clone(), aggregated.then_some(keys.as_slice()), &resolver, branch);
+    if resolver.aggregates.window.is_some() {
+        faults.keep(sql, windows::only(&relation.branches, &select.at))?;
+    }
+    let folded = windows::fold_by_slices(&resolver.aggregates, &mut keys);
+    let steps = relation.branches.iter().filter_map(|branch| branch.window.as_ref());
+    for window in steps.chain(resolver.aggregates.window.as_ref().filter(|_| !folded)) {
+        faults.keep(sql, windows::bounded(window, &select.at))?;
+    }
+    let keys_if = aggregated.then_some(keys.as_slice());
+    let placed = |branch| Parts::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
     let mut parts: Vec<Parts> = relation.branches.iter().map(placed).collect();
     let body = if aggregated {
         // What is about groups is the same in every branch's parts.
-        let aggregation = aggregation(select, keys, &items, &parts[0], resolver, pipeline, relation);
+        let window = resolver.aggregates.window.take().filter(|_| folded);
+        let aggregation = aggregation(select, (window, keys), &items, &parts[0], resolver, pipeline, relation);
         Body::Aggregate(faults.keep(sql, aggregation)?)
     } else {
         Body::Project(items.iter().map(|item| item.expr.clone()).collect())
@@ -77,9 +92,7 @@ fn plan_select(pipeline: &Pipeline, select: &Select, relation: &Relation, faults
     let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
     let zone = relation.scope.zone;
     let branches = relation.branches.iter().zip(parts.drain(..));
-    let branches = branches.map(|(branch, parts)| {
-        Arc::new(prune::finish(branch, zone, parts.pushed, parts.time, parts.filters, body.clone()))
-    });
+    let branches = branches.map(|(branch, parts)| Arc::new(prune::finish(branch, zone, parts, body.clone())));
     Some(QueryPlan { branches: branches.collect(), output_mode: pipeline.query.output_mode, output_schema })
 }
 
@@ -101,7 +114,7 @@ pub(super) fn read_filter(
     faults.keep(sql, filter).map(Some)
 }
 
-/// GROUP BY's keys without the window, which goes to the resolver; each with its place.
+/// GROUP BY's keys, each with its place; the window's durations go to the resolver.
 fn read_keys(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Vec<coerce::Placed>> {
     let Some(GroupBy::Keys(nodes)) = &select.group_by else {
         return Some(Vec::new());
@@ -110,8 +123,7 @@ fn read_keys(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut 
     let keys: Vec<_> = nodes.iter().map(|node| faults.keep(sql, read_key(node, select, resolver))).collect();
     resolver.no_aggregates = None;
     resolver.aggregates.keys_are_wrong = keys.iter().any(Option::is_none);
-    let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(keys.into_iter().filter(|(expr, _)| Some(expr) != resolver.aggregates.window_column().as_ref()).collect())
+    keys.into_iter().collect()
 }
 
 /// A key: an ordinal of the select list, an alias of it where no column has the name, or an expression.
@@ -204,7 +216,7 @@ fn group(
         keys = items.iter().map(|item| (item.expr.clone(), place(item))).collect();
     }
     if matches!(select.group_by, Some(GroupBy::All)) {
-        let plain = items.iter().filter(|item| !is_aggregate(&item.expr));
+        let plain = items.iter().filter(|item| !has_calls(&item.expr));
         keys = plain.map(|item| (item.expr.clone(), place(item))).collect();
     }
     let mut distinct: Vec<Expr> = Vec::new();
@@ -219,13 +231,13 @@ fn group(
 
 /// The filters, each at the place where Spark's optimizer leaves it.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     /// Of rows, below the watermark.
-    pushed: Vec<Expr>,
+    pub pushed: Vec<Expr>,
     /// The one of `pushed` that nobody wrote: the window's time is not NULL.
-    time: Option<Expr>,
-    /// Of rows, above the watermark.
-    filters: Vec<Expr>,
+    pub time: Option<Expr>,
+    /// Of rows, above the watermark, and the window as a column.
+    pub steps: Vec<Step>,
     /// Of groups when they go out.
     having: Vec<Expr>,
     /// Those of `having` that need nothing but the window and keys: groups that they reject do not come to be.
@@ -239,35 +251,35 @@ impl Parts {
         filter: Option<Expr>,
         having: Option<Expr>,
         keys: Option<&[Expr]>,
+        folded: bool,
         resolver: &Resolver,
         branch: &Branch,
     ) -> Parts {
         let columns = branch.columns;
+        let own = resolver.aggregates.window.as_ref();
         let event_time = columns.event_time_column();
         let names_time = |x: &Expr| event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x);
         let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
         let passes = Passes {
             is_key: &is_key,
-            aggregate: &|x| keys.is_some_and(|keys| is_on_keys(x, keys)),
+            aggregate: &|x| keys.is_some_and(|keys| is_on_keys(x, keys, folded)),
             expand: &|x| !is_aggregate(x),
             watermark: &|x| conjuncts::is_deterministic(x) && !names_time(x),
+            of_groups: &|x| folded && is_aggregate(x),
         };
-        let known_time = known_window_time(resolver);
         let mut layers: Vec<Layer> = having.map(Layer::Filter).into_iter().collect();
         layers.extend(keys.map(|_| Layer::Aggregate));
-        if let Some(window) = &resolver.aggregates.window {
-            let known = known_time.clone().map(Layer::Filter);
-            match window.spec.width == window.spec.slide {
-                true => layers.extend([Layer::Project].into_iter().chain(known)),
-                false => layers.extend(known.into_iter().chain([Layer::Expand])),
-            }
-        }
+        layers.extend(own.into_iter().flat_map(windows::layers));
         let is_written = |x: &Expr| filter.iter().cloned().flat_map(conjuncts::split).any(|known| known == *x);
-        let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
-        layers.extend(filter.map(Layer::Filter));
+        layers.extend(filter.clone().map(Layer::Filter));
         layers.extend(branch.layers.iter().cloned());
         let zone = resolver.scope.zone;
-        let known_time = known_time.map(|condition| constants::computed(branch.over_source(&condition), zone));
+        // Over the table, of whichever window there is.
+        let own = own.map(|window| WindowPlan { time: branch.over_source(&window.time), ..window.clone() });
+        let window = own.or_else(|| branch.window.clone());
+        let known_time = window.as_ref().and_then(windows::known_time);
+        let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
+        let known_time = known_time.map(|condition| constants::computed(condition, zone));
         let Placed { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
         let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
         below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));
@@ -279,44 +291,37 @@ impl Parts {
         below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
         let time = known_time.clone().filter(|x| is_own && below.contains(x));
         let mut parts = Parts { pushed: below, time, having, ..Parts::default() };
-        for condition in above.into_iter().filter(|x| Some(x) != known_time.as_ref()) {
-            if is_aggregate(&condition) {
-                parts.having.push(condition.clone());
-                parts.on_groups.push(condition);
-            } else {
-                parts.filters.push(condition);
-            }
+        let above = above.into_iter().filter(|x| Some(x) != known_time.as_ref());
+        let (of_windows, filters): (Vec<Expr>, Vec<Expr>) = above.partition(has_window);
+        parts.steps.extend(filters.into_iter().map(Step::Filter));
+        if folded {
+            parts.having.extend(of_windows.iter().cloned());
+            parts.on_groups = of_windows;
+        } else {
+            parts.steps.extend(window.map(Step::Window));
+            parts.steps.extend(of_windows.into_iter().map(Step::Filter));
         }
         parts
     }
 }
 
 /// Whether a conjunct of HAVING names keys, or the window, and nothing else.
-fn is_on_keys(conjunct: &Expr, keys: &[Expr]) -> bool {
+fn is_on_keys(conjunct: &Expr, keys: &[Expr], folded: bool) -> bool {
     let mut names_a_key = false;
     conjunct.columns(&mut |_| names_a_key = true);
-    let on_keys = !has_calls(conjunct) && onto_groups(conjunct.clone(), keys, true).is_ok();
+    let on_keys = !has_calls(conjunct) && onto_groups(conjunct.clone(), keys, folded).is_ok();
     on_keys && names_a_key && conjuncts::is_deterministic(conjunct)
-}
-
-/// Spark drops the rows whose window time is NULL by a filter; where the slide does not divide the width it has another
-/// one, which stays where it is.
-fn known_window_time(resolver: &Resolver) -> Option<Expr> {
-    let window = resolver.aggregates.window.as_ref()?;
-    let divides = window.spec.width.rem_euclid(window.spec.slide) == 0;
-    divides.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
 }
 
 fn aggregation(
     select: &Select,
-    keys: Vec<Expr>,
+    (window, keys): (Option<WindowPlan>, Vec<Expr>),
     items: &[Item],
     parts: &Parts,
     resolver: Resolver,
     pipeline: &Pipeline,
     relation: &Relation,
 ) -> Result<AggregatePlan, Fault> {
-    let window = resolver.aggregates.window.clone();
     let has_window = window.is_some();
     let regroup = |expr: &Expr, node: Option<&Node>| {
         onto_groups(expr.clone(), &keys, has_window).map_err(|column| ungrouped(column, node, select, resolver.scope))
@@ -328,7 +333,11 @@ fn aggregation(
     let (having, group_filters) = (Expr::all(regrouped(&parts.having)?), regrouped(&parts.on_groups)?);
     // Of several branches the first one's columns say what they are, as in Spark.
     let first = &relation.branches[0];
-    let is_event_time = |expr: &Expr| matches!(expr, Expr::Column(..)) && first.is_event_time(expr);
+    let own = parts.steps.iter().find_map(|step| match step {
+        Step::Window(window) => Some(window),
+        Step::Filter(_) => None,
+    });
+    let is_event_time = |expr: &Expr| windows::is_event_time(expr, first, own);
     let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);
     let has_watermark = first.columns.has_watermark();
     let calls = resolver.aggregates.calls;
@@ -358,6 +367,7 @@ fn key_plan(expr: &Expr, items: &[Item], scope: &Scope, is_event_time: bool) -> 
         }
         _ => None,
     };
+    let column = column.or_else(|| matches!(expr, Expr::Column(WINDOW, _)).then(|| "window".into()));
     let item = || items.iter().find(|item| item.expr == *expr).map(|item| item.name.clone());
     let name = column.or_else(item).unwrap_or_else(|| "key".into());
     KeyPlan { name, expr: collections::sorted(expr.clone()), is_event_time }
@@ -374,6 +384,10 @@ fn check_key(key: &Expr, at: &std::ops::Range<usize>) -> Result<(), Fault> {
 
 fn ungrouped(column: usize, node: Option<&Node>, select: &Select, scope: &Scope) -> Fault {
     let at = node.and_then(|node| place_of(column, node, scope)).or_else(|| node.map(|node| node.at.clone()));
+    if column == WINDOW {
+        let message = "the window is neither in GROUP BY nor inside an aggregate function";
+        return Fault::new(at.unwrap_or(select.at.clone()), message, "put the same window(…) into GROUP BY");
+    }
     let name = scope.columns.iter().find(|(_, index, _)| *index == column).map_or("", |(name, ..)| name);
     let message = format!("the column `{name}` is neither in GROUP BY nor inside an aggregate function");
     let help = format!("add it to GROUP BY, or write for instance max({name})");

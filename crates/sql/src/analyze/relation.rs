@@ -12,8 +12,9 @@ use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
 use super::resolve::Resolver;
 use super::scope::{Scope, list, same};
-use super::{Faults, SourceColumns, coerce, conjuncts};
+use super::{Faults, SourceColumns, coerce, conjuncts, windows};
 use crate::expr::Expr;
+use crate::plan::WindowPlan;
 use crate::syntax::{Fault, From, Ident, Query, Select};
 use crate::types;
 use arrow_schema::DataType;
@@ -34,6 +35,8 @@ pub(super) struct Branch<'a> {
     pub columns: &'a SourceColumns<'a>,
     /// What stands between the relation and the table, from the top down.
     pub layers: Vec<Layer>,
+    /// The window of a subquery, over the table.
+    pub window: Option<WindowPlan>,
 }
 
 impl Branch<'_> {
@@ -59,7 +62,7 @@ pub(super) fn relation<'a>(
     let mut relation = match &select.from {
         From::Table(name) => {
             let (columns, scope) = faults.keep(sql, table(name, tables))?;
-            Relation { scope: scope.clone(), branches: vec![Branch { columns, layers: Vec::new() }] }
+            Relation { scope: scope.clone(), branches: vec![Branch { columns, layers: Vec::new(), window: None }] }
         }
         From::Query(query) => union(query, tables, sql, faults)?,
     };
@@ -124,13 +127,18 @@ fn part<'a>(
     let mut relation = relation(select, tables, sql, faults)?;
     let mut resolver = Resolver::new(&relation.scope);
     let filter = read_filter(select, &mut resolver, sql, faults);
+    faults.keep(sql, windows::of_filter(&mut relation.branches, &mut resolver, &select.at))?;
+    if let Some(Some(filter)) = &filter {
+        relation.branches.iter_mut().for_each(|branch| branch.layers.insert(0, Layer::Filter(filter.clone())));
+    }
     resolver.no_aggregates = Some(CLAUSE);
     let items = read_items(select, &mut resolver, sql, faults);
-    let (filter, items) = (filter?, items?);
+    let (_, items) = (filter?, items?);
     let column = |item: Item| (item.name, (item.expr, item.node.map_or(select.at.clone(), |node| node.at.clone())));
     let columns = items.into_iter().map(column).collect();
-    if let Some(filter) = filter {
-        relation.branches.iter_mut().for_each(|branch| branch.layers.insert(0, Layer::Filter(filter.clone())));
+    if let Some(window) = resolver.aggregates.window {
+        faults.keep(sql, windows::only(&relation.branches, &select.at))?;
+        relation.branches.iter_mut().for_each(|branch| windows::put(branch, &window));
     }
     Some(Part { at: select.at.clone(), columns, branches: relation.branches })
 }

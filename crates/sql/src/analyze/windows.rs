@@ -1,0 +1,110 @@
+//! The window of a query: folded by slices where it is a key and no more, else a column of the rows.
+//!
+//! ```text
+//!   GROUP BY window(…), k                      folded: rows go to their slice, slices are spread over windows when merged
+//!   GROUP BY window(…).start; max(window.end); a column: each row is repeated for each of its windows
+//!   SELECT window(…) …; FROM (SELECT window(…) AS w …)
+//! ```
+//! A query has one window: its own, or that of its subqueries.
+
+use super::aggregates::{Aggregates, WINDOW, has_window};
+use super::pushdown::Layer;
+use super::relation::Branch;
+use super::resolve::Resolver;
+use crate::expr::Expr;
+use crate::functions;
+use crate::plan::WindowPlan;
+use crate::syntax::Fault;
+use crate::types;
+use crate::value::Value;
+use arrow_schema::DataType;
+use std::ops::Range;
+
+/// Windows that a row may be repeated for.
+const REPEATED_MAX: i64 = 10_000;
+
+/// Whether the window is a key, and nothing else below the aggregate asks it; then it is taken out of the keys.
+pub(super) fn fold_by_slices(aggregates: &Aggregates, keys: &mut Vec<Expr>) -> bool {
+    let is_window = |expr: &Expr| matches!(expr, Expr::Column(WINDOW, _));
+    let mut inputs = aggregates.calls.iter().flat_map(|call| &call.inputs);
+    let is_asked = keys.iter().any(|key| has_window(key) && !is_window(key)) || inputs.any(has_window);
+    let folded = keys.iter().any(is_window) && !is_asked;
+    keys.retain(|key| !folded || !is_window(key));
+    folded
+}
+
+/// Refuses rows that would be repeated too often.
+pub(super) fn bounded(window: &WindowPlan, at: &Range<usize>) -> Result<(), Fault> {
+    if window.spec.width / window.spec.slide <= REPEATED_MAX {
+        return Ok(());
+    }
+    let message = format!("each row would be repeated for each of its windows, which are more than {REPEATED_MAX}");
+    Err(Fault::new(at.clone(), message, "take a longer slide, or have the window in GROUP BY alone"))
+}
+
+/// The window of WHERE, which stands below what the rest of the query sees.
+pub(super) fn of_filter(branches: &mut [Branch], resolver: &mut Resolver, at: &Range<usize>) -> Result<(), Fault> {
+    let Some(window) = resolver.aggregates.window.take() else { return Ok(()) };
+    only(branches, at)?;
+    branches.iter_mut().for_each(|branch| put(branch, &window));
+    Ok(())
+}
+
+/// Refuses a window over a subquery or a WHERE that has one.
+pub(super) fn only(branches: &[Branch], at: &Range<usize>) -> Result<(), Fault> {
+    if branches.iter().all(|branch| branch.window.is_none()) {
+        return Ok(());
+    }
+    let help = "give it a name in one subquery, SELECT … FROM (SELECT *, window(…) AS w FROM …), and use the name";
+    Err(Fault::new(at.clone(), "WHERE or a subquery has a window(…) already", help))
+}
+
+/// Puts the window of a subquery over the subquery's table.
+pub(super) fn put(branch: &mut Branch, window: &WindowPlan) {
+    branch.window = Some(WindowPlan { time: branch.over_source(&window.time), ..window.clone() });
+    branch.layers.splice(0..0, layers(window));
+}
+
+/// What Spark makes of a window, from the top down.
+pub(super) fn layers(window: &WindowPlan) -> Vec<Layer> {
+    let known = known_time(window).map(Layer::Filter);
+    match window.spec.width == window.spec.slide {
+        true => [Layer::Project].into_iter().chain(known).collect(),
+        false => known.into_iter().chain([Layer::Expand]).collect(),
+    }
+}
+
+/// Spark drops the rows whose window time is NULL by a filter; where the slide does not divide the width it has another
+/// one, which stays where it is.
+pub(super) fn known_time(window: &WindowPlan) -> Option<Expr> {
+    let divides = window.spec.width.rem_euclid(window.spec.slide) == 0;
+    divides.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
+}
+
+/// Whether the watermark says when groups of this key, over the relation, are final: it is the event time, or the window
+/// over it. `window` is the one that is a column of the rows.
+pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowPlan>) -> bool {
+    let time_column = branch.columns.event_time_column();
+    let is_time = |time: &Expr| time_column.is_some_and(|column| *time == Expr::Column(column, types::timestamp()));
+    let is_window = |expr: &Expr| matches!(expr, Expr::Column(WINDOW, _));
+    let of_time = || window.is_some_and(|window| is_time(&window.time));
+    match key {
+        Expr::Column(..) => branch.is_event_time(key) || is_window(&branch.over_source(key)) && of_time(),
+        _ => window_of_time(&branch.over_source(key)).is_some_and(is_window) && of_time(),
+    }
+}
+
+/// `window_time(window)`: the last microsecond of it.
+pub(super) fn time_of(window: Expr) -> Expr {
+    let end = Expr::Field(Box::new(window), 1, types::timestamp());
+    let part = |value: i64| Expr::Literal(Value::Integer(value), DataType::Int64);
+    let function = functions::find("+ interval").expect("a function of the table");
+    Expr::Call(function, vec![end, part(0), part(-1)], types::timestamp())
+}
+
+/// The window of [`time_of`].
+fn window_of_time(expr: &Expr) -> Option<&Expr> {
+    let Expr::Call(_, arguments, _) = expr else { return None };
+    let Some(Expr::Field(window, ..)) = arguments.first() else { return None };
+    (*expr == time_of((**window).clone())).then_some(window)
+}
