@@ -57,7 +57,12 @@ pub(crate) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in errors {
         let message = error.message().trim().replace('\n', ", ");
-        faults.push(source.diagnostic(error.span().unwrap_or(0..0), message, "mend the TOML"));
+        let at = error.span().unwrap_or(0..0);
+        let help = match message.contains("escape") {
+            true => "a text in \" or \"\"\" gives \\ a meaning; write it in ' or ''', where \\ stands for itself",
+            false => "mend the TOML",
+        };
+        faults.push(source.diagnostic(at, message, help));
     }
     if !faults.is_empty() {
         return Table::default();

@@ -227,6 +227,7 @@ fn mistakes_are_named_at_their_place() {
         "type = kafka",
         &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
     );
+    check("SELECT window.start", "SELECT '\\d', window.start", &["X"]);
 }
 
 #[test]

@@ -11,6 +11,10 @@ const WINDOWED: &str = "SELECT k, sum(10 DIV v) AS q FROM t GROUP BY window(et, 
 const BY_TIME: &str = "SELECT et, count(*) AS n FROM t GROUP BY et";
 const ROWS: &str = "SELECT k, 10 DIV v AS q FROM t";
 
+const PARTS: &str = "SELECT window.end AS e, sum(10 DIV v) AS q, max(window.end) AS m FROM t WHERE k <> 'x' GROUP BY window(et, '10 seconds', '5 seconds')";
+const REPEATED: &str =
+    "SELECT k, 10 DIV v AS q FROM t WHERE window(et, '10 seconds', '5 seconds').start >= CAST(190 AS TIMESTAMP)";
+
 /// The batch's timestamp.
 const NOW: Millis = Millis(2_000_000);
 
@@ -69,6 +73,32 @@ fn check(sql: &str, format: &str, records: &[(i64, &str)], expected: &[(usize, R
 }
 
 use RecordFault::{AnsiError, EventTimeAhead, Late, Malformed, NullEventTime, WrongType};
+
+/// A record with several rows is in one place: late where all its windows are, failed where one row does, filtered where no
+/// row is left.
+#[test]
+fn a_record_of_several_rows_is_counted_once() {
+    let records = [
+        r#"{"s":200,"k":"a","v":1}"#,
+        r#"{"s":200,"k":"a","v":0}"#,
+        r#"{"s":94,"k":"a","v":1}"#,
+        r#"{"s":95,"k":"a","v":1}"#,
+        r#"{"k":"a","v":1}"#,
+        r#"{"s":192,"k":"x","v":1}"#,
+        r#"{"s":192,"k":"b","v":1}"#,
+        "{",
+    ]
+    .map(|value| (200_000, value));
+    let places = |sql: &str| {
+        let (partial, _) = partial(sql, "json", &records, true);
+        let left = &partial.left_out;
+        (partial.rows, partial.filtered, left.ansi_error, left.late, left.null_event_time, left.malformed)
+    };
+    // The malformed one has no `k`.
+    assert_eq!(places(PARTS), (3, 2, 1, 1, 1, 0));
+    // Of 192 s the window of 185 s is filtered, and that of 190 s is not; both of 94 s and 95 s are.
+    assert_eq!(places(REPEATED), (3, 2, 1, 0, 1, 1));
+}
 
 #[test]
 fn a_record_has_each_fault_that_it_has() {

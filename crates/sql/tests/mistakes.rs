@@ -39,6 +39,13 @@ fn event_time() {
     );
     check(
         "CAST(timestamp AS TIMESTAMP)",
+        "CAST(timestamp AS BIGINT)",
+        &[
+            "p.toml:14:15: the event time is a TIMESTAMP, not BIGINT; convert it: timestamp_millis(…) of milliseconds, timestamp_seconds(…) of seconds",
+        ],
+    );
+    check(
+        "CAST(timestamp AS TIMESTAMP)",
         "max(timestamp)",
         &["p.toml:14:15: the aggregate function `max` cannot stand in the event time; use it in SELECT or HAVING"],
     );
@@ -318,6 +325,19 @@ fn aggregate_functions() {
 }
 
 #[test]
+fn what_makes_rows_is_refused_by_name() {
+    let refuses = |call: &str, expected: &str| check("sum(lines_of_code)", call, &[&format!("p.toml:20:{expected}")]);
+    let rows = "makes several rows of one, which is not supported; name the elements one by one: arr[0], m['key']";
+    refuses("explode(split(course, ','))", &format!("10: `explode` {rows}"));
+    refuses("posexplode_outer(course)", &format!("10: `posexplode_outer` {rows}"));
+    check(
+        "course, activity\n\"",
+        "course, activity WITH ROLLUP\n\"",
+        &["p.toml:23:76: GROUP BY … WITH ROLLUP is not supported on streams; name the keys: GROUP BY a, b"],
+    );
+}
+
+#[test]
 fn w2_w5_w6_windows() {
     check(
         "'10 seconds', '5 seconds'",
@@ -340,6 +360,13 @@ fn w2_w5_w6_windows() {
         "window(event_time",
         "window(course",
         &["p.toml:23:19: `window` takes a TIMESTAMP as argument 1, not STRING; convert it: CAST(… AS TIMESTAMP)"],
+    );
+    check(
+        "window(event_time",
+        "window(lines_of_code",
+        &[
+            "p.toml:23:19: `window` takes a TIMESTAMP as argument 1, not INT; convert it: timestamp_millis(…) of milliseconds, timestamp_seconds(…) of seconds",
+        ],
     );
     check(
         "course, activity\n\"",

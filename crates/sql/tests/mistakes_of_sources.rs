@@ -28,12 +28,15 @@ fn union_all() {
         "(SELECT k FROM a) UNION ALL (SELECT k FROM b UNION ALL SELECT k FROM a)",
         "SELECT u.k, w FROM (SELECT k, v AS w FROM a x WHERE x.v > 1 UNION ALL SELECT * FROM (SELECT k, v FROM b)) AS u WHERE w < 5",
         "SELECT DISTINCT k FROM (SELECT k FROM a UNION ALL SELECT k FROM b)",
+        "SELECT k FROM a UNION ALL SELECT k FROM b UNION DISTINCT SELECT k FROM a",
+        "WITH x AS (SELECT k FROM a), y AS (SELECT * FROM x UNION ALL SELECT k FROM b) SELECT y.k FROM y",
+        "SELECT n FROM (SELECT k, count(*) AS n FROM (SELECT k FROM a UNION ALL SELECT k FROM b) GROUP BY k) WHERE n > 1",
     ];
     right.iter().for_each(|sql| check_union(sql, "update", &[]));
     let wrong = |sql: &str, expected: &str| check_union(sql, "update", &[expected]);
     wrong(
-        "SELECT k FROM a UNION SELECT k FROM b",
-        "p.toml:2:24: UNION without ALL is not supported; write UNION ALL; SELECT DISTINCT … FROM (… UNION ALL …) makes equal rows one",
+        "SELECT k FROM a UNION SELECT k FROM b UNION ALL SELECT k FROM b",
+        "p.toml:2:46: UNION before another UNION is not supported; a stream has one aggregation: write UNION ALL first, and UNION once, at the end",
     );
     wrong(
         "SELECT k FROM a UNION ALL BY NAME SELECT k FROM b",
@@ -75,7 +78,7 @@ fn subqueries() {
     let wrong = |sql: &str, expected: &str| check_union(sql, "update", &[expected]);
     let one = "a query has one aggregation: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
     wrong(
-        "SELECT k FROM (SELECT k, count(*) AS n FROM a GROUP BY k)",
+        "SELECT k FROM (SELECT k, count(*) AS n FROM a GROUP BY k) UNION ALL SELECT k FROM b",
         &format!("p.toml:2:23: GROUP BY cannot stand in a subquery or a branch of UNION ALL; {one}"),
     );
     wrong(
@@ -91,9 +94,28 @@ fn subqueries() {
         "p.toml:2:15: the aggregate function `sum` cannot stand in a subquery or a branch of UNION ALL; aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
     );
     wrong(
-        "SELECT w FROM (SELECT window(et, '5 seconds') AS w FROM a)",
-        "p.toml:2:30: window(…) cannot stand in a subquery or a branch of UNION ALL; put it into GROUP BY",
+        "SELECT window(w.start, '5 seconds') FROM (SELECT window(et, '5 seconds') AS w FROM a)",
+        "p.toml:2:8: WHERE or a subquery has a window(…) already; give it a name in one subquery, SELECT … FROM (SELECT *, window(…) AS w FROM …), and use the name",
     );
+    wrong(
+        "SELECT sum(n) FROM (SELECT k, count(*) AS n FROM a GROUP BY k)",
+        &format!("p.toml:2:28: GROUP BY cannot stand in a subquery or a branch of UNION ALL; {one}"),
+    );
+    wrong(
+        "SELECT n FROM (SELECT v, count(*) AS n FROM a GROUP BY k)",
+        "p.toml:2:30: the column `v` is neither in GROUP BY nor inside an aggregate function; add it to GROUP BY, or write for instance max(v)",
+    );
+    wrong("SELECT a.k FROM a AS x", "p.toml:2:15: unknown column or table `a`; the table is called `x` here");
+    wrong("SELECT a.* FROM a AS x", "p.toml:2:15: unknown table `a`; the table is called `x` here");
+    wrong("SELECT * EXCEPT (q) FROM a", "p.toml:2:25: unknown column `q`; the columns are `t`, `k`, `v`, `et`");
+    wrong(
+        "WITH RECURSIVE x AS (SELECT k FROM a) SELECT k FROM x",
+        "p.toml:2:13: WITH RECURSIVE is not supported on streams; leave RECURSIVE out",
+    );
+    let doubled = (1..40).map(|n| format!(", t{n} AS (SELECT k FROM t{0} UNION ALL SELECT k FROM t{0})", n - 1));
+    let doubled = format!("WITH t0 AS (SELECT k FROM a){} SELECT k FROM t39", doubled.collect::<String>());
+    let fault = "the query has more than 256 SELECTs; a query that WITH names counts as often as it is read: read it less often";
+    wrong(&doubled, &format!("p.toml:2:393: {fault}"));
     wrong("SELECT v FROM (SELECT k FROM a)", "p.toml:2:15: unknown column `v`; did you mean `k`?");
     wrong("SELECT a.k FROM (SELECT k FROM a)", "p.toml:2:15: unknown column or table `a`; did you mean `k`?");
     wrong(
@@ -128,7 +150,7 @@ fn all_columns_of_a_table() {
     );
     let wrong = |sql: &str, expected: &str| check_union(sql, "update", &[expected]);
     wrong("SELECT b.* FROM a", "p.toml:2:15: unknown table `b`; the table is `a`");
-    wrong("SELECT a.* FROM a AS x", "p.toml:2:15: unknown table `a`; the table is `x`");
+    wrong("SELECT a.* FROM a AS x", "p.toml:2:15: unknown table `a`; the table is called `x` here");
     wrong("SELECT st.* FROM a", "p.toml:2:15: `st.*` of a column is not supported; name its fields one by one");
     wrong("SELECT a.* AS x FROM a", "p.toml:2:15: `*` takes no alias; leave the alias out");
     wrong(

@@ -16,6 +16,7 @@
 mod disk;
 mod letters;
 mod sink;
+pub mod sql_fuzz;
 mod stage;
 pub mod story;
 mod threads;

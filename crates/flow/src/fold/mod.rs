@@ -23,7 +23,7 @@ mod windows;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch};
 pub use faulty::Faulty;
 use faulty::{Notes, beside};
 use refusal::Refusal;

@@ -4,9 +4,9 @@
 //! While an expression is being read, the window and the aggregate calls stand in it as columns with numbers that no
 //! source has; [`onto_groups`] puts the columns of the aggregate row in their place.
 
-use super::aggregate_calls::distinct;
+use super::aggregate_calls::{self, distinct};
 use super::calls::check_count;
-use super::coerce::cast_to;
+use super::coerce::{self, cast_to};
 use super::literals;
 use super::relation;
 use super::resolve::{Resolver, sentence};
@@ -23,6 +23,17 @@ use tidemill_model::{Interval, WindowSpec};
 pub(super) const WINDOW: usize = usize::MAX / 2;
 /// Column number that stands for the first aggregate call; the others follow.
 const FIRST_CALL: usize = WINDOW + 1;
+
+/// Where aggregates are refused over groups.
+pub(super) const OVER_GROUPS: &str = "a query over groups";
+
+/// Whether an aggregate function is called in it.
+pub(super) fn calls_aggregate(node: &Node) -> bool {
+    let is_call = |call: &Call| aggregate_calls::NAMES.contains(&call.name.name.to_ascii_lowercase().as_str());
+    let mut found = matches!(&node.kind, NodeKind::Call(call) if is_call(call));
+    node.children(&mut |child| found |= calls_aggregate(child));
+    found
+}
 
 /// What a query aggregates.
 #[derive(Debug, Default)]
@@ -115,6 +126,7 @@ impl Resolver<'_> {
             let message = format!("the aggregate function `{name}` cannot stand in {clause}");
             let help = match clause {
                 "WHERE" => "filter groups in HAVING",
+                OVER_GROUPS => "a query has one aggregation: have it in the query below",
                 relation::CLAUSE => "aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
                 _ => "use it in SELECT or HAVING",
             };
@@ -136,7 +148,7 @@ impl Resolver<'_> {
     /// `window(time, width[, slide[, start]])` (rules W2, W5, W6).
     fn window(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         if let Some(clause) =
-            self.no_aggregates.filter(|clause| !["WHERE", "GROUP BY", relation::CLAUSE].contains(clause))
+            self.no_aggregates.filter(|clause| !["WHERE", "GROUP BY", OVER_GROUPS, relation::CLAUSE].contains(clause))
         {
             let message = format!("window(…) cannot stand in {clause}");
             let help = "name it in a subquery: SELECT … FROM (SELECT *, window(…) AS w FROM …) WHERE w.start > …";
@@ -150,7 +162,7 @@ impl Resolver<'_> {
         let time = if time.data_type() == DataType::Date32 { cast_to(time, &types::timestamp()) } else { time };
         if time.data_type() != types::timestamp() {
             let message = format!("`window` takes a TIMESTAMP as argument 1, not {}", types::name(&time.data_type()));
-            return Err(Fault::new(time_at, message, "convert it: CAST(… AS TIMESTAMP)"));
+            return Err(Fault::new(time_at, message, coerce::way_to_a_time(&time.data_type())));
         }
         let micros = |index: usize| call.arguments.get(index).map(duration).transpose();
         let width = micros(1)?.expect("two arguments at least");

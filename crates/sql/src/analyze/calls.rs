@@ -72,6 +72,20 @@ const OPERATORS: [(&str, Arithmetic); 7] = [
     ("try_mod", Arithmetic::Remainder),
 ];
 
+/// Functions that give rows, not a value.
+const GENERATORS: [&str; 10] = [
+    "explode",
+    "explode_outer",
+    "posexplode",
+    "posexplode_outer",
+    "inline",
+    "inline_outer",
+    "stack",
+    "json_tuple",
+    "variant_explode",
+    "variant_explode_outer",
+];
+
 /// Whether a name is that of a type, as in `int(x)`.
 pub(super) fn is_cast(name: &str) -> bool {
     CASTS.iter().any(|(cast, _)| *cast == name)
@@ -127,6 +141,10 @@ impl Resolver<'_> {
             if name == "window_time" {
                 check_count("window_time", 1, 1, call)?;
                 return self.window_time(&call.arguments[0]);
+            }
+            if GENERATORS.contains(&name.as_str()) {
+                let message = format!("`{name}` makes several rows of one, which is not supported");
+                return Err(Fault::new(at.clone(), message, "name the elements one by one: arr[0], m['key']"));
             }
             if name == "session_window" {
                 let message = "session_window(…) is not supported";

@@ -60,6 +60,16 @@ pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<
     Ok((values.into_iter().map(convert).collect::<Result<_, _>>()?, shared))
 }
 
+/// How to make a time of a value that is none.
+pub(super) fn way_to_a_time(given: &DataType) -> &'static str {
+    match given {
+        t if types::is_integral(t) => {
+            "convert it: timestamp_millis(…) of milliseconds, timestamp_seconds(…) of seconds"
+        }
+        _ => "convert it: CAST(… AS TIMESTAMP)",
+    }
+}
+
 /// Help where two types have none in common.
 pub(super) fn way_to_one_type(a: &DataType, b: &DataType) -> &'static str {
     match types::is_nested(a) || types::is_nested(b) {

@@ -155,7 +155,7 @@ fn plan_event_time(declared: &EventTime, scope: &Scope, faults: &mut Faults) -> 
         let is_time = expr.data_type() == types::timestamp() || expr.data_type() == DataType::Date32;
         if !is_time {
             let message = format!("the event time is a TIMESTAMP, not {}", types::name(&expr.data_type()));
-            return Err(Fault::new(node.at.clone(), message, "convert it: CAST(… AS TIMESTAMP)"));
+            return Err(Fault::new(node.at.clone(), message, coerce::way_to_a_time(&expr.data_type())));
         }
         Ok(coerce::cast_to(expr, &types::timestamp()))
     });

@@ -1,6 +1,6 @@
 //! SELECT → plan: the clauses in the order in which they depend on one another.
 
-use super::aggregates::{WINDOW, has_calls, has_window, is_aggregate, onto_groups};
+use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, has_window, is_aggregate, onto_groups};
 use super::pushdown::{Layer, Passes, Placed};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
@@ -30,23 +30,38 @@ pub(super) fn plan_query(
 ) -> Option<QueryPlan> {
     let select = match query.selects.len() {
         1 => query.selects.remove(0),
-        _ => all_of(query),
+        _ => query.all_of(None),
     };
-    let mut relation = relation(&select, tables, &pipeline.query.sql, faults)?;
-    plan_select(pipeline, &select, &mut relation, faults)
+    let (select, over) = down_to_groups(&select);
+    let mut relation = relation(select, tables, &pipeline.query.sql, faults)?;
+    plan_select(pipeline, select, &over, &mut relation, faults)
 }
 
-/// `SELECT * FROM (query)`.
-fn all_of(query: Query) -> Select {
-    let at = query.selects[0].at.clone();
-    let star = SelectItem { node: Node { kind: NodeKind::Star, at: at.clone() }, table: None, alias: None };
-    let (items, from) = (vec![star], From::Query(query));
-    Select { at, distinct: None, items, from, alias: None, filter: None, group_by: None, having: None }
+/// The query that makes the groups, where there is one, and those over it that only compute and filter, from the inside out.
+fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
+    let makes_groups = |select: &Select| {
+        select.distinct.is_some()
+            || select.group_by.is_some()
+            || select.having.is_some()
+            || select.items.iter().any(|item| aggregates::calls_aggregate(&item.node))
+    };
+    let (mut select, mut over) = (top, Vec::new());
+    while !makes_groups(select) {
+        match &select.from {
+            From::Query(query) if query.selects.len() == 1 => {
+                over.insert(0, select);
+                select = &query.selects[0];
+            }
+            _ => return (top, Vec::new()),
+        }
+    }
+    (select, over)
 }
 
 fn plan_select(
     pipeline: &Pipeline,
     select: &Select,
+    over: &[&Select],
     relation: &mut Relation,
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
@@ -56,8 +71,8 @@ fn plan_select(
     faults.keep(sql, windows::of_filter(&mut relation.branches, &mut resolver, &select.at))?;
     let keys = read_keys(select, &mut resolver, sql, faults);
     let items = read_items(select, &mut resolver, sql, faults);
-    let (filter, keys, items) = (filter?, keys?, items?);
-    let having = match &select.having {
+    let (filter, keys, mut items) = (filter?, keys?, items?);
+    let mut having = match &select.having {
         Some(node) => Some(faults.keep(sql, read_having(node, &items, &mut resolver))?),
         None => None,
     };
@@ -75,6 +90,14 @@ fn plan_select(
     let steps = relation.branches.iter().filter_map(|branch| branch.window.as_ref());
     for window in steps.chain(resolver.aggregates.window.as_ref().filter(|_| !folded)) {
         faults.keep(sql, windows::bounded(window, &select.at))?;
+    }
+    if aggregated && !over.is_empty() {
+        faults.keep(sql, all_grouped(select, &items, &keys, folded, resolver.scope))?;
+    }
+    for outer in over {
+        let conditions;
+        (items, conditions) = read_over(outer, &items, resolver.scope, sql, faults)?;
+        having = Expr::all(having.into_iter().chain(conditions));
     }
     let keys_if = aggregated.then_some(keys.as_slice());
     let placed = |branch| Parts::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
@@ -97,6 +120,45 @@ fn plan_select(
 }
 
 type Text = tidemill_model::diagnostic::Located;
+
+/// A query over groups: its items and its filter, over what the items below are made of.
+fn read_over<'a>(
+    outer: &'a Select,
+    below: &[Item],
+    scope: &Scope,
+    sql: &Text,
+    faults: &mut Faults,
+) -> Option<(Vec<Item<'a>>, Option<Expr>)> {
+    let columns = below.iter().enumerate().map(|(at, item)| (item.name.clone(), at, item.expr.data_type())).collect();
+    let table = outer.alias.as_ref().map_or(String::new(), |alias| alias.name.clone());
+    let scope = Scope { table, columns, hidden: None, ..scope.clone() };
+    let mut resolver = Resolver::new(&scope);
+    let filter = read_filter(outer, &mut resolver, sql, faults);
+    resolver.no_aggregates = Some(OVER_GROUPS);
+    let items = read_items(outer, &mut resolver, sql, faults);
+    let (filter, mut items) = (filter?, items?);
+    if resolver.aggregates.window.is_some() {
+        let help = "put it into the query below";
+        let fault = Fault::new(outer.at.clone(), "window(…) cannot stand in a query over groups", help);
+        return faults.keep(sql, Err(fault));
+    }
+    let under = |mut expr: Expr| {
+        expr.substitute(&|column| below.get(column).map(|item| item.expr.clone()));
+        expr
+    };
+    for item in &mut items {
+        item.expr = under(std::mem::replace(&mut item.expr, Expr::Now));
+    }
+    Some((items, filter.map(under)))
+}
+
+/// Refuses an item that is over no key: a query over the groups may not read it.
+fn all_grouped(select: &Select, items: &[Item], keys: &[Expr], folded: bool, scope: &Scope) -> Result<(), Fault> {
+    items.iter().try_for_each(|item| {
+        let grouped = onto_groups(item.expr.clone(), keys, folded).map(drop);
+        grouped.map_err(|column| ungrouped(column, item.node, select, scope))
+    })
+}
 
 /// WHERE, if there is one, over the relation of FROM.
 pub(super) fn read_filter(
@@ -161,7 +223,13 @@ pub(super) fn read_items<'a>(
         if item.node.kind == NodeKind::Star {
             let known = item.table.as_ref().map_or(Ok(()), |table| resolver.scope.is_table(table));
             complete &= faults.keep(sql, known).is_some();
-            let columns = resolver.scope.columns.iter();
+            let unknown = item.except.iter().find(|name| resolver.scope.column(&name.name).is_none());
+            if let Some(name) = unknown {
+                let unknown = resolver.scope.resolve(std::slice::from_ref(name)).map(drop);
+                complete &= faults.keep(sql, unknown).is_some();
+            }
+            let is_left_out = |column: &str| item.except.iter().any(|name| same(&name.name, column));
+            let columns = resolver.scope.columns.iter().filter(|(name, ..)| !is_left_out(name));
             items.extend(columns.map(|(name, index, data_type)| Item {
                 name: name.clone(),
                 expr: Expr::Column(*index, data_type.clone()),

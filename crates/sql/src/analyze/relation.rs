@@ -67,7 +67,8 @@ pub(super) fn relation<'a>(
         From::Query(query) => union(query, tables, sql, faults)?,
     };
     if let Some(alias) = &select.alias {
-        relation.scope.table = alias.name.clone();
+        let hidden = std::mem::replace(&mut relation.scope.table, alias.name.clone());
+        relation.scope.hidden = Some(hidden).filter(|name| !name.is_empty());
     }
     Some(relation)
 }
@@ -103,7 +104,7 @@ fn union<'a>(
     let names = parts[0].columns.iter().map(|(name, _)| name.clone()).zip(types.iter().cloned()).enumerate();
     let columns = names.map(|(at, (name, t))| (name, at, t)).collect();
     // The session's zone is in every table's scope.
-    let scope = Scope { table: String::new(), columns, ..tables[0].1.clone() };
+    let scope = Scope { table: String::new(), hidden: None, columns, ..tables[0].1.clone() };
     let in_union = parts.len() > 1;
     let mut branches = Vec::new();
     for part in parts {

@@ -14,6 +14,8 @@ use tidemill_model::diagnostic::nearest;
 pub(crate) struct Scope {
     /// The name that may stand before a column: the source's, or an alias; empty where there is none.
     pub table: String,
+    /// The name that an alias has hidden.
+    pub hidden: Option<String>,
     /// Visible columns: name, number, type.
     pub columns: Vec<(String, usize, DataType)>,
     /// The session's time zone.
@@ -31,6 +33,7 @@ impl Scope {
         let zone = Zone::parse(zone_name).expect("checked before the tables are made");
         Scope {
             table: table.into(),
+            hidden: None,
             columns: columns.collect(),
             zone,
             zone_name: zone_name.into(),
@@ -90,6 +93,9 @@ impl Scope {
             None if self.table.is_empty() => {
                 (format!("unknown table `{}`", name.name), "write `*`, or give the subquery a name with AS".into())
             }
+            None if self.hidden.as_ref().is_some_and(|hidden| same(hidden, &name.name)) => {
+                (format!("unknown table `{}`", name.name), format!("the table is called `{}` here", self.table))
+            }
             None => (format!("unknown table `{}`", name.name), format!("the table is `{}`", self.table)),
         };
         Err(Fault::new(name.at.clone(), message, help))
@@ -98,7 +104,10 @@ impl Scope {
     fn unknown(&self, name: &Ident, has_more: bool) -> Fault {
         let names = self.columns.iter().map(|(name, ..)| name.as_str());
         let near = nearest(&name.name, names.clone());
-        let help = if near.is_empty() {
+        let is_hidden = self.hidden.as_ref().is_some_and(|hidden| has_more && same(hidden, &name.name));
+        let help = if is_hidden {
+            format!("the table is called `{}` here", self.table)
+        } else if near.is_empty() {
             format!("the columns are {}", list(names))
         } else {
             format!("did you mean {}?", list(near.into_iter()))

@@ -84,6 +84,20 @@ type Read<T> = Result<T, Malformed>;
 /// Jackson's greatest nesting.
 const DEPTH_MAX: usize = 1_000;
 
+/// Jackson's greatest number of digits in a number, the exponent's among them.
+const DIGITS_MAX: usize = 1_000;
+
+/// Jackson's greatest number of UTF-16 units in a name.
+const NAME_MAX: usize = 50_000;
+
+/// A text read from JSON. Escapes can name halves of pairs without a partner, which UTF-8 cannot hold.
+#[derive(Default)]
+struct Text {
+    whole: String,
+    /// Halves without a partner, each before this byte of `whole`, in order.
+    halves: Vec<(usize, u32)>,
+}
+
 /// A reader of one JSON text.
 struct Json<'a> {
     text: &'a str,
@@ -96,7 +110,12 @@ impl Json<'_> {
     fn find(&mut self, path: &[Step], out: &mut String) -> Read<bool> {
         match (self.peek()?, path) {
             ('"' | '\'', []) => {
-                self.string(out)?;
+                let text = self.string()?;
+                // Half of a pair is no text on its own; inside of objects it is written as an escape.
+                if !text.halves.is_empty() {
+                    return Err(Malformed);
+                }
+                out.push_str(&text.whole);
                 Ok(true)
             }
             (_, []) => {
@@ -106,9 +125,8 @@ impl Json<'_> {
             ('{', [Step::Name(name), rest @ ..]) => {
                 let mut found = false;
                 self.members('{', '}', |json, _| {
-                    let mut key = String::new();
-                    json.key(&mut key)?;
-                    if found || key != *name || json.rest_starts("null") {
+                    let key = json.key()?;
+                    if found || !key.halves.is_empty() || key.whole != *name || json.rest_starts("null") {
                         return json.copy(None);
                     }
                     found = json.find(rest, out)?;
@@ -152,8 +170,7 @@ impl Json<'_> {
                         out.push(',');
                     }
                     if open == '{' {
-                        let mut key = String::new();
-                        json.key(&mut key)?;
+                        let key = json.key()?;
                         if let Some(out) = &mut out {
                             quote(out, &key);
                             out.push(':');
@@ -167,8 +184,7 @@ impl Json<'_> {
                 Ok(())
             }
             '"' | '\'' => {
-                let mut text = String::new();
-                self.string(&mut text)?;
+                let text = self.string()?;
                 if let Some(out) = out {
                     quote(out, &text);
                 }
@@ -213,14 +229,19 @@ impl Json<'_> {
         self.take(close)
     }
 
-    fn key(&mut self, out: &mut String) -> Read<()> {
+    fn key(&mut self) -> Read<Text> {
         if !matches!(self.peek()?, '"' | '\'') {
             return Err(Malformed);
         }
-        self.string(out)?;
+        let key = self.string()?;
+        let is_long = key.whole.len() > NAME_MAX;
+        if is_long && key.whole.encode_utf16().count() + key.halves.len() > NAME_MAX {
+            return Err(Malformed);
+        }
         self.peek()?;
         self.take(':')?;
-        self.peek().map(drop)
+        self.peek()?;
+        Ok(key)
     }
 
     /// The next character behind white space.
@@ -272,30 +293,35 @@ impl Json<'_> {
             let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
             end = digits(end + 1 + sign)?;
         }
+        let is_long = end - start > DIGITS_MAX;
+        if is_long && bytes[start..end].iter().filter(|byte| byte.is_ascii_digit()).count() > DIGITS_MAX {
+            return Err(Malformed);
+        }
         self.at = end;
         self.delimiter()?;
         Ok(&self.text[start..end])
     }
 
     /// A text in double or single quotes, its escapes resolved.
-    fn string(&mut self, out: &mut String) -> Read<()> {
+    fn string(&mut self) -> Read<Text> {
+        let mut out = Text::default();
         let quote = self.peek()?;
         self.take(quote)?;
         loop {
             let c = self.text[self.at..].chars().next().ok_or(Malformed)?;
             self.at += c.len_utf8();
             match c {
-                c if c == quote => return Ok(()),
-                '\\' => self.escape(out)?,
-                c => out.push(c),
+                c if c == quote => return Ok(out),
+                '\\' => self.escape(&mut out)?,
+                c => out.whole.push(c),
             }
         }
     }
 
-    fn escape(&mut self, out: &mut String) -> Read<()> {
+    fn escape(&mut self, out: &mut Text) -> Read<()> {
         let c = self.text[self.at..].chars().next().ok_or(Malformed)?;
         self.at += c.len_utf8();
-        out.push(match c {
+        out.whole.push(match c {
             '"' | '\\' | '/' | '\'' => c,
             'b' => '\u{8}',
             'f' => '\u{c}',
@@ -303,26 +329,35 @@ impl Json<'_> {
             'r' => '\r',
             't' => '\t',
             'u' => {
-                let high = self.hexadecimal()?;
-                if (0xd800..0xdc00).contains(&high) && self.rest_starts("\\u") {
-                    let before = self.at;
-                    self.at += 2;
-                    let low = self.hexadecimal()?;
-                    if (0xdc00..0xe000).contains(&low) {
-                        char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))
-                            .expect("a pair is a character")
-                    } else {
-                        self.at = before;
-                        '?'
-                    }
-                } else {
-                    // What has no partner is no character.
-                    char::from_u32(high).unwrap_or('?')
+                let unit = self.hexadecimal()?;
+                match self.low_half(unit)? {
+                    Some(low) => char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
+                        .expect("a pair is a character"),
+                    None => match char::from_u32(unit) {
+                        Some(c) => c,
+                        None => {
+                            out.halves.push((out.whole.len(), unit));
+                            return Ok(());
+                        }
+                    },
                 }
             }
             _ => return Err(Malformed),
         });
         Ok(())
+    }
+
+    /// The escape of the half that makes a character of `high`, if it comes next.
+    fn low_half(&mut self, high: u32) -> Read<Option<u32>> {
+        if !(0xd800..0xdc00).contains(&high) || !self.rest_starts("\\u") {
+            return Ok(None);
+        }
+        let before = self.at;
+        self.at += 2;
+        let low = self.hexadecimal()?;
+        let is_low = (0xdc00..0xe000).contains(&low);
+        self.at = if is_low { self.at } else { before };
+        Ok(is_low.then_some(low))
     }
 
     fn hexadecimal(&mut self) -> Read<u32> {
@@ -344,10 +379,17 @@ fn write_number(out: &mut String, number: &str) {
     }
 }
 
-/// A JSON string; beyond the basic plane as two escapes.
-fn quote(out: &mut String, text: &str) {
+/// A JSON string; what is beyond the basic plane, and halves without a partner, as escapes.
+fn quote(out: &mut String, text: &Text) {
     out.push('"');
-    for c in text.chars() {
+    let mut halves = text.halves.iter().peekable();
+    let mut halves_at = |at: usize, out: &mut String| {
+        while let Some((_, unit)) = halves.next_if(|(place, _)| *place == at) {
+            write!(out, "\\u{unit:04X}").expect("a string takes all");
+        }
+    };
+    for (at, c) in text.whole.char_indices() {
+        halves_at(at, out);
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -364,5 +406,6 @@ fn quote(out: &mut String, text: &str) {
             c => out.push(c),
         }
     }
+    halves_at(text.whole.len(), out);
     out.push('"');
 }

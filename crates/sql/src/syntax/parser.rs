@@ -2,6 +2,7 @@
 
 use super::Fault;
 use super::lexer::{Ident, Token, tokens};
+use super::query::Query;
 use std::ops::Range;
 
 /// A cursor over the tokens of a text.
@@ -13,11 +14,16 @@ pub(super) struct Parser<'a> {
     pub depth: usize,
     /// Whether a table's columns are being read.
     pub of_table: bool,
+    /// The queries that WITH names, those that are seen first at the end.
+    pub named: Vec<(Ident, Query)>,
+    /// SELECTs read so far; one that WITH names counts as often as it is read.
+    pub selects: usize,
 }
 
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Result<Parser<'a>, Fault> {
-        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0, of_table: false })
+        let (named, selects) = (Vec::new(), 0);
+        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0, of_table: false, named, selects })
     }
 
     pub fn peek(&self) -> &Token {

@@ -1,5 +1,5 @@
 //! The one statement that a pipeline has: `SELECT … FROM table [WHERE] [GROUP BY] [HAVING]`, and several of them with
-//! UNION ALL between, at the top or as a subquery of FROM.
+//! UNION [ALL] between, at the top or as a subquery of FROM. A query that WITH names is put where its name stands.
 
 use super::lexer::{Ident, Token};
 use super::parser::Parser;
@@ -41,6 +41,8 @@ pub(crate) struct SelectItem {
     pub node: Node,
     /// The table before a star: `t.*`.
     pub table: Option<Ident>,
+    /// What a star leaves out: `* EXCEPT (a, b)`.
+    pub except: Vec<Ident>,
     pub alias: Option<Ident>,
 }
 
@@ -56,6 +58,9 @@ const SUPPORTED: &str = "a pipeline's query is SELECT … FROM source [WHERE …
 
 /// So deep may queries stand inside one another.
 const DEPTH_MAX: usize = 32;
+
+/// So many SELECTs may a query have, each use of a name of WITH counted.
+const SELECTS_MAX: usize = 256;
 
 /// Words that end an expression and so are no aliases.
 const CLAUSES: [&str; 31] = [
@@ -106,6 +111,26 @@ const UNSUPPORTED: [(&str, &str, &str); 8] = [
 
 const UNSORTED: &str = "leave it out: sinks get each batch's rows sorted by group key";
 
+impl Query {
+    /// `SELECT [DISTINCT] * FROM (query)`.
+    pub fn all_of(self, distinct: Option<Range<usize>>) -> Select {
+        let at = self.selects[0].at.clone();
+        let node = Node { kind: NodeKind::Star, at: at.clone() };
+        let items = vec![SelectItem { node, table: None, except: Vec::new(), alias: None }];
+        let from = From::Query(self);
+        Select { at, distinct, items, from, alias: None, filter: None, group_by: None, having: None }
+    }
+
+    /// SELECTs in it, and how deep they stand inside one another.
+    fn size(&self) -> (usize, usize) {
+        let inner = self.selects.iter().filter_map(|select| match &select.from {
+            From::Query(query) => Some(query.size()),
+            From::Table(_) => None,
+        });
+        inner.fold((self.selects.len(), 1), |(count, depth), (more, below)| (count + more, depth.max(below + 1)))
+    }
+}
+
 impl Parser<'_> {
     /// The statement; the text's end is not looked for.
     pub fn statement(&mut self) -> Result<Query, Fault> {
@@ -114,12 +139,17 @@ impl Parser<'_> {
         Ok(query)
     }
 
-    /// Branches with UNION ALL between; one in parentheses may be several.
+    /// `[WITH …]` and branches with UNION [ALL] between; one in parentheses may be several.
     fn query(&mut self, depth: usize) -> Result<Query, Fault> {
         if depth > DEPTH_MAX {
             return Err(Fault::new(self.here(), "the query is nested too deeply", "take parentheses away"));
         }
+        let outside = self.named.len();
+        if self.take_word("WITH") {
+            self.named_queries(depth)?;
+        }
         let mut selects = Vec::new();
+        let mut distinct: Option<Range<usize>> = None;
         loop {
             if self.take_symbol("(") {
                 selects.extend(self.query(depth + 1)?.selects);
@@ -128,33 +158,63 @@ impl Parser<'_> {
             } else {
                 selects.push(self.select(depth)?);
             }
-            if !self.union_all()? {
-                return Ok(Query { selects });
+            let at = self.here();
+            if !self.take_word("UNION") {
+                break;
+            }
+            match (self.union_keeps_all()?, &distinct) {
+                (true, None) => {}
+                // What comes before becomes distinct, too.
+                (false, None) => distinct = Some(at),
+                (_, Some(_)) => {
+                    let help = "a stream has one aggregation: write UNION ALL first, and UNION once, at the end";
+                    return Err(Fault::new(at, "UNION before another UNION is not supported", help));
+                }
+            }
+        }
+        self.named.truncate(outside);
+        let query = Query { selects };
+        Ok(if distinct.is_some() { Query { selects: vec![query.all_of(distinct)] } } else { query })
+    }
+
+    /// `name AS (query), …` behind WITH.
+    fn named_queries(&mut self, depth: usize) -> Result<(), Fault> {
+        if self.is_word("RECURSIVE") {
+            return Err(Fault::new(self.here(), "WITH RECURSIVE is not supported on streams", "leave RECURSIVE out"));
+        }
+        loop {
+            let name = self.ident("a name for a query")?;
+            if self.is_symbol("(") {
+                let help = "name the columns in the query: WITH t AS (SELECT x AS a …)";
+                return Err(Fault::new(self.here(), "names of columns in WITH are not supported", help));
+            }
+            self.take_word("AS");
+            self.expect_symbol("(")?;
+            let query = self.query(depth + 1)?;
+            self.expect_symbol(")")?;
+            self.named.push((name, query));
+            if !self.take_symbol(",") {
+                return Ok(());
             }
         }
     }
 
-    fn union_all(&mut self) -> Result<bool, Fault> {
-        let at = self.here();
-        if !self.take_word("UNION") {
-            return Ok(false);
-        }
-        if !self.take_word("ALL") {
-            let help = "write UNION ALL; SELECT DISTINCT … FROM (… UNION ALL …) makes equal rows one";
-            return Err(Fault::new(at, "UNION without ALL is not supported", help));
+    /// What stands behind UNION; whether it is ALL.
+    fn union_keeps_all(&mut self) -> Result<bool, Fault> {
+        let keeps_all = self.take_word("ALL");
+        if !keeps_all {
+            self.take_word("DISTINCT");
         }
         if self.is_word("BY") {
             let help = "leave BY NAME out, and select the columns in one order";
             return Err(Fault::new(self.here(), "BY NAME is not supported", help));
         }
-        Ok(true)
+        Ok(keeps_all)
     }
 
     fn select(&mut self, depth: usize) -> Result<Select, Fault> {
         let at = self.here();
-        if self.is_word("WITH") {
-            return Err(Fault::new(at, "WITH is not supported", SUPPORTED));
-        }
+        self.count(1, &at)?;
         if !self.take_word("SELECT") {
             return Err(Fault::new(at, "the query does not begin with SELECT", SUPPORTED));
         }
@@ -164,8 +224,8 @@ impl Parser<'_> {
         }
         let items = self.list(Self::select_item)?;
         self.expect_word("FROM")?;
-        let from = self.from(depth)?;
-        let alias = self.alias()?;
+        let (from, name) = self.from(depth)?;
+        let alias = self.alias()?.or(name);
         self.refuse_clauses()?;
         let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
         let group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
@@ -174,12 +234,21 @@ impl Parser<'_> {
         Ok(Select { at, distinct, items, from, alias, filter, group_by, having })
     }
 
-    /// A table, or a query in parentheses.
-    fn from(&mut self, depth: usize) -> Result<From, Fault> {
+    fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
+        self.selects += selects;
+        if self.selects <= SELECTS_MAX {
+            return Ok(());
+        }
+        let help = "a query that WITH names counts as often as it is read: read it less often";
+        Err(Fault::new(at.clone(), format!("the query has more than {SELECTS_MAX} SELECTs"), help))
+    }
+
+    /// A table, a query in parentheses, or one that WITH names, with its name.
+    fn from(&mut self, depth: usize) -> Result<(From, Option<Ident>), Fault> {
         if self.take_symbol("(") {
             let query = self.query(depth + 1)?;
             self.expect_symbol(")")?;
-            return Ok(From::Query(query));
+            return Ok((From::Query(query), None));
         }
         if matches!(self.peek_at(1), Token::Word(_) | Token::Quoted(_))
             && !self.is_any_word_at(1, &CLAUSES)
@@ -187,7 +256,18 @@ impl Parser<'_> {
         {
             self.take_word("STREAM");
         }
-        Ok(From::Table(self.ident("the name of a source")?))
+        let table = self.ident("the name of a source")?;
+        let is_named = |(name, _): &&(Ident, Query)| name.name.to_lowercase() == table.name.to_lowercase();
+        let Some((_, query)) = self.named.iter().rev().find(is_named) else {
+            return Ok((From::Table(table), None));
+        };
+        let query = query.clone();
+        let (count, height) = query.size();
+        self.count(count, &table.at)?;
+        if depth + height > DEPTH_MAX {
+            return Err(Fault::new(table.at, "the query is nested too deeply", "take names of WITH away"));
+        }
+        Ok((From::Query(query), Some(table)))
     }
 
     fn select_item(&mut self) -> Result<SelectItem, Fault> {
@@ -195,11 +275,18 @@ impl Parser<'_> {
         let table = self.table_before_star()?;
         let mut node = self.expression()?;
         node.at.start = start;
+        let mut except = Vec::new();
+        if node.kind == NodeKind::Star && self.is_word("EXCEPT") && matches!(self.peek_at(1), Token::Symbol("(")) {
+            self.advance();
+            self.expect_symbol("(")?;
+            except = self.list(|parser| parser.ident("a column"))?;
+            self.expect_symbol(")")?;
+        }
         let alias = self.alias()?;
         if node.kind == NodeKind::Star && alias.is_some() {
             return Err(Fault::new(node.at, "`*` takes no alias", "leave the alias out"));
         }
-        Ok(SelectItem { node, table, alias })
+        Ok(SelectItem { node, table, except, alias })
     }
 
     /// `t.`, if a star follows.
@@ -238,7 +325,14 @@ impl Parser<'_> {
                 return Err(Fault::new(self.here(), message, "name the keys: GROUP BY a, b"));
             }
         }
-        Ok(GroupBy::Keys(self.list(Self::expression)?))
+        let keys = self.list(Self::expression)?;
+        for word in ["ROLLUP", "CUBE"] {
+            if self.is_word("WITH") && self.is_word_at(1, word) {
+                let message = format!("GROUP BY … WITH {word} is not supported on streams");
+                return Err(Fault::new(self.here(), message, "name the keys: GROUP BY a, b"));
+            }
+        }
+        Ok(GroupBy::Keys(keys))
     }
 
     fn refuse_clauses(&mut self) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ mod compare;
 mod data;
 mod generate;
 mod random;
+pub(crate) use random::Random;
 mod run;
 mod value;
 

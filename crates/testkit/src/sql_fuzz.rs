@@ -1,0 +1,178 @@
+//! Queries made up by mutation, token by token, of queries that are right: planning one gives a plan or mistakes, and never
+//! panics. `examples/sql_fuzz.rs` runs it for as long as it is told; the test below for a moment.
+//!
+//! Tokens are bounded in number, so a query is bounded in depth; what is nested deeply on purpose is
+//! `mistakes_of_sources.rs`' to try.
+
+use crate::story::Random;
+use tidemill_model::Pipeline;
+
+/// Tokens of a query, at most.
+const TOKENS_MAX: usize = 300;
+
+/// Right queries over the pipeline of [`check`].
+const SEEDS: [&str; 18] = [
+    "SELECT window . start , k , count ( * ) AS n FROM events GROUP BY window ( et , '10 seconds' , '5 seconds' ) , k",
+    "SELECT window ( et , '5 seconds' ) . start AS s , sum ( v ) FROM events GROUP BY s HAVING sum ( v ) > 1",
+    "SELECT k , max ( window . end ) FROM events GROUP BY window ( et , '5 seconds' ) , k",
+    "SELECT count ( window ) FILTER ( WHERE window . start > et ) FROM events GROUP BY window ( et , '5 seconds' )",
+    "SELECT DISTINCT window ( et , '5 seconds' ) AS w , k FROM events WHERE v BETWEEN 1 AND 3 OR k LIKE 'a%'",
+    "SELECT w . start , n FROM ( SELECT window ( et , '5 seconds' ) AS w , count ( * ) AS n FROM events GROUP BY ALL ) WHERE n > 2",
+    "WITH x AS ( SELECT et , upper ( k ) AS k , v FROM events ) SELECT k , avg ( v ) FROM x GROUP BY 1 , window ( et , '1 minute' )",
+    "SELECT k FROM events UNION ALL SELECT cast ( v AS STRING ) FROM more UNION SELECT a [ 0 ] FROM more",
+    "SELECT * EXCEPT ( k ) , CASE WHEN v > 1 THEN 'x' ELSE NULL END FROM events WHERE k IN ( 'a' , 'b' ) AND NOT v IS NULL",
+    "SELECT st . x , m [ 'key' ] , a [ v ] , struct_ . y FROM ( SELECT st , m , a , st AS struct_ , v FROM more )",
+    "SELECT date_format ( et , 'yyyy' ) , et + INTERVAL '1 hour' , DATE '2024-01-01' - 1 , X'1F' , 1.5BD , 1e3 FROM events",
+    "SELECT first ( k ) IGNORE NULLS , approx_count_distinct ( k , 0.05 ) , min_by ( k , v ) FROM events GROUP BY et",
+    "SELECT window_time ( w ) , count ( * ) FROM ( SELECT window ( et , '5 seconds' ) AS w FROM events ) GROUP BY window_time ( w )",
+    "SELECT k FROM events WHERE window ( et , '10 seconds' , '3 seconds' ) . start > et - INTERVAL 1 DAY",
+    "SELECT get_json_object ( k , '$.a' ) , regexp_replace ( k , '(a)' , '$1' ) , substring ( k , 2 , - 1 ) FROM events",
+    "SELECT coalesce ( k , 'x' ) || 1 , greatest ( v , 2 ) , v DIV 2 % 3 , - v * + 1 / 0 FROM events",
+    "SELECT round ( v / 3 , 2 ) , try_cast ( k AS INT ) , k :: BIGINT , nullif ( v , 0 ) FROM events",
+    "SELECT extract ( HOUR FROM et ) , trim ( BOTH 'x' FROM k ) , date_trunc ( 'DAY' , et ) , year ( et ) FROM events",
+];
+
+/// Tokens that may come in.
+const WORDS: [&str; 58] = [
+    "(",
+    ")",
+    ",",
+    ".",
+    "[",
+    "]",
+    "*",
+    "+",
+    "-",
+    "/",
+    "%",
+    "=",
+    "<",
+    "<=>",
+    "||",
+    "::",
+    ";",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "BY",
+    "HAVING",
+    "UNION",
+    "ALL",
+    "DISTINCT",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "IS",
+    "NULL",
+    "IN",
+    "BETWEEN",
+    "LIKE",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "CAST",
+    "INTERVAL",
+    "WITH",
+    "EXCEPT",
+    "FILTER",
+    "window",
+    "window_time",
+    "count",
+    "max",
+    "'5 seconds'",
+    "'x'",
+    "0",
+    "1",
+    "9223372036854775808",
+    "1e400",
+    "et",
+    "st",
+    "`",
+];
+
+/// The query of a seed.
+pub fn query(seed: u64) -> String {
+    let mut random = Random::new(seed);
+    let tokens_of = |text: &'static str| text.split(' ').collect::<Vec<&str>>();
+    let mut tokens = tokens_of(random.one(&SEEDS));
+    for _ in 0..random.between(1, 6) {
+        mutate(&mut tokens, &mut random);
+    }
+    tokens.truncate(TOKENS_MAX);
+    tokens.join(" ")
+}
+
+fn mutate(tokens: &mut Vec<&'static str>, random: &mut Random) {
+    let place = |tokens: &[&str], random: &mut Random| random.between(0, tokens.len() as i64) as usize;
+    let at = place(tokens, random);
+    let to = (at + random.between(1, 6) as usize).min(tokens.len());
+    match random.between(0, 6) {
+        0 => drop(tokens.drain(at..to)),
+        1 => {
+            let copied: Vec<&str> = tokens[at..to].to_vec();
+            let into = place(tokens, random);
+            tokens.splice(into..into, copied);
+        }
+        2 => tokens.insert(at, random.one(&WORDS)),
+        3 if at < to => tokens[at] = random.one(&WORDS),
+        4 => {
+            tokens.insert(to, ")");
+            tokens.insert(at, "(");
+        }
+        _ => {
+            let other: Vec<&str> = random.one(&SEEDS).split(' ').collect();
+            let from = place(&other, random);
+            let until = (from + random.between(1, 8) as usize).min(other.len());
+            tokens.splice(at..to, other[from..until].iter().copied());
+        }
+    }
+}
+
+/// Plans a query, and says the plan where there is one. Whether there is.
+///
+/// # Panics
+/// When planning does: that is what is looked for.
+pub fn check(sql: &str, mode: &str) -> bool {
+    let table = |name: &str| {
+        format!(
+            "[sources.{name}]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"{name}\"\n\
+             schema = \"t DOUBLE, k STRING, v BIGINT, a ARRAY<STRING>, m MAP<STRING, INT>, st STRUCT<x: INT, y: STRING>\"\n\
+             [sources.{name}.event_time]\ncolumn = \"et\"\nexpression = \"CAST(t AS TIMESTAMP)\"\nwatermark = \"10 seconds\"\n"
+        )
+    };
+    let text = format!(
+        "{}{}[query]\nsql = \"SELECT 1\"\noutput_mode = \"{mode}\"\n[sinks.out]\ntype = \"console\"\n",
+        table("events"),
+        table("more")
+    );
+    let set = [("query.sql".to_owned(), sql.to_owned())];
+    let Ok(pipeline) = Pipeline::parse("p.toml", &text, &set) else { return false };
+    match tidemill_sql::plan(&pipeline) {
+        Ok(plan) => !plan.describe().is_empty(),
+        // That a source is not read is the only mistake of many.
+        Err(faults) => faults.to_string().contains("does not read the source"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SEEDS, check, query};
+
+    #[test]
+    fn the_queries_to_begin_with_are_right() {
+        for sql in SEEDS {
+            assert!(check(sql, "update"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn no_query_panics() {
+        let planned =
+            (0..3_000).filter(|seed| check(&query(*seed), ["append", "update", "complete"][*seed as usize % 3]));
+        assert!(planned.count() > 30, "some are right still");
+    }
+}
