@@ -227,7 +227,13 @@ fn mistakes_are_named_at_their_place() {
         "type = kafka",
         &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
     );
-    check("SELECT window.start", "SELECT '\\d', window.start", &["X"]);
+    check(
+        "SELECT window.start",
+        "SELECT '\\d', window.start",
+        &[
+            "p.toml:19:12: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`; a text in \" or \"\"\" gives \\ a meaning; write it in ' or ''', where \\ stands for itself",
+        ],
+    );
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn subqueries() {
     );
     wrong("SELECT a.k FROM a AS x", "p.toml:2:15: unknown column or table `a`; the table is called `x` here");
     wrong("SELECT a.* FROM a AS x", "p.toml:2:15: unknown table `a`; the table is called `x` here");
-    wrong("SELECT * EXCEPT (q) FROM a", "p.toml:2:25: unknown column `q`; the columns are `t`, `k`, `v`, `et`");
+    wrong("SELECT * EXCEPT (q) FROM a", "p.toml:2:25: unknown column `q`; did you mean `k`, `t`, `v`?");
     wrong(
         "WITH RECURSIVE x AS (SELECT k FROM a) SELECT k FROM x",
         "p.toml:2:13: WITH RECURSIVE is not supported on streams; leave RECURSIVE out",

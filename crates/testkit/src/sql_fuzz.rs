@@ -5,7 +5,6 @@
 //! `mistakes_of_sources.rs`' to try.
 
 use crate::story::Random;
-use tidemill_model::Pipeline;
 
 /// Tokens of a query, at most.
 const TOKENS_MAX: usize = 300;
@@ -99,7 +98,7 @@ pub fn query(seed: u64) -> String {
     let mut random = Random::new(seed);
     let tokens_of = |text: &'static str| text.split(' ').collect::<Vec<&str>>();
     let mut tokens = tokens_of(random.one(&SEEDS));
-    for _ in 0..random.between(1, 6) {
+    for _ in 0..random.between(1, 4) {
         mutate(&mut tokens, &mut random);
     }
     tokens.truncate(TOKENS_MAX);
@@ -150,7 +149,7 @@ pub fn check(sql: &str, mode: &str) -> bool {
         table("more")
     );
     let set = [("query.sql".to_owned(), sql.to_owned())];
-    let Ok(pipeline) = Pipeline::parse("p.toml", &text, &set) else { return false };
+    let Ok(pipeline) = tidemill_config::parse("p.toml", &text, &set) else { return false };
     match tidemill_sql::plan(&pipeline) {
         Ok(plan) => !plan.describe().is_empty(),
         // That a source is not read is the only mistake of many.

@@ -45,9 +45,9 @@ impl Selection {
     }
 
     /// A selection of new rows, each made of the row `origins` names, in ascending order.
-    pub(super) fn repeated(&self, origins: &[u32]) -> Selection {
+    pub(super) fn repeated(&self, origins: &[usize]) -> Selection {
         let mut selection = Selection::new(origins.len(), self.on_error, self.context, self.notes.fresh());
-        selection.records = Some(origins.iter().map(|row| self.record(*row as usize) as u32).collect());
+        selection.records = Some(origins.iter().map(|row| self.record(*row) as u32).collect());
         selection
     }
 

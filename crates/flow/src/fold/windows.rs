@@ -30,13 +30,13 @@ pub(super) fn pieces<'a>(
             && let Some(row) = selected.next()
         {
             starts.extend(spec.windows_of(times.value(row)));
-            origins.resize(starts.len(), row as u32);
+            origins.resize(starts.len(), row);
         }
         Some((with_windows(spec, rows, &origins, starts), selection.repeated(&origins)))
     })
 }
 
-fn with_windows(spec: &WindowSpec, rows: &RecordBatch, origins: &[u32], starts: Vec<i64>) -> RecordBatch {
+fn with_windows(spec: &WindowSpec, rows: &RecordBatch, origins: &[usize], starts: Vec<i64>) -> RecordBatch {
     let DataType::Struct(fields) = types::window() else { panic!("a window is a struct") };
     let times = |values: Vec<i64>| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(values).with_data_type(types::timestamp()))

@@ -113,7 +113,7 @@ pub(crate) fn pick(columns: &[Column], choice: impl Iterator<Item = usize>) -> A
 }
 
 /// An array of the named positions of another; runs are copied at once.
-pub(crate) fn take(array: &ArrayRef, positions: &[usize]) -> ArrayRef {
+pub fn take(array: &ArrayRef, positions: &[usize]) -> ArrayRef {
     let is_whole = positions.len() == array.len() && positions.iter().enumerate().all(|(at, from)| at == *from);
     if is_whole {
         return array.clone();

@@ -12,8 +12,8 @@ mod errors;
 mod lambdas;
 mod logic;
 
-pub use column::Column;
-pub(crate) use column::{Texts, pick, take, take_or_null};
+pub use column::{Column, take};
+pub(crate) use column::{Texts, pick, take_or_null};
 pub use errors::{RowError, RowErrors};
 
 use crate::expr::{Arithmetic, Comparison, Expr};
@@ -21,9 +21,8 @@ use crate::functions::Arguments;
 use crate::text::times::Defaults;
 use crate::zone::{WallClock, Zone};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray, make_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_buffer::BooleanBuffer;
-use arrow_data::transform::MutableArrayData;
 use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::Millis;
@@ -50,16 +49,6 @@ pub fn evaluate(expr: &Expr, rows: &RecordBatch, context: &EvalContext, errors: 
     }
     let input = Input { rows, context, times: context.defaults(), variables: Vec::new() };
     column(expr, &input, errors).into_rows(rows.num_rows())
-}
-
-/// The values of the rows `rows`, in that order.
-pub fn take(values: &ArrayRef, rows: &[u32]) -> ArrayRef {
-    let data = values.to_data();
-    let mut out = MutableArrayData::new(vec![&data], false, rows.len());
-    rows.iter().for_each(|row| {
-        out.try_extend(0, *row as usize, *row as usize + 1).expect("a batch is far from 2 GiB");
-    });
-    make_array(out.freeze())
 }
 
 /// For each row whether the filter holds: false where it is false, NULL, or failed (see `errors`).
