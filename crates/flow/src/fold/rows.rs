@@ -5,7 +5,7 @@ use super::faulty::{Notes, beside};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use hashbrown::HashSet;
+use std::collections::BTreeSet;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
@@ -279,7 +279,7 @@ impl Selection {
         if self.errors.is_empty() {
             return Ok(());
         }
-        let mut failed: HashSet<usize> = HashSet::new();
+        let mut failed: BTreeSet<usize> = BTreeSet::new();
         for (row, error) in self.errors.iter().filter(|(row, _)| self.keep[*row]) {
             let record = self.record(row);
             if self.on_error == OnError::Fail {
