@@ -115,7 +115,7 @@ fn subqueries() {
     let doubled = (1..40).map(|n| format!(", t{n} AS (SELECT k FROM t{0} UNION ALL SELECT k FROM t{0})", n - 1));
     let doubled = format!("WITH t0 AS (SELECT k FROM a){} SELECT k FROM t39", doubled.collect::<String>());
     let fault = "the query has more than 256 SELECTs; a query that WITH names counts as often as it is read: read it less often";
-    wrong(&doubled, &format!("p.toml:2:393: {fault}"));
+    wrong(&doubled, &format!("p.toml:2:324: {fault}"));
     wrong("SELECT v FROM (SELECT k FROM a)", "p.toml:2:15: unknown column `v`; did you mean `k`?");
     wrong("SELECT a.k FROM (SELECT k FROM a)", "p.toml:2:15: unknown column or table `a`; did you mean `k`?");
     wrong(
