@@ -284,6 +284,7 @@ impl Names {
             Expr::Coalesce(list, _) => format!("coalesce({})", self.list(list)),
             Expr::Call(function, list, _) => format!("{}({})", function.name, self.list(list)),
             Expr::Now => "current_timestamp()".into(),
+            Expr::Try(x) => format!("TRY({})", self.show(x)),
             Expr::Variable(number, _) => variable(*number),
             Expr::Higher(call) => {
                 let lambdas = call.lambdas.iter().map(|lambda| self.lambda(lambda));

@@ -41,6 +41,8 @@ pub enum Expr {
     Call(&'static Function, Vec<Expr>, DataType),
     /// `current_timestamp()`: the batch's timestamp.
     Now,
+    /// The value, or NULL where computing it fails.
+    Try(Box<Expr>),
     /// A parameter of the lambda around it, by its number: how many parameters of outer lambdas there are before it.
     Variable(usize, DataType),
     /// A function that calls lambdas: `transform(array, x -> x + 1)`.
@@ -179,6 +181,7 @@ impl Expr {
             | Expr::Call(_, _, t)
             | Expr::Variable(_, t) => t.clone(),
             Expr::Higher(call) => call.data_type.clone(),
+            Expr::Try(x) => x.data_type(),
             Expr::IsNull(_)
             | Expr::IsNotNull(_)
             | Expr::Not(_)
@@ -194,7 +197,12 @@ impl Expr {
     pub fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match self {
             Expr::Column(..) | Expr::Literal(..) | Expr::Variable(..) | Expr::Now => {}
-            Expr::Field(x, ..) | Expr::Cast(x, ..) | Expr::IsNull(x) | Expr::IsNotNull(x) | Expr::Not(x) => visit(x),
+            Expr::Field(x, ..)
+            | Expr::Cast(x, ..)
+            | Expr::IsNull(x)
+            | Expr::IsNotNull(x)
+            | Expr::Not(x)
+            | Expr::Try(x) => visit(x),
             Expr::And(l, r) | Expr::Or(l, r) | Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) => {
                 visit(l);
                 visit(r);
@@ -222,7 +230,12 @@ impl Expr {
     pub fn children_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         match self {
             Expr::Column(..) | Expr::Literal(..) | Expr::Variable(..) | Expr::Now => {}
-            Expr::Field(x, ..) | Expr::Cast(x, ..) | Expr::IsNull(x) | Expr::IsNotNull(x) | Expr::Not(x) => visit(x),
+            Expr::Field(x, ..)
+            | Expr::Cast(x, ..)
+            | Expr::IsNull(x)
+            | Expr::IsNotNull(x)
+            | Expr::Not(x)
+            | Expr::Try(x) => visit(x),
             Expr::And(l, r) | Expr::Or(l, r) | Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) => {
                 visit(l);
                 visit(r);

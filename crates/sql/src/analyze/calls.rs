@@ -123,6 +123,10 @@ impl Resolver<'_> {
         if let Some((_, operator)) = OPERATORS.iter().find(|(known, _)| *known == name) {
             check_count(&name, 2, 2, call)?;
             let (l, r) = (self.placed(&call.arguments[0])?, self.placed(&call.arguments[1])?);
+            let is_no_number = |t: DataType| types::is_datetime(&t) || intervals::is_interval(&t);
+            if name.starts_with("try") && (is_no_number(l.0.data_type()) || is_no_number(r.0.data_type())) {
+                return Ok(Expr::Try(Box::new(self.operate(*operator, &name, l, r)?)));
+            }
             return by_operator(&name, coerce::arithmetic(*operator, &name, l, r)?, at);
         }
         if let Some(expr) = self.time_form(&name, call, at)? {

@@ -32,6 +32,7 @@ impl Resolver<'_> {
         let at = left.1.start..right.1.end;
         if !is_sum {
             return match (is_interval(&from), is_interval(&to)) {
+                (true, true) if operator == Arithmetic::IntegerDivide => quotient(left, right, &at),
                 (true, false) => scaled(operator, left, right),
                 (false, true) if operator == Arithmetic::Multiply => scaled(operator, right, left),
                 _ => coerce::arithmetic(operator, symbol, left, right),
@@ -103,6 +104,17 @@ fn sum(operator: Arithmetic, left: Placed, right: Placed, at: &Range<usize>) -> 
     };
     let (left, right) = (cast_to(left.0, &shared), cast_to(right.0, &shared));
     Ok(Expr::Arithmetic(operator, Box::new(left), Box::new(right), shared))
+}
+
+/// How often one interval goes into another of its kind.
+fn quotient(left: Placed, right: Placed, at: &Range<usize>) -> Result<Expr, Fault> {
+    let (from, to) = (left.0.data_type(), right.0.data_type());
+    if intervals::common(&from, &to).is_none_or(|shared| shared == intervals::calendar()) {
+        let message = format!("{} cannot be divided by {}", types::name(&from), types::name(&to));
+        return Err(Fault::new(at.clone(), message, "divide intervals of one kind"));
+    }
+    let (left, right) = (count(left.0, false, at)?, count(right.0, false, at)?);
+    Ok(Expr::Arithmetic(Arithmetic::IntegerDivide, Box::new(left), Box::new(right), DataType::Int64))
 }
 
 /// An interval times or by a number: of all fields of its kind.

@@ -223,7 +223,10 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
         ("array_agg", [x]) => return format!("collect_list({x}){}", filter_name(call, scope)),
-        ("mode", [x, _]) => return format!("mode() WITHIN GROUP (ORDER BY {x} DESC)"),
+        ("mode", [x, deterministic]) => {
+            let is_told = deterministic == "true";
+            return if is_told { format!("mode() WITHIN GROUP (ORDER BY {x} DESC)") } else { format!("mode({x})") };
+        }
         ("make_dt_interval" | "make_ym_interval" | "make_interval" | "try_make_interval", given) => {
             let whole: &[&str] = match name.as_str() {
                 "make_ym_interval" => &["0", "0"],
@@ -248,7 +251,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("ceil", [x]) => return format!("CEIL({x})"),
         ("floor", [x]) => return format!("FLOOR({x})"),
         ("log", [x]) => return format!("LOG(E(), {x})"),
-        ("extract", [field, x]) => return format!("extract({field} FROM {x})"),
+        ("extract" | "datepart", [field, x]) => return format!("{name}({field} FROM {x})"),
         ("ltrim", [set, x]) => return format!("TRIM(LEADING {set} FROM {x})"),
         ("rtrim", [set, x]) => return format!("TRIM(TRAILING {set} FROM {x})"),
         ("btrim", [x, set]) if call.keywords => return format!("TRIM(BOTH {set} FROM {x})"),

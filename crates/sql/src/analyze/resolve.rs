@@ -186,7 +186,7 @@ impl<'a> Resolver<'a> {
                 return coerce::arithmetic(Arithmetic::Remainder, "%", self.placed(l)?, self.placed(r)?);
             }
             Operator::IntegerDivide => {
-                return coerce::arithmetic(Arithmetic::IntegerDivide, "DIV", self.placed(l)?, self.placed(r)?);
+                return self.arithmetic(Arithmetic::IntegerDivide, "DIV", l, r);
             }
             Operator::Concat => {
                 let concat = functions::find("concat").expect("concat is a function");

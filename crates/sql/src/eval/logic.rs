@@ -1,6 +1,6 @@
 //! Three-valued logic, and the expressions of which a row takes one branch.
 
-use super::{Column, Input, RowErrors, column, compare, pick};
+use super::{Column, Input, RowErrors, column, compare, pick, take_or_null};
 use crate::expr::{Comparison, Expr};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray, new_null_array};
@@ -58,6 +58,18 @@ impl Truth {
             Some(nulls) => Truth { holds: array.values() & nulls.inner(), fails: &!array.values() & nulls.inner() },
         }
     }
+}
+
+/// A value, NULL in the rows where it fails.
+pub(super) fn attempt(x: &Expr, input: &Input) -> Column {
+    let mut own = RowErrors::default();
+    let value = column(x, input, &mut own);
+    if own.is_empty() {
+        return value;
+    }
+    let places: Vec<Option<usize>> =
+        (0..input.rows.num_rows()).map(|row| own.get(row).is_none().then(|| value.at(row))).collect();
+    Column::rows(take_or_null(&value.array, &places))
 }
 
 /// The value of the first branch whose condition is true. Conditions after it, and other values, do not count.

@@ -84,6 +84,7 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
             let bound = input.variables.iter().rfind(|(bound, _)| bound == number);
             Column::rows(bound.expect("a lambda binds its parameters").1.clone())
         }
+        Expr::Try(x) => logic::attempt(x, input),
         Expr::Higher(call) => lambdas::call(call, input, errors),
         Expr::Field(x, index, _) => {
             let x = column(x, input, errors);
