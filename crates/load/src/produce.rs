@@ -4,7 +4,7 @@ use crate::control::{Control, Counters};
 use crate::pace::Rate;
 use crate::producer::Producer;
 use crate::records;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 use tidemill_kafka::{KafkaOptions, admin::ensure_topic};
 use tidemill_model::{Error, Micros, Result};
@@ -95,18 +95,27 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
     let start = Instant::now();
     let mut last = Progress { elapsed: Duration::ZERO, counters: control.counters(), per_second: 0.0 };
     thread::scope(|scope| {
-        let mut running = Vec::new();
+        let (mut running, mut started) = (Vec::new(), 0);
         let mut result = Ok(());
         loop {
             // A count is dealt out to a fixed number of producers.
             let wanted = if options.count.is_some() { options.producers } else { control.producers() };
-            while running.len() < wanted.max(1) && !control.is_stopped() {
-                let index = running.len();
+            while started < wanted.max(1) && !control.is_stopped() {
+                let index = started;
+                started += 1;
                 let since = if index < options.producers { Duration::ZERO } else { start.elapsed() };
                 running
                     .push(scope.spawn(move || Producer::new(index, options, control, partitions)?.run(start, since)));
             }
-            if running.iter().all(|producer| producer.is_finished()) {
+            for producer in running.extract_if(.., |producer: &mut ScopedJoinHandle<_>| producer.is_finished()) {
+                let ended: Result<()> = producer.join().unwrap_or_else(|_| Err(Error::internal(PANICKED)));
+                if ended.is_err() {
+                    // The others would send on, and nobody would hear of it.
+                    control.stop();
+                }
+                result = result.and(ended);
+            }
+            if running.is_empty() {
                 break;
             }
             thread::sleep(Duration::from_millis(10));
@@ -115,14 +124,14 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
                 progress(&last);
             }
         }
-        for producer in running {
-            result = result.and(producer.join().expect("a producer's thread does not panic"));
-        }
         result
     })?;
     let Counters { sent, acknowledged, failed } = control.counters();
     Ok(Summary { sent, acknowledged, failed, seconds: start.elapsed().as_secs_f64(), partitions })
 }
+
+/// What a load ends with when a thread of it panicked; the message is on stderr by then.
+const PANICKED: &str = "a producer panicked; this is a mistake in Tidemill, please report it";
 
 fn prepare(options: &Options) -> Result<i32> {
     if options.producers == 0 {
