@@ -141,20 +141,12 @@ impl Resolver<'_> {
         if name == "arrays_zip" {
             return self.arrays_zip(call, at);
         }
+        if name == "struct" {
+            check_count(&name, 1, usize::MAX, call)?;
+            return self.struct_of(&call.arguments, at);
+        }
         let Some(function) = functions::find(&name) else {
-            if name == "window_time" {
-                check_count("window_time", 1, 1, call)?;
-                return self.window_time(&call.arguments[0]);
-            }
-            if GENERATORS.contains(&name.as_str()) {
-                let message = format!("`{name}` makes several rows of one, which is not supported");
-                return Err(Fault::new(at.clone(), message, "name the elements one by one: arr[0], m['key']"));
-            }
-            if name == "session_window" {
-                let message = "session_window(…) is not supported";
-                return Err(Fault::new(at.clone(), message, "group by window(time, '10 seconds')"));
-            }
-            return Err(unknown(call));
+            return self.of_no_table(&name, call, at);
         };
         let greatest = if function.repeats { usize::MAX } else { function.params.len() };
         check_count(&name, function.required, greatest, call)?;
@@ -309,6 +301,38 @@ impl Resolver<'_> {
             return super::intervals::part(function, time.0, &field, &arguments[0].at);
         }
         self.apply_named(function, vec![time], at)
+    }
+
+    /// A call of what is in no table of functions.
+    fn of_no_table(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
+        if name == "window_time" {
+            check_count(name, 1, 1, call)?;
+            return self.window_time(&call.arguments[0]);
+        }
+        if GENERATORS.contains(&name) {
+            let message = format!("`{name}` makes several rows of one, which is not supported");
+            return Err(Fault::new(at.clone(), message, "name the elements one by one: arr[0], m['key']"));
+        }
+        if name == "session_window" {
+            let message = "session_window(…) is not supported";
+            return Err(Fault::new(at.clone(), message, "group by window(time, '10 seconds')"));
+        }
+        Err(unknown(call))
+    }
+
+    /// `struct(a, b.c, 1)`: fields `a`, `c` and `col3`.
+    fn struct_of(&mut self, nodes: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
+        let mut arguments = Vec::new();
+        for (number, node) in (1..).zip(nodes) {
+            let name = match &node.kind {
+                NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
+                NodeKind::Field(_, name) => name.name.clone(),
+                _ => format!("col{number}"),
+            };
+            arguments.push((Expr::Literal(Value::String(name), DataType::Utf8), node.at.clone()));
+            arguments.push(self.placed(node)?);
+        }
+        self.apply_named("named_struct", arguments, at)
     }
 
     /// `window_time(w)` of a subquery's window, as Spark has it.

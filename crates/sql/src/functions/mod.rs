@@ -21,6 +21,7 @@ mod regexps;
 mod rounding;
 mod statistics;
 mod strings;
+mod structs;
 mod substrings;
 mod time_text;
 mod times;
@@ -182,7 +183,7 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 19] = [
+const FAMILIES: [&[Function]; 20] = [
     strings::FUNCTIONS,
     substrings::FUNCTIONS,
     patterns::FUNCTIONS,
@@ -190,6 +191,7 @@ const FAMILIES: [&[Function]; 19] = [
     encodings::FUNCTIONS,
     hashes::FUNCTIONS,
     json::FUNCTIONS,
+    structs::FUNCTIONS,
     numbers::FUNCTIONS,
     rounding::FUNCTIONS,
     times::FUNCTIONS,
