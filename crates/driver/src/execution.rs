@@ -73,6 +73,12 @@ impl Execution {
         self.batch = Some(InFlight { batch, start, dispatched });
     }
 
+    /// Executors that the batch in flight still needs where none is to be kept: one of those that are there.
+    pub(crate) fn finishing(&self) -> u32 {
+        let sizes = self.fleet.sizes();
+        u32::from(self.batch.is_some() && sizes.ready + sizes.starting > 0)
+    }
+
     /// Takes the batch out, once all its tasks are done.
     pub(crate) fn take_complete(&mut self) -> Option<InFlight> {
         self.batch.take_if(|in_flight| in_flight.batch.complete())

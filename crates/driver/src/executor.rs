@@ -23,6 +23,10 @@ pub(crate) struct Executor {
     /// `None` once it is told to end.
     input: Option<Sender<ToExecutor>>,
     pub(crate) spawned: Instant,
+    /// Its time without work: until it was ready, and until its first task had records.
+    pub(crate) unused: Duration,
+    /// When it was told to end.
+    pub(crate) told_to_end: Option<Instant>,
     pub(crate) ready: bool,
     /// It gets no more tasks, since when.
     pub(crate) draining: Option<Instant>,
@@ -70,6 +74,8 @@ impl Executor {
             handle,
             input: Some(to_executor),
             spawned: start,
+            unused: Duration::ZERO,
+            told_to_end: None,
             ready: false,
             draining: None,
             given_up: false,
@@ -132,6 +138,7 @@ impl Executor {
 
     pub(crate) fn end_when_idle(&mut self) {
         if self.draining.is_some() && self.running.is_empty() {
+            self.told_to_end.get_or_insert_with(Instant::now);
             self.input = None;
         }
     }

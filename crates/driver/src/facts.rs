@@ -1,6 +1,7 @@
 //! What the autoscaler is told.
 
 use crate::fleet::Fleet;
+use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_scale::{Facts, Work};
 
@@ -17,7 +18,7 @@ pub(crate) struct Moment<'a> {
 }
 
 /// The facts of one moment.
-pub(crate) fn facts(moment: Moment<'_>, fleet: &mut Fleet) -> Facts {
+pub(crate) fn facts(moment: Moment<'_>, busy: &mut Busy, fleet: &mut Fleet) -> Facts {
     let Moment { now_ms, extents, age_ms, backlog, unfinished, all_committed, crashes } = moment;
     let sizes = fleet.sizes();
     let work = |(executor, work): (u64, crate::fleet::Work)| Work {
@@ -25,6 +26,7 @@ pub(crate) fn facts(moment: Moment<'_>, fleet: &mut Fleet) -> Facts {
         tasks: work.tasks,
         records: work.records,
         busy_us: work.busy_us,
+        fetch_us: work.fetch_us,
     };
     Facts {
         now_ms,
@@ -38,6 +40,70 @@ pub(crate) fn facts(moment: Moment<'_>, fleet: &mut Fleet) -> Facts {
         draining: sizes.draining,
         work: fleet.take_work().into_iter().map(work).collect(),
         start_ms: fleet.take_starts().iter().map(|start| start.as_millis() as u64).collect(),
+        start_cost_ms: fleet.take_start_costs().iter().map(|cost| cost.as_millis() as u64).collect(),
+        driver_us: std::mem::take(&mut busy.driver).as_micros() as u64,
+        sink_us: busy.take_commit().as_micros() as u64,
+        machine_busy: busy.machine(),
         crashes,
+    }
+}
+
+/// Who was busy since the last call, beside the executors.
+#[derive(Default)]
+pub(crate) struct Busy {
+    /// The driver's own thread.
+    pub(crate) driver: Duration,
+    /// Sinks and checkpoint, in commits that have ended.
+    commit: Duration,
+    /// Since when a commit goes on, or was last counted.
+    committing: Option<Instant>,
+    /// The machine's ticks at the last look: busy, all.
+    ticks: Option<(u64, u64)>,
+}
+
+impl Busy {
+    pub(crate) fn commit_begins(&mut self) {
+        self.committing = Some(Instant::now());
+    }
+
+    pub(crate) fn commit_ends(&mut self) {
+        self.commit += self.committing.take().map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
+    /// With the part of one that goes on.
+    fn take_commit(&mut self) -> Duration {
+        if let Some(since) = &mut self.committing {
+            self.commit += since.elapsed();
+            *since = Instant::now();
+        }
+        std::mem::take(&mut self.commit)
+    }
+
+    /// The share of this machine's cores that was busy, thousandths; `None` at first, and where the system does not tell.
+    fn machine(&mut self) -> Option<u32> {
+        let ticks = machine_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?;
+        let before = self.ticks.replace(ticks)?;
+        let (busy, all) = (ticks.0.checked_sub(before.0)?, ticks.1.checked_sub(before.1)?);
+        (all > 0).then(|| (busy * 1000 / all) as u32)
+    }
+}
+
+/// Of the kernel's counts (user, nice, system, idle, iowait, irq, softirq, steal): busy, and all.
+fn machine_ticks(stat: &str) -> Option<(u64, u64)> {
+    let counts = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let counts: Vec<u64> = counts.map(|count| count.parse().ok()).collect::<Option<_>>()?;
+    let all: u64 = counts.iter().sum();
+    Some((all - counts.get(3)? - counts.get(4)?, all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_counts_ticks() {
+        let stat = "cpu  100 1 50 800 40 4 3 2 9 0\ncpu0 1 2 3\n";
+        assert_eq!(machine_ticks(stat), Some((160, 1_000)));
+        assert_eq!(machine_ticks("intr 5\n"), None);
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Fleet {
     /// When the executors were looked at last, and since when silence counts.
     checked: Instant,
     trusted: Instant,
+    /// What starts have cost since [`Fleet::take_start_costs`].
+    start_costs: Vec<Duration>,
 }
 
 /// Work since the last look.
@@ -72,6 +74,7 @@ pub(crate) struct Work {
     pub(crate) tasks: u64,
     pub(crate) records: u64,
     pub(crate) busy_us: u64,
+    pub(crate) fetch_us: u64,
 }
 
 /// How many executors are in which state.
@@ -134,6 +137,7 @@ impl Fleet {
             starts: Vec::new(),
             checked: now,
             trusted: now,
+            start_costs: Vec::new(),
         }
     }
 
@@ -187,7 +191,8 @@ impl Fleet {
         self.failed_starts = 0;
         if let Some(executor) = self.executors.get_mut(&id) {
             executor.ready = true;
-            self.starts.push(executor.spawned.elapsed());
+            executor.unused = executor.spawned.elapsed();
+            self.starts.push(executor.unused);
         }
     }
 
@@ -196,9 +201,13 @@ impl Fleet {
         let executor = self.executors.get_mut(&id)?;
         let running = executor.running.remove(&task)?;
         if let Some(cost) = cost {
+            if executor.records == 0 {
+                executor.unused += Duration::from_micros(cost.fetch_wait_us);
+            }
             executor.work.tasks += 1;
             executor.work.records += running.records;
             executor.work.busy_us += cost.busy_us();
+            executor.work.fetch_us += cost.fetch_wait_us;
             executor.records += running.records;
             self.pace.learn(running.records, Duration::from_micros(cost.total_us.saturating_sub(cost.fetch_wait_us)));
         }
@@ -258,6 +267,9 @@ impl Fleet {
     /// External: too many in a row ended before they were ready.
     pub(crate) fn gone(&mut self, id: u64) -> Result<Option<Departed>> {
         let Some(mut executor) = self.executors.remove(&id) else { return Ok(None) };
+        if let Some(told) = executor.told_to_end.filter(|_| executor.ready) {
+            self.start_costs.push(executor.unused + told.elapsed());
+        }
         // It may have closed its output and live on: nothing to wait for.
         let how = executor.end();
         self.past += executor.spawned.elapsed();
@@ -300,6 +312,11 @@ impl Fleet {
     /// Spawn → ready of the executors that became ready since the last call.
     pub(crate) fn take_starts(&mut self) -> Vec<Duration> {
         std::mem::take(&mut self.starts)
+    }
+
+    /// What the starts of executors that have gone since the last call cost: time of an executor that did no work.
+    pub(crate) fn take_start_costs(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.start_costs)
     }
 
     /// Spawn → exit of all executors so far, summed.

@@ -4,6 +4,7 @@ use crate::commit::{self, Places};
 use crate::committing::Committing;
 use crate::event::{Event, watch};
 use crate::execution::Execution;
+use crate::facts::Busy;
 use crate::finish::Watermarks;
 use crate::fleet::Fleet;
 use crate::planning::{Planning, Standing};
@@ -68,6 +69,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
         reporter: Reporter::new(identity, wiring.observer, keeps_letters),
         supervisor,
         changes,
+        busy: Busy::default(),
         stopping: false,
         idle: false,
         job,

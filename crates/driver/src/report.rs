@@ -107,6 +107,7 @@ pub(crate) fn progress(
             backlog,
             age_p50_ms: ages.quantile(0.5),
             age_p99_ms: ages.quantile(0.99),
+            age_max_ms: ages.quantile(1.0),
             replayed: finished.replayed,
         },
     }

@@ -11,7 +11,7 @@ use crate::commit::Committed;
 use crate::committing::Committing;
 use crate::event::Event;
 use crate::execution::{Execution, InFlight};
-use crate::facts::{Moment, facts};
+use crate::facts::{Busy, Moment, facts};
 use crate::finish::{Limits, Watermarks, finish};
 use crate::level::Unanswered;
 use crate::notes;
@@ -65,6 +65,8 @@ pub(crate) struct QueryRun {
     pub(crate) supervisor: Supervisor,
     /// How the query differs from the one that wrote the checkpoint.
     pub(crate) changes: Vec<Change>,
+    /// Who else is at work.
+    pub(crate) busy: Busy,
     pub(crate) stopping: bool,
     /// Whether nothing is to be done, as last told.
     pub(crate) idle: bool,
@@ -76,7 +78,9 @@ impl QueryRun {
         self.tell_where_it_goes_on();
         while !self.ended() {
             let wait = self.wake_at().saturating_duration_since(Instant::now());
-            match inbox.recv_timeout(wait) {
+            let event = inbox.recv_timeout(wait);
+            let woken = Instant::now();
+            match event {
                 Ok(event) => {
                     self.handle(event)?;
                     while let Ok(event) = inbox.try_recv() {
@@ -91,6 +95,7 @@ impl QueryRun {
             }
             self.advance()?;
             self.tell_when_idle();
+            self.busy.driver += woken.elapsed();
         }
         self.close(inbox)
     }
@@ -142,7 +147,7 @@ impl QueryRun {
             return Ok(());
         }
         self.planning.begin(&self.watching)?;
-        if self.execution.fleet().is_empty() && self.scaling.keep() == 0 {
+        if self.scaling.keep() == 0 && !self.scaling.waits() {
             // Nobody works: a record that has just come should not wait for the next tick.
             self.rescale();
         }
@@ -184,8 +189,9 @@ impl QueryRun {
             all_committed: nothing_begun && self.execution.batch().is_none(),
             crashes: self.execution.take_crashes(),
         };
-        let facts = facts(moment, self.execution.fleet_mut());
-        self.scaling.rescale(&facts, self.stopping, &mut self.reporter);
+        let begun = u32::from(self.execution.batch().is_some());
+        let facts = facts(moment, &mut self.busy, self.execution.fleet_mut());
+        self.scaling.rescale(&facts, self.stopping.then_some(begun), &mut self.reporter);
     }
 
     /// All steps that have become possible.
@@ -195,14 +201,15 @@ impl QueryRun {
             if let Some(in_flight) = complete {
                 self.finish(in_flight)?;
             } else if self.execution.batch().is_none()
-                && let Some(due) = self.due()
+                && let Some(due) = self.due().filter(|due| self.scaling.keep() > 0 || !matches!(due, Due::Data(_)))
             {
                 self.start(due)?;
             } else {
                 break;
             }
         }
-        self.execution.dispatch(self.scaling.keep(), &mut self.supervisor)
+        let keep = self.scaling.keep().max(self.execution.finishing());
+        self.execution.dispatch(keep, &mut self.supervisor)
     }
 
     /// Whether a batch is due, and which.
@@ -258,12 +265,14 @@ impl QueryRun {
             finished,
         };
         self.committing.begin(draft, state, self.scaling.capacity());
+        self.busy.commit_begins();
         Ok(())
     }
 
     /// Steps 7 and 8 are done: tell it.
     fn committed(&mut self, committed: &Committed) {
         let draft = self.committing.committed(committed);
+        self.busy.commit_ends();
         let no_extents = Extents::new();
         let latest = self.watching.extents().unwrap_or(&no_extents);
         let left = plan::total(&self.planning.backlog(&self.watching));

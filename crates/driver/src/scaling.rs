@@ -38,6 +38,11 @@ impl Scaling {
         self.keep
     }
 
+    /// No executor is kept, and records are known to wait until one is worth starting.
+    pub(crate) fn waits(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.terms.waiting_s.is_some())
+    }
+
     /// The run is over: no executor is wanted.
     pub(crate) fn let_go(&mut self) {
         self.keep = 0;
@@ -71,11 +76,12 @@ impl Scaling {
         self.begin(reporter);
     }
 
-    /// Asks the autoscaler. A run that is to stop gets no more executors.
-    pub(crate) fn rescale(&mut self, facts: &Facts, stopping: bool, reporter: &mut Reporter) {
+    /// Asks the autoscaler. A run that is `stopping` gets no more executors, unless what was begun
+    /// needs so many to end.
+    pub(crate) fn rescale(&mut self, facts: &Facts, stopping: Option<u32>, reporter: &mut Reporter) {
         self.next_tick = Instant::now() + TICK;
         let decision = decide(&mut self.state, &self.settings, facts);
-        self.keep = if stopping { self.keep.min(decision.keep) } else { decision.keep };
+        self.keep = stopping.map_or(decision.keep, |least| self.keep.min(decision.keep).max(least));
         reporter.decided(facts, &decision);
         self.decision = Some(decision);
     }

@@ -146,6 +146,9 @@ pub struct TidemillProgress {
     pub age_p50_ms: u64,
     /// Age of the batch's records when the sinks had taken them: p99, ms.
     pub age_p99_ms: u64,
+    /// Age of the oldest of them, ms.
+    #[serde(default)]
+    pub age_max_ms: u64,
     /// Whether the batch was replayed from the plan log after a restart.
     pub replayed: bool,
 }

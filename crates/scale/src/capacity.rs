@@ -32,6 +32,9 @@ pub struct Prior {
     pub alpha: Vec<f64>,
     /// The newest starts, ms.
     pub starts_ms: VecDeque<u64>,
+    /// What the newest starts have cost, executor-ms.
+    #[serde(default)]
+    pub costs_ms: VecDeque<u64>,
 }
 
 /// What has been learned about capacity.
@@ -68,9 +71,13 @@ impl Capacity {
 
     /// Learns from the work and the starts since the last call.
     pub fn learn(&mut self, settings: &Settings, facts: &Facts) {
-        self.prior.starts_ms.extend(&facts.start_ms);
-        while self.prior.starts_ms.len() > STARTS {
-            self.prior.starts_ms.pop_front();
+        for (newest, known) in
+            [(&facts.start_ms, &mut self.prior.starts_ms), (&facts.start_cost_ms, &mut self.prior.costs_ms)]
+        {
+            known.extend(newest);
+            while known.len() > STARTS {
+                known.pop_front();
+            }
         }
         self.warming_us.retain(|id, _| facts.work.iter().any(|work| work.executor == *id));
         if facts.ready != self.present.size {
@@ -174,6 +181,15 @@ impl Capacity {
         let start_ms = if rank == 0 { settings.policy.assumed_start_ms } else { starts[rank - 1] };
         start_ms as f64 / 1000.0
     }
+
+    /// The price of a start, executor-seconds: the mean of the last 20; before any is known what a start takes.
+    pub fn price_s(&self, settings: &Settings) -> f64 {
+        let costs = &self.prior.costs_ms;
+        if costs.is_empty() {
+            return self.start_s(settings);
+        }
+        costs.iter().sum::<u64>() as f64 / 1000.0 / costs.len() as f64
+    }
 }
 
 fn alpha_assumed(size: u32) -> f64 {
@@ -189,7 +205,8 @@ mod tests {
         facts.ready = size;
         for _ in 0..seconds {
             facts.now_ms += 1000;
-            let one = |executor| Work { executor, tasks: 4, records: 2 * per_core, busy_us: 2_000_000 };
+            let one =
+                |executor| Work { executor, tasks: 4, records: 2 * per_core, busy_us: 2_000_000, ..Work::default() };
             facts.work = (0..u64::from(size)).map(one).collect();
             capacity.learn(&Settings::default(), facts);
         }
@@ -206,7 +223,7 @@ mod tests {
         work(&mut capacity, &mut facts, 1, 15, 2_000);
         let mu = capacity.per_core().expect("known");
         assert!((1_450.0..1_550.0).contains(&mu), "half way after a half-life: {mu}");
-        facts.work = vec![Work { executor: 0, tasks: 1_000, records: 1_000, busy_us: 5_000_000 }];
+        facts.work = vec![Work { executor: 0, tasks: 1_000, records: 1_000, busy_us: 5_000_000, ..Work::default() }];
         capacity.learn(&Settings::default(), &facts);
         assert_eq!(capacity.per_core(), Some(mu), "5 ms a task: its fixed cost");
         facts.work[0].records = 50_000;

@@ -1,10 +1,11 @@
 //! The rules, in the order in which they speak: pin and bounds, unknown facts, activate, guard, up, zero, down, hold.
 
+use crate::bottleneck::{Bottleneck, Trial};
 use crate::decision::{Decision, Kind, Terms};
 use crate::facts::Facts;
 use crate::reason;
 use crate::settings::{Mode, Settings};
-use crate::state::{Blocked, State, Trial, seconds};
+use crate::state::{Blocked, State, Timers, seconds};
 use crate::terms::{at, note_timers, runway, terms};
 
 /// Of its budget, a backlog may hold so much when a smaller size is to be enough.
@@ -54,15 +55,15 @@ impl Case<'_> {
             return (Kind::Hold, self.from, reason::unknown(self.from));
         };
         self.note(state, backlog as f64);
-        state.trial = Trial::follow(state.trial, self.from, self.terms.budget, self.facts);
-        if let Some(verdict) = self.activate(backlog as f64) {
+        state.trial = Trial::follow(state.trial, self.from, self.terms.slack, self.facts);
+        if let Some(verdict) = self.activate(state, backlog as f64) {
             return verdict;
         }
         if let Some(verdict) = self.guard(state, backlog) {
             return verdict;
         }
         let stepped = self.stepped(state);
-        if self.short(backlog as f64) || stepped {
+        if stepped || self.short(backlog as f64) || self.slack_used(backlog as f64) {
             return self.up(state, stepped);
         }
         if let Some(verdict) = self.zero(state).or_else(|| self.down(state)) {
@@ -86,31 +87,64 @@ impl Case<'_> {
     }
 
     fn note(&self, state: &mut State, backlog: f64) {
-        let (policy, terms) = (&self.settings.policy, self.terms);
+        let (policy, terms, now_ms) = (&self.settings.policy, self.terms, self.facts.now_ms);
         let lambda = terms.lambda5.max(terms.lambda15);
-        let enough = |&below: &f64| {
-            let left_s = runway(below, lambda, backlog, terms.budget);
-            below > 0.0 && backlog <= DOWN_SHARE * terms.budget && left_s.is_none_or(|left_s| left_s >= policy.down_s)
+        // A change is to be worth several times its price, and to last longer than a start takes.
+        let long_s = (policy.gain * terms.price_s).min(policy.down_s).max(2.0 * terms.start_s);
+        let enough = |(size, &below): (usize, &f64)| {
+            if below >= lambda && below > 0.0 {
+                return backlog <= DOWN_SHARE * terms.slack;
+            }
+            // Not enough for the load, but what then waits may wait: what there is to do is done, so it is left for a while.
+            let left_s = runway(below, lambda, backlog, terms.slack);
+            let next = size + 1 == self.from as usize;
+            next && backlog <= policy.drained * terms.slack && left_s.is_none_or(|left_s| left_s >= long_s)
         };
-        let enough: Vec<bool> = terms.enough_below.iter().map(enough).collect();
+        let enough: Vec<bool> = terms.enough_below.iter().enumerate().map(enough).collect();
         let idle = backlog == 0.0 && terms.lambda2 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
-        state.timers.note(self.facts.now_ms, &enough, idle);
-        state.timers.forget(self.facts.now_ms, self.settings);
+        state.timers.note(now_ms, &enough, idle);
+        state.timers.forget(now_ms, self.settings);
         let (usual, capacity) = (state.rates.rate_before(15, 2), at(&terms.capacity, self.from));
         let steps = terms.lambda1 > (policy.step * usual).max(STEP_OVER * capacity)
             && self.from < self.settings.max
             && !state.timers.flapping();
-        state.step_since_ms = steps.then(|| state.step_since_ms.unwrap_or(self.facts.now_ms));
+        state.step_since_ms = steps.then(|| state.step_since_ms.unwrap_or(now_ms));
     }
 
-    fn activate(&self, backlog: f64) -> Option<Verdict> {
-        let work = backlog + self.facts.unfinished as f64;
+    /// Who has been idle is woken at once. Where records keep coming they wait for as long as the slack, and are then
+    /// done together.
+    fn activate(&self, state: &mut State, backlog: f64) -> Option<Verdict> {
+        let Facts { ready, starting, draining, unfinished, .. } = *self.facts;
+        // Who is still there finishes what was begun.
+        let orphaned = if ready + starting + draining == 0 { unfinished } else { 0 };
+        let work = backlog + orphaned as f64;
         if self.from > 0 || work == 0.0 || self.settings.max == 0 {
+            state.waiting_since_ms = None;
             return None;
         }
-        let need = self.terms.lambda5.max(self.terms.lambda2) + work / self.settings.policy.catch_up_s;
+        let terms = self.terms;
+        let since_ms = *state.waiting_since_ms.get_or_insert(self.facts.now_ms);
+        let oldest_s = seconds(self.facts.now_ms, since_ms) + terms.start_s;
+        let soon = backlog + terms.lambda2.max(terms.lambda_up) * terms.start_s;
+        let flowing = state.rates.quiet_s().is_some_and(|quiet_s| quiet_s < terms.slack_s);
+        let may_wait = flowing && orphaned == 0;
+        if may_wait && oldest_s < terms.slack_s && soon < terms.slack {
+            return Some((Kind::Hold, 0, reason::wait(backlog, terms)));
+        }
+        state.waiting_since_ms = None;
+        state.promised.clone_from(&terms.capacity);
+        // What had been left to wait is no backlog.
+        let over = if may_wait { (work - terms.slack).max(0.0) } else { work };
+        let need = terms.lambda5.max(terms.lambda2) + over / self.settings.policy.catch_up_s;
         let to = self.smallest(1, need);
-        Some((Kind::Activate, to, reason::activate(to, work, need, self.terms)))
+        Some((Kind::Activate, to, reason::activate(to, work, need, terms)))
+    }
+
+    /// What waits has used up the slack, and there is more to come than the present size can do.
+    fn slack_used(&self, backlog: f64) -> bool {
+        let terms = self.terms;
+        let growing = terms.lambda_up - at(&terms.capacity, self.from);
+        growing > 0.0 && backlog + growing * terms.start_s >= terms.slack
     }
 
     /// Over the budget and not draining in time, or on the way there faster than an executor starts. Both halves look
@@ -152,51 +186,67 @@ impl Case<'_> {
         };
         let need = rate + over / self.settings.policy.catch_up_s;
         let to = self.smallest(from + 1, need);
+        state.promised.clone_from(&terms.capacity);
         state.note_outgrown(from, terms.lambda15 <= HAIR * at(&terms.capacity, from));
-        state.timers.after_up(self.facts.now_ms, self.settings);
+        state.timers.after_up(self.facts.now_ms, self.settings, terms.price_s);
         (Kind::Up, to, reason::up(to, need, terms))
     }
 
-    /// More executors than bring something, though the backlog is over its budget and grows: the bottleneck is elsewhere
-    /// (a sink, the driver, the broker). Capacity that was merely overestimated is told apart by busy cores.
+    /// More executors than bring something, though more waits than may and the backlog grows: the bottleneck is elsewhere.
+    /// Capacity that was merely overestimated is told apart by busy cores on a machine that has others left.
     fn guard(&self, state: &mut State, backlog: u64) -> Option<Verdict> {
-        let (policy, capacity) = (&self.settings.policy, &self.terms.capacity);
+        let (policy, now_ms) = (&self.settings.policy, self.facts.now_ms);
         let trial = state.trial?;
-        let lasted_s = seconds(self.facts.now_ms, trial.since_ms);
+        let lasted_s = seconds(now_ms, trial.since_ms);
         if lasted_s < policy.judge_s {
             return None;
         }
         state.trial = None;
-        let done = trial.records as f64 / lasted_s;
-        let busy = trial.busy_us as f64 / 1e6 / (lasted_s * f64::from(self.settings.cores * self.from));
+        let bottleneck = trial.bottleneck(lasted_s, self.settings.cores, policy.effective)?;
+        let done = trial.done(lasted_s);
+        // On a full machine every executor is slower: what they were to do is what was believed before there were so many.
+        let promised = match bottleneck {
+            Bottleneck::Machine => &state.promised,
+            _ => &self.terms.capacity,
+        };
         let brings = |size: &u32| {
-            let below = at(capacity, size - 1);
-            done >= below + policy.effective * (at(capacity, *size) - below)
+            let below = at(promised, size - 1);
+            done >= below + policy.effective * (at(promised, *size) - below)
         };
         let to = (1..=self.from).rev().find(brings).unwrap_or(1).max(self.settings.min);
-        if backlog <= trial.backlog || busy > 1.0 - policy.effective || to >= self.from {
+        if backlog <= trial.backlog || to >= self.from {
             return None;
         }
-        let until_ms = self.facts.now_ms + (policy.block_s * 1000.0) as u64;
-        state.blocked = Some(Blocked { until_ms, done });
+        let until_ms = now_ms + (policy.block_s * 1000.0) as u64;
+        state.blocked = Some(Blocked { until_ms, done, bottleneck });
         state.timers.reset();
-        Some((Kind::Guard, to, reason::guard(self.from, to, done, policy.block_s)))
+        Some((Kind::Guard, to, reason::guard(self.from, to, done, bottleneck, policy.block_s)))
     }
 
     fn zero(&self, state: &mut State) -> Option<Verdict> {
         let idle_s = seconds(self.facts.now_ms, state.timers.idle_since_ms?);
-        let idle = idle_s >= self.settings.idle_timeout_ms as f64 / 1000.0 && self.terms.lambda5 == 0.0;
-        let due = idle && self.from > 0 && self.settings.min == 0;
+        let most_s = self.settings.idle_timeout_ms as f64 / 1000.0;
+        let hold_s = self.terms.price_s.max(self.settings.policy.hold_min_s).min(most_s);
+        let due = idle_s >= hold_s && self.from > 0 && self.settings.min == 0;
         due.then(|| (Kind::Zero, 0, reason::zero(idle_s)))
     }
 
+    /// The smallest size that has been enough for its W; flaps lengthen W near a size's capacity only.
     fn down(&self, state: &mut State) -> Option<Verdict> {
-        let least = self.settings.min.max(1);
-        let to = (least..self.from).find(|&size| state.timers.held(self.facts.now_ms, size, self.settings))?;
-        let hold_s = state.timers.hold_s(self.settings);
+        let (terms, policy) = (self.terms, &self.settings.policy);
+        let lambda = terms.lambda5.max(terms.lambda15);
+        let hold_s = |size: u32| match lambda > policy.near * at(&terms.capacity, size) {
+            true => state.timers.hold_s(self.settings, terms.price_s),
+            false => Timers::first_hold_s(self.settings, terms.price_s),
+        };
+        let held = |size: &u32| {
+            state.timers.enough_s(self.facts.now_ms, *size).is_some_and(|enough_s| enough_s >= hold_s(*size))
+        };
+        let to = (self.settings.min..self.from).find(held)?;
+        let hold_s = hold_s(to);
         state.timers.after_down(self.facts.now_ms);
         state.outgrown.truncate(to as usize);
-        Some((Kind::Down, to, reason::down(self.from, to, hold_s, self.terms)))
+        Some((Kind::Down, to, reason::down(self.from, to, hold_s, terms)))
     }
 
     /// The smallest allowed size from `least` on whose capacity is `need`, else the greatest.

@@ -1,5 +1,6 @@
 //! What was decided, with every term of it, and the log that replays to the same decisions.
 
+use crate::bottleneck::Bottleneck;
 use crate::decide::decide;
 use crate::facts::Facts;
 use crate::settings::Settings;
@@ -64,12 +65,24 @@ pub struct Terms {
     pub mu: Option<f64>,
     /// T_start, seconds, with the age of the facts.
     pub start_s: f64,
+    /// The price of a start, executor-seconds.
+    #[serde(default)]
+    pub price_s: f64,
+    /// S: how long records may wait so that executors need not, seconds.
+    #[serde(default)]
+    pub slack_s: f64,
     /// B; `None`: unknown.
     pub backlog: Option<u64>,
     /// B′: the backlog when a start will have taken effect.
     pub backlog_up: f64,
     /// B_lim: what the backlog may be.
     pub budget: f64,
+    /// B_slack: what may wait so that executors need not.
+    #[serde(default)]
+    pub slack: f64,
+    /// With no executor: how long records have waited, seconds; `None`: none do.
+    #[serde(default)]
+    pub waiting_s: Option<f64>,
     /// C(0..=max).
     pub capacity: Vec<f64>,
     /// The rate up to which each size counts as enough when shrinking: C, or less where that was once not enough.
@@ -82,10 +95,13 @@ pub struct Terms {
     pub held_s: Vec<Option<f64>>,
     /// For how long there has been nothing to do, seconds; `None`: there is.
     pub idle_s: Option<f64>,
-    /// W, seconds.
+    /// W, seconds; longer near a size's capacity while the load swings.
     pub hold_s: f64,
     /// Why growth is blocked, and for how long.
     pub guard: Option<String>,
+    /// What more executors do not cure, while growth is blocked.
+    #[serde(default)]
+    pub bottleneck: Option<Bottleneck>,
 }
 
 impl Decision {

@@ -28,6 +28,19 @@ pub struct Facts {
     pub work: Vec<Work>,
     /// Spawn → ready of the executors that became ready since the last call, ms each.
     pub start_ms: Vec<u64>,
+    /// What starts have cost, as known since the last call: executor-time without work, ms each (spawn → ready, the wait
+    /// for a first record, told to end → gone).
+    #[serde(default)]
+    pub start_cost_ms: Vec<u64>,
+    /// Time of the driver's own thread spent working since the last call, µs.
+    #[serde(default)]
+    pub driver_us: u64,
+    /// Time spent in the sinks and in committing since the last call, µs; with the write that still goes on.
+    #[serde(default)]
+    pub sink_us: u64,
+    /// The share of the machine's cores that was busy since the last call, thousandths; `None`: not known here.
+    #[serde(default)]
+    pub machine_busy: Option<u32>,
     /// Executors that ended without being told to, since the last call.
     pub crashes: u32,
 }
@@ -43,4 +56,7 @@ pub struct Work {
     pub records: u64,
     /// Time worked on them, summed over the cores, µs: task time less waits on fetch, on sinks and on the rate limit.
     pub busy_us: u64,
+    /// Time that its tasks waited for the source, summed over the cores, µs.
+    #[serde(default)]
+    pub fetch_us: u64,
 }

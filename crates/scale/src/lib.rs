@@ -34,10 +34,9 @@
 //! ```
 //! Why the rules are these, and what was measured, is in `docs/decisions/autoscaler.md`.
 //!
-//! [`simulate`] runs them, the field's rules and the clairvoyant optimum over any load in a fluid model.
-
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+mod bottleneck;
 mod capacity;
 mod decide;
 mod decision;
@@ -45,10 +44,10 @@ mod facts;
 mod rates;
 mod reason;
 mod settings;
-pub mod simulate;
 mod state;
 mod terms;
 
+pub use bottleneck::Bottleneck;
 pub use capacity::Prior;
 pub use decide::decide;
 pub use decision::{Decision, Difference, Kind, Record, Terms, replay};

@@ -20,11 +20,25 @@ const SPAN_MIN_MS: u64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     samples: VecDeque<(u64, u64)>,
+    /// When the total was last seen to change, and what it is since then.
+    #[serde(default)]
+    changed: Option<(Option<u64>, u64)>,
+    /// For how long it had not changed before that; `None`: it had never been seen to.
+    #[serde(default)]
+    quiet_ms: Option<u64>,
 }
 
 impl Rates {
     /// Adds what was seen at `now_ms`. A total below the last means that the topic was made anew: history is dropped.
     pub fn observe(&mut self, now_ms: u64, end_total: u64) {
+        match self.changed {
+            Some((_, total)) if total == end_total => {}
+            Some((changed_ms, _)) => {
+                self.quiet_ms = changed_ms.map(|changed_ms| now_ms.saturating_sub(changed_ms));
+                self.changed = Some((Some(now_ms), end_total));
+            }
+            None => self.changed = Some((None, end_total)),
+        }
         if self.samples.back().is_some_and(|&(at, total)| end_total < total || now_ms < at) {
             self.samples.clear();
         }
@@ -36,6 +50,11 @@ impl Rates {
         while self.samples.len() >= 2 && self.samples[1].0 + HORIZON_MS <= now_ms {
             self.samples.pop_front();
         }
+    }
+
+    /// For how long nothing had come before what came last, seconds; `None`: nothing had been seen to come.
+    pub fn quiet_s(&self) -> Option<f64> {
+        self.quiet_ms.map(|quiet_ms| quiet_ms as f64 / 1000.0)
     }
 
     /// Records/s over the `window_s` before the newest sample; over what is known where that is less; 0 before two samples.

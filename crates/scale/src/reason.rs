@@ -1,5 +1,6 @@
 //! One sentence for each decision, for the console, the dashboard and the log.
 
+use crate::bottleneck::Bottleneck;
 use crate::decision::Terms;
 use crate::settings::{Mode, Settings};
 use crate::terms::at;
@@ -22,6 +23,11 @@ pub(crate) fn activate(to: u32, work: f64, need: f64, terms: &Terms) -> String {
     format!("{work} wait and there is no executor: {need}/s are needed, {} can do {able}/s", executors(to))
 }
 
+pub(crate) fn wait(backlog: f64, terms: &Terms) -> String {
+    let (work, rate, slack_s) = (number(backlog), number(terms.lambda5), terms.slack_s);
+    format!("{work} wait and {rate}/s arrive: they are done together when the oldest has waited {slack_s:.1} s")
+}
+
 pub(crate) fn up(to: u32, need: f64, terms: &Terms) -> String {
     let (rate, waiting, budget) = (number(terms.lambda5), waiting(terms), number(terms.budget));
     let (need, able) = (number(need), number(at(&terms.capacity, to)));
@@ -42,10 +48,10 @@ pub(crate) fn blocked(size: u32, guard: &str) -> String {
     format!("{} kept: {guard}", executors(size))
 }
 
-pub(crate) fn guard(from: u32, to: u32, done: f64, block_s: f64) -> String {
-    let done = number(done);
+pub(crate) fn guard(from: u32, to: u32, done: f64, bottleneck: Bottleneck, block_s: f64) -> String {
+    let (done, why) = (number(done), bottleneck.sentence());
     format!(
-        "{} did only {done}/s while the backlog grew: the bottleneck is a sink, the driver or the broker; {to} kept, growth blocked for {block_s:.0} s",
+        "{} did only {done}/s while the backlog grew: {why}; {to} kept, growth blocked for {block_s:.0} s",
         executors(from)
     )
 }

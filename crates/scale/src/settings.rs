@@ -15,9 +15,9 @@ pub struct Settings {
     pub cores: u32,
     /// `slo`: greatest wanted age of a record, ms.
     pub slo_ms: u64,
-    /// `executor_idle_timeout` (Z), ms.
+    /// `executor_idle_timeout`: Z is no longer, ms.
     pub idle_timeout_ms: u64,
-    /// `down_hold` (W0), ms.
+    /// `down_hold`: W begins no longer, ms.
     pub down_hold_ms: u64,
     /// `max_records_per_second_per_core`: what an executor is held to.
     pub max_records_per_second_per_core: Option<f64>,
@@ -49,8 +49,19 @@ pub struct Policy {
     pub catch_up_s: f64,
     /// T_up: the runway to keep beyond the start of an executor, seconds.
     pub up_s: f64,
-    /// T_dn: the runway that a smaller size must offer, seconds.
+    /// T_dn is the price of a start times this: what a smaller size saves is to be so many times what it costs to return.
+    pub gain: f64,
+    /// T_dn is no longer than this, seconds.
     pub down_s: f64,
+    /// W is no shorter than this, seconds: the floor against noise.
+    pub hold_min_s: f64,
+    /// The slack, how long records may wait so that executors need not, is the price of a start times this.
+    pub slack: f64,
+    /// A size that is not enough for the load is left for the next smaller one when the backlog is below this share of
+    /// what may wait.
+    pub drained: f64,
+    /// Flaps lengthen the hold of a size only where the load is above this share of its capacity.
+    pub near: f64,
     /// Share of the measured capacity that is counted on.
     pub dependable: f64,
     /// A step: λ1 is so many times λ15 of 2 s before.
@@ -59,9 +70,9 @@ pub struct Policy {
     pub step_s: f64,
     /// A size that was outgrown by a hair is gone back to below this share of its capacity.
     pub cautious: f64,
-    /// W doubles up to here, seconds (or to `down_hold` where that is longer).
-    pub hold_max_s: f64,
-    /// W returns to `down_hold` after so many seconds without a flap.
+    /// W doubles up to so many times its first value.
+    pub hold_max: f64,
+    /// W returns to its first value after so many seconds without a flap.
     pub flap_forget_s: f64,
     /// A growth that brought nothing blocks the next for so many seconds.
     pub block_s: f64,
@@ -91,12 +102,17 @@ impl Default for Policy {
             theta: 0.7,
             catch_up_s: 10.0,
             up_s: 3.0,
+            gain: 40.0,
             down_s: 600.0,
+            hold_min_s: 0.25,
+            slack: 65.0,
+            drained: 0.3,
+            near: 0.3,
             dependable: 0.97,
             step: 1.3,
             step_s: 2.0,
             cautious: 0.92,
-            hold_max_s: 120.0,
+            hold_max: 8.0,
             flap_forget_s: 600.0,
             block_s: 300.0,
             judge_s: 10.0,

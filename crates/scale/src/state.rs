@@ -1,7 +1,7 @@
 //! What the policy remembers from one call to the next.
 
+use crate::bottleneck::{Bottleneck, Trial};
 use crate::capacity::{Capacity, Prior};
-use crate::facts::Facts;
 use crate::rates::Rates;
 use crate::settings::{Mode, Settings};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,14 @@ pub struct State {
     pub(crate) trial: Option<Trial>,
     /// Since when λ1 has been a step above what was usual.
     pub(crate) step_since_ms: Option<u64>,
+    /// Since when records wait and there is no executor.
+    #[serde(default)]
+    pub(crate) waiting_since_ms: Option<u64>,
     /// By size: outgrown by a hair, and not come back to since.
     pub(crate) outgrown: Vec<bool>,
+    /// C(0..=max) as it was believed before the last growth: what that was to bring.
+    #[serde(default)]
+    pub(crate) promised: Vec<f64>,
     /// Growth beyond this size is blocked until then.
     pub(crate) blocked: Option<Blocked>,
 }
@@ -46,7 +52,9 @@ impl State {
             timers: Timers::default(),
             trial: None,
             step_since_ms: None,
+            waiting_since_ms: None,
             outgrown: Vec::new(),
+            promised: Vec::new(),
             blocked: None,
         }
     }
@@ -77,6 +85,7 @@ pub(crate) struct Blocked {
     pub until_ms: u64,
     /// What all executors together did, records/s.
     pub done: f64,
+    pub bottleneck: Bottleneck,
 }
 
 /// Since when smaller sizes have been enough, and W.
@@ -91,10 +100,14 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// W, seconds.
-    pub fn hold_s(&self, settings: &Settings) -> f64 {
-        let first_s = settings.down_hold_ms as f64 / 1000.0;
-        (first_s * f64::from(1_u32 << self.doublings)).min(settings.policy.hold_max_s.max(first_s))
+    /// W, seconds, at this price of a start: what an executor costs that is kept is never more than what it costs to start
+    /// it again. Doubled by flaps.
+    pub fn hold_s(&self, settings: &Settings, price_s: f64) -> f64 {
+        let policy = &settings.policy;
+        let most_s = settings.down_hold_ms as f64 / 1000.0;
+        let first_s = price_s.min(most_s);
+        let doubled_s = (first_s * f64::from(1_u32 << self.doublings)).min(first_s * policy.hold_max);
+        doubled_s.max(policy.hold_min_s.min(most_s))
     }
 
     /// Notes for every size whether it is enough now, and whether there is nothing to do.
@@ -112,22 +125,28 @@ impl Timers {
         self.idle_since_ms = None;
     }
 
-    /// Whether size `size` has been enough for W.
-    pub fn held(&self, now_ms: u64, size: u32, settings: &Settings) -> bool {
-        let since_ms = self.enough_since_ms.get(size as usize).copied().flatten();
-        since_ms.is_some_and(|since_ms| seconds(now_ms, since_ms) >= self.hold_s(settings))
+    /// For how long size `size` has been enough, seconds.
+    pub fn enough_s(&self, now_ms: u64, size: u32) -> Option<f64> {
+        let since_ms = self.enough_since_ms.get(size as usize).copied().flatten()?;
+        Some(seconds(now_ms, since_ms))
+    }
+
+    /// The same without what flaps have added.
+    pub fn first_hold_s(settings: &Settings, price_s: f64) -> f64 {
+        Timers::default().hold_s(settings, price_s)
     }
 
     pub fn after_down(&mut self, now_ms: u64) {
         self.last_down_ms = Some(now_ms);
     }
 
-    /// A growth soon after a shrinking is a flap: W doubles.
-    pub fn after_up(&mut self, now_ms: u64, settings: &Settings) {
-        let hold_s = self.hold_s(settings);
-        if self.last_down_ms.take().is_some_and(|down_ms| seconds(now_ms, down_ms) < 4.0 * hold_s) {
+    /// A growth soon after a shrinking, before it saved what it cost, is a flap: W doubles.
+    pub fn after_up(&mut self, now_ms: u64, settings: &Settings, price_s: f64) {
+        let first_s = price_s.min(settings.down_hold_ms as f64 / 1000.0);
+        let doubled = f64::from(1_u32 << self.doublings).min(settings.policy.hold_max);
+        if self.last_down_ms.take().is_some_and(|down_ms| seconds(now_ms, down_ms) < 4.0 * first_s * doubled) {
             self.last_flap_ms = now_ms;
-            if hold_s < settings.policy.hold_max_s && self.doublings < DOUBLINGS_MAX {
+            if doubled < settings.policy.hold_max && self.doublings < DOUBLINGS_MAX {
                 self.doublings += 1;
             }
         }
@@ -144,36 +163,6 @@ impl Timers {
         if seconds(now_ms, self.last_flap_ms) >= settings.policy.flap_forget_s {
             self.doublings = 0;
         }
-    }
-}
-
-/// A stretch of time at one size, all executors ready: what the size brought.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Trial {
-    pub size: u32,
-    pub since_ms: u64,
-    pub backlog: u64,
-    pub records: u64,
-    pub busy_us: u64,
-}
-
-impl Trial {
-    /// Goes on with a trial, or begins one; none while the fleet is not as decided or the backlog is within `floor`.
-    pub fn follow(trial: Option<Trial>, target: u32, floor: f64, facts: &Facts) -> Option<Trial> {
-        let backlog = facts.backlog?;
-        let settled = facts.ready == target && facts.starting == 0 && facts.draining == 0 && facts.crashes == 0;
-        if !settled || (backlog as f64) <= floor {
-            return None;
-        }
-        let mut trial = match trial {
-            Some(trial) if trial.size == target => trial,
-            _ => return Some(Trial { size: target, since_ms: facts.now_ms, backlog, records: 0, busy_us: 0 }),
-        };
-        for work in &facts.work {
-            trial.records += work.records;
-            trial.busy_us += work.busy_us;
-        }
-        Some(trial)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::state::{Blocked, State, seconds};
 const SLOPE_S: u64 = 15;
 /// What λ↑ looks ahead beyond the start of an executor: its first batch, seconds.
 const AHEAD_S: f64 = 2.0;
+/// The slack of a load below one executor's is up to so many times longer.
+const STRETCH: f64 = 2.0;
 
 /// All terms but the timers, which [`note_timers`] adds when they have been advanced.
 pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms {
@@ -24,6 +26,11 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     let ready = capacity[facts.ready.min(settings.max) as usize];
     let one_task = policy.task_records.min(at(&capacity, 1) * policy.batch_ms / 1000.0).max(1.0);
     let budget = (policy.theta * settings.slo_ms as f64 / 1000.0 * lambda5).max(one_task);
+    let price_s = state.capacity.price_s(settings);
+    // A start is dear for who works little: below one executor's load records wait up to twice as long for it.
+    let stretch = (at(&capacity, 1) / lambda5.max(1.0)).clamp(1.0, STRETCH);
+    let slack_s = (policy.slack * price_s * stretch).min(policy.theta * settings.slo_ms as f64 / 1000.0);
+    let slack = (slack_s * lambda5).max(one_task);
     let outgrown = |size: usize| state.outgrown.get(size).copied().unwrap_or(false);
     let margin = |size| if outgrown(size) { policy.cautious } else { 1.0 };
     let enough_below = capacity.iter().enumerate().map(|(size, able)| thousandth(able * margin(size))).collect();
@@ -36,6 +43,9 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
         lambda_up: thousandth(lambda_up),
         mu: state.capacity.per_core().map(thousandth),
         start_s,
+        price_s: thousandth(price_s),
+        slack_s: thousandth(slack_s),
+        slack: thousandth(slack),
         backlog,
         backlog_up: thousandth((known + (lambda_up - ready) * start_s).max(0.0)),
         budget: thousandth(budget),
@@ -43,6 +53,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
         enough_below,
         runway_s,
         guard: state.blocked.map(|blocked| guard_text(blocked, facts.now_ms)),
+        bottleneck: state.blocked.map(|blocked| blocked.bottleneck),
         ..Terms::default()
     }
 }
@@ -54,7 +65,8 @@ pub(crate) fn note_timers(terms: &mut Terms, state: &State, settings: &Settings,
     terms.held_s.truncate(state.target() as usize);
     terms.step_s = age(state.step_since_ms);
     terms.idle_s = age(state.timers.idle_since_ms);
-    terms.hold_s = thousandth(state.timers.hold_s(settings));
+    terms.waiting_s = age(state.waiting_since_ms);
+    terms.hold_s = thousandth(state.timers.hold_s(settings, terms.price_s));
 }
 
 /// Seconds until a backlog of `backlog` has grown to `budget` at `lambda` in and `capacity` out; `None`: never.
@@ -69,7 +81,8 @@ pub(crate) fn at(capacity: &[f64], size: u32) -> f64 {
 
 fn guard_text(blocked: Blocked, now_ms: u64) -> String {
     let left_s = seconds(blocked.until_ms, now_ms).ceil();
-    format!("growth is blocked for {left_s} s: more executors did not bring more than {:.0} records/s", blocked.done)
+    let (done, why) = (blocked.done, blocked.bottleneck.sentence());
+    format!("growth is blocked for {left_s} s, more executors did not bring more than {done:.0} records/s: {why}")
 }
 
 fn thousandth(value: f64) -> f64 {

@@ -123,7 +123,7 @@ fn the_limit_is_the_capacity_before_any_is_measured_and_caps_it_after() {
     let mut facts = Facts { backlog: Some(0), end_total: Some(0), ready: 1, ..Facts::default() };
     for tick in 0..40 {
         facts.now_ms = tick * 500;
-        facts.work = vec![Work { executor: 1, tasks: 1, records: 500_000, busy_us: 500_000 }];
+        facts.work = vec![Work { executor: 1, tasks: 1, records: 500_000, busy_us: 500_000, ..Work::default() }];
         let decision = decide(&mut state, &settings, &facts);
         let learned = decision.terms.mu;
         assert_eq!(learned.is_some(), tick >= 12, "5 s of warm-up and a second's worth, at tick {tick}: {learned:?}");

@@ -4,6 +4,7 @@
 //! says, lines `figure NAME VALUE UNIT` (the value a plain number) go into the table; the other lines of its last run are
 //! shown below. `wall` and `cpu` are measured from outside, over its whole run with all that it starts.
 
+pub mod autoscale;
 mod engine;
 mod groups;
 mod idle;
@@ -49,6 +50,9 @@ const RUNS: usize = 3;
 
 /// Runs the named benchmarks, or all.
 pub fn run(args: &[&str]) -> Outcome {
+    if let ["autoscale", rest @ ..] = args {
+        return autoscale::run(rest);
+    }
     if args == ["--list"] {
         BENCHES.iter().for_each(|bench| println!("{}", bench.name));
         return Ok(());

@@ -11,7 +11,7 @@ mod shapes;
 mod trace;
 
 pub use machine::{Mechanism, run};
-pub use oracle::{Optimum, START_PRICE_S, optimum};
+pub use oracle::{Optimum, optimum};
 pub use outcome::Outcome;
 pub use scaler::{Runway, Scaler, Sight};
 pub use shapes::{Noise, Shapes};

@@ -1,10 +1,6 @@
-//! Who chooses the size in a simulation: the policy of this room, or another's rule.
+//! Who chooses the size in a simulation: our policy, or another's rule.
 
-use crate::decide::decide;
-use crate::decision::{Decision, Record};
-use crate::facts::Facts;
-use crate::settings::Settings;
-use crate::state::State;
+use tidemill_scale::{Decision, Facts, Record, Settings, State, decide};
 
 /// A rule that chooses a size.
 pub trait Scaler {
@@ -31,7 +27,7 @@ pub struct Sight {
     pub per_executor: f64,
 }
 
-/// The policy of this room, with the log of what it decided.
+/// Our policy, with the log of what it decided.
 pub struct Runway {
     settings: Settings,
     state: State,

@@ -6,8 +6,8 @@
 //! the estimate of the backlog's time) is taken as two minutes and as backlog over capacity.
 
 use super::{Recent, whole};
-use crate::facts::Facts;
-use crate::simulate::{Scaler, Sight};
+use crate::{Scaler, Sight};
+use tidemill_scale::Facts;
 
 const HOLD_S: f64 = 120.0;
 const DRAIN_S: f64 = 150.0;

@@ -4,11 +4,11 @@
 //! take time, executors are paid from spawn to exit, capacity per executor shrinks with their number, results come out
 //! a batch later. Left out: partitions (ranges are split, so they cap nothing) and the length of a drain.
 
-use super::outcome::{Ages, Outcome};
-use super::scaler::{Scaler, Sight};
-use super::trace::Trace;
-use crate::facts::{Facts, Work};
+use crate::outcome::{Ages, Outcome};
+use crate::scaler::{Scaler, Sight};
+use crate::trace::Trace;
 use std::collections::VecDeque;
+use tidemill_scale::{Bottleneck, Facts, Work};
 
 /// The constants of the machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Mechanism {
     pub tick_ms: u64,
     /// Spawn → ready, ms.
     pub start_ms: u64,
+    /// What a start costs beyond the time that it takes, executor-ms: told to the policy, not added to what is paid.
+    pub price_ms: u64,
     /// A record's way through its batch, ms, beyond its wait in the queue.
     pub batch_ms: u64,
     /// The source's facts are this old, ms.
@@ -29,27 +31,38 @@ pub struct Mechanism {
     pub crowding: f64,
     /// Busy time is reported divided by this: 1.3 makes μ look 30 % too high.
     pub mu_error: f64,
-    /// All executors together do no more than so many records/s.
-    pub sink_limit: Option<f64>,
+    /// All executors together do no more than so many records/s, and who holds them back.
+    pub limit: Option<(Bottleneck, f64)>,
 }
 
 impl Default for Mechanism {
     fn default() -> Mechanism {
         Mechanism {
             tick_ms: 250,
-            start_ms: 300,
+            start_ms: 25,
+            price_ms: 0,
             batch_ms: 300,
             stale_ms: 0,
             per_executor: 10_000.0,
             cores: 2,
             crowding: 0.02,
             mu_error: 1.0,
-            sink_limit: None,
+            limit: None,
         }
     }
 }
 
 impl Mechanism {
+    /// Starts that cost 15 executor-seconds and take 300 ms.
+    pub fn dear() -> Mechanism {
+        Mechanism { start_ms: 300, price_ms: 14_700, ..Mechanism::default() }
+    }
+
+    /// The price of a start, executor-seconds.
+    pub fn price_s(&self) -> f64 {
+        (self.start_ms + self.price_ms) as f64 / 1000.0
+    }
+
     /// Records per second of `size` executors.
     pub fn able(&self, size: u32) -> f64 {
         let size = f64::from(size);
@@ -129,7 +142,7 @@ impl Machine<'_> {
     fn work(&mut self, tick_s: f64, out: bool) {
         let ready = self.fleet.iter().filter(|executor| executor.ready_ms < self.now_ms).count() as u32;
         let able = self.mechanism.able(ready);
-        let limit = self.mechanism.sink_limit.unwrap_or(f64::INFINITY).min(able);
+        let limit = self.mechanism.limit.map_or(able, |(_, limit)| limit.min(able));
         let could = if out { 0.0 } else { limit * tick_s };
         let mut left = could;
         while left > 0.0 {
@@ -144,8 +157,21 @@ impl Machine<'_> {
         }
         let done = could - left;
         self.done += done;
-        self.busy = if able > 0.0 { done / (able * tick_s) } else { 0.0 };
+        // On a full machine executors look busy: they share its cores.
+        let full = matches!(self.mechanism.limit, Some((Bottleneck::Machine, _)));
+        self.busy = if able > 0.0 { done / (if full { limit } else { able } * tick_s) } else { 0.0 };
+        self.note_limit(if limit > 0.0 { done / (limit * tick_s) } else { 0.0 }, tick_s);
         self.report_work(ready, done, tick_s);
+    }
+
+    /// Whoever limits is busy for this share of the time.
+    fn note_limit(&mut self, share: f64, tick_s: f64) {
+        let us = (share * tick_s * 1e6) as u64;
+        let limit = self.mechanism.limit.map(|(bottleneck, _)| bottleneck);
+        let of = |bottleneck| if limit == Some(bottleneck) { us } else { 0 };
+        (self.facts.driver_us, self.facts.sink_us) = (of(Bottleneck::Driver), of(Bottleneck::Sink));
+        let machine = if limit == Some(Bottleneck::Machine) { share } else { 0.5 };
+        self.facts.machine_busy = Some((machine * 1000.0) as u32);
     }
 
     fn report_work(&mut self, ready: u32, done: f64, tick_s: f64) {
@@ -153,14 +179,20 @@ impl Machine<'_> {
         let busy_us = self.busy * tick_s * f64::from(self.mechanism.cores) * 1e6 / self.mechanism.mu_error;
         facts.work.clear();
         facts.start_ms.clear();
+        facts.start_cost_ms.clear();
         for executor in self.fleet.iter_mut().filter(|executor| executor.ready_ms < self.now_ms) {
             if !executor.announced {
                 executor.announced = true;
                 facts.start_ms.push(self.mechanism.start_ms);
+                facts.start_cost_ms.push(self.mechanism.start_ms + self.mechanism.price_ms);
             }
             let records = (done / f64::from(ready)).round() as u64;
             let tasks = if records > 0 { u64::from(self.mechanism.cores) } else { 0 };
-            facts.work.push(Work { executor: executor.id, tasks, records, busy_us: busy_us as u64 });
+            let waits = matches!(self.mechanism.limit, Some((Bottleneck::Source, _))) && self.busy > 0.0;
+            let fetch_us =
+                if waits { (tick_s * f64::from(self.mechanism.cores) * 1e6 - busy_us).max(0.0) } else { 0.0 };
+            let (busy_us, fetch_us) = (busy_us as u64, fetch_us as u64);
+            facts.work.push(Work { executor: executor.id, tasks, records, busy_us, fetch_us });
         }
         facts.ready = ready;
         facts.starting = self.fleet.len() as u32 - ready;

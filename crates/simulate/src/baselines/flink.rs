@@ -7,8 +7,8 @@
 //! scale-down interval 1 h. Its job restart is left out here. No zero.
 
 use super::{Recent, whole};
-use crate::facts::Facts;
-use crate::simulate::{Scaler, Sight};
+use crate::{Scaler, Sight};
+use tidemill_scale::Facts;
 
 /// The operator's autoscaler, from 1 to `max`.
 #[derive(Clone, Debug)]

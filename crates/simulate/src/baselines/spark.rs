@@ -5,8 +5,8 @@
 //! `executorIdleTimeout` (60 s) is given back. A batch has as many tasks as the topic has partitions (8 here, two waves
 //! on two executors), spread over all executors, so none is ever idle while batches run.
 
-use crate::facts::Facts;
-use crate::simulate::{Scaler, Sight};
+use crate::{Scaler, Sight};
+use tidemill_scale::Facts;
 
 const TASKS: f64 = 8.0;
 const CORES: f64 = 2.0;

@@ -5,8 +5,8 @@
 //! and a warm-up of 30 s in its Flink experiments. No backlog term, no zero.
 
 use super::{Every, Recent, whole};
-use crate::facts::Facts;
-use crate::simulate::{Scaler, Sight};
+use crate::{Scaler, Sight};
+use tidemill_scale::Facts;
 
 /// DS2 from 1 to `max`.
 #[derive(Clone, Debug)]

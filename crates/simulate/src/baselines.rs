@@ -15,7 +15,7 @@ pub use flink::Flink;
 pub use keda::Keda;
 pub use spark::Spark;
 
-use super::scaler::Sight;
+use crate::scaler::Sight;
 use std::collections::VecDeque;
 
 /// Calls of a rule that looks only every so often.

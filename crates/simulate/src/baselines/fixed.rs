@@ -1,7 +1,7 @@
 //! No rule: always the same size. What everyone without an autoscaler runs, and the price to beat.
 
-use crate::facts::Facts;
-use crate::simulate::{Scaler, Sight};
+use crate::{Scaler, Sight};
+use tidemill_scale::Facts;
 
 /// Always so many.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Shapes of load, in executors' worth of work, seeded: the same seed gives the same trace.
 
-use super::trace::Trace;
+use crate::trace::Trace;
 
 /// Makes traces for a machine on which one executor does `per_executor` records/s.
 #[derive(Clone, Copy, Debug)]

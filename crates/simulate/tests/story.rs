@@ -2,8 +2,8 @@
 //!
 //! A story's load is written in executors' worth (`5s 0, 20s 0.6`); a line of the transcript is `second: kind from→to`.
 
-use tidemill_scale::simulate::{Mechanism, Runway, Trace, run};
-use tidemill_scale::{Mode, Settings};
+use tidemill_scale::{Bottleneck, Mode, Settings};
+use tidemill_simulate::{Mechanism, Runway, Trace, run};
 
 /// The demo: 2,500 records/s and core, short hold times, 90 seconds.
 fn demo() -> (Settings, Mechanism) {
@@ -16,11 +16,16 @@ fn demo() -> (Settings, Mechanism) {
     (settings, Mechanism { per_executor: 5_000.0, crowding: 0.0, ..Mechanism::default() })
 }
 
-/// Production's defaults, capacity unknown at first.
+/// Defaults where a start costs 15 executor-seconds, capacity unknown at first.
 fn production() -> (Settings, Mechanism) {
     let mut settings = Settings::default();
     settings.policy.assumed_per_core = 5_000.0;
-    (settings, Mechanism::default())
+    (settings, Mechanism::dear())
+}
+
+/// Defaults where a start costs 25 ms.
+fn cheap() -> (Settings, Mechanism) {
+    (production().0, Mechanism::default())
 }
 
 fn trace(load: &str, per_executor: f64) -> Trace {
@@ -50,18 +55,18 @@ fn the_demo_shows_all_sizes() {
     check(
         demo(),
         "5s 0, 20s 0.6, 20s 3.4, 25s 0.6, 20s 0",
-        "5.25: activate 0→1, 27.25: up 1→4, 51.25: down 4→3, 56: down 3→2, 61.5: down 2→1, 75: zero 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 7.25: activate 0→1, 8.75: down 1→0, 11: activate 0→1, 14.25: down 1→0, 16.5: activate 0→1, 20: down 1→0, 22.25: activate 0→1, 25.75: up 1→3, 27.25: up 3→4, 28.5: down 4→3, 30.75: up 3→4, 33.5: down 4→3, 34: down 3→2, 35.75: up 2→4, 40.25: down 4→3, 40.75: down 3→2, 43.75: up 2→4, 46.5: down 4→3, 47: down 3→2, 47.5: down 2→1, 55.25: down 1→0, 58: activate 0→1, 61.25: down 1→0, 63.5: activate 0→1, 67: down 1→0, 69.25: activate 0→1, 71.25: down 1→0, 74.75: activate 0→1, 75.25: zero 1→0 | late 0.00 % | left 0",
     );
     check(
         demo(),
         "5s 0, 15s 0.6, 15s 1.6, 15s 2.6, 15s 3.5, 10s 0.4, 15s 0",
-        "5.25: activate 0→1, 22.5: up 1→2, 37.5: up 2→3, 52.75: up 3→4, 72.5: down 4→3, 76.5: down 3→2, 80: zero 2→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 7.25: activate 0→1, 8.75: down 1→0, 11: activate 0→1, 14.25: down 1→0, 16.5: activate 0→1, 20: down 1→0, 21: activate 0→2, 24.5: down 2→1, 26.75: up 1→2, 29.75: down 2→1, 33: up 1→2, 37.5: up 2→3, 43: down 3→2, 48.25: up 2→3, 52.75: up 3→4, 59.5: down 4→3, 66.5: down 3→2, 67: down 2→1, 67.5: down 1→0, 70.75: activate 0→1, 77.25: zero 1→0 | late 0.00 % | left 0",
     );
 }
 
 #[test]
 fn one_record_in_a_quiet_stream_is_one_executor() {
-    check(demo(), "30s 0, 1s 0.0002, 29s 0", "30.5: activate 0→1, 35.5: zero 1→0 | late 0.00 % | left 0");
+    check(demo(), "30s 0, 1s 0.0002, 29s 0", "30.5: activate 0→1, 31: down 1→0 | late 0.00 % | left 0");
     check(production(), "30s 0, 1s 0.0001, 29s 0", "30.5: activate 0→1, 42.5: zero 1→0 | late 0.00 % | left 0");
 }
 
@@ -79,19 +84,39 @@ fn a_step_is_one_action() {
 }
 
 #[test]
+fn who_starts_for_nothing_is_not_kept() {
+    check(
+        cheap(),
+        "20s 0, 10s 0.5, 10s 0",
+        "20.25: activate 0→1, 20.75: down 1→0, 22.25: activate 0→1, 23.5: down 1→0, 26.5: activate 0→1, 29.25: down 1→0, 32.75: activate 0→1, 33.5: down 1→0 | late 0.00 % | left 0",
+    );
+    check(
+        cheap(),
+        "20s 1.5, 10s 0.1",
+        "0.25: activate 0→1, 3: up 1→2, 5.5: down 2→1, 9.25: up 1→2, 13.5: down 2→1, 17.5: up 1→2, 20.75: down 2→1, 21.25: down 1→0, 24.75: activate 0→1 | late 0.00 % | left 0",
+    );
+    check(cheap(), "10s 0, 1s 100, 60s 0", "10.25: activate 0→4, 37.25: zero 4→0 | late 63.34 % | left 0");
+    check(
+        cheap(),
+        "20s 0, 15s 3.5, 20s 0",
+        "20.25: activate 0→1, 21.25: up 1→4, 28: down 4→3, 30.25: up 3→4, 35.5: down 4→3, 36: down 3→2, 36.5: down 2→1, 37: down 1→0 | late 0.00 % | left 0",
+    );
+}
+
+#[test]
 fn bounds_and_pins_hold() {
     let (mut settings, mechanism) = demo();
     settings.min = 1;
     check(
         (settings.clone(), mechanism.clone()),
         "20s 0, 20s 3, 30s 0",
-        "22.5: up 1→4, 44: down 4→3, 48.5: down 3→2, 53.75: down 2→1 | late 0.00 % | left 0",
+        "21.5: up 1→4, 23.25: down 4→3, 24.75: down 3→2, 25.5: up 2→4, 26.5: down 4→3, 27: down 3→2, 28.75: up 2→4, 30.5: down 4→3, 31: down 3→2, 32.75: up 2→4, 34.5: down 4→3, 35: down 3→2, 39: up 2→4, 41: down 4→3, 41.5: down 3→2, 42: down 2→1 | late 0.00 % | left 0",
     );
     settings.max = 2;
     check(
         (settings.clone(), mechanism.clone()),
         "20s 0, 20s 1.9, 30s 0",
-        "22.75: up 1→2, 51: down 2→1 | late 0.00 % | left 0",
+        "22.25: up 1→2, 33.5: down 2→1, 36: up 1→2, 41.5: down 2→1 | late 0.00 % | left 0",
     );
     settings.mode = Mode::Pinned(2);
     check((settings, mechanism), "20s 0, 20s 1.9, 30s 0", " | late 0.00 % | left 0");
@@ -100,7 +125,7 @@ fn bounds_and_pins_hold() {
 #[test]
 fn a_slow_sink_gets_no_executors_that_it_cannot_use() {
     let (settings, mut mechanism) = production();
-    mechanism.sink_limit = Some(15_000.0);
+    mechanism.limit = Some((Bottleneck::Sink, 15_000.0));
     check(
         (settings, mechanism),
         "60s 0.5, 240s 3",
@@ -109,11 +134,11 @@ fn a_slow_sink_gets_no_executors_that_it_cannot_use() {
 }
 
 #[test]
-fn a_load_that_swings_is_held_longer_each_time() {
+fn a_load_that_swings_is_held_longer_near_the_capacity_of_a_size() {
     check(
         production(),
         "60s 0.5, 20s 3, 40s 0.5, 20s 3, 60s 0.5, 20s 3, 160s 0.5",
-        "0.25: activate 0→1, 62.25: up 1→4, 96.25: down 4→3, 101.75: down 3→2, 107.75: down 2→1, 122.25: up 1→4, 171.25: down 4→3, 176.75: down 3→2, 182.75: down 2→1, 206.75: up 1→4, 281.25: down 4→3, 286.75: down 3→2, 292.25: down 2→1 | late 0.00 % | left 0",
+        "0.25: activate 0→1, 62.25: up 1→4, 96.25: down 4→3, 101.75: down 3→2, 107.75: down 2→1, 122.25: up 1→4, 156.25: down 4→3, 161.75: down 3→2, 182.75: down 2→1, 206.75: up 1→4, 236.25: down 4→3, 241.75: down 3→2, 292.25: down 2→1 | late 0.00 % | left 0",
     );
 }
 

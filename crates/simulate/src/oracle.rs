@@ -1,14 +1,11 @@
 //! The clairvoyant optimum: what a load could have cost, had it been known beforehand.
 //!
 //! Dynamic programming over seconds × (size, records waiting), at no delay of a start. Minimises executor-seconds plus
-//! a price per start, with every record done within the service level: what waits at the end of a second must have
+//! `price_s` per start, with every record done within the service level: what waits at the end of a second must have
 //! arrived within it. The queue is counted in 32nds of an executor-second.
 
-use super::machine::Mechanism;
-use super::trace::Trace;
-
-/// Price of a start in the optimum, executor-seconds.
-pub const START_PRICE_S: f64 = 15.0;
+use crate::machine::Mechanism;
+use crate::trace::Trace;
 
 /// Steps of the queue per executor-second.
 const UNITS: f64 = 32.0;
@@ -29,8 +26,8 @@ impl Optimum {
     }
 }
 
-/// Finds it; `None` when `max` executors cannot serve the trace within the service level.
-pub fn optimum(trace: &Trace, mechanism: &Mechanism, slo_ms: u64, max: u32) -> Option<Optimum> {
+/// Finds it at a price of `price_s` executor-seconds a start; `None` when `max` executors cannot serve the trace within the service level.
+pub fn optimum(trace: &Trace, mechanism: &Mechanism, slo_ms: u64, max: u32, price_s: f64) -> Option<Optimum> {
     let unit = mechanism.per_executor / UNITS;
     let able: Vec<usize> = (0..=max).map(|size| (mechanism.able(size) / unit) as usize).collect();
     let arrived = cumulative(trace, unit);
@@ -52,21 +49,21 @@ pub fn optimum(trace: &Trace, mechanism: &Mechanism, slo_ms: u64, max: u32) -> O
             for (to, able) in able.iter().enumerate() {
                 let left = (waiting + coming).saturating_sub(*able);
                 if left <= may_wait {
-                    improve(&mut next[left * sizes + to], step(*at, size, to));
+                    improve(&mut next[left * sizes + to], step(*at, size, to), price_s);
                 }
             }
         }
         best = next;
     }
-    best.into_iter().flatten().min_by(|a, b| a.cost(START_PRICE_S).total_cmp(&b.cost(START_PRICE_S)))
+    best.into_iter().flatten().min_by(|a, b| a.cost(price_s).total_cmp(&b.cost(price_s)))
 }
 
 fn step(at: Optimum, from: usize, to: usize) -> Optimum {
     Optimum { executor_seconds: at.executor_seconds + to as f64, starts: at.starts + to.saturating_sub(from) as u64 }
 }
 
-fn improve(place: &mut Option<Optimum>, candidate: Optimum) {
-    if place.is_none_or(|known| candidate.cost(START_PRICE_S) < known.cost(START_PRICE_S)) {
+fn improve(place: &mut Option<Optimum>, candidate: Optimum, price_s: f64) {
+    if place.is_none_or(|known| candidate.cost(price_s) < known.cost(price_s)) {
         *place = Some(candidate);
     }
 }

@@ -6,9 +6,9 @@
 //! capacity. `lagThreshold` is what users tune; here it is three seconds' work of one executor.
 
 use super::{Every, whole};
-use crate::facts::Facts;
-use crate::simulate::{Scaler, Sight};
+use crate::{Scaler, Sight};
 use std::collections::VecDeque;
+use tidemill_scale::Facts;
 
 const THRESHOLD_S: f64 = 3.0;
 const TOLERANCE: f64 = 0.1;

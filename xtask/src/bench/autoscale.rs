@@ -1,0 +1,273 @@
+//! `autoscale`: a load trace on the real engine (embedded broker, `tidemill produce`, `tidemill run`), and what it cost.
+//!
+//! Each core is held to 2,500 records/s, so that a small machine can show four executors; everything else is as a user
+//! has it. Beside the executor-seconds stand two sums of the trace alone: the *work*, records over what an executor does,
+//! and *just enough*, the executors that each segment needs, rounded up.
+
+use super::process::Ending;
+use super::stage::{Stage, TOPIC};
+use crate::embedded::binary;
+use crate::json;
+use crate::sh::{self, Outcome};
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Records per second of a core, and of an executor.
+const PER_CORE: u32 = 2_500;
+const PER_EXECUTOR: f64 = 2.0 * PER_CORE as f64;
+const EXECUTORS_MAX: u32 = 4;
+const SLO_MS: u64 = 10_000;
+
+/// The trace that is run when none is named: steps up and down, two pauses, a peak within what four executors do.
+const TRACE: &str = "30@1000,20@9000,40@4000,30@0,10@15000,60@2500,20@0,40@7000,30@12000,40@500";
+
+/// Seconds at the end in which the last records come out and the executors go.
+const AFTER: Duration = Duration::from_secs(12);
+
+/// A stretch of constant load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Segment {
+    seconds: u64,
+    per_second: u64,
+}
+
+/// `--trace FILE`, `--seed S` for a trace made up, `--set KEY=VALUE` for the pipeline, `--no-build` for the binary that is
+/// there.
+pub fn run(args: &[&str]) -> Outcome {
+    let (mut trace, mut sets, mut build) = (parse(TRACE)?, Vec::new(), true);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if *arg == "--no-build" {
+            build = false;
+            continue;
+        }
+        let value = args.next().ok_or_else(|| format!("{arg} wants a value"))?;
+        match *arg {
+            "--trace" => trace = read(value)?,
+            "--seed" => trace = made_up(value.parse().map_err(|_| "--seed wants a number")?),
+            "--set" => sets.push((*value).to_owned()),
+            _ => {
+                return Err(format!(
+                    "`{arg}` is no option; there are --trace FILE, --seed S, --set KEY=VALUE, --no-build"
+                ));
+            }
+        }
+    }
+    if build {
+        sh::run(&mut sh::cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
+    }
+    let text: Vec<String> = trace.iter().map(|segment| format!("{}@{}", segment.seconds, segment.per_second)).collect();
+    println!("trace, seconds @ records/s: {}", text.join(", "));
+    let seen = measure(&trace, &sets)?;
+    print!("{}", report(&trace, &seen));
+    Ok(())
+}
+
+/// What a run has shown.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub produced: u64,
+    pub records: u64,
+    pub executor_seconds: f64,
+    pub p50_ms: u64,
+    pub p99_ms: u64,
+    /// The oldest record of all, and records of batches that had one beyond the service level.
+    pub max_ms: u64,
+    pub late: u64,
+    pub starts: u64,
+    pub actions: u64,
+    pub greatest: u64,
+}
+
+fn measure(trace: &[Segment], sets: &[String]) -> Outcome<Seen> {
+    let stage = Stage::new("autoscale")?;
+    topic(&stage)?;
+    let (progress, decisions) = (stage.file("progress"), stage.file("decisions"));
+    let mut command = stage.run("run", false)?;
+    command.args(["--progress", &progress.to_string_lossy(), "--decisions", &decisions.to_string_lossy()]);
+    command.args(["--set", &format!("autoscale.max_records_per_second_per_core={PER_CORE}")]);
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    let command: Vec<String> =
+        command.get_args().filter(|arg| *arg != "--quiet").map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let mut driver = Command::new(binary());
+    driver.args(command).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut driver = Ending(driver.spawn().map_err(|error| format!("cannot start the run: {error}"))?);
+    let mut said = driver.0.stderr.take().expect("it is a pipe");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = said.read_to_string(&mut text);
+        text
+    });
+    let produced = produce(&stage, trace)?;
+    std::thread::sleep(AFTER);
+    sh::run(&mut sh::command("kill", &["-INT", &driver.0.id().to_string()]))?;
+    driver.0.wait().map_err(|error| format!("cannot wait for the run: {error}"))?;
+    let said = reader.join().map_err(|_| "the reader of the run's messages failed")?;
+    let mut seen = Seen { produced, ..Seen::default() };
+    read_end(&said, &mut seen)?;
+    read_progress(&sh::read_file(&progress)?, &mut seen);
+    read_decisions(&sh::read_file(&decisions)?, &mut seen);
+    Ok(seen)
+}
+
+/// Makes the topic with four partitions.
+fn topic(stage: &Stage) -> Outcome {
+    stage.produce(TOPIC, 1, 1).map(drop)
+}
+
+/// Each segment in turn, by the clock from the start of the trace on.
+fn produce(stage: &Stage, trace: &[Segment]) -> Outcome<u64> {
+    let start = Instant::now();
+    let (mut end, mut produced) = (Duration::ZERO, 1);
+    for segment in trace {
+        end += Duration::from_secs(segment.seconds);
+        let left = end.saturating_sub(start.elapsed());
+        if segment.per_second > 0 {
+            let (rate, time) = (format!("{}/s", segment.per_second), format!("{}ms", left.as_millis()));
+            let servers = stage.broker.address();
+            let mut command = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", TOPIC]);
+            let text = sh::read(command.args(["--rate", &rate, "--duration", &time, "--json"]))?;
+            let count: Option<u64> = json::number(&text, "acknowledged");
+            produced += count.ok_or_else(|| format!("`tidemill produce --json` printed {text}"))?;
+        } else {
+            std::thread::sleep(left);
+        }
+    }
+    Ok(produced)
+}
+
+fn read_end(said: &str, seen: &mut Seen) -> Outcome {
+    let line = said.lines().rev().find(|line| line.starts_with("ended: "));
+    let line = line.ok_or_else(|| format!("the run did not sum up; it said:\n{said}"))?;
+    let after = |word: &str| -> Option<&str> { line.split_once(word)?.1.split([' ', ',']).next() };
+    seen.records = after("ended: ").and_then(|n| n.parse().ok()).unwrap_or_default();
+    seen.p50_ms = after("age p50 ").and_then(|n| n.parse().ok()).unwrap_or_default();
+    seen.p99_ms = after(", p99 ").and_then(|n| n.parse().ok()).unwrap_or_default();
+    let words: Vec<&str> = line.split(' ').collect();
+    let at = words.iter().position(|word| *word == "executor-seconds").ok_or("no executor-seconds in the summary")?;
+    seen.executor_seconds = words[at - 1].parse().map_err(|_| format!("`{line}` has no executor-seconds"))?;
+    Ok(())
+}
+
+fn read_progress(text: &str, seen: &mut Seen) {
+    for line in text.lines() {
+        let max_ms = json::number(line, "ageMaxMs").unwrap_or_default();
+        seen.max_ms = seen.max_ms.max(max_ms);
+        if max_ms > SLO_MS {
+            seen.late += json::number::<u64>(line, "numInputRows").unwrap_or_default();
+        }
+    }
+}
+
+fn read_decisions(text: &str, seen: &mut Seen) {
+    for line in text.lines() {
+        let Some((_, decision)) = line.split_once("\"decision\":") else { continue };
+        let size = |name| json::number::<u64>(decision, name).unwrap_or_default();
+        let (from, to) = (size("from"), size("to"));
+        seen.actions += u64::from(from != to);
+        seen.starts += to.saturating_sub(from);
+        seen.greatest = seen.greatest.max(to);
+    }
+}
+
+fn report(trace: &[Segment], seen: &Seen) -> String {
+    let enough: u64 = trace.iter().map(|s| s.seconds * needed(s.per_second)).sum();
+    let work: f64 = trace.iter().map(|s| (s.seconds * s.per_second) as f64 / PER_EXECUTOR).sum();
+    let seconds: u64 = trace.iter().map(|s| s.seconds).sum();
+    let used = seen.executor_seconds;
+    let fixed = f64::from(EXECUTORS_MAX) * seconds as f64;
+    format!(
+        "records sent {}, in results {}\n\
+         executor-seconds {used:.1}; just enough (load / 5,000, rounded up) {enough}, ratio {:.2}; the work itself {work:.0}, ratio {:.2}\n\
+         saved against 4 always on ({fixed:.0}): {:.1} %\n\
+         late records (older than 10 s, counted by batch): {}; age p50 {} ms, p99 {} ms, oldest {} ms\n\
+         changes of size {}, executors started {}, most at once {}\n",
+        seen.produced,
+        seen.records,
+        used / enough as f64,
+        used / work,
+        100.0 * (1.0 - used / fixed),
+        seen.late,
+        seen.p50_ms,
+        seen.p99_ms,
+        seen.max_ms,
+        seen.actions,
+        seen.starts,
+        seen.greatest,
+    )
+}
+
+fn needed(per_second: u64) -> u64 {
+    ((per_second as f64 / PER_EXECUTOR).ceil() as u64).min(u64::from(EXECUTORS_MAX))
+}
+
+fn read(path: &str) -> Outcome<Vec<Segment>> {
+    let text = sh::read_file(path.as_ref())?;
+    // As `tidemill simulate` has it: `seconds,records_per_second`, where a rate begins and which.
+    let mut points: Vec<(u64, u64)> = Vec::new();
+    for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
+        let point = line.split_once(',').and_then(|(at, rate)| {
+            Some((at.trim().parse::<f64>().ok()? as u64, rate.trim().parse::<f64>().ok()? as u64))
+        });
+        points.push(point.ok_or_else(|| format!("{path}: `{line}` is not `seconds,records_per_second`"))?);
+    }
+    let segment = |pair: &[(u64, u64)]| Segment { seconds: pair[1].0.saturating_sub(pair[0].0), per_second: pair[0].1 };
+    let segments: Vec<Segment> = points.windows(2).map(segment).collect();
+    if segments.is_empty() { Err(format!("{path}: no two lines `seconds,records_per_second`")) } else { Ok(segments) }
+}
+
+fn parse(text: &str) -> Outcome<Vec<Segment>> {
+    let segment = |part: &str| {
+        let (seconds, rate) = part.trim().split_once('@')?;
+        Some(Segment { seconds: seconds.parse().ok()?, per_second: rate.parse().ok()? })
+    };
+    text.split(',').map(|part| segment(part).ok_or_else(|| format!("`{part}` is not seconds@records/s"))).collect()
+}
+
+/// Ten segments of 10 to 60 s; a fifth of them quiet, the others up to what four executors do.
+fn made_up(seed: u64) -> Vec<Segment> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
+    let mut next = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) % below
+    };
+    let mut segments = Vec::new();
+    for _ in 0..10 {
+        let seconds = 10 + next(51);
+        let per_second = if next(5) == 0 { 0 } else { 250 * (1 + next(72)) };
+        segments.push(Segment { seconds, per_second });
+    }
+    segments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_of_the_trace() {
+        let trace = parse(TRACE).expect("segments");
+        let text = report(&trace, &Seen { executor_seconds: 410.0, ..Seen::default() });
+        assert!(text.contains("rounded up) 410, ratio 1.00; the work itself 266, ratio 1.54"), "{text}");
+        assert_eq!(made_up(5), made_up(5));
+        assert_ne!(made_up(5), made_up(6));
+    }
+
+    #[test]
+    fn what_a_run_says() {
+        let mut seen = Seen::default();
+        let said = "checkpoint in x\nended: 1330001 records in 900 batches, 120 rows out · age p50 812 ms, p99 2301 ms · 301.5 executor-seconds\n";
+        read_end(said, &mut seen).expect("a summary");
+        read_decisions(
+            "{\"begin\":{}}\n{\"step\":{\"facts\":{},\"decision\":{\"at_ms\":5,\"from\":0,\"to\":2,\"keep\":2}}}\n",
+            &mut seen,
+        );
+        let figures = (seen.records, seen.p50_ms, seen.p99_ms, seen.executor_seconds, seen.starts);
+        assert_eq!(figures, (1_330_001, 812, 2_301, 301.5, 2));
+    }
+}
