@@ -26,6 +26,10 @@ pub(crate) enum Verb {
     Broker(BrokerOptions),
     /// Check a pipeline file, and print how it is understood
     Check(CheckOptions),
+    /// What a load would have cost, by this autoscaler and by others, in a model
+    Simulate(SimulateOptions),
+    /// What a run used, day by day, and what a fixed size would have
+    Cost(CostOptions),
     /// An executor: started by a driver, which speaks to it over stdin and stdout
     #[command(hide = true)]
     Executor,
@@ -99,6 +103,58 @@ pub(crate) struct CheckOptions {
     /// Set a value of the file, for instance `query.output_mode=append`; may be given again
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
+}
+
+#[derive(Options)]
+pub(crate) struct SimulateOptions {
+    /// The load: CSV with the heading `seconds,records_per_second`; a rate holds until the next line, the last line ends it
+    #[arg(value_name = "TRACE.csv", required_unless_present = "from")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Records per second that one executor does
+    #[arg(long, value_name = "R", value_parser = positive)]
+    pub(crate) capacity_per_executor: f64,
+    /// runway, keda, flink, ds2, dataflow, spark, static:N, or all
+    #[arg(long, value_name = "POLICY", default_value = "runway")]
+    pub(crate) policy: String,
+    /// How old a record may be when its result is out
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::duration)]
+    pub(crate) slo: Duration,
+    /// How long an executor takes to start; it is paid meanwhile
+    #[arg(long, value_name = "TIME", default_value = "25ms", value_parser = text::duration)]
+    pub(crate) start_time: Duration,
+    /// The greatest size
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) max_executors: u32,
+    /// What an executor costs an hour
+    #[arg(long, value_name = "MONEY", default_value = "0.10", value_parser = positive)]
+    pub(crate) price: f64,
+    /// Let the rate vary by a tenth from second to second; same seed, same load [default: as it is]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Figures as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw load, sizes, backlog and age over time, or a sweep's curve, as SVG
+    #[arg(long, value_name = "OUT.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Take the load of a past run from its checkpoint directory
+    #[arg(long, value_name = "DIR", conflicts_with = "trace")]
+    pub(crate) from: Option<PathBuf>,
+    /// Try several values: `slo=5s,10s,30s`, `start-time=25ms,15s` or `slack=1s,3s`
+    #[arg(long, value_name = "KEY=A,B,…", value_parser = key_values)]
+    pub(crate) sweep: Option<(String, Vec<String>)>,
+}
+
+#[derive(Options)]
+pub(crate) struct CostOptions {
+    /// The checkpoint directory of a run
+    pub(crate) dir: PathBuf,
+    /// What an executor costs an hour
+    #[arg(long, value_name = "MONEY", default_value = "0.10", value_parser = positive)]
+    pub(crate) price: f64,
+    /// The size to compare with [default: the run's `max_executors`]
+    #[arg(long, value_name = "N")]
+    pub(crate) fixed: Option<u32>,
 }
 
 #[derive(Options)]
@@ -178,6 +234,15 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().into(), value.into())),
         _ => Err("write KEY=VALUE".into()),
     }
+}
+
+fn key_values(text: &str) -> Result<(String, Vec<String>), String> {
+    let (key, values) = key_value(text)?;
+    Ok((key, values.split(',').map(|value| value.trim().to_owned()).collect()))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number| *number > 0.0 && *number < 1e12).ok_or_else(|| "a number above 0".into())
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {

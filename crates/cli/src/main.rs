@@ -5,6 +5,7 @@ mod children;
 mod demo;
 mod observer;
 mod signals;
+mod usage;
 mod verbs;
 mod view;
 mod wiring;
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
         Verb::Produce(options) => verbs::produce::run(&options),
         Verb::Broker(options) => verbs::broker::run(&options),
         Verb::Check(options) => verbs::check::run(&options),
+        Verb::Simulate(options) => verbs::simulate::run(&options),
+        Verb::Cost(options) => verbs::cost::run(&options),
         Verb::Executor => verbs::executor::run(),
     };
     match result {

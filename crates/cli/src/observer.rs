@@ -1,7 +1,9 @@
 //! Tells what happens in a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
 
+use crate::usage::UsageLog;
 use crate::wiring::ABANDONED;
 use arrow_array::RecordBatch;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -101,6 +103,8 @@ pub(crate) struct Told {
     pub(crate) dashboard: Option<Arc<Dashboard>>,
     /// The newest snapshot, for another thread.
     pub(crate) latest: Option<Arc<Mutex<Status>>>,
+    /// What is kept for `tidemill cost`.
+    pub(crate) usage: Option<UsageLog>,
     /// What is said to whoever sits there.
     pub(crate) words: Option<Words>,
     /// Whoever should be there to read.
@@ -150,6 +154,9 @@ impl Observer for Told {
         if let Some(lines) = &mut self.decisions {
             lines.write(&Record::Step { facts: facts.clone(), decision: decision.clone() });
         }
+        if let Some(usage) = &mut self.usage {
+            usage.decision(wall_ms(), facts, decision);
+        }
         if let Some(words) = &mut self.words {
             words.decision(decision);
         }
@@ -159,6 +166,9 @@ impl Observer for Told {
         self.readers.take_if(|readers| !readers.look());
         if let Some(words) = &mut self.words {
             words.tell_batches(false);
+        }
+        if let Some(usage) = &mut self.usage {
+            usage.status(status);
         }
         if let Some(dashboard) = &self.dashboard {
             dashboard.publish(status);
@@ -175,17 +185,26 @@ impl Observer for Told {
     }
 }
 
+/// The wall clock, ms since 1970.
+fn wall_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
 /// Notes as text; and decisions and batches with records too, for a run that nobody watches by its snapshots.
 pub(crate) struct Words {
     say: Box<dyn FnMut(&str)>,
     every_step: bool,
     /// The batches that have no line yet.
     waiting: Batches,
+    /// By size, when a change to it was told last; and changes since then that were not.
+    told_sizes: BTreeMap<u32, Instant>,
+    untold: u64,
 }
 
 impl Words {
     pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + 'static) -> Words {
-        Words { say: Box::new(say), every_step, waiting: Batches::default() }
+        Words { say: Box::new(say), every_step, waiting: Batches::default(), told_sizes: BTreeMap::new(), untold: 0 }
     }
 
     fn note(&mut self, note: &str) {
@@ -201,9 +220,21 @@ impl Words {
     }
 
     fn decision(&mut self, decision: &Decision) {
-        if self.every_step && decision.acts() {
-            self.note(&format!("executors {} → {}: {}", decision.from, decision.to, decision.reason));
+        if !self.every_step || !decision.acts() {
+            return;
         }
+        let (from, to) = (decision.from, decision.to);
+        if self.told_sizes.get(&to).is_some_and(|told| told.elapsed() < SIZE_EVERY) {
+            self.untold += 1;
+            return;
+        }
+        self.told_sizes.insert(to, Instant::now());
+        let more = match std::mem::take(&mut self.untold) {
+            0 => String::new(),
+            1 => "; 1 change before it to a size told lately".into(),
+            count => format!("; {count} changes before it to sizes told lately"),
+        };
+        self.note(&format!("executors {from} → {to}: {}{more}", decision.reason));
     }
 
     /// The line of the batches that wait for one: when it is due, or where something else is to be said.
@@ -219,6 +250,9 @@ impl Drop for Words {
         self.tell_batches(true);
     }
 }
+
+/// Where a load is served in turns by two sizes, a change to one of them is told so often.
+const SIZE_EVERY: Duration = Duration::from_secs(30);
 
 /// Lines about batches come no faster than this: small batches share one.
 const LINE_EVERY: Duration = Duration::from_secs(1);

@@ -3,16 +3,18 @@
 //! Its figures are those of a model, for comparing rules with each other and for asking what a trace would have cost.
 
 pub mod baselines;
+pub mod compare;
 mod machine;
 mod oracle;
 mod outcome;
+pub mod plot;
 mod scaler;
 mod shapes;
 mod trace;
 
 pub use machine::{Mechanism, run};
 pub use oracle::{Optimum, optimum};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Sample};
 pub use scaler::{Runway, Scaler, Sight};
 pub use shapes::{Noise, Shapes};
 pub use trace::Trace;

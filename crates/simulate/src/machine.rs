@@ -4,7 +4,7 @@
 //! take time, executors are paid from spawn to exit, capacity per executor shrinks with their number, results come out
 //! a batch later. Left out: partitions (ranges are split, so they cap nothing) and the length of a drain.
 
-use crate::outcome::{Ages, Outcome};
+use crate::outcome::{Ages, Outcome, Sample};
 use crate::scaler::{Scaler, Sight};
 use crate::trace::Trace;
 use std::collections::VecDeque;
@@ -137,6 +137,11 @@ impl Machine<'_> {
         self.observe(out);
         let size = scaler.size(&self.facts, &self.sight());
         self.resize(size);
+        if self.now_ms / 1000 > self.outcome.samples.len() as u64 {
+            let oldest_ms = self.queue.front().map_or(0, |&(at_ms, _)| self.now_ms.saturating_sub(at_ms));
+            let backlog = self.queue.iter().map(|&(_, records)| records).sum();
+            self.outcome.samples.push(Sample { size: self.fleet.len() as u32, backlog, oldest_ms });
+        }
     }
 
     fn work(&mut self, tick_s: f64, out: bool) {
@@ -148,7 +153,9 @@ impl Machine<'_> {
         while left > 0.0 {
             let Some((at_ms, records)) = self.queue.front_mut() else { break };
             let taken = left.min(*records);
-            self.ages.add(self.now_ms - *at_ms + self.mechanism.batch_ms, taken);
+            let age_ms = self.now_ms - *at_ms + self.mechanism.batch_ms;
+            self.ages.add(age_ms, taken);
+            self.outcome.first_record_ms.get_or_insert(age_ms);
             *records -= taken;
             left -= taken;
             if *records <= 0.0 {

@@ -26,6 +26,21 @@ pub struct Outcome {
     pub age_p99_ms: u64,
     /// Greatest of it.
     pub age_max_ms: u64,
+    /// From the arrival of the first record until it was done, ms; `None`: it never was.
+    pub first_record_ms: Option<u64>,
+    /// What was seen at the end of each second.
+    pub samples: Vec<Sample>,
+}
+
+/// The end of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Executors that are paid.
+    pub size: u32,
+    /// Records that wait.
+    pub backlog: f64,
+    /// How long the first of them has waited, ms.
+    pub oldest_ms: u64,
 }
 
 impl Outcome {

@@ -2,6 +2,8 @@
 
 pub(crate) mod broker;
 pub(crate) mod check;
+pub(crate) mod cost;
 pub(crate) mod executor;
 pub(crate) mod produce;
 pub(crate) mod run;
+pub(crate) mod simulate;

@@ -2,6 +2,7 @@
 
 use crate::args::RunOptions;
 use crate::observer::{Lines, Readers, Told, Words};
+use crate::usage::UsageLog;
 use crate::{children, signals, wiring};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         decisions: options.decisions.as_deref().map(Lines::open).transpose()?,
         dashboard,
         readers: Some(Readers::new(streams(&job, quiet), commands)),
+        usage: temporary.is_none().then(|| UsageLog::new(&dir)),
         words: Some(Words::new(true, say)),
         ..Told::default()
     };
