@@ -30,6 +30,7 @@ cargo xtask VERB
   tidy                      the rules of CONTRIBUTING.md that a program can check, in a second
   packages [--bless]        count the default binary's packages against tests/goldens/package-count.txt
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
+  bench autoscale [--trace FILE] [--seed S] [--set KEY=VALUE]   a load trace on the real engine: executor-seconds and ages
   kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
   differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ

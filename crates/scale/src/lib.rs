@@ -5,9 +5,11 @@
 //!
 //! # The idea
 //! The service level on record age makes the queue a budget. Scale up when the *runway*, the time until that budget is
-//! spent at the present size, is shorter than a start takes: at once, and straight to the size needed. Scale down when a
-//! smaller size would have a long runway, held for as long as an executor takes to pay for its start. Executors hold no
-//! state, so a change of size costs the start of a process and nothing else, and there are few sizes: each is evaluated.
+//! spent at the present size, is shorter than a start takes: at once, and straight to the size needed. What holds an
+//! executor is the *price of a start*, which is measured: time without work from spawn to the first record, and from the
+//! last to the end. On one machine that is milliseconds. Then a load that needs one and a half executors is served by two
+//! and one in turns, and half an executor's load by one and none: records wait for the slack, a second or two, and are
+//! done together. Where a start costs many seconds the same rules hold executors for minutes.
 //!
 //! # The terms, all in [`Terms`]
 //! ```text
@@ -15,22 +17,29 @@
 //! λ↑            λ5 + its slope over 15 s · (T_start + 2 s): the rate when a start will have taken effect    terms
 //! μ             records per busy-second of a core, half-life 30 busy-seconds, a start's first 5 left out  capacity
 //! C(n)          0.97 · min(μ, limit) · cores · n · α(n); before any μ the limit, else an assumption       capacity
+//! P             price of a start, executor-seconds: mean of the last 20                                   capacity
 //! B  B′         records that wait, now and when a start will have taken effect                              terms
 //! B_lim         θ · slo · λ5, at least one task: what may wait
-//! runway(n)     (B_lim − B) / (λ − C(n)); endless where C(n) is enough
-//! W             how long a smaller size must have been enough; doubles with each flap                       state
+//! S  B_slack    65 · P, twice that below one executor's load, at most θ · slo; S · λ5: what waits so that
+//!               executors need not
+//! runway(n)     (limit − B) / (λ − C(n)); endless where C(n) is enough
+//! W             P, from 0.25 s to `down_hold`; doubles with each flap, near a size's capacity only          state
+//! T_dn          40 · P, at least two starts, at most 600 s
 //! ```
 //! # The rules, in the order in which they speak ([`decide`])
 //! ```text
 //! bound      a pin, min, max                                                        → that size
 //! unknown    any offset unknown                                                     → hold, all timers at zero
-//! activate   n = 0, records wait or a plan is unfinished  → min{n : C(n) ≥ max(λ5, λ2) + B/T_c}
-//! guard      10 s over the budget and growing, cores idle, the last executors brought < 10 % of their promise
-//!                                                                                   → back, growth blocked for 5 min
-//! up         B > B_lim and not gone in 1.5·T_c; or runway(n, λ↑) < T_start + T_up; or a step: for 2 s,
-//!            λ1 > 1.3 · λ15 of before and > 1.05 · C(n)   → min{n′ > n : C(n′) ≥ λ + (B′ − B_lim/2)⁺/T_c}
-//! zero       B = 0, λ2 = 0, all committed for Z, and λ5 = 0                         → 0, from any size
-//! down       B ≤ 0.6·B_lim and runway(n′, max(λ5, λ15)) ≥ T_dn for W                → the smallest such n′
+//! activate   n = 0 and records wait: at once after a silence of S or for a plan that nobody finishes; else when the
+//!            oldest has waited for S, or B_slack waits              → min{n : C(n) ≥ max(λ5, λ2) + (B − B_slack)⁺/T_c}
+//! guard      10 s over the slack and growing, and driver, sink, source or machine is the bottleneck, and the last
+//!            executors brought < 10 % of their promise               → back, growth blocked for 5 min
+//! up         B > B_lim and not gone in 1.5·T_c; or runway(n, λ↑, B_lim) < T_start + T_up; or B_slack is used and λ↑ > C(n);
+//!            or a step: for 2 s, λ1 > 1.3 · λ15 of before and > 1.05 · C(n)
+//!                                                   → min{n′ > n : C(n′) ≥ λ + (B′ − B_lim/2)⁺/T_c}
+//! zero       B = 0, λ2 = 0, all committed for P (at most `executor_idle_timeout`)   → 0, from any size
+//! down       C(n′) ≥ max(λ5, λ15) and B ≤ 0.6·B_slack for W                         → the smallest such n′
+//!            or B ≤ 0.3·B_slack and runway(n − 1, λ, B_slack) ≥ T_dn for W           → n − 1
 //! ```
 //! Why the rules are these, and what was measured, is in `docs/decisions/autoscaler.md`.
 //!

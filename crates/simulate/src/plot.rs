@@ -26,7 +26,7 @@ pub fn timeline(trace: &Trace, answers: &[(Figures, Outcome)], slo_ms: u64) -> S
     let of = |pick: &dyn Fn(&crate::Sample) -> f64| -> Vec<Vec<f64>> {
         answers.iter().map(|(_, outcome)| outcome.samples.iter().map(pick).collect()).collect()
     };
-    svg.panel(0, "load, records/s", seconds, &[trace.arrivals.clone()], None);
+    svg.panel(0, "load, records/s", seconds, std::slice::from_ref(&trace.arrivals), None);
     svg.panel(1, "executors", seconds, &of(&|sample| f64::from(sample.size)), None);
     svg.panel(2, "backlog, records", seconds, &of(&|sample| sample.backlog), None);
     let slo_s = slo_ms as f64 / 1000.0;
