@@ -61,10 +61,15 @@ pub(crate) fn zero(idle_s: f64) -> String {
 }
 
 pub(crate) fn down(from: u32, to: u32, hold_s: f64, terms: &Terms) -> String {
-    let (rate, able) = (number(terms.lambda5), number(at(&terms.capacity, to)));
+    let (rate, able) = (number(terms.lambda5), at(&terms.capacity, to));
+    if able < terms.lambda5.max(terms.lambda15) {
+        let (waiting, slack) = (waiting(terms), number(terms.slack));
+        return format!("only {waiting} wait and {slack} may at {rate}/s: {} until then", executors(to));
+    }
     format!(
-        "{rate}/s arrive, {} can do {able}/s and would have done for {hold_s:.1} s: {from} are not needed",
-        executors(to)
+        "{rate}/s arrive, {} can do {}/s and would have done for {hold_s:.1} s: {from} are not needed",
+        executors(to),
+        number(able)
     )
 }
 
