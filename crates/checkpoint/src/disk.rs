@@ -1,11 +1,15 @@
-//! The file operations that a checkpoint is made of, one by one: each may fail, and the machine may die before or after
+//! The file operations that a checkpoint is made of, one by one. Each may fail, and the machine may die before or after
 //! any of them. [`OsDisk`] does them on a directory; the crash tests have a disk that forgets what was not synced.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tidemill_model::{Error, Result};
 use tidemill_os::disk::{DirLock, LockError, make_dirs, sync_dir};
+
+/// What may stand in a checkpoint; `sources` is the sources' own, `usage` what a run used.
+const OURS: [&str; 5] = ["lock", crate::segment::FOLDER, crate::snapshot::FOLDER, "sources", "usage"];
 
 /// A directory with one level of folders. Names are relative, with `/` between parts; `""` is the directory itself.
 /// Errors are the system's own.
@@ -24,7 +28,7 @@ pub trait Disk: Send + Sync {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
     /// Makes a file, or empties the one that is there.
-    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Gives a file another name, in place of the one that has it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -36,39 +40,60 @@ pub trait Disk: Send + Sync {
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
 }
 
-/// A file that is being written.
-pub trait DiskFile: Write {
-    /// Makes the file's bytes durable.
+/// A file that is being written. One thread may append while another syncs.
+pub trait DiskFile: Send + Sync {
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// The system's own; a part of the bytes may be there then.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the bytes durable that were appended before the call.
     ///
     /// # Errors
     /// The system's own; the bytes may be lost then.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
 }
 
-/// A directory of the system, locked.
+/// A directory of the system.
 #[derive(Debug)]
 pub struct OsDisk {
     dir: PathBuf,
-    /// Holds the lock until it is dropped; the system drops it with the process, however that ends.
-    _lock: DirLock,
+    /// Holds the lock until it is dropped; the system drops it with the process, however that ends. `None`: read only.
+    _lock: Option<DirLock>,
 }
 
 impl OsDisk {
-    /// Opens (or makes) a directory and locks it.
+    /// Opens (or makes) a checkpoint directory and locks it.
     ///
     /// # Errors
-    /// User: another driver uses the directory. External: it cannot be made or written.
+    /// User: another driver uses the directory, or it holds something other than a checkpoint. External: it cannot be made
+    /// or written.
     pub fn open(dir: &Path) -> Result<OsDisk> {
+        refuse_foreign(dir)?;
         let failed = |verb: &str, path: &Path, error: &io::Error| refused(verb, &path.display().to_string(), error);
         make_dirs(dir).map_err(|error| failed("make the directory", dir, &error))?;
         match DirLock::take(dir) {
-            Ok(lock) => Ok(OsDisk { dir: dir.to_owned(), _lock: lock }),
+            Ok(lock) => Ok(OsDisk { dir: dir.to_owned(), _lock: Some(lock) }),
             Err(LockError::Taken) => Err(Error::user(format!(
                 "another driver uses the checkpoint `{}`; stop it first, or give this one a --checkpoint of its own",
                 dir.display()
             ))),
             Err(LockError::Refused(path, error)) => Err(failed("lock", &path, &error)),
         }
+    }
+
+    /// Opens a checkpoint directory to look at it, also while a driver uses it. Nothing may be written.
+    ///
+    /// # Errors
+    /// User: there is no such directory.
+    pub fn to_look_at(dir: &Path) -> Result<OsDisk> {
+        if !dir.is_dir() {
+            let message = format!("there is no directory `{}`; name the directory of a checkpoint", dir.display());
+            return Err(Error::user(message));
+        }
+        refuse_foreign(dir)?;
+        Ok(OsDisk { dir: dir.to_owned(), _lock: None })
     }
 }
 
@@ -96,8 +121,8 @@ impl Disk for OsDisk {
         }
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::create(self.dir.join(name))?))
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(File::create(self.dir.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -117,8 +142,37 @@ impl Disk for OsDisk {
 }
 
 impl DiskFile for File {
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// A directory without a log may hold what a crash left of ours, and nothing else: it is going to be cleaned up.
+fn refuse_foreign(dir: &Path) -> Result<()> {
+    if dir.is_file() {
+        let message =
+            format!("the checkpoint `{}` is a file; name a directory, which is made when needed", dir.display());
+        return Err(Error::user(message));
+    }
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    let names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    if names.iter().any(|name| name == "metadata") && dir.join("commits").is_dir() {
+        return Err(Error::user(format!(
+            "the checkpoint `{}` has format version 1, which this program no longer reads; start with a new directory",
+            dir.display()
+        )));
+    }
+    match names.iter().find(|name| !OURS.contains(&name.as_str())) {
+        Some(other) if !dir.join(crate::segment::FOLDER).is_dir() => Err(Error::user(format!(
+            "`{}` holds `{other}` and is no checkpoint; name an empty directory, or one that is not there yet",
+            dir.display()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -127,4 +181,47 @@ pub(crate) fn refused(verb: &str, place: &str, error: &io::Error) -> Error {
     Error::external(format!(
         "cannot {verb} `{place}`: {error}; check the disk's space and rights, then start again: it goes on where it was"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_checkpoint_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |path: &Path, words: &str| {
+            let error = OsDisk::open(path).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.message().contains(words), "{error}");
+        };
+        fs::write(dir.path().join("notes"), "somebody's").unwrap();
+        refused(dir.path(), "holds `notes` and is no checkpoint; name an empty directory");
+        refused(&dir.path().join("notes"), "notes` is a file; name a directory");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was put there");
+        fs::create_dir(dir.path().join("log")).unwrap();
+        OsDisk::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn version_1_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("metadata"), "TDML").unwrap();
+        fs::create_dir(dir.path().join("commits")).unwrap();
+        let error = OsDisk::open(dir.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.message().contains("format version 1, which this program no longer reads"), "{error}");
+    }
+
+    #[test]
+    fn a_second_driver_is_refused_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = OsDisk::open(dir.path()).unwrap();
+        let error = OsDisk::open(dir.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.message().starts_with("another driver uses the checkpoint"), "{error}");
+        OsDisk::to_look_at(dir.path()).unwrap();
+        drop(first);
+        OsDisk::open(dir.path()).unwrap();
+    }
 }

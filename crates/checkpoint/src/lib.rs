@@ -1,31 +1,28 @@
 //! The checkpoint: what a pipeline needs to go on after any crash.
 //!
 //! ```text
-//! DIR/lock                     held by the one driver that uses the checkpoint
-//! DIR/metadata                 identity and typed plan of the query, as of the last start
-//! DIR/start                    positions at which the query began, written once
-//! DIR/plans/<batch>            plan record: written before a batch is dispatched
-//! DIR/state/<batch>.snapshot   the whole state after the batch
-//! DIR/state/<batch>.delta      what the batch changed
-//! DIR/commits/<batch>          commit record: written when the sinks have the batch and its state is stored
+//! DIR/lock                held by the one driver that uses the checkpoint
+//! DIR/log/<number>        segments of one log: plans, state changes and commit records, appended in the order of events
+//! DIR/snapshots/<batch>   the whole state after a batch
+//! DIR/sources/            the sources' own files
 //! ```
-//! A batch is committed when its commit record exists. The state of batch N is the newest snapshot ≤ N and every delta
-//! after it. Each file appears whole or not at all ([`store::Store::put`]) and carries its version and checksum
-//! ([`frame`]). What to do after a crash is decided by a pure function of what is found (`recover`).
+//! A batch is committed when its commit record is in the log. The state of batch N is the newest snapshot ≤ N and every
+//! change after it. Every start and every snapshot begins a segment; its first record holds all that a reader must know of
+//! the segments before, except for the state, so old segments can go ([`record::Base`]). What to do after a crash is decided
+//! by a pure function of what is found (`recover`). `docs/checkpoint.md` describes the format byte by byte.
 //!
 //! Does not know what a state is made of (bytes in, bytes out), nor sinks, executors or clocks.
 
 mod changes;
 pub mod disk;
-pub mod frame;
-pub mod fs;
 mod log;
-pub mod memory;
 mod open;
+pub mod record;
 mod recover;
-pub mod store;
+pub mod segment;
+mod snapshot;
 
 pub use changes::Change;
-pub use log::{CommitLog, CommitRecord, PlanLog, StateChange};
-pub use open::{Checkpoint, Metadata};
+pub use log::{CommitLog, CommitRecord, PlanLog, SNAPSHOT_BYTES_MIN};
+pub use open::{Checkpoint, Inspection, Query, inspect};
 pub use recover::Recovered;

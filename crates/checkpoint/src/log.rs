@@ -1,19 +1,29 @@
-//! The plan log and the commit log: writing records in the order that makes any crash recoverable.
+//! The log: records are appended to one segment and flushed once for as many of them as possible.
+//!
+//! ```text
+//!  driver thread     append plan N+1 ─────────────┐             (no flush)
+//!  committer         flush ─► sinks of N ─► append delta N, commit N ─► flush
+//!                    └ only if plan N is not durable yet           └ makes plan N+1 durable, too
+//! ```
+//! A plan must be durable before anything shows that depends on it, so before a sink is called; not before its tasks run.
+//! After a snapshot a new segment begins, and what only older segments needed is removed.
 
-use crate::frame::{self, Kind};
-use crate::store::{Store, write_json};
+use crate::disk::{Disk, DiskFile, refused};
+use crate::record::{Base, Kind, encode};
+use crate::{segment, snapshot};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
-use tidemill_model::{BatchPlan, Millis, Offsets, Result};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tidemill_model::{BatchPlan, Error, Millis, Offsets, Result};
 
-/// Plan and commit records of so many batches are kept for people to look at, as Spark does by default.
-pub(crate) const BATCHES_KEPT: u64 = 100;
+/// A snapshot is due when the records since the last one outweigh it, but not for less than this many bytes.
+pub const SNAPSHOT_BYTES_MIN: u64 = 4 << 20;
 
-/// A snapshot is due when the deltas since the last one outweigh it, but not for less than this many bytes.
-const SNAPSHOT_BYTES_MIN: u64 = 64 << 10;
+/// What a batch's plan and commit record count for in that comparison: more or less their size, the same in every run.
+pub(crate) const RECORDS_BYTES: u64 = 1 << 10;
 
-/// A snapshot is due after so many deltas, however small: each is a file, and a start reads them all.
-const DELTAS_MAX: usize = 1_000;
+/// A snapshot is due when there are so many segments: each start makes one, and a start reads them all.
+const SEGMENTS_MAX: usize = 32;
 
 /// The commit record of a batch: the sinks have its rows, its state is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,86 +42,268 @@ pub struct CommitRecord {
     pub capacity: Option<serde_json::Value>,
 }
 
-/// What a batch leaves of its state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateChange {
-    /// The whole state after the batch.
-    Snapshot(Vec<u8>),
-    /// What the batch changed.
-    Delta(Vec<u8>),
-}
+/// Where plan records go.
+pub struct PlanLog(pub(crate) Arc<Log>);
 
-/// The plan log.
-pub struct PlanLog {
-    pub(crate) store: Arc<dyn Store>,
-}
-
-/// The commit log, with the states.
+/// Where states and commit records go.
 pub struct CommitLog {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) log: Arc<Log>,
+    /// Bytes of the newest snapshot.
     pub(crate) snapshot_bytes: u64,
-    pub(crate) delta_bytes: u64,
-    pub(crate) any_snapshot: bool,
-    /// State files that exist, oldest first.
-    pub(crate) state_files: Vec<String>,
+    pub(crate) snapshot_bytes_min: u64,
 }
 
 impl PlanLog {
-    /// Writes where the query begins, before its first plan: `latest` must mean the same after a crash.
+    /// Writes where the query begins, before its first plan: `latest` must mean the same after a crash. Durable when that
+    /// plan is.
     ///
     /// # Errors
     /// External: the disk.
     pub fn write_start(&mut self, positions: &Offsets) -> Result<()> {
-        write_json(&*self.store, Kind::Start, "start", positions)
+        self.0.append(&[(Kind::Start, &[&json(positions)])], |base| base.start = Some(positions.clone()))
     }
 
-    /// Writes a plan record; durable on return. The batch may be dispatched from then on.
+    /// Writes a plan record. The batch may be dispatched from then on; [`CommitLog::make_plans_durable`] comes before its
+    /// rows are shown to anybody.
     ///
     /// # Errors
     /// External: the disk.
     pub fn write(&mut self, plan: &BatchPlan) -> Result<()> {
-        write_json(&*self.store, Kind::Plan, &format!("plans/{:020}", plan.batch_id), plan)
+        self.0.append(&[(Kind::Plan, &[&json(plan)])], |base| base.plans.push(plan.clone()))
     }
 }
 
 impl CommitLog {
-    /// Whether the next state should be a snapshot.
-    pub fn wants_snapshot(&self) -> bool {
-        !self.any_snapshot
-            || self.delta_bytes > self.snapshot_bytes.max(SNAPSHOT_BYTES_MIN)
-            || self.state_files.len() > DELTAS_MAX
+    /// Makes every plan record durable that was written before the call.
+    ///
+    /// # Errors
+    /// External: the disk.
+    pub fn make_plans_durable(&mut self) -> Result<()> {
+        self.log.sync()
     }
 
-    /// Writes the state of a batch, then its commit record, then removes what is no longer needed; durable on return.
+    /// Whether a snapshot of the state should follow the next batch.
+    pub fn wants_snapshot(&self) -> bool {
+        let writer = self.log.writer();
+        writer.since_snapshot > self.snapshot_bytes.max(self.snapshot_bytes_min) || writer.older.len() >= SEGMENTS_MAX
+    }
+
+    /// Writes what a batch changed in the state, and its commit record; durable on return.
     ///
     /// # Errors
     /// External: the disk. The batch is then not committed and will be replayed.
-    pub fn commit(&mut self, record: &CommitRecord, state: &StateChange) -> Result<()> {
+    pub fn commit(&mut self, record: &CommitRecord, delta: &[u8]) -> Result<()> {
         let batch = record.batch_id;
-        let obsolete = match state {
-            StateChange::Snapshot(bytes) => {
-                let name = format!("state/{batch:020}.snapshot");
-                self.store.put(&name, &frame::seal(Kind::Snapshot, bytes))?;
-                (self.snapshot_bytes, self.delta_bytes, self.any_snapshot) = (bytes.len() as u64, 0, true);
-                std::mem::replace(&mut self.state_files, vec![name])
-            }
-            StateChange::Delta(bytes) => {
-                assert!(self.any_snapshot, "the first state of a checkpoint is a snapshot");
-                let name = format!("state/{batch:020}.delta");
-                self.store.put(&name, &frame::seal(Kind::Delta, bytes))?;
-                self.delta_bytes += bytes.len() as u64;
-                self.state_files.push(name);
-                Vec::new()
-            }
-        };
-        write_json(&*self.store, Kind::Commit, &format!("commits/{batch:020}"), record)?;
-        for name in obsolete.iter().filter(|name| !self.state_files.contains(name)) {
-            self.store.remove(name)?;
+        let number = batch.to_le_bytes();
+        let change: RecordParts<'_> = (Kind::Delta, &[&number, delta]);
+        self.log.append(&[change, (Kind::Commit, &[&json(record)])], |base| {
+            base.plans.retain(|plan| plan.batch_id > batch);
+            base.committed = Some(record.clone());
+        })?;
+        self.log.writer().since_snapshot += RECORDS_BYTES + delta.len() as u64;
+        self.log.sync()
+    }
+
+    /// Writes the whole state after the last committed batch, then removes what nobody needs any longer.
+    ///
+    /// # Errors
+    /// External: the disk. What was committed stays committed.
+    pub fn snapshot(&mut self, batch: u64, state: &[u8]) -> Result<()> {
+        self.log.begin_segment()?;
+        snapshot::write(&*self.log.disk, batch, state)?;
+        self.snapshot_bytes = state.len() as u64;
+        self.log.forget(batch)
+    }
+}
+
+/// A record's kind and the parts of its payload.
+type RecordParts<'a> = (Kind, &'a [&'a [u8]]);
+
+/// The newest segment, and what the next one will begin with.
+pub(crate) struct Log {
+    pub(crate) disk: Arc<dyn Disk>,
+    writer: Mutex<Writer>,
+    /// Segment and bytes of it that are on the disk.
+    durable: Mutex<(u64, u64)>,
+}
+
+struct Writer {
+    segment: u64,
+    file: Arc<dyn DiskFile>,
+    bytes: u64,
+    base: Base,
+    /// Older segments that are still there, with the last batch whose change is in them, if there is any.
+    older: Vec<(u64, Option<u64>)>,
+    /// Last batch whose change is in the newest segment.
+    last_batch: Option<u64>,
+    /// Bytes of the batches that a start would read on top of the newest snapshot.
+    since_snapshot: u64,
+    /// Whether an operation failed: what is in the file then is unknown, and nothing may follow it.
+    failed: bool,
+}
+
+/// What [`Log::begin`] goes on from.
+pub(crate) struct Beginning {
+    pub(crate) base: Base,
+    pub(crate) segment: u64,
+    pub(crate) older: Vec<(u64, Option<u64>)>,
+    pub(crate) since_snapshot: u64,
+}
+
+impl Log {
+    /// Begins a segment and makes it durable.
+    ///
+    /// # Errors
+    /// External: the disk.
+    pub(crate) fn begin(disk: Arc<dyn Disk>, from: Beginning) -> Result<Log> {
+        let Beginning { base, segment, older, since_snapshot } = from;
+        let (file, bytes) = create(&*disk, segment, &base)?;
+        let writer = Writer { segment, file, bytes, base, older, last_batch: None, since_snapshot, failed: false };
+        Ok(Log { disk, writer: Mutex::new(writer), durable: Mutex::new((segment, bytes)) })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("no holder panics")
+    }
+
+    /// Appends records, in one write; `change` tells the next segment's base of them.
+    fn append(&self, records: &[RecordParts<'_>], change: impl FnOnce(&mut Base)) -> Result<()> {
+        let mut writer = self.writer();
+        writer.check(&*self.disk)?;
+        change(&mut writer.base);
+        let durable = self.durable_bytes(writer.segment);
+        let mut bytes = Vec::new();
+        for (kind, payload) in records {
+            encode(&mut bytes, *kind, durable, payload);
         }
-        if let Some(old) = batch.checked_sub(BATCHES_KEPT) {
-            self.store.remove(&format!("commits/{old:020}"))?;
-            self.store.remove(&format!("plans/{old:020}"))?;
+        if records.iter().any(|(kind, _)| *kind == Kind::Delta) {
+            writer.last_batch = writer.base.committed.as_ref().map(|record| record.batch_id);
         }
+        let written = writer.file.append(&bytes);
+        writer.outcome(&*self.disk, written)?;
+        writer.bytes += bytes.len() as u64;
         Ok(())
     }
+
+    /// Makes everything durable that was appended before the call. Others may append meanwhile.
+    fn sync(&self) -> Result<()> {
+        let (file, segment, bytes) = {
+            let writer = self.writer();
+            writer.check(&*self.disk)?;
+            (writer.file.clone(), writer.segment, writer.bytes)
+        };
+        if self.durable_bytes(segment) >= bytes {
+            return Ok(());
+        }
+        let synced = file.sync();
+        self.writer().outcome(&*self.disk, synced)?;
+        self.note_durable(segment, bytes);
+        Ok(())
+    }
+
+    /// Begins the next segment. The one before is whole and durable from then on.
+    fn begin_segment(&self) -> Result<()> {
+        let mut writer = self.writer();
+        writer.check(&*self.disk)?;
+        let synced = writer.file.sync();
+        writer.outcome(&*self.disk, synced)?;
+        let (segment, bytes) = (writer.segment, writer.bytes);
+        writer.base.previous = Some((segment, bytes));
+        let (file, begun) = create(&*self.disk, segment + 1, &writer.base).inspect_err(|_| writer.failed = true)?;
+        let last_batch = writer.last_batch.take();
+        writer.older.push((segment, last_batch));
+        (writer.file, writer.segment, writer.bytes) = (file, segment + 1, begun);
+        writer.since_snapshot = 0;
+        self.note_durable(segment + 1, begun);
+        Ok(())
+    }
+
+    /// Removes the segments and snapshots that a snapshot replaces.
+    fn forget(&self, snapshot: u64) -> Result<()> {
+        let mut writer = self.writer();
+        let obsolete = obsolete(&writer.older, Some(snapshot));
+        let obsolete: Vec<String> = writer.older.drain(..obsolete).map(|(number, _)| segment::name(number)).collect();
+        drop(writer);
+        let snapshots = list(&*self.disk, snapshot::FOLDER)?;
+        let older = batches(&snapshots).into_iter().filter(|batch| *batch < snapshot).map(snapshot::name);
+        older.chain(obsolete).try_for_each(|name| remove(&*self.disk, &name))
+    }
+
+    fn durable_bytes(&self, segment: u64) -> u64 {
+        let durable = self.durable.lock().expect("no holder panics");
+        if durable.0 == segment { durable.1 } else { 0 }
+    }
+
+    fn note_durable(&self, segment: u64, bytes: u64) {
+        let mut durable = self.durable.lock().expect("no holder panics");
+        *durable = (*durable).max((segment, bytes));
+    }
+}
+
+impl Writer {
+    fn check(&self, disk: &dyn Disk) -> Result<()> {
+        match self.failed {
+            false => Ok(()),
+            true => Err(self.refused(disk, &io::Error::other("an earlier write failed"))),
+        }
+    }
+
+    fn outcome(&mut self, disk: &dyn Disk, result: io::Result<()>) -> Result<()> {
+        result.map_err(|error| {
+            self.failed = true;
+            self.refused(disk, &error)
+        })
+    }
+
+    fn refused(&self, disk: &dyn Disk, error: &io::Error) -> Error {
+        refused("write", &disk.place(&segment::name(self.segment)), error)
+    }
+}
+
+/// Makes a segment with its base, durably; the file and its length.
+fn create(disk: &dyn Disk, number: u64, base: &Base) -> Result<(Arc<dyn DiskFile>, u64)> {
+    let name = segment::name(number);
+    let mut bytes = segment::header();
+    encode(&mut bytes, Kind::Base, 0, &[&json(base)]);
+    let create = || {
+        let file = disk.create(&name)?;
+        file.append(&bytes)?;
+        file.sync()?;
+        disk.sync_folder(segment::FOLDER)?;
+        Ok(file)
+    };
+    let file = create().map_err(|error: io::Error| refused("write", &disk.place(&name), &error))?;
+    Ok((file, bytes.len() as u64))
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records serialise")
+}
+
+/// How many of the oldest segments no start needs: the snapshot holds what their batches have changed.
+pub(crate) fn obsolete(older: &[(u64, Option<u64>)], snapshot: Option<u64>) -> usize {
+    older.iter().position(|(_, last)| *last > snapshot).unwrap_or(older.len())
+}
+
+/// Names in a folder.
+///
+/// # Errors
+/// External: the disk.
+pub(crate) fn list(disk: &dyn Disk, folder: &str) -> Result<Vec<String>> {
+    disk.list(folder).map_err(|error| refused("list", &disk.place(folder), &error))
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// External: the disk.
+pub(crate) fn remove(disk: &dyn Disk, name: &str) -> Result<()> {
+    disk.remove(name).map_err(|error| refused("remove", &disk.place(name), &error))
+}
+
+/// The numbers among some names, ascending.
+pub(crate) fn batches(names: &[String]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }

@@ -1,32 +1,27 @@
-//! Opening a checkpoint: what is there is read, checked and tidied up.
-//!
-//! A file of the store is whole or not there. Where a disk breaks that promise, the last file of a log may be cut off:
-//! it was being written when the machine died, nobody has believed it, and it counts as not written. Any other damage
-//! is an error that names the file.
+//! Opening a checkpoint: what is there is read, checked and tidied up; a new segment begins.
 
 use crate::changes::{Change, another_query, changes};
-use crate::frame::{self, Kind};
-use crate::log::{BATCHES_KEPT, CommitLog, PlanLog};
-use crate::recover::{Recovered, damaged, open_plans, state_chain};
-use crate::store::{Store, write_json};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use crate::disk::{Disk, refused};
+use crate::log::{Beginning, CommitLog, Log, PlanLog, RECORDS_BYTES, batches, list, obsolete, remove};
+use crate::record::Base;
+use crate::recover::{Found, Recovered, check_plans, damaged, read_segments, state_chain};
+use crate::{segment, snapshot};
 use std::sync::Arc;
 use tidemill_model::{Error, Result};
 
 /// Whose checkpoint it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
     /// Identity of the query, the same in all its runs.
     pub id: String,
-    /// The typed plan as text, one property a line, as of the last start.
-    pub plan: String,
+    /// The typed plan as text, one property a line.
+    pub text: String,
 }
 
-/// An opened checkpoint: its two logs, usable from two threads, and where to go on.
+/// An opened checkpoint: its logs, usable from two threads, and where to go on.
 pub struct Checkpoint {
     /// Whose it is; `id` is the stored one where there was one.
-    pub metadata: Metadata,
+    pub query: Query,
     /// What has changed in the query since the last start, all of it allowed.
     pub changes: Vec<Change>,
     /// Where to write plan records.
@@ -38,149 +33,153 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint, or begins one with `metadata`. `bound` picks the lines of a plan that the state depends on:
-    /// they must be what they were.
+    /// Opens a checkpoint, or begins one for `query`. `bound` picks the lines of its text that the state depends on: they
+    /// must be what they were. `snapshot_bytes_min`: see [`crate::SNAPSHOT_BYTES_MIN`].
     ///
     /// # Errors
     /// User: it belongs to another query (the message shows the difference), or to a newer program. External: damage, disk.
-    pub fn open(store: Arc<dyn Store>, metadata: Metadata, bound: &dyn Fn(&str) -> Vec<String>) -> Result<Checkpoint> {
-        let (metadata, changes) = identify(&*store, metadata, bound)?;
-        let commits = whole(&*store, "commits", Kind::Commit, batches(&store.list("commits")?, ""))?;
-        let committed = commits.last().copied();
-        let mut recovered = Recovered::default();
-        if let Some(batch) = committed {
-            recovered.committed = Some(must_read_json(&*store, Kind::Commit, &name("commits", batch, ""))?);
-        }
-        let files = store.list("state")?;
-        let chain = state_chain(committed, &batches(&files, ".snapshot"), &batches(&files, ".delta"))?;
-        let commits = read_state(&store, chain, &mut recovered)?;
-        recovered.start = read_json(&*store, Kind::Start, "start")?;
-        let mut plans = batches(&store.list("plans")?, "");
-        if plans.last().copied() > committed {
-            plans = whole(&*store, "plans", Kind::Plan, plans)?;
-        }
-        for batch in open_plans(committed, &plans)? {
-            recovered.replay.push(must_read_json(&*store, Kind::Plan, &name("plans", batch, ""))?);
-        }
-        tidy_up(&*store, committed, &commits.state_files)?;
-        Ok(Checkpoint { metadata, changes, plans: PlanLog { store }, commits, recovered })
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        query: Query,
+        bound: &dyn Fn(&str) -> Vec<String>,
+        snapshot_bytes_min: u64,
+    ) -> Result<Checkpoint> {
+        make_folders(&*disk)?;
+        let mut found = find(&*disk)?;
+        let snapshots = batches(&list(&*disk, snapshot::FOLDER)?);
+        let (query, changes) = identify(&found.base, query, bound)?;
+        let (snapshot, deltas) = state(&*disk, &mut found, &snapshots)?;
+        let Found { base, newest, mut segments, .. } = found;
+        let recovered = Recovered {
+            start: base.start.clone(),
+            committed: base.committed.clone(),
+            snapshot,
+            deltas,
+            replay: base.plans.clone(),
+        };
+        let covered = recovered.snapshot.as_ref().map(|(batch, _)| *batch);
+        segments.drain(..obsolete(&segments, covered));
+        let base = Base { id: query.id.clone(), query: query.text.clone(), previous: newest, ..base };
+        let number = newest.map_or(0, |(number, _)| number + 1);
+        let kept: Vec<u64> = segments.iter().map(|(number, _)| *number).chain([number]).collect();
+        let since_snapshot = recovered.deltas.iter().map(|(_, delta)| RECORDS_BYTES + delta.len() as u64).sum();
+        let beginning = Beginning { base, segment: number, older: segments, since_snapshot };
+        let log = Log::begin(disk.clone(), beginning)?;
+        tidy_up(&*disk, &kept, covered)?;
+        let log = Arc::new(log);
+        let snapshot_bytes = recovered.snapshot.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
+        let commits = CommitLog { log: log.clone(), snapshot_bytes, snapshot_bytes_min };
+        Ok(Checkpoint { query, changes, plans: PlanLog(log), commits, recovered })
     }
 }
 
-/// Finds out whose checkpoint it is, and writes down who uses it from now on.
-fn identify(
-    store: &dyn Store,
-    mut metadata: Metadata,
-    bound: &dyn Fn(&str) -> Vec<String>,
-) -> Result<(Metadata, Vec<Change>)> {
-    let Some(found) = read_json::<Metadata>(store, Kind::Metadata, "metadata")? else {
-        for folder in ["commits", "plans", "state"] {
-            if !store.list(folder)?.is_empty() {
-                return Err(damaged(&format!("`metadata` is missing, and there is something in `{folder}`")));
-            }
-        }
-        write_json(store, Kind::Metadata, "metadata", &metadata)?;
-        return Ok((metadata, Vec::new()));
-    };
-    if found.plan == metadata.plan {
-        return Ok((found, Vec::new()));
-    }
-    let forbidden = changes(&bound(&found.plan), &bound(&metadata.plan));
-    if !forbidden.is_empty() {
-        return Err(another_query(&forbidden));
-    }
-    let lines = |plan: &str| plan.lines().map(str::to_owned).collect::<Vec<String>>();
-    let allowed = changes(&lines(&found.plan), &lines(&metadata.plan));
-    metadata.id = found.id;
-    write_json(store, Kind::Metadata, "metadata", &metadata)?;
-    Ok((metadata, allowed))
+/// What a checkpoint holds, for people to look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// Whose it is.
+    pub query: Query,
+    /// Where the query goes on from.
+    pub recovered: Recovered,
+    /// Segments of the log: number and bytes.
+    pub segments: Vec<(u64, u64)>,
+    /// Bytes of the newest snapshot's state.
+    pub snapshot_bytes: u64,
 }
 
-/// Reads a chain of state files, and makes the log that goes on from there.
-fn read_state(store: &Arc<dyn Store>, chain: Option<(u64, Vec<u64>)>, recovered: &mut Recovered) -> Result<CommitLog> {
-    let mut log = CommitLog {
-        store: store.clone(),
-        snapshot_bytes: 0,
-        delta_bytes: 0,
-        any_snapshot: chain.is_some(),
-        state_files: Vec::new(),
-    };
-    let Some((snapshot, deltas)) = chain else { return Ok(log) };
-    let snapshot = [(snapshot, Kind::Snapshot, ".snapshot")].into_iter();
-    for (batch, kind, suffix) in snapshot.chain(deltas.into_iter().map(|batch| (batch, Kind::Delta, ".delta"))) {
-        let name = name("state", batch, suffix);
-        let bytes = must_read(&**store, kind, &name)?;
-        match kind {
-            Kind::Snapshot => log.snapshot_bytes = bytes.len() as u64,
-            _ => log.delta_bytes += bytes.len() as u64,
-        }
-        recovered.state.push((batch, bytes));
-        log.state_files.push(name);
+/// Reads a checkpoint and changes nothing in it.
+///
+/// # Errors
+/// As [`Checkpoint::open`]. User: there is no checkpoint.
+pub fn inspect(disk: &dyn Disk) -> Result<Inspection> {
+    let files = read_files(disk)?;
+    let mut found = read_segments(&files)?;
+    if found.newest.is_none() {
+        let message = format!("`{}` holds no checkpoint; name the directory of one", disk.place(""));
+        return Err(Error::user(message));
     }
-    Ok(log)
-}
-
-/// Removes what a crash left: states that no chain needs, and records that are too old.
-fn tidy_up(store: &dyn Store, committed: Option<u64>, state_files: &[String]) -> Result<()> {
-    for file in store.list("state")?.into_iter().map(|file| format!("state/{file}")) {
-        if !state_files.contains(&file) {
-            store.remove(&file)?;
-        }
-    }
-    let Some(oldest) = committed.and_then(|batch| (batch + 1).checked_sub(BATCHES_KEPT)) else { return Ok(()) };
-    for folder in ["commits", "plans"] {
-        for batch in batches(&store.list(folder)?, "").into_iter().filter(|batch| *batch < oldest) {
-            store.remove(&name(folder, batch, ""))?;
-        }
-    }
-    Ok(())
-}
-
-/// The batches of a log without the last one, where that is cut off.
-fn whole(store: &dyn Store, folder: &str, kind: Kind, mut batches: Vec<u64>) -> Result<Vec<u64>> {
-    if let Some(last) = batches.last() {
-        let bytes = store.get(&name(folder, *last, ""))?.unwrap_or_default();
-        if frame::is_cut_off(kind, &bytes) {
-            batches.pop();
-        }
-    }
-    Ok(batches)
-}
-
-pub(crate) fn name(folder: &str, batch: u64, suffix: &str) -> String {
-    format!("{folder}/{batch:020}{suffix}")
-}
-
-/// Batch numbers of the names that end in `suffix`, ascending.
-fn batches(names: &[String], suffix: &str) -> Vec<u64> {
-    let mut batches: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(suffix)?.parse().ok()).collect();
-    batches.sort_unstable();
-    batches
-}
-
-fn read_json<T: DeserializeOwned>(store: &dyn Store, kind: Kind, name: &str) -> Result<Option<T>> {
-    let Some(bytes) = store.get(name)? else { return Ok(None) };
-    let payload = frame::open(kind, name, &bytes)?;
-    serde_json::from_slice(payload).map(Some).map_err(|error| {
-        Error::external(format!("checkpoint file `{name}` does not read: {error}; restore it from a copy"))
+    let (snapshot, deltas) = state(disk, &mut found, &batches(&list(disk, snapshot::FOLDER)?))?;
+    let Base { id, query, start, committed, plans, .. } = found.base;
+    let snapshot_bytes = snapshot.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
+    Ok(Inspection {
+        query: Query { id, text: query },
+        recovered: Recovered { start, committed, snapshot, deltas, replay: plans },
+        segments: files.iter().map(|(number, bytes)| (*number, bytes.len() as u64)).collect(),
+        snapshot_bytes,
     })
 }
 
-fn must_read_json<T: DeserializeOwned>(store: &dyn Store, kind: Kind, name: &str) -> Result<T> {
-    read_json(store, kind, name)?.ok_or_else(|| vanished(name))
+fn make_folders(disk: &dyn Disk) -> Result<()> {
+    for folder in [segment::FOLDER, snapshot::FOLDER] {
+        disk.make_folder(folder).map_err(|error| refused("make the directory", &disk.place(folder), &error))?;
+    }
+    disk.sync_folder("").map_err(|error| refused("sync", &disk.place(""), &error))
 }
 
-fn must_read(store: &dyn Store, kind: Kind, name: &str) -> Result<Vec<u8>> {
-    let mut bytes = store.get(name)?.ok_or_else(|| vanished(name))?;
-    let payload = frame::open(kind, name, &bytes)?.len();
-    // In place: it may be a gigabyte.
-    bytes.drain(..frame::HEADER);
-    bytes.truncate(payload);
-    Ok(bytes)
+fn find(disk: &dyn Disk) -> Result<Found> {
+    let found = read_segments(&read_files(disk)?)?;
+    if found.newest.is_none() && !batches(&list(disk, snapshot::FOLDER)?).is_empty() {
+        return Err(damaged("there are snapshots, but no log"));
+    }
+    Ok(found)
 }
 
-fn vanished(name: &str) -> Error {
-    Error::external(format!(
-        "checkpoint file `{name}` vanished while it was read; is something else cleaning the directory?"
-    ))
+fn read_files(disk: &dyn Disk) -> Result<Vec<(u64, Vec<u8>)>> {
+    let read = |number: u64| -> Result<(u64, Vec<u8>)> { Ok((number, read(disk, &segment::name(number))?)) };
+    batches(&list(disk, segment::FOLDER)?).into_iter().map(read).collect()
+}
+
+fn read(disk: &dyn Disk, name: &str) -> Result<Vec<u8>> {
+    let bytes = disk.read(name).map_err(|error| refused("read", &disk.place(name), &error))?;
+    bytes.ok_or_else(|| {
+        Error::external(format!(
+            "checkpoint file `{name}` vanished while it was read; is something else cleaning the directory?"
+        ))
+    })
+}
+
+/// A snapshot with its batch.
+type Snapshot = Option<(u64, Vec<u8>)>;
+
+/// The committed state: a snapshot, and each batch's change since.
+fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snapshot, Vec<(u64, Vec<u8>)>)> {
+    let committed = found.base.committed.as_ref().map(|record| record.batch_id);
+    check_plans(committed, &found.base.plans)?;
+    let (snapshot, chain) = state_chain(committed, snapshots, &found.deltas)?;
+    let open = |batch: u64| -> Result<(u64, Vec<u8>)> {
+        let name = snapshot::name(batch);
+        Ok((batch, snapshot::open(&name, read(disk, &name)?)?))
+    };
+    let snapshot = snapshot.map(open).transpose()?;
+    let take = |batch: u64| (batch, found.deltas.remove(&batch).expect("the chain was checked"));
+    Ok((snapshot, chain.into_iter().map(take).collect()))
+}
+
+/// Whose checkpoint it is from now on.
+fn identify(base: &Base, query: Query, bound: &dyn Fn(&str) -> Vec<String>) -> Result<(Query, Vec<Change>)> {
+    if base.id.is_empty() {
+        return Ok((query, Vec::new()));
+    }
+    let forbidden = changes(&bound(&base.query), &bound(&query.text));
+    if !forbidden.is_empty() {
+        return Err(another_query(&forbidden));
+    }
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();
+    let allowed = changes(&lines(&base.query), &lines(&query.text));
+    Ok((Query { id: base.id.clone(), text: query.text }, allowed))
+}
+
+/// Removes what a crash left: what was still being written, and what nothing needs.
+fn tidy_up(disk: &dyn Disk, segments: &[u64], snapshot: Option<u64>) -> Result<()> {
+    for name in list(disk, segment::FOLDER)? {
+        if name.parse().is_ok_and(|number: u64| !segments.contains(&number)) {
+            remove(disk, &format!("{}/{name}", segment::FOLDER))?;
+        }
+    }
+    for name in list(disk, snapshot::FOLDER)? {
+        let other = name.parse().is_ok_and(|batch: u64| Some(batch) != snapshot);
+        if other || name.ends_with(snapshot::TEMPORARY) {
+            remove(disk, &format!("{}/{name}", snapshot::FOLDER))?;
+        }
+    }
+    Ok(())
 }

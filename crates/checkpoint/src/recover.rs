@@ -1,6 +1,10 @@
-//! What to do with a checkpoint that was found: a pure function of the names in it and the records behind them.
+//! Where to go on: a pure function of the segments and snapshots that were found.
 
 use crate::log::CommitRecord;
+use crate::record::{Base, Kind, Record, u64_at};
+use crate::segment::{self, Contents, WAY_OUT};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use tidemill_model::{BatchPlan, Error, Offsets, Result};
 
 /// Where a pipeline goes on.
@@ -10,58 +14,143 @@ pub struct Recovered {
     pub start: Option<Offsets>,
     /// The last committed batch; `None`: nothing was ever committed.
     pub committed: Option<CommitRecord>,
-    /// State files to load, in order: a snapshot, then deltas.
-    pub state: Vec<(u64, Vec<u8>)>,
+    /// The whole state after a batch, with the batch's number; `None`: begin with an empty one.
+    pub snapshot: Option<(u64, Vec<u8>)>,
+    /// What each batch after that has changed, up to the committed one, in order.
+    pub deltas: Vec<(u64, Vec<u8>)>,
     /// Plans that were logged but not committed, to be carried out again in order before anything new.
     pub replay: Vec<BatchPlan>,
 }
 
-/// Which state files rebuild the state after batch `committed`: the newest snapshot not after it, and every delta since.
-/// Batches that changed nothing still wrote a delta, so a gap is damage.
+/// What the segments say.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Found {
+    /// As the next segment would begin.
+    pub(crate) base: Base,
+    /// Last bytes of the newest segment that counts.
+    pub(crate) newest: Option<(u64, u64)>,
+    /// The segments that count, with the last batch whose change is in each.
+    pub(crate) segments: Vec<(u64, Option<u64>)>,
+    /// Each batch's change, the newest where a batch was replayed.
+    pub(crate) deltas: BTreeMap<u64, Vec<u8>>,
+}
+
+/// Reads segments, which stand in ascending order. The newest may never have come to be; then it does not count.
 ///
 /// # Errors
-/// External: a file of the chain is missing.
+/// User: written by a newer version. External: damage.
+pub(crate) fn read_segments(files: &[(u64, Vec<u8>)]) -> Result<Found> {
+    let mut read = Vec::new();
+    let mut sealed = None;
+    for (number, bytes) in files.iter().rev() {
+        let name = segment::name(*number);
+        if let Some((expected, _)) = sealed
+            && expected != *number
+        {
+            return Err(missing(expected));
+        }
+        let contents = segment::read(&name, bytes, sealed.map(|(_, length)| length))?;
+        if contents.records.is_empty() && sealed.is_none() {
+            continue;
+        }
+        let base = base(&name, &contents)?;
+        sealed = Some(base.previous.unwrap_or((u64::MAX, 0)));
+        read.push((*number, base, contents));
+    }
+    let mut found = Found::default();
+    for (number, base, contents) in read.into_iter().rev() {
+        found.base = base;
+        let last = apply(&segment::name(number), &contents.records[1..], &mut found)?;
+        found.segments.push((number, last));
+        found.newest = Some((number, contents.length));
+    }
+    Ok(found)
+}
+
+/// The segment's first record.
+fn base(name: &str, contents: &Contents<'_>) -> Result<Base> {
+    match contents.records.first() {
+        Some(record) if record.kind == Kind::Base => parse(name, record),
+        _ => Err(Error::external(format!("`{name}` does not begin as a segment does; {WAY_OUT}"))),
+    }
+}
+
+/// Applies a segment's further records; the last batch whose change is among them.
+fn apply(name: &str, records: &[Record<'_>], found: &mut Found) -> Result<Option<u64>> {
+    let mut last = None;
+    for record in records {
+        match record.kind {
+            Kind::Base => return Err(Error::external(format!("`{name}` begins twice; {WAY_OUT}"))),
+            Kind::Start => found.base.start = Some(parse(name, record)?),
+            Kind::Plan => found.base.plans.push(parse(name, record)?),
+            Kind::Delta => {
+                let bytes = record.payload.get(8..).ok_or_else(|| unreadable(name, &"a change without a batch"))?;
+                let batch = u64_at(record.payload, 0);
+                found.deltas.insert(batch, bytes.to_vec());
+                last = Some(batch);
+            }
+            Kind::Commit => {
+                let record: CommitRecord = parse(name, record)?;
+                found.base.plans.retain(|plan| plan.batch_id > record.batch_id);
+                found.base.committed = Some(record);
+            }
+        }
+    }
+    Ok(last)
+}
+
+fn parse<T: DeserializeOwned>(name: &str, record: &Record<'_>) -> Result<T> {
+    serde_json::from_slice(record.payload).map_err(|error| unreadable(name, &error))
+}
+
+fn unreadable(name: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::external(format!("a record of `{name}` passed its checksum and does not read: {why}; {WAY_OUT}"))
+}
+
+fn missing(segment: u64) -> Error {
+    match segment {
+        u64::MAX => damaged("there are segments from before the log began"),
+        _ => damaged(&format!("`{}` is missing", segment::name(segment))),
+    }
+}
+
+/// Which batches' changes rebuild the state after the committed batch: all since the newest snapshot that is not after it.
+///
+/// # Errors
+/// External: one of them is missing.
 pub(crate) fn state_chain(
     committed: Option<u64>,
     snapshots: &[u64],
-    deltas: &[u64],
-) -> Result<Option<(u64, Vec<u64>)>> {
-    let Some(committed) = committed else { return Ok(None) };
-    let Some(snapshot) = snapshots.iter().copied().filter(|batch| *batch <= committed).max() else {
-        return Err(damaged(&format!(
-            "batch {committed} is committed, but there is no state snapshot at or before it"
-        )));
-    };
-    let chain: Vec<u64> = (snapshot + 1..=committed).collect();
-    match chain.iter().find(|batch| !deltas.contains(batch)) {
+    deltas: &BTreeMap<u64, Vec<u8>>,
+) -> Result<(Option<u64>, Vec<u64>)> {
+    let Some(committed) = committed else { return Ok((None, Vec::new())) };
+    let snapshot = snapshots.iter().copied().filter(|batch| *batch <= committed).max();
+    let chain: Vec<u64> = (snapshot.map_or(0, |batch| batch + 1)..=committed).collect();
+    match chain.iter().find(|batch| !deltas.contains_key(batch)) {
         Some(missing) => Err(damaged(&format!("the state change of batch {missing} is missing"))),
-        None => Ok(Some((snapshot, chain))),
+        None => Ok((snapshot, chain)),
     }
 }
 
-/// Which plans to carry out again: those after the last committed batch, without a gap.
+/// Plans to carry out again follow the last committed batch without a gap.
 ///
 /// # Errors
-/// External: a plan between is missing, or more are open than the driver ever leaves open.
-pub(crate) fn open_plans(committed: Option<u64>, plans: &[u64]) -> Result<Vec<u64>> {
+/// External: one is missing, or more are open than the driver ever leaves open.
+pub(crate) fn check_plans(committed: Option<u64>, plans: &[BatchPlan]) -> Result<()> {
     let first = committed.map_or(0, |batch| batch + 1);
-    let mut open: Vec<u64> = plans.iter().copied().filter(|batch| *batch >= first).collect();
-    open.sort_unstable();
-    for (position, batch) in open.iter().enumerate() {
-        if *batch != first + position as u64 {
-            return Err(damaged(&format!("the plan of batch {} is missing", first + position as u64)));
+    for (expected, plan) in (first..).zip(plans) {
+        if plan.batch_id != expected {
+            return Err(damaged(&format!("the plan of batch {expected} is missing")));
         }
     }
-    if open.len() > tidemill_model::limits::UNCOMMITTED_PLANS_MAX {
-        return Err(damaged(&format!("{} plans follow the last committed batch", open.len())));
+    if plans.len() > tidemill_model::limits::UNCOMMITTED_PLANS_MAX {
+        return Err(damaged(&format!("{} plans follow the last committed batch", plans.len())));
     }
-    Ok(open)
+    Ok(())
 }
 
 pub(crate) fn damaged(what: &str) -> Error {
-    Error::external(format!(
-        "the checkpoint is damaged: {what}; restore the directory from a copy, or start with a new one"
-    ))
+    Error::external(format!("the checkpoint is damaged: {what}; {WAY_OUT}"))
 }
 
 #[cfg(test)]
@@ -70,24 +159,17 @@ mod tests {
 
     #[test]
     fn state_chains() {
-        let check = |committed, snapshots: &[u64], deltas: &[u64]| state_chain(committed, snapshots, deltas).ok();
-        assert_eq!(check(None, &[], &[]), Some(None));
-        assert_eq!(check(None, &[0], &[1]), Some(None));
-        assert_eq!(check(Some(0), &[0], &[]), Some(Some((0, vec![]))));
-        assert_eq!(check(Some(4), &[0, 3], &[1, 2, 4, 5]), Some(Some((3, vec![4]))));
-        assert_eq!(check(Some(2), &[0, 3], &[1, 2]), Some(Some((0, vec![1, 2]))));
-        assert_eq!(check(Some(2), &[0], &[1]), None);
+        let check = |committed, snapshots: &[u64], deltas: &[u64]| {
+            let deltas = deltas.iter().map(|batch| (*batch, Vec::new())).collect();
+            state_chain(committed, snapshots, &deltas).ok()
+        };
+        assert_eq!(check(None, &[], &[]), Some((None, vec![])));
+        assert_eq!(check(None, &[0], &[1]), Some((None, vec![])));
+        assert_eq!(check(Some(0), &[0], &[]), Some((Some(0), vec![])));
+        assert_eq!(check(Some(1), &[], &[0, 1]), Some((None, vec![0, 1])));
+        assert_eq!(check(Some(4), &[0, 3], &[1, 2, 4, 5]), Some((Some(3), vec![4])));
+        assert_eq!(check(Some(2), &[0, 3], &[1, 2]), Some((Some(0), vec![1, 2])));
+        assert_eq!(check(Some(2), &[0, 3], &[1]), None);
         assert_eq!(check(Some(2), &[3], &[1, 2]), None);
-    }
-
-    #[test]
-    fn plans_to_replay() {
-        let check = |committed, plans: &[u64]| open_plans(committed, plans).ok();
-        assert_eq!(check(None, &[]), Some(vec![]));
-        assert_eq!(check(None, &[0]), Some(vec![0]));
-        assert_eq!(check(Some(3), &[2, 3, 4, 5]), Some(vec![4, 5]));
-        assert_eq!(check(Some(3), &[2, 3]), Some(vec![]));
-        assert_eq!(check(Some(3), &[5]), None);
-        assert_eq!(check(Some(3), &[4, 5, 6]), None);
     }
 }

@@ -1,9 +1,11 @@
 //! A checkpoint as a driver uses it: records and states are written, found again, and tidied up; damage is noticed.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidemill_checkpoint::memory::MemoryStore;
-use tidemill_checkpoint::store::Store;
-use tidemill_checkpoint::{Checkpoint, CommitRecord, Metadata, Recovered, StateChange};
+use tempfile::TempDir;
+use tidemill_checkpoint::disk::OsDisk;
+use tidemill_checkpoint::{Checkpoint, CommitRecord, Query, Recovered, SNAPSHOT_BYTES_MIN, inspect};
 use tidemill_model::{BatchPlan, Millis, Offsets, Result};
 
 fn plan(batch_id: u64) -> BatchPlan {
@@ -23,83 +25,136 @@ fn record(batch_id: u64) -> CommitRecord {
     CommitRecord { batch_id, ..CommitRecord::default() }
 }
 
-fn open(store: &MemoryStore) -> Checkpoint {
-    try_open(store).unwrap()
+fn open(dir: &Path) -> Checkpoint {
+    try_open(dir).unwrap()
 }
 
-fn try_open(store: &MemoryStore) -> Result<Checkpoint> {
-    let metadata = Metadata { id: "query-1".into(), plan: "q".into() };
-    Checkpoint::open(Arc::new(store.clone()), metadata, &|plan| vec![plan.to_owned()])
+fn try_open(dir: &Path) -> Result<Checkpoint> {
+    open_as(dir, "query-1", "q", 64 << 10)
+}
+
+/// Lines of the text that begin with `!` are bound; one line alone always is.
+fn open_as(dir: &Path, id: &str, text: &str, snapshot_bytes_min: u64) -> Result<Checkpoint> {
+    let bound = |text: &str| {
+        let lines: Vec<&str> = text.lines().collect();
+        lines.iter().filter(|line| lines.len() == 1 || line.starts_with('!')).map(|line| line.to_string()).collect()
+    };
+    let query = Query { id: id.into(), text: text.into() };
+    Checkpoint::open(Arc::new(OsDisk::open(dir)?), query, &bound, snapshot_bytes_min)
+}
+
+fn names(dir: &Path, folder: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir.join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap().trim_start_matches('0').to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn segment(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("log/{number:020}"))
 }
 
 #[test]
 fn goes_on_where_it_was() {
-    let store = MemoryStore::default();
-    let mut checkpoint = open(&store);
+    let dir = tempfile::tempdir().unwrap();
+    let reopen = || open(dir.path());
+    let mut checkpoint = reopen();
     assert_eq!(checkpoint.recovered, Recovered::default());
-    assert!(checkpoint.commits.wants_snapshot());
-    checkpoint.plans.write(&plan(0)).unwrap();
-    assert_eq!(open(&store).recovered.replay, [plan(0)]);
-    assert_eq!(open(&store).recovered.start, None);
-    checkpoint.plans.write_start(&Offsets::default()).unwrap();
-    assert_eq!(open(&store).recovered.start, Some(Offsets::default()));
-    checkpoint.commits.commit(&record(0), &StateChange::Snapshot(b"s0".into())).unwrap();
     assert!(!checkpoint.commits.wants_snapshot());
+    checkpoint.plans.write(&plan(0)).unwrap();
+    drop(checkpoint);
+    let mut checkpoint = reopen();
+    assert_eq!(checkpoint.recovered.replay, [plan(0)]);
+    assert_eq!(checkpoint.recovered.start, None);
+    checkpoint.plans.write_start(&Offsets::default()).unwrap();
+    drop(checkpoint);
+    let mut checkpoint = reopen();
+    assert_eq!(checkpoint.recovered.start, Some(Offsets::default()));
+    checkpoint.commits.commit(&record(0), b"d0").unwrap();
+    checkpoint.commits.snapshot(0, b"s0").unwrap();
     checkpoint.plans.write(&plan(1)).unwrap();
     checkpoint.plans.write(&plan(2)).unwrap();
-    checkpoint.commits.commit(&record(1), &StateChange::Delta(b"d1".into())).unwrap();
-    let recovered = open(&store).recovered;
-    assert_eq!(recovered.committed, Some(record(1)));
-    assert_eq!(recovered.state, [(0, b"s0".to_vec()), (1, b"d1".to_vec())]);
-    assert_eq!(recovered.replay, [plan(2)]);
+    checkpoint.commits.commit(&record(1), b"d1").unwrap();
+    drop(checkpoint);
+    for _ in 0..2 {
+        let recovered = reopen().recovered;
+        assert_eq!(recovered.committed, Some(record(1)));
+        assert_eq!(recovered.snapshot, Some((0, b"s0".to_vec())));
+        assert_eq!(recovered.deltas, [(1, b"d1".to_vec())]);
+        assert_eq!(recovered.replay, [plan(2)]);
+        assert_eq!(recovered.start, Some(Offsets::default()));
+    }
 }
 
-/// Batches whose deltas have so many bytes → state files at most, at any time.
-fn check_files(batches: u64, delta_bytes: usize, state_files_max: usize) {
-    let store = MemoryStore::default();
-    let mut checkpoint = open(&store);
+/// Batches of a state that grows → snapshots and segments at most, at any time.
+fn check_files(batches: u64, delta_bytes: usize, snapshot_bytes: usize, starts: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut checkpoint = open(dir.path());
+    let mut snapshots = 0;
     for batch in 0..batches {
+        if starts && batch % 7 == 0 {
+            drop(checkpoint);
+            checkpoint = open(dir.path());
+        }
         checkpoint.plans.write(&plan(batch)).unwrap();
-        let state = match checkpoint.commits.wants_snapshot() {
-            true => StateChange::Snapshot(vec![0; 1_000]),
-            false => StateChange::Delta(vec![0; delta_bytes]),
-        };
-        checkpoint.commits.commit(&record(batch), &state).unwrap();
-        assert!(store.list("state").unwrap().len() <= state_files_max, "batch {batch}");
-        assert!(store.list("plans").unwrap().len() <= 100 && store.list("commits").unwrap().len() <= 100);
+        let wanted = checkpoint.commits.wants_snapshot();
+        checkpoint.commits.commit(&record(batch), &vec![0; delta_bytes]).unwrap();
+        if wanted {
+            checkpoint.commits.snapshot(batch, &vec![0; snapshot_bytes]).unwrap();
+            assert_eq!(names(dir.path(), "log").len(), 1, "batch {batch}");
+            snapshots += 1;
+        }
+        assert!(names(dir.path(), "snapshots").len() <= 1);
+        let bytes: u64 =
+            fs::read_dir(dir.path().join("log")).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
+        let bound = (64 << 10) + snapshot_bytes as u64 + 2 * delta_bytes as u64 + 4_000;
+        assert!(bytes <= bound, "batch {batch}: the log has {bytes} bytes of {bound}");
     }
-    assert_eq!(open(&store).recovered.committed, Some(record(batches - 1)));
+    assert!(snapshots > 1);
+    drop(checkpoint);
+    assert_eq!(open(dir.path()).recovered.committed, Some(record(batches - 1)));
 }
 
 #[test]
 fn keeps_no_more_than_it_needs() {
-    check_files(250, 2_000, 34);
-    check_files(2_500, 0, 1_001);
+    check_files(200, 2_000, 1_000, false);
+    check_files(200, 2_000, 150_000, true);
+    check_files(600, 0, 0, false);
 }
 
-/// After a crash of batch 3 while it was being committed: a snapshot of 0, deltas of 1 and 2, plans to 4.
-fn crashed() -> MemoryStore {
-    let store = MemoryStore::default();
-    let mut checkpoint = open(&store);
+#[test]
+fn many_starts_without_a_batch_leave_one_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    (0..10).for_each(|_| drop(open(dir.path())));
+    assert_eq!(names(dir.path(), "log"), ["9"]);
+}
+
+/// A snapshot of batch 0, changes of 1 to 3, plans to 4. Segment 0 is gone, 1 is the only one. Also where each record ends.
+fn crashed() -> (TempDir, Vec<usize>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut checkpoint = open(dir.path());
+    let mut ends = Vec::new();
     for batch in 0..4 {
         checkpoint.plans.write(&plan(batch)).unwrap();
-        let bytes = format!("state {batch}").into();
-        let state = if batch == 0 { StateChange::Snapshot(bytes) } else { StateChange::Delta(bytes) };
-        checkpoint.commits.commit(&record(batch), &state).unwrap();
+        checkpoint.commits.commit(&record(batch), format!("state {batch}").as_bytes()).unwrap();
+        if batch == 0 {
+            checkpoint.commits.snapshot(0, b"state 0").unwrap();
+        }
+        ends.push(fs::read(segment(dir.path(), 1)).unwrap_or_default().len());
     }
     checkpoint.plans.write(&plan(4)).unwrap();
-    store
-}
-
-fn file(folder: &str, batch: u64, suffix: &str) -> String {
-    format!("{folder}/{batch:020}{suffix}")
+    drop(checkpoint);
+    assert_eq!(names(dir.path(), "log"), ["1"]);
+    (dir, ends)
 }
 
 /// A damage → the last committed batch and the batches to replay, or words of the error.
-fn check_damage(damage: impl Fn(&MemoryStore), expected: Result<(u64, &[u64]), &str>) {
-    let store = crashed();
-    damage(&store);
-    let found = try_open(&store).map(|checkpoint| {
+fn check_damage(damage: impl Fn(&Path, &[usize]), expected: Result<(u64, &[u64]), &str>) {
+    let (dir, ends) = crashed();
+    damage(dir.path(), &ends);
+    let found = try_open(dir.path()).map(|checkpoint| {
         let replay: Vec<u64> = checkpoint.recovered.replay.iter().map(|plan| plan.batch_id).collect();
         (checkpoint.recovered.committed.expect("committed").batch_id, replay)
     });
@@ -113,105 +168,103 @@ fn check_damage(damage: impl Fn(&MemoryStore), expected: Result<(u64, &[u64]), &
     }
 }
 
-/// Keeps the first bytes of a file.
-fn cut(store: &MemoryStore, name: &str, bytes: usize) {
-    let whole = store.get(name).unwrap().unwrap();
-    store.put(name, &whole[..bytes.min(whole.len() - 1)]).unwrap();
+fn cut(path: &Path, bytes: usize) {
+    let whole = fs::read(path).unwrap();
+    fs::write(path, &whole[..bytes]).unwrap();
 }
 
-fn flip(store: &MemoryStore, name: &str) {
-    let mut bytes = store.get(name).unwrap().unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    store.put(name, &bytes).unwrap();
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
 }
 
 #[test]
-fn a_file_that_nobody_has_believed_may_be_cut_off() {
-    check_damage(|_| {}, Ok((3, &[4])));
-    for bytes in [0, 3, 20, 1_000] {
-        check_damage(|store| cut(store, &file("plans", 4, ""), bytes), Ok((3, &[])));
-        check_damage(|store| cut(store, &file("commits", 3, ""), bytes), Ok((2, &[3, 4])));
-    }
-    check_damage(|store| store.put(&file("state", 4, ".delta"), b"").unwrap(), Ok((3, &[4])));
-    check_damage(|store| store.put(&file("state", 4, ".snapshot"), b"TDML").unwrap(), Ok((3, &[4])));
-    check_damage(|store| store.put(&file("plans", 4, ".tmp"), b"").unwrap(), Ok((3, &[4])));
+fn the_end_of_the_log_may_be_broken() {
+    check_damage(|_, _| {}, Ok((3, &[4])));
+    check_damage(|dir, ends| cut(&segment(dir, 1), ends[3]), Ok((3, &[])));
+    check_damage(|dir, ends| cut(&segment(dir, 1), ends[3] + 5), Ok((3, &[])));
+    check_damage(|dir, ends| flip(&segment(dir, 1), ends[3] + 30), Ok((3, &[])));
+    // The commit record is not whole; its plan is.
+    check_damage(|dir, ends| cut(&segment(dir, 1), ends[3] - 1), Ok((2, &[3])));
+    check_damage(|dir, _| fs::write(segment(dir, 2), b"").unwrap(), Ok((3, &[4])));
+    check_damage(|dir, _| fs::write(segment(dir, 2), b"TIDEM").unwrap(), Ok((3, &[4])));
+    check_damage(|dir, _| fs::write(dir.join("snapshots/00000000000000000003.tmp"), b"x").unwrap(), Ok((3, &[4])));
 }
 
 #[test]
 fn damage_to_what_is_committed_is_named() {
-    let check = |damage: fn(&MemoryStore, &str), name: &str| {
-        check_damage(|store| damage(store, name), Err(&format!("`{name}`")));
+    check_damage(|dir, ends| flip(&segment(dir, 1), ends[1] - 9), Err("fails its checksum at byte"));
+    check_damage(|dir, _| flip(&segment(dir, 1), 20), Err("log/00000000000000000001` fails its checksum at byte 9"));
+    check_damage(|dir, _| flip(&segment(dir, 1), 3), Err("is no segment of a log"));
+    let snapshot = |dir: &Path| dir.join("snapshots/00000000000000000000");
+    check_damage(|dir, _| flip(&snapshot(dir), 18), Err("snapshots/00000000000000000000` fails its checksum"));
+    check_damage(|dir, _| cut(&snapshot(dir), 4), Err("or is cut off"));
+    check_damage(|dir, _| cut(&snapshot(dir), 22), Err("is cut off"));
+    check_damage(|dir, _| fs::remove_file(snapshot(dir)).unwrap(), Err("the state change of batch 0 is missing"));
+    check_damage(|dir, _| fs::remove_file(segment(dir, 1)).unwrap(), Err("there are snapshots, but no log"));
+}
+
+/// Segments that a start has sealed: one that is missing or shorter than the next one says is damage.
+#[test]
+fn every_segment_that_is_needed_must_be_there() {
+    let damaged = |damage: fn(&Path), words: &str| {
+        let (dir, _) = crashed();
+        drop(open(dir.path()));
+        drop(open(dir.path()));
+        assert_eq!(names(dir.path(), "log"), ["1", "2", "3"]);
+        damage(dir.path());
+        let Err(error) = try_open(dir.path()) else { panic!("{words}: accepted") };
+        assert!(error.message().contains(words), "{error}");
     };
-    for name in [file("state", 0, ".snapshot"), file("state", 1, ".delta"), file("state", 3, ".delta")] {
-        check(|store, name| cut(store, name, 0), &name);
-        check(|store, name| cut(store, name, 1_000), &name);
-        check(flip, &name);
-    }
-    check(flip, &file("commits", 3, ""));
-    check(flip, &file("plans", 4, ""));
-    check(flip, "metadata");
-    check(|store, name| cut(store, name, 9), "metadata");
-    check_damage(
-        |store| store.remove(&file("state", 2, ".delta")).unwrap(),
-        Err("the state change of batch 2 is missing"),
-    );
-    check_damage(
-        |store| store.remove(&file("state", 0, ".snapshot")).unwrap(),
-        Err("no state snapshot at or before it"),
-    );
-    check_damage(
-        |store| {
-            cut(store, &file("commits", 3, ""), 0);
-            store.remove(&file("plans", 3, "")).unwrap();
-        },
-        Err("the plan of batch 3 is missing"),
-    );
-    check_damage(
-        |store| store.remove("metadata").unwrap(),
-        Err("`metadata` is missing, and there is something in `commits`"),
-    );
+    damaged(|dir| fs::remove_file(segment(dir, 2)).unwrap(), "`log/00000000000000000002` is missing");
+    damaged(|dir| fs::remove_file(segment(dir, 1)).unwrap(), "the state change of batch 1 is missing");
+    damaged(|dir| cut(&segment(dir, 1), 50), "`log/00000000000000000001` is cut off");
 }
 
 #[test]
 fn what_a_crash_left_goes_at_the_next_start() {
-    let store = crashed();
-    for name in [file("state", 4, ".delta"), file("state", 9, ".snapshot")] {
-        store.put(&name, b"left over").unwrap();
+    let (dir, _) = crashed();
+    for name in ["snapshots/00000000000000000009", "log/00000000000000000002"] {
+        fs::write(dir.path().join(name), b"").unwrap();
     }
-    let mut checkpoint = open(&store);
-    assert_eq!(store.list("state").unwrap().len(), 4);
-    checkpoint.commits.commit(&record(4), &StateChange::Snapshot(b"all".into())).unwrap();
-    // As if the machine had died between the commit and the tidying up.
-    store.put(&file("state", 1, ".delta"), b"came back").unwrap();
-    for batch in 5..250 {
-        checkpoint.plans.write(&plan(batch)).unwrap();
-        checkpoint.commits.commit(&record(batch), &StateChange::Delta(Vec::new())).unwrap();
-    }
-    for folder in ["plans", "commits"] {
-        store.put(&file(folder, 7, ""), b"came back").unwrap();
-    }
-    drop(open(&store));
-    assert_eq!(store.list("plans").unwrap().len(), 100);
-    assert_eq!(store.list("commits").unwrap().len(), 100);
-    assert!(!store.list("state").unwrap().contains(&format!("{:020}.delta", 1)));
+    let mut checkpoint = open(dir.path());
+    assert_eq!(
+        (names(dir.path(), "log"), names(dir.path(), "snapshots")),
+        (vec!["1".into(), "2".into()], vec!["".into()])
+    );
+    checkpoint.commits.commit(&record(4), b"d4").unwrap();
+    checkpoint.commits.snapshot(4, b"all").unwrap();
+    assert_eq!((names(dir.path(), "log"), names(dir.path(), "snapshots")), (vec!["3".into()], vec!["4".into()]));
 }
 
-/// Lines that begin with `!` are bound.
 #[test]
 fn a_bound_line_must_stay_the_others_may_change() {
-    let open = |store: &MemoryStore, plan: &str, id: &str| {
-        let metadata = Metadata { id: id.into(), plan: plan.into() };
-        let bound = |plan: &str| plan.lines().filter(|line| line.starts_with('!')).map(str::to_owned).collect();
-        Checkpoint::open(Arc::new(store.clone()), metadata, &bound)
-    };
-    let store = MemoryStore::default();
-    assert!(open(&store, "!window 10s\nwhere a", "first").unwrap().changes.is_empty());
-    let changed = open(&store, "!window 10s\nwhere b", "second").unwrap();
-    assert_eq!(changed.metadata.id, "first");
+    let dir = tempfile::tempdir().unwrap();
+    let open = |text: &str, id: &str| open_as(dir.path(), id, text, SNAPSHOT_BYTES_MIN);
+    assert!(open("!window 10s\nwhere a", "first").unwrap().changes.is_empty());
+    let changed = open("!window 10s\nwhere b", "second").unwrap();
+    assert_eq!(changed.query.id, "first");
     let shown: Vec<String> = changed.changes.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["- where a", "+ where b"]);
-    assert!(open(&store, "!window 10s\nwhere b", "third").unwrap().changes.is_empty());
-    let Err(error) = open(&store, "!window 20s\nwhere c", "fourth") else { panic!("accepted") };
+    drop(changed);
+    assert!(open("!window 10s\nwhere b", "third").unwrap().changes.is_empty());
+    let Err(error) = open("!window 20s\nwhere c", "fourth") else { panic!("accepted") };
     assert_eq!(error.exit_code(), 2);
     assert!(error.message().contains("- !window 10s\n  + !window 20s\nundo"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_can_be_looked_at_while_it_is_used() {
+    let (dir, _) = crashed();
+    let before = fs::read(segment(dir.path(), 1)).unwrap();
+    let in_use = open(dir.path());
+    let inspection = inspect(&OsDisk::to_look_at(dir.path()).unwrap()).unwrap();
+    assert_eq!(inspection.query, Query { id: "query-1".into(), text: "q".into() });
+    assert_eq!(inspection.recovered, in_use.recovered);
+    assert_eq!(inspection.segments[0], (1, before.len() as u64));
+    assert_eq!(inspection.snapshot_bytes, 7);
+    let empty = tempfile::tempdir().unwrap();
+    let error = inspect(&OsDisk::to_look_at(empty.path()).unwrap()).unwrap_err();
+    assert!(error.exit_code() == 2 && error.message().contains("holds no checkpoint"), "{error}");
 }

@@ -30,6 +30,8 @@ pub(crate) enum Verb {
     Simulate(SimulateOptions),
     /// What a run used, day by day, and what a fixed size would have
     Cost(CostOptions),
+    /// Look into a checkpoint
+    Checkpoint(CheckpointOptions),
     /// An executor: started by a driver, which speaks to it over stdin and stdout
     #[command(hide = true)]
     Executor,
@@ -155,6 +157,24 @@ pub(crate) struct CostOptions {
     /// The size to compare with [default: the run's `max_executors`]
     #[arg(long, value_name = "N")]
     pub(crate) fixed: Option<u32>,
+}
+
+#[derive(Options)]
+pub(crate) struct CheckpointOptions {
+    #[command(subcommand)]
+    pub(crate) action: CheckpointAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CheckpointAction {
+    /// Print what a checkpoint holds: batches, offsets, watermarks, sizes; also while a driver uses it
+    Show {
+        /// The checkpoint directory
+        dir: PathBuf,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Options)]

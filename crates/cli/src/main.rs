@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Verb::Check(options) => verbs::check::run(&options),
         Verb::Simulate(options) => verbs::simulate::run(&options),
         Verb::Cost(options) => verbs::cost::run(&options),
+        Verb::Checkpoint(options) => verbs::checkpoint::run(&options),
         Verb::Executor => verbs::executor::run(),
     };
     match result {

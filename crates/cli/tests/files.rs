@@ -134,6 +134,32 @@ fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
     assert_eq!(killed.output(), whole.output());
 }
 
+#[test]
+fn a_checkpoint_shows_what_it_holds() {
+    let place = Place::new(3);
+    place.run_well();
+    let show = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.current_dir(place.0.path()).args(["checkpoint", "show"]).args(args).output().unwrap()
+    };
+    let json = String::from_utf8(show(&["checkpoint", "--json"]).stdout).unwrap();
+    let words = [
+        r#""batchId":2,"endOffsets":{"in-0":63},"nextWatermark":"1970-01-01T00:00:00.000Z","records":60,"#,
+        r#""uncommitted":[]"#,
+        r#""changes":3,"snapshotBatchId":null"#,
+    ];
+    words.iter().for_each(|words| assert!(json.contains(words), "{words} is not in {json}"));
+    let text = String::from_utf8(show(&["checkpoint"]).stdout).unwrap();
+    let lines = ["committed    batch 2, 60 records in all", "read up to   in-0: 63", "log          1 segments, "];
+    lines.iter().for_each(|line| assert!(text.contains(line), "{line} is not in {text}"));
+    let refused = show(&["in"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("is no checkpoint; name an empty directory"),
+        "{refused:?}"
+    );
+}
+
 /// From the command line to the executors, which read the times, and to the sinks, which write them.
 #[test]
 fn s1_times_by_the_sessions_clock() {

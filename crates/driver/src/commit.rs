@@ -1,14 +1,15 @@
 //! The committer: a thread that hands a batch's rows to the sinks and its dead letters to their book, then stores its
 //! state and commit record.
 //!
-//! One batch at a time; the next batch is dispatched meanwhile (at most two plans are uncommitted).
+//! One batch at a time; the next batch is dispatched meanwhile (at most two plans are uncommitted). A batch's plan is durable
+//! before a sink sees its rows. A snapshot of the state is written after the batch is committed and reported.
 
 use crate::event::Event;
 use crate::finish::BatchLetters;
 use arrow_array::RecordBatch;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
-use tidemill_checkpoint::{CommitLog, CommitRecord, StateChange};
+use tidemill_checkpoint::{CommitLog, CommitRecord};
 use tidemill_flow::ports::{LetterBook, Sink};
 use tidemill_model::Result;
 use tidemill_os::retry;
@@ -19,7 +20,10 @@ pub(crate) struct Job {
     pub(crate) rows: RecordBatch,
     pub(crate) replayed: bool,
     pub(crate) letters: BatchLetters,
-    pub(crate) state: StateChange,
+    /// What the batch has changed in the state.
+    pub(crate) delta: Vec<u8>,
+    /// The whole state after the batch, where a snapshot is due.
+    pub(crate) snapshot: Option<Vec<u8>>,
 }
 
 /// A committed batch.
@@ -46,19 +50,27 @@ pub(crate) struct Places {
 
 /// Runs until the jobs end or one fails.
 pub(crate) fn run(jobs: &Receiver<Job>, mut places: Places, events: &Sender<Event>) {
-    for job in jobs {
-        let result = carry_out(job, &mut places);
+    for mut job in jobs {
+        let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
+        let result = carry_out(job, snapshot.is_some(), &mut places);
         let failed = result.is_err();
         if events.send(Event::Committed(result)).is_err() || failed {
+            return;
+        }
+        let Some(state) = snapshot else { continue };
+        let result = places.log.snapshot(batch_id, &state);
+        let failed = result.is_err();
+        if events.send(Event::Snapshot(result)).is_err() || failed {
             return;
         }
     }
 }
 
-fn carry_out(job: Job, places: &mut Places) -> Result<Committed> {
+fn carry_out(job: Job, snapshot_follows: bool, places: &mut Places) -> Result<Committed> {
     let started = Instant::now();
     let Places { sinks, letters, log } = places;
     let batch_id = job.record.batch_id;
+    log.make_plans_durable()?;
     for sink in sinks {
         let write = |again: bool| sink.write(batch_id, &job.rows, job.replayed || again);
         patiently(write).map_err(|error| error.context(format!("sink {}", sink.description())))?;
@@ -68,13 +80,13 @@ fn carry_out(job: Job, places: &mut Places) -> Result<Committed> {
         patiently(commit).map_err(|error| error.context(book.description()))?;
     }
     let out_at = Instant::now();
-    log.commit(&job.record, &job.state)?;
+    log.commit(&job.record, &job.delta)?;
     Ok(Committed {
         batch_id,
         out_at,
         sink_time: out_at - started,
         commit_time: out_at.elapsed(),
-        wants_snapshot: log.wants_snapshot(),
+        wants_snapshot: !snapshot_follows && log.wants_snapshot(),
         rows: job.rows,
     })
 }

@@ -3,20 +3,22 @@
 use crate::commit::{self, Committed};
 use crate::report::Draft;
 use std::sync::mpsc::Sender;
-use tidemill_checkpoint::{CommitRecord, StateChange};
+use tidemill_checkpoint::CommitRecord;
 
 pub(crate) struct Committing {
     committer: Sender<commit::Job>,
     draft: Option<Draft>,
     /// Whether the next state should be a snapshot.
     wants_snapshot: bool,
+    /// Whether a snapshot is being written, or will be after the batch that is being committed.
+    writing_snapshot: bool,
     /// Records in committed batches and the one being committed, all runs.
     records: u64,
 }
 
 impl Committing {
     pub(crate) fn new(committer: Sender<commit::Job>, wants_snapshot: bool, records: u64) -> Committing {
-        Committing { committer, draft: None, wants_snapshot, records }
+        Committing { committer, draft: None, wants_snapshot, writing_snapshot: false, records }
     }
 
     /// Whether a batch is being committed.
@@ -28,12 +30,28 @@ impl Committing {
         self.wants_snapshot
     }
 
+    /// Whether a snapshot is on its way to the disk.
+    pub(crate) fn is_writing_snapshot(&self) -> bool {
+        self.writing_snapshot
+    }
+
+    pub(crate) fn snapshot_written(&mut self) {
+        self.writing_snapshot = false;
+    }
+
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
-    /// Steps 7 and 8 begin: the committer takes the batch. `capacity` is what the autoscaler knows.
-    pub(crate) fn begin(&mut self, draft: Draft, state: StateChange, capacity: Option<serde_json::Value>) {
+    /// Steps 7 and 8 begin: the committer takes the batch, with what it has changed in the state and, where one is due, a
+    /// snapshot. `capacity` is what the autoscaler knows.
+    pub(crate) fn begin(
+        &mut self,
+        draft: Draft,
+        (delta, snapshot): (Vec<u8>, Option<Vec<u8>>),
+        capacity: Option<serde_json::Value>,
+    ) {
+        self.writing_snapshot |= snapshot.is_some();
         let finished = &draft.finished;
         self.records += finished.records;
         let record = CommitRecord {
@@ -45,7 +63,7 @@ impl Committing {
             capacity,
         };
         let (rows, letters) = (finished.rows.clone(), finished.letters.clone());
-        let job = commit::Job { record, rows, replayed: finished.replayed, letters, state };
+        let job = commit::Job { record, rows, replayed: finished.replayed, letters, delta, snapshot };
         // A committer that is gone has said why: its last event is in the inbox.
         let _ = self.committer.send(job);
         self.draft = Some(draft);

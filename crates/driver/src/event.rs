@@ -20,6 +20,8 @@ pub(crate) enum Event {
     Gone(u64),
     /// A batch was committed, or could not be.
     Committed(Result<Committed>),
+    /// The snapshot that followed a batch was written, or could not be.
+    Snapshot(Result<()>),
     /// A user's command.
     Command(Command),
     /// A thread of the run is over.

@@ -44,7 +44,7 @@ pub use supervisor::{Role, Supervisor};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use tidemill_checkpoint::store::Store;
+use tidemill_checkpoint::disk::Disk;
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
@@ -83,8 +83,10 @@ pub struct Wiring {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Where dead letters are kept, if they are; executors write there.
     pub letters: Option<Box<dyn LetterBook>>,
-    /// The checkpoint's storage.
-    pub store: Arc<dyn Store>,
+    /// Where the checkpoint is.
+    pub disk: Arc<dyn Disk>,
+    /// A snapshot of the state is due when the log since the last one outweighs it, but not for less than so many bytes.
+    pub snapshot_bytes_min: u64,
     /// How an executor is started.
     pub spawn: Spawn,
     /// What users command while it runs.

@@ -18,7 +18,7 @@ use crate::watching::Watching;
 use crate::{Job, Source, Wiring};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
-use tidemill_checkpoint::{Checkpoint, Metadata};
+use tidemill_checkpoint::{Checkpoint, Query};
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::{LetterBook, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
@@ -32,14 +32,14 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let mut supervisor = std::mem::take(&mut wiring.supervisor);
     let inbox = supervisor.take_inbox();
     let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
-    let metadata = Metadata { id: Uuid::new_v4().to_string(), plan: query_text(&described, &job) };
-    let Checkpoint { metadata, changes, plans, commits, recovered } =
-        Checkpoint::open(wiring.store, metadata, &bound_lines)?;
-    let state = restored(&job, recovered.state)?;
-    let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &metadata.id)?;
+    let query = Query { id: Uuid::new_v4().to_string(), text: query_text(&described, &job) };
+    let Checkpoint { query, changes, plans, commits, recovered } =
+        Checkpoint::open(wiring.disk, query, &bound_lines, wiring.snapshot_bytes_min)?;
+    let state = State::restore(&job.plan, threads(), recovered.snapshot, recovered.deltas)?;
+    let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &query.id)?;
     let keeps_letters = wiring.letters.is_some();
     let (run_id, name) = (Uuid::new_v4().to_string(), job.pipeline.name.clone());
-    let identity = Identity { id: metadata.id, run_id, name, sources: described, sinks };
+    let identity = Identity { id: query.id, run_id, name, sources: described, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
     let committed = recovered.committed.as_ref();
     let positions = committed.map(|record| record.end_offsets.clone()).or(recovered.start);
@@ -75,13 +75,6 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
         job,
     };
     Ok((query, inbox))
-}
-
-/// The state that a checkpoint has: a snapshot, then changes.
-fn restored(job: &Job, states: Vec<(u64, Vec<u8>)>) -> Result<State> {
-    let mut states = states.into_iter();
-    let snapshot = states.next();
-    State::restore(&job.plan, threads(), snapshot, states.collect())
 }
 
 /// Threads that merge a large batch: as many as there are cores.

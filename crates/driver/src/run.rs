@@ -26,7 +26,7 @@ use crate::watching::Watching;
 use crate::{Job, Summary, Wiring};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tidemill_checkpoint::{Change, StateChange};
+use tidemill_checkpoint::Change;
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::Extents;
 use tidemill_model::pipeline::Trigger;
@@ -132,6 +132,10 @@ impl QueryRun {
             Event::Committed(result) => {
                 self.committed(&result?);
                 Ok(())
+            }
+            Event::Snapshot(result) => {
+                self.committing.snapshot_written();
+                result
             }
             Event::Command(command) => {
                 self.obey(command);
@@ -252,10 +256,7 @@ impl QueryRun {
             self.reporter.note(&note);
         }
         let delta = std::mem::take(&mut finished.merged.delta);
-        let state = match self.committing.wants_snapshot() {
-            true => StateChange::Snapshot(self.state.snapshot()),
-            false => StateChange::Delta(delta),
-        };
+        let snapshot = self.committing.wants_snapshot().then(|| self.state.snapshot());
         let draft = Draft {
             state_rows: self.state.rows(),
             state_bytes: self.state.bytes(),
@@ -264,7 +265,7 @@ impl QueryRun {
             merge_ms: started.elapsed().as_millis() as u64,
             finished,
         };
-        self.committing.begin(draft, state, self.scaling.capacity());
+        self.committing.begin(draft, (delta, snapshot), self.scaling.capacity());
         self.busy.commit_begins();
         Ok(())
     }
@@ -292,7 +293,7 @@ impl QueryRun {
             // Logged and not begun, or cannot go on: the next start carries it out.
             self.execution.abandon(self.watching.error().is_some());
         }
-        if self.execution.batch().is_some() || self.committing.is_busy() {
+        if self.execution.batch().is_some() || self.committing.is_busy() || self.committing.is_writing_snapshot() {
             return false;
         }
         let bounded = self.job.trigger == Trigger::AvailableNow;

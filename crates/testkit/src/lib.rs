@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Topic (partitions of records; each put is one batch) ─► executors (threads) ─► the real driver ─► MemorySink
-//!                                                                                    └► any Store: MemoryStore, FsStore
+//!                                                                                    └► any Disk: SimDisk, OsDisk
 //! ```
 //! A [`Stage`] is a pipeline text with a topic, a checkpoint and a sink; drivers come and go on it.
 //! * *backlog*: `stage.topic.put(…)` as often as there are batches, then [`Stage::run`].

@@ -1,5 +1,6 @@
 //! The stage: a pipeline with all that outlives its driver, and drivers that run on it.
 
+use crate::disk::SimDisk;
 use crate::letters::MemoryLetters;
 use crate::sink::MemorySink;
 use crate::threads::threads;
@@ -10,8 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tidemill_checkpoint::memory::MemoryStore;
-use tidemill_checkpoint::store::Store;
+use tidemill_checkpoint::disk::Disk;
 use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
@@ -41,8 +41,10 @@ pub struct Stage {
     pub further_topics: BTreeMap<String, Topic>,
     /// What progress records and the checkpoint call the topic; a further one has its source's name behind it.
     pub description: String,
-    /// The checkpoint's storage.
-    pub store: Arc<dyn Store>,
+    /// Where the checkpoint is.
+    pub disk: Arc<dyn Disk>,
+    /// As [`Wiring::snapshot_bytes_min`]; small, so that a few batches bring a snapshot.
+    pub snapshot_bytes_min: u64,
     /// Where rows go.
     pub sink: MemorySink,
     /// Where they go after that.
@@ -78,7 +80,8 @@ impl Stage {
             topic: Topic::new(1),
             further_topics: BTreeMap::new(),
             description: "Topic".into(),
-            store: Arc::new(MemoryStore::default()),
+            disk: Arc::new(SimDisk::default()),
+            snapshot_bytes_min: 64 << 10,
             sink: MemorySink::default(),
             further_sinks: Vec::new(),
             letters: None,
@@ -127,7 +130,8 @@ impl Stage {
                 sinks: stage.held_sinks(&held),
                 letters: stage.letters.as_ref().map(MemoryLetters::book),
                 spawn: stage.spawn(&topics),
-                store: stage.store,
+                disk: stage.disk,
+                snapshot_bytes_min: stage.snapshot_bytes_min,
                 commands: inbox,
                 observer: Box::new(Teller { teller, sink: stage.sink }),
                 supervisor: Supervisor::default(),

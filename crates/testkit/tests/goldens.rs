@@ -1,14 +1,14 @@
-//! Checkpoints that older programs wrote: `crates/checkpoint/tests/goldens/v1` is as the first one left it.
+//! A checkpoint that an older program wrote goes on: `crates/checkpoint/tests/goldens/v2` is as the first one left it.
 //!
-//! It holds a snapshot, two deltas, and the plans of two batches that were not committed. A golden is written once, when the
+//! It holds a snapshot of batch 1, the state change of batch 2, and the plans of two batches that were not committed. A golden is written once, when the
 //! format changes, and never again: it is what users have on their disks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidemill_checkpoint::frame::VERSION;
-use tidemill_checkpoint::fs::FsStore;
+use tidemill_checkpoint::disk::OsDisk;
+use tidemill_checkpoint::segment::VERSION;
 use tidemill_model::Error;
-use tidemill_testkit::Stage;
+use tidemill_testkit::{Batch, Stage};
 
 const PIPELINE: &str = r#"
 [sources.t]
@@ -42,7 +42,9 @@ fn golden(version: u8) -> PathBuf {
 
 fn stage(dir: &Path, puts: usize) -> Stage {
     let mut stage = Stage::new(PIPELINE);
-    stage.store = Arc::new(FsStore::open(dir).unwrap());
+    stage.disk = Arc::new(OsDisk::open(dir).unwrap());
+    // After two batches.
+    stage.snapshot_bytes_min = 1_100;
     for batch in &BATCHES[..puts] {
         let record = |(s, k): &(i64, &str)| format!(r#"{{"s":{s},"k":"{k}","v":{s},"x":{s}.5}}"#);
         stage.topic.put(&batch.iter().map(record).collect::<Vec<_>>());
@@ -65,20 +67,41 @@ fn write_golden() {
     std::fs::remove_file(dir.join("lock")).unwrap();
 }
 
-/// Its state is of a form that is no longer read: the run says so, and changes nothing.
 #[test]
-fn r_a_checkpoint_of_version_1_is_refused() {
+fn r_a_checkpoint_of_version_2_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    for name in files(&golden(1)) {
+    for name in files(&golden(2)) {
         let to = dir.path().join(&name);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(golden(1).join(&name), to).unwrap();
+        std::fs::copy(golden(2).join(&name), to).unwrap();
     }
-    let error = stage(dir.path(), BATCHES.len()).run().unwrap_err();
-    assert!(error.message().contains("state was written by another version of this program"), "{error}");
-    assert_eq!(error.exit_code(), 2);
-    let state = |dir: &Path| files(dir).into_iter().filter(|name| name.starts_with("state/")).collect::<Vec<_>>();
-    assert_eq!(state(dir.path()), state(&golden(1)));
+    let stage = stage(dir.path(), BATCHES.len());
+    stage.sink.expect_from(3);
+    let batches = stage.run().unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.progress.batch_id).collect::<Vec<_>>(), [3, 4]);
+    assert!(batches[0].progress.tidemill.replayed);
+    assert_eq!(
+        rows(&batches[..1]),
+        [
+            r#"{"s":5,"k":"a","n":1,"total":10,"mean":10.5,"most":10}"#,
+            r#"{"s":5,"k":"b","n":2,"total":25,"mean":13.0,"most":13}"#,
+            r#"{"s":5,"k":"ü","n":1,"total":14,"mean":14.5,"most":14}"#,
+            r#"{"s":10,"k":"a","n":2,"total":26,"mean":13.5,"most":16}"#,
+            r#"{"s":10,"k":"b","n":4,"total":58,"mean":15.0,"most":18}"#,
+            r#"{"s":10,"k":"ü","n":1,"total":14,"mean":14.5,"most":14}"#,
+        ]
+    );
+    assert_eq!(
+        rows(&batches[1..]),
+        [
+            r#"{"s":15,"k":"a","n":1,"total":16,"mean":16.5,"most":16}"#,
+            r#"{"s":15,"k":"b","n":2,"total":33,"mean":17.0,"most":18}"#,
+        ]
+    );
+}
+
+fn rows(batches: &[Batch]) -> Vec<String> {
+    batches.iter().flat_map(|batch| batch.rows.clone()).collect()
 }
 
 /// Files under a directory, relative to it.

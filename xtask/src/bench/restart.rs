@@ -89,7 +89,7 @@ pub fn run() -> Outcome<String> {
         "figure state {} MB\nfigure groups {groups} groups\nfigure checkpoint {} MB\n\
          figure restart {back} s\nfigure restart_and_a_batch {committed} s\nfigure resident {resident} MB\nfigure rows_checked {rows} rows, all right\n",
         bytes as f64 / 1e6,
-        size(&stage.dir.join("checkpoint/state")) as f64 / 1e6,
+        size(&stage.dir.join("checkpoint/snapshots")) as f64 / 1e6,
     ))
 }
 

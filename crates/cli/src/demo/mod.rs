@@ -28,7 +28,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use story::Phase;
 use tidemill_broker::{Broker, BrokerConfig};
-use tidemill_checkpoint::fs::FsStore;
+use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
+use tidemill_checkpoint::disk::OsDisk;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Summary, Supervisor, Wiring};
 use tidemill_kafka::KafkaOptions;
@@ -453,7 +454,7 @@ fn start_driver(
     let job = wiring::plan(&file.display().to_string(), text, &[])?;
     let sinks = wiring::sinks(&job, commands)?;
     let sources = wiring::sources(&job)?;
-    let store = Arc::new(FsStore::open(&place.path("checkpoint"))?);
+    let disk = Arc::new(OsDisk::open(&place.path("checkpoint"))?);
     let spawn = children::spawn()?;
     let (progress, decisions) = (place.path(PROGRESS), place.path(DECISIONS));
     let driver = Job::spawn("driver", move || {
@@ -465,8 +466,11 @@ fn start_driver(
             ..observer
         };
         let observer = Box::new(observer);
-        let (commands, letters) = (inbox, None);
-        tidemill_driver::run(job, Wiring { sources, sinks, letters, store, spawn, commands, observer, supervisor })
+        let (commands, letters, snapshot_bytes_min) = (inbox, None, SNAPSHOT_BYTES_MIN);
+        tidemill_driver::run(
+            job,
+            Wiring { sources, sinks, letters, disk, snapshot_bytes_min, spawn, commands, observer, supervisor },
+        )
     })?;
     Ok(driver)
 }

@@ -7,7 +7,8 @@ use crate::{children, signals, wiring};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use tidemill_checkpoint::fs::FsStore;
+use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
+use tidemill_checkpoint::disk::OsDisk;
 use tidemill_driver::{Job, Supervisor, Wiring};
 use tidemill_model::pipeline::SinkKind;
 use tidemill_model::status::Command;
@@ -36,7 +37,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         None => say(&format!("checkpoint in {}", dir.display())),
     }
     // Locked before anything else is touched: a sink may hold what another driver is writing.
-    let store = Arc::new(FsStore::open(&dir)?);
+    let disk = Arc::new(OsDisk::open(&dir)?);
     let sinks = wiring::sinks(&job, &commands)?;
     let letters = wiring::letter_book(&job.pipeline)?;
     let mut supervisor = Supervisor::default();
@@ -59,7 +60,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         sources,
         sinks,
         letters,
-        store,
+        disk,
+        snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
         spawn: children::spawn()?,
         commands: inbox,
         observer: Box::new(observer),

@@ -4,6 +4,8 @@ use super::value::rows;
 use super::{EventTime, Lines, Restart, Run, Story, Told, ToldBatch};
 use crate::{Batch, Stage, Topic};
 use arrow_schema::DataType;
+use tidemill_checkpoint::record::{Kind, batch};
+use tidemill_checkpoint::segment;
 use tidemill_model::Result;
 use tidemill_sql::types;
 
@@ -143,9 +145,28 @@ fn told_batch(batch: &Batch) -> ToldBatch {
     }
 }
 
+/// Takes the last commits out of the log, with the changes of the state; the plans stay.
 fn lose_commits(stage: &Stage, count: usize) {
-    let commits = stage.store.list("commits").expect("the store is in memory");
-    for name in commits.iter().rev().take(count) {
-        stage.store.remove(&format!("commits/{name}")).expect("the store is in memory");
+    if count == 0 {
+        return;
     }
+    let disk = &*stage.disk;
+    let mut names = disk.list(segment::FOLDER).expect("the disk is in memory");
+    names.sort();
+    let mut records = Vec::new();
+    for name in names.iter().map(|name| format!("{}/{name}", segment::FOLDER)) {
+        let bytes = disk.read(&name).expect("the disk is in memory").expect("it was listed");
+        let read = segment::records(&name, &bytes).expect("a whole segment");
+        // What a later segment begins with is what the earlier ones say.
+        records.extend(read.into_iter().skip(usize::from(!records.is_empty())));
+        disk.remove(&name).expect("the disk is in memory");
+    }
+    let committed = |(kind, payload): &(Kind, Vec<u8>)| batch(*kind, payload).filter(|_| *kind == Kind::Commit);
+    let lost: Vec<u64> = records.iter().filter_map(committed).rev().take(count).collect();
+    records.retain(|(kind, payload)| {
+        !matches!(kind, Kind::Delta | Kind::Commit) || batch(*kind, payload).is_none_or(|batch| !lost.contains(&batch))
+    });
+    let name = format!("{}/{}", segment::FOLDER, names[0]);
+    let file = disk.create(&name).expect("the disk is in memory");
+    file.append(&segment::of_records(&records)).expect("the disk is in memory");
 }

@@ -1,0 +1,104 @@
+//! `tidemill checkpoint show DIR`: what a checkpoint holds, also while a driver uses it.
+
+use crate::args::{CheckpointAction, CheckpointOptions};
+use crate::tell;
+use serde_json::{Value, json};
+use std::path::Path;
+use tidemill_checkpoint::disk::OsDisk;
+use tidemill_checkpoint::{Inspection, inspect};
+use tidemill_model::time::iso_millis;
+use tidemill_model::{BatchPlan, Offsets, Result};
+
+pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
+    let CheckpointAction::Show { dir, json } = &options.action;
+    let inspection = inspect(&OsDisk::to_look_at(dir)?)?;
+    match json {
+        true => tell::out(&as_json(&inspection).to_string()),
+        false => tell::out(as_text(dir, &inspection).trim_end()),
+    }
+    Ok(())
+}
+
+fn as_json(found: &Inspection) -> Value {
+    let recovered = &found.recovered;
+    let plan = |plan: &BatchPlan| {
+        json!({
+            "batchId": plan.batch_id,
+            "timestamp": iso_millis(plan.timestamp),
+            "watermark": iso_millis(plan.watermark),
+            "tasks": plan.tasks.len(),
+            "startOffsets": offsets(&plan.start_offsets),
+            "endOffsets": offsets(&plan.end_offsets),
+        })
+    };
+    let committed = recovered.committed.as_ref().map(|record| {
+        json!({
+            "batchId": record.batch_id,
+            "records": record.records,
+            "watermark": iso_millis(record.watermark),
+            "nextWatermark": iso_millis(record.next_watermark),
+            "endOffsets": offsets(&record.end_offsets),
+        })
+    });
+    let delta_bytes: usize = recovered.deltas.iter().map(|(_, bytes)| bytes.len()).sum();
+    json!({
+        "id": found.query.id,
+        "query": found.query.text.lines().collect::<Vec<_>>(),
+        "startOffsets": recovered.start.as_ref().map(offsets),
+        "committed": committed,
+        "uncommitted": recovered.replay.iter().map(plan).collect::<Vec<_>>(),
+        "state": {
+            "snapshotBatchId": recovered.snapshot.as_ref().map(|(batch, _)| batch),
+            "snapshotBytes": found.snapshot_bytes,
+            "changes": recovered.deltas.len(),
+            "changeBytes": delta_bytes,
+        },
+        "log": found.segments.iter().map(|(number, bytes)| json!({"segment": number, "bytes": bytes})).collect::<Vec<_>>(),
+    })
+}
+
+fn offsets(offsets: &Offsets) -> Value {
+    let entry = |(partition, offset): (&tidemill_model::PartitionId, &i64)| (partition.to_string(), json!(offset));
+    Value::Object(offsets.0.iter().map(entry).collect())
+}
+
+fn as_text(dir: &Path, found: &Inspection) -> String {
+    let recovered = &found.recovered;
+    let mut lines = vec![line("checkpoint", &dir.display().to_string()), line("query id", &found.query.id)];
+    match &recovered.committed {
+        None => lines.push(line("committed", "no batch yet")),
+        Some(record) => {
+            let next = iso_millis(record.next_watermark);
+            lines.push(line("committed", &format!("batch {}, {} records in all", record.batch_id, record.records)));
+            lines.push(line("watermark", &format!("{next} in batch {}", record.batch_id + 1)));
+            lines.push(line("read up to", &positions(&record.end_offsets)));
+        }
+    }
+    for plan in &recovered.replay {
+        let offsets: i64 = plan.ranges.iter().map(tidemill_model::OffsetRange::len).sum();
+        lines.push(line(
+            "uncommitted",
+            &format!("batch {}: {offsets} offsets; the next start runs it again", plan.batch_id),
+        ));
+    }
+    let change_bytes: usize = recovered.deltas.iter().map(|(_, bytes)| bytes.len()).sum();
+    let snapshot = match &recovered.snapshot {
+        Some((batch, _)) => format!("a snapshot of batch {batch} ({} bytes)", found.snapshot_bytes),
+        None => "no snapshot yet".into(),
+    };
+    lines.push(line("state", &format!("{snapshot}, {} changes since ({change_bytes} bytes)", recovered.deltas.len())));
+    let log_bytes: u64 = found.segments.iter().map(|(_, bytes)| bytes).sum();
+    lines.push(line("log", &format!("{} segments, {log_bytes} bytes", found.segments.len())));
+    lines.push("query".into());
+    lines.extend(found.query.text.lines().map(|line| format!("  {line}")));
+    lines.join("\n")
+}
+
+fn line(label: &str, text: &str) -> String {
+    format!("{label:<12} {text}")
+}
+
+fn positions(offsets: &Offsets) -> String {
+    let texts: Vec<String> = offsets.0.iter().map(|(partition, offset)| format!("{partition}: {offset}")).collect();
+    texts.join(", ")
+}
