@@ -85,7 +85,8 @@ pub(crate) fn decode(bytes: &[u8], at: usize) -> Option<Record<'_>> {
 
 /// What the first record in some bytes is, for tests that name what is written: `plan 3`, `delta 3`.
 pub fn describe(bytes: &[u8]) -> String {
-    let Some(record) = decode(bytes, 0) else { return "no record".into() };
+    let start = if bytes.starts_with(&crate::segment::header()) { crate::segment::HEADER } else { 0 };
+    let Some(record) = decode(bytes, start) else { return "no record".into() };
     let kind = format!("{:?}", record.kind).to_lowercase();
     match batch(record.kind, record.payload) {
         Some(batch) => format!("{kind} {batch}"),

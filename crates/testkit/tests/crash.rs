@@ -80,6 +80,7 @@ impl Play {
         let disk = SimDisk::default();
         let mut stage = Stage::new(&pipeline(query, mode));
         stage.disk = Arc::new(disk.clone());
+        stage.snapshot_bytes_min = 16 << 10;
         stage.further_sinks.push(MemorySink::default());
         batches().iter().for_each(|batch| stage.topic.put(batch));
         let machine = disk.clone();
@@ -159,8 +160,8 @@ fn check_left(play: &Play, expected: &Left, starts: usize, what: &str) {
     let files = play.disk.files();
     let count = |start: &str| files.iter().filter(|file| file.starts_with(start)).count();
     assert!(count("snapshots/") <= 1 && !files.iter().any(|file| file.ends_with(".tmp")), "{files:?} after {what}");
-    // Each start begins one, and so does a snapshot.
-    assert!(count("log/") <= starts + 1, "{files:?} after {what}");
+    // Each start begins one, and so does a snapshot, which may not have come to be.
+    assert!(count("log/") <= 2 * starts, "{files:?} after {what}");
 }
 
 /// What an undisturbed run leaves and does: rows, checkpoint, operations.
