@@ -174,6 +174,8 @@ fn undisturbed(query: &str, mode: &str) -> (Rows, Left, Vec<Operation>) {
 
 fn crash_everywhere(query: &str, mode: &str) {
     let (expected, left, operations) = undisturbed(query, mode);
+    let crashes: usize = operations.iter().map(|operation| faults(operation).len()).sum();
+    println!("{crashes} crashes");
     for operation in &operations {
         for (fault, aftermath) in faults(operation) {
             let what = format!("{operation:?} {fault:?} {aftermath:?}");

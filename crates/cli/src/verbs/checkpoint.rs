@@ -1,20 +1,20 @@
 //! `tidemill checkpoint show DIR`: what a checkpoint holds, also while a driver uses it.
 
 use crate::args::{CheckpointAction, CheckpointOptions};
-use crate::tell;
 use serde_json::{Value, json};
 use std::path::Path;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::{Inspection, inspect};
 use tidemill_model::time::iso_millis;
 use tidemill_model::{BatchPlan, Offsets, Result};
+use tidemill_os::output;
 
 pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
     let CheckpointAction::Show { dir, json } = &options.action;
     let inspection = inspect(&OsDisk::to_look_at(dir)?)?;
     match json {
-        true => tell::out(&as_json(&inspection).to_string()),
-        false => tell::out(as_text(dir, &inspection).trim_end()),
+        true => output::line(&as_json(&inspection).to_string()),
+        false => output::line(as_text(dir, &inspection).trim_end()),
     }
     Ok(())
 }
