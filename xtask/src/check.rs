@@ -1,13 +1,14 @@
 //! `check` and `fix`: the quick ones first, so that a typo is told before clippy has built anything.
 
 use crate::sh::{self, Outcome, cargo};
-use crate::{packages, tidy};
+use crate::{licences, packages, tidy};
 
 /// Everything that must hold before a commit, tests aside.
 pub fn check() -> Outcome {
     tidy::run()?;
     sh::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     packages::run(false)?;
+    licences::run()?;
     sh::run(&mut cargo(&[&CLIPPY[..], &["--", "-D", "warnings"]].concat()))
 }
 

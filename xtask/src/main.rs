@@ -1,13 +1,14 @@
 //! The project's tasks: `cargo xtask VERB`.
 //!
 //! Needs nothing but the standard library (and libc's clocks of child processes), so that it is built in seconds.
-//! Knows no room of the product: it runs cargo, the binary and the judges from outside.
+//! Knows no crate of the product: it runs cargo, the binary and the judges from outside.
 
 mod bench;
 mod check;
 mod embedded;
 mod json;
 mod kafka;
+mod licences;
 mod packages;
 mod ports;
 mod sh;

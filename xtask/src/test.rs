@@ -36,7 +36,7 @@ pub fn run(args: &[&str]) -> Outcome {
     clients.map(drop)
 }
 
-/// The room's own program of checks, as a stranger's client sees the broker.
+/// The broker crate's own checks, as another client sees the broker.
 fn judge_embedded_broker(python: &Path) -> Outcome {
     let dir = sh::target().join("judges/broker");
     let _ = std::fs::remove_dir_all(&dir);

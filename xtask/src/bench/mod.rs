@@ -1,6 +1,6 @@
 //! `bench`: runs each benchmark a few times and prints medians, with the CPU-seconds of the whole process tree.
 //!
-//! A benchmark is an example of a room, or one of the modules here, which watch the built binary from outside. Of what it
+//! A benchmark is an example of a crate, or one of the modules here, which watch the built binary from outside. Of what it
 //! says, lines `figure NAME VALUE UNIT` (the value a plain number) go into the table; the other lines of its last run are
 //! shown below. `wall` and `cpu` are measured from outside, over its whole run with all that it starts.
 
@@ -24,14 +24,14 @@ struct Bench {
 }
 
 enum Program {
-    /// An example of a room: package, example.
+    /// An example of a crate: package, example.
     Example(&'static str, &'static str),
     /// A module here.
     Own(fn() -> Outcome<String>),
 }
 use Program::{Example, Own};
 
-/// All benchmarks. A room adds a line here and prints its figures.
+/// All benchmarks. A crate adds a line here and prints its figures.
 const BENCHES: &[Bench] = &[
     Bench { name: "decode", program: Example("tidemill-flow", "decode_bench") },
     Bench { name: "fold", program: Example("tidemill-flow", "fold_bench") },

@@ -4,11 +4,11 @@
 //! `FILE:LINE: what is wrong; what to do`. It reads text, not syntax: it leans on rustfmt's layout and may be fooled by
 //! who wants to fool it.
 
+mod crates;
 mod dependencies;
 mod docs;
 mod lengths;
 mod marks;
-mod rooms;
 mod rules;
 mod words;
 
@@ -26,7 +26,7 @@ pub fn run() -> Outcome {
 
 fn complaints(tree: &Tree) -> Vec<String> {
     let rules =
-        [dependencies::check, docs::check, lengths::check, marks::check, rooms::check, rules::check, words::check];
+        [dependencies::check, docs::check, lengths::check, marks::check, crates::check, rules::check, words::check];
     rules.iter().flat_map(|rule| rule(tree)).collect()
 }
 
