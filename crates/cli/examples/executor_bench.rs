@@ -105,7 +105,7 @@ fn hello(bootstrap_servers: &str) -> ToExecutor {
         version: VERSION,
         pipeline_file: "reference.toml".into(),
         plan_hash: tidemill_sql::plan(&pipeline).expect("the reference query").hash(),
-        pipeline_text: text,
+        pipeline_text: tidemill_model::Secret::new(text),
         cores: CORES as u32,
         max_records_per_second_per_core: None,
     }

@@ -4,6 +4,7 @@ use crate::document::{self, Lookup, Table};
 use crate::reader::Section;
 use std::cell::RefCell;
 use std::path::{Component, Path};
+use tidemill_model::Secret;
 use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
 use tidemill_model::glob;
 use tidemill_model::interval::Interval;
@@ -19,13 +20,14 @@ pub(crate) fn parse(
     lookup: Option<Lookup>,
 ) -> Result<Pipeline, Diagnostics> {
     let mut source = SourceText::new(file_name, text);
-    let mut faults = Vec::new();
-    let mut root = document::read(&source, lookup, &mut faults);
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    let mut root = document::read(&source, lookup, &mut found, &mut faults);
     if faults.is_empty() {
         for (key, value) in set {
-            document::set(&mut root, &mut source, key, value, lookup, &mut faults);
+            document::set(&mut root, &mut source, key, value, lookup, &mut found, &mut faults);
         }
     }
+    source.hide(found);
     if !faults.is_empty() {
         return Err(Diagnostics(faults));
     }
@@ -81,7 +83,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
     root.finish();
     Some(Pipeline {
         source_text: source.clone(),
-        resolved_text: document::write(&named(tree, &name)),
+        resolved_text: Secret::new(document::write(&named(tree, &name))),
         name,
         session_time_zone,
         on_error,

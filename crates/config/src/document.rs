@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use tidemill_model::Secret;
 use tidemill_model::diagnostic::{Diagnostic, Located, SourceText};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -49,11 +50,28 @@ impl Value {
     }
 }
 
-/// Looks up `${ENV:NAME}`.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// What a string may refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference<'a> {
+    /// `${ENV:NAME}`: a variable of the environment.
+    Env(&'a str),
+    /// `${FILE:PATH}`: what is in a file, without the line end at its end.
+    File(&'a str),
+}
 
-/// Reads a file. The tree is what could be read of it; faults are added to `faults`.
-pub(crate) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec<Diagnostic>) -> Table {
+/// Looks a reference up; the error says what is wrong and, behind a semicolon, what to do.
+pub type Lookup<'a> = &'a dyn Fn(Reference<'_>) -> Result<Secret, String>;
+
+/// What references stand for: not to be shown, and what stands in the file instead.
+pub(crate) type Found = Vec<(Secret, String)>;
+
+/// Reads a file. The tree is what could be read of it; faults are added to `faults`, what references say to `found`.
+pub(crate) fn read(
+    source: &SourceText,
+    lookup: Option<Lookup>,
+    found: &mut Found,
+    faults: &mut Vec<Diagnostic>,
+) -> Table {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in errors {
         let message = error.message().trim().replace('\n', ", ");
@@ -67,7 +85,7 @@ pub(crate) fn read(source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec
     if !faults.is_empty() {
         return Table::default();
     }
-    let mut reader = Reader { source, text: &source.text, offset: 0, lookup, faults };
+    let mut reader = Reader { source, text: &source.text, offset: 0, lookup, found, faults };
     reader.table(document.get_ref())
 }
 
@@ -78,15 +96,17 @@ pub(crate) fn set(
     key: &str,
     text: &str,
     lookup: Option<Lookup>,
+    found: &mut Found,
     faults: &mut Vec<Diagnostic>,
 ) {
     let offset = source.add_override(key, text);
     let whole = offset..offset + text.len();
     let value = match DeValue::parse(text) {
-        Ok(value) => Reader { source, text, offset, lookup, faults }.value(&value),
+        Ok(value) => Reader { source, text, offset, lookup, found, faults }.value(&value),
         Err(_) => {
-            let located = Located { text: text.into(), span: whole.clone(), map: (whole.start..=whole.end).collect() };
-            Value::String(substitute(located, source, lookup, faults))
+            let map = (whole.start..=whole.end).collect();
+            let located = Located { text: text.into(), span: whole.clone(), map, is_hidden: false };
+            Value::String(substitute(located, source, lookup, found, faults))
         }
     };
     let mut table = root;
@@ -134,6 +154,7 @@ struct Reader<'a> {
     /// Where the text begins among the positions of `source`.
     offset: usize,
     lookup: Option<Lookup<'a>>,
+    found: &'a mut Found,
     faults: &'a mut Vec<Diagnostic>,
 }
 
@@ -159,8 +180,8 @@ impl Reader<'_> {
                 let (unescaped, map) = unescape(&self.text[span.clone()]);
                 assert_eq!(unescaped, text.as_ref(), "our reading of a TOML string differs from the library's");
                 let map = map.into_iter().map(|byte| self.offset + span.start + byte).collect();
-                let located = Located { text: unescaped, span: self.shift(span), map };
-                Value::String(substitute(located, self.source, self.lookup, self.faults))
+                let located = Located { text: unescaped, span: self.shift(span), map, is_hidden: false };
+                Value::String(substitute(located, self.source, self.lookup, self.found, self.faults))
             }
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
                 Ok(number) => Value::Integer(number),
@@ -179,38 +200,52 @@ impl Reader<'_> {
     }
 }
 
-/// Puts the environment's values in place of `${ENV:NAME}`; without a lookup the text stays as it is.
-fn substitute(located: Located, source: &SourceText, lookup: Option<Lookup>, faults: &mut Vec<Diagnostic>) -> Located {
-    const OPEN: &str = "${ENV:";
-    let Some(lookup) = lookup.filter(|_| located.text.contains(OPEN)) else {
+/// Puts what they stand for in place of `${ENV:NAME}` and `${FILE:PATH}`; without a lookup the text stays as it is.
+fn substitute(
+    located: Located,
+    source: &SourceText,
+    lookup: Option<Lookup>,
+    found: &mut Found,
+    faults: &mut Vec<Diagnostic>,
+) -> Located {
+    let Some(lookup) = lookup.filter(|_| next_reference(&located.text).is_some()) else {
         return located;
     };
-    let mut out = Located { span: located.span.clone(), ..Located::default() };
+    let mut out = Located { span: located.span.clone(), is_hidden: true, ..Located::default() };
     let mut rest = 0;
-    while let Some(found) = located.text[rest..].find(OPEN) {
-        let open = rest + found;
-        let Some(length) = located.text[open..].find('}') else {
-            break;
-        };
-        let name = &located.text[open + OPEN.len()..open + length];
+    while let Some((place, reference)) = next_reference(&located.text[rest..]) {
+        let (open, end) = (rest + place.start, rest + place.end);
         out.text.push_str(&located.text[rest..open]);
         out.map.extend_from_slice(&located.map[rest..open]);
-        match lookup(name) {
-            Some(value) => {
-                out.map.extend(std::iter::repeat_n(located.map[open], value.len()));
-                out.text.push_str(&value);
+        match lookup(reference) {
+            Ok(value) => {
+                out.map.extend(std::iter::repeat_n(located.map[open], value.expose().len()));
+                out.text.push_str(value.expose());
+                found.push((value, located.text[open..end].to_owned()));
             }
-            None => faults.push(source.diagnostic(
-                located.file_span(open..open + length),
-                format!("the environment variable `{name}` is not set"),
-                "set it, or write the value here",
-            )),
+            Err(message) => {
+                let (what, help) = message.split_once("; ").unwrap_or((&message, "write the value here"));
+                faults.push(source.diagnostic(located.file_span(open..end), what, help));
+            }
         }
-        rest = open + length + 1;
+        rest = end;
     }
     out.text.push_str(&located.text[rest..]);
     out.map.extend_from_slice(&located.map[rest..]);
     out
+}
+
+/// The first reference of a text, and where it stands.
+fn next_reference(text: &str) -> Option<(Range<usize>, Reference<'_>)> {
+    let kinds: [(&str, fn(&str) -> Reference<'_>); 2] =
+        [("${ENV:", |name| Reference::Env(name)), ("${FILE:", |path| Reference::File(path))];
+    let found = kinds.into_iter().filter_map(|(open, kind)| {
+        let start = text.find(open)?;
+        let name = start + open.len();
+        let length = text[name..].find('}')?;
+        Some((start..name + length + 1, kind(&text[name..name + length])))
+    });
+    found.min_by_key(|(place, _)| place.start)
 }
 
 /// The content of a TOML string, and for each byte of it (and one past its end) the byte of `raw` it came from.
@@ -329,8 +364,9 @@ mod tests {
             .replace('\u{7f}', "");
         let source = SourceText::new("p.toml", &text);
         let mut faults = Vec::new();
-        let written = write(&read(&source, None, &mut faults));
-        let again = write(&read(&SourceText::new("q.toml", &written), None, &mut faults));
+        let mut found = Vec::new();
+        let written = write(&read(&source, None, &mut found, &mut faults));
+        let again = write(&read(&SourceText::new("q.toml", &written), None, &mut found, &mut faults));
         assert_eq!((written.as_str(), faults.len()), (again.as_str(), 0));
         assert!(written.contains("[\"c d\".\"e\"]\n\"f\" = true\n\"g\" = 1.5\n"), "{written}");
     }

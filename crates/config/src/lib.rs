@@ -10,7 +10,7 @@ mod build;
 mod document;
 mod reader;
 
-pub use document::Lookup;
+pub use document::{Lookup, Reference};
 
 use tidemill_model::{Diagnostics, Pipeline};
 
@@ -22,10 +22,11 @@ pub fn parse(file_name: &str, text: &str, set: &[(String, String)]) -> Result<Pi
     build::parse(file_name, text, set, None)
 }
 
-/// As [`parse`], with `${ENV:NAME}` inside strings replaced by what `lookup` says.
+/// As [`parse`], with `${ENV:NAME}` and `${FILE:PATH}` inside strings replaced by what `lookup` says. No message about the
+/// file shows what they stand for.
 ///
 /// # Errors
-/// As [`parse`]; a name that `lookup` does not know is one.
+/// As [`parse`]; a reference that `lookup` does not know is one.
 pub fn parse_with(
     file_name: &str,
     text: &str,

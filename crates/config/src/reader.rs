@@ -3,8 +3,10 @@
 use crate::document::{Entry, Table, Value};
 use std::cell::RefCell;
 use std::ops::Range;
+use tidemill_model::Secret;
 use tidemill_model::diagnostic::{Diagnostic, Located, SourceText, nearest};
 use tidemill_model::interval::Interval;
+use tidemill_model::pipeline::ClientOption;
 
 /// One table being read.
 pub(crate) struct Section<'a> {
@@ -156,16 +158,16 @@ impl<'a> Section<'a> {
         entries.filter_map(|entry| Some((entry.key.clone(), outer.enter(entry)?))).collect()
     }
 
-    /// Free `name = value` pairs, as text; dots in names may be quoted or not.
-    pub fn pairs(&self, key: &'static str) -> Vec<(String, String)> {
+    /// Free `name = value` pairs; dots in names may be quoted or not.
+    pub fn pairs(&self, key: &'static str) -> Vec<ClientOption> {
         let mut pairs = Vec::new();
         if let Some(section) = self.section(key) {
-            section.collect_pairs(section.table, "", &mut pairs);
+            section.collect_pairs(section.table, key, "", &mut pairs);
         }
         pairs
     }
 
-    fn collect_pairs(&self, table: &Table, path: &str, pairs: &mut Vec<(String, String)>) {
+    fn collect_pairs(&self, table: &Table, key: &str, path: &str, pairs: &mut Vec<ClientOption>) {
         for entry in &table.entries {
             let name = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
             let text = match &entry.value {
@@ -174,12 +176,18 @@ impl<'a> Section<'a> {
                 Value::Float(number) => Some(number.to_string()),
                 Value::Boolean(truth) => Some(truth.to_string()),
                 Value::Table(inner) => {
-                    self.collect_pairs(inner, &name, pairs);
+                    self.collect_pairs(inner, key, &name, pairs);
                     None
                 }
                 other => self.wrong_kind(entry, other, "a string, a number, true or false"),
             };
-            pairs.extend(text.map(|text| (name, text)));
+            pairs.extend(text.map(|text| ClientOption {
+                key: format!("{key}.{name}"),
+                name,
+                key_span: entry.key_span.clone(),
+                value: Secret::new(text),
+                value_span: entry.value_span.clone(),
+            }));
         }
     }
 

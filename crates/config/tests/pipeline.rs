@@ -1,10 +1,10 @@
 //! Pipeline files: the reference one understood, and each kind of mistake with its message.
 
-use tidemill_model::Pipeline;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
+    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, Reference, SinkFormat, SinkKind, Source, SourceFormat,
     SourceKind, StartingOffsets, Trigger,
 };
+use tidemill_model::{Pipeline, Secret};
 
 const REFERENCE: &str = include_str!("reference.toml");
 
@@ -68,11 +68,12 @@ fn set_replaces_and_adds_values() {
         assert_eq!(pipeline.name, "a \"quoted\" name");
         let kafka = kafka(&pipeline.sources[0]);
         assert_eq!(kafka.max_offsets_per_trigger, Some(1_000));
-        assert_eq!(kafka.client_options, [("fetch.min.bytes".to_string(), "10".to_string())]);
+        let options = kafka.client_options.iter().map(|option| (option.name.as_str(), option.value.expose()));
+        assert_eq!(options.collect::<Vec<_>>(), [("fetch.min.bytes", "10")]);
         assert!(pipeline.query.sql.text.contains("GROUP BY window"));
     };
     check(&pipeline);
-    let again = tidemill_config::parse("elsewhere.toml", &pipeline.resolved_text, &[]).unwrap();
+    let again = tidemill_config::parse("elsewhere.toml", pipeline.resolved_text.expose(), &[]).unwrap();
     check(&again);
     assert_eq!(again.resolved_text, pipeline.resolved_text);
 }
@@ -82,20 +83,27 @@ fn the_name_of_a_file_without_one_survives_resolving() {
     let text = REFERENCE.replace("name = \"cs-student-activity\"", "");
     let pipeline = tidemill_config::parse("dir/my job.toml", &text, &[]).unwrap();
     assert_eq!(pipeline.name, "my job");
-    assert_eq!(tidemill_config::parse("x", &pipeline.resolved_text, &[]).unwrap().name, "my job");
+    assert_eq!(tidemill_config::parse("x", pipeline.resolved_text.expose(), &[]).unwrap().name, "my job");
 }
 
 #[test]
 fn values_of_the_environment() {
     let text = REFERENCE.replace("topic = \"cs_student_logs\"", "topic = \"a${ENV:T}b\"");
-    let lookup = |name: &str| (name == "T").then(|| "-x-".to_string());
+    let lookup = |reference: Reference<'_>| match reference {
+        Reference::Env("T") => Ok(Secret::new("-x-")),
+        Reference::File("/run/secrets/t") => Ok(Secret::new("-y-")),
+        other => Err(format!("{other:?} is not there; make it")),
+    };
     let pipeline = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap();
     let kafka = kafka(&pipeline.sources[0]);
     assert_eq!(kafka.topic, "a-x-b");
     let text = text.replace("${ENV:T}", "${ENV:U}");
     let faults = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap_err();
-    let expected = "p.toml:6:11: the environment variable `U` is not set; set it, or write the value here";
-    assert_eq!(faults.to_string(), expected);
+    assert_eq!(faults.to_string(), "p.toml:6:11: Env(\"U\") is not there; make it");
+    let text = text.replace("${ENV:U}", "${FILE:/run/secrets/t}${ENV:T} ${ENV}${FILE:");
+    let faults = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap_err();
+    let expected = "p.toml:6:9: `a${FILE:/run/secrets/t}${ENV:T} ${ENV}${FILE:b` is not the name of a topic; use 1 to 249 letters, digits, `.`, `_` and `-`";
+    assert_eq!(faults.to_string(), expected, "what references stand for is not shown");
 }
 
 /// Replaces the first text by the second in the reference pipeline and expects these messages.
@@ -309,7 +317,7 @@ fn a_pipeline_of_files() {
         assert_eq!((path.as_str(), *format), ("out", SinkFormat::Parquet));
     };
     check(&pipeline);
-    check(&tidemill_config::parse("again.toml", &pipeline.resolved_text, &[]).unwrap());
+    check(&tidemill_config::parse("again.toml", pipeline.resolved_text.expose(), &[]).unwrap());
     let least = "[sources.t]\ntype = 'files'\npath = 'in'\nschema = 'a INT'\n[query]\nsql = 'x'\n[sinks.s]\ntype = 'files'\npath = 'o'";
     let pipeline = tidemill_config::parse("p.toml", least, &[]).unwrap();
     let SourceKind::Files(files) = &pipeline.sources[0].kind else { panic!("{:?}", pipeline.sources) };
@@ -327,7 +335,7 @@ fn dead_letters_and_the_bound_of_event_times() {
     };
     let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
     check(&pipeline);
-    check(&tidemill_config::parse("again.toml", &pipeline.resolved_text, &[]).unwrap());
+    check(&tidemill_config::parse("again.toml", pipeline.resolved_text.expose(), &[]).unwrap());
     // A directory beside those of the pipeline's files, or around them, is of its own.
     for path in ["", "in/letters", "out/letters", "letters"] {
         let section = format!("[dead_letter]\ntype = \"files\"\npath = \"./{path}\"\n[query]");

@@ -148,7 +148,7 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
             "the driver speaks version {version}, this executor {VERSION}: was the program replaced while it ran? Start it again"
         )));
     }
-    let pipeline = tidemill_config::parse(pipeline_file, pipeline_text, &[])?;
+    let pipeline = tidemill_config::parse(pipeline_file, pipeline_text.expose(), &[])?;
     let plan = tidemill_sql::plan(&pipeline)?;
     if plan.hash() != *plan_hash {
         return Err(Error::internal(

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::time::Duration;
 use tidemill_model::limits::FRAME_BYTES_MAX;
-use tidemill_model::{Error, Millis, OffsetRange, Partial, Result};
+use tidemill_model::{Error, Millis, OffsetRange, Partial, Result, Secret};
 
 /// The version of these messages.
 pub const VERSION: u32 = 4;
@@ -29,7 +29,8 @@ pub enum ToExecutor {
         /// The pipeline file's name, for messages.
         pipeline_file: String,
         /// The pipeline's text, with every `--set` and secret in it.
-        pipeline_text: String,
+        #[serde(with = "secret_text")]
+        pipeline_text: Secret,
         /// Hash of the driver's typed plan; the executor plans again and compares.
         plan_hash: u64,
         /// Worker threads.
@@ -39,6 +40,20 @@ pub enum ToExecutor {
     },
     /// Fold one range.
     Task(Task),
+}
+
+/// A secret does not serialise by itself: here it goes to a child process of the same user, over a pipe.
+mod secret_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use tidemill_model::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
 }
 
 /// One range to fold.

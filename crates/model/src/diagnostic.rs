@@ -1,6 +1,7 @@
 //! `FILE:LINE:COLUMN: what is wrong; what to do`: mistakes in a pipeline file, at their place.
 
 use crate::error::Error;
+use crate::secret::{Secret, scrubbed};
 use std::fmt;
 use std::ops::Range;
 
@@ -50,7 +51,7 @@ impl From<Diagnostics> for Error {
 /// A file's name and text: turns byte positions into lines and columns.
 ///
 /// The values of `--set` have positions too: behind the file's text, one after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SourceText {
     /// The file, as the user named it.
     pub file: String,
@@ -58,12 +59,21 @@ pub struct SourceText {
     pub text: String,
     /// `--set` values: first position, key, value.
     overrides: Vec<(usize, String, String)>,
+    /// What came from outside, and what stands in the file for it: no diagnostic shows it.
+    hidden: Vec<(Secret, String)>,
+}
+
+/// The text may hold a password.
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceText").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl SourceText {
     /// A file's text.
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> SourceText {
-        SourceText { file: file.into(), text: text.into(), overrides: Vec::new() }
+        SourceText { file: file.into(), text: text.into(), overrides: Vec::new(), hidden: Vec::new() }
     }
 
     /// Adds a `--set` value; returns the position of its first byte.
@@ -71,6 +81,11 @@ impl SourceText {
         let after = self.overrides.last().map_or(self.text.len(), |(start, _, value)| start + value.len());
         self.overrides.push((after + 1, key.into(), value.into()));
         after + 1
+    }
+
+    /// Keeps texts out of diagnostics from now on: each secret is shown as what stands in the file for it.
+    pub fn hide(&mut self, secrets: impl IntoIterator<Item = (Secret, String)>) {
+        self.hidden.extend(secrets);
     }
 
     /// Line and column (both from 1, the column in characters) of a byte position.
@@ -89,7 +104,11 @@ impl SourceText {
             Some(key) => format!("--set {key}"),
             None => self.file.clone(),
         };
-        Diagnostic { file, line, column, message: message.into(), help: help.into() }
+        let shown = |text: String| match self.hidden.is_empty() {
+            true => text,
+            false => scrubbed(&text, self.hidden.iter().map(|(secret, shown)| (secret, shown.as_str()))),
+        };
+        Diagnostic { file, line, column, message: shown(message.into()), help: shown(help.into()) }
     }
 
     /// The `--set` key, if the position is in one; the text there; the position inside it.
@@ -102,7 +121,7 @@ impl SourceText {
 }
 
 /// A piece of text inside a pipeline file (a TOML string's content) that knows where each of its bytes stands in the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Located {
     /// The content, unescaped.
     pub text: String,
@@ -110,6 +129,15 @@ pub struct Located {
     pub span: Range<usize>,
     /// For each byte of `text` (and one past its end) the byte of the file it came from.
     pub map: Vec<usize>,
+    /// Whether a part of the text came from outside: `Debug` does not show it.
+    pub is_hidden: bool,
+}
+
+impl fmt::Debug for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.is_hidden { "***" } else { &self.text };
+        f.debug_struct("Located").field("text", &text).field("span", &self.span).finish_non_exhaustive()
+    }
 }
 
 impl Located {

@@ -5,6 +5,7 @@
 
 use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
+use crate::secret::Secret;
 use std::ops::Range;
 
 /// A pipeline file.
@@ -12,9 +13,9 @@ use std::ops::Range;
 pub struct Pipeline {
     /// The file that it was read from, and the `--set` values, for messages about its texts.
     pub source_text: SourceText,
-    /// The pipeline as TOML with `--set` and environment values in place: reads back to the same pipeline. What an executor
-    /// gets. It may hold secrets.
-    pub resolved_text: String,
+    /// The pipeline as TOML with `--set` values and what references stand for in place: reads back to the same pipeline. What
+    /// an executor gets. It may hold passwords.
+    pub resolved_text: Secret,
     /// `name`, defaults to the file's stem.
     pub name: String,
     /// `session_time_zone`, default `UTC`; the crate `sql` knows what it names.
@@ -84,8 +85,23 @@ pub struct KafkaSource {
     pub starting_offsets: StartingOffsets,
     /// `max_offsets_per_trigger`: bound of a batch, in offsets over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
-    /// `[sources.NAME.options]`: librdkafka properties, passed on as they are.
-    pub client_options: Vec<(String, String)>,
+    /// `[sources.NAME.options]`: the client's properties.
+    pub client_options: Vec<ClientOption>,
+}
+
+/// A property of a client. Many are secrets, so that none is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientOption {
+    /// Its name.
+    pub name: String,
+    /// The key as it is written in the file, from the name of the table on: `options.ssl.key.password`.
+    pub key: String,
+    /// Where the key stands in the file.
+    pub key_span: Range<usize>,
+    /// Its value.
+    pub value: Secret,
+    /// Where the value stands in the file.
+    pub value_span: Range<usize>,
 }
 
 /// Options of `type = "files"`.

@@ -221,7 +221,9 @@ fn decimal(
                 let raise = scale + right_scale - left_scale;
                 let (numerator, divisor) = (i256::from_i128(x), i256::from_i128(y));
                 return if raise >= 0 {
-                    fit(divide_half_up(numerator.wrapping_mul(pow10(raise)), divisor), precision)
+                    // A numerator beyond 256 bits has a quotient beyond 128: the divisor has 38 digits at most.
+                    let raised = (raise <= 76).then(|| numerator.checked_mul(pow10(raise))).flatten();
+                    fit(divide_half_up(raised.ok_or(OUT_OF_RANGE)?, divisor), precision)
                 } else {
                     fit(divide_half_up(numerator, divisor.wrapping_mul(pow10(-raise))), precision)
                 };

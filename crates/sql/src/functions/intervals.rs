@@ -316,10 +316,10 @@ pub(super) fn moved(
         let value = |row: usize| {
             let date = i64::from(dates.get(row)?);
             let (months, days, micros) = by(row)?;
-            let moved = add_months(date, months).map(|date| date + days + micros.div_euclid(day_micros));
-            let moved = moved.and_then(|moved| i32::try_from(moved).ok());
+            let moved = add_months(date, months).and_then(|date| i32::try_from(date).ok());
             moved.is_none().then(|| overflow(arguments.errors, row));
-            moved
+            // Behind the last day that there is comes the first, as in Spark.
+            Some(moved?.wrapping_add(days.wrapping_add(micros.div_euclid(day_micros)) as i32))
         };
         return Arc::new(build::numbers::<Date32Type>(arguments.rows, value));
     }
@@ -390,5 +390,6 @@ fn moved_on(clock: &WallClock, time: i64, months: i64, days: i64, micros: i64) -
 /// A time of day on the same day of another month, or on its last one.
 fn months_later(micros: i64, months: i64) -> Option<i64> {
     let (day, of_day) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
-    add_months(day, months)?.checked_mul(MICROS_PER_DAY)?.checked_add(of_day)
+    // The first day that there is begins before the first time.
+    i64::try_from(i128::from(add_months(day, months)?) * i128::from(MICROS_PER_DAY) + i128::from(of_day)).ok()
 }

@@ -82,6 +82,7 @@ fn round_type(arguments: &[Expr]) -> DataType {
 
 fn whole_type(arguments: &[Expr]) -> DataType {
     match arguments[0].data_type() {
+        whole @ DataType::Decimal128(_, 0) => whole,
         DataType::Decimal128(p, s) => types::bounded_decimal(i32::from(p) - i32::from(s) + 1, 0),
         _ => DataType::Int64,
     }
@@ -135,7 +136,7 @@ fn round_integers<T: ArrowPrimitiveType<Native: Into<i64> + TryFrom<i128>>>(
     half: Half,
 ) -> ArrayRef {
     let input = arguments.columns[0].numbers::<T>();
-    let digits = (-places).clamp(0, 30);
+    let digits = places.saturating_neg().clamp(0, 30);
     let value = |row| {
         let x: i64 = input.get(row)?.into();
         let rounded = divide(i256::from_i128(x.into()), digits, half).wrapping_mul(pow10(digits));
@@ -171,8 +172,8 @@ fn round_text(text: &str, places: i32, half: Half) -> String {
     if scale <= places && unscaled != 0 {
         return text.into();
     }
-    let rounded = divide(i256::from_i128(unscaled), scale - places, half);
-    format!("{rounded}e{}", -places)
+    let rounded = divide(i256::from_i128(unscaled), scale.saturating_sub(places), half);
+    format!("{rounded}e{}", -i64::from(places))
 }
 
 /// Ceiling (`step` 1) or floor (`step` −1).
@@ -245,13 +246,18 @@ fn pmod(arguments: &mut Arguments) -> ArrayRef {
 
 #[allow(clippy::modulo_arithmetic, reason = "the sign of the remainder is what this is about")]
 fn pmod_integers<T: ArrowPrimitiveType<Native: Into<i64> + TryFrom<i64>>>(arguments: &mut Arguments) -> ArrayRef {
+    // Java adds in 32 bits at least, where the sum may wrap.
+    let add = |x: i64, n: i64| match size_of::<T::Native>() {
+        ..=4 => i64::from((x as i32).wrapping_add(n as i32)),
+        _ => x.wrapping_add(n),
+    };
     pmod_by::<T>(arguments, |x, n| {
         let (x, n): (i64, i64) = (x.into(), n.into());
         if n == 0 {
             return None;
         }
         let rest = x.wrapping_rem(n);
-        let rest = if rest < 0 { rest.wrapping_add(n).wrapping_rem(n) } else { rest };
+        let rest = if rest < 0 { add(rest, n).wrapping_rem(n) } else { rest };
         T::Native::try_from(rest).ok()
     })
 }

@@ -4,7 +4,7 @@
 
 use super::{Arguments, Function, Param, alike, build};
 use crate::eval::Order;
-use crate::eval::Texts;
+use crate::eval::{RowErrors, Texts};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef};
@@ -153,7 +153,7 @@ fn length(arguments: &mut Arguments) -> ArrayRef {
 
 fn bytes(arguments: &mut Arguments, units: i32) -> ArrayRef {
     let input = &arguments.columns[0];
-    let value = |row| Some(input.bytes(row)?.len() as i32 * units);
+    let value = |row| Some((input.bytes(row)?.len() as i32).wrapping_mul(units));
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }
 
@@ -196,12 +196,31 @@ fn concat_ws(arguments: &mut Arguments) -> ArrayRef {
 
 fn repeat(arguments: &mut Arguments) -> ArrayRef {
     let (input, times) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<Int32Type>());
-    build::texts(arguments.rows, |row| Some(input.get(row)?.repeat(times.get(row)?.max(0) as usize)))
+    build::texts(arguments.rows, |row| {
+        let (text, times) = (input.get(row)?, times.get(row)?.max(0) as usize);
+        is_short(text.len().saturating_mul(times), row, arguments.errors).then(|| text.repeat(times))
+    })
 }
 
 fn space(arguments: &mut Arguments) -> ArrayRef {
     let count = arguments.columns[0].numbers::<Int32Type>();
-    build::texts(arguments.rows, |row| Some(" ".repeat(count.get(row)?.max(0) as usize)))
+    build::texts(arguments.rows, |row| {
+        let count = count.get(row)?.max(0) as usize;
+        is_short(count, row, arguments.errors).then(|| " ".repeat(count))
+    })
+}
+
+/// Bytes of a text that a number alone makes long: of 2,048 such rows a column stays below 2 GiB.
+const LENGTH_MAX: usize = 1_000_000;
+
+/// Whether a text of so many bytes may be made; fails the row where not.
+fn is_short(bytes: usize, row: usize, errors: &mut RowErrors) -> bool {
+    let is_short = bytes <= LENGTH_MAX;
+    if !is_short {
+        let message = || format!("the result would have {bytes} bytes; make it {LENGTH_MAX} at most");
+        errors.record(row, "VALUE_TOO_LONG", message);
+    }
+    is_short
 }
 
 /// [`pad`] of BINARY, with zeros if nothing else is said; a negative length fails, as in Spark.
@@ -218,6 +237,9 @@ fn pad_bytes(arguments: &mut Arguments, front: bool) -> ArrayRef {
         };
         let kept = &bytes[..length.min(bytes.len())];
         let missing = if filling.is_empty() { 0 } else { length - kept.len() };
+        if missing > 0 && !is_short(length, row, arguments.errors) {
+            return None;
+        }
         let filling: Vec<u8> = filling.iter().copied().cycle().take(missing).collect();
         Some(if front { [&filling, kept].concat() } else { [kept, &filling].concat() })
     })
@@ -236,6 +258,9 @@ fn pad(arguments: &mut Arguments, front: bool) -> ArrayRef {
         let missing = length.saturating_sub(text.chars().count());
         if missing == 0 {
             return Some(text.chars().take(length).collect::<String>());
+        }
+        if !filling.is_empty() && !is_short(length, row, arguments.errors) {
+            return None;
         }
         let filling: String = filling.chars().cycle().take(if filling.is_empty() { 0 } else { missing }).collect();
         Some(if front { filling + text } else { text.to_string() + &filling })

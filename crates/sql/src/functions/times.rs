@@ -15,6 +15,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
+use tidemill_model::WallClock;
 use tidemill_model::time::{civil_from_days, days_from_civil, days_of_date};
 
 const INT_OF_DATE: Function = Function { params: &[Param::Date], gives: |_| DataType::Int32, ..Function::BLANK };
@@ -282,12 +283,12 @@ fn make_date(arguments: &mut Arguments) -> ArrayRef {
     let [year, month, day] = [0, 1, 2].map(|index: usize| arguments.columns[index].numbers::<Int32Type>());
     let value = |row| {
         let (y, m, d) = (i64::from(year.get(row)?), month.get(row)?, day.get(row)?);
-        let days = days_of_date(y, m.into(), d.into()).filter(|_| y.abs() <= 999_999);
+        let days = days_of_date(y, m.into(), d.into()).and_then(|days| i32::try_from(days).ok());
         if days.is_none() {
             let message = || format!("there is no date {y}-{m}-{d}; check the parts");
             arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
         }
-        days.map(|days| days as i32)
+        days
     };
     Arc::new(build::numbers::<Date32Type>(arguments.rows, value))
 }
@@ -316,23 +317,33 @@ fn check_date_trunc(arguments: &[Expr]) -> Result<(), String> {
 fn date_trunc(arguments: &mut Arguments) -> ArrayRef {
     let (unit, time) = (arguments.columns[0].texts(), arguments.columns[1].numbers::<TimestampMicrosecondType>());
     let clock = &arguments.times.clock;
-    let is_utc = clock.zone().is_utc();
     let value = |row| {
         let (unit, micros) = (Unit::parse(unit.get(row)?)?, time.get(row)?);
-        match unit.micros() {
-            // An offset is of whole seconds.
-            Some(length) if is_utc || unit <= Unit::Second => Some(micros - micros.rem_euclid(length)),
-            Some(length) => {
-                let shown = clock.shows(micros);
-                // Of an hour that comes twice, the one that the time is in.
-                let offset = (shown - micros) / MICROS_PER_SECOND;
-                Some(clock.instant_of_preferring(shown - shown.rem_euclid(length), offset))
+        let start = match unit.micros() {
+            // An offset is of whole seconds. Before the first time that there is, Spark goes on with the last one.
+            Some(length) if unit <= Unit::Second => Some(micros.wrapping_sub(micros.rem_euclid(length))),
+            Some(length) => start_on(clock, micros, length),
+            None => {
+                let day = unit.first_day(clock.shows(micros).div_euclid(MICROS_PER_DAY));
+                clock.second_of_day(day).checked_mul(MICROS_PER_SECOND)
             }
-            None if is_utc => unit.first_day(micros.div_euclid(MICROS_PER_DAY)).checked_mul(MICROS_PER_DAY),
-            None => Some(clock.start_of_day(unit.first_day(clock.shows(micros).div_euclid(MICROS_PER_DAY)))),
-        }
+        };
+        start.is_none().then(|| overflow(arguments.errors, row));
+        start
     };
     Arc::new(build::numbers::<TimestampMicrosecondType>(arguments.rows, value).with_timezone("UTC"))
+}
+
+/// The last time before, or at, an instant that a clock shows as a multiple of a length; `None` before the first time that
+/// there is. Of an hour that comes twice, the one that the instant is in. In 128 bits: a clock may show what 64 do not hold.
+fn start_on(clock: &WallClock, micros: i64, length: i64) -> Option<i64> {
+    let offset = clock.offset_at(micros.div_euclid(MICROS_PER_SECOND));
+    let shown = i128::from(micros) + i128::from(offset * MICROS_PER_SECOND);
+    let start = i64::try_from(i128::from(micros) - shown.rem_euclid(length.into())).ok()?;
+    if clock.offset_at(start.div_euclid(MICROS_PER_SECOND)) == offset {
+        return Some(start);
+    }
+    Some(clock.instant_of(start.saturating_add(offset * MICROS_PER_SECOND)))
 }
 
 /// Units that times are cut to.
@@ -396,7 +407,8 @@ impl Unit {
 /// A day number moved by months; where the month is shorter, its last day.
 pub(super) fn add_months(days: i64, months: i64) -> Option<i64> {
     let (year, month, day) = civil_from_days(days);
-    let total = (year * 12 + i64::from(month) - 1).checked_add(months)?;
+    // Spark's months are of 32 bits: with these the day number stays far from the ends of 64.
+    let total = year * 12 + i64::from(month) - 1 + i64::from(i32::try_from(months).ok()?);
     let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);
     Some((days_from_civil(year, month, 1) + i64::from(day) - 1).min(first_of_next_month(year, month) - 1))
 }

@@ -134,21 +134,20 @@ fn make_timestamp(arguments: &mut Arguments, made: Made, fails: bool) -> ArrayRe
             Some(clocks) => clocks.get(row, arguments.errors)?,
             None => &arguments.times.clock,
         };
-        let shown = day_number(date).zip(micros_of_day(hour, minute, micros));
+        let day = days_of_date(date.0, date.1, date.2);
+        let shown = day.zip(micros_of_day(hour, minute, micros)).and_then(|(day, of_day)| {
+            // The first day that there is begins before the first time.
+            i64::try_from(i128::from(day) * i128::from(MICROS_PER_DAY) + i128::from(of_day)).ok()
+        });
         if shown.is_none() && fails {
             let (year, month, day) = date;
             let message = || format!("there is no time {year}-{month}-{day} {hour}:{minute}; check the parts");
             arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
         }
-        let shown = shown.map(|(day, of_day)| day * MICROS_PER_DAY + of_day);
         if made == Made::Shown { shown } else { shown.map(|shown| clock.instant_of(shown)) }
     };
     let times = build::numbers::<TimestampMicrosecondType>(arguments.rows, value);
     Arc::new(times.with_data_type(arguments.data_type.clone()))
-}
-
-fn day_number((year, month, day): (i64, i64, i64)) -> Option<i64> {
-    days_of_date(year, month, day).filter(|_| year.abs() <= 290_000)
 }
 
 fn micros_of_day(hour: i64, minute: i64, micros: i128) -> Option<i64> {

@@ -74,13 +74,17 @@ impl WallClock {
 
     /// When a day, counted from 1970-01-01, begins: at midnight, or with the first time that the clock shows on it.
     pub fn start_of_day(&self, day: i64) -> i64 {
+        self.second_of_day(day).saturating_mul(MICROS_PER_SECOND)
+    }
+
+    /// As [`WallClock::start_of_day`], in seconds.
+    pub fn second_of_day(&self, day: i64) -> i64 {
         let midnight = day.saturating_mul(SECONDS_PER_DAY);
         let wall = self.span(Side::Wall, midnight);
         let second = midnight.saturating_sub(wall.offset);
         let universal = self.span(Side::Universal, second);
         // Midnight is in a gap where the offset has changed meanwhile.
-        let second = if universal.offset == wall.offset { second } else { universal.from };
-        second.saturating_mul(MICROS_PER_SECOND)
+        if universal.offset == wall.offset { second } else { universal.from }
     }
 
     #[inline]

@@ -129,7 +129,9 @@ pub(crate) fn cast(
         (DataType::Timestamp(..), to) if types::is_numeric(to) => {
             time::to_number(input.as_primitive(), to, &mut failures)
         }
-        (from, to) if types::is_datetime(from) && types::is_datetime(to) => time::between(input, to, &times.clock),
+        (from, to) if types::is_datetime(from) && types::is_datetime(to) => {
+            time::between(input, to, &times.clock, &mut failures)
+        }
         _ => number::cast(input, to, &mut failures),
     }
 }

@@ -183,8 +183,9 @@ pub(crate) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Parsed {
         _ => (false, text),
     };
     let (mantissa, exponent) = match digits.find(['e', 'E']) {
-        Some(at) => match digits[at + 1..].parse::<i64>() {
-            Ok(exponent) => (&digits[..at], exponent),
+        // Java's exponents and scales are of 32 bits; so the sums below stay far from the ends of 64.
+        Some(at) => match digits[at + 1..].parse::<i32>() {
+            Ok(exponent) => (&digits[..at], i64::from(exponent)),
             Err(_) => return Parsed::Invalid,
         },
         None => (digits, 0),

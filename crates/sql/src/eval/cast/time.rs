@@ -76,15 +76,20 @@ pub(super) fn to_number(
 }
 
 /// DATE, TIMESTAMP and TIMESTAMP_NTZ as one another.
-pub(super) fn between(input: &ArrayRef, to: &DataType, clock: &WallClock) -> ArrayRef {
+pub(super) fn between(input: &ArrayRef, to: &DataType, clock: &WallClock, failures: &mut Failures) -> ArrayRef {
     let of_zone = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
     if *input.data_type() == DataType::Date32 {
         let days = input.as_primitive::<Date32Type>();
         let has_zone = of_zone(to) && !clock.zone().is_utc();
-        let micros: TimestampMicrosecondArray = match has_zone {
-            true => days.unary(|days| clock.start_of_day(days.into())),
-            false => days.unary(|days| i64::from(days).saturating_mul(MICROS_PER_DAY)),
-        };
+        let second =
+            |day: i64| if has_zone { clock.second_of_day(day) } else { day * (MICROS_PER_DAY / MICROS_PER_SECOND) };
+        let micros: TimestampMicrosecondArray = map(days, |row, day| {
+            let micros = second(day.into()).checked_mul(MICROS_PER_SECOND);
+            if micros.is_none() {
+                failures.overflow(row, format!("day {day}"));
+            }
+            micros
+        });
         return Arc::new(micros.with_data_type(to.clone()));
     }
     let micros = input.as_primitive::<TimestampMicrosecondType>();
