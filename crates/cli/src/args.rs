@@ -1,10 +1,13 @@
 //! The command line: each option is defined here once; help and checks follow from it.
 
+use crate::wiring;
 use clap::{Args as Options, Parser, Subcommand};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
+
 use tidemill_load::{Rate, text};
+use tidemill_model::Secret;
 
 /// Streaming ETL and window aggregation over Kafka with Spark's semantics, and executors that follow the load.
 #[derive(Parser)]
@@ -241,9 +244,10 @@ pub(crate) struct ProduceOptions {
     /// Event time of the first record, seconds since 1970 (UTC); the others follow at the rate [default: the clock]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) start_time: Option<f64>,
-    /// A librdkafka property, for instance `compression.type=lz4`; may be given again
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) option: Vec<(String, String)>,
+    /// A property of the client, for instance `compression.type=lz4`; `${ENV:X}` and `${FILE:PATH}` in it are replaced; may be
+    /// given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = client_option)]
+    pub(crate) option: Vec<(String, Secret)>,
     /// The summary as JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -263,6 +267,13 @@ fn key_values(text: &str) -> Result<(String, Vec<String>), String> {
 
 fn positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number| *number > 0.0 && *number < 1e12).ok_or_else(|| "a number above 0".into())
+}
+
+/// A property of the client. The value is not repeated: it may be a password.
+fn client_option(text: &str) -> Result<(String, Secret), String> {
+    let (name, value) = key_value(text)?;
+    let value = wiring::substituted(&value).map_err(|message| format!("{name}: {message}"))?;
+    Ok((name, value))
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {

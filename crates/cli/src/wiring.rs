@@ -1,21 +1,23 @@
 //! What a pipeline is wired of: its file becomes a typed plan, a watched source, sinks and readers.
 
 use arrow_schema::Schema;
+use std::env::VarError;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use tidemill_config::Reference;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Role, Source, Supervisor};
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink};
 use tidemill_files::{FilesLetterBook, FilesLetters};
 use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter};
-use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch};
+use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch, properties};
 use tidemill_model::pipeline::{
     self, DeadLetter, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
-use tidemill_model::{Diagnostics, Error, Pipeline, Result};
+use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
 use tidemill_os::output;
 use tidemill_sql::plan::{BranchPlan, QueryPlan};
 use tidemill_sql::types;
@@ -35,13 +37,53 @@ pub(crate) fn load(path: &Path, set: &[(String, String)]) -> Result<Job> {
 /// # Errors
 /// As [`load`].
 pub(crate) fn plan(file: &str, text: &str, set: &[(String, String)]) -> Result<Job> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let pipeline = tidemill_config::parse_with(file, text, set, &environment)?;
+    let pipeline = tidemill_config::parse_with(file, text, set, &look_up)?;
+    check_clients(&pipeline)?;
     let plan = tidemill_sql::plan(&pipeline)?;
     for sink in &pipeline.sinks {
         refuse_columns(&pipeline, sink, &plan.output_schema)?;
     }
     Ok(Job { trigger: pipeline.query.trigger, plan: Arc::new(plan), pipeline: Arc::new(pipeline) })
+}
+
+/// What a reference of a pipeline file stands for.
+fn look_up(reference: Reference<'_>) -> std::result::Result<Secret, String> {
+    match reference {
+        Reference::Env(name) => match std::env::var(name) {
+            Ok(value) => Ok(Secret::new(value)),
+            Err(VarError::NotPresent) => {
+                Err(format!("the environment variable `{name}` is not set; set it, or write the value here"))
+            }
+            Err(VarError::NotUnicode(_)) => Err(format!("the environment variable `{name}` is not UTF-8; set it anew")),
+        },
+        Reference::File(path) => match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let line = text.strip_suffix('\n').unwrap_or(&text);
+                Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
+            }
+            Err(error) => Err(format!("the file `{path}` does not read: {error}; give the path of a text file")),
+        },
+    }
+}
+
+/// A text of the command line with what its references stand for.
+pub(crate) fn substituted(text: &str) -> std::result::Result<Secret, String> {
+    tidemill_config::substituted(text, &look_up)
+}
+
+/// Fails where a property of a client is unknown, or cannot have the value that it has.
+fn check_clients(pipeline: &Pipeline) -> Result<()> {
+    let mut faults = Vec::new();
+    for source in &pipeline.sources {
+        let SourceKind::Kafka(kafka) = &source.kind else { continue };
+        for option in &kafka.client_options {
+            let Some(refused) = properties::refused(&option.name, &option.value) else { continue };
+            let span = if refused.is_value { &option.value_span } else { &option.key_span };
+            let message = format!("`{}` {}", option.key, refused.what);
+            faults.push(pipeline.source_text.diagnostic(span.clone(), message, refused.help));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Diagnostics(faults).into()) }
 }
 
 /// Fails where a sink's files cannot hold the columns of the result.
@@ -120,7 +162,8 @@ pub(crate) fn letter_book(pipeline: &Pipeline) -> Result<Option<Box<dyn LetterBo
 }
 
 fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
-    KafkaOptions { bootstrap_servers: kafka.bootstrap_servers.clone(), client_options: kafka.client_options.clone() }
+    let options = kafka.client_options.iter().map(|option| (option.name.clone(), option.value.clone()));
+    KafkaOptions { bootstrap_servers: kafka.bootstrap_servers.clone(), client_options: options.collect() }
 }
 
 fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> FilesOptions {

@@ -74,7 +74,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
     });
     let dashboard = root.section("dashboard").and_then(|section| {
         let listen = section.required_string("listen", "\"127.0.0.1:8080\"");
-        let listen = listen.filter(|listen| addresses(&section, listen));
+        let listen = listen.filter(|listen| addresses(&section, "listen", listen));
         section.finish();
         listen.map(|listen| listen.text.clone())
     });
@@ -154,7 +154,7 @@ fn source(name: String, section: Section) -> Option<Source> {
 
 fn kafka_source(section: &Section) -> Option<KafkaSource> {
     let servers = section.required_string("bootstrap_servers", "\"localhost:9092\"");
-    let servers = servers.filter(|servers| addresses(section, servers));
+    let servers = servers.filter(|servers| addresses(section, "bootstrap_servers", servers));
     let topic = section.required_string("topic", "\"my_topic\"");
     if let Some(topic) = topic
         && !topic_is_valid(&topic.text)
@@ -396,15 +396,25 @@ fn autoscale(section: Section) -> Autoscale {
 }
 
 /// Whether the text is `host:port[,host:port…]`; reports it where not.
-fn addresses(section: &Section, text: &Located) -> bool {
+fn addresses(section: &Section, key: &str, text: &Located) -> bool {
+    let is_host = |host: &str| {
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let legal = |c: char| c.is_alphanumeric() || "-._".contains(c) || inner.is_some() && ":%".contains(c);
+        let host = inner.unwrap_or(host);
+        !host.is_empty() && host.chars().all(legal)
+    };
     let is_address = |address: &str| {
         let (host, port) = address.trim().rsplit_once(':').unwrap_or_default();
-        !host.is_empty() && port.parse::<u16>().is_ok()
+        is_host(host) && port.parse::<u16>().is_ok()
     };
     let wrong = text.text.split(',').find(|address| !is_address(address));
     if let Some(wrong) = wrong {
-        let message = format!("`{}` is not an address", wrong.trim());
-        section.fault(text.span.clone(), message, "write host:port, for instance localhost:9092");
+        let message = format!("`{key}` holds `{}`, which is not an address", wrong.trim());
+        section.fault(
+            text.span.clone(),
+            message,
+            "write host:port, for instance localhost:9092; several with commas between them",
+        );
     }
     wrong.is_none()
 }

@@ -235,6 +235,20 @@ fn substitute(
     out
 }
 
+/// A text with what its references stand for in their places.
+///
+/// # Errors
+/// What `lookup` says of the first one that it does not know.
+pub fn substituted(text: &str, lookup: Lookup) -> Result<Secret, String> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((place, reference)) = next_reference(rest) {
+        out.push_str(&rest[..place.start]);
+        out.push_str(lookup(reference)?.expose());
+        rest = &rest[place.end..];
+    }
+    Ok(Secret::new(out + rest))
+}
+
 /// The first reference of a text, and where it stands.
 fn next_reference(text: &str) -> Option<(Range<usize>, Reference<'_>)> {
     let kinds: [(&str, fn(&str) -> Reference<'_>); 2] =

@@ -10,7 +10,7 @@ mod build;
 mod document;
 mod reader;
 
-pub use document::{Lookup, Reference};
+pub use document::{Lookup, Reference, substituted};
 
 use tidemill_model::{Diagnostics, Pipeline};
 

@@ -1,9 +1,10 @@
 //! Pipeline files: the reference one understood, and each kind of mistake with its message.
 
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, Reference, SinkFormat, SinkKind, Source, SourceFormat,
+    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
     SourceKind, StartingOffsets, Trigger,
 };
+use tidemill_config::Reference;
 use tidemill_model::{Pipeline, Secret};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -216,11 +217,15 @@ fn mistakes_are_named_at_their_place() {
         "\"1 minute\"\nmax_event_time_ahead = \"1 month\"",
         &["p.toml:16:24: months and years have no fixed length and are not allowed here; use days or weeks"],
     );
-    check(
-        "localhost:9092",
-        "localhost",
-        &["p.toml:5:21: `localhost` is not an address; write host:port, for instance localhost:9092"],
-    );
+    let several = ["localhost", "http://h:9092", "h:9092,,g:9092", "h:9092 g", "h h:1", "h:0x1", "h:70000", ""];
+    for servers in several {
+        let wrong = ["localhost", "http://h:9092", "", "h:9092 g", "h h:1", "h:0x1", "h:70000", ""];
+        let wrong = wrong[several.iter().position(|known| *known == servers).unwrap()];
+        let expected = format!(
+            "p.toml:5:21: `bootstrap_servers` holds `{wrong}`, which is not an address; write host:port, for instance localhost:9092; several with commas between them"
+        );
+        check("localhost:9092", servers, &[&expected]);
+    }
     check(
         "[query]",
         "query = 1\n[other]",

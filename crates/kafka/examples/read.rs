@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};
 use tidemill_kafka::{KafkaOptions, KafkaReader, admin};
-use tidemill_model::{OffsetRange, batch::cut_tasks};
+use tidemill_model::{OffsetRange, Secret, batch::cut_tasks};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut options = KafkaOptions::new(arguments[0].clone());
     let pairs = arguments.iter().filter_map(|pair| pair.split_once('='));
-    options.client_options = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    options.client_options = pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
     let range_records = arguments.get(2).map_or(100_000, |text| text.parse().expect("a number of records"));
     let work_nanos = arguments.get(3).map_or(0, |text| text.parse().expect("nanoseconds of work for each record"));
     let extents = admin::extents(&options, &arguments[1]).expect("offsets");

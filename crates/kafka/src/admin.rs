@@ -1,7 +1,7 @@
 //! Topics: are they there, and making them.
 
 use crate::client::{Handle, Quiet};
-use crate::options::{KafkaOptions, created};
+use crate::options::KafkaOptions;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode;
@@ -68,7 +68,7 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
 
 fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Result<()> {
     let config = options.config(&[], &[("allow.auto.create.topics", "false")]);
-    let admin = created(AdminClient::from_config_and_context(&config, Quiet::default()))?;
+    let admin = options.created(AdminClient::from_config_and_context(&config, Quiet::default()))?;
     // −1: the cluster's own default.
     let wanted = NewTopic::new(topic, partitions.unwrap_or(-1), TopicReplication::Fixed(-1));
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
@@ -91,7 +91,7 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
 /// # Errors
 /// An external one when the cluster refuses.
 pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
-    let admin = created(AdminClient::from_config_and_context(&options.config(&[], &[]), Quiet::default()))?;
+    let admin = options.created(AdminClient::from_config_and_context(&options.config(&[], &[]), Quiet::default()))?;
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
         Error::external(format!(

@@ -1,6 +1,6 @@
 //! One librdkafka client of consumer type: metadata, and the native handle that the rest of the room builds on.
 
-use crate::options::{KafkaOptions, created};
+use crate::options::KafkaOptions;
 use rdkafka::ClientContext;
 use rdkafka::bindings as native;
 use rdkafka::client::Client;
@@ -62,10 +62,11 @@ impl Handle {
     /// A user error for a wrong option.
     pub fn new(options: &KafkaOptions, defaults: &[(&str, &str)], must: &[(&str, &str)]) -> Result<Handle> {
         let config = options.config(defaults, &[must, &[("allow.auto.create.topics", "false")]].concat());
-        let native_config = created(config.create_native_config())?;
+        let native_config = options.created(config.create_native_config())?;
         // SAFETY: the configuration is valid; errors are delivered as events instead of through callbacks.
         unsafe { native::rd_kafka_conf_set_events(native_config.ptr(), native::RD_KAFKA_EVENT_ERROR) };
-        let client = created(Client::new(&config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, Quiet::default()))?;
+        let client = Client::new(&config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, Quiet::default());
+        let client = options.created(client)?;
         // SAFETY: the client is valid; the queue's reference is given back in `drop`.
         let events = unsafe { native::rd_kafka_queue_get_main(client.native_ptr()) };
         Ok(Handle { options: options.clone(), client, events })

@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod options;
+pub mod properties;
 pub mod scan;
 
 mod client;

@@ -1,16 +1,19 @@
 //! How to reach a Kafka cluster.
 
+use crate::properties::renamed;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
-use tidemill_model::{Error, Result};
+use tidemill_model::secret::scrubbed;
+use tidemill_model::{Error, Result, Secret};
 
 /// Where the brokers are, and what else librdkafka should know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KafkaOptions {
     /// `host:port`, several with commas between them.
     pub bootstrap_servers: String,
-    /// librdkafka's own options by name, as in its `CONFIGURATION.md`; they win over our defaults.
-    pub client_options: Vec<(String, String)>,
+    /// The client's properties by name, librdkafka's or Java's; they win over our defaults. Any may be a password, so none is
+    /// shown.
+    pub client_options: Vec<(String, Secret)>,
 }
 
 impl KafkaOptions {
@@ -31,7 +34,7 @@ impl KafkaOptions {
             config.set(*name, *value);
         }
         for (name, value) in &self.client_options {
-            config.set(name, value);
+            config.set(renamed(name), value.expose());
         }
         config.set("bootstrap.servers", &self.bootstrap_servers);
         for (name, value) in must {
@@ -40,9 +43,42 @@ impl KafkaOptions {
         config
     }
 
+    /// A text of librdkafka's without the properties' values in it.
+    pub(crate) fn hidden(&self, text: &str) -> String {
+        hidden(text, self.client_options.iter().map(|(_, value)| value))
+    }
+
+    /// Makes the result of a client's creation ours.
+    ///
+    /// # Errors
+    /// A user error that names the property.
+    pub fn created<T>(&self, result: std::result::Result<T, KafkaError>) -> Result<T> {
+        result.map_err(|error| self.creation_error(&error))
+    }
+
+    /// A client that could not be made: a wrong property.
+    fn creation_error(&self, error: &KafkaError) -> Error {
+        match error {
+            KafkaError::ClientConfig(_, reason, name, _) => {
+                let reason = self.hidden(reason);
+                Error::user(format!(
+                    "the Kafka client refuses the property `{name}`: {reason}; correct it under `options`"
+                ))
+            }
+            KafkaError::ClientCreation(reason) => {
+                let reason = self.hidden(reason);
+                Error::user(format!("the Kafka client refuses its properties: {reason}; correct them under `options`"))
+            }
+            other => {
+                let reason = self.hidden(&other.to_string());
+                Error::external(format!("the Kafka client cannot be made: {reason}; correct `options`"))
+            }
+        }
+    }
+
     /// A transient error: the cluster did not answer. `reason` is librdkafka's last word about it, where there is one.
     pub fn unreachable(&self, what: &str, reason: Option<String>) -> Error {
-        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let reason = reason.map(|reason| format!(" ({})", self.hidden(&reason))).unwrap_or_default();
         Error::transient(format!(
             "Kafka at {} did not answer to {what}{reason}; start it, or correct `bootstrap_servers`",
             self.bootstrap_servers
@@ -50,25 +86,9 @@ impl KafkaOptions {
     }
 }
 
-/// A client that could not be made: a wrong option.
-pub(crate) fn creation_error(error: &KafkaError) -> Error {
-    match error {
-        KafkaError::ClientConfig(_, reason, name, value) => Error::user(format!(
-            "Kafka client option `{name} = {value}` is refused: {reason}; librdkafka's CONFIGURATION.md lists the options"
-        )),
-        KafkaError::ClientCreation(reason) => {
-            Error::user(format!("the Kafka client refuses its options: {reason}; correct `client_options`"))
-        }
-        other => Error::external(format!("the Kafka client cannot be made: {other}; correct `client_options`")),
-    }
-}
-
-/// Makes the result of a client's creation ours.
-///
-/// # Errors
-/// A user error that names the option.
-pub fn created<T>(result: std::result::Result<T, KafkaError>) -> Result<T> {
-    result.map_err(|error| creation_error(&error))
+/// A text without the secrets in it.
+pub(crate) fn hidden<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
+    scrubbed(text, secrets.into_iter().map(|secret| (secret, "***")))
 }
 
 #[cfg(test)]
@@ -80,11 +100,11 @@ mod tests {
     #[test]
     fn a_wrong_option_is_the_users_and_named() {
         for (name, value, words) in [
-            ("fetch.wait.ms", "5", "`fetch.wait.ms = 5` is refused"),
-            ("socket.timeout.ms", "soon", "`socket.timeout.ms = soon` is refused"),
+            ("fetch.wait.ms", "5", "refuses the property `fetch.wait.ms`"),
+            ("socket.timeout.ms", "soon", "refuses the property `socket.timeout.ms`"),
         ] {
             let mut options = KafkaOptions::new("localhost:1");
-            options.client_options.push((name.into(), value.into()));
+            options.client_options.push((name.into(), Secret::new(value)));
             let error = Handle::new(&options, &[], &[]).err().expect(name);
             assert_eq!(error.domain, Domain::User);
             assert!(error.message().contains(words), "{error}");
@@ -94,7 +114,7 @@ mod tests {
     #[test]
     fn what_must_be_wins_over_the_user_and_the_user_over_defaults() {
         let mut options = KafkaOptions::new("a:1");
-        options.client_options = vec![("x".into(), "user".into()), ("y".into(), "user".into())];
+        options.client_options = ["x", "y"].map(|name| (name.into(), Secret::new("user"))).to_vec();
         let config = options.config(&[("x", "ours"), ("z", "ours")], &[("y", "must")]);
         for (name, value) in [("x", "user"), ("y", "must"), ("z", "ours"), ("bootstrap.servers", "a:1")] {
             assert_eq!(config.get(name), Some(value));

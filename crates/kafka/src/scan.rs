@@ -4,7 +4,7 @@
 
 use crate::admin;
 use crate::client::Quiet;
-use crate::options::{KafkaOptions, created};
+use crate::options::KafkaOptions;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -40,7 +40,7 @@ pub fn scan(
     // librdkafka's assignment needs a group's name, though nothing is committed under it.
     let must = [("group.id", "tidemill-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
     let config = options.config(&[("isolation.level", "read_committed"), ("auto.offset.reset", "error")], &must);
-    let consumer = created(BaseConsumer::from_config_and_context(&config, Quiet::default()))?;
+    let consumer = options.created(BaseConsumer::from_config_and_context(&config, Quiet::default()))?;
     let unreadable = |error: KafkaError| Error::external(format!("topic `{topic}` cannot be read: {error}; try again"));
     consumer.assign(&list).map_err(unreadable)?;
     let mut moved = Instant::now();

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, Producer as _};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use tidemill_kafka::{KafkaOptions, options::created};
+use tidemill_kafka::KafkaOptions;
 use tidemill_model::{Error, Micros, Result};
 
 /// Records made at once at the most: 250 kB, which fit in a core's cache.
@@ -177,7 +177,7 @@ fn connect(options: &KafkaOptions) -> Result<BaseProducer<Deliveries>> {
         // Success is read off the queue's length: a report for each record would cost as much as making it.
         &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
     );
-    created(BaseProducer::from_config_and_context(&config, Deliveries::default()))
+    options.created(BaseProducer::from_config_and_context(&config, Deliveries::default()))
 }
 
 fn now() -> Micros {

@@ -4,13 +4,18 @@ use crate::args::ProduceOptions;
 use crate::signals;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_kafka::KafkaOptions;
+use tidemill_kafka::{KafkaOptions, properties};
 use tidemill_load::produce::Progress;
 use tidemill_load::{produce, records};
 use tidemill_model::{Error, Micros, Result};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
+    for (name, value) in &options.option {
+        if let Some(refused) = properties::refused(name, value) {
+            return Err(Error::user(format!("--option {name} {}; {}", refused.what, refused.help)));
+        }
+    }
     let kafka =
         KafkaOptions { bootstrap_servers: options.bootstrap_servers.clone(), client_options: options.option.clone() };
     let load = produce::Options {

@@ -61,6 +61,27 @@ fn each_kind_of_mistake_is_told_at_its_place() {
     );
 }
 
+/// The keys as they are written, each at its place; and no value, which may be a password.
+#[test]
+fn properties_of_the_client_are_checked_with_the_file() {
+    let options = |options: &str| format!("topic = \"logs\"\noptions = {{ {options} }}");
+    check(
+        "topic = \"logs\"",
+        &options("fetch.wait.ms = 5, \"group.id\" = \"g\", client.id = \"me\""),
+        &[
+            "p.toml:7:19: `options.fetch.wait.ms` is not a property of the client; did you mean `fetch.max.wait.ms`?",
+            "p.toml:7:32: `options.group.id` is set by Tidemill itself; leave it out: which partitions are read is decided by the query, and kept in the checkpoint",
+        ],
+    );
+    check(
+        "topic = \"logs\"",
+        &options("socket.timeout.ms = \"${ENV:HOME}\", security.protocol = \"SASL_SSL\""),
+        &["", ""],
+    );
+    check("topic = \"logs\"", &options("ssl.key.password = \"${FILE:/etc/hostname}\""), &[""]);
+    check("topic = \"logs\"", &options("ssl.key.password = \"${FILE:/no/such}\""), &[""]);
+}
+
 #[test]
 fn a_missing_file_and_a_bad_set_are_told() {
     let scene = Scene::without_broker();
