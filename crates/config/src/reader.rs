@@ -162,21 +162,31 @@ impl<'a> Section<'a> {
     pub fn pairs(&self, key: &'static str) -> Vec<ClientOption> {
         let mut pairs = Vec::new();
         if let Some(section) = self.section(key) {
-            section.collect_pairs(section.table, key, "", &mut pairs);
+            section.collect_pairs(section.table, key, ("", None), &mut pairs);
         }
         pairs
     }
 
-    fn collect_pairs(&self, table: &Table, key: &str, path: &str, pairs: &mut Vec<ClientOption>) {
+    /// `outer` is the name so far, and where it begins.
+    fn collect_pairs(
+        &self,
+        table: &Table,
+        key: &str,
+        (outer, begin): (&str, Option<usize>),
+        pairs: &mut Vec<ClientOption>,
+    ) {
         for entry in &table.entries {
-            let name = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
+            let name = if outer.is_empty() { entry.key.clone() } else { format!("{outer}.{}", entry.key) };
+            // A name with dots begins with its first word, unless that is the name of a table.
+            let is_near = |begin: &usize| (*begin..begin + name.len()).contains(&entry.key_span.start);
+            let begin = begin.filter(is_near).unwrap_or(entry.key_span.start);
             let text = match &entry.value {
                 Value::String(located) => Some(located.text.clone()),
                 Value::Integer(number) => Some(number.to_string()),
                 Value::Float(number) => Some(number.to_string()),
                 Value::Boolean(truth) => Some(truth.to_string()),
                 Value::Table(inner) => {
-                    self.collect_pairs(inner, key, &name, pairs);
+                    self.collect_pairs(inner, key, (&name, Some(begin)), pairs);
                     None
                 }
                 other => self.wrong_kind(entry, other, "a string, a number, true or false"),
@@ -184,7 +194,7 @@ impl<'a> Section<'a> {
             pairs.extend(text.map(|text| ClientOption {
                 key: format!("{key}.{name}"),
                 name,
-                key_span: entry.key_span.clone(),
+                key_span: begin..entry.key_span.end,
                 value: Secret::new(text),
                 value_span: entry.value_span.clone(),
             }));

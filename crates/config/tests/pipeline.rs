@@ -1,10 +1,10 @@
 //! Pipeline files: the reference one understood, and each kind of mistake with its message.
 
+use tidemill_config::Reference;
 use tidemill_model::pipeline::{
     Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
     SourceKind, StartingOffsets, Trigger,
 };
-use tidemill_config::Reference;
 use tidemill_model::{Pipeline, Secret};
 
 const REFERENCE: &str = include_str!("reference.toml");
@@ -91,13 +91,13 @@ fn the_name_of_a_file_without_one_survives_resolving() {
 fn values_of_the_environment() {
     let text = REFERENCE.replace("topic = \"cs_student_logs\"", "topic = \"a${ENV:T}b\"");
     let lookup = |reference: Reference<'_>| match reference {
-        Reference::Env("T") => Ok(Secret::new("-x-")),
-        Reference::File("/run/secrets/t") => Ok(Secret::new("-y-")),
+        Reference::Env("T") => Ok(Secret::new("-xyz-")),
+        Reference::File("/run/secrets/t") => Ok(Secret::new("-file-")),
         other => Err(format!("{other:?} is not there; make it")),
     };
     let pipeline = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap();
     let kafka = kafka(&pipeline.sources[0]);
-    assert_eq!(kafka.topic, "a-x-b");
+    assert_eq!(kafka.topic, "a-xyz-b");
     let text = text.replace("${ENV:T}", "${ENV:U}");
     let faults = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap_err();
     assert_eq!(faults.to_string(), "p.toml:6:11: Env(\"U\") is not there; make it");

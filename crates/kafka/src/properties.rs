@@ -84,18 +84,13 @@ pub fn refused(name: &str, value: &Secret) -> Option<Refused> {
         return Some(Refused::name("has no meaning here", help));
     }
     let mut conf = Conf::new();
+    if let Some(refused) = unspoken(name, value.expose(), &conf.get("builtin.features")) {
+        return Some(refused);
+    }
     match conf.set(renamed(name), value.expose()) {
-        Ok(()) => unspoken(name, value.expose(), &conf.get("builtin.features")),
+        Ok(()) => None,
         Err((RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _)) => {
-            let known = conf.names();
-            let java = JAVA_NAMES.iter().map(|(java, _)| *java);
-            let is_known = |name: &str| known.iter().any(|known| known == renamed(name));
-            let help = match nearest(name, known.iter().map(String::as_str).chain(java)).as_slice() {
-                _ if name.strip_prefix("kafka.").is_some_and(is_known) => "leave the `kafka.` out".to_owned(),
-                [] => "docs/kafka.md names the properties".to_owned(),
-                [first, ..] => format!("did you mean `{first}`?"),
-            };
-            Some(Refused::name("is not a property of the client", help))
+            Some(Refused::name("is not a property of the client", help_for_unknown(name)))
         }
         Err((_, reason))
             if reason.contains("not supported in this build") || reason.contains("not available at build") =>
@@ -113,6 +108,22 @@ pub fn refused(name: &str, value: &Secret) -> Option<Refused> {
 /// librdkafka's name of a property.
 pub fn renamed(name: &str) -> &str {
     JAVA_NAMES.iter().find(|(java, _)| *java == name).map_or(name, |(_, ours)| ours)
+}
+
+fn help_for_unknown(name: &str) -> String {
+    let is_known = |name: &str| names().any(|known| known == name);
+    if name.strip_prefix("kafka.").is_some_and(|name| is_known(renamed(name))) {
+        return "leave the `kafka.` out".into();
+    }
+    match nearest(name, names().chain(JAVA_NAMES.iter().map(|(java, _)| *java))).first() {
+        Some(first) => format!("did you mean `{first}`?"),
+        None => "docs/kafka.md says which there are".into(),
+    }
+}
+
+/// librdkafka's properties, those that this binary was built without among them.
+fn names() -> impl Iterator<Item = &'static str> {
+    include_str!("properties.txt").lines()
 }
 
 /// A protocol or mechanism that librdkafka knows and this binary does not speak.
@@ -168,24 +179,6 @@ impl Conf {
         // SAFETY: written above, or still zero.
         unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
     }
-
-    /// The names of all properties.
-    fn names(&self) -> Vec<String> {
-        let mut count = 0;
-        // SAFETY: returns names and values in turn, `count` in all; freed below.
-        let dump = unsafe { native::rd_kafka_conf_dump(self.0, &raw mut count) };
-        if dump.is_null() {
-            return Vec::new();
-        }
-        // SAFETY: `count` pointers to texts that live until they are freed.
-        let texts = unsafe { std::slice::from_raw_parts(dump, count) };
-        // SAFETY: every pointer of the dump is a text that is ended by a zero.
-        let text = |text: &*const c_char| unsafe { CStr::from_ptr(*text) }.to_string_lossy().into_owned();
-        let names = texts.iter().step_by(2).map(text).collect();
-        // SAFETY: made by `rd_kafka_conf_dump`, freed once.
-        unsafe { native::rd_kafka_conf_dump_free(dump, count) };
-        names
-    }
 }
 
 impl Drop for Conf {
@@ -221,11 +214,14 @@ mod tests {
         ] {
             check(name, value, None);
         }
-        let known = Conf::new().names();
+        let is_unknown = |name: &str| {
+            let set = Conf::new().set(name, "x");
+            set.is_err_and(|(kind, _)| kind == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN)
+        };
+        let unknown: Vec<&str> = names().filter(|name| is_unknown(name)).collect();
+        assert!(unknown.is_empty(), "properties.txt is of another version of librdkafka: {unknown:?}");
         for (java, ours) in JAVA_NAMES {
-            let set = Conf::new().set(ours, "x");
-            let is_unknown = set.is_err_and(|(kind, _)| kind == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN);
-            assert!(known.iter().any(|name| name == ours) || !is_unknown, "{java} is {ours}");
+            assert!(!is_unknown(ours), "{java} is {ours}");
         }
     }
 
@@ -235,9 +231,10 @@ mod tests {
         check(
             "what.is.this.anyway",
             "5",
-            Some(("is not a property of the client", "docs/kafka.md names the properties")),
+            Some(("is not a property of the client", "docs/kafka.md says which there are")),
         );
         check("kafka.client.id", "5", Some(("is not a property of the client", "leave the `kafka.` out")));
+        check("sasl.pasword", "x", Some(("is not a property of the client", "did you mean `sasl.password`?")));
         check("group.id", "g", Some(("is set by Tidemill itself", OWN[2].1)));
         check("value.deserializer", "x", Some(("has no meaning here", WITHOUT_MEANING[1].1)));
         for (name, value) in [("socket.timeout.ms", "soon"), ("socket.timeout.ms", "-5"), ("security.protocol", "tls")]

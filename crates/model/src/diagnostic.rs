@@ -143,7 +143,7 @@ impl fmt::Debug for Located {
 impl Located {
     /// A text that stands nowhere: a default.
     pub fn unplaced(text: &str) -> Located {
-        Located { text: text.into(), span: 0..0, map: vec![0; text.len() + 1] }
+        Located { text: text.into(), map: vec![0; text.len() + 1], ..Located::default() }
     }
 
     /// Byte span in the file of a byte range of `text`.

@@ -150,6 +150,7 @@ fn floor_to(ts: i64, step: i64, start_time: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn starts(width: i64, slide: i64, start_time: i64, ts: i64) -> Vec<i64> {
         WindowSpec::new(width, slide, start_time).unwrap().windows_of(ts).collect()
@@ -236,12 +237,38 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_ends_of_time_do_not_panic() {
-        for ts in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
-            let spec = WindowSpec::new(10_000_000, 5_000_000, -3).unwrap();
-            let _ = spec.windows_of(ts).count();
-            let _ = spec.slice_of(ts);
+    /// Lengths and times of all sizes, the ends of 64 bits among them.
+    fn sizes() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            Just(i64::MIN),
+            Just(i64::MAX),
+            any::<i64>(),
+            -1_000..1_000i64,
+            Just(i64::MAX - 1),
+            Just(i64::MIN + 1)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn w6_every_window_that_is_there_holds_its_time(
+            width in sizes(),
+            parts in 1..5_000i64,
+            start_time in sizes(),
+            ts in sizes(),
+        ) {
+            let slide = width.saturating_abs() / parts;
+            let Ok(spec) = WindowSpec::new(width, slide, start_time) else { return Ok(()) };
+            prop_assert!(spec.fits(ts) || !spec.surely_fits(ts));
+            let windows: Vec<i64> = spec.windows_of(ts).collect();
+            for start in &windows {
+                prop_assert!(*start <= ts && ts < spec.end(*start));
+            }
+            if spec.fits(ts) {
+                prop_assert!(!windows.is_empty());
+                let slice = spec.slice_of(ts).expect("its windows fit");
+                prop_assert!(slice <= ts && ts.abs_diff(slice) < spec.slice_width().unsigned_abs());
+            }
         }
     }
 }

@@ -225,7 +225,7 @@ fn check(zone: &str, expression: &str, rows: &[[usize; 4]]) {
     assert_eq!((values.len(), values.data_type()), (rows.len(), &outputs[0].data_type()), "{expression}");
     // What was computed can be shown and written.
     let schema = Arc::new(Schema::new(vec![Field::new("x", values.data_type().clone(), true)]));
-    let clock = tidemill_model::WallClock::new(plan.zone());
+    let clock = tidemill_sql::zone::WallClock::new(plan.zone());
     for row in 0..rows.len() {
         if values.data_type() != &DataType::Null {
             show::value(&values, row, &clock);

@@ -69,17 +69,25 @@ fn properties_of_the_client_are_checked_with_the_file() {
         "topic = \"logs\"",
         &options("fetch.wait.ms = 5, \"group.id\" = \"g\", client.id = \"me\""),
         &[
-            "p.toml:7:19: `options.fetch.wait.ms` is not a property of the client; did you mean `fetch.max.wait.ms`?",
+            "p.toml:7:13: `options.fetch.wait.ms` is not a property of the client; did you mean `fetch.max.wait.ms`?",
             "p.toml:7:32: `options.group.id` is set by Tidemill itself; leave it out: which partitions are read is decided by the query, and kept in the checkpoint",
         ],
     );
     check(
         "topic = \"logs\"",
         &options("socket.timeout.ms = \"${ENV:HOME}\", security.protocol = \"SASL_SSL\""),
-        &["", ""],
+        &[
+            "p.toml:7:33: `options.socket.timeout.ms` does not take this value (Invalid value for configuration property \"socket.timeout.ms\"); correct the value",
+            "p.toml:7:68: `options.security.protocol` needs TLS, which this binary was built without; take a binary that was built with TLS, or a listener without (PLAINTEXT, SASL_PLAINTEXT)",
+        ],
     );
-    check("topic = \"logs\"", &options("ssl.key.password = \"${FILE:/etc/hostname}\""), &[""]);
-    check("topic = \"logs\"", &options("ssl.key.password = \"${FILE:/no/such}\""), &[""]);
+    check(
+        "topic = \"logs\"",
+        &options("ssl.key.password = \"${FILE:/no/such}\""),
+        &[
+            "p.toml:7:34: the file `/no/such` does not read: No such file or directory (os error 2); give the path of a text file",
+        ],
+    );
 }
 
 #[test]

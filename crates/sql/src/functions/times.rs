@@ -10,12 +10,12 @@ use crate::eval::{Column, RowErrors};
 use crate::expr::Expr;
 use crate::types;
 use crate::value::Value;
+use crate::zone::WallClock;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_model::WallClock;
 use tidemill_model::time::{civil_from_days, days_from_civil, days_of_date};
 
 const INT_OF_DATE: Function = Function { params: &[Param::Date], gives: |_| DataType::Int32, ..Function::BLANK };
