@@ -13,6 +13,8 @@
 //!
 //! Knows nothing of engines, pipelines or what is in a record.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod catalog;
 mod config;

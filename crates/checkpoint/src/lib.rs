@@ -13,6 +13,8 @@
 //!
 //! Does not know what a state is made of (bytes in, bytes out), nor sinks, executors or clocks.
 
+#![forbid(unsafe_code)]
+
 mod changes;
 pub mod disk;
 mod log;

@@ -1,5 +1,7 @@
 //! The binary: verbs and wiring only. Each verb is a file of `verbs`; what a pipeline is wired of stands in `wiring`.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod children;
 mod demo;

@@ -6,6 +6,8 @@
 //! Refuses what it does not know. The texts inside (DDL, SQL, expressions, the time zone's name) stay texts, as
 //! [`Located`](tidemill_model::diagnostic::Located); the crate `sql` gives them meaning. Knows no SQL and no engine.
 
+#![forbid(unsafe_code)]
+
 mod build;
 mod document;
 mod reader;

@@ -11,6 +11,8 @@
 //! lock, and the thread sleeps. Not built: TLS and users. It listens on loopback unless told otherwise, and takes
 //! commands on loopback only ([`guard`]); a reverse proxy can add both in front.
 
+#![forbid(unsafe_code)]
+
 mod guard;
 mod history;
 mod hub;

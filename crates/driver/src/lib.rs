@@ -12,6 +12,8 @@
 //! rows at any number of executors and across any kill. The query's clock is here: what depends on time gets it as a value.
 //! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as pipes with a [`Handle`].
 
+#![forbid(unsafe_code)]
+
 mod ages;
 mod batch;
 mod commit;

@@ -11,6 +11,8 @@
 //! ends it ends: a driver closes it only when nothing runs, and a driver that died needs no answer. Does not know of
 //! state, watermark policy, sinks or scaling, nor which kind of source it reads or where letters are kept ([`Wiring`]).
 
+#![forbid(unsafe_code)]
+
 mod letters;
 mod limit;
 mod pool;

@@ -9,6 +9,8 @@
 //! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan or clock,
 //! and of the checkpoint a directory to keep its log of files in. How a value looks as text is `tidemill_sql::text`.
 
+#![forbid(unsafe_code)]
+
 mod batches;
 mod console;
 mod dremel;

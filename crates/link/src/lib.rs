@@ -9,6 +9,8 @@
 //! Both ends are the same binary, so there is one version and it is compared in `Ready`. Does not know what a pipeline
 //! means or how processes are started.
 
+#![forbid(unsafe_code)]
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};

@@ -3,6 +3,7 @@
 //! Knows no clock, I/O, threads, async or randomness; depends on no engine room. Time is an argument.
 //! `window` is the only place that divides event time.
 
+#![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod batch;

@@ -43,6 +43,7 @@
 //! ```
 //! Why the rules are these, and what was measured, is in `docs/decisions/autoscaler.md`.
 //!
+#![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 mod bottleneck;

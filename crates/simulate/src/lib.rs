@@ -2,6 +2,8 @@
 //!
 //! Its figures are those of a model, for comparing rules with each other and for asking what a trace would have cost.
 
+#![forbid(unsafe_code)]
+
 pub mod baselines;
 pub mod compare;
 mod machine;

@@ -2,6 +2,7 @@
 //!
 //! Knows no clock, I/O, threads, async or randomness. Every function offered here is one proven equal to Spark's.
 
+#![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 mod analyze;

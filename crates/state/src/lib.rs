@@ -22,6 +22,7 @@
 //!
 //! Does not know what keys and values mean (they are bytes that compare as they must), nor plans, disks or clocks.
 
+#![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 mod boxed;

@@ -13,6 +13,8 @@
 //! `tests/stage.rs` shows all three, `tests/crash.rs` a [`SimDisk`] whose machine dies at every operation. Development
 //! only: no room's own code uses it.
 
+#![forbid(unsafe_code)]
+
 mod disk;
 mod letters;
 mod sink;

@@ -85,7 +85,7 @@ fn properties_of_the_client_are_checked_with_the_file() {
         "topic = \"logs\"",
         &options("ssl.key.password = \"${FILE:/no/such}\""),
         &[
-            "p.toml:7:34: the file `/no/such` does not read: No such file or directory (os error 2); give the path of a text file",
+            "p.toml:7:33: the file `/no/such` does not read: No such file or directory (os error 2); give the path of a text file",
         ],
     );
 }
