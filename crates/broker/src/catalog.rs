@@ -4,22 +4,34 @@
 //! id, so a topic that is deleted and made again never sees the old one's records, and leftovers of a crash between the
 //! two steps of a deletion are known for what they are.
 
+use crate::clock::now_ms;
 use crate::config::BrokerConfig;
+use crate::handles;
 use crate::log::Log;
 use crate::partition::Partition;
+use crate::refusal::Refusal;
+use crate::say::{Complaint, say};
 use crate::settings::Settings;
 use kafka_protocol::ResponseError as Code;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 use uuid::Uuid;
 
 /// Partitions one topic may have; each keeps a file open.
-pub(crate) const MAX_PARTITIONS: i32 = 1000;
+pub(crate) const MAX_PARTITIONS: i32 = 100_000;
+/// Handles that are no partition's and no client's: segments that are being read, the broker's own files, what else runs
+/// in this process.
+const SPARE_HANDLES: u64 = 100;
+/// Topics that Apache Kafka keeps for itself.
+const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__cluster_metadata"];
+/// As Apache Kafka's `producer.id.expiration.ms`.
+const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
+/// Ends the name of a directory whose topic is deleted.
+const DELETED: &str = ".deleted";
 const MAX_NAME_BYTES: usize = 249;
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// All topics.
 #[derive(Debug)]
@@ -29,6 +41,8 @@ pub(crate) struct Catalog {
     topics: RwLock<Topics>,
     /// Changes take turns here, so that nobody who only reads waits for their disk writes.
     turn: Mutex<()>,
+    /// Files and connections that the process may have open.
+    handles_max: Option<u64>,
 }
 
 type Topics = BTreeMap<String, Arc<Topic>>;
@@ -44,13 +58,15 @@ pub(crate) struct Topic {
 
 impl Catalog {
     /// Opens every topic of the directory and recovers its logs.
-    pub fn open(config: &BrokerConfig) -> io::Result<Catalog> {
+    pub fn open(config: &BrokerConfig, handles_max: Option<u64>) -> io::Result<Catalog> {
         let catalog = Catalog {
             dir: config.dir.clone(),
             config: config.clone(),
             topics: RwLock::default(),
             turn: Mutex::default(),
+            handles_max,
         };
+        let deleted = catalog.deleted()?;
         let text = match std::fs::read_to_string(catalog.file()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -61,7 +77,12 @@ impl Catalog {
             let (name, id, count, settings) = parse_line(line).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: bad line `{line}`", catalog.file().display()))
             })?;
-            topics.insert(name.clone(), Arc::new(catalog.load(name, id, count, settings)?));
+            if !deleted.contains(&id) {
+                topics.insert(name.clone(), Arc::new(catalog.load(name, id, count, settings)?));
+            }
+        }
+        if topics.len() < text.lines().count() {
+            catalog.save(&topics)?;
         }
         catalog.remove_leftovers(&topics)?;
         catalog.publish(topics);
@@ -84,18 +105,58 @@ impl Catalog {
     }
 
     /// Whether a topic could be created so.
-    pub fn check_new(&self, name: &str, partitions: i32) -> Result<(), Code> {
+    pub fn check_new(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
+        self.check_new_name(name)?;
+        self.check_room(0, partitions)
+    }
+
+    /// Whether a topic of that name could be created.
+    pub fn check_new_name(&self, name: &str) -> Result<(), Refusal> {
         if !is_legal(name) {
-            return Err(Code::InvalidTopicException);
+            let rule = "a topic's name has 1 to 249 letters, digits, `.`, `_` and `-`, and is not `.` or `..`";
+            return Err(Refusal::new(Code::InvalidTopicException, rule));
         }
-        if self.get(name).is_some() {
-            return Err(Code::TopicAlreadyExists);
+        if INTERNAL.contains(&name) {
+            let why = format!("`{name}` is an internal topic of Apache Kafka; choose another name");
+            return Err(Refusal::new(Code::InvalidRequest, why));
         }
-        if (1..=MAX_PARTITIONS).contains(&partitions) { Ok(()) } else { Err(Code::InvalidPartitions) }
+        let topics = self.read();
+        if topics.contains_key(name) {
+            return Err(Refusal::new(Code::TopicAlreadyExists, format!("topic `{name}` exists already")));
+        }
+        let metric = |name: &str| name.replace('.', "_");
+        let (own, mixed) = (metric(name), name.contains(['.', '_']));
+        match topics.keys().find(|other| mixed && metric(other) == own) {
+            None => Ok(()),
+            Some(other) => {
+                let why = format!("topic `{name}` collides with `{other}`: `.` and `_` are the same in metric names");
+                Err(Refusal::new(Code::InvalidTopicException, why))
+            }
+        }
+    }
+
+    /// Whether a topic may have `count` partitions, `before` of which are there.
+    fn check_room(&self, before: i32, count: i32) -> Result<(), Refusal> {
+        if !(1..=MAX_PARTITIONS).contains(&count) {
+            let why = format!("{count} partitions; a topic has 1 to {MAX_PARTITIONS}");
+            return Err(Refusal::new(Code::InvalidPartitions, why));
+        }
+        let Some(handles) = self.handles_max else { return Ok(()) };
+        let taken: usize = self.read().values().map(|topic| topic.partitions().len()).sum();
+        let room = handles.saturating_sub(self.config.max_connections as u64 + SPARE_HANDLES + taken as u64);
+        if (count - before) as u64 <= room {
+            return Ok(());
+        }
+        let why = format!(
+            "{} more partitions need a file handle each, and of the {handles} that this process may have {room} are left; \
+             raise the limit (`ulimit -n`) or lower --connections-max",
+            count - before
+        );
+        Err(Refusal::new(Code::InvalidPartitions, why))
     }
 
     /// Makes a topic.
-    pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Code> {
+    pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Refusal> {
         let _turn = self.turn();
         self.check_new(name, partitions)?;
         let topic = self.load(name.to_owned(), Uuid::new_v4(), partitions, settings).map_err(storage_error)?;
@@ -107,27 +168,37 @@ impl Catalog {
         Ok(topic)
     }
 
-    /// Deletes a topic with its records.
-    pub fn delete(&self, name: &str) -> Result<(), Code> {
+    /// Deletes a topic with its records, also on a full disk: a renamed directory says that it is deleted, the records go,
+    /// and then there is room for the new list of topics.
+    pub fn delete(&self, name: &str) -> Result<(), Refusal> {
         let _turn = self.turn();
         let mut topics = self.read().clone();
         let topic = topics.remove(name).ok_or(Code::UnknownTopicOrPartition)?;
-        self.save(&topics).map_err(storage_error)?;
-        self.publish(topics);
+        let marked = self.dir.join("data").join(format!("{}{DELETED}", topic.id));
+        std::fs::rename(self.data_dir(topic.id), &marked).map_err(storage_error)?;
+        self.publish(topics.clone());
         topic.partitions().iter().for_each(|partition| partition.mark_deleted());
         // What cannot be removed now is a leftover, which the next start removes.
-        let _ = std::fs::remove_dir_all(self.data_dir(topic.id));
+        for entry in std::fs::read_dir(&marked).into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+        // The mark stays until the list of topics is written without this one.
+        if self.save(&topics).is_ok() {
+            let _ = std::fs::remove_dir(&marked);
+        }
         Ok(())
     }
 
     /// Adds partitions up to `count`; with `validate_only` only says whether it could be done.
-    pub fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), Code> {
+    pub fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), Refusal> {
         let _turn = self.turn();
         let topic = self.get(name).ok_or(Code::UnknownTopicOrPartition)?;
         let before = topic.partitions().len();
-        if count > MAX_PARTITIONS || count as i64 <= before as i64 {
-            return Err(Code::InvalidPartitions);
+        if i64::from(count) <= before as i64 {
+            let why = format!("topic `{name}` has {before} partitions already, more than or as many as {count}");
+            return Err(Refusal::new(Code::InvalidPartitions, why));
         }
+        self.check_room(before as i32, count)?;
         if validate_only {
             return Ok(());
         }
@@ -138,7 +209,7 @@ impl Catalog {
         topic.partitions.write().expect("no panic under this lock").extend(added);
         self.save(&self.read().clone()).map_err(|error| {
             topic.partitions.write().expect("no panic under this lock").truncate(before);
-            storage_error(error)
+            storage_error(error).into()
         })
     }
 
@@ -146,11 +217,12 @@ impl Catalog {
     pub fn enforce_retention(&self) {
         for topic in self.all() {
             for (index, partition) in topic.partitions().iter().enumerate() {
-                if let Err(error) = partition.with_log(|log| log.enforce_retention(SystemTime::now())) {
-                    tidemill_os::output::error_line(&format!(
-                        "broker: cannot drop old records of {}-{index}: {error}",
-                        topic.name
-                    ));
+                let enforced = partition.with_log(|log| {
+                    log.forget_producers(now_ms() - PRODUCER_EXPIRATION_MS);
+                    log.enforce_retention(SystemTime::now())
+                });
+                if let Err(error) = enforced {
+                    say(&format!("cannot drop old records of {}-{index}: {error}", topic.name));
                 }
             }
         }
@@ -177,16 +249,25 @@ impl Catalog {
     }
 
     fn remove_leftovers(&self, topics: &Topics) -> io::Result<()> {
-        let data = self.dir.join("data");
-        std::fs::create_dir_all(&data)?;
-        for entry in std::fs::read_dir(data)? {
+        for entry in std::fs::read_dir(self.dir.join("data"))? {
             let entry = entry?;
-            let id = entry.file_name().to_str().and_then(|name| Uuid::try_parse(name).ok());
+            let name = entry.file_name();
+            let name = name.to_str().map(|name| name.strip_suffix(DELETED).unwrap_or(name));
+            let id = name.and_then(|name| Uuid::try_parse(name).ok());
             if id.is_some_and(|id| topics.values().all(|topic| topic.id != id)) {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
         Ok(())
+    }
+
+    /// Topics that were deleted, whatever the list of topics still says.
+    fn deleted(&self) -> io::Result<BTreeSet<Uuid>> {
+        let data = self.dir.join("data");
+        std::fs::create_dir_all(&data)?;
+        let entries = std::fs::read_dir(data)?.collect::<io::Result<Vec<_>>>()?;
+        let id = |name: &str| Uuid::try_parse(name.strip_suffix(DELETED)?).ok();
+        Ok(entries.iter().filter_map(|entry| id(entry.file_name().to_str()?)).collect())
     }
 
     fn file(&self) -> PathBuf {
@@ -225,14 +306,13 @@ impl Topic {
 
 /// The answer to a client when our disk fails; said on stderr with the cause, once in a while as clients try again.
 pub(crate) fn storage_error(error: io::Error) -> Code {
-    static LAST_SAID: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST_SAID.lock().expect("no panic under this lock");
-    if last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
-        *last = Some(Instant::now());
-        tidemill_os::output::error_line(&format!(
-            "broker: the disk refuses: {error}; free some space or check the directory"
-        ));
-    }
+    static REFUSED: Complaint = Complaint::new();
+    REFUSED.say(|| {
+        if handles::none_left(&error) {
+            return format!("no file handle is left: {error}; raise the limit (`ulimit -n`) or have fewer partitions");
+        }
+        format!("the disk refuses: {error}; free some space or check the directory")
+    });
     Code::KafkaStorageError
 }
 

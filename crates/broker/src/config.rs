@@ -27,6 +27,9 @@ pub struct BrokerConfig {
     /// A segment goes when nothing was appended to it for so long (by the file's clock, not by the records' timestamps:
     /// replayed history would vanish otherwise); `None` keeps all.
     pub retention_age: Option<Duration>,
+    /// A group's offsets go when they are older than this and the group has had no members for so long; an idempotent
+    /// producer is forgotten a day after its last batch in any case.
+    pub offsets_retention: Duration,
     /// When a record counts as stored.
     pub durability: Durability,
     /// Connections beyond this are closed at once.
@@ -54,6 +57,7 @@ impl Default for BrokerConfig {
             max_message_bytes: 1_048_588,
             retention_bytes: None,
             retention_age: Some(Duration::from_secs(7 * 24 * 3600)),
+            offsets_retention: Duration::from_secs(7 * 24 * 3600),
             durability: Durability::PageCache,
             max_connections: 1000,
         }

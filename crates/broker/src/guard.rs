@@ -1,10 +1,13 @@
-//! Reads a request's fields without believing its lengths.
+//! Reads a request's fields without believing its lengths, and within a bound on what they cost in memory.
 //!
 //! The decoder reserves memory for as many elements as an array claims to have; a claim of two thousand million would end
 //! the process. [`decode`] therefore decodes through [`Guarded`], which knows that nothing in a frame is longer than the
 //! frame. Variable-length numbers are nearly always lengths: one that is too large ends the decoding. A plain number may
 //! also be a limit or a timeout, so it is read smaller than it is: if it was a length, decoding fails, as the frame is too
 //! short even for that; if not, the structure is now known to be sound, and the frame is decoded once more as it stands.
+//!
+//! A byte on the wire may be a structure of hundreds of bytes in memory. Each number, string and array that is read costs
+//! one of the frame's reads ([`Bounds`]); a frame that needs more is malformed.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;
@@ -12,16 +15,44 @@ use kafka_protocol::protocol::buf::ByteBuf;
 use std::ops::Range;
 
 /// Numbers up to this are taken as they are: room for so many elements can be reserved without harm.
-const HARMLESS: usize = 1 << 20;
+const HARMLESS: usize = 64 << 10;
+/// The longest string that every version of the protocol can carry.
+pub(crate) const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
-/// Decodes a message that may come from anyone; `None` when it is malformed.
-pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16) -> Option<T> {
-    let mut guarded = Guarded { inner: body.clone(), varint: 0, varint_bytes: 0, sound: false, clamped: false };
+/// How large a request may be, on the wire and in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Bytes of the whole frame.
+    pub frame_bytes: usize,
+    /// Numbers, strings and arrays in it: each stands for at most some 300 bytes of request and answer.
+    pub reads: usize,
+    /// Whether some field holds bytes, which may be longer than a string.
+    pub holds_bytes: bool,
+}
+
+impl Bounds {
+    /// Requests that carry record batches: as Apache Kafka's `socket.request.max.bytes`.
+    pub const RECORDS: Bounds = Bounds { frame_bytes: 100 << 20, reads: 128 << 10, holds_bytes: true };
+    /// Requests that name partitions, perhaps a hundred thousand.
+    pub const PARTITIONS: Bounds = Bounds { frame_bytes: 8 << 20, reads: 512 << 10, holds_bytes: false };
+    /// Requests that name topics, groups or settings.
+    pub const NAMES: Bounds = Bounds { frame_bytes: 4 << 20, reads: 64 << 10, holds_bytes: false };
+    /// What members of a group tell each other.
+    pub const MEMBERS: Bounds = Bounds { frame_bytes: 1 << 20, reads: 32 << 10, holds_bytes: true };
+}
+
+/// Decodes a message that may come from anyone; `None` when it is malformed or beyond `bounds`.
+pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> Option<T> {
+    let mut guarded = Guarded::new(body, bounds, false);
     let mut message = T::decode(&mut guarded, version).ok()?;
     if guarded.clamped {
         // The same reader again, so that each message is compiled for one reader only.
-        guarded = Guarded { inner: body.clone(), varint: 0, varint_bytes: 0, sound: true, clamped: false };
+        drop(message);
+        guarded = Guarded::new(body, bounds, true);
         message = T::decode(&mut guarded, version).ok()?;
+    }
+    if guarded.over {
+        return None;
     }
     *body = guarded.inner;
     Some(message)
@@ -36,12 +67,33 @@ struct Guarded {
     sound: bool,
     /// Some plain number was read smaller than it is.
     clamped: bool,
+    bounds: Bounds,
+    reads: usize,
+    /// The bounds are exceeded: nothing is read any more.
+    over: bool,
 }
 
 impl Guarded {
+    fn new(body: &Bytes, bounds: Bounds, sound: bool) -> Guarded {
+        let inner = body.clone();
+        Guarded { inner, varint: 0, varint_bytes: 0, sound, clamped: false, bounds, reads: 0, over: false }
+    }
+
+    fn charge(&mut self) {
+        self.reads += 1;
+        self.over |= self.reads > self.bounds.reads;
+    }
+
     /// The largest length that can be meant here: compact lengths are one more than the bytes that follow.
     fn limit(&self) -> usize {
-        HARMLESS.max(self.inner.remaining() + 1)
+        let remaining = self.inner.remaining();
+        // Elements are charged as they are read, so no array is longer than the reads that are left.
+        let elements = if self.bounds.holds_bytes { remaining } else { remaining.min(self.bounds.reads) };
+        HARMLESS.max(elements + 1)
+    }
+
+    fn refuse_when_over(&self) -> Result<(), TryGetError> {
+        if self.over { Err(TryGetError { requested: 1, available: 0 }) } else { Ok(()) }
     }
 
     fn end_varint(&mut self) {
@@ -51,20 +103,23 @@ impl Guarded {
 
 impl Buf for Guarded {
     fn remaining(&self) -> usize {
-        self.inner.remaining()
+        if self.over { 0 } else { self.inner.remaining() }
     }
 
     fn chunk(&self) -> &[u8] {
-        self.inner.chunk()
+        if self.over { &[] } else { self.inner.chunk() }
     }
 
     fn advance(&mut self, count: usize) {
         self.end_varint();
+        self.charge();
         self.inner.advance(count);
     }
 
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         self.end_varint();
+        self.refuse_when_over()?;
+        self.charge();
         let value = self.inner.try_get_i32()?;
         let limit = if self.sound { i32::MAX } else { i32::try_from(self.limit()).unwrap_or(i32::MAX) };
         self.clamped |= value > limit;
@@ -72,6 +127,7 @@ impl Buf for Guarded {
     }
 
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
+        self.refuse_when_over()?;
         let byte = self.inner.try_get_u8()?;
         self.varint |= u64::from(byte & 0x7f) << (7 * self.varint_bytes).min(56);
         self.varint_bytes += 1;
@@ -80,6 +136,7 @@ impl Buf for Guarded {
         }
         if byte & 0x80 == 0 {
             self.end_varint();
+            self.charge();
         }
         Ok(byte)
     }
@@ -92,6 +149,8 @@ impl ByteBuf for Guarded {
 
     fn get_bytes(&mut self, size: usize) -> Bytes {
         self.end_varint();
+        self.charge();
+        self.over |= size > STRING_BYTES_MAX && !self.bounds.holds_bytes;
         self.inner.split_to(size)
     }
 }
@@ -102,7 +161,7 @@ mod tests {
     use kafka_protocol::messages::{DescribeGroupsRequest, FetchRequest, HeartbeatRequest};
 
     fn check<T: Decodable>(version: i16, frame: &[u8], sound: bool) {
-        let decoded = decode::<T>(&mut Bytes::copy_from_slice(frame), version);
+        let decoded = decode::<T>(&mut Bytes::copy_from_slice(frame), version, Bounds::NAMES);
         assert_eq!(decoded.is_some(), sound, "version {version}, {frame:x?}");
     }
 
@@ -118,10 +177,40 @@ mod tests {
         // A generation is not a length, nor is a byte limit.
         let beat = &[0, 1, b'g', 0x7f, 0xff, 0xff, 0xff, 0, 1, b'm'];
         check::<HeartbeatRequest>(0, beat, true);
-        let read = decode::<HeartbeatRequest>(&mut Bytes::from_static(beat), 0).unwrap();
+        let read = decode::<HeartbeatRequest>(&mut Bytes::from_static(beat), 0, Bounds::NAMES).unwrap();
         assert_eq!((read.generation_id, read.member_id.as_str()), (i32::MAX, "m"));
         let fetch = [&[0xff; 4][..], &[0, 0, 1, 0], &[0, 0, 0, 1], &[0x7f, 0xff, 0xff, 0xff], &[0], &[0; 4]].concat();
         check::<FetchRequest>(4, &fetch, true);
         check::<FetchRequest>(4, &fetch[..fetch.len() - 1], false);
+    }
+
+    #[test]
+    fn what_costs_more_memory_than_its_bounds_is_malformed() {
+        // Ids of no bytes: one on the wire, some 300 in memory.
+        let empty_ids = |count: u32| {
+            let mut frame = Vec::new();
+            let mut length = count + 1;
+            while length >= 0x80 {
+                frame.push(length as u8 | 0x80);
+                length >>= 7;
+            }
+            frame.push(length as u8);
+            frame.resize(frame.len() + count as usize, 1);
+            frame.extend([0, 0]);
+            frame
+        };
+        check::<DescribeGroupsRequest>(5, &empty_ids(10_000), true);
+        check::<DescribeGroupsRequest>(5, &empty_ids(100_000), false);
+        let plain_ids = |count: usize| [&(count as i32).to_be_bytes()[..], &vec![0; 2 * count]].concat();
+        check::<DescribeGroupsRequest>(0, &plain_ids(10_000), true);
+        check::<DescribeGroupsRequest>(0, &plain_ids(100_000), false);
+        // An id that versions before the compact strings could not carry.
+        let long_id = |bytes: usize| {
+            let length = bytes as u32 + 1;
+            let varint = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];
+            [&[2][..], &varint, &vec![b'g'; bytes], &[0, 0]].concat()
+        };
+        check::<DescribeGroupsRequest>(5, &long_id(STRING_BYTES_MAX), true);
+        check::<DescribeGroupsRequest>(5, &long_id(STRING_BYTES_MAX + 1), false);
     }
 }

@@ -4,7 +4,7 @@
 //!  client ──► connection (a thread each) ──► api ──► catalog ──► partition ──► log ──► segment files
 //!                                              └───► groups ───► offsets file
 //! ```
-//! - Record batches pass through as they are: only their 61-byte headers are read, whatever codec they are packed with.
+//! - Record batches are checked as they come in, which unpacks them once, and are stored and sent as they are.
 //! - Threads and blocking I/O, no async runtime: an embedded broker has tens of clients, not tens of thousands, and a
 //!   thread that waits costs nothing. Nothing polls: a fetch that waits is woken by the append.
 //! - A record that was acknowledged has been handed to the operating system: it survives SIGKILL of the broker. To
@@ -17,14 +17,20 @@
 
 mod api;
 mod catalog;
+mod clock;
 mod config;
 mod connection;
 mod disk;
+#[doc(hidden)]
+pub mod fuzz;
 mod groups;
 mod guard;
+mod handles;
 mod log;
 mod partition;
 mod producer_ids;
+mod refusal;
+mod say;
 mod server;
 mod settings;
 mod wire;

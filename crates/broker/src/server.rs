@@ -5,8 +5,10 @@ use crate::catalog::Catalog;
 use crate::config::{BrokerConfig, Durability};
 use crate::connection;
 use crate::groups::Groups;
+use crate::handles;
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
+use crate::say::{Complaint, say};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -47,12 +49,15 @@ pub enum StartError {
     Dir(PathBuf, io::Error),
 }
 
+/// Each client's connection, and what wakes it when it waits for records.
+type Clients = HashMap<u64, (Arc<TcpStream>, Arc<Signal>)>;
+
 /// What the acceptor, the clients' threads and the owner share.
 #[derive(Debug)]
 struct Server {
     shared: Shared,
     stopping: AtomicBool,
-    clients: Mutex<HashMap<u64, (TcpStream, Arc<Signal>)>>,
+    clients: Mutex<Clients>,
     /// A client went, or the broker stops.
     changed: Condvar,
 }
@@ -70,7 +75,7 @@ impl Broker {
         })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
         let shared = Shared {
-            catalog: Catalog::open(&config).map_err(dir_error)?,
+            catalog: Catalog::open(&config, handles::raise_limit()).map_err(dir_error)?,
             groups: Groups::open(dir.join("offsets"), config.durability == Durability::Disk).map_err(dir_error)?,
             producer_ids: ProducerIds::open(dir.join("producer-ids")).map_err(dir_error)?,
             cluster_id: cluster_id(&dir).map_err(dir_error)?,
@@ -138,7 +143,7 @@ impl Server {
             match accepted.and_then(|(stream, _)| self.serve(number, stream)) {
                 Ok(()) => {}
                 Err(error) => {
-                    tidemill_os::output::error_line(&format!("broker: cannot take a client: {error}"));
+                    say(&format!("cannot take a client: {error}"));
                     thread::sleep(ACCEPT_PAUSE);
                 }
             }
@@ -148,16 +153,22 @@ impl Server {
     fn serve(self: &Arc<Server>, number: u64, stream: TcpStream) -> io::Result<()> {
         let mut clients = self.clients();
         if clients.len() >= self.shared.config.max_connections {
+            drop(clients);
+            static FULL: Complaint = Complaint::new();
+            FULL.say(|| {
+                let max = self.shared.config.max_connections;
+                format!("{max} clients are connected, another one was refused; raise --connections-max")
+            });
             return Ok(());
         }
-        let signal = Arc::new(Signal::default());
-        clients.insert(number, (stream.try_clone()?, Arc::clone(&signal)));
+        let (stream, signal) = (Arc::new(stream), Arc::new(Signal::default()));
+        clients.insert(number, (Arc::clone(&stream), Arc::clone(&signal)));
         drop(clients);
         let server = Arc::clone(self);
         let leave = Leave { server: Arc::clone(self), number };
         spawn("broker-client", move || {
             let _leave = leave;
-            connection::serve(&server.shared, &server.stopping, stream, signal);
+            connection::serve(&server.shared, &server.stopping, &stream, signal);
         })?;
         Ok(())
     }
@@ -170,6 +181,7 @@ impl Server {
             if now >= due {
                 drop(clients);
                 self.shared.catalog.enforce_retention();
+                self.shared.groups.expire(self.shared.config.offsets_retention);
                 due = Instant::now() + RETENTION_INTERVAL;
                 clients = self.clients();
             } else {
@@ -178,7 +190,7 @@ impl Server {
         }
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<u64, (TcpStream, Arc<Signal>)>> {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().expect("no panic under this lock")
     }
 }

@@ -6,6 +6,8 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use std::io::{self, Write};
 
 const LENGTH_BYTES: usize = 4;
+/// What is read from files and handed to the system at a time.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// One framed answer.
 #[derive(Debug, Default)]
@@ -59,26 +61,66 @@ impl Answer {
         self.bytes.put_u8(value as u8);
     }
 
-    /// Sends the frame. `room` is memory that is kept for the next answer.
-    pub fn send(mut self, to: &mut impl Write, room: &mut Vec<u8>) -> io::Result<()> {
+    /// Sends the frame. Files' bytes pass through a buffer of fixed size, however much is sent.
+    pub fn send(mut self, to: &mut impl Write) -> io::Result<()> {
         let total = self.bytes.len() + self.slices.iter().map(|(_, slice)| slice.bytes).sum::<usize>();
         self.bytes[..LENGTH_BYTES].copy_from_slice(&((total - LENGTH_BYTES) as u32).to_be_bytes());
         if self.slices.is_empty() {
             return to.write_all(&self.bytes);
         }
-        if room.len() < total {
-            room.resize(total, 0);
-        }
-        let (mut filled, mut taken) = (0, 0);
+        let mut buffer = SendBuffer { bytes: vec![0; total.min(SEND_BUFFER_BYTES)], filled: 0, to };
+        let mut taken = 0;
         for (before, slice) in &self.slices {
-            let bytes = &self.bytes[taken..*before];
-            room[filled..filled + bytes.len()].copy_from_slice(bytes);
-            (filled, taken) = (filled + bytes.len(), *before);
-            read_exact_at(&slice.file, &mut room[filled..filled + slice.bytes], slice.position)?;
-            filled += slice.bytes;
+            buffer.put(&self.bytes[taken..*before])?;
+            taken = *before;
+            buffer.put_slice(slice)?;
         }
-        let rest = &self.bytes[taken..];
-        room[filled..total].copy_from_slice(rest);
-        to.write_all(&room[..total])
+        buffer.put(&self.bytes[taken..])?;
+        buffer.flush()
+    }
+}
+
+/// Gathers small pieces, so that each write to the socket is a large one.
+struct SendBuffer<W> {
+    bytes: Vec<u8>,
+    filled: usize,
+    to: W,
+}
+
+impl<W: Write> SendBuffer<W> {
+    fn put(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        while !piece.is_empty() {
+            let (now, rest) = piece.split_at(self.room(piece.len())?);
+            self.bytes[self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            piece = rest;
+        }
+        Ok(())
+    }
+
+    fn put_slice(&mut self, slice: &Slice) -> io::Result<()> {
+        let (mut position, mut left) = (slice.position, slice.bytes);
+        while left > 0 {
+            let count = self.room(left)?;
+            read_exact_at(&slice.file, &mut self.bytes[self.filled..self.filled + count], position)?;
+            self.filled += count;
+            position += count as u64;
+            left -= count;
+        }
+        Ok(())
+    }
+
+    /// How many of `wanted` bytes fit; writes what is there when none would.
+    fn room(&mut self, wanted: usize) -> io::Result<usize> {
+        if self.filled == self.bytes.len() {
+            self.flush()?;
+        }
+        Ok(wanted.min(self.bytes.len() - self.filled))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.write_all(&self.bytes[..self.filled])?;
+        self.filled = 0;
+        Ok(())
     }
 }

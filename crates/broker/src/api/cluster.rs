@@ -1,7 +1,8 @@
 //! Metadata, DescribeCluster and FindCoordinator: a cluster of one, which is leader and coordinator of everything.
 
-use super::{Call, text};
+use super::{Call, once, text};
 use crate::catalog::Topic;
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -15,6 +16,7 @@ use kafka_protocol::messages::{
     MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// This broker's id.
@@ -24,14 +26,18 @@ const FIRST_VERSION_WITH_CREATION: i16 = 4;
 /// FindCoordinator's type of key for a consumer group.
 const GROUP_KEY: i8 = 0;
 
-/// Topics and partitions; makes those that do not exist yet where client and config allow it.
+/// Topics and partitions, each once however often it is asked for; makes those that do not exist yet where client and config allow it.
 pub(super) fn metadata(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
     let may_create = call.version < FIRST_VERSION_WITH_CREATION || request.allow_auto_topic_creation;
     // Before version 1 an empty list meant all topics.
     let wanted = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let topics = match wanted {
         None => call.shared.catalog.all().iter().map(describe).collect(),
-        Some(topics) => topics.iter().map(|topic| find_or_create(call, topic, may_create)).collect(),
+        Some(topics) => {
+            let mut seen = HashSet::new();
+            let once = topics.iter().filter(|topic| seen.insert((&topic.name, topic.topic_id)));
+            once.map(|topic| find_or_create(call, topic, may_create)).collect()
+        }
     };
     let (host, port) = advertised(call);
     let broker = MetadataResponseBroker::default().with_node_id(NODE).with_host(host).with_port(port);
@@ -55,8 +61,10 @@ fn find_or_create(call: &Call<'_>, wanted: &MetadataRequestTopic, may_create: bo
         None if may_create && config.auto_create_topics => {
             match catalog.create(name, config.default_partitions, Settings::default()) {
                 // Another client was faster.
-                Err(Code::TopicAlreadyExists) => catalog.get(name).ok_or(Code::UnknownTopicOrPartition),
-                created => created,
+                Err(Refusal { code: Code::TopicAlreadyExists, .. }) => {
+                    catalog.get(name).ok_or(Code::UnknownTopicOrPartition)
+                }
+                created => created.map_err(|refusal| refusal.code),
             }
         }
         None => Err(Code::UnknownTopicOrPartition),
@@ -108,8 +116,8 @@ pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest)
             }
         };
     }
-    let answer = |key: StrBytes| {
-        let coordinator = Coordinator::default().with_key(key);
+    let answer = |key: &StrBytes| {
+        let coordinator = Coordinator::default().with_key(key.clone());
         match &refusal {
             None => coordinator.with_node_id(NODE).with_host(host.clone()).with_port(port),
             Some((code, why)) => {
@@ -118,7 +126,8 @@ pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest)
             }
         }
     };
-    FindCoordinatorResponse::default().with_coordinators(request.coordinator_keys.into_iter().map(answer).collect())
+    FindCoordinatorResponse::default()
+        .with_coordinators(once(request.coordinator_keys.iter(), |key| key.as_str()).map(answer).collect())
 }
 
 fn advertised(call: &Call<'_>) -> (StrBytes, i32) {

@@ -1,7 +1,7 @@
 //! DescribeConfigs, of topics and of the broker.
 
 use super::cluster::NODE;
-use super::{Call, text};
+use super::{Call, once, text};
 use crate::settings::{Described, Settings};
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -19,14 +19,14 @@ pub(super) fn source(own: bool) -> i8 {
 
 /// Describes each resource.
 pub(super) fn describe_configs(call: &Call<'_>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let describe = |resource: DescribeConfigsResource| {
+    let describe = |resource: &DescribeConfigsResource| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        match described(call, &resource) {
+        match described(call, resource) {
             Err(code) => result.with_error_code(code.code()).with_error_message(Some(text(&code.to_string()))),
             Ok(configs) => {
-                let keys = resource.configuration_keys.filter(|keys| !keys.is_empty());
+                let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
                 let wanted = |config: &Described| {
                     keys.as_ref().is_none_or(|keys| keys.iter().any(|key| key.as_str() == config.name))
                 };
@@ -34,7 +34,8 @@ pub(super) fn describe_configs(call: &Call<'_>, request: DescribeConfigsRequest)
             }
         }
     };
-    DescribeConfigsResponse::default().with_results(request.resources.into_iter().map(describe).collect())
+    let resources = once(request.resources.iter(), |resource| (resource.resource_type, &resource.resource_name));
+    DescribeConfigsResponse::default().with_results(resources.map(describe).collect())
 }
 
 fn described(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Code> {

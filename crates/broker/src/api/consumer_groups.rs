@@ -1,9 +1,11 @@
 //! JoinGroup, SyncGroup, Heartbeat, LeaveGroup, ListGroups, DescribeGroups and DeleteGroups.
 
-use super::{Call, code_of, text};
+use super::{Call, code_of, once, text};
 use crate::groups::JoinAnswer;
 use crate::groups::member::{Join, Member};
 use crate::groups::state::Group;
+use crate::guard::STRING_BYTES_MAX;
+use crate::refusal::start_of;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -21,11 +23,19 @@ use kafka_protocol::protocol::StrBytes;
 use std::time::Duration;
 
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// As Apache Kafka's rule for names of static members.
+const INSTANCE_BYTES_MAX: usize = 249;
+/// Part of a client's name that its members' ids begin with.
+const NAME_BYTES_MAX: usize = 249;
 const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(1800);
 
 /// Joins; answered when the rebalance is over.
 pub(super) fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
-    let joined = check_join(&request).map_err(|code| (code, request.member_id.to_string()));
+    // An id that is too long is not even told back.
+    let told = |code| {
+        (code, Some(request.member_id.to_string()).filter(|id| id.len() <= STRING_BYTES_MAX).unwrap_or_default())
+    };
+    let joined = check_join(&request).map_err(told);
     match joined.and_then(|()| call.shared.groups.join(&request.group_id, join_of(call, &request))) {
         Ok(answer) => encode_join(call, answer),
         Err((code, member_id)) => JoinGroupResponse::default()
@@ -38,8 +48,15 @@ pub(super) fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGrou
 
 fn check_join(request: &JoinGroupRequest) -> Result<(), Code> {
     let session = Duration::from_millis(request.session_timeout_ms.max(0) as u64);
-    if request.group_id.is_empty() {
+    let names = request.protocols.iter().map(|protocol| protocol.name.len());
+    let lengths = [request.group_id.len(), request.member_id.len(), request.protocol_type.len()];
+    let is_too_long = |length| length > STRING_BYTES_MAX;
+    if request.group_id.is_empty() || is_too_long(request.group_id.len()) {
         Err(Code::InvalidGroupId)
+    } else if lengths.into_iter().chain(names).any(is_too_long)
+        || request.group_instance_id.as_ref().is_some_and(|instance| instance.len() > INSTANCE_BYTES_MAX)
+    {
+        Err(Code::InvalidRequest)
     } else if !(SESSION_TIMEOUT_MIN..=SESSION_TIMEOUT_MAX).contains(&session) {
         Err(Code::InvalidSessionTimeout)
     } else {
@@ -61,7 +78,7 @@ fn join_of(call: &Call<'_>, request: &JoinGroupRequest) -> Join {
         rebalance_timeout: if call.version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) },
         protocol_type: request.protocol_type.to_string(),
         protocols: request.protocols.iter().map(|p| (p.name.to_string(), own(&p.metadata))).collect(),
-        fresh_id: format!("{name}-{}", uuid::Uuid::new_v4()),
+        fresh_id: format!("{}-{}", start_of(name, NAME_BYTES_MAX), uuid::Uuid::new_v4()),
         id_required: call.version >= 4,
     }
 }
@@ -140,7 +157,8 @@ pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> ListGr
             group.tick(now);
             Ok((group.protocol_type.clone(), group.phase.name()))
         });
-        let (protocol_type, state) = group.unwrap_or((String::new(), "Empty"));
+        let kept = || call.shared.groups.offsets().protocol_type(&name).unwrap_or_default().to_owned();
+        let (protocol_type, state) = group.unwrap_or_else(|_| (kept(), "Empty"));
         let wanted = request.states_filter.is_empty() || request.states_filter.iter().any(|s| s.as_str() == state);
         let listed = ListedGroup::default()
             .with_group_id(GroupId(StrBytes::from_string(name)))
@@ -153,16 +171,18 @@ pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> ListGr
 
 /// Members and assignments of each group.
 pub(super) fn describe_groups(call: &Call<'_>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let describe = |id: GroupId| {
-        let described = call.shared.groups.with(&id, |group, now| {
+    let describe = |id: &GroupId| {
+        let described = call.shared.groups.with(id, |group, now| {
             group.tick(now);
             Ok(encode_group(call, group))
         });
-        let has_offsets = || call.shared.groups.offsets().of_group(&id).next().is_some();
-        let absent = || DescribedGroup::default().with_group_state(text(if has_offsets() { "Empty" } else { "Dead" }));
+        let absent = || match call.shared.groups.offsets().protocol_type(id) {
+            Some(kept) => DescribedGroup::default().with_group_state(text("Empty")).with_protocol_type(text(kept)),
+            None => DescribedGroup::default().with_group_state(text("Dead")),
+        };
         described.unwrap_or_else(|_| absent()).with_group_id(id.clone())
     };
-    DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(describe).collect())
+    DescribeGroupsResponse::default().with_groups(once(request.groups.iter(), |id| id.as_str()).map(describe).collect())
 }
 
 fn encode_group(call: &Call<'_>, group: &Group) -> DescribedGroup {

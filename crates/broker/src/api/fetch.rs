@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 /// A client that asks to wait longer gets an empty answer then, and asks again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// What one answer carries at most, unless its first batch is larger: as Apache Kafka's `fetch.max.bytes`.
+const ANSWER_BYTES_MAX: u64 = 55 << 20;
 const FIRST_FLEXIBLE_VERSION: i16 = 12;
 const FIRST_TOPIC_ID_VERSION: i16 = 13;
 
@@ -56,7 +58,7 @@ fn wait_for_growth(found: &[Vec<Found>], signal: &Arc<Signal>, deadline: Instant
 /// For each topic and partition of the request, in its order. The first batch found is sent however large it is, so
 /// that a client always gets on.
 fn find_all(call: &Call<'_>, request: &FetchRequest) -> Vec<Vec<Found>> {
-    let mut left = request.max_bytes.max(0) as u64;
+    let mut left = (request.max_bytes.max(0) as u64).min(ANSWER_BYTES_MAX);
     let mut empty = true;
     let mut find_topic = |topic: &FetchTopic| {
         let by_id = call.version >= FIRST_TOPIC_ID_VERSION;

@@ -1,11 +1,13 @@
 //! OffsetCommit and OffsetFetch.
 
-use super::{Call, code_of};
+use super::{Call, code_of, once};
 use crate::catalog::storage_error;
+use crate::clock::now_ms;
 use crate::groups::offsets::Committed;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
@@ -22,7 +24,10 @@ const FIRST_VERSION_WITH_GROUPS: i16 = 8;
 
 /// Keeps a group's positions; all that can be kept, each with its own code.
 pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {
-    let refused = check(call, &request).err();
+    let checked = check(call, &request);
+    let refused = checked.as_ref().err().copied();
+    let protocol_type = checked.unwrap_or_default();
+    let time_ms = now_ms();
     let mut positions = Vec::new();
     let mut judge = |topic: &TopicName, partition: &OffsetCommitRequestPartition| {
         if let Some(code) = refused {
@@ -35,7 +40,7 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
             return Err(Code::OffsetMetadataTooLarge);
         }
         let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
-        let committed = Committed { offset, leader_epoch, metadata };
+        let committed = Committed { offset, leader_epoch, metadata, time_ms };
         positions.push(((topic.to_string(), partition.partition_index), committed));
         Ok(())
     };
@@ -49,7 +54,7 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
         topics.push(OffsetCommitResponseTopic::default().with_name(name.clone()).with_partitions(partitions));
     }
     if !positions.is_empty()
-        && let Err(error) = call.shared.groups.offsets().commit(&request.group_id, positions)
+        && let Err(error) = call.shared.groups.offsets().commit(&request.group_id, &protocol_type, positions)
     {
         let code = storage_error(error).code();
         let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
@@ -58,23 +63,27 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
     OffsetCommitResponse::default().with_topics(topics)
 }
 
-fn check(call: &Call<'_>, request: &OffsetCommitRequest) -> Result<(), Code> {
+/// What the group's members call themselves, empty when it has none.
+fn check(call: &Call<'_>, request: &OffsetCommitRequest) -> Result<String, Code> {
     let generation = request.generation_id_or_member_epoch;
     if generation < 0 && !call.shared.groups.exists(&request.group_id) {
         // A group that nobody has joined: its offsets are set from outside.
-        return Ok(());
+        return Ok(String::new());
     }
     call.shared.groups.with(&request.group_id, |group, now| {
         group.check_instance(&request.member_id, request.group_instance_id.as_deref())?;
-        group.check_commit(&request.member_id, generation, now)
+        group.check_commit(&request.member_id, generation, now)?;
+        Ok(group.protocol_type.clone())
     })
 }
 
 /// A group's positions; −1 where it has none.
 pub(super) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version >= FIRST_VERSION_WITH_GROUPS {
-        let answer = |group: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup| {
-            let wanted = group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+        let answer = |group: &OffsetFetchRequestGroup| {
+            let topics = group.topics.as_ref();
+            let wanted =
+                topics.map(|topics| topics.iter().map(|t| (t.name.clone(), t.partition_indexes.clone())).collect());
             let found = positions(call, &group.group_id, wanted).into_iter().map(|(name, partitions)| {
                 let partitions = partitions.into_iter().map(|(index, committed)| {
                     let (offset, epoch, metadata) = fields(committed);
@@ -87,9 +96,10 @@ pub(super) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> Offs
                 OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions.collect())
             });
             let topics = found.collect();
-            OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics)
+            OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone()).with_topics(topics)
         };
-        return OffsetFetchResponse::default().with_groups(request.groups.into_iter().map(answer).collect());
+        let groups = once(request.groups.iter(), |group| &group.group_id).map(answer).collect();
+        return OffsetFetchResponse::default().with_groups(groups);
     }
     let wanted = request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
     let found = positions(call, &request.group_id, wanted).into_iter().map(|(name, partitions)| {

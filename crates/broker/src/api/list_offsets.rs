@@ -11,6 +11,8 @@ use std::sync::Arc;
 /// What stands in a request's timestamp for the next and for the first offset.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
+/// What stands there for the record with the largest timestamp (version 7 and later).
+const MAX_TIMESTAMP: i64 = -3;
 /// The first version that knows leader epochs.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
 
@@ -43,6 +45,7 @@ fn find(topic: Option<&Arc<Topic>>, asked: &ListOffsetsPartition) -> Result<Opti
     partition.with_log(|log| match asked.timestamp {
         LATEST => Ok(Some((-1, log.end_offset()))),
         EARLIEST => Ok(Some((-1, log.start_offset()))),
+        MAX_TIMESTAMP => log.max_timestamp().map_err(storage_error),
         timestamp if timestamp >= 0 => log.offset_for_timestamp(timestamp).map_err(storage_error),
         _ => Err(Code::InvalidRequest),
     })

@@ -16,7 +16,7 @@ mod topics;
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
-use crate::guard;
+use crate::guard::{self, Bounds};
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
 use crate::wire::Answer;
@@ -25,6 +25,8 @@ use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +57,7 @@ pub(crate) struct Call<'a> {
     pub client: &'a Client<'a>,
     pub shared: &'a Shared,
     pub version: i16,
+    bounds: Bounds,
     pub client_id: String,
     correlation_id: i32,
 }
@@ -62,31 +65,43 @@ pub(crate) struct Call<'a> {
 /// The frame is malformed, or asks for what cannot be answered: the connection must end.
 pub(crate) struct Malformed;
 
-/// Key, first and last version.
-const APIS: [(ApiKey, i16, i16); 21] = [
-    (ApiKey::Produce, 0, 12),
-    (ApiKey::Fetch, 4, 16),
-    (ApiKey::ListOffsets, 1, 6),
-    (ApiKey::Metadata, 0, 12),
-    (ApiKey::OffsetCommit, 2, 8),
-    (ApiKey::OffsetFetch, 1, 8),
-    (ApiKey::FindCoordinator, 0, 4),
-    (ApiKey::JoinGroup, 0, 9),
-    (ApiKey::Heartbeat, 0, 4),
-    (ApiKey::LeaveGroup, 0, 5),
-    (ApiKey::SyncGroup, 0, 5),
-    (ApiKey::DescribeGroups, 0, 5),
-    (ApiKey::ListGroups, 0, 4),
-    (ApiKey::ApiVersions, 0, 3),
-    (ApiKey::CreateTopics, 2, 7),
-    (ApiKey::DeleteTopics, 1, 6),
-    (ApiKey::InitProducerId, 0, 4),
-    (ApiKey::DescribeConfigs, 1, 4),
-    (ApiKey::CreatePartitions, 0, 3),
-    (ApiKey::DeleteGroups, 0, 2),
-    (ApiKey::DescribeCluster, 0, 1),
+/// One kind of request: its first and last version, and how large it may be.
+#[derive(Clone, Copy)]
+struct Served(ApiKey, i16, i16, Bounds);
+
+const APIS: [Served; 21] = [
+    Served(ApiKey::Produce, 0, 12, Bounds::RECORDS),
+    Served(ApiKey::Fetch, 4, 16, Bounds::PARTITIONS),
+    Served(ApiKey::ListOffsets, 1, 7, Bounds::PARTITIONS),
+    Served(ApiKey::Metadata, 0, 12, Bounds::NAMES),
+    Served(ApiKey::OffsetCommit, 2, 8, Bounds::PARTITIONS),
+    Served(ApiKey::OffsetFetch, 1, 8, Bounds::PARTITIONS),
+    Served(ApiKey::FindCoordinator, 0, 4, Bounds::NAMES),
+    Served(ApiKey::JoinGroup, 0, 9, Bounds::MEMBERS),
+    Served(ApiKey::Heartbeat, 0, 4, Bounds::NAMES),
+    Served(ApiKey::LeaveGroup, 0, 5, Bounds::NAMES),
+    Served(ApiKey::SyncGroup, 0, 5, Bounds::MEMBERS),
+    Served(ApiKey::DescribeGroups, 0, 5, Bounds::NAMES),
+    Served(ApiKey::ListGroups, 0, 4, Bounds::NAMES),
+    Served(ApiKey::ApiVersions, 0, 3, Bounds::NAMES),
+    Served(ApiKey::CreateTopics, 2, 7, Bounds::NAMES),
+    Served(ApiKey::DeleteTopics, 1, 6, Bounds::NAMES),
+    Served(ApiKey::InitProducerId, 0, 4, Bounds::NAMES),
+    Served(ApiKey::DescribeConfigs, 1, 4, Bounds::NAMES),
+    Served(ApiKey::CreatePartitions, 0, 3, Bounds::NAMES),
+    Served(ApiKey::DeleteGroups, 0, 2, Bounds::NAMES),
+    Served(ApiKey::DescribeCluster, 0, 1, Bounds::NAMES),
 ];
 const FIRST_PRODUCE_VERSION: i16 = 3;
+
+fn served(key: i16) -> Option<&'static Served> {
+    APIS.iter().find(|Served(served, ..)| *served as i16 == key)
+}
+
+/// How large a request of that kind may be; `None` when it is not served.
+pub(crate) fn bounds(key: i16) -> Option<Bounds> {
+    served(key).map(|Served(_, _, _, bounds)| *bounds)
+}
 
 /// Answers one frame; `None` when the request wants no answer.
 pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Answer>, Malformed> {
@@ -94,19 +109,20 @@ pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Ans
     let key = ApiKey::try_from(i16::from_be_bytes([prefix[0], prefix[1]])).map_err(|()| Malformed)?;
     let version = i16::from_be_bytes([prefix[2], prefix[3]]);
     let correlation_id = i32::from_be_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
-    let served = APIS.iter().find(|(served, ..)| *served == key).ok_or(Malformed)?;
-    if !(served.1..=served.2).contains(&version) {
+    let Served(_, first, last, bounds) = *served(key as i16).ok_or(Malformed)?;
+    if !(first..=last).contains(&version) {
         // Only here may a client guess: it is told what there is, in the oldest version.
         let refusal = || Answer::of(&api_versions(Code::UnsupportedVersion.code()), correlation_id, 0);
         return if key == ApiKey::ApiVersions { Ok(Some(refusal())) } else { Err(Malformed) };
     }
-    let header: RequestHeader = guard::decode(&mut frame, key.request_header_version(version)).ok_or(Malformed)?;
+    let header: RequestHeader =
+        guard::decode(&mut frame, key.request_header_version(version), bounds).ok_or(Malformed)?;
     let client_id = header.client_id.map(|id| id.to_string()).unwrap_or_default();
-    let call = Call { client, shared: client.shared, version, client_id, correlation_id };
+    let call = Call { client, shared: client.shared, version, client_id, correlation_id, bounds };
     match key {
         ApiKey::Produce if version < FIRST_PRODUCE_VERSION => Err(Malformed),
-        ApiKey::Produce => produce::produce(&call, guard::decode(&mut frame, version).ok_or(Malformed)?),
-        ApiKey::Fetch => Ok(Some(fetch::fetch(&call, &guard::decode(&mut frame, version).ok_or(Malformed)?))),
+        ApiKey::Produce => produce::produce(&call, call.decode(frame)?),
+        ApiKey::Fetch => Ok(Some(fetch::fetch(&call, &call.decode(frame)?))),
         _ => dispatch(key, &call, frame).map(Some),
     }
 }
@@ -137,19 +153,23 @@ fn dispatch(key: ApiKey, call: &Call<'_>, frame: Bytes) -> Result<Answer, Malfor
 }
 
 impl Call<'_> {
+    fn decode<Q: Decodable>(&self, mut frame: Bytes) -> Result<Q, Malformed> {
+        guard::decode(&mut frame, self.version, self.bounds).ok_or(Malformed)
+    }
+
     /// Decodes the request, lets `serve` work it, encodes what it returns.
     fn plain<Q: Decodable, A: Encodable + HeaderVersion>(
         &self,
-        mut frame: Bytes,
+        frame: Bytes,
         serve: impl FnOnce(&Call<'_>, Q) -> A,
     ) -> Result<Answer, Malformed> {
-        let request = guard::decode(&mut frame, self.version).ok_or(Malformed)?;
+        let request = self.decode(frame)?;
         Ok(Answer::of(&serve(self, request), self.correlation_id, self.version))
     }
 }
 
 fn api_versions(error_code: i16) -> ApiVersionsResponse {
-    let describe = |(key, min, max): &(ApiKey, i16, i16)| {
+    let describe = |Served(key, min, max, _): &Served| {
         ApiVersion::default().with_api_key(*key as i16).with_min_version(*min).with_max_version(*max)
     };
     ApiVersionsResponse::default().with_error_code(error_code).with_api_keys(APIS.iter().map(describe).collect())
@@ -158,6 +178,15 @@ fn api_versions(error_code: i16) -> ApiVersionsResponse {
 /// The code of a result, 0 for success.
 fn code_of<T>(result: &Result<T, Code>) -> i16 {
     result.as_ref().err().map_or(0, Code::code)
+}
+
+/// The items whose key has not come before: nobody is told the same twice, however often it is asked for.
+fn once<'a, T: 'a, K: Eq + Hash + 'a>(
+    items: impl Iterator<Item = &'a T>,
+    key: impl Fn(&'a T) -> K,
+) -> impl Iterator<Item = &'a T> {
+    let mut seen = HashSet::new();
+    items.filter(move |item| seen.insert(key(*item)))
 }
 
 fn text(text: &str) -> StrBytes {

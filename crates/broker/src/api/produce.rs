@@ -2,8 +2,10 @@
 
 use super::{Call, Malformed};
 use crate::catalog::{Topic, storage_error};
+use crate::clock::now_ms;
 use crate::log::AppendError;
-use crate::log::batch;
+use crate::log::batch::{self, Rules};
+use crate::refusal::Refusal;
 use crate::wire::Answer;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
@@ -11,24 +13,30 @@ use kafka_protocol::messages::produce_response::{PartitionProduceResponse, Produ
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 use std::sync::Arc;
 
+/// From this version on an answer says why a batch was refused.
+const FIRST_VERSION_WITH_TEXT: i16 = 8;
+
 /// Stores each partition's batch; no answer when the client wants none (`acks` 0).
 pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option<Answer>, Malformed> {
     let refused = if request.transactional_id.is_some() {
-        Some(Code::InvalidTxnState)
+        Some(Refusal::new(Code::InvalidTxnState, "this broker has no transactions"))
     } else if (-1..=1).contains(&request.acks) {
         None
     } else {
-        Some(Code::InvalidRequiredAcks)
+        Some(Refusal::new(Code::InvalidRequiredAcks, "acks must be 0, 1 or all"))
     };
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
         let found = call.shared.catalog.get(&topic.name);
         let store = |data: &PartitionProduceData| {
-            let stored = refused.map_or_else(|| store(found.as_ref(), data), Err);
+            let stored = refused.clone().map_or_else(|| store(found.as_ref(), data), Err);
             let response = PartitionProduceResponse::default().with_index(data.index);
             match stored {
                 Ok((base_offset, start)) => response.with_base_offset(base_offset).with_log_start_offset(start),
-                Err(code) => response.with_error_code(code.code()).with_base_offset(-1),
+                Err(refusal) => {
+                    let why = (call.version >= FIRST_VERSION_WITH_TEXT).then(|| refusal.text());
+                    response.with_error_code(refusal.code.code()).with_base_offset(-1).with_error_message(why)
+                }
             }
         };
         let partitions = topic.partition_data.iter().map(store).collect();
@@ -45,16 +53,16 @@ pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option
 }
 
 /// Base offset of the stored batch, and where the log starts.
-fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64, i64), Code> {
+fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64, i64), Refusal> {
     let partition = topic.and_then(|topic| topic.partition(data.index)).ok_or(Code::UnknownTopicOrPartition)?;
     let records = data.records.as_deref().unwrap_or_default();
     let max_bytes = partition.with_log(|log| log.config().max_message_bytes);
-    let header = batch::check_produced(records, max_bytes)?;
+    let header = batch::check_produced(records, Rules { max_bytes, now_ms: now_ms() })?;
     match partition.append(records, &header) {
         Some(Ok(stored)) => Ok(stored),
-        Some(Err(AppendError::Refused(code))) => Err(code),
-        Some(Err(AppendError::Disk(error))) => Err(storage_error(error)),
-        None => Err(Code::UnknownTopicOrPartition),
+        Some(Err(AppendError::Refused(code))) => Err(code.into()),
+        Some(Err(AppendError::Disk(error))) => Err(storage_error(error).into()),
+        None => Err(Code::UnknownTopicOrPartition.into()),
     }
 }
 

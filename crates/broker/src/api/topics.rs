@@ -1,7 +1,8 @@
 //! CreateTopics, DeleteTopics and CreatePartitions.
 
-use super::{Call, code_of, text};
-use crate::catalog::storage_error;
+use super::cluster::NODE;
+use super::{Call, once, text};
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
@@ -11,36 +12,42 @@ use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, Cr
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
-    DeleteTopicsResponse, TopicName,
+    BrokerId, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
 };
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// From this version on a request names topics one by one, by name or id.
 const FIRST_DELETE_VERSION_WITH_IDS: i16 = 6;
+/// From this version on the answer says why a topic was not deleted.
+const FIRST_DELETE_VERSION_WITH_TEXT: i16 = 5;
 /// From this version on the answer tells what was created.
 const FIRST_CREATE_VERSION_WITH_DETAILS: i16 = 5;
 
-type Refusal = (Code, Option<String>);
-
-/// Creates each topic, or says why not.
+/// Creates each topic, or says why not. A topic that is named twice is not created.
 pub(super) fn create_topics(call: &Call<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut count: HashMap<&TopicName, usize> = HashMap::new();
+    request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
     let create = |topic: &CreatableTopic| {
         let response = CreatableTopicResult::default().with_name(topic.name.clone());
-        match create_topic(call, topic, request.validate_only) {
+        let created = if count[&topic.name] > 1 {
+            Err(Refusal::new(Code::InvalidRequest, "the request names this topic more than once"))
+        } else {
+            create_topic(call, topic, request.validate_only)
+        };
+        match created {
             Ok((id, partitions, settings)) if call.version >= FIRST_CREATE_VERSION_WITH_DETAILS => response
                 .with_topic_id(if call.version >= 7 { id } else { Uuid::nil() })
                 .with_num_partitions(partitions)
                 .with_replication_factor(1)
                 .with_configs(Some(describe(call, &settings))),
             Ok(_) => response,
-            Err((code, why)) => {
-                let why = why.unwrap_or_else(|| code.to_string());
-                response.with_error_code(code.code()).with_error_message(Some(text(&why)))
-            }
+            Err(refusal) => response.with_error_code(refusal.code.code()).with_error_message(Some(refusal.text())),
         }
     };
-    CreateTopicsResponse::default().with_topics(request.topics.iter().map(create).collect())
+    let topics = once(request.topics.iter(), |topic| &topic.name).map(create).collect();
+    CreateTopicsResponse::default().with_topics(topics)
 }
 
 fn create_topic(
@@ -48,28 +55,57 @@ fn create_topic(
     topic: &CreatableTopic,
     validate_only: bool,
 ) -> Result<(Uuid, i32, Settings), Refusal> {
+    call.shared.catalog.check_new_name(&topic.name)?;
     let mut settings = Settings::default();
     for config in &topic.configs {
         let value = config.value.as_deref().unwrap_or_default();
-        settings.set(&config.name, value).map_err(|why| (Code::InvalidConfig, Some(why)))?;
+        settings.set(&config.name, value).map_err(|why| Refusal::new(Code::InvalidConfig, why))?;
     }
-    let (partitions, replicas) = if topic.assignments.is_empty() {
-        (topic.num_partitions, i32::from(topic.replication_factor))
+    let partitions = if topic.assignments.is_empty() {
+        if topic.replication_factor != 1 && topic.replication_factor != -1 {
+            let why = "this broker is alone; use a replication factor of 1";
+            return Err(Refusal::new(Code::InvalidReplicationFactor, why));
+        }
+        if topic.num_partitions == -1 { call.shared.config.default_partitions } else { topic.num_partitions }
     } else {
-        (topic.assignments.len() as i32, 1)
+        assigned_partitions(topic)?
     };
-    if replicas != 1 && replicas != -1 {
-        let why = "this broker is alone; use a replication factor of 1".to_owned();
-        return Err((Code::InvalidReplicationFactor, Some(why)));
-    }
-    let partitions = if partitions == -1 { call.shared.config.default_partitions } else { partitions };
-    let without_words = |code| (code, None);
     if validate_only {
-        call.shared.catalog.check_new(&topic.name, partitions).map_err(without_words)?;
+        call.shared.catalog.check_new(&topic.name, partitions)?;
         return Ok((Uuid::nil(), partitions, settings));
     }
-    let created = call.shared.catalog.create(&topic.name, partitions, settings.clone()).map_err(without_words)?;
+    let created = call.shared.catalog.create(&topic.name, partitions, settings.clone())?;
     Ok((created.id, partitions, settings))
+}
+
+/// How many partitions an assignment by hand makes; each must be on this broker, which is the only one.
+fn assigned_partitions(topic: &CreatableTopic) -> Result<i32, Refusal> {
+    if topic.num_partitions != -1 || topic.replication_factor != -1 {
+        let why = "with replicas assigned by hand, number of partitions and replication factor must be -1";
+        return Err(Refusal::new(Code::InvalidRequest, why));
+    }
+    check_assignment(0, topic.assignments.iter().map(|a| (a.partition_index, &a.broker_ids[..])))?;
+    Ok(topic.assignments.len() as i32)
+}
+
+/// Checks that partitions are numbered from `first` on without a gap, and that each is on this broker alone.
+fn check_assignment<'a>(first: i32, assignments: impl Iterator<Item = (i32, &'a [BrokerId])>) -> Result<(), Refusal> {
+    let mut assignments: Vec<(i32, &[BrokerId])> = assignments.collect();
+    assignments.sort_by_key(|(index, _)| *index);
+    for (expected, (index, brokers)) in (first..).zip(assignments) {
+        let why = if index != expected {
+            format!(
+                "partitions must be numbered from {first} on without a gap; {expected} is missing, or {index} is there twice"
+            )
+        } else if *brokers != [NODE] {
+            let named: Vec<String> = brokers.iter().map(|broker| broker.0.to_string()).collect();
+            format!("partition {index} is assigned to [{}], and the only broker is {}", named.join(", "), NODE.0)
+        } else {
+            continue;
+        };
+        return Err(Refusal::new(Code::InvalidReplicaAssignment, why));
+    }
+    Ok(())
 }
 
 fn describe(call: &Call<'_>, settings: &Settings) -> Vec<CreatableTopicConfigs> {
@@ -97,27 +133,58 @@ pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> De
             Some(name) => Ok(name.to_string()),
             None => match call.shared.catalog.get_by_id(topic.topic_id) {
                 Some(topic) => Ok(topic.name.clone()),
-                None => Err(Code::UnknownTopicId),
+                None => Err(Refusal::from(Code::UnknownTopicId)),
             },
         };
         let name = found.as_ref().ok().map(|name| TopicName(text(name)));
         let deleted = found.and_then(|name| {
             call.shared.catalog.delete(&name)?;
-            call.shared.groups.offsets().delete_topic(&name).map_err(storage_error)
+            call.shared.groups.offsets().delete_topic(&name);
+            Ok(())
         });
-        let response = DeletableTopicResult::default().with_name(name).with_error_code(code_of(&deleted));
-        if by_id { response.with_topic_id(topic.topic_id) } else { response }
+        let response = DeletableTopicResult::default().with_name(name);
+        let response = if by_id { response.with_topic_id(topic.topic_id) } else { response };
+        match deleted {
+            Ok(()) => response,
+            Err(refusal) => {
+                let why = (call.version >= FIRST_DELETE_VERSION_WITH_TEXT).then(|| refusal.text());
+                response.with_error_code(refusal.code.code()).with_error_message(why)
+            }
+        }
     };
     DeleteTopicsResponse::default().with_responses(wanted.into_iter().map(delete).collect())
 }
 
 /// Raises each topic's number of partitions.
 pub(super) fn create_partitions(call: &Call<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let grow = |topic: CreatePartitionsTopic| {
-        let grown = call.shared.catalog.grow(&topic.name, topic.count, request.validate_only);
-        let why = grown.as_ref().err().map(|code| text(&code.to_string()));
-        let result = CreatePartitionsTopicResult::default().with_name(topic.name);
-        result.with_error_code(code_of(&grown)).with_error_message(why)
+    let mut count: HashMap<TopicName, usize> = HashMap::new();
+    request.topics.iter().for_each(|topic| *count.entry(topic.name.clone()).or_default() += 1);
+    let grow = |topic: &CreatePartitionsTopic| {
+        let grown = if count[&topic.name] > 1 {
+            Err(Refusal::new(Code::InvalidRequest, "the request names this topic more than once"))
+        } else {
+            grow(call, topic, request.validate_only)
+        };
+        let result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
+        match grown {
+            Ok(()) => result,
+            Err(refusal) => result.with_error_code(refusal.code.code()).with_error_message(Some(refusal.text())),
+        }
     };
-    CreatePartitionsResponse::default().with_results(request.topics.into_iter().map(grow).collect())
+    let results = once(request.topics.iter(), |topic| &topic.name).map(grow).collect();
+    CreatePartitionsResponse::default().with_results(results)
+}
+
+fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+    if let Some(assignments) = &topic.assignments {
+        let found = call.shared.catalog.get(&topic.name).ok_or(Code::UnknownTopicOrPartition)?;
+        let before = found.partitions().len() as i32;
+        check_assignment(before, (before..).zip(assignments.iter().map(|a| &a.broker_ids[..])))?;
+        if before + assignments.len() as i32 != topic.count {
+            let why =
+                format!("{} partitions are assigned by hand, {} are added", assignments.len(), topic.count - before);
+            return Err(Refusal::new(Code::InvalidReplicaAssignment, why));
+        }
+    }
+    call.shared.catalog.grow(&topic.name, topic.count, validate_only)
 }

@@ -9,12 +9,13 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::clock::now_ms;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
 use member::{Join, Joined, Member, Phase};
 use offsets::Offsets;
 use state::Group;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +57,7 @@ pub(crate) struct JoinAnswer {
 impl Groups {
     /// Opens the committed offsets.
     pub fn open(path: PathBuf, sync: bool) -> io::Result<Groups> {
-        let offsets = Mutex::new(Offsets::open(path, sync)?);
+        let offsets = Mutex::new(Offsets::open(path, sync, now_ms())?);
         Ok(Groups { cells: Mutex::default(), offsets, stopping: AtomicBool::new(false) })
     }
 
@@ -72,7 +73,18 @@ impl Groups {
         let given_id = join.member_id.clone();
         let joined = state.join(join, Instant::now());
         cell.changed.notify_all();
-        match joined.map_err(|code| (code, given_id))? {
+        let joined = match joined {
+            Ok(joined) => joined,
+            Err(code) => {
+                let idle = state.is_idle();
+                drop(state);
+                if idle {
+                    self.forget_idle(group);
+                }
+                return Err((code, given_id));
+            }
+        };
+        match joined {
             Joined::IdRequired(id) => Err((Code::MemberIdRequired, id)),
             Joined::Wait(id) => {
                 let mut state = self.wait(&cell, state, |group| match group.join_is_done(&id) {
@@ -122,17 +134,35 @@ impl Groups {
     /// Every group's name, with members or offsets.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.offsets().groups().cloned().collect();
-        let mut cells = self.cells();
-        // Groups that nobody is in are kept by their offsets alone.
-        cells.retain(|_, cell| {
-            let mut group = cell.lock();
-            group.tick(Instant::now());
-            Arc::strong_count(cell) > 1 || group.phase != Phase::Empty || group.next_tick().is_some()
-        });
-        names.extend(cells.keys().cloned());
+        self.forget_all_idle();
+        names.extend(self.cells().keys().cloned());
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Forgets groups that nobody is in, but for their offsets; and of those what is older than `retention`.
+    pub fn expire(&self, retention: Duration) {
+        self.forget_all_idle();
+        let alive: BTreeSet<String> = self.cells().keys().cloned().collect();
+        let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        self.offsets().expire(now_ms(), retention_ms, |group| alive.contains(group));
+    }
+
+    fn forget_all_idle(&self) {
+        self.cells().retain(|_, cell| {
+            let mut group = cell.lock();
+            group.tick(Instant::now());
+            Arc::strong_count(cell) > 1 || !group.is_idle()
+        });
+    }
+
+    fn forget_idle(&self, name: &str) {
+        let mut cells = self.cells();
+        // Two hold it: the table, and whoever asks here.
+        if cells.get(name).is_some_and(|cell| Arc::strong_count(cell) <= 2 && cell.lock().is_idle()) {
+            cells.remove(name);
+        }
     }
 
     /// Forgets an empty group and its offsets.

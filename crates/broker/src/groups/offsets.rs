@@ -1,12 +1,25 @@
 //! Committed offsets of all groups, in memory and in an append-only file that is rewritten when most of it is stale.
+//!
+//! A commit costs one append. What a rewrite costs is spread over the commits since the last one: it comes when the file
+//! has grown to four times what was needed then.
 
 use crate::disk::FrameFile;
+use crate::guard::STRING_BYTES_MAX;
+use crate::say::say;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-/// The file is rewritten when it is over this and over four times what is needed.
+/// The file is rewritten when it is over this and over [`STALE_FACTOR`] times what is needed.
 const REWRITE_BYTES: u64 = 1 << 20;
+const STALE_FACTOR: u64 = 4;
+
+/// What follows an entry's names: nothing as the position is forgotten, a position as older versions wrote it, one with
+/// the time of its commit, the group's protocol type.
+const FORGOTTEN: u8 = 0;
+const UNTIMED: u8 = 1;
+const TIMED: u8 = 2;
+const PROTOCOL_TYPE: u8 = 3;
 
 /// A group's position in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +27,8 @@ pub(crate) struct Committed {
     pub offset: i64,
     pub leader_epoch: i32,
     pub metadata: String,
+    /// When it was committed, in milliseconds since 1970.
+    pub time_ms: i64,
 }
 
 type Positions = BTreeMap<(String, i32), Committed>;
@@ -21,40 +36,76 @@ type Positions = BTreeMap<(String, i32), Committed>;
 /// All committed offsets.
 #[derive(Debug)]
 pub(crate) struct Offsets {
-    groups: BTreeMap<String, Positions>,
+    groups: BTreeMap<String, Group>,
     file: FrameFile,
+    /// File size at which to look whether most of it is stale.
+    rewrite_at: u64,
     sync: bool,
+    /// The file lacks a change that could not be written: it is rewritten as soon as that works.
+    behind: bool,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    positions: Positions,
+    /// What its members have called themselves, `consumer` mostly; empty when it never had any.
+    protocol_type: String,
+    /// When it was last seen with members, in milliseconds since 1970.
+    alive_ms: i64,
 }
 
 impl Offsets {
     /// Reads the file, or makes it. With `sync` each commit is on the disk when it is acknowledged.
-    pub fn open(path: PathBuf, sync: bool) -> io::Result<Offsets> {
+    pub fn open(path: PathBuf, sync: bool, now_ms: i64) -> io::Result<Offsets> {
         let mut groups = BTreeMap::new();
-        let file = FrameFile::open(path, |frame| apply(&mut groups, frame))?;
-        let mut offsets = Offsets { groups, file, sync };
+        let file = FrameFile::open(path, |frame| apply(&mut groups, frame, now_ms))?;
+        // Older versions took ids that no answer in the older formats can carry.
+        groups.retain(|group, _| group.len() <= STRING_BYTES_MAX);
+        // How long a group has had no members is not written down.
+        groups.values_mut().for_each(|group| group.alive_ms = now_ms);
+        let mut offsets = Offsets { groups, file, rewrite_at: REWRITE_BYTES, sync, behind: false };
         offsets.rewrite_if_stale()?;
         Ok(offsets)
     }
 
     /// Keeps positions of one group.
-    pub fn commit(&mut self, group: &str, positions: Vec<((String, i32), Committed)>) -> io::Result<()> {
+    pub fn commit(
+        &mut self,
+        name: &str,
+        protocol_type: &str,
+        positions: Vec<((String, i32), Committed)>,
+    ) -> io::Result<()> {
         let mut frame = Vec::new();
+        let group = self.groups.get(name);
+        let is_new_type = !protocol_type.is_empty() && group.is_none_or(|group| group.protocol_type != protocol_type);
+        if is_new_type {
+            put_protocol_type(&mut frame, name, protocol_type);
+        }
         for ((topic, partition), committed) in &positions {
-            put(&mut frame, group, topic, *partition, Some(committed));
+            put(&mut frame, name, topic, *partition, Some(committed));
         }
         self.file.append(&frame, self.sync)?;
-        self.groups.entry(group.to_owned()).or_default().extend(positions);
+        let group = self.groups.entry(name.to_owned()).or_default();
+        if is_new_type {
+            protocol_type.clone_into(&mut group.protocol_type);
+        }
+        group.positions.extend(positions);
         self.rewrite_if_stale()
     }
 
     /// One position.
     pub fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
-        self.groups.get(group)?.get(&(topic.to_owned(), partition))
+        self.groups.get(group)?.positions.get(&(topic.to_owned(), partition))
     }
 
     /// All positions of a group.
     pub fn of_group(&self, group: &str) -> impl Iterator<Item = (&(String, i32), &Committed)> {
-        self.groups.get(group).into_iter().flatten()
+        self.groups.get(group).into_iter().flat_map(|group| &group.positions)
+    }
+
+    /// What the members of a group that has offsets called themselves.
+    pub fn protocol_type(&self, group: &str) -> Option<&str> {
+        self.groups.get(group).map(|group| group.protocol_type.as_str())
     }
 
     /// Groups that have committed something.
@@ -64,78 +115,141 @@ impl Offsets {
 
     /// Forgets a group.
     pub fn delete_group(&mut self, group: &str) -> io::Result<()> {
-        self.delete(|name, _| name == group)
+        let positions = self.groups.get(group).into_iter().flat_map(|found| found.positions.keys());
+        let goes = positions.map(|(topic, partition)| (group.to_owned(), topic.clone(), *partition)).collect();
+        self.delete(goes)
     }
 
-    /// Forgets a topic in every group.
-    pub fn delete_topic(&mut self, topic: &str) -> io::Result<()> {
-        self.delete(|_, name| name == topic)
+    /// Forgets a topic in every group. On a full disk the file follows later.
+    pub fn delete_topic(&mut self, topic: &str) {
+        let mut goes = Vec::new();
+        for (group, found) in &self.groups {
+            let first = (topic.to_owned(), i32::MIN);
+            let of_topic = found.positions.range(first..).take_while(|((name, _), _)| name == topic);
+            goes.extend(of_topic.map(|((topic, partition), _)| (group.clone(), topic.clone(), *partition)));
+        }
+        self.delete_at_last(goes);
     }
 
-    fn delete(&mut self, goes: impl Fn(&str, &str) -> bool) -> io::Result<()> {
-        let mut frame = Vec::new();
-        for (group, positions) in &self.groups {
-            for (topic, partition) in positions.keys().filter(|(topic, _)| goes(group, topic)) {
-                put(&mut frame, group, topic, *partition, None);
+    /// Forgets what was committed before a time, in groups that have had no members since.
+    pub fn expire(&mut self, now_ms: i64, retention_ms: i64, is_alive: impl Fn(&str) -> bool) {
+        let before_ms = now_ms - retention_ms;
+        let mut goes = Vec::new();
+        for (name, group) in &mut self.groups {
+            if is_alive(name) {
+                group.alive_ms = now_ms;
             }
+            let without_members = group.protocol_type.is_empty() || group.alive_ms < before_ms;
+            let old = group.positions.iter().filter(|(_, committed)| without_members && committed.time_ms < before_ms);
+            goes.extend(old.map(|((topic, partition), _)| (name.clone(), topic.clone(), *partition)));
         }
-        if !frame.is_empty() {
-            self.file.append(&frame, self.sync)?;
-            apply(&mut self.groups, &frame);
+        self.delete_at_last(goes);
+    }
+
+    fn delete(&mut self, goes: Vec<(String, String, i32)>) -> io::Result<()> {
+        if goes.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut frame = Vec::new();
+        goes.iter().for_each(|(group, topic, partition)| put(&mut frame, group, topic, *partition, None));
+        self.file.append(&frame, self.sync)?;
+        goes.into_iter().for_each(|(group, topic, partition)| forget(&mut self.groups, &group, topic, partition));
+        self.rewrite_if_stale()
+    }
+
+    /// Deletes in memory whatever the disk says; the file follows when it can.
+    fn delete_at_last(&mut self, goes: Vec<(String, String, i32)>) {
+        if let Err(error) = self.delete(goes.clone()) {
+            say(&format!("cannot write down that offsets are forgotten: {error}; it is tried again"));
+            goes.into_iter().for_each(|(group, topic, partition)| forget(&mut self.groups, &group, topic, partition));
+            self.behind = true;
+        }
+        if self.behind && self.rewrite().is_ok() {
+            self.behind = false;
+        }
     }
 
     fn rewrite_if_stale(&mut self) -> io::Result<()> {
-        if self.file.bytes() < REWRITE_BYTES {
+        if self.file.bytes() < self.rewrite_at {
             return Ok(());
         }
-        let frames: Vec<Vec<u8>> = self.groups.iter().map(|(group, positions)| group_frame(group, positions)).collect();
-        let needed: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
-        if self.file.bytes() < 4 * needed { Ok(()) } else { self.file.rewrite(frames.iter().map(Vec::as_slice)) }
+        let needed: u64 = self.groups.iter().map(|(name, group)| group_frame(name, group).len() as u64).sum();
+        self.rewrite_at = REWRITE_BYTES.max(STALE_FACTOR * needed);
+        if self.file.bytes() < self.rewrite_at { Ok(()) } else { self.rewrite() }
+    }
+
+    fn rewrite(&mut self) -> io::Result<()> {
+        let frames: Vec<Vec<u8>> = self.groups.iter().map(|(name, group)| group_frame(name, group)).collect();
+        self.file.rewrite(frames.iter().map(Vec::as_slice))
     }
 }
 
-fn group_frame(group: &str, positions: &Positions) -> Vec<u8> {
+fn group_frame(name: &str, group: &Group) -> Vec<u8> {
     let mut frame = Vec::new();
-    for ((topic, partition), committed) in positions {
-        put(&mut frame, group, topic, *partition, Some(committed));
+    if !group.protocol_type.is_empty() {
+        put_protocol_type(&mut frame, name, &group.protocol_type);
+    }
+    for ((topic, partition), committed) in &group.positions {
+        put(&mut frame, name, topic, *partition, Some(committed));
     }
     frame
 }
 
-/// An entry: group, topic, partition, then 1 and the position, or 0 when it is forgotten. Text goes with its length.
+/// An entry: group, topic, partition, what it is, and the position if there is one. Text goes with its length.
 fn put(frame: &mut Vec<u8>, group: &str, topic: &str, partition: i32, committed: Option<&Committed>) {
-    let text = |frame: &mut Vec<u8>, text: &str| {
-        frame.extend((text.len() as u32).to_be_bytes());
-        frame.extend(text.as_bytes());
-    };
-    text(frame, group);
-    text(frame, topic);
-    frame.extend(partition.to_be_bytes());
-    frame.push(u8::from(committed.is_some()));
+    put_names(frame, group, topic, partition);
+    frame.push(if committed.is_some() { TIMED } else { FORGOTTEN });
     if let Some(committed) = committed {
         frame.extend(committed.offset.to_be_bytes());
         frame.extend(committed.leader_epoch.to_be_bytes());
-        text(frame, &committed.metadata);
+        put_text(frame, &committed.metadata);
+        frame.extend(committed.time_ms.to_be_bytes());
     }
 }
 
-fn apply(groups: &mut BTreeMap<String, Positions>, mut frame: &[u8]) {
+fn put_protocol_type(frame: &mut Vec<u8>, group: &str, protocol_type: &str) {
+    put_names(frame, group, "", -1);
+    frame.push(PROTOCOL_TYPE);
+    put_text(frame, protocol_type);
+}
+
+fn put_names(frame: &mut Vec<u8>, group: &str, topic: &str, partition: i32) {
+    put_text(frame, group);
+    put_text(frame, topic);
+    frame.extend(partition.to_be_bytes());
+}
+
+fn put_text(frame: &mut Vec<u8>, text: &str) {
+    frame.extend((text.len() as u32).to_be_bytes());
+    frame.extend(text.as_bytes());
+}
+
+fn apply(groups: &mut BTreeMap<String, Group>, mut frame: &[u8], now_ms: i64) {
     while !frame.is_empty() {
-        let (group, topic) = (take_text(&mut frame), take_text(&mut frame));
+        let (name, topic) = (take_text(&mut frame), take_text(&mut frame));
         let partition = i32::from_be_bytes(take(&mut frame));
-        if take::<1>(&mut frame) == [1] {
-            let offset = i64::from_be_bytes(take(&mut frame));
-            let leader_epoch = i32::from_be_bytes(take(&mut frame));
-            let committed = Committed { offset, leader_epoch, metadata: take_text(&mut frame) };
-            groups.entry(group).or_default().insert((topic, partition), committed);
-        } else if let Some(positions) = groups.get_mut(&group) {
-            positions.remove(&(topic, partition));
-            if positions.is_empty() {
-                groups.remove(&group);
+        match take::<1>(&mut frame) {
+            [FORGOTTEN] => forget(groups, &name, topic, partition),
+            [PROTOCOL_TYPE] => groups.entry(name).or_default().protocol_type = take_text(&mut frame),
+            [kind] => {
+                assert!(kind == UNTIMED || kind == TIMED, "a frame whose checksum is right was written by us");
+                let offset = i64::from_be_bytes(take(&mut frame));
+                let leader_epoch = i32::from_be_bytes(take(&mut frame));
+                let metadata = take_text(&mut frame);
+                let time_ms = if kind == TIMED { i64::from_be_bytes(take(&mut frame)) } else { now_ms };
+                let committed = Committed { offset, leader_epoch, metadata, time_ms };
+                groups.entry(name).or_default().positions.insert((topic, partition), committed);
             }
         }
+    }
+}
+
+/// A group without positions is forgotten too.
+fn forget(groups: &mut BTreeMap<String, Group>, name: &str, topic: String, partition: i32) {
+    let Some(group) = groups.get_mut(name) else { return };
+    group.positions.remove(&(topic, partition));
+    if group.positions.is_empty() {
+        groups.remove(name);
     }
 }
 
@@ -157,7 +271,7 @@ mod tests {
     use super::*;
 
     fn at(topic: &str, offset: i64) -> ((String, i32), Committed) {
-        ((topic.to_owned(), 0), Committed { offset, leader_epoch: 0, metadata: "m".into() })
+        ((topic.to_owned(), 0), Committed { offset, leader_epoch: 0, metadata: "m".into(), time_ms: offset })
     }
 
     fn shown(offsets: &Offsets) -> String {
@@ -173,16 +287,16 @@ mod tests {
     fn offsets_are_the_same_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("offsets");
-        let mut offsets = Offsets::open(path.clone(), false).unwrap();
-        offsets.commit("g", vec![at("a", 1), at("b", 2)]).unwrap();
-        offsets.commit("h", vec![at("a", 3)]).unwrap();
-        offsets.commit("g", vec![at("a", 4)]).unwrap();
+        let mut offsets = Offsets::open(path.clone(), false, 0).unwrap();
+        offsets.commit("g", "consumer", vec![at("a", 1), at("b", 2)]).unwrap();
+        offsets.commit("h", "", vec![at("a", 3)]).unwrap();
+        offsets.commit("g", "consumer", vec![at("a", 4)]).unwrap();
         let check = |offsets: &Offsets, expected: &str| {
             assert_eq!(shown(offsets), expected);
-            assert_eq!(shown(&Offsets::open(path.clone(), false).unwrap()), expected, "after a restart");
+            assert_eq!(shown(&Offsets::open(path.clone(), false, 0).unwrap()), expected, "after a restart");
         };
         check(&offsets, "g: a=4 b=2\nh: a=3\n");
-        offsets.delete_topic("a").unwrap();
+        offsets.delete_topic("a");
         check(&offsets, "g: b=2\n");
         offsets.delete_group("g").unwrap();
         check(&offsets, "");
@@ -191,11 +305,49 @@ mod tests {
     #[test]
     fn a_stale_file_is_rewritten() {
         let dir = tempfile::tempdir().unwrap();
-        let mut offsets = Offsets::open(dir.path().join("offsets"), false).unwrap();
+        let mut offsets = Offsets::open(dir.path().join("offsets"), false, 0).unwrap();
         for offset in 0..30_000 {
-            offsets.commit("group", vec![at("topic", offset)]).unwrap();
+            offsets.commit("group", "", vec![at("topic", offset)]).unwrap();
         }
         assert!(offsets.file.bytes() < REWRITE_BYTES);
         assert_eq!(shown(&offsets), "group: topic=29999\n");
+    }
+
+    #[test]
+    fn offsets_expire_where_nobody_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("offsets");
+        let mut offsets = Offsets::open(path.clone(), false, 0).unwrap();
+        offsets.commit("alone", "", vec![at("a", 100), at("b", 900)]).unwrap();
+        offsets.commit("left", "consumer", vec![at("a", 100)]).unwrap();
+        offsets.commit("alive", "consumer", vec![at("a", 100)]).unwrap();
+        let mut check = |now_ms, expected: &str| {
+            offsets.expire(now_ms, 1000, |group| group == "alive");
+            assert_eq!(shown(&offsets), expected, "at {now_ms}");
+            assert_eq!(shown(&Offsets::open(path.clone(), false, now_ms).unwrap()), expected, "at {now_ms}, reopened");
+        };
+        check(1000, "alive: a=100\nalone: a=100 b=900\nleft: a=100\n");
+        check(1101, "alive: a=100\nalone: b=900\n");
+        check(5000, "alive: a=100\n");
+    }
+
+    #[test]
+    fn the_members_kind_and_older_entries_are_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("offsets");
+        let mut offsets = Offsets::open(path.clone(), false, 0).unwrap();
+        offsets.commit("g", "consumer", vec![at("a", 1)]).unwrap();
+        let mut old = Vec::new();
+        put_names(&mut old, "old", "a", 0);
+        old.push(UNTIMED);
+        old.extend(7i64.to_be_bytes());
+        old.extend(0i32.to_be_bytes());
+        put_text(&mut old, "");
+        put(&mut old, &"x".repeat(STRING_BYTES_MAX + 1), "a", 0, Some(&at("a", 1).1));
+        offsets.file.append(&old, false).unwrap();
+        let offsets = Offsets::open(path, false, 5000).unwrap();
+        assert_eq!(shown(&offsets), "g: a=1\nold: a=7\n", "an id that is too long for ListGroups is left behind");
+        assert_eq!((offsets.protocol_type("g"), offsets.protocol_type("old")), (Some("consumer"), Some("")));
+        assert_eq!(offsets.get("old", "a", 0).unwrap().time_ms, 5000);
     }
 }

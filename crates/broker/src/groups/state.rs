@@ -14,6 +14,11 @@ use kafka_protocol::ResponseError as Code;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+/// What all members of a group may tell about themselves.
+const GROUP_BYTES_MAX: usize = 16 << 20;
+/// Ids that are given out and not yet used.
+const PENDING_MAX: usize = 10_000;
+
 /// One consumer group.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -75,11 +80,19 @@ impl Group {
         silent.chain(self.pending.values().copied()).chain(self.deadline).min()
     }
 
+    /// Whether nobody is in it, nor about to come.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Empty && self.members.is_empty() && self.pending.is_empty()
+    }
+
     /// A member joins, comes back, or changes what it wants.
     pub fn join(&mut self, join: Join, now: Instant) -> Result<Joined, Code> {
         self.tick(now);
         if join.protocols.is_empty() || join.protocol_type.is_empty() || !self.accepts(&join) {
             return Err(Code::InconsistentGroupProtocol);
+        }
+        if !self.has_room_for(&join) {
+            return Err(Code::GroupMaxSizeReached);
         }
         let id = match self.resolve(&join)? {
             Some(id) => id,
@@ -238,6 +251,13 @@ impl Group {
         found.map(|(id, _)| id.clone())
     }
 
+    /// Whether the group stays within what it may keep in memory.
+    fn has_room_for(&self, join: &Join) -> bool {
+        let others = self.members.iter().filter(|(id, _)| **id != join.member_id).map(|(_, member)| &member.protocols);
+        let kept: usize = others.chain([&join.protocols]).map(|protocols| protocol_bytes(protocols)).sum();
+        kept <= GROUP_BYTES_MAX && self.pending.len() < PENDING_MAX
+    }
+
     /// Whether some strategy is known to all other members and to the joining one.
     fn accepts(&self, join: &Join) -> bool {
         let itself = |id: &String, member: &Member| {
@@ -315,4 +335,8 @@ impl Group {
     fn member(&mut self, id: &str) -> &mut Member {
         self.members.get_mut(id).expect("the caller knows that the member is there")
     }
+}
+
+fn protocol_bytes(protocols: &[(String, Bytes)]) -> usize {
+    protocols.iter().map(|(name, metadata)| size_of::<(String, Bytes)>() + name.len() + metadata.len()).sum()
 }

@@ -1,4 +1,4 @@
-//! The header of a record batch (format v2): the only part of a batch that the broker reads.
+//! The header of a record batch (format v2), and what is checked of a batch that a producer sends.
 //!
 //! ```text
 //!  0 base offset i64 | 8 length i32 | 12 leader epoch i32 | 16 magic i8 | 17 CRC-32C u32 | 21 attributes i16
@@ -8,7 +8,10 @@
 //! `length` counts from byte 12, the checksum covers everything from byte 21: base offset and leader epoch may be set
 //! by the broker without touching it.
 
+use super::records;
+use crate::refusal::Refusal;
 use kafka_protocol::ResponseError as Code;
+use std::ops::ControlFlow;
 
 /// Bytes before the first record.
 pub(crate) const HEADER_BYTES: usize = 61;
@@ -61,8 +64,9 @@ impl BatchHeader {
         let sound = bytes[16] == 2
             && header.total_bytes >= HEADER_BYTES
             && header.base_offset >= 0
-            && header.record_count >= 1
-            && header.last_offset_delta >= 0;
+            && header.record_count >= 0
+            && header.last_offset_delta >= 0
+            && header.base_offset.checked_add(i64::from(header.last_offset_delta)).is_some_and(|last| last < i64::MAX);
         sound.then_some(header)
     }
 
@@ -71,9 +75,19 @@ impl BatchHeader {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
-    /// Whether the records are compressed.
-    pub fn is_compressed(&self) -> bool {
-        self.attributes & COMPRESSION_MASK != 0
+    /// How the records are packed: 0 for not at all.
+    pub fn codec(&self) -> i16 {
+        self.attributes & COMPRESSION_MASK
+    }
+
+    /// Whether the batch belongs to a transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// Whether the batch is a marker that ends a transaction.
+    pub fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
     }
 }
 
@@ -82,35 +96,83 @@ pub(crate) fn crc_is_right(batch: &[u8], header: &BatchHeader) -> bool {
     crc32c::crc32c(&batch[CRC_START..]) == header.crc
 }
 
-/// Checks what a producer sent for one partition: exactly one whole, sound v2 batch of at most `max_bytes`.
-pub(crate) fn check_produced(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Code> {
-    if records.len() > 16 && records[16] < 2 {
-        return Err(Code::UnsupportedForMessageFormat);
+/// Record timestamps may be ahead of the clock by this; Apache Kafka's `message.timestamp.after.max.ms`.
+const AHEAD_MS_MAX: i64 = 3_600_000;
+
+/// What a producer's batch is checked against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub max_bytes: u64,
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Checks what a producer sent for one partition: exactly one whole, sound v2 batch, with the records that it claims.
+pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader, Refusal> {
+    let header = check_header(records, rules.max_bytes)?;
+    let mut ahead = None;
+    let walked = records::walk(records, &header, false, |record| {
+        if record.timestamp > rules.now_ms.saturating_add(AHEAD_MS_MAX) {
+            ahead = Some(record.timestamp);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    if let Err(error) = walked {
+        return Err(Refusal::new(Code::InvalidRecord, format!("the batch's records cannot be read: {error}")));
     }
-    let header = BatchHeader::parse(records).ok_or(Code::CorruptMessage)?;
-    if header.total_bytes as u64 > max_bytes {
-        return Err(Code::MessageTooLarge);
-    }
-    if records.len() < header.total_bytes {
-        return Err(Code::CorruptMessage);
-    }
-    let one_batch = records.len() == header.total_bytes;
-    let counts_agree = header.last_offset_delta == header.record_count - 1;
-    let sequence_fits = header.producer_id < 0 || (header.base_sequence >= 0 && header.producer_epoch >= 0);
-    let plain = header.attributes & (CONTROL | LOG_APPEND_TIME) == 0;
-    if !one_batch || !counts_agree || !sequence_fits || !plain {
-        return Err(Code::InvalidRecord);
-    }
-    if header.attributes & TRANSACTIONAL != 0 {
-        return Err(Code::InvalidTxnState);
-    }
-    if header.attributes & COMPRESSION_MASK > LAST_CODEC {
-        return Err(Code::UnsupportedCompressionType);
-    }
-    if !crc_is_right(records, &header) {
-        return Err(Code::CorruptMessage);
+    if let Some(timestamp) = ahead {
+        let why = format!("timestamp {timestamp} is more than an hour ahead of the broker's clock ({})", rules.now_ms);
+        return Err(Refusal::new(Code::InvalidTimestamp, why));
     }
     Ok(header)
+}
+
+fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> {
+    if records.len() > 16 && records[16] < 2 {
+        let why = "record formats before version 2 are not served; use a client of Kafka 0.11 or newer";
+        return Err(Refusal::new(Code::UnsupportedForMessageFormat, why));
+    }
+    let corrupt = |why: &str| Err(Refusal::new(Code::CorruptMessage, why));
+    let Some(header) = BatchHeader::parse(records) else { return corrupt("no record batch begins here") };
+    if header.total_bytes as u64 > max_bytes {
+        let why =
+            format!("the batch has {} bytes; this topic takes {max_bytes} (max.message.bytes)", header.total_bytes);
+        return Err(Refusal::new(Code::MessageTooLarge, why));
+    }
+    if records.len() < header.total_bytes {
+        return corrupt("the batch is longer than what was sent");
+    }
+    if !crc_is_right(&records[..header.total_bytes], &header) {
+        return corrupt("the batch's checksum is wrong");
+    }
+    let sequence_fits = header.producer_id < 0 || (header.base_sequence >= 0 && header.producer_epoch >= 0);
+    let faults = [
+        (records.len() != header.total_bytes, "more than one batch was sent for one partition"),
+        (header.record_count == 0, "the batch has no records"),
+        (header.last_offset_delta != header.record_count - 1, "offsets and number of records do not agree"),
+        (!sequence_fits, "a producer's batch has no sequence number"),
+        (header.is_control(), "clients may not write control records"),
+        (header.attributes & LOG_APPEND_TIME != 0, "clients may not set the time of appending"),
+    ];
+    if let Some((_, why)) = faults.iter().find(|(is_so, _)| *is_so) {
+        return Err(Refusal::new(Code::InvalidRecord, *why));
+    }
+    if header.is_transactional() {
+        return Err(Refusal::new(Code::InvalidTxnState, "this broker has no transactions"));
+    }
+    if header.codec() > LAST_CODEC {
+        let why = format!("there is no codec {}", header.codec());
+        return Err(Refusal::new(Code::UnsupportedCompressionType, why));
+    }
+    Ok(header)
+}
+
+/// Sets length and checksum of a batch to what its bytes say.
+pub(crate) fn seal(batch: &mut [u8]) {
+    let length = (batch.len() - LENGTH_END) as i32;
+    batch[8..12].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_START..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// The first sixteen bytes of a batch as the log keeps it: our base offset, the given length, leader epoch 0.
@@ -128,6 +190,8 @@ fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
 /// Batches for tests, encoded by hand.
 #[cfg(test)]
 pub(crate) mod sample {
+    use std::io::Write;
+
     /// A batch to be built: `producer` is (id, epoch, first sequence).
     pub struct Sample<'a> {
         pub timestamps: &'a [i64],
@@ -179,6 +243,34 @@ pub(crate) mod sample {
         }
     }
 
+    /// The same batch with its records packed by a codec, and its checksum right.
+    pub fn pack(plain: &[u8], codec: i16) -> Vec<u8> {
+        let records = &plain[super::HEADER_BYTES..];
+        let packed = match codec {
+            0 => records.to_vec(),
+            1 => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(records).unwrap();
+                encoder.finish().unwrap()
+            }
+            2 => {
+                let block = snap::raw::Encoder::new().compress_vec(records).unwrap();
+                [b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01", &(block.len() as u32).to_be_bytes()[..], &block].concat()
+            }
+            3 => {
+                let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+                encoder.write_all(records).unwrap();
+                encoder.finish().unwrap()
+            }
+            4 => zstd::encode_all(records, 1).unwrap(),
+            other => panic!("codec {other}?"),
+        };
+        let mut batch = [&plain[..super::HEADER_BYTES], &packed].concat();
+        batch[22] = (batch[22] & !7) | codec as u8;
+        super::seal(&mut batch);
+        batch
+    }
+
     fn put_varint(out: &mut Vec<u8>, value: i64) {
         let mut rest = ((value << 1) ^ (value >> 63)) as u64;
         while rest >= 0x80 {
@@ -191,29 +283,81 @@ pub(crate) mod sample {
 
 #[cfg(test)]
 mod tests {
-    use super::sample::Sample;
+    use super::sample::{Sample, pack};
     use super::*;
+
+    const RULES: Rules = Rules { max_bytes: 200, now_ms: 1_000_000 };
 
     #[test]
     fn a_produced_batch_is_checked() {
-        fn check(change: impl FnOnce(&mut Vec<u8>), attributes: i16, expected: Result<i32, Code>) {
-            let mut batch = Sample { timestamps: &[5, 7, 6], attributes, ..Sample::default() }.build();
+        fn check(what: &str, change: impl FnOnce(&mut Vec<u8>), expected: Result<i32, Code>) {
+            let mut batch = Sample { timestamps: &[5, 7, 6], ..Sample::default() }.build();
             change(&mut batch);
-            assert_eq!(check_produced(&batch, 200).map(|header| header.record_count), expected);
+            let checked = check_produced(&batch, RULES);
+            assert_eq!(checked.map(|header| header.record_count).map_err(|refusal| refusal.code), expected, "{what}");
         }
-        check(|_| (), 0, Ok(3));
-        check(|_| (), 4, Ok(3));
-        check(|_| (), 5, Err(Code::UnsupportedCompressionType));
-        check(|_| (), TRANSACTIONAL, Err(Code::InvalidTxnState));
-        check(|_| (), CONTROL, Err(Code::InvalidRecord));
-        check(|batch| batch[16] = 1, 0, Err(Code::UnsupportedForMessageFormat));
-        check(|batch| batch[16] = 3, 0, Err(Code::CorruptMessage));
-        check(|batch| *batch.last_mut().unwrap() ^= 1, 0, Err(Code::CorruptMessage));
-        check(|batch| batch.truncate(batch.len() - 1), 0, Err(Code::CorruptMessage));
-        check(|batch| batch.truncate(20), 0, Err(Code::CorruptMessage));
-        check(|batch| batch.extend(batch.clone()), 0, Err(Code::InvalidRecord));
-        check(|batch| batch[60] = 9, 0, Err(Code::InvalidRecord));
-        check(|batch| batch[8] = 1, 0, Err(Code::MessageTooLarge));
-        check(|batch| batch[8] = 0x80, 0, Err(Code::CorruptMessage));
+        let attributes = |attributes: u8| {
+            move |batch: &mut Vec<u8>| {
+                batch[22] = attributes;
+                seal(batch);
+            }
+        };
+        check("a sound one", |_| (), Ok(3));
+        check("a codec that there is not", attributes(5), Err(Code::UnsupportedCompressionType));
+        check("a control batch", attributes(CONTROL as u8), Err(Code::InvalidRecord));
+        check("a batch of a transaction", attributes(TRANSACTIONAL as u8), Err(Code::InvalidTxnState));
+        check("an old format", |batch| batch[16] = 1, Err(Code::UnsupportedForMessageFormat));
+        check("a future format", |batch| batch[16] = 3, Err(Code::CorruptMessage));
+        check("a wrong byte", |batch| *batch.last_mut().unwrap() ^= 1, Err(Code::CorruptMessage));
+        check("a byte missing", |batch| batch.truncate(batch.len() - 1), Err(Code::CorruptMessage));
+        check("no header", |batch| batch.truncate(20), Err(Code::CorruptMessage));
+        check("two batches", |batch| batch.extend(batch.clone()), Err(Code::InvalidRecord));
+        check("too large", |batch| batch[8] = 1, Err(Code::MessageTooLarge));
+        check("a negative length", |batch| batch[8] = 0x80, Err(Code::CorruptMessage));
+    }
+
+    /// As hand-made frames send them: the checksum is right, the rest is not.
+    #[test]
+    fn a_batch_with_a_right_checksum_may_still_be_broken() {
+        fn check(what: &str, change: impl FnOnce(&mut Vec<u8>), expected: Result<(), Code>) {
+            let mut batch = Sample { timestamps: &[5, 7, 6], ..Sample::default() }.build();
+            change(&mut batch);
+            seal(&mut batch);
+            let checked = check_produced(&batch, RULES).map(drop).map_err(|refusal| refusal.code);
+            assert_eq!(checked, expected, "{what}");
+        }
+        check("a sound one", |_| (), Ok(()));
+        let broken = Err(Code::InvalidRecord);
+        for codec in 1..=4u8 {
+            check("packed", |batch| *batch = pack(batch, codec.into()), Ok(()));
+            check("not packed, and said to be", |batch| batch[22] = codec, broken);
+            check("garbage", |batch| (batch[22], batch[70]) = (codec, 0x55), broken);
+        }
+        check("more records than there are", |batch| (batch[26], batch[60]) = (3, 4), broken);
+        check("fewer records than there are", |batch| (batch[26], batch[60]) = (1, 2), broken);
+        check("a count that the offsets do not have", |batch| batch[60] = 2, broken);
+        check("no records", |batch| (batch[60], batch[26]) = (0, 0), broken);
+        check(
+            "no records at all",
+            |batch| {
+                batch.truncate(HEADER_BYTES);
+                batch[60] = 0;
+                batch[26] = 0;
+            },
+            broken,
+        );
+        check("garbage for a record", |batch| batch[HEADER_BYTES..].fill(0xff), broken);
+        check(
+            "an hour ahead",
+            |batch| batch[27..35].copy_from_slice(&(RULES.now_ms + AHEAD_MS_MAX - 2).to_be_bytes()),
+            Ok(()),
+        );
+        check(
+            "over an hour ahead",
+            |batch| {
+                batch[27..35].copy_from_slice(&(RULES.now_ms + AHEAD_MS_MAX).to_be_bytes());
+            },
+            Err(Code::InvalidTimestamp),
+        );
     }
 }

@@ -13,10 +13,12 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub(crate) use scan::read_exact_at;
 pub(crate) use segment::Slice;
 
+use crate::clock::now_ms;
 use crate::config::Durability;
 use batch::BatchHeader;
 use kafka_protocol::ResponseError as Code;
@@ -69,8 +71,12 @@ impl Log {
                 break;
             }
             let producers = &mut log.producers;
-            let note = |header: &BatchHeader| producers.note(header);
+            // As the clock stood then, as far as the records tell.
+            let note = |header: &BatchHeader| producers.note(header, header.max_timestamp);
             let (segment, torn) = Segment::recover(path.clone(), *base_offset, index == last, note)?;
+            if let Some(before) = log.segments.last_mut() {
+                before.close();
+            }
             log.segments.push(segment);
             if torn {
                 break;
@@ -115,7 +121,7 @@ impl Log {
         }
         let header = BatchHeader { base_offset: self.end_offset(), ..*header };
         self.write(batch, &header).map_err(AppendError::Disk)?;
-        self.producers.note(&header);
+        self.producers.note(&header, now_ms());
         Ok(header.base_offset)
     }
 
@@ -150,6 +156,21 @@ impl Log {
         Ok(None)
     }
 
+    /// Timestamp and offset of the first record that has the largest timestamp, if there are records.
+    pub fn max_timestamp(&self) -> io::Result<Option<(i64, i64)>> {
+        let mut max: Option<(i64, i64)> = None;
+        for segment in &self.segments {
+            let found = segment.max_timestamp()?;
+            max = if found.is_some_and(|(time, _)| max.is_none_or(|(before, _)| time > before)) { found } else { max };
+        }
+        Ok(max)
+    }
+
+    /// Forgets producers that have written nothing since `before_ms`.
+    pub fn forget_producers(&mut self, before_ms: i64) {
+        self.producers.forget(before_ms);
+    }
+
     /// Drops whole segments that are beyond the retention of bytes or of age.
     pub fn enforce_retention(&mut self, now: SystemTime) -> io::Result<()> {
         if let Some(age) = self.config.retention_age {
@@ -177,7 +198,9 @@ impl Log {
     }
 
     fn roll(&mut self) -> io::Result<()> {
-        self.segments.push(Segment::create(&self.dir, self.end_offset())?);
+        let segment = Segment::create(&self.dir, self.end_offset())?;
+        self.segments.last_mut().expect("a log has a segment").close();
+        self.segments.push(segment);
         Ok(())
     }
 

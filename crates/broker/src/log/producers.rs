@@ -2,7 +2,7 @@
 //!
 //! As in Apache Kafka, the last five batches of each producer are remembered; a repeat of one of them is acknowledged
 //! with its old offset and not written again, and a gap in the sequence is refused. The table is rebuilt from the batch
-//! headers when the broker starts. A producer that the log knows nothing of may begin with any sequence number.
+//! headers when the broker starts, and forgets whoever has been silent for a day (`producer.id.expiration.ms`). A producer that the log knows nothing of may begin with any sequence number.
 
 use super::batch::BatchHeader;
 use kafka_protocol::ResponseError as Code;
@@ -17,6 +17,8 @@ pub(crate) struct Producers(HashMap<i64, Producer>);
 #[derive(Debug)]
 struct Producer {
     epoch: i16,
+    /// When it last wrote, in milliseconds since 1970.
+    time_ms: i64,
     recent: VecDeque<Recent>,
 }
 
@@ -59,15 +61,17 @@ impl Producers {
     }
 
     /// Remembers a batch that was written.
-    pub fn note(&mut self, header: &BatchHeader) {
+    pub fn note(&mut self, header: &BatchHeader, time_ms: i64) {
         if header.producer_id < 0 {
             return;
         }
-        let fresh = || Producer { epoch: header.producer_epoch, recent: VecDeque::with_capacity(REMEMBERED_BATCHES) };
+        let fresh =
+            || Producer { epoch: header.producer_epoch, time_ms, recent: VecDeque::with_capacity(REMEMBERED_BATCHES) };
         let producer = self.0.entry(header.producer_id).or_insert_with(fresh);
         if producer.epoch != header.producer_epoch {
             *producer = fresh();
         }
+        producer.time_ms = time_ms;
         if producer.recent.len() == REMEMBERED_BATCHES {
             producer.recent.pop_front();
         }
@@ -76,6 +80,11 @@ impl Producers {
             last_sequence: last_sequence(header),
             base_offset: header.base_offset,
         });
+    }
+
+    /// Forgets those that have written nothing since `before_ms`.
+    pub fn forget(&mut self, before_ms: i64) {
+        self.0.retain(|_, producer| producer.time_ms >= before_ms);
     }
 }
 
@@ -105,7 +114,7 @@ mod tests {
         for (id, epoch, sequence, records) in before {
             let header = header((*id, *epoch, *sequence), *records, offset);
             assert_eq!(producers.judge(&header), Ok(Verdict::New));
-            producers.note(&header);
+            producers.note(&header, 0);
             offset += *records as i64;
         }
         let header = header((next.0, next.1, next.2), next.3, offset);
@@ -130,5 +139,15 @@ mod tests {
         check(&[(7, 1, 0, 3)], (7, 2, 0, 1), Ok(Verdict::New));
         check(&[(7, 0, i32::MAX - 1, 2)], (7, 0, 0, 1), Ok(Verdict::New));
         check(&[(7, 0, i32::MAX - 1, 4)], (7, 0, 2, 1), Ok(Verdict::New));
+    }
+
+    #[test]
+    fn a_producer_that_is_silent_for_long_is_forgotten() {
+        let mut producers = Producers::default();
+        producers.note(&header((7, 0, 0), 3, 0), 1000);
+        producers.forget(1000);
+        assert_eq!(producers.judge(&header((7, 0, 9), 1, 3)), Err(Code::OutOfOrderSequenceNumber));
+        producers.forget(1001);
+        assert_eq!(producers.judge(&header((7, 0, 9), 1, 3)), Ok(Verdict::New));
     }
 }

@@ -1,5 +1,8 @@
 //! One file of a partition's log, named by its first offset, with a sparse index in memory.
 //!
+//! The segment that is appended to keeps its file open; the others are opened for each read, so that a long log takes no
+//! more handles than a short one.
+//!
 //! The index has an entry about every [`INDEX_INTERVAL_BYTES`]; between entries the headers are walked. It is rebuilt
 //! from the headers when the broker starts, so there is no index file that could disagree with the log.
 
@@ -8,6 +11,7 @@ use super::records;
 use super::scan::{HeaderScan, read_exact_at};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,10 +28,12 @@ pub(crate) struct Segment {
     /// Bytes that hold whole batches.
     pub bytes: u64,
     path: PathBuf,
-    file: Arc<File>,
+    /// Open while the segment is appended to.
+    file: Option<Arc<File>>,
     index: Vec<IndexEntry>,
-    /// Largest timestamp of any batch; `i64::MIN` when empty.
+    /// Largest timestamp of any batch, `i64::MIN` when empty, and the first batch that has it.
     max_timestamp: i64,
+    max_timestamp_offset: i64,
     indexed_up_to: u64,
     /// A failed write may have left bytes behind `bytes`.
     torn: bool,
@@ -70,7 +76,7 @@ impl Segment {
         let file = OpenOptions::new().read(true).append(true).open(&path)?;
         let file_bytes = file.metadata()?.len();
         let mut segment = Segment::new(path, file, base_offset);
-        let file = Arc::clone(&segment.file);
+        let file = segment.file()?;
         let mut scan = HeaderScan::new(&file, 0, file_bytes, RECOVERY_CHUNK_BYTES);
         let mut batch = Vec::new();
         while let Some((position, header)) = scan.next()? {
@@ -100,9 +106,10 @@ impl Segment {
             end_offset: base_offset,
             bytes: 0,
             path,
-            file: Arc::new(file),
+            file: Some(Arc::new(file)),
             index: Vec::new(),
             max_timestamp: i64::MIN,
+            max_timestamp_offset: base_offset,
             indexed_up_to: 0,
             torn: false,
         }
@@ -114,8 +121,9 @@ impl Segment {
             self.truncate(self.bytes)?;
         }
         let prefix = batch::stored_prefix(batch, header.base_offset);
-        let written = write_both(&self.file, &prefix, &batch[prefix.len()..]);
-        if let Err(error) = written.and_then(|()| if sync { self.file.sync_data() } else { Ok(()) }) {
+        let file = self.file()?;
+        let written = write_both(&file, &prefix, &batch[prefix.len()..]);
+        if let Err(error) = written.and_then(|()| if sync { file.sync_data() } else { Ok(()) }) {
             self.torn = true;
             // Tried again before the next append when it fails now.
             let _ = self.truncate(self.bytes);
@@ -137,7 +145,9 @@ impl Segment {
         }
         self.bytes += header.total_bytes as u64;
         self.end_offset = header.last_offset() + 1;
-        self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
+        if header.max_timestamp > self.max_timestamp {
+            (self.max_timestamp, self.max_timestamp_offset) = (header.max_timestamp, header.base_offset);
+        }
     }
 
     /// Whether a batch still fits: file size and offsets stay within the limits of an index entry.
@@ -149,8 +159,8 @@ impl Segment {
     /// Whole batches from the one that contains `offset` (or the first after it) up to about `max_bytes`; at least one
     /// batch, however large, with `at_least_one`.
     pub fn slice(&self, offset: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Slice> {
-        let after = self.index.partition_point(|entry| self.base_offset + i64::from(entry.relative_offset) <= offset);
-        let mut scan = self.scan_from(after.saturating_sub(1));
+        let file = self.file()?;
+        let mut scan = self.scan_from(&file, self.entry_before(offset));
         let (mut start, mut end) = (self.bytes, self.bytes);
         while let Some((position, header)) = scan.next()? {
             if header.last_offset() >= offset {
@@ -167,7 +177,7 @@ impl Segment {
         } else {
             end = self.last_boundary(&mut scan, end, limit)?;
         }
-        Ok(Slice { file: Arc::clone(&self.file), position: start, bytes: (end - start) as usize })
+        Ok(Slice { file: Arc::clone(&file), position: start, bytes: (end - start) as usize })
     }
 
     /// The last start of a batch in `[end, limit]` that is found without walking far.
@@ -187,38 +197,71 @@ impl Segment {
         Ok(end)
     }
 
-    /// Timestamp and offset of the first record at or after `timestamp`. Inside a compressed batch, which is never
-    /// unpacked here, the batch's first offset stands for it: never too late, at most a batch too early.
+    /// Timestamp and offset of the first record at or after `timestamp`.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
         if self.max_timestamp < timestamp {
             return Ok(None);
         }
         let after = self.index.partition_point(|entry| entry.max_timestamp_before < timestamp);
-        let mut scan = self.scan_from(after.saturating_sub(1));
+        self.first_at_or_after(after.saturating_sub(1), timestamp)
+    }
+
+    /// Timestamp and offset of the first record that has the largest timestamp; `None` when there are no records.
+    pub fn max_timestamp(&self) -> io::Result<Option<(i64, i64)>> {
+        if self.bytes == 0 {
+            return Ok(None);
+        }
+        self.first_at_or_after(self.entry_before(self.max_timestamp_offset), self.max_timestamp)
+    }
+
+    /// Looks from an entry of the index on. A batch that cannot be read, as older versions have taken some, is passed over.
+    fn first_at_or_after(&self, entry: usize, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
+        let file = self.file()?;
+        let mut scan = self.scan_from(&file, entry);
+        let mut batch = Vec::new();
         while let Some((position, header)) = scan.next()? {
-            if header.max_timestamp < timestamp {
+            if header.max_timestamp < timestamp || header.is_control() {
                 continue;
             }
-            if header.is_compressed() || header.base_timestamp >= timestamp {
-                return Ok(Some((header.base_timestamp, header.base_offset)));
-            }
-            let mut batch = vec![0; header.total_bytes];
-            read_exact_at(&self.file, &mut batch, position)?;
-            if let Some(found) = records::first_at_or_after(&batch, &header, timestamp) {
+            batch.resize(header.total_bytes, 0);
+            read_exact_at(&file, &mut batch, position)?;
+            let found = records::walk(&batch, &header, true, |record| {
+                let found = (record.timestamp, record.offset);
+                if record.timestamp >= timestamp { ControlFlow::Break(found) } else { ControlFlow::Continue(()) }
+            });
+            if let Ok(Some(found)) = found {
                 return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    fn scan_from(&self, entry: usize) -> HeaderScan<'_> {
+    /// The last entry of the index at or before an offset.
+    fn entry_before(&self, offset: i64) -> usize {
+        let at_or_before = |entry: &IndexEntry| self.base_offset + i64::from(entry.relative_offset) <= offset;
+        self.index.partition_point(at_or_before).saturating_sub(1)
+    }
+
+    fn scan_from<'a>(&self, file: &'a File, entry: usize) -> HeaderScan<'a> {
         let start = self.index.get(entry).map_or(0, |entry| u64::from(entry.position));
-        HeaderScan::new(&self.file, start, self.bytes, LOOKUP_CHUNK_BYTES)
+        HeaderScan::new(file, start, self.bytes, LOOKUP_CHUNK_BYTES)
+    }
+
+    fn file(&self) -> io::Result<Arc<File>> {
+        match &self.file {
+            Some(file) => Ok(Arc::clone(file)),
+            None => Ok(Arc::new(File::open(&self.path)?)),
+        }
+    }
+
+    /// Nothing will be appended any more: the file need not stay open.
+    pub fn close(&mut self) {
+        self.file = None;
     }
 
     /// When something was last written, by the file's clock.
     pub fn modified(&self) -> io::Result<std::time::SystemTime> {
-        self.file.metadata()?.modified()
+        std::fs::metadata(&self.path)?.modified()
     }
 
     /// Removes the file; fetches that still read it may finish.
@@ -235,13 +278,13 @@ impl Segment {
     /// Lets every write fail as on a full disk.
     #[cfg(all(test, target_os = "linux"))]
     pub fn break_disk(&mut self) {
-        self.file = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/full").unwrap());
+        self.file = Some(Arc::new(OpenOptions::new().read(true).write(true).open("/dev/full").unwrap()));
     }
 
     /// Ends [`Segment::break_disk`].
     #[cfg(all(test, target_os = "linux"))]
     pub fn mend_disk(&mut self) {
-        self.file = Arc::new(OpenOptions::new().read(true).append(true).open(&self.path).unwrap());
+        self.file = Some(Arc::new(OpenOptions::new().read(true).append(true).open(&self.path).unwrap()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The log as a whole: what is written is read back, after a restart, a tear at any byte, a full disk, retention.
 
-use super::batch::sample::Sample;
-use super::batch::{BatchHeader, check_produced};
+use super::batch::sample::{Sample, pack};
+use super::batch::{BatchHeader, Rules, check_produced};
 use super::*;
 use std::fs;
 use tempfile::TempDir;
@@ -18,7 +18,8 @@ fn config() -> LogConfig {
 
 fn append(log: &mut Log, sample: &Sample<'_>) -> Result<i64, AppendError> {
     let batch = sample.build();
-    let header = check_produced(&batch, log.config().max_message_bytes).unwrap();
+    let rules = Rules { max_bytes: log.config().max_message_bytes, now_ms: i64::MAX };
+    let header = check_produced(&batch, rules).unwrap();
     log.append(&batch, &header)
 }
 
@@ -102,15 +103,56 @@ fn every_offset_and_time_is_found_through_a_long_index() {
 }
 
 #[test]
-fn a_time_inside_a_compressed_batch_gives_the_batch() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut log = Log::open(dir.path(), config()).unwrap();
-    let gzip = 1;
-    append(&mut log, &Sample { timestamps: &[10, 20, 30], attributes: gzip, ..Sample::default() }).unwrap();
-    append(&mut log, &Sample { timestamps: &[40, 50], attributes: gzip, ..Sample::default() }).unwrap();
-    for (time, expected) in [(5, Some((10, 0))), (25, Some((10, 0))), (31, Some((40, 3))), (51, None)] {
-        assert_eq!(log.offset_for_timestamp(time).unwrap(), expected, "at {time}");
+fn a_time_inside_a_packed_batch_gives_the_record() {
+    for codec in 0..=4 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(dir.path(), config()).unwrap();
+        for timestamps in [&[10, 30, 20][..], &[40, 50]] {
+            let batch = pack(&Sample { timestamps, ..Sample::default() }.build(), codec);
+            let header = BatchHeader::parse(&batch).unwrap();
+            log.append(&batch, &header).unwrap();
+        }
+        let check = |time, expected| {
+            assert_eq!(log.offset_for_timestamp(time).unwrap(), expected, "codec {codec}, at {time}");
+        };
+        check(5, Some((10, 0)));
+        check(11, Some((30, 1)));
+        check(31, Some((40, 3)));
+        check(41, Some((50, 4)));
+        check(51, None);
+        assert_eq!(log.max_timestamp().unwrap(), Some((50, 4)));
     }
+}
+
+#[test]
+fn the_largest_timestamp_is_found_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), LogConfig { segment_bytes: 1000, ..config() }).unwrap();
+    assert_eq!(log.max_timestamp().unwrap(), None);
+    for time in [10, 20, 900, 30, 900, 40, 50, 60, 70, 80, 90] {
+        append(&mut log, &Sample { timestamps: &[time, time - 1], value_bytes: 100, ..Sample::default() }).unwrap();
+    }
+    assert!(files(&dir).len() > 2, "several segments");
+    assert_eq!(log.max_timestamp().unwrap(), Some((900, 4)));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn closed_segments_keep_no_handle() {
+    let open_here = |dir: &TempDir| {
+        let handles = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        handles.filter(|entry| fs::read_link(entry.path()).is_ok_and(|path| path.starts_with(dir.path()))).count()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { segment_bytes: 1000, ..config() };
+    let mut log = Log::open(dir.path(), config.clone()).unwrap();
+    fill(&mut log, 100);
+    assert!(files(&dir).len() > 20, "many segments");
+    assert_eq!(open_here(&dir), 1);
+    drop(log);
+    let log = Log::open(dir.path(), config).unwrap();
+    assert_eq!(open_here(&dir), 1, "reopened");
+    assert_eq!(all(&log).len(), 100);
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! Why a request, or a part of one, is refused: the protocol's code, and a sentence for whoever reads it.
+
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::protocol::StrBytes;
+
+/// A text goes into a message of any version, however long the name in it is.
+const WHY_BYTES_MAX: usize = 1000;
+
+/// One refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub code: Code,
+    pub why: String,
+}
+
+impl Refusal {
+    pub fn new(code: Code, why: impl Into<String>) -> Refusal {
+        Refusal { code, why: why.into() }
+    }
+
+    /// The sentence, as a message carries it.
+    pub fn text(&self) -> StrBytes {
+        StrBytes::from_string(start_of(&self.why, WHY_BYTES_MAX).to_owned())
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Refusal {
+        Refusal::new(code, code.to_string())
+    }
+}
+
+/// At most `bytes` of a text.
+pub(crate) fn start_of(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

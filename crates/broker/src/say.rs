@@ -1,0 +1,37 @@
+//! Lines for whoever runs the broker, on stderr. A stderr that is closed costs the line, never the broker.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How often the same complaint is repeated.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Writes one line.
+pub(crate) fn say(line: &str) {
+    tidemill_os::output::error_line(&format!("broker: {line}"));
+}
+
+/// A complaint whose cause may come back a thousand times a second.
+#[derive(Debug)]
+pub(crate) struct Complaint(Mutex<Option<Instant>>);
+
+impl Complaint {
+    pub const fn new() -> Complaint {
+        Complaint(Mutex::new(None))
+    }
+
+    /// Writes the line, unless this complaint was made a moment ago.
+    pub fn say(&self, line: impl FnOnce() -> String) {
+        let due = {
+            let mut last = self.0.lock().expect("no panic under this lock");
+            let due = last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL);
+            if due {
+                *last = Some(Instant::now());
+            }
+            due
+        };
+        if due {
+            say(&line());
+        }
+    }
+}
