@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod embedded;
+mod fuzz;
 mod json;
 mod kafka;
 mod licences;
@@ -32,6 +33,8 @@ cargo xtask VERB
   packages [--bless]        count the default binary's packages against tests/goldens/package-count.txt
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
   bench autoscale [--trace FILE] [--seed S] [--set KEY=VALUE]   a load trace on the real engine: executor-seconds and ages
+  fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
+                            TARGET --input FILE runs a saved input again
   kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
   differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
@@ -60,6 +63,7 @@ fn run(args: &[&str]) -> Outcome {
         ["packages"] => packages::run(false),
         ["packages", "--bless"] => packages::run(true),
         ["bench", rest @ ..] => bench::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["kafka", rest @ ..] => kafka::run(rest),
         ["spark-goldens", names @ ..] => spark::goldens(names),
         ["differential", rest @ ..] => spark::differential(rest),
