@@ -21,6 +21,7 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
         retention_bytes: options.retention_bytes,
         retention_age: Some(options.retention),
         durability: if options.fsync { Durability::Disk } else { Durability::PageCache },
+        max_connections: options.connections_max as usize,
         ..BrokerConfig::default()
     };
     let (stop, stopped) = channel();
