@@ -38,6 +38,7 @@ cargo xtask VERB
   kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
   differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
+  function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
   torture [--minutes M] [--seed S]     kills executors, drivers and brokers of a running pipeline; fails unless every row is right
   venv                      the Python clients that judge the broker, under target/judges/venv
 ";
@@ -67,6 +68,7 @@ fn run(args: &[&str]) -> Outcome {
         ["kafka", rest @ ..] => kafka::run(rest),
         ["spark-goldens", names @ ..] => spark::goldens(names),
         ["differential", rest @ ..] => spark::differential(rest),
+        ["function-examples", kinds @ ..] => spark::function_examples(kinds),
         ["torture", rest @ ..] => torture::run(rest),
         ["venv"] => venv::ensure().map(|python| println!("{}", python.display())),
         ["help" | "--help" | "-h"] | [] => {

@@ -79,6 +79,12 @@ pub fn differential(args: &[&str]) -> Outcome {
     sh::run(&mut command(&judge, &["compare", &stories]))
 }
 
+/// Runs the examples of Spark's function documentation here and counts those with Spark's answer, which the golden file has.
+pub fn function_examples(kinds: &[&str]) -> Outcome {
+    sh::run(&mut cargo(&["build", "--release", "--package", "tidemill-testkit", "--example", "function_examples"]))?;
+    sh::run(&mut command(sh::target().join("release/examples/function_examples"), kinds))
+}
+
 fn scripts() -> Outcome<Vec<String>> {
     let folder = sh::root().join("tests/spark");
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;

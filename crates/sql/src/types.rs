@@ -68,6 +68,24 @@ pub fn name(data_type: &DataType) -> String {
     }
 }
 
+/// The type as Spark prints it in schemas, its `simpleString`: `array<struct<a:int>>`. Names of fields keep their case.
+pub fn simple_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Struct(fields) => {
+            let field = |f: &Arc<Field>| format!("{}:{}", f.name(), simple_name(f.data_type()));
+            format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        DataType::List(element) => format!("array<{}>", simple_name(element.data_type())),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(kv) => {
+                format!("map<{},{}>", simple_name(kv[0].data_type()), simple_name(kv[1].data_type()))
+            }
+            other => panic!("a map of {other}"),
+        },
+        other => name(other).to_lowercase(),
+    }
+}
+
 /// TINYINT … BIGINT.
 pub fn is_integral(t: &DataType) -> bool {
     matches!(t, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod disk;
+pub mod function_examples;
 mod letters;
 mod sink;
 pub mod sql_fuzz;

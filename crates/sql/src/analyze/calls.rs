@@ -17,33 +17,6 @@ use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::diagnostic::nearest;
 
-/// Calls that become other expressions: name, least and greatest number of arguments.
-const FORMS: [(&str, usize, usize); 23] = [
-    ("if", 3, 3),
-    ("iff", 3, 3),
-    ("coalesce", 1, usize::MAX),
-    ("nvl", 2, 2),
-    ("ifnull", 2, 2),
-    ("nvl2", 3, 3),
-    ("nullif", 2, 2),
-    ("negative", 1, 1),
-    ("isnull", 1, 1),
-    ("isnotnull", 1, 1),
-    ("current_timestamp", 0, 0),
-    ("now", 0, 0),
-    ("current_date", 0, 0),
-    ("curdate", 0, 0),
-    ("current_timezone", 0, 0),
-    ("boolean", 1, 1),
-    ("tinyint", 1, 1),
-    ("smallint", 1, 1),
-    ("int", 1, 1),
-    ("bigint", 1, 1),
-    ("float", 1, 1),
-    ("double", 1, 1),
-    ("string", 1, 1),
-];
-
 /// Functions named as a type whose names the table has for nothing else.
 const CASTS: [(&str, fn() -> DataType); 13] = [
     ("boolean", || DataType::Boolean),
@@ -116,10 +89,6 @@ impl Resolver<'_> {
             let x = self.placed(&call.arguments[0])?;
             return self.cast(x, &to(), CastMode::Ansi);
         }
-        if let Some((_, least, greatest)) = FORMS.iter().find(|(form, ..)| *form == name) {
-            check_count(&name, *least, *greatest, call)?;
-            return self.form(&name, &call.arguments);
-        }
         if let Some((_, operator)) = OPERATORS.iter().find(|(known, _)| *known == name) {
             check_count(&name, 2, 2, call)?;
             let (l, r) = (self.placed(&call.arguments[0])?, self.placed(&call.arguments[1])?);
@@ -150,6 +119,9 @@ impl Resolver<'_> {
         };
         let greatest = if function.repeats { usize::MAX } else { function.params.len() };
         check_count(&name, function.required, greatest, call)?;
+        if function.form {
+            return self.form(&name, &call.arguments);
+        }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
         let (function, arguments) = self.collection_call(function, &call.name.name, arguments, at)?;
         self.apply(function, &call.name.name, arguments, at)
@@ -406,7 +378,7 @@ fn parsed_type(name: &str) -> DataType {
 
 /// The typed operator as the call of a name.
 fn by_operator(name: &str, typed: Expr, at: &Range<usize>) -> Result<Expr, Fault> {
-    match (typed, functions::find(name)) {
+    match (typed, functions::find(name).filter(|function| !function.form)) {
         (Expr::Arithmetic(_, l, _, DataType::Decimal128(..)), Some(_)) if name == "pmod" => {
             let message = format!("`pmod` does not take {}", types::name(&l.data_type()));
             Err(Fault::new(at.clone(), message, "CAST it to DOUBLE"))
@@ -489,14 +461,9 @@ pub(super) fn check_count(name: &str, least: usize, greatest: usize, call: &Call
 }
 
 fn unknown(call: &Call) -> Fault {
-    let forms = FORMS.iter().map(|(name, ..)| *name).chain(CASTS.iter().map(|(name, _)| *name));
-    let aliases = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
-    let known: Vec<&str> = forms
-        .chain(aliases)
-        .chain(aggregate_calls::NAMES)
-        .chain(super::lambdas::names())
-        .chain(["window", "mod", "extract", "date_part"])
-        .collect();
+    let scalar = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
+    let known: Vec<&str> =
+        scalar.chain(aggregate_calls::NAMES).chain(super::lambdas::names()).chain(["window"]).collect();
     let near = nearest(&call.name.name, known.iter().copied().filter(|name| !name.contains(' ')));
     let help = if near.is_empty() {
         "docs/sql.md lists the functions that there are".to_string()

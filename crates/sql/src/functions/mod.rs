@@ -1,7 +1,10 @@
 //! The table of scalar functions: one row each, one kernel each, one file per family.
 //!
-//! A row says what the function takes and gives; the planner converts the arguments, so that a kernel sees the types
-//! it names and no others. Kernels are called with whole columns; a NULL argument is theirs to handle, and
+//! A row is all that is known of a function: what it takes and gives, what it computes, how it is called and what it does.
+//! The documentation and `tidemill functions` are printed from it. The planner converts the arguments, so that a kernel sees
+//! the types it names and no others. A row with `form` has no kernel: `analyze/calls.rs` makes another expression of the call.
+//!
+//! A new function is a row with `name`, `usage`, `about`, `example` and `kernel` in its family's `FUNCTIONS`. Kernels are called with whole columns; a NULL argument is theirs to handle, and
 //! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
 
 mod arrays;
@@ -9,6 +12,7 @@ mod build;
 pub(crate) mod collections;
 mod conditionals;
 mod encodings;
+mod forms;
 pub mod hashes;
 mod intervals;
 mod json;
@@ -44,6 +48,14 @@ pub struct Function {
     pub name: &'static str,
     /// Other names of the same function.
     pub aliases: &'static [&'static str],
+    /// How it is called: `lpad(text, length[, pad])`.
+    pub usage: &'static str,
+    /// What it gives, in a sentence or two.
+    pub about: &'static str,
+    /// A call that shows it: an expression of constants. Its value is computed where it is printed.
+    pub example: &'static str,
+    /// Whether the planner makes another expression of a call, so that there is no kernel.
+    pub form: bool,
     /// The parameters' types.
     pub params: &'static [Param],
     /// How many of them must be given.
@@ -160,6 +172,10 @@ impl Function {
     const BLANK: Function = Function {
         name: "",
         aliases: &[],
+        usage: "",
+        about: "",
+        example: "",
+        form: false,
         params: &[Param::String],
         required: 1,
         repeats: false,
@@ -183,32 +199,55 @@ impl std::fmt::Debug for Function {
     }
 }
 
-const FAMILIES: [&[Function]; 20] = [
-    strings::FUNCTIONS,
-    substrings::FUNCTIONS,
-    patterns::FUNCTIONS,
-    regexps::FUNCTIONS,
-    encodings::FUNCTIONS,
-    hashes::FUNCTIONS,
-    json::FUNCTIONS,
-    structs::FUNCTIONS,
-    numbers::FUNCTIONS,
-    rounding::FUNCTIONS,
-    times::FUNCTIONS,
-    time_text::FUNCTIONS,
-    intervals::FUNCTIONS,
-    zones::FUNCTIONS,
-    conditionals::FUNCTIONS,
-    collections::FUNCTIONS,
-    arrays::FUNCTIONS,
-    maps::FUNCTIONS,
-    moments::FUNCTIONS,
-    statistics::FUNCTIONS,
+/// Functions that belong together: a page of the documentation.
+pub struct Family {
+    /// What it is called in file names: `strings`.
+    pub name: &'static str,
+    /// Its title: `Strings`.
+    pub title: &'static str,
+    tables: &'static [&'static [Function]],
+}
+
+impl Family {
+    /// Its functions, in the order of the table. A name with a space is the planner's own.
+    pub fn functions(&self) -> impl Iterator<Item = &'static Function> {
+        self.tables.iter().copied().flatten()
+    }
+}
+
+/// All families.
+pub const FAMILIES: &[Family] = &[
+    Family { name: "strings", title: "Strings", tables: &[strings::FUNCTIONS, substrings::FUNCTIONS] },
+    Family { name: "patterns", title: "Patterns", tables: &[patterns::FUNCTIONS, regexps::FUNCTIONS] },
+    Family { name: "encodings", title: "Encodings and hashes", tables: &[encodings::FUNCTIONS, hashes::FUNCTIONS] },
+    Family { name: "numbers", title: "Numbers", tables: &[numbers::FUNCTIONS, rounding::FUNCTIONS] },
+    Family {
+        name: "times",
+        title: "Dates and times",
+        tables: &[
+            times::FUNCTIONS,
+            time_text::FUNCTIONS,
+            intervals::FUNCTIONS,
+            zones::FUNCTIONS,
+            moments::FUNCTIONS,
+            forms::TIMES,
+        ],
+    },
+    Family { name: "choices", title: "Choices and NULL", tables: &[conditionals::FUNCTIONS, forms::CHOICES] },
+    Family { name: "conversions", title: "Conversions", tables: &[forms::CONVERSIONS] },
+    Family {
+        name: "collections",
+        title: "Arrays, maps and structs",
+        tables: &[collections::FUNCTIONS, arrays::FUNCTIONS, maps::FUNCTIONS, structs::FUNCTIONS],
+    },
+    Family { name: "json", title: "JSON", tables: &[json::FUNCTIONS] },
+    // What aggregates are finished with: the planner's own.
+    Family { name: "aggregates", title: "Aggregates", tables: &[statistics::FUNCTIONS] },
 ];
 
 /// Every function, in the order of the families.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    FAMILIES.into_iter().flatten()
+    FAMILIES.iter().flat_map(Family::functions)
 }
 
 /// The function of a name, whatever its case.

@@ -22,6 +22,14 @@ const SAME: Function =
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "abs", kernel: abs, ..SAME },
+    Function {
+        name: "negative",
+        usage: "negative(number)",
+        about: "The number with the other sign.",
+        example: "negative(1)",
+        form: true,
+        ..SAME
+    },
     Function { name: "positive", kernel: |a| a.columns[0].clone().into_rows(a.rows), ..SAME },
     Function { name: "sign", aliases: &["signum"], kernel: |a| real(a, sign), ..REAL },
     Function { name: "sqrt", kernel: |a| real(a, f64::sqrt), ..REAL },

@@ -34,6 +34,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "try_multiply", kernel: |a| attempt(a, Arithmetic::Multiply), ..TRY },
     Function { name: "try_divide", order: Order::Backward, kernel: |a| attempt(a, Arithmetic::Divide), ..TRY },
     Function { name: "try_mod", order: Order::Backward, kernel: |a| attempt(a, Arithmetic::Remainder), ..TRY },
+    Function {
+        name: "mod",
+        usage: "mod(number, divisor)",
+        about: "The rest of a division, with the sign of the number: the operator `%`.",
+        example: "mod(-7, 3)",
+        form: true,
+        ..TRY
+    },
     Function { name: "pmod", order: Order::Backward, kernel: pmod, ..TRY },
 ];
 

@@ -119,16 +119,27 @@ fn write_array(out: &mut String, items: &dyn Array, clock: &WallClock) {
 
 /// Keys are names, so always quoted: a string as it is, other types as Spark holds them inside (a DATE as its day
 /// number, a TIMESTAMP in microseconds).
+/// A key as the text of what Spark keeps it as: days, microseconds, `[1,x]` of a STRUCT.
+fn internal_text(keys: &dyn Array, entry: usize, clock: &WallClock) -> String {
+    match keys.data_type() {
+        _ if keys.is_null(entry) => "null".into(),
+        DataType::Date32 => keys.as_primitive::<Date32Type>().value(entry).to_string(),
+        DataType::Timestamp(_, _) => keys.as_primitive::<TimestampMicrosecondType>().value(entry).to_string(),
+        DataType::Struct(_) => {
+            let fields = keys.as_struct().columns().iter();
+            let fields: Vec<String> = fields.map(|field| internal_text(field, entry, clock)).collect();
+            format!("[{}]", fields.join(","))
+        }
+        _ => show::value(keys, entry, clock),
+    }
+}
+
 fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array, clock: &WallClock) {
     out.push('{');
     let mut first = true;
     for entry in 0..keys.len() {
         write_comma(out, &mut first);
-        let key = match keys.data_type() {
-            DataType::Date32 => keys.as_primitive::<Date32Type>().value(entry).to_string(),
-            DataType::Timestamp(_, _) => keys.as_primitive::<TimestampMicrosecondType>().value(entry).to_string(),
-            _ => show::value(keys, entry, clock),
-        };
+        let key = internal_text(keys, entry, clock);
         write_string(out, &key);
         out.push(':');
         write_value(out, values, entry, clock);

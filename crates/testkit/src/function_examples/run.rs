@@ -1,0 +1,136 @@
+//! An example as a query over a source: planned, decoded, folded, merged, put out.
+
+use super::golden::{Answer, Example, Table};
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use tidemill_flow::decode::{Decoder, Options};
+use tidemill_flow::fold::Fold;
+use tidemill_flow::merge::State;
+use tidemill_flow::output;
+use tidemill_flow::ports::Chunk;
+use tidemill_model::pipeline::{OnError, OutputMode};
+use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, PartitionId};
+use tidemill_sql::eval::EvalContext;
+use tidemill_sql::plan::{Body, QueryPlan};
+use tidemill_sql::text::show;
+use tidemill_sql::zone::{WallClock, Zone};
+
+const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
+
+/// Our answer, or the planner's message.
+pub(super) fn answer(example: &Example) -> Result<Answer, String> {
+    let (sql, schema, records) = over_a_source(example);
+    let text = format!(
+        "[sources.rows]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\nschema = {}\n\
+         [query]\nsql = {}\noutput_mode = \"update\"\n[sinks.out]\ntype = \"console\"\n",
+        quoted(&schema),
+        quoted(&sql)
+    );
+    let pipeline = tidemill_config::parse("p.toml", &text, &[]).map_err(|faults| faults.0[0].message.clone())?;
+    let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.0[0].message.clone())?;
+    Ok(match run(&Arc::new(plan), &records) {
+        Ok(rows) => shown(&rows),
+        Err(class) => Answer::Error(class),
+    })
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is JSON")
+}
+
+/// The example's query, reading the source `rows`; its columns and records.
+fn over_a_source(example: &Example) -> (String, String, Vec<String>) {
+    match &example.table {
+        Some(Table { text, schema, records }) => {
+            let named = text.rsplit_once('(').map_or("", |(named, _)| named);
+            let alias = named.split_whitespace().next_back().unwrap_or("rows");
+            let sql = example.sql.replace(text, &format!("rows AS {alias}"));
+            (sql, schema.clone(), records.clone())
+        }
+        None if reads_a_table(&example.sql) => (example.sql.clone(), "row INT".into(), vec!["{}".into()]),
+        None => (format!("{} FROM rows", example.sql), "row INT".into(), vec!["{}".into()]),
+    }
+}
+
+/// Whether there is a FROM outside of parentheses and strings.
+fn reads_a_table(sql: &str) -> bool {
+    let (mut depth, mut quote, mut outside) = (0, None, String::new());
+    for c in sql.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => depth -= 1,
+            (None, c) if depth == 0 => outside.push(c),
+            _ => {}
+        }
+    }
+    outside.split_whitespace().any(|word| word.eq_ignore_ascii_case("FROM"))
+}
+
+/// The output of one batch of one task, or the class of the error that ends it.
+fn run(plan: &Arc<QueryPlan>, records: &[String]) -> Result<RecordBatch, String> {
+    let mut decoder = Decoder::new(&plan.branches[0].decode_schema, Options::default());
+    let mut fold = Fold::new(plan.branches[0].clone(), OnError::Fail, CONTEXT, 0);
+    let mut chunk = Chunk::default();
+    records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));
+    let decoded = decoder.decode(&chunk);
+    fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).map_err(|failure| failure.error.class.to_string())?;
+    let partial = fold.finish();
+    match plan.body() {
+        Body::Project(columns) => {
+            Ok(output::projected_rows(columns, &plan.output_schema, partial.output.iter().map(AsRef::as_ref)))
+        }
+        Body::Aggregate(aggregate) => {
+            let merged = State::new(plan, 1).merge(aggregate, OutputMode::Update, &batch(), &CONTEXT, &[partial]);
+            let merged = merged.map_err(|error| class_of(&error.to_string()))?;
+            let rows = output::group_rows(aggregate, &plan.output_schema, &merged.output, OnError::Fail, &CONTEXT);
+            rows.map(|output| output.rows).map_err(|error| class_of(&error.to_string()))
+        }
+    }
+}
+
+/// `… [CLASS] …`
+fn class_of(message: &str) -> String {
+    let class = message.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    class.map_or(message, |(class, _)| class).to_owned()
+}
+
+fn batch() -> BatchPlan {
+    let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
+    BatchPlan {
+        batch_id: 0,
+        ranges: vec![OffsetRange { partition, start: 0, end: 1 }],
+        tasks: Vec::new(),
+        watermark: Millis(0),
+        late_watermark: Millis(0),
+        timestamp: CONTEXT.timestamp,
+        start_offsets: Offsets::default(),
+        end_offsets: Offsets::default(),
+    }
+}
+
+fn shown(rows: &RecordBatch) -> Answer {
+    let schema = rows.schema();
+    let names = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let types = schema.fields().iter().map(|field| tidemill_sql::types::simple_name(field.data_type())).collect();
+    let clock = WallClock::utc();
+    let row = |row: usize| rows.columns().iter().map(|column| escaped(&show::value(column, row, &clock))).collect();
+    Answer::rows(names, types, (0..rows.num_rows()).map(row).collect())
+}
+
+/// As `show` writes what would break its table.
+fn escaped(text: &str) -> String {
+    let escapes = [
+        ('\n', "\\n"),
+        ('\r', "\\r"),
+        ('\t', "\\t"),
+        ('\u{c}', "\\f"),
+        ('\u{8}', "\\b"),
+        ('\u{b}', "\\v"),
+        ('\u{7}', "\\a"),
+    ];
+    escapes.iter().fold(text.to_owned(), |text, (c, escape)| text.replace(*c, escape))
+}
