@@ -1,7 +1,7 @@
 //! The project's tasks: `cargo xtask VERB`.
 //!
 //! Needs nothing but the standard library (and libc's clocks of child processes), so that it is built in seconds.
-//! Knows no crate of the product: it runs cargo, the binary and the judges from outside.
+//! Knows no crate of the product: it runs cargo, the binary and the outside references.
 
 mod bench;
 mod check;
@@ -28,7 +28,7 @@ cargo xtask VERB
 
   check                     tidy, format, package count, clippy: what must hold before a commit
   fix                       format, and what clippy can mend
-  test [CARGO TEST ARGS]    the judges that can be had (kafka-python, librdkafka, Apache Kafka), then every test
+  test [CARGO TEST ARGS]    the references that this machine has (kafka-python, librdkafka, Apache Kafka), then every test
   tidy                      the rules of CONTRIBUTING.md that a program can check, in a second
   packages [--bless]        count the default binary's packages against tests/goldens/package-count.txt
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
@@ -40,7 +40,7 @@ cargo xtask VERB
   differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
   torture [--minutes M] [--seed S]     kills executors, drivers and brokers of a running pipeline; fails unless every row is right
-  venv                      the Python clients that judge the broker, under target/judges/venv
+  venv                      the Python clients that check the broker, under target/references/venv
 ";
 
 fn main() -> ExitCode {

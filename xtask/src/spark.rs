@@ -1,4 +1,4 @@
-//! `spark-goldens` and `differential`: real Spark as judge, from PyPI, in a folder of its own. Needs Java 17.
+//! `spark-goldens` and `differential`: real Spark as the reference, from PyPI, in a folder of its own. Needs Java 17.
 
 use crate::embedded::EmbeddedBroker;
 use crate::sh::{self, Outcome, cargo, command};
@@ -6,16 +6,16 @@ use crate::{kafka, venv};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A Python environment that has the right pyspark already; not set: one is made under `target/judges/spark-venv`.
+/// A Python environment that has the right pyspark already; not set: one is made under `target/references/spark-venv`.
 const OWN_VENV: &str = "TIDEMILL_SPARK_VENV";
 
 /// Says which pyspark answers.
-const PINS: &str = "xtask/judges/spark.txt";
+const PINS: &str = "xtask/reference/spark.txt";
 
 /// The script that needs a broker.
 const OF_KAFKA: &str = "progress";
 
-/// Cases that the differential judge runs when nobody says how many.
+/// Cases that `differential` runs by default.
 const CASES: u64 = 50;
 
 /// Streaming queries that Spark runs at once: each waits for its driver much of the time.
@@ -50,7 +50,7 @@ fn with_kafka(python: &Path, script: &str) -> Outcome {
     sh::run(&mut command(python, &[script, &jars.to_string_lossy(), broker.address()]))
 }
 
-/// Makes stories up, runs them on Spark and on the real driver, and fails where the two differ.
+/// Makes scenarios up, runs them on Spark and on the real driver, and fails where the two differ.
 pub fn differential(args: &[&str]) -> Outcome {
     let (mut cases, mut seed) = (CASES, None);
     let mut args = args.iter();
@@ -66,17 +66,17 @@ pub fn differential(args: &[&str]) -> Outcome {
     let seed = seed.unwrap_or(now.as_secs());
     let python = python()?;
     sh::run(&mut cargo(&["build", "--release", "--package", "tidemill-testkit", "--example", "differential"]))?;
-    let judge = sh::target().join("release/examples/differential");
+    let tool = sh::target().join("release/examples/differential");
     let home = sh::target().join("differential");
-    let stories = home.join(format!("seed-{seed}"));
+    let scenarios = home.join(format!("seed-{seed}"));
     // What Spark said of a case is kept beside, so that a run that was broken off goes on where it was.
-    let _ = std::fs::remove_dir_all(&stories);
-    std::fs::create_dir_all(&stories).map_err(|error| format!("cannot make {}: {error}", stories.display()))?;
-    let [stories, said] = [stories, home.join("spark")].map(|path| path.to_string_lossy().into_owned());
-    sh::run(&mut command(&judge, &["generate", &stories, &cases.to_string(), &seed.to_string()]))?;
-    sh::run(&mut command(&python, &["tests/spark/stories.py", "--cache", &said, "--threads", THREADS, &stories]))?;
+    let _ = std::fs::remove_dir_all(&scenarios);
+    std::fs::create_dir_all(&scenarios).map_err(|error| format!("cannot make {}: {error}", scenarios.display()))?;
+    let [scenarios, said] = [scenarios, home.join("spark")].map(|path| path.to_string_lossy().into_owned());
+    sh::run(&mut command(&tool, &["generate", &scenarios, &cases.to_string(), &seed.to_string()]))?;
+    sh::run(&mut command(&python, &["tests/spark/scenarios.py", "--cache", &said, "--threads", THREADS, &scenarios]))?;
     println!("seed {seed}");
-    sh::run(&mut command(&judge, &["compare", &stories]))
+    sh::run(&mut command(&tool, &["compare", &scenarios]))
 }
 
 /// Runs the examples of Spark's function documentation here and counts those with Spark's answer, which the golden file has.

@@ -1,6 +1,6 @@
-//! `test`: the judges from outside first, then every test of the workspace, so that cargo's own lines come last.
+//! `test`: the outside references first, then every test of the workspace, so that cargo's own lines come last.
 //!
-//! A judge that cannot be had on this machine is skipped, and the list that is printed before the tests says so and
+//! A reference that this machine does not have is skipped, and the list that is printed before the tests says so and
 //! why. One that disagrees fails the run.
 
 use crate::embedded::EmbeddedBroker;
@@ -12,12 +12,12 @@ use std::path::Path;
 /// Where tests that need an Apache Kafka find one; not set: there is none.
 const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
 
-/// Runs the judges and the tests; arguments are cargo test's.
+/// Runs the references and the tests; arguments are cargo test's.
 pub fn run(args: &[&str]) -> Outcome {
-    // The judges need the binary; the tests build the rest, in the same profile.
+    // The references need the binary; the tests build the rest, in the same profile.
     sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
     let clients = match venv::ensure() {
-        Ok(python) => judge_embedded_broker(&python).map(|()| "agree".to_owned()),
+        Ok(python) => check_embedded_broker(&python).map(|()| "agree".to_owned()),
         Err(why) => Ok(format!("SKIPPED: {why}")),
     };
     let kafka = start_kafka();
@@ -37,8 +37,8 @@ pub fn run(args: &[&str]) -> Outcome {
 }
 
 /// The broker crate's own checks, as another client sees the broker.
-fn judge_embedded_broker(python: &Path) -> Outcome {
-    let dir = sh::target().join("judges/broker");
+fn check_embedded_broker(python: &Path) -> Outcome {
+    let dir = sh::target().join("references/broker");
     let _ = std::fs::remove_dir_all(&dir);
     let broker = EmbeddedBroker::start(&dir)?;
     sh::run(&mut command(python, &["crates/broker/tests/conformance.py", broker.address()]))

@@ -1,13 +1,13 @@
-//! Python environments of the judges, pinned, each in a folder of its own. `venv`: that of the clients that judge the broker.
+//! Python environments of the references, pinned, each in a folder of its own. `venv`: that of the clients that check the broker.
 
 use crate::sh::{self, Outcome, command};
 use std::path::{Path, PathBuf};
 
-/// The Python that has the broker's judges.
+/// The Python that has the broker's reference clients.
 ///
 /// The error says why it cannot be had here.
 pub fn ensure() -> Outcome<PathBuf> {
-    made("venv", "xtask/judges/requirements.txt")
+    made("venv", "xtask/reference/requirements.txt")
 }
 
 /// The Python of an environment.
@@ -15,11 +15,11 @@ pub fn python_of(dir: &Path) -> PathBuf {
     dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
 
-/// The Python of `target/judges/NAME`, which has what the file of pins says; made on first use, and again when they change.
+/// The Python of `target/references/NAME`, which has what the file of pins says; made on first use, and again when they change.
 ///
 /// The error says why it cannot be had here.
 pub fn made(name: &str, pins: &str) -> Outcome<PathBuf> {
-    let dir = sh::target().join("judges").join(name);
+    let dir = sh::target().join("references").join(name);
     let python = python_of(&dir);
     let pins = sh::root().join(pins);
     let wanted = sh::read_file(&pins)?;

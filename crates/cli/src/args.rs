@@ -42,7 +42,7 @@ pub(crate) enum Verb {
 
 #[derive(Options)]
 pub(crate) struct DemoOptions {
-    /// Length of the story; its phases keep their shares of it
+    /// Length of the demo; each phase keeps its share
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = text::duration)]
     pub(crate) duration: Duration,
     /// No limit on the executors and as much load as this machine makes, instead of a load that a small machine can show

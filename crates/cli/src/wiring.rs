@@ -10,11 +10,11 @@ use tidemill_config::Reference;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Role, Source, Supervisor};
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink};
-use tidemill_files::{FilesLetterBook, FilesLetters};
-use tidemill_flow::ports::{self, LetterBook, Sink, TaskWriter};
+use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
+use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch, properties};
 use tidemill_model::pipeline::{
-    self, DeadLetter, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    self, DeadLetterTarget, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
@@ -150,15 +150,15 @@ fn each_source<'a>(pipeline: &'a Pipeline, plan: &'a QueryPlan) -> impl Iterator
 
 /// A writer of dead letters, for one worker thread of an executor. Executors are started where the driver was: a relative
 /// path is the same directory to both.
-pub(crate) fn letters(pipeline: &Pipeline) -> Option<Box<dyn TaskWriter>> {
-    let DeadLetter::Files { path } = pipeline.dead_letter.as_ref()?;
-    Some(Box::new(FilesLetters::new(path)))
+pub(crate) fn dead_letters(pipeline: &Pipeline) -> Option<Box<dyn DeadLetterWriter>> {
+    let DeadLetterTarget::Files { path } = pipeline.dead_letter.as_ref()?;
+    Some(Box::new(FilesDeadLetterWriter::new(path)))
 }
 
 /// The driver's side of the dead letters.
-pub(crate) fn letter_book(pipeline: &Pipeline) -> Result<Option<Box<dyn LetterBook>>> {
-    let Some(DeadLetter::Files { path }) = &pipeline.dead_letter else { return Ok(None) };
-    Ok(Some(Box::new(FilesLetterBook::new(path)?)))
+pub(crate) fn dead_letter_committer(pipeline: &Pipeline) -> Result<Option<Box<dyn DeadLetterCommitter>>> {
+    let Some(DeadLetterTarget::Files { path }) = &pipeline.dead_letter else { return Ok(None) };
+    Ok(Some(Box::new(FilesDeadLetterCommitter::new(path)?)))
 }
 
 fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {

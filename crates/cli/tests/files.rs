@@ -187,11 +187,11 @@ fn a_dead_letter_names_the_file_and_the_line() {
     let place = Place::new(3);
     let broken = "{\"ts\":\"2026-01-01T00:00:00Z\",\"k\":\"a\"}\r\n\n{\r\nno JSON\n";
     fs::write(place.0.path().join("in/z.jsonl"), broken).unwrap();
-    let letters = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
-    assert!(place.command().args(letters).status().unwrap().success());
+    let dead_letters = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
+    assert!(place.command().args(dead_letters).status().unwrap().success());
     let batches = tidemill_files::read_batches(&place.0.path().join("letters")).unwrap();
-    let (batch, letters) = batches.map(Result::unwrap).next().unwrap();
-    let shown: Vec<_> = letters
+    let (batch, dead_letters) = batches.map(Result::unwrap).next().unwrap();
+    let shown: Vec<_> = dead_letters
         .iter()
         .map(|letter| {
             assert_eq!((letter["topic"].as_str(), letter["partition"].as_i64()), (Some("in"), Some(0)));

@@ -9,8 +9,8 @@ use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
 use tidemill_model::glob;
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetter, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink,
-    SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    Autoscale, DeadLetterTarget, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode,
+    Sink, SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 
 pub(crate) fn parse(
@@ -322,7 +322,7 @@ fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink>
     Some(Sink { name, span, kind })
 }
 
-fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetter> {
+fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetterTarget> {
     let kind = section.required_string("type", "\"files\"")?;
     if kind.text != "files" {
         let message = match kind.text.as_str() {
@@ -335,7 +335,7 @@ fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetter> {
     let path = section.required_string("path", "\"dead-letters\"").filter(|path| is_path(&section, path));
     path.iter().for_each(|path| is_free(&section, path, taken, "the dead letters"));
     section.finish();
-    Some(DeadLetter::Files { path: path?.text.clone() })
+    Some(DeadLetterTarget::Files { path: path?.text.clone() })
 }
 
 /// Reports a directory that the pipeline reads or writes already. `taken` are such paths, `whose` it is in a sentence.

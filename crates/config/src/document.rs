@@ -188,7 +188,7 @@ impl Reader<'_> {
                 Err(_) => Value::Other("an integer beyond 64 bits"),
             },
             DeValue::Float(number) => number.as_str().parse().map_or(Value::Other("a float"), Value::Float),
-            DeValue::Boolean(truth) => Value::Boolean(*truth),
+            DeValue::Boolean(value) => Value::Boolean(*value),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(_) => Value::Other("an array"),
             DeValue::Table(table) => Value::Table(self.table(table)),
@@ -322,7 +322,7 @@ fn write_table(table: &Table, path: &str, out: &mut String) {
             Value::String(located) => quoted(&located.text),
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => format!("{number:?}"),
-            Value::Boolean(truth) => truth.to_string(),
+            Value::Boolean(value) => value.to_string(),
             Value::Table(_) | Value::Other(_) => continue,
         };
         writeln!(out, "{} = {value}", quoted(&entry.key)).expect("a string takes all");

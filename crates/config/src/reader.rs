@@ -54,7 +54,7 @@ impl<'a> Section<'a> {
     pub fn boolean(&self, key: &'static str) -> Option<bool> {
         let entry = self.entry(key)?;
         match &entry.value {
-            Value::Boolean(truth) => Some(*truth),
+            Value::Boolean(value) => Some(*value),
             other => self.wrong_kind(entry, other, "true or false"),
         }
     }
@@ -184,7 +184,7 @@ impl<'a> Section<'a> {
                 Value::String(located) => Some(located.text.clone()),
                 Value::Integer(number) => Some(number.to_string()),
                 Value::Float(number) => Some(number.to_string()),
-                Value::Boolean(truth) => Some(truth.to_string()),
+                Value::Boolean(value) => Some(value.to_string()),
                 Value::Table(inner) => {
                     self.collect_pairs(inner, key, (&name, Some(begin)), pairs);
                     None

@@ -2,7 +2,7 @@
 
 use tidemill_config::Reference;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetter, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
+    Autoscale, DeadLetterTarget, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
     SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::{Pipeline, Secret};
@@ -335,7 +335,7 @@ fn dead_letters_and_the_bound_of_event_times() {
     let text = format!("{REFERENCE}\n[dead_letter]\ntype = \"files\"\npath = \"out/letters\"\n")
         .replace("\"1 minute\"", "\"1 minute\"\nmax_event_time_ahead = \"1 hour 500 milliseconds\"");
     let check = |pipeline: &Pipeline| {
-        assert_eq!(pipeline.dead_letter, Some(DeadLetter::Files { path: "out/letters".into() }));
+        assert_eq!(pipeline.dead_letter, Some(DeadLetterTarget::Files { path: "out/letters".into() }));
         assert_eq!(pipeline.sources[0].event_time.as_ref().unwrap().max_ahead_ms, Some(3_600_500));
     };
     let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();

@@ -1,7 +1,7 @@
 //! The dashboard with an invented run behind it, to look at the page without an engine.
 //!
-//! `cargo run --release -p tidemill-dash --example dash_demo -- [story|idle|empty|hostile] [listen]`:
-//! `story` has load that rises and falls (three minutes of it already past), `idle` nothing to do, `empty` no status at
+//! `cargo run --release -p tidemill-dash --example dash_demo -- [cycle|idle|empty|hostile] [listen]`:
+//! `cycle` has load that rises and falls (three minutes of it already past), `idle` nothing to do, `empty` no status at
 //! all, `hostile` records that try to be markup. Ends with its standard input.
 
 use std::io::Read;
@@ -13,11 +13,11 @@ use tidemill_model::status::{Command, DecisionLine, ExecutorStatus, ResultRows, 
 
 const STEP_MS: i64 = 250;
 const PAST_MS: i64 = 180_000;
-const STORY_MS: i64 = 120_000;
+const CYCLE_MS: i64 = 120_000;
 
 fn main() -> tidemill_model::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let scene = arguments.next().unwrap_or_else(|| "story".into());
+    let scene = arguments.next().unwrap_or_else(|| "cycle".into());
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into());
     let (commands, commanded) = mpsc::channel();
     let (dashboard, server) = Dashboard::bind(&listen, commands)?;
@@ -66,7 +66,7 @@ impl Run {
     fn step(&mut self) {
         let seconds = STEP_MS as f64 / 1000.0;
         let age_ms = self.status.uptime_ms as i64;
-        let rate_in = if self.idle { 0.0 } else { load(age_ms % STORY_MS) * (1.0 + 0.06 * wobble(age_ms)) };
+        let rate_in = if self.idle { 0.0 } else { load(age_ms % CYCLE_MS) * (1.0 + 0.06 * wobble(age_ms)) };
         let size = self.status.executors.iter().filter(|executor| executor.state == "ready").count();
         let capacity = 22_000.0 * size as f64;
         let rate_done = (self.backlog / seconds + rate_in).min(capacity);

@@ -2,7 +2,7 @@
 
 use crate::finish::SourceTotals;
 use std::cmp::Reverse;
-use tidemill_flow::ports::DriverLetter;
+use tidemill_flow::ports::DriverDeadLetter;
 use tidemill_model::limits::POISON_KILLS;
 use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault};
 
@@ -15,9 +15,9 @@ pub(crate) struct Batch {
     pieces: Vec<Piece>,
     next_number: u64,
     /// Where dead letters are kept, a record that kills is written there.
-    keeps_letters: bool,
+    keeps_dead_letters: bool,
     /// What nobody could read, for the dead letters.
-    unreadable: Vec<DriverLetter>,
+    unreadable: Vec<DriverDeadLetter>,
     /// Pieces run again because their executor went away.
     pub(crate) retried: u64,
 }
@@ -77,7 +77,7 @@ pub(crate) enum Lost {
 }
 
 impl Batch {
-    pub(crate) fn new(plan: BatchPlan, replayed: bool, keeps_letters: bool) -> Batch {
+    pub(crate) fn new(plan: BatchPlan, replayed: bool, keeps_dead_letters: bool) -> Batch {
         let piece = |(number, range): (usize, &OffsetRange)| Piece {
             number: number as u64,
             range: range.clone(),
@@ -87,7 +87,7 @@ impl Batch {
         };
         let pieces: Vec<Piece> = plan.tasks.iter().enumerate().map(piece).collect();
         let next_number = pieces.len() as u64;
-        Batch { plan, replayed, pieces, next_number, keeps_letters, unreadable: Vec::new(), retried: 0 }
+        Batch { plan, replayed, pieces, next_number, keeps_dead_letters, unreadable: Vec::new(), retried: 0 }
     }
 
     /// Takes the next piece to run: one that `goes_on` (begins where a free core has read up to); otherwise the begin of
@@ -197,7 +197,7 @@ impl Batch {
     fn poison(&mut self, at: usize) -> Lost {
         let piece = &mut self.pieces[at];
         let range = piece.range.clone();
-        if self.keeps_letters && !piece.set_aside {
+        if self.keeps_dead_letters && !piece.set_aside {
             (piece.set_aside, piece.kills) = (true, 0);
             return Lost::Poison(range);
         }
@@ -207,7 +207,7 @@ impl Batch {
         if !piece.set_aside {
             return Lost::Poison(range);
         }
-        self.unreadable.push(DriverLetter {
+        self.unreadable.push(DriverDeadLetter {
             at: Some((range.partition.clone(), range.start)),
             fault: RecordFault::Malformed,
             detail: "it killed every executor that read it: its value was left where it is".into(),
@@ -215,8 +215,8 @@ impl Batch {
         Lost::Unreadable(range)
     }
 
-    /// The letters of records that nobody could read.
-    pub(crate) fn take_unreadable(&mut self) -> Vec<DriverLetter> {
+    /// The dead letters of records that nobody could read.
+    pub(crate) fn take_unreadable(&mut self) -> Vec<DriverDeadLetter> {
         std::mem::take(&mut self.unreadable)
     }
 
@@ -405,10 +405,10 @@ mod tests {
     #[test]
     fn a_poison_record_is_isolated() {
         let poison = 41;
-        for (keeps_letters, kills_readers, expected_kills) in
+        for (keeps_dead_letters, kills_readers, expected_kills) in
             [(false, false, POISON_KILLS + 6), (true, false, POISON_KILLS + 6), (true, true, 2 * POISON_KILLS + 6)]
         {
-            let mut batch = Batch { keeps_letters, ..batch(&[(0, 64)]) };
+            let mut batch = Batch { keeps_dead_letters, ..batch(&[(0, 64)]) };
             let (mut kills, mut read, mut aside) = (0, 0, 0);
             while let Some(Taken { number, range, set_aside, .. }) = batch.take(|_| false, true) {
                 if (range.start..range.end).contains(&poison) && (!set_aside || kills_readers) {
@@ -422,7 +422,7 @@ mod tests {
                 }
             }
             assert_eq!((read, kills), (63, expected_kills));
-            assert_eq!(aside, i64::from(keeps_letters && !kills_readers));
+            assert_eq!(aside, i64::from(keeps_dead_letters && !kills_readers));
             let unreadable: Vec<i64> =
                 batch.take_unreadable().iter().map(|letter| letter.at.as_ref().unwrap().1).collect();
             assert_eq!(unreadable, if kills_readers { vec![poison] } else { vec![] });

@@ -1,16 +1,16 @@
-//! The committer: a thread that hands a batch's rows to the sinks and its dead letters to their book, then stores its
+//! The committer: a thread that hands a batch's rows to the sinks and its dead letters to their directory, then stores its
 //! state and commit record.
 //!
 //! One batch at a time; the next batch is dispatched meanwhile (at most two plans are uncommitted). A batch's plan is durable
 //! before a sink sees its rows. A snapshot of the state is written after the batch is committed and reported.
 
 use crate::event::Event;
-use crate::finish::BatchLetters;
+use crate::finish::BatchDeadLetters;
 use arrow_array::RecordBatch;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord};
-use tidemill_flow::ports::{LetterBook, Sink};
+use tidemill_flow::ports::{DeadLetterCommitter, Sink};
 use tidemill_model::Result;
 use tidemill_os::retry;
 
@@ -19,7 +19,7 @@ pub(crate) struct Job {
     pub(crate) record: CommitRecord,
     pub(crate) rows: RecordBatch,
     pub(crate) replayed: bool,
-    pub(crate) letters: BatchLetters,
+    pub(crate) dead_letters: BatchDeadLetters,
     /// What the batch has changed in the state.
     pub(crate) delta: Vec<u8>,
     /// The whole state after the batch, where a snapshot is due.
@@ -44,7 +44,7 @@ pub(crate) struct Committed {
 /// Where batches go.
 pub(crate) struct Places {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
-    pub(crate) letters: Option<Box<dyn LetterBook>>,
+    pub(crate) dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     pub(crate) log: CommitLog,
 }
 
@@ -68,16 +68,16 @@ pub(crate) fn run(jobs: &Receiver<Job>, mut places: Places, events: &Sender<Even
 
 fn carry_out(job: Job, snapshot_follows: bool, places: &mut Places) -> Result<Committed> {
     let started = Instant::now();
-    let Places { sinks, letters, log } = places;
+    let Places { sinks, dead_letters, log } = places;
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
     for sink in sinks {
         let write = |again: bool| sink.write(batch_id, &job.rows, job.replayed || again);
         patiently(write).map_err(|error| error.context(format!("sink {}", sink.description())))?;
     }
-    if let Some(book) = letters {
-        let commit = |_| book.commit(batch_id, &job.letters.files, &job.letters.own);
-        patiently(commit).map_err(|error| error.context(book.description()))?;
+    if let Some(committer) = dead_letters {
+        let commit = |_| committer.commit(batch_id, &job.dead_letters.files, &job.dead_letters.own);
+        patiently(commit).map_err(|error| error.context(committer.description()))?;
     }
     let out_at = Instant::now();
     log.commit(&job.record, &job.delta)?;

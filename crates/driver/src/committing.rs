@@ -62,8 +62,8 @@ impl Committing {
             records: self.records,
             capacity,
         };
-        let (rows, letters) = (finished.rows.clone(), finished.letters.clone());
-        let job = commit::Job { record, rows, replayed: finished.replayed, letters, delta, snapshot };
+        let (rows, dead_letters) = (finished.rows.clone(), finished.dead_letters.clone());
+        let job = commit::Job { record, rows, replayed: finished.replayed, dead_letters, delta, snapshot };
         // A committer that is gone has said why: its last event is in the inbox.
         let _ = self.committer.send(job);
         self.draft = Some(draft);

@@ -19,7 +19,7 @@ pub(crate) struct Execution {
     fleet: Fleet,
     batch: Option<InFlight>,
     /// Records that kill are written to the dead letters.
-    keeps_letters: bool,
+    keeps_dead_letters: bool,
     /// Nothing is dispatched before this moment: a task failed because its source could not be reached.
     retry_at: Option<Instant>,
     /// When a task's failure was told last.
@@ -36,8 +36,8 @@ pub(crate) struct InFlight {
 }
 
 impl Execution {
-    pub(crate) fn new(fleet: Fleet, keeps_letters: bool) -> Execution {
-        Execution { fleet, batch: None, keeps_letters, retry_at: None, retry_told_at: None, crashes: 0 }
+    pub(crate) fn new(fleet: Fleet, keeps_dead_letters: bool) -> Execution {
+        Execution { fleet, batch: None, keeps_dead_letters, retry_at: None, retry_told_at: None, crashes: 0 }
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -61,7 +61,7 @@ impl Execution {
     /// A planned batch is in flight from now on.
     pub(crate) fn begin(&mut self, planned: Planned) {
         let Planned { plan, replayed, since_last, started, known, planned, logged } = planned;
-        let batch = Batch::new(plan, replayed, self.keeps_letters);
+        let batch = Batch::new(plan, replayed, self.keeps_dead_letters);
         let dispatched = Instant::now();
         let start = StartTimes {
             since_last,
@@ -178,7 +178,7 @@ impl Execution {
             let loss = if piece.late { Loss::SuspectLate } else { Loss::Suspect };
             let Some(batch) = self.batch_of(piece) else { continue };
             let lost = batch.lost(piece.number, loss);
-            if let Some(note) = notes::given_up(&lost, self.keeps_letters) {
+            if let Some(note) = notes::given_up(&lost, self.keeps_dead_letters) {
                 reporter.note(&note);
             }
         }

@@ -4,9 +4,9 @@ use crate::batch::Batch;
 use arrow_array::RecordBatch;
 use tidemill_flow::merge::{Merged, State};
 use tidemill_flow::output;
-use tidemill_flow::ports::DriverLetter;
+use tidemill_flow::ports::DriverDeadLetter;
 use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, Error, EventTimeStats, FaultCounts, LetterFile, Millis, RecordFault, Result};
+use tidemill_model::{BatchPlan, DeadLetterFile, Error, EventTimeStats, FaultCounts, Millis, RecordFault, Result};
 use tidemill_sql::plan::{Body, QueryPlan};
 
 /// A merged batch.
@@ -28,7 +28,7 @@ pub(crate) struct Finished {
     /// Records that went nowhere, by reason.
     pub(crate) left_out: FaultCounts,
     /// The dead letters of its tasks, in the order of records, and the driver's own.
-    pub(crate) letters: BatchLetters,
+    pub(crate) dead_letters: BatchDeadLetters,
     /// What came of each source.
     pub(crate) sources: Vec<SourceTotals>,
     /// Kafka timestamps of the batch's records, as (ms, records).
@@ -37,12 +37,12 @@ pub(crate) struct Finished {
 
 /// The dead letters of a batch.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BatchLetters {
-    pub(crate) files: Vec<LetterFile>,
-    pub(crate) own: Vec<DriverLetter>,
+pub(crate) struct BatchDeadLetters {
+    pub(crate) files: Vec<DeadLetterFile>,
+    pub(crate) own: Vec<DriverDeadLetter>,
 }
 
-impl BatchLetters {
+impl BatchDeadLetters {
     pub(crate) fn count(&self) -> u64 {
         self.files.iter().map(|file| file.lines).sum::<u64>() + self.own.len() as u64
     }
@@ -133,7 +133,7 @@ pub(crate) fn finish(
     let mut own = batch.take_unreadable();
     let sources = batch.by_source(query.branches.len());
     let mut partials = batch.into_partials();
-    let files = partials.iter_mut().filter_map(|partial| partial.letters.take()).collect();
+    let files = partials.iter_mut().filter_map(|partial| partial.dead_letters.take()).collect();
     let context = query.context(plan.timestamp);
     let (mut faults, mut left_out) = (FaultCounts::default(), FaultCounts::default());
     for partial in &partials {
@@ -150,7 +150,7 @@ pub(crate) fn finish(
             let groups = std::mem::take(&mut merged.output);
             let output = output::group_rows(aggregate, &query.output_schema, &groups, limits.on_error, &context)?;
             faults.add(RecordFault::AnsiError, output.failed.len() as u64);
-            let letter = |detail| DriverLetter { at: None, fault: RecordFault::AnsiError, detail };
+            let letter = |detail| DriverDeadLetter { at: None, fault: RecordFault::AnsiError, detail };
             own.extend(output.failed.into_iter().map(letter));
             (output.rows, merged)
         }
@@ -175,7 +175,7 @@ pub(crate) fn finish(
         kept,
         filtered,
         left_out,
-        letters: BatchLetters { files, own },
+        dead_letters: BatchDeadLetters { files, own },
         sources,
         record_times,
     })

@@ -47,7 +47,7 @@ use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tidemill_checkpoint::disk::Disk;
-use tidemill_flow::ports::{LetterBook, Sink, Watch};
+use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
 use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
@@ -84,7 +84,7 @@ pub struct Wiring {
     /// The sinks; each gets every batch.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Where dead letters are kept, if they are; executors write there.
-    pub letters: Option<Box<dyn LetterBook>>,
+    pub dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     /// Where the checkpoint is.
     pub disk: Arc<dyn Disk>,
     /// A snapshot of the state is due when the log since the last one outweighs it, but not for less than so many bytes.
@@ -127,7 +127,7 @@ pub struct Summary {
     /// Records by fault.
     pub faults: FaultCounts,
     /// Dead letters of these batches.
-    pub letters: u64,
+    pub dead_letters: u64,
     /// Age of records when their results were out, p50, ms.
     pub age_p50_ms: u64,
     /// Age of records when their results were out, p99, ms.

@@ -11,10 +11,10 @@ use tidemill_sql::plan::{Body, QueryPlan};
 const AHEAD_MS: i64 = 3_600_000;
 
 /// A record that is given up; `None` where none is.
-pub(crate) fn given_up(lost: &Lost, keeps_letters: bool) -> Option<String> {
+pub(crate) fn given_up(lost: &Lost, keeps_dead_letters: bool) -> Option<String> {
     let (range, what) = match lost {
         Lost::Again | Lost::Split => return None,
-        Lost::Poison(range) if keeps_letters => (range, "is set aside in the dead letters"),
+        Lost::Poison(range) if keeps_dead_letters => (range, "is set aside in the dead letters"),
         Lost::Poison(range) => (range, "is left out"),
         Lost::Unreadable(range) => (range, "cannot even be read: it is left out, its value is not in the dead letters"),
     };

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tidemill_checkpoint::{Checkpoint, Query};
 use tidemill_flow::merge::State;
-use tidemill_flow::ports::{LetterBook, Sink, Watch};
+use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::{Offsets, Result};
@@ -36,8 +36,8 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let Checkpoint { query, changes, plans, commits, recovered } =
         Checkpoint::open(wiring.disk, query, &bound_lines, wiring.snapshot_bytes_min)?;
     let state = State::restore(&job.plan, threads(), recovered.snapshot, recovered.deltas)?;
-    let sinks = begin(&mut wiring.sinks, &mut wiring.letters, &query.id)?;
-    let keeps_letters = wiring.letters.is_some();
+    let sinks = begin(&mut wiring.sinks, &mut wiring.dead_letters, &query.id)?;
+    let keeps_dead_letters = wiring.dead_letters.is_some();
     let (run_id, name) = (Uuid::new_v4().to_string(), job.pipeline.name.clone());
     let identity = Identity { id: query.id, run_id, name, sources: described, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
@@ -48,7 +48,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let wants_snapshot = commits.wants_snapshot();
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
-    let places = Places { sinks: wiring.sinks, letters: wiring.letters, log: commits };
+    let places = Places { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits };
     let committer = start_threads(watches, places, wiring.commands, &mut supervisor)?;
     let standing = Standing {
         positions,
@@ -61,12 +61,12 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let query = QueryRun {
         watching: Watching::new(sources, job.trigger == Trigger::AvailableNow),
         planning: Planning::new(&job, plans, level, standing),
-        execution: Execution::new(fleet, keeps_letters),
+        execution: Execution::new(fleet, keeps_dead_letters),
         state,
         watermarks: Watermarks::new(&job.plan),
         committing: Committing::new(committer, wants_snapshot, committed.records),
         scaling: Scaling::new(settings, job.trigger, prior(committed.capacity)),
-        reporter: Reporter::new(identity, wiring.observer, keeps_letters),
+        reporter: Reporter::new(identity, wiring.observer, keeps_dead_letters),
         supervisor,
         changes,
         busy: Busy::default(),
@@ -126,8 +126,12 @@ fn resume(sources: &mut [Source], planned: Option<&Offsets>) -> Result<()> {
 }
 
 /// Opens sinks and dead letters to a query; what progress records call the sinks.
-fn begin(sinks: &mut [Box<dyn Sink>], letters: &mut Option<Box<dyn LetterBook>>, query_id: &str) -> Result<String> {
-    letters.iter_mut().try_for_each(|book| book.begin(query_id))?;
+fn begin(
+    sinks: &mut [Box<dyn Sink>],
+    dead_letters: &mut Option<Box<dyn DeadLetterCommitter>>,
+    query_id: &str,
+) -> Result<String> {
+    dead_letters.iter_mut().try_for_each(|committer| committer.begin(query_id))?;
     sinks.iter_mut().try_for_each(|sink| sink.begin(query_id))?;
     let descriptions: Vec<String> = sinks.iter().map(|sink| sink.description()).collect();
     Ok(descriptions.join(", "))

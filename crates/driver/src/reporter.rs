@@ -19,7 +19,7 @@ const RECENT_BATCHES: usize = 10;
 pub(crate) struct Reporter {
     identity: Identity,
     observer: Box<dyn Observer>,
-    keeps_letters: bool,
+    keeps_dead_letters: bool,
     started: Instant,
     summary: Summary,
     ages: Ages,
@@ -29,11 +29,11 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(identity: Identity, observer: Box<dyn Observer>, keeps_letters: bool) -> Reporter {
+    pub(crate) fn new(identity: Identity, observer: Box<dyn Observer>, keeps_dead_letters: bool) -> Reporter {
         Reporter {
             identity,
             observer,
-            keeps_letters,
+            keeps_dead_letters,
             started: Instant::now(),
             summary: Summary::default(),
             ages: Ages::new(),
@@ -85,8 +85,8 @@ impl Reporter {
         self.summary.records += draft.finished.records;
         self.summary.rows += committed.rows.num_rows() as u64;
         self.summary.faults.merge(&draft.finished.faults);
-        if self.keeps_letters {
-            self.summary.letters += draft.finished.letters.count();
+        if self.keeps_dead_letters {
+            self.summary.dead_letters += draft.finished.dead_letters.count();
         }
         self.newest.rows(&committed.rows, query.zone());
         let progress = progress(&self.identity, query, draft, committed, &ages, latest, now);

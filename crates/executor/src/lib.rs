@@ -9,11 +9,11 @@
 //! A task goes to the worker that has read up to its first record, where one is free: what that has fetched ahead is used.
 //! It is stateless between tasks: killed at any moment, it takes nothing with it but unfinished tasks. When its input
 //! ends it ends: a driver closes it only when nothing runs, and a driver that died needs no answer. Does not know of
-//! state, watermark policy, sinks or scaling, nor which kind of source it reads or where letters are kept ([`Wiring`]).
+//! state, watermark policy, sinks or scaling, nor which kind of source it reads or where dead letters are kept ([`Wiring`]).
 
 #![forbid(unsafe_code)]
 
-mod letters;
+mod dead_letters;
 mod limit;
 mod pool;
 mod progress;
@@ -35,7 +35,7 @@ pub struct Wiring {
     /// Makes the readers of each worker thread: one for each of the query's sources, in the plan's order.
     pub readers: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>>>,
     /// Makes the writer of each worker thread's dead letters; `None` where the pipeline keeps none.
-    pub letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::TaskWriter>>>,
+    pub dead_letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::DeadLetterWriter>>>,
 }
 
 /// All that wakes the loop.
@@ -158,11 +158,11 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
         ));
     }
     let worker = |_| {
-        let (readers, letters) = ((wiring.readers)(&pipeline, &plan)?, (wiring.letters)(&pipeline));
+        let (readers, dead_letters) = ((wiring.readers)(&pipeline, &plan)?, (wiring.dead_letters)(&pipeline));
         assert_eq!(readers.len(), plan.branches.len(), "a reader for each branch");
         let inputs = readers.into_iter().zip(&plan.branches);
         let inputs = inputs.map(|(reader, branch)| Input::new(reader, branch.clone())).collect();
-        Ok(Worker::new(inputs, letters, pipeline.on_error, *max_records_per_second_per_core))
+        Ok(Worker::new(inputs, dead_letters, pipeline.on_error, *max_records_per_second_per_core))
     };
     (0..*cores).map(worker).collect()
 }

@@ -1,7 +1,7 @@
 //! One task: read → decode → filter → fold, a chunk at a time, strictly in offset order; what is broken goes to the dead
-//! letters on the way.
+//! dead letters on the way.
 
-use crate::letters::Letters;
+use crate::dead_letters::DeadLetters;
 use crate::limit::Limit;
 use crate::progress::Progress;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     /// By the source's number.
     inputs: Vec<Input>,
     on_error: OnError,
-    letters: Option<Letters>,
+    dead_letters: Option<DeadLetters>,
     limit: Limit,
     chunk: Chunk,
     progress: Progress,
@@ -49,15 +49,15 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         inputs: Vec<Input>,
-        letters: Option<Box<dyn ports::TaskWriter>>,
+        dead_letters: Option<Box<dyn ports::DeadLetterWriter>>,
         on_error: OnError,
         limit: Option<f64>,
     ) -> Worker {
-        let letters = letters.map(Letters::new);
+        let dead_letters = dead_letters.map(DeadLetters::new);
         Worker {
             inputs,
             on_error,
-            letters,
+            dead_letters,
             limit: Limit::new(limit),
             chunk: Chunk::default(),
             progress: Progress::default(),
@@ -108,7 +108,7 @@ impl Worker {
         let mut bytes = 0;
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
         decoder.set_now(task.timestamp.to_micros());
-        if self.letters.is_some() {
+        if self.dead_letters.is_some() {
             fold.note_faults();
         }
         while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
@@ -129,8 +129,8 @@ impl Worker {
                 let help = "mend the query or the data, or set on_error = \"drop\" to count such records and go on";
                 Error::external(format!("{record}: {}; {help}", failure.error))
             })?;
-            if let Some(letters) = &mut self.letters {
-                letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
+            if let Some(dead_letters) = &mut self.dead_letters {
+                dead_letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
             }
             self.progress.add(self.chunk.len());
             cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
@@ -149,16 +149,16 @@ impl Worker {
             times.add(&self.chunk.timestamps);
             partial.records += self.chunk.len() as u64;
             partial.leave_out(RecordFault::Malformed, self.chunk.len() as u64);
-            let letters = self.letters.as_mut().expect("who sets records aside has a place for them");
-            letters.set_aside(reader.as_mut(), &self.chunk)?;
+            let dead_letters = self.dead_letters.as_mut().expect("who sets records aside has a place for them");
+            dead_letters.set_aside(reader.as_mut(), &self.chunk)?;
             self.progress.add(self.chunk.len());
         }
         self.close(partial, times)
     }
 
     fn open(&mut self, task: &Task) -> Result<()> {
-        if let Some(letters) = &mut self.letters {
-            letters.begin(task);
+        if let Some(dead_letters) = &mut self.dead_letters {
+            dead_letters.begin(task);
         }
         let reader = &mut self.inputs[task.range.partition.source as usize].reader;
         self.progress.waiting(|| reader.open(&task.range))
@@ -167,7 +167,7 @@ impl Worker {
     fn close(&mut self, mut partial: Partial, times: RecordTimes) -> Result<Partial> {
         partial.record_times = times.runs.into_iter().collect();
         partial.oldest_record_ms = times.oldest;
-        partial.letters = self.letters.as_mut().map(Letters::finish).transpose()?.flatten();
+        partial.dead_letters = self.dead_letters.as_mut().map(DeadLetters::finish).transpose()?.flatten();
         Ok(partial)
     }
 }

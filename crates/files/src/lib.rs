@@ -4,7 +4,7 @@
 //!   DIR/*.jsonl, DIR/*.csv ─FilesWatch─► which offsets there are ─driver─► ranges ─FilesReader─► lines (executors)
 //!   driver ─Sink::write(batch_id, rows)─► console   a table per batch, or one JSON object per line
 //!                                       └► files    DIR/batch-<id>.<format>, then a line in DIR/_manifest.jsonl
-//!   executors ─TaskWriter─► dead letters of a task, a file; driver ─LetterBook─► which of these are a batch's
+//!   executors ─DeadLetterWriter─► dead letters of a task, a file; driver ─DeadLetterCommitter─► which of these are a batch's
 //! ```
 //! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan or clock,
 //! and of the checkpoint a directory to keep its log of files in. How a value looks as text is `tidemill_sql::text`.
@@ -13,9 +13,9 @@
 
 mod batches;
 mod console;
+mod dead_letters;
 mod dremel;
 mod durable;
-mod letters;
 mod line_log;
 mod manifest;
 mod none;
@@ -26,7 +26,7 @@ mod table;
 
 pub use batches::{FilesSink, read_batches, unheld};
 pub use console::{ConsoleOptions, ConsoleSink};
-pub use letters::{FilesLetterBook, FilesLetters};
+pub use dead_letters::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 pub use none::NoneSink;
 pub use source::{FilesOptions, FilesReader, FilesWatch};
 pub use tidemill_sql::text;

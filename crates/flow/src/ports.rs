@@ -1,9 +1,9 @@
 //! The ports: where records come from and where rows go. `kafka` and `files` implement them, `cli` wires them.
 
-mod letters;
+mod dead_letters;
 
 use arrow_array::RecordBatch;
-pub use letters::{DriverLetter, Letter, LetterBook, Place, TaskWriter};
+pub use dead_letters::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, Place};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};

@@ -1,4 +1,4 @@
-//! One librdkafka client of consumer type: metadata, and the native handle that the rest of the room builds on.
+//! One librdkafka client of consumer type: metadata, and the native handle that the rest of the crate builds on.
 
 use crate::options::KafkaOptions;
 use rdkafka::ClientContext;

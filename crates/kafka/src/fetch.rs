@@ -1,6 +1,6 @@
 //! librdkafka's consumer without a group: partitions are started at explicit offsets and deliver into one queue.
 //!
-//! The rest of the room sees [`Event`]s only; all pointers of librdkafka's messages stay in here. Messages are taken
+//! the rest of the crate sees [`Event`]s only; all pointers of librdkafka's messages stay in here. Messages are taken
 //! from the queue by the hundred: one call each would cost a third more CPU time.
 
 use crate::client::Handle;

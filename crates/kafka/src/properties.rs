@@ -2,7 +2,7 @@
 //! nothing connects.
 //!
 //! A name may be librdkafka's or the Java client's, where both mean the same ([`renamed`]). Some are set by Tidemill itself,
-//! and some mean nothing here: each of these says what to write instead. Values are judged by librdkafka, which knows their
+//! and some mean nothing here: each of these says what to write instead. librdkafka checks the values, which knows their
 //! types and ranges, and never shown.
 
 use crate::options::hidden;

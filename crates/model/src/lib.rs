@@ -1,6 +1,6 @@
-//! The words of Tidemill: what every other room speaks in.
+//! The words of Tidemill: the types that every other crate uses.
 //!
-//! Knows no clock, I/O, threads, async or randomness; depends on no engine room. Time is an argument.
+//! Knows no clock, I/O, threads, async or randomness; depends on no other crate. Time is an argument.
 //! `window` is the only place that divides event time.
 
 #![forbid(unsafe_code)]
@@ -26,7 +26,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
 pub use error::{Domain, Error, Result};
 pub use fault::{FaultCounts, RecordFault};
 pub use interval::Interval;
-pub use partial::{EventTimeStats, LetterFile, Packed, Partial};
+pub use partial::{DeadLetterFile, EventTimeStats, Packed, Partial};
 pub use pipeline::Pipeline;
 pub use secret::Secret;
 pub use time::{Micros, Millis};

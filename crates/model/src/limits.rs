@@ -1,4 +1,4 @@
-//! Constants that more than one room depends on, with the argument beside each and their relations asserted.
+//! Constants that more than one crate depends on, with the argument beside each and their relations asserted.
 
 /// Records in one task. A pure cut of the plan's ranges: the same plan gives the same tasks at any number of executors.
 /// Small enough that four executors of two cores share a hot partition, large enough that a task's overhead

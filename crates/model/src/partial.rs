@@ -69,10 +69,10 @@ impl EventTimeStats {
 
 /// A file of dead letters that a task has written, whole. It counts once the driver has made it part of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct LetterFile {
+pub struct DeadLetterFile {
     /// Its name in the directory of dead letters.
     pub name: String,
-    /// Letters in it.
+    /// Dead letters in it.
     pub lines: u64,
 }
 
@@ -96,7 +96,7 @@ pub struct Partial {
     /// Records by fault, whether they went into a result or not; a record with two faults counts under each.
     pub faults: FaultCounts,
     /// The task's dead letters, if it wrote any.
-    pub letters: Option<LetterFile>,
+    pub dead_letters: Option<DeadLetterFile>,
     /// Least Kafka timestamp among the records read, ms; `None` when there was none.
     pub oldest_record_ms: Option<i64>,
     /// Kafka timestamps of the records read, as (ms, records) runs at most one per distinct `ms / 10`: the age histogram's input.

@@ -1,7 +1,7 @@
 //! The pipeline file, understood: names, options and texts, each with its place in the file.
 //!
 //! The crate `config` reads TOML into these types and refuses what it does not know. The texts inside (DDL, SQL,
-//! expressions) stay texts here, as [`Located`]; the room `sql` gives them meaning.
+//! expressions) stay texts here, as [`Located`]; the crate `sql` gives them meaning.
 
 use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
@@ -29,7 +29,7 @@ pub struct Pipeline {
     /// `[sinks.NAME]`, in the file's order; at least one.
     pub sinks: Vec<Sink>,
     /// `[dead_letter]`: where broken records go; left out, they are only counted.
-    pub dead_letter: Option<DeadLetter>,
+    pub dead_letter: Option<DeadLetterTarget>,
     /// `[checkpoint] path`.
     pub checkpoint: Option<String>,
     /// `[state] memory_max`, bytes: the run ends when the state takes more; `None`: no bound.
@@ -238,7 +238,7 @@ pub enum SinkKind {
 
 /// `[dead_letter]`, by its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeadLetter {
+pub enum DeadLetterTarget {
     /// `type = "files"`: a JSON line for each fault of a record, in files under a directory.
     Files {
         /// The directory, of its own.

@@ -2,8 +2,8 @@
 //!
 //! | policy | what is tried again | first pause | longest | given up after |
 //! |---|---|---|---|---|
-//! | [`COMMIT`] | a batch's rows to a sink, its dead letters to their book | 50 ms | 2 s | 60 s |
-//! | [`LETTERS`] | the dead letters of a task, by whichever task comes next | 500 ms | 500 ms | 60 s |
+//! | [`COMMIT`] | a batch's rows to a sink, its dead letters to their directory | 50 ms | 2 s | 60 s |
+//! | [`DEAD_LETTERS`] | the dead letters of a task, by whichever task comes next | 500 ms | 500 ms | 60 s |
 //! | [`TASK`] | a task whose source could not be reached, on any executor | 500 ms | 500 ms | never |
 //! | [`SOURCE`] | a look at a source that cannot be reached or is not there | 500 ms | 500 ms | never |
 //! | [`BOUNDED_SOURCE`] | the same in a run that is to end by itself | 500 ms | 500 ms | 60 s |
@@ -30,10 +30,10 @@ const fn policy(first_ms: u64, longest_ms: u64, patience_s: Option<u64>) -> Retr
     Retry { first: Duration::from_millis(first_ms), longest: Duration::from_millis(longest_ms), patience }
 }
 
-/// A batch's rows to a sink, its dead letters to their book.
+/// A batch's rows to a sink, its dead letters to their directory.
 pub const COMMIT: Retry = policy(50, 2_000, Some(60));
 /// The dead letters of a task.
-pub const LETTERS: Retry = policy(500, 500, Some(60));
+pub const DEAD_LETTERS: Retry = policy(500, 500, Some(60));
 /// A task whose source could not be reached.
 pub const TASK: Retry = policy(500, 500, None);
 /// A look at a source that cannot be reached.

@@ -27,7 +27,7 @@ pub fn decide(state: &mut State, settings: &Settings, facts: &Facts) -> Decision
     state.blocked = state.blocked.filter(|blocked| facts.now_ms < blocked.until_ms);
     let mut terms = terms(state, settings, facts);
     let from = state.target;
-    let (kind, to, reason) = Case { settings, facts, terms: &terms, from }.judge(state);
+    let (kind, to, reason) = Case { settings, facts, terms: &terms, from }.decide(state);
     state.target = to;
     note_timers(&mut terms, state, settings, facts.now_ms);
     let keep = if settings.mode == Mode::Advisory { settings.max } else { to };
@@ -44,7 +44,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn judge(&self, state: &mut State) -> Verdict {
+    fn decide(&self, state: &mut State) -> Verdict {
         if let Some(verdict) = self.bound() {
             state.timers.reset();
             return verdict;
@@ -198,7 +198,7 @@ impl Case<'_> {
         let (policy, now_ms) = (&self.settings.policy, self.facts.now_ms);
         let trial = state.trial?;
         let lasted_s = seconds(now_ms, trial.since_ms);
-        if lasted_s < policy.judge_s {
+        if lasted_s < policy.assess_s {
             return None;
         }
         state.trial = None;

@@ -1,6 +1,6 @@
 //! The autoscaler: how many executors, and why. Facts in, a decision with every term out.
 //!
-//! Knows facts and settings. Knows no clock, I/O, randomness, threads, and no room but `model`: time is an argument,
+//! Knows facts and settings. Knows no clock, I/O, randomness, threads, and no crate but `model`: time is an argument,
 //! and the same state, settings and facts give the same [`Decision`] to the bit. A call costs about a microsecond.
 //!
 //! # The idea

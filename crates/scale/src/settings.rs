@@ -76,8 +76,8 @@ pub struct Policy {
     pub flap_forget_s: f64,
     /// A growth that brought nothing blocks the next for so many seconds.
     pub block_s: f64,
-    /// Seconds at one size, with the backlog over the budget, after which that growth is judged.
-    pub judge_s: f64,
+    /// Seconds at one size, with the backlog over the budget, after which that growth is assessed.
+    pub assess_s: f64,
     /// An executor that brings less than this share of its promise is not worth keeping.
     pub effective: f64,
     /// Half-life of the measured capacity, busy-seconds.
@@ -115,7 +115,7 @@ impl Default for Policy {
             hold_max: 8.0,
             flap_forget_s: 600.0,
             block_s: 300.0,
-            judge_s: 10.0,
+            assess_s: 10.0,
             effective: 0.1,
             half_life_s: 30.0,
             warm_up_s: 5.0,

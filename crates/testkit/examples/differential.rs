@@ -1,13 +1,13 @@
-//! The differential judge's own half: makes stories up, and compares them once Spark has told them.
+//! The engine's half of the differential test: generates scenarios, and compares their results with Spark's.
 //!
 //! ```text
-//! differential generate DIRECTORY CASES SEED     writes CASES stories
+//! differential generate DIRECTORY CASES SEED     writes CASES scenarios
 //! differential compare DIRECTORY                 runs them all, prints where they differ; exit code 1 when any does
 //! ```
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tidemill_testkit::story::{Compared, Story};
+use tidemill_testkit::scenario::{Compared, Scenario};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn generate(directory: &Path, cases: u64, seed: u64) -> Result<bool, String> {
     for case in 0..cases {
-        let text = serde_json::to_string(&Story::generate(seed, case)).expect("a story serialises");
+        let text = serde_json::to_string(&Scenario::generate(seed, case)).expect("a scenario serialises");
         let path = directory.join(format!("{case:06}.json"));
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -49,18 +49,18 @@ fn compare(directory: &Path) -> Result<bool, String> {
     let (mut total, mut differences, mut refused, mut failed) = (Compared::default(), 0, 0, 0);
     for path in &paths {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let story = Story::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        let spark = story.spark.as_ref();
+        let scenario = Scenario::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let spark = scenario.spark.as_ref();
         refused += u64::from(spark.is_some_and(|spark| spark.refused.is_some()));
         failed += u64::from(spark.is_some_and(|spark| spark.error.is_some()));
-        match story.check() {
+        match scenario.check() {
             Ok(compared) => {
                 total.batches += compared.batches;
                 total.rows += compared.rows;
             }
             Err(difference) => {
                 differences += 1;
-                println!("{}: {}\n  {difference}", path.display(), story.sql);
+                println!("{}: {}\n  {difference}", path.display(), scenario.sql);
             }
         }
     }

@@ -4,13 +4,13 @@
 //! with a function's name its examples.
 
 use std::collections::BTreeMap;
-use tidemill_testkit::function_examples::{Example, Verdict, judge};
+use tidemill_testkit::function_examples::{Example, Verdict, run_all};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     let mut total = [0; 2];
-    for (example, verdict) in judge() {
+    for (example, verdict) in run_all() {
         let tabled = usize::from(example.table.is_some());
         total[tabled] += 1;
         let kind = match &verdict {

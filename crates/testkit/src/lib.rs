@@ -11,22 +11,22 @@
 //!
 //! Each gives back the [`Batch`]es: the progress record, and the rows as the sink has them (JSON text, rule S1).
 //! `tests/stage.rs` shows all three, `tests/crash.rs` a [`SimDisk`] whose machine dies at every operation. Development
-//! only: no room's own code uses it.
+//! only: no crate's own code uses it.
 
 #![forbid(unsafe_code)]
 
+mod dead_letters;
 mod disk;
 pub mod function_examples;
-mod letters;
+pub mod scenario;
 mod sink;
 pub mod sql_fuzz;
 mod stage;
-pub mod story;
 mod threads;
 mod topic;
 
+pub use dead_letters::{BeforeCommit, Death, MemoryDeadLetters, Saved};
 pub use disk::{Aftermath, Fault, Operation, SimDisk};
-pub use letters::{BeforeCommit, Death, MemoryLetters, Saved};
 pub use sink::MemorySink;
 pub use stage::{Batch, BeforeWrite, Running, Stage, Understudies};
 pub use threads::{scripted, threads};

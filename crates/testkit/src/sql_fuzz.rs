@@ -4,7 +4,7 @@
 //! Tokens are bounded in number, so a query is bounded in depth; what is nested deeply on purpose is
 //! `mistakes_of_sources.rs`' to try.
 
-use crate::story::Random;
+use crate::scenario::Random;
 
 /// Tokens of a query, at most.
 const TOKENS_MAX: usize = 300;

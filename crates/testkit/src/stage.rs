@@ -1,7 +1,7 @@
 //! The stage: a pipeline with all that outlives its driver, and drivers that run on it.
 
+use crate::dead_letters::MemoryDeadLetters;
 use crate::disk::SimDisk;
-use crate::letters::MemoryLetters;
 use crate::sink::MemorySink;
 use crate::threads::threads;
 use crate::topic::Topic;
@@ -50,7 +50,7 @@ pub struct Stage {
     /// Where they go after that.
     pub further_sinks: Vec<MemorySink>,
     /// Where dead letters are kept, if they are.
-    pub letters: Option<MemoryLetters>,
+    pub dead_letters: Option<MemoryDeadLetters>,
     /// Asked before each write of a sink, with the sink's number and the batch's; what it fails with, the sink does.
     pub before_write: Option<BeforeWrite>,
     /// Starts these executors instead of the real ones, as long as it gives any.
@@ -84,7 +84,7 @@ impl Stage {
             snapshot_bytes_min: 64 << 10,
             sink: MemorySink::default(),
             further_sinks: Vec::new(),
-            letters: None,
+            dead_letters: None,
             before_write: None,
             understudies: None,
             executors: 1,
@@ -128,7 +128,7 @@ impl Stage {
             let wiring = Wiring {
                 sources: tables.iter().zip(&topics).map(|(table, topic)| stage.source(table, topic)).collect(),
                 sinks: stage.held_sinks(&held),
-                letters: stage.letters.as_ref().map(MemoryLetters::book),
+                dead_letters: stage.dead_letters.as_ref().map(MemoryDeadLetters::committer),
                 spawn: stage.spawn(&topics),
                 disk: stage.disk,
                 snapshot_bytes_min: stage.snapshot_bytes_min,
@@ -162,7 +162,7 @@ impl Stage {
     }
 
     fn spawn(&self, topics: &[Topic]) -> Spawn {
-        let mut real = threads(topics, self.letters.as_ref());
+        let mut real = threads(topics, self.dead_letters.as_ref());
         let Some(understudies) = self.understudies.clone() else { return real };
         let mut started = 0;
         Box::new(move || {

@@ -1,6 +1,6 @@
 //! Executors as threads: the real executor's loop over pipes, in the test's own process.
 
-use crate::letters::MemoryLetters;
+use crate::dead_letters::MemoryDeadLetters;
 use crate::topic::Topic;
 use std::io::{PipeReader, Read, Write};
 use std::sync::Arc;
@@ -29,18 +29,18 @@ pub fn scripted(script: impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 
 }
 
 /// Starts executors that read topics, one for each source of the query, and keep dead letters if there is a place for them.
-pub fn threads(topics: &[Topic], letters: Option<&MemoryLetters>) -> Spawn {
-    let (topics, letters) = (topics.to_vec(), letters.cloned());
+pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>) -> Spawn {
+    let (topics, dead_letters) = (topics.to_vec(), dead_letters.cloned());
     let mut started = 0;
     Box::new(move || {
         let (input, to_executor) = std::io::pipe()?;
         let (from_executor, output) = std::io::pipe()?;
         let killed = Arc::new(AtomicBool::new(false));
-        let (topics, letters, flag) = (topics.clone(), letters.clone(), killed.clone());
+        let (topics, dead_letters, flag) = (topics.clone(), dead_letters.clone(), killed.clone());
         let thread = std::thread::spawn(move || {
-            let letters = move |_: &_| letters.as_ref().map(MemoryLetters::writer);
+            let dead_letters = move |_: &_| dead_letters.as_ref().map(MemoryDeadLetters::writer);
             let readers = move |_: &_, _: &_| Ok(topics.iter().map(Topic::reader).collect());
-            let wiring = Wiring { readers: Box::new(readers), letters: Box::new(letters) };
+            let wiring = Wiring { readers: Box::new(readers), dead_letters: Box::new(dead_letters) };
             tidemill_executor::run(input, Mortal { stream: output, killed: flag }, &wiring)
         });
         started += 1;

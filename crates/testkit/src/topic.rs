@@ -3,7 +3,7 @@
 //! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch. What
 //! is put into several topics together ([`Topic::put_together`]) is one batch of a driver that reads them all.
 
-use crate::letters::die;
+use crate::dead_letters::die;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

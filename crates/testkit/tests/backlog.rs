@@ -75,7 +75,7 @@ fn records() -> Vec<Record> {
 /// Rows by window and partition.
 type Counts = BTreeMap<(i64, i64), i64>;
 
-fn truth(records: &[Record]) -> Counts {
+fn expected(records: &[Record]) -> Counts {
     let mut counts = Counts::new();
     for record in records {
         let window = record.timestamp_ms.div_euclid(WINDOW_MS) * WINDOW_MS;
@@ -154,16 +154,16 @@ fn drain(cut: Cut) -> Drained {
 
 /// Drains by one way of cutting, prints, and returns how many of the records are missing.
 fn check(name: &str, cut: Cut) -> (i64, Drained) {
-    let truth = truth(&records());
+    let expected = expected(&records());
     let drained = drain(cut);
-    let (all, counted): (i64, i64) = (truth.values().sum(), drained.counts.values().sum());
-    let wrong = truth.iter().filter(|(group, count)| drained.counts.get(group) != Some(count)).count();
+    let (all, counted): (i64, i64) = (expected.values().sum(), drained.counts.values().sum());
+    let wrong = expected.iter().filter(|(group, count)| drained.counts.get(group) != Some(count)).count();
     println!(
         "{name:22} {:3} batches, largest {:5}: {:5} of {all} records dropped, {wrong:4} of {} results wrong, {} late, {} groups dropped; {} questions",
         drained.batches,
         drained.largest,
         all - counted,
-        truth.len(),
+        expected.len(),
         drained.late,
         drained.dropped_groups,
         drained.questions
@@ -175,7 +175,7 @@ fn check(name: &str, cut: Cut) -> (i64, Drained) {
 fn l4_a_backlog_is_not_lateness() {
     let (dropped, drained) = check("by timestamps", Cut::Timestamps);
     assert_eq!((dropped, drained.late, drained.dropped_groups), (0, 0, 0));
-    assert_eq!(drained.counts, truth(&records()));
+    assert_eq!(drained.counts, expected(&records()));
     assert!(drained.largest <= BUDGET, "a batch of {}", drained.largest);
     let again = drain(Cut::Timestamps);
     assert_eq!((again.counts, again.batches), (drained.counts, drained.batches));

@@ -12,7 +12,7 @@ use tidemill_checkpoint::{CommitRecord, inspect};
 use tidemill_flow::merge::State;
 use tidemill_model::error::Domain;
 use tidemill_model::{Error, Result};
-use tidemill_testkit::{Aftermath, Fault, MemoryLetters, MemorySink, Operation, Saved, SimDisk, Stage};
+use tidemill_testkit::{Aftermath, Fault, MemoryDeadLetters, MemorySink, Operation, Saved, SimDisk, Stage};
 
 const AFTERMATHS: [Aftermath; 3] = [Aftermath::All, Aftermath::Synced, Aftermath::NamesFirst];
 
@@ -65,7 +65,7 @@ fn batches() -> Vec<Vec<String>> {
 /// A pipeline whose checkpoint is on a disk that may fail.
 struct Play {
     stage: Stage,
-    letters: MemoryLetters,
+    dead_letters: MemoryDeadLetters,
     disk: SimDisk,
 }
 
@@ -88,14 +88,14 @@ impl Play {
             let operation = format!("sink {sink} {batch}");
             machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
         }));
-        let letters = MemoryLetters::default();
+        let dead_letters = MemoryDeadLetters::default();
         let machine = disk.clone();
-        letters.before_commit(Box::new(move |batch| {
-            let operation = format!("letters {batch}");
+        dead_letters.before_commit(Box::new(move |batch| {
+            let operation = format!("dead letters {batch}");
             machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
         }));
-        stage.letters = Some(letters.clone());
-        Play { stage, letters, disk }
+        stage.dead_letters = Some(dead_letters.clone());
+        Play { stage, dead_letters, disk }
     }
 
     /// One life of the driver: until all is done, or the fault.
@@ -116,8 +116,9 @@ impl Play {
 
     fn rows(&self) -> Rows {
         let sinks = [&self.stage.sink].into_iter().chain(&self.stage.further_sinks).map(MemorySink::batches);
-        let text = |(batch, letters): (u64, Vec<Saved>)| (batch, letters.iter().map(|l| format!("{l:?}")).collect());
-        sinks.chain([self.letters.batches().into_iter().map(text).collect()]).collect()
+        let text =
+            |(batch, dead_letters): (u64, Vec<Saved>)| (batch, dead_letters.iter().map(|l| format!("{l:?}")).collect());
+        sinks.chain([self.dead_letters.batches().into_iter().map(text).collect()]).collect()
     }
 }
 
@@ -138,7 +139,7 @@ fn faults((operation, _): &Operation) -> Vec<(Fault, Aftermath)> {
 /// A disk that refuses is named, with the way out.
 fn check_refusal(error: &Error, operation: &Operation) {
     assert_eq!(error.domain, Domain::External, "{operation:?}: {error}");
-    if !operation.0.starts_with("sink") && !operation.0.starts_with("letters") {
+    if !operation.0.starts_with("sink") && !operation.0.starts_with("dead letters") {
         let way_out = error.message().contains("`disk/") && error.message().contains("then start again");
         assert!(way_out, "{operation:?}: {error}");
     }
@@ -263,8 +264,8 @@ fn the_undisturbed_run_has_it_all() {
     assert_eq!(rows[0].len(), 8, "seven batches, and one without data");
     assert_eq!(rows[0], rows[1]);
     let reasons = ["Malformed", "WrongType", "NullEventTime", "Late"];
-    let letters: Vec<&String> = rows[2].values().flatten().collect();
-    assert!(reasons.iter().all(|reason| letters.iter().any(|letter| letter.contains(reason))), "{letters:?}");
+    let dead_letters: Vec<&String> = rows[2].values().flatten().collect();
+    assert!(reasons.iter().all(|reason| dead_letters.iter().any(|letter| letter.contains(reason))), "{dead_letters:?}");
 }
 
 /// An unsynced file, an unsynced name: what the disk of these tests may lose, it loses.

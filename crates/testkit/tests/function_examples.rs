@@ -3,15 +3,15 @@
 //! `goldens/function_examples_refused.txt` is rewritten with `TIDEMILL_BLESS=1`.
 
 use std::path::Path;
-use tidemill_testkit::function_examples::{Verdict, judge};
+use tidemill_testkit::function_examples::{Verdict, run_all};
 
 #[test]
 fn no_example_has_another_answer_than_sparks_and_the_refused_ones_are_those_listed() {
-    let judged = judge();
-    assert!(judged.len() > 1_000, "only {} examples", judged.len());
+    let results = run_all();
+    assert!(results.len() > 1_000, "only {} examples", results.len());
     let mut different = Vec::new();
     let mut refused = Vec::new();
-    for (example, verdict) in judged {
+    for (example, verdict) in results {
         match verdict {
             Verdict::Same { .. } => {}
             Verdict::Different { ours, spark } => {

@@ -1,9 +1,9 @@
 //! Two sources in one query, on the real driver: the same rows at any number of executors, bounds, progress records and
-//! dead letters of each source, and what a checkpoint is bound to. What they mean is in the stories.
+//! dead letters of each source, and what a checkpoint is bound to. What they mean is in the scenarios.
 
 use std::collections::BTreeMap;
 use tidemill_model::RecordFault;
-use tidemill_testkit::{Batch, Cut, MemoryLetters, Record, Stage, Topic};
+use tidemill_testkit::{Batch, Cut, MemoryDeadLetters, Record, Stage, Topic};
 
 const PIPELINE: &str = r#"
 [sources.a]
@@ -143,19 +143,19 @@ fn faults(batch: &Batch) -> u64 {
     RecordFault::ALL.iter().map(|fault| batch.progress.tidemill.faults.get(*fault)).sum()
 }
 
-/// Each broken record is a letter once, whatever the numbers of its partition and offset; the others are none.
+/// Each broken record is a dead letter once, whatever the numbers of its partition and offset; the others are none.
 #[test]
 fn each_source_has_its_dead_letters() {
     let mut stage = filled();
-    let letters = MemoryLetters::default();
-    (stage.letters, stage.executors) = (Some(letters.clone()), 4);
+    let dead_letters = MemoryDeadLetters::default();
+    (stage.dead_letters, stage.executors) = (Some(dead_letters.clone()), 4);
     let batches = stage.run().unwrap();
     for batch in &batches {
-        let letters = letters.batches().remove(&batch.progress.batch_id).unwrap_or_default();
-        let malformed = letters.iter().filter(|letter| letter.fault == RecordFault::Malformed).count() as u64;
+        let dead_letters = dead_letters.batches().remove(&batch.progress.batch_id).unwrap_or_default();
+        let malformed = dead_letters.iter().filter(|letter| letter.fault == RecordFault::Malformed).count() as u64;
         let sources = &batch.progress.sources;
         assert_eq!(malformed, sources.iter().map(|source| source.num_input_rows / 50).sum::<u64>());
-        assert_eq!(letters.len() as u64, faults(batch));
+        assert_eq!(dead_letters.len() as u64, faults(batch));
     }
 }
 

@@ -12,7 +12,7 @@ pub fn check(tree: &Tree) -> Vec<String> {
     let tests = tests(tree);
     for (number, line) in file.lines() {
         for name in named(line).filter(|name| !tests.contains(name)) {
-            complaints.push(file.complain(number, &format!("there is no test and no story `{name}`")));
+            complaints.push(file.complain(number, &format!("there is no test and no scenario `{name}`")));
         }
     }
     complaints
@@ -44,14 +44,14 @@ fn named(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Names of tests and stories.
+/// Names of tests and scenarios.
 fn tests(tree: &Tree) -> std::collections::BTreeSet<&str> {
     let functions = tree.ending(".rs").flat_map(File::lines).filter_map(|(_, line)| {
         let rest = line.trim_start().strip_prefix("fn ")?;
         rest.split('(').next()
     });
-    let stories = tree.paths.iter().filter_map(|path| path.strip_prefix("tests/stories/")?.strip_suffix(".json"));
-    functions.chain(stories).collect()
+    let scenarios = tree.paths.iter().filter_map(|path| path.strip_prefix("tests/scenarios/")?.strip_suffix(".json"));
+    functions.chain(scenarios).collect()
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         };
         let of = |text: &str| {
             let tests: String = ids().map(|id| format!("fn {}_x() {{}}\n", id.to_lowercase())).collect();
-            let files = [(PATH, text), ("crates/x/tests/x.rs", tests.as_str()), ("tests/stories/w1_y.json", "{}\n")];
+            let files = [(PATH, text), ("crates/x/tests/x.rs", tests.as_str()), ("tests/scenarios/w1_y.json", "{}\n")];
             check(&tree(&files)).len()
         };
         let whole = lines(&|id| format!("{id}_x"));

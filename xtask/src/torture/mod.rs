@@ -5,7 +5,7 @@
 //!  (topic, pipeline)               ▲ SIGKILL, pins, for M minutes        (scans the topic, judges
 //!                                  └ deeds (pure, from the seed)          each row of each batch)
 //! ```
-//! The judge is the demo's own: it carries each batch out again a row at a time, and compares. Linux only.
+//! The reference is the demo's own: it computes each batch again a row at a time, and compares. Linux only.
 
 mod dashboard;
 mod deeds;
@@ -70,22 +70,22 @@ pub fn run(args: &[&str]) -> Outcome {
     demo(&dir, "before")?;
     let (done, acknowledged) = torment(&dir, Duration::from_secs(60 * minutes), seed)
         .map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
-    let verdict = demo(&dir, "after").and_then(|report| judge(&dir, &report, &done, acknowledged));
+    let verdict = demo(&dir, "after").and_then(|report| check(&dir, &report, &done, acknowledged));
     verdict.map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
     // What stays takes room and does no harm.
     let _ = std::fs::remove_dir_all(&dir);
     Ok(())
 }
 
-/// A demo whose story is over at once. Before: it makes topic, pipeline and checkpoint. After: it goes on there, finds its
-/// story told, reads the rest, and judges the rows of all runs. Returns its report.
+/// A demo whose load ends at once. Before: it makes topic, pipeline and checkpoint. After: it goes on there, finds its
+/// load finished, reads the rest, and checks the rows of all runs. Returns its report.
 fn demo(dir: &Path, when: &str) -> Outcome<String> {
     let report = dir.join(format!("{when}.json"));
     let (home, to) = (dir.to_string_lossy(), report.to_string_lossy());
     let mut demo = command(binary(), &["demo", "--headless", "--duration", "1s", "--dir", &home, "--report", &to]);
     let output = demo.output().map_err(|error| format!("cannot run the demo: {error}"))?;
     sh::write_file(&dir.join(format!("{when}.log")), &String::from_utf8_lossy(&output.stdout))?;
-    // A report that is not right is for the judge to read.
+    // A report that is not right is for the check to read.
     let said = String::from_utf8_lossy(&output.stderr);
     sh::read_file(&report).map_err(|_| format!("the demo {when} the torture failed ({}):\n{said}", output.status))
 }
@@ -123,7 +123,7 @@ fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(Done, u64)> {
 }
 
 /// Prints what was found; an error unless everything is right.
-fn judge(dir: &Path, report: &str, done: &Done, acknowledged: u64) -> Outcome {
+fn check(dir: &Path, report: &str, done: &Done, acknowledged: u64) -> Outcome {
     let of = |name: &str| json::number::<u64>(report, name).ok_or_else(|| format!("the demo's report has no `{name}`"));
     let sizes = |name: &'static str| report.lines().filter_map(move |line| json::number::<u64>(line, name));
     let (ups, downs): (Vec<_>, Vec<_>) = sizes("from").zip(sizes("to")).partition(|(from, to)| from < to);

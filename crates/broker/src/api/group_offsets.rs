@@ -29,7 +29,7 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
     let protocol_type = checked.unwrap_or_default();
     let time_ms = now_ms();
     let mut positions = Vec::new();
-    let mut judge = |topic: &TopicName, partition: &OffsetCommitRequestPartition| {
+    let mut check = |topic: &TopicName, partition: &OffsetCommitRequestPartition| {
         if let Some(code) = refused {
             return Err(code);
         }
@@ -46,11 +46,11 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
     };
     let mut topics: Vec<OffsetCommitResponseTopic> = Vec::new();
     for OffsetCommitRequestTopic { name, partitions, .. } in &request.topics {
-        let judged = partitions.iter().map(|partition| {
+        let answered = partitions.iter().map(|partition| {
             let response = OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index);
-            response.with_error_code(code_of(&judge(name, partition)))
+            response.with_error_code(code_of(&check(name, partition)))
         });
-        let partitions = judged.collect();
+        let partitions = answered.collect();
         topics.push(OffsetCommitResponseTopic::default().with_name(name.clone()).with_partitions(partitions));
     }
     if !positions.is_empty()

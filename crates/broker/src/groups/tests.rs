@@ -1,4 +1,4 @@
-//! Stories of one group: each line is what somebody does at some second, and what comes of it.
+//! Scenarios of one group: each line is what somebody does at some second, and what comes of it.
 
 use super::member::{Join, Joined};
 use super::state::Group;
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 const SESSION_SECONDS: u64 = 10;
 const REBALANCE_SECONDS: u64 = 30;
 
-struct Story {
+struct Scenario {
     group: Group,
     start: Instant,
     fresh: usize,
 }
 
-impl Story {
-    fn new() -> Story {
-        Story { group: Group::new(), start: Instant::now(), fresh: 0 }
+impl Scenario {
+    fn new() -> Scenario {
+        Scenario { group: Group::new(), start: Instant::now(), fresh: 0 }
     }
 
     /// Carries out `SECOND VERB ARGUMENTS…` and compares what it gives and where the group stands then.
@@ -84,99 +84,99 @@ fn shown(outcome: Result<String, Code>) -> String {
 }
 
 /// A group of m1 (leader) and m2, stable in generation 2.
-fn two_members() -> Story {
-    let mut story = Story::new();
-    story.check("0 join new range", "m1 waits | CompletingRebalance 1 m1");
-    story.check("0 join new range", "m2 waits | PreparingRebalance 1 m1,m2");
-    story.check("1 join m1 range", "m1 waits | CompletingRebalance 2 m1,m2");
-    story.check("1 sync m2 2", "ok | CompletingRebalance 2 m1,m2");
-    story.check("1 assigned m2 2", "not yet | CompletingRebalance 2 m1,m2");
-    story.check("1 sync m1 2 m1=a m2=b", "ok | Stable 2 m1,m2");
-    story.check("1 assigned m2 2", "b | Stable 2 m1,m2");
-    story.check("1 assigned m1 2", "a | Stable 2 m1,m2");
-    story
+fn two_members() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.check("0 join new range", "m1 waits | CompletingRebalance 1 m1");
+    scenario.check("0 join new range", "m2 waits | PreparingRebalance 1 m1,m2");
+    scenario.check("1 join m1 range", "m1 waits | CompletingRebalance 2 m1,m2");
+    scenario.check("1 sync m2 2", "ok | CompletingRebalance 2 m1,m2");
+    scenario.check("1 assigned m2 2", "not yet | CompletingRebalance 2 m1,m2");
+    scenario.check("1 sync m1 2 m1=a m2=b", "ok | Stable 2 m1,m2");
+    scenario.check("1 assigned m2 2", "b | Stable 2 m1,m2");
+    scenario.check("1 assigned m1 2", "a | Stable 2 m1,m2");
+    scenario
 }
 
 #[test]
 fn members_come_and_go() {
-    let mut story = two_members();
-    story.check("2 beat m1 2", "ok | Stable 2 m1,m2");
-    story.check("2 beat m1 1", "IllegalGeneration | Stable 2 m1,m2");
-    story.check("2 beat m9 2", "UnknownMemberId | Stable 2 m1,m2");
-    story.check("2 commit m1 2", "ok | Stable 2 m1,m2");
-    story.check("2 commit - -1", "UnknownMemberId | Stable 2 m1,m2");
-    story.check("3 join m2 range", "m2 waits | Stable 2 m1,m2");
-    story.check("3 leave m2", "ok | PreparingRebalance 2 m1");
-    story.check("3 beat m1 2", "RebalanceInProgress | PreparingRebalance 2 m1");
-    story.check("4 join m1 range", "m1 waits | CompletingRebalance 3 m1");
-    story.check("4 commit m1 3", "RebalanceInProgress | CompletingRebalance 3 m1");
-    story.check("4 leave m1", "ok | Empty 4");
-    story.check("4 commit - -1", "ok | Empty 4");
+    let mut scenario = two_members();
+    scenario.check("2 beat m1 2", "ok | Stable 2 m1,m2");
+    scenario.check("2 beat m1 1", "IllegalGeneration | Stable 2 m1,m2");
+    scenario.check("2 beat m9 2", "UnknownMemberId | Stable 2 m1,m2");
+    scenario.check("2 commit m1 2", "ok | Stable 2 m1,m2");
+    scenario.check("2 commit - -1", "UnknownMemberId | Stable 2 m1,m2");
+    scenario.check("3 join m2 range", "m2 waits | Stable 2 m1,m2");
+    scenario.check("3 leave m2", "ok | PreparingRebalance 2 m1");
+    scenario.check("3 beat m1 2", "RebalanceInProgress | PreparingRebalance 2 m1");
+    scenario.check("4 join m1 range", "m1 waits | CompletingRebalance 3 m1");
+    scenario.check("4 commit m1 3", "RebalanceInProgress | CompletingRebalance 3 m1");
+    scenario.check("4 leave m1", "ok | Empty 4");
+    scenario.check("4 commit - -1", "ok | Empty 4");
 }
 
 #[test]
 fn a_silent_member_is_given_up() {
-    let mut story = two_members();
-    story.check("9 beat m1 2", "ok | Stable 2 m1,m2");
-    story.check("11 beat m1 2", "RebalanceInProgress | PreparingRebalance 2 m1");
-    story.check("22 tick", "ok | Empty 3");
+    let mut scenario = two_members();
+    scenario.check("9 beat m1 2", "ok | Stable 2 m1,m2");
+    scenario.check("11 beat m1 2", "RebalanceInProgress | PreparingRebalance 2 m1");
+    scenario.check("22 tick", "ok | Empty 3");
 }
 
 #[test]
 fn a_rebalance_does_not_wait_for_ever() {
-    let mut story = two_members();
-    story.check("2 join new range", "m4 waits | PreparingRebalance 2 m1,m2,m4");
-    story.check("3 join m1 range", "m1 waits | PreparingRebalance 2 m1,m2,m4");
+    let mut scenario = two_members();
+    scenario.check("2 join new range", "m4 waits | PreparingRebalance 2 m1,m2,m4");
+    scenario.check("3 join m1 range", "m1 waits | PreparingRebalance 2 m1,m2,m4");
     for second in [10, 18, 26, 31] {
-        story.check(&format!("{second} beat m2 2"), "RebalanceInProgress | PreparingRebalance 2 m1,m2,m4");
+        scenario.check(&format!("{second} beat m2 2"), "RebalanceInProgress | PreparingRebalance 2 m1,m2,m4");
     }
-    story.check("31 joined m1", "false | PreparingRebalance 2 m1,m2,m4");
-    story.check("32 tick", "ok | CompletingRebalance 3 m1,m4");
-    story.check("32 joined m1", "true | CompletingRebalance 3 m1,m4");
-    story.check("32 joined m2", "UnknownMemberId | CompletingRebalance 3 m1,m4");
+    scenario.check("31 joined m1", "false | PreparingRebalance 2 m1,m2,m4");
+    scenario.check("32 tick", "ok | CompletingRebalance 3 m1,m4");
+    scenario.check("32 joined m1", "true | CompletingRebalance 3 m1,m4");
+    scenario.check("32 joined m2", "UnknownMemberId | CompletingRebalance 3 m1,m4");
     // Now m4 waits for a leader that lives but does not assign.
-    story.check("32 sync m4 3", "ok | CompletingRebalance 3 m1,m4");
+    scenario.check("32 sync m4 3", "ok | CompletingRebalance 3 m1,m4");
     for second in [40, 48, 56, 61] {
-        story.check(&format!("{second} beat m1 3"), "ok | CompletingRebalance 3 m1,m4");
+        scenario.check(&format!("{second} beat m1 3"), "ok | CompletingRebalance 3 m1,m4");
     }
-    story.check("62 tick", "ok | PreparingRebalance 3 m4");
-    story.check("62 assigned m4 3", "RebalanceInProgress | PreparingRebalance 3 m4");
-    story.check("63 join m4 range", "m4 waits | CompletingRebalance 4 m4");
+    scenario.check("62 tick", "ok | PreparingRebalance 3 m4");
+    scenario.check("62 assigned m4 3", "RebalanceInProgress | PreparingRebalance 3 m4");
+    scenario.check("63 join m4 range", "m4 waits | CompletingRebalance 4 m4");
 }
 
 #[test]
 fn a_new_member_comes_back_with_its_id() {
-    let mut story = Story::new();
-    story.check("0 join again range", "come back as m1 | Empty 0");
-    story.check("0 join m7 range", "UnknownMemberId | Empty 0");
-    story.check("1 join again range", "come back as m3 | Empty 0");
-    story.check("1 join m1 range", "m1 waits | PreparingRebalance 0 m1");
-    story.check("11 tick", "ok | CompletingRebalance 1 m1");
-    story.check("11 join m3 range", "UnknownMemberId | CompletingRebalance 1 m1");
+    let mut scenario = Scenario::new();
+    scenario.check("0 join again range", "come back as m1 | Empty 0");
+    scenario.check("0 join m7 range", "UnknownMemberId | Empty 0");
+    scenario.check("1 join again range", "come back as m3 | Empty 0");
+    scenario.check("1 join m1 range", "m1 waits | PreparingRebalance 0 m1");
+    scenario.check("11 tick", "ok | CompletingRebalance 1 m1");
+    scenario.check("11 join m3 range", "UnknownMemberId | CompletingRebalance 1 m1");
 }
 
 #[test]
 fn a_static_member_takes_its_place_again_without_a_rebalance() {
-    let mut story = Story::new();
-    story.check("0 join static range", "m1 waits | CompletingRebalance 1 m1");
-    story.check("0 sync m1 1 m1=a", "ok | Stable 1 m1");
-    story.check("1 join static range", "m2 waits | Stable 1 m2");
-    story.check("1 joined m2", "true | Stable 1 m2");
-    story.check("1 sync m2 1", "ok | Stable 1 m2");
-    story.check("1 assigned m2 1", "a | Stable 1 m2");
-    story.check("1 beat m1 1", "UnknownMemberId | Stable 1 m2");
-    assert_eq!(story.group.check_instance("m1", Some("i")), Err(Code::FencedInstanceId));
-    assert_eq!(story.group.check_instance("m2", Some("i")), Ok(()));
-    story.check("2 join static roundrobin", "m3 waits | CompletingRebalance 2 m3");
+    let mut scenario = Scenario::new();
+    scenario.check("0 join static range", "m1 waits | CompletingRebalance 1 m1");
+    scenario.check("0 sync m1 1 m1=a", "ok | Stable 1 m1");
+    scenario.check("1 join static range", "m2 waits | Stable 1 m2");
+    scenario.check("1 joined m2", "true | Stable 1 m2");
+    scenario.check("1 sync m2 1", "ok | Stable 1 m2");
+    scenario.check("1 assigned m2 1", "a | Stable 1 m2");
+    scenario.check("1 beat m1 1", "UnknownMemberId | Stable 1 m2");
+    assert_eq!(scenario.group.check_instance("m1", Some("i")), Err(Code::FencedInstanceId));
+    assert_eq!(scenario.group.check_instance("m2", Some("i")), Ok(()));
+    scenario.check("2 join static roundrobin", "m3 waits | CompletingRebalance 2 m3");
 }
 
 #[test]
 fn members_agree_on_a_strategy() {
-    let mut story = Story::new();
-    story.check("0 join new range,sticky", "m1 waits | CompletingRebalance 1 m1");
-    story.check("0 join new roundrobin", "InconsistentGroupProtocol | CompletingRebalance 1 m1");
-    story.check("0 join new roundrobin,sticky", "m3 waits | PreparingRebalance 1 m1,m3");
-    story.check("0 join m1 range,sticky", "m1 waits | CompletingRebalance 2 m1,m3");
-    assert_eq!(story.group.protocol.as_deref(), Some("sticky"));
-    assert_eq!(story.group.leader.as_deref(), Some("m1"));
+    let mut scenario = Scenario::new();
+    scenario.check("0 join new range,sticky", "m1 waits | CompletingRebalance 1 m1");
+    scenario.check("0 join new roundrobin", "InconsistentGroupProtocol | CompletingRebalance 1 m1");
+    scenario.check("0 join new roundrobin,sticky", "m3 waits | PreparingRebalance 1 m1,m3");
+    scenario.check("0 join m1 range,sticky", "m1 waits | CompletingRebalance 2 m1,m3");
+    assert_eq!(scenario.group.protocol.as_deref(), Some("sticky"));
+    assert_eq!(scenario.group.leader.as_deref(), Some("m1"));
 }

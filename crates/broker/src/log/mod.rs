@@ -115,7 +115,7 @@ impl Log {
     /// Stores a batch that [`batch::check_produced`] has passed and returns its base offset; a repeat of an idempotent
     /// producer's batch gets the offset it has already.
     pub fn append(&mut self, batch: &[u8], header: &BatchHeader) -> Result<i64, AppendError> {
-        match self.producers.judge(header).map_err(AppendError::Refused)? {
+        match self.producers.check(header).map_err(AppendError::Refused)? {
             Verdict::Duplicate { base_offset } => return Ok(base_offset),
             Verdict::New => {}
         }

@@ -39,8 +39,8 @@ pub(crate) enum Verdict {
 }
 
 impl Producers {
-    /// Judges a batch before it is written.
-    pub fn judge(&self, header: &BatchHeader) -> Result<Verdict, Code> {
+    /// Checks a batch before it is written.
+    pub fn check(&self, header: &BatchHeader) -> Result<Verdict, Code> {
         if header.producer_id < 0 {
             return Ok(Verdict::New);
         }
@@ -107,18 +107,18 @@ mod tests {
         BatchHeader { base_offset, ..BatchHeader::parse(&batch).unwrap() }
     }
 
-    /// Judges `next` after `before` was written; both as (id, epoch, first sequence, records), one offset per record.
+    /// Checks `next` after `before` was written; both as (id, epoch, first sequence, records), one offset per record.
     fn check(before: &[(i64, i16, i32, usize)], next: (i64, i16, i32, usize), expected: Result<Verdict, Code>) {
         let mut producers = Producers::default();
         let mut offset = 0;
         for (id, epoch, sequence, records) in before {
             let header = header((*id, *epoch, *sequence), *records, offset);
-            assert_eq!(producers.judge(&header), Ok(Verdict::New));
+            assert_eq!(producers.check(&header), Ok(Verdict::New));
             producers.note(&header, 0);
             offset += *records as i64;
         }
         let header = header((next.0, next.1, next.2), next.3, offset);
-        assert_eq!(producers.judge(&header), expected, "{next:?} after {before:?}");
+        assert_eq!(producers.check(&header), expected, "{next:?} after {before:?}");
     }
 
     #[test]
@@ -146,8 +146,8 @@ mod tests {
         let mut producers = Producers::default();
         producers.note(&header((7, 0, 0), 3, 0), 1000);
         producers.forget(1000);
-        assert_eq!(producers.judge(&header((7, 0, 9), 1, 3)), Err(Code::OutOfOrderSequenceNumber));
+        assert_eq!(producers.check(&header((7, 0, 9), 1, 3)), Err(Code::OutOfOrderSequenceNumber));
         producers.forget(1001);
-        assert_eq!(producers.judge(&header((7, 0, 9), 1, 3)), Ok(Verdict::New));
+        assert_eq!(producers.check(&header((7, 0, 9), 1, 3)), Ok(Verdict::New));
     }
 }

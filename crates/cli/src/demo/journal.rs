@@ -1,4 +1,4 @@
-//! The demo's memory on disk: where the story is, and what earlier runs of it used, so that a killed demo goes on.
+//! The demo's memory on disk: which phase is reached, and what earlier runs used, so that a killed demo goes on.
 
 use super::chaos;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ struct Record {
     topic: Option<String>,
     /// Runs so far, this one included.
     runs: u64,
-    /// Story time told by all runs, ms.
+    /// Time that all runs have covered, ms.
     elapsed_ms: u64,
     executor_seconds: f64,
     most_executors: u32,
@@ -79,7 +79,7 @@ impl Journal {
         self.now.runs
     }
 
-    /// Story time.
+    /// Elapsed time of the demo.
     pub(crate) fn elapsed(&self) -> Duration {
         Duration::from_millis(self.now.elapsed_ms)
     }
@@ -148,7 +148,7 @@ impl Journal {
             .then(|| format!("the topic holds {in_topic} records, but only {most} were sent"))
     }
 
-    /// Whole or not at all: a journal cut off in the middle would end the story.
+    /// Whole or not at all: a journal cut off in the middle would end the demo.
     fn write(&mut self) -> Result<()> {
         self.written = Some(Instant::now());
         let temporary = self.path.with_extension("tmp");
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_second_run_goes_on_where_the_first_was() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("story.json");
+        let path = dir.path().join("journal.json");
         let mut first = Journal::open(&path).unwrap();
         let topic = first.topic(true);
         first.run_begins().unwrap();

@@ -1,23 +1,24 @@
-//! `tidemill demo`: the whole story in one process tree, and the proof at its end.
+//! `tidemill demo`: the whole engine in one process tree, and the proof at its end.
 //!
 //! ```text
-//!  this thread: story ── rate, producers ──► load thread ──► broker ◄── executors ◄── driver thread
+//!  this thread: demo ── rate, producers ──► load thread ──► broker ◄── executors ◄── driver thread
 //!               view, report ◄────────────────── status, progress, results ──────────────┘
 //! ```
 
 mod chaos;
 mod journal;
+mod phases;
 mod pipeline;
+mod reference;
 mod report;
 mod stage;
-mod story;
-mod truth;
 
 use crate::args::DemoOptions;
 use crate::observer::{Lines, Told, Words};
 use crate::{children, signals, verbs, wiring};
 use chaos::Chaos;
 use journal::Journal;
+use phases::Phase;
 use report::Report;
 use stage::Stage;
 use std::ops::ControlFlow;
@@ -26,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use story::Phase;
 use tidemill_broker::{Broker, BrokerConfig};
 use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
 use tidemill_checkpoint::disk::OsDisk;
@@ -47,9 +47,9 @@ const PROGRESS: &str = "progress.jsonl";
 const DECISIONS: &str = "decisions.jsonl";
 
 /// The demo's memory, by which a directory is known as a demo's.
-const JOURNAL: &str = "story.json";
+const JOURNAL: &str = "journal.json";
 
-/// How often the story looks around.
+/// How often the demo looks around.
 const STEP: Duration = Duration::from_millis(50);
 
 /// How often a long scan says how far it is.
@@ -58,7 +58,7 @@ const SCAN_WORD: Duration = Duration::from_secs(2);
 /// After the load has ended, the backlog must be gone and the executors too within this time.
 const SETTLE: Duration = Duration::from_secs(180);
 
-/// Runs the story.
+/// Runs the demo.
 ///
 /// # Errors
 /// External: something failed, or the results are not right. User: an option is wrong, the directory is in use.
@@ -172,7 +172,7 @@ impl Demo {
         let kafka = KafkaOptions::new(servers.clone());
         tidemill_kafka::admin::ensure_topic(&kafka, &topic, Some(PARTITIONS))?;
         journal.run_begins()?;
-        let limit = (!options.full_speed).then_some(story::LIMIT_PER_CORE);
+        let limit = (!options.full_speed).then_some(phases::LIMIT_PER_CORE);
         let hold_ms = (options.duration.as_millis() as u64 / 30).clamp(1_000, 3_000);
         let text = pipeline::text(&servers, &topic, &place.path("results"), limit, hold_ms);
         let file = place.path("pipeline.toml");
@@ -192,7 +192,7 @@ impl Demo {
         let load = Job::spawn("load", move || produce::run(&load, &shared, |_| {}))?;
         stage.listen(sayings);
         let mut demo = Demo {
-            phases: story::phases(options.duration, options.full_speed),
+            phases: phases::phases(options.duration, options.full_speed),
             chaos: Chaos::all(options.kill_every, options.stop_every),
             place,
             kafka,
@@ -236,7 +236,7 @@ impl Demo {
         if self.journal.run() > 1 {
             let at = self.journal.elapsed().as_secs_f64();
             self.stage.say(&format!(
-                "going on at second {at:.0} of the story, run {} on {}",
+                "going on at second {at:.0} of the demo, run {} on {}",
                 self.journal.run(),
                 self.place.dir.display()
             ));
@@ -245,7 +245,7 @@ impl Demo {
 
     /// The phases, then zero, then one single record.
     fn tell(&mut self) -> Result<()> {
-        while let Some(phase) = story::at(&self.phases, self.journal.elapsed()).cloned() {
+        while let Some(phase) = phases::at(&self.phases, self.journal.elapsed()).cloned() {
             self.control.set_rate(phase.rate);
             self.control.set_producers(phase.producers);
             self.stage.phase(phase.name, phase.text);
@@ -272,7 +272,7 @@ impl Demo {
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
             return Ok(());
         }
-        let progress = truth::read_progress(&self.place.path(PROGRESS))?;
+        let progress = reference::read_progress(&self.place.path(PROGRESS))?;
         let answer = progress.iter().rev().find(|record| record.num_input_rows == 1 && Some(record.batch_id) > before);
         self.cold_start_ms = answer.map(|record| record.tidemill.age_p99_ms);
         if let Some(ms) = self.cold_start_ms {
@@ -348,14 +348,14 @@ impl Demo {
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        self.judge(&topic, &summary).map(Some)
+        self.verify(&topic, &summary).map(Some)
     }
 
     /// The report: what the scan says of what was written.
-    fn judge(&mut self, topic: &truth::Topic, summary: &Summary) -> Result<Report> {
-        let progress = truth::read_progress(&self.place.path(PROGRESS))?;
+    fn verify(&mut self, topic: &reference::Topic, summary: &Summary) -> Result<Report> {
+        let progress = reference::read_progress(&self.place.path(PROGRESS))?;
         let written = tidemill_files::read_batches(&self.place.path("results"))?.collect::<Result<_>>()?;
-        let verdict = truth::judge(topic, written, &progress);
+        let verdict = reference::verify(topic, written, &progress);
         let used = self.journal.executor_seconds(summary.executor_seconds);
         let always = 4.0 * self.journal.elapsed().as_secs_f64();
         let mut report = Report {
@@ -402,8 +402,8 @@ impl Demo {
     }
 
     /// The topic, record by record; as far as it went when the user interrupts.
-    fn scan(&mut self, expected: u64) -> Result<truth::Topic> {
-        let mut topic = truth::Topic::default();
+    fn scan(&mut self, expected: u64) -> Result<reference::Topic> {
+        let mut topic = reference::Topic::default();
         let mut said = Instant::now();
         tidemill_kafka::scan(&self.kafka, &self.topic, |partition, offset, _, _, value| {
             topic.add(partition, offset, value);
@@ -466,10 +466,10 @@ fn start_driver(
             ..observer
         };
         let observer = Box::new(observer);
-        let (commands, letters, snapshot_bytes_min) = (inbox, None, SNAPSHOT_BYTES_MIN);
+        let (commands, dead_letters, snapshot_bytes_min) = (inbox, None, SNAPSHOT_BYTES_MIN);
         tidemill_driver::run(
             job,
-            Wiring { sources, sinks, letters, disk, snapshot_bytes_min, spawn, commands, observer, supervisor },
+            Wiring { sources, sinks, dead_letters, disk, snapshot_bytes_min, spawn, commands, observer, supervisor },
         )
     })?;
     Ok(driver)

@@ -45,7 +45,7 @@ min_executors = 0
 max_executors = 4
 executor_cores = 2
 slo = "5 seconds"
-executor_idle_timeout = "{hold_ms} milliseconds"   # shorter than in production, so that the story is
+executor_idle_timeout = "{hold_ms} milliseconds"   # shorter than in production, so that the demo is
 down_hold = "{hold_ms} milliseconds"               # not mostly waiting
 {limit}"#,
         servers = quoted(bootstrap_servers),

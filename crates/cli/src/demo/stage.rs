@@ -1,4 +1,4 @@
-//! What is seen of the story: the phase, and what was said, on the view.
+//! What is seen of the demo: the phase, and what was said, on the view.
 
 use crate::view::{Mode, View};
 use std::sync::mpsc::Receiver;
@@ -31,7 +31,7 @@ impl Stage {
         self.dashboard = format!(" · dashboard on {url}");
     }
 
-    /// The story enters a phase.
+    /// The demo enters a phase.
     pub(crate) fn phase(&mut self, name: &'static str, text: &'static str) {
         self.phase = (name, text);
     }
@@ -50,7 +50,7 @@ impl Stage {
         if let Some(view) = &mut self.view {
             view.update(
                 status,
-                &[format!("{name}: {text}"), format!("second {} of the story{}", elapsed.as_secs(), self.dashboard)],
+                &[format!("{name}: {text}"), format!("second {} of the demo{}", elapsed.as_secs(), self.dashboard)],
             );
         }
     }

@@ -3,13 +3,13 @@
 use crate::args::CheckOptions;
 use crate::wiring;
 use tidemill_model::Result;
-use tidemill_model::pipeline::DeadLetter;
+use tidemill_model::pipeline::DeadLetterTarget;
 use tidemill_os::output;
 
 pub(crate) fn run(options: &CheckOptions) -> Result<()> {
     let job = wiring::load(&options.pipeline, &options.set)?;
     output::line(job.plan.describe().trim_end());
-    if let Some(DeadLetter::Files { path }) = &job.pipeline.dead_letter {
+    if let Some(DeadLetterTarget::Files { path }) = &job.pipeline.dead_letter {
         output::line(&format!("{:<12} each fault of a record, as JSON lines in {path}", "dead letters"));
     }
     Ok(())

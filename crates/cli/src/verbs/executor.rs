@@ -6,6 +6,6 @@ use tidemill_model::Result;
 
 pub(crate) fn run() -> Result<()> {
     signals::ignore()?;
-    let wiring = Wiring { readers: Box::new(wiring::readers), letters: Box::new(wiring::letters) };
+    let wiring = Wiring { readers: Box::new(wiring::readers), dead_letters: Box::new(wiring::dead_letters) };
     tidemill_executor::run(std::io::stdin(), std::io::stdout(), &wiring)
 }

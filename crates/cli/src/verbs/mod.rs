@@ -1,4 +1,4 @@
-//! One verb, one file: options in, wiring, the room that does the work.
+//! One verb, one file: options in, wiring, the crate that does the work.
 
 pub(crate) mod broker;
 pub(crate) mod check;

@@ -39,7 +39,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     // Locked before anything else is touched: a sink may hold what another driver is writing.
     let disk = Arc::new(OsDisk::open(&dir)?);
     let sinks = wiring::sinks(&job, &commands)?;
-    let letters = wiring::letter_book(&job.pipeline)?;
+    let dead_letters = wiring::dead_letter_committer(&job.pipeline)?;
     let mut supervisor = Supervisor::default();
     let dashboard = job.pipeline.dashboard.as_deref();
     let dashboard = dashboard.map(|listen| wiring::dashboard(listen, &commands, &mut supervisor)).transpose()?;
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let wiring = Wiring {
         sources,
         sinks,
-        letters,
+        dead_letters,
         disk,
         snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
         spawn: children::spawn()?,
@@ -68,12 +68,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         supervisor,
     };
     let summary = tidemill_driver::run(job, wiring)?;
-    let letters = match summary.letters {
+    let dead_letters = match summary.dead_letters {
         0 => String::new(),
         count => format!(" · {count} dead letters"),
     };
     say(&format!(
-        "ended: {} records in {} batches, {} rows out{letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
+        "ended: {} records in {} batches, {} rows out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
         summary.records,
         summary.batches,
         summary.rows,

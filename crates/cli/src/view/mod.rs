@@ -66,7 +66,7 @@ impl View {
         })
     }
 
-    /// Shows a snapshot; `extra` are lines of the verb: first the phase of its story, then whatever changes all the time,
+    /// Shows a snapshot; `extra` are lines of the verb: first the phase of the demo, then whatever changes all the time,
     /// which only the live page shows. A few times a second.
     pub(crate) fn update(&mut self, status: &Status, extra: &[String]) {
         match self {

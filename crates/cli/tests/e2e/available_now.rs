@@ -28,18 +28,18 @@ fn check(mode: &str) {
     scene.send(records(THEN + 50, 800).chain(closing()));
     scene.run_now(&args);
     assert_eq!(scene.records_read(), 1_804, "{mode}");
-    let mut truth = scene.truth();
+    let mut expected = scene.expected();
     if mode == "append" {
         // The last windows are still open; the others have come, each once.
         let open = |(start, _): &(String, String)| start.as_str() >= "2023-11-14T23:13:";
-        truth.retain(|group, _| !open(group));
+        expected.retain(|group, _| !open(group));
         let rows: u64 = scene.progress().iter().map(|batch| batch.sink.num_output_rows).sum();
-        assert_eq!(rows, truth.len() as u64);
+        assert_eq!(rows, expected.len() as u64);
     }
-    assert_eq!(scene.rows(), truth, "{mode}");
+    assert_eq!(scene.rows(), expected, "{mode}");
     if mode == "complete" {
         let last = scene.progress().last().unwrap().sink.num_output_rows;
-        assert_eq!(last, truth.len() as u64, "every batch has every group");
+        assert_eq!(last, expected.len() as u64, "every batch has every group");
     }
 }
 
@@ -63,7 +63,7 @@ fn json_rows_on_stdout_are_those_of_the_files() {
     let scene = Scene::holding(records(THEN, 1_000));
     let ended = scene.run_now(&["--json"]);
     let rows: Groups = json_lines(&ended.stdout);
-    assert_eq!(rows, scene.truth());
+    assert_eq!(rows, scene.expected());
     assert_eq!(rows, scene.rows());
 }
 

@@ -26,7 +26,7 @@ fn a_missing_topic_is_waited_for() {
         until("all records", || (scene.records_read() == 300).then_some(()));
         run.signal("TERM");
         assert_eq!(run.end().code, Some(0));
-        assert_eq!(scene.rows(), scene.truth(), "{offsets}");
+        assert_eq!(scene.rows(), scene.expected(), "{offsets}");
     }
 }
 
@@ -53,7 +53,7 @@ fn a_broker_that_is_not_there_is_waited_for() {
     until("all records", || (scene.records_read() == 300).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_broker_killed_in_the_middle_of_a_run_costs_nothing() {
     until("all records", || (scene.records_read() == 8_100).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }
 
 /// A run that must end cannot wait for a broker that does not come back.

@@ -34,7 +34,7 @@ fn nobody_reads() {
             assert!(rest.contains("2>") || rest.contains("quiet") || written.contains(abandoned), "{rest}: {written}");
         }
         scene.run_now(&[]);
-        assert_eq!(scene.rows(), scene.truth());
+        assert_eq!(scene.rows(), scene.expected());
     }
 }
 
@@ -48,7 +48,7 @@ fn closed_from_the_start() {
     let (code, written) = shell(&scene, "--available-now 2>&-");
     assert_eq!(code, 0, "{written}");
     assert!(written.contains("batch 0"), "{written}");
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }
 
 /// Progress records that the disk refuses are complained about once; rows that it refuses end the run.
@@ -61,7 +61,7 @@ fn the_disk_is_full() {
         shell(&scene, &format!("--available-now --progress /dev/full --decisions /dev/full {batches}"));
     assert_eq!(code, 0, "{written}");
     assert_eq!(written.matches("cannot write to `/dev/full`").count(), 2, "{written}");
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
     let scene = Scene::holding(records(THEN, 200));
     let (code, written) = shell(&scene, "> /dev/full");
     assert_eq!(code, 1, "{written}");

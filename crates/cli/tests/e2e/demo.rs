@@ -21,7 +21,7 @@ pub fn report(scene: &Scene, ended: &Ended) -> Value {
 pub const DEMO: [&str; 6] = ["demo", "--headless", "--duration", "12s", "--report", "r.json"];
 
 #[test]
-fn a_short_story() {
+fn a_short_demo() {
     let scene = Scene::without_broker();
     let report = report(&scene, &scene.tidemill(&DEMO));
     assert_eq!((&report["runs"], &report["executors_killed"]), (&1.into(), &0.into()));

@@ -27,7 +27,7 @@ fn killed_again_and_again() {
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
     assert!(scene.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 6);
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }
 
 /// An executor that is told to go finishes its tasks first; killed meanwhile, they are run elsewhere.
@@ -48,7 +48,7 @@ fn killed_while_it_is_draining() {
     until("all records", || (scene.records_read() == 2_000).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }
 
 /// A stopped executor lives and says nothing: it is noticed, killed and replaced, in the middle of its tasks.
@@ -78,7 +78,7 @@ fn stopped_again_and_again() {
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
     assert!(scene.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 3);
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }
 
 /// An executor that is stopped while it has nothing to do: told to go, it does not, and is killed.
@@ -95,5 +95,5 @@ fn stopped_while_idle() {
     dashboard.wait("none", |status| status.executors.is_empty());
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.truth());
+    assert_eq!(scene.rows(), scene.expected());
 }

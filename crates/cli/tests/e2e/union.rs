@@ -47,20 +47,20 @@ fn two_topics_are_counted_together_though_the_driver_is_killed() {
     let scene = Scene::holding(records(THEN, 900).chain(["{".into()]));
     scene.send_to(MORE, records(THEN + 3, 500).chain(["{".into(), "[".into()]));
     add_topic(&scene);
-    let letters = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
+    let dead_letters = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
     let bounds =
         ["--set", "sources.logs.max_offsets_per_trigger=200", "--set", "sources.more.max_offsets_per_trigger=100"];
     let slow = ["--set", "autoscale.max_records_per_second_per_core=400"];
-    let driver = scene.start_run(&[&letters[..], &bounds, &slow].concat());
+    let driver = scene.start_run(&[&dead_letters[..], &bounds, &slow].concat());
     until("two batches", || (scene.progress().len() >= 2).then_some(()));
     driver.kill();
-    scene.run_now(&letters);
-    assert_eq!(scene.rows(), scene.truth_with(MORE));
+    scene.run_now(&dead_letters);
+    assert_eq!(scene.rows(), scene.expected_with(MORE));
 
     scene.send(records(THEN + 40, 300));
     scene.send_to(MORE, records(THEN + 40, 100));
-    scene.run_now(&letters);
-    assert_eq!(scene.rows(), scene.truth_with(MORE));
+    scene.run_now(&dead_letters);
+    assert_eq!(scene.rows(), scene.expected_with(MORE));
     let batches = tidemill_files::read_batches(&scene.path("letters")).unwrap();
     let topics = batches.flat_map(|batch| batch.unwrap().1).map(|letter| letter["topic"].as_str().unwrap().to_owned());
     let mut topics: Vec<String> = topics.collect();
@@ -79,7 +79,7 @@ fn a_topic_and_a_directory_are_counted_together() {
         scene.send_to(MORE, lines);
     }
     scene.run_now(&[]);
-    assert_eq!(scene.rows(), scene.truth_with(MORE));
+    assert_eq!(scene.rows(), scene.expected_with(MORE));
     let expected = [("FileStreamSource[in]".to_owned(), 300), (format!("KafkaV2[Subscribe[{TOPIC}]]"), 400)];
     assert_eq!(by_source(&scene), expected.into());
 }
@@ -99,7 +99,7 @@ fn a_topic_that_is_missing_is_waited_for() {
     until("the records of the other one", || (scene.records_read() == 80).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.truth_with(MORE));
+    assert_eq!(scene.rows(), scene.expected_with(MORE));
 }
 
 #[test]

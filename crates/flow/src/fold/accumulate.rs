@@ -87,11 +87,11 @@ fn count(column: &mut Counts, inputs: &[ArrayRef], pairs: &[(u32, u32)]) {
 
 fn count_if(column: &mut Counts, input: &ArrayRef, pairs: &[(u32, u32)]) {
     let input = input.as_boolean();
-    let truth = match input.nulls() {
+    let holding = match input.nulls() {
         Some(nulls) => input.values() & nulls.inner(),
         None => input.values().clone(),
     };
-    pairs.iter().for_each(|(row, group)| column.add(*group as usize, truth.value(*row as usize).into()));
+    pairs.iter().for_each(|(row, group)| column.add(*group as usize, holding.value(*row as usize).into()));
 }
 
 /// Whether an aggregate adds integers exactly: sums of integers and decimals, averages of decimals (rule T1: `avg` of

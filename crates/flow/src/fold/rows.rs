@@ -159,13 +159,13 @@ impl Selection {
         for filter in filters {
             let holds = self.evaluate(filter, rows)?;
             let holds = holds.as_boolean();
-            let truth = match holds.nulls() {
+            let holding = match holds.nulls() {
                 Some(nulls) => holds.values() & nulls.inner(),
                 None => holds.values().clone(),
             };
-            if truth.count_set_bits() < truth.len() {
+            if holding.count_set_bits() < holding.len() {
                 let before = self.records();
-                self.keep.iter_mut().zip(&truth).for_each(|(keep, truth)| *keep &= truth);
+                self.keep.iter_mut().zip(&holding).for_each(|(keep, holding)| *keep &= holding);
                 self.kept = self.keep.iter().filter(|keep| **keep).count();
                 self.filtered += (before - self.records()) as u64;
             }

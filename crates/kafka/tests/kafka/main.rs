@@ -1,4 +1,4 @@
-//! The room of kafka against brokers: the embedded one always, Apache Kafka where `TIDEMILL_TEST_KAFKA=host:port` names one.
+//! The kafka crate against brokers: the embedded one always, Apache Kafka where `TIDEMILL_TEST_KAFKA=host:port` names one.
 
 mod read;
 mod support;

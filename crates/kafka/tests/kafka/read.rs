@@ -11,27 +11,27 @@ use tidemill_kafka::{KafkaReader, admin, scan};
 use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
 
 /// What a plain scan finds in each partition.
-type Truth = BTreeMap<i32, Vec<Record>>;
+type Expected = BTreeMap<i32, Vec<Record>>;
 
-fn truth(cluster: &Cluster, topic: &str) -> Truth {
-    let mut truth = Truth::new();
+fn expected(cluster: &Cluster, topic: &str) -> Expected {
+    let mut expected = Expected::new();
     let extents = scan(&cluster.options, topic, |partition, offset, timestamp, _, value| {
-        truth.entry(partition).or_default().push((offset, timestamp, value.map(<[u8]>::to_vec)));
+        expected.entry(partition).or_default().push((offset, timestamp, value.map(<[u8]>::to_vec)));
         ControlFlow::Continue(())
     })
     .expect("scanned");
     for (id, there) in extents {
-        let found = truth.get(&id.partition).map_or(0, Vec::len) as i64;
+        let found = expected.get(&id.partition).map_or(0, Vec::len) as i64;
         assert_eq!(found, there.end - there.start, "without transactions each offset is a record");
     }
-    truth
+    expected
 }
 
 /// Reads `ranges` with one reader and compares them with the scan.
-fn check(cluster: &Cluster, truth: &Truth, ranges: &[OffsetRange], records_max: usize) {
+fn check(cluster: &Cluster, expected: &Expected, ranges: &[OffsetRange], records_max: usize) {
     let mut reader = KafkaReader::new(&cluster.options).expect("a reader");
     for range in ranges {
-        let there = truth.get(&range.partition.partition).map_or(&[][..], Vec::as_slice);
+        let there = expected.get(&range.partition.partition).map_or(&[][..], Vec::as_slice);
         let expected = there.iter().filter(|(offset, ..)| (range.start..range.end).contains(offset));
         let found = read(&mut reader, range, records_max);
         assert!(found.iter().eq(expected), "{range:?} on {}", cluster.name);
@@ -55,19 +55,19 @@ fn ranges_hold_what_is_there_once_and_in_order() {
         assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(3)).unwrap(), 3);
         cluster.append(&topic, 0, &[values(20_000)]);
         cluster.append(&topic, 1, &[values(10), values(1), values(500)]);
-        let truth = truth(&cluster, &topic);
+        let expected = expected(&cluster, &topic);
         let whole = [range(&topic, 0, 0, 20_000), range(&topic, 1, 0, 511), range(&topic, 2, 0, 0)];
-        check(&cluster, &truth, &whole, 8_192);
-        check(&cluster, &truth, &whole, 1);
+        check(&cluster, &expected, &whole, 8_192);
+        check(&cluster, &expected, &whole, 1);
         // One after the other, as a reader gets them that is alone with a partition.
-        check(&cluster, &truth, &cut_tasks(&whole, 700), 100);
-        check(&cluster, &truth, &cut_tasks(&whole[1..], 1), 100);
+        check(&cluster, &expected, &cut_tasks(&whole, 700), 100);
+        check(&cluster, &expected, &cut_tasks(&whole[1..], 1), 100);
         // Every other piece, as one of two readers gets them; then backwards, and to and fro between partitions.
         let pieces = cut_tasks(&whole, 3_000);
-        check(&cluster, &truth, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
-        check(&cluster, &truth, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
+        check(&cluster, &expected, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
+        check(&cluster, &expected, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
         let swing = |k: i64| range(&topic, (k % 2) as i32, k * 13, k * 13 + 26);
-        check(&cluster, &truth, &(0..30).map(swing).collect::<Vec<_>>(), 10);
+        check(&cluster, &expected, &(0..30).map(swing).collect::<Vec<_>>(), 10);
     }
 }
 
@@ -103,10 +103,10 @@ fn compressed_batches_are_entered_in_the_middle() {
             }
             flush(&producer);
         }
-        let truth = truth(&cluster, &topic);
+        let expected = expected(&cluster, &topic);
         let whole: Vec<_> = (0..codecs.len() as i32).map(|partition| range(&topic, partition, 0, 1_000)).collect();
-        check(&cluster, &truth, &whole, 333);
-        check(&cluster, &truth, &cut_tasks(&whole, 77).into_iter().rev().collect::<Vec<_>>(), 50);
+        check(&cluster, &expected, &whole, 333);
+        check(&cluster, &expected, &cut_tasks(&whole, 77).into_iter().rev().collect::<Vec<_>>(), 50);
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tidemill_flow::ports::{Extents, Watch};
 use tidemill_kafka::{KafkaReader, KafkaWatch, admin};
 
-/// Writes a story to one partition, where each letter takes one offset: `t` a record in a transaction, `C` its commit,
+/// Writes a script to one partition, where each letter takes one offset: `t` a record in a transaction, `C` its commit,
 /// `A` its abort, `p` a record without a transaction; a transaction may be left open. Then reads every range of the partition.
-fn check(cluster: &Cluster, story: &str) {
+fn check(cluster: &Cluster, script: &str) {
     const PATIENCE: Duration = Duration::from_secs(30);
     let topic = topic("transactions");
     admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
@@ -19,7 +19,7 @@ fn check(cluster: &Cluster, story: &str) {
     let mut expected = Vec::new();
     let mut open = Vec::new();
     let mut in_transaction = false;
-    for (offset, letter) in (0i64..).zip(story.chars()) {
+    for (offset, letter) in (0i64..).zip(script.chars()) {
         if letter == 't' && !in_transaction {
             transactional.begin_transaction().unwrap();
             in_transaction = true;
@@ -48,7 +48,7 @@ fn check(cluster: &Cluster, story: &str) {
         }
     }
     // What follows the first record of an open transaction is not stable yet.
-    let end = open.first().copied().unwrap_or(story.len() as i64);
+    let end = open.first().copied().unwrap_or(script.len() as i64);
     expected.retain(|offset| *offset < end);
     expected.sort_unstable();
     let mut watch = KafkaWatch::new(&cluster.options, &topic).unwrap();
@@ -61,14 +61,14 @@ fn check(cluster: &Cluster, story: &str) {
         let offsets: Vec<i64> =
             read(&mut reader, &range(&topic, 0, from, to), 10).iter().map(|(offset, ..)| *offset).collect();
         let within: Vec<i64> = expected.iter().copied().filter(|offset| (from..to).contains(offset)).collect();
-        assert_eq!(offsets, within, "{story}, offsets {from} to {to}");
+        assert_eq!(offsets, within, "{script}, offsets {from} to {to}");
     }
 }
 
 #[test]
 fn only_committed_records_are_read_and_every_range_ends() {
     let Some(cluster) = Cluster::apache() else { return };
-    for story in ["tC", "ttCptA", "tAtAtA", "pptptCp", "tpAp", "ttAttCp", "tCpt", "ptAtpp"] {
-        check(&cluster, story);
+    for script in ["tC", "ttCptA", "tAtAtA", "pptptCp", "tpAp", "ttAttCp", "tCpt", "ptAtpp"] {
+        check(&cluster, script);
     }
 }

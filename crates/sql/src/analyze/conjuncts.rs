@@ -31,13 +31,13 @@ pub(super) fn simplify(mut condition: Expr) -> Expr {
     }
 }
 
-fn constant(truth: bool) -> Expr {
-    Expr::Literal(Value::Boolean(truth), DataType::Boolean)
+fn constant(value: bool) -> Expr {
+    Expr::Literal(Value::Boolean(value), DataType::Boolean)
 }
 
 /// Whether it is that constant.
-pub(super) fn is_constant(condition: &Expr, truth: bool) -> bool {
-    *condition == constant(truth)
+pub(super) fn is_constant(condition: &Expr, value: bool) -> bool {
+    *condition == constant(value)
 }
 
 /// `(a OR b) AND (a OR c)` is `a OR (b AND c)`; without anything shared, a conjunct that stands twice goes.

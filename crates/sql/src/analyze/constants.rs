@@ -165,7 +165,7 @@ mod tests {
         Expr::And(Box::new(l), Box::new(r))
     }
 
-    fn truth(value: bool) -> Expr {
+    fn boolean(value: bool) -> Expr {
         Expr::Literal(Value::Boolean(value), DataType::Boolean)
     }
 
@@ -183,17 +183,17 @@ mod tests {
         let a_over_0 = is(Greater, column(0), number(0));
         let b_over_a = is(Greater, column(1), column(0));
         for (condition, expected) in [
-            (and(a_is_1.clone(), a_over_0.clone()), and(a_is_1.clone(), truth(true))),
+            (and(a_is_1.clone(), a_over_0.clone()), and(a_is_1.clone(), boolean(true))),
             (and(b_over_a.clone(), a_is_1.clone()), and(is(Greater, column(1), number(1)), a_is_1.clone())),
             // Of two the last one counts, and the first is held against it.
-            (and(a_is_1.clone(), a_is_2.clone()), and(truth(false), a_is_2.clone())),
+            (and(a_is_1.clone(), a_is_2.clone()), and(boolean(false), a_is_2.clone())),
             (and(a_is_1.clone(), is(NullSafeEqual, number(1), column(0))), {
-                and(truth(true), is(NullSafeEqual, number(1), column(0)))
+                and(boolean(true), is(NullSafeEqual, number(1), column(0)))
             }),
             // Into an OR, out of none; and what has no comparison keeps its column.
-            (and(a_is_1.clone(), or(&a_is_2, &b_is_1)), and(a_is_1.clone(), or(&truth(false), &b_is_1))),
+            (and(a_is_1.clone(), or(&a_is_2, &b_is_1)), and(a_is_1.clone(), or(&boolean(false), &b_is_1))),
             (and(or(&a_is_1, &b_is_1), a_over_0.clone()), and(or(&a_is_1, &b_is_1), a_over_0.clone())),
-            (or(&and(a_is_1.clone(), a_over_0.clone()), &b_is_1), or(&and(a_is_1.clone(), truth(true)), &b_is_1)),
+            (or(&and(a_is_1.clone(), a_over_0.clone()), &b_is_1), or(&and(a_is_1.clone(), boolean(true)), &b_is_1)),
             (not(&and(a_is_1.clone(), a_over_0.clone())), not(&and(a_is_1.clone(), a_over_0.clone()))),
             (and(a_is_1.clone(), Expr::IsNull(Box::new(column(0)))), {
                 and(a_is_1.clone(), Expr::IsNull(Box::new(column(0))))
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn null_is_false_where_a_filter_stands() {
         let null = Expr::Literal(Value::Null, DataType::Boolean);
-        assert_eq!(null_is_false(and(null.clone(), column(0))), and(truth(false), column(0)));
+        assert_eq!(null_is_false(and(null.clone(), column(0))), and(boolean(false), column(0)));
         let not = Expr::Not(Box::new(null));
         assert_eq!(null_is_false(not.clone()), not);
     }

@@ -15,7 +15,7 @@ use std::ops::Range;
 pub(super) fn constant(literal: &Literal, zone: Zone, at: &Range<usize>) -> Result<Expr, Fault> {
     match literal {
         Literal::Null => Ok(Expr::Literal(Value::Null, DataType::Null)),
-        Literal::Boolean(truth) => Ok(Expr::Literal(Value::Boolean(*truth), DataType::Boolean)),
+        Literal::Boolean(value) => Ok(Expr::Literal(Value::Boolean(*value), DataType::Boolean)),
         Literal::Number(text) => number(text, at),
         Literal::String(text) => Ok(Expr::Literal(Value::String(text.clone()), DataType::Utf8)),
         Literal::Binary(bytes) => Ok(Expr::Literal(Value::Binary(bytes.clone()), DataType::Binary)),

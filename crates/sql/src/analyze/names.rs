@@ -290,7 +290,7 @@ fn negate(text: String, negated: bool) -> String {
 fn constant(literal: &Literal) -> String {
     match literal {
         Literal::Null => "NULL".into(),
-        Literal::Boolean(truth) => truth.to_string(),
+        Literal::Boolean(value) => value.to_string(),
         Literal::Number(text) => {
             let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
             let is_double = digits.contains(['e', 'E']) && digits.len() == text.len();

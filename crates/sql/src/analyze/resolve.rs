@@ -238,13 +238,13 @@ impl<'a> Resolver<'a> {
     }
 
     fn is_test(&mut self, x: &Node, test: &IsTest, negated: bool) -> Result<Expr, Fault> {
-        let truth = |value: bool| Box::new(Expr::Literal(Value::Boolean(value), DataType::Boolean));
+        let boolean = |value: bool| Box::new(Expr::Literal(Value::Boolean(value), DataType::Boolean));
         let same = |x: Expr, y: Box<Expr>| Expr::Compare(Comparison::NullSafeEqual, Box::new(x), y);
         let result = match test {
             IsTest::Null => Expr::IsNull(Box::new(self.resolve(x)?)),
             IsTest::Unknown => Expr::IsNull(Box::new(self.condition(x, "IS UNKNOWN")?)),
-            IsTest::True => same(self.condition(x, "IS TRUE")?, truth(true)),
-            IsTest::False => same(self.condition(x, "IS FALSE")?, truth(false)),
+            IsTest::True => same(self.condition(x, "IS TRUE")?, boolean(true)),
+            IsTest::False => same(self.condition(x, "IS FALSE")?, boolean(false)),
             IsTest::DistinctFrom(y) => {
                 Expr::Not(Box::new(self.compare(Comparison::NullSafeEqual, "IS DISTINCT FROM", x, y)?))
             }

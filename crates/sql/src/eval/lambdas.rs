@@ -156,8 +156,8 @@ fn transform(
     Arc::new(ListArray::new(element_field(data_type), elements.list_offsets(), values, list.nulls().cloned()))
 }
 
-/// A condition's truth: false where it is NULL.
-fn truth(array: &ArrayRef) -> BooleanBuffer {
+/// Where a condition holds; NULL counts as false.
+fn holds(array: &ArrayRef) -> BooleanBuffer {
     if array.data_type().is_null() {
         return BooleanBuffer::new_unset(array.len());
     }
@@ -170,7 +170,7 @@ fn truth(array: &ArrayRef) -> BooleanBuffer {
 
 fn filter(lambda: &Lambda, list: &ListArray, input: &Input, errors: &mut RowErrors) -> ArrayRef {
     let elements = Elements::of(list.value_offsets(), list.nulls());
-    let kept = truth(&apply_to_elements(lambda, list.values(), &elements, input, errors));
+    let kept = holds(&apply_to_elements(lambda, list.values(), &elements, input, errors));
     let mut offsets = vec![0];
     let mut positions = Vec::new();
     for row in 0..list.len() {

@@ -25,9 +25,9 @@ pub(super) fn or(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors) -> C
 /// else NULL if a side is NULL. The right side's errors count where the left does not decide.
 fn connective(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors, decides: bool) -> Column {
     let rows = input.rows.num_rows();
-    let left = Truth::of(column(l, input, errors), rows);
+    let left = Ternary::of(column(l, input, errors), rows);
     let mut own = RowErrors::default();
-    let right = Truth::of(column(r, input, &mut own), rows);
+    let right = Ternary::of(column(r, input, &mut own), rows);
     let left_decides = if decides { &left.holds } else { &left.fails };
     errors.absorb(own, |row| !left_decides.value(row));
     let (holds, fails) = if decides {
@@ -41,21 +41,21 @@ fn connective(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors, decides
 }
 
 /// A condition per row: where it is true and where it is false; neither where it is NULL.
-struct Truth {
+struct Ternary {
     holds: BooleanBuffer,
     fails: BooleanBuffer,
 }
 
-impl Truth {
-    fn of(column: Column, rows: usize) -> Truth {
+impl Ternary {
+    fn of(column: Column, rows: usize) -> Ternary {
         if column.array.data_type().is_null() {
-            return Truth { holds: BooleanBuffer::new_unset(rows), fails: BooleanBuffer::new_unset(rows) };
+            return Ternary { holds: BooleanBuffer::new_unset(rows), fails: BooleanBuffer::new_unset(rows) };
         }
         let array = column.into_rows(rows);
         let array = array.as_boolean();
         match array.nulls() {
-            None => Truth { holds: array.values().clone(), fails: !array.values() },
-            Some(nulls) => Truth { holds: array.values() & nulls.inner(), fails: &!array.values() & nulls.inner() },
+            None => Ternary { holds: array.values().clone(), fails: !array.values() },
+            Some(nulls) => Ternary { holds: array.values() & nulls.inner(), fails: &!array.values() & nulls.inner() },
         }
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn case(
     let mut values = vec![Column::constant(new_null_array(data_type, 1))];
     for (condition, value) in branches {
         let mut own = RowErrors::default();
-        let holds = Truth::of(column(condition, input, &mut own), rows).holds;
+        let holds = Ternary::of(column(condition, input, &mut own), rows).holds;
         errors.absorb(own, |row| undecided.value(row));
         let taken = &holds & &undecided;
         undecided = &undecided & &!&taken;

@@ -28,12 +28,12 @@ pub enum Verdict {
 }
 
 /// Every example that asks for the functions alone, with its verdict.
-pub fn judge() -> Vec<(Example, Verdict)> {
-    let judged = examples().into_iter().filter(|example| example.answer.is_some()).map(|example| {
+pub fn run_all() -> Vec<(Example, Verdict)> {
+    let results = examples().into_iter().filter(|example| example.answer.is_some()).map(|example| {
         let verdict = verdict(&example);
         (example, verdict)
     });
-    judged.collect()
+    results.collect()
 }
 
 fn verdict(example: &Example) -> Verdict {

@@ -2,11 +2,11 @@
 
 mod dashboard;
 mod process;
-mod truth;
+mod reference;
 
 pub use dashboard::{Dashboard, WITH_DASHBOARD};
 pub use process::{Ended, Process, signal, until};
-pub use truth::{Groups, json_lines};
+pub use reference::{Groups, json_lines};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::net::TcpListener;
@@ -183,30 +183,30 @@ impl Scene {
 
     /// The last row of each group in the files, over all batches.
     pub fn rows(&self) -> Groups {
-        truth::rows(&self.path("rows"))
+        reference::rows(&self.path("rows"))
     }
 
     /// What the rows must be: the topic counted a row at a time.
-    pub fn truth(&self) -> Groups {
-        truth::count(&self.kafka(), TOPIC)
+    pub fn expected(&self) -> Groups {
+        reference::count(&self.kafka(), TOPIC)
     }
 
     /// The same of the topic and another one together.
-    pub fn truth_with(&self, topic: &str) -> Groups {
-        let mut groups = self.truth();
-        for (group, (events, lines)) in truth::count(&self.kafka(), topic) {
+    pub fn expected_with(&self, topic: &str) -> Groups {
+        let mut groups = self.expected();
+        for (group, (events, lines)) in reference::count(&self.kafka(), topic) {
             let found = groups.entry(group).or_default();
             *found = (found.0 + events, found.1.into_iter().chain(lines).reduce(|a, b| a + b));
         }
         groups
     }
 
-    /// Carries on to the end of the topic, and holds all rows so far against the truth.
+    /// Carries on to the end of the topic, and holds all rows so far against the expected.
     pub fn finish_exactly(&self) {
         self.run_now(&[]);
-        let truth = self.truth();
-        assert!(!truth.is_empty());
-        assert_eq!(self.rows(), truth);
+        let expected = self.expected();
+        assert!(!expected.is_empty());
+        assert_eq!(self.rows(), expected);
     }
 }
 

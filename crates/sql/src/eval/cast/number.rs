@@ -57,7 +57,7 @@ pub(super) fn integers(input: &ArrayRef) -> arrow_array::Int64Array {
         input.as_primitive::<T>().unary(Into::into)
     }
     match input.data_type() {
-        DataType::Boolean => input.as_boolean().iter().map(|truth| truth.map(i64::from)).collect(),
+        DataType::Boolean => input.as_boolean().iter().map(|value| value.map(i64::from)).collect(),
         other => with_number_type!(other, widen(input)),
     }
 }

@@ -1,6 +1,6 @@
 //! The functions of maps that call lambdas. The order of a map's entries is kept.
 
-use super::{Elements, apply, fail_rows, truth};
+use super::{Elements, apply, fail_rows, holds};
 use crate::eval::compare::order_at;
 use crate::eval::{Input, RowErrors, take, take_or_null};
 use crate::expr::Lambda;
@@ -41,7 +41,7 @@ pub(super) fn transform_keys(
 pub(super) fn map_filter(lambda: &Lambda, map: &ArrayRef, input: &Input, errors: &mut RowErrors) -> ArrayRef {
     let map = map.as_map();
     let elements = Elements::of(map.value_offsets(), map.nulls());
-    let kept = truth(&called(lambda, map, &elements, input, errors).1);
+    let kept = holds(&called(lambda, map, &elements, input, errors).1);
     let mut offsets = vec![0];
     let mut positions = Vec::new();
     for row in 0..map.len() {

@@ -1,6 +1,6 @@
-//! Stories: a streaming query, its input batch by batch, and what real Spark gave, from one JSON file.
+//! Scenarios: a streaming query, its input batch by batch, and what real Spark gave, from one JSON file.
 //!
-//! `tests/spark/stories.py` says what the members of such a file mean, and writes its second half. [`Story::check`] runs
+//! `tests/spark/scenarios.py` says what the members of such a file mean, and writes its second half. [`Scenario::check`] runs
 //! the first half on the real driver and demands the second: the same batches, the same rows as multisets (doubles within
 //! a relative 1e-12, rule O4), the same watermark, state rows and dropped groups; or a refusal, or an end in an error.
 
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// A case and what Spark made of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Story {
+pub struct Scenario {
     /// What it shows, a sentence.
     pub about: String,
     /// DDL of the records' columns.
@@ -64,17 +64,17 @@ fn is_yes(no_data_batches: &bool) -> bool {
     *no_data_batches
 }
 
-/// A table of a story that has several.
+/// A table of a scenario that has several.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Its name.
     pub name: String,
-    /// As [`Story::schema`].
+    /// As [`Scenario::schema`].
     pub schema: String,
-    /// As [`Story::event_time`].
+    /// As [`Scenario::event_time`].
     pub event_time: Option<EventTime>,
-    /// As [`Story::watermark`].
+    /// As [`Scenario::watermark`].
     pub watermark: Option<String>,
 }
 
@@ -88,7 +88,7 @@ pub enum Lines {
     BySource(BTreeMap<String, Vec<String>>),
 }
 
-/// The event-time column of a story.
+/// The event-time column of a scenario.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventTime {
@@ -112,7 +112,7 @@ pub enum Run {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
-    /// Number of the batch of the story before which it happens.
+    /// Number of the batch of the scenario before which it happens.
     pub before: usize,
     /// Newest commit records that are lost meanwhile.
     #[serde(default)]
@@ -144,7 +144,7 @@ pub struct Told {
 pub struct ToldBatch {
     /// Its number.
     pub id: u64,
-    /// Its rows: a value for each column, as `tests/spark/stories.py` says.
+    /// Its rows: a value for each column, as `tests/spark/scenarios.py` says.
     pub rows: Vec<Vec<Value>>,
     /// Records read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,17 +175,17 @@ pub struct Compared {
     pub rows: u64,
 }
 
-impl Story {
-    /// Reads a story.
+impl Scenario {
+    /// Reads a scenario.
     ///
     /// # Errors
     /// The text is none; says where.
-    pub fn parse(text: &str) -> Result<Story, String> {
-        serde_json::from_str(text).map_err(|error| format!("no story: {error}"))
+    pub fn parse(text: &str) -> Result<Scenario, String> {
+        serde_json::from_str(text).map_err(|error| format!("no scenario: {error}"))
     }
 
     /// A case made up: the one of this number from this seed.
-    pub fn generate(seed: u64, number: u64) -> Story {
+    pub fn generate(seed: u64, number: u64) -> Scenario {
         generate::generate(seed.wrapping_mul(1_000_003).wrapping_add(number))
     }
 
@@ -199,7 +199,7 @@ impl Story {
     /// # Errors
     /// Where the two differ.
     pub fn check(&self) -> Result<Compared, String> {
-        let spark = self.spark.as_ref().ok_or("Spark was not asked yet; run tests/spark/stories.py")?;
+        let spark = self.spark.as_ref().ok_or("Spark was not asked yet; run tests/spark/scenarios.py")?;
         compare::compare(&self.tell(), spark, &self.sql)
     }
 }

@@ -1,4 +1,4 @@
-//! The demo's truth: a row-at-a-time scan of the topic, compared with every row that the pipeline put out.
+//! The demo's reference: a row-at-a-time scan of the topic, compared with every row that the pipeline put out.
 //!
 //! Shares nothing with the engine: values are read by `serde_json`, windows are counted in a map, the watermark is a
 //! variable. Two questions:
@@ -127,7 +127,7 @@ impl Topic {
 pub(crate) type Results = BTreeMap<u64, Vec<Value>>;
 
 /// Compares a topic with the results and progress records of the run (or runs) that read it.
-pub(crate) fn judge(topic: &Topic, mut written: Results, progress: &[Progress]) -> Verdict {
+pub(crate) fn verify(topic: &Topic, mut written: Results, progress: &[Progress]) -> Verdict {
     let mut verdict = Verdict { produced: topic.records(), ..Verdict::default() };
     let rows = topic.partitions.values().flat_map(|partition| &partition.rows);
     verdict.set_aside = rows.filter(|(_, row)| row.is_none()).count() as u64;

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use tidemill_model::{FaultCounts, RecordFault};
 
 const THEN: i64 = 1_700_000_000;
-const LETTERS: [&str; 4] = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
+const DEAD_LETTERS: [&str; 4] = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
 
 /// A query in which `lines_of_code` must not be 0.
 const DIVIDES: [&str; 2] = [
@@ -15,18 +15,18 @@ const DIVIDES: [&str; 2] = [
     "query.sql=SELECT window.start, course, count(*) AS events, sum(100 DIV lines_of_code) AS lines FROM logs GROUP BY window(event_time, '10 seconds', '5 seconds'), course",
 ];
 
-/// All letters that count.
-fn letters(scene: &Scene) -> Vec<Value> {
-    let batches = tidemill_files::read_batches(&scene.path("letters")).expect("a directory of letters");
+/// All dead letters that count.
+fn dead_letters(scene: &Scene) -> Vec<Value> {
+    let batches = tidemill_files::read_batches(&scene.path("letters")).expect("a directory of dead letters");
     batches.flat_map(|batch| batch.expect("a whole batch").1).collect()
 }
 
-/// `(partition, offset, reason)` → the rest of the letter. Panics where two letters are of one.
+/// `(partition, offset, reason)` → the rest of the letter. Panics where two dead letters are of one.
 type ByRecord = BTreeMap<(i64, i64, String), Value>;
 
-fn by_record(letters: Vec<Value>) -> ByRecord {
+fn by_record(dead_letters: Vec<Value>) -> ByRecord {
     let mut found = ByRecord::new();
-    for letter in letters {
+    for letter in dead_letters {
         assert_eq!(letter["topic"], TOPIC, "{letter}");
         let number = |name: &str| letter[name].as_i64().unwrap_or_else(|| panic!("{name} in {letter}"));
         let id = (number("partition"), number("offset"), letter["reason"].as_str().expect("a reason").to_owned());
@@ -38,15 +38,16 @@ fn by_record(letters: Vec<Value>) -> ByRecord {
 #[test]
 fn each_kind_with_its_raw_bytes() {
     let scene = Scene::holding(records(THEN, 100).filter(|record| !record.contains(r#""lines_of_code": 0"#)));
-    let args = [&LETTERS[..], &DIVIDES, &["--set", "sources.logs.event_time.max_event_time_ahead=1 hour"]].concat();
+    let args =
+        [&DEAD_LETTERS[..], &DIVIDES, &["--set", "sources.logs.event_time.max_event_time_ahead=1 hour"]].concat();
     let sound = scene.run_now(&args);
     assert!(!sound.stderr.contains("dead letters"), "{}", sound.stderr);
-    assert_eq!(letters(&scene), [Value::Null; 0]);
+    assert_eq!(dead_letters(&scene), [Value::Null; 0]);
 
     let then = THEN + 60;
     let text = |text: String| Some(text.into_bytes());
     let far = 10_000_000_000_i64;
-    // value, reason, what is in the letter under which name
+    // value, reason, what is in the dead letter under which name
     let broken = [
         (text("{\"a".into()), "malformed", "value", "{\"a"),
         (Some(b"\xff\xfe\x00".to_vec()), "malformed", "value_base64", "//4A"),
@@ -86,7 +87,7 @@ fn each_kind_with_its_raw_bytes() {
     scene.run_now(&args);
     let late = "event time 2023-11-14T22:13:20.050Z, watermark ";
 
-    let found = by_record(letters(&scene));
+    let found = by_record(dead_letters(&scene));
     let mut counts = FaultCounts::default();
     scene.progress().iter().for_each(|batch| counts.merge(&batch.tidemill.faults));
     for fault in RecordFault::ALL {
@@ -104,7 +105,7 @@ fn each_kind_with_its_raw_bytes() {
 }
 
 /// What the topic holds that cannot be decoded, by `serde_json` alone.
-fn truth(scene: &Scene) -> BTreeMap<(i64, i64, String), Option<String>> {
+fn expected(scene: &Scene) -> BTreeMap<(i64, i64, String), Option<String>> {
     let mut broken = BTreeMap::new();
     tidemill_kafka::scan(&scene.kafka(), TOPIC, |partition, offset, _, _, value| {
         let text = value.map(|value| String::from_utf8(value.to_vec()).expect("text"));
@@ -140,7 +141,7 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
         "--set",
         "query.sql=SELECT window.start, course, count(*) AS events, sum(lines_of_code) AS lines FROM logs GROUP BY window(event_time, '10 seconds', '5 seconds'), course",
     ];
-    let args = [&LETTERS[..], &slow].concat();
+    let args = [&DEAD_LETTERS[..], &slow].concat();
     for round in 1..=3 {
         let run = scene.start_run(&[&args[..], &WITH_DASHBOARD].concat());
         let dashboard = Dashboard::of(&run);
@@ -155,11 +156,11 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
         assert_eq!(run.kill().code, None);
     }
     scene.run_now(&[&args[..4], &args[8..]].concat());
-    let found: BTreeMap<_, _> = by_record(letters(&scene))
+    let found: BTreeMap<_, _> = by_record(dead_letters(&scene))
         .into_iter()
         .map(|(id, letter)| (id, letter["value"].as_str().map(str::to_owned)))
         .collect();
-    assert!(found == truth(&scene), "{} letters of {}", found.len(), truth(&scene).len());
+    assert!(found == expected(&scene), "{} dead letters of {}", found.len(), expected(&scene).len());
     assert_eq!(found.len(), 3_000);
     let names = std::fs::read_dir(scene.path("letters")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")));
@@ -168,7 +169,7 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
 #[test]
 fn what_cannot_be_is_said() {
     let scene = Scene::without_broker();
-    let ended = scene.tidemill(&[&["check", "p.toml"], &LETTERS[..]].concat());
+    let ended = scene.tidemill(&[&["check", "p.toml"], &DEAD_LETTERS[..]].concat());
     let line = "dead letters each fault of a record, as JSON lines in letters";
     assert!(ended.stdout.lines().any(|told| told == line), "{}", ended.stdout);
     let check = |path: &str, code: i32, words: &str| {

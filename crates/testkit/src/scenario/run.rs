@@ -1,7 +1,7 @@
-//! A story on the real driver.
+//! A scenario on the real driver.
 
 use super::value::rows;
-use super::{EventTime, Lines, Restart, Run, Story, Told, ToldBatch};
+use super::{EventTime, Lines, Restart, Run, Scenario, Told, ToldBatch};
 use crate::{Batch, Stage, Topic};
 use arrow_schema::DataType;
 use tidemill_checkpoint::record::{Kind, batch};
@@ -9,9 +9,9 @@ use tidemill_checkpoint::segment;
 use tidemill_model::Result;
 use tidemill_sql::types;
 
-pub(super) fn tell(story: &Story) -> Told {
-    let mut stage = Stage::new(&pipeline(story));
-    stage.further_topics = story.sources.iter().map(|source| (source.name.clone(), Topic::new(1))).collect();
+pub(super) fn tell(scenario: &Scenario) -> Told {
+    let mut stage = Stage::new(&pipeline(scenario));
+    stage.further_topics = scenario.sources.iter().map(|source| (source.name.clone(), Topic::new(1))).collect();
     let mut told = Told { version: "tidemill".into(), ..Told::default() };
     match columns(&stage.pipeline) {
         Ok(columns) => told.columns = columns,
@@ -20,12 +20,12 @@ pub(super) fn tell(story: &Story) -> Told {
             return told;
         }
     }
-    let starts = [Restart { before: 0, lost_commits: 0 }].into_iter().chain(story.restarts.iter().copied());
-    let ends = story.restarts.iter().map(|restart| restart.before).chain([story.batches.len()]);
+    let starts = [Restart { before: 0, lost_commits: 0 }].into_iter().chain(scenario.restarts.iter().copied());
+    let ends = scenario.restarts.iter().map(|restart| restart.before).chain([scenario.batches.len()]);
     for (start, end) in starts.zip(ends) {
         lose_commits(&stage, start.lost_commits);
-        let batches = &story.batches[start.before..end];
-        let result = match story.run {
+        let batches = &scenario.batches[start.before..end];
+        let result = match scenario.run {
             Run::Drained => drained(&stage, batches, &mut told.batches),
             Run::Backlog => backlog(&stage, batches, &mut told.batches),
         };
@@ -38,9 +38,9 @@ pub(super) fn tell(story: &Story) -> Told {
 }
 
 /// The pipeline file of a case.
-fn pipeline(story: &Story) -> String {
-    let sources: String = match story.sources.as_slice() {
-        [] => source("events", &story.schema, story.event_time.as_ref(), story.watermark.as_deref()),
+fn pipeline(scenario: &Scenario) -> String {
+    let sources: String = match scenario.sources.as_slice() {
+        [] => source("events", &scenario.schema, scenario.event_time.as_ref(), scenario.watermark.as_deref()),
         several => {
             several.iter().map(|s| source(&s.name, &s.schema, s.event_time.as_ref(), s.watermark.as_deref())).collect()
         }
@@ -57,10 +57,10 @@ no_data_batches = {}
 [sinks.screen]
 type = "console"
 "#,
-        quoted(story.zone.as_deref().unwrap_or("UTC")),
-        quoted(&story.sql),
-        quoted(&story.mode),
-        story.no_data_batches,
+        quoted(scenario.zone.as_deref().unwrap_or("UTC")),
+        quoted(&scenario.sql),
+        quoted(&scenario.mode),
+        scenario.no_data_batches,
     )
 }
 
@@ -93,7 +93,7 @@ fn quoted(text: &str) -> String {
 
 /// The result's columns, or why the pipeline is refused.
 fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String> {
-    let pipeline = tidemill_config::parse("story.toml", pipeline, &[]).map_err(|faults| faults.to_string())?;
+    let pipeline = tidemill_config::parse("scenario.toml", pipeline, &[]).map_err(|faults| faults.to_string())?;
     let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.to_string())?;
     // Spark's `simpleString`.
     let type_name = |data_type: &DataType| types::name(data_type).to_lowercase().replace(' ', "");

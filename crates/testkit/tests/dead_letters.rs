@@ -1,9 +1,9 @@
 //! Dead letters through the real driver: whoever is killed, and wherever, each fault of a record is there once, and the
-//! letters of each batch are the faults of its progress record.
+//! dead letters of each batch are the faults of its progress record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_model::{FaultCounts, RecordFault};
-use tidemill_testkit::{Batch, Death, MemoryLetters, Record, Saved, Stage};
+use tidemill_testkit::{Batch, Death, MemoryDeadLetters, Record, Saved, Stage};
 
 const PARTITIONS: usize = 3;
 
@@ -50,51 +50,52 @@ fn records(batch: i64, count: i64) -> Vec<Record> {
 }
 
 /// A stage with four batches, the last one small enough for groups that fail when they come out.
-fn stage(executors: u32) -> (Stage, MemoryLetters) {
-    let letters = MemoryLetters::default();
+fn stage(executors: u32) -> (Stage, MemoryDeadLetters) {
+    let dead_letters = MemoryDeadLetters::default();
     let mut stage = Stage::new(PIPELINE);
     stage.topic = tidemill_testkit::Topic::new(PARTITIONS);
-    stage.letters = Some(letters.clone());
+    stage.dead_letters = Some(dead_letters.clone());
     stage.executors = executors;
     for (batch, count) in [2_000, 3_000, 700, 49].into_iter().enumerate() {
         stage.topic.put_records(records(batch as i64, count));
     }
-    (stage, letters)
+    (stage, dead_letters)
 }
 
-/// What runs leave: rows and letters of each batch.
+/// What runs leave: rows and dead letters of each batch.
 type Left = (BTreeMap<u64, Vec<String>>, BTreeMap<u64, Vec<Saved>>);
 
-fn left(stage: &Stage, letters: &MemoryLetters) -> Left {
-    (stage.sink.batches(), letters.batches())
+fn left(stage: &Stage, dead_letters: &MemoryDeadLetters) -> Left {
+    (stage.sink.batches(), dead_letters.batches())
 }
 
-/// The letters of each batch, counted by reason, are its progress record's faults; none is there twice.
-fn check_counts(batches: &[Batch], letters: &BTreeMap<u64, Vec<Saved>>) {
+/// The dead letters of each batch, counted by reason, are its progress record's faults; none is there twice.
+fn check_counts(batches: &[Batch], dead_letters: &BTreeMap<u64, Vec<Saved>>) {
     for Batch { progress, .. } in batches {
         let mut counts = FaultCounts::default();
-        let letters = letters.get(&progress.batch_id).map_or(&[][..], Vec::as_slice);
-        letters.iter().for_each(|letter| counts.add(letter.fault, 1));
+        let dead_letters = dead_letters.get(&progress.batch_id).map_or(&[][..], Vec::as_slice);
+        dead_letters.iter().for_each(|letter| counts.add(letter.fault, 1));
         assert_eq!(counts, progress.tidemill.faults, "batch {}", progress.batch_id);
-        let records = letters.iter().filter(|letter| letter.at.is_some());
+        let records = dead_letters.iter().filter(|letter| letter.at.is_some());
         let distinct: BTreeSet<_> = records.clone().map(|letter| (letter.at, letter.fault)).collect();
         assert_eq!(distinct.len(), records.count(), "batch {}", progress.batch_id);
     }
 }
 
 /// Runs to the end while `harm` is done; what is left must be what an undisturbed run of one executor leaves.
-fn check(executors: u32, harm: impl Fn(&Stage, &MemoryLetters)) -> Vec<Batch> {
-    let (calm, calm_letters) = stage(1);
-    check_counts(&calm.run().unwrap(), &calm_letters.batches());
-    let (stage, letters) = stage(executors);
-    harm(&stage, &letters);
+fn check(executors: u32, harm: impl Fn(&Stage, &MemoryDeadLetters)) -> Vec<Batch> {
+    let (calm, calm_dead_letters) = stage(1);
+    check_counts(&calm.run().unwrap(), &calm_dead_letters.batches());
+    let (stage, dead_letters) = stage(executors);
+    harm(&stage, &dead_letters);
     let batches = stage.run().unwrap();
-    check_counts(&batches, &letters.batches());
-    let ((rows, letters), (calm_rows, calm_letters)) = (left(&stage, &letters), left(&calm, &calm_letters));
+    check_counts(&batches, &dead_letters.batches());
+    let ((rows, dead_letters), (calm_rows, calm_dead_letters)) =
+        (left(&stage, &dead_letters), left(&calm, &calm_dead_letters));
     assert_eq!(rows, calm_rows);
-    assert_eq!(letters.keys().collect::<Vec<_>>(), calm_letters.keys().collect::<Vec<_>>());
-    assert_eq!(letters.values().flatten().count(), calm_letters.values().flatten().count());
-    for (letter, calm) in letters.values().flatten().zip(calm_letters.values().flatten()) {
+    assert_eq!(dead_letters.keys().collect::<Vec<_>>(), calm_dead_letters.keys().collect::<Vec<_>>());
+    assert_eq!(dead_letters.values().flatten().count(), calm_dead_letters.values().flatten().count());
+    for (letter, calm) in dead_letters.values().flatten().zip(calm_dead_letters.values().flatten()) {
         assert_eq!(letter, calm);
     }
     batches
@@ -102,9 +103,9 @@ fn check(executors: u32, harm: impl Fn(&Stage, &MemoryLetters)) -> Vec<Batch> {
 
 #[test]
 fn each_reason_is_among_them() {
-    let (stage, letters) = stage(1);
+    let (stage, dead_letters) = stage(1);
     stage.run().unwrap();
-    let all: Vec<Saved> = letters.batches().into_values().flatten().collect();
+    let all: Vec<Saved> = dead_letters.batches().into_values().flatten().collect();
     let reasons: BTreeSet<RecordFault> = all.iter().map(|letter| letter.fault).collect();
     assert_eq!(reasons, RecordFault::ALL.into());
     let find = |fault: RecordFault, record: bool| {
@@ -153,7 +154,7 @@ fn executors_are_killed_while_they_read() {
 fn executors_are_killed_around_the_end_of_a_task() {
     for executors in [1, 3] {
         for death in [Death::BeforeFinish, Death::AfterFinish] {
-            let batches = check(executors, |_, letters| letters.kill(death, 5));
+            let batches = check(executors, |_, dead_letters| dead_letters.kill(death, 5));
             assert!(batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum::<u64>() >= 5);
         }
     }
@@ -165,14 +166,14 @@ fn a_split_task_counts_once() {
     let tasks = |batches: &[Batch]| batches.iter().map(|batch| batch.progress.tidemill.tasks).sum::<u64>();
     let unsplit = tasks(&check(1, |_, _| {}));
     for executors in [1, 3] {
-        let batches = check(executors, |_, letters| letters.kill(Death::AfterFinish, 8));
+        let batches = check(executors, |_, dead_letters| dead_letters.kill(Death::AfterFinish, 8));
         assert!(executors > 1 || tasks(&batches) > unsplit);
     }
 }
 
 #[test]
 fn letters_that_cannot_be_written_are_written_later() {
-    check(2, |_, letters| letters.refuse(3));
+    check(2, |_, dead_letters| dead_letters.refuse(3));
 }
 
 /// A record that kills whoever works on it, and then whoever reads it.
@@ -180,10 +181,10 @@ fn letters_that_cannot_be_written_are_written_later() {
 fn a_poison_record_is_in_the_letters() {
     let poison = (1, 20);
     for (times, value) in [(9, Some(&br#"{"s":108,"k":"k1","v":4}"#[..])), (u32::MAX, None)] {
-        let letters = MemoryLetters::default();
+        let dead_letters = MemoryDeadLetters::default();
         let mut stage = Stage::new(PIPELINE);
         stage.topic = tidemill_testkit::Topic::new(2);
-        stage.letters = Some(letters.clone());
+        stage.dead_letters = Some(dead_letters.clone());
         let record = |number: i64| Record {
             partition: (number / 64) as i32,
             timestamp_ms: 108_000,
@@ -192,12 +193,15 @@ fn a_poison_record_is_in_the_letters() {
         stage.topic.put_records((0..128).map(record).collect());
         stage.topic.kill_at(poison.0, poison.1, times);
         let batches = stage.run().unwrap();
-        check_counts(&batches, &letters.batches());
-        let letters = letters.batches().remove(&0).unwrap();
-        assert_eq!(letters.len(), 1, "{letters:?}");
-        assert_eq!((letters[0].at, letters[0].fault), (Some(poison), RecordFault::Malformed));
-        assert_eq!(letters[0].value.as_deref().map(String::from_utf8_lossy), value.map(String::from_utf8_lossy));
-        assert!(letters[0].detail.as_ref().unwrap().starts_with("it killed every executor that"), "{letters:?}");
+        check_counts(&batches, &dead_letters.batches());
+        let dead_letters = dead_letters.batches().remove(&0).unwrap();
+        assert_eq!(dead_letters.len(), 1, "{dead_letters:?}");
+        assert_eq!((dead_letters[0].at, dead_letters[0].fault), (Some(poison), RecordFault::Malformed));
+        assert_eq!(dead_letters[0].value.as_deref().map(String::from_utf8_lossy), value.map(String::from_utf8_lossy));
+        assert!(
+            dead_letters[0].detail.as_ref().unwrap().starts_with("it killed every executor that"),
+            "{dead_letters:?}"
+        );
         assert_eq!(batches[0].progress.num_input_rows, 128);
         assert!(batches[0].rows[0].contains(r#""n":127"#), "{:?}", batches[0].rows);
     }

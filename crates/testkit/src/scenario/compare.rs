@@ -1,4 +1,4 @@
-//! Two tellings of one story: where they differ, in words.
+//! Two tellings of one scenario: where they differ, in words.
 
 use super::{Compared, Told, ToldBatch};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use super::random::Random;
 
-/// What the records of one story are like.
+/// What the records of one scenario are like.
 pub(super) struct Data {
     pub(super) time: TimeColumn,
     key_type: &'static str,

@@ -1,4 +1,4 @@
-//! The driver's side: which files are a batch's letters.
+//! The driver's side: which files are a batch's dead letters.
 
 use super::line::write_line;
 use super::{batch_of, prefix};
@@ -8,29 +8,29 @@ use crate::owner::Claim;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use tidemill_flow::ports::{DriverLetter, LetterBook};
-use tidemill_model::{LetterFile, Result};
+use tidemill_flow::ports::{DeadLetterCommitter, DriverDeadLetter};
+use tidemill_model::{DeadLetterFile, Result};
 
 /// A directory of dead letters.
-pub struct FilesLetterBook {
+pub struct FilesDeadLetterCommitter {
     dir: PathBuf,
     manifest: Manifest,
     claim: Claim,
 }
 
-impl FilesLetterBook {
-    /// Opens a directory of letters, or creates it.
+impl FilesDeadLetterCommitter {
+    /// Opens a directory of dead letters, or creates it.
     ///
     /// # Errors
     /// External when the disk refuses; user when the directory's manifest is none of ours.
-    pub fn new(dir: impl Into<PathBuf>) -> Result<FilesLetterBook> {
+    pub fn new(dir: impl Into<PathBuf>) -> Result<FilesDeadLetterCommitter> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesLetterBook { dir, manifest, claim: Claim::default() })
+        Ok(FilesDeadLetterCommitter { dir, manifest, claim: Claim::default() })
     }
 
-    /// Removes letters that their batch does not name, and those of batches that are still to come. Where a manifest is
+    /// Removes dead letters that their batch does not name, and those of batches that are still to come. Where a manifest is
     /// gone, so that nobody knows, all stay.
     fn remove_unnamed(&self) -> Result<()> {
         let cannot = |error: io::Error| refused("clean", &self.dir, &error);
@@ -53,7 +53,7 @@ impl FilesLetterBook {
     }
 }
 
-impl LetterBook for FilesLetterBook {
+impl DeadLetterCommitter for FilesDeadLetterCommitter {
     fn description(&self) -> String {
         format!("dead letters in {}", self.dir.display())
     }
@@ -68,9 +68,9 @@ impl LetterBook for FilesLetterBook {
         self.remove_unnamed()
     }
 
-    fn commit(&mut self, batch_id: u64, files: &[LetterFile], own: &[DriverLetter]) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, files: &[DeadLetterFile], own: &[DriverDeadLetter]) -> Result<()> {
         let lines = files.iter().map(|file| file.lines).sum::<u64>() + own.len() as u64;
-        // One that stands there already has other letters now, if only none.
+        // One that stands there already has other dead letters now, if only none.
         if lines == 0 && self.manifest.last() < Some(batch_id) {
             return Ok(());
         }

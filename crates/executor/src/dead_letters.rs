@@ -1,27 +1,27 @@
 //! The dead letters of a worker's tasks: what decode and fold found wrong, with the records as they were.
 //!
-//! Costs nothing while nothing is wrong; memory for one chunk's faults otherwise. Does not know where letters are kept.
+//! Costs nothing while nothing is wrong; memory for one chunk's faults otherwise. Does not know where dead letters are kept.
 
 use std::time::Instant;
 use tidemill_flow::decode::Decoded;
 use tidemill_flow::fold::Faulty;
-use tidemill_flow::ports::{Chunk, Letter, Read, TaskWriter};
+use tidemill_flow::ports::{Chunk, DeadLetter, DeadLetterWriter, Read};
 use tidemill_link::Task;
-use tidemill_model::{Error, LetterFile, OffsetRange, RecordFault, Result};
-use tidemill_os::retry::LETTERS;
+use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
+use tidemill_os::retry::DEAD_LETTERS;
 use tidemill_sql::types;
 
-/// Where a worker writes letters.
-pub(crate) struct Letters {
-    writer: Box<dyn TaskWriter>,
-    /// Since when, and when last, letters could not be written; `None` once some were.
+/// Where a worker writes dead letters.
+pub(crate) struct DeadLetters {
+    writer: Box<dyn DeadLetterWriter>,
+    /// Since when, and when last, dead letters could not be written; `None` once some were.
     refused: Option<(Instant, Instant)>,
     range: Option<OffsetRange>,
 }
 
-impl Letters {
-    pub(crate) fn new(writer: Box<dyn TaskWriter>) -> Letters {
-        Letters { writer, refused: None, range: None }
+impl DeadLetters {
+    pub(crate) fn new(writer: Box<dyn DeadLetterWriter>) -> DeadLetters {
+        DeadLetters { writer, refused: None, range: None }
     }
 
     pub(crate) fn begin(&mut self, task: &Task) {
@@ -29,10 +29,10 @@ impl Letters {
         self.range = Some(task.range.clone());
     }
 
-    /// Writes a letter for each fault of a chunk's records, in the order of records, then of reasons.
+    /// Writes a dead letter for each fault of a chunk's records, in the order of records, then of reasons.
     ///
     /// # Errors
-    /// As [`TaskWriter::write`]; no longer a transient one when it has been so for a minute.
+    /// As [`DeadLetterWriter::write`]; no longer a transient one when it has been so for a minute.
     pub(crate) fn add(
         &mut self,
         reader: &mut dyn Read,
@@ -52,10 +52,10 @@ impl Letters {
         Ok(())
     }
 
-    /// Writes a letter for each record of a chunk that nobody may look into.
+    /// Writes a dead letter for each record of a chunk that nobody may look into.
     ///
     /// # Errors
-    /// As [`Letters::add`].
+    /// As [`DeadLetters::add`].
     pub(crate) fn set_aside(&mut self, reader: &mut dyn Read, chunk: &Chunk) -> Result<()> {
         let detail = "it killed every executor that worked on it";
         (0..chunk.len()).try_for_each(|row| self.write(reader, chunk, row, RecordFault::Malformed, Some(detail)))
@@ -64,8 +64,8 @@ impl Letters {
     /// Ends the task.
     ///
     /// # Errors
-    /// As [`TaskWriter::finish`]; no longer a transient one when it has been so for a minute.
-    pub(crate) fn finish(&mut self) -> Result<Option<LetterFile>> {
+    /// As [`DeadLetterWriter::finish`]; no longer a transient one when it has been so for a minute.
+    pub(crate) fn finish(&mut self) -> Result<Option<DeadLetterFile>> {
         let file = self.writer.finish().map_err(|error| self.refused(error))?;
         if file.is_some() {
             self.refused = None;
@@ -81,9 +81,9 @@ impl Letters {
         fault: RecordFault,
         detail: Option<&str>,
     ) -> Result<()> {
-        let range = self.range.as_ref().expect("letters are those of a task that was begun");
+        let range = self.range.as_ref().expect("dead letters are those of a task that was begun");
         let (offset, timestamp) = (chunk.offsets[row], chunk.timestamps[row]);
-        let letter = Letter {
+        let letter = DeadLetter {
             at: Some((&range.partition, offset)),
             place: reader.place(offset),
             timestamp: (timestamp >= 0).then_some(timestamp),
@@ -100,9 +100,9 @@ impl Letters {
         let error = error.context("dead letters");
         let now = Instant::now();
         // A refusal of long ago was overcome by somebody else.
-        let since = self.refused.filter(|(_, last)| !LETTERS.is_over(now - *last)).map_or(now, |(since, _)| since);
+        let since = self.refused.filter(|(_, last)| !DEAD_LETTERS.is_over(now - *last)).map_or(now, |(since, _)| since);
         self.refused = Some((since, now));
-        if error.retry && LETTERS.is_over(since.elapsed()) { Error::external(error.message()) } else { error }
+        if error.retry && DEAD_LETTERS.is_over(since.elapsed()) { Error::external(error.message()) } else { error }
     }
 }
 

@@ -1,10 +1,10 @@
-//! A letter as a JSON object.
+//! A dead letter as a JSON object.
 
-use tidemill_flow::ports::{Letter, Place};
+use tidemill_flow::ports::{DeadLetter, Place};
 use tidemill_sql::text::json::{write_base64, write_string};
 
-/// Appends a letter and a line end. What is not known is left out; a value that is no UTF-8 is in Base64.
-pub fn write_line(out: &mut String, letter: &Letter<'_>) {
+/// Appends a dead letter and a line end. What is not known is left out; a value that is no UTF-8 is in Base64.
+pub fn write_line(out: &mut String, letter: &DeadLetter<'_>) {
     let mut members = Members(out);
     if let Some((partition, offset)) = letter.at {
         members.text("topic", &partition.topic);
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn what_is_known_is_written() {
         let partition = PartitionId { source: 0, topic: "a \"b\"".into(), partition: 3 };
-        let bare = Letter {
+        let bare = DeadLetter {
             at: None,
             place: None,
             timestamp: None,
@@ -67,7 +67,7 @@ mod tests {
             value: None,
         };
         let place = Place { file: "in/a.jsonl".into(), line: 12 };
-        let whole = Letter {
+        let whole = DeadLetter {
             at: Some((&partition, 7)),
             place: Some(place),
             timestamp: Some(0),
@@ -75,8 +75,8 @@ mod tests {
             detail: None,
             value: Some("{\"x\":\n\u{1}é".as_bytes()),
         };
-        let binary = Letter { place: None, value: Some(b"\xff\x00"), ..whole.clone() };
-        let empty = Letter { timestamp: None, value: Some(b""), ..binary.clone() };
+        let binary = DeadLetter { place: None, value: Some(b"\xff\x00"), ..whole.clone() };
+        let empty = DeadLetter { timestamp: None, value: Some(b""), ..binary.clone() };
         let mut out = String::new();
         [bare, whole, binary, empty].iter().for_each(|letter| write_line(&mut out, letter));
         let lines = [

@@ -1,6 +1,6 @@
-//! Stories: a load in, the changes of size out, compared as text. The machine is the fluid model.
+//! Scenarios: a load in, the changes of size out, compared as text. The machine is the fluid model.
 //!
-//! A story's load is written in executors' worth (`5s 0, 20s 0.6`); a line of the transcript is `second: kind from→to`.
+//! A scenario's load is written in executors' worth (`5s 0, 20s 0.6`); a line of the transcript is `second: kind from→to`.
 
 use tidemill_scale::{Bottleneck, Mode, Settings};
 use tidemill_simulate::{Mechanism, Runway, Trace, run};

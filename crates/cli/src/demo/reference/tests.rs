@@ -1,4 +1,4 @@
-//! The judge must see every kind of wrong result, or its zeros mean nothing.
+//! The reference must find every kind of wrong result, or its zeros mean nothing.
 
 use super::*;
 use serde_json::json;
@@ -44,7 +44,7 @@ fn right() -> [Vec<Value>; 2] {
 }
 
 fn check(written: &[Vec<Value>; 2], progress: &[Progress]) -> Verdict {
-    judge(&topic(), written.iter().cloned().enumerate().map(|(id, rows)| (id as u64, rows)).collect(), progress)
+    verify(&topic(), written.iter().cloned().enumerate().map(|(id, rows)| (id as u64, rows)).collect(), progress)
 }
 
 fn both() -> [Progress; 2] {

@@ -1,28 +1,28 @@
-//! Every story of tests/stories on the real driver, against what real Spark gave. A test is a story's file name; a file
-//! without a test fails `every_story_is_told`.
+//! Every scenario of tests/scenarios on the real driver, against what real Spark gave. A test is a scenario's file name; a file
+//! without a test fails `every_scenario_is_run`.
 
 use std::path::{Path, PathBuf};
-use tidemill_testkit::story::Story;
+use tidemill_testkit::scenario::Scenario;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stories")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios")
 }
 
 fn check(name: &str) {
     let path = folder().join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let story = Story::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    if let Err(difference) = story.check() {
-        panic!("{name}: {}\n{difference}", story.about);
+    let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    if let Err(difference) = scenario.check() {
+        panic!("{name}: {}\n{difference}", scenario.about);
     }
 }
 
-macro_rules! stories {
+macro_rules! scenarios {
     ($($name:ident,)*) => {
         $(#[test] fn $name() { check(stringify!($name)) })*
 
         #[test]
-        fn every_story_is_told() {
+        fn every_scenario_is_run() {
             let files = std::fs::read_dir(folder()).expect("the folder is there");
             let mut names: Vec<String> = files
                 .filter_map(|file| file.expect("the folder reads").file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
@@ -33,7 +33,7 @@ macro_rules! stories {
     };
 }
 
-stories! {
+scenarios! {
     j10_nested,
     j11_unicode,
     j1_null_and_blank,

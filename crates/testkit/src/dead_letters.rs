@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tidemill_flow::ports::{DriverLetter, Letter, LetterBook, TaskWriter};
-use tidemill_model::{Error, LetterFile, OffsetRange, RecordFault, Result};
+use tidemill_flow::ports::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter};
+use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
 
-/// A letter as it was written.
+/// A dead letter as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Saved {
     /// Partition and offset; `None` for a group.
@@ -23,18 +23,18 @@ pub struct Saved {
 /// Where an executor dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Death {
-    /// Before a task's letters are whole.
+    /// Before a task's dead letters are whole.
     BeforeFinish,
     /// After that, before the driver hears of it.
     AfterFinish,
 }
 
-/// What may keep a batch's letters from being named.
+/// What may keep a batch's dead letters from being named.
 pub type BeforeCommit = Box<dyn Fn(u64) -> Result<()> + Send>;
 
-/// The letters of all batches. Clones share them.
+/// The dead letters of all batches. Clones share them.
 #[derive(Clone, Default)]
-pub struct MemoryLetters {
+pub struct MemoryDeadLetters {
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -47,34 +47,34 @@ struct Kept {
     before_commit: Option<BeforeCommit>,
 }
 
-impl MemoryLetters {
-    /// The letters of each batch that has any, in the order of files and lines.
+impl MemoryDeadLetters {
+    /// The dead letters of each batch that has any, in the order of files and lines.
     pub fn batches(&self) -> BTreeMap<u64, Vec<Saved>> {
         self.kept().batches.clone()
     }
 
-    /// The next so many tasks with letters kill their executor there.
+    /// The next so many tasks with dead letters kill their executor there.
     pub fn kill(&self, death: Death, times: u32) {
         self.kept().deaths.insert(death, times);
     }
 
-    /// The next so many letters cannot be written, for now.
+    /// The next so many dead letters cannot be written, for now.
     pub fn refuse(&self, times: u32) {
         self.kept().refusals = times;
     }
 
-    /// Asked before a batch's letters are named; what it fails with, that does.
+    /// Asked before a batch's dead letters are named; what it fails with, that does.
     pub fn before_commit(&self, before_commit: BeforeCommit) {
         self.kept().before_commit = Some(before_commit);
     }
 
     /// The executor's side.
-    pub fn writer(&self) -> Box<dyn TaskWriter> {
-        Box::new(Writer { letters: self.clone(), name: String::new(), lines: Vec::new() })
+    pub fn writer(&self) -> Box<dyn DeadLetterWriter> {
+        Box::new(Writer { dead_letters: self.clone(), name: String::new(), lines: Vec::new() })
     }
 
     /// The driver's side.
-    pub fn book(&self) -> Box<dyn LetterBook> {
+    pub fn committer(&self) -> Box<dyn DeadLetterCommitter> {
         Box::new(self.clone())
     }
 
@@ -102,7 +102,7 @@ pub(crate) fn die() -> ! {
 }
 
 impl Saved {
-    fn of(letter: &Letter<'_>) -> Saved {
+    fn of(letter: &DeadLetter<'_>) -> Saved {
         Saved {
             at: letter.at.map(|(id, offset)| (id.partition, offset)),
             fault: letter.fault,
@@ -114,20 +114,20 @@ impl Saved {
 }
 
 struct Writer {
-    letters: MemoryLetters,
+    dead_letters: MemoryDeadLetters,
     name: String,
     lines: Vec<Saved>,
 }
 
-impl TaskWriter for Writer {
+impl DeadLetterWriter for Writer {
     fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
         let OffsetRange { partition, start, end } = range;
         self.name = format!("{batch_id} {} {partition} {start} {end}", partition.source);
         self.lines.clear();
     }
 
-    fn write(&mut self, letter: &Letter<'_>) -> Result<()> {
-        let mut kept = self.letters.kept();
+    fn write(&mut self, letter: &DeadLetter<'_>) -> Result<()> {
+        let mut kept = self.dead_letters.kept();
         if kept.refusals > 0 {
             kept.refusals -= 1;
             self.lines.clear();
@@ -137,20 +137,20 @@ impl TaskWriter for Writer {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Option<LetterFile>> {
+    fn finish(&mut self) -> Result<Option<DeadLetterFile>> {
         let (lines, name) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.name));
         if lines.is_empty() {
             return Ok(None);
         }
-        self.letters.die_if_due(Death::BeforeFinish);
-        let file = LetterFile { name: name.clone(), lines: lines.len() as u64 };
-        self.letters.kept().files.insert(name, lines);
-        self.letters.die_if_due(Death::AfterFinish);
+        self.dead_letters.die_if_due(Death::BeforeFinish);
+        let file = DeadLetterFile { name: name.clone(), lines: lines.len() as u64 };
+        self.dead_letters.kept().files.insert(name, lines);
+        self.dead_letters.die_if_due(Death::AfterFinish);
         Ok(Some(file))
     }
 }
 
-impl LetterBook for MemoryLetters {
+impl DeadLetterCommitter for MemoryDeadLetters {
     fn description(&self) -> String {
         "dead letters in memory".into()
     }
@@ -159,21 +159,21 @@ impl LetterBook for MemoryLetters {
         Ok(())
     }
 
-    fn commit(&mut self, batch_id: u64, files: &[LetterFile], own: &[DriverLetter]) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, files: &[DeadLetterFile], own: &[DriverDeadLetter]) -> Result<()> {
         let mut kept = self.kept();
         if let Some(before_commit) = &kept.before_commit {
             before_commit(batch_id)?;
         }
-        let mut letters = Vec::new();
+        let mut dead_letters = Vec::new();
         for file in files {
             let lines = kept.files.get(&file.name).expect("a file that a task has told of is there");
             assert_eq!(lines.len() as u64, file.lines, "{}", file.name);
-            letters.extend(lines.iter().cloned());
+            dead_letters.extend(lines.iter().cloned());
         }
-        letters.extend(own.iter().map(|own| Saved::of(&own.letter())));
+        dead_letters.extend(own.iter().map(|own| Saved::of(&own.letter())));
         kept.batches.remove(&batch_id);
-        if !letters.is_empty() {
-            kept.batches.insert(batch_id, letters);
+        if !dead_letters.is_empty() {
+            kept.batches.insert(batch_id, dead_letters);
         }
         Ok(())
     }

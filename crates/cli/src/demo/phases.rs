@@ -1,4 +1,4 @@
-//! The story that the demo tells: which load when, and what to look at. Pure.
+//! The demo that the demo tells: which load when, and what to look at. Pure.
 
 use std::time::Duration;
 use tidemill_load::Rate;
@@ -9,7 +9,7 @@ pub(crate) struct Phase {
     pub(crate) name: &'static str,
     /// What to look at.
     pub(crate) text: &'static str,
-    /// When it ends, counted from the story's start.
+    /// When it ends, counted from the demo's start.
     pub(crate) until: Duration,
     /// Rate of all producers together.
     pub(crate) rate: Rate,
@@ -19,7 +19,7 @@ pub(crate) struct Phase {
 /// What an executor is held to, so that a small machine can show all sizes; `None` at full speed.
 pub(crate) const LIMIT_PER_CORE: f64 = 2_500.0;
 
-/// The phases of a story of about this length. What follows the last one (zero executors, one single record) has no
+/// The phases of a demo of about this length. What follows the last one (zero executors, one single record) has no
 /// length of its own: it takes what it takes.
 pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
     let (baseline, spike) = match full_speed {
@@ -37,7 +37,7 @@ pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
     ]
 }
 
-/// The phase at a time, if the story is not over.
+/// The phase at a time, if the demo is not over.
 pub(crate) fn at(phases: &[Phase], elapsed: Duration) -> Option<&Phase> {
     phases.iter().find(|phase| elapsed < phase.until)
 }

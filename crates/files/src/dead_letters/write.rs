@@ -1,4 +1,4 @@
-//! The executors' side: the letters of one task, streamed to a file that gets its name when it is whole.
+//! The executors' side: the dead letters of one task, streamed to a file that gets its name when it is whole.
 
 use super::line::write_line;
 use super::prefix;
@@ -7,14 +7,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tidemill_flow::ports::{Letter, TaskWriter};
-use tidemill_model::{LetterFile, OffsetRange, Result};
+use tidemill_flow::ports::{DeadLetter, DeadLetterWriter};
+use tidemill_model::{DeadLetterFile, OffsetRange, Result};
 use tidemill_os::disk::put_in_place;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Writes the letters of tasks into a directory. It holds a buffer and one letter in memory.
-pub struct FilesLetters {
+/// Writes the dead letters of tasks into a directory. It holds a buffer and one a dead letter in memory.
+pub struct FilesDeadLetterWriter {
     dir: PathBuf,
     /// The name of the task's file.
     name: String,
@@ -29,10 +29,10 @@ struct Begun {
     lines: u64,
 }
 
-impl FilesLetters {
-    /// Letters in a directory that is there.
-    pub fn new(dir: impl Into<PathBuf>) -> FilesLetters {
-        FilesLetters { dir: dir.into(), name: String::new(), begun: None, line: String::new() }
+impl FilesDeadLetterWriter {
+    /// Dead letters in a directory that is there.
+    pub fn new(dir: impl Into<PathBuf>) -> FilesDeadLetterWriter {
+        FilesDeadLetterWriter { dir: dir.into(), name: String::new(), begun: None, line: String::new() }
     }
 
     fn begun(&mut self) -> io::Result<&mut Begun> {
@@ -47,15 +47,15 @@ impl FilesLetters {
         Ok(self.begun.as_mut().expect("made above"))
     }
 
-    fn put(&mut self) -> io::Result<Option<LetterFile>> {
+    fn put(&mut self) -> io::Result<Option<DeadLetterFile>> {
         let Some(mut begun) = self.begun.take() else { return Ok(None) };
         begun.file.flush()?;
         put_in_place(begun.file.get_ref(), &begun.temporary, &self.dir.join(&self.name))?;
-        Ok(Some(LetterFile { name: self.name.clone(), lines: begun.lines }))
+        Ok(Some(DeadLetterFile { name: self.name.clone(), lines: begun.lines }))
     }
 }
 
-impl TaskWriter for FilesLetters {
+impl DeadLetterWriter for FilesDeadLetterWriter {
     fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
         self.begun = None;
         // The first source has had its names since before there were others.
@@ -65,7 +65,7 @@ impl TaskWriter for FilesLetters {
         self.name = format!("{}{source}{partition}-{start}-{end}.jsonl", prefix(batch_id));
     }
 
-    fn write(&mut self, letter: &Letter<'_>) -> Result<()> {
+    fn write(&mut self, letter: &DeadLetter<'_>) -> Result<()> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         write_line(&mut line, letter);
@@ -80,7 +80,7 @@ impl TaskWriter for FilesLetters {
         })
     }
 
-    fn finish(&mut self) -> Result<Option<LetterFile>> {
+    fn finish(&mut self) -> Result<Option<DeadLetterFile>> {
         self.put().map_err(|error| refused("write to", &self.dir, &error))
     }
 }

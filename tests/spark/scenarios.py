@@ -1,6 +1,6 @@
-"""Runs stories on real Spark: a streaming query, its input file by file, and what comes out of every batch.
+"""Runs scenarios on real Spark: a streaming query, its input file by file, and what comes out of every batch.
 
-A story is a JSON file. Its first half is the case: `schema` (DDL), `event_time` (`column`, `expression`; null: none),
+A scenario is a JSON file. Its first half is the case: `schema` (DDL), `event_time` (`column`, `expression`; null: none),
 `watermark` (a delay; null: none), `sql` over the table `events`, `mode`, `run` (`drained`: each file is processed
 before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch),
 `batches` (a list of lines for each file), and where needed `restarts` (`before`: number of a file; `lost_commits`: how
@@ -14,9 +14,9 @@ A row is a list of values: null, or the value's text (timestamps as microseconds
 hexadecimal), or a list for a struct, an array, or a map of pairs.
 
     python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1        # Java 17 on the path
-    VENV/bin/python tests/spark/stories.py [--cache DIR] [--threads N] [FILE | DIRECTORY …]
+    VENV/bin/python tests/spark/scenarios.py [--cache DIR] [--threads N] [FILE | DIRECTORY …]
 
-Without files: those of tests/stories. With `--cache`, a case that was run before is not run again.
+Without files: those of tests/scenarios. With `--cache`, a case that was run before is not run again.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession, functions, types
 
-STORIES = pathlib.Path(__file__).resolve().parents[1] / "stories"
+SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "scenarios"
 FAILURES = (PySparkException, Py4JError)
 # Files are read in the order of their modification times, which are a second apart.
 FIRST_FILE_TIME = 1_700_000_000
@@ -45,7 +45,7 @@ FIRST_FILE_TIME = 1_700_000_000
 TRIGGER_SECONDS = 2
 TRIES_MAX = 5
 PLAIN_FILES = """
-package stories;
+package scenarios;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.RawLocalFileSystem;
@@ -65,7 +65,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--cache", type=pathlib.Path)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("paths", nargs="*", type=pathlib.Path, default=[STORIES])
+    options.add_argument("paths", nargs="*", type=pathlib.Path, default=[SCENARIOS])
     options = options.parse_args()
     files = [file for path in options.paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     if options.cache:
@@ -73,33 +73,33 @@ def main():
     runner = Runner(options.cache, options.threads)
     started, done = time.monotonic(), 0
     with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
-        for _ in pool.map(runner.story, files):
+        for _ in pool.map(runner.scenario, files):
             done += 1
             if done % 20 == 0 or done == len(files):
                 seconds = time.monotonic() - started
-                print(f"spark: {done} of {len(files)} stories, {seconds:.0f} s, {runner.ran} run now", flush=True)
+                print(f"spark: {done} of {len(files)} scenarios, {seconds:.0f} s, {runner.ran} run now", flush=True)
 
 
 class Runner:
-    """Tells stories, one session for all of a thread; starts Spark when the first one is not in the cache."""
+    """Tells scenarios, one session for all of a thread; starts Spark when the first one is not in the cache."""
 
     def __init__(self, cache, threads):
         self.cache, self.threads, self.ran = cache, threads, 0
         self.first, self.own, self.lock = None, threading.local(), threading.Lock()
 
-    def story(self, file):
-        story = json.loads(file.read_text())
-        story.pop("spark", None)
-        key = hashlib.sha256(json.dumps(story, sort_keys=True).encode()).hexdigest()[:24]
+    def scenario(self, file):
+        scenario = json.loads(file.read_text())
+        scenario.pop("spark", None)
+        key = hashlib.sha256(json.dumps(scenario, sort_keys=True).encode()).hexdigest()[:24]
         cached = self.cache / f"{key}.json" if self.cache else None
         if cached and cached.exists():
-            story["spark"] = json.loads(cached.read_text())
+            scenario["spark"] = json.loads(cached.read_text())
         else:
-            story["spark"] = told(self.session(), story)
+            scenario["spark"] = told(self.session(), scenario)
             if cached:
-                whole(cached, json.dumps(story["spark"]))
+                whole(cached, json.dumps(scenario["spark"]))
             self.ran += 1
-        whole(file, text(story))
+        whole(file, text(scenario))
 
     def session(self):
         with self.lock:
@@ -111,7 +111,7 @@ class Runner:
 
 def session(threads):
     scratch = scratch_directory()
-    builder = SparkSession.builder.master(f"local[{threads}]").appName("stories")
+    builder = SparkSession.builder.master(f"local[{threads}]").appName("scenarios")
     for key, value in {
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
@@ -144,27 +144,27 @@ def spare_processes(spark):
     compiler.setParentClassLoader(hadoop.getClassLoader())
     compiler.cook(PLAIN_FILES)
     hadoop.setClassLoader(compiler.getClassLoader())
-    hadoop.set("fs.file.impl", "stories.PlainFiles")
+    hadoop.set("fs.file.impl", "scenarios.PlainFiles")
     # The one that was made before is kept in a cache.
     spark._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
 
 
 def scratch_directory():
     """Memory where the system has it: a batch writes and renames a dozen files."""
-    return tempfile.mkdtemp(prefix="stories-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    return tempfile.mkdtemp(prefix="scenarios-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 
 
 def told(spark, case):
     """What Spark gives; again where it took the files of one batch in two."""
     for _ in range(TRIES_MAX):
-        story = Story(spark, case)
-        result = story.told()
-        if story.took_whole_batches():
+        scenario = Scenario(spark, case)
+        result = scenario.told()
+        if scenario.took_whole_batches():
             return result
     raise SystemExit(f"{case['about']} Spark took the files of one batch in two, {TRIES_MAX} times; try again")
 
 
-class Story:
+class Scenario:
     """One case's run."""
 
     def __init__(self, spark, case):
@@ -179,7 +179,7 @@ class Story:
         return [source["name"] for source in self.sources]
 
     def took_whole_batches(self):
-        """Whether every batch with data has the lines of a batch of the story, if it has several sources."""
+        """Whether every batch with data has the lines of a batch of the scenario, if it has several sources."""
         if "sources" not in self.case or "refused" in self.result or "error" in self.result or self.case["run"] == "backlog":
             return True
         sizes = [sum(len(lines) for lines in batch.values()) for batch in self.case["batches"]]
@@ -340,10 +340,10 @@ def plain(value):
     return [plain(part) for part in value] if isinstance(value, (tuple, list)) else value
 
 
-def text(story):
-    """A story's file: a line for each member, for each batch and for each row of lines."""
+def text(scenario):
+    """A scenario's file: a line for each member, for each batch and for each row of lines."""
     members = []
-    for name, value in story.items():
+    for name, value in scenario.items():
         if name == "batches":
             members.append(f'  "batches": {lines_of(value, 4)}')
         elif name == "spark":

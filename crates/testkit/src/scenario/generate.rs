@@ -1,18 +1,18 @@
-//! Stories made up from a seed: pipelines that Spark takes, and data that is late, null, malformed, out of order, before
+//! Scenarios made up from a seed: pipelines that Spark takes, and data that is late, null, malformed, out of order, before
 //! 1970, from the far future, or exactly on a window's border.
 
 use super::data::Data;
 use super::random::Random;
-use super::{EventTime, Lines, Restart, Run, Story};
+use super::{EventTime, Lines, Restart, Run, Scenario};
 
-/// The story of a seed. What Spark gives is not in it yet.
-pub(super) fn generate(seed: u64) -> Story {
+/// The scenario of a seed. What Spark gives is not in it yet.
+pub(super) fn generate(seed: u64) -> Scenario {
     let mut maker = Maker::new(seed);
     let (sql, mode) = maker.query();
     let batches = maker.data.batches(&mut maker.random);
     let run = if maker.random.chance(60) { Run::Drained } else { Run::Backlog };
     let restarts = maker.restarts(batches.len());
-    Story {
+    Scenario {
         about: format!("Made up from seed {seed}."),
         schema: maker.data.schema(),
         event_time: Some(EventTime { column: maker.time.into(), expression: maker.data.time.expression().into() }),
