@@ -1,6 +1,6 @@
 //! `tidemill broker` as clients from outside meet it: the built binary, in a process of its own.
 
-use crate::bench::process::Ending;
+use crate::bench::process::KillOnDrop;
 use crate::ports;
 use crate::sh::{self, Outcome, command};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ const START_MAX: Duration = Duration::from_secs(10);
 
 /// `tidemill broker` in a process of its own, ended when dropped.
 pub struct EmbeddedBroker {
-    process: Ending,
+    process: KillOnDrop,
     address: String,
 }
 
@@ -30,7 +30,7 @@ impl EmbeddedBroker {
         let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
         let process =
             command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
-        let mut broker = EmbeddedBroker { process: Ending(process), address };
+        let mut broker = EmbeddedBroker { process: KillOnDrop(process), address };
         let start = Instant::now();
         while !ports::answers(port) {
             if let Ok(Some(status)) = broker.process.0.try_wait() {

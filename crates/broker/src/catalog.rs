@@ -10,8 +10,8 @@ use crate::handles;
 use crate::log::Log;
 use crate::partition::Partition;
 use crate::refusal::Refusal;
-use crate::say::{Complaint, say};
 use crate::settings::Settings;
+use crate::stderr::{ThrottledLog, log_line};
 use kafka_protocol::ResponseError as Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -143,12 +143,12 @@ impl Catalog {
         }
         let Some(handles) = self.handles_max else { return Ok(()) };
         let taken: usize = self.read().values().map(|topic| topic.partitions().len()).sum();
-        let room = handles.saturating_sub(self.config.max_connections as u64 + SPARE_HANDLES + taken as u64);
-        if (count - before) as u64 <= room {
+        let free = handles.saturating_sub(self.config.max_connections as u64 + SPARE_HANDLES + taken as u64);
+        if (count - before) as u64 <= free {
             return Ok(());
         }
         let why = format!(
-            "{} more partitions need a file handle each, and of the {handles} that this process may have {room} are left; \
+            "{} more partitions need a file handle each, and of the {handles} that this process may have {free} are left; \
              raise the limit (`ulimit -n`) or lower --connections-max",
             count - before
         );
@@ -222,7 +222,7 @@ impl Catalog {
                     log.enforce_retention(SystemTime::now())
                 });
                 if let Err(error) = enforced {
-                    say(&format!("cannot drop old records of {}-{index}: {error}", topic.name));
+                    log_line(&format!("cannot drop old records of {}-{index}: {error}", topic.name));
                 }
             }
         }
@@ -306,8 +306,8 @@ impl Topic {
 
 /// The answer to a client when our disk fails; said on stderr with the cause, once in a while as clients try again.
 pub(crate) fn storage_error(error: io::Error) -> Code {
-    static REFUSED: Complaint = Complaint::new();
-    REFUSED.say(|| {
+    static REFUSED: ThrottledLog = ThrottledLog::new();
+    REFUSED.log_line(|| {
         if handles::none_left(&error) {
             return format!("no file handle is left: {error}; raise the limit (`ulimit -n`) or have fewer partitions");
         }

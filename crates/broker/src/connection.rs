@@ -54,9 +54,9 @@ fn serve_frames(shared: &Shared, stopping: &AtomicBool, stream: &TcpStream, sign
 }
 
 /// Waits a moment for the next frame; gives the memory back when none comes.
-fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, room: Vec<u8>) -> io::Result<Vec<u8>> {
+fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
     if !reader.buffer().is_empty() {
-        return Ok(room);
+        return Ok(buffer);
     }
     reader.get_ref().set_read_timeout(Some(KEPT_FOR))?;
     let came = match reader.fill_buf() {
@@ -65,11 +65,11 @@ fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, room: Vec<u8>) -> io::R
         Err(error) => return Err(error),
     };
     reader.get_ref().set_read_timeout(Some(IDLE_TIMEOUT))?;
-    Ok(if came { room } else { Vec::new() })
+    Ok(if came { buffer } else { Vec::new() })
 }
 
-/// Reads one frame into `room`. How long it may be depends on what it asks for.
-fn read_frame(reader: &mut impl Read, mut room: Vec<u8>) -> io::Result<Bytes> {
+/// Reads one frame into `buffer`. How long it may be depends on what it asks for.
+fn read_frame(reader: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<Bytes> {
     let mut length = [0; 4];
     reader.read_exact(&mut length)?;
     let length = usize::try_from(i32::from_be_bytes(length)).map_err(|_| io::ErrorKind::InvalidData)?;
@@ -82,18 +82,18 @@ fn read_frame(reader: &mut impl Read, mut room: Vec<u8>) -> io::Result<Bytes> {
     if length > bounds.frame_bytes {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    room.reserve(length);
-    room.extend(key);
-    if reader.take((length - KEY_BYTES) as u64).read_to_end(&mut room)? < length - KEY_BYTES {
+    buffer.reserve(length);
+    buffer.extend(key);
+    if reader.take((length - KEY_BYTES) as u64).read_to_end(&mut buffer)? < length - KEY_BYTES {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(Bytes::from(room))
+    Ok(Bytes::from(buffer))
 }
 
 /// The memory of a frame that nobody refers to any more, empty.
 fn reclaim(mut frame: Bytes) -> Vec<u8> {
     let bytes = frame.len();
     frame.advance(bytes);
-    let room = Vec::from(frame);
-    if room.capacity() <= KEPT_BYTES { room } else { Vec::new() }
+    let buffer = Vec::from(frame);
+    if buffer.capacity() <= KEPT_BYTES { buffer } else { Vec::new() }
 }

@@ -1,7 +1,7 @@
 //! Reads a request's fields without believing its lengths, and within a bound on what they cost in memory.
 //!
 //! The decoder reserves memory for as many elements as an array claims to have; a claim of two thousand million would end
-//! the process. [`decode`] therefore decodes through [`Guarded`], which knows that nothing in a frame is longer than the
+//! the process. [`decode`] therefore decodes through [`BoundedBuf`], which knows that nothing in a frame is longer than the
 //! frame. Variable-length numbers are nearly always lengths: one that is too large ends the decoding. A plain number may
 //! also be a limit or a timeout, so it is read smaller than it is: if it was a length, decoding fails, as the frame is too
 //! short even for that; if not, the structure is now known to be sound, and the frame is decoded once more as it stands.
@@ -43,12 +43,12 @@ impl Bounds {
 
 /// Decodes a message that may come from anyone; `None` when it is malformed or beyond `bounds`.
 pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> Option<T> {
-    let mut guarded = Guarded::new(body, bounds, false);
+    let mut guarded = BoundedBuf::new(body, bounds, false);
     let mut message = T::decode(&mut guarded, version).ok()?;
     if guarded.clamped {
         // The same reader again, so that each message is compiled for one reader only.
         drop(message);
-        guarded = Guarded::new(body, bounds, true);
+        guarded = BoundedBuf::new(body, bounds, true);
         message = T::decode(&mut guarded, version).ok()?;
     }
     if guarded.over {
@@ -58,7 +58,7 @@ pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bound
     Some(message)
 }
 
-struct Guarded {
+struct BoundedBuf {
     inner: Bytes,
     /// The value so far of a number that goes on in the next byte.
     varint: u64,
@@ -73,10 +73,10 @@ struct Guarded {
     over: bool,
 }
 
-impl Guarded {
-    fn new(body: &Bytes, bounds: Bounds, sound: bool) -> Guarded {
+impl BoundedBuf {
+    fn new(body: &Bytes, bounds: Bounds, sound: bool) -> BoundedBuf {
         let inner = body.clone();
-        Guarded { inner, varint: 0, varint_bytes: 0, sound, clamped: false, bounds, reads: 0, over: false }
+        BoundedBuf { inner, varint: 0, varint_bytes: 0, sound, clamped: false, bounds, reads: 0, over: false }
     }
 
     fn charge(&mut self) {
@@ -101,7 +101,7 @@ impl Guarded {
     }
 }
 
-impl Buf for Guarded {
+impl Buf for BoundedBuf {
     fn remaining(&self) -> usize {
         if self.over { 0 } else { self.inner.remaining() }
     }
@@ -142,7 +142,7 @@ impl Buf for Guarded {
     }
 }
 
-impl ByteBuf for Guarded {
+impl ByteBuf for BoundedBuf {
     fn peek_bytes(&mut self, range: Range<usize>) -> Bytes {
         self.inner.slice(range)
     }

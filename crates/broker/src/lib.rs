@@ -30,9 +30,9 @@ mod log;
 mod partition;
 mod producer_ids;
 mod refusal;
-mod say;
 mod server;
 mod settings;
+mod stderr;
 mod wire;
 
 pub use config::{BrokerConfig, Durability};

@@ -8,7 +8,7 @@ use crate::groups::Groups;
 use crate::handles;
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
-use crate::say::{Complaint, say};
+use crate::stderr::{ThrottledLog, log_line};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -143,7 +143,7 @@ impl Server {
             match accepted.and_then(|(stream, _)| self.serve(number, stream)) {
                 Ok(()) => {}
                 Err(error) => {
-                    say(&format!("cannot take a client: {error}"));
+                    log_line(&format!("cannot take a client: {error}"));
                     thread::sleep(ACCEPT_PAUSE);
                 }
             }
@@ -154,8 +154,8 @@ impl Server {
         let mut clients = self.clients();
         if clients.len() >= self.shared.config.max_connections {
             drop(clients);
-            static FULL: Complaint = Complaint::new();
-            FULL.say(|| {
+            static FULL: ThrottledLog = ThrottledLog::new();
+            FULL.log_line(|| {
                 let max = self.shared.config.max_connections;
                 format!("{max} clients are connected, another one was refused; raise --connections-max")
             });

@@ -143,7 +143,7 @@ struct Writer {
 }
 
 /// What [`Log::begin`] goes on from.
-pub(crate) struct Beginning {
+pub(crate) struct LogStart {
     pub(crate) base: Base,
     pub(crate) segment: u64,
     pub(crate) older: Vec<(u64, Option<u64>)>,
@@ -155,8 +155,8 @@ impl Log {
     ///
     /// # Errors
     /// External: the disk.
-    pub(crate) fn begin(disk: Arc<dyn Disk>, from: Beginning) -> Result<Log> {
-        let Beginning { base, segment, older, since_snapshot } = from;
+    pub(crate) fn begin(disk: Arc<dyn Disk>, from: LogStart) -> Result<Log> {
+        let LogStart { base, segment, older, since_snapshot } = from;
         let (file, bytes) = create(&*disk, segment, &base)?;
         let writer = Writer { segment, file, bytes, base, older, last_batch: None, since_snapshot, failed: false };
         Ok(Log { disk, writer: Mutex::new(writer), durable: Mutex::new((segment, bytes)) })

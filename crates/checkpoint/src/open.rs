@@ -2,7 +2,7 @@
 
 use crate::changes::{Change, another_query, changes};
 use crate::disk::{Disk, refused};
-use crate::log::{Beginning, CommitLog, Log, PlanLog, RECORDS_BYTES, batches, list, obsolete, remove};
+use crate::log::{CommitLog, Log, LogStart, PlanLog, RECORDS_BYTES, batches, list, obsolete, remove};
 use crate::record::Base;
 use crate::recover::{Found, Recovered, check_plans, damaged, read_segments, state_chain};
 use crate::{segment, snapshot};
@@ -63,7 +63,7 @@ impl Checkpoint {
         let number = newest.map_or(0, |(number, _)| number + 1);
         let kept: Vec<u64> = segments.iter().map(|(number, _)| *number).chain([number]).collect();
         let since_snapshot = recovered.deltas.iter().map(|(_, delta)| RECORDS_BYTES + delta.len() as u64).sum();
-        let beginning = Beginning { base, segment: number, older: segments, since_snapshot };
+        let beginning = LogStart { base, segment: number, older: segments, since_snapshot };
         let log = Log::begin(disk.clone(), beginning)?;
         tidy_up(&*disk, &kept, covered)?;
         let log = Arc::new(log);

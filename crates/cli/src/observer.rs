@@ -19,7 +19,7 @@ use tidemill_os::output::{self, Stream};
 use tidemill_scale::{Decision, Facts, Record, Settings, State};
 
 /// A JSON lines file that a run appends to.
-pub(crate) struct Lines {
+pub(crate) struct JsonLinesFile {
     /// What people call it.
     name: String,
     file: Box<dyn Write>,
@@ -29,27 +29,27 @@ pub(crate) struct Lines {
     torn: bool,
 }
 
-impl Lines {
+impl JsonLinesFile {
     /// Opens a file for appending; `-` is stderr.
-    pub(crate) fn open(path: &Path) -> Result<Lines> {
+    pub(crate) fn open(path: &Path) -> Result<JsonLinesFile> {
         if path.as_os_str() == "-" {
-            return Ok(Lines::new("stderr".into(), Box::new(std::io::stderr())));
+            return Ok(JsonLinesFile::new("stderr".into(), Box::new(std::io::stderr())));
         }
         let cannot = |error| Error::user(format!("cannot write `{}`: {error}; give another path", path.display()));
         let mut file = File::options().create(true).read(true).append(true).open(path).map_err(cannot)?;
         end_last_line(&mut file).map_err(cannot)?;
-        Ok(Lines::new(format!("`{}`", path.display()), Box::new(file)))
+        Ok(JsonLinesFile::new(format!("`{}`", path.display()), Box::new(file)))
     }
 
-    fn new(name: String, file: Box<dyn Write>) -> Lines {
-        Lines { name, file, lost: 0, torn: false }
+    fn new(name: String, file: Box<dyn Write>) -> JsonLinesFile {
+        JsonLinesFile { name, file, lost: 0, torn: false }
     }
 
     fn write(&mut self, record: &impl serde::Serialize) {
         let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, record).expect("records serialise");
         line.push(b'\n');
-        let Lines { name, lost, .. } = self;
+        let JsonLinesFile { name, lost, .. } = self;
         // A log that cannot be written must not stop the stream that it is about, nor be complained about at each record.
         match write_counted(&mut self.file, &line) {
             (_, Ok(())) => {
@@ -97,16 +97,16 @@ fn end_last_line(file: &mut File) -> std::io::Result<()> {
 
 /// Who is told.
 #[derive(Default)]
-pub(crate) struct Told {
-    pub(crate) progress: Option<Lines>,
-    pub(crate) decisions: Option<Lines>,
+pub(crate) struct RunObserver {
+    pub(crate) progress: Option<JsonLinesFile>,
+    pub(crate) decisions: Option<JsonLinesFile>,
     pub(crate) dashboard: Option<Arc<Dashboard>>,
     /// The newest snapshot, for another thread.
     pub(crate) latest: Option<Arc<Mutex<Status>>>,
     /// What is kept for `tidemill cost`.
     pub(crate) usage: Option<UsageLog>,
     /// What is said to whoever sits there.
-    pub(crate) words: Option<Words>,
+    pub(crate) log: Option<TextLog>,
     /// Whoever should be there to read.
     pub(crate) readers: Option<Readers>,
 }
@@ -134,13 +134,13 @@ impl Readers {
     }
 }
 
-impl Observer for Told {
+impl Observer for RunObserver {
     fn batch(&mut self, progress: &Progress, _rows: &RecordBatch) {
         if let Some(lines) = &mut self.progress {
             lines.write(progress);
         }
-        if let Some(words) = &mut self.words {
-            words.batch(progress);
+        if let Some(log) = &mut self.log {
+            log.batch(progress);
         }
     }
 
@@ -157,15 +157,15 @@ impl Observer for Told {
         if let Some(usage) = &mut self.usage {
             usage.decision(wall_ms(), facts, decision);
         }
-        if let Some(words) = &mut self.words {
-            words.decision(decision);
+        if let Some(log) = &mut self.log {
+            log.decision(decision);
         }
     }
 
     fn status(&mut self, status: &Status) {
         self.readers.take_if(|readers| !readers.look());
-        if let Some(words) = &mut self.words {
-            words.tell_batches(false);
+        if let Some(log) = &mut self.log {
+            log.tell_batches(false);
         }
         if let Some(usage) = &mut self.usage {
             usage.status(status);
@@ -179,8 +179,8 @@ impl Observer for Told {
     }
 
     fn note(&mut self, note: &str) {
-        if let Some(words) = &mut self.words {
-            words.note(note);
+        if let Some(log) = &mut self.log {
+            log.note(note);
         }
     }
 }
@@ -192,19 +192,25 @@ fn wall_ms() -> i64 {
 }
 
 /// Notes as text; and decisions and batches with records too, for a run that nobody watches by its snapshots.
-pub(crate) struct Words {
+pub(crate) struct TextLog {
     say: Box<dyn FnMut(&str)>,
     every_step: bool,
     /// The batches that have no line yet.
-    waiting: Batches,
+    waiting: PendingBatches,
     /// By size, when a change to it was told last; and changes since then that were not.
     told_sizes: BTreeMap<u32, Instant>,
     untold: u64,
 }
 
-impl Words {
-    pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + 'static) -> Words {
-        Words { say: Box::new(say), every_step, waiting: Batches::default(), told_sizes: BTreeMap::new(), untold: 0 }
+impl TextLog {
+    pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + 'static) -> TextLog {
+        TextLog {
+            say: Box::new(say),
+            every_step,
+            waiting: PendingBatches::default(),
+            told_sizes: BTreeMap::new(),
+            untold: 0,
+        }
     }
 
     fn note(&mut self, note: &str) {
@@ -245,7 +251,7 @@ impl Words {
     }
 }
 
-impl Drop for Words {
+impl Drop for TextLog {
     fn drop(&mut self) {
         self.tell_batches(true);
     }
@@ -259,7 +265,7 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Batches with records that have no line yet, and when the last line was.
 #[derive(Default)]
-pub(crate) struct Batches {
+pub(crate) struct PendingBatches {
     of: Option<(u64, u64)>,
     records: u64,
     ms: u64,
@@ -271,7 +277,7 @@ pub(crate) struct Batches {
     told: Option<Instant>,
 }
 
-impl Batches {
+impl PendingBatches {
     fn add(&mut self, progress: &Progress) {
         let tidemill = &progress.tidemill;
         self.of = Some((self.of.map_or(progress.batch_id, |(first, _)| first), progress.batch_id));
@@ -297,7 +303,7 @@ impl Batches {
         for fault in RecordFault::ALL.into_iter().filter(|fault| self.faults.get(*fault) > 0) {
             line.push_str(&format!(" · {} {}", self.faults.get(fault), fault.name()));
         }
-        *self = Batches { told: Some(Instant::now()), ..Batches::default() };
+        *self = PendingBatches { told: Some(Instant::now()), ..PendingBatches::default() };
         Some(line)
     }
 }
@@ -312,13 +318,13 @@ mod tests {
     fn small_batches_share_a_line() {
         let lines = Rc::new(RefCell::new(Vec::new()));
         let heard = lines.clone();
-        let mut words = Words::new(true, move |line| heard.borrow_mut().push(line.to_owned()));
+        let mut log = TextLog::new(true, move |line| heard.borrow_mut().push(line.to_owned()));
         for batch_id in 4..8 {
             let progress = Progress { batch_id, num_input_rows: 10, batch_duration: 2, ..Progress::default() };
-            words.batch(&progress);
+            log.batch(&progress);
         }
         assert_eq!(lines.borrow().len(), 1);
-        drop(words);
+        drop(log);
         let rest = "rows · backlog 0 · executors 0 · age p99 0 ms";
         let expected =
             [format!("batch 4: 10 records in 2 ms · 0 {rest}"), format!("batches 5–7: 30 records in 6 ms · 0 {rest}")];

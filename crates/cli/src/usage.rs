@@ -29,9 +29,9 @@ const LINE_MS: i64 = 5_000;
 const REST_MS: i64 = 600_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// A stretch of a run.
+/// A period of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Stretch {
+pub(crate) struct UsagePeriod {
     /// When it began, ms since 1970.
     pub(crate) at_ms: i64,
     pub(crate) seconds: f64,
@@ -54,8 +54,8 @@ struct Change<'a> {
 /// The log of a run. Who cannot write it says so once, and the run goes on.
 pub(crate) struct UsageLog {
     dir: PathBuf,
-    present: Stretch,
-    /// The source's total and the executor-seconds, when the present stretch began.
+    present: UsagePeriod,
+    /// The source's total and the executor-seconds, when the present period began.
     total_before: Option<u64>,
     used_before: f64,
     total: Option<u64>,
@@ -69,7 +69,7 @@ impl UsageLog {
     pub(crate) fn new(checkpoint: &Path) -> UsageLog {
         UsageLog {
             dir: checkpoint.join(FOLDER),
-            present: Stretch::default(),
+            present: UsagePeriod::default(),
             total_before: None,
             used_before: 0.0,
             total: None,
@@ -106,15 +106,15 @@ impl UsageLog {
     }
 
     fn end_stretch(&mut self, max: u32) {
-        let stretch = Stretch {
+        let period = UsagePeriod {
             seconds: (self.until_ms - self.present.at_ms).max(0) as f64 / 1000.0,
             arrived: self.arrived(),
             executor_seconds: ((self.used - self.used_before) * 1000.0).round() / 1000.0,
             ..self.present.clone()
         };
-        self.write(LOAD, &stretch);
+        self.write(LOAD, &period);
         (self.total_before, self.used_before) = (self.total, self.used);
-        self.present = Stretch { at_ms: self.until_ms, max, ..Stretch::default() };
+        self.present = UsagePeriod { at_ms: self.until_ms, max, ..UsagePeriod::default() };
     }
 
     fn write(&mut self, name: &str, line: &impl Serialize) {
@@ -156,7 +156,7 @@ fn append_line(path: &Path, line: &impl Serialize) -> std::io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(&bytes)
 }
 
-/// A file's stretches as one of each day.
+/// A file's periods as one of each day.
 fn sum_up(path: &Path, days: &Path) -> std::io::Result<()> {
     for day in by_day(read_lines(path)?).into_values() {
         append_line(days, &day)?;
@@ -164,47 +164,47 @@ fn sum_up(path: &Path, days: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The stretches that a run's checkpoint has kept, oldest first; where `fine`, without those that are sums of a day.
+/// The periods that a run's checkpoint has kept, oldest first; where `fine`, without those that are sums of a day.
 ///
 /// # Errors
 /// User: there are none.
-pub(crate) fn read(checkpoint: &Path, fine: bool) -> Result<Vec<Stretch>> {
+pub(crate) fn read(checkpoint: &Path, fine: bool) -> Result<Vec<UsagePeriod>> {
     let dir = checkpoint.join(FOLDER);
-    let mut stretches = Vec::new();
+    let mut periods = Vec::new();
     let names = [DAYS.to_owned(), format!("{LOAD}.1.jsonl"), format!("{LOAD}.jsonl")];
     for name in &names[usize::from(fine)..] {
         let path = dir.join(name);
         if path.exists() {
             let cannot = |error| Error::user(format!("cannot read {}: {error}", path.display()));
-            stretches.extend(read_lines(&path).map_err(cannot)?);
+            periods.extend(read_lines(&path).map_err(cannot)?);
         }
     }
-    if stretches.is_empty() {
+    if periods.is_empty() {
         let dir = checkpoint.display();
         return Err(Error::user(format!("{dir} has no `usage` of a run; name the checkpoint directory of one")));
     }
-    Ok(stretches)
+    Ok(periods)
 }
 
 /// A run that was killed may have left half a line: that one is passed over.
-fn read_lines(path: &Path) -> std::io::Result<Vec<Stretch>> {
-    let mut stretches = Vec::new();
+fn read_lines(path: &Path) -> std::io::Result<Vec<UsagePeriod>> {
+    let mut periods = Vec::new();
     for line in BufReader::new(File::open(path)?).lines() {
-        stretches.extend(serde_json::from_str::<Stretch>(&line?));
+        periods.extend(serde_json::from_str::<UsagePeriod>(&line?));
     }
-    Ok(stretches)
+    Ok(periods)
 }
 
 /// The sums by day (UTC).
-pub(crate) fn by_day(stretches: Vec<Stretch>) -> BTreeMap<i64, Stretch> {
-    let mut days: BTreeMap<i64, Stretch> = BTreeMap::new();
-    for stretch in stretches {
-        let number = stretch.at_ms.div_euclid(DAY_MS);
-        let day = days.entry(number).or_insert(Stretch { at_ms: number * DAY_MS, ..Stretch::default() });
-        day.seconds += stretch.seconds;
-        day.arrived += stretch.arrived;
-        day.executor_seconds += stretch.executor_seconds;
-        day.max = day.max.max(stretch.max);
+pub(crate) fn by_day(periods: Vec<UsagePeriod>) -> BTreeMap<i64, UsagePeriod> {
+    let mut days: BTreeMap<i64, UsagePeriod> = BTreeMap::new();
+    for period in periods {
+        let number = period.at_ms.div_euclid(DAY_MS);
+        let day = days.entry(number).or_insert(UsagePeriod { at_ms: number * DAY_MS, ..UsagePeriod::default() });
+        day.seconds += period.seconds;
+        day.arrived += period.arrived;
+        day.executor_seconds += period.executor_seconds;
+        day.max = day.max.max(period.max);
     }
     days
 }
@@ -239,13 +239,13 @@ mod tests {
             log.status(&status(start_ms + tick as i64 * 250, tick as f64 * 0.25));
         }
         drop(log);
-        let stretches = read(dir.path(), true).expect("what was written");
+        let periods = read(dir.path(), true).expect("what was written");
         let sums: (u64, f64) =
-            (stretches.iter().map(|s| s.arrived).sum(), stretches.iter().map(|s| s.executor_seconds).sum());
-        assert_eq!((stretches.len(), sums), (4, (79 * 25, 19.75)), "{stretches:?}");
+            (periods.iter().map(|s| s.arrived).sum(), periods.iter().map(|s| s.executor_seconds).sum());
+        assert_eq!((periods.len(), sums), (4, (79 * 25, 19.75)), "{periods:?}");
         assert_eq!(
-            stretches[0],
-            Stretch { at_ms: start_ms, seconds: 5.0, arrived: 500, executor_seconds: 5.0, max: 4 }
+            periods[0],
+            UsagePeriod { at_ms: start_ms, seconds: 5.0, arrived: 500, executor_seconds: 5.0, max: 4 }
         );
         assert!(read(&dir.path().join("none"), true).is_err());
     }
@@ -254,8 +254,13 @@ mod tests {
     fn the_log_is_bounded_and_its_sums_stay() {
         let dir = tempfile::tempdir().expect("a directory");
         let folder = dir.path().join(FOLDER);
-        let line =
-            |number: i64| Stretch { at_ms: number * 5_000, seconds: 5.0, arrived: 10, executor_seconds: 2.5, max: 4 };
+        let line = |number: i64| UsagePeriod {
+            at_ms: number * 5_000,
+            seconds: 5.0,
+            arrived: 10,
+            executor_seconds: 2.5,
+            max: 4,
+        };
         let many = 200_000;
         for number in 0..many {
             append(&folder, LOAD, &line(number)).expect("it can be written");

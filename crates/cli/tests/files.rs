@@ -37,11 +37,11 @@ path = "checkpoint"
 "#;
 
 /// A directory with a pipeline and a number of input files, the later the younger.
-struct Place(tempfile::TempDir);
+struct TestDir(tempfile::TempDir);
 
-impl Place {
-    fn new(files: usize) -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
+impl TestDir {
+    fn new(files: usize) -> TestDir {
+        let place = TestDir(tempfile::tempdir().unwrap());
         fs::write(place.0.path().join("p.toml"), PIPELINE).unwrap();
         fs::create_dir(place.0.path().join("in")).unwrap();
         (0..files).for_each(|file| place.put(file));
@@ -97,7 +97,7 @@ fn text(output: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
 
 #[test]
 fn r_a_restart_goes_on_with_the_files_that_came() {
-    let (at_once, in_three) = (Place::new(4), Place::new(2));
+    let (at_once, in_three) = (TestDir::new(4), TestDir::new(2));
     at_once.run_well();
     in_three.run_well();
     (2..4).for_each(|file| in_three.put(file));
@@ -118,7 +118,7 @@ fn r_a_restart_goes_on_with_the_files_that_came() {
 
 #[test]
 fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
-    let (whole, killed) = (Place::new(30), Place::new(30));
+    let (whole, killed) = (TestDir::new(30), TestDir::new(30));
     whole.run_well();
     for batches in [3, 8, 9, 20] {
         let mut driver = killed.command().spawn().unwrap();
@@ -136,7 +136,7 @@ fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
 
 #[test]
 fn a_checkpoint_shows_what_it_holds() {
-    let place = Place::new(3);
+    let place = TestDir::new(3);
     place.run_well();
     let show = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
@@ -163,7 +163,7 @@ fn a_checkpoint_shows_what_it_holds() {
 /// From the command line to the executors, which read the times, and to the sinks, which write them.
 #[test]
 fn s1_times_by_the_sessions_clock() {
-    let place = Place::new(0);
+    let place = TestDir::new(0);
     let records = "{\"ts\":\"2024-03-31 02:30:00\",\"v\":1}\n{\"ts\":\"2024-10-27T01:30:00Z\",\"v\":2}\n{\"ts\":\"1800-01-01\"}\n";
     fs::write(place.0.path().join("in/a.jsonl"), records).unwrap();
     let sql =
@@ -184,7 +184,7 @@ fn s1_times_by_the_sessions_clock() {
 
 #[test]
 fn a_dead_letter_names_the_file_and_the_line() {
-    let place = Place::new(3);
+    let place = TestDir::new(3);
     let broken = "{\"ts\":\"2026-01-01T00:00:00Z\",\"k\":\"a\"}\r\n\n{\r\nno JSON\n";
     fs::write(place.0.path().join("in/z.jsonl"), broken).unwrap();
     let dead_letters = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
@@ -208,7 +208,7 @@ fn a_dead_letter_names_the_file_and_the_line() {
 #[test]
 fn what_cannot_be_is_said() {
     let check = |from: &str, to: &str, messages: &[&str]| {
-        let place = Place::new(1);
+        let place = TestDir::new(1);
         assert!(PIPELINE.contains(from), "{from}");
         fs::write(place.0.path().join("p.toml"), PIPELINE.replacen(from, to, 1)).unwrap();
         let output = place.run();

@@ -12,7 +12,7 @@ pub const DECISIONS_MAX: usize = 1000;
 
 /// The past of one run.
 #[derive(Debug, Default)]
-pub struct Past {
+pub struct RunHistory {
     samples: VecDeque<Sample>,
     decisions: VecDeque<DecisionLine>,
 }
@@ -42,7 +42,7 @@ pub struct History {
     age_p99_ms: Vec<u64>,
 }
 
-impl Past {
+impl RunHistory {
     /// Takes a snapshot in: the newest of each second stays.
     pub fn add(&mut self, status: &Status) {
         self.add_sample(Sample {
@@ -114,7 +114,7 @@ mod tests {
 
     /// Feeds snapshots `(now_ms, backlog, decisions seen)`; tells `at_ms:backlog` of the samples and the decisions' sizes.
     fn check(snapshots: &[(i64, u64, &[u32])], samples: &str, decisions: &str) {
-        let mut past = Past::default();
+        let mut past = RunHistory::default();
         for &(now_ms, backlog, sizes) in snapshots {
             let line = |&to: &u32| DecisionLine { at_ms: i64::from(to), from: 0, to, reason: String::new() };
             past.add(&Status { now_ms, backlog, decisions: sizes.iter().map(line).collect(), ..Status::default() });
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_past_is_bounded() {
-        let mut past = Past::default();
+        let mut past = RunHistory::default();
         for second in 0..2000 {
             let line = DecisionLine { at_ms: second, ..DecisionLine::default() };
             past.add(&Status { now_ms: second * 1000, decisions: vec![line], ..Status::default() });

@@ -4,7 +4,7 @@
 //! the newest one, however slow it reads: memory is one snapshot, not a queue. JSON is made once per snapshot, by the
 //! first page that asks; with no page open it is never made.
 
-use crate::history::Past;
+use crate::history::RunHistory;
 use hyper::body::Bytes;
 use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
@@ -26,7 +26,7 @@ pub struct Hub {
     /// Whether commands are taken at all: only where nobody but this machine can reach us.
     pub loopback: bool,
     latest: watch::Sender<Latest>,
-    past: Mutex<Past>,
+    past: Mutex<RunHistory>,
     commands: mpsc::Sender<Command>,
 }
 

@@ -33,7 +33,7 @@ struct Piece {
 
 /// What an executor's end says of a piece that it was running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
+pub(crate) enum Suspicion {
     /// The piece may be what killed it.
     Suspect,
     /// The same, but the piece was late and waits or runs elsewhere by now.
@@ -49,7 +49,7 @@ impl Piece {
 
 /// A piece that an executor is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct TaskAssignment {
     pub(crate) number: u64,
     pub(crate) range: OffsetRange,
     pub(crate) set_aside: bool,
@@ -65,7 +65,7 @@ enum PieceState {
 
 /// What became of a piece whose executor went away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
+pub(crate) enum PieceOutcome {
     /// It waits to be run again.
     Again,
     /// It killed its executor too often and was split in two.
@@ -93,13 +93,13 @@ impl Batch {
     /// Takes the next piece to run: one that `goes_on` (begins where a free core has read up to); otherwise the begin of
     /// the longest stretch of waiting pieces, or its middle where somebody is about to reach its begin. A suspect is only
     /// given to an executor that is `idle`.
-    pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool, idle: bool) -> Option<Taken> {
+    pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool, idle: bool) -> Option<TaskAssignment> {
         let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting) && (idle || !piece.is_suspect());
         let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.range)).or_else(|| self.apart(waiting))?;
         let piece = &mut self.pieces[at];
         piece.state = PieceState::Running;
         let (number, range, set_aside) = (piece.number, piece.range.clone(), piece.set_aside);
-        Some(Taken { number, range, set_aside, alone: piece.is_suspect() })
+        Some(TaskAssignment { number, range, set_aside, alone: piece.is_suspect() })
     }
 
     /// The waiting piece from which on most pieces can be read in a row.
@@ -154,29 +154,29 @@ impl Batch {
     }
 
     /// A piece's executor went away while it ran. What is done is done, whoever did it.
-    pub(crate) fn lost(&mut self, number: u64, loss: Loss) -> Lost {
+    pub(crate) fn lost(&mut self, number: u64, loss: Suspicion) -> PieceOutcome {
         let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
-        let Some(at) = self.pieces.iter().position(open) else { return Lost::Again };
+        let Some(at) = self.pieces.iter().position(open) else { return PieceOutcome::Again };
         let piece = &mut self.pieces[at];
         piece.kills += 1;
         match loss {
-            Loss::Suspect => {
+            Suspicion::Suspect => {
                 self.retried += 1;
                 piece.state = PieceState::Waiting;
             }
             // Who runs it now may yet end it.
-            Loss::SuspectLate if matches!(piece.state, PieceState::Running) => return Lost::Again,
-            Loss::SuspectLate => {}
+            Suspicion::SuspectLate if matches!(piece.state, PieceState::Running) => return PieceOutcome::Again,
+            Suspicion::SuspectLate => {}
         }
         if piece.kills < POISON_KILLS {
-            return Lost::Again;
+            return PieceOutcome::Again;
         }
         if piece.range.len() == 1 {
             return self.poison(at);
         }
         // One more kill splits the half that did it again.
         self.split(at, POISON_KILLS - 1);
-        Lost::Split
+        PieceOutcome::Split
     }
 
     /// Cuts a piece in the middle. Both halves have new numbers: an answer for the whole that comes late is nobody's.
@@ -194,25 +194,25 @@ impl Batch {
 
     /// A piece of one record has killed too often. Where dead letters are kept, somebody is to carry it there unseen;
     /// who cannot even do that leaves it in the source.
-    fn poison(&mut self, at: usize) -> Lost {
+    fn poison(&mut self, at: usize) -> PieceOutcome {
         let piece = &mut self.pieces[at];
         let range = piece.range.clone();
         if self.keeps_dead_letters && !piece.set_aside {
             (piece.set_aside, piece.kills) = (true, 0);
-            return Lost::Poison(range);
+            return PieceOutcome::Poison(range);
         }
         let mut partial = Partial { records: 1, ..Partial::default() };
         partial.leave_out(RecordFault::Malformed, 1);
         piece.state = PieceState::Done(partial);
         if !piece.set_aside {
-            return Lost::Poison(range);
+            return PieceOutcome::Poison(range);
         }
         self.unreadable.push(DriverDeadLetter {
             at: Some((range.partition.clone(), range.start)),
             fault: RecordFault::Malformed,
             detail: "it killed every executor that read it: its value was left where it is".into(),
         });
-        Lost::Unreadable(range)
+        PieceOutcome::Unreadable(range)
     }
 
     /// The dead letters of records that nobody could read.
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(numbers, [0, 2, 1]);
         batch.done(2, partial(30));
         batch.done(0, partial(10));
-        assert_eq!(batch.lost(1, Loss::Suspect), Lost::Again);
+        assert_eq!(batch.lost(1, Suspicion::Suspect), PieceOutcome::Again);
         assert_eq!(batch.take(|_| false, true).unwrap().number, 1);
         assert!(!batch.complete());
         batch.done(1, partial(20));
@@ -341,7 +341,7 @@ mod tests {
         assert!(batch.done(0, partial(1)));
         assert!(!batch.done(0, partial(2)));
         batch.again(0);
-        assert_eq!(batch.lost(0, Loss::SuspectLate), Lost::Again);
+        assert_eq!(batch.lost(0, Suspicion::SuspectLate), PieceOutcome::Again);
         assert_eq!((batch.complete(), batch.retried), (true, 1));
         assert_eq!(batch.into_partials()[0].records, 1);
     }
@@ -354,8 +354,8 @@ mod tests {
         for round in 1..=POISON_KILLS {
             assert_eq!(batch.take(|_| false, true).map(|taken| taken.number), Some(0));
             batch.elsewhere(0);
-            let split = if round == POISON_KILLS { Lost::Split } else { Lost::Again };
-            assert_eq!(batch.lost(0, Loss::SuspectLate), split);
+            let split = if round == POISON_KILLS { PieceOutcome::Split } else { PieceOutcome::Again };
+            assert_eq!(batch.lost(0, Suspicion::SuspectLate), split);
         }
         assert!(!batch.done(0, partial(64)));
         let halves: Vec<i64> =
@@ -386,10 +386,10 @@ mod tests {
             ("rwwwwwww ww", Some(4)),
             ("rd", None),
         ] {
-            let places = states.char_indices().filter(|(_, state)| *state != ' ');
-            let ranges: Vec<(i64, i64)> = places.clone().map(|(at, _)| (at as i64 * 2, at as i64 * 2 + 2)).collect();
+            let targets = states.char_indices().filter(|(_, state)| *state != ' ');
+            let ranges: Vec<(i64, i64)> = targets.clone().map(|(at, _)| (at as i64 * 2, at as i64 * 2 + 2)).collect();
             let mut batch = batch(&ranges);
-            for (piece, (_, state)) in batch.pieces.iter_mut().zip(places) {
+            for (piece, (_, state)) in batch.pieces.iter_mut().zip(targets) {
                 match state {
                     'r' => piece.state = PieceState::Running,
                     'd' => piece.state = PieceState::Done(partial(2)),
@@ -410,10 +410,12 @@ mod tests {
         {
             let mut batch = Batch { keeps_dead_letters, ..batch(&[(0, 64)]) };
             let (mut kills, mut read, mut aside) = (0, 0, 0);
-            while let Some(Taken { number, range, set_aside, .. }) = batch.take(|_| false, true) {
+            while let Some(TaskAssignment { number, range, set_aside, .. }) = batch.take(|_| false, true) {
                 if (range.start..range.end).contains(&poison) && (!set_aside || kills_readers) {
                     kills += 1;
-                    if let Lost::Poison(range) | Lost::Unreadable(range) = batch.lost(number, Loss::Suspect) {
+                    if let PieceOutcome::Poison(range) | PieceOutcome::Unreadable(range) =
+                        batch.lost(number, Suspicion::Suspect)
+                    {
                         assert_eq!((range.start, range.end), (poison, poison + 1));
                     }
                 } else {
@@ -435,7 +437,7 @@ mod tests {
     fn who_runs_beside_a_poison_record_is_not_split() {
         let mut batch = batch(&[(0, 64), (64, 128), (128, 192)]);
         let poison = 41;
-        let (mut running, mut read) = (Vec::<Taken>::new(), 0);
+        let (mut running, mut read) = (Vec::<TaskAssignment>::new(), 0);
         while !batch.complete() {
             let room = running.len() < 2 && !running.iter().any(|taken| taken.alone);
             let idle = running.is_empty();
@@ -446,7 +448,7 @@ mod tests {
             }
             if running.iter().any(|taken| (taken.range.start..taken.range.end).contains(&poison)) {
                 for taken in running.drain(..) {
-                    if let Lost::Poison(range) = batch.lost(taken.number, Loss::Suspect) {
+                    if let PieceOutcome::Poison(range) = batch.lost(taken.number, Suspicion::Suspect) {
                         assert_eq!((range.start, range.end), (poison, poison + 1));
                     }
                 }

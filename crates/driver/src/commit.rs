@@ -42,23 +42,23 @@ pub(crate) struct Committed {
 }
 
 /// Where batches go.
-pub(crate) struct Places {
+pub(crate) struct CommitTargets {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     pub(crate) log: CommitLog,
 }
 
 /// Runs until the jobs end or one fails.
-pub(crate) fn run(jobs: &Receiver<Job>, mut places: Places, events: &Sender<Event>) {
+pub(crate) fn run(jobs: &Receiver<Job>, mut targets: CommitTargets, events: &Sender<Event>) {
     for mut job in jobs {
         let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
-        let result = carry_out(job, snapshot.is_some(), &mut places);
+        let result = carry_out(job, snapshot.is_some(), &mut targets);
         let failed = result.is_err();
         if events.send(Event::Committed(result)).is_err() || failed {
             return;
         }
         let Some(state) = snapshot else { continue };
-        let result = places.log.snapshot(batch_id, &state);
+        let result = targets.log.snapshot(batch_id, &state);
         let failed = result.is_err();
         if events.send(Event::Snapshot(result)).is_err() || failed {
             return;
@@ -66,9 +66,9 @@ pub(crate) fn run(jobs: &Receiver<Job>, mut places: Places, events: &Sender<Even
     }
 }
 
-fn carry_out(job: Job, snapshot_follows: bool, places: &mut Places) -> Result<Committed> {
+fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> Result<Committed> {
     let started = Instant::now();
-    let Places { sinks, dead_letters, log } = places;
+    let CommitTargets { sinks, dead_letters, log } = targets;
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
     for sink in sinks {

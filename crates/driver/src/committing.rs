@@ -1,13 +1,13 @@
 //! Committing: a merged batch on its way through the sinks to its commit record. One at a time.
 
 use crate::commit::{self, Committed};
-use crate::report::Draft;
+use crate::report::BatchStats;
 use std::sync::mpsc::Sender;
 use tidemill_checkpoint::CommitRecord;
 
 pub(crate) struct Committing {
     committer: Sender<commit::Job>,
-    draft: Option<Draft>,
+    stats: Option<BatchStats>,
     /// Whether the next state should be a snapshot.
     wants_snapshot: bool,
     /// Whether a snapshot is being written, or will be after the batch that is being committed.
@@ -18,12 +18,12 @@ pub(crate) struct Committing {
 
 impl Committing {
     pub(crate) fn new(committer: Sender<commit::Job>, wants_snapshot: bool, records: u64) -> Committing {
-        Committing { committer, draft: None, wants_snapshot, writing_snapshot: false, records }
+        Committing { committer, stats: None, wants_snapshot, writing_snapshot: false, records }
     }
 
     /// Whether a batch is being committed.
     pub(crate) fn is_busy(&self) -> bool {
-        self.draft.is_some()
+        self.stats.is_some()
     }
 
     pub(crate) fn wants_snapshot(&self) -> bool {
@@ -47,12 +47,12 @@ impl Committing {
     /// snapshot. `capacity` is what the autoscaler knows.
     pub(crate) fn begin(
         &mut self,
-        draft: Draft,
+        stats: BatchStats,
         (delta, snapshot): (Vec<u8>, Option<Vec<u8>>),
         capacity: Option<serde_json::Value>,
     ) {
         self.writing_snapshot |= snapshot.is_some();
-        let finished = &draft.finished;
+        let finished = &stats.finished;
         self.records += finished.records;
         let record = CommitRecord {
             batch_id: finished.plan.batch_id,
@@ -66,14 +66,14 @@ impl Committing {
         let job = commit::Job { record, rows, replayed: finished.replayed, dead_letters, delta, snapshot };
         // A committer that is gone has said why: its last event is in the inbox.
         let _ = self.committer.send(job);
-        self.draft = Some(draft);
+        self.stats = Some(stats);
     }
 
     /// Steps 7 and 8 are done.
-    pub(crate) fn committed(&mut self, committed: &Committed) -> Draft {
-        let draft = self.draft.take().expect("a batch was being committed");
-        assert_eq!(draft.finished.plan.batch_id, committed.batch_id, "batches are committed in order");
+    pub(crate) fn committed(&mut self, committed: &Committed) -> BatchStats {
+        let stats = self.stats.take().expect("a batch was being committed");
+        assert_eq!(stats.finished.plan.batch_id, committed.batch_id, "batches are committed in order");
         self.wants_snapshot = committed.wants_snapshot;
-        draft
+        stats
     }
 }

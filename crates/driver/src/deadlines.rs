@@ -37,7 +37,7 @@ pub(crate) struct Pace {
 
 /// Why an executor is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Late {
+pub(crate) enum LateReason {
     /// No progress for so long.
     Stuck(Duration),
     /// It runs for so long, and should have taken this.
@@ -82,16 +82,16 @@ impl Pace {
     }
 
     /// Whether a task is late at this moment.
-    pub(crate) fn late(&self, task: &TaskClock, now: Instant) -> Option<Late> {
+    pub(crate) fn late(&self, task: &TaskClock, now: Instant) -> Option<LateReason> {
         let waits = task.waits_since.map(|since| now.saturating_duration_since(since));
         let still = now.saturating_duration_since(task.moved);
         let patience = if waits.is_some() { self.timeout.max(SOURCE_TIMEOUT) } else { self.timeout };
         if still >= patience {
-            return Some(Late::Stuck(still));
+            return Some(LateReason::Stuck(still));
         }
         let took = now.saturating_duration_since(task.started).saturating_sub(task.waited + waits.unwrap_or_default());
         let expected = self.expected(task.records)?;
-        (took >= self.timeout.max(expected.mul_f64(SLOW_FACTOR))).then_some(Late::Slow(took, expected))
+        (took >= self.timeout.max(expected.mul_f64(SLOW_FACTOR))).then_some(LateReason::Slow(took, expected))
     }
 
     /// What a task should take; `None` until some have ended.
@@ -132,7 +132,7 @@ mod tests {
 
     /// Beats `(second, records done, waits for the source)` of a task of 10,000 records, with a timeout of 10 s and a rate of
     /// 10,000 records in `learnt` seconds → what is said at the second `at`.
-    fn check(learnt: Option<u64>, beats: &[(u64, u64, bool)], at: u64, expected: Option<Late>) {
+    fn check(learnt: Option<u64>, beats: &[(u64, u64, bool)], at: u64, expected: Option<LateReason>) {
         let start = Instant::now();
         let moment = |second: u64| start + Duration::from_secs(second);
         let mut pace = Pace::new(Duration::from_secs(10));
@@ -149,21 +149,21 @@ mod tests {
         let seconds = Duration::from_secs;
         // It never says anything, or stands still.
         check(None, &[], 9, None);
-        check(None, &[], 10, Some(Late::Stuck(seconds(10))));
+        check(None, &[], 10, Some(LateReason::Stuck(seconds(10))));
         check(None, &[(1, 100, false), (8, 100, false)], 10, None);
-        check(None, &[(1, 100, false), (8, 100, false)], 11, Some(Late::Stuck(seconds(10))));
+        check(None, &[(1, 100, false), (8, 100, false)], 11, Some(LateReason::Stuck(seconds(10))));
         // It moves: nobody knows how long it should take, or it is ten times over.
         check(None, &[(30, 100, false), (60, 200, false)], 61, None);
         check(Some(2), &[(10, 100, false), (19, 200, false)], 19, None);
-        check(Some(2), &[(10, 100, false), (19, 200, false)], 20, Some(Late::Slow(seconds(20), seconds(2))));
+        check(Some(2), &[(10, 100, false), (19, 200, false)], 20, Some(LateReason::Slow(seconds(20), seconds(2))));
         // The timeout is the floor of what is learnt.
         check(Some(0), &[(1, 100, false), (9, 200, false)], 9, None);
-        check(Some(0), &[(1, 100, false), (9, 200, false)], 10, Some(Late::Slow(seconds(10), seconds(0))));
+        check(Some(0), &[(1, 100, false), (9, 200, false)], 10, Some(LateReason::Slow(seconds(10), seconds(0))));
         // Who waits for the source is not late for that, unless for very long.
         check(Some(1), &[(1, 100, true), (60, 100, true)], 80, None);
         check(Some(2), &[(1, 100, true), (60, 100, false)], 69, None);
-        check(Some(2), &[(1, 100, true), (60, 100, false)], 70, Some(Late::Stuck(seconds(10))));
-        check(Some(1), &[(1, 100, true)], 91, Some(Late::Stuck(seconds(90))));
+        check(Some(2), &[(1, 100, true), (60, 100, false)], 70, Some(LateReason::Stuck(seconds(10))));
+        check(Some(1), &[(1, 100, true)], 91, Some(LateReason::Stuck(seconds(90))));
     }
 
     #[test]

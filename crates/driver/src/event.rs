@@ -1,7 +1,7 @@
 //! All that wakes the driver's loop.
 
 use crate::commit::Committed;
-use crate::supervisor::Ended;
+use crate::supervisor::EndedThread;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tidemill_flow::ports::{Extents, Watch};
@@ -25,7 +25,7 @@ pub(crate) enum Event {
     /// A user's command.
     Command(Command),
     /// A thread of the run is over.
-    Ended(Ended),
+    Ended(EndedThread),
 }
 
 /// How long one look at the source may wait for a change.

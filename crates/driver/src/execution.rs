@@ -1,7 +1,7 @@
 //! Batch execution: the batch in flight and the executors that carry out its tasks.
 
-use crate::batch::{Batch, Loss, Taken};
-use crate::fleet::{Fleet, Piece};
+use crate::batch::{Batch, Suspicion, TaskAssignment};
+use crate::fleet::{Fleet, RunningPiece};
 use crate::notes;
 use crate::planning::Planned;
 use crate::report::StartTimes;
@@ -113,8 +113,14 @@ impl Execution {
         let Some(in_flight) = &mut self.batch else { return Ok(()) };
         let batch = &mut in_flight.batch;
         let BatchPlan { batch_id, late_watermark, timestamp, .. } = batch.plan;
-        let task =
-            |id, Taken { range, set_aside, .. }| Task { id, batch_id, range, late_watermark, timestamp, set_aside };
+        let task = |id, TaskAssignment { range, set_aside, .. }| Task {
+            id,
+            batch_id,
+            range,
+            late_watermark,
+            timestamp,
+            set_aside,
+        };
         self.fleet.dispatch(|preferred, idle| batch.take(preferred, idle), task);
         Ok(())
     }
@@ -175,7 +181,7 @@ impl Execution {
         let tasks = departed.pieces.iter().filter(|piece| !piece.late).count();
         reporter.note(&format!("executor {} was lost; tasks to be run again: {tasks}", departed.id));
         for piece in departed.pieces {
-            let loss = if piece.late { Loss::SuspectLate } else { Loss::Suspect };
+            let loss = if piece.late { Suspicion::SuspectLate } else { Suspicion::Suspect };
             let Some(batch) = self.batch_of(piece) else { continue };
             let lost = batch.lost(piece.number, loss);
             if let Some(note) = notes::given_up(&lost, self.keeps_dead_letters) {
@@ -214,7 +220,7 @@ impl Execution {
     }
 
     /// The batch in flight, where the piece is of that one.
-    fn batch_of(&mut self, piece: Piece) -> Option<&mut Batch> {
+    fn batch_of(&mut self, piece: RunningPiece) -> Option<&mut Batch> {
         let batch = &mut self.batch.as_mut()?.batch;
         (batch.plan.batch_id == piece.batch_id).then_some(batch)
     }

@@ -5,7 +5,7 @@
 //!  loop ◄──events─── thread `executor N out` ◄──pipe── executor     each byte is a sign of life
 //! ```
 
-use crate::deadlines::{Late, Pace, TaskClock};
+use crate::deadlines::{LateReason, Pace, TaskClock};
 use crate::event::Event;
 use crate::fleet::{Handle, Spawn, Spawned, Work};
 use crate::supervisor::{Role, Supervisor};
@@ -33,7 +33,7 @@ pub(crate) struct Executor {
     /// It was given up: its tasks run elsewhere too.
     pub(crate) given_up: bool,
     pub(crate) running: BTreeMap<u64, Running>,
-    heard: Heard,
+    heard: LastOutput,
     /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core and source.
     positions: Vec<(u64, PartitionId, i64)>,
     pub(crate) work: Work,
@@ -53,7 +53,7 @@ pub(crate) struct Running {
 
 /// When an executor's output last gave something, in milliseconds since it was spawned.
 #[derive(Clone, Debug, Default)]
-struct Heard(Arc<AtomicU64>);
+struct LastOutput(Arc<AtomicU64>);
 
 impl Executor {
     /// Starts a process, greets it, and listens to it on threads of its own.
@@ -66,7 +66,7 @@ impl Executor {
         hello: ToExecutor,
         supervisor: &mut Supervisor,
     ) -> Result<Executor> {
-        let (start, heard) = (Instant::now(), Heard::default());
+        let (start, heard) = (Instant::now(), LastOutput::default());
         let Spawned { input, output, handle } = spawn()?;
         let (to_executor, messages) = channel();
         // Made first: dropped on an error below, it ends the process.
@@ -94,7 +94,7 @@ impl Executor {
             })
             .and_then(|()| {
                 supervisor.spawn(format!("executor {id} out"), Role::Passing, move || {
-                    listen(id, Signs { stream: output, start, heard }, &events);
+                    listen(id, LivenessReader { stream: output, start, heard }, &events);
                     Ok(())
                 })
             });
@@ -164,7 +164,7 @@ impl Executor {
     }
 
     /// A late task, if there is one: its records, and why.
-    pub(crate) fn late(&self, pace: &Pace, now: Instant) -> Option<(u64, Late)> {
+    pub(crate) fn late(&self, pace: &Pace, now: Instant) -> Option<(u64, LateReason)> {
         self.running.values().find_map(|running| Some((running.records, pace.late(&running.clock, now)?)))
     }
 
@@ -199,7 +199,7 @@ fn speak(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
 }
 
 /// Tells what an executor says, until its output ends or is no message.
-fn listen(id: u64, output: Signs, events: &Sender<Event>) {
+fn listen(id: u64, output: LivenessReader, events: &Sender<Event>) {
     let mut output = BufReader::with_capacity(64 << 10, output);
     loop {
         let event = match receive::<FromExecutor>(&mut output).transpose() {
@@ -214,13 +214,13 @@ fn listen(id: u64, output: Signs, events: &Sender<Event>) {
 }
 
 /// An output that notes when it gave something.
-struct Signs {
+struct LivenessReader {
     stream: Box<dyn Read + Send>,
     start: Instant,
-    heard: Heard,
+    heard: LastOutput,
 }
 
-impl Read for Signs {
+impl Read for LivenessReader {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let count = self.stream.read(bytes)?;
         self.heard.0.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);

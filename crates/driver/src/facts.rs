@@ -6,7 +6,7 @@ use tidemill_flow::ports::Extents;
 use tidemill_scale::{Facts, Work};
 
 /// What is known of one moment, but for the executors.
-pub(crate) struct Moment<'a> {
+pub(crate) struct FactInputs<'a> {
     pub(crate) now_ms: u64,
     /// What the sources hold, seen `age_ms` ago; `None` while one cannot be reached: `backlog` and arrivals are then unknown.
     pub(crate) extents: Option<&'a Extents>,
@@ -18,8 +18,8 @@ pub(crate) struct Moment<'a> {
 }
 
 /// The facts of one moment.
-pub(crate) fn facts(moment: Moment<'_>, busy: &mut Busy, fleet: &mut Fleet) -> Facts {
-    let Moment { now_ms, extents, age_ms, backlog, unfinished, all_committed, crashes } = moment;
+pub(crate) fn facts(moment: FactInputs<'_>, busy: &mut Busy, fleet: &mut Fleet) -> Facts {
+    let FactInputs { now_ms, extents, age_ms, backlog, unfinished, all_committed, crashes } = moment;
     let sizes = fleet.sizes();
     let work = |(executor, work): (u64, crate::fleet::Work)| Work {
         executor,

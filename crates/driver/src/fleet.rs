@@ -1,8 +1,8 @@
 //! The executors: spawned, given tasks, drained, given up when they are late, noticed when they die. Follows a target;
 //! decides none.
 
-use crate::batch::Taken;
-use crate::deadlines::{Late, Pace, TaskClock};
+use crate::batch::TaskAssignment;
+use crate::deadlines::{LateReason, Pace, TaskClock};
 use crate::executor::{Executor, Running};
 use crate::supervisor::Supervisor;
 use std::collections::BTreeMap;
@@ -86,17 +86,17 @@ pub(crate) struct Sizes {
 }
 
 /// An executor that is gone.
-pub(crate) struct Departed {
+pub(crate) struct ExitedExecutor {
     pub(crate) id: u64,
     /// What it was running.
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<RunningPiece>,
     /// Whether it was told to go.
     pub(crate) expected: bool,
 }
 
 /// A piece of a batch that an executor had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct RunningPiece {
     pub(crate) batch_id: u64,
     pub(crate) number: u64,
     /// It was late, and runs elsewhere by now.
@@ -105,20 +105,20 @@ pub(crate) struct Piece {
 
 /// An executor that is given up: the next takes its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GivenUp {
+pub(crate) struct ReplacedExecutor {
     pub(crate) id: u64,
     /// Its tasks, which somebody else is to run too.
-    pub(crate) pieces: Vec<Piece>,
-    pub(crate) why: Why,
+    pub(crate) pieces: Vec<RunningPiece>,
+    pub(crate) why: ReplaceReason,
 }
 
 /// Why an executor is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum ReplaceReason {
     /// Nothing was heard of it for so long: it is killed.
     Silent(Duration),
     /// A task of so many records is late.
-    Late(u64, Late),
+    Late(u64, LateReason),
 }
 
 impl Fleet {
@@ -162,8 +162,8 @@ impl Fleet {
     /// the executor has read up to, and whether the executor runs nothing else.
     pub(crate) fn dispatch(
         &mut self,
-        mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool, bool) -> Option<Taken>,
-        task: impl Fn(u64, Taken) -> Task,
+        mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool, bool) -> Option<TaskAssignment>,
+        task: impl Fn(u64, TaskAssignment) -> Task,
     ) {
         loop {
             let free =
@@ -197,7 +197,7 @@ impl Fleet {
     }
 
     /// A task ended; returns its piece. `cost` is given when it succeeded.
-    pub(crate) fn ended(&mut self, id: u64, task: u64, cost: Option<TaskCost>) -> Option<Piece> {
+    pub(crate) fn ended(&mut self, id: u64, task: u64, cost: Option<TaskCost>) -> Option<RunningPiece> {
         let executor = self.executors.get_mut(&id)?;
         let running = executor.running.remove(&task)?;
         if let Some(cost) = cost {
@@ -212,7 +212,7 @@ impl Fleet {
             self.pace.learn(running.records, Duration::from_micros(cost.total_us.saturating_sub(cost.fetch_wait_us)));
         }
         executor.end_when_idle();
-        Some(Piece { batch_id: running.batch_id, number: running.piece, late: executor.given_up })
+        Some(RunningPiece { batch_id: running.batch_id, number: running.piece, late: executor.given_up })
     }
 
     /// An executor says how far its tasks are.
@@ -226,7 +226,7 @@ impl Fleet {
     }
 
     /// Gives up the executors that are silent or late, and ends those that were given up long ago, or do not start or end.
-    pub(crate) fn check(&mut self, now: Instant) -> Vec<GivenUp> {
+    pub(crate) fn check(&mut self, now: Instant) -> Vec<ReplacedExecutor> {
         if now.saturating_duration_since(std::mem::replace(&mut self.checked, now)) > STALL {
             self.trusted = now;
         }
@@ -247,14 +247,15 @@ impl Fleet {
                 continue;
             }
             let silence = executor.silence(self.trusted, now);
-            let silent = (silence >= self.pace.silence_max()).then_some(Why::Silent(silence));
-            let late = || executor.late(&self.pace, now).map(|(records, late)| Why::Late(records, late));
+            let silent = (silence >= self.pace.silence_max()).then_some(ReplaceReason::Silent(silence));
+            let late = || executor.late(&self.pace, now).map(|(records, late)| ReplaceReason::Late(records, late));
             let Some(why) = silent.or_else(late) else { continue };
-            let piece = |running: &Running| Piece { batch_id: running.batch_id, number: running.piece, late: false };
-            given_up.push(GivenUp { id: *id, pieces: executor.running.values().map(piece).collect(), why });
+            let piece =
+                |running: &Running| RunningPiece { batch_id: running.batch_id, number: running.piece, late: false };
+            given_up.push(ReplacedExecutor { id: *id, pieces: executor.running.values().map(piece).collect(), why });
             executor.given_up = true;
             executor.drain();
-            if matches!(why, Why::Silent(_)) {
+            if matches!(why, ReplaceReason::Silent(_)) {
                 executor.kill();
             }
         }
@@ -265,7 +266,7 @@ impl Fleet {
     ///
     /// # Errors
     /// External: too many in a row ended before they were ready.
-    pub(crate) fn gone(&mut self, id: u64) -> Result<Option<Departed>> {
+    pub(crate) fn gone(&mut self, id: u64) -> Result<Option<ExitedExecutor>> {
         let Some(mut executor) = self.executors.remove(&id) else { return Ok(None) };
         if let Some(told) = executor.told_to_end.filter(|_| executor.ready) {
             self.start_costs.push(executor.unused + told.elapsed());
@@ -282,10 +283,13 @@ impl Fleet {
                 )));
             }
         }
-        let piece =
-            |running: &Running| Piece { batch_id: running.batch_id, number: running.piece, late: executor.given_up };
+        let piece = |running: &Running| RunningPiece {
+            batch_id: running.batch_id,
+            number: running.piece,
+            late: executor.given_up,
+        };
         let pieces = executor.running.values().map(piece).collect();
-        Ok(Some(Departed { id, pieces, expected: executor.draining.is_some() }))
+        Ok(Some(ExitedExecutor { id, pieces, expected: executor.draining.is_some() }))
     }
 
     pub(crate) fn sizes(&self) -> Sizes {

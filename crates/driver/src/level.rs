@@ -19,22 +19,22 @@ const TIME_BITS: u32 = 42;
 const ANSWERS_MAX: usize = 128;
 
 /// As [`tidemill_flow::ports::Timeline`], over the partitions of several sources.
-pub(crate) type Ask = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
+pub(crate) type TimestampLookup = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
 
 /// A source that did not answer.
 #[derive(Debug)]
-pub(crate) struct Unanswered {
+pub(crate) struct SourceUnavailable {
     pub(crate) source: u32,
     pub(crate) error: Error,
 }
 
-type Result<T> = std::result::Result<T, Unanswered>;
+type Result<T> = std::result::Result<T, SourceUnavailable>;
 
 /// The oracle, and what it has said.
 pub(crate) struct Level {
     /// Which sources, by number, it knows.
     knows: Vec<bool>,
-    ask: Ask,
+    ask: TimestampLookup,
     /// By partition and time.
     answers: BTreeMap<PartitionId, BTreeMap<i64, Answer>>,
 }
@@ -55,7 +55,7 @@ impl Answer {
 }
 
 impl Level {
-    pub(crate) fn new(knows: Vec<bool>, ask: Ask) -> Level {
+    pub(crate) fn new(knows: Vec<bool>, ask: TimestampLookup) -> Level {
         Level { knows, ask, answers: BTreeMap::new() }
     }
 

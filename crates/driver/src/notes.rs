@@ -1,9 +1,9 @@
 //! What a user should know, in words: records that kill, and watermarks that jump.
 
-use crate::batch::Lost;
-use crate::deadlines::Late;
+use crate::batch::PieceOutcome;
+use crate::deadlines::LateReason;
 use crate::finish::Finished;
-use crate::fleet::{GivenUp, Why};
+use crate::fleet::{ReplaceReason, ReplacedExecutor};
 use tidemill_model::time::iso_millis;
 use tidemill_sql::plan::{Body, QueryPlan};
 
@@ -11,12 +11,14 @@ use tidemill_sql::plan::{Body, QueryPlan};
 const AHEAD_MS: i64 = 3_600_000;
 
 /// A record that is given up; `None` where none is.
-pub(crate) fn given_up(lost: &Lost, keeps_dead_letters: bool) -> Option<String> {
+pub(crate) fn given_up(lost: &PieceOutcome, keeps_dead_letters: bool) -> Option<String> {
     let (range, what) = match lost {
-        Lost::Again | Lost::Split => return None,
-        Lost::Poison(range) if keeps_dead_letters => (range, "is set aside in the dead letters"),
-        Lost::Poison(range) => (range, "is left out"),
-        Lost::Unreadable(range) => (range, "cannot even be read: it is left out, its value is not in the dead letters"),
+        PieceOutcome::Again | PieceOutcome::Split => return None,
+        PieceOutcome::Poison(range) if keeps_dead_letters => (range, "is set aside in the dead letters"),
+        PieceOutcome::Poison(range) => (range, "is left out"),
+        PieceOutcome::Unreadable(range) => {
+            (range, "cannot even be read: it is left out, its value is not in the dead letters")
+        }
     };
     Some(format!(
         "the record {} at offset {} kills every executor that works on it: it {what}, and counted as malformed",
@@ -25,16 +27,16 @@ pub(crate) fn given_up(lost: &Lost, keeps_dead_letters: bool) -> Option<String> 
 }
 
 /// An executor that is given up.
-pub(crate) fn replaced(given_up: &GivenUp) -> String {
+pub(crate) fn replaced(given_up: &ReplacedExecutor) -> String {
     let why = match given_up.why {
-        Why::Silent(silence) => {
+        ReplaceReason::Silent(silence) => {
             let tasks = given_up.pieces.len();
             format!("has been silent for {:.1} s with {tasks} tasks to run: it is killed", silence.as_secs_f64())
         }
-        Why::Late(records, Late::Stuck(still)) => {
+        ReplaceReason::Late(records, LateReason::Stuck(still)) => {
             format!("has made no progress with a task of {records} records for {:.1} s", still.as_secs_f64())
         }
-        Why::Late(records, Late::Slow(took, expected)) => format!(
+        ReplaceReason::Late(records, LateReason::Slow(took, expected)) => format!(
             "has worked on a task of {records} records for {:.1} s, where {:.1} s are usual",
             took.as_secs_f64(),
             expected.as_secs_f64()

@@ -1,13 +1,13 @@
 //! Opening a run: the checkpoint is read, threads are started, the driver stands where the last run stopped.
 
-use crate::commit::{self, Places};
+use crate::commit::{self, CommitTargets};
 use crate::committing::Committing;
 use crate::event::{Event, watch};
 use crate::execution::Execution;
 use crate::facts::Busy;
 use crate::finish::Watermarks;
 use crate::fleet::Fleet;
-use crate::planning::{Planning, Standing};
+use crate::planning::{Planning, QueryPosition};
 use crate::report::Identity;
 use crate::reporter::Reporter;
 use crate::run::QueryRun;
@@ -48,9 +48,9 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let wants_snapshot = commits.wants_snapshot();
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
-    let places = Places { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits };
-    let committer = start_threads(watches, places, wiring.commands, &mut supervisor)?;
-    let standing = Standing {
+    let targets = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits };
+    let committer = start_threads(watches, targets, wiring.commands, &mut supervisor)?;
+    let standing = QueryPosition {
         positions,
         next_batch,
         watermark: committed.next_watermark,
@@ -142,7 +142,7 @@ pub(crate) const COMMITTER: &str = "committer";
 
 fn start_threads(
     sources: Vec<Box<dyn Watch>>,
-    places: Places,
+    targets: CommitTargets,
     commands: Receiver<tidemill_model::status::Command>,
     supervisor: &mut Supervisor,
 ) -> Result<Sender<commit::Job>> {
@@ -156,7 +156,7 @@ fn start_threads(
     let (committer, jobs) = channel();
     let events = supervisor.events();
     supervisor.spawn(COMMITTER, Role::Needed, move || {
-        commit::run(&jobs, places, &events);
+        commit::run(&jobs, targets, &events);
         Ok(())
     })?;
     let events = supervisor.events();

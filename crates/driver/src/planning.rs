@@ -1,7 +1,7 @@
 //! Batch planning: whether a batch is due, what it reads, and its record in the log. Decides; carries nothing out.
 
 use crate::finish::has_no_data_batches;
-use crate::level::{Level, Unanswered};
+use crate::level::{Level, SourceUnavailable};
 use crate::plan;
 use crate::run::now_millis;
 use crate::sources::Share;
@@ -42,7 +42,7 @@ pub(crate) struct Planning {
 }
 
 /// Where the query stands.
-pub(crate) struct Standing {
+pub(crate) struct QueryPosition {
     pub(crate) positions: Option<Offsets>,
     pub(crate) next_batch: u64,
     pub(crate) watermark: Millis,
@@ -72,8 +72,8 @@ pub(crate) struct Planned {
 }
 
 impl Planning {
-    pub(crate) fn new(job: &Job, plans: PlanLog, level: Level, standing: Standing) -> Planning {
-        let Standing { positions, next_batch, watermark, late_watermark, replay } = standing;
+    pub(crate) fn new(job: &Job, plans: PlanLog, level: Level, standing: QueryPosition) -> Planning {
+        let QueryPosition { positions, next_batch, watermark, late_watermark, replay } = standing;
         Planning {
             plans,
             trigger: job.trigger,
@@ -170,7 +170,7 @@ impl Planning {
         due: Due,
         watching: &Watching,
         capacity: u64,
-    ) -> Result<Result<Planned, Unanswered>> {
+    ) -> Result<Result<Planned, SourceUnavailable>> {
         let started = Instant::now();
         self.next_trigger = self.trigger_after(started);
         let replayed = matches!(due, Due::Replay);
@@ -220,7 +220,7 @@ impl Planning {
         admitted: &[(PartitionId, OffsetRange)],
         watching: &Watching,
         capacity: u64,
-    ) -> Result<Vec<OffsetRange>, Unanswered> {
+    ) -> Result<Vec<OffsetRange>, SourceUnavailable> {
         let (mut ranges, mut shared) = (Vec::new(), Vec::new());
         for of_source in admitted.chunk_by(|(a, _), (b, _)| a.source == b.source) {
             match watching.sources().share(of_source[0].0.source) {
@@ -236,7 +236,11 @@ impl Planning {
         Ok(ranges)
     }
 
-    fn cut(&mut self, backlog: &[(PartitionId, OffsetRange)], budget: u64) -> Result<Vec<OffsetRange>, Unanswered> {
+    fn cut(
+        &mut self,
+        backlog: &[(PartitionId, OffsetRange)],
+        budget: u64,
+    ) -> Result<Vec<OffsetRange>, SourceUnavailable> {
         match plan::total(backlog) > budget && self.level.cuts(backlog) {
             true => self.level.ranges(backlog, budget),
             false => Ok(plan::ranges(backlog, Some(budget))),

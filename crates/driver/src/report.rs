@@ -31,7 +31,7 @@ pub(crate) struct Identity {
 }
 
 /// What is known of a batch when it goes to the committer.
-pub(crate) struct Draft {
+pub(crate) struct BatchStats {
     pub(crate) finished: Finished,
     pub(crate) state_rows: u64,
     pub(crate) state_bytes: u64,
@@ -57,16 +57,16 @@ pub(crate) struct StartTimes {
 pub(crate) fn progress(
     identity: &Identity,
     query: &QueryPlan,
-    draft: &Draft,
+    stats: &BatchStats,
     committed: &Committed,
     ages: &Ages,
     latest: &Extents,
     now: (u32, u64),
 ) -> Progress {
-    let finished = &draft.finished;
-    let add_batch = draft.dispatch_ms + draft.merge_ms + committed.sink_time.as_millis() as u64;
+    let finished = &stats.finished;
+    let add_batch = stats.dispatch_ms + stats.merge_ms + committed.sink_time.as_millis() as u64;
     let commit_ms = committed.commit_time.as_millis() as u64;
-    let start = &draft.start;
+    let start = &stats.start;
     let total = start.latest_ms + start.planning_ms + start.layout_ms + start.log_ms + add_batch + commit_ms;
     let steps = [
         ("latestOffset", start.latest_ms),
@@ -79,7 +79,7 @@ pub(crate) fn progress(
     ];
     let latest = Offsets(latest.iter().map(|(partition, extent)| (partition.clone(), extent.end)).collect());
     let sources = identity.sources.iter().zip(0..);
-    let sources = sources.map(|(described, number)| source(described, number, draft, &latest, total)).collect();
+    let sources = sources.map(|(described, number)| source(described, number, stats, &latest, total)).collect();
     let (executors, backlog) = now;
     Progress {
         id: identity.id.clone(),
@@ -93,7 +93,7 @@ pub(crate) fn progress(
         processed_rows_per_second: per_second(finished.records, Duration::from_millis(total)),
         duration_ms: steps.map(|(step, ms)| (step.to_owned(), ms)).into(),
         event_time: event_time(query, finished),
-        state_operators: state_operators(query, draft, commit_ms),
+        state_operators: state_operators(query, stats, commit_ms),
         sources,
         sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.rows.num_rows() as u64 },
         tidemill: TidemillProgress {
@@ -114,18 +114,18 @@ pub(crate) fn progress(
 }
 
 /// What a batch of `total` ms has of the source of this number.
-fn source(description: &str, number: u32, draft: &Draft, latest: &Offsets, total: u64) -> SourceProgress {
-    let plan = &draft.finished.plan;
+fn source(description: &str, number: u32, stats: &BatchStats, latest: &Offsets, total: u64) -> SourceProgress {
+    let plan = &stats.finished.plan;
     let [start_offsets, end_offsets, latest] =
         [&plan.start_offsets, &plan.end_offsets, latest].map(|offsets| of_source(offsets, number));
-    let records = draft.finished.sources[number as usize].records;
+    let records = stats.finished.sources[number as usize].records;
     SourceProgress {
         description: description.to_owned(),
         start_offset: by_topic(&start_offsets),
         end_offset: by_topic(&end_offsets),
         latest_offset: by_topic(&latest),
         num_input_rows: records,
-        input_rows_per_second: arriving(records, &draft.start),
+        input_rows_per_second: arriving(records, &stats.start),
         processed_rows_per_second: per_second(records, Duration::from_millis(total)),
         metrics: behind(&end_offsets, &latest),
     }
@@ -158,20 +158,20 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
     entries
 }
 
-fn state_operators(query: &QueryPlan, draft: &Draft, commit_ms: u64) -> Vec<StateOperatorProgress> {
+fn state_operators(query: &QueryPlan, stats: &BatchStats, commit_ms: u64) -> Vec<StateOperatorProgress> {
     if matches!(query.body(), Body::Project(_)) {
         return Vec::new();
     }
-    let merged = &draft.finished.merged;
+    let merged = &stats.finished.merged;
     vec![StateOperatorProgress {
         operator_name: "stateStoreSave".into(),
-        num_rows_total: draft.state_rows,
+        num_rows_total: stats.state_rows,
         num_rows_updated: merged.updated,
-        all_updates_time_ms: draft.merge_ms,
+        all_updates_time_ms: stats.merge_ms,
         num_rows_removed: merged.removed,
         all_removals_time_ms: 0,
         commit_time_ms: commit_ms,
-        memory_used_bytes: draft.state_bytes,
+        memory_used_bytes: stats.state_bytes,
         num_rows_dropped_by_watermark: merged.dropped,
         num_shuffle_partitions: 1,
         num_state_store_instances: 1,
@@ -206,12 +206,12 @@ fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {
 
 /// The newest decisions and rows, for the status.
 #[derive(Default)]
-pub(crate) struct Newest {
+pub(crate) struct RecentOutput {
     pub(crate) decisions: VecDeque<DecisionLine>,
     pub(crate) rows: ResultRows,
 }
 
-impl Newest {
+impl RecentOutput {
     pub(crate) fn decision(&mut self, line: DecisionLine) {
         self.decisions.push_back(line);
         while self.decisions.len() > DECISIONS_SHOWN {
@@ -223,8 +223,8 @@ impl Newest {
     pub(crate) fn rows(&mut self, rows: &arrow_array::RecordBatch, zone: Zone) {
         if rows.num_rows() > 0 {
             let skip = rows.num_rows().saturating_sub(ROWS_SHOWN);
-            let newest = rows.slice(skip, rows.num_rows() - skip);
-            self.rows = show::result_rows(&newest, ROWS_SHOWN, &WallClock::new(zone));
+            let recent = rows.slice(skip, rows.num_rows() - skip);
+            self.rows = show::result_rows(&recent, ROWS_SHOWN, &WallClock::new(zone));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ages::Ages;
 use crate::commit::Committed;
-use crate::report::{DoneRate, Draft, Identity, Newest, progress};
+use crate::report::{BatchStats, DoneRate, Identity, RecentOutput, progress};
 use crate::run::now_millis;
 use crate::{Observer, Summary};
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub(crate) struct Reporter {
     summary: Summary,
     ages: Ages,
     recent_ages: VecDeque<Ages>,
-    newest: Newest,
+    recent: RecentOutput,
     done: DoneRate,
 }
 
@@ -38,7 +38,7 @@ impl Reporter {
             summary: Summary::default(),
             ages: Ages::new(),
             recent_ages: VecDeque::new(),
-            newest: Newest::default(),
+            recent: RecentOutput::default(),
             done: DoneRate::default(),
         }
     }
@@ -64,7 +64,7 @@ impl Reporter {
     pub(crate) fn decided(&mut self, facts: &Facts, decision: &Decision) {
         if decision.acts() {
             let (at_ms, reason) = (now_millis().0, decision.reason.clone());
-            self.newest.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
+            self.recent.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
         }
         self.observer.decision(facts, decision);
     }
@@ -73,25 +73,25 @@ impl Reporter {
     pub(crate) fn committed(
         &mut self,
         query: &QueryPlan,
-        draft: &Draft,
+        stats: &BatchStats,
         committed: &Committed,
         latest: &Extents,
         now: (u32, u64),
     ) {
         let out_ms = now_millis().0 - committed.out_at.elapsed().as_millis() as i64;
         let mut ages = Ages::new();
-        ages.add(&draft.finished.record_times, out_ms);
+        ages.add(&stats.finished.record_times, out_ms);
         self.summary.batches += 1;
-        self.summary.records += draft.finished.records;
+        self.summary.records += stats.finished.records;
         self.summary.rows += committed.rows.num_rows() as u64;
-        self.summary.faults.merge(&draft.finished.faults);
+        self.summary.faults.merge(&stats.finished.faults);
         if self.keeps_dead_letters {
-            self.summary.dead_letters += draft.finished.dead_letters.count();
+            self.summary.dead_letters += stats.finished.dead_letters.count();
         }
-        self.newest.rows(&committed.rows, query.zone());
-        let progress = progress(&self.identity, query, draft, committed, &ages, latest, now);
+        self.recent.rows(&committed.rows, query.zone());
+        let progress = progress(&self.identity, query, stats, committed, &ages, latest, now);
         self.ages.merge(&ages);
-        if draft.finished.records > 0 {
+        if stats.finished.records > 0 {
             self.recent_ages.push_back(ages);
             if self.recent_ages.len() > RECENT_BATCHES {
                 self.recent_ages.pop_front();
@@ -117,8 +117,8 @@ impl Reporter {
             age_p50_ms: recent.quantile(0.5),
             age_p99_ms: recent.quantile(0.99),
             faults: self.summary.faults,
-            decisions: self.newest.decisions.iter().cloned().collect(),
-            windows: self.newest.rows.clone(),
+            decisions: self.recent.decisions.iter().cloned().collect(),
+            windows: self.recent.rows.clone(),
             ..rest
         };
         self.observer.status(&status);

@@ -11,14 +11,14 @@ use crate::commit::Committed;
 use crate::committing::Committing;
 use crate::event::Event;
 use crate::execution::{Execution, InFlight};
-use crate::facts::{Busy, Moment, facts};
+use crate::facts::{Busy, FactInputs, facts};
 use crate::finish::{Limits, Watermarks, finish};
-use crate::level::Unanswered;
+use crate::level::SourceUnavailable;
 use crate::notes;
 use crate::open::{COMMITTER, open};
 use crate::plan;
 use crate::planning::{Due, Planning};
-use crate::report::Draft;
+use crate::report::BatchStats;
 use crate::reporter::Reporter;
 use crate::scaling::Scaling;
 use crate::supervisor::Supervisor;
@@ -184,7 +184,7 @@ impl QueryRun {
 
     fn rescale(&mut self) {
         let nothing_begun = !self.committing.is_busy() && !self.planning.has_replay();
-        let moment = Moment {
+        let moment = FactInputs {
             now_ms: self.reporter.uptime_ms(),
             extents: self.watching.reachable(),
             age_ms: self.watching.age().as_millis() as u64,
@@ -240,7 +240,7 @@ impl QueryRun {
                 self.execution.begin(planned);
                 Ok(())
             }
-            Err(Unanswered { source, error }) => self.observed(source as usize, Err(error)),
+            Err(SourceUnavailable { source, error }) => self.observed(source as usize, Err(error)),
         }
     }
 
@@ -257,7 +257,7 @@ impl QueryRun {
         }
         let delta = std::mem::take(&mut finished.merged.delta);
         let snapshot = self.committing.wants_snapshot().then(|| self.state.snapshot());
-        let draft = Draft {
+        let stats = BatchStats {
             state_rows: self.state.rows(),
             state_bytes: self.state.bytes(),
             start,
@@ -265,20 +265,20 @@ impl QueryRun {
             merge_ms: started.elapsed().as_millis() as u64,
             finished,
         };
-        self.committing.begin(draft, (delta, snapshot), self.scaling.capacity());
+        self.committing.begin(stats, (delta, snapshot), self.scaling.capacity());
         self.busy.commit_begins();
         Ok(())
     }
 
     /// Steps 7 and 8 are done: tell it.
     fn committed(&mut self, committed: &Committed) {
-        let draft = self.committing.committed(committed);
+        let stats = self.committing.committed(committed);
         self.busy.commit_ends();
         let no_extents = Extents::new();
         let latest = self.watching.extents().unwrap_or(&no_extents);
         let left = plan::total(&self.planning.backlog(&self.watching));
         let now = (self.execution.fleet().sizes().ready, left);
-        self.reporter.committed(&self.job.plan, &draft, committed, latest, now);
+        self.reporter.committed(&self.job.plan, &stats, committed, latest, now);
     }
 
     fn wake_at(&self) -> Instant {

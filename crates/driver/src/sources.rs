@@ -2,17 +2,17 @@
 //! them have been seen.
 
 use crate::Source;
-use crate::level::{Level, Unanswered};
+use crate::level::{Level, SourceUnavailable};
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Admission, Extents, Timeline, Watch};
 use tidemill_model::pipeline::StartingOffsets;
 use tidemill_model::{Offsets, PartitionId, Result};
 
 /// All sources, by number.
-pub(crate) struct Sources(pub(crate) Vec<Seen>);
+pub(crate) struct Sources(pub(crate) Vec<SourceState>);
 
 /// A source.
-pub(crate) struct Seen {
+pub(crate) struct SourceState {
     /// What people call it.
     pub(crate) name: String,
     starting_offsets: StartingOffsets,
@@ -45,7 +45,7 @@ impl Sources {
         let (mut seen, mut watches) = (Vec::new(), Vec::new());
         for source in sources {
             timelines.push(source.watch.timeline());
-            seen.push(Seen {
+            seen.push(SourceState {
                 name: source.watch.name(),
                 starting_offsets: source.starting_offsets,
                 max_offsets_per_trigger: source.max_offsets_per_trigger,
@@ -108,7 +108,7 @@ impl Sources {
     }
 }
 
-impl Seen {
+impl SourceState {
     /// Notes what it holds; true if it was out of reach until now.
     pub(crate) fn see(&mut self, extents: Extents) -> bool {
         self.extents = Some(extents);
@@ -134,12 +134,12 @@ fn ask(
     timelines: &mut [Option<Timeline>],
     partitions: &[PartitionId],
     time: i64,
-) -> Result<Vec<Option<i64>>, Unanswered> {
+) -> Result<Vec<Option<i64>>, SourceUnavailable> {
     let mut found = Vec::with_capacity(partitions.len());
     for group in partitions.chunk_by(|a, b| a.source == b.source) {
         let source = group[0].source;
         let timeline = timelines[source as usize].as_mut().expect("only who has timestamps is asked");
-        found.extend(timeline(group, time).map_err(|error| Unanswered { source, error })?);
+        found.extend(timeline(group, time).map_err(|error| SourceUnavailable { source, error })?);
     }
     Ok(found)
 }

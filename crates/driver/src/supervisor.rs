@@ -20,16 +20,16 @@ pub enum Role {
 }
 
 /// A thread that is over.
-pub(crate) struct Ended {
+pub(crate) struct EndedThread {
     name: String,
     role: Role,
     how: Result<Result<()>, Panic>,
 }
 
-impl Ended {
+impl EndedThread {
     /// Why the run cannot go on, if it cannot.
     pub(crate) fn verdict(self) -> Result<()> {
-        let Ended { name, role, how } = self;
+        let EndedThread { name, role, how } = self;
         match how {
             Err(panic) => Err(Error::internal(format!(
                 "the thread `{name}` {panic}; this is a mistake in Tidemill, please report it"
@@ -75,7 +75,7 @@ impl Supervisor {
         let name = name.into();
         let (events, own) = (self.events.clone(), name.clone());
         // Nobody listens once the run is over, and then nobody needs to know.
-        let ended = move |how| drop(events.send(Event::Ended(Ended { name: own, role, how })));
+        let ended = move |how| drop(events.send(Event::Ended(EndedThread { name: own, role, how })));
         let thread = thread::spawn(&name, body, ended).map_err(|error| {
             Error::external(format!(
                 "cannot start the thread `{name}`: {error}; check the limits on processes and memory"

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 use tidemill_flow::decode::Decoded;
-use tidemill_flow::fold::Faulty;
+use tidemill_flow::fold::FaultyRow;
 use tidemill_flow::ports::{Chunk, DeadLetter, DeadLetterWriter, Read};
 use tidemill_link::Task;
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
@@ -38,15 +38,15 @@ impl DeadLetters {
         reader: &mut dyn Read,
         chunk: &Chunk,
         decoded: &Decoded,
-        mut faulty: Vec<Faulty>,
+        mut faulty: Vec<FaultyRow>,
     ) -> Result<()> {
         let found = decoded.faults.iter().enumerate().filter_map(|(row, fault)| {
             let fault = (*fault)?;
-            Some(Faulty { row, fault, detail: unfit(decoded, row) })
+            Some(FaultyRow { row, fault, detail: unfit(decoded, row) })
         });
         faulty.extend(found);
         faulty.sort_by_key(|faulty| (faulty.row, faulty.fault));
-        for Faulty { row, fault, detail } in &faulty {
+        for FaultyRow { row, fault, detail } in &faulty {
             self.write(reader, chunk, *row, *fault, detail.as_deref())?;
         }
         Ok(())

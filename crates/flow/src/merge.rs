@@ -105,7 +105,7 @@ impl State {
             emit,
         };
         let parts: Vec<&[u8]> = partials.iter().map(|partial| partial.groups.0.as_slice()).collect();
-        let adapt = Adapt::new(plan, store.layout(), context);
+        let adapt = PartialAdapter::new(plan, store.layout(), context);
         store
             .merge(&asked, &parts, &|section| adapt.adapt(section))
             .map_err(|_| Error::internal("an executor's partial does not read"))
@@ -153,7 +153,7 @@ fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
 }
 
 /// What is done to a partial's groups before they are merged.
-struct Adapt<'a> {
+struct PartialAdapter<'a> {
     plan: &'a AggregatePlan,
     context: &'a EvalContext,
     layout: Layout,
@@ -163,12 +163,12 @@ struct Adapt<'a> {
     filter: Option<Expr>,
 }
 
-impl<'a> Adapt<'a> {
-    fn new(plan: &'a AggregatePlan, layout: &Layout, context: &'a EvalContext) -> Adapt<'a> {
+impl<'a> PartialAdapter<'a> {
+    fn new(plan: &'a AggregatePlan, layout: &Layout, context: &'a EvalContext) -> PartialAdapter<'a> {
         let spec = plan.window.as_ref().map(|window| window.spec);
         let spread = spec.filter(|spec| slides(spec) && matches!(layout.grid, Grid::Groups { .. }));
         let filter = Expr::all(plan.group_filters.iter().cloned());
-        Adapt { plan, context, layout: layout.clone(), spread, filter }
+        PartialAdapter { plan, context, layout: layout.clone(), spread, filter }
     }
 
     fn adapt(&self, section: &mut Section<'_>) {

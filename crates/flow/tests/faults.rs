@@ -2,7 +2,7 @@
 //! chunk.
 
 use tidemill_flow::decode::Records;
-use tidemill_flow::fold::{Faulty, Fold};
+use tidemill_flow::fold::{FaultyRow, Fold};
 use tidemill_flow::ports::Chunk;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{FaultCounts, Millis, Partial, RecordFault};
@@ -22,12 +22,12 @@ const NOW: Millis = Millis(2_000_000);
 const LATE: i64 = 100_000;
 
 /// The faults of records, given as `(timestamp, value)`: counted, with the rows at the watermark, and noted.
-fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (FaultCounts, u64, Vec<Faulty>) {
+fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (FaultCounts, u64, Vec<FaultyRow>) {
     let (partial, noted) = partial(sql, format, records, noting);
     (partial.faults, partial.event_time.count, noted)
 }
 
-fn partial(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (Partial, Vec<Faulty>) {
+fn partial(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (Partial, Vec<FaultyRow>) {
     let text = format!(
         "[sources.t]\ntype = \"files\"\npath = \"in\"\nformat = \"{format}\"\nschema = \"s BIGINT, k STRING, v INT\"\n\
          [sources.t.event_time]\ncolumn = \"et\"\nexpression = \"CAST(s AS TIMESTAMP)\"\nwatermark = \"10 seconds\"\n\
@@ -48,7 +48,7 @@ fn partial(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (P
     let mut noted = fold.take_faulty();
     for (row, fault) in decoded.faults.iter().enumerate() {
         let unfit: Vec<&str> = decoded.unfit_columns(row).map(|field| field.name().as_str()).collect();
-        noted.extend(fault.map(|fault| Faulty { row, fault, detail: Some(unfit.join(" ")) }));
+        noted.extend(fault.map(|fault| FaultyRow { row, fault, detail: Some(unfit.join(" ")) }));
     }
     noted.sort_by_key(|faulty| (faulty.row, faulty.fault));
     let mut partial = fold.finish();

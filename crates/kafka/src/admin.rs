@@ -1,6 +1,6 @@
 //! Topics: are they there, and making them.
 
-use crate::client::{Handle, Quiet};
+use crate::client::{ErrorContext, Handle};
 use crate::options::KafkaOptions;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
@@ -68,7 +68,7 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
 
 fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Result<()> {
     let config = options.config(&[], &[("allow.auto.create.topics", "false")]);
-    let admin = options.created(AdminClient::from_config_and_context(&config, Quiet::default()))?;
+    let admin = options.created(AdminClient::from_config_and_context(&config, ErrorContext::default()))?;
     // −1: the cluster's own default.
     let wanted = NewTopic::new(topic, partitions.unwrap_or(-1), TopicReplication::Fixed(-1));
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
@@ -91,7 +91,8 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
 /// # Errors
 /// An external one when the cluster refuses.
 pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
-    let admin = options.created(AdminClient::from_config_and_context(&options.config(&[], &[]), Quiet::default()))?;
+    let admin =
+        options.created(AdminClient::from_config_and_context(&options.config(&[], &[]), ErrorContext::default()))?;
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
         Error::external(format!(
@@ -109,13 +110,13 @@ pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
 
 /// Waits for one of rdkafka's futures on this thread.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
+    struct ThreadWaker(Thread);
+    impl Wake for ThreadWaker {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
     let mut future = pin!(future);
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {

@@ -17,18 +17,18 @@ use tidemill_model::{Error, Result};
 
 /// A client context that prints nothing and keeps librdkafka's last word about a failure.
 #[derive(Clone, Debug, Default)]
-pub struct Quiet {
+pub struct ErrorContext {
     last: Arc<Mutex<Option<String>>>,
 }
 
-impl Quiet {
+impl ErrorContext {
     /// Takes the last failure that librdkafka told of.
     pub fn take_reason(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl ClientContext for Quiet {
+impl ClientContext for ErrorContext {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -39,7 +39,7 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ProducerContext for Quiet {
+impl ProducerContext for ErrorContext {
     type DeliveryOpaque = ();
     fn delivery(&self, _: &DeliveryResult<'_>, _: ()) {}
 }
@@ -47,7 +47,7 @@ impl ProducerContext for Quiet {
 /// A client of consumer type without a group. Its background threads end when it is dropped.
 pub struct Handle {
     options: KafkaOptions,
-    client: Client<Quiet>,
+    client: Client<ErrorContext>,
     /// The client's own events: log lines and errors.
     events: *mut native::rd_kafka_queue_t,
 }
@@ -65,7 +65,7 @@ impl Handle {
         let native_config = options.created(config.create_native_config())?;
         // SAFETY: the configuration is valid; errors are delivered as events instead of through callbacks.
         unsafe { native::rd_kafka_conf_set_events(native_config.ptr(), native::RD_KAFKA_EVENT_ERROR) };
-        let client = Client::new(&config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, Quiet::default());
+        let client = Client::new(&config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, ErrorContext::default());
         let client = options.created(client)?;
         // SAFETY: the client is valid; the queue's reference is given back in `drop`.
         let events = unsafe { native::rd_kafka_queue_get_main(client.native_ptr()) };

@@ -17,7 +17,7 @@ mod fetch;
 mod read;
 mod watch;
 
-pub use client::Quiet;
+pub use client::ErrorContext;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;
 pub use scan::scan;

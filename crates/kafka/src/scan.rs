@@ -3,7 +3,7 @@
 //! Made to check the rest: shares nothing with [`crate::KafkaReader`] but librdkafka. It uses rdkafka's own consumer.
 
 use crate::admin;
-use crate::client::Quiet;
+use crate::client::ErrorContext;
 use crate::options::KafkaOptions;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, Result};
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for ErrorContext {}
 
 /// How long the walk may stand still before that is an error.
 const STILL_MAX: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ pub fn scan(
     // librdkafka's assignment needs a group's name, though nothing is committed under it.
     let must = [("group.id", "tidemill-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
     let config = options.config(&[("isolation.level", "read_committed"), ("auto.offset.reset", "error")], &must);
-    let consumer = options.created(BaseConsumer::from_config_and_context(&config, Quiet::default()))?;
+    let consumer = options.created(BaseConsumer::from_config_and_context(&config, ErrorContext::default()))?;
     let unreadable = |error: KafkaError| Error::external(format!("topic `{topic}` cannot be read: {error}; try again"));
     consumer.assign(&list).map_err(unreadable)?;
     let mut moved = Instant::now();

@@ -45,10 +45,10 @@ pub struct KafkaWatch {
     asks: Handle,
     /// Waits, while armed.
     fetch: Fetch,
-    partitions: Dated<Vec<i32>>,
-    starts: Dated<Vec<i64>>,
+    partitions: Timestamped<Vec<i32>>,
+    starts: Timestamped<Vec<i64>>,
     /// What the last look saw, and when that was.
-    seen: Dated<Extents>,
+    seen: Timestamped<Extents>,
     /// When a look last saw news.
     news_at: Instant,
     armed: bool,
@@ -57,12 +57,12 @@ pub struct KafkaWatch {
 }
 
 /// A value and when it was had.
-struct Dated<T> {
+struct Timestamped<T> {
     value: T,
     at: Option<Instant>,
 }
 
-impl<T> Dated<T> {
+impl<T> Timestamped<T> {
     fn set(&mut self, value: T) {
         self.value = value;
         self.at = Some(Instant::now());
@@ -78,9 +78,9 @@ impl<T> Dated<T> {
     }
 }
 
-impl<T: Default> Dated<T> {
-    fn never() -> Dated<T> {
-        Dated { value: T::default(), at: None }
+impl<T: Default> Timestamped<T> {
+    fn never() -> Timestamped<T> {
+        Timestamped { value: T::default(), at: None }
     }
 }
 
@@ -105,9 +105,9 @@ impl KafkaWatch {
             source: 0,
             asks: Handle::new(options, &[ISOLATION], &[])?,
             fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
-            partitions: Dated::never(),
-            starts: Dated::never(),
-            seen: Dated::never(),
+            partitions: Timestamped::never(),
+            starts: Timestamped::never(),
+            seen: Timestamped::never(),
             news_at: Instant::now(),
             armed: false,
             woken: false,

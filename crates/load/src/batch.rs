@@ -8,7 +8,7 @@ use rdkafka::{ClientContext, bindings::rd_kafka_message_t};
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tidemill_kafka::Quiet;
+use tidemill_kafka::ErrorContext;
 
 /// Records laid one after the other, with the partition of each.
 #[derive(Default)]
@@ -27,22 +27,22 @@ impl Block {
 
 /// Hears of records that could not be delivered; success is not reported but read off the queue's length.
 #[derive(Default)]
-pub struct Deliveries {
-    pub quiet: Quiet,
+pub struct DeliveryContext {
+    pub errors: ErrorContext,
     pub failed: AtomicU64,
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for DeliveryContext {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, text: &str) {
-        self.quiet.log(level, facility, text);
+        self.errors.log(level, facility, text);
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        self.quiet.error(error, reason);
+        self.errors.error(error, reason);
     }
 }
 
-impl ProducerContext for Deliveries {
+impl ProducerContext for DeliveryContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
@@ -53,9 +53,9 @@ impl ProducerContext for Deliveries {
 }
 
 /// A topic's native handle, and room for the messages of a call.
-pub struct Outlet {
+pub struct NativeTopic {
     topic: *mut native::rd_kafka_topic_t,
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<DeliveryContext>,
     partitions: u64,
     /// What is still to be handed over, by partition.
     waiting: Vec<Vec<rd_kafka_message_t>>,
@@ -63,19 +63,19 @@ pub struct Outlet {
 
 // SAFETY: librdkafka's handles may be used from any thread. The messages in `waiting` point into the block of the
 // `begin` before, and are only read in `push`, which takes that block again.
-unsafe impl Send for Outlet {}
+unsafe impl Send for NativeTopic {}
 
-impl Outlet {
-    pub fn new(producer: BaseProducer<Deliveries>, topic: &str, partitions: i32) -> Outlet {
+impl NativeTopic {
+    pub fn new(producer: BaseProducer<DeliveryContext>, topic: &str, partitions: i32) -> NativeTopic {
         let name = CString::new(topic).expect("Kafka has accepted the topic's name");
         // SAFETY: the client lives as long as `self`; the default topic configuration is asked for.
         let topic = unsafe { native::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), null_mut()) };
         assert!(!topic.is_null(), "a topic handle needs a valid name only");
         let waiting = (0..partitions).map(|_| Vec::new()).collect();
-        Outlet { topic, producer, partitions: partitions as u64, waiting }
+        NativeTopic { topic, producer, partitions: partitions as u64, waiting }
     }
 
-    pub fn producer(&self) -> &BaseProducer<Deliveries> {
+    pub fn producer(&self) -> &BaseProducer<DeliveryContext> {
         &self.producer
     }
 
@@ -140,7 +140,7 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl Drop for NativeTopic {
     fn drop(&mut self) {
         // SAFETY: made in `new`; the client, a field, is dropped after.
         unsafe { native::rd_kafka_topic_destroy(self.topic) };

@@ -1,6 +1,6 @@
 //! One producer: a thread with a connection of its own that makes records and hands them over as they are due.
 
-use crate::batch::{Block, Deliveries, Outlet};
+use crate::batch::{Block, DeliveryContext, NativeTopic};
 use crate::control::{Control, Counters};
 use crate::pace::{Pace, Rate};
 use crate::produce::Options;
@@ -25,7 +25,7 @@ pub struct Producer<'a> {
     options: &'a Options,
     control: &'a Control,
     generator: Generator,
-    outlet: Outlet,
+    outlet: NativeTopic,
     /// Records of this one so far.
     counted: Counters,
     /// Records left to send; none: no end.
@@ -41,7 +41,7 @@ impl<'a> Producer<'a> {
             options,
             control,
             generator: Generator::new(options.seed, index, &options.records),
-            outlet: Outlet::new(connect(&options.kafka)?, &options.topic, partitions),
+            outlet: NativeTopic::new(connect(&options.kafka)?, &options.topic, partitions),
             counted: Counters::default(),
             left: options.count.map(|count| count / producers + u64::from(index < count % producers)),
         })
@@ -165,7 +165,7 @@ impl<'a> Producer<'a> {
     }
 }
 
-fn connect(options: &KafkaOptions) -> Result<BaseProducer<Deliveries>> {
+fn connect(options: &KafkaOptions) -> Result<BaseProducer<DeliveryContext>> {
     let config = options.config(
         &[
             ("linger.ms", "5"),
@@ -177,7 +177,7 @@ fn connect(options: &KafkaOptions) -> Result<BaseProducer<Deliveries>> {
         // Success is read off the queue's length: a report for each record would cost as much as making it.
         &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
     );
-    options.created(BaseProducer::from_config_and_context(&config, Deliveries::default()))
+    options.created(BaseProducer::from_config_and_context(&config, DeliveryContext::default()))
 }
 
 fn now() -> Micros {

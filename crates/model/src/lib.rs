@@ -26,7 +26,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
 pub use error::{Domain, Error, Result};
 pub use fault::{FaultCounts, RecordFault};
 pub use interval::Interval;
-pub use partial::{DeadLetterFile, EventTimeStats, Packed, Partial};
+pub use partial::{DeadLetterFile, EventTimeStats, Partial, RawBytes};
 pub use pipeline::Pipeline;
 pub use secret::Secret;
 pub use time::{Micros, Millis};

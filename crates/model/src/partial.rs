@@ -6,26 +6,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes that are sent as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packed(pub Vec<u8>);
+pub struct RawBytes(pub Vec<u8>);
 
-impl Serialize for Packed {
+impl Serialize for RawBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Packed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Packed, D::Error> {
+impl<'de> Deserialize<'de> for RawBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawBytes, D::Error> {
         struct Bytes;
         impl Visitor<'_> for Bytes {
-            type Value = Packed;
+            type Value = RawBytes;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("bytes")
             }
 
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Packed, E> {
-                Ok(Packed(bytes.to_vec()))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<RawBytes, E> {
+                Ok(RawBytes(bytes.to_vec()))
             }
         }
         deserializer.deserialize_bytes(Bytes)
@@ -80,7 +80,7 @@ pub struct DeadLetterFile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
     /// The groups of an aggregation, one per (slice, key), as `tidemill_state` writes them; empty without one.
-    pub groups: Packed,
+    pub groups: RawBytes,
     /// Output rows of a query without an aggregate, in the key encoding of `flow::key`, in offset order.
     pub output: Vec<Box<[u8]>>,
     /// Event times seen at the watermark node.

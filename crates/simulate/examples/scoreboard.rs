@@ -50,7 +50,7 @@ fn runway(trace: &Trace, mechanism: &Mechanism) -> Outcome {
 }
 
 /// One line of means over the trace set.
-struct Means {
+struct MeanScores {
     over: f64,
     over_priced: f64,
     late: f64,
@@ -60,7 +60,7 @@ struct Means {
     actions: usize,
 }
 
-fn means(traces: &[(Trace, Optimum)], price_s: f64, mut run_one: impl FnMut(&Trace) -> Outcome) -> Means {
+fn means(traces: &[(Trace, Optimum)], price_s: f64, mut run_one: impl FnMut(&Trace) -> Outcome) -> MeanScores {
     let (mut logs, mut logs_priced, mut late, mut records, mut used, mut fixed) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
     let (mut late_worst, mut p99_worst_ms, mut actions) = (0.0_f64, 0, 0);
     for (trace, best) in traces {
@@ -76,7 +76,7 @@ fn means(traces: &[(Trace, Optimum)], price_s: f64, mut run_one: impl FnMut(&Tra
         actions += outcome.actions.len();
     }
     let count = traces.len() as f64;
-    Means {
+    MeanScores {
         over: (logs / count).exp(),
         over_priced: (logs_priced / count).exp(),
         late: late / records,

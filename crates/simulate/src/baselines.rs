@@ -15,19 +15,19 @@ pub use flink::Flink;
 pub use keda::Keda;
 pub use spark::Spark;
 
-use crate::scaler::Sight;
+use crate::scaler::Observation;
 use std::collections::VecDeque;
 
 /// Calls of a rule that looks only every so often.
 #[derive(Clone, Copy, Debug)]
-struct Every {
+struct PeriodicCheck {
     period_s: f64,
     next_s: f64,
 }
 
-impl Every {
-    fn seconds(period_s: f64) -> Every {
-        Every { period_s, next_s: period_s }
+impl PeriodicCheck {
+    fn seconds(period_s: f64) -> PeriodicCheck {
+        PeriodicCheck { period_s, next_s: period_s }
     }
 
     fn is_due(&mut self, now_s: f64) -> bool {
@@ -52,10 +52,10 @@ impl Recent {
         Recent { window_s, points: VecDeque::new() }
     }
 
-    fn note(&mut self, sight: &Sight) {
+    fn note(&mut self, observation: &Observation) {
         let (busy, calls) = self.points.back().map_or((0.0, 0.0), |point| (point.2, point.3));
-        self.points.push_back((sight.now_s, sight.arrived, busy + sight.busy, calls + 1.0));
-        while self.points.len() > 2 && self.points[1].0 + self.window_s <= sight.now_s {
+        self.points.push_back((observation.now_s, observation.arrived, busy + observation.busy, calls + 1.0));
+        while self.points.len() > 2 && self.points[1].0 + self.window_s <= observation.now_s {
             self.points.pop_front();
         }
     }

@@ -17,7 +17,7 @@ const REVERSAL_S: u64 = 120;
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Question {
+pub struct CompareSettings {
     /// Records/s of one executor.
     pub per_executor: f64,
     /// The service level, ms.
@@ -120,7 +120,7 @@ impl Rule {
         }
     }
 
-    fn scaler(self, question: &Question) -> Box<dyn Scaler> {
+    fn scaler(self, question: &CompareSettings) -> Box<dyn Scaler> {
         let max = question.max;
         match self {
             Rule::Runway => Box::new(Runway::new(&question.settings())),
@@ -134,7 +134,7 @@ impl Rule {
     }
 }
 
-impl Question {
+impl CompareSettings {
     fn mechanism(&self) -> Mechanism {
         Mechanism { start_ms: self.start_ms, per_executor: self.per_executor, ..Mechanism::default() }
     }
@@ -229,8 +229,8 @@ fn thousandth(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn question() -> Question {
-        Question { per_executor: 5_000.0, slo_ms: 10_000, start_ms: 25, max: 4, price: 0.1, slack_s: None }
+    fn question() -> CompareSettings {
+        CompareSettings { per_executor: 5_000.0, slo_ms: 10_000, start_ms: 25, max: 4, price: 0.1, slack_s: None }
     }
 
     #[test]

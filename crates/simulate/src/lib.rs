@@ -17,6 +17,6 @@ mod trace;
 pub use machine::{Mechanism, run};
 pub use oracle::{Optimum, optimum};
 pub use outcome::{Outcome, Sample};
-pub use scaler::{Runway, Scaler, Sight};
+pub use scaler::{Observation, Runway, Scaler};
 pub use shapes::{Noise, Shapes};
 pub use trace::Trace;

@@ -5,7 +5,7 @@
 //! a batch later. Left out: partitions (ranges are split, so they cap nothing) and the length of a drain.
 
 use crate::outcome::{Ages, Outcome, Sample};
-use crate::scaler::{Scaler, Sight};
+use crate::scaler::{Observation, Scaler};
 use crate::trace::Trace;
 use std::collections::VecDeque;
 use tidemill_scale::{Bottleneck, Facts, Work};
@@ -135,7 +135,7 @@ impl Machine<'_> {
         self.outcome.executor_seconds += self.fleet.len() as f64 * tick_s;
         self.work(tick_s, out);
         self.observe(out);
-        let size = scaler.size(&self.facts, &self.sight());
+        let size = scaler.size(&self.facts, &self.observation());
         self.resize(size);
         if self.now_ms / 1000 > self.outcome.samples.len() as u64 {
             let oldest_ms = self.queue.front().map_or(0, |&(at_ms, _)| self.now_ms.saturating_sub(at_ms));
@@ -219,8 +219,8 @@ impl Machine<'_> {
         self.facts.all_committed = true;
     }
 
-    fn sight(&self) -> Sight {
-        Sight {
+    fn observation(&self) -> Observation {
+        Observation {
             now_s: self.now_ms as f64 / 1000.0,
             backlog: self.facts.backlog.unwrap_or(0) as f64,
             arrived: self.seen[0].2 as f64,

@@ -5,12 +5,12 @@ use tidemill_scale::{Decision, Facts, Record, Settings, State, decide};
 /// A rule that chooses a size.
 pub trait Scaler {
     /// The size from now on.
-    fn size(&mut self, facts: &Facts, sight: &Sight) -> u32;
+    fn size(&mut self, facts: &Facts, observation: &Observation) -> u32;
 }
 
 /// What others' rules look at: exact figures, so that no rule loses by our way of measuring.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
+pub struct Observation {
     /// Seconds since the start.
     pub now_s: f64,
     /// Records that wait; 0 when the source is out.
@@ -74,7 +74,7 @@ impl Runway {
 }
 
 impl Scaler for Runway {
-    fn size(&mut self, facts: &Facts, _: &Sight) -> u32 {
+    fn size(&mut self, facts: &Facts, _: &Observation) -> u32 {
         let decision = decide(&mut self.state, &self.settings, facts);
         let keep = decision.keep;
         if self.keep_log || decision.acts() {

@@ -1,7 +1,7 @@
 //! What must hold whatever the load: seeded loops over random loads, with the fluid model as the world.
 
 use tidemill_scale::{Decision, Facts, Kind, Record, Settings, State, decide, replay};
-use tidemill_simulate::{Mechanism, Noise, Runway, Scaler, Sight, Trace, run};
+use tidemill_simulate::{Mechanism, Noise, Observation, Runway, Scaler, Trace, run};
 
 const LOADS: u64 = 60;
 const SECONDS: usize = 240;
@@ -40,7 +40,7 @@ fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Sett
         see: &'a mut F,
     }
     impl<F: FnMut(&State, &Settings, &Facts, &Decision)> Scaler for Watch<'_, F> {
-        fn size(&mut self, facts: &Facts, _: &Sight) -> u32 {
+        fn size(&mut self, facts: &Facts, _: &Observation) -> u32 {
             let mut facts = facts.clone();
             if self.noise.unit() < self.unknown {
                 facts.backlog = None;

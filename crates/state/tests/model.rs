@@ -142,9 +142,9 @@ fn shown(rows: &[(Position, i64)]) -> String {
 }
 
 /// What the model says of a batch: rows, updated, removed, dropped.
-type Said = (Vec<((i64, Vec<u8>), String)>, u64, u64, u64);
+type ModelResult = (Vec<((i64, Vec<u8>), String)>, u64, u64, u64);
 
-fn model(case: &Case, groups: &mut Groups, batch: (u64, &[Vec<Row>]), late: i64, until: i64) -> Said {
+fn model(case: &Case, groups: &mut Groups, batch: (u64, &[Vec<Row>]), late: i64, until: i64) -> ModelResult {
     let (mut touched, mut dropped) = (BTreeSet::new(), BTreeSet::new());
     for (task, rows) in (0..).zip(batch.1) {
         for (row, (number, time, value)) in rows.iter().enumerate() {
@@ -173,7 +173,7 @@ fn model(case: &Case, groups: &mut Groups, batch: (u64, &[Vec<Row>]), late: i64,
     (rows, touched.len() as u64, evicted.len() as u64, dropped.len() as u64)
 }
 
-fn said(merged: &tidemill_state::Merged) -> Said {
+fn said(merged: &tidemill_state::Merged) -> ModelResult {
     let output = &merged.output;
     let ids = output.windows().into_iter().zip(output.keys().into_iter().map(<[u8]>::to_vec));
     let pick = |object: Option<&Object>| match object {

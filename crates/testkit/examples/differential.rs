@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tidemill_testkit::scenario::{Compared, Scenario};
+use tidemill_testkit::scenario::{Comparison, Scenario};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +46,7 @@ fn compare(directory: &Path) -> Result<bool, String> {
         entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<_, String>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    let (mut total, mut differences, mut refused, mut failed) = (Compared::default(), 0, 0, 0);
+    let (mut total, mut differences, mut refused, mut failed) = (Comparison::default(), 0, 0, 0);
     for path in &paths {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let scenario = Scenario::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -7,7 +7,7 @@ use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
 
 /// A dead letter as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Saved {
+pub struct SavedDeadLetter {
     /// Partition and offset; `None` for a group.
     pub at: Option<(i32, i64)>,
     /// What is wrong.
@@ -22,7 +22,7 @@ pub struct Saved {
 
 /// Where an executor dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Death {
+pub enum KillPoint {
     /// Before a task's dead letters are whole.
     BeforeFinish,
     /// After that, before the driver hears of it.
@@ -35,26 +35,26 @@ pub type BeforeCommit = Box<dyn Fn(u64) -> Result<()> + Send>;
 /// The dead letters of all batches. Clones share them.
 #[derive(Clone, Default)]
 pub struct MemoryDeadLetters {
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<Store>>,
 }
 
 #[derive(Default)]
-struct Kept {
-    files: BTreeMap<String, Vec<Saved>>,
-    batches: BTreeMap<u64, Vec<Saved>>,
-    deaths: BTreeMap<Death, u32>,
+struct Store {
+    files: BTreeMap<String, Vec<SavedDeadLetter>>,
+    batches: BTreeMap<u64, Vec<SavedDeadLetter>>,
+    deaths: BTreeMap<KillPoint, u32>,
     refusals: u32,
     before_commit: Option<BeforeCommit>,
 }
 
 impl MemoryDeadLetters {
     /// The dead letters of each batch that has any, in the order of files and lines.
-    pub fn batches(&self) -> BTreeMap<u64, Vec<Saved>> {
+    pub fn batches(&self) -> BTreeMap<u64, Vec<SavedDeadLetter>> {
         self.kept().batches.clone()
     }
 
     /// The next so many tasks with dead letters kill their executor there.
-    pub fn kill(&self, death: Death, times: u32) {
+    pub fn kill(&self, death: KillPoint, times: u32) {
         self.kept().deaths.insert(death, times);
     }
 
@@ -78,11 +78,11 @@ impl MemoryDeadLetters {
         Box::new(self.clone())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Store> {
         self.kept.lock().expect("no holder panics")
     }
 
-    fn die_if_due(&self, death: Death) {
+    fn die_if_due(&self, death: KillPoint) {
         let due = {
             let mut kept = self.kept();
             let left = kept.deaths.entry(death).or_default();
@@ -101,9 +101,9 @@ pub(crate) fn die() -> ! {
     std::panic::resume_unwind(Box::new("killed by the test"))
 }
 
-impl Saved {
-    fn of(letter: &DeadLetter<'_>) -> Saved {
-        Saved {
+impl SavedDeadLetter {
+    fn of(letter: &DeadLetter<'_>) -> SavedDeadLetter {
+        SavedDeadLetter {
             at: letter.at.map(|(id, offset)| (id.partition, offset)),
             fault: letter.fault,
             detail: letter.detail.map(str::to_owned),
@@ -116,7 +116,7 @@ impl Saved {
 struct Writer {
     dead_letters: MemoryDeadLetters,
     name: String,
-    lines: Vec<Saved>,
+    lines: Vec<SavedDeadLetter>,
 }
 
 impl DeadLetterWriter for Writer {
@@ -133,7 +133,7 @@ impl DeadLetterWriter for Writer {
             self.lines.clear();
             return Err(Error::transient("no space in memory; free some"));
         }
-        self.lines.push(Saved::of(letter));
+        self.lines.push(SavedDeadLetter::of(letter));
         Ok(())
     }
 
@@ -142,10 +142,10 @@ impl DeadLetterWriter for Writer {
         if lines.is_empty() {
             return Ok(None);
         }
-        self.dead_letters.die_if_due(Death::BeforeFinish);
+        self.dead_letters.die_if_due(KillPoint::BeforeFinish);
         let file = DeadLetterFile { name: name.clone(), lines: lines.len() as u64 };
         self.dead_letters.kept().files.insert(name, lines);
-        self.dead_letters.die_if_due(Death::AfterFinish);
+        self.dead_letters.die_if_due(KillPoint::AfterFinish);
         Ok(Some(file))
     }
 }
@@ -170,7 +170,7 @@ impl DeadLetterCommitter for MemoryDeadLetters {
             assert_eq!(lines.len() as u64, file.lines, "{}", file.name);
             dead_letters.extend(lines.iter().cloned());
         }
-        dead_letters.extend(own.iter().map(|own| Saved::of(&own.letter())));
+        dead_letters.extend(own.iter().map(|own| SavedDeadLetter::of(&own.letter())));
         kept.batches.remove(&batch_id);
         if !dead_letters.is_empty() {
             kept.batches.insert(batch_id, dead_letters);

@@ -1,7 +1,7 @@
 //! A disk that keeps what a real one must keep, and no more; and whose machine dies where a test says.
 //!
 //! Written bytes and changed names are in the system's cache first; a sync makes a file's bytes, or a folder's names,
-//! durable. After a crash a test looks at each [`Aftermath`] that the standard allows. Clones share the disk.
+//! durable. After a crash a test looks at each [`CrashImage`] that the standard allows. Clones share the disk.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use tidemill_checkpoint::record;
 
 /// What is there when the machine is up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aftermath {
+pub enum CrashImage {
     /// Everything: only the process died.
     All,
     /// What was synced: neither other bytes nor other names.
@@ -37,11 +37,11 @@ pub type Operation = (String, u32);
 /// A simulated disk.
 #[derive(Clone, Default)]
 pub struct SimDisk {
-    machine: Arc<Mutex<Machine>>,
+    machine: Arc<Mutex<DiskState>>,
 }
 
 #[derive(Default)]
-struct Machine {
+struct DiskState {
     files: Vec<FileBytes>,
     /// Folder → name → index in `files`; as programs see it.
     names: Names,
@@ -84,18 +84,18 @@ impl SimDisk {
     }
 
     /// Starts the machine again.
-    pub fn restart(&self, aftermath: Aftermath) {
+    pub fn restart(&self, aftermath: CrashImage) {
         let mut machine = self.machine();
         machine.dead = false;
         machine.fault = None;
         machine.done.clear();
         match aftermath {
-            Aftermath::All => {}
-            Aftermath::Synced => {
+            CrashImage::All => {}
+            CrashImage::Synced => {
                 machine.names = machine.durable.clone();
                 machine.files.iter_mut().for_each(|file| file.cached.clone_from(&file.synced));
             }
-            Aftermath::NamesFirst => machine.files.iter_mut().for_each(FileBytes::lose_half_of_what_is_not_synced),
+            CrashImage::NamesFirst => machine.files.iter_mut().for_each(FileBytes::lose_half_of_what_is_not_synced),
         }
         machine.durable = machine.names.clone();
         machine.files.iter_mut().for_each(|file| file.synced.clone_from(&file.cached));
@@ -118,7 +118,7 @@ impl SimDisk {
         self.machine().step(operation, |_| {})
     }
 
-    fn machine(&self) -> MutexGuard<'_, Machine> {
+    fn machine(&self) -> MutexGuard<'_, DiskState> {
         self.machine.lock().expect("no holder panics")
     }
 }
@@ -131,9 +131,9 @@ impl FileBytes {
     }
 }
 
-impl Machine {
+impl DiskState {
     /// Does an operation, or what its fault leaves of it: `halfway` is what a write has done by then.
-    fn step(&mut self, operation: &str, halfway: impl FnOnce(&mut Machine)) -> io::Result<()> {
+    fn step(&mut self, operation: &str, halfway: impl FnOnce(&mut DiskState)) -> io::Result<()> {
         if self.dead {
             return Err(io::Error::other("the machine is dead"));
         }

@@ -19,11 +19,11 @@ pub fn scripted(script: impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 
     let (input, to_executor) = std::io::pipe()?;
     let (from_executor, output) = std::io::pipe()?;
     let killed = Arc::new(AtomicBool::new(false));
-    let output = Mortal { stream: output, killed: killed.clone() };
+    let output = KillableStream { stream: output, killed: killed.clone() };
     std::thread::spawn(move || script(input, Box::new(output)));
     Ok(Spawned {
         input: Box::new(to_executor),
-        output: Box::new(Mortal { stream: from_executor, killed: killed.clone() }),
+        output: Box::new(KillableStream { stream: from_executor, killed: killed.clone() }),
         handle: Box::new(Thread { number: 0, killed, thread: None }),
     })
 }
@@ -41,12 +41,12 @@ pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>) -> Sp
             let dead_letters = move |_: &_| dead_letters.as_ref().map(MemoryDeadLetters::writer);
             let readers = move |_: &_, _: &_| Ok(topics.iter().map(Topic::reader).collect());
             let wiring = Wiring { readers: Box::new(readers), dead_letters: Box::new(dead_letters) };
-            tidemill_executor::run(input, Mortal { stream: output, killed: flag }, &wiring)
+            tidemill_executor::run(input, KillableStream { stream: output, killed: flag }, &wiring)
         });
         started += 1;
         Ok(Spawned {
             input: Box::new(to_executor),
-            output: Box::new(Mortal { stream: from_executor, killed: killed.clone() }),
+            output: Box::new(KillableStream { stream: from_executor, killed: killed.clone() }),
             handle: Box::new(Thread { number: started, killed, thread: Some(thread) }),
         })
     })
@@ -77,12 +77,12 @@ impl Handle for Thread {
     }
 }
 
-struct Mortal<S> {
+struct KillableStream<S> {
     stream: S,
     killed: Arc<AtomicBool>,
 }
 
-impl<S: Write> Write for Mortal<S> {
+impl<S: Write> Write for KillableStream<S> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.killed.load(Ordering::SeqCst) {
             return Err(std::io::ErrorKind::BrokenPipe.into());
@@ -95,7 +95,7 @@ impl<S: Write> Write for Mortal<S> {
     }
 }
 
-impl<S: Read> Read for Mortal<S> {
+impl<S: Read> Read for KillableStream<S> {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         if self.killed.load(Ordering::SeqCst) { Ok(0) } else { self.stream.read(bytes) }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tidemill_model::Error;
 use tidemill_model::status::Command;
-use tidemill_testkit::{BeforeWrite, Cut, Record, Stage, Topic};
+use tidemill_testkit::{BeforeWrite, Cut, Harness, Record, Topic};
 
 const PIPELINE: &str = r#"
 [sources.t]
@@ -115,20 +115,20 @@ fn change_executors(topic: Topic, commands: Arc<OnceLock<Sender<Command>>>) -> B
 
 /// Drains the records, on 3, 1, 2, 3, 1 … executors, and then closes every window.
 fn drain(cut: Cut) -> Drained {
-    let mut stage = Stage::new(PIPELINE);
-    stage.topic = Topic::new(4).cut_by(cut);
-    stage.executors = 3;
-    stage.max_offsets_per_trigger = Some(BUDGET);
+    let mut harness = Harness::new(PIPELINE);
+    harness.topic = Topic::new(4).cut_by(cut);
+    harness.executors = 3;
+    harness.max_offsets_per_trigger = Some(BUDGET);
     let commands = Arc::new(OnceLock::new());
-    stage.before_write = Some(change_executors(stage.topic.clone(), commands.clone()));
-    let mut running = stage.start().unwrap();
+    harness.before_write = Some(change_executors(harness.topic.clone(), commands.clone()));
+    let mut running = harness.start().unwrap();
     commands.set(running.commands()).expect("set once");
-    stage.topic.put_records(records());
+    harness.topic.put_records(records());
     let mut batches = running.settle().unwrap();
-    let questions = stage.topic.questions();
+    let questions = harness.topic.questions();
     let last = START_MS + 2 * HOUR_MS;
     let value = format!("{{\"ms\":{last},\"p\":-1}}").into_bytes();
-    stage.topic.put_records(vec![Record { partition: 0, timestamp_ms: last, value: Some(value) }]);
+    harness.topic.put_records(vec![Record { partition: 0, timestamp_ms: last, value: Some(value) }]);
     batches.extend(running.settle().unwrap());
     let late = running.stop().unwrap().faults.late;
 
@@ -190,14 +190,14 @@ fn l4_a_backlog_is_not_lateness() {
 /// A source that does not answer delays the batch; it is not cut in another way instead.
 #[test]
 fn l4_a_cut_waits_for_its_answer() {
-    let mut stage = Stage::new(PIPELINE);
-    stage.topic = Topic::new(4);
-    stage.max_offsets_per_trigger = Some(BUDGET);
-    stage.topic.leave_unanswered(2);
-    let mut running = stage.start().unwrap();
-    stage.topic.put_records(records());
+    let mut harness = Harness::new(PIPELINE);
+    harness.topic = Topic::new(4);
+    harness.max_offsets_per_trigger = Some(BUDGET);
+    harness.topic.leave_unanswered(2);
+    let mut running = harness.start().unwrap();
+    harness.topic.put_records(records());
     let batches = running.settle().unwrap();
-    assert!(stage.topic.questions() > 2);
+    assert!(harness.topic.questions() > 2);
     assert_eq!(batches.iter().map(|batch| batch.progress.num_input_rows).sum::<u64>(), records().len() as u64);
     let summary = running.stop().unwrap();
     assert_eq!((summary.records, summary.faults.late), (records().len() as u64, 0));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use tidemill_checkpoint::inspect;
 use tidemill_model::Error;
-use tidemill_testkit::Stage;
+use tidemill_testkit::Harness;
 
 const PIPELINE: &str = r#"
 [sources.t]
@@ -27,21 +27,21 @@ type = "console"
 const STATELESS: &str = "SELECT k, v FROM t WHERE v > 0";
 
 /// A pipeline that has run.
-fn ran(pipeline: String) -> Stage {
-    let stage = Stage::new(&pipeline);
-    stage.topic.put(&[r#"{"s":21,"k":"a","v":1}"#, r#"{"s":22,"k":"b","v":2}"#]);
-    stage.run().unwrap();
-    stage
+fn ran(pipeline: String) -> Harness {
+    let harness = Harness::new(&pipeline);
+    harness.topic.put(&[r#"{"s":21,"k":"a","v":1}"#, r#"{"s":22,"k":"b","v":2}"#]);
+    harness.run().unwrap();
+    harness
 }
 
 /// Replaces each text of a pipeline with another, and goes on.
-fn go_on(mut stage: Stage, change: &[(&str, &str)]) -> tidemill_model::Result<Vec<String>> {
+fn go_on(mut harness: Harness, change: &[(&str, &str)]) -> tidemill_model::Result<Vec<String>> {
     for (from, to) in change {
-        assert!(stage.pipeline.contains(from), "{from}");
-        stage.pipeline = stage.pipeline.replace(from, to);
+        assert!(harness.pipeline.contains(from), "{from}");
+        harness.pipeline = harness.pipeline.replace(from, to);
     }
-    stage.topic.put(&[r#"{"s":23,"k":"a","v":-4}"#, r#"{"s":24,"k":"a","v":8}"#]);
-    let batches = stage.run()?;
+    harness.topic.put(&[r#"{"s":23,"k":"a","v":-4}"#, r#"{"s":24,"k":"a","v":8}"#]);
+    let batches = harness.run()?;
     Ok(batches.iter().flat_map(|batch| batch.rows.clone()).collect())
 }
 
@@ -131,9 +131,9 @@ fn r_the_zone_may_not_change_under_keys_of_its_clock() {
 
 #[test]
 fn r_changes_of_the_input() {
-    let mut stage = ran(PIPELINE.into());
-    stage.description = "Topic[another]".into();
-    let error = go_on(stage, &[]).unwrap_err();
+    let mut harness = ran(PIPELINE.into());
+    harness.description = "Topic[another]".into();
+    let error = go_on(harness, &[]).unwrap_err();
     assert!(error.message().contains("- input        Topic\n  + input        Topic[another]"), "{error}");
 }
 
@@ -151,10 +151,10 @@ fn r_a_stateless_query_may_change_but_not_get_a_state() {
 /// Two plans are logged and not committed when the delay changes: they keep the watermarks that they were made with.
 #[test]
 fn m3_a_replay_has_the_watermark_that_was_logged() {
-    let mut stage = Stage::new(PIPELINE);
-    let disk = stage.disk.clone();
+    let mut harness = Harness::new(PIPELINE);
+    let disk = harness.disk.clone();
     let logged = move || inspect(&*disk).is_ok_and(|found| found.recovered.replay.len() == 2);
-    stage.before_write = Some(Arc::new(move |_, batch| match batch {
+    harness.before_write = Some(Arc::new(move |_, batch| match batch {
         0 => Ok(()),
         _ => {
             while !logged() {
@@ -164,12 +164,12 @@ fn m3_a_replay_has_the_watermark_that_was_logged() {
         }
     }));
     for second in [21, 50, 70] {
-        stage.topic.put(&[format!("{{\"s\":{second},\"k\":\"a\",\"v\":1}}")]);
+        harness.topic.put(&[format!("{{\"s\":{second},\"k\":\"a\",\"v\":1}}")]);
     }
-    assert!(stage.run().unwrap_err().message().contains("the sink is full"));
-    stage.before_write = None;
-    stage.pipeline = stage.pipeline.replace("\"10 seconds\"", "\"1 minute\"");
-    let batches = stage.run().unwrap();
+    assert!(harness.run().unwrap_err().message().contains("the sink is full"));
+    harness.before_write = None;
+    harness.pipeline = harness.pipeline.replace("\"10 seconds\"", "\"1 minute\"");
+    let batches = harness.run().unwrap();
     let watermarks: Vec<&str> = batches.iter().map(|batch| batch.progress.event_time["watermark"].as_str()).collect();
     assert_eq!(watermarks, ["1970-01-01T00:00:11.000Z", "1970-01-01T00:00:40.000Z"]);
     assert_eq!(batches[1].progress.state_operators[0].num_rows_removed, 1);
@@ -183,14 +183,14 @@ fn sql(pipeline: &str) -> &str {
 /// A batch that takes the state beyond its bound is not committed; with a higher bound it is done again.
 #[test]
 fn a_state_beyond_its_bound_is_refused() {
-    let mut stage = Stage::new(&format!("{PIPELINE}[state]\nmemory_max = \"1 KB\"\n"));
+    let mut harness = Harness::new(&format!("{PIPELINE}[state]\nmemory_max = \"1 KB\"\n"));
     let records: Vec<String> = (0..40).map(|key| format!(r#"{{"s":21,"k":"{key}","v":1}}"#)).collect();
-    stage.topic.put(&records.iter().map(String::as_str).collect::<Vec<_>>());
-    let error = stage.run().unwrap_err();
+    harness.topic.put(&records.iter().map(String::as_str).collect::<Vec<_>>());
+    let error = harness.run().unwrap_err();
     let message = " MB for 40 groups, and `memory_max` of [state] allows 0.001: give the query a watermark";
     assert!(error.message().contains(message), "{error}");
-    stage.pipeline = stage.pipeline.replace("1 KB", "1 MB");
-    let batches = stage.run().unwrap();
+    harness.pipeline = harness.pipeline.replace("1 KB", "1 MB");
+    let batches = harness.run().unwrap();
     assert_eq!(batches[0].rows.len(), 40);
     assert!(batches[0].progress.tidemill.replayed);
 }

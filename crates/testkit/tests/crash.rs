@@ -12,9 +12,11 @@ use tidemill_checkpoint::{CommitRecord, inspect};
 use tidemill_flow::merge::State;
 use tidemill_model::error::Domain;
 use tidemill_model::{Error, Result};
-use tidemill_testkit::{Aftermath, Fault, MemoryDeadLetters, MemorySink, Operation, Saved, SimDisk, Stage};
+use tidemill_testkit::{
+    CrashImage, Fault, Harness, MemoryDeadLetters, MemorySink, Operation, SavedDeadLetter, SimDisk,
+};
 
-const AFTERMATHS: [Aftermath; 3] = [Aftermath::All, Aftermath::Synced, Aftermath::NamesFirst];
+const AFTERMATHS: [CrashImage; 3] = [CrashImage::All, CrashImage::Synced, CrashImage::NamesFirst];
 
 /// Keys are this long, so that the state outgrows its first snapshot and a second one is written.
 const KEY_BYTES: usize = 3_000;
@@ -63,8 +65,8 @@ fn batches() -> Vec<Vec<String>> {
 }
 
 /// A pipeline whose checkpoint is on a disk that may fail.
-struct Play {
-    stage: Stage,
+struct CrashRun {
+    harness: Harness,
     dead_letters: MemoryDeadLetters,
     disk: SimDisk,
 }
@@ -73,18 +75,18 @@ struct Play {
 type Rows = Vec<BTreeMap<u64, Vec<String>>>;
 
 /// A checkpoint at rest.
-type Left = (CommitRecord, Vec<u8>);
+type FinalState = (CommitRecord, Vec<u8>);
 
-impl Play {
-    fn new(query: &str, mode: &str) -> Play {
+impl CrashRun {
+    fn new(query: &str, mode: &str) -> CrashRun {
         let disk = SimDisk::default();
-        let mut stage = Stage::new(&pipeline(query, mode));
-        stage.disk = Arc::new(disk.clone());
-        stage.snapshot_bytes_min = 16 << 10;
-        stage.further_sinks.push(MemorySink::default());
-        batches().iter().for_each(|batch| stage.topic.put(batch));
+        let mut harness = Harness::new(&pipeline(query, mode));
+        harness.disk = Arc::new(disk.clone());
+        harness.snapshot_bytes_min = 16 << 10;
+        harness.further_sinks.push(MemorySink::default());
+        batches().iter().for_each(|batch| harness.topic.put(batch));
         let machine = disk.clone();
-        stage.before_write = Some(Arc::new(move |sink, batch| {
+        harness.before_write = Some(Arc::new(move |sink, batch| {
             let operation = format!("sink {sink} {batch}");
             machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
         }));
@@ -94,20 +96,20 @@ impl Play {
             let operation = format!("dead letters {batch}");
             machine.step(&operation).map_err(|error| Error::external(format!("{operation}: {error}")))
         }));
-        stage.dead_letters = Some(dead_letters.clone());
-        Play { stage, dead_letters, disk }
+        harness.dead_letters = Some(dead_letters.clone());
+        CrashRun { harness, dead_letters, disk }
     }
 
     /// One life of the driver: until all is done, or the fault.
     fn live(&mut self) -> Result<()> {
-        self.stage.run().map(drop)
+        self.harness.run().map(drop)
     }
 
     /// What the checkpoint comes down to: the last commit record, and the state as bytes.
-    fn left(&self) -> Left {
+    fn left(&self) -> FinalState {
         let recovered = inspect(&self.disk).unwrap().recovered;
         assert_eq!(recovered.replay, [], "every plan is committed");
-        let pipeline = tidemill_config::parse("test.toml", &self.stage.pipeline, &[]).unwrap();
+        let pipeline = tidemill_config::parse("test.toml", &self.harness.pipeline, &[]).unwrap();
         let query = tidemill_sql::plan(&pipeline).unwrap();
         let mut state = State::restore(&query, 1, recovered.snapshot, recovered.deltas).unwrap();
         // What was learnt about capacity is a measurement.
@@ -115,20 +117,21 @@ impl Play {
     }
 
     fn rows(&self) -> Rows {
-        let sinks = [&self.stage.sink].into_iter().chain(&self.stage.further_sinks).map(MemorySink::batches);
-        let text =
-            |(batch, dead_letters): (u64, Vec<Saved>)| (batch, dead_letters.iter().map(|l| format!("{l:?}")).collect());
+        let sinks = [&self.harness.sink].into_iter().chain(&self.harness.further_sinks).map(MemorySink::batches);
+        let text = |(batch, dead_letters): (u64, Vec<SavedDeadLetter>)| {
+            (batch, dead_letters.iter().map(|l| format!("{l:?}")).collect())
+        };
         sinks.chain([self.dead_letters.batches().into_iter().map(text).collect()]).collect()
     }
 }
 
 /// The faults of one operation, each with what is there afterwards.
-fn faults((operation, _): &Operation) -> Vec<(Fault, Aftermath)> {
+fn faults((operation, _): &Operation) -> Vec<(Fault, CrashImage)> {
     let writes = ["create", "write", "sync", "rename", "make"].iter().any(|verb| operation.starts_with(verb));
-    let mut faults: Vec<(Fault, Aftermath)> = AFTERMATHS.map(|after| (Fault::Death, after)).into();
-    faults.push((Fault::Refusal(ErrorKind::Other), Aftermath::All));
+    let mut faults: Vec<(Fault, CrashImage)> = AFTERMATHS.map(|after| (Fault::Death, after)).into();
+    faults.push((Fault::Refusal(ErrorKind::Other), CrashImage::All));
     if writes {
-        faults.push((Fault::Refusal(ErrorKind::StorageFull), Aftermath::All));
+        faults.push((Fault::Refusal(ErrorKind::StorageFull), CrashImage::All));
     }
     if operation.starts_with("write") || operation.starts_with("sync") {
         faults.extend(AFTERMATHS.map(|after| (Fault::DeathHalfway, after)));
@@ -156,7 +159,7 @@ fn check_rows(rows: &Rows, expected: &Rows, what: &str) {
 }
 
 /// After so many starts the checkpoint has what it had undisturbed, and no file that nothing needs.
-fn check_left(play: &Play, expected: &Left, starts: usize, what: &str) {
+fn check_left(play: &CrashRun, expected: &FinalState, starts: usize, what: &str) {
     assert!(play.left() == *expected, "the checkpoint's state after {what}");
     let files = play.disk.files();
     let count = |start: &str| files.iter().filter(|file| file.starts_with(start)).count();
@@ -166,8 +169,8 @@ fn check_left(play: &Play, expected: &Left, starts: usize, what: &str) {
 }
 
 /// What an undisturbed run leaves and does: rows, checkpoint, operations.
-fn undisturbed(query: &str, mode: &str) -> (Rows, Left, Vec<Operation>) {
-    let mut play = Play::new(query, mode);
+fn undisturbed(query: &str, mode: &str) -> (Rows, FinalState, Vec<Operation>) {
+    let mut play = CrashRun::new(query, mode);
     play.live().unwrap();
     let operations = play.disk.operations();
     (play.rows(), play.left(), operations)
@@ -180,7 +183,7 @@ fn crash_everywhere(query: &str, mode: &str) {
     for operation in &operations {
         for (fault, aftermath) in faults(operation) {
             let what = format!("{operation:?} {fault:?} {aftermath:?}");
-            let mut play = Play::new(query, mode);
+            let mut play = CrashRun::new(query, mode);
             play.disk.fail_at(operation.clone(), fault);
             match play.live() {
                 Err(error) => {
@@ -237,7 +240,7 @@ fn r_a_crash_while_recovering() {
     let (expected, left, operations) = undisturbed(WINDOWS, "update");
     for (at, first) in operations.iter().enumerate().step_by(11) {
         for (number, second) in operations.iter().enumerate().skip(at % 5).step_by(5) {
-            let mut play = Play::new(WINDOWS, "update");
+            let mut play = CrashRun::new(WINDOWS, "update");
             play.disk.fail_at(first.clone(), Fault::Death);
             assert_eq!(play.live().is_err(), play.disk.has_failed());
             play.disk.restart(AFTERMATHS[(at + number) % 3]);
@@ -290,10 +293,10 @@ fn the_disk_forgets_what_was_not_synced() {
         disk.restart(aftermath);
         assert_eq!(disk.read("name").unwrap().as_deref(), expected.map(str::as_bytes));
     };
-    check(false, false, Aftermath::All, Some("12345678"));
-    check(true, true, Aftermath::Synced, Some("12345678"));
-    check(true, false, Aftermath::Synced, None);
-    check(false, true, Aftermath::Synced, Some(""));
-    check(false, true, Aftermath::NamesFirst, Some("1234"));
-    check(true, false, Aftermath::NamesFirst, Some("12345678"));
+    check(false, false, CrashImage::All, Some("12345678"));
+    check(true, true, CrashImage::Synced, Some("12345678"));
+    check(true, false, CrashImage::Synced, None);
+    check(false, true, CrashImage::Synced, Some(""));
+    check(false, true, CrashImage::NamesFirst, Some("1234"));
+    check(true, false, CrashImage::NamesFirst, Some("12345678"));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_model::{FaultCounts, RecordFault};
-use tidemill_testkit::{Batch, Death, MemoryDeadLetters, Record, Saved, Stage};
+use tidemill_testkit::{Batch, Harness, KillPoint, MemoryDeadLetters, Record, SavedDeadLetter};
 
 const PARTITIONS: usize = 3;
 
@@ -49,28 +49,28 @@ fn records(batch: i64, count: i64) -> Vec<Record> {
     (0..count).map(record).collect()
 }
 
-/// A stage with four batches, the last one small enough for groups that fail when they come out.
-fn stage(executors: u32) -> (Stage, MemoryDeadLetters) {
+/// A harness with four batches, the last one small enough for groups that fail when they come out.
+fn harness(executors: u32) -> (Harness, MemoryDeadLetters) {
     let dead_letters = MemoryDeadLetters::default();
-    let mut stage = Stage::new(PIPELINE);
-    stage.topic = tidemill_testkit::Topic::new(PARTITIONS);
-    stage.dead_letters = Some(dead_letters.clone());
-    stage.executors = executors;
+    let mut harness = Harness::new(PIPELINE);
+    harness.topic = tidemill_testkit::Topic::new(PARTITIONS);
+    harness.dead_letters = Some(dead_letters.clone());
+    harness.executors = executors;
     for (batch, count) in [2_000, 3_000, 700, 49].into_iter().enumerate() {
-        stage.topic.put_records(records(batch as i64, count));
+        harness.topic.put_records(records(batch as i64, count));
     }
-    (stage, dead_letters)
+    (harness, dead_letters)
 }
 
 /// What runs leave: rows and dead letters of each batch.
-type Left = (BTreeMap<u64, Vec<String>>, BTreeMap<u64, Vec<Saved>>);
+type FinalState = (BTreeMap<u64, Vec<String>>, BTreeMap<u64, Vec<SavedDeadLetter>>);
 
-fn left(stage: &Stage, dead_letters: &MemoryDeadLetters) -> Left {
-    (stage.sink.batches(), dead_letters.batches())
+fn left(harness: &Harness, dead_letters: &MemoryDeadLetters) -> FinalState {
+    (harness.sink.batches(), dead_letters.batches())
 }
 
 /// The dead letters of each batch, counted by reason, are its progress record's faults; none is there twice.
-fn check_counts(batches: &[Batch], dead_letters: &BTreeMap<u64, Vec<Saved>>) {
+fn check_counts(batches: &[Batch], dead_letters: &BTreeMap<u64, Vec<SavedDeadLetter>>) {
     for Batch { progress, .. } in batches {
         let mut counts = FaultCounts::default();
         let dead_letters = dead_letters.get(&progress.batch_id).map_or(&[][..], Vec::as_slice);
@@ -83,15 +83,15 @@ fn check_counts(batches: &[Batch], dead_letters: &BTreeMap<u64, Vec<Saved>>) {
 }
 
 /// Runs to the end while `harm` is done; what is left must be what an undisturbed run of one executor leaves.
-fn check(executors: u32, harm: impl Fn(&Stage, &MemoryDeadLetters)) -> Vec<Batch> {
-    let (calm, calm_dead_letters) = stage(1);
+fn check(executors: u32, harm: impl Fn(&Harness, &MemoryDeadLetters)) -> Vec<Batch> {
+    let (calm, calm_dead_letters) = harness(1);
     check_counts(&calm.run().unwrap(), &calm_dead_letters.batches());
-    let (stage, dead_letters) = stage(executors);
-    harm(&stage, &dead_letters);
-    let batches = stage.run().unwrap();
+    let (harness, dead_letters) = harness(executors);
+    harm(&harness, &dead_letters);
+    let batches = harness.run().unwrap();
     check_counts(&batches, &dead_letters.batches());
     let ((rows, dead_letters), (calm_rows, calm_dead_letters)) =
-        (left(&stage, &dead_letters), left(&calm, &calm_dead_letters));
+        (left(&harness, &dead_letters), left(&calm, &calm_dead_letters));
     assert_eq!(rows, calm_rows);
     assert_eq!(dead_letters.keys().collect::<Vec<_>>(), calm_dead_letters.keys().collect::<Vec<_>>());
     assert_eq!(dead_letters.values().flatten().count(), calm_dead_letters.values().flatten().count());
@@ -103,9 +103,9 @@ fn check(executors: u32, harm: impl Fn(&Stage, &MemoryDeadLetters)) -> Vec<Batch
 
 #[test]
 fn each_reason_is_among_them() {
-    let (stage, dead_letters) = stage(1);
-    stage.run().unwrap();
-    let all: Vec<Saved> = dead_letters.batches().into_values().flatten().collect();
+    let (harness, dead_letters) = harness(1);
+    harness.run().unwrap();
+    let all: Vec<SavedDeadLetter> = dead_letters.batches().into_values().flatten().collect();
     let reasons: BTreeSet<RecordFault> = all.iter().map(|letter| letter.fault).collect();
     assert_eq!(reasons, RecordFault::ALL.into());
     let find = |fault: RecordFault, record: bool| {
@@ -141,9 +141,9 @@ fn at_any_number_of_executors() {
 #[test]
 fn executors_are_killed_while_they_read() {
     for executors in [1, 3] {
-        let batches = check(executors, |stage, _| {
+        let batches = check(executors, |harness, _| {
             for (partition, offset, times) in [(0, 3, 1), (1, 400, 2), (2, 900, 2), (0, 1_700, 1)] {
-                stage.topic.kill_at(partition, offset, times);
+                harness.topic.kill_at(partition, offset, times);
             }
         });
         assert!(batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum::<u64>() >= 6);
@@ -153,7 +153,7 @@ fn executors_are_killed_while_they_read() {
 #[test]
 fn executors_are_killed_around_the_end_of_a_task() {
     for executors in [1, 3] {
-        for death in [Death::BeforeFinish, Death::AfterFinish] {
+        for death in [KillPoint::BeforeFinish, KillPoint::AfterFinish] {
             let batches = check(executors, |_, dead_letters| dead_letters.kill(death, 5));
             assert!(batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum::<u64>() >= 5);
         }
@@ -166,7 +166,7 @@ fn a_split_task_counts_once() {
     let tasks = |batches: &[Batch]| batches.iter().map(|batch| batch.progress.tidemill.tasks).sum::<u64>();
     let unsplit = tasks(&check(1, |_, _| {}));
     for executors in [1, 3] {
-        let batches = check(executors, |_, dead_letters| dead_letters.kill(Death::AfterFinish, 8));
+        let batches = check(executors, |_, dead_letters| dead_letters.kill(KillPoint::AfterFinish, 8));
         assert!(executors > 1 || tasks(&batches) > unsplit);
     }
 }
@@ -182,17 +182,17 @@ fn a_poison_record_is_in_the_letters() {
     let poison = (1, 20);
     for (times, value) in [(9, Some(&br#"{"s":108,"k":"k1","v":4}"#[..])), (u32::MAX, None)] {
         let dead_letters = MemoryDeadLetters::default();
-        let mut stage = Stage::new(PIPELINE);
-        stage.topic = tidemill_testkit::Topic::new(2);
-        stage.dead_letters = Some(dead_letters.clone());
+        let mut harness = Harness::new(PIPELINE);
+        harness.topic = tidemill_testkit::Topic::new(2);
+        harness.dead_letters = Some(dead_letters.clone());
         let record = |number: i64| Record {
             partition: (number / 64) as i32,
             timestamp_ms: 108_000,
             value: Some(format!(r#"{{"s":108,"k":"k1","v":{}}}"#, number % 9 + 1).into_bytes()),
         };
-        stage.topic.put_records((0..128).map(record).collect());
-        stage.topic.kill_at(poison.0, poison.1, times);
-        let batches = stage.run().unwrap();
+        harness.topic.put_records((0..128).map(record).collect());
+        harness.topic.kill_at(poison.0, poison.1, times);
+        let batches = harness.run().unwrap();
         check_counts(&batches, &dead_letters.batches());
         let dead_letters = dead_letters.batches().remove(&0).unwrap();
         assert_eq!(dead_letters.len(), 1, "{dead_letters:?}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::segment::VERSION;
 use tidemill_model::Error;
-use tidemill_testkit::{Batch, Stage};
+use tidemill_testkit::{Batch, Harness};
 
 const PIPELINE: &str = r#"
 [sources.t]
@@ -40,16 +40,16 @@ fn golden(version: u8) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../checkpoint/tests/goldens/v{version}"))
 }
 
-fn stage(dir: &Path, puts: usize) -> Stage {
-    let mut stage = Stage::new(PIPELINE);
-    stage.disk = Arc::new(OsDisk::open(dir).unwrap());
+fn harness(dir: &Path, puts: usize) -> Harness {
+    let mut harness = Harness::new(PIPELINE);
+    harness.disk = Arc::new(OsDisk::open(dir).unwrap());
     // After two batches.
-    stage.snapshot_bytes_min = 1_100;
+    harness.snapshot_bytes_min = 1_100;
     for batch in &BATCHES[..puts] {
         let record = |(s, k): &(i64, &str)| format!(r#"{{"s":{s},"k":"{k}","v":{s},"x":{s}.5}}"#);
-        stage.topic.put(&batch.iter().map(record).collect::<Vec<_>>());
+        harness.topic.put(&batch.iter().map(record).collect::<Vec<_>>());
     }
-    stage
+    harness
 }
 
 /// Writes the golden: batches 0 to 2 are committed, 3 is planned, and so may be the one after it.
@@ -58,12 +58,12 @@ fn stage(dir: &Path, puts: usize) -> Stage {
 fn write_golden() {
     let dir = golden(VERSION);
     assert!(!dir.exists(), "{} is there already", dir.display());
-    let mut stage = stage(&dir, BATCHES.len());
-    stage.before_write = Some(Arc::new(|_, batch| match batch {
+    let mut harness = harness(&dir, BATCHES.len());
+    harness.before_write = Some(Arc::new(|_, batch| match batch {
         3 => Err(Error::external("the machine is switched off")),
         _ => Ok(()),
     }));
-    stage.run().unwrap_err();
+    harness.run().unwrap_err();
     std::fs::remove_file(dir.join("lock")).unwrap();
 }
 
@@ -75,9 +75,9 @@ fn r_a_checkpoint_of_version_2_goes_on() {
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(golden(2).join(&name), to).unwrap();
     }
-    let stage = stage(dir.path(), BATCHES.len());
-    stage.sink.expect_from(3);
-    let batches = stage.run().unwrap();
+    let harness = harness(dir.path(), BATCHES.len());
+    harness.sink.expect_from(3);
+    let batches = harness.run().unwrap();
     assert_eq!(batches.iter().map(|batch| batch.progress.batch_id).collect::<Vec<_>>(), [3, 4]);
     assert!(batches[0].progress.tidemill.replayed);
     assert_eq!(

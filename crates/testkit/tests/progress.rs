@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tidemill_testkit::{Batch, Stage};
+use tidemill_testkit::{Batch, Harness};
 
 const AGGREGATE: &str = "SELECT k, count(*) AS n FROM t GROUP BY window(et, '10 seconds'), k";
 
@@ -15,7 +15,7 @@ fn golden() -> Value {
 
 /// Two batches of 20 records each.
 fn run(sql: &str, watermark: &str) -> Vec<Batch> {
-    let stage = Stage::new(&format!(
+    let harness = Harness::new(&format!(
         r#"
 [sources.t]
 type = "kafka"
@@ -35,9 +35,9 @@ type = "console"
 "#
     ));
     for batch in [0..20, 20..40] {
-        stage.topic.put(&batch.map(|s| format!("{{\"s\":{s},\"k\":\"a\"}}")).collect::<Vec<_>>());
+        harness.topic.put(&batch.map(|s| format!("{{\"s\":{s},\"k\":\"a\"}}")).collect::<Vec<_>>());
     }
-    stage.run().unwrap()
+    harness.run().unwrap()
 }
 
 /// Where there is a value, and of what kind: `sources.0.numInputRows` → `number`. Offsets are an affair of each source.

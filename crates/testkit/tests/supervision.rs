@@ -5,11 +5,11 @@ use std::io::{PipeReader, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_link::{Beat, FromExecutor, ToExecutor, receive, send};
-use tidemill_testkit::{Stage, scripted};
+use tidemill_testkit::{Harness, scripted};
 
 /// Counts of eight records by their number, in one task.
-fn stage() -> Stage {
-    let stage = Stage::new(
+fn harness() -> Harness {
+    let harness = Harness::new(
         r#"
 [sources.t]
 type = "kafka"
@@ -25,23 +25,23 @@ type = "console"
 task_timeout = "1 second"
 "#,
     );
-    stage.topic.put(&["{\"n\":1}", "{\"n\":2}", "{\"n\":1}", "{\"n\":1}"].map(String::from));
-    stage
+    harness.topic.put(&["{\"n\":1}", "{\"n\":2}", "{\"n\":1}", "{\"n\":1}"].map(String::from));
+    harness
 }
 
 const ROWS: [&str; 2] = [r#"{"n":1,"c":3}"#, r#"{"n":2,"c":1}"#];
 
 #[test]
 fn a_committer_that_panics_ends_the_run() {
-    let mut stage = stage();
-    stage.before_write = Some(Arc::new(|_, _| panic!("the sink broke")));
-    let error = stage.run().expect_err("the committer is gone").to_string();
+    let mut harness = harness();
+    harness.before_write = Some(Arc::new(|_, _| panic!("the sink broke")));
+    let error = harness.run().expect_err("the committer is gone").to_string();
     assert_eq!(
         error,
         "the thread `committer` panicked: the sink broke; this is a mistake in Tidemill, please report it"
     );
-    stage.before_write = None;
-    assert_eq!(stage.run().unwrap()[0].rows, ROWS);
+    harness.before_write = None;
+    assert_eq!(harness.run().unwrap()[0].rows, ROWS);
 }
 
 /// Reads the greeting, says that it is ready, waits for a task and leaves the rest to `then`.
@@ -56,11 +56,11 @@ fn executor(
     }
 }
 
-/// Runs the stage where the first executor does this with its first task; the task must have been run again.
+/// Runs the harness where the first executor does this with its first task; the task must have been run again.
 fn check(then: fn(u64, &mut PipeReader, &mut dyn Write)) {
-    let mut stage = stage();
-    stage.understudies = Some(Arc::new(move |started| (started == 0).then(|| scripted(executor(then)))));
-    let batches = stage.run().unwrap();
+    let mut harness = harness();
+    harness.understudies = Some(Arc::new(move |started| (started == 0).then(|| scripted(executor(then)))));
+    let batches = harness.run().unwrap();
     assert_eq!(batches[0].rows, ROWS);
     assert_eq!(batches[0].progress.tidemill.tasks_retried, 1);
 }
@@ -97,16 +97,16 @@ fn an_executor_that_talks_nonsense_is_replaced() {
 /// cut so from the start.
 #[test]
 fn a_task_that_builds_too_much_is_split() {
-    let mut stage = stage();
-    stage.pipeline =
-        stage.pipeline.replace("n BIGINT", "n BIGINT, v STRING").replace("count(*) AS c", "length(max(v)) AS c");
-    stage.executors = 1;
-    stage.topic = tidemill_testkit::Topic::new(1);
+    let mut harness = harness();
+    harness.pipeline =
+        harness.pipeline.replace("n BIGINT", "n BIGINT, v STRING").replace("count(*) AS c", "length(max(v)) AS c");
+    harness.executors = 1;
+    harness.topic = tidemill_testkit::Topic::new(1);
     let long = "x".repeat(15 << 20);
-    let put = || stage.topic.put(&(0..5).map(|n| format!("{{\"n\":{n},\"v\":\"{long}\"}}")).collect::<Vec<_>>());
+    let put = || harness.topic.put(&(0..5).map(|n| format!("{{\"n\":{n},\"v\":\"{long}\"}}")).collect::<Vec<_>>());
     put();
     put();
-    let batches = stage.run().unwrap();
+    let batches = harness.run().unwrap();
     let rows: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n},\"c\":{}}}", 15 << 20)).collect();
     assert_eq!(batches.iter().map(|batch| &batch.rows).collect::<Vec<_>>(), [&rows, &rows]);
     assert_eq!(batches.iter().map(|batch| batch.progress.tidemill.tasks).collect::<Vec<_>>(), [2, 2]);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use tidemill_model::RecordFault;
-use tidemill_testkit::{Batch, Cut, MemoryDeadLetters, Record, Stage, Topic};
+use tidemill_testkit::{Batch, Cut, Harness, MemoryDeadLetters, Record, Topic};
 
 const PIPELINE: &str = r#"
 [sources.a]
@@ -35,12 +35,12 @@ type = "console"
 
 const PARTITIONS: [usize; 2] = [3, 2];
 
-/// An empty stage with both topics.
-fn stage() -> Stage {
-    let mut stage = Stage::new(PIPELINE);
+/// An empty harness with both topics.
+fn harness() -> Harness {
+    let mut harness = Harness::new(PIPELINE);
     let topics = ["a", "b"].into_iter().zip(PARTITIONS);
-    stage.further_topics = topics.map(|(name, partitions)| (name.to_owned(), Topic::new(partitions))).collect();
-    stage
+    harness.further_topics = topics.map(|(name, partitions)| (name.to_owned(), Topic::new(partitions))).collect();
+    harness
 }
 
 /// Records of one put into the topic `a` or `b`, some late, every fiftieth broken.
@@ -61,16 +61,16 @@ fn records(source: usize, put: i64, count: i64) -> Vec<Record> {
     (0..count).map(record).collect()
 }
 
-/// A stage whose topics hold what gives five batches; the last two have records of one source alone.
-fn filled() -> Stage {
-    let stage = stage();
+/// A harness whose topics hold what gives five batches; the last two have records of one source alone.
+fn filled() -> Harness {
+    let harness = harness();
     for put in 1..=4 {
-        stage.further_topics["a"].put_records(records(0, put, 1_500));
+        harness.further_topics["a"].put_records(records(0, put, 1_500));
     }
     for put in 1..=5 {
-        stage.further_topics["b"].put_records(records(1, put, if put == 2 { 0 } else { 700 }));
+        harness.further_topics["b"].put_records(records(1, put, if put == 2 { 0 } else { 700 }));
     }
-    stage
+    harness
 }
 
 /// Rows, watermark and records by source.
@@ -89,10 +89,12 @@ fn m2_the_same_rows_at_any_number_of_executors() {
     assert_eq!(records, [[1_500, 700], [1_500, 0], [1_500, 700], [1_500, 700], [0, 700], [0, 0]]);
     assert!(expected[0].0.iter().any(|row| row.contains(r#""first":"a","last":"b""#)), "{:?}", expected[0]);
     for killed in [&[][..], &[("a", 1, 700), ("b", 0, 10), ("b", 1, 900)]] {
-        let mut stage = filled();
-        stage.executors = 4;
-        killed.iter().for_each(|(name, partition, offset)| stage.further_topics[*name].kill_at(*partition, *offset, 1));
-        let batches = stage.run().unwrap();
+        let mut harness = filled();
+        harness.executors = 4;
+        killed
+            .iter()
+            .for_each(|(name, partition, offset)| harness.further_topics[*name].kill_at(*partition, *offset, 1));
+        let batches = harness.run().unwrap();
         assert_eq!(told(&batches), expected, "{killed:?}");
         let retried: u64 = batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum();
         assert_eq!(retried > 0, !killed.is_empty());
@@ -102,17 +104,17 @@ fn m2_the_same_rows_at_any_number_of_executors() {
 #[test]
 fn each_source_has_its_own_bound() {
     for cut in [Cut::Timestamps, Cut::Share] {
-        let mut stage = stage();
-        stage.max_offsets_per_trigger = Some(40);
-        for topic in stage.further_topics.values_mut() {
+        let mut harness = harness();
+        harness.max_offsets_per_trigger = Some(40);
+        for topic in harness.further_topics.values_mut() {
             *topic = topic.clone().cut_by(cut);
         }
-        stage.further_topics["a"].put_records(records(0, 1, 100));
-        stage.further_topics["b"].put_records(records(1, 1, 60));
+        harness.further_topics["a"].put_records(records(0, 1, 100));
+        harness.further_topics["b"].put_records(records(1, 1, 60));
         let read = |batches: &[Batch], source: usize| -> Vec<u64> {
             batches.iter().map(|batch| batch.progress.sources[source].num_input_rows).collect()
         };
-        let batches = stage.run().unwrap();
+        let batches = harness.run().unwrap();
         for (source, all) in [(0, 100), (1, 60)] {
             let read = read(&batches, source);
             assert!(read[0] >= 30 && read.iter().all(|records| *records <= 40), "{cut:?} {read:?}");
@@ -123,9 +125,9 @@ fn each_source_has_its_own_bound() {
 
 #[test]
 fn progress_tells_of_each_source() {
-    let stage = stage();
-    let mut running = stage.start().unwrap();
-    stage.further_topics["b"].put_records(records(1, 1, 5));
+    let harness = harness();
+    let mut running = harness.start().unwrap();
+    harness.further_topics["b"].put_records(records(1, 1, 5));
     let batches = running.settle().unwrap();
     let [a, b] = batches[0].progress.sources.as_slice() else { panic!("{:?}", batches[0].progress) };
     assert_eq!((a.description.as_str(), b.description.as_str()), ("Topic[a]", "Topic[b]"));
@@ -146,10 +148,10 @@ fn faults(batch: &Batch) -> u64 {
 /// Each broken record is a dead letter once, whatever the numbers of its partition and offset; the others are none.
 #[test]
 fn each_source_has_its_dead_letters() {
-    let mut stage = filled();
+    let mut harness = filled();
     let dead_letters = MemoryDeadLetters::default();
-    (stage.dead_letters, stage.executors) = (Some(dead_letters.clone()), 4);
-    let batches = stage.run().unwrap();
+    (harness.dead_letters, harness.executors) = (Some(dead_letters.clone()), 4);
+    let batches = harness.run().unwrap();
     for batch in &batches {
         let dead_letters = dead_letters.batches().remove(&batch.progress.batch_id).unwrap_or_default();
         let malformed = dead_letters.iter().filter(|letter| letter.fault == RecordFault::Malformed).count() as u64;
@@ -161,13 +163,13 @@ fn each_source_has_its_dead_letters() {
 
 /// A change of the file → the lines about sources that are named.
 fn refused(changes: &[(&str, &str)], lines: &[&str]) {
-    let mut stage = filled();
-    stage.run().unwrap();
+    let mut harness = filled();
+    harness.run().unwrap();
     for (from, to) in changes {
-        assert!(stage.pipeline.contains(from), "{from}");
-        stage.pipeline = stage.pipeline.replace(from, to);
+        assert!(harness.pipeline.contains(from), "{from}");
+        harness.pipeline = harness.pipeline.replace(from, to);
     }
-    let error = stage.run().expect_err("accepted");
+    let error = harness.run().expect_err("accepted");
     assert_eq!(error.exit_code(), 2, "{error}");
     let named: Vec<&str> = error.message().lines().map(str::trim).filter(|line| line.contains(" input ")).collect();
     assert_eq!(named, lines, "{error}");

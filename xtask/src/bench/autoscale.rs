@@ -4,8 +4,8 @@
 //! has it. Beside the executor-seconds stand two sums of the trace alone: the *work*, records over what an executor does,
 //! and *just enough*, the executors that each segment needs, rounded up.
 
-use super::process::Ending;
-use super::stage::{Stage, TOPIC};
+use super::bench_dir::{BenchDir, TOPIC};
+use super::process::KillOnDrop;
 use crate::embedded::binary;
 use crate::json;
 use crate::sh::{self, Outcome};
@@ -66,7 +66,7 @@ pub fn run(args: &[&str]) -> Outcome {
 
 /// What a run has shown.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct RunMeasurement {
     pub produced: u64,
     pub records: u64,
     pub executor_seconds: f64,
@@ -80,11 +80,11 @@ pub struct Seen {
     pub greatest: u64,
 }
 
-fn measure(trace: &[Segment], sets: &[String]) -> Outcome<Seen> {
-    let stage = Stage::new("autoscale")?;
-    topic(&stage)?;
-    let (progress, decisions) = (stage.file("progress"), stage.file("decisions"));
-    let mut command = stage.run("run", false)?;
+fn measure(trace: &[Segment], sets: &[String]) -> Outcome<RunMeasurement> {
+    let bench_dir = BenchDir::new("autoscale")?;
+    topic(&bench_dir)?;
+    let (progress, decisions) = (bench_dir.file("progress"), bench_dir.file("decisions"));
+    let mut command = bench_dir.run("run", false)?;
     command.args(["--progress", &progress.to_string_lossy(), "--decisions", &decisions.to_string_lossy()]);
     command.args(["--set", &format!("autoscale.max_records_per_second_per_core={PER_CORE}")]);
     for set in sets {
@@ -94,19 +94,19 @@ fn measure(trace: &[Segment], sets: &[String]) -> Outcome<Seen> {
         command.get_args().filter(|arg| *arg != "--quiet").map(|arg| arg.to_string_lossy().into_owned()).collect();
     let mut driver = Command::new(binary());
     driver.args(command).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut driver = Ending(driver.spawn().map_err(|error| format!("cannot start the run: {error}"))?);
+    let mut driver = KillOnDrop(driver.spawn().map_err(|error| format!("cannot start the run: {error}"))?);
     let mut said = driver.0.stderr.take().expect("it is a pipe");
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         let _ = said.read_to_string(&mut text);
         text
     });
-    let produced = produce(&stage, trace)?;
+    let produced = produce(&bench_dir, trace)?;
     std::thread::sleep(AFTER);
     sh::run(&mut sh::command("kill", &["-INT", &driver.0.id().to_string()]))?;
     driver.0.wait().map_err(|error| format!("cannot wait for the run: {error}"))?;
     let said = reader.join().map_err(|_| "the reader of the run's messages failed")?;
-    let mut seen = Seen { produced, ..Seen::default() };
+    let mut seen = RunMeasurement { produced, ..RunMeasurement::default() };
     read_end(&said, &mut seen)?;
     read_progress(&sh::read_file(&progress)?, &mut seen);
     read_decisions(&sh::read_file(&decisions)?, &mut seen);
@@ -114,12 +114,12 @@ fn measure(trace: &[Segment], sets: &[String]) -> Outcome<Seen> {
 }
 
 /// Makes the topic with four partitions.
-fn topic(stage: &Stage) -> Outcome {
-    stage.produce(TOPIC, 1, 1).map(drop)
+fn topic(bench_dir: &BenchDir) -> Outcome {
+    bench_dir.produce(TOPIC, 1, 1).map(drop)
 }
 
 /// Each segment in turn, by the clock from the start of the trace on.
-fn produce(stage: &Stage, trace: &[Segment]) -> Outcome<u64> {
+fn produce(bench_dir: &BenchDir, trace: &[Segment]) -> Outcome<u64> {
     let start = Instant::now();
     let (mut end, mut produced) = (Duration::ZERO, 1);
     for segment in trace {
@@ -127,7 +127,7 @@ fn produce(stage: &Stage, trace: &[Segment]) -> Outcome<u64> {
         let left = end.saturating_sub(start.elapsed());
         if segment.per_second > 0 {
             let (rate, time) = (format!("{}/s", segment.per_second), format!("{}ms", left.as_millis()));
-            let servers = stage.broker.address();
+            let servers = bench_dir.broker.address();
             let mut command = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", TOPIC]);
             let text = sh::read(command.args(["--rate", &rate, "--duration", &time, "--json"]))?;
             let count: Option<u64> = json::number(&text, "acknowledged");
@@ -139,7 +139,7 @@ fn produce(stage: &Stage, trace: &[Segment]) -> Outcome<u64> {
     Ok(produced)
 }
 
-fn read_end(said: &str, seen: &mut Seen) -> Outcome {
+fn read_end(said: &str, seen: &mut RunMeasurement) -> Outcome {
     let line = said.lines().rev().find(|line| line.starts_with("ended: "));
     let line = line.ok_or_else(|| format!("the run did not sum up; it said:\n{said}"))?;
     let after = |word: &str| -> Option<&str> { line.split_once(word)?.1.split([' ', ',']).next() };
@@ -152,7 +152,7 @@ fn read_end(said: &str, seen: &mut Seen) -> Outcome {
     Ok(())
 }
 
-fn read_progress(text: &str, seen: &mut Seen) {
+fn read_progress(text: &str, seen: &mut RunMeasurement) {
     for line in text.lines() {
         let max_ms = json::number(line, "ageMaxMs").unwrap_or_default();
         seen.max_ms = seen.max_ms.max(max_ms);
@@ -162,7 +162,7 @@ fn read_progress(text: &str, seen: &mut Seen) {
     }
 }
 
-fn read_decisions(text: &str, seen: &mut Seen) {
+fn read_decisions(text: &str, seen: &mut RunMeasurement) {
     for line in text.lines() {
         let Some((_, decision)) = line.split_once("\"decision\":") else { continue };
         let size = |name| json::number::<u64>(decision, name).unwrap_or_default();
@@ -173,7 +173,7 @@ fn read_decisions(text: &str, seen: &mut Seen) {
     }
 }
 
-fn report(trace: &[Segment], seen: &Seen) -> String {
+fn report(trace: &[Segment], seen: &RunMeasurement) -> String {
     let enough: u64 = trace.iter().map(|s| s.seconds * needed(s.per_second)).sum();
     let work: f64 = trace.iter().map(|s| (s.seconds * s.per_second) as f64 / PER_EXECUTOR).sum();
     let seconds: u64 = trace.iter().map(|s| s.seconds).sum();
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn the_sums_of_the_trace() {
         let trace = parse(TRACE).expect("segments");
-        let text = report(&trace, &Seen { executor_seconds: 410.0, ..Seen::default() });
+        let text = report(&trace, &RunMeasurement { executor_seconds: 410.0, ..RunMeasurement::default() });
         assert!(text.contains("rounded up) 410, ratio 1.00; the work itself 266, ratio 1.54"), "{text}");
         assert_eq!(made_up(5), made_up(5));
         assert_ne!(made_up(5), made_up(6));
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_a_run_says() {
-        let mut seen = Seen::default();
+        let mut seen = RunMeasurement::default();
         let said = "checkpoint in x\nended: 1330001 records in 900 batches, 120 rows out · age p50 812 ms, p99 2301 ms · 301.5 executor-seconds\n";
         read_end(said, &mut seen).expect("a summary");
         read_decisions(

@@ -1,7 +1,7 @@
 //! `engine`: `tidemill run --available-now`, the reference pipeline from first to last record, start and end included.
 
+use super::bench_dir::{BenchDir, TOPIC};
 use super::process;
-use super::stage::{Stage, TOPIC};
 use crate::sh::{self, Outcome};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// The figures.
 pub fn run() -> Outcome<String> {
-    let stage = Stage::new("engine")?;
-    stage.produce(TOPIC, RECORDS, 1)?;
-    let progress = stage.file("progress");
-    let mut command = stage.run("run", false)?;
+    let bench_dir = BenchDir::new("engine")?;
+    bench_dir.produce(TOPIC, RECORDS, 1)?;
+    let progress = bench_dir.file("progress");
+    let mut command = bench_dir.run("run", false)?;
     command.args(["--available-now", "--progress", &progress.to_string_lossy()]).stdout(Stdio::null());
-    let broker = process::cpu(stage.broker.pid())?.own;
+    let broker = process::cpu(bench_dir.broker.pid())?.own;
     let start = Instant::now();
     let mut driver = command.spawn().map_err(|error| format!("cannot start the run: {error}"))?;
     let cpu = process::end(driver.id(), LONGEST);
@@ -26,7 +26,7 @@ pub fn run() -> Outcome<String> {
         let _ = driver.kill();
     }
     let status = driver.wait().map_err(|error| format!("cannot wait for the run: {error}"))?;
-    let (cpu, broker) = (cpu?, process::cpu(stage.broker.pid())?.own - broker);
+    let (cpu, broker) = (cpu?, process::cpu(bench_dir.broker.pid())?.own - broker);
     if !status.success() {
         return Err(format!("`tidemill run` ended with {status}"));
     }

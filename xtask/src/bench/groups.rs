@@ -1,8 +1,8 @@
 //! `groups`: queries with many groups, from first to last record, start and end included, rows to the `none` sink and the
 //! checkpoint on disk: a million keys, and windows of many slices.
 
+use super::bench_dir::{BenchDir, TOPIC};
 use super::process;
-use super::stage::{Stage, TOPIC};
 use crate::sh::Outcome;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -23,12 +23,12 @@ const QUERIES: [(&str, &str, &str); 3] = [
 
 /// The figures.
 pub fn run() -> Outcome<String> {
-    let stage = Stage::new("groups")?;
-    stage.produce(TOPIC, RECORDS, 1)?;
+    let bench_dir = BenchDir::new("groups")?;
+    bench_dir.produce(TOPIC, RECORDS, 1)?;
     let mut figures = String::new();
     let mut executors = Vec::new();
     for (name, key, window) in QUERIES {
-        let cost = measure(&stage, name, key, window)?;
+        let cost = measure(&bench_dir, name, key, window)?;
         let records = RECORDS as f64;
         figures += &format!(
             "figure {name}_records_per_cpu_s {} records/CPU-s of driver and executors\n\
@@ -56,12 +56,12 @@ struct Cost {
     memory: f64,
 }
 
-fn measure(stage: &Stage, name: &str, key: &str, window: &str) -> Outcome<Cost> {
+fn measure(bench_dir: &BenchDir, name: &str, key: &str, window: &str) -> Outcome<Cost> {
     let sql = format!(
         "SELECT window.start AS w, {key} AS k, count(*) AS n, sum(lines_of_code) AS loc, avg(cpu_usage_pct) AS cpu \
          FROM {TOPIC} GROUP BY window(event_time, {window}), {key}"
     );
-    let mut command = stage.run(name, false)?;
+    let mut command = bench_dir.run(name, false)?;
     command.args(["--available-now", "--set", &format!("query.sql={sql}"), "--set", "sinks.screen.type=none"]);
     let start = Instant::now();
     let mut driver = command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the run: {error}"))?;

@@ -1,7 +1,7 @@
 //! `driver_idle`: what a driver takes that has worked and has nothing to do, with no executor alive.
 
-use super::process::{self, Ending, wait_until};
-use super::stage::{Stage, TOPIC};
+use super::bench_dir::{BenchDir, TOPIC};
+use super::process::{self, KillOnDrop, wait_until};
 use crate::sh::Outcome;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ const WATCHED: Duration = Duration::from_secs(20);
 
 /// The figures.
 pub fn run() -> Outcome<String> {
-    let stage = Stage::new("driver_idle")?;
-    stage.produce(TOPIC, RECORDS, 1)?;
+    let bench_dir = BenchDir::new("driver_idle")?;
+    bench_dir.produce(TOPIC, RECORDS, 1)?;
     let mut figures = String::new();
     for (prefix, dashboard) in [("", false), ("dashboard_", true)] {
-        let mut command = stage.run(&format!("{prefix}run"), dashboard)?;
+        let mut command = bench_dir.run(&format!("{prefix}run"), dashboard)?;
         command.args(["--set", "autoscale.executor_idle_timeout=1 second"]).stdout(Stdio::null());
         let driver = command.spawn().map_err(|error| format!("cannot start the run: {error}"))?;
-        let driver = Ending(driver);
+        let driver = KillOnDrop(driver);
         let pid = driver.0.id();
         wait_until("an executor works", || Ok(!process::children(pid)?.is_empty()))?;
         wait_until("no executor is left", || Ok(process::children(pid)?.is_empty()))?;

@@ -5,13 +5,13 @@
 //! shown below. `wall` and `cpu` are measured from outside, over its whole run with all that it starts.
 
 pub mod autoscale;
+mod bench_dir;
 mod engine;
 mod groups;
 mod idle;
 pub mod process;
 mod produce;
 mod restart;
-mod stage;
 
 use crate::sh::{self, Outcome, cargo};
 use crate::usage::{self, Cost};

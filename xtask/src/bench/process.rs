@@ -77,9 +77,9 @@ pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
 }
 
 /// A process that is killed, where it has not ended, when it is no longer looked at.
-pub struct Ending(pub Child);
+pub struct KillOnDrop(pub Child);
 
-impl Ending {
+impl KillOnDrop {
     /// SIGKILL, and waits for the end.
     pub fn end(&mut self) {
         // It may have ended by itself; then there is nothing to end.
@@ -88,7 +88,7 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.end();
     }

@@ -1,7 +1,7 @@
 //! `produce`: what `tidemill produce --rate max` gives to `tidemill broker`, by one producer and by four.
 
+use super::bench_dir::BenchDir;
 use super::process;
-use super::stage::Stage;
 use crate::sh::Outcome;
 
 const RECORDS: u64 = 3_000_000;
@@ -10,10 +10,10 @@ const RECORDS: u64 = 3_000_000;
 pub fn run() -> Outcome<String> {
     let mut figures = String::new();
     for producers in [1, 4] {
-        let stage = Stage::new("produce")?;
-        let before = process::cpu(stage.broker.pid())?.own;
-        let (per_second, cost) = stage.produce("t", RECORDS, producers)?;
-        let broker = process::cpu(stage.broker.pid())?.own - before;
+        let bench_dir = BenchDir::new("produce")?;
+        let before = process::cpu(bench_dir.broker.pid())?.own;
+        let (per_second, cost) = bench_dir.produce("t", RECORDS, producers)?;
+        let broker = process::cpu(bench_dir.broker.pid())?.own - before;
         let per_cpu_second = RECORDS as f64 / cost.cpu.as_secs_f64();
         figures += &format!(
             "figure {producers}_records_per_s {per_second} records/s\n\

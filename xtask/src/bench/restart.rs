@@ -3,7 +3,7 @@
 //! A million keys, a record each every five seconds of event time, one file a batch; windows of 10 s every 5 s; nothing is
 //! evicted. So batch b touches windows b and b + 1 of each key, and every line of every batch's file is known beforehand.
 
-use super::process::{self, Ending, wait_until};
+use super::process::{self, KillOnDrop, wait_until};
 use crate::embedded::binary;
 use crate::json;
 use crate::sh::{self, Outcome};
@@ -57,23 +57,23 @@ path = "checkpoint"
 pub fn run() -> Outcome<String> {
     let dir = sh::target().join("bench/restart");
     let _ = fs::remove_dir_all(&dir);
-    let stage = Stage { dir };
-    stage.put()?;
+    let bench_dir = BenchDir { dir };
+    bench_dir.put()?;
 
-    let mut driver = stage.start()?;
-    wait_until("the state is large", || Ok(stage.committed().len() >= KILLED_AFTER))?;
+    let mut driver = bench_dir.start()?;
+    wait_until("the state is large", || Ok(bench_dir.committed().len() >= KILLED_AFTER))?;
     driver.end();
-    let before = stage.committed();
+    let before = bench_dir.committed();
 
     let started = Instant::now();
-    let mut driver = stage.start()?;
+    let mut driver = bench_dir.start()?;
     let said = driver.0.stderr.take().expect("it is a pipe");
     let mut said = BufReader::new(said).lines().map_while(Result::ok);
     let back = said.find(|line| line.starts_with(GOES_ON)).map(|_| started.elapsed().as_secs_f64());
     let back = back.ok_or_else(|| format!("the second run did not say that it {GOES_ON} …"))?;
     // What else it says must not fill the pipe.
     let rest = std::thread::spawn(move || said.count());
-    wait_until("a batch is committed", || Ok(stage.committed().len() > before.len()))?;
+    wait_until("a batch is committed", || Ok(bench_dir.committed().len() > before.len()))?;
     let committed = started.elapsed().as_secs_f64();
     let resident = process::memory(driver.0.id())?.resident;
     let status = driver.0.wait().map_err(|error| format!("cannot wait for the driver: {error}"))?;
@@ -84,21 +84,21 @@ pub fn run() -> Outcome<String> {
     let last = before.last().expect("it was waited for");
     let of_state = |field: &str| json::number::<u64>(last, field).ok_or_else(|| format!("no {field} in {last}"));
     let (groups, bytes) = (of_state("numRowsTotal")?, of_state("memoryUsedBytes")?);
-    let rows = (0..BATCHES).map(|batch| stage.check(batch)).sum::<Outcome<u64>>()?;
+    let rows = (0..BATCHES).map(|batch| bench_dir.check(batch)).sum::<Outcome<u64>>()?;
     Ok(format!(
         "figure state {} MB\nfigure groups {groups} groups\nfigure checkpoint {} MB\n\
          figure restart {back} s\nfigure restart_and_a_batch {committed} s\nfigure resident {resident} MB\nfigure rows_checked {rows} rows, all right\n",
         bytes as f64 / 1e6,
-        size(&stage.dir.join("checkpoint/snapshots")) as f64 / 1e6,
+        size(&bench_dir.dir.join("checkpoint/snapshots")) as f64 / 1e6,
     ))
 }
 
 /// A directory with a pipeline, its input and its output; it goes when dropped.
-struct Stage {
+struct BenchDir {
     dir: PathBuf,
 }
 
-impl Stage {
+impl BenchDir {
     /// Writes the pipeline and its input.
     fn put(&self) -> Outcome {
         let input = self.dir.join("in");
@@ -110,11 +110,11 @@ impl Stage {
         })
     }
 
-    fn start(&self) -> Outcome<Ending> {
+    fn start(&self) -> Outcome<KillOnDrop> {
         let mut command = Command::new(binary());
         command.current_dir(&self.dir).args(["run", "p.toml", "--progress", "progress.jsonl"]);
         let driver = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        driver.map(Ending).map_err(|error| format!("cannot start the run: {error}"))
+        driver.map(KillOnDrop).map_err(|error| format!("cannot start the run: {error}"))
     }
 
     /// The progress records of the batches with data that were committed.
@@ -157,7 +157,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for BenchDir {
     fn drop(&mut self) {
         // What stays takes room and does no harm.
         let _ = fs::remove_dir_all(&self.dir);

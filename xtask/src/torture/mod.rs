@@ -3,21 +3,21 @@
 //! ```text
 //!  demo of 1 s ──► directory ──► broker, load, driver and executors ──► demo again ──► report
 //!  (topic, pipeline)               ▲ SIGKILL, pins, for M minutes        (scans the topic, judges
-//!                                  └ deeds (pure, from the seed)          each row of each batch)
+//!                                  └ actions (pure, from the seed)          each row of each batch)
 //! ```
 //! The reference is the demo's own: it computes each batch again a row at a time, and compares. Linux only.
 
+mod actions;
 mod dashboard;
-mod deeds;
-mod scene;
+mod testbed;
 
 use crate::embedded::binary;
 use crate::json;
 use crate::sh::{self, Outcome, cargo, command};
-use deeds::{Deed, Deeds};
-use scene::Scene;
+use actions::{Action, ActionSequence};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use testbed::Testbed;
 
 /// Minutes, when nobody says how many.
 const MINUTES: u64 = 5;
@@ -27,20 +27,20 @@ const WORD: Duration = Duration::from_secs(60);
 
 /// What has been done so far.
 #[derive(Default)]
-struct Done {
+struct ActionCounts {
     executors: u64,
     drivers: u64,
     brokers: u64,
     pins: u64,
 }
 
-impl Done {
+impl ActionCounts {
     fn kills(&self) -> u64 {
         self.executors + self.drivers + self.brokers
     }
 
     fn text(&self) -> String {
-        let Done { executors, drivers, brokers, pins } = self;
+        let ActionCounts { executors, drivers, brokers, pins } = self;
         format!(
             "{} kills ({executors} executors, {drivers} drivers, {brokers} brokers), {pins} sizes pinned",
             self.kills()
@@ -90,27 +90,27 @@ fn demo(dir: &Path, when: &str) -> Outcome<String> {
     sh::read_file(&report).map_err(|_| format!("the demo {when} the torture failed ({}):\n{said}", output.status))
 }
 
-fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(Done, u64)> {
-    let mut scene = Scene::start(dir, length, seed)?;
-    let mut deeds = Deeds::new(seed);
-    let mut done = Done::default();
+fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(ActionCounts, u64)> {
+    let mut testbed = Testbed::start(dir, length, seed)?;
+    let mut actions = ActionSequence::new(seed);
+    let mut done = ActionCounts::default();
     let (start, mut told) = (Instant::now(), Instant::now());
-    while scene.loads() && start.elapsed() < length {
-        let (gap, deed) = deeds.next();
+    while testbed.loads() && start.elapsed() < length {
+        let (gap, action) = actions.next();
         std::thread::sleep(gap);
-        scene.living()?;
-        match deed {
-            Deed::KillExecutor(which) => done.executors += u64::from(scene.kill_executor(which)?),
-            Deed::KillDriver(away) => {
-                scene.kill_driver(away)?;
+        testbed.living()?;
+        match action {
+            Action::KillExecutor(which) => done.executors += u64::from(testbed.kill_executor(which)?),
+            Action::KillDriver(away) => {
+                testbed.kill_driver(away)?;
                 done.drivers += 1;
             }
-            Deed::KillBroker(away) => {
-                scene.kill_broker(away)?;
+            Action::KillBroker(away) => {
+                testbed.kill_broker(away)?;
                 done.brokers += 1;
             }
-            Deed::Pin(size) => done.pins += u64::from(scene.pin(Some(size))),
-            Deed::Unpin => drop(scene.pin(None)),
+            Action::Pin(size) => done.pins += u64::from(testbed.pin(Some(size))),
+            Action::Unpin => drop(testbed.pin(None)),
         }
         if told.elapsed() > WORD {
             told = Instant::now();
@@ -118,12 +118,12 @@ fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(Done, u64)> {
         }
     }
     println!("second {}: {}; now the rest is read in peace", start.elapsed().as_secs(), done.text());
-    let acknowledged = scene.settle()?;
+    let acknowledged = testbed.settle()?;
     Ok((done, acknowledged))
 }
 
 /// Prints what was found; an error unless everything is right.
-fn check(dir: &Path, report: &str, done: &Done, acknowledged: u64) -> Outcome {
+fn check(dir: &Path, report: &str, done: &ActionCounts, acknowledged: u64) -> Outcome {
     let of = |name: &str| json::number::<u64>(report, name).ok_or_else(|| format!("the demo's report has no `{name}`"));
     let sizes = |name: &'static str| report.lines().filter_map(move |line| json::number::<u64>(line, name));
     let (ups, downs): (Vec<_>, Vec<_>) = sizes("from").zip(sizes("to")).partition(|(from, to)| from < to);

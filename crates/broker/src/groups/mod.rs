@@ -28,14 +28,14 @@ const LONG: Duration = Duration::from_secs(3600);
 /// All groups of the broker.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    cells: Mutex<BTreeMap<String, Arc<Cell>>>,
+    entries: Mutex<BTreeMap<String, Arc<GroupEntry>>>,
     offsets: Mutex<Offsets>,
     stopping: AtomicBool,
 }
 
 /// A group, and the waiters for its next change.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(crate) struct GroupEntry {
     group: Mutex<Group>,
     changed: Condvar,
 }
@@ -58,7 +58,7 @@ impl Groups {
     /// Opens the committed offsets.
     pub fn open(path: PathBuf, sync: bool) -> io::Result<Groups> {
         let offsets = Mutex::new(Offsets::open(path, sync, now_ms())?);
-        Ok(Groups { cells: Mutex::default(), offsets, stopping: AtomicBool::new(false) })
+        Ok(Groups { entries: Mutex::default(), offsets, stopping: AtomicBool::new(false) })
     }
 
     /// The committed offsets.
@@ -68,11 +68,11 @@ impl Groups {
 
     /// Joins and waits for the rebalance to complete.
     pub fn join(&self, group: &str, join: Join) -> Result<JoinAnswer, (Code, String)> {
-        let cell = self.cell(group);
-        let mut state = cell.lock();
+        let entry = self.entry(group);
+        let mut state = entry.lock();
         let given_id = join.member_id.clone();
         let joined = state.join(join, Instant::now());
-        cell.changed.notify_all();
+        entry.changed.notify_all();
         let joined = match joined {
             Ok(joined) => joined,
             Err(code) => {
@@ -87,7 +87,7 @@ impl Groups {
         match joined {
             Joined::IdRequired(id) => Err((Code::MemberIdRequired, id)),
             Joined::Wait(id) => {
-                let mut state = self.wait(&cell, state, |group| match group.join_is_done(&id) {
+                let mut state = self.wait(&entry, state, |group| match group.join_is_done(&id) {
                     Ok(false) => None,
                     Ok(true) => Some(Ok(())),
                     Err(code) => Some(Err(code)),
@@ -108,21 +108,21 @@ impl Groups {
         generation: i32,
         assignments: Vec<(String, Bytes)>,
     ) -> Result<(Bytes, String, String), Code> {
-        let cell = self.existing(group).ok_or(Code::UnknownMemberId)?;
-        let mut state = cell.lock();
+        let entry = self.existing(group).ok_or(Code::UnknownMemberId)?;
+        let mut state = entry.lock();
         state.check_instance(member.0, member.1)?;
         state.sync(member.0, generation, assignments, Instant::now())?;
-        cell.changed.notify_all();
+        entry.changed.notify_all();
         let (assignment, group) =
-            self.wait(&cell, state, |group| group.assignment(member.0, generation, Instant::now()).transpose());
+            self.wait(&entry, state, |group| group.assignment(member.0, generation, Instant::now()).transpose());
         Ok((assignment?, group.protocol_type.clone(), group.protocol.clone().unwrap_or_default()))
     }
 
     /// Runs `act` on a group that exists; waiters see what it changes.
     pub fn with<T>(&self, group: &str, act: impl FnOnce(&mut Group, Instant) -> Result<T, Code>) -> Result<T, Code> {
-        let cell = self.existing(group).ok_or(Code::UnknownMemberId)?;
-        let result = act(&mut cell.lock(), Instant::now());
-        cell.changed.notify_all();
+        let entry = self.existing(group).ok_or(Code::UnknownMemberId)?;
+        let result = act(&mut entry.lock(), Instant::now());
+        entry.changed.notify_all();
         result
     }
 
@@ -135,7 +135,7 @@ impl Groups {
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.offsets().groups().cloned().collect();
         self.forget_all_idle();
-        names.extend(self.cells().keys().cloned());
+        names.extend(self.entries().keys().cloned());
         names.sort();
         names.dedup();
         names
@@ -144,31 +144,31 @@ impl Groups {
     /// Forgets groups that nobody is in, but for their offsets; and of those what is older than `retention`.
     pub fn expire(&self, retention: Duration) {
         self.forget_all_idle();
-        let alive: BTreeSet<String> = self.cells().keys().cloned().collect();
+        let alive: BTreeSet<String> = self.entries().keys().cloned().collect();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         self.offsets().expire(now_ms(), retention_ms, |group| alive.contains(group));
     }
 
     fn forget_all_idle(&self) {
-        self.cells().retain(|_, cell| {
-            let mut group = cell.lock();
+        self.entries().retain(|_, entry| {
+            let mut group = entry.lock();
             group.tick(Instant::now());
-            Arc::strong_count(cell) > 1 || !group.is_idle()
+            Arc::strong_count(entry) > 1 || !group.is_idle()
         });
     }
 
     fn forget_idle(&self, name: &str) {
-        let mut cells = self.cells();
+        let mut entries = self.entries();
         // Two hold it: the table, and whoever asks here.
-        if cells.get(name).is_some_and(|cell| Arc::strong_count(cell) <= 2 && cell.lock().is_idle()) {
-            cells.remove(name);
+        if entries.get(name).is_some_and(|entry| Arc::strong_count(entry) <= 2 && entry.lock().is_idle()) {
+            entries.remove(name);
         }
     }
 
     /// Forgets an empty group and its offsets.
     pub fn delete(&self, group: &str) -> Result<(), Code> {
-        if let Some(cell) = self.existing(group) {
-            let mut state = cell.lock();
+        if let Some(entry) = self.existing(group) {
+            let mut state = entry.lock();
             state.tick(Instant::now());
             if !state.members.is_empty() {
                 return Err(Code::NonEmptyGroup);
@@ -176,23 +176,23 @@ impl Groups {
         } else if self.offsets().of_group(group).next().is_none() {
             return Err(Code::GroupIdNotFound);
         }
-        self.cells().remove(group);
+        self.entries().remove(group);
         self.offsets().delete_group(group).map_err(crate::catalog::storage_error)
     }
 
     /// Lets every waiter give up.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        for cell in self.cells().values() {
-            let _held = cell.lock();
-            cell.changed.notify_all();
+        for entry in self.entries().values() {
+            let _held = entry.lock();
+            entry.changed.notify_all();
         }
     }
 
     /// Waits until `done` says so, letting the group's time pass meanwhile.
     fn wait<'a, T>(
         &self,
-        cell: &'a Cell,
+        entry: &'a GroupEntry,
         mut group: MutexGuard<'a, Group>,
         mut done: impl FnMut(&mut Group) -> Option<Result<T, Code>>,
     ) -> (Result<T, Code>, MutexGuard<'a, Group>) {
@@ -201,7 +201,7 @@ impl Groups {
             let before = (group.phase, group.generation);
             group.tick(now);
             if before != (group.phase, group.generation) {
-                cell.changed.notify_all();
+                entry.changed.notify_all();
             }
             if let Some(result) = done(&mut group) {
                 return (result, group);
@@ -210,25 +210,25 @@ impl Groups {
                 return (Err(Code::CoordinatorNotAvailable), group);
             }
             let due = group.next_tick().map_or(LONG, |due| due.saturating_duration_since(now));
-            group = cell.changed.wait_timeout(group, due).expect("no panic under this lock").0;
+            group = entry.changed.wait_timeout(group, due).expect("no panic under this lock").0;
         }
     }
 
-    fn cell(&self, group: &str) -> Arc<Cell> {
-        let fresh = || Arc::new(Cell { group: Mutex::new(Group::new()), changed: Condvar::new() });
-        Arc::clone(self.cells().entry(group.to_owned()).or_insert_with(fresh))
+    fn entry(&self, group: &str) -> Arc<GroupEntry> {
+        let fresh = || Arc::new(GroupEntry { group: Mutex::new(Group::new()), changed: Condvar::new() });
+        Arc::clone(self.entries().entry(group.to_owned()).or_insert_with(fresh))
     }
 
-    fn existing(&self, group: &str) -> Option<Arc<Cell>> {
-        self.cells().get(group).cloned()
+    fn existing(&self, group: &str) -> Option<Arc<GroupEntry>> {
+        self.entries().get(group).cloned()
     }
 
-    fn cells(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Cell>>> {
-        self.cells.lock().expect("no panic under this lock")
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Arc<GroupEntry>>> {
+        self.entries.lock().expect("no panic under this lock")
     }
 }
 
-impl Cell {
+impl GroupEntry {
     fn lock(&self) -> MutexGuard<'_, Group> {
         self.group.lock().expect("no panic under this lock")
     }

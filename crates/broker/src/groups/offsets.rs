@@ -5,7 +5,7 @@
 
 use crate::disk::FrameFile;
 use crate::guard::STRING_BYTES_MAX;
-use crate::say::say;
+use crate::stderr::log_line;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -160,7 +160,7 @@ impl Offsets {
     /// Deletes in memory whatever the disk says; the file follows when it can.
     fn delete_at_last(&mut self, goes: Vec<(String, String, i32)>) {
         if let Err(error) = self.delete(goes.clone()) {
-            say(&format!("cannot write down that offsets are forgotten: {error}; it is tried again"));
+            log_line(&format!("cannot write down that offsets are forgotten: {error}; it is tried again"));
             goes.into_iter().for_each(|(group, topic, partition)| forget(&mut self.groups, &group, topic, partition));
             self.behind = true;
         }

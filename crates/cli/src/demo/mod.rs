@@ -6,21 +6,21 @@
 //! ```
 
 mod chaos;
+mod display;
 mod journal;
 mod phases;
 mod pipeline;
 mod reference;
 mod report;
-mod stage;
 
 use crate::args::DemoOptions;
-use crate::observer::{Lines, Told, Words};
+use crate::observer::{JsonLinesFile, RunObserver, TextLog};
 use crate::{children, signals, verbs, wiring};
 use chaos::Chaos;
+use display::Display;
 use journal::Journal;
 use phases::Phase;
 use report::Report;
-use stage::Stage;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,12 +66,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     signals::on_interrupt(move || flag.store(true, Ordering::Relaxed))?;
-    let place = Place::open(options)?;
-    let mut demo = Demo::start(options, place, interrupted)?;
+    let dir = DemoDir::open(options)?;
+    let mut demo = Demo::start(options, dir, interrupted)?;
     let told = demo.tell();
     let report = told.and_then(|()| demo.conclude());
     demo.leave_no_topic();
-    demo.stage.close();
+    demo.display.close();
     match report? {
         None => {
             output::line("interrupted: everything was ended cleanly; no report");
@@ -101,27 +101,27 @@ fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
 }
 
 /// Where the demo keeps its files.
-struct Place {
+struct DemoDir {
     dir: PathBuf,
     /// Deletes them at the end.
     temporary: Option<tempfile::TempDir>,
 }
 
-impl Place {
-    fn open(options: &DemoOptions) -> Result<Place> {
+impl DemoDir {
+    fn open(options: &DemoOptions) -> Result<DemoDir> {
         if let Some(dir) = &options.dir {
             std::fs::create_dir_all(dir).map_err(|error| {
                 Error::user(format!("cannot make `{}`: {error}; give another --dir", dir.display()))
             })?;
-            let place = Place { dir: dir.canonicalize()?, temporary: None };
-            if !place.path(JOURNAL).exists() && std::fs::read_dir(&place.dir)?.next().is_some() {
+            let dir = DemoDir { dir: dir.canonicalize()?, temporary: None };
+            if !dir.path(JOURNAL).exists() && std::fs::read_dir(&dir.dir)?.next().is_some() {
                 let message = "is not empty and holds no demo; give an empty --dir, or one that is not there yet";
-                return Err(Error::user(format!("`{}` {message}", dir.display())));
+                return Err(Error::user(format!("`{}` {message}", dir.dir.display())));
             }
-            return Ok(place);
+            return Ok(dir);
         }
         let temporary = tempfile::Builder::new().prefix("tidemill-demo-").tempdir()?;
-        Ok(Place { dir: temporary.path().to_owned(), temporary: Some(temporary) })
+        Ok(DemoDir { dir: temporary.path().to_owned(), temporary: Some(temporary) })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -135,12 +135,12 @@ impl Place {
 }
 
 struct Demo {
-    place: Place,
+    dir: DemoDir,
     kafka: KafkaOptions,
     topic: String,
     phases: Vec<Phase>,
     journal: Journal,
-    stage: Stage,
+    display: Display,
     control: Arc<Control>,
     latest: Arc<Mutex<Status>>,
     commands: Sender<Command>,
@@ -155,14 +155,14 @@ struct Demo {
 }
 
 impl Demo {
-    fn start(options: &DemoOptions, place: Place, interrupted: Arc<AtomicBool>) -> Result<Demo> {
-        let mut stage = Stage::open(options.headless);
-        let mut journal = Journal::open(&place.path(JOURNAL))?;
+    fn start(options: &DemoOptions, dir: DemoDir, interrupted: Arc<AtomicBool>) -> Result<Demo> {
+        let mut display = Display::open(options.headless);
+        let mut journal = Journal::open(&dir.path(JOURNAL))?;
         let (broker, servers) = match &options.bootstrap_servers {
             Some(servers) => (None, servers.clone()),
             None => {
                 let config =
-                    BrokerConfig { dir: place.path("broker"), default_partitions: PARTITIONS, ..Default::default() };
+                    BrokerConfig { dir: dir.path("broker"), default_partitions: PARTITIONS, ..Default::default() };
                 let broker = verbs::broker::start_near(config)?;
                 let servers = broker.local_addr().to_string();
                 (Some(broker), servers)
@@ -174,8 +174,8 @@ impl Demo {
         journal.run_begins()?;
         let limit = (!options.full_speed).then_some(phases::LIMIT_PER_CORE);
         let hold_ms = (options.duration.as_millis() as u64 / 30).clamp(1_000, 3_000);
-        let text = pipeline::text(&servers, &topic, &place.path("results"), limit, hold_ms);
-        let file = place.path("pipeline.toml");
+        let text = pipeline::text(&servers, &topic, &dir.path("results"), limit, hold_ms);
+        let file = dir.path("pipeline.toml");
         std::fs::write(&file, &text)?;
 
         let (commands, inbox) = channel();
@@ -184,21 +184,22 @@ impl Demo {
         let dashboard = dashboard.map(|listen| wiring::dashboard(listen, &commands, &mut supervisor)).transpose()?;
         let latest = Arc::new(Mutex::new(Status::default()));
         let (said, sayings) = channel();
-        let observer = Told { dashboard: dashboard.clone(), latest: Some(latest.clone()), ..Told::default() };
-        let driver = start_driver(&place, &file, &text, (inbox, &commands), observer, supervisor, said)?;
+        let observer =
+            RunObserver { dashboard: dashboard.clone(), latest: Some(latest.clone()), ..RunObserver::default() };
+        let driver = start_driver(&dir, &file, &text, (inbox, &commands), observer, supervisor, said)?;
         let load = load_options(&kafka, &topic, options.seed, journal.run());
         let control = Arc::new(Control::new(Rate::PerSecond(0.0), 1));
         let shared = control.clone();
         let load = Job::spawn("load", move || produce::run(&load, &shared, |_| {}))?;
-        stage.listen(sayings);
+        display.listen(sayings);
         let mut demo = Demo {
             phases: phases::phases(options.duration, options.full_speed),
             chaos: Chaos::all(options.kill_every, options.stop_every),
-            place,
+            dir,
             kafka,
             topic,
             journal,
-            stage,
+            display,
             control,
             latest,
             commands,
@@ -222,23 +223,23 @@ impl Demo {
         hold_ms: u64,
     ) {
         let kind = if options.bootstrap_servers.is_some() { "Kafka" } else { "embedded broker" };
-        self.stage.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
+        self.display.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
         if let Some(dashboard) = dashboard {
-            self.stage.dashboard(&dashboard.url());
+            self.display.dashboard(&dashboard.url());
         }
         if let Some(limit) = limit {
-            self.stage.say(&format!(
+            self.display.say(&format!(
                 "each executor is held to {limit:.0} records/s a core, so that a small machine can show all sizes (--full-speed: no limit)"
             ));
         }
-        self.stage
+        self.display
             .say(&format!("hold times are shorter than in production: {hold_ms} ms for idle timeout and shrinking"));
         if self.journal.run() > 1 {
             let at = self.journal.elapsed().as_secs_f64();
-            self.stage.say(&format!(
+            self.display.say(&format!(
                 "going on at second {at:.0} of the demo, run {} on {}",
                 self.journal.run(),
-                self.place.dir.display()
+                self.dir.dir.display()
             ));
         }
     }
@@ -248,7 +249,7 @@ impl Demo {
         while let Some(phase) = phases::at(&self.phases, self.journal.elapsed()).cloned() {
             self.control.set_rate(phase.rate);
             self.control.set_producers(phase.producers);
-            self.stage.phase(phase.name, phase.text);
+            self.display.phase(phase.name, phase.text);
             while self.journal.elapsed() < phase.until {
                 if !self.step()? {
                     return Ok(());
@@ -257,7 +258,7 @@ impl Demo {
         }
         self.chaos.clear();
         self.control.set_rate(Rate::PerSecond(0.0));
-        self.stage.phase("quiet again", "the rest drains, the last executor goes");
+        self.display.phase("quiet again", "the rest drains, the last executor goes");
         if !self.wait_for(|status| status.backlog == 0 && status.executors.is_empty() && status.activity == "idle")? {
             return Ok(());
         }
@@ -266,17 +267,17 @@ impl Demo {
 
     /// One record while nothing runs: how long until its result is out.
     fn single_record(&mut self) -> Result<()> {
-        self.stage.phase("one record", "from zero executors: how long to its result?");
+        self.display.phase("one record", "from zero executors: how long to its result?");
         let before = self.latest().batch_id;
         self.control.send_now(1);
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
             return Ok(());
         }
-        let progress = reference::read_progress(&self.place.path(PROGRESS))?;
+        let progress = reference::read_progress(&self.dir.path(PROGRESS))?;
         let answer = progress.iter().rev().find(|record| record.num_input_rows == 1 && Some(record.batch_id) > before);
         self.cold_start_ms = answer.map(|record| record.tidemill.age_p99_ms);
         if let Some(ms) = self.cold_start_ms {
-            self.stage.say(&format!("one record, from zero executors to its result: {ms} ms"));
+            self.display.say(&format!("one record, from zero executors to its result: {ms} ms"));
         }
         Ok(())
     }
@@ -307,11 +308,11 @@ impl Demo {
         std::thread::sleep(STEP);
         let status = self.latest().clone();
         self.journal.note(self.started.elapsed(), &status, self.control.counters())?;
-        self.stage.update(&status, self.journal.elapsed());
+        self.display.update(&status, self.journal.elapsed());
         for chaos in &mut self.chaos {
             if let Some(words) = chaos.strike(&status) {
                 self.journal.struck(chaos.kind());
-                self.stage.say(&words);
+                self.display.say(&words);
             }
         }
         early_end("the driver", &mut self.driver)?;
@@ -343,7 +344,7 @@ impl Demo {
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        self.stage.phase("proof", "a row-at-a-time scan of the topic is compared with every row that was written");
+        self.display.phase("proof", "a row-at-a-time scan of the topic is compared with every row that was written");
         let topic = self.scan(status.records)?;
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
@@ -353,8 +354,8 @@ impl Demo {
 
     /// The report: what the scan says of what was written.
     fn verify(&mut self, topic: &reference::Topic, summary: &Summary) -> Result<Report> {
-        let progress = reference::read_progress(&self.place.path(PROGRESS))?;
-        let written = tidemill_files::read_batches(&self.place.path("results"))?.collect::<Result<_>>()?;
+        let progress = reference::read_progress(&self.dir.path(PROGRESS))?;
+        let written = tidemill_files::read_batches(&self.dir.path("results"))?.collect::<Result<_>>()?;
         let verdict = reference::verify(topic, written, &progress);
         let used = self.journal.executor_seconds(summary.executor_seconds);
         let always = 4.0 * self.journal.elapsed().as_secs_f64();
@@ -379,26 +380,26 @@ impl Demo {
             executors_killed: self.journal.kills(),
             executors_stopped: self.journal.stops(),
             runs: self.journal.run(),
-            decisions: report::decisions(&self.place.path(DECISIONS))?,
+            decisions: report::decisions(&self.dir.path(DECISIONS))?,
         };
         if let Some(words) = self.journal.check_counts(verdict.produced) {
             report.rows_wrong += 1;
-            self.stage.say(&words);
+            self.display.say(&words);
         }
-        verdict.differences.iter().for_each(|difference| self.stage.say(difference));
+        verdict.differences.iter().for_each(|difference| self.display.say(difference));
         Ok(report)
     }
 
     /// On somebody's Kafka nothing stays behind, unless it shall go on there.
     fn leave_no_topic(&mut self) {
-        if self.broker.is_some() || self.place.stays() {
+        if self.broker.is_some() || self.dir.stays() {
             return;
         }
         let words = match tidemill_kafka::admin::delete_topic(&self.kafka, &self.topic) {
             Ok(()) => format!("topic {} is deleted", self.topic),
             Err(error) => error.to_string(),
         };
-        self.stage.say(&words);
+        self.display.say(&words);
     }
 
     /// The topic, record by record; as far as it went when the user interrupts.
@@ -409,7 +410,7 @@ impl Demo {
             topic.add(partition, offset, value);
             if said.elapsed() > SCAN_WORD {
                 said = Instant::now();
-                self.stage.say(&format!("{} of {expected} records scanned", topic.records()));
+                self.display.say(&format!("{} of {expected} records scanned", topic.records()));
             }
             if self.interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -443,26 +444,26 @@ fn ended<T>(name: &str, end: Result<Result<T>, Panic>) -> Result<T> {
 }
 
 fn start_driver(
-    place: &Place,
+    dir: &DemoDir,
     file: &Path,
     text: &str,
     (inbox, commands): (Receiver<Command>, &Sender<Command>),
-    observer: Told,
+    observer: RunObserver,
     supervisor: Supervisor,
     said: Sender<String>,
 ) -> Result<Job<Result<Summary>>> {
     let job = wiring::plan(&file.display().to_string(), text, &[])?;
     let sinks = wiring::sinks(&job, commands)?;
     let sources = wiring::sources(&job)?;
-    let disk = Arc::new(OsDisk::open(&place.path("checkpoint"))?);
+    let disk = Arc::new(OsDisk::open(&dir.path("checkpoint"))?);
     let spawn = children::spawn()?;
-    let (progress, decisions) = (place.path(PROGRESS), place.path(DECISIONS));
+    let (progress, decisions) = (dir.path(PROGRESS), dir.path(DECISIONS));
     let driver = Job::spawn("driver", move || {
-        let observer = Told {
-            progress: Some(Lines::open(&progress)?),
-            decisions: Some(Lines::open(&decisions)?),
+        let observer = RunObserver {
+            progress: Some(JsonLinesFile::open(&progress)?),
+            decisions: Some(JsonLinesFile::open(&decisions)?),
             // Whoever listens may be gone at the very end.
-            words: Some(Words::new(false, move |text| drop(said.send(text.to_owned())))),
+            log: Some(TextLog::new(false, move |text| drop(said.send(text.to_owned())))),
             ..observer
         };
         let observer = Box::new(observer);

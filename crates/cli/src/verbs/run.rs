@@ -1,7 +1,7 @@
 //! `tidemill run FILE`: a pipeline, until Ctrl-C or its trigger's end.
 
 use crate::args::RunOptions;
-use crate::observer::{Lines, Readers, Told, Words};
+use crate::observer::{JsonLinesFile, Readers, RunObserver, TextLog};
 use crate::usage::UsageLog;
 use crate::{children, signals, wiring};
 use std::path::{Path, PathBuf};
@@ -46,14 +46,14 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     if let Some(dashboard) = &dashboard {
         say(&format!("dashboard on {}", dashboard.url()));
     }
-    let observer = Told {
-        progress: options.progress.as_deref().map(Lines::open).transpose()?,
-        decisions: options.decisions.as_deref().map(Lines::open).transpose()?,
+    let observer = RunObserver {
+        progress: options.progress.as_deref().map(JsonLinesFile::open).transpose()?,
+        decisions: options.decisions.as_deref().map(JsonLinesFile::open).transpose()?,
         dashboard,
         readers: Some(Readers::new(streams(&job, quiet), commands)),
         usage: temporary.is_none().then(|| UsageLog::new(&dir)),
-        words: Some(Words::new(true, say)),
-        ..Told::default()
+        log: Some(TextLog::new(true, say)),
+        ..RunObserver::default()
     };
     let sources = wiring::sources(&job)?;
     let wiring = Wiring {

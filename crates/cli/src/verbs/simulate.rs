@@ -2,13 +2,13 @@
 
 use crate::args::SimulateOptions;
 use crate::usage;
-use crate::usage::Stretch;
+use crate::usage::UsagePeriod;
 use std::path::Path;
 use tidemill_load::text;
 use tidemill_model::{Error, Result};
 use tidemill_os::output;
 use tidemill_simulate::Trace;
-use tidemill_simulate::compare::{Figures, Question, Rule, table, with_noise};
+use tidemill_simulate::compare::{CompareSettings, Figures, Rule, table, with_noise};
 use tidemill_simulate::plot;
 
 /// Longer gaps between two runs are not simulated as time without load.
@@ -19,7 +19,7 @@ pub(crate) fn run(options: &SimulateOptions) -> Result<()> {
     if let Some(seed) = options.seed {
         trace = with_noise(&trace, seed);
     }
-    let question = Question {
+    let question = CompareSettings {
         per_executor: options.capacity_per_executor,
         slo_ms: options.slo.as_millis() as u64,
         start_ms: options.start_time.as_millis() as u64,
@@ -67,7 +67,7 @@ fn json(label: &str, rows: &[(String, Figures)]) -> String {
 
 /// One rule with one value after the other.
 fn sweep(
-    question: &Question,
+    question: &CompareSettings,
     trace: &Trace,
     rules: &[Rule],
     key: &str,
@@ -104,16 +104,16 @@ fn load(options: &SimulateOptions) -> Result<Trace> {
     }
 }
 
-/// The load of a run, second by second; what arrived in a stretch is spread over it.
-fn past(dir: &Path, stretches: &[Stretch]) -> Result<Trace> {
+/// The load of a run, second by second; what arrived in a period is spread over it.
+fn past(dir: &Path, periods: &[UsagePeriod]) -> Result<Trace> {
     let mut arrivals: Vec<f64> = Vec::new();
-    let mut end_ms = stretches.first().map_or(0, |first| first.at_ms);
-    for stretch in stretches {
-        let gap = ((stretch.at_ms - end_ms) / 1000).clamp(0, GAP_SECONDS_MAX);
+    let mut end_ms = periods.first().map_or(0, |first| first.at_ms);
+    for period in periods {
+        let gap = ((period.at_ms - end_ms) / 1000).clamp(0, GAP_SECONDS_MAX);
         arrivals.extend(std::iter::repeat_n(0.0, gap as usize));
-        let seconds = stretch.seconds.round().max(1.0);
-        arrivals.extend(std::iter::repeat_n(stretch.arrived as f64 / seconds, seconds as usize));
-        end_ms = stretch.at_ms + (stretch.seconds * 1000.0) as i64;
+        let seconds = period.seconds.round().max(1.0);
+        arrivals.extend(std::iter::repeat_n(period.arrived as f64 / seconds, seconds as usize));
+        end_ms = period.at_ms + (period.seconds * 1000.0) as i64;
     }
     if arrivals.is_empty() {
         return Err(Error::user(format!("{} has no load of a run yet; let it run for a while", dir.display())));
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn a_past_run_is_a_trace() {
-        let stretch = |at_ms, seconds, arrived| Stretch { at_ms, seconds, arrived, ..Stretch::default() };
-        let trace = past(Path::new("c"), &[stretch(0, 2.0, 10), stretch(2_000, 1.0, 4), stretch(5_000, 1.0, 0)]);
+        let period = |at_ms, seconds, arrived| UsagePeriod { at_ms, seconds, arrived, ..UsagePeriod::default() };
+        let trace = past(Path::new("c"), &[period(0, 2.0, 10), period(2_000, 1.0, 4), period(5_000, 1.0, 0)]);
         assert_eq!(trace.expect("a load").arrivals, [5.0, 5.0, 4.0, 0.0, 0.0, 0.0]);
     }
 }

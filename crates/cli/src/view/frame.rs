@@ -3,8 +3,8 @@
 //! The page is a column of blocks. Each says how few lines it can do with; a low terminal leaves the later ones out, a
 //! high one gives the rest to the results.
 
-use super::trail::{Sample, Trail};
-use super::words::{clean, count, cut, decimals, duration, rate, width as columns_of};
+use super::samples::{Sample, SampleHistory};
+use super::text::{clean, count, cut, decimals, duration, rate, width as columns_of};
 use tidemill_model::status::{ExecutorStatus, Status};
 
 /// A colour by its meaning; the same meanings as on the dashboard.
@@ -37,12 +37,12 @@ pub(super) struct Span {
 pub(super) type Line = Vec<Span>;
 
 /// All that a picture shows.
-pub(super) struct Scene<'a> {
+pub(super) struct Screen<'a> {
     pub(super) title: &'a str,
     pub(super) status: &'a Status,
     pub(super) extra: &'a [String],
     pub(super) notes: &'a [String],
-    pub(super) trail: &'a Trail,
+    pub(super) samples: &'a SampleHistory,
 }
 
 /// A block of the page: lines in order, and how many it gets at least, if it is there at all.
@@ -62,7 +62,7 @@ const DECISIONS_FIRST: usize = 5;
 const DECISIONS_LOW: usize = 2;
 
 /// The picture, of exactly `height` lines or fewer.
-pub(super) fn render(scene: &Scene, width: usize, height: usize) -> Vec<Line> {
+pub(super) fn render(scene: &Screen, width: usize, height: usize) -> Vec<Line> {
     let decisions_first = if height < ROOMY { DECISIONS_LOW } else { DECISIONS_FIRST };
     let blocks = vec![
         block(head(scene, width), usize::MAX, ROOMY),
@@ -113,7 +113,7 @@ fn stack(mut blocks: Vec<Block>, height: usize) -> Vec<Line> {
     page
 }
 
-fn head(scene: &Scene, width: usize) -> Vec<Line> {
+fn head(scene: &Screen, width: usize) -> Vec<Line> {
     let status = scene.status;
     let left = format!(" {}", clean(scene.title));
     let right = format!("{} · {}", clean(&status.activity), duration(status.uptime_ms));
@@ -173,11 +173,11 @@ fn tile(executor: &ExecutorStatus) -> &'static str {
     }
 }
 
-fn trails(scene: &Scene, width: usize) -> Vec<Line> {
-    let trail = scene.trail;
-    let rates = trail.highest(|sample| sample.rate_in).max(trail.highest(|sample| sample.rate_done));
-    let backlog = trail.highest(|sample| sample.backlog);
-    let executors = trail.highest(|sample| sample.executors).max(f64::from(scene.status.executors_max)).max(1.0);
+fn trails(scene: &Screen, width: usize) -> Vec<Line> {
+    let samples = scene.samples;
+    let rates = samples.highest(|sample| sample.rate_in).max(samples.highest(|sample| sample.rate_done));
+    let backlog = samples.highest(|sample| sample.backlog);
+    let executors = samples.highest(|sample| sample.executors).max(f64::from(scene.status.executors_max)).max(1.0);
     let rows: [(&str, f64, fn(&Sample) -> f64, Tone); 4] = [
         ("arriving", rates, |sample| sample.rate_in, Tone::In),
         ("processed", rates, |sample| sample.rate_done, Tone::Done),
@@ -186,11 +186,11 @@ fn trails(scene: &Scene, width: usize) -> Vec<Line> {
     ];
     let columns = width.saturating_sub(12 + 20);
     let row = |(name, top, of, tone): (&str, f64, fn(&Sample) -> f64, Tone)| {
-        let bars = trail.bars(columns, top, of);
+        let bars = samples.bars(columns, top, of);
         let space = " ".repeat(columns.saturating_sub(columns_of(&bars)));
         let said = match tone {
-            Tone::Fleet => format!("  the last {}", duration(trail.span_ms())),
-            _ => format!("  at most {}", rate(trail.highest(of))),
+            Tone::Fleet => format!("  the last {}", duration(samples.span_ms())),
+            _ => format!("  at most {}", rate(samples.highest(of))),
         };
         vec![quiet(format!(" {name:<11}")), Span { text: bars, tone }, quiet(space + &said)]
     };

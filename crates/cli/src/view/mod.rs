@@ -1,26 +1,26 @@
 //! What a run looks like while it runs: a live page on a terminal, plain lines anywhere else.
 //!
 //! ```text
-//! Status, lines of the verb ──► Trail (a sample a second) ──► frame: lines of styled text ──► terminal: one write
+//! Status, lines of the verb ──► SampleHistory (a sample a second) ──► frame: lines of styled text ──► terminal: one write
 //!                          └──► plain: lines for logs and scripts
 //! ```
 //!
-//! `frame`, `plain`, `trail` and `words` are pure; only `terminal` touches the terminal, and gives it back on the end,
+//! `frame`, `plain`, `samples` and `text` are pure; only `terminal` touches the terminal, and gives it back on the end,
 //! on a panic and on a second Ctrl-C. Keys are not read: Ctrl-C stays the signal that everybody knows.
 
 mod frame;
 mod plain;
+mod samples;
 mod terminal;
-mod trail;
-mod words;
+mod text;
 
-use frame::Scene;
+use frame::Screen;
 use plain::Plain;
+use samples::SampleHistory;
 use std::io::{IsTerminal, Write};
 use terminal::Terminal;
 pub(crate) use terminal::restore as restore_terminal;
 use tidemill_model::status::Status;
-use trail::Trail;
 
 /// How many notes a live page keeps in sight.
 const NOTES_MAX: usize = 3;
@@ -46,7 +46,7 @@ pub(crate) enum View {
 pub(crate) struct Live {
     title: String,
     terminal: Terminal,
-    trail: Trail,
+    samples: SampleHistory,
     notes: Vec<String>,
     last: Option<(Status, Vec<String>)>,
 }
@@ -60,7 +60,7 @@ impl View {
         View::Live(Live {
             title: title.to_string(),
             terminal: Terminal::enter(),
-            trail: Trail::default(),
+            samples: SampleHistory::default(),
             notes: Vec::new(),
             last: None,
         })
@@ -94,7 +94,7 @@ impl View {
 
 impl Live {
     fn update(&mut self, status: &Status, extra: &[String]) {
-        self.trail.add(status);
+        self.samples.add(status);
         self.last = Some((status.clone(), extra.to_vec()));
         let (width, height) = self.terminal.size();
         if let Some(frame) = self.frame(width, height) {
@@ -120,7 +120,7 @@ impl Live {
 
     fn frame(&self, width: usize, height: usize) -> Option<Vec<frame::Line>> {
         let (status, extra) = self.last.as_ref()?;
-        let scene = Scene { title: &self.title, status, extra, notes: &self.notes, trail: &self.trail };
+        let scene = Screen { title: &self.title, status, extra, notes: &self.notes, samples: &self.samples };
         Some(frame::render(&scene, width, height))
     }
 }

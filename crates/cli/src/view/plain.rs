@@ -3,7 +3,7 @@
 //! Each line begins with the run's age in seconds, in brackets; then one word that says what the line is: `status`,
 //! `executors`, `decision`, `phase` or `note`. Numbers have no separators.
 
-use super::words::clean;
+use super::text::clean;
 use tidemill_model::status::{DecisionLine, Status};
 
 /// Between two status lines while nothing changes.

@@ -1,7 +1,7 @@
 //! The demo on an Apache Kafka, where `TIDEMILL_TEST_KAFKA=host:port` names one: the same zeros as on the embedded broker.
 
 use crate::demo::{DEMO, report};
-use crate::support::{Scene, until};
+use crate::support::{Testbed, until};
 use tidemill_kafka::{KafkaOptions, admin};
 
 #[test]
@@ -10,9 +10,9 @@ fn the_demo_on_apache_kafka() {
         eprintln!("skipped: TIDEMILL_TEST_KAFKA=host:port names no Apache Kafka");
         return;
     };
-    let scene = Scene::without_broker();
-    let ended = scene.tidemill(&[&DEMO[..], &["--bootstrap-servers", &address]].concat());
-    report(&scene, &ended);
+    let testbed = Testbed::without_broker();
+    let ended = testbed.tidemill(&[&DEMO[..], &["--bootstrap-servers", &address]].concat());
+    report(&testbed, &ended);
     let topic = ended.stdout.split_once("topic ").and_then(|(_, rest)| rest.split_once(' ')).expect("it is named").0;
     // The controller has deleted it; the broker's metadata follow a little later.
     let left = || admin::partition_count(&KafkaOptions::new(&address), topic).expect("an answer");

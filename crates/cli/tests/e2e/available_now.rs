@@ -1,6 +1,6 @@
 //! `run --available-now`: what is there is read once, in as many batches as needed, in each output mode.
 
-use crate::support::{Groups, Process, Scene, json_lines, program, records, until};
+use crate::support::{Groups, Process, Testbed, json_lines, program, records, until};
 use std::io::{BufRead, BufReader};
 
 /// 90 s of event time: nothing of it is later than the watermark's delay allows.
@@ -15,30 +15,30 @@ fn closing() -> impl Iterator<Item = String> {
 fn check(mode: &str) {
     let set = format!("query.output_mode={mode}");
     let args = ["--set", "sources.logs.max_offsets_per_trigger=300", "--set", &set, "--quiet"];
-    let scene = Scene::holding(records(THEN, 1_000));
-    scene.run_now(&args);
-    assert_eq!(scene.records_read(), 1_000, "{mode}");
-    let batches = scene.progress().len();
+    let testbed = Testbed::holding(records(THEN, 1_000));
+    testbed.run_now(&args);
+    assert_eq!(testbed.records_read(), 1_000, "{mode}");
+    let batches = testbed.progress().len();
     assert!(batches >= 4, "{mode}: {batches} batches");
 
-    let ended = scene.run_now(&args);
+    let ended = testbed.run_now(&args);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "{mode}: nothing new, nothing to say");
-    assert_eq!(scene.progress().len(), batches, "{mode}");
+    assert_eq!(testbed.progress().len(), batches, "{mode}");
 
-    scene.send(records(THEN + 50, 800).chain(closing()));
-    scene.run_now(&args);
-    assert_eq!(scene.records_read(), 1_804, "{mode}");
-    let mut expected = scene.expected();
+    testbed.send(records(THEN + 50, 800).chain(closing()));
+    testbed.run_now(&args);
+    assert_eq!(testbed.records_read(), 1_804, "{mode}");
+    let mut expected = testbed.expected();
     if mode == "append" {
         // The last windows are still open; the others have come, each once.
         let open = |(start, _): &(String, String)| start.as_str() >= "2023-11-14T23:13:";
         expected.retain(|group, _| !open(group));
-        let rows: u64 = scene.progress().iter().map(|batch| batch.sink.num_output_rows).sum();
+        let rows: u64 = testbed.progress().iter().map(|batch| batch.sink.num_output_rows).sum();
         assert_eq!(rows, expected.len() as u64);
     }
-    assert_eq!(scene.rows(), expected, "{mode}");
+    assert_eq!(testbed.rows(), expected, "{mode}");
     if mode == "complete" {
-        let last = scene.progress().last().unwrap().sink.num_output_rows;
+        let last = testbed.progress().last().unwrap().sink.num_output_rows;
         assert_eq!(last, expected.len() as u64, "every batch has every group");
     }
 }
@@ -60,17 +60,17 @@ fn complete() {
 
 #[test]
 fn json_rows_on_stdout_are_those_of_the_files() {
-    let scene = Scene::holding(records(THEN, 1_000));
-    let ended = scene.run_now(&["--json"]);
+    let testbed = Testbed::holding(records(THEN, 1_000));
+    let ended = testbed.run_now(&["--json"]);
     let rows: Groups = json_lines(&ended.stdout);
-    assert_eq!(rows, scene.expected());
-    assert_eq!(rows, scene.rows());
+    assert_eq!(rows, testbed.expected());
+    assert_eq!(rows, testbed.rows());
 }
 
 #[test]
 fn a_reader_that_goes_away_ends_the_run_and_loses_nothing() {
-    let scene = Scene::holding(records(THEN, 2_000));
-    let mut run = program(&scene.path(""));
+    let testbed = Testbed::holding(records(THEN, 2_000));
+    let mut run = program(&testbed.path(""));
     run.args(["run", "p.toml", "--json", "--progress", "progress.jsonl"]);
     run.args([
         "--set",
@@ -84,30 +84,30 @@ fn a_reader_that_goes_away_ends_the_run_and_loses_nothing() {
     drop(stdout);
     let ended = run.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let read = scene.records_read();
+    let read = testbed.records_read();
     assert!((100..2_000).contains(&read), "{read} records were read before the end was noticed");
-    scene.finish_exactly();
-    assert_eq!(scene.records_read(), 2_000);
+    testbed.finish_exactly();
+    assert_eq!(testbed.records_read(), 2_000);
 }
 
 #[test]
 fn a_second_driver_on_one_checkpoint_is_refused_and_the_first_goes_on() {
-    let scene = Scene::holding(records(THEN, 100));
-    let first = scene.start_run(&[]);
+    let testbed = Testbed::holding(records(THEN, 100));
+    let first = testbed.start_run(&[]);
     first.says("100 records");
     // As the first one's next file looks before it is whole.
-    std::fs::write(scene.path("rows/.batch-9.json.tmp"), "half").unwrap();
+    std::fs::write(testbed.path("rows/.batch-9.json.tmp"), "half").unwrap();
     for _ in 0..3 {
-        let second = scene.tidemill(&["run", "p.toml", "--available-now"]);
+        let second = testbed.tidemill(&["run", "p.toml", "--available-now"]);
         let words = "another driver uses the checkpoint `checkpoint`; stop it first, or give this one a --checkpoint of its own";
         assert_eq!(second.stderr.lines().last(), Some(words));
         assert_eq!((second.code, second.stdout.as_str()), (Some(2), ""));
     }
-    assert!(scene.path("rows/.batch-9.json.tmp").exists(), "what the first one writes is not touched");
-    scene.send(records(THEN + 20, 70));
-    until("the records sent later", || (scene.records_read() == 170).then_some(()));
+    assert!(testbed.path("rows/.batch-9.json.tmp").exists(), "what the first one writes is not touched");
+    testbed.send(records(THEN + 20, 70));
+    until("the records sent later", || (testbed.records_read() == 170).then_some(()));
     first.signal("INT");
     assert_eq!(first.end().code, Some(0));
-    assert_eq!(scene.records_read(), 170);
-    scene.finish_exactly();
+    assert_eq!(testbed.records_read(), 170);
+    testbed.finish_exactly();
 }

@@ -1,6 +1,6 @@
 //! The topic is not there yet, the broker is not there yet, or goes away in the middle: said, waited for, nothing lost.
 
-use crate::support::{Scene, records, until};
+use crate::support::{Testbed, records, until};
 
 const THEN: i64 = 1_700_000_000;
 
@@ -10,7 +10,7 @@ const SLOW: [&str; 4] =
 
 #[test]
 fn a_missing_topic_is_an_error_for_available_now() {
-    let ended = Scene::new().tidemill(&["run", "p.toml", "--available-now"]);
+    let ended = Testbed::new().tidemill(&["run", "p.toml", "--available-now"]);
     let words = "topic `logs` does not exist; make it, or correct its name in the pipeline file";
     assert_eq!((ended.code, ended.stderr.lines().last()), (Some(2), Some(words)));
 }
@@ -19,72 +19,72 @@ fn a_missing_topic_is_an_error_for_available_now() {
 #[test]
 fn a_missing_topic_is_waited_for() {
     for offsets in ["earliest", "latest"] {
-        let scene = Scene::new();
-        let run = scene.start_run(&["--set", &format!("sources.logs.starting_offsets={offsets}")]);
+        let testbed = Testbed::new();
+        let run = testbed.start_run(&["--set", &format!("sources.logs.starting_offsets={offsets}")]);
         run.says("does not exist yet; waiting for it");
-        scene.send(records(THEN, 300));
-        until("all records", || (scene.records_read() == 300).then_some(()));
+        testbed.send(records(THEN, 300));
+        until("all records", || (testbed.records_read() == 300).then_some(()));
         run.signal("TERM");
         assert_eq!(run.end().code, Some(0));
-        assert_eq!(scene.rows(), scene.expected(), "{offsets}");
+        assert_eq!(testbed.rows(), testbed.expected(), "{offsets}");
     }
 }
 
 #[test]
 fn latest_leaves_out_what_was_there_and_means_the_same_after_a_restart() {
-    let scene = Scene::holding(records(THEN, 300));
+    let testbed = Testbed::holding(records(THEN, 300));
     let args = ["--set", "sources.logs.starting_offsets=latest"];
-    scene.run_now(&args);
-    assert_eq!(scene.records_read(), 0);
-    scene.send(records(THEN, 20));
-    scene.run_now(&args);
-    assert_eq!(scene.records_read(), 20);
+    testbed.run_now(&args);
+    assert_eq!(testbed.records_read(), 0);
+    testbed.send(records(THEN, 20));
+    testbed.run_now(&args);
+    assert_eq!(testbed.records_read(), 20);
 }
 
 #[test]
 fn a_broker_that_is_not_there_is_waited_for() {
-    let mut scene = Scene::without_broker();
-    let run = scene.start_run(&[]);
+    let mut testbed = Testbed::without_broker();
+    let run = testbed.start_run(&[]);
     let line = run.says("waiting for it to come back");
-    assert!(line.contains(scene.address()) && line.contains("start it, or correct `bootstrap_servers`"), "{line}");
-    scene.start_broker();
+    assert!(line.contains(testbed.address()) && line.contains("start it, or correct `bootstrap_servers`"), "{line}");
+    testbed.start_broker();
     run.says("the source is back");
-    scene.send(records(THEN, 300));
-    until("all records", || (scene.records_read() == 300).then_some(()));
+    testbed.send(records(THEN, 300));
+    until("all records", || (testbed.records_read() == 300).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.expected());
+    assert_eq!(testbed.rows(), testbed.expected());
 }
 
 #[test]
 fn a_broker_killed_in_the_middle_of_a_run_costs_nothing() {
-    let mut scene = Scene::holding(records(THEN, 8_000));
-    let run = scene.start_run(&SLOW);
+    let mut testbed = Testbed::holding(records(THEN, 8_000));
+    let run = testbed.start_run(&SLOW);
     for round in 1..=2 {
-        until("batches", || (scene.progress().len() >= 3 * round).then_some(()));
-        scene.kill_broker();
+        until("batches", || (testbed.progress().len() >= 3 * round).then_some(()));
+        testbed.kill_broker();
         run.says("waiting for it to come back");
-        scene.start_broker();
+        testbed.start_broker();
     }
-    scene.send(records(THEN + 400, 100));
-    until("all records", || (scene.records_read() == 8_100).then_some(()));
+    testbed.send(records(THEN + 400, 100));
+    until("all records", || (testbed.records_read() == 8_100).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.expected());
+    assert_eq!(testbed.rows(), testbed.expected());
 }
 
 /// A run that must end cannot wait for a broker that does not come back.
 #[test]
 fn a_run_without_its_broker_ends_when_told() {
-    let mut scene = Scene::holding(records(THEN, 8_000));
-    let run = scene.start_run(&SLOW);
-    until("a batch", || (!scene.progress().is_empty()).then_some(()));
-    scene.kill_broker();
+    let mut testbed = Testbed::holding(records(THEN, 8_000));
+    let run = testbed.start_run(&SLOW);
+    until("a batch", || (!testbed.progress().is_empty()).then_some(()));
+    testbed.kill_broker();
     run.says("waiting for it to come back");
     run.signal("INT");
     let ended = run.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    scene.start_broker();
-    scene.finish_exactly();
-    assert_eq!(scene.records_read(), 8_000);
+    testbed.start_broker();
+    testbed.finish_exactly();
+    assert_eq!(testbed.records_read(), 8_000);
 }

@@ -1,21 +1,21 @@
 //! The output of a run is closed, full, or nobody reads it: the run ends by itself or goes on, never hangs, and leaves its
 //! checkpoint free.
 
-use crate::support::{Scene, records};
+use crate::support::{Testbed, records};
 use std::process::Command;
 
 const THEN: i64 = 1_700_000_000;
 
 /// Runs `tidemill run` by a shell, with more arguments and redirections behind; its exit code, and what it wrote.
-fn shell(scene: &Scene, rest: &str) -> (i32, String) {
+fn shell(testbed: &Testbed, rest: &str) -> (i32, String) {
     let script = format!("( '{}' run p.toml {rest}", env!("CARGO_BIN_EXE_tidemill"));
     // The code is written before the pipe, whose own code is that of its last command.
     let (run, pipe) =
         script.split_once(" | ").map_or((script.as_str(), String::new()), |(run, to)| (run, format!(" | {to}")));
     let script = format!("{run}; echo $? > code ){pipe}");
     let ended =
-        crate::support::Process::start(Command::new("sh").args(["-c", &script]).current_dir(scene.path(""))).end();
-    let code = std::fs::read_to_string(scene.path("code")).expect("the shell writes it");
+        crate::support::Process::start(Command::new("sh").args(["-c", &script]).current_dir(testbed.path(""))).end();
+    let code = std::fs::read_to_string(testbed.path("code")).expect("the shell writes it");
     (code.trim().parse().expect("a code"), ended.stdout + &ended.stderr)
 }
 
@@ -24,47 +24,47 @@ fn shell(scene: &Scene, rest: &str) -> (i32, String) {
 fn nobody_reads() {
     let abandoned = "nobody reads the output any more";
     for holding in [0, 200] {
-        let scene = Scene::holding(records(THEN, holding));
+        let testbed = Testbed::holding(records(THEN, holding));
         // With nothing to print, `head` would wait for a first line.
         let head = if holding > 0 { "--json | head -1" } else { "--json | true" };
         for rest in ["2>&1 | head -1", "2>&1 | true", "| true", "--quiet | true", head] {
-            let (code, written) = shell(&scene, rest);
+            let (code, written) = shell(&testbed, rest);
             assert_eq!(code, 0, "{holding} {rest}: {written}");
             // Where stderr is read, it says why.
             assert!(rest.contains("2>") || rest.contains("quiet") || written.contains(abandoned), "{rest}: {written}");
         }
-        scene.run_now(&[]);
-        assert_eq!(scene.rows(), scene.expected());
+        testbed.run_now(&[]);
+        assert_eq!(testbed.rows(), testbed.expected());
     }
 }
 
 /// Without stdout there is nowhere to print to: said at the start. Without stderr a run says nothing, and runs.
 #[test]
 fn closed_from_the_start() {
-    let scene = Scene::holding(records(THEN, 200));
-    let (code, written) = shell(&scene, ">&-");
+    let testbed = Testbed::holding(records(THEN, 200));
+    let (code, written) = shell(&testbed, ">&-");
     assert_eq!(code, 2, "{written}");
     assert!(written.contains("the sink `screen` prints to stdout, which is closed"), "{written}");
-    let (code, written) = shell(&scene, "--available-now 2>&-");
+    let (code, written) = shell(&testbed, "--available-now 2>&-");
     assert_eq!(code, 0, "{written}");
     assert!(written.contains("batch 0"), "{written}");
-    assert_eq!(scene.rows(), scene.expected());
+    assert_eq!(testbed.rows(), testbed.expected());
 }
 
 /// Progress records that the disk refuses are complained about once; rows that it refuses end the run.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_disk_is_full() {
-    let scene = Scene::holding(records(THEN, 2_000));
+    let testbed = Testbed::holding(records(THEN, 2_000));
     let batches = "--set sources.logs.max_offsets_per_trigger=200";
     let (code, written) =
-        shell(&scene, &format!("--available-now --progress /dev/full --decisions /dev/full {batches}"));
+        shell(&testbed, &format!("--available-now --progress /dev/full --decisions /dev/full {batches}"));
     assert_eq!(code, 0, "{written}");
     assert_eq!(written.matches("cannot write to `/dev/full`").count(), 2, "{written}");
-    assert_eq!(scene.rows(), scene.expected());
-    let scene = Scene::holding(records(THEN, 200));
-    let (code, written) = shell(&scene, "> /dev/full");
+    assert_eq!(testbed.rows(), testbed.expected());
+    let testbed = Testbed::holding(records(THEN, 200));
+    let (code, written) = shell(&testbed, "> /dev/full");
     assert_eq!(code, 1, "{written}");
     assert!(written.contains("sink Console: cannot print batch 0"), "{written}");
-    scene.finish_exactly();
+    testbed.finish_exactly();
 }

@@ -1,6 +1,6 @@
 //! Broken records go to the dead letters, once each, whoever is killed; and what the progress records count is what is there.
 
-use crate::support::{self, Dashboard, Scene, TOPIC, WITH_DASHBOARD, records, until};
+use crate::support::{self, Dashboard, TOPIC, Testbed, WITH_DASHBOARD, records, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,8 +16,8 @@ const DIVIDES: [&str; 2] = [
 ];
 
 /// All dead letters that count.
-fn dead_letters(scene: &Scene) -> Vec<Value> {
-    let batches = tidemill_files::read_batches(&scene.path("letters")).expect("a directory of dead letters");
+fn dead_letters(testbed: &Testbed) -> Vec<Value> {
+    let batches = tidemill_files::read_batches(&testbed.path("letters")).expect("a directory of dead letters");
     batches.flat_map(|batch| batch.expect("a whole batch").1).collect()
 }
 
@@ -37,12 +37,12 @@ fn by_record(dead_letters: Vec<Value>) -> ByRecord {
 
 #[test]
 fn each_kind_with_its_raw_bytes() {
-    let scene = Scene::holding(records(THEN, 100).filter(|record| !record.contains(r#""lines_of_code": 0"#)));
+    let testbed = Testbed::holding(records(THEN, 100).filter(|record| !record.contains(r#""lines_of_code": 0"#)));
     let args =
         [&DEAD_LETTERS[..], &DIVIDES, &["--set", "sources.logs.event_time.max_event_time_ahead=1 hour"]].concat();
-    let sound = scene.run_now(&args);
+    let sound = testbed.run_now(&args);
     assert!(!sound.stderr.contains("dead letters"), "{}", sound.stderr);
-    assert_eq!(dead_letters(&scene), [Value::Null; 0]);
+    assert_eq!(dead_letters(&testbed), [Value::Null; 0]);
 
     let then = THEN + 60;
     let text = |text: String| Some(text.into_bytes());
@@ -77,19 +77,19 @@ fn each_kind_with_its_raw_bytes() {
             r#"{"timestamp": 10000000000, "lines_of_code": 1}"#,
         ),
     ];
-    scene.send_bytes(broken.iter().map(|(value, ..)| value.clone()));
-    scene.send(records(then + 60, 2).skip(1));
-    let ended = scene.run_now(&args);
+    testbed.send_bytes(broken.iter().map(|(value, ..)| value.clone()));
+    testbed.send(records(then + 60, 2).skip(1));
+    let ended = testbed.run_now(&args);
     assert!(ended.stderr.contains(" · 7 dead letters · "), "{}", ended.stderr);
     assert!(!ended.stderr.contains("moved the watermark"), "{}", ended.stderr);
     // Two minutes behind: late since the watermark is known.
-    scene.send(records(THEN, 30).skip(1).take(2));
-    scene.run_now(&args);
+    testbed.send(records(THEN, 30).skip(1).take(2));
+    testbed.run_now(&args);
     let late = "event time 2023-11-14T22:13:20.050Z, watermark ";
 
-    let found = by_record(dead_letters(&scene));
+    let found = by_record(dead_letters(&testbed));
     let mut counts = FaultCounts::default();
-    scene.progress().iter().for_each(|batch| counts.merge(&batch.tidemill.faults));
+    testbed.progress().iter().for_each(|batch| counts.merge(&batch.tidemill.faults));
     for fault in RecordFault::ALL {
         let of_reason = found.keys().filter(|(_, _, reason)| reason == fault.name()).count();
         assert_eq!(of_reason as u64, counts.get(fault), "{}", fault.name());
@@ -105,9 +105,9 @@ fn each_kind_with_its_raw_bytes() {
 }
 
 /// What the topic holds that cannot be decoded, by `serde_json` alone.
-fn expected(scene: &Scene) -> BTreeMap<(i64, i64, String), Option<String>> {
+fn expected(testbed: &Testbed) -> BTreeMap<(i64, i64, String), Option<String>> {
     let mut broken = BTreeMap::new();
-    tidemill_kafka::scan(&scene.kafka(), TOPIC, |partition, offset, _, _, value| {
+    tidemill_kafka::scan(&testbed.kafka(), TOPIC, |partition, offset, _, _, value| {
         let text = value.map(|value| String::from_utf8(value.to_vec()).expect("text"));
         let parsed: Result<Value, _> = serde_json::from_str(text.as_deref().unwrap_or("null"));
         let reason = match &parsed {
@@ -131,8 +131,8 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
         7 => (number % 2 == 0).then(|| record.replace("timestamp", "time").into_bytes()),
         _ => Some(record.into_bytes()),
     };
-    let scene = Scene::new();
-    scene.send_bytes(records(THEN, 9_000).enumerate().map(break_some));
+    let testbed = Testbed::new();
+    testbed.send_bytes(records(THEN, 9_000).enumerate().map(break_some));
     let slow = [
         "--set",
         "sources.logs.max_offsets_per_trigger=900",
@@ -143,7 +143,7 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
     ];
     let args = [&DEAD_LETTERS[..], &slow].concat();
     for round in 1..=3 {
-        let run = scene.start_run(&[&args[..], &WITH_DASHBOARD].concat());
+        let run = testbed.start_run(&[&args[..], &WITH_DASHBOARD].concat());
         let dashboard = Dashboard::of(&run);
         let mut last = 0;
         for _ in 0..2 {
@@ -152,29 +152,29 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
             run.says(&format!("executor {} was lost", victim.id));
             last = victim.id;
         }
-        until("batches", || (scene.progress().len() >= round).then_some(()));
+        until("batches", || (testbed.progress().len() >= round).then_some(()));
         assert_eq!(run.kill().code, None);
     }
-    scene.run_now(&[&args[..4], &args[8..]].concat());
-    let found: BTreeMap<_, _> = by_record(dead_letters(&scene))
+    testbed.run_now(&[&args[..4], &args[8..]].concat());
+    let found: BTreeMap<_, _> = by_record(dead_letters(&testbed))
         .into_iter()
         .map(|(id, letter)| (id, letter["value"].as_str().map(str::to_owned)))
         .collect();
-    assert!(found == expected(&scene), "{} dead letters of {}", found.len(), expected(&scene).len());
+    assert!(found == expected(&testbed), "{} dead letters of {}", found.len(), expected(&testbed).len());
     assert_eq!(found.len(), 3_000);
-    let names = std::fs::read_dir(scene.path("letters")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = std::fs::read_dir(testbed.path("letters")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")));
 }
 
 #[test]
 fn what_cannot_be_is_said() {
-    let scene = Scene::without_broker();
-    let ended = scene.tidemill(&[&["check", "p.toml"], &DEAD_LETTERS[..]].concat());
+    let testbed = Testbed::without_broker();
+    let ended = testbed.tidemill(&[&["check", "p.toml"], &DEAD_LETTERS[..]].concat());
     let line = "dead letters each fault of a record, as JSON lines in letters";
     assert!(ended.stdout.lines().any(|told| told == line), "{}", ended.stdout);
     let check = |path: &str, code: i32, words: &str| {
         let set = format!("dead_letter.path={path}");
-        let ended = scene.tidemill(&["run", "p.toml", "--set", "dead_letter.type=files", "--set", &set]);
+        let ended = testbed.tidemill(&["run", "p.toml", "--set", "dead_letter.type=files", "--set", &set]);
         let told = ended.stderr.lines().last().unwrap_or_default();
         assert!(ended.code == Some(code) && told.contains(words), "{:?} {}", ended.code, ended.stderr);
     };

@@ -1,12 +1,12 @@
 //! `tidemill demo`, a short one: nothing lost, nothing twice, every row right, whatever is killed.
 
-use crate::support::{Ended, Scene, until};
+use crate::support::{Ended, Testbed, until};
 use serde_json::Value;
 
 /// A demo that must go well; its report.
-pub fn report(scene: &Scene, ended: &Ended) -> Value {
+pub fn report(testbed: &Testbed, ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
-    let text = std::fs::read_to_string(scene.path("r.json")).expect("a report");
+    let text = std::fs::read_to_string(testbed.path("r.json")).expect("a report");
     let report: Value = serde_json::from_str(&text).expect("JSON");
     for (name, expected) in [("lost", 0), ("duplicated", 0), ("rows_wrong", 0), ("min_executors_seen", 0)] {
         assert_eq!(report[name], expected, "{name} in {text}");
@@ -22,36 +22,36 @@ pub const DEMO: [&str; 6] = ["demo", "--headless", "--duration", "12s", "--repor
 
 #[test]
 fn a_short_demo() {
-    let scene = Scene::without_broker();
-    let report = report(&scene, &scene.tidemill(&DEMO));
+    let testbed = Testbed::without_broker();
+    let report = report(&testbed, &testbed.tidemill(&DEMO));
     assert_eq!((&report["runs"], &report["executors_killed"]), (&1.into(), &0.into()));
 }
 
 #[test]
 fn executors_are_killed_every_two_seconds() {
-    let scene = Scene::without_broker();
-    let report = report(&scene, &scene.tidemill(&[&DEMO[..], &["--kill-every", "2s"]].concat()));
+    let testbed = Testbed::without_broker();
+    let report = report(&testbed, &testbed.tidemill(&[&DEMO[..], &["--kill-every", "2s"]].concat()));
     assert!(report["executors_killed"].as_u64() >= Some(2), "{report}");
 }
 
 #[test]
 fn killed_in_the_spike_it_goes_on() {
-    let scene = Scene::without_broker();
+    let testbed = Testbed::without_broker();
     let args = [&DEMO[..], &["--dir", "kept"]].concat();
-    let demo = scene.start(&args);
+    let demo = testbed.start(&args);
     demo.says("four producers at once");
-    let batches = || std::fs::read_to_string(scene.path("kept/progress.jsonl")).unwrap().lines().count();
+    let batches = || std::fs::read_to_string(testbed.path("kept/progress.jsonl")).unwrap().lines().count();
     let before = batches();
     until("more batches", || (batches() > before + 3).then_some(()));
     assert_eq!(demo.kill().code, None);
-    let report = report(&scene, &scene.tidemill(&args));
+    let report = report(&testbed, &testbed.tidemill(&args));
     assert_eq!(report["runs"], 2);
 }
 
 #[test]
 fn interrupted_it_ends_cleanly() {
-    let scene = Scene::without_broker();
-    let demo = scene.start(&["demo", "--duration", "60s", "--dashboard", "127.0.0.1:0", "--dir", "kept"]);
+    let testbed = Testbed::without_broker();
+    let demo = testbed.start(&["demo", "--duration", "60s", "--dashboard", "127.0.0.1:0", "--dir", "kept"]);
     demo.says("a steady load");
     demo.signal("INT");
     let ended = demo.end();

@@ -1,19 +1,19 @@
 //! Executors are killed while they work: the fleet is replaced, and every row is right.
 
-use crate::support::{Dashboard, Scene, WITH_DASHBOARD, records, signal, until};
+use crate::support::{Dashboard, Testbed, WITH_DASHBOARD, records, signal, until};
 
 const THEN: i64 = 1_700_000_000;
 
 #[test]
 fn killed_again_and_again() {
-    let scene = Scene::holding(records(THEN, 8_000));
+    let testbed = Testbed::holding(records(THEN, 8_000));
     let slow = [
         "--set",
         "sources.logs.max_offsets_per_trigger=1000",
         "--set",
         "autoscale.max_records_per_second_per_core=500",
     ];
-    let run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let run = testbed.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
     let dashboard = Dashboard::of(&run);
     let mut last = 0;
     for _ in 0..6 {
@@ -23,19 +23,19 @@ fn killed_again_and_again() {
         run.says(&format!("executor {} was lost", victim.id));
         last = victim.id;
     }
-    until("all records", || (scene.records_read() == 8_000).then_some(()));
+    until("all records", || (testbed.records_read() == 8_000).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert!(scene.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 6);
-    assert_eq!(scene.rows(), scene.expected());
+    assert!(testbed.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 6);
+    assert_eq!(testbed.rows(), testbed.expected());
 }
 
 /// An executor that is told to go finishes its tasks first; killed meanwhile, they are run elsewhere.
 #[test]
 fn killed_while_it_is_draining() {
-    let scene = Scene::holding(records(THEN, 2_000));
+    let testbed = Testbed::holding(records(THEN, 2_000));
     let slow = ["--set", "autoscale.max_records_per_second_per_core=100"];
-    let run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let run = testbed.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
     let dashboard = Dashboard::of(&run);
     dashboard.command(r#"{"pin": 2}"#);
     dashboard.wait("two at work", |status| {
@@ -45,16 +45,16 @@ fn killed_while_it_is_draining() {
     let victim =
         dashboard.executor("one draining", |executor| executor.state == "draining" && executor.tasks_running > 0);
     assert!(signal(victim.pid, "KILL"));
-    until("all records", || (scene.records_read() == 2_000).then_some(()));
+    until("all records", || (testbed.records_read() == 2_000).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.expected());
+    assert_eq!(testbed.rows(), testbed.expected());
 }
 
 /// A stopped executor lives and says nothing: it is noticed, killed and replaced, in the middle of its tasks.
 #[test]
 fn stopped_again_and_again() {
-    let scene = Scene::holding(records(THEN, 4_000));
+    let testbed = Testbed::holding(records(THEN, 4_000));
     let slow = [
         "--set",
         "sources.logs.max_offsets_per_trigger=1000",
@@ -63,7 +63,7 @@ fn stopped_again_and_again() {
         "--set",
         "autoscale.task_timeout=4 seconds",
     ];
-    let run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let run = testbed.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
     let dashboard = Dashboard::of(&run);
     let mut last = 0;
     for _ in 0..3 {
@@ -74,26 +74,26 @@ fn stopped_again_and_again() {
         run.says(&format!("executor {} was lost", victim.id));
         last = victim.id;
     }
-    until("all records", || (scene.records_read() == 4_000).then_some(()));
+    until("all records", || (testbed.records_read() == 4_000).then_some(()));
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert!(scene.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 3);
-    assert_eq!(scene.rows(), scene.expected());
+    assert!(testbed.progress().iter().map(|batch| batch.tidemill.tasks_retried).sum::<u64>() >= 3);
+    assert_eq!(testbed.rows(), testbed.expected());
 }
 
 /// An executor that is stopped while it has nothing to do: told to go, it does not, and is killed.
 #[test]
 fn stopped_while_idle() {
-    let scene = Scene::holding(records(THEN, 400));
-    let run = scene.start_run(&WITH_DASHBOARD);
+    let testbed = Testbed::holding(records(THEN, 400));
+    let run = testbed.start_run(&WITH_DASHBOARD);
     let dashboard = Dashboard::of(&run);
     dashboard.command(r#"{"pin": 1}"#);
-    until("all records", || (scene.records_read() == 400).then_some(()));
+    until("all records", || (testbed.records_read() == 400).then_some(()));
     let victim = dashboard.executor("one idle", |executor| executor.state == "ready");
     assert!(signal(victim.pid, "STOP"));
     dashboard.command(r#"{"pin": 0}"#);
     dashboard.wait("none", |status| status.executors.is_empty());
     run.signal("INT");
     assert_eq!(run.end().code, Some(0));
-    assert_eq!(scene.rows(), scene.expected());
+    assert_eq!(testbed.rows(), testbed.expected());
 }

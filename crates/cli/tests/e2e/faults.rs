@@ -1,6 +1,6 @@
 //! Wrong records never stop a pipeline; each is counted by its reason, and the sums stay right.
 
-use crate::support::{Scene, TOPIC, records};
+use crate::support::{TOPIC, Testbed, records};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use tidemill_model::FaultCounts;
@@ -9,9 +9,9 @@ use tidemill_model::FaultCounts;
 const THEN: i64 = 1_700_000_000;
 
 /// Faults over all batches so far.
-fn faults(scene: &Scene) -> FaultCounts {
+fn faults(testbed: &Testbed) -> FaultCounts {
     let mut faults = FaultCounts::default();
-    scene.progress().iter().for_each(|batch| faults.merge(&batch.tidemill.faults));
+    testbed.progress().iter().for_each(|batch| faults.merge(&batch.tidemill.faults));
     faults
 }
 
@@ -28,25 +28,25 @@ fn each_kind_is_counted_and_the_rest_adds_up() {
         r#"{"course": "course 2", "lines_of_code": 3}"#,
         r#"{"timestamp": 1700000002, "lines_of_code": 3}"#,
     ];
-    let scene = Scene::holding(records(THEN, 200).chain(wrong.map(str::to_owned)));
-    scene.finish_exactly();
+    let testbed = Testbed::holding(records(THEN, 200).chain(wrong.map(str::to_owned)));
+    testbed.finish_exactly();
     let expected = FaultCounts { malformed: 3, wrong_type: 2, null_event_time: 2, ..FaultCounts::default() };
-    assert_eq!(faults(&scene), expected);
+    assert_eq!(faults(&testbed), expected);
 
     // Two minutes on, then a straggler: its windows are closed, and the watermark that closed them is known.
-    let before = scene.rows();
-    scene.send(records(THEN + 120, 1));
-    scene.run_now(&[]);
-    scene.send(records(THEN, 3));
-    scene.run_now(&[]);
-    assert_eq!(faults(&scene), FaultCounts { late: 3, ..expected });
-    assert_eq!(scene.rows().len(), before.len() + 2);
-    assert!(before.iter().all(|(group, row)| scene.rows()[group] == *row), "a closed window does not change");
-    assert_eq!(scene.records_read(), 213);
+    let before = testbed.rows();
+    testbed.send(records(THEN + 120, 1));
+    testbed.run_now(&[]);
+    testbed.send(records(THEN, 3));
+    testbed.run_now(&[]);
+    assert_eq!(faults(&testbed), FaultCounts { late: 3, ..expected });
+    assert_eq!(testbed.rows().len(), before.len() + 2);
+    assert!(before.iter().all(|(group, row)| testbed.rows()[group] == *row), "a closed window does not change");
+    assert_eq!(testbed.records_read(), 213);
 
     // The far future closes everything that is before it: said, counted, and no reason to end.
-    scene.send(records(THEN + 1_000_000_000, 1));
-    let ended = scene.run_now(&[]);
+    testbed.send(records(THEN + 1_000_000_000, 1));
+    let ended = testbed.run_now(&[]);
     for words in [
         "warning: a record",
         "s ahead of the clock moved the watermark to 2055",
@@ -54,22 +54,22 @@ fn each_kind_is_counted_and_the_rest_adds_up() {
     ] {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
-    scene.send(records(THEN + 240, 5));
-    scene.run_now(&[]);
-    assert_eq!(faults(&scene), FaultCounts { late: 8, ..expected });
-    assert_eq!(scene.records_read(), 219);
+    testbed.send(records(THEN + 240, 5));
+    testbed.run_now(&[]);
+    assert_eq!(faults(&testbed), FaultCounts { late: 8, ..expected });
+    assert_eq!(testbed.records_read(), 219);
 }
 
 #[test]
 fn a_share_of_wrong_records_is_counted_as_the_topic_holds_it() {
-    let scene = Scene::new();
+    let testbed = Testbed::new();
     let args =
         ["--topic", TOPIC, "--count", "20000", "--rate", "max", "--start-time", "1700000000", "--malformed", "20%"];
-    let produced = scene.tidemill(&[&["produce", "--bootstrap-servers", scene.address()], &args[..]].concat());
+    let produced = testbed.tidemill(&[&["produce", "--bootstrap-servers", testbed.address()], &args[..]].concat());
     assert_eq!(produced.code, Some(0), "{}", produced.stderr);
-    scene.finish_exactly();
+    testbed.finish_exactly();
     let mut expected = FaultCounts::default();
-    tidemill_kafka::scan(&scene.kafka(), TOPIC, |_, _, _, _, value| {
+    tidemill_kafka::scan(&testbed.kafka(), TOPIC, |_, _, _, _, value| {
         match serde_json::from_slice::<Value>(value.unwrap()) {
             Ok(row) => {
                 expected.wrong_type += u64::from(row["lines_of_code"].is_string());
@@ -81,5 +81,5 @@ fn a_share_of_wrong_records_is_counted_as_the_topic_holds_it() {
     })
     .unwrap();
     assert!(expected.malformed > 1_000 && expected.wrong_type > 500 && expected.null_event_time > 500, "{expected:?}");
-    assert_eq!(faults(&scene), expected);
+    assert_eq!(faults(&testbed), expected);
 }

@@ -1,22 +1,22 @@
 //! Bad pipeline files: one of each kind through the program, with its exact message and exit code 2. The whole tables
 //! are in the tests of `model` and `sql`.
 
-use crate::support::Scene;
+use crate::support::Testbed;
 
 /// Replaces the first text by the second in the pipeline file and expects these messages of `check` and of `run`.
 fn check(from: &str, to: &str, expected: &[&str]) {
-    let scene = Scene::without_broker();
-    let text = std::fs::read_to_string(scene.path("p.toml")).unwrap();
+    let testbed = Testbed::without_broker();
+    let text = std::fs::read_to_string(testbed.path("p.toml")).unwrap();
     assert!(text.contains(from), "{from}");
-    std::fs::write(scene.path("p.toml"), text.replacen(from, to, 1)).unwrap();
+    std::fs::write(testbed.path("p.toml"), text.replacen(from, to, 1)).unwrap();
     for verb in ["check", "run"] {
-        refused(&scene, &[verb, "p.toml"], expected);
+        refused(&testbed, &[verb, "p.toml"], expected);
     }
-    assert!(!scene.path("checkpoint").exists(), "a file with mistakes leaves nothing behind");
+    assert!(!testbed.path("checkpoint").exists(), "a file with mistakes leaves nothing behind");
 }
 
-fn refused(scene: &Scene, args: &[&str], expected: &[&str]) {
-    let ended = scene.tidemill(args);
+fn refused(testbed: &Testbed, args: &[&str], expected: &[&str]) {
+    let ended = testbed.tidemill(args);
     assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), expected, "{args:?}");
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}");
 }
@@ -92,22 +92,22 @@ fn properties_of_the_client_are_checked_with_the_file() {
 
 #[test]
 fn a_missing_file_and_a_bad_set_are_told() {
-    let scene = Scene::without_broker();
+    let testbed = Testbed::without_broker();
     for verb in ["check", "run"] {
         refused(
-            &scene,
+            &testbed,
             &[verb, "q.toml"],
             &["q.toml: No such file or directory (os error 2); give the path of a pipeline file"],
         );
         refused(
-            &scene,
+            &testbed,
             &[verb, "p.toml", "--set", "query.output_mode=updated"],
             &[
                 "--set query.output_mode:1:1: `output_mode` is \"updated\"; choose \"append\" or \"update\" or \"complete\"",
             ],
         );
         refused(
-            &scene,
+            &testbed,
             &[verb, "p.toml", "--set", "query.sql=SELECT curse FROM logs"],
             &["--set query.sql:1:8: unknown column `curse`; did you mean `course`?"],
         );
@@ -116,7 +116,7 @@ fn a_missing_file_and_a_bad_set_are_told() {
 
 #[test]
 fn a_good_file_is_told_as_the_plan_that_it_means() {
-    let ended = Scene::without_broker().tidemill(&["check", "p.toml", "--set", "query.output_mode=append"]);
+    let ended = Testbed::without_broker().tidemill(&["check", "p.toml", "--set", "query.output_mode=append"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     // The whole of it is held by the tests of `sql`.
     for line in ["source       logs", "window       event_time, 10 s wide, every 5 s, from 0 µs", "mode         append"]

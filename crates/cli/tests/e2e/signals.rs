@@ -1,6 +1,6 @@
 //! The driver is told to end, or is killed: what was committed stays, the rest is done by the next run, exactly.
 
-use crate::support::{self, Dashboard, Scene, WITH_DASHBOARD, records, until};
+use crate::support::{self, Dashboard, Testbed, WITH_DASHBOARD, records, until};
 
 const THEN: i64 = 1_700_000_000;
 const SLOW: [&str; 4] =
@@ -9,11 +9,11 @@ const SLOW: [&str; 4] =
 #[test]
 fn the_first_signal_finishes_the_batch_commits_and_ends_every_child() {
     for signal in ["INT", "TERM"] {
-        let scene = Scene::holding(records(THEN, 6_000));
+        let testbed = Testbed::holding(records(THEN, 6_000));
         for round in 1..=2 {
-            let run = scene.start_run(&[&SLOW[..], &WITH_DASHBOARD].concat());
+            let run = testbed.start_run(&[&SLOW[..], &WITH_DASHBOARD].concat());
             let dashboard = Dashboard::of(&run);
-            until("batches", || (scene.progress().len() >= 2 * round).then_some(()));
+            until("batches", || (testbed.progress().len() >= 2 * round).then_some(()));
             // A system that shuts down tells everybody: executors leave it to their driver.
             let executor = dashboard.executor("a running task", |executor| executor.tasks_running > 0);
             assert!(support::signal(executor.pid, signal));
@@ -22,36 +22,36 @@ fn the_first_signal_finishes_the_batch_commits_and_ends_every_child() {
             assert_eq!(ended.code, Some(0), "{}", ended.stderr);
             assert!(ended.stderr.lines().last().is_some_and(|line| line.starts_with("ended: ")), "{}", ended.stderr);
         }
-        assert!(scene.records_read() < 6_000);
-        scene.finish_exactly();
-        assert_eq!(scene.records_read(), 6_000, "each record in one batch");
-        assert!(scene.progress().iter().all(|batch| batch.tidemill.tasks_retried == 0), "{signal}");
+        assert!(testbed.records_read() < 6_000);
+        testbed.finish_exactly();
+        assert_eq!(testbed.records_read(), 6_000, "each record in one batch");
+        assert!(testbed.progress().iter().all(|batch| batch.tidemill.tasks_retried == 0), "{signal}");
     }
 }
 
 #[test]
 fn the_second_signal_ends_at_once() {
-    let scene = Scene::holding(records(THEN, 1_000));
+    let testbed = Testbed::holding(records(THEN, 1_000));
     // A task takes 25 s: the first signal alone would not end it soon.
     let slow = ["--set", "autoscale.max_records_per_second_per_core=10"];
-    let mut run = scene.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
+    let mut run = testbed.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
     Dashboard::of(&run).executor("a running task", |executor| executor.tasks_running > 0);
     until("the end", || (!run.try_signal("INT")).then_some(()));
     assert_eq!(run.end().code, Some(130));
-    scene.finish_exactly();
-    assert_eq!(scene.records_read(), 1_000);
+    testbed.finish_exactly();
+    assert_eq!(testbed.records_read(), 1_000);
 }
 
 #[test]
 fn a_killed_driver_takes_its_executors_along_and_goes_on_exactly() {
-    let scene = Scene::holding(records(THEN, 6_000));
+    let testbed = Testbed::holding(records(THEN, 6_000));
     for round in 1..=4 {
-        let run = scene.start_run(&[&SLOW[..], &WITH_DASHBOARD].concat());
+        let run = testbed.start_run(&[&SLOW[..], &WITH_DASHBOARD].concat());
         let dashboard = Dashboard::of(&run);
-        until("batches", || (scene.progress().len() >= 2 * round).then_some(()));
+        until("batches", || (testbed.progress().len() >= 2 * round).then_some(()));
         dashboard.executor("a running task", |executor| executor.tasks_running > 0);
         let ended = run.kill();
         assert_eq!(ended.code, None, "{}", ended.stderr);
     }
-    scene.finish_exactly();
+    testbed.finish_exactly();
 }

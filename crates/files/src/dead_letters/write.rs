@@ -18,12 +18,12 @@ pub struct FilesDeadLetterWriter {
     dir: PathBuf,
     /// The name of the task's file.
     name: String,
-    begun: Option<Begun>,
+    begun: Option<UnnamedFile>,
     line: String,
 }
 
 /// A file that has no name yet. Dropped, it is gone.
-struct Begun {
+struct UnnamedFile {
     temporary: PathBuf,
     file: BufWriter<File>,
     lines: u64,
@@ -35,14 +35,14 @@ impl FilesDeadLetterWriter {
         FilesDeadLetterWriter { dir: dir.into(), name: String::new(), begun: None, line: String::new() }
     }
 
-    fn begun(&mut self) -> io::Result<&mut Begun> {
+    fn begun(&mut self) -> io::Result<&mut UnnamedFile> {
         if self.begun.is_none() {
             // An executor whose driver was killed may still be at the same task for a moment: it has another file.
             static NEXT: AtomicU64 = AtomicU64::new(0);
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let temporary = self.dir.join(format!(".{}.{}-{number}.tmp", self.name, std::process::id()));
             let file = BufWriter::with_capacity(BUFFER_BYTES, File::create_new(&temporary)?);
-            self.begun = Some(Begun { temporary, file, lines: 0 });
+            self.begun = Some(UnnamedFile { temporary, file, lines: 0 });
         }
         Ok(self.begun.as_mut().expect("made above"))
     }
@@ -85,7 +85,7 @@ impl DeadLetterWriter for FilesDeadLetterWriter {
     }
 }
 
-impl Drop for Begun {
+impl Drop for UnnamedFile {
     fn drop(&mut self) {
         // What was renamed is not there; what cannot be removed is when the next run begins.
         let _ = fs::remove_file(&self.temporary);

@@ -28,7 +28,7 @@ pub struct FilesWatch {
 }
 
 /// A file that is not in the log.
-struct New {
+struct NewFile {
     modified_ms: i64,
     path: PathBuf,
 }
@@ -65,13 +65,13 @@ impl FilesWatch {
         for path in paths.into_iter().filter(|path| !self.known.contains(path)) {
             new.extend(look_at(path)?);
         }
-        new.sort_by(|a: &New, b: &New| (a.modified_ms, &a.path).cmp(&(b.modified_ms, &b.path)));
+        new.sort_by(|a: &NewFile, b: &NewFile| (a.modified_ms, &a.path).cmp(&(b.modified_ms, &b.path)));
         self.add(new)?;
         let end = self.ends().last().copied().unwrap_or(0);
         Ok(Extents::from([(self.options.partition(), Extent { start: 0, end })]))
     }
 
-    fn add(&mut self, new: Vec<New>) -> Result<()> {
+    fn add(&mut self, new: Vec<NewFile>) -> Result<()> {
         let mut offset = self.ends().last().copied().unwrap_or(0);
         let mut entries = Vec::new();
         for file in new {
@@ -141,7 +141,7 @@ fn end_of_batch(ends: &[i64], position: i64, files_max: u64) -> Option<i64> {
 }
 
 /// What there is to know of a path; `None` where it is no file (any more).
-fn look_at(path: PathBuf) -> Result<Option<New>> {
+fn look_at(path: PathBuf) -> Result<Option<NewFile>> {
     let metadata = match fs::metadata(&path) {
         Ok(metadata) if metadata.is_file() => metadata,
         Ok(_) => return Ok(None),
@@ -155,7 +155,7 @@ fn look_at(path: PathBuf) -> Result<Option<New>> {
         )));
     }
     let modified_ms = modified_ms(&metadata).map_err(|error| unread(&path, &error))?;
-    Ok(Some(New { modified_ms, path }))
+    Ok(Some(NewFile { modified_ms, path }))
 }
 
 /// Counts a file; `None` where it has gone.

@@ -5,7 +5,7 @@ use tidemill_model::{Micros, Millis, RecordFault};
 
 /// A row that has a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faulty {
+pub struct FaultyRow {
     /// Which row of the pushed batch.
     pub row: usize,
     /// What is wrong with it.
@@ -16,22 +16,22 @@ pub struct Faulty {
 
 /// The notes of one push; `None` where nobody wants them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Notes(pub(super) Option<Vec<Faulty>>);
+pub(super) struct FaultNotes(pub(super) Option<Vec<FaultyRow>>);
 
-impl Notes {
+impl FaultNotes {
     /// Notes a row's fault. `detail` is only made where notes are wanted.
     pub(super) fn add(&mut self, row: usize, fault: RecordFault, detail: impl FnOnce() -> Option<String>) {
         if let Some(notes) = &mut self.0 {
-            notes.push(Faulty { row, fault, detail: detail() });
+            notes.push(FaultyRow { row, fault, detail: detail() });
         }
     }
 
     /// Empty notes that are wanted where these are.
-    pub(super) fn fresh(&self) -> Notes {
-        Notes(self.0.as_ref().map(|_| Vec::new()))
+    pub(super) fn fresh(&self) -> FaultNotes {
+        FaultNotes(self.0.as_ref().map(|_| Vec::new()))
     }
 
-    pub(super) fn append(&mut self, mut other: Notes) {
+    pub(super) fn append(&mut self, mut other: FaultNotes) {
         if let (Some(notes), Some(more)) = (&mut self.0, &mut other.0) {
             notes.append(more);
         }

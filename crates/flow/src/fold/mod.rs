@@ -24,13 +24,13 @@ mod windows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
-pub use faulty::Faulty;
-use faulty::{Notes, beside};
+pub use faulty::FaultyRow;
+use faulty::{FaultNotes, beside};
 use refusal::Refusal;
 use rows::{Selection, SourceRows};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Micros, Packed, Partial, RecordFault, WindowSpec};
+use tidemill_model::{Micros, Partial, RawBytes, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowError};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan, Step};
@@ -52,7 +52,7 @@ pub struct Fold {
     folded: u64,
     groups: Table,
     partial: Partial,
-    notes: Notes,
+    notes: FaultNotes,
 }
 
 /// A row that failed under `on_error = "fail"`.
@@ -82,18 +82,18 @@ impl Fold {
             folded: 0,
             groups: Table::new(&kinds),
             partial: Partial::default(),
-            notes: Notes::default(),
+            notes: FaultNotes::default(),
         }
     }
 
     /// From now on rows with a fault are noted, for [`Fold::take_faulty`].
     pub fn note_faults(&mut self) {
-        self.notes = Notes(Some(Vec::new()));
+        self.notes = FaultNotes(Some(Vec::new()));
     }
 
     /// The rows of the last push that the fold found a fault with, in no order; one row may be there several times. What
     /// decode found is not among them.
-    pub fn take_faulty(&mut self) -> Vec<Faulty> {
+    pub fn take_faulty(&mut self) -> Vec<FaultyRow> {
         self.notes.0.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
@@ -152,7 +152,7 @@ impl Fold {
     /// The task's partial. Its groups stand in the order in which their first rows did.
     pub fn finish(mut self) -> Partial {
         if !self.groups.is_empty() {
-            self.partial.groups = Packed(self.groups.to_part());
+            self.partial.groups = RawBytes(self.groups.to_part());
         }
         self.partial
     }

@@ -1,7 +1,7 @@
 //! Which rows of a batch are still in: filters and failures take rows out, columns stay whole.
 
 use super::RowFailure;
-use super::faulty::{Notes, beside};
+use super::faulty::{FaultNotes, beside};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
@@ -34,11 +34,11 @@ pub(super) struct Selection {
     pub(super) failed: u64,
     /// Rows that a condition of the query rejected.
     pub(super) filtered: u64,
-    pub(super) notes: Notes,
+    pub(super) notes: FaultNotes,
 }
 
 impl Selection {
-    pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext, notes: Notes) -> Selection {
+    pub(super) fn new(rows: usize, on_error: OnError, context: EvalContext, notes: FaultNotes) -> Selection {
         let errors = RowErrors::default();
         let (keep, records) = (vec![true; rows], None);
         Selection { keep, kept: rows, records, on_error, context, errors, failed: 0, filtered: 0, notes }

@@ -6,7 +6,7 @@
 //! the estimate of the backlog's time) is taken as two minutes and as backlog over capacity.
 
 use super::{Recent, whole};
-use crate::{Scaler, Sight};
+use crate::{Observation, Scaler};
 use tidemill_scale::Facts;
 
 const HOLD_S: f64 = 120.0;
@@ -29,21 +29,21 @@ impl Dataflow {
 }
 
 impl Scaler for Dataflow {
-    fn size(&mut self, _: &Facts, sight: &Sight) -> u32 {
-        self.recent.note(sight);
-        let size = sight.size.max(1);
-        let backlog_s = sight.backlog / (sight.per_executor * f64::from(size));
+    fn size(&mut self, _: &Facts, observation: &Observation) -> u32 {
+        self.recent.note(observation);
+        let size = observation.size.max(1);
+        let backlog_s = observation.backlog / (observation.per_executor * f64::from(size));
         let busy = self.recent.busy();
         let up = backlog_s > 15.0 && busy > 0.2;
         let down = backlog_s < 10.0 && busy < 0.75;
-        self.up_since_s = up.then(|| self.up_since_s.unwrap_or(sight.now_s));
-        self.down_since_s = down.then(|| self.down_since_s.unwrap_or(sight.now_s));
-        let held = |since_s: Option<f64>| since_s.is_some_and(|since_s| sight.now_s - since_s >= HOLD_S);
+        self.up_since_s = up.then(|| self.up_since_s.unwrap_or(observation.now_s));
+        self.down_since_s = down.then(|| self.down_since_s.unwrap_or(observation.now_s));
+        let held = |since_s: Option<f64>| since_s.is_some_and(|since_s| observation.now_s - since_s >= HOLD_S);
         let rate = self.recent.rate();
         let wish = if held(self.up_since_s) {
-            whole((rate + sight.backlog / DRAIN_S) / sight.per_executor, size, self.max)
+            whole((rate + observation.backlog / DRAIN_S) / observation.per_executor, size, self.max)
         } else if held(self.down_since_s) {
-            whole(rate / 0.75 / sight.per_executor, 1, size)
+            whole(rate / 0.75 / observation.per_executor, 1, size)
         } else {
             return size;
         };

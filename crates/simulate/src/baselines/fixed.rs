@@ -1,6 +1,6 @@
 //! No rule: always the same size. What everyone without an autoscaler runs, and the price to beat.
 
-use crate::{Scaler, Sight};
+use crate::{Observation, Scaler};
 use tidemill_scale::Facts;
 
 /// Always so many.
@@ -8,7 +8,7 @@ use tidemill_scale::Facts;
 pub struct Fixed(pub u32);
 
 impl Scaler for Fixed {
-    fn size(&mut self, _: &Facts, _: &Sight) -> u32 {
+    fn size(&mut self, _: &Facts, _: &Observation) -> u32 {
         self.0
     }
 }

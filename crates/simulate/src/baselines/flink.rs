@@ -7,7 +7,7 @@
 //! scale-down interval 1 h. Its job restart is left out here. No zero.
 
 use super::{Recent, whole};
-use crate::{Scaler, Sight};
+use crate::{Observation, Scaler};
 use tidemill_scale::Facts;
 
 /// The operator's autoscaler, from 1 to `max`.
@@ -56,29 +56,29 @@ const TARGET: f64 = 0.7;
 const BOUNDARY: f64 = 0.3;
 
 impl Scaler for Flink {
-    fn size(&mut self, _: &Facts, sight: &Sight) -> u32 {
-        self.recent.note(sight);
-        let size = sight.size.max(1);
-        if sight.now_s < self.last_s + self.stabilisation_s || !self.recent.is_whole() {
+    fn size(&mut self, _: &Facts, observation: &Observation) -> u32 {
+        self.recent.note(observation);
+        let size = observation.size.max(1);
+        if observation.now_s < self.last_s + self.stabilisation_s || !self.recent.is_whole() {
             return size;
         }
         let rate = self.recent.rate();
-        let catch_up = sight.backlog / self.catch_up_s;
-        let able = f64::from(size) * sight.per_executor;
+        let catch_up = observation.backlog / self.catch_up_s;
+        let able = f64::from(size) * observation.per_executor;
         let (least, most) = (able * (TARGET - BOUNDARY), able * (TARGET + BOUNDARY).min(1.0));
         if (least..=most).contains(&(rate + catch_up)) {
             return size;
         }
         let restart = rate * self.restart_s / self.catch_up_s;
-        let wish = whole((rate + catch_up + restart) / TARGET / sight.per_executor, 1, self.max);
+        let wish = whole((rate + catch_up + restart) / TARGET / observation.per_executor, 1, self.max);
         if wish > size {
-            self.last_wish_up_s = sight.now_s;
+            self.last_wish_up_s = observation.now_s;
         }
-        if wish < size && sight.now_s < self.last_wish_up_s + self.down_interval_s {
+        if wish < size && observation.now_s < self.last_wish_up_s + self.down_interval_s {
             return size;
         }
         if wish != size {
-            self.last_s = sight.now_s;
+            self.last_s = observation.now_s;
             self.recent.clear();
         }
         wish

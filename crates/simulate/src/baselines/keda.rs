@@ -5,8 +5,8 @@
 //! (sync every 15 s, tolerance 0.1, the greatest wish of the last 300 s before shrinking). Lag alone: no rate, no
 //! capacity. `lagThreshold` is what users tune; here it is three seconds' work of one executor.
 
-use super::{Every, whole};
-use crate::{Scaler, Sight};
+use super::{PeriodicCheck, whole};
+use crate::{Observation, Scaler};
 use std::collections::VecDeque;
 use tidemill_scale::Facts;
 
@@ -19,8 +19,8 @@ const STABILISATION_S: f64 = 300.0;
 #[derive(Clone, Debug)]
 pub struct Keda {
     max: u32,
-    poll: Every,
-    sync: Every,
+    poll: PeriodicCheck,
+    sync: PeriodicCheck,
     last_lag_s: f64,
     wishes: VecDeque<(f64, u32)>,
 }
@@ -28,33 +28,33 @@ pub struct Keda {
 impl Keda {
     /// From 0 to `max`.
     pub fn new(max: u32) -> Keda {
-        let (poll, sync) = (Every::seconds(30.0), Every::seconds(15.0));
+        let (poll, sync) = (PeriodicCheck::seconds(30.0), PeriodicCheck::seconds(15.0));
         Keda { max, poll, sync, last_lag_s: 0.0, wishes: VecDeque::new() }
     }
 }
 
 impl Scaler for Keda {
-    fn size(&mut self, _: &Facts, sight: &Sight) -> u32 {
-        if self.poll.is_due(sight.now_s) {
-            if sight.backlog > 0.0 {
-                self.last_lag_s = sight.now_s;
+    fn size(&mut self, _: &Facts, observation: &Observation) -> u32 {
+        if self.poll.is_due(observation.now_s) {
+            if observation.backlog > 0.0 {
+                self.last_lag_s = observation.now_s;
             }
-            match sight.size {
-                0 if sight.backlog > 0.0 => return 1,
+            match observation.size {
+                0 if observation.backlog > 0.0 => return 1,
                 0 => return 0,
-                _ if sight.now_s - self.last_lag_s >= COOLDOWN_S => return 0,
+                _ if observation.now_s - self.last_lag_s >= COOLDOWN_S => return 0,
                 _ => {}
             }
         }
-        if sight.size == 0 || !self.sync.is_due(sight.now_s) {
-            return sight.size;
+        if observation.size == 0 || !self.sync.is_due(observation.now_s) {
+            return observation.size;
         }
-        let replicas = sight.backlog / (THRESHOLD_S * sight.per_executor);
-        let ratio = replicas / f64::from(sight.size);
-        let wish = if (ratio - 1.0).abs() <= TOLERANCE { sight.size } else { whole(replicas, 1, self.max) };
-        self.wishes.push_back((sight.now_s, wish));
-        self.wishes.retain(|&(at_s, _)| at_s + STABILISATION_S > sight.now_s);
+        let replicas = observation.backlog / (THRESHOLD_S * observation.per_executor);
+        let ratio = replicas / f64::from(observation.size);
+        let wish = if (ratio - 1.0).abs() <= TOLERANCE { observation.size } else { whole(replicas, 1, self.max) };
+        self.wishes.push_back((observation.now_s, wish));
+        self.wishes.retain(|&(at_s, _)| at_s + STABILISATION_S > observation.now_s);
         let greatest = self.wishes.iter().map(|&(_, wish)| wish).max().unwrap_or(wish);
-        if wish >= sight.size { wish } else { greatest.min(sight.size) }
+        if wish >= observation.size { wish } else { greatest.min(observation.size) }
     }
 }

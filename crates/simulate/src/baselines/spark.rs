@@ -5,7 +5,7 @@
 //! `executorIdleTimeout` (60 s) is given back. A batch has as many tasks as the topic has partitions (8 here, two waves
 //! on two executors), spread over all executors, so none is ever idle while batches run.
 
-use crate::{Scaler, Sight};
+use crate::{Observation, Scaler};
 use tidemill_scale::Facts;
 
 const TASKS: f64 = 8.0;
@@ -30,32 +30,33 @@ impl Spark {
 }
 
 impl Scaler for Spark {
-    fn size(&mut self, _: &Facts, sight: &Sight) -> u32 {
-        let slots = f64::from(sight.size) * CORES;
+    fn size(&mut self, _: &Facts, observation: &Observation) -> u32 {
+        let slots = f64::from(observation.size) * CORES;
         let waves = if slots > 0.0 { (TASKS / slots).ceil() } else { f64::INFINITY };
         let batch_s = if slots > 0.0 {
-            (sight.backlog / (sight.per_executor * f64::from(sight.size))).max(sight.busy)
+            (observation.backlog / (observation.per_executor * f64::from(observation.size))).max(observation.busy)
         } else {
             f64::INFINITY
         };
         // Tasks wait for a slot during all waves but the last.
-        let waiting_s = if sight.backlog > 0.0 || sight.busy > 0.0 { batch_s * (1.0 - 1.0 / waves) } else { 0.0 };
-        if sight.backlog > 0.0 || sight.busy > 0.0 {
-            self.idle_since_s = sight.now_s;
+        let waiting_s =
+            if observation.backlog > 0.0 || observation.busy > 0.0 { batch_s * (1.0 - 1.0 / waves) } else { 0.0 };
+        if observation.backlog > 0.0 || observation.busy > 0.0 {
+            self.idle_since_s = observation.now_s;
         }
-        if sight.now_s - self.idle_since_s >= IDLE_TIMEOUT_S {
+        if observation.now_s - self.idle_since_s >= IDLE_TIMEOUT_S {
             return 0;
         }
-        if waiting_s < BACKLOG_TIMEOUT_S || (waves <= 1.0 && sight.size > 0) {
+        if waiting_s < BACKLOG_TIMEOUT_S || (waves <= 1.0 && observation.size > 0) {
             (self.pending_since_s, self.more) = (None, 1);
-            return sight.size;
+            return observation.size;
         }
-        let since_s = *self.pending_since_s.get_or_insert(sight.now_s);
-        if sight.now_s - since_s < BACKLOG_TIMEOUT_S {
-            return sight.size;
+        let since_s = *self.pending_since_s.get_or_insert(observation.now_s);
+        if observation.now_s - since_s < BACKLOG_TIMEOUT_S {
+            return observation.size;
         }
-        self.pending_since_s = Some(sight.now_s);
-        let size = (sight.size + self.more).min(self.max);
+        self.pending_since_s = Some(observation.now_s);
+        let size = (observation.size + self.more).min(self.max);
         self.more *= 2;
         size
     }

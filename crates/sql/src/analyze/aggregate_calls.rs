@@ -1,7 +1,7 @@
 //! The aggregate functions: what they take and give (rules T1, T2), and what FILTER and IGNORE NULLS make of their arguments.
 
 use super::calls::check_count;
-use super::coerce::{Placed, cast_to};
+use super::coerce::{SpannedExpr, cast_to};
 use super::collected;
 use super::resolve::Resolver;
 use super::scope::list;
@@ -227,7 +227,7 @@ impl Resolver<'_> {
     fn extreme_by(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 2, call)?;
         let (input, input_at) = self.placed(&call.arguments[0])?;
-        let (order, order_at): Placed = self.placed(&call.arguments[1])?;
+        let (order, order_at): SpannedExpr = self.placed(&call.arguments[1])?;
         if input.data_type().is_null() {
             return Err(wrong_type(name, "a value that has a type", &input.data_type(), input_at));
         }

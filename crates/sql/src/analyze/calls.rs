@@ -1,7 +1,7 @@
 //! Calls: functions of the table, forms that are expressions of their own (`if`, `coalesce`, `int(x)`), aggregates.
 
 use super::aggregate_calls;
-use super::coerce::{self, Placed, cast_to};
+use super::coerce::{self, SpannedExpr, cast_to};
 use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
 use super::windows;
@@ -132,7 +132,7 @@ impl Resolver<'_> {
         &mut self,
         function: &'static Function,
         shown: &str,
-        mut arguments: Vec<Placed>,
+        mut arguments: Vec<SpannedExpr>,
         at: &Range<usize>,
     ) -> Result<Expr, Fault> {
         let param = |index: usize| function.params[index.min(function.params.len() - 1)];
@@ -154,7 +154,7 @@ impl Resolver<'_> {
             Param::Alike => Param::String,
             other => other,
         };
-        let convert = |(index, argument): (usize, Placed)| convert(argument, param(index), zone, index + 1, shown);
+        let convert = |(index, argument): (usize, SpannedExpr)| convert(argument, param(index), zone, index + 1, shown);
         let arguments: Vec<Expr> = arguments.into_iter().enumerate().map(convert).collect::<Result<_, _>>()?;
         (function.check)(&arguments).map_err(|message| sentence(at.clone(), &message))?;
         if let Some(check) = function.zoned {
@@ -322,7 +322,7 @@ impl Resolver<'_> {
         Ok(windows::time_of(window))
     }
 
-    fn apply_named(&mut self, name: &str, arguments: Vec<Placed>, at: &Range<usize>) -> Result<Expr, Fault> {
+    fn apply_named(&mut self, name: &str, arguments: Vec<SpannedExpr>, at: &Range<usize>) -> Result<Expr, Fault> {
         let function = functions::find(name).expect("a function of the table");
         self.apply(function, name, arguments, at)
     }
@@ -388,7 +388,7 @@ fn by_operator(name: &str, typed: Expr, at: &Range<usize>) -> Result<Expr, Fault
     }
 }
 
-fn choose(condition: Expr, values: Vec<Placed>, zone: Zone, name: &str) -> Result<Expr, Fault> {
+fn choose(condition: Expr, values: Vec<SpannedExpr>, zone: Zone, name: &str) -> Result<Expr, Fault> {
     let (mut values, data_type) = coerce::unify(values, zone, &format!("`{name}` cannot mix"))?;
     let otherwise = values.pop().expect("two values");
     let value = values.pop().expect("two values");
@@ -396,7 +396,7 @@ fn choose(condition: Expr, values: Vec<Placed>, zone: Zone, name: &str) -> Resul
 }
 
 /// An argument as what a parameter takes; the numbering of arguments is from 1.
-fn convert((expr, at): Placed, param: Param, zone: Zone, number: usize, function: &str) -> Result<Expr, Fault> {
+fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, function: &str) -> Result<Expr, Fault> {
     let from = expr.data_type();
     let is_binary_or_text = matches!(from, DataType::Utf8 | DataType::Binary);
     let to = match param {

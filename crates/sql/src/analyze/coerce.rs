@@ -14,7 +14,7 @@ use arrow_schema::DataType;
 use std::ops::Range;
 
 /// An expression and its place in the text.
-pub(super) type Placed = (Expr, Range<usize>);
+pub(super) type SpannedExpr = (Expr, Range<usize>);
 
 /// The expression as another type; nothing where it has it.
 pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
@@ -26,8 +26,8 @@ pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
 }
 
 /// Brings values to the type that they have in common. `what` begins the message where there is none.
-pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
-    let is_free_text = |(expr, _): &Placed| matches!(expr, Expr::Literal(Value::String(_), _));
+pub(super) fn unify(values: Vec<SpannedExpr>, zone: Zone, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
+    let is_free_text = |(expr, _): &SpannedExpr| matches!(expr, Expr::Literal(Value::String(_), _));
     let mut others = values.iter().filter(|value| !is_free_text(value)).map(|(expr, at)| (expr.data_type(), at));
     let (first, _) = others.next().unwrap_or((DataType::Utf8, &(0..0)));
     let mut shared = first;
@@ -51,7 +51,7 @@ pub(super) fn unify(values: Vec<Placed>, zone: Zone, what: &str) -> Result<(Vec<
     if texts_as != shared && values.iter().any(is_free_text) {
         shared = types::common(&shared, &texts_as).expect("both are numbers");
     }
-    let convert = |(expr, at): Placed| match expr {
+    let convert = |(expr, at): SpannedExpr| match expr {
         Expr::Literal(Value::String(text), _) if shared != DataType::Utf8 => {
             Ok(cast_to(constant(&text, &texts_as, zone, at)?, &shared))
         }
@@ -96,11 +96,12 @@ pub(super) fn constant(text: &str, to: &DataType, zone: Zone, at: Range<usize>) 
 }
 
 /// `l operator r` on numbers: converts the operands as Spark does and types the result.
-pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: Placed, r: Placed) -> Result<Expr, Fault> {
+pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: SpannedExpr, r: SpannedExpr) -> Result<Expr, Fault> {
     let at = l.1.start..r.1.end;
     // A constant text becomes what the other side is: a BIGINT beside an integral number, else a DOUBLE.
-    let beside =
-        |other: &Placed| if types::is_integral(&other.0.data_type()) { DataType::Int64 } else { DataType::Float64 };
+    let beside = |other: &SpannedExpr| {
+        if types::is_integral(&other.0.data_type()) { DataType::Int64 } else { DataType::Float64 }
+    };
     let (beside_l, beside_r) = (beside(&r), beside(&l));
     let (l, r) = (number_operand(l, symbol, &beside_l)?, number_operand(r, symbol, &beside_r)?);
     if let (Expr::Literal(Value::Null, DataType::Null), Expr::Literal(Value::Null, DataType::Null)) = (&l, &r) {
@@ -134,7 +135,7 @@ pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: Placed, r: Place
 }
 
 /// The operand of a lone sign.
-pub(super) fn arithmetic_sign(operand: Placed, symbol: &str) -> Result<Expr, Fault> {
+pub(super) fn arithmetic_sign(operand: SpannedExpr, symbol: &str) -> Result<Expr, Fault> {
     number_operand(operand, symbol, &DataType::Float64).map(|operand| match operand {
         Expr::Literal(Value::Null, _) => Expr::Literal(Value::Null, DataType::Float64),
         operand => operand,
@@ -142,7 +143,7 @@ pub(super) fn arithmetic_sign(operand: Placed, symbol: &str) -> Result<Expr, Fau
 }
 
 /// A number, NULL, or a constant text as a number of type `text_as`.
-fn number_operand((expr, at): Placed, symbol: &str, text_as: &DataType) -> Result<Expr, Fault> {
+fn number_operand((expr, at): SpannedExpr, symbol: &str, text_as: &DataType) -> Result<Expr, Fault> {
     match expr {
         expr if is_numeric(&expr.data_type()) => Ok(expr),
         expr if expr.data_type().is_null() => Ok(expr),

@@ -1,7 +1,7 @@
 //! What calls of array and map functions make of their arguments before a kernel sees them: elements, keys and values of one
 //! type, as Spark brings them to one; NULL as an array or map of nothing.
 
-use super::coerce::{self, Placed, cast_to};
+use super::coerce::{self, SpannedExpr, cast_to};
 use super::resolve::Resolver;
 use crate::expr::Expr;
 use crate::functions::collections::{element_type, index_type};
@@ -17,11 +17,11 @@ impl Resolver<'_> {
         &self,
         function: &'static Function,
         name: &str,
-        arguments: Vec<Placed>,
+        arguments: Vec<SpannedExpr>,
         at: &Range<usize>,
-    ) -> Result<(&'static Function, Vec<Placed>), Fault> {
-        let is_array = |(value, _): &Placed| matches!(value.data_type(), DataType::List(_));
-        let given = Given { name, arguments, at };
+    ) -> Result<(&'static Function, Vec<SpannedExpr>), Fault> {
+        let is_array = |(value, _): &SpannedExpr| matches!(value.data_type(), DataType::List(_));
+        let given = CallArguments { name, arguments, at };
         let arguments = match function.name {
             "concat" if given.arguments.iter().any(is_array) => {
                 return Ok((named("concat arrays"), given.not_null()?.of_one_type(types::array(DataType::Null))?));
@@ -54,24 +54,24 @@ impl Resolver<'_> {
         Ok((function, arguments))
     }
 
-    fn array(&self, given: Given) -> Result<Vec<Placed>, Fault> {
+    fn array(&self, given: CallArguments) -> Result<Vec<SpannedExpr>, Fault> {
         let places: Vec<_> = given.arguments.iter().map(|(_, at)| at.clone()).collect();
         let (values, _) = coerce::unify(given.arguments, self.scope.zone, "an ARRAY cannot hold")?;
         Ok(values.into_iter().zip(places).collect())
     }
 
     /// `map(key, value, …)`.
-    fn map(&self, given: Given) -> Result<Vec<Placed>, Fault> {
+    fn map(&self, given: CallArguments) -> Result<Vec<SpannedExpr>, Fault> {
         if given.arguments.len() & 1 == 1 {
             let message = format!("`map` takes keys and values by turns, not {} arguments", given.arguments.len());
             return Err(Fault::new(given.at.clone(), message, "write map(key, value, …)"));
         }
-        let mut sides: [Vec<Placed>; 2] = [Vec::new(), Vec::new()];
+        let mut sides: [Vec<SpannedExpr>; 2] = [Vec::new(), Vec::new()];
         for (number, argument) in given.arguments.into_iter().enumerate() {
             sides[number & 1].push(argument);
         }
         let [keys, values] = sides;
-        let unify = |side: Vec<Placed>, what: &str| {
+        let unify = |side: Vec<SpannedExpr>, what: &str| {
             let places: Vec<_> = side.iter().map(|(_, at)| at.clone()).collect();
             let (values, data_type) = coerce::unify(side, self.scope.zone, what)?;
             Ok((values.into_iter().zip(places), data_type))
@@ -91,7 +91,7 @@ impl Resolver<'_> {
         };
         let names: Vec<String> = call.arguments.iter().enumerate().map(name_of).collect();
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
-        let mut given = Given { name: "arrays_zip", arguments, at };
+        let mut given = CallArguments { name: "arrays_zip", arguments, at };
         for number in 0..names.len() {
             given = given.with_array_or_null(number)?;
         }
@@ -122,13 +122,13 @@ fn check_key(key: &DataType, at: &Range<usize>) -> Result<(), Fault> {
 }
 
 /// A call's arguments, as far as they are converted.
-struct Given<'a> {
+struct CallArguments<'a> {
     name: &'a str,
-    arguments: Vec<Placed>,
+    arguments: Vec<SpannedExpr>,
     at: &'a Range<usize>,
 }
 
-impl Given<'_> {
+impl CallArguments<'_> {
     fn wrong(&self, number: usize, wanted: &str) -> Fault {
         let (value, at) = &self.arguments[number];
         let given = types::name(&value.data_type());
@@ -175,7 +175,7 @@ impl Given<'_> {
     }
 
     /// Any integral number is a place for `get`.
-    fn with_any_place(mut self) -> Vec<Placed> {
+    fn with_any_place(mut self) -> Vec<SpannedExpr> {
         if types::is_integral(&self.data_type(1)) {
             self.convert(1, &DataType::Int32);
         }
@@ -183,7 +183,7 @@ impl Given<'_> {
     }
 
     /// How often is an INT, and no other integral type.
-    fn with_count(self) -> Result<Vec<Placed>, Fault> {
+    fn with_count(self) -> Result<Vec<SpannedExpr>, Fault> {
         match self.arguments.get(1).map(|_| self.data_type(1)) {
             None | Some(DataType::Int32 | DataType::Null) => Ok(self.arguments),
             Some(_) => Err(self.wrong(1, "an INT")),
@@ -199,7 +199,7 @@ impl Given<'_> {
     }
 
     /// NULL is an array of nothing.
-    fn with_collection(mut self) -> Vec<Placed> {
+    fn with_collection(mut self) -> Vec<SpannedExpr> {
         if self.data_type(0).is_null() {
             self.convert(0, &types::array(DataType::Null));
         }
@@ -219,7 +219,7 @@ impl Given<'_> {
     }
 
     /// Arguments of the type that all have in common, which is to be like `kind`.
-    fn of_one_type(mut self, kind: DataType) -> Result<Vec<Placed>, Fault> {
+    fn of_one_type(mut self, kind: DataType) -> Result<Vec<SpannedExpr>, Fault> {
         let mut shared = kind;
         for number in 0..self.arguments.len() {
             let next = self.data_type(number);
@@ -234,7 +234,7 @@ impl Given<'_> {
     }
 
     /// An array and a value, both brought to the element type that they have in common.
-    fn array_and_value(self, value: usize) -> Result<Vec<Placed>, Fault> {
+    fn array_and_value(self, value: usize) -> Result<Vec<SpannedExpr>, Fault> {
         let mut given = self.with_array(0)?;
         let element = element_type(&given.data_type(0)).expect("an array");
         let other = given.data_type(value);
@@ -254,7 +254,7 @@ impl Given<'_> {
         Ok(given.arguments)
     }
 
-    fn array_of_texts(self) -> Result<Vec<Placed>, Fault> {
+    fn array_of_texts(self) -> Result<Vec<SpannedExpr>, Fault> {
         let mut given = self.with_array_or_null(0)?;
         match element_type(&given.data_type(0)) {
             Some(DataType::Utf8) => {}
@@ -264,7 +264,7 @@ impl Given<'_> {
         Ok(given.arguments)
     }
 
-    fn array_of_arrays(self) -> Result<Vec<Placed>, Fault> {
+    fn array_of_arrays(self) -> Result<Vec<SpannedExpr>, Fault> {
         let given = self.with_array(0)?;
         match element_type(&given.data_type(0)) {
             Some(DataType::List(_)) => Ok(given.arguments),
@@ -272,7 +272,7 @@ impl Given<'_> {
         }
     }
 
-    fn array_of_entries(self) -> Result<Vec<Placed>, Fault> {
+    fn array_of_entries(self) -> Result<Vec<SpannedExpr>, Fault> {
         let given = self.with_array(0)?;
         match element_type(&given.data_type(0)) {
             Some(DataType::Struct(fields)) if fields.len() == 2 => check_key(fields[0].data_type(), given.at)?,
@@ -293,7 +293,7 @@ impl Given<'_> {
     }
 
     /// A map and a key, of the type of its keys; an array and a place.
-    fn with_key(mut self) -> Result<Vec<Placed>, Fault> {
+    fn with_key(mut self) -> Result<Vec<SpannedExpr>, Fault> {
         let (collection, given) = (self.data_type(0), self.data_type(1));
         let only_map = self.name == "map_contains_key";
         if only_map && given.is_null() {
@@ -319,7 +319,7 @@ impl Given<'_> {
         Ok(self.arguments)
     }
 
-    fn keys_and_values(self) -> Result<Vec<Placed>, Fault> {
+    fn keys_and_values(self) -> Result<Vec<SpannedExpr>, Fault> {
         let given = self.with_array_or_null(0)?.with_array_or_null(1)?;
         check_key(&element_type(&given.data_type(0)).expect("an array"), given.at)?;
         Ok(given.arguments)

@@ -1,7 +1,7 @@
 //! Intervals in expressions: sums with times and with each other, differences of times, multiples, parts, and the functions
 //! that take intervals where others take numbers.
 
-use super::coerce::{self, Placed, cast_to};
+use super::coerce::{self, SpannedExpr, cast_to};
 use super::resolve::Resolver;
 use crate::expr::{Arithmetic, Comparison, Expr};
 use crate::functions;
@@ -24,8 +24,8 @@ impl Resolver<'_> {
         &mut self,
         operator: Arithmetic,
         symbol: &str,
-        left: Placed,
-        right: Placed,
+        left: SpannedExpr,
+        right: SpannedExpr,
     ) -> Result<Expr, Fault> {
         let (from, to) = (left.0.data_type(), right.0.data_type());
         let is_sum = matches!(operator, Arithmetic::Add | Arithmetic::Subtract);
@@ -94,7 +94,7 @@ pub(super) fn negative(x: Expr) -> Expr {
 }
 
 /// A sum of two intervals of one kind.
-fn sum(operator: Arithmetic, left: Placed, right: Placed, at: &Range<usize>) -> Result<Expr, Fault> {
+fn sum(operator: Arithmetic, left: SpannedExpr, right: SpannedExpr, at: &Range<usize>) -> Result<Expr, Fault> {
     let (from, to) = (left.0.data_type(), right.0.data_type());
     let shared = intervals::common(&from, &to).filter(|shared| *shared != intervals::calendar());
     let Some(shared) = shared else {
@@ -107,7 +107,7 @@ fn sum(operator: Arithmetic, left: Placed, right: Placed, at: &Range<usize>) -> 
 }
 
 /// How often one interval goes into another of its kind.
-fn quotient(left: Placed, right: Placed, at: &Range<usize>) -> Result<Expr, Fault> {
+fn quotient(left: SpannedExpr, right: SpannedExpr, at: &Range<usize>) -> Result<Expr, Fault> {
     let (from, to) = (left.0.data_type(), right.0.data_type());
     if intervals::common(&from, &to).is_none_or(|shared| shared == intervals::calendar()) {
         let message = format!("{} cannot be divided by {}", types::name(&from), types::name(&to));
@@ -118,7 +118,7 @@ fn quotient(left: Placed, right: Placed, at: &Range<usize>) -> Result<Expr, Faul
 }
 
 /// An interval times or by a number: of all fields of its kind.
-fn scaled(operator: Arithmetic, interval: Placed, number: Placed) -> Result<Expr, Fault> {
+fn scaled(operator: Arithmetic, interval: SpannedExpr, number: SpannedExpr) -> Result<Expr, Fault> {
     let data_type = intervals::whole(&interval.0.data_type());
     let number_type = number.0.data_type();
     let is_text = matches!(number.0, Expr::Literal(Value::String(_), _));
@@ -159,7 +159,7 @@ fn difference(left: Expr, right: Expr) -> Expr {
 }
 
 /// A time moved by an interval, or `back` by it. A DATE moved by less than days becomes a TIMESTAMP.
-fn shift(time: Placed, interval: Expr, back: bool, at: &Range<usize>) -> Result<Expr, Fault> {
+fn shift(time: SpannedExpr, interval: Expr, back: bool, at: &Range<usize>) -> Result<Expr, Fault> {
     let kind = intervals::kind(&interval.data_type()).expect("an interval");
     let time = match (time.0.data_type(), kind) {
         (DataType::Date32, Kind::DayTime(_, last)) if last != DAY => cast_to(time.0, &types::timestamp()),
@@ -197,7 +197,11 @@ fn count(interval: Expr, back: bool, at: &Range<usize>) -> Result<Expr, Fault> {
 }
 
 /// The arguments of `sequence`: bounds of one type, of times with a step that is an interval, of a day if none is given.
-pub(super) fn sequence(mut arguments: Vec<Placed>, zone: Zone, at: &Range<usize>) -> Result<Vec<Placed>, Fault> {
+pub(super) fn sequence(
+    mut arguments: Vec<SpannedExpr>,
+    zone: Zone,
+    at: &Range<usize>,
+) -> Result<Vec<SpannedExpr>, Fault> {
     let step = (arguments.len() > 2).then(|| arguments.remove(2));
     let places: Vec<_> = arguments.iter().map(|(_, at)| at.clone()).collect();
     let numeric_step = step.iter().filter(|(step, _)| types::is_integral(&step.data_type())).cloned();

@@ -1,7 +1,7 @@
 //! Calls of functions that take lambdas: the arguments give the parameters their types, the bodies give the result's.
 
 use super::calls::check_count;
-use super::coerce::{Placed, cast_to};
+use super::coerce::{SpannedExpr, cast_to};
 use super::resolve::Resolver;
 use crate::expr::{Expr, HigherCall, HigherFunction, Lambda};
 use crate::functions::collections::{element_type, index_type};
@@ -48,7 +48,7 @@ impl Resolver<'_> {
         check_count(name, arguments + 1, arguments + 1 + optional, call)?;
         let (values, lambdas) = call.arguments.split_at(arguments);
         let values = values.iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
-        let lambdas: Vec<Written> = lambdas.iter().map(written).collect();
+        let lambdas: Vec<LambdaSyntax> = lambdas.iter().map(written).collect();
         let typed = match function {
             HigherFunction::Aggregate => self.aggregate(values, &lambdas, at)?,
             HigherFunction::ZipWith => self.zip_with(values, lambdas[0])?,
@@ -62,7 +62,7 @@ impl Resolver<'_> {
     }
 
     /// Types a lambda whose parameters have these types.
-    fn lambda(&mut self, written: Written, types: &[DataType]) -> Result<Lambda, Fault> {
+    fn lambda(&mut self, written: LambdaSyntax, types: &[DataType]) -> Result<Lambda, Fault> {
         let first = self.variables.len();
         self.variables.extend(written.parameters.iter().map(|name| name.name.clone()).zip(types.iter().cloned()));
         let body = self.resolve(written.body);
@@ -72,7 +72,7 @@ impl Resolver<'_> {
     }
 
     /// A lambda that is a condition.
-    fn condition_lambda(&mut self, written: Written, types: &[DataType], name: &str) -> Result<Lambda, Fault> {
+    fn condition_lambda(&mut self, written: LambdaSyntax, types: &[DataType], name: &str) -> Result<Lambda, Fault> {
         let mut lambda = self.lambda(written, types)?;
         match lambda.body.data_type() {
             DataType::Boolean => {}
@@ -89,8 +89,8 @@ impl Resolver<'_> {
     fn of_array(
         &mut self,
         function: HigherFunction,
-        mut values: Vec<Placed>,
-        written: Written,
+        mut values: Vec<SpannedExpr>,
+        written: LambdaSyntax,
     ) -> Result<HigherCall, Fault> {
         use HigherFunction as F;
         let name = function.name();
@@ -131,8 +131,8 @@ impl Resolver<'_> {
     fn of_map(
         &mut self,
         function: HigherFunction,
-        mut values: Vec<Placed>,
-        written: Written,
+        mut values: Vec<SpannedExpr>,
+        written: LambdaSyntax,
     ) -> Result<HigherCall, Fault> {
         let name = function.name();
         let (map, types) = map_argument(values.remove(0), name)?;
@@ -157,7 +157,7 @@ impl Resolver<'_> {
         Ok(HigherCall { function, arguments: vec![map], lambdas: vec![lambda], data_type })
     }
 
-    fn zip_with(&mut self, values: Vec<Placed>, written: Written) -> Result<HigherCall, Fault> {
+    fn zip_with(&mut self, values: Vec<SpannedExpr>, written: LambdaSyntax) -> Result<HigherCall, Fault> {
         let mut arrays = Vec::new();
         let mut types = Vec::new();
         for (at, value) in values.into_iter().enumerate() {
@@ -171,7 +171,7 @@ impl Resolver<'_> {
         Ok(HigherCall { function: HigherFunction::ZipWith, arguments: arrays, lambdas: vec![lambda], data_type })
     }
 
-    fn map_zip_with(&mut self, values: Vec<Placed>, written: Written) -> Result<HigherCall, Fault> {
+    fn map_zip_with(&mut self, values: Vec<SpannedExpr>, written: LambdaSyntax) -> Result<HigherCall, Fault> {
         let place = values[1].1.clone();
         let mut maps = Vec::new();
         let mut types = Vec::new();
@@ -199,8 +199,8 @@ impl Resolver<'_> {
     /// The start's type is the accumulator's, and what the first lambda gives must be of it.
     fn aggregate(
         &mut self,
-        mut values: Vec<Placed>,
-        written: &[Written],
+        mut values: Vec<SpannedExpr>,
+        written: &[LambdaSyntax],
         at: &Range<usize>,
     ) -> Result<HigherCall, Fault> {
         let (start, _) = values.pop().expect("two arguments");
@@ -229,13 +229,13 @@ impl Resolver<'_> {
 
 /// A lambda as the text has it.
 #[derive(Clone, Copy)]
-struct Written<'a> {
+struct LambdaSyntax<'a> {
     parameters: &'a [Ident],
     body: &'a Node,
     node: &'a Node,
 }
 
-impl Written<'_> {
+impl LambdaSyntax<'_> {
     /// Refuses another number of parameters, and two of one name.
     fn check(&self, count: std::ops::RangeInclusive<usize>, name: &str) -> Result<(), Fault> {
         let is_lambda = matches!(self.node.kind, NodeKind::Lambda(..));
@@ -259,15 +259,15 @@ impl Written<'_> {
 }
 
 /// An expression that is no lambda is one without parameters.
-fn written(node: &Node) -> Written<'_> {
+fn written(node: &Node) -> LambdaSyntax<'_> {
     match &node.kind {
-        NodeKind::Lambda(parameters, body) => Written { parameters, body, node },
-        _ => Written { parameters: &[], body: node, node },
+        NodeKind::Lambda(parameters, body) => LambdaSyntax { parameters, body, node },
+        _ => LambdaSyntax { parameters: &[], body: node, node },
     }
 }
 
 /// An ARRAY and the type of its elements.
-fn array_argument((value, at): Placed, name: &str, number: usize) -> Result<(Expr, DataType), Fault> {
+fn array_argument((value, at): SpannedExpr, name: &str, number: usize) -> Result<(Expr, DataType), Fault> {
     match value.data_type() {
         DataType::List(element) => Ok((value, element.data_type().clone())),
         other => {
@@ -278,7 +278,7 @@ fn array_argument((value, at): Placed, name: &str, number: usize) -> Result<(Exp
 }
 
 /// A MAP and the types of its keys and values.
-fn map_argument((value, at): Placed, name: &str) -> Result<(Expr, [DataType; 2]), Fault> {
+fn map_argument((value, at): SpannedExpr, name: &str) -> Result<(Expr, [DataType; 2]), Fault> {
     let data_type = value.data_type();
     match (&data_type, index_type(&data_type), element_type(&data_type)) {
         (DataType::Map(..), Some(key), Some(element)) => Ok((value, [key, element])),

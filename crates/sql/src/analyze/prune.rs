@@ -2,7 +2,7 @@
 
 use super::SourceTime;
 use super::aggregates::WINDOW;
-use super::query::Parts;
+use super::query::BranchFilters;
 use super::relation::Branch;
 use crate::expr::Expr;
 use crate::plan::{Body, BranchPlan, EventTimePlan, Format, Step};
@@ -14,8 +14,8 @@ use std::sync::Arc;
 use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 
 /// A branch over its source row `[used columns…, event time]`. The parts are over the source; `body` is over the relation.
-pub(super) fn finish(branch: &Branch, zone: Zone, parts: Parts, mut body: Body) -> BranchPlan {
-    let Parts { pushed: pushed_filters, time: time_filter, mut steps, .. } = parts;
+pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body: Body) -> BranchPlan {
+    let BranchFilters { pushed: pushed_filters, time: time_filter, mut steps, .. } = parts;
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
     let time_column = columns.fields.len();

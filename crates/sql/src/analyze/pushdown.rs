@@ -65,7 +65,7 @@ pub(super) struct Passes<'a> {
 
 /// Conjuncts by their place.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Placed {
+pub(super) struct PlacedFilters {
     /// Above the aggregate.
     pub having: Vec<Expr>,
     /// Between the aggregate and the watermark.
@@ -75,7 +75,7 @@ pub(super) struct Placed {
 }
 
 /// Moves the filters among `layers`, which stand from the top down, the watermark under the last; `zone` is the session's.
-pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Placed {
+pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> PlacedFilters {
     let mut below = Vec::new();
     for _ in 0..ROUNDS_MAX {
         let before = layers.clone();
@@ -94,7 +94,8 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
         }
     }
     let below = below.into_iter().map(|condition| null_is_false(folded(condition, zone, &|_| false)));
-    let mut placed = Placed { below: below.filter(|x| !is_constant(x, true)).collect(), ..Placed::default() };
+    let mut placed =
+        PlacedFilters { below: below.filter(|x| !is_constant(x, true)).collect(), ..PlacedFilters::default() };
     let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
     for (at, layer) in layers.iter().enumerate() {
         let Layer::Filter(condition) = layer else { continue };

@@ -1,7 +1,7 @@
 //! SELECT → plan: the clauses in the order in which they depend on one another.
 
 use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, has_window, is_aggregate, onto_groups};
-use super::pushdown::{Layer, Passes, Placed};
+use super::pushdown::{Layer, Passes, PlacedFilters};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
@@ -100,8 +100,8 @@ fn plan_select(
         having = Expr::all(having.into_iter().chain(conditions));
     }
     let keys_if = aggregated.then_some(keys.as_slice());
-    let placed = |branch| Parts::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
-    let mut parts: Vec<Parts> = relation.branches.iter().map(placed).collect();
+    let placed = |branch| BranchFilters::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
+    let mut parts: Vec<BranchFilters> = relation.branches.iter().map(placed).collect();
     let body = if aggregated {
         // What is about groups is the same in every branch's parts.
         let window = resolver.aggregates.window.take().filter(|_| folded);
@@ -177,7 +177,12 @@ pub(super) fn read_filter(
 }
 
 /// GROUP BY's keys, each with its place; the window's durations go to the resolver.
-fn read_keys(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut Faults) -> Option<Vec<coerce::Placed>> {
+fn read_keys(
+    select: &Select,
+    resolver: &mut Resolver,
+    sql: &Text,
+    faults: &mut Faults,
+) -> Option<Vec<coerce::SpannedExpr>> {
     let Some(GroupBy::Keys(nodes)) = &select.group_by else {
         return Some(Vec::new());
     };
@@ -189,7 +194,7 @@ fn read_keys(select: &Select, resolver: &mut Resolver, sql: &Text, faults: &mut 
 }
 
 /// A key: an ordinal of the select list, an alias of it where no column has the name, or an expression.
-fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coerce::Placed, Fault> {
+fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coerce::SpannedExpr, Fault> {
     let item = match &node.kind {
         NodeKind::Literal(Literal::Number(text)) => {
             let ordinal = text.parse::<usize>().ok().and_then(|ordinal| select.items.get(ordinal.checked_sub(1)?));
@@ -266,7 +271,7 @@ fn read_having(node: &Node, items: &[Item], resolver: &mut Resolver) -> Result<E
 /// The keys, those of GROUP BY ALL and SELECT DISTINCT included, and whether there are aggregate calls.
 fn group(
     select: &Select,
-    mut keys: Vec<coerce::Placed>,
+    mut keys: Vec<coerce::SpannedExpr>,
     items: &[Item],
     resolver: &Resolver,
 ) -> Result<(Vec<Expr>, bool), Fault> {
@@ -299,7 +304,7 @@ fn group(
 
 /// The filters, each at the place where Spark's optimizer leaves it.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(super) struct BranchFilters {
     /// Of rows, below the watermark.
     pub pushed: Vec<Expr>,
     /// The one of `pushed` that nobody wrote: the window's time is not NULL.
@@ -312,7 +317,7 @@ pub(super) struct Parts {
     on_groups: Vec<Expr>,
 }
 
-impl Parts {
+impl BranchFilters {
     /// `keys` are the plain ones of an aggregation, `None` where there is none. Filters of rows come out over the branch's
     /// source, those of groups over the relation.
     fn place(
@@ -322,7 +327,7 @@ impl Parts {
         folded: bool,
         resolver: &Resolver,
         branch: &Branch,
-    ) -> Parts {
+    ) -> BranchFilters {
         let columns = branch.columns;
         let own = resolver.aggregates.window.as_ref();
         let event_time = columns.event_time_column();
@@ -348,7 +353,7 @@ impl Parts {
         let known_time = window.as_ref().and_then(windows::known_time);
         let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
         let known_time = known_time.map(|condition| constants::computed(condition, zone));
-        let Placed { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
+        let PlacedFilters { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
         let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
         below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));
         let of_keys = pushdown::inferred(&having, &is_key).into_iter().filter(|x| (passes.aggregate)(x));
@@ -358,7 +363,7 @@ impl Parts {
         // NULL times are the fold's to count, unless the rows do not even come to the watermark.
         below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
         let time = known_time.clone().filter(|x| is_own && below.contains(x));
-        let mut parts = Parts { pushed: below, time, having, ..Parts::default() };
+        let mut parts = BranchFilters { pushed: below, time, having, ..BranchFilters::default() };
         let above = above.into_iter().filter(|x| Some(x) != known_time.as_ref());
         let (of_windows, filters): (Vec<Expr>, Vec<Expr>) = above.partition(has_window);
         parts.steps.extend(filters.into_iter().map(Step::Filter));
@@ -385,7 +390,7 @@ fn aggregation(
     select: &Select,
     (window, keys): (Option<WindowPlan>, Vec<Expr>),
     items: &[Item],
-    parts: &Parts,
+    parts: &BranchFilters,
     resolver: Resolver,
     pipeline: &Pipeline,
     relation: &Relation,

@@ -86,9 +86,9 @@ fn table<'a>(name: &Ident, tables: &'a [(SourceColumns<'a>, Scope)]) -> Result<&
 }
 
 /// A subquery's SELECT, read: its columns, each with its place, and its branches without these columns.
-struct Part<'a> {
+struct SelectRelation<'a> {
     at: Range<usize>,
-    columns: Vec<(String, coerce::Placed)>,
+    columns: Vec<(String, coerce::SpannedExpr)>,
     branches: Vec<Branch<'a>>,
 }
 
@@ -123,7 +123,7 @@ fn part<'a>(
     tables: &'a [(SourceColumns<'a>, Scope)],
     sql: &Located,
     faults: &mut Faults,
-) -> Option<Part<'a>> {
+) -> Option<SelectRelation<'a>> {
     faults.keep(sql, refuse_groups(select))?;
     let mut relation = relation(select, tables, sql, faults)?;
     let mut resolver = Resolver::new(&relation.scope);
@@ -141,7 +141,7 @@ fn part<'a>(
         faults.keep(sql, windows::only(&relation.branches, &select.at))?;
         relation.branches.iter_mut().for_each(|branch| windows::put(branch, &window));
     }
-    Some(Part { at: select.at.clone(), columns, branches: relation.branches })
+    Some(SelectRelation { at: select.at.clone(), columns, branches: relation.branches })
 }
 
 /// Refuses what makes groups.
@@ -160,7 +160,7 @@ fn refuse_groups(select: &Select) -> Result<(), Fault> {
 }
 
 /// The type that the columns of each position have in common.
-fn common_types(parts: &[Part]) -> Result<Vec<DataType>, Fault> {
+fn common_types(parts: &[SelectRelation]) -> Result<Vec<DataType>, Fault> {
     let mut types: Vec<DataType> = parts[0].columns.iter().map(|(_, (value, _))| value.data_type()).collect();
     for part in &parts[1..] {
         let (count, first) = (part.columns.len(), types.len());

@@ -1,7 +1,7 @@
 //! Syntax tree → typed expression: names, constants, operators. Calls are in `calls.rs`.
 
 use super::aggregates::Aggregates;
-use super::coerce::{self, Placed};
+use super::coerce::{self, SpannedExpr};
 use super::literals::{constant, number};
 use super::scope::{self, Scope, same};
 use crate::eval::cast;
@@ -63,7 +63,7 @@ impl<'a> Resolver<'a> {
         self.condition(node, clause)
     }
 
-    pub fn placed(&mut self, node: &Node) -> Result<Placed, Fault> {
+    pub fn placed(&mut self, node: &Node) -> Result<SpannedExpr, Fault> {
         Ok((self.resolve(node)?, node.at.clone()))
     }
 
@@ -106,7 +106,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// `CAST(x AS to)`.
-    pub fn cast(&mut self, (x, at): Placed, to: &DataType, mode: CastMode) -> Result<Expr, Fault> {
+    pub fn cast(&mut self, (x, at): SpannedExpr, to: &DataType, mode: CastMode) -> Result<Expr, Fault> {
         let from = x.data_type();
         if !cast::allowed(&from, to) || mode == CastMode::Try && cast::may_lose_keys(&from, to) {
             let message = format!("{} cannot be cast to {}", types::name(&from), types::name(to));
@@ -316,7 +316,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// `-x`.
-pub(super) fn negative(x: Placed) -> Result<Expr, Fault> {
+pub(super) fn negative(x: SpannedExpr) -> Result<Expr, Fault> {
     if intervals::is_interval(&x.0.data_type()) {
         return Ok(super::intervals::negative(x.0));
     }

@@ -1,7 +1,7 @@
 //! Functions that build arrays, change them, or look for values in them. The planner has brought elements to one type; a NULL
 //! array gives NULL.
 
-use super::lists::{ListBuilder, Lists, Seen, is_null, is_same};
+use super::lists::{DistinctValues, ListBuilder, Lists, is_null, is_same};
 use super::maps::interleaved;
 use super::{Arguments, Function, Param, build};
 use crate::eval::Order;
@@ -160,7 +160,7 @@ fn distinct(arguments: &mut Arguments) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
     let sources = [lists.values()];
     let out = ListBuilder::rows(arguments.rows, |out, row| {
-        let mut seen = Seen::new(&sources);
+        let mut seen = DistinctValues::new(&sources);
         lists.range(row)?.filter(|at| seen.add(0, *at)).for_each(|at| out.push(0, at));
         Some(())
     });
@@ -175,7 +175,7 @@ fn union(arguments: &mut Arguments) -> ArrayRef {
     let sources = [left.values(), right.values()];
     let out = ListBuilder::rows(arguments.rows, |out, row| {
         let ranges = [left.range(row)?, right.range(row)?];
-        let mut seen = Seen::new(&sources);
+        let mut seen = DistinctValues::new(&sources);
         for (source, range) in ranges.into_iter().enumerate() {
             range.filter(|at| seen.add(source, *at)).for_each(|at| out.push(source, at));
         }
@@ -193,7 +193,7 @@ fn selected(arguments: &mut Arguments, in_both: bool) -> ArrayRef {
     let sources = [left.values(), right.values()];
     let out = ListBuilder::rows(arguments.rows, |out, row| {
         let (range, others) = (left.range(row)?, right.range(row)?);
-        let (mut there, mut seen) = (Seen::new(&sources), Seen::new(&sources));
+        let (mut there, mut seen) = (DistinctValues::new(&sources), DistinctValues::new(&sources));
         for at in others {
             there.add(1, at);
         }
@@ -218,7 +218,7 @@ fn overlap(arguments: &mut Arguments) -> ArrayRef {
         }
         let has_null =
             range.clone().any(|at| is_null(sources[0], at)) || others.clone().any(|at| is_null(sources[1], at));
-        let mut there = Seen::new(&sources);
+        let mut there = DistinctValues::new(&sources);
         for at in others.filter(|at| !is_null(sources[1], *at)) {
             there.add(1, at);
         }

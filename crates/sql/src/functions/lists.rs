@@ -163,7 +163,7 @@ impl ListBuilder {
 
 /// Values seen so far, of sources of one type. A few are compared one by one, many by hash. As in Spark's sets 0.0 is not −0.0
 /// here, unless they stand within another value.
-pub(super) struct Seen<'a> {
+pub(super) struct DistinctValues<'a> {
     sources: &'a [&'a ArrayRef],
     values: Vec<(usize, usize)>,
     by_hash: HashMap<u64, Vec<usize>>,
@@ -173,14 +173,14 @@ pub(super) struct Seen<'a> {
 /// So many values are compared one by one.
 const FEW: usize = 16;
 
-impl<'a> Seen<'a> {
-    pub fn new(sources: &'a [&'a ArrayRef]) -> Seen<'a> {
-        Seen { sources, values: Vec::new(), by_hash: HashMap::new(), has_one_zero: false }
+impl<'a> DistinctValues<'a> {
+    pub fn new(sources: &'a [&'a ArrayRef]) -> DistinctValues<'a> {
+        DistinctValues { sources, values: Vec::new(), by_hash: HashMap::new(), has_one_zero: false }
     }
 
-    /// As [`Seen::new`], with −0.0 as 0.0.
-    pub fn with_one_zero(sources: &'a [&'a ArrayRef]) -> Seen<'a> {
-        Seen { has_one_zero: true, ..Seen::new(sources) }
+    /// As [`DistinctValues::new`], with −0.0 as 0.0.
+    pub fn with_one_zero(sources: &'a [&'a ArrayRef]) -> DistinctValues<'a> {
+        DistinctValues { has_one_zero: true, ..DistinctValues::new(sources) }
     }
 
     pub fn has(&self, source: usize, at: usize) -> bool {

@@ -1,7 +1,7 @@
 //! Functions that build maps or take them apart. A map's entries keep their order; a key that is NULL or comes twice fails the
 //! row, as with Spark's default policy.
 
-use super::lists::{ListBuilder, Lists, Seen, is_null, is_same};
+use super::lists::{DistinctValues, ListBuilder, Lists, is_null, is_same};
 use super::{Arguments, Function, Param, build};
 use crate::eval::compare::order_at;
 use crate::eval::{Column, RowErrors, take};
@@ -143,7 +143,7 @@ pub(crate) fn checked(
 
 fn check_keys(keys: &ArrayRef, range: Range<usize>, row: usize, errors: &mut RowErrors) {
     let sources = [keys];
-    let mut seen = Seen::new(&sources);
+    let mut seen = DistinctValues::new(&sources);
     for at in range {
         if is_null(keys, at) {
             return errors.record(row, "NULL_MAP_KEY", || "a key of a MAP is NULL; filter such keys".into());

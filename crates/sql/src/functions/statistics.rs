@@ -1,7 +1,7 @@
 //! What aggregates of SQL make of what the state keeps of a group: of all its values (`percentile`, `mode`, `listagg`) or of its
 //! moments (`corr`, `skewness`). The planner alone calls them, and gives them their types.
 
-use super::lists::{ListBuilder, Lists, Seen, is_same};
+use super::lists::{DistinctValues, ListBuilder, Lists, is_same};
 use super::{Arguments, Function, Param, build};
 use crate::eval::compare::order_at;
 use crate::eval::{Order, take_or_null};
@@ -245,7 +245,7 @@ fn set(arguments: &mut Arguments) -> ArrayRef {
         _ => false,
     };
     let out = ListBuilder::rows(arguments.rows, |out, row| {
-        let mut seen = Seen::with_one_zero(&sources);
+        let mut seen = DistinctValues::with_one_zero(&sources);
         lists.range(row)?.filter(|at| is_nan(*at) || seen.add(0, *at)).for_each(|at| out.push(0, at));
         Some(())
     });

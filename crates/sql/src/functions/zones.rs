@@ -40,7 +40,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
         zoned: ZONED,
-        kernel: |a| make_timestamp(a, Made::Instant, true),
+        kernel: |a| make_timestamp(a, TimestampKind::Instant, true),
         ..SHIFT
     },
     Function {
@@ -50,11 +50,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
         zoned: ZONED,
-        kernel: |a| make_timestamp(a, Made::Instant, false),
+        kernel: |a| make_timestamp(a, TimestampKind::Instant, false),
         ..SHIFT
     },
-    Function { name: "make_timestamp_ntz", kernel: |a| make_timestamp(a, Made::Shown, true), ..OF_PARTS },
-    Function { name: "try_make_timestamp_ntz", kernel: |a| make_timestamp(a, Made::Shown, false), ..OF_PARTS },
+    Function { name: "make_timestamp_ntz", kernel: |a| make_timestamp(a, TimestampKind::Shown, true), ..OF_PARTS },
+    Function { name: "try_make_timestamp_ntz", kernel: |a| make_timestamp(a, TimestampKind::Shown, false), ..OF_PARTS },
 ];
 
 /// Refuses a constant that names no zone.
@@ -109,7 +109,7 @@ fn shifted(arguments: &mut Arguments, shift: fn(&WallClock, i64) -> i64) -> Arra
 
 /// What the parts make.
 #[derive(Clone, Copy, PartialEq)]
-enum Made {
+enum TimestampKind {
     /// When the clock of the zone shows them.
     Instant,
     /// What a clock shows.
@@ -118,7 +118,7 @@ enum Made {
 
 /// `make_timestamp(year, month, day, hour, minute, second[, zone])`; second 60 is the next minute's first. Parts of no time
 /// fail the row, or give NULL.
-fn make_timestamp(arguments: &mut Arguments, made: Made, fails: bool) -> ArrayRef {
+fn make_timestamp(arguments: &mut Arguments, made: TimestampKind, fails: bool) -> ArrayRef {
     let columns = arguments.columns;
     let parts: [_; 5] = std::array::from_fn(|part| columns[part].numbers::<Int32Type>());
     let seconds =
@@ -144,7 +144,7 @@ fn make_timestamp(arguments: &mut Arguments, made: Made, fails: bool) -> ArrayRe
             let message = || format!("there is no time {year}-{month}-{day} {hour}:{minute}; check the parts");
             arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
         }
-        if made == Made::Shown { shown } else { shown.map(|shown| clock.instant_of(shown)) }
+        if made == TimestampKind::Shown { shown } else { shown.map(|shown| clock.instant_of(shown)) }
     };
     let times = build::numbers::<TimestampMicrosecondType>(arguments.rows, value);
     Arc::new(times.with_data_type(arguments.data_type.clone()))

@@ -87,7 +87,7 @@ fn write(out: &mut String, negative: bool, nan: bool, magnitude: Binary) {
         Binary::Finite { odd, exponent, precision } => {
             let digits = match whole_number_digits(odd, exponent, precision) {
                 Some(digits) => digits,
-                None => Scaled::new(odd, exponent, precision).digits(),
+                None => ScaledFraction::new(odd, exponent, precision).digits(),
             };
             digits.write(out);
         }
@@ -169,18 +169,18 @@ fn whole_number_digits(odd: u64, exponent: i32, precision: i32) -> Option<Digits
 }
 
 /// The numbers of the module's picture.
-struct Scaled {
-    b: Natural,
-    s: Natural,
-    ten_s: Natural,
-    m: Natural,
+struct ScaledFraction {
+    b: BigNatural,
+    s: BigNatural,
+    ten_s: BigNatural,
+    m: BigNatural,
     k: i32,
     /// Whether Java reckons in 64-bit words here; then a tie with the upper half-way point does not stop it.
     in_words: bool,
 }
 
-impl Scaled {
-    fn new(odd: u64, exponent: i32, precision: i32) -> Scaled {
+impl ScaledFraction {
+    fn new(odd: u64, exponent: i32, precision: i32) -> ScaledFraction {
         let odd_bits = 64 - odd.leading_zeros() as i32;
         let k = decimal_exponent(odd, exponent);
         let (b5, s5) = ((-k).max(0), k.max(0));
@@ -191,14 +191,14 @@ impl Scaled {
         let (b2, s2, m2) = (b2 - least, s5 - least, m2 - least);
         let b_bits = odd_bits + b2 + bits_of_power_of_five(b5);
         let ten_s_bits = s2 + 1 + bits_of_power_of_five(s5 + 1);
-        let s = Natural::new(1, s5, s2);
+        let s = BigNatural::new(1, s5, s2);
         let mut ten_s = s;
         ten_s.times_ten();
-        Scaled {
-            b: Natural::new(odd, b5, b2),
+        ScaledFraction {
+            b: BigNatural::new(odd, b5, b2),
             ten_s,
             s,
-            m: Natural::new(1, b5, m2),
+            m: BigNatural::new(1, b5, m2),
             k,
             in_words: b_bits < 64 && ten_s_bits < 64,
         }
@@ -262,15 +262,15 @@ fn bits_of_power_of_five(n: i32) -> i32 {
 
 /// A natural number of up to 1,280 bits: 10 · 2¹⁰²⁴ and 5³²⁵ · 2⁵³ fit.
 #[derive(Clone, Copy)]
-struct Natural {
+struct BigNatural {
     limbs: [u64; 20],
     len: usize,
 }
 
-impl Natural {
+impl BigNatural {
     /// `odd · 5^fives · 2^twos`.
-    fn new(odd: u64, fives: i32, twos: i32) -> Natural {
-        let mut number = Natural { limbs: [0; 20], len: 1 };
+    fn new(odd: u64, fives: i32, twos: i32) -> BigNatural {
+        let mut number = BigNatural { limbs: [0; 20], len: 1 };
         number.limbs[0] = odd;
         let mut fives = fives as u32;
         while fives > 0 {
@@ -307,8 +307,8 @@ impl Natural {
         self.times(1 << bits);
     }
 
-    fn plus(&self, other: &Natural) -> Natural {
-        let mut sum = Natural { limbs: [0; 20], len: self.len.max(other.len) };
+    fn plus(&self, other: &BigNatural) -> BigNatural {
+        let mut sum = BigNatural { limbs: [0; 20], len: self.len.max(other.len) };
         let mut carry = 0u128;
         for at in 0..sum.len {
             carry += u128::from(self.limbs[at]) + u128::from(other.limbs[at]);
@@ -322,7 +322,7 @@ impl Natural {
         sum
     }
 
-    fn minus_assign(&mut self, other: &Natural) {
+    fn minus_assign(&mut self, other: &BigNatural) {
         let mut borrow = false;
         for at in 0..self.len {
             let (difference, first) = self.limbs[at].overflowing_sub(other.limbs[at]);
@@ -335,13 +335,13 @@ impl Natural {
         }
     }
 
-    fn cmp(&self, other: &Natural) -> std::cmp::Ordering {
+    fn cmp(&self, other: &BigNatural) -> std::cmp::Ordering {
         let len = self.len.max(other.len);
         self.limbs[..len].iter().rev().cmp(other.limbs[..len].iter().rev())
     }
 
     /// Leaves the remainder; returns the quotient, which is a digit.
-    fn divide_small(&mut self, divisor: &Natural) -> u32 {
+    fn divide_small(&mut self, divisor: &BigNatural) -> u32 {
         let mut quotient = 0;
         while self.cmp(divisor).is_ge() {
             self.minus_assign(divisor);

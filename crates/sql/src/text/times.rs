@@ -22,7 +22,7 @@ pub struct Defaults {
 /// A TIMESTAMP: `yyyy[-M[-d]]`, then `T` or a space and `H[:m[:s[.f*]]]`, then a zone; or a time alone. Microseconds since
 /// the epoch.
 pub fn timestamp(text: &str, defaults: &Defaults) -> Option<i64> {
-    let parts = Parts::read(text)?;
+    let parts = TimeFields::read(text)?;
     match parts.zone {
         Some(name) => parts.instant(&WallClock::new(Zone::parse(name)?), defaults.now),
         None => parts.instant(&defaults.clock, defaults.now),
@@ -32,7 +32,7 @@ pub fn timestamp(text: &str, defaults: &Defaults) -> Option<i64> {
 /// A TIMESTAMP_NTZ: microseconds since 1970-01-01T00:00:00 on any clock. A zone is passed over where it is `allowed`, as
 /// casts do; else a text with one is none.
 pub fn timestamp_ntz(text: &str, is_zone_allowed: bool) -> Option<i64> {
-    let parts = Parts::read(text)?;
+    let parts = TimeFields::read(text)?;
     if parts.time_alone || parts.zone.is_some_and(|name| !is_zone_allowed || Zone::parse(name).is_none()) {
         return None;
     }
@@ -73,20 +73,20 @@ fn micros(seconds: i64, micros: i64) -> Option<i64> {
 }
 
 /// A text's fields, in the order year, month, day, hour, minute, second, fraction.
-struct Parts<'a> {
+struct TimeFields<'a> {
     fields: [i64; 7],
     fraction_digits: u32,
     zone: Option<&'a str>,
     time_alone: bool,
 }
 
-impl<'a> Parts<'a> {
-    fn read(text: &'a str) -> Option<Parts<'a>> {
+impl<'a> TimeFields<'a> {
+    fn read(text: &'a str) -> Option<TimeFields<'a>> {
         let starts_with_t = text.starts_with('T');
         let text = trimmed(text);
         let (sign, rest) = sign(text);
         let mut parts =
-            Parts { fields: [1, 1, 1, 0, 0, 0, 0], fraction_digits: 0, zone: None, time_alone: starts_with_t };
+            TimeFields { fields: [1, 1, 1, 0, 0, 0, 0], fraction_digits: 0, zone: None, time_alone: starts_with_t };
         let mut rest = rest;
         let mut field = 0;
         if starts_with_t {

@@ -1,16 +1,16 @@
 //! Two tellings of one scenario: where they differ, in words.
 
-use super::{Compared, Told, ToldBatch};
+use super::{BatchResult, Comparison, RunResult};
 use serde_json::Value;
 
 /// Doubles are the same up to this part of the greater one (rule O4: sums depend on the order).
 const TOLERANCE: f64 = 1e-12;
 
-pub(super) fn compare(ours: &Told, spark: &Told, sql: &str) -> Result<Compared, String> {
+pub(super) fn compare(ours: &RunResult, spark: &RunResult, sql: &str) -> Result<Comparison, String> {
     // What Spark gives up at its first batch we may refuse before.
     let never_ran = spark.refused.is_some() || (spark.error.is_some() && spark.batches.is_empty());
     match (&ours.refused, &spark.refused) {
-        (Some(_), _) if never_ran => return Ok(Compared::default()),
+        (Some(_), _) if never_ran => return Ok(Comparison::default()),
         (Some(refused), _) => return Err(format!("we refuse what Spark runs: {refused}")),
         (None, Some(refused)) => return Err(format!("we run what Spark refuses with {refused}")),
         (None, None) => {}
@@ -24,7 +24,7 @@ pub(super) fn compare(ours: &Told, spark: &Told, sql: &str) -> Result<Compared, 
         _ => {}
     }
     let failed = ours.error.is_some();
-    let (mut compared, open) = (Compared::default(), left_open(spark, sql));
+    let (mut compared, open) = (Comparison::default(), left_open(spark, sql));
     for (at, batch) in spark.batches.iter().enumerate() {
         match ours.batches.get(at) {
             Some(own) => same_batch(own, batch, &open)?,
@@ -43,7 +43,7 @@ pub(super) fn compare(ours: &Told, spark: &Told, sql: &str) -> Result<Compared, 
 
 /// Columns whose value depends on the order of rows, where Spark changes it: its sort by the keys swaps rows when a key is
 /// NULL, so that of a group's rows another one may be the first.
-fn left_open(spark: &Told, sql: &str) -> Vec<usize> {
+fn left_open(spark: &RunResult, sql: &str) -> Vec<usize> {
     let Some((items, rest)) = sql.strip_prefix("SELECT ").and_then(|sql| sql.split_once(" FROM ")) else {
         return Vec::new();
     };
@@ -63,8 +63,8 @@ fn left_open(spark: &Told, sql: &str) -> Vec<usize> {
     (0..items.len()).filter(|column| depends(items[*column])).collect()
 }
 
-fn same_batch(ours: &ToldBatch, spark: &ToldBatch, open: &[usize]) -> Result<(), String> {
-    let figures = |batch: &ToldBatch| {
+fn same_batch(ours: &BatchResult, spark: &BatchResult, open: &[usize]) -> Result<(), String> {
+    let figures = |batch: &BatchResult| {
         let known = |figure: &Option<u64>| figure.map_or("-".to_owned(), |figure| figure.to_string());
         format!(
             "batch {}, {} records, watermark {}, event times {:?}, {} state rows, {} dropped",
@@ -135,7 +135,7 @@ mod tests {
 
     /// Whether two batches of one column of texts are the same.
     fn check(ours: &[&str], spark: &[&str]) -> bool {
-        let batch = |rows: &[&str]| ToldBatch {
+        let batch = |rows: &[&str]| BatchResult {
             id: 1,
             rows: rows.iter().map(|text| vec![Value::from(*text)]).collect(),
             input_rows: Some(1),
@@ -152,7 +152,7 @@ mod tests {
     fn first_is_left_open_where_a_key_is_null() {
         let check = |sql: &str, key: Value, expected: &[usize]| {
             let text = || "x".to_owned();
-            let batch = ToldBatch {
+            let batch = BatchResult {
                 id: 0,
                 rows: vec![vec![Value::from("1"), key, Value::from("2")]],
                 input_rows: None,
@@ -163,7 +163,7 @@ mod tests {
                 dropped: None,
             };
             let columns = vec![(text(), text()), (text(), text()), (text(), text())];
-            let spark = Told { columns, batches: vec![batch], ..Told::default() };
+            let spark = RunResult { columns, batches: vec![batch], ..RunResult::default() };
             assert_eq!(left_open(&spark, sql), expected, "{sql}");
         };
         check("SELECT first(v) AS a, b, max(v) FROM t GROUP BY b", Value::Null, &[0]);

@@ -7,7 +7,7 @@ use super::{EventTime, Lines, Restart, Run, Scenario};
 
 /// The scenario of a seed. What Spark gives is not in it yet.
 pub(super) fn generate(seed: u64) -> Scenario {
-    let mut maker = Maker::new(seed);
+    let mut maker = ScenarioGenerator::new(seed);
     let (sql, mode) = maker.query();
     let batches = maker.data.batches(&mut maker.random);
     let run = if maker.random.chance(60) { Run::Drained } else { Run::Backlog };
@@ -29,7 +29,7 @@ pub(super) fn generate(seed: u64) -> Scenario {
     }
 }
 
-struct Maker {
+struct ScenarioGenerator {
     random: Random,
     data: Data,
     /// The event-time column's name.
@@ -61,8 +61,8 @@ enum Grouping {
     Stateless,
 }
 
-impl Maker {
-    fn new(seed: u64) -> Maker {
+impl ScenarioGenerator {
+    fn new(seed: u64) -> ScenarioGenerator {
         let mut random = Random::new(seed);
         let mut data = Data::new(&mut random);
         let time = if random.chance(12) { "t" } else { "et" };
@@ -72,7 +72,7 @@ impl Maker {
         if let Some((_, change_s)) = zone {
             data.set_zone(&mut random, change_s);
         }
-        Maker { random, data, time, watermark, zone: zone.map(|(name, _)| name) }
+        ScenarioGenerator { random, data, time, watermark, zone: zone.map(|(name, _)| name) }
     }
 
     fn query(&mut self) -> (String, &'static str) {

@@ -53,7 +53,7 @@ pub struct Scenario {
     pub batches: Vec<Lines>,
     /// What Spark gave; `None`: not asked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spark: Option<Told>,
+    pub spark: Option<RunResult>,
 }
 
 fn yes() -> bool {
@@ -122,7 +122,7 @@ pub struct Restart {
 /// What an engine gave.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Told {
+pub struct RunResult {
     /// The engine's version.
     pub version: String,
     /// Names and types of the result's columns.
@@ -135,13 +135,13 @@ pub struct Told {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The batches that ran, a replay again under its number.
-    pub batches: Vec<ToldBatch>,
+    pub batches: Vec<BatchResult>,
 }
 
 /// A batch that ran.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ToldBatch {
+pub struct BatchResult {
     /// Its number.
     pub id: u64,
     /// Its rows: a value for each column, as `tests/spark/scenarios.py` says.
@@ -168,7 +168,7 @@ pub struct ToldBatch {
 
 /// What a check went over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
+pub struct Comparison {
     /// Batches that both engines ran.
     pub batches: u64,
     /// Rows in them.
@@ -190,16 +190,16 @@ impl Scenario {
     }
 
     /// Runs the case on the real driver.
-    pub fn tell(&self) -> Told {
-        run::tell(self)
+    pub fn run(&self) -> RunResult {
+        run::run(self)
     }
 
     /// Runs the case and compares with what Spark gave.
     ///
     /// # Errors
     /// Where the two differ.
-    pub fn check(&self) -> Result<Compared, String> {
+    pub fn check(&self) -> Result<Comparison, String> {
         let spark = self.spark.as_ref().ok_or("Spark was not asked yet; run tests/spark/scenarios.py")?;
-        compare::compare(&self.tell(), spark, &self.sql)
+        compare::compare(&self.run(), spark, &self.sql)
     }
 }

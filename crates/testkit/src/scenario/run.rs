@@ -1,40 +1,40 @@
 //! A scenario on the real driver.
 
 use super::value::rows;
-use super::{EventTime, Lines, Restart, Run, Scenario, Told, ToldBatch};
-use crate::{Batch, Stage, Topic};
+use super::{BatchResult, EventTime, Lines, Restart, Run, RunResult, Scenario};
+use crate::{Batch, Harness, Topic};
 use arrow_schema::DataType;
 use tidemill_checkpoint::record::{Kind, batch};
 use tidemill_checkpoint::segment;
 use tidemill_model::Result;
 use tidemill_sql::types;
 
-pub(super) fn tell(scenario: &Scenario) -> Told {
-    let mut stage = Stage::new(&pipeline(scenario));
-    stage.further_topics = scenario.sources.iter().map(|source| (source.name.clone(), Topic::new(1))).collect();
-    let mut told = Told { version: "tidemill".into(), ..Told::default() };
-    match columns(&stage.pipeline) {
-        Ok(columns) => told.columns = columns,
+pub(super) fn run(scenario: &Scenario) -> RunResult {
+    let mut harness = Harness::new(&pipeline(scenario));
+    harness.further_topics = scenario.sources.iter().map(|source| (source.name.clone(), Topic::new(1))).collect();
+    let mut result = RunResult { version: "tidemill".into(), ..RunResult::default() };
+    match columns(&harness.pipeline) {
+        Ok(columns) => result.columns = columns,
         Err(refused) => {
-            told.refused = Some(refused);
-            return told;
+            result.refused = Some(refused);
+            return result;
         }
     }
     let starts = [Restart { before: 0, lost_commits: 0 }].into_iter().chain(scenario.restarts.iter().copied());
     let ends = scenario.restarts.iter().map(|restart| restart.before).chain([scenario.batches.len()]);
     for (start, end) in starts.zip(ends) {
-        lose_commits(&stage, start.lost_commits);
+        lose_commits(&harness, start.lost_commits);
         let batches = &scenario.batches[start.before..end];
-        let result = match scenario.run {
-            Run::Drained => drained(&stage, batches, &mut told.batches),
-            Run::Backlog => backlog(&stage, batches, &mut told.batches),
+        let outcome = match scenario.run {
+            Run::Drained => drained(&harness, batches, &mut result.batches),
+            Run::Backlog => backlog(&harness, batches, &mut result.batches),
         };
-        if let Err(error) = result {
-            told.error = Some(error.to_string());
+        if let Err(error) = outcome {
+            result.error = Some(error.to_string());
             break;
         }
     }
-    told
+    result
 }
 
 /// The pipeline file of a case.
@@ -101,36 +101,36 @@ fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String>
     Ok(plan.output_schema.fields().iter().map(column).collect())
 }
 
-fn drained(stage: &Stage, batches: &[Lines], told: &mut Vec<ToldBatch>) -> Result<()> {
-    let mut running = stage.start()?;
-    told.extend(running.settle()?.iter().map(told_batch));
+fn drained(harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) -> Result<()> {
+    let mut running = harness.start()?;
+    result.extend(running.settle()?.iter().map(batch_result));
     for batch in batches {
         match batch {
-            Lines::All(lines) => stage.topic.put(lines),
+            Lines::All(lines) => harness.topic.put(lines),
             Lines::BySource(lines) => running.put_together(lines),
         }
-        told.extend(running.settle()?.iter().map(told_batch));
+        result.extend(running.settle()?.iter().map(batch_result));
     }
     running.stop().map(drop)
 }
 
-fn backlog(stage: &Stage, batches: &[Lines], told: &mut Vec<ToldBatch>) -> Result<()> {
+fn backlog(harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) -> Result<()> {
     for batch in batches {
         match batch {
-            Lines::All(lines) => stage.topic.put(lines),
+            Lines::All(lines) => harness.topic.put(lines),
             Lines::BySource(lines) => {
-                lines.iter().for_each(|(source, lines)| stage.further_topics[source].put(lines));
+                lines.iter().for_each(|(source, lines)| harness.further_topics[source].put(lines));
             }
         }
     }
-    told.extend(stage.run()?.iter().map(told_batch));
+    result.extend(harness.run()?.iter().map(batch_result));
     Ok(())
 }
 
-fn told_batch(batch: &Batch) -> ToldBatch {
+fn batch_result(batch: &Batch) -> BatchResult {
     let progress = &batch.progress;
     let operator = progress.state_operators.first();
-    ToldBatch {
+    BatchResult {
         id: progress.batch_id,
         rows: rows(&batch.table),
         input_rows: Some(progress.num_input_rows),
@@ -146,11 +146,11 @@ fn told_batch(batch: &Batch) -> ToldBatch {
 }
 
 /// Takes the last commits out of the log, with the changes of the state; the plans stay.
-fn lose_commits(stage: &Stage, count: usize) {
+fn lose_commits(harness: &Harness, count: usize) {
     if count == 0 {
         return;
     }
-    let disk = &*stage.disk;
+    let disk = &*harness.disk;
     let mut names = disk.list(segment::FOLDER).expect("the disk is in memory");
     names.sort();
     let mut records = Vec::new();

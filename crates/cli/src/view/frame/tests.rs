@@ -46,14 +46,14 @@ fn status() -> Status {
 }
 
 fn check(status: &Status, width: usize, height: usize, expected: &str) {
-    let mut trail = Trail::default();
+    let mut samples = SampleHistory::default();
     for (second, backlog) in [0, 0, 60_000, 121_300].into_iter().enumerate() {
         let uptime_ms = second as u64 * 20_000;
-        trail.add(&Status { uptime_ms, backlog, rate_in: backlog as f64 / 2.0, ..status.clone() });
+        samples.add(&Status { uptime_ms, backlog, rate_in: backlog as f64 / 2.0, ..status.clone() });
     }
     let phase = ["phase 3 of 6: a spike".to_string()];
     let notes = ["the dashboard is on http://127.0.0.1:8080/".to_string()];
-    let scene = Scene { title: "tidemill demo", status, extra: &phase, notes: &notes, trail: &trail };
+    let scene = Screen { title: "tidemill demo", status, extra: &phase, notes: &notes, samples: &samples };
     let lines = render(&scene, width, height);
     let told: Vec<String> = lines.iter().map(|line| line.iter().map(|span| span.text.as_str()).collect()).collect();
     let told: Vec<&str> = told.iter().map(|line| line.trim_end()).collect();

@@ -1,4 +1,4 @@
-//! A [`Scene`]: a directory with a broker, a topic and a pipeline file, in which the program is run.
+//! A [`Testbed`]: a directory with a broker, a topic and a pipeline file, in which the program is run.
 
 mod dashboard;
 mod process;
@@ -60,35 +60,35 @@ max_executors = 2
 "#;
 
 /// A directory in which the program is run. Its processes end with it.
-pub struct Scene {
+pub struct Testbed {
     // First, so that it is gone when its directory goes.
     broker: Option<Process>,
     address: String,
     dir: TempDir,
 }
 
-impl Scene {
-    /// A scene with a broker and the pipeline file `p.toml`; no topic yet.
-    pub fn new() -> Scene {
-        let mut scene = Scene::without_broker();
-        scene.start_broker();
-        scene
+impl Testbed {
+    /// A testbed with a broker and the pipeline file `p.toml`; no topic yet.
+    pub fn new() -> Testbed {
+        let mut testbed = Testbed::without_broker();
+        testbed.start_broker();
+        testbed
     }
 
-    /// A scene whose broker is not started yet.
-    pub fn without_broker() -> Scene {
+    /// A testbed whose broker is not started yet.
+    pub fn without_broker() -> Testbed {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let address = format!("127.0.0.1:{}", port());
         std::fs::write(dir.path().join("p.toml"), PIPELINE.replace("ADDRESS", &address))
             .expect("the folder takes files");
-        Scene { broker: None, address, dir }
+        Testbed { broker: None, address, dir }
     }
 
-    /// A scene with a broker and a topic of four partitions that holds `values`, dealt out in turn.
-    pub fn holding(values: impl IntoIterator<Item = String>) -> Scene {
-        let scene = Scene::new();
-        scene.send(values);
-        scene
+    /// A testbed with a broker and a topic of four partitions that holds `values`, dealt out in turn.
+    pub fn holding(values: impl IntoIterator<Item = String>) -> Testbed {
+        let testbed = Testbed::new();
+        testbed.send(values);
+        testbed
     }
 
     /// Starts the broker, on the same port and directory each time.
@@ -152,7 +152,7 @@ impl Scene {
         Process::start(program(self.dir.path()).args(args))
     }
 
-    /// Starts `tidemill run p.toml` with more arguments, its progress appended to the scene's.
+    /// Starts `tidemill run p.toml` with more arguments, its progress appended to the testbed's.
     pub fn start_run(&self, args: &[&str]) -> Process {
         self.start(&[&["run", "p.toml", "--progress", "progress.jsonl"], args].concat())
     }

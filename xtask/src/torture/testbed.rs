@@ -1,7 +1,7 @@
 //! The processes under torture: a broker, a load, a driver with its executors. All end when dropped.
 
 use super::dashboard::Dashboard;
-use crate::bench::process::{self, Ending};
+use crate::bench::process::{self, KillOnDrop};
 use crate::embedded::{EmbeddedBroker, binary};
 use crate::sh::{self, Outcome, command};
 use crate::{json, ports};
@@ -22,29 +22,29 @@ const DRAIN: Duration = Duration::from_secs(900);
 /// A driver that was told to end has this long.
 const END: Duration = Duration::from_secs(60);
 
-pub struct Scene {
+pub struct Testbed {
     dir: PathBuf,
     broker_port: u16,
     dashboard: Dashboard,
-    driver: Ending,
-    load: Ending,
+    driver: KillOnDrop,
+    load: KillOnDrop,
     // Last, so that it outlives whoever talks to it.
     broker: EmbeddedBroker,
 }
 
-impl Scene {
+impl Testbed {
     /// Starts everything over a directory that a demo has left: its topic, its pipeline, its checkpoint.
-    pub fn start(dir: &Path, length: Duration, seed: u64) -> Outcome<Scene> {
+    pub fn start(dir: &Path, length: Duration, seed: u64) -> Outcome<Testbed> {
         let broker_port = ports::free()?;
         let broker = EmbeddedBroker::start_on(broker_port, &dir.join("broker"))?;
         let mut load = command(binary(), &["produce", "--bootstrap-servers", broker.address(), "--rate", RATE]);
         load.args(["--topic", TOPIC, "--late", "1%", "--malformed", "0.5%", "--json"]);
         load.args(["--seed", &seed.to_string(), "--duration", &format!("{}s", length.as_secs())]);
         load.stdout(log(dir, LOAD)?).stderr(Stdio::null());
-        let load = load.spawn().map(Ending).map_err(|error| format!("cannot start the load: {error}"))?;
+        let load = load.spawn().map(KillOnDrop).map_err(|error| format!("cannot start the load: {error}"))?;
         let dashboard = Dashboard(ports::free()?);
         let driver = driver(dir, broker.address(), dashboard)?;
-        Ok(Scene { dir: dir.to_owned(), broker_port, dashboard, driver, load, broker })
+        Ok(Testbed { dir: dir.to_owned(), broker_port, dashboard, driver, load, broker })
     }
 
     /// Whether the load still runs.
@@ -137,18 +137,18 @@ impl Scene {
 /// The demo's topic.
 const TOPIC: &str = "cs_student_logs";
 
-/// What the processes say, in the scene's directory.
+/// What the processes say, in the testbed's directory.
 const LOAD: &str = "load.json";
 const DRIVER: &str = "driver.log";
 
-fn driver(dir: &Path, servers: &str, dashboard: Dashboard) -> Outcome<Ending> {
+fn driver(dir: &Path, servers: &str, dashboard: Dashboard) -> Outcome<KillOnDrop> {
     let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let mut driver = command(binary(), &["run", &path("pipeline.toml"), "--checkpoint", &path("checkpoint")]);
     driver.args(["--progress", &path("progress.jsonl"), "--decisions", &path("decisions.jsonl"), "--set", LIMIT]);
     driver.args(["--set", &format!("sources.{TOPIC}.bootstrap_servers={servers}")]);
     driver.args(["--set", &format!("dashboard.listen=127.0.0.1:{}", dashboard.0)]);
     driver.stdout(Stdio::null()).stderr(log(dir, DRIVER)?);
-    driver.spawn().map(Ending).map_err(|error| format!("cannot start the driver: {error}"))
+    driver.spawn().map(KillOnDrop).map_err(|error| format!("cannot start the driver: {error}"))
 }
 
 fn log(dir: &Path, name: &str) -> Outcome<File> {

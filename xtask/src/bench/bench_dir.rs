@@ -14,18 +14,18 @@ const PIPELINE: &str = "crates/config/tests/reference.toml";
 pub const TOPIC: &str = "cs_student_logs";
 
 /// A broker and a directory; the broker ends and the directory goes when dropped.
-pub struct Stage {
+pub struct BenchDir {
     pub broker: EmbeddedBroker,
     dir: PathBuf,
 }
 
-impl Stage {
+impl BenchDir {
     /// Nothing in it yet.
-    pub fn new(name: &str) -> Outcome<Stage> {
+    pub fn new(name: &str) -> Outcome<BenchDir> {
         let dir = sh::target().join("bench").join(name);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
-        Ok(Stage { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
+        Ok(BenchDir { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
     }
 
     /// `tidemill produce --rate max` into four partitions; returns records per second as it counts them, and its cost.
@@ -56,13 +56,13 @@ impl Stage {
         Ok(command)
     }
 
-    /// A file of the stage.
+    /// A file of the bench_dir.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 }
 
-impl Drop for Stage {
+impl Drop for BenchDir {
     fn drop(&mut self) {
         self.broker.end();
         // What stays takes room and does no harm.

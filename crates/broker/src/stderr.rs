@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Writes one line.
-pub(crate) fn say(line: &str) {
+pub(crate) fn log_line(line: &str) {
     tidemill_os::output::error_line(&format!("broker: {line}"));
 }
 
 /// A complaint whose cause may come back a thousand times a second.
 #[derive(Debug)]
-pub(crate) struct Complaint(Mutex<Option<Instant>>);
+pub(crate) struct ThrottledLog(Mutex<Option<Instant>>);
 
-impl Complaint {
-    pub const fn new() -> Complaint {
-        Complaint(Mutex::new(None))
+impl ThrottledLog {
+    pub const fn new() -> ThrottledLog {
+        ThrottledLog(Mutex::new(None))
     }
 
     /// Writes the line, unless this complaint was made a moment ago.
-    pub fn say(&self, line: impl FnOnce() -> String) {
+    pub fn log_line(&self, line: impl FnOnce() -> String) {
         let due = {
             let mut last = self.0.lock().expect("no panic under this lock");
             let due = last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL);
@@ -31,7 +31,7 @@ impl Complaint {
             due
         };
         if due {
-            say(&line());
+            log_line(&line());
         }
     }
 }

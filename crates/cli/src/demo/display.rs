@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use tidemill_model::status::Status;
 
-pub(crate) struct Stage {
+pub(crate) struct Display {
     view: Option<View>,
     /// What the driver's thread says.
     said: Option<Receiver<String>>,
@@ -14,10 +14,15 @@ pub(crate) struct Stage {
     dashboard: String,
 }
 
-impl Stage {
-    pub(crate) fn open(headless: bool) -> Stage {
+impl Display {
+    pub(crate) fn open(headless: bool) -> Display {
         let mode = if headless { Mode::Plain } else { Mode::Auto };
-        Stage { view: Some(View::start("tidemill demo", mode)), said: None, phase: ("", ""), dashboard: String::new() }
+        Display {
+            view: Some(View::start("tidemill demo", mode)),
+            said: None,
+            phase: ("", ""),
+            dashboard: String::new(),
+        }
     }
 
     /// Takes what another thread says.

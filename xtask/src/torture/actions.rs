@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Shares of the deeds, percent; what is left unpins.
+/// Shares of the actions, percent; what is left unpins.
 const EXECUTOR: u64 = 55;
 const DRIVER: u64 = 15;
 const BROKER: u64 = 5;
@@ -11,15 +11,15 @@ const PIN: u64 = 20;
 /// The largest size that the pipeline may have.
 const EXECUTORS_MAX: u64 = 4;
 
-/// Between one deed and the next, ms.
+/// Between one action and the next, ms.
 const GAP_MS: (u64, u64) = (200, 1_800);
 
 /// A killed driver or broker is away so long at most, ms.
 const AWAY_MS: u64 = 1_000;
 
-/// One deed.
+/// One action.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Deed {
+pub enum Action {
     /// One of the living executors: the number modulo how many there are.
     KillExecutor(u64),
     /// The driver, which is started again after this time.
@@ -33,29 +33,29 @@ pub enum Deed {
 }
 
 /// The sequence.
-pub struct Deeds {
+pub struct ActionSequence {
     state: u64,
 }
 
-impl Deeds {
+impl ActionSequence {
     /// Another seed, another sequence.
-    pub fn new(seed: u64) -> Deeds {
-        Deeds { state: seed }
+    pub fn new(seed: u64) -> ActionSequence {
+        ActionSequence { state: seed }
     }
 
-    /// The next deed, and how long to wait before it.
-    pub fn next(&mut self) -> (Duration, Deed) {
+    /// The next action, and how long to wait before it.
+    pub fn next(&mut self) -> (Duration, Action) {
         let gap = GAP_MS.0 + self.draw() % (GAP_MS.1 - GAP_MS.0);
         let (kind, detail) = (self.draw() % 100, self.draw());
         let away = Duration::from_millis(detail % AWAY_MS);
-        let deed = match kind {
-            kind if kind < EXECUTOR => Deed::KillExecutor(detail),
-            kind if kind < EXECUTOR + DRIVER => Deed::KillDriver(away),
-            kind if kind < EXECUTOR + DRIVER + BROKER => Deed::KillBroker(away),
-            kind if kind < EXECUTOR + DRIVER + BROKER + PIN => Deed::Pin(detail % (EXECUTORS_MAX + 1)),
-            _ => Deed::Unpin,
+        let action = match kind {
+            kind if kind < EXECUTOR => Action::KillExecutor(detail),
+            kind if kind < EXECUTOR + DRIVER => Action::KillDriver(away),
+            kind if kind < EXECUTOR + DRIVER + BROKER => Action::KillBroker(away),
+            kind if kind < EXECUTOR + DRIVER + BROKER + PIN => Action::Pin(detail % (EXECUTORS_MAX + 1)),
+            _ => Action::Unpin,
         };
-        (Duration::from_millis(gap), deed)
+        (Duration::from_millis(gap), action)
     }
 
     /// SplitMix64 (Steele, Lea and Flood, 2014).
@@ -75,17 +75,17 @@ mod tests {
     #[test]
     fn a_seed_says_it_all_and_half_an_hour_holds_500_kills() {
         let sequence = |seed| {
-            let mut deeds = Deeds::new(seed);
-            (0..1_000).map(|_| deeds.next()).collect::<Vec<_>>()
+            let mut actions = ActionSequence::new(seed);
+            (0..1_000).map(|_| actions.next()).collect::<Vec<_>>()
         };
         let first = sequence(1);
         assert_eq!(first, sequence(1));
         assert_ne!(first, sequence(2));
-        let share = |wanted: fn(&Deed) -> bool| first.iter().filter(|(_, deed)| wanted(deed)).count();
-        let kills = share(|deed| !matches!(deed, Deed::Pin(_) | Deed::Unpin));
+        let share = |wanted: fn(&Action) -> bool| first.iter().filter(|(_, action)| wanted(action)).count();
+        let kills = share(|action| !matches!(action, Action::Pin(_) | Action::Unpin));
         let length: Duration = first.iter().map(|(gap, _)| *gap).sum();
         assert!(kills as f64 / length.as_secs_f64() * 1_800.0 > 1_000.0, "{kills} in {length:?}");
-        assert!(share(|deed| *deed == Deed::Pin(0)) > 10 && share(|deed| *deed == Deed::Pin(4)) > 10);
-        assert!(share(|deed| *deed == Deed::Pin(5)) == 0 && share(|deed| *deed == Deed::Unpin) > 10);
+        assert!(share(|action| *action == Action::Pin(0)) > 10 && share(|action| *action == Action::Pin(4)) > 10);
+        assert!(share(|action| *action == Action::Pin(5)) == 0 && share(|action| *action == Action::Unpin) > 10);
     }
 }

@@ -20,11 +20,11 @@ pub(super) struct Sample {
 
 /// The samples, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Trail {
+pub(super) struct SampleHistory {
     samples: VecDeque<Sample>,
 }
 
-impl Trail {
+impl SampleHistory {
     /// Takes a snapshot in: the newest of each second stays.
     pub(super) fn add(&mut self, status: &Status) {
         let second = status.uptime_ms / 1000;
@@ -86,11 +86,11 @@ mod tests {
 
     /// Feeds one backlog a second; tells the bars in `columns` up to `top`.
     fn check(backlogs: &[u64], columns: usize, top: f64, expected: &str) {
-        let mut trail = Trail::default();
+        let mut samples = SampleHistory::default();
         for (second, &backlog) in (0..).zip(backlogs) {
-            trail.add(&Status { uptime_ms: second * 1000, backlog, ..Status::default() });
+            samples.add(&Status { uptime_ms: second * 1000, backlog, ..Status::default() });
         }
-        assert_eq!(trail.bars(columns, top, |sample| sample.backlog), expected);
+        assert_eq!(samples.bars(columns, top, |sample| sample.backlog), expected);
     }
 
     #[test]
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn the_newest_of_each_second_stays() {
-        let mut trail = Trail::default();
+        let mut samples = SampleHistory::default();
         for (uptime_ms, backlog) in [(0, 1), (900, 8), (1000, 4)] {
-            trail.add(&Status { uptime_ms, backlog, ..Status::default() });
+            samples.add(&Status { uptime_ms, backlog, ..Status::default() });
         }
-        assert_eq!(trail.bars(9, 8.0, |sample| sample.backlog), "█▄");
-        assert_eq!((trail.span_ms(), trail.highest(|sample| sample.backlog)), (1000, 8.0));
+        assert_eq!(samples.bars(9, 8.0, |sample| sample.backlog), "█▄");
+        assert_eq!((samples.span_ms(), samples.highest(|sample| sample.backlog)), (1000, 8.0));
     }
 }

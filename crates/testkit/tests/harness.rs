@@ -1,10 +1,10 @@
-//! The stage at work: rows of rule O5's tables, drained, as a backlog, and across restarts.
+//! The harness at work: rows of rule O5's tables, drained, as a backlog, and across restarts.
 
-use tidemill_testkit::{Batch, Stage};
+use tidemill_testkit::{Batch, Harness};
 
 /// Counts by window of 5 s, a delay of 10 s; the rows are event times in seconds.
-fn stage(mode: &str) -> Stage {
-    Stage::new(&format!(
+fn harness(mode: &str) -> Harness {
+    Harness::new(&format!(
         r#"
 [sources.t]
 type = "kafka"
@@ -24,9 +24,9 @@ type = "console"
     ))
 }
 
-fn put(stage: &Stage, seconds: &[i64]) {
+fn put(harness: &Harness, seconds: &[i64]) {
     let values: Vec<String> = seconds.iter().map(|s| format!("{{\"s\":{s}}}")).collect();
-    stage.topic.put(&values);
+    harness.topic.put(&values);
 }
 
 fn rows(batches: &[Batch]) -> Vec<String> {
@@ -39,33 +39,33 @@ fn state_rows(batches: &[Batch]) -> u64 {
 
 #[test]
 fn o5_append_drained() {
-    let stage = stage("append");
-    let mut running = stage.start().unwrap();
-    put(&stage, &[10, 11, 12, 13, 14, 15]);
+    let harness = harness("append");
+    let mut running = harness.start().unwrap();
+    put(&harness, &[10, 11, 12, 13, 14, 15]);
     assert_eq!(rows(&running.settle().unwrap()), [""; 0]);
-    put(&stage, &[25]);
+    put(&harness, &[25]);
     let batches = running.settle().unwrap();
     assert_eq!(rows(&batches), [r#"{"s":10,"n":5}"#]);
     assert_eq!(state_rows(&batches), 2);
-    put(&stage, &[10]);
+    put(&harness, &[10]);
     assert_eq!(rows(&running.settle().unwrap()), [""; 0]);
     assert_eq!(running.stop().unwrap().batches, 5);
 }
 
 #[test]
 fn o5_append_backlog() {
-    let stage = stage("append");
+    let harness = harness("append");
     for seconds in [&[10, 11, 12, 13, 14, 15][..], &[25], &[10]] {
-        put(&stage, seconds);
+        put(&harness, seconds);
     }
-    let batches = stage.run().unwrap();
+    let batches = harness.run().unwrap();
     assert_eq!(batches.iter().map(|batch| batch.rows.len()).collect::<Vec<_>>(), [0, 0, 1]);
     assert_eq!(rows(&batches), [r#"{"s":10,"n":6}"#]);
 }
 
 #[test]
 fn o5_append_restart() {
-    let stage = stage("append");
+    let harness = harness("append");
     for (seconds, expected) in [
         (&[10, 11, 12, 13, 14, 15][..], &[][..]),
         (&[25], &[r#"{"s":10,"n":5}"#]),
@@ -73,10 +73,10 @@ fn o5_append_restart() {
         (&[17], &[]),
         (&[40], &[r#"{"s":25,"n":2}"#]),
     ] {
-        let mut running = stage.start().unwrap();
-        put(&stage, seconds);
+        let mut running = harness.start().unwrap();
+        put(&harness, seconds);
         assert_eq!(rows(&running.settle().unwrap()), expected, "{seconds:?}");
         running.stop().unwrap();
     }
-    assert_eq!(stage.sink.replays(), [0; 0]);
+    assert_eq!(harness.sink.replays(), [0; 0]);
 }

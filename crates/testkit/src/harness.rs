@@ -1,4 +1,4 @@
-//! The stage: a pipeline with all that outlives its driver, and drivers that run on it.
+//! The harness: a pipeline with all that outlives its driver, and drivers that run on it.
 
 use crate::dead_letters::MemoryDeadLetters;
 use crate::disk::SimDisk;
@@ -27,12 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub type BeforeWrite = Arc<dyn Fn(usize, u64) -> Result<()> + Send + Sync>;
 
 /// Executors that are none, by how many were started before.
-pub type Understudies = Arc<dyn Fn(u32) -> Option<Result<Spawned>> + Send + Sync>;
+pub type SpawnOverride = Arc<dyn Fn(u32) -> Option<Result<Spawned>> + Send + Sync>;
 
 /// A pipeline with its topic, checkpoint and sink. A driver comes and goes; these stay. Clones share them.
 #[derive(Clone)]
-pub struct Stage {
-    /// The pipeline file's text. Whatever its sources are, [`Stage::topic`] is read, from the beginning; its sinks and
+pub struct Harness {
+    /// The pipeline file's text. Whatever its sources are, [`Harness::topic`] is read, from the beginning; its sinks and
     /// `[autoscale]` do not count either.
     pub pipeline: String,
     /// Where records are put.
@@ -54,7 +54,7 @@ pub struct Stage {
     /// Asked before each write of a sink, with the sink's number and the batch's; what it fails with, the sink does.
     pub before_write: Option<BeforeWrite>,
     /// Starts these executors instead of the real ones, as long as it gives any.
-    pub understudies: Option<Understudies>,
+    pub understudies: Option<SpawnOverride>,
     /// Executors that run.
     pub executors: u32,
     /// Bound of a batch, offsets over all partitions.
@@ -72,10 +72,10 @@ pub struct Batch {
     pub table: RecordBatch,
 }
 
-impl Stage {
+impl Harness {
     /// A topic of one partition, an empty checkpoint in memory, one executor.
-    pub fn new(pipeline: &str) -> Stage {
-        Stage {
+    pub fn new(pipeline: &str) -> Harness {
+        Harness {
             pipeline: pipeline.into(),
             topic: Topic::new(1),
             further_topics: BTreeMap::new(),
@@ -111,11 +111,11 @@ impl Stage {
     ///
     /// # Errors
     /// The pipeline has a mistake.
-    pub fn start(&self) -> Result<Running> {
+    pub fn start(&self) -> Result<RunningDriver> {
         self.start_with(Trigger::AsSoonAsPossible)
     }
 
-    fn start_with(&self, trigger: Trigger) -> Result<Running> {
+    fn start_with(&self, trigger: Trigger) -> Result<RunningDriver> {
         let job = self.job(trigger)?;
         let (commands, inbox) = channel();
         let (teller, told) = channel();
@@ -123,24 +123,24 @@ impl Stage {
         let tables: Vec<String> = job.plan.branches.iter().map(|branch| branch.table.clone()).collect();
         let topics: Vec<Topic> = (0..).zip(&tables).map(|(number, table)| self.topic(number, table)).collect();
         let (own_topics, own_tables) = (topics.clone(), tables.clone());
-        let stage = self.clone();
+        let harness = self.clone();
         let driver = std::thread::spawn(move || {
             let wiring = Wiring {
-                sources: tables.iter().zip(&topics).map(|(table, topic)| stage.source(table, topic)).collect(),
-                sinks: stage.held_sinks(&held),
-                dead_letters: stage.dead_letters.as_ref().map(MemoryDeadLetters::committer),
-                spawn: stage.spawn(&topics),
-                disk: stage.disk,
-                snapshot_bytes_min: stage.snapshot_bytes_min,
+                sources: tables.iter().zip(&topics).map(|(table, topic)| harness.source(table, topic)).collect(),
+                sinks: harness.held_sinks(&held),
+                dead_letters: harness.dead_letters.as_ref().map(MemoryDeadLetters::committer),
+                spawn: harness.spawn(&topics),
+                disk: harness.disk,
+                snapshot_bytes_min: harness.snapshot_bytes_min,
                 commands: inbox,
-                observer: Box::new(Teller { teller, sink: stage.sink }),
+                observer: Box::new(EventObserver { teller, sink: harness.sink }),
                 supervisor: Supervisor::default(),
             };
             drop(held);
             tidemill_driver::run(job, wiring)
         });
         let (topics, tables) = (own_topics, own_tables);
-        Ok(Running { topics, tables, driver: Some(driver), told, commands, released, idle_at: None })
+        Ok(RunningDriver { topics, tables, driver: Some(driver), told, commands, released, idle_at: None })
     }
 
     /// What the branch of this number reads.
@@ -174,7 +174,12 @@ impl Stage {
     fn held_sinks(&self, held: &Sender<()>) -> Vec<Box<dyn Sink>> {
         let sinks = [&self.sink].into_iter().chain(&self.further_sinks).enumerate();
         let hold = |(number, sink): (usize, &MemorySink)| -> Box<dyn Sink> {
-            Box::new(Held { number, sink: sink.clone(), before_write: self.before_write.clone(), _held: held.clone() })
+            Box::new(HeldSink {
+                number,
+                sink: sink.clone(),
+                before_write: self.before_write.clone(),
+                _held: held.clone(),
+            })
         };
         sinks.map(hold).collect()
     }
@@ -189,20 +194,20 @@ impl Stage {
 }
 
 /// A driver that runs. Dropped, it stops, after the batch in flight.
-pub struct Running {
+pub struct RunningDriver {
     /// By the source's number.
     topics: Vec<Topic>,
     /// Their sources' names.
     tables: Vec<String>,
     driver: Option<JoinHandle<Result<Summary>>>,
-    told: Receiver<Told>,
+    told: Receiver<Event>,
     commands: Sender<Command>,
     /// Disconnected when the committer has let go of the sinks, and with them of the checkpoint.
     released: Receiver<()>,
     idle_at: Option<Offsets>,
 }
 
-impl Running {
+impl RunningDriver {
     /// Waits until all that is in the topic is committed, with the no-data batches that this makes due ("drained").
     /// Returns what was committed since the last call.
     ///
@@ -213,7 +218,7 @@ impl Running {
         let mut batches = Vec::new();
         while self.idle_at.as_ref() != Some(&ends) {
             match self.told.recv_timeout(PATIENCE) {
-                Ok(Told::Idle(positions)) => self.idle_at = Some(positions),
+                Ok(Event::Idle(positions)) => self.idle_at = Some(positions),
                 Ok(told) => batches.extend(told.batch()),
                 Err(_) => {
                     self.end()?;
@@ -255,40 +260,40 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningDriver {
     fn drop(&mut self) {
         // A test that fails says why by itself.
         let _ = self.end();
     }
 }
 
-enum Told {
+enum Event {
     Batch(Box<Batch>),
     Idle(Offsets),
 }
 
-impl Told {
+impl Event {
     fn batch(self) -> Option<Batch> {
         match self {
-            Told::Batch(batch) => Some(*batch),
-            Told::Idle(_) => None,
+            Event::Batch(batch) => Some(*batch),
+            Event::Idle(_) => None,
         }
     }
 }
 
-struct Teller {
-    teller: Sender<Told>,
+struct EventObserver {
+    teller: Sender<Event>,
     sink: MemorySink,
 }
 
-impl Observer for Teller {
+impl Observer for EventObserver {
     fn batch(&mut self, progress: &Progress, rows: &RecordBatch) {
         let own = &progress.tidemill;
         let accounted = own.rows + own.filtered + own.left_out.total();
         assert_eq!(accounted, progress.num_input_rows, "every record of a batch is accounted for: {own:?}");
         let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
         // Whoever listened may be gone.
-        let _ = self.teller.send(Told::Batch(Box::new(batch)));
+        let _ = self.teller.send(Event::Batch(Box::new(batch)));
     }
 
     fn deciding(&mut self, _: &Settings, _: &State) {}
@@ -300,19 +305,19 @@ impl Observer for Teller {
     fn note(&mut self, _: &str) {}
 
     fn idle(&mut self, positions: &Offsets) {
-        let _ = self.teller.send(Told::Idle(positions.clone()));
+        let _ = self.teller.send(Event::Idle(positions.clone()));
     }
 }
 
 /// A sink, what may keep it from writing, and who is to know when it is let go.
-struct Held {
+struct HeldSink {
     number: usize,
     sink: MemorySink,
     before_write: Option<BeforeWrite>,
     _held: Sender<()>,
 }
 
-impl Sink for Held {
+impl Sink for HeldSink {
     fn description(&self) -> String {
         self.sink.description()
     }
