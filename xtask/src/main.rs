@@ -31,6 +31,7 @@ cargo xtask VERB
   test [CARGO TEST ARGS]    the references that this machine has (kafka-python, librdkafka, Apache Kafka), then every test
   tidy                      the rules of CONTRIBUTING.md that a program can check, in a second
   packages [--bless]        count the default binary's packages against tests/goldens/package-count.txt
+  rules [--bless]           the tests of each Spark rule; --bless writes docs/rules-tests.md
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
   bench autoscale [--trace FILE] [--seed S] [--set KEY=VALUE]   a load trace on the real engine: executor-seconds and ages
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
@@ -63,6 +64,8 @@ fn run(args: &[&str]) -> Outcome {
         ["tidy"] => tidy::run(),
         ["packages"] => packages::run(false),
         ["packages", "--bless"] => packages::run(true),
+        ["rules"] => tidy::rules(false),
+        ["rules", "--bless"] => tidy::rules(true),
         ["bench", rest @ ..] => bench::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["kafka", rest @ ..] => kafka::run(rest),
