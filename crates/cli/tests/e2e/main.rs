@@ -10,6 +10,7 @@ mod broker;
 mod closed_outputs;
 mod dead_letters;
 mod demo;
+mod examples;
 mod executors;
 mod faults;
 mod mistakes;
