@@ -1,8 +1,8 @@
-//! How old records were when their results were out: `sink.write` returned − Kafka timestamp.
+//! Ages of records: the time from a record's Kafka timestamp until `sink.write` has returned for its batch.
 
 use hdrhistogram::Histogram;
 
-/// Ages of a batch or a run, ms, to two digits.
+/// Distribution of ages of a batch or a run, in ms, to two significant digits.
 pub(crate) struct Ages {
     histogram: Histogram<u64>,
 }
@@ -12,7 +12,7 @@ impl Ages {
         Ages { histogram: Histogram::new(2).expect("two digits are allowed") }
     }
 
-    /// Adds records with these timestamps, as (ms, records), whose results were out at `out_ms`.
+    /// Adds records. `times` holds (timestamp in ms, number of records); `out_ms` is when their results were out.
     pub(crate) fn add(&mut self, times: &[(i64, u64)], out_ms: i64) {
         for (at, records) in times {
             let age = u64::try_from(out_ms - at).unwrap_or(0);
@@ -24,7 +24,7 @@ impl Ages {
         self.histogram.add(&other.histogram).expect("the histogram grows by itself");
     }
 
-    /// The age that a share of the records did not exceed, ms; 0 without records.
+    /// The age in ms that this share of the records does not exceed; 0 without records.
     pub(crate) fn quantile(&self, share: f64) -> u64 {
         if self.histogram.is_empty() { 0 } else { self.histogram.value_at_quantile(share) }
     }

@@ -1,4 +1,5 @@
-//! The batch in flight: its tasks, which are waiting, running or done. Pure bookkeeping; decides nothing about executors.
+//! The batch in flight: its tasks and whether each is waiting, running or done. Bookkeeping only; it does not choose
+//! executors.
 
 use crate::finish::SourceTotals;
 use std::cmp::Reverse;
@@ -6,19 +7,19 @@ use tidemill_flow::ports::DriverDeadLetter;
 use tidemill_model::limits::POISON_KILLS;
 use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault};
 
-/// A batch whose tasks are being carried out.
+/// A batch whose tasks are running.
 pub(crate) struct Batch {
     pub(crate) plan: BatchPlan,
-    /// Whether the plan was found in the log after a restart.
+    /// True if the plan was found in the log after a restart.
     pub(crate) replayed: bool,
-    /// Tasks in the order of merging. Normally one piece each; a task that keeps killing executors is split.
+    /// In merge order. A task is one piece unless it was split.
     pieces: Vec<Piece>,
     next_number: u64,
-    /// Where dead letters are kept, a record that kills is written there.
+    /// True if the pipeline keeps dead letters. A record that kills executors is then written there.
     keeps_dead_letters: bool,
-    /// What nobody could read, for the dead letters.
+    /// Dead letters of records that no executor could read.
     unreadable: Vec<DriverDeadLetter>,
-    /// Pieces run again because their executor went away.
+    /// Pieces that ran again because their executor was lost.
     pub(crate) retried: u64,
 }
 
@@ -26,34 +27,34 @@ struct Piece {
     number: u64,
     range: OffsetRange,
     kills: u32,
-    /// It is one record, which is no longer looked into, only written to the dead letters.
+    /// The piece is one record that kills executors. It is written to the dead letters without being decoded.
     set_aside: bool,
     state: PieceState,
 }
 
-/// What an executor's end says of a piece that it was running.
+/// What the loss of an executor says about a piece that it was running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspicion {
-    /// The piece may be what killed it.
+    /// The piece may have killed the executor.
     Suspect,
-    /// The same, but the piece was late and waits or runs elsewhere by now.
+    /// As `Suspect`, but the piece was late: it already waits or runs elsewhere.
     SuspectLate,
 }
 
 impl Piece {
-    /// Whether an executor died while it ran.
+    /// Whether an executor has died while this piece ran.
     fn is_suspect(&self) -> bool {
         self.kills > 0 || self.set_aside
     }
 }
 
-/// A piece that an executor is to run.
+/// A piece handed to an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskAssignment {
     pub(crate) number: u64,
     pub(crate) range: OffsetRange,
     pub(crate) set_aside: bool,
-    /// It was there when an executor died: nothing else may run beside it, so that it is known who kills.
+    /// The piece is a suspect. Nothing else runs on the executor meanwhile, so that a death has one cause.
     pub(crate) alone: bool,
 }
 
@@ -63,16 +64,16 @@ enum PieceState {
     Done(Partial),
 }
 
-/// What became of a piece whose executor went away.
+/// What happens to a piece whose executor is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PieceOutcome {
-    /// It waits to be run again.
+    /// It waits to run again.
     Again,
-    /// It killed its executor too often and was split in two.
+    /// It killed too many executors and was split in two.
     Split,
-    /// It is one record that kills whoever works on it: set aside.
+    /// It is one record that kills executors: it is set aside.
     Poison(OffsetRange),
-    /// It kills even who only reads it: left where it is.
+    /// It is one record that kills executors even when they only read it: it stays in the source.
     Unreadable(OffsetRange),
 }
 
@@ -90,9 +91,9 @@ impl Batch {
         Batch { plan, replayed, pieces, next_number, keeps_dead_letters, unreadable: Vec::new(), retried: 0 }
     }
 
-    /// Takes the next piece to run: one that `goes_on` (begins where a free core has read up to); otherwise the begin of
-    /// the longest stretch of waiting pieces, or its middle where somebody is about to reach its begin. A suspect is only
-    /// given to an executor that is `idle`.
+    /// Takes the next piece to run. First choice is a piece that `goes_on`: it begins where a free core has read up to.
+    /// Otherwise it takes the start of the longest run of waiting pieces, or the middle of that run if a running piece
+    /// is about to reach its start. A suspect is given only to an executor that is `idle`.
     pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool, idle: bool) -> Option<TaskAssignment> {
         let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting) && (idle || !piece.is_suspect());
         let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.range)).or_else(|| self.apart(waiting))?;
@@ -102,7 +103,7 @@ impl Batch {
         Some(TaskAssignment { number, range, set_aside, alone: piece.is_suspect() })
     }
 
-    /// The waiting piece from which on most pieces can be read in a row.
+    /// The waiting piece from which the most pieces can be read in a row.
     fn apart(&self, waiting: impl Fn(&Piece) -> bool) -> Option<usize> {
         let follows = |a: &Piece, b: &Piece| a.range.partition == b.range.partition && a.range.end == b.range.start;
         let mut best = None;
@@ -121,21 +122,21 @@ impl Batch {
         best.map(|(_, _, Reverse(at))| at)
     }
 
-    /// A piece is done. Of two answers the first wins: whether this one did.
+    /// Records that a piece is done. The first of two answers counts; returns whether this one did.
     pub(crate) fn done(&mut self, number: u64, partial: Partial) -> bool {
         let Some(piece) = self.open_piece(number) else { return false };
         piece.state = PieceState::Done(partial);
         true
     }
 
-    /// A piece is to be run once more: it failed in a way that may pass, or whoever runs it is late.
+    /// Queues a piece once more: it failed in a way that may pass, or its executor is late.
     pub(crate) fn again(&mut self, number: u64) {
         if let Some(piece) = self.open_piece(number) {
             piece.state = PieceState::Waiting;
         }
     }
 
-    /// The same, and it counts as a retry: its executor was given up.
+    /// Like [`Batch::again`], but counts as a retry: the executor is being replaced.
     pub(crate) fn elsewhere(&mut self, number: u64) {
         if self.open_piece(number).is_some() {
             self.retried += 1;
@@ -143,8 +144,9 @@ impl Batch {
         }
     }
 
-    /// A piece comes to more than a task may build: it is cut in two. Every executor says so of the same piece, so that the cut
-    /// stays a pure function of plan and records. Returns the records of the larger half; `None` where the piece is no longer open.
+    /// Splits a piece whose partial would be larger than a task may build. Every executor reports the same for the same
+    /// piece, so the cut depends on plan and records alone. Returns the records of the larger half; `None` if the piece
+    /// is no longer open.
     pub(crate) fn too_large(&mut self, number: u64) -> Option<i64> {
         let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
         let at = self.pieces.iter().position(open)?;
@@ -153,7 +155,7 @@ impl Batch {
         Some(records - records / 2)
     }
 
-    /// A piece's executor went away while it ran. What is done is done, whoever did it.
+    /// Handles the loss of the executor that ran a piece. A piece that is done stays done.
     pub(crate) fn lost(&mut self, number: u64, loss: Suspicion) -> PieceOutcome {
         let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
         let Some(at) = self.pieces.iter().position(open) else { return PieceOutcome::Again };
@@ -164,7 +166,7 @@ impl Batch {
                 self.retried += 1;
                 piece.state = PieceState::Waiting;
             }
-            // Who runs it now may yet end it.
+            // The executor that runs it now may still finish it.
             Suspicion::SuspectLate if matches!(piece.state, PieceState::Running) => return PieceOutcome::Again,
             Suspicion::SuspectLate => {}
         }
@@ -174,12 +176,12 @@ impl Batch {
         if piece.range.len() == 1 {
             return self.poison(at);
         }
-        // One more kill splits the half that did it again.
+        // One more kill splits the half that killed again.
         self.split(at, POISON_KILLS - 1);
         PieceOutcome::Split
     }
 
-    /// Cuts a piece in the middle. Both halves have new numbers: an answer for the whole that comes late is nobody's.
+    /// Cuts a piece in the middle. Both halves get new numbers, so a late answer for the whole piece matches nothing.
     fn split(&mut self, at: usize, kills: u32) {
         let whole = self.pieces.remove(at);
         let middle = whole.range.start + whole.range.len() / 2;
@@ -192,8 +194,8 @@ impl Batch {
         }
     }
 
-    /// A piece of one record has killed too often. Where dead letters are kept, somebody is to carry it there unseen;
-    /// who cannot even do that leaves it in the source.
+    /// Handles a one-record piece that has killed too often. With dead letters, an executor first writes the record
+    /// there without decoding it. If that kills too, the record stays in the source.
     fn poison(&mut self, at: usize) -> PieceOutcome {
         let piece = &mut self.pieces[at];
         let range = piece.range.clone();
@@ -215,7 +217,7 @@ impl Batch {
         PieceOutcome::Unreadable(range)
     }
 
-    /// The dead letters of records that nobody could read.
+    /// Dead letters of records that no executor could read.
     pub(crate) fn take_unreadable(&mut self) -> Vec<DriverDeadLetter> {
         std::mem::take(&mut self.unreadable)
     }
@@ -225,23 +227,23 @@ impl Batch {
         self.pieces.iter().all(|piece| matches!(piece.state, PieceState::Done(_)))
     }
 
-    /// Whether no piece has been run or is running.
+    /// Whether no piece has run yet and none is running.
     pub(crate) fn untouched(&self) -> bool {
         self.pieces.iter().all(|piece| matches!(piece.state, PieceState::Waiting))
     }
 
-    /// Pieces done, and all.
+    /// Number of pieces done, and of all pieces.
     pub(crate) fn progress(&self) -> (usize, usize) {
         (self.pieces.iter().filter(|piece| matches!(piece.state, PieceState::Done(_))).count(), self.pieces.len())
     }
 
-    /// Records whose pieces are not done.
+    /// Records of the pieces that are not done.
     pub(crate) fn unfinished(&self) -> u64 {
         let open = self.pieces.iter().filter(|piece| !matches!(piece.state, PieceState::Done(_)));
         open.map(|piece| piece.range.len() as u64).sum()
     }
 
-    /// What came of each of so many sources. Panics unless [`Batch::complete`].
+    /// Totals of each of the `sources` sources. Panics unless [`Batch::complete`].
     pub(crate) fn by_source(&self, sources: usize) -> Vec<SourceTotals> {
         let mut totals = vec![SourceTotals::default(); sources];
         for piece in &self.pieces {
@@ -262,7 +264,7 @@ impl Batch {
         self.pieces.into_iter().map(partial).collect()
     }
 
-    /// A piece that is not done; `None` also where it was split since.
+    /// A piece that is not done; `None` if there is none of this number, also after a split.
     fn open_piece(&mut self, number: u64) -> Option<&mut Piece> {
         let open = |piece: &&mut Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
         self.pieces.iter_mut().find(open)
@@ -313,7 +315,7 @@ mod tests {
         assert_eq!(batch.into_partials().iter().map(|p| p.records).collect::<Vec<_>>(), [10, 20, 30]);
     }
 
-    /// Records of two bytes each in pieces of nine bytes at most: halves of halves, whichever is run first, in order.
+    /// Records of two bytes, pieces of at most nine bytes: pieces are halved again and again, and end up in order.
     #[test]
     fn a_piece_that_is_too_large_is_split() {
         let mut batch = batch(&[(0, 16), (16, 18)]);
@@ -330,7 +332,7 @@ mod tests {
         assert_eq!(records, [4, 4, 4, 4, 2]);
     }
 
-    /// A piece is late: it runs once more. Whoever answers first has answered, and what becomes of the other is nobody's business.
+    /// A late piece runs once more. The first answer counts, the second is ignored.
     #[test]
     fn of_two_answers_the_first_wins() {
         let mut batch = batch(&[(0, 2)]);
@@ -346,8 +348,8 @@ mod tests {
         assert_eq!(batch.into_partials()[0].records, 1);
     }
 
-    /// Executors that loop over a piece are given up one after the other: it is split like one that kills, and who still loops
-    /// over the whole answers for nobody.
+    /// Executors that loop over a piece are replaced one after the other. The piece is split like one that kills, and
+    /// an answer for the whole piece is ignored afterwards.
     #[test]
     fn a_piece_that_is_late_again_and_again_is_split() {
         let mut batch = batch(&[(0, 64)]);
@@ -372,8 +374,8 @@ mod tests {
         assert!(batch.take(|_| true, true).is_none());
     }
 
-    /// Pieces of two records that (w)ait, (r)un or are (d)one, a gap where there is a blank → the piece that is read next
-    /// by a core that stands nowhere.
+    /// Pieces of two records: w = waiting, r = running, d = done, blank = gap → the piece that a core without a
+    /// position reads next.
     #[test]
     fn cores_read_stretches_of_their_own() {
         for (states, expected) in [
@@ -400,8 +402,8 @@ mod tests {
         }
     }
 
-    /// One record of 64 kills every executor that works on it, or even every one that reads it: it alone is set aside, the
-    /// others are all read. Without dead letters it is only counted.
+    /// One record of 64 kills every executor that decodes it, or even every executor that reads it. It alone is set
+    /// aside; the others are all read. Without dead letters it is only counted.
     #[test]
     fn a_poison_record_is_isolated() {
         let poison = 41;
@@ -432,7 +434,7 @@ mod tests {
         }
     }
 
-    /// Two pieces at a time on an executor that one of them kills: the other one is suspected once, and then cleared.
+    /// Two pieces run on an executor that one of them kills: the other is suspected once and then cleared.
     #[test]
     fn who_runs_beside_a_poison_record_is_not_split() {
         let mut batch = batch(&[(0, 64), (64, 128), (128, 192)]);

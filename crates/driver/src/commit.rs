@@ -1,8 +1,9 @@
-//! The committer: a thread that hands a batch's rows to the sinks and its dead letters to their directory, then stores its
-//! state and commit record.
+//! The committer thread: writes a batch's rows to the sinks, commits its dead letters, then stores its state and commit
+//! record.
 //!
-//! One batch at a time; the next batch is dispatched meanwhile (at most two plans are uncommitted). A batch's plan is durable
-//! before a sink sees its rows. A snapshot of the state is written after the batch is committed and reported.
+//! It handles one batch at a time while the next batch is dispatched, so at most two plans are uncommitted. A batch's
+//! plan is durable before a sink sees its rows. A snapshot of the state is written after the batch is committed and
+//! reported.
 
 use crate::event::Event;
 use crate::finish::BatchDeadLetters;
@@ -14,41 +15,41 @@ use tidemill_flow::ports::{DeadLetterCommitter, Sink};
 use tidemill_model::Result;
 use tidemill_os::retry;
 
-/// A batch to hand out and commit.
+/// A batch to write to the sinks and commit.
 pub(crate) struct Job {
     pub(crate) record: CommitRecord,
     pub(crate) rows: RecordBatch,
     pub(crate) replayed: bool,
     pub(crate) dead_letters: BatchDeadLetters,
-    /// What the batch has changed in the state.
+    /// The batch's change of the state, encoded.
     pub(crate) delta: Vec<u8>,
-    /// The whole state after the batch, where a snapshot is due.
+    /// The whole state after the batch, if a snapshot is due.
     pub(crate) snapshot: Option<Vec<u8>>,
 }
 
 /// A committed batch.
 pub(crate) struct Committed {
     pub(crate) batch_id: u64,
-    /// When the last sink had taken the rows.
+    /// When the last sink had accepted the rows.
     pub(crate) out_at: Instant,
-    /// Time in the sinks.
+    /// Time spent in the sinks.
     pub(crate) sink_time: Duration,
-    /// Time in state and commit record.
+    /// Time spent on state and commit record.
     pub(crate) commit_time: Duration,
-    /// Whether the next state should be a snapshot.
+    /// Whether the next batch should come with a snapshot.
     pub(crate) wants_snapshot: bool,
-    /// The rows, for whoever shows them.
+    /// The batch's rows, for observers.
     pub(crate) rows: RecordBatch,
 }
 
-/// Where batches go.
+/// What a batch is written to.
 pub(crate) struct CommitTargets {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     pub(crate) log: CommitLog,
 }
 
-/// Runs until the jobs end or one fails.
+/// Commits batches until the jobs end or one fails.
 pub(crate) fn run(jobs: &Receiver<Job>, mut targets: CommitTargets, events: &Sender<Event>) {
     for mut job in jobs {
         let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
@@ -91,7 +92,7 @@ fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> R
     })
 }
 
-/// Tries again what fails for now; it is told whether it was tried before.
+/// Retries an attempt that fails with a transient error. The attempt is told whether it is a retry.
 fn patiently(mut attempt: impl FnMut(bool) -> Result<()>) -> Result<()> {
     let started = Instant::now();
     let mut failures = 0;

@@ -1,4 +1,4 @@
-//! Committing: a merged batch on its way through the sinks to its commit record. One at a time.
+//! The driver's side of the committer: the batch that is being committed, and whether a snapshot is due.
 
 use crate::commit::{self, Committed};
 use crate::report::BatchStats;
@@ -8,11 +8,11 @@ use tidemill_checkpoint::CommitRecord;
 pub(crate) struct Committing {
     committer: Sender<commit::Job>,
     stats: Option<BatchStats>,
-    /// Whether the next state should be a snapshot.
+    /// Whether the next batch should come with a snapshot.
     wants_snapshot: bool,
-    /// Whether a snapshot is being written, or will be after the batch that is being committed.
+    /// Whether a snapshot is being written, or follows the batch that is being committed.
     writing_snapshot: bool,
-    /// Records in committed batches and the one being committed, all runs.
+    /// Records of all runs in committed batches and in the one being committed.
     records: u64,
 }
 
@@ -30,7 +30,7 @@ impl Committing {
         self.wants_snapshot
     }
 
-    /// Whether a snapshot is on its way to the disk.
+    /// Whether a snapshot is being written.
     pub(crate) fn is_writing_snapshot(&self) -> bool {
         self.writing_snapshot
     }
@@ -43,8 +43,8 @@ impl Committing {
         self.records
     }
 
-    /// Steps 7 and 8 begin: the committer takes the batch, with what it has changed in the state and, where one is due, a
-    /// snapshot. `capacity` is what the autoscaler knows.
+    /// Steps 7 and 8: hands a batch to the committer, with its change of the state and, if due, a snapshot. `capacity`
+    /// is what the autoscaler has learnt; the commit record keeps it.
     pub(crate) fn begin(
         &mut self,
         stats: BatchStats,
@@ -64,7 +64,7 @@ impl Committing {
         };
         let (rows, dead_letters) = (finished.rows.clone(), finished.dead_letters.clone());
         let job = commit::Job { record, rows, replayed: finished.replayed, dead_letters, delta, snapshot };
-        // A committer that is gone has said why: its last event is in the inbox.
+        // If the committer is gone, its last event in the inbox says why.
         let _ = self.committer.send(job);
         self.stats = Some(stats);
     }

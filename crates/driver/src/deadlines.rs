@@ -1,60 +1,62 @@
-//! When an executor is given up: it is silent, or a task of it is late. Pure: moments and figures in, a verdict out.
+//! When the driver replaces an executor: it is silent, or one of its tasks is late. Pure: times are arguments.
 //!
 //! ```text
-//!  nothing heard while tasks run, for 3 s or half of `task_timeout`  → silent: the process is stopped or dead
-//!  heard, but a task makes no progress for `task_timeout`           → stuck: its worker loops
-//!  progress, but the task takes ten times what such a task takes    → slow: somebody else may be faster
+//!  no message while tasks run, for 3 s or half of `task_timeout`    → silent: the process is stopped or dead
+//!  messages, but a task makes no progress for `task_timeout`        → stuck: its worker loops
+//!  progress, but the task takes ten times as long as expected       → slow: another executor may be faster
 //! ```
-//! A task that waits for its source makes no progress either; its reader has a deadline of its own, so it gets longer.
+//! A task that waits for its source makes no progress either. Its reader has a deadline of its own, so such a task gets
+//! longer.
 
 use std::time::{Duration, Instant};
 use tidemill_link::Beat;
 
-/// A task that takes so many times as long as it should is slow.
+/// A task that takes this many times its expected time is slow.
 const SLOW_FACTOR: f64 = 10.0;
 
-/// A task that waits for its source is not stuck until after this: longer than any reader waits before it gives up.
+/// A task that waits for its source is stuck only after this time. It is longer than any reader waits before it gives
+/// up.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Twelve signs of life are missing: no machine is so busy that an executor gets no time slice for so long.
+/// Twelve missed heartbeats. No machine is so busy that a process gets no time slice for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// Tasks of fewer records say nothing about the rate: their time is overhead.
+/// Smaller tasks are not used to learn the rate: their time is mostly overhead.
 const LEARNT_RECORDS_MIN: u64 = 1_000;
 
-/// Weight of the past when a task's time is learnt.
+/// Weight of earlier tasks in the learnt rate.
 const MEMORY: f64 = 0.9;
 
-/// What tasks take, learnt from those that have ended.
+/// The rate of tasks, learnt from those that have ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     /// `[autoscale] task_timeout`.
     timeout: Duration,
-    /// Records and seconds of past tasks, older ones count less.
+    /// Records and seconds of past tasks; older tasks weigh less.
     records: f64,
     seconds: f64,
 }
 
-/// Why an executor is given up.
+/// Why a task is late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LateReason {
-    /// No progress for so long.
+    /// No progress for this long.
     Stuck(Duration),
-    /// It runs for so long, and should have taken this.
+    /// It has run for the first duration; the second was expected.
     Slow(Duration, Duration),
 }
 
-/// What is known of a running task.
+/// Progress of a running task.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskClock {
     records: u64,
     started: Instant,
-    /// Records that it has done, and when that was seen to change last.
+    /// Records done, and when that number last changed.
     done: u64,
     moved: Instant,
-    /// Since when it waits for its source.
+    /// When the current wait for the source began.
     waits_since: Option<Instant>,
-    /// How long it has waited for its source before.
+    /// Total of earlier waits for the source.
     waited: Duration,
 }
 
@@ -63,7 +65,7 @@ impl Pace {
         Pace { timeout, records: 0.0, seconds: 0.0 }
     }
 
-    /// A task of so many records has taken this.
+    /// Learns from a task: its records and the time it took.
     pub(crate) fn learn(&mut self, records: u64, took: Duration) {
         if records >= LEARNT_RECORDS_MIN {
             self.records = self.records * MEMORY + records as f64;
@@ -71,12 +73,12 @@ impl Pace {
         }
     }
 
-    /// An executor that says nothing for so long while it has tasks is silent.
+    /// An executor with tasks that sends nothing for longer than this is silent.
     pub(crate) fn silence_max(&self) -> Duration {
         SILENCE_MAX.min(self.timeout / 2)
     }
 
-    /// An executor that is given up gets so long to answer all the same.
+    /// How long a replaced executor may still answer before it is killed.
     pub(crate) fn grace(&self) -> Duration {
         self.timeout
     }
@@ -94,7 +96,7 @@ impl Pace {
         (took >= self.timeout.max(expected.mul_f64(SLOW_FACTOR))).then_some(LateReason::Slow(took, expected))
     }
 
-    /// What a task should take; `None` until some have ended.
+    /// The expected time of a task; `None` until some tasks have ended.
     fn expected(&self, records: u64) -> Option<Duration> {
         (self.records > 0.0).then(|| Duration::from_secs_f64(self.seconds / self.records * records as f64))
     }
@@ -109,7 +111,7 @@ impl TaskClock {
         self.started
     }
 
-    /// The executor says how far the task is.
+    /// Takes a heartbeat: how far the task is.
     pub(crate) fn beat(&mut self, beat: &Beat, now: Instant) {
         if beat.records != self.done {
             (self.done, self.moved) = (beat.records, now);
@@ -117,7 +119,7 @@ impl TaskClock {
         match (self.waits_since, beat.waits) {
             (None, true) => self.waits_since = Some(now),
             (Some(since), false) => {
-                // What it does from here on is new: the wait is no part of it.
+                // Progress counts from here: the wait is not part of it.
                 (self.waits_since, self.moved) = (None, now);
                 self.waited += now.saturating_duration_since(since);
             }
@@ -130,8 +132,8 @@ impl TaskClock {
 mod tests {
     use super::*;
 
-    /// Beats `(second, records done, waits for the source)` of a task of 10,000 records, with a timeout of 10 s and a rate of
-    /// 10,000 records in `learnt` seconds → what is said at the second `at`.
+    /// Heartbeats `(second, records done, waits for the source)` of a task of 10,000 records; the timeout is 10 s and
+    /// the learnt rate is 10,000 records in `learnt` seconds → why the task is late at second `at`.
     fn check(learnt: Option<u64>, beats: &[(u64, u64, bool)], at: u64, expected: Option<LateReason>) {
         let start = Instant::now();
         let moment = |second: u64| start + Duration::from_secs(second);
@@ -147,19 +149,19 @@ mod tests {
     #[test]
     fn a_task_is_late() {
         let seconds = Duration::from_secs;
-        // It never says anything, or stands still.
+        // No progress ever, or progress that stopped.
         check(None, &[], 9, None);
         check(None, &[], 10, Some(LateReason::Stuck(seconds(10))));
         check(None, &[(1, 100, false), (8, 100, false)], 10, None);
         check(None, &[(1, 100, false), (8, 100, false)], 11, Some(LateReason::Stuck(seconds(10))));
-        // It moves: nobody knows how long it should take, or it is ten times over.
+        // Progress: without a learnt rate it is never slow; with one, it is slow beyond ten times.
         check(None, &[(30, 100, false), (60, 200, false)], 61, None);
         check(Some(2), &[(10, 100, false), (19, 200, false)], 19, None);
         check(Some(2), &[(10, 100, false), (19, 200, false)], 20, Some(LateReason::Slow(seconds(20), seconds(2))));
-        // The timeout is the floor of what is learnt.
+        // The timeout is the lower bound of the learnt deadline.
         check(Some(0), &[(1, 100, false), (9, 200, false)], 9, None);
         check(Some(0), &[(1, 100, false), (9, 200, false)], 10, Some(LateReason::Slow(seconds(10), seconds(0))));
-        // Who waits for the source is not late for that, unless for very long.
+        // Waiting for the source does not make a task late, unless it waits for very long.
         check(Some(1), &[(1, 100, true), (60, 100, true)], 80, None);
         check(Some(2), &[(1, 100, true), (60, 100, false)], 69, None);
         check(Some(2), &[(1, 100, true), (60, 100, false)], 70, Some(LateReason::Stuck(seconds(10))));

@@ -1,4 +1,4 @@
-//! All that wakes the driver's loop.
+//! Every event that wakes the driver's loop.
 
 use crate::commit::Committed;
 use crate::supervisor::EndedThread;
@@ -12,29 +12,29 @@ use tidemill_os::retry::SOURCE;
 
 /// One wake-up.
 pub(crate) enum Event {
-    /// The source of this number holds this, or could not be asked.
+    /// What the source of this number holds, or why it could not be asked.
     Extents(usize, Result<Extents>),
-    /// An executor says something.
+    /// A message of an executor.
     Executor(u64, Result<FromExecutor>),
-    /// An executor's output has ended: it is gone.
+    /// An executor's output has ended: the executor is gone.
     Gone(u64),
-    /// A batch was committed, or could not be.
+    /// A batch is committed, or could not be.
     Committed(Result<Committed>),
-    /// The snapshot that followed a batch was written, or could not be.
+    /// The snapshot after a batch is written, or could not be.
     Snapshot(Result<()>),
     /// A user's command.
     Command(Command),
-    /// A thread of the run is over.
+    /// A thread of the run has ended.
     Ended(EndedThread),
 }
 
-/// How long one look at the source may wait for a change.
+/// How long one call to a source may wait for a change.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Between two looks at a source that keeps changing.
+/// Pause between two calls to a source that keeps changing.
 const WATCH_PAUSE: Duration = Duration::from_millis(50);
 
-/// Watches a source until the driver is gone.
+/// Watches a source until the driver has ended.
 pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: &Sender<Event>) {
     let mut known = Extents::new();
     loop {

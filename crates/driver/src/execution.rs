@@ -1,4 +1,4 @@
-//! Batch execution: the batch in flight and the executors that carry out its tasks.
+//! Batch execution: the batch in flight and the executors that run its tasks.
 
 use crate::batch::{Batch, Suspicion, TaskAssignment};
 use crate::fleet::{Fleet, RunningPiece};
@@ -12,17 +12,17 @@ use tidemill_link::{FromExecutor, Task};
 use tidemill_model::{BatchPlan, Error, Result};
 use tidemill_os::retry;
 
-/// As long as tasks fail, it is told so often.
+/// While tasks keep failing, the user is told this often.
 const RETRY_TOLD: Duration = Duration::from_secs(10);
 
 pub(crate) struct Execution {
     fleet: Fleet,
     batch: Option<InFlight>,
-    /// Records that kill are written to the dead letters.
+    /// True if the pipeline keeps dead letters.
     keeps_dead_letters: bool,
-    /// Nothing is dispatched before this moment: a task failed because its source could not be reached.
+    /// Nothing is dispatched before this time: a task failed because its source could not be reached.
     retry_at: Option<Instant>,
-    /// When a task's failure was told last.
+    /// When the user was last told of a failed task.
     retry_told_at: Option<Instant>,
     /// Executors lost since [`Execution::take_crashes`].
     crashes: u32,
@@ -53,12 +53,12 @@ impl Execution {
         self.batch.as_ref().map(|in_flight| &in_flight.batch)
     }
 
-    /// Records of it that are not done.
+    /// Records of the batch in flight that are not done.
     pub(crate) fn unfinished(&self) -> u64 {
         self.batch().map_or(0, Batch::unfinished)
     }
 
-    /// A planned batch is in flight from now on.
+    /// Puts a planned batch in flight.
     pub(crate) fn begin(&mut self, planned: Planned) {
         let Planned { plan, replayed, since_last, started, known, planned, logged } = planned;
         let batch = Batch::new(plan, replayed, self.keeps_dead_letters);
@@ -73,24 +73,25 @@ impl Execution {
         self.batch = Some(InFlight { batch, start, dispatched });
     }
 
-    /// Executors that the batch in flight still needs where none is to be kept: one of those that are there.
+    /// Executors to keep until the batch in flight is done, when the autoscaler wants none: one of those that exist, if
+    /// any.
     pub(crate) fn finishing(&self) -> u32 {
         let sizes = self.fleet.sizes();
         u32::from(self.batch.is_some() && sizes.ready + sizes.starting > 0)
     }
 
-    /// Takes the batch out, once all its tasks are done.
+    /// Takes the batch out once all its tasks are done.
     pub(crate) fn take_complete(&mut self) -> Option<InFlight> {
         self.batch.take_if(|in_flight| in_flight.batch.complete())
     }
 
-    /// Gives the batch up where it was not begun, or `stuck`: the next start carries it out.
+    /// Drops the batch if none of its tasks has begun, or if it is `stuck`. The next start runs it again.
     pub(crate) fn abandon(&mut self, stuck: bool) {
         let stuck = stuck || self.retry_at.is_some();
         self.batch.take_if(|in_flight| stuck || in_flight.batch.untouched());
     }
 
-    /// When something is to be done again.
+    /// When failed tasks are tried again.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }
@@ -100,7 +101,7 @@ impl Execution {
         std::mem::take(&mut self.crashes)
     }
 
-    /// Step 4: as many executors as wanted, and tasks to free cores.
+    /// Step 4: starts or drains executors to the wanted number, and gives tasks to free cores.
     ///
     /// # Errors
     /// External: no executor can be started.
@@ -125,10 +126,10 @@ impl Execution {
         Ok(())
     }
 
-    /// An executor says something. Returns the records of the larger half where a task was too large and is split.
+    /// Handles a message of an executor. If a task was too large and is split, returns the records of the larger half.
     ///
     /// # Errors
-    /// External: an executor cannot start, a task failed for good.
+    /// External: an executor cannot start, or a task has failed for good.
     pub(crate) fn heard(&mut self, id: u64, message: FromExecutor, reporter: &mut Reporter) -> Result<Option<i64>> {
         match message {
             FromExecutor::Ready => self.fleet.ready(id),
@@ -154,7 +155,7 @@ impl Execution {
                 if !retry {
                     return Err(Error::external(message));
                 }
-                // Whoever is late has a successor already.
+                // A late piece already waits or runs elsewhere.
                 if let Some(piece) = piece.filter(|piece| !piece.late)
                     && let Some(batch) = self.batch_of(piece)
                 {
@@ -167,13 +168,13 @@ impl Execution {
         Ok(None)
     }
 
-    /// An executor is gone: its tasks are run again.
+    /// Handles the end of an executor: its tasks run again.
     ///
     /// # Errors
-    /// External: too many in a row ended before they were ready.
+    /// External: too many executors in a row ended before they were ready.
     pub(crate) fn gone(&mut self, id: u64, reporter: &mut Reporter) -> Result<()> {
         let Some(departed) = self.fleet.gone(id)? else { return Ok(()) };
-        // Who was told to go finishes its tasks first: one that did not was lost like any other.
+        // An executor that was told to end finishes its tasks first. If it has tasks left, it was lost like any other.
         if departed.expected && departed.pieces.is_empty() {
             return Ok(());
         }
@@ -191,7 +192,7 @@ impl Execution {
         Ok(())
     }
 
-    /// What an executor says is no message: it is replaced like one that has crashed.
+    /// Handles output that is not a message: the executor is replaced as if it had crashed.
     ///
     /// # Errors
     /// As [`Execution::gone`].
@@ -200,7 +201,7 @@ impl Execution {
         self.gone(id, reporter)
     }
 
-    /// Executors that are silent or late are replaced, and their tasks run elsewhere.
+    /// Replaces executors that are silent or late. Their tasks run elsewhere.
     pub(crate) fn give_up_late(&mut self, reporter: &mut Reporter) {
         for given_up in self.fleet.check(Instant::now()) {
             reporter.note(&notes::replaced(&given_up));
@@ -219,7 +220,7 @@ impl Execution {
         }
     }
 
-    /// The batch in flight, where the piece is of that one.
+    /// The batch in flight, if the piece belongs to it.
     fn batch_of(&mut self, piece: RunningPiece) -> Option<&mut Batch> {
         let batch = &mut self.batch.as_mut()?.batch;
         (batch.plan.batch_id == piece.batch_id).then_some(batch)

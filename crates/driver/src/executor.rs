@@ -1,7 +1,8 @@
-//! One executor as the driver knows it: its process, its two pipes, its tasks, where it has read up to.
+//! One executor as the driver sees it: its process, its two pipes, its tasks, and the positions of its cores.
 //!
 //! ```text
-//!  loop ──channel──► thread `executor N in`  ──pipe──► executor     a stopped executor blocks this thread, not the loop
+//!  loop ──channel──► thread `executor N in`  ──pipe──► executor     a stopped executor blocks this thread, not the
+//!  loop
 //!  loop ◄──events─── thread `executor N out` ◄──pipe── executor     each byte is a sign of life
 //! ```
 
@@ -20,43 +21,44 @@ use tidemill_model::{OffsetRange, PartitionId, Result};
 
 pub(crate) struct Executor {
     handle: Box<dyn Handle>,
-    /// `None` once it is told to end.
+    /// `None` once the executor is told to end.
     input: Option<Sender<ToExecutor>>,
     pub(crate) spawned: Instant,
-    /// Its time without work: until it was ready, and until its first task had records.
+    /// Time without work: until it was ready, and until its first task had records.
     pub(crate) unused: Duration,
     /// When it was told to end.
     pub(crate) told_to_end: Option<Instant>,
     pub(crate) ready: bool,
-    /// It gets no more tasks, since when.
+    /// Since when it gets no more tasks.
     pub(crate) draining: Option<Instant>,
-    /// It was given up: its tasks run elsewhere too.
+    /// It is being replaced: its tasks also run elsewhere.
     pub(crate) given_up: bool,
     pub(crate) running: BTreeMap<u64, Running>,
     heard: LastOutput,
-    /// Where its cores have read up to, or will: task, partition, offset; newest last, at most one per core and source.
+    /// Where its cores have read up to, or will: task, partition, offset. The newest is last; at most one per core and
+    /// source.
     positions: Vec<(u64, PartitionId, i64)>,
     pub(crate) work: Work,
     pub(crate) records: u64,
 }
 
-/// A task that an executor has.
+/// A task that the executor runs.
 pub(crate) struct Running {
     pub(crate) batch_id: u64,
-    /// The piece of the batch.
+    /// Number of the piece in its batch.
     pub(crate) piece: u64,
     pub(crate) records: u64,
-    /// Nothing runs beside it.
+    /// Nothing else runs on the executor.
     pub(crate) alone: bool,
     pub(crate) clock: TaskClock,
 }
 
-/// When an executor's output last gave something, in milliseconds since it was spawned.
+/// When the executor last sent something, in ms since it was spawned.
 #[derive(Clone, Debug, Default)]
 struct LastOutput(Arc<AtomicU64>);
 
 impl Executor {
-    /// Starts a process, greets it, and listens to it on threads of its own.
+    /// Starts a process, sends it the hello message, and starts the threads of its pipes.
     ///
     /// # Errors
     /// External: the system has no process or no thread left.
@@ -69,7 +71,7 @@ impl Executor {
         let (start, heard) = (Instant::now(), LastOutput::default());
         let Spawned { input, output, handle } = spawn()?;
         let (to_executor, messages) = channel();
-        // Made first: dropped on an error below, it ends the process.
+        // Created first: when an error below drops it, the process ends.
         let mut executor = Executor {
             handle,
             input: Some(to_executor),
@@ -107,7 +109,7 @@ impl Executor {
         }
     }
 
-    /// Sends a message. A broken pipe shows as the end of its output.
+    /// Sends a message. A broken pipe shows up as the end of the output.
     pub(crate) fn send(&mut self, message: ToExecutor) {
         if let Some(input) = &self.input {
             let _ = input.send(message);
@@ -130,7 +132,7 @@ impl Executor {
         self.running.len() < cores && !self.running.values().any(|running| running.alone)
     }
 
-    /// It gets no more tasks, and ends when those that it has are done.
+    /// Stops giving it tasks. It ends when its current tasks are done.
     pub(crate) fn drain(&mut self) {
         self.draining.get_or_insert_with(Instant::now);
         self.end_when_idle();
@@ -143,38 +145,38 @@ impl Executor {
         }
     }
 
-    /// Kills the process; the end of its output reports it.
+    /// Kills the process. The end of its output reports it.
     pub(crate) fn kill(&mut self) {
         self.handle.kill();
     }
 
-    /// Ends it now, and says how it ended.
+    /// Kills the process, waits for it, and says how it ended.
     pub(crate) fn end(&mut self) -> String {
         self.input = None;
         self.handle.kill();
         self.handle.wait()
     }
 
-    /// How long nothing was heard of it although it has something to say, since `trusted` at most.
+    /// How long the executor has been silent although it has tasks; counted from `trusted` at the earliest.
     pub(crate) fn silence(&self, trusted: Instant, now: Instant) -> Duration {
         let heard = self.spawned + Duration::from_millis(self.heard.0.load(Ordering::Relaxed));
-        // Before its tasks it had nothing to say.
+        // Without tasks it has nothing to send.
         let asked = self.running.values().map(|running| running.clock.started()).min().unwrap_or(now);
         now.saturating_duration_since(heard.max(asked).max(trusted))
     }
 
-    /// A late task, if there is one: its records, and why.
+    /// A late task, if there is one: its number of records, and why it is late.
     pub(crate) fn late(&self, pace: &Pace, now: Instant) -> Option<(u64, LateReason)> {
         self.running.values().find_map(|running| Some((running.records, pace.late(&running.clock, now)?)))
     }
 
-    /// Whether a core that runs nothing has read up to where the range begins.
+    /// Whether a free core has read up to the start of the range.
     pub(crate) fn stands_at(&self, range: &OffsetRange) -> bool {
         let mut free = self.positions.iter().filter(|(task, ..)| !self.running.contains_key(task));
         free.any(|(_, partition, offset)| *partition == range.partition && *offset == range.start)
     }
 
-    /// A free core goes on with a range: the one that stands at its begin, or the one that has stood still the longest.
+    /// Records that a free core takes a range: the core that is at its start, or else the one idle for longest.
     pub(crate) fn remember(&mut self, task: u64, range: &OffsetRange, cores: usize) {
         let free = |position: &(u64, PartitionId, i64)| !self.running.contains_key(&position.0);
         let begin = |position: &(u64, PartitionId, i64)| position.1 == range.partition && position.2 == range.start;
@@ -189,7 +191,7 @@ impl Executor {
     }
 }
 
-/// Writes messages until there are no more, or nobody reads them; then closes the pipe.
+/// Writes messages until there are no more or the pipe is broken; then closes the pipe.
 fn speak(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
     for message in messages {
         if send(&mut input, &message).is_err() {
@@ -198,7 +200,7 @@ fn speak(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
     }
 }
 
-/// Tells what an executor says, until its output ends or is no message.
+/// Turns the executor's output into events, until it ends or is not a message.
 fn listen(id: u64, output: LivenessReader, events: &Sender<Event>) {
     let mut output = BufReader::with_capacity(64 << 10, output);
     loop {
@@ -213,7 +215,7 @@ fn listen(id: u64, output: LivenessReader, events: &Sender<Event>) {
     }
 }
 
-/// An output that notes when it gave something.
+/// A reader that records when it last got something.
 struct LivenessReader {
     stream: Box<dyn Read + Send>,
     start: Instant,

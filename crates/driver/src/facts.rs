@@ -1,14 +1,15 @@
-//! What the autoscaler is told.
+//! Collects the facts for the autoscaler.
 
 use crate::fleet::Fleet;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_scale::{Facts, Work};
 
-/// What is known of one moment, but for the executors.
+/// The facts that do not come from the executors.
 pub(crate) struct FactInputs<'a> {
     pub(crate) now_ms: u64,
-    /// What the sources hold, seen `age_ms` ago; `None` while one cannot be reached: `backlog` and arrivals are then unknown.
+    /// What the sources hold, as seen `age_ms` ago. `None` while a source cannot be reached: backlog and arrivals are
+    /// then unknown.
     pub(crate) extents: Option<&'a Extents>,
     pub(crate) age_ms: u64,
     pub(crate) backlog: u64,
@@ -17,7 +18,7 @@ pub(crate) struct FactInputs<'a> {
     pub(crate) crashes: u32,
 }
 
-/// The facts of one moment.
+/// The facts at this moment.
 pub(crate) fn facts(moment: FactInputs<'_>, busy: &mut Busy, fleet: &mut Fleet) -> Facts {
     let FactInputs { now_ms, extents, age_ms, backlog, unfinished, all_committed, crashes } = moment;
     let sizes = fleet.sizes();
@@ -48,16 +49,16 @@ pub(crate) fn facts(moment: FactInputs<'_>, busy: &mut Busy, fleet: &mut Fleet) 
     }
 }
 
-/// Who was busy since the last call, beside the executors.
+/// Busy time since the last call of everything but the executors.
 #[derive(Default)]
 pub(crate) struct Busy {
-    /// The driver's own thread.
+    /// Of the driver's own thread.
     pub(crate) driver: Duration,
-    /// Sinks and checkpoint, in commits that have ended.
+    /// Of sinks and checkpoint, in commits that have ended.
     commit: Duration,
-    /// Since when a commit goes on, or was last counted.
+    /// Start of the commit that is running, or when it was last counted.
     committing: Option<Instant>,
-    /// The machine's ticks at the last look: busy, all.
+    /// The machine's CPU ticks at the last call: busy, all.
     ticks: Option<(u64, u64)>,
 }
 
@@ -70,7 +71,7 @@ impl Busy {
         self.commit += self.committing.take().map_or(Duration::ZERO, |since| since.elapsed());
     }
 
-    /// With the part of one that goes on.
+    /// Time of commits, including the one that is running.
     fn take_commit(&mut self) -> Duration {
         if let Some(since) = &mut self.committing {
             self.commit += since.elapsed();
@@ -79,7 +80,8 @@ impl Busy {
         std::mem::take(&mut self.commit)
     }
 
-    /// The share of this machine's cores that was busy, thousandths; `None` at first, and where the system does not tell.
+    /// Busy share of this machine's cores, in thousandths; `None` on the first call and on systems that do not report
+    /// it.
     fn machine(&mut self) -> Option<u32> {
         let ticks = machine_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?;
         let before = self.ticks.replace(ticks)?;
@@ -88,7 +90,7 @@ impl Busy {
     }
 }
 
-/// Of the kernel's counts (user, nice, system, idle, iowait, irq, softirq, steal): busy, and all.
+/// Busy and total ticks from the kernel's counters (user, nice, system, idle, iowait, irq, softirq, steal).
 fn machine_ticks(stat: &str) -> Option<(u64, u64)> {
     let counts = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
     let counts: Vec<u64> = counts.map(|count| count.parse().ok()).collect::<Option<_>>()?;

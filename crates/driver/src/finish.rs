@@ -1,4 +1,4 @@
-//! Steps 5 and 6 of a batch: its partials are merged into the state, the watermark moves, rows go out.
+//! Steps 5 and 6 of a batch: merge its partials into the state, advance the watermark, build the output rows.
 
 use crate::batch::Batch;
 use arrow_array::RecordBatch;
@@ -21,17 +21,17 @@ pub(crate) struct Finished {
     pub(crate) merged: Merged,
     pub(crate) records: u64,
     pub(crate) faults: FaultCounts,
-    /// Records that are in a group or in the output.
+    /// Records that reached a group or the output.
     pub(crate) kept: u64,
     /// Records that the query's conditions rejected.
     pub(crate) filtered: u64,
-    /// Records that went nowhere, by reason.
+    /// Records that were left out, by reason.
     pub(crate) left_out: FaultCounts,
-    /// The dead letters of its tasks, in the order of records, and the driver's own.
+    /// Dead letters of the tasks, in record order, and of the driver.
     pub(crate) dead_letters: BatchDeadLetters,
-    /// What came of each source.
+    /// Totals of each source.
     pub(crate) sources: Vec<SourceTotals>,
-    /// Kafka timestamps of the batch's records, as (ms, records).
+    /// Kafka timestamps of the batch's records: (ms, number of records).
     pub(crate) record_times: Vec<(i64, u64)>,
 }
 
@@ -48,7 +48,7 @@ impl BatchDeadLetters {
     }
 }
 
-/// What a batch has of one source.
+/// Totals of one source in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct SourceTotals {
     /// Records read.
@@ -57,12 +57,12 @@ pub(crate) struct SourceTotals {
     pub(crate) event_time: EventTimeStats,
 }
 
-/// The watermarks of a query, in this run: a restart keeps the least alone (rule M3). A table has one, also where several
-/// branches read it.
+/// The query's watermarks in this run. A restart keeps only the least of them (rule M3). A table has one watermark,
+/// even if several branches read it.
 pub(crate) struct Watermarks {
-    /// For each branch with a watermark which of `at` that is, and the delay, ms.
+    /// For each branch with a watermark: its index in `at`, and the delay in ms.
     branches: Vec<Option<(usize, i64)>>,
-    /// Greatest event time less the delay, ms; `None` until a batch has said something.
+    /// Greatest event time minus the delay, in ms; `None` until a batch had a row.
     at: Vec<Option<i64>>,
 }
 
@@ -80,8 +80,8 @@ impl Watermarks {
         Watermarks { branches, at: vec![None; tables.len()] }
     }
 
-    /// wm(N+1) of a batch that had wm(N) = `watermark` (rule M2): the least of all, unless that is earlier. One that has had
-    /// no row yet is at 1970.
+    /// wm(N+1) of a batch with wm(N) = `watermark` (rule M2): the least of all watermarks, but never less than wm(N). A
+    /// source that has had no row yet is at 1970.
     pub(crate) fn after(&mut self, watermark: Millis, seen: &[SourceTotals]) -> Millis {
         for (branch, seen) in self.branches.iter().zip(seen) {
             if let Some((number, delay_ms)) = branch.filter(|_| seen.event_time.count > 0) {
@@ -93,15 +93,15 @@ impl Watermarks {
     }
 }
 
-/// What a pipeline lets its batches do.
+/// Limits and error policy of a pipeline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) on_error: OnError,
-    /// Bytes that the state may take; `None`: any number.
+    /// Bytes that the state may take; `None` for no limit.
     pub(crate) state_bytes_max: Option<u64>,
 }
 
-/// The error where the state takes more memory than it may.
+/// Fails if the state takes more memory than it may.
 fn refuse_excess(state: &State, most: Option<u64>) -> Result<()> {
     let bytes = state.bytes();
     match most.filter(|most| bytes > *most) {
@@ -119,8 +119,8 @@ fn refuse_excess(state: &State, most: Option<u64>) -> Result<()> {
 /// Merges a complete batch into the state.
 ///
 /// # Errors
-/// External: the state takes more memory than it may.
-/// As [`output::group_rows`]: an overflow, or a failed row under `on_error = "fail"`. Internal: a partial that does not read.
+/// External: the state takes more memory than it may. As [`output::group_rows`]: an overflow, or a failed row under
+/// `on_error = "fail"`. Internal: a partial cannot be decoded.
 pub(crate) fn finish(
     query: &QueryPlan,
     limits: &Limits,
@@ -190,7 +190,7 @@ pub(crate) fn has_no_data_batches(query: &QueryPlan) -> bool {
 mod tests {
     use super::*;
 
-    /// Delays and the greatest event times of each batch, all in seconds, → the query's watermark after each.
+    /// Delays, and the greatest event times of each batch, in seconds → the query's watermark after each batch.
     fn check(delays: &[Option<i64>], batches: &[&[Option<i64>]], expected: &[i64]) {
         let mut count = 0;
         let mut branch = |delay: &Option<i64>| {
@@ -225,7 +225,7 @@ mod tests {
         check(&[Some(10), None], &[&[Some(20), Some(5)], &[None, Some(900)]], &[10, 10]);
         check(&[None, Some(10)], &[&[Some(20), Some(15)], &[Some(900), None]], &[5, 5]);
         check(&[None], &[&[Some(20)]], &[0]);
-        // Before 1970 it is that source which holds the others back, unless a batch without it came first.
+        // A source before 1970 holds the watermark back, unless an earlier batch had no row of it.
         check(&[Some(0), Some(0)], &[&[Some(9), Some(-9)], &[None, Some(3)]], &[0, 3]);
     }
 }

@@ -1,5 +1,5 @@
-//! The executors: spawned, given tasks, drained, given up when they are late, noticed when they die. Follows a target;
-//! decides none.
+//! The set of executors: starts, drains and replaces them, and gives them tasks. Follows a target size; does not choose
+//! it.
 
 use crate::batch::TaskAssignment;
 use crate::deadlines::{LateReason, Pace, TaskClock};
@@ -12,42 +12,43 @@ use tidemill_link::{Beat, Task, TaskCost, ToExecutor};
 use tidemill_model::status::ExecutorStatus;
 use tidemill_model::{Error, OffsetRange, Result};
 
-/// Starts an executor, or says why it cannot.
+/// Starts an executor.
 pub type Spawn = Box<dyn FnMut() -> Result<Spawned> + Send>;
 
 /// A started executor.
 pub struct Spawned {
-    /// Where its messages go; it ends when this is dropped.
+    /// Takes messages for the executor. The executor ends when this is dropped.
     pub input: Box<dyn Write + Send>,
-    /// Where its answers come from; ends with it.
+    /// Gives the executor's messages. Ends when the executor ends.
     pub output: Box<dyn Read + Send>,
-    /// What it is to the system.
+    /// The process, or a thread in tests.
     pub handle: Box<dyn Handle>,
 }
 
-/// What an executor is to the system: a process, or in tests a thread.
+/// An executor as the operating system sees it: a process, or a thread in tests.
 pub trait Handle: Send {
-    /// The system's number for it.
+    /// Process id.
     fn pid(&self) -> u32;
-    /// Ends it at once, whatever it is doing; nothing when it is gone already.
+    /// Ends it at once. Does nothing if it has ended already.
     fn kill(&mut self);
-    /// Waits for its end and says how it ended. Its input is dropped, or it was killed.
+    /// Waits for its end and says how it ended. Call it after its input was dropped or after `kill`.
     fn wait(&mut self) -> String;
 }
 
-/// An executor that is not ready after so long is taken for dead.
+/// An executor that is not ready after this time counts as dead.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// An executor with nothing to do that was told to end and lives on after so long is taken for dead.
+/// An executor without tasks that was told to end counts as dead after this time.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The driver itself stood still when it comes here so long after the last time: what it heard meanwhile says nothing.
+/// If two checks are further apart than this, the driver itself was stopped. Silence before the check then means
+/// nothing.
 const STALL: Duration = Duration::from_secs(1);
 
-/// So many executors in a row that end before they are ready end the run: the next would not fare better.
+/// The run ends when this many executors in a row end before they are ready: the next would fail too.
 const FAILED_STARTS_MAX: u32 = 3;
 
-/// The living executors, by number.
+/// The living executors, by id.
 pub(crate) struct Fleet {
     spawn: Spawn,
     hello: ToExecutor,
@@ -57,18 +58,18 @@ pub(crate) struct Fleet {
     next_id: u64,
     next_task: u64,
     failed_starts: u32,
-    /// Lifetimes of the executors that are gone.
+    /// Total lifetime of the executors that have ended.
     past: Duration,
-    /// Spawn → ready since [`Fleet::take_starts`].
+    /// Times from spawn to ready, since [`Fleet::take_starts`].
     starts: Vec<Duration>,
-    /// When the executors were looked at last, and since when silence counts.
+    /// When the executors were last checked, and since when silence counts.
     checked: Instant,
     trusted: Instant,
-    /// What starts have cost since [`Fleet::take_start_costs`].
+    /// Costs of starts since [`Fleet::take_start_costs`].
     start_costs: Vec<Duration>,
 }
 
-/// Work since the last look.
+/// Work since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Work {
     pub(crate) tasks: u64,
@@ -77,7 +78,7 @@ pub(crate) struct Work {
     pub(crate) fetch_us: u64,
 }
 
-/// How many executors are in which state.
+/// Number of executors in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) ready: u32,
@@ -85,39 +86,39 @@ pub(crate) struct Sizes {
     pub(crate) draining: u32,
 }
 
-/// An executor that is gone.
+/// An executor that has ended.
 pub(crate) struct ExitedExecutor {
     pub(crate) id: u64,
-    /// What it was running.
+    /// The pieces that it was running.
     pub(crate) pieces: Vec<RunningPiece>,
-    /// Whether it was told to go.
+    /// Whether it was told to end.
     pub(crate) expected: bool,
 }
 
-/// A piece of a batch that an executor had.
+/// A piece that an executor runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunningPiece {
     pub(crate) batch_id: u64,
     pub(crate) number: u64,
-    /// It was late, and runs elsewhere by now.
+    /// It was late and already runs elsewhere.
     pub(crate) late: bool,
 }
 
-/// An executor that is given up: the next takes its place.
+/// An executor that the driver replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReplacedExecutor {
     pub(crate) id: u64,
-    /// Its tasks, which somebody else is to run too.
+    /// Its pieces, which also run elsewhere.
     pub(crate) pieces: Vec<RunningPiece>,
     pub(crate) why: ReplaceReason,
 }
 
-/// Why an executor is given up.
+/// Why the driver replaces an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplaceReason {
-    /// Nothing was heard of it for so long: it is killed.
+    /// It was silent for this long. It is killed.
     Silent(Duration),
-    /// A task of so many records is late.
+    /// A task of this many records is late.
     Late(u64, LateReason),
 }
 
@@ -141,7 +142,8 @@ impl Fleet {
         }
     }
 
-    /// Starts or drains executors until `target` are starting or ready. Those that still start go first, then the newest.
+    /// Starts or drains executors until `target` are starting or ready. It drains those that are still starting first,
+    /// then the newest.
     ///
     /// # Errors
     /// External: no executor can be started.
@@ -158,8 +160,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Gives tasks to free cores while `next` has any. `next` is asked with whether a range goes on where a free core of
-    /// the executor has read up to, and whether the executor runs nothing else.
+    /// Gives tasks to free cores while `next` returns any. `next` gets a test for whether a range begins where a free
+    /// core has read up to, and whether the executor is idle.
     pub(crate) fn dispatch(
         &mut self,
         mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool, bool) -> Option<TaskAssignment>,
@@ -168,7 +170,7 @@ impl Fleet {
         loop {
             let free =
                 |executor: &Executor| executor.ready && executor.draining.is_none() && executor.has_room(self.cores);
-            // The least loaded first, so that a few tasks spread over all executors.
+            // The least loaded executor first: a few tasks spread over all executors.
             let Some(executor) =
                 self.executors.values_mut().filter(|e| free(e)).min_by_key(|executor| executor.running.len())
             else {
@@ -186,7 +188,7 @@ impl Fleet {
         }
     }
 
-    /// The executor takes tasks from now on.
+    /// The executor is ready to take tasks.
     pub(crate) fn ready(&mut self, id: u64) {
         self.failed_starts = 0;
         if let Some(executor) = self.executors.get_mut(&id) {
@@ -196,7 +198,7 @@ impl Fleet {
         }
     }
 
-    /// A task ended; returns its piece. `cost` is given when it succeeded.
+    /// A task has ended; returns its piece. `cost` is set if it succeeded.
     pub(crate) fn ended(&mut self, id: u64, task: u64, cost: Option<TaskCost>) -> Option<RunningPiece> {
         let executor = self.executors.get_mut(&id)?;
         let running = executor.running.remove(&task)?;
@@ -215,7 +217,7 @@ impl Fleet {
         Some(RunningPiece { batch_id: running.batch_id, number: running.piece, late: executor.given_up })
     }
 
-    /// An executor says how far its tasks are.
+    /// Takes heartbeats: how far the executor's tasks are.
     pub(crate) fn beat(&mut self, id: u64, beats: &[Beat]) {
         let Some(executor) = self.executors.get_mut(&id) else { return };
         for beat in beats {
@@ -225,7 +227,8 @@ impl Fleet {
         }
     }
 
-    /// Gives up the executors that are silent or late, and ends those that were given up long ago, or do not start or end.
+    /// Returns executors that became silent or late. Kills those replaced a while ago, and those that do not start or
+    /// end in time.
     pub(crate) fn check(&mut self, now: Instant) -> Vec<ReplacedExecutor> {
         if now.saturating_duration_since(std::mem::replace(&mut self.checked, now)) > STALL {
             self.trusted = now;
@@ -262,16 +265,16 @@ impl Fleet {
         given_up
     }
 
-    /// Takes an executor whose output has ended off the list.
+    /// Removes an executor whose output has ended.
     ///
     /// # Errors
-    /// External: too many in a row ended before they were ready.
+    /// External: too many executors in a row ended before they were ready.
     pub(crate) fn gone(&mut self, id: u64) -> Result<Option<ExitedExecutor>> {
         let Some(mut executor) = self.executors.remove(&id) else { return Ok(None) };
         if let Some(told) = executor.told_to_end.filter(|_| executor.ready) {
             self.start_costs.push(executor.unused + told.elapsed());
         }
-        // It may have closed its output and live on: nothing to wait for.
+        // It may have closed its output and be alive: kill it instead of waiting.
         let how = executor.end();
         self.past += executor.spawned.elapsed();
         if !executor.ready && executor.draining.is_none() {
@@ -313,17 +316,17 @@ impl Fleet {
         self.executors.iter_mut().map(|(id, executor)| (*id, std::mem::take(&mut executor.work))).collect()
     }
 
-    /// Spawn → ready of the executors that became ready since the last call.
+    /// Times from spawn to ready, for executors that became ready since the last call.
     pub(crate) fn take_starts(&mut self) -> Vec<Duration> {
         std::mem::take(&mut self.starts)
     }
 
-    /// What the starts of executors that have gone since the last call cost: time of an executor that did no work.
+    /// Costs of the starts of executors that ended since the last call: their time without work.
     pub(crate) fn take_start_costs(&mut self) -> Vec<Duration> {
         std::mem::take(&mut self.start_costs)
     }
 
-    /// Spawn → exit of all executors so far, summed.
+    /// Time from spawn to exit, summed over all executors so far.
     pub(crate) fn lifetime(&self) -> Duration {
         self.past + self.executors.values().map(|executor| executor.spawned.elapsed()).sum::<Duration>()
     }
@@ -352,7 +355,7 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    /// No executor outlives the driver, however the run ended.
+    /// No executor outlives the driver, however the run ends.
     fn drop(&mut self) {
         for executor in self.executors.values_mut() {
             executor.end();

@@ -1,27 +1,27 @@
-//! Cuts a batch out of a backlog so that the partitions advance together by their records' timestamps.
+//! Chooses a batch from a backlog so that the partitions advance together by their records' timestamps.
 //!
-//! A batch reads every partition up to its first record that is not older than a common time T. Then nothing it read is as
-//! new as T, so the watermark stays below T − delay; and what it left comes after a record of its own partition that is at
-//! least as new as T. A record within the delay inside its own partition is therefore never late for being in a backlog.
-//! (As far as timestamps are event times; where they are not, the partitions still advance together.)
+//! A batch reads each partition up to its first record that is not older than a common time T. So no record of the
+//! batch is as new as T, and the watermark stays below T − delay. Every record that is left follows, in its partition,
+//! a record at least as new as T. So a record that is within the delay in its own partition never becomes late by
+//! waiting in a backlog. (This holds if timestamps are event times. Otherwise the partitions still advance together.)
 //!
-//! T is found bit by bit, from the highest on, over an oracle. What it is depends on the backlog, the budget and the
-//! records alone, not on what was asked before; but answers are kept, so that a batch costs few questions. No clock, no I/O.
+//! A binary search over the bits of T asks a lookup for offsets by timestamp. The result depends only on backlog,
+//! budget and records, not on earlier questions. Answers are cached, so a batch asks few questions. No clock, no I/O.
 
 use crate::plan;
 use std::collections::BTreeMap;
 use tidemill_model::{Error, OffsetRange, PartitionId};
 
-/// Times are looked for below this power of two, in milliseconds: the year 2109.
+/// The search covers times below this power of two, in ms: until the year 2109.
 const TIME_BITS: u32 = 42;
 
-/// Answers kept of a partition, the latest times: more than a search asks for.
+/// Cached answers per partition, the latest times; more than one search needs.
 const ANSWERS_MAX: usize = 128;
 
-/// As [`tidemill_flow::ports::Timeline`], over the partitions of several sources.
+/// As [`tidemill_flow::ports::Timeline`], over the partitions of all sources.
 pub(crate) type TimestampLookup = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
 
-/// A source that did not answer.
+/// A source that did not answer a lookup.
 #[derive(Debug)]
 pub(crate) struct SourceUnavailable {
     pub(crate) source: u32,
@@ -30,25 +30,25 @@ pub(crate) struct SourceUnavailable {
 
 type Result<T> = std::result::Result<T, SourceUnavailable>;
 
-/// The oracle, and what it has said.
+/// The lookup and its cached answers.
 pub(crate) struct Level {
-    /// Which sources, by number, it knows.
+    /// By source number: whether it supports lookups.
     knows: Vec<bool>,
     ask: TimestampLookup,
     /// By partition and time.
     answers: BTreeMap<PartitionId, BTreeMap<i64, Answer>>,
 }
 
-/// Where a time begins in a partition.
+/// The offset of the first record that is as new as a time.
 #[derive(Clone, Copy)]
 struct Answer {
     offset: i64,
-    /// No record was as new: the offset is the end that was known, and a later one may be.
+    /// No record was as new. `offset` is the end that was known then; newer records may have come since.
     open: bool,
 }
 
 impl Answer {
-    /// Whether it is still the answer up to where the backlog ends now.
+    /// Whether the answer still holds for a range.
     fn holds(self, range: &OffsetRange) -> bool {
         !self.open || self.offset >= range.end
     }
@@ -59,17 +59,17 @@ impl Level {
         Level { knows, ask, answers: BTreeMap::new() }
     }
 
-    /// Whether it can cut this backlog. One partition alone has nobody to wait for.
+    /// Whether it can choose from this backlog. It needs more than one partition.
     pub(crate) fn cuts(&self, backlog: &[(PartitionId, OffsetRange)]) -> bool {
         backlog.len() > 1 && backlog.iter().all(|(partition, _)| self.knows[partition.source as usize])
     }
 
-    /// The ranges of a batch of three quarters of `budget` to all of it, cut at one time. Where the records of one
-    /// millisecond are too many for that, they are cut in proportion; they are equally old. `budget` is at least 1, and
+    /// The ranges of a batch of three quarters of `budget` up to `budget` offsets, cut at one time. If the records of
+    /// one millisecond exceed the budget, they are cut in proportion: they are equally old. `budget` is at least 1 and
     /// less than the backlog.
     ///
     /// # Errors
-    /// What the oracle fails with.
+    /// The lookup's errors.
     pub(crate) fn ranges(&mut self, backlog: &[(PartitionId, OffsetRange)], budget: u64) -> Result<Vec<OffsetRange>> {
         let enough = budget - budget / 4;
         let mut time = 0;
@@ -92,17 +92,17 @@ impl Level {
         let first = if time == 0 { nothing(backlog) } else { self.cut(backlog, time)? };
         let second = if time + 1 == 1 << TIME_BITS { all(backlog) } else { self.cut(backlog, time + 1)? };
         let ranges = between(&first, &second, budget);
-        // A source that contradicts itself must not stop the query.
+        // A source with contradictory answers must not stop the query.
         Ok(if ranges.is_empty() { plan::ranges(backlog, Some(budget)) } else { ranges })
     }
 
-    /// At least and at most so many offsets of the backlog come before a time, as far as answers tell.
+    /// Lower and upper bound of the offsets in the backlog that come before a time, from the cached answers.
     fn bounds(&self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> (u64, u64) {
         let bounds = backlog.iter().map(|(_, range)| self.bounds_of(range, time));
         bounds.fold((0, 0), |sum, (least, most)| (sum.0 + least as u64, sum.1 + most as u64))
     }
 
-    /// The same of one partition, in offsets from the range's start on.
+    /// The same for one partition, counted from the range's start.
     fn bounds_of(&self, range: &OffsetRange, time: i64) -> (i64, i64) {
         let taken = |answer: &Answer| (answer.offset - range.start).clamp(0, range.len());
         let Some(answers) = self.answers.get(&range.partition) else { return (0, range.len()) };
@@ -147,7 +147,7 @@ fn nothing(backlog: &[(PartitionId, OffsetRange)]) -> Vec<OffsetRange> {
     backlog.iter().map(|(_, range)| OffsetRange { end: range.start, ..range.clone() }).collect()
 }
 
-/// All of the first ranges and, in proportion, what the budget leaves for what the second ones have more.
+/// All of `first`, and the rest of the budget in proportion from what `second` has beyond it.
 fn between(first: &[OffsetRange], second: &[OffsetRange], budget: u64) -> Vec<OffsetRange> {
     let taken: i64 = first.iter().map(OffsetRange::len).sum();
     let more = |(first, second): (&OffsetRange, &OffsetRange)| {
@@ -175,7 +175,7 @@ mod tests {
         PartitionId { source: 0, topic: "t".into(), partition: partition as i32 }
     }
 
-    /// A level over records' timestamps, and how often it has asked.
+    /// A level over these timestamps, and the number of lookups.
     fn level(times: &[Vec<i64>]) -> (Level, Arc<AtomicUsize>) {
         let (times, asked) = (times.to_vec(), Arc::new(AtomicUsize::new(0)));
         let count = asked.clone();
@@ -196,7 +196,7 @@ mod tests {
         ranges.filter(|(_, range)| !range.is_empty()).collect()
     }
 
-    /// Drains; the positions after each batch.
+    /// Reads everything; gives the positions after each batch.
     fn drain(times: &[Vec<i64>], budget: u64, forget: bool) -> (Vec<Vec<i64>>, usize) {
         let (mut level, asked) = level(times);
         let ends: Vec<i64> = times.iter().map(|times| times.len() as i64).collect();
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// timestamps by partition and a budget → positions after each batch.
+    /// Timestamps by partition, and a budget → positions after each batch.
     fn check(times: &[&[i64]], budget: u64, expected: &[&[i64]]) {
         let times: Vec<Vec<i64>> = times.iter().map(|times| times.to_vec()).collect();
         assert_eq!(drain(&times, budget, false).0, expected, "{times:?} by {budget}");
@@ -230,7 +230,7 @@ mod tests {
         check(&[&[1, 2, 3, 4, 5, 6, 7, 8], &[2, 8]], 4, &[&[3, 1], &[7, 1]]);
         // A partition that is ahead waits.
         check(&[&[10, 11, 12, 13], &[1, 2, 3, 4]], 2, &[&[0, 2], &[0, 4], &[2, 4]]);
-        // Disorder: cut before the first record that is as new, whatever comes after.
+        // Out of order: cut before the first record that is as new, whatever follows.
         check(&[&[1, 5, 2, 6], &[3, 4, 5, 7]], 3, &[&[1, 2], &[3, 3]]);
     }
 

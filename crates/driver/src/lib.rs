@@ -1,16 +1,17 @@
-//! The driver: observes the source, plans batches, hands their tasks to executors, merges, outputs, commits; and keeps as
-//! many executors as the autoscaler says.
+//! The driver: observes the sources, plans batches, runs their tasks on executors, merges, writes and commits. It keeps
+//! as many executors as the autoscaler decides.
 //!
 //! ```text
 //!  observe ─► plan ─► log the plan ─► dispatch ─► merge, watermark ─► output ─┬─► sinks ─► state, commit record
 //!     ▲                                  │                                    │   └── committer thread ──┘
 //!     └── the next batch may start from here on: at most two plans are uncommitted ──┘
 //! ```
-//! One loop over one closed [`event::Event`] (`run.rs`) and six parts with private state: what there is to read
-//! (`watching.rs`), what the next batch reads (`planning.rs`), who carries it out (`execution.rs`), its way to the commit record
-//! (`committing.rs`), how many executors there are (`scaling.rs`), and who is told (`reporter.rs`). The same plan gives the same
-//! rows at any number of executors and across any kill. The query's clock is here: what depends on time gets it as a value.
-//! Does not know Kafka, decoding or HTTP: source and sinks come as ports, executors as pipes with a [`Handle`].
+//! `run.rs` is one loop over [`event::Event`]. Six parts hold the state: `watching.rs` (what there is to read),
+//! `planning.rs` (what the next batch reads), `execution.rs` (the batch in flight), `committing.rs` (the batch on its
+//! way to its commit record), `scaling.rs` (the number of executors) and `reporter.rs` (progress and status). The same
+//! plan gives the same rows at any number of executors and across any crash. The driver reads the clock; pure crates
+//! get the time as an argument. It does not know Kafka, decoding or HTTP: sources and sinks are traits, and an executor
+//! is two pipes and a [`Handle`].
 
 #![forbid(unsafe_code)]
 
@@ -67,60 +68,62 @@ pub struct Job {
 
 /// A source of the query.
 pub struct Source {
-    /// It, watched. What it says of partitions has the source's number.
+    /// Reports what the source holds. Its partitions carry the source's number.
     pub watch: Box<dyn Watch>,
-    /// What progress records and the checkpoint call it.
+    /// The source's name in progress records and in the checkpoint.
     pub description: String,
-    /// Where a query without a checkpoint begins.
+    /// Where a query without a checkpoint starts.
     pub starting_offsets: StartingOffsets,
-    /// Bound of a batch, offsets over all its partitions; `None`: what the executors can do in half a second.
+    /// Most offsets in a batch, over all partitions of the source; `None`: what the executors do in half a second.
     pub max_offsets_per_trigger: Option<u64>,
 }
 
-/// What to run it with.
+/// What a run needs from outside.
 pub struct Wiring {
-    /// The sources, one for each branch of the plan, in its order.
+    /// One source for each branch of the plan, in the plan's order.
     pub sources: Vec<Source>,
     /// The sinks; each gets every batch.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// Where dead letters are kept, if they are; executors write there.
+    /// Commits dead letters, if the pipeline keeps them. Executors write them.
     pub dead_letters: Option<Box<dyn DeadLetterCommitter>>,
-    /// Where the checkpoint is.
+    /// The checkpoint's storage.
     pub disk: Arc<dyn Disk>,
-    /// A snapshot of the state is due when the log since the last one outweighs it, but not for less than so many bytes.
+    /// Least size of the log, in bytes, at which a snapshot is due. A snapshot is due when the log since the last one
+    /// is larger than the snapshot.
     pub snapshot_bytes_min: u64,
-    /// How an executor is started.
+    /// Starts an executor.
     pub spawn: Spawn,
-    /// What users command while it runs.
+    /// Commands of the user.
     pub commands: Receiver<Command>,
-    /// Who is told what happens.
+    /// Gets progress, decisions and status.
     pub observer: Box<dyn Observer>,
-    /// Owns the threads of the run, with those that were started before it.
+    /// Owns the run's threads, including those started before the run.
     pub supervisor: Supervisor,
 }
 
-/// Is told what happens, on the driver's thread: must return quickly.
+/// Gets reports of a run, on the driver's thread. Its methods must return quickly.
 pub trait Observer {
-    /// A batch was committed.
+    /// A batch is committed.
     fn batch(&mut self, progress: &Progress, rows: &RecordBatch);
-    /// From here on the autoscaler decides with these settings, from this state: at the start, and when a user pins.
+    /// The autoscaler decides with these settings from this state on. Called at the start and when a user pins the
+    /// size.
     fn deciding(&mut self, settings: &Settings, state: &State);
-    /// The autoscaler spoke; most decisions hold ([`Decision::acts`]).
+    /// A decision of the autoscaler. Most keep the size ([`Decision::acts`]).
     fn decision(&mut self, facts: &Facts, decision: &Decision);
-    /// A few times a second.
+    /// A status snapshot, a few times a second.
     fn status(&mut self, status: &Status);
-    /// Something that a user should know, a sentence.
+    /// A message to the user, one sentence.
     fn note(&mut self, note: &str);
-    /// Every batch that is due is committed, up to these positions; nothing is to be done until the source holds more.
+    /// Every batch that is due is committed, up to these positions. Nothing happens until the sources hold more.
     fn idle(&mut self, _positions: &Offsets) {}
 }
 
-/// What a run did.
+/// Totals of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Batches committed.
     pub batches: u64,
-    /// Records in them.
+    /// Records in these batches.
     pub records: u64,
     /// Output rows handed to each sink.
     pub rows: u64,
@@ -132,6 +135,6 @@ pub struct Summary {
     pub age_p50_ms: u64,
     /// Age of records when their results were out, p99, ms.
     pub age_p99_ms: u64,
-    /// Spawn → exit of all executors, summed.
+    /// Time from spawn to exit, summed over all executors, in seconds.
     pub executor_seconds: f64,
 }

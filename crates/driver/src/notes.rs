@@ -1,4 +1,4 @@
-//! What a user should know, in words: records that kill, and watermarks that jump.
+//! Messages to the user: records that kill executors, replaced executors, watermarks that jump.
 
 use crate::batch::PieceOutcome;
 use crate::deadlines::LateReason;
@@ -7,10 +7,10 @@ use crate::fleet::{ReplaceReason, ReplacedExecutor};
 use tidemill_model::time::iso_millis;
 use tidemill_sql::plan::{Body, QueryPlan};
 
-/// An event time so far ahead of the wall clock is worth a warning when it moves the watermark, ms.
+/// An event time further ahead of the wall clock than this, in ms, is worth a warning when it moves the watermark.
 const AHEAD_MS: i64 = 3_600_000;
 
-/// A record that is given up; `None` where none is.
+/// About a record that is left out or set aside; `None` if there is none.
 pub(crate) fn given_up(lost: &PieceOutcome, keeps_dead_letters: bool) -> Option<String> {
     let (range, what) = match lost {
         PieceOutcome::Again | PieceOutcome::Split => return None,
@@ -26,7 +26,7 @@ pub(crate) fn given_up(lost: &PieceOutcome, keeps_dead_letters: bool) -> Option<
     ))
 }
 
-/// An executor that is given up.
+/// About an executor that is replaced.
 pub(crate) fn replaced(given_up: &ReplacedExecutor) -> String {
     let why = match given_up.why {
         ReplaceReason::Silent(silence) => {
@@ -45,9 +45,9 @@ pub(crate) fn replaced(given_up: &ReplacedExecutor) -> String {
     format!("executor {} {why}; it is replaced, and its tasks run elsewhere", given_up.id)
 }
 
-/// A batch that has moved the watermark beyond the clock, and a source that had a part in it.
+/// About a batch that has moved the watermark beyond the clock, and a source that caused it.
 pub(crate) fn jump(finished: &Finished, query: &QueryPlan) -> Option<String> {
-    // Where the watermark drops nothing, nobody minds.
+    // A watermark that drops nothing needs no warning.
     let drops = matches!(query.body(), Body::Aggregate(plan) if plan.watermarked);
     if !drops || finished.next_watermark <= finished.plan.watermark {
         return None;
@@ -55,7 +55,7 @@ pub(crate) fn jump(finished: &Finished, query: &QueryPlan) -> Option<String> {
     let moved_to = |delay_ms: i64| finished.next_watermark.0.saturating_add(delay_ms);
     let mut sources = query.branches.iter().zip(query.delays_ms()).zip(&finished.sources);
     sources.find_map(|((branch, delay_ms), seen)| {
-        // As far as the other sources have let it: one alone is the whole way.
+        // Limited by the other sources' watermarks.
         let ahead_ms = moved_to(delay_ms?).min(seen.event_time.max_ms).saturating_sub(finished.plan.timestamp.0);
         if seen.event_time.count == 0 || ahead_ms <= AHEAD_MS {
             return None;

@@ -1,4 +1,4 @@
-//! Opening a run: the checkpoint is read, threads are started, the driver stands where the last run stopped.
+//! Opens a run: reads the checkpoint, starts the threads, and continues where the last run stopped.
 
 use crate::commit::{self, CommitTargets};
 use crate::committing::Committing;
@@ -27,7 +27,7 @@ use tidemill_model::{Offsets, Result};
 use tidemill_scale::{Prior, Settings};
 use uuid::Uuid;
 
-/// Opens the checkpoint and makes the run with its inbox.
+/// Opens the checkpoint. Returns the run and its inbox.
 pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<Event>)> {
     let mut supervisor = std::mem::take(&mut wiring.supervisor);
     let inbox = supervisor.take_inbox();
@@ -77,37 +77,37 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     Ok((query, inbox))
 }
 
-/// Threads that merge a large batch: as many as there are cores.
+/// Threads that merge a large batch: one per core.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// What an earlier run has learnt about capacity; nothing where it does not read.
+/// What earlier runs have learnt about capacity; the default if it cannot be read.
 fn prior(capacity: Option<serde_json::Value>) -> Prior {
     capacity.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default()
 }
 
-/// Label of a checkpoint's line about what is read.
+/// Label of a checkpoint line that names an input.
 const INPUT: &str = "input        ";
 
-/// What a checkpoint keeps of a query.
+/// The text of the query that the checkpoint keeps.
 fn query_text(sources: &[String], job: &Job) -> String {
     let inputs: String = sources.iter().map(|source| format!("{INPUT}{source}\n")).collect();
     format!("{inputs}{}", job.plan.describe())
 }
 
-/// The lines that a checkpoint is bound to: its positions are in its inputs, its state is made for one aggregation.
+/// The lines that a checkpoint is bound to. Its positions belong to its inputs; its state belongs to one aggregation.
 fn bound_lines(query: &str) -> Vec<String> {
     let input = query.lines().filter(|line| line.starts_with(INPUT)).map(str::to_owned);
     input.chain(tidemill_sql::describe::bound_to_state(query)).collect()
 }
 
-/// A task without progress for so long is late.
+/// A task without progress for this long is late.
 fn task_timeout(job: &Job) -> Duration {
     Duration::from_millis(job.pipeline.autoscale.task_timeout_ms)
 }
 
-/// What every executor is told first.
+/// The first message to each executor.
 fn hello(job: &Job, settings: &Settings) -> ToExecutor {
     ToExecutor::Hello {
         version: VERSION,
@@ -119,13 +119,13 @@ fn hello(job: &Job, settings: &Settings) -> ToExecutor {
     }
 }
 
-/// Tells the sources where the query's plans end, if it has any.
+/// Tells the sources where the query's plans end, if there are any.
 fn resume(sources: &mut [Source], planned: Option<&Offsets>) -> Result<()> {
     let Some(planned) = planned else { return Ok(()) };
     sources.iter_mut().try_for_each(|source| source.watch.resume(planned))
 }
 
-/// Opens sinks and dead letters to a query; what progress records call the sinks.
+/// Opens sinks and dead letters for a query. Returns the name of the sinks in progress records.
 fn begin(
     sinks: &mut [Box<dyn Sink>],
     dead_letters: &mut Option<Box<dyn DeadLetterCommitter>>,
@@ -137,7 +137,7 @@ fn begin(
     Ok(descriptions.join(", "))
 }
 
-/// The thread that commits.
+/// Name of the committer thread.
 pub(crate) const COMMITTER: &str = "committer";
 
 fn start_threads(
@@ -160,7 +160,7 @@ fn start_threads(
         Ok(())
     })?;
     let events = supervisor.events();
-    // Ends with whoever commands, or with the run.
+    // Ends with its sender or with the run.
     supervisor.spawn("commands", Role::Passing, move || {
         commands.into_iter().all(|command| events.send(Event::Command(command)).is_ok());
         Ok(())

@@ -1,17 +1,17 @@
-//! What to read next: a pure function of positions, of what the source holds, and of a bound.
+//! What to read next: a pure function of positions, of what the sources hold, and of a limit.
 
 use tidemill_flow::ports::Extents;
 use tidemill_model::limits::TASK_RECORDS;
 use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
 
-/// A batch is cut into so many tasks, sizes allowing: two for each of the eight cores of a full fleet, so that the last
-/// ones to end leave little idle. The cut depends on the batch alone, never on how many executors there are.
+/// Target number of tasks in a batch: two for each of the eight cores of a full set of executors, so that the last
+/// tasks leave few cores idle. The cut depends on the batch alone, never on the number of executors.
 const TASKS_PER_BATCH: i64 = 16;
 
-/// Below so many records a task's overhead shows.
+/// Least number of records in a task: below it the overhead of a task shows.
 const TASK_RECORDS_MIN: i64 = 250;
 
-/// Records that each partition holds and no plan has read, in partition order.
+/// The records of each partition that no plan has, in partition order.
 pub(crate) fn backlog(positions: &Offsets, extents: &Extents) -> Vec<(PartitionId, OffsetRange)> {
     let left = |(partition, extent): (&PartitionId, &tidemill_flow::ports::Extent)| {
         // A partition without a position appeared after the start: it is read from its beginning.
@@ -22,12 +22,12 @@ pub(crate) fn backlog(positions: &Offsets, extents: &Extents) -> Vec<(PartitionI
     extents.iter().filter_map(left).collect()
 }
 
-/// The sum of a backlog, in offsets.
+/// Total offsets of a backlog.
 pub(crate) fn total(backlog: &[(PartitionId, OffsetRange)]) -> u64 {
     backlog.iter().map(|(_, range)| range.len() as u64).sum()
 }
 
-/// Fails where records that were never read are gone from the source.
+/// Fails if the source no longer has records that were not read yet.
 ///
 /// # Errors
 /// External: names the partition and the offsets.
@@ -53,8 +53,8 @@ pub(crate) fn check_loss(positions: &Offsets, extents: &Extents) -> Result<()> {
     Ok(())
 }
 
-/// The ranges of the next batch: all of the backlog, or `budget` offsets of it, each partition in proportion to what it
-/// has left, as Spark's `maxOffsetsPerTrigger` does (a share below one offset is rounded up, any other down).
+/// The ranges of the next batch: the whole backlog, or `budget` offsets of it. Each partition gives in proportion to
+/// its backlog, as with Spark's `maxOffsetsPerTrigger`. A share below one offset is rounded up, any other down.
 pub(crate) fn ranges(backlog: &[(PartitionId, OffsetRange)], budget: Option<u64>) -> Vec<OffsetRange> {
     let total = total(backlog);
     let Some(budget) = budget.filter(|budget| *budget < total) else {
@@ -68,7 +68,7 @@ pub(crate) fn ranges(backlog: &[(PartitionId, OffsetRange)], budget: Option<u64>
     backlog.iter().map(|(_, range)| bounded(range)).filter(|range| !range.is_empty()).collect()
 }
 
-/// Greatest number of offsets in a task of a batch with these ranges.
+/// Most offsets in a task of a batch with these ranges.
 pub(crate) fn task_records(ranges: &[OffsetRange]) -> i64 {
     let total: i64 = ranges.iter().map(OffsetRange::len).sum();
     ((total + TASKS_PER_BATCH - 1) / TASKS_PER_BATCH).clamp(TASK_RECORDS_MIN, TASK_RECORDS)
@@ -87,7 +87,7 @@ mod tests {
         ends.iter().enumerate().map(|(p, (start, end))| (id(p as i32), Extent { start: *start, end: *end })).collect()
     }
 
-    /// positions, extents and a bound → the ranges as `start..end` by partition.
+    /// Positions, extents and a limit → the ranges as `start..end` by partition.
     fn check(positions: &[i64], ends: &[(i64, i64)], budget: Option<u64>, expected: &[(i64, i64)]) {
         let positions = Offsets(positions.iter().enumerate().map(|(p, at)| (id(p as i32), *at)).collect());
         let ranges = ranges(&backlog(&positions, &extents(ends)), budget);

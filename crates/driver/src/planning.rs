@@ -1,4 +1,4 @@
-//! Batch planning: whether a batch is due, what it reads, and its record in the log. Decides; carries nothing out.
+//! Batch planning: whether a batch is due, what it reads, and its plan record. Runs nothing.
 
 use crate::finish::has_no_data_batches;
 use crate::level::{Level, SourceUnavailable};
@@ -20,28 +20,28 @@ pub(crate) struct Planning {
     trigger: Trigger,
     /// Whether a batch without data is due once the watermark has moved.
     no_data_batches: bool,
-    /// Cuts a backlog by the records' timestamps, of sources that have them.
+    /// Chooses from a backlog by the records' timestamps, for sources that support it.
     level: Level,
-    /// The first offset of each partition that no plan has; `None` until it is decided where the query begins.
+    /// The first offset of each partition that is in no plan; `None` until the start is decided.
     positions: Option<Offsets>,
-    /// What was there when the last batch was planned, and was left for the next.
+    /// Records that were there when the last batch was planned and were left for the next.
     left_over: u64,
-    /// Records of a task at most: less than usual where larger ones had to be split.
+    /// Most records in a task. It is lowered when larger tasks had to be split.
     task_records_max: i64,
     next_batch: u64,
     /// wm(N) of the next batch N.
     watermark: Millis,
     /// wm(N−1).
     late_watermark: Millis,
-    /// Plans of the last run that were not committed.
+    /// Plans of the last run that are not committed.
     replay: VecDeque<BatchPlan>,
-    /// When the last batch of this run was started.
+    /// When the last batch of this run started.
     batch_started: Option<Instant>,
-    /// No batch before this moment; `None` where there is no trigger interval, or no batch yet.
+    /// No batch before this time; `None` without a trigger interval, or before the first batch.
     next_trigger: Option<Instant>,
 }
 
-/// Where the query stands.
+/// The position of a query: offsets, batch number, watermarks, plans to replay.
 pub(crate) struct QueryPosition {
     pub(crate) positions: Option<Offsets>,
     pub(crate) next_batch: u64,
@@ -50,22 +50,22 @@ pub(crate) struct QueryPosition {
     pub(crate) replay: VecDeque<BatchPlan>,
 }
 
-/// What is to be done next.
+/// What is due next.
 pub(crate) enum Due {
     Replay,
-    /// Of this, which the sources let into one batch.
+    /// A batch with these ranges, which the sources admit.
     Data(Vec<(PartitionId, OffsetRange)>),
     NoData,
 }
 
-/// A plan that is logged.
+/// A plan with its log record.
 pub(crate) struct Planned {
     pub(crate) plan: BatchPlan,
     pub(crate) replayed: bool,
-    /// Since the start of the batch before, in this run.
+    /// Time since the start of the batch before, in this run.
     pub(crate) since_last: Option<Duration>,
     pub(crate) started: Instant,
-    /// When it was known what to read, when that was a plan, and when the plan was logged.
+    /// When the ranges were known, when the plan was made, and when it was logged.
     pub(crate) known: Instant,
     pub(crate) planned: Instant,
     pub(crate) logged: Instant,
@@ -91,7 +91,7 @@ impl Planning {
         }
     }
 
-    /// Decides, once, where the query begins; and fails when records that were not read yet are gone.
+    /// Decides once where the query starts. Fails if unread records are gone.
     pub(crate) fn begin(&mut self, watching: &Watching) -> Result<()> {
         let Some(extents) = watching.extents() else { return Ok(()) };
         if self.positions.is_none() {
@@ -116,12 +116,12 @@ impl Planning {
         self.watermark
     }
 
-    /// Whether plans of the last run wait to be carried out.
+    /// Whether plans of the last run wait to be replayed.
     pub(crate) fn has_replay(&self) -> bool {
         !self.replay.is_empty()
     }
 
-    /// When a batch may be due that is not due yet.
+    /// The next time at which a batch may become due.
     pub(crate) fn next_trigger(&self) -> Option<Instant> {
         self.next_trigger
     }
@@ -134,7 +134,7 @@ impl Planning {
         }
     }
 
-    /// What executors are needed for now: between two triggers only what the last batch had to leave.
+    /// The backlog that needs executors now. Between two triggers that is only what the last batch left.
     pub(crate) fn due_backlog(&self, watching: &Watching) -> u64 {
         let all = plan::total(&self.backlog(watching));
         match self.next_trigger {
@@ -148,7 +148,7 @@ impl Planning {
         if self.has_replay() {
             return Some(Due::Replay);
         }
-        // Before the source was looked at, nobody knows whether there is data: a no-data batch would come too early.
+        // Until all sources are seen, it is unknown whether there is data: a no-data batch would be too early.
         if watching.extents().is_none() || self.next_trigger.is_some_and(|at| Instant::now() < at) {
             return None;
         }
@@ -161,10 +161,10 @@ impl Planning {
         (moved && self.no_data_batches).then_some(Due::NoData)
     }
 
-    /// Steps 2 and 3: the plan, and its record. The batch reads `capacity` records where nothing else bounds it.
+    /// Steps 2 and 3: makes the plan and logs it. The batch reads `capacity` records unless another limit applies.
     ///
     /// # Errors
-    /// The disk refuses. Inside: a source was asked about timestamps, and failed; it is asked again after a pause.
+    /// The disk fails. The inner error: a source failed to answer about timestamps; it is asked again after a pause.
     pub(crate) fn start(
         &mut self,
         due: Due,
@@ -187,8 +187,8 @@ impl Planning {
         let known = Instant::now();
         let plan = if replayed { self.replay.pop_front().expect("a replay is due") } else { self.plan(ranges) };
         assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
-        // A replay has the watermarks that were logged (rule M3), also where the query has changed since then, and the
-        // batch before it would now give another one.
+        // A replay uses the logged watermarks (rule M3), even if the query has changed since then and the batch before
+        // it would give another one.
         (self.watermark, self.late_watermark) = (plan.watermark, plan.late_watermark);
         let planned = Instant::now();
         if !replayed {
@@ -202,19 +202,18 @@ impl Planning {
         Ok(Ok(Planned { plan, replayed, since_last, started, known, planned, logged }))
     }
 
-    /// A batch is merged: its watermark is the next one's late watermark.
+    /// A batch is merged: its watermark becomes the late watermark of the next.
     pub(crate) fn merged(&mut self, finished: &Finished) {
         (self.late_watermark, self.watermark) = (finished.plan.watermark, finished.next_watermark);
     }
 
-    /// Tasks of more records than this had to be split: the next plans are cut so from the start.
+    /// Larger tasks had to be split: the next plans cut tasks of at most this size.
     pub(crate) fn lower_task_records(&mut self, records: i64) {
         self.task_records_max = self.task_records_max.min(records);
     }
 
-    /// What the next batch reads: as much of what the sources admit as the pipeline allows and the executors can do. Where
-    /// that is not all of it, the partitions advance together by their records' timestamps: those of one source that has a
-    /// bound of its own, and those of all that share what the executors can do.
+    /// The ranges of the next batch: what the sources admit, limited by the pipeline and by what the executors can do.
+    /// If a limit applies, the partitions that share it advance together by their records' timestamps.
     fn next_ranges(
         &mut self,
         admitted: &[(PartitionId, OffsetRange)],
@@ -263,8 +262,8 @@ impl Planning {
         }
     }
 
-    /// The next full interval of the wall clock, as Spark's processing-time trigger has it; a batch that overruns it is
-    /// followed at once by the next.
+    /// The next multiple of the interval on the wall clock, as in Spark's processing-time trigger. A batch that takes
+    /// longer is followed at once by the next.
     fn trigger_after(&self, started: Instant) -> Option<Instant> {
         let Trigger::Every(interval_ms) = self.trigger else { return None };
         let into_ms = now_millis().0.unsigned_abs() % interval_ms;

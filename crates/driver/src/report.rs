@@ -1,4 +1,4 @@
-//! What is told about a run: progress records, status snapshots, the summary.
+//! Builds what a run reports: progress records, status snapshots, the summary.
 
 use crate::ages::Ages;
 use crate::commit::Committed;
@@ -16,44 +16,44 @@ use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
 
-/// Decisions and rows that a status shows.
+/// Number of decisions and rows in a status.
 const DECISIONS_SHOWN: usize = 20;
 const ROWS_SHOWN: usize = 30;
 
-/// Who a run is.
+/// Identifies a run.
 pub(crate) struct Identity {
     pub(crate) id: String,
     pub(crate) run_id: String,
     pub(crate) name: String,
-    /// What progress records call each source.
+    /// Name of each source in progress records.
     pub(crate) sources: Vec<String>,
     pub(crate) sinks: String,
 }
 
-/// What is known of a batch when it goes to the committer.
+/// Figures of a batch that are known when it goes to the committer.
 pub(crate) struct BatchStats {
     pub(crate) finished: Finished,
     pub(crate) state_rows: u64,
     pub(crate) state_bytes: u64,
     pub(crate) start: StartTimes,
-    /// Milliseconds by step since then.
+    /// Milliseconds per step after the start.
     pub(crate) dispatch_ms: u64,
     pub(crate) merge_ms: u64,
 }
 
-/// How a batch's start went.
+/// Times of the steps that start a batch.
 #[derive(Clone, Copy)]
 pub(crate) struct StartTimes {
-    /// Since the start of the batch before, in this run.
+    /// Time since the start of the batch before, in this run.
     pub(crate) since_last: Option<Duration>,
-    /// Milliseconds by step: what there is to read, which tasks that is, laying them out, logging the plan.
+    /// Milliseconds per step: finding what there is to read, planning, encoding tasks, logging the plan.
     pub(crate) latest_ms: u64,
     pub(crate) planning_ms: u64,
     pub(crate) layout_ms: u64,
     pub(crate) log_ms: u64,
 }
 
-/// The progress record of a committed batch (field by field Spark's, see `model::progress`).
+/// The progress record of a committed batch. Its fields are Spark's; see `model::progress`.
 pub(crate) fn progress(
     identity: &Identity,
     query: &QueryPlan,
@@ -113,7 +113,7 @@ pub(crate) fn progress(
     }
 }
 
-/// What a batch of `total` ms has of the source of this number.
+/// The part of one source in a batch of `total` ms.
 fn source(description: &str, number: u32, stats: &BatchStats, latest: &Offsets, total: u64) -> SourceProgress {
     let plan = &stats.finished.plan;
     let [start_offsets, end_offsets, latest] =
@@ -131,7 +131,7 @@ fn source(description: &str, number: u32, stats: &BatchStats, latest: &Offsets, 
     }
 }
 
-/// Records over the time since the batch before was started.
+/// Records per second since the start of the batch before.
 fn arriving(records: u64, start: &StartTimes) -> f64 {
     start.since_last.map_or(0.0, |time| per_second(records, time))
 }
@@ -146,10 +146,10 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
         return entries;
     }
     entries.insert("watermark".into(), iso_millis(finished.plan.watermark));
-    // Of several sources Spark tells of the first one that had rows.
+    // With several sources Spark reports the first one that had rows.
     let seen = query.delays_ms().zip(&finished.sources).filter(|(delay, _)| delay.is_some());
     if let Some(seen) = seen.map(|(_, totals)| &totals.event_time).find(|seen| seen.count > 0) {
-        // Towards zero, as Spark cuts its double.
+        // Truncated towards zero, as Spark truncates its double.
         let average = (seen.sum_ms / i128::from(seen.count)) as i64;
         for (name, ms) in [("min", seen.min_ms), ("max", seen.max_ms), ("avg", average)] {
             entries.insert(name.into(), iso_millis(Millis(ms)));
@@ -179,7 +179,7 @@ fn state_operators(query: &QueryPlan, stats: &BatchStats, commit_ms: u64) -> Vec
     }]
 }
 
-/// How far the ends of a batch are behind what is there.
+/// How far the ends of a batch are behind the latest offsets.
 fn behind(ends: &Offsets, latest: &Offsets) -> SourceMetrics {
     let behind: Vec<i64> =
         ends.0.iter().map(|(partition, end)| (latest.0.get(partition).unwrap_or(end) - end).max(0)).collect();
@@ -219,7 +219,7 @@ impl RecentOutput {
         }
     }
 
-    /// The last rows of a batch; rows stand in key order, so the last are the newest windows.
+    /// Takes the last rows of a batch. Rows are in key order, so these are the newest windows.
     pub(crate) fn rows(&mut self, rows: &arrow_array::RecordBatch, zone: Zone) {
         if rows.num_rows() > 0 {
             let skip = rows.num_rows().saturating_sub(ROWS_SHOWN);
@@ -229,14 +229,14 @@ impl RecentOutput {
     }
 }
 
-/// Records done over the last seconds.
+/// Rate of records done over the last seconds.
 #[derive(Default)]
 pub(crate) struct DoneRate {
     samples: VecDeque<(u64, u64)>,
     total: u64,
 }
 
-/// The rate is over so many milliseconds.
+/// The rate covers this many milliseconds.
 const RATE_WINDOW_MS: u64 = 3_000;
 
 impl DoneRate {
@@ -244,7 +244,7 @@ impl DoneRate {
         self.total += records;
     }
 
-    /// Records/s over the last seconds, looked at now.
+    /// Records per second over the last seconds.
     pub(crate) fn rate(&mut self, now_ms: u64) -> f64 {
         self.samples.push_back((now_ms, self.total));
         while self.samples.len() > 2 && self.samples[1].0 + RATE_WINDOW_MS <= now_ms {

@@ -1,4 +1,4 @@
-//! Reporting: what the run has done so far, and who is told.
+//! Reporting: counts what the run has done and passes it to the observer.
 
 use crate::ages::Ages;
 use crate::commit::Committed;
@@ -13,7 +13,7 @@ use tidemill_model::status::{DecisionLine, Status};
 use tidemill_scale::{Decision, Facts, Settings, State};
 use tidemill_sql::plan::QueryPlan;
 
-/// Batches whose ages a status shows.
+/// A status shows the ages of this many batches.
 const RECENT_BATCHES: usize = 10;
 
 pub(crate) struct Reporter {
@@ -43,7 +43,7 @@ impl Reporter {
         }
     }
 
-    /// A sentence that a user should know.
+    /// Passes on a message to the user.
     pub(crate) fn note(&mut self, note: &str) {
         self.observer.note(note);
     }
@@ -52,7 +52,7 @@ impl Reporter {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// A task of so many records is done.
+    /// A task of this many records is done.
     pub(crate) fn task_done(&mut self, records: u64) {
         self.done.add(records);
     }
@@ -69,7 +69,7 @@ impl Reporter {
         self.observer.decision(facts, decision);
     }
 
-    /// A batch is committed. `latest` is what the sources hold, `now` how many executors are ready and what is left to read.
+    /// A batch is committed. `latest` is what the sources hold; `now` is the number of ready executors and the backlog.
     pub(crate) fn committed(
         &mut self,
         query: &QueryPlan,
@@ -104,7 +104,7 @@ impl Reporter {
         self.observer.idle(positions);
     }
 
-    /// Completes a status by what is known here, and shows it.
+    /// Completes a status and passes it on.
     pub(crate) fn status(&mut self, rest: Status) {
         let mut recent = Ages::new();
         self.recent_ages.iter().for_each(|ages| recent.merge(ages));
@@ -124,7 +124,7 @@ impl Reporter {
         self.observer.status(&status);
     }
 
-    /// What the run did, once it is over.
+    /// Totals of the run, once it has ended.
     pub(crate) fn summary(&self, executors: Duration) -> Summary {
         Summary {
             executor_seconds: executors.as_secs_f64(),

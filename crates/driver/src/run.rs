@@ -1,11 +1,12 @@
-//! The run of a query: one loop over [`Event`]s, and after each the steps that have become possible, in the order of a batch.
+//! The run of a query: one loop over [`Event`]s. After each event it takes the steps that have become possible, in the
+//! order of a batch.
 //!
 //! ```text
 //!  Watching ─► Planning ─► Execution ─► merge (`finish.rs`) ─► Committing
 //!                  ▲           ▲                                   │
 //!                  └─ Scaling ─┴──────────── Reporting ◄───────────┘
 //! ```
-//! Each part has its state to itself. This loop is what they have in common: it hands on what one of them says to the next.
+//! Each part owns its state. Only this loop passes data from one part to another.
 
 use crate::commit::Committed;
 use crate::committing::Committing;
@@ -34,14 +35,14 @@ use tidemill_model::status::Command;
 use tidemill_model::{Millis, Result};
 use tidemill_sql::plan::Body;
 
-/// Executors that were told to go get so long when a run is over.
+/// At the end of a run, executors have this long to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs a pipeline until it is told to stop, or its trigger has nothing more to do.
+/// Runs a pipeline until it is told to stop, or until its trigger has nothing more to do.
 ///
 /// # Errors
-/// User: the checkpoint is another query's, or in use. External: source, sink, disk or data failed for good; what was
-/// committed stays committed, and a new start goes on from there.
+/// User: the checkpoint belongs to another query, or is in use. External: source, sink, disk or data failed for good.
+/// What was committed stays committed; a new start goes on from there.
 pub fn run(job: Job, wiring: Wiring) -> Result<Summary> {
     assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
     let (mut query, inbox) = open(job, wiring)?;
@@ -65,10 +66,10 @@ pub(crate) struct QueryRun {
     pub(crate) supervisor: Supervisor,
     /// How the query differs from the one that wrote the checkpoint.
     pub(crate) changes: Vec<Change>,
-    /// Who else is at work.
+    /// Busy time of everything but the executors.
     pub(crate) busy: Busy,
     pub(crate) stopping: bool,
-    /// Whether nothing is to be done, as last told.
+    /// Whether the observer was last told that the run is idle.
     pub(crate) idle: bool,
 }
 
@@ -145,14 +146,14 @@ impl QueryRun {
         }
     }
 
-    /// Step 1: what a source holds.
+    /// Step 1: a source reports what it holds.
     fn observed(&mut self, number: usize, seen: Result<Extents>) -> Result<()> {
         if !self.watching.observed(number, seen, &mut self.reporter)? {
             return Ok(());
         }
         self.planning.begin(&self.watching)?;
         if self.scaling.keep() == 0 && !self.scaling.waits() {
-            // Nobody works: a record that has just come should not wait for the next tick.
+            // No executor works: a record that has just come should not wait for the next tick.
             self.rescale();
         }
         Ok(())
@@ -198,7 +199,7 @@ impl QueryRun {
         self.scaling.rescale(&facts, self.stopping.then_some(begun), &mut self.reporter);
     }
 
-    /// All steps that have become possible.
+    /// Takes all steps that have become possible.
     fn advance(&mut self) -> Result<()> {
         loop {
             let complete = if self.committing.is_busy() { None } else { self.execution.take_complete() };
@@ -233,7 +234,7 @@ impl QueryRun {
         self.idle = idle;
     }
 
-    /// Steps 2 and 3: the plan, and its record.
+    /// Steps 2 and 3: plans a batch and logs the plan.
     fn start(&mut self, due: Due) -> Result<()> {
         match self.planning.start(due, &self.watching, self.scaling.capacity_of_a_batch())? {
             Ok(planned) => {
@@ -244,7 +245,7 @@ impl QueryRun {
         }
     }
 
-    /// Steps 5 and 6: merge, watermark, output; the committer takes it from here.
+    /// Steps 5 and 6: merges, advances the watermark, builds the rows, and hands the batch to the committer.
     fn finish(&mut self, in_flight: InFlight) -> Result<()> {
         let started = Instant::now();
         let InFlight { batch, start, dispatched } = in_flight;
@@ -270,7 +271,7 @@ impl QueryRun {
         Ok(())
     }
 
-    /// Steps 7 and 8 are done: tell it.
+    /// Steps 7 and 8 are done: reports the batch.
     fn committed(&mut self, committed: &Committed) {
         let stats = self.committing.committed(committed);
         self.busy.commit_ends();
@@ -290,7 +291,7 @@ impl QueryRun {
 
     fn ended(&mut self) -> bool {
         if self.stopping && !self.committing.is_busy() {
-            // Logged and not begun, or cannot go on: the next start carries it out.
+            // A batch that is logged and not begun, or that cannot go on, is run by the next start.
             self.execution.abandon(self.watching.error().is_some());
         }
         if self.execution.batch().is_some() || self.committing.is_busy() || self.committing.is_writing_snapshot() {
@@ -300,7 +301,7 @@ impl QueryRun {
         self.stopping || (bounded && self.watching.has_end() && self.due().is_none())
     }
 
-    /// Lets the executors go and sums up.
+    /// Ends the executors and builds the summary.
     fn close(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
         let fleet = self.execution.fleet_mut();
         fleet.follow(0, &mut self.supervisor)?;
@@ -318,7 +319,7 @@ impl QueryRun {
         Ok(self.reporter.summary(lifetime))
     }
 
-    /// However the run ended: no executor outlives it, and its checkpoint is free.
+    /// Frees the run's resources, however it ended: no executor outlives it, and the checkpoint is unlocked.
     fn release(self) {
         let QueryRun { execution, committing, mut supervisor, .. } = self;
         drop(execution);

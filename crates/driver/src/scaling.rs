@@ -1,4 +1,4 @@
-//! Scaling: what the autoscaler is told and says, a few times a second, and how many executors that makes.
+//! Scaling: asks the autoscaler a few times a second, and holds the wanted number of executors.
 
 use crate::reporter::Reporter;
 use std::time::{Duration, Instant};
@@ -6,17 +6,17 @@ use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::Trigger;
 use tidemill_scale::{Decision, Facts, Mode, Prior, Settings, State, decide};
 
-/// The autoscaler is asked so often, and a status told.
+/// Interval at which the autoscaler is asked and a status is reported.
 const TICK: Duration = Duration::from_millis(250);
 
 pub(crate) struct Scaling {
     settings: Settings,
-    /// The mode of the pipeline file, which holds when nobody pins.
+    /// The mode of the pipeline file; it applies unless a user pins the size.
     own_mode: Mode,
     trigger: Trigger,
     state: State,
     decision: Option<Decision>,
-    /// Executors that are to be there.
+    /// Wanted number of executors.
     keep: u32,
     next_tick: Instant,
 }
@@ -38,12 +38,12 @@ impl Scaling {
         self.keep
     }
 
-    /// No executor is kept, and records are known to wait until one is worth starting.
+    /// Whether no executor is wanted although records wait: they wait until an executor is worth its start.
     pub(crate) fn waits(&self) -> bool {
         self.decision.as_ref().is_some_and(|decision| decision.terms.waiting_s.is_some())
     }
 
-    /// The run is over: no executor is wanted.
+    /// The run has ended: no executor is wanted.
     pub(crate) fn let_go(&mut self) {
         self.keep = 0;
     }
@@ -65,19 +65,18 @@ impl Scaling {
         serde_json::to_value(self.state.prior()).ok()
     }
 
-    /// From here on it decides with these settings.
+    /// Reports the settings and the state from which it decides.
     pub(crate) fn begin(&self, reporter: &mut Reporter) {
         reporter.deciding(&self.settings, &self.state);
     }
 
-    /// Holds so many executors; `None`: decides as the pipeline file says.
+    /// Pins the number of executors; `None` returns to the mode of the pipeline file.
     pub(crate) fn pin(&mut self, size: Option<u32>, reporter: &mut Reporter) {
         self.settings.mode = size.map_or(self.own_mode, |size| Mode::Pinned(size.min(self.settings.max)));
         self.begin(reporter);
     }
 
-    /// Asks the autoscaler. A run that is `stopping` gets no more executors, unless what was begun
-    /// needs so many to end.
+    /// Asks the autoscaler. A run that is `stopping` gets no more executors than it needs to finish its batch.
     pub(crate) fn rescale(&mut self, facts: &Facts, stopping: Option<u32>, reporter: &mut Reporter) {
         self.next_tick = Instant::now() + TICK;
         let decision = decide(&mut self.state, &self.settings, facts);
@@ -86,7 +85,7 @@ impl Scaling {
         self.decision = Some(decision);
     }
 
-    /// Offsets that the executors can do in the time that a batch aims at: half a second, or until the next trigger.
+    /// Offsets that the executors can do in the target time of a batch: half a second, or until the next trigger.
     pub(crate) fn capacity_of_a_batch(&self) -> u64 {
         let capacity = self.decision.as_ref().map_or(&[][..], |decision| &decision.terms.capacity);
         let size = (self.keep.max(1) as usize).min(capacity.len().saturating_sub(1));

@@ -1,5 +1,4 @@
-//! The query's sources as the driver sees them: what each holds, and whether it can be reached. A query begins when all of
-//! them have been seen.
+//! The query's sources: what each holds, and whether it can be reached. A query starts when all sources have been seen.
 
 use crate::Source;
 use crate::level::{Level, SourceUnavailable};
@@ -13,33 +12,33 @@ pub(crate) struct Sources(pub(crate) Vec<SourceState>);
 
 /// A source.
 pub(crate) struct SourceState {
-    /// What people call it.
+    /// Name in messages.
     pub(crate) name: String,
     starting_offsets: StartingOffsets,
     max_offsets_per_trigger: Option<u64>,
-    /// How far a batch may go, where the source has a say in it.
+    /// Limits a batch, if the source has a limit of its own.
     admission: Option<Admission>,
-    /// What it holds, as last seen; `None` until it was seen.
+    /// What the source holds, as last seen; `None` until it was seen.
     pub(crate) extents: Option<Extents>,
-    /// When that was.
+    /// When it was last seen.
     at: Instant,
-    /// Why it cannot be reached just now, and since when.
+    /// Why it cannot be reached, and since when.
     error: Option<(String, Instant)>,
 }
 
 /// How much of a source a batch may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Share {
-    /// All that it admits.
+    /// All that the source admits.
     Whole,
-    /// At most so many offsets.
+    /// At most this many offsets.
     Own(u64),
-    /// Part of what the executors can do.
+    /// A share of what the executors can do.
     Capacity,
 }
 
 impl Sources {
-    /// The sources with their watches; and the way to cut backlogs by the records' timestamps, of those that have them.
+    /// The sources, their watches, and the [`Level`] over those that support timestamp lookups.
     pub(crate) fn new(sources: Vec<Source>) -> (Sources, Vec<Box<dyn Watch>>, Level) {
         let mut timelines = Vec::new();
         let (mut seen, mut watches) = (Vec::new(), Vec::new());
@@ -64,23 +63,23 @@ impl Sources {
         )
     }
 
-    /// What all of them hold; `None` until all were seen.
+    /// What all sources hold; `None` until all were seen.
     pub(crate) fn extents(&self) -> Option<Extents> {
         let each: Option<Vec<&Extents>> = self.0.iter().map(|source| source.extents.as_ref()).collect();
         Some(each?.into_iter().flatten().map(|(partition, extent)| (partition.clone(), *extent)).collect())
     }
 
-    /// How long ago the one was seen that was not seen the longest.
+    /// Time since the least recently seen source was seen.
     pub(crate) fn age(&self) -> Duration {
         self.0.iter().map(|source| source.at.elapsed()).max().unwrap_or_default()
     }
 
-    /// Why one cannot be reached just now, and since when.
+    /// Why a source cannot be reached, and since when.
     pub(crate) fn error(&self) -> Option<&(String, Instant)> {
         self.0.iter().find_map(|source| source.error.as_ref())
     }
 
-    /// Where the query begins in what they hold.
+    /// Where the query starts in what the sources hold.
     pub(crate) fn beginnings(&self, extents: &Extents) -> Offsets {
         let begin = |(partition, extent): (&PartitionId, &tidemill_flow::ports::Extent)| {
             let offset = match self.0[partition.source as usize].starting_offsets {
@@ -92,7 +91,7 @@ impl Sources {
         Offsets(extents.iter().map(begin).collect())
     }
 
-    /// Cuts extents to what they let into one batch.
+    /// Limits extents to what the sources admit into one batch.
     pub(crate) fn admit(&self, positions: &Offsets, extents: &mut Extents) {
         self.0.iter().filter_map(|source| source.admission.as_ref()).for_each(|admit| admit(positions, extents));
     }
@@ -109,21 +108,21 @@ impl Sources {
 }
 
 impl SourceState {
-    /// Notes what it holds; true if it was out of reach until now.
+    /// Records what the source holds. Returns true if it was out of reach until now.
     pub(crate) fn see(&mut self, extents: Extents) -> bool {
         self.extents = Some(extents);
         self.at = Instant::now();
         self.error.take().is_some()
     }
 
-    /// Notes that it cannot be reached; true if it could be until now.
+    /// Records that the source cannot be reached. Returns true if it could be until now.
     pub(crate) fn lose(&mut self, why: String) -> bool {
         let since = self.error.as_ref().map(|(_, since)| *since);
         self.error = Some((why, since.unwrap_or_else(Instant::now)));
         since.is_none()
     }
 
-    /// Whether it was looked for and is not there.
+    /// Whether the source was looked for and does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         self.extents.as_ref().is_some_and(Extents::is_empty)
     }

@@ -1,4 +1,4 @@
-//! A run's snapshot of itself, for whoever shows it.
+//! Builds the run's status snapshot.
 
 use crate::plan;
 use crate::run::QueryRun;
@@ -6,7 +6,7 @@ use tidemill_model::status::Status;
 use tidemill_scale::Mode;
 
 impl QueryRun {
-    /// Shows where the run stands.
+    /// Reports the current status.
     pub(crate) fn tell_status(&mut self) {
         let batch = self.execution.batch();
         let decision = self.scaling.decision();

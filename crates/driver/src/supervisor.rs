@@ -1,7 +1,7 @@
-//! The threads of a run. Each has a name and an end that the driver hears of: no thread dies unseen.
+//! The threads of a run. Each has a name, and the driver learns of its end: no thread dies unseen.
 //!
-//! A thread says [`Event::Ended`] when it is over, whatever it was doing. The loop then knows by [`Role`] what that means: a
-//! panic or an error always ends the run, the end of a thread that the run needs does too.
+//! A thread sends [`Event::Ended`] when it ends. [`Role`] says what that means: a panic or an error always ends the
+//! run; the end of a needed thread ends it too.
 
 use crate::event::Event;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,13 +13,13 @@ use tidemill_os::thread::{self, Panic};
 /// What the end of a thread means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The run needs it as long as it lasts: its end ends the run.
+    /// The run needs it: its end ends the run.
     Needed,
-    /// It ends when its work is done.
+    /// It may end when its work is done.
     Passing,
 }
 
-/// A thread that is over.
+/// A thread that has ended.
 pub(crate) struct EndedThread {
     name: String,
     role: Role,
@@ -27,7 +27,7 @@ pub(crate) struct EndedThread {
 }
 
 impl EndedThread {
-    /// Why the run cannot go on, if it cannot.
+    /// The error that ends the run, if the thread's end means that.
     pub(crate) fn verdict(self) -> Result<()> {
         let EndedThread { name, role, how } = self;
         match how {
@@ -43,15 +43,15 @@ impl EndedThread {
     }
 }
 
-/// Owns the threads of a run, and the inbox in which their ends are told.
+/// Owns the threads of a run and the inbox that receives their ends.
 pub struct Supervisor {
     events: Sender<Event>,
-    /// Until the run takes it.
+    /// `None` once the run has taken it.
     inbox: Option<Receiver<Event>>,
     threads: Vec<(String, JoinHandle<()>)>,
 }
 
-/// Threads that hold something of the run get so long to let go of it when the run is over.
+/// At the end of a run, threads have this long to release what they hold.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Default for Supervisor {
@@ -74,7 +74,7 @@ impl Supervisor {
     ) -> Result<()> {
         let name = name.into();
         let (events, own) = (self.events.clone(), name.clone());
-        // Nobody listens once the run is over, and then nobody needs to know.
+        // After the run nobody listens, and nobody needs to.
         let ended = move |how| drop(events.send(Event::Ended(EndedThread { name: own, role, how })));
         let thread = thread::spawn(&name, body, ended).map_err(|error| {
             Error::external(format!(
@@ -86,18 +86,18 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Where events go.
+    /// The sender of the inbox.
     pub(crate) fn events(&self) -> Sender<Event> {
         self.events.clone()
     }
 
-    /// Where events arrive; the run takes it once.
+    /// The inbox; the run takes it once.
     pub(crate) fn take_inbox(&mut self) -> Receiver<Event> {
         self.inbox.take().expect("a supervisor serves one run")
     }
 
-    /// Waits for the end of a thread that was told to end, at most [`RELEASE_TIMEOUT`]: what it holds (the checkpoint's lock)
-    /// is free afterwards. One that hangs is left behind.
+    /// Waits for a thread that was told to end, at most [`RELEASE_TIMEOUT`], so that what it holds (the checkpoint's
+    /// lock) is free. A thread that hangs is left behind.
     pub(crate) fn release(&mut self, name: &str) {
         let deadline = Instant::now() + RELEASE_TIMEOUT;
         let running = |threads: &[(String, JoinHandle<()>)]| {

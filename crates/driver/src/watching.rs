@@ -1,4 +1,4 @@
-//! Source watching: what there is to read, who is out of reach, up to where a run reads that ends by itself.
+//! Source watching: what there is to read, which source is out of reach, and where a bounded run ends.
 
 use crate::reporter::Reporter;
 use crate::sources::Sources;
@@ -13,7 +13,7 @@ pub(crate) struct Watching {
     extents: Option<Extents>,
     /// The run reads what is there now, and ends.
     bounded: bool,
-    /// What such a run reads up to.
+    /// Where a bounded run ends.
     until: Option<Extents>,
 }
 
@@ -26,10 +26,10 @@ impl Watching {
         &self.sources
     }
 
-    /// Step 1: what a source holds. Whether it is known now what all of them hold.
+    /// Step 1: a source reports what it holds. Returns whether all sources are known now.
     ///
     /// # Errors
-    /// User: a source is not there, and the run is not to wait for it. External: one failed for good.
+    /// User: a source does not exist, and the run does not wait for it. External: a source failed for good.
     pub(crate) fn observed(&mut self, number: usize, seen: Result<Extents>, reporter: &mut Reporter) -> Result<bool> {
         let source = &mut self.sources.0[number];
         let extents = match seen {
@@ -66,7 +66,7 @@ impl Watching {
         self.extents.as_ref()
     }
 
-    /// The same while all can be reached.
+    /// The same, while all sources can be reached.
     pub(crate) fn reachable(&self) -> Option<&Extents> {
         self.extents().filter(|_| self.sources.error().is_none())
     }
@@ -76,7 +76,7 @@ impl Watching {
         self.until.as_ref().or(self.extents.as_ref())
     }
 
-    /// What of it the sources let into the batch that begins at these positions.
+    /// What the sources admit into the batch that begins at these positions.
     pub(crate) fn admitted(&self, positions: &Offsets) -> Option<Extents> {
         let mut admitted = self.readable()?.clone();
         self.sources.admit(positions, &mut admitted);
@@ -88,7 +88,7 @@ impl Watching {
         self.until.is_some()
     }
 
-    /// How long ago the source was seen that was not seen the longest.
+    /// Time since the least recently seen source was seen.
     pub(crate) fn age(&self) -> Duration {
         self.sources.age()
     }
@@ -98,7 +98,7 @@ impl Watching {
         self.sources.error().map(|(error, _)| error.as_str())
     }
 
-    /// Fails when a bounded run, which is to end by itself, has waited long enough for a lost source.
+    /// Fails when a bounded run has waited long enough for a source that cannot be reached.
     pub(crate) fn check_patience(&self) -> Result<()> {
         let lost = self.sources.error().filter(|(_, since)| self.bounded && BOUNDED_SOURCE.is_over(since.elapsed()));
         let Some((error, since)) = lost else { return Ok(()) };
@@ -108,7 +108,7 @@ impl Watching {
         )))
     }
 
-    /// A source that was not seen yet, or is not there.
+    /// A source that has not been seen yet, or does not exist.
     pub(crate) fn awaited(&self) -> Option<&str> {
         let source = self.sources.0.iter().find(|source| source.extents.is_none() || source.is_missing());
         source.map(|source| source.name.as_str())
