@@ -1,14 +1,14 @@
-//! Which lines of a plan's text have changed, and the error where they must not.
+//! Compares the lines of two plan texts, and builds the error for changes that are not allowed.
 
 use std::fmt;
 use tidemill_model::Error;
 
-/// One line that has changed.
+/// A changed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The line is there no more.
+    /// The line was removed.
     Gone(String),
-    /// The line is new.
+    /// The line was added.
     New(String),
 }
 
@@ -21,8 +21,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The lines in which two plans differ, in their order. Where lines have only moved, those between the first
-/// and the last that did.
+/// The lines in which two plans differ, in order. If lines only moved, those from the first moved line to the last.
 pub(crate) fn changes(old: &[String], new: &[String]) -> Vec<Change> {
     let common = old.iter().zip(new).take_while(|(old, new)| old == new).count();
     let (old, new) = (&old[common..], &new[common..]);
@@ -36,7 +35,7 @@ pub(crate) fn changes(old: &[String], new: &[String]) -> Vec<Change> {
     gone.chain(come).collect()
 }
 
-/// The error for changes that the state does not survive.
+/// The error for changes that the state does not allow.
 pub(crate) fn another_query(forbidden: &[Change]) -> Error {
     let lines: Vec<String> = forbidden.iter().map(|change| format!("  {change}")).collect();
     Error::user(format!(
@@ -49,7 +48,7 @@ pub(crate) fn another_query(forbidden: &[Change]) -> Error {
 mod tests {
     use super::*;
 
-    /// Plans with a word a line → what has changed.
+    /// Plans with one word per line → the changes.
     fn check(old: &str, new: &str, expected: &str) {
         let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
         let shown: Vec<String> = changes(&lines(old), &lines(new)).iter().map(ToString::to_string).collect();

@@ -1,5 +1,5 @@
-//! The file operations that a checkpoint is made of, one by one. Each may fail, and the machine may die before or after
-//! any of them. [`OsDisk`] does them on a directory; the crash tests have a disk that forgets what was not synced.
+//! The file operations of a checkpoint. Each may fail, and the machine may die before or after any of them. [`OsDisk`]
+//! runs them on a directory. The crash tests use a disk that forgets whatever was not synced.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,67 +8,67 @@ use std::sync::Arc;
 use tidemill_model::{Error, Result};
 use tidemill_os::disk::{DirLock, LockError, make_dirs, sync_dir};
 
-/// What may stand in a checkpoint; `sources` is the sources' own, `usage` what a run used.
+/// What a checkpoint directory may hold. `sources` belongs to the sources; `usage` is the usage log of the runs.
 const OURS: [&str; 5] = ["lock", crate::segment::FOLDER, crate::snapshot::FOLDER, "sources", "usage"];
 
 /// A directory with one level of folders. Names are relative, with `/` between parts; `""` is the directory itself.
 /// Errors are the system's own.
 #[expect(clippy::missing_errors_doc, reason = "the same for all, above")]
 pub trait Disk: Send + Sync {
-    /// Where a name is, for messages.
+    /// The full path of a name, for messages.
     fn place(&self, name: &str) -> String;
 
-    /// Makes a folder; fine when it is there.
+    /// Creates a folder. Succeeds if it exists.
     fn make_folder(&self, name: &str) -> io::Result<()>;
 
-    /// Names of files directly in a folder, in no order; none where there is no such folder.
+    /// Names of the files directly in a folder, in no order. Empty if the folder does not exist.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
-    /// Reads a file; `None` when there is none.
+    /// Reads a file; `None` if it does not exist.
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
-    /// Makes a file, or empties the one that is there.
+    /// Creates a file, or truncates an existing one.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Gives a file another name, in place of the one that has it.
+    /// Renames a file, replacing an existing one.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file; fine when there is none.
+    /// Removes a file. Succeeds if it does not exist.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes the folder's names durable: what was made, renamed and removed in it.
+    /// Makes the folder's names durable: creations, renames and removals.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
 }
 
 /// A file that is being written. One thread may append while another syncs.
 pub trait DiskFile: Send + Sync {
-    /// Adds bytes at the end.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// The system's own; a part of the bytes may be there then.
+    /// The system's own. Part of the bytes may have been written.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the bytes durable that were appended before the call.
+    /// Makes all bytes durable that were appended before the call.
     ///
     /// # Errors
-    /// The system's own; the bytes may be lost then.
+    /// The system's own. The bytes may be lost.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A directory of the system.
+/// A directory of the file system.
 #[derive(Debug)]
 pub struct OsDisk {
     dir: PathBuf,
-    /// Holds the lock until it is dropped; the system drops it with the process, however that ends. `None`: read only.
+    /// Held until dropped. The system releases it when the process ends, however it ends. `None` for read-only access.
     _lock: Option<DirLock>,
 }
 
 impl OsDisk {
-    /// Opens (or makes) a checkpoint directory and locks it.
+    /// Opens or creates a checkpoint directory and locks it.
     ///
     /// # Errors
-    /// User: another driver uses the directory, or it holds something other than a checkpoint. External: it cannot be made
-    /// or written.
+    /// User: another driver uses the directory, or it holds something other than a checkpoint. External: it cannot be
+    /// created or written.
     pub fn open(dir: &Path) -> Result<OsDisk> {
         refuse_foreign(dir)?;
         let failed = |verb: &str, path: &Path, error: &io::Error| refused(verb, &path.display().to_string(), error);
@@ -83,10 +83,10 @@ impl OsDisk {
         }
     }
 
-    /// Opens a checkpoint directory to look at it, also while a driver uses it. Nothing may be written.
+    /// Opens a checkpoint directory for reading, even while a driver uses it.
     ///
     /// # Errors
-    /// User: there is no such directory.
+    /// User: the directory does not exist.
     pub fn to_look_at(dir: &Path) -> Result<OsDisk> {
         if !dir.is_dir() {
             let message = format!("there is no directory `{}`; name the directory of a checkpoint", dir.display());
@@ -152,7 +152,7 @@ impl DiskFile for File {
     }
 }
 
-/// A directory without a log may hold what a crash left of ours, and nothing else: it is going to be cleaned up.
+/// Refuses a directory without a log that holds anything but what a crashed start leaves. The rest will be cleaned up.
 fn refuse_foreign(dir: &Path) -> Result<()> {
     if dir.is_file() {
         let message =
@@ -176,7 +176,7 @@ fn refuse_foreign(dir: &Path) -> Result<()> {
     }
 }
 
-/// The error of an operation that the disk refused.
+/// The error of a failed disk operation.
 pub(crate) fn refused(verb: &str, place: &str, error: &io::Error) -> Error {
     Error::external(format!(
         "cannot {verb} `{place}`: {error}; check the disk's space and rights, then start again: it goes on where it was"

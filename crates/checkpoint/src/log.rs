@@ -1,12 +1,12 @@
-//! The log: records are appended to one segment and flushed once for as many of them as possible.
+//! The log: appends records to the newest segment and flushes as many as possible at once.
 //!
 //! ```text
 //!  driver thread     append plan N+1 ─────────────┐             (no flush)
 //!  committer         flush ─► sinks of N ─► append delta N, commit N ─► flush
 //!                    └ only if plan N is not durable yet           └ makes plan N+1 durable, too
 //! ```
-//! A plan must be durable before anything shows that depends on it, so before a sink is called; not before its tasks run.
-//! After a snapshot a new segment begins, and what only older segments needed is removed.
+//! A plan must be durable before a sink is called with its rows, but not before its tasks run. After a snapshot a new
+//! segment begins, and older segments that are no longer needed are removed.
 
 use crate::disk::{Disk, DiskFile, refused};
 use crate::record::{Base, Kind, encode};
@@ -16,16 +16,16 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tidemill_model::{BatchPlan, Error, Millis, Offsets, Result};
 
-/// A snapshot is due when the records since the last one outweigh it, but not for less than this many bytes.
+/// A snapshot is due when the records since the last one are larger than it, and at least this many bytes.
 pub const SNAPSHOT_BYTES_MIN: u64 = 4 << 20;
 
-/// What a batch's plan and commit record count for in that comparison: more or less their size, the same in every run.
+/// Bytes counted for a batch's plan and commit record in that comparison. About their size, and the same in every run.
 pub(crate) const RECORDS_BYTES: u64 = 1 << 10;
 
-/// A snapshot is due when there are so many segments: each start makes one, and a start reads them all.
+/// A snapshot is due when there are this many segments. Each start creates one and reads them all.
 const SEGMENTS_MAX: usize = 32;
 
-/// The commit record of a batch: the sinks have its rows, its state is stored.
+/// The commit record of a batch: the sinks have its rows, and its state is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
     /// Number of the batch.
@@ -38,14 +38,14 @@ pub struct CommitRecord {
     pub end_offsets: Offsets,
     /// Records in all committed batches.
     pub records: u64,
-    /// What the autoscaler has learned, as it wrote it.
+    /// What the autoscaler has learnt, in its own format.
     pub capacity: Option<serde_json::Value>,
 }
 
-/// Where plan records go.
+/// Writes plan records.
 pub struct PlanLog(pub(crate) Arc<Log>);
 
-/// Where states and commit records go.
+/// Writes state changes and commit records.
 pub struct CommitLog {
     pub(crate) log: Arc<Log>,
     /// Bytes of the newest snapshot.
@@ -54,8 +54,8 @@ pub struct CommitLog {
 }
 
 impl PlanLog {
-    /// Writes where the query begins, before its first plan: `latest` must mean the same after a crash. Durable when that
-    /// plan is.
+    /// Writes where the query starts, before its first plan: `latest` must mean the same after a crash. Durable when
+    /// that plan is.
     ///
     /// # Errors
     /// External: the disk.
@@ -63,8 +63,8 @@ impl PlanLog {
         self.0.append(&[(Kind::Start, &[&json(positions)])], |base| base.start = Some(positions.clone()))
     }
 
-    /// Writes a plan record. The batch may be dispatched from then on; [`CommitLog::make_plans_durable`] comes before its
-    /// rows are shown to anybody.
+    /// Writes a plan record. The batch may then be dispatched. Call [`CommitLog::make_plans_durable`] before its rows
+    /// reach a sink.
     ///
     /// # Errors
     /// External: the disk.
@@ -82,13 +82,13 @@ impl CommitLog {
         self.log.sync()
     }
 
-    /// Whether a snapshot of the state should follow the next batch.
+    /// Whether the next batch should be followed by a snapshot of the state.
     pub fn wants_snapshot(&self) -> bool {
         let writer = self.log.writer();
         writer.since_snapshot > self.snapshot_bytes.max(self.snapshot_bytes_min) || writer.older.len() >= SEGMENTS_MAX
     }
 
-    /// Writes what a batch changed in the state, and its commit record; durable on return.
+    /// Writes a batch's change of the state and its commit record. Durable on return.
     ///
     /// # Errors
     /// External: the disk. The batch is then not committed and will be replayed.
@@ -104,7 +104,7 @@ impl CommitLog {
         self.log.sync()
     }
 
-    /// Writes the whole state after the last committed batch, then removes what nobody needs any longer.
+    /// Writes the whole state after the last committed batch, then removes what is no longer needed.
     ///
     /// # Errors
     /// External: the disk. What was committed stays committed.
@@ -119,11 +119,11 @@ impl CommitLog {
 /// A record's kind and the parts of its payload.
 type RecordParts<'a> = (Kind, &'a [&'a [u8]]);
 
-/// The newest segment, and what the next one will begin with.
+/// The newest segment, and the base of the next one.
 pub(crate) struct Log {
     pub(crate) disk: Arc<dyn Disk>,
     writer: Mutex<Writer>,
-    /// Segment and bytes of it that are on the disk.
+    /// The newest segment and how many of its bytes are durable.
     durable: Mutex<(u64, u64)>,
 }
 
@@ -132,17 +132,17 @@ struct Writer {
     file: Arc<dyn DiskFile>,
     bytes: u64,
     base: Base,
-    /// Older segments that are still there, with the last batch whose change is in them, if there is any.
+    /// Older segments that still exist, each with the last batch whose change is in it, if any.
     older: Vec<(u64, Option<u64>)>,
     /// Last batch whose change is in the newest segment.
     last_batch: Option<u64>,
-    /// Bytes of the batches that a start would read on top of the newest snapshot.
+    /// Bytes of the batches that a start would apply to the newest snapshot.
     since_snapshot: u64,
-    /// Whether an operation failed: what is in the file then is unknown, and nothing may follow it.
+    /// Whether an operation failed. The file's content is then unknown, and nothing more may be appended.
     failed: bool,
 }
 
-/// What [`Log::begin`] goes on from.
+/// Where [`Log::begin`] continues.
 pub(crate) struct LogStart {
     pub(crate) base: Base,
     pub(crate) segment: u64,
@@ -166,7 +166,7 @@ impl Log {
         self.writer.lock().expect("no holder panics")
     }
 
-    /// Appends records, in one write; `change` tells the next segment's base of them.
+    /// Appends records in one write; `change` applies them to the base of the next segment.
     fn append(&self, records: &[RecordParts<'_>], change: impl FnOnce(&mut Base)) -> Result<()> {
         let mut writer = self.writer();
         writer.check(&*self.disk)?;
@@ -185,7 +185,7 @@ impl Log {
         Ok(())
     }
 
-    /// Makes everything durable that was appended before the call. Others may append meanwhile.
+    /// Makes everything durable that was appended before the call. Other threads may append meanwhile.
     fn sync(&self) -> Result<()> {
         let (file, segment, bytes) = {
             let writer = self.writer();
@@ -201,7 +201,7 @@ impl Log {
         Ok(())
     }
 
-    /// Begins the next segment. The one before is whole and durable from then on.
+    /// Begins the next segment. The one before is complete and durable from then on.
     fn begin_segment(&self) -> Result<()> {
         let mut writer = self.writer();
         writer.check(&*self.disk)?;
@@ -218,7 +218,7 @@ impl Log {
         Ok(())
     }
 
-    /// Removes the segments and snapshots that a snapshot replaces.
+    /// Removes the segments and snapshots that a snapshot makes obsolete.
     fn forget(&self, snapshot: u64) -> Result<()> {
         let mut writer = self.writer();
         let obsolete = obsolete(&writer.older, Some(snapshot));
@@ -260,7 +260,7 @@ impl Writer {
     }
 }
 
-/// Makes a segment with its base, durably; the file and its length.
+/// Creates a durable segment with its base. Returns the file and its length.
 fn create(disk: &dyn Disk, number: u64, base: &Base) -> Result<(Arc<dyn DiskFile>, u64)> {
     let name = segment::name(number);
     let mut bytes = segment::header();
@@ -280,7 +280,7 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("records serialise")
 }
 
-/// How many of the oldest segments no start needs: the snapshot holds what their batches have changed.
+/// How many of the oldest segments are obsolete: the snapshot holds the changes of their batches.
 pub(crate) fn obsolete(older: &[(u64, Option<u64>)], snapshot: Option<u64>) -> usize {
     older.iter().position(|(_, last)| *last > snapshot).unwrap_or(older.len())
 }

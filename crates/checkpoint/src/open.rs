@@ -1,4 +1,4 @@
-//! Opening a checkpoint: what is there is read, checked and tidied up; a new segment begins.
+//! Opens a checkpoint: reads, checks and cleans up what is there, then begins a new segment.
 
 use crate::changes::{Change, another_query, changes};
 use crate::disk::{Disk, refused};
@@ -9,35 +9,36 @@ use crate::{segment, snapshot};
 use std::sync::Arc;
 use tidemill_model::{Error, Result};
 
-/// Whose checkpoint it is.
+/// The query that a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Identity of the query, the same in all its runs.
     pub id: String,
-    /// The typed plan as text, one property a line.
+    /// The typed plan as text, one property per line.
     pub text: String,
 }
 
 /// An opened checkpoint: its logs, usable from two threads, and where to go on.
 pub struct Checkpoint {
-    /// Whose it is; `id` is the stored one where there was one.
+    /// The query. Its `id` is the stored one, if there was one.
     pub query: Query,
-    /// What has changed in the query since the last start, all of it allowed.
+    /// What has changed in the query since the last start. All of it is allowed.
     pub changes: Vec<Change>,
-    /// Where to write plan records.
+    /// Writes plan records.
     pub plans: PlanLog,
-    /// Where to write states and commit records.
+    /// Writes state changes and commit records.
     pub commits: CommitLog,
     /// What was found.
     pub recovered: Recovered,
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint, or begins one for `query`. `bound` picks the lines of its text that the state depends on: they
-    /// must be what they were. `snapshot_bytes_min`: see [`crate::SNAPSHOT_BYTES_MIN`].
+    /// Opens a checkpoint, or begins one for `query`. `bound` selects the lines of the plan text that the state depends
+    /// on: they must not have changed. For `snapshot_bytes_min` see [`crate::SNAPSHOT_BYTES_MIN`].
     ///
     /// # Errors
-    /// User: it belongs to another query (the message shows the difference), or to a newer program. External: damage, disk.
+    /// User: the checkpoint belongs to another query (the message shows the difference) or to a newer program.
+    /// External: damage, disk.
     pub fn open(
         disk: Arc<dyn Disk>,
         query: Query,
@@ -73,20 +74,20 @@ impl Checkpoint {
     }
 }
 
-/// What a checkpoint holds, for people to look at.
+/// What a checkpoint holds, for display.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
-    /// Whose it is.
+    /// The query.
     pub query: Query,
     /// Where the query goes on from.
     pub recovered: Recovered,
     /// Segments of the log: number and bytes.
     pub segments: Vec<(u64, u64)>,
-    /// Bytes of the newest snapshot's state.
+    /// Bytes of the state in the newest snapshot.
     pub snapshot_bytes: u64,
 }
 
-/// Reads a checkpoint and changes nothing in it.
+/// Reads a checkpoint without changing it.
 ///
 /// # Errors
 /// As [`Checkpoint::open`]. User: there is no checkpoint.
@@ -137,10 +138,10 @@ fn read(disk: &dyn Disk, name: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// A snapshot with its batch.
+/// A snapshot and its batch.
 type Snapshot = Option<(u64, Vec<u8>)>;
 
-/// The committed state: a snapshot, and each batch's change since.
+/// The committed state: a snapshot and the changes of all batches since.
 fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snapshot, Vec<(u64, Vec<u8>)>)> {
     let committed = found.base.committed.as_ref().map(|record| record.batch_id);
     check_plans(committed, &found.base.plans)?;
@@ -154,7 +155,7 @@ fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snaps
     Ok((snapshot, chain.into_iter().map(take).collect()))
 }
 
-/// Whose checkpoint it is from now on.
+/// The query that the checkpoint belongs to from now on, and what has changed in it.
 fn identify(base: &Base, query: Query, bound: &dyn Fn(&str) -> Vec<String>) -> Result<(Query, Vec<Change>)> {
     if base.id.is_empty() {
         return Ok((query, Vec::new()));
@@ -168,7 +169,7 @@ fn identify(base: &Base, query: Query, bound: &dyn Fn(&str) -> Vec<String>) -> R
     Ok((Query { id: base.id.clone(), text: query.text }, allowed))
 }
 
-/// Removes what a crash left: what was still being written, and what nothing needs.
+/// Removes what a crash left behind: unfinished files and files that nothing needs.
 fn tidy_up(disk: &dyn Disk, segments: &[u64], snapshot: Option<u64>) -> Result<()> {
     for name in list(disk, segment::FOLDER)? {
         if name.parse().is_ok_and(|number: u64| !segments.contains(&number)) {

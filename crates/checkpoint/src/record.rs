@@ -1,26 +1,27 @@
-//! A record of the log: what it is, how it is framed, and how one is told from what a crash left.
+//! A record of the log: its kinds, its frame, and how to tell a whole record from the remains of a crash.
 //!
 //! ```text
 //! crc32c: u32 LE | length: u64 LE | kind: u8 | durable: u64 LE | payload: length bytes
 //! ```
-//! The checksum covers everything behind it. `durable` says how many bytes of the segment were known to be on the disk when
-//! the record was appended: a broken record before that place is damage, one behind it was never relied on.
+//! The checksum covers everything after it. `durable` is the number of bytes of the segment that were known to be
+//! durable when the record was appended. A broken record before that position is damage; one after it was never relied
+//! on.
 
 use crate::log::CommitRecord;
 use serde::{Deserialize, Serialize};
 use tidemill_model::{BatchPlan, Offsets};
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// What the segments before came down to ([`Base`], JSON). The first record of every segment.
+    /// A summary of the segments before ([`Base`], JSON). The first record of every segment.
     Base = 1,
-    /// Positions at which the query began (JSON).
+    /// Positions at which the query started (JSON).
     Start = 2,
     /// Plan record of a batch (JSON).
     Plan = 3,
-    /// What a batch changed in the state: its number as u64 LE, then the state's bytes.
+    /// A batch's change of the state: batch number as u64 LE, then the state's bytes.
     Delta = 4,
     /// Commit record of a batch (JSON).
     Commit = 5,
@@ -28,16 +29,16 @@ pub enum Kind {
 
 const KINDS: [Kind; 5] = [Kind::Base, Kind::Start, Kind::Plan, Kind::Delta, Kind::Commit];
 
-/// What a reader must know of the segments before, except for the state.
+/// What a reader must know of the segments before, except the state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Base {
     /// Identity of the query, the same in all its runs.
     pub id: String,
-    /// The typed plan as text, one property a line, as of the last start.
+    /// The typed plan as text, one property per line, as of the last start.
     pub query: String,
     /// The segment before this one, and how many of its bytes count. `None` in the first.
     pub previous: Option<(u64, u64)>,
-    /// Where the query began.
+    /// Where the query started.
     pub start: Option<Offsets>,
     /// The last committed batch.
     pub committed: Option<CommitRecord>,
@@ -72,7 +73,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, kind: Kind, durable: u64, payload: &[&[u
     out[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// The record that begins at `at`; `None` where there is no whole one.
+/// The record that begins at `at`; `None` if there is no whole one.
 pub(crate) fn decode(bytes: &[u8], at: usize) -> Option<Record<'_>> {
     let header = bytes.get(at..at.checked_add(HEADER)?)?;
     let kind = KINDS.into_iter().find(|kind| *kind as u8 == header[12])?;
@@ -83,7 +84,7 @@ pub(crate) fn decode(bytes: &[u8], at: usize) -> Option<Record<'_>> {
     (crc32c::crc32c(&bytes[at + 4..end]) == crc).then_some(Record { kind, durable: u64_at(header, 13), payload, end })
 }
 
-/// What the first record in some bytes is, for tests that name what is written: `plan 3`, `delta 3`.
+/// Describes the first record in some bytes: `plan 3`, `delta 3`. For tests.
 pub fn describe(bytes: &[u8]) -> String {
     let start = if bytes.starts_with(&crate::segment::header()) { crate::segment::HEADER } else { 0 };
     let Some(record) = decode(bytes, start) else { return "no record".into() };
@@ -94,7 +95,7 @@ pub fn describe(bytes: &[u8]) -> String {
     }
 }
 
-/// The batch that a record is of.
+/// The batch of a record.
 pub fn batch(kind: Kind, payload: &[u8]) -> Option<u64> {
     match kind {
         Kind::Base | Kind::Start => None,

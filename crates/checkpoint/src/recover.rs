@@ -1,4 +1,4 @@
-//! Where to go on: a pure function of the segments and snapshots that were found.
+//! Decides where to go on: a pure function of the segments and snapshots that exist.
 
 use crate::log::CommitRecord;
 use crate::record::{Base, Kind, Record, u64_at};
@@ -10,32 +10,32 @@ use tidemill_model::{BatchPlan, Error, Offsets, Result};
 /// Where a pipeline goes on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Where the query began; `None` where that was never decided.
+    /// Where the query started; `None` if that was never decided.
     pub start: Option<Offsets>,
-    /// The last committed batch; `None`: nothing was ever committed.
+    /// The last committed batch, if any.
     pub committed: Option<CommitRecord>,
-    /// The whole state after a batch, with the batch's number; `None`: begin with an empty one.
+    /// The whole state after a batch, with the batch's number; `None`: start with an empty state.
     pub snapshot: Option<(u64, Vec<u8>)>,
-    /// What each batch after that has changed, up to the committed one, in order.
+    /// The change of each later batch up to the committed one, in order.
     pub deltas: Vec<(u64, Vec<u8>)>,
-    /// Plans that were logged but not committed, to be carried out again in order before anything new.
+    /// Plans that were logged but not committed. They run again, in order, before anything new.
     pub replay: Vec<BatchPlan>,
 }
 
-/// What the segments say.
+/// What the segments hold.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Found {
-    /// As the next segment would begin.
+    /// The base of the next segment.
     pub(crate) base: Base,
-    /// Last bytes of the newest segment that counts.
+    /// Number of the newest segment that counts, and its length.
     pub(crate) newest: Option<(u64, u64)>,
-    /// The segments that count, with the last batch whose change is in each.
+    /// The segments that count, each with the last batch whose change is in it.
     pub(crate) segments: Vec<(u64, Option<u64>)>,
-    /// Each batch's change, the newest where a batch was replayed.
+    /// Each batch's change; the newest one if the batch was replayed.
     pub(crate) deltas: BTreeMap<u64, Vec<u8>>,
 }
 
-/// Reads segments, which stand in ascending order. The newest may never have come to be; then it does not count.
+/// Reads segments in ascending order. The newest one may be incomplete from a crash; then it does not count.
 ///
 /// # Errors
 /// User: written by a newer version. External: damage.
@@ -75,7 +75,7 @@ fn base(name: &str, contents: &Contents<'_>) -> Result<Base> {
     }
 }
 
-/// Applies a segment's further records; the last batch whose change is among them.
+/// Applies the other records of a segment. Returns the last batch whose change is among them.
 fn apply(name: &str, records: &[Record<'_>], found: &mut Found) -> Result<Option<u64>> {
     let mut last = None;
     for record in records {
@@ -114,7 +114,7 @@ fn missing(segment: u64) -> Error {
     }
 }
 
-/// Which batches' changes rebuild the state after the committed batch: all since the newest snapshot that is not after it.
+/// The batches whose changes rebuild the state after the committed batch: all since the newest usable snapshot.
 ///
 /// # Errors
 /// External: one of them is missing.
@@ -132,10 +132,10 @@ pub(crate) fn state_chain(
     }
 }
 
-/// Plans to carry out again follow the last committed batch without a gap.
+/// Checks that the plans to replay follow the last committed batch without a gap.
 ///
 /// # Errors
-/// External: one is missing, or more are open than the driver ever leaves open.
+/// External: a plan is missing, or there are more than a driver ever leaves uncommitted.
 pub(crate) fn check_plans(committed: Option<u64>, plans: &[BatchPlan]) -> Result<()> {
     let first = committed.map_or(0, |batch| batch + 1);
     for (expected, plan) in (first..).zip(plans) {

@@ -1,4 +1,4 @@
-//! A segment: a file of the log. Records are appended to the newest one only.
+//! A segment: one file of the log. Records are appended only to the newest segment.
 //!
 //! ```text
 //! "TIDEMILL" | version: u8 | record | record | …
@@ -10,7 +10,7 @@ use tidemill_model::{Error, Result};
 /// The folder of the segments.
 pub const FOLDER: &str = "log";
 
-/// The version of the format that this program writes: of segments, records and snapshots.
+/// Format version of segments, records and snapshots that this program writes.
 pub const VERSION: u8 = 2;
 
 const MAGIC: &[u8; 8] = b"TIDEMILL";
@@ -18,31 +18,31 @@ const MAGIC: &[u8; 8] = b"TIDEMILL";
 /// Bytes before the first record.
 pub(crate) const HEADER: usize = MAGIC.len() + 1;
 
-/// What a segment begins with.
+/// The bytes before the first record.
 pub(crate) fn header() -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.push(VERSION);
     header
 }
 
-/// The segment's name.
+/// The segment's file name.
 pub(crate) fn name(number: u64) -> String {
     format!("{FOLDER}/{number:020}")
 }
 
-/// A segment's records, as far as they count.
+/// The records of a segment that count.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Contents<'a> {
     pub(crate) records: Vec<Record<'a>>,
-    /// Bytes up to the end of the last record that counts; 0 where not even the header does.
+    /// Bytes up to the end of the last record that counts; 0 if not even the header does.
     pub(crate) length: u64,
 }
 
-/// Reads a segment. `sealed` is how many of its bytes count, where the segment after it says so; of the newest segment, the
-/// end may be broken: it was being written when the machine died, and nobody has relied on it.
+/// Reads a segment. `sealed` is the number of its bytes that count, as the next segment states it. Without it, the
+/// segment is the newest: its end may be broken, because the machine died while it was written and nobody relied on it.
 ///
 /// # Errors
-/// User: written by a newer version. External: damage to what was durable.
+/// User: written by a newer version. External: damage to durable bytes.
 pub(crate) fn read<'a>(name: &str, bytes: &'a [u8], sealed: Option<u64>) -> Result<Contents<'a>> {
     let counted = match sealed {
         Some(length) => usize::try_from(length).ok().and_then(|length| bytes.get(..length)).ok_or_else(|| cut(name))?,
@@ -80,7 +80,7 @@ fn cut(name: &str) -> Error {
     Error::external(format!("`{name}` is cut off; {WAY_OUT}"))
 }
 
-/// The records of a whole segment as they were written, for whoever looks at a log or makes one up.
+/// The records of a whole segment, for tools that show or build a log.
 ///
 /// # Errors
 /// User: written by a newer version. External: damage.
@@ -89,19 +89,19 @@ pub fn records(name: &str, bytes: &[u8]) -> Result<Vec<(Kind, Vec<u8>)>> {
     Ok(contents.records.iter().map(|record| (record.kind, record.payload.to_vec())).collect())
 }
 
-/// A segment of some records, none of which is said to be durable.
+/// A segment of these records; none claims to be durable.
 pub fn of_records(records: &[(Kind, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = header();
     records.iter().for_each(|(kind, payload)| encode(&mut bytes, *kind, 0, &[payload]));
     bytes
 }
 
-/// Whether some bytes are the beginning of a segment, or a whole one.
+/// Whether the bytes are a segment or the beginning of one.
 fn begins_well(bytes: &[u8]) -> bool {
     bytes.iter().zip(MAGIC).all(|(byte, expected)| byte == expected)
 }
 
-/// Whether a record behind a broken place says that the place was durable.
+/// Whether a record after a broken one states that the broken place was durable.
 fn relied_on(bytes: &[u8], broken: usize) -> bool {
     (broken + 1..bytes.len()).any(|at| decode(bytes, at).is_some_and(|record| record.durable > broken as u64))
 }
@@ -110,7 +110,7 @@ fn relied_on(bytes: &[u8], broken: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// Three records; the last one knows that the first is durable. Also where each ends.
+    /// Three records, and where each ends. The last record states that the first is durable.
     fn segment() -> (Vec<u8>, Vec<usize>) {
         let mut bytes = header();
         let mut ends = Vec::new();

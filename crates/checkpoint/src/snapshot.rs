@@ -1,10 +1,10 @@
-//! Snapshots: the whole state after a batch, each in a file of its own that appears whole or not at all.
+//! Snapshots: the whole state after a batch, each in its own file, written atomically.
 //!
 //! ```text
 //!  create NAME.tmp ─► write ─► sync the file ─► rename to NAME ─► sync the folder
 //!  "TMSTATE" | version: u8 | length: u64 LE | state | crc32c(state): u32 LE
 //! ```
-//! Without the first sync a power cut could leave the name with no bytes, without the second none of both.
+//! Without the first sync, a power cut could leave the name without its bytes; without the second, neither.
 
 use crate::disk::{Disk, refused};
 use crate::record::u64_at;
@@ -15,13 +15,13 @@ use tidemill_model::{Error, Result};
 /// The folder of the snapshots.
 pub(crate) const FOLDER: &str = "snapshots";
 
-/// The end of a name whose file is still being written.
+/// Ending of the name while the file is being written.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
 const MAGIC: &[u8; 7] = b"TMSTATE";
 const HEADER: usize = MAGIC.len() + 1 + 8;
 
-/// The snapshot's name.
+/// The snapshot's file name.
 pub(crate) fn name(batch: u64) -> String {
     format!("{FOLDER}/{batch:020}")
 }
@@ -54,7 +54,7 @@ fn write_whole(disk: &dyn Disk, name: &str, temporary: &str, state: &[u8]) -> io
     disk.sync_folder(FOLDER)
 }
 
-/// Takes the state out of a snapshot's bytes.
+/// Extracts the state from a snapshot's bytes.
 ///
 /// # Errors
 /// User: written by a newer version. External: damage.
@@ -77,7 +77,7 @@ pub(crate) fn open(name: &str, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     if crc32c::crc32c(&bytes[state.clone()]) != crc {
         return Err(damaged("fails its checksum"));
     }
-    // In place: it may be a gigabyte.
+    // In place: the state may be a gigabyte.
     bytes.truncate(state.end);
     bytes.drain(..HEADER);
     Ok(bytes)

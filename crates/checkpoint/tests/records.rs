@@ -1,4 +1,4 @@
-//! A checkpoint as a driver uses it: records and states are written, found again, and tidied up; damage is noticed.
+//! A checkpoint as a driver uses it: records and states are written, found again and cleaned up; damage is detected.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn try_open(dir: &Path) -> Result<Checkpoint> {
     open_as(dir, "query-1", "q", 64 << 10)
 }
 
-/// Lines of the text that begin with `!` are bound; one line alone always is.
+/// Lines of the text that begin with `!` are bound. A text of one line is always bound.
 fn open_as(dir: &Path, id: &str, text: &str, snapshot_bytes_min: u64) -> Result<Checkpoint> {
     let bound = |text: &str| {
         let lines: Vec<&str> = text.lines().collect();
@@ -88,7 +88,7 @@ fn goes_on_where_it_was() {
     }
 }
 
-/// Batches of a state that grows → snapshots and segments at most, at any time.
+/// Batches of a growing state → the most snapshots and segments at any time.
 fn check_files(batches: u64, delta_bytes: usize, snapshot_bytes: usize, starts: bool) {
     let dir = tempfile::tempdir().unwrap();
     let mut checkpoint = open(dir.path());
@@ -131,7 +131,8 @@ fn many_starts_without_a_batch_leave_one_segment() {
     assert_eq!(names(dir.path(), "log"), ["9"]);
 }
 
-/// A snapshot of batch 0, changes of 1 to 3, plans to 4. Segment 0 is gone, 1 is the only one. Also where each record ends.
+/// A snapshot of batch 0, changes of batches 1 to 3, plans up to 4, all in segment 1. Also returns where each record
+/// ends.
 fn crashed() -> (TempDir, Vec<usize>) {
     let dir = tempfile::tempdir().unwrap();
     let mut checkpoint = open(dir.path());
@@ -150,7 +151,7 @@ fn crashed() -> (TempDir, Vec<usize>) {
     (dir, ends)
 }
 
-/// A damage → the last committed batch and the batches to replay, or words of the error.
+/// Damage → the last committed batch and the batches to replay, or part of the error.
 fn check_damage(damage: impl Fn(&Path, &[usize]), expected: Result<(u64, &[u64]), &str>) {
     let (dir, ends) = crashed();
     damage(dir.path(), &ends);
@@ -185,7 +186,7 @@ fn the_end_of_the_log_may_be_broken() {
     check_damage(|dir, ends| cut(&segment(dir, 1), ends[3]), Ok((3, &[])));
     check_damage(|dir, ends| cut(&segment(dir, 1), ends[3] + 5), Ok((3, &[])));
     check_damage(|dir, ends| flip(&segment(dir, 1), ends[3] + 30), Ok((3, &[])));
-    // The commit record is not whole; its plan is.
+    // The commit record is cut off; the plan is complete.
     check_damage(|dir, ends| cut(&segment(dir, 1), ends[3] - 1), Ok((2, &[3])));
     check_damage(|dir, _| fs::write(segment(dir, 2), b"").unwrap(), Ok((3, &[4])));
     check_damage(|dir, _| fs::write(segment(dir, 2), b"TIDEM").unwrap(), Ok((3, &[4])));
@@ -205,7 +206,7 @@ fn damage_to_what_is_committed_is_named() {
     check_damage(|dir, _| fs::remove_file(segment(dir, 1)).unwrap(), Err("there are snapshots, but no log"));
 }
 
-/// Segments that a start has sealed: one that is missing or shorter than the next one says is damage.
+/// A sealed segment that is missing, or shorter than the next one states, is damage.
 #[test]
 fn every_segment_that_is_needed_must_be_there() {
     let damaged = |damage: fn(&Path), words: &str| {

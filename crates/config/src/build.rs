@@ -1,4 +1,4 @@
-//! The tree of a pipeline file → [`Pipeline`]: which keys there are, what they mean, their defaults.
+//! Builds a [`Pipeline`] from the tree of a pipeline file: the keys, their meaning, their defaults.
 
 use crate::document::{self, Lookup, Table};
 use crate::reader::Section;
@@ -98,7 +98,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
     })
 }
 
-/// The tree with the pipeline's name in it: read again under another file name, it has the same name.
+/// The tree with the pipeline's name added, so that it keeps its name when read under another file name.
 fn named(tree: &Table, name: &str) -> Table {
     let mut tree = tree.clone();
     if !tree.entries.iter().any(|entry| entry.key == "name") {
@@ -197,7 +197,7 @@ fn files_source(section: &Section) -> Option<FilesSource> {
     Some(FilesSource { path: path?.text.clone(), format, max_files_per_trigger })
 }
 
-/// One character that can stand between values; reports what cannot.
+/// The text as a CSV separator: one character. Reports any other text.
 fn separator(section: &Section, text: &Located) -> Option<char> {
     let mut chars = text.text.chars();
     match (chars.next(), chars.next()) {
@@ -211,7 +211,7 @@ fn separator(section: &Section, text: &Located) -> Option<char> {
     }
 }
 
-/// Whether the text can be a path; reports it where not.
+/// Whether the text is a usable path. Reports one that is not.
 fn is_path(section: &Section, text: &Located) -> bool {
     let wrong = if text.text.trim().is_empty() {
         Some("the path is empty".to_owned())
@@ -281,7 +281,7 @@ fn files_path(source: &Source) -> Option<String> {
     }
 }
 
-/// The sinks; the directories that they write are `taken` from now on.
+/// Reads the sinks. Adds the directories that they write to `taken`.
 fn sinks(root: &Section, taken: &mut Vec<String>) -> Vec<Sink> {
     let sections = root.named_sections("sinks");
     if sections.is_empty() {
@@ -338,7 +338,8 @@ fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetterTarget> {
     Some(DeadLetterTarget::Files { path: path?.text.clone() })
 }
 
-/// Reports a directory that the pipeline reads or writes already. `taken` are such paths, `whose` it is in a sentence.
+/// Reports a directory that the pipeline already reads or writes. `taken` holds those paths; `whose` names the
+/// directory's use in the message.
 fn is_free(section: &Section, dir: &Located, taken: &[String], whose: &str) {
     if let Some(taken) = taken.iter().find(|taken| holds(&dir.text, taken)) {
         let message = format!("`{}` is also the place of `{taken}`, which the pipeline reads or writes", dir.text);
@@ -346,7 +347,8 @@ fn is_free(section: &Section, dir: &Located, taken: &[String], whose: &str) {
     }
 }
 
-/// Whether a path is the directory, or a glob that matches it or files in it, as far as the texts say: of `*` and `?` alone.
+/// Whether a path lies in the directory, or is a glob that may match the directory or files in it. Looks at the texts
+/// only, and only at `*` and `?`.
 fn holds(dir: &str, path: &str) -> bool {
     let plain = |path: &str| -> Vec<String> {
         let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);
@@ -358,7 +360,7 @@ fn holds(dir: &str, path: &str) -> bool {
     (path.len() == dir.len() || inside) && path.iter().zip(&dir).all(|(pattern, name)| glob::matches(pattern, name))
 }
 
-/// Executors, or cores of one, at most: far more than helps on one machine.
+/// Upper limit for executors and for cores per executor: far more than helps on one machine.
 const PROCESSES_MAX: u32 = 256;
 
 fn autoscale(section: Section) -> Autoscale {
@@ -395,7 +397,7 @@ fn autoscale(section: Section) -> Autoscale {
     scale
 }
 
-/// Whether the text is `host:port[,host:port…]`; reports it where not.
+/// Whether the text is `host:port[,host:port…]`. Reports one that is not.
 fn addresses(section: &Section, key: &str, text: &Located) -> bool {
     let is_host = |host: &str| {
         let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

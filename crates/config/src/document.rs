@@ -1,6 +1,7 @@
-//! TOML text → a tree of values that know their place, with `--set` values laid over it; and the tree as TOML again.
+//! Parses TOML text into a tree whose values know their position, applies `--set` values, and writes the tree as TOML
+//! again.
 //!
-//! Knows nothing of what the keys mean.
+//! Does not know what the keys mean.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use tidemill_model::diagnostic::{Diagnostic, Located, SourceText};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A table: entries in the order of the file, `--set` ones last.
+/// A table: entries in file order, those of `--set` last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub entries: Vec<Entry>,
@@ -32,12 +33,12 @@ pub(crate) enum Value {
     Float(f64),
     Boolean(bool),
     Table(Table),
-    /// A kind of value that no option takes, by its name.
+    /// A value of a kind that no option takes; holds the name of the kind.
     Other(&'static str),
 }
 
 impl Value {
-    /// What the value is, for messages.
+    /// The kind of the value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::String(_) => "a string",
@@ -50,22 +51,22 @@ impl Value {
     }
 }
 
-/// What a string may refer to.
+/// A reference inside a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference<'a> {
-    /// `${ENV:NAME}`: a variable of the environment.
+    /// `${ENV:NAME}`: an environment variable.
     Env(&'a str),
-    /// `${FILE:PATH}`: what is in a file, without the line end at its end.
+    /// `${FILE:PATH}`: the content of a file, without its final line end.
     File(&'a str),
 }
 
-/// Looks a reference up; the error says what is wrong and, behind a semicolon, what to do.
+/// Looks up a reference. An error has the form `what is wrong; what to do`.
 pub type Lookup<'a> = &'a dyn Fn(Reference<'_>) -> Result<Secret, String>;
 
-/// What references stand for: not to be shown, and what stands in the file instead.
+/// The secrets that references gave, each with the reference to show in its place.
 pub(crate) type Found = Vec<(Secret, String)>;
 
-/// Reads a file. The tree is what could be read of it; faults are added to `faults`, what references say to `found`.
+/// Parses a file. Returns as much of the tree as could be read; adds faults to `faults` and secrets to `found`.
 pub(crate) fn read(
     source: &SourceText,
     lookup: Option<Lookup>,
@@ -89,7 +90,7 @@ pub(crate) fn read(
     reader.table(document.get_ref())
 }
 
-/// Lays one `--set key=value` over the tree. The value is TOML where it reads as TOML, else a string.
+/// Applies one `--set key=value`. The value is TOML if it parses as TOML, else a string.
 pub(crate) fn set(
     root: &mut Table,
     source: &mut SourceText,
@@ -140,7 +141,7 @@ pub(crate) fn set(
     }
 }
 
-/// The tree as TOML text that reads back to the same values.
+/// The tree as TOML text that parses to the same values.
 pub(crate) fn write(root: &Table) -> String {
     let mut out = String::new();
     write_table(root, "", &mut out);
@@ -149,9 +150,9 @@ pub(crate) fn write(root: &Table) -> String {
 
 struct Reader<'a> {
     source: &'a SourceText,
-    /// The text being read: the file's, or that of a `--set`.
+    /// The text being parsed: the file's, or that of a `--set` value.
     text: &'a str,
-    /// Where the text begins among the positions of `source`.
+    /// Position of the text's first byte in `source`.
     offset: usize,
     lookup: Option<Lookup<'a>>,
     found: &'a mut Found,
@@ -200,7 +201,7 @@ impl Reader<'_> {
     }
 }
 
-/// Puts what they stand for in place of `${ENV:NAME}` and `${FILE:PATH}`; without a lookup the text stays as it is.
+/// Replaces `${ENV:NAME}` and `${FILE:PATH}` by their values. Without a lookup the text stays as it is.
 fn substitute(
     located: Located,
     source: &SourceText,
@@ -235,10 +236,10 @@ fn substitute(
     out
 }
 
-/// A text with what its references stand for in their places.
+/// The text with its references replaced by their values.
 ///
 /// # Errors
-/// What `lookup` says of the first one that it does not know.
+/// The error of `lookup` for the first reference that it does not know.
 pub fn substituted(text: &str, lookup: Lookup) -> Result<Secret, String> {
     let (mut out, mut rest) = (String::new(), text);
     while let Some((place, reference)) = next_reference(rest) {
@@ -249,7 +250,7 @@ pub fn substituted(text: &str, lookup: Lookup) -> Result<Secret, String> {
     Ok(Secret::new(out + rest))
 }
 
-/// The first reference of a text, and where it stands.
+/// The first reference of a text, and its byte range.
 fn next_reference(text: &str) -> Option<(Range<usize>, Reference<'_>)> {
     let kinds: [(&str, fn(&str) -> Reference<'_>); 2] =
         [("${ENV:", |name| Reference::Env(name)), ("${FILE:", |path| Reference::File(path))];
@@ -262,7 +263,7 @@ fn next_reference(text: &str) -> Option<(Range<usize>, Reference<'_>)> {
     found.min_by_key(|(place, _)| place.start)
 }
 
-/// The content of a TOML string, and for each byte of it (and one past its end) the byte of `raw` it came from.
+/// The content of a TOML string. For each byte of it (and one past its end) also the byte of `raw` that it comes from.
 fn unescape(raw: &str) -> (String, Vec<usize>) {
     let multiline = raw.starts_with("\"\"\"") || raw.starts_with("'''");
     let quotes = if multiline { 3 } else { 1 };

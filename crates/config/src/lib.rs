@@ -1,10 +1,10 @@
 //! The pipeline file: TOML → [`Pipeline`], with file, line and column of every value.
 //!
 //! ```text
-//!  text ──document──► tree with places ──build, by way of reader──► Pipeline, or every mistake at its place
+//!  text ──document──► tree with positions ──build, reader──► Pipeline, or every mistake with its position
 //! ```
-//! Refuses what it does not know. The texts inside (DDL, SQL, expressions, the time zone's name) stay texts, as
-//! [`Located`](tidemill_model::diagnostic::Located); the crate `sql` gives them meaning. Knows no SQL and no engine.
+//! Unknown keys are mistakes. DDL, SQL, expressions and the time zone stay text
+//! ([`Located`](tidemill_model::diagnostic::Located)); the crate `sql` parses them. Knows no SQL and no engine.
 
 #![forbid(unsafe_code)]
 
@@ -24,11 +24,11 @@ pub fn parse(file_name: &str, text: &str, set: &[(String, String)]) -> Result<Pi
     build::parse(file_name, text, set, None)
 }
 
-/// As [`parse`], with `${ENV:NAME}` and `${FILE:PATH}` inside strings replaced by what `lookup` says. No message about the
-/// file shows what they stand for.
+/// As [`parse`], and replaces `${ENV:NAME}` and `${FILE:PATH}` inside strings by what `lookup` returns. No message
+/// about the file shows these values.
 ///
 /// # Errors
-/// As [`parse`]; a reference that `lookup` does not know is one.
+/// As [`parse`]; also a reference that `lookup` does not know.
 pub fn parse_with(
     file_name: &str,
     text: &str,

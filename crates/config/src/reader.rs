@@ -1,4 +1,4 @@
-//! Typed access to the tables of a pipeline file: each key asked for is a known key, every other one is refused.
+//! Typed access to the tables of a pipeline file. A key that no reader asks for is reported as unknown.
 
 use crate::document::{Entry, Table, Value};
 use std::cell::RefCell;
@@ -8,11 +8,11 @@ use tidemill_model::diagnostic::{Diagnostic, Located, SourceText, nearest};
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::ClientOption;
 
-/// One table being read.
+/// A table that is being read.
 pub(crate) struct Section<'a> {
     source: &'a SourceText,
     faults: &'a RefCell<Vec<Diagnostic>>,
-    /// Its dotted name; empty for the whole file.
+    /// The table's dotted name; empty for the whole file.
     path: String,
     /// Where a missing key is reported.
     span: Range<usize>,
@@ -25,12 +25,12 @@ impl<'a> Section<'a> {
         Section { source, faults, path: String::new(), span: 0..0, table, asked: RefCell::default() }
     }
 
-    /// Where the table's name stands.
+    /// Position of the table's name.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Reports a fault at a place.
+    /// Reports a mistake at a position.
     pub fn fault(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         self.faults.borrow_mut().push(self.source.diagnostic(span, message, help));
     }
@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// A number of bytes in words: `"512 MB"`, `"2 GB"`. A megabyte is a million bytes.
+    /// A size: `"512 MB"`, `"2 GB"`. One MB is a million bytes.
     pub fn byte_size(&self, key: &'static str) -> Option<u64> {
         let text = self.string(key)?;
         let words: Vec<&str> = text.text.split_whitespace().collect();
@@ -131,7 +131,7 @@ impl<'a> Section<'a> {
         bytes
     }
 
-    /// One of a few words, by `(word, meaning)`.
+    /// One of a few words. `words` holds (word, meaning).
     pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let text = self.string(key)?;
         let found = words.iter().find(|(word, _)| text.text.trim().eq_ignore_ascii_case(word));
@@ -143,7 +143,7 @@ impl<'a> Section<'a> {
         found.map(|(_, meaning)| *meaning)
     }
 
-    /// A table inside this one; a name without a table is a fault.
+    /// A table inside this one. Reports a key of that name that is not a table.
     pub fn section(&self, key: &'static str) -> Option<Section<'a>> {
         let entry = self.entry(key)?;
         self.enter(entry)
@@ -158,7 +158,7 @@ impl<'a> Section<'a> {
         entries.filter_map(|entry| Some((entry.key.clone(), outer.enter(entry)?))).collect()
     }
 
-    /// Free `name = value` pairs; dots in names may be quoted or not.
+    /// Free `name = value` pairs. A name with dots may be quoted or not.
     pub fn pairs(&self, key: &'static str) -> Vec<ClientOption> {
         let mut pairs = Vec::new();
         if let Some(section) = self.section(key) {
@@ -167,7 +167,7 @@ impl<'a> Section<'a> {
         pairs
     }
 
-    /// `outer` is the name so far, and where it begins.
+    /// `outer` is the name so far and the position of its first byte.
     fn collect_pairs(
         &self,
         table: &Table,
@@ -177,7 +177,7 @@ impl<'a> Section<'a> {
     ) {
         for entry in &table.entries {
             let name = if outer.is_empty() { entry.key.clone() } else { format!("{outer}.{}", entry.key) };
-            // A name with dots begins with its first word, unless that is the name of a table.
+            // A dotted name begins at its first word, unless that word names a table.
             let is_near = |begin: &usize| (*begin..begin + name.len()).contains(&entry.key_span.start);
             let begin = begin.filter(is_near).unwrap_or(entry.key_span.start);
             let text = match &entry.value {
@@ -201,12 +201,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Where a key's value stands.
+    /// Position of a key's value.
     pub fn value_span(&self, key: &str) -> Range<usize> {
         self.table.entries.iter().find(|entry| entry.key == key).map_or(self.span(), |entry| entry.value_span.clone())
     }
 
-    /// Refuses the keys that nobody asked for.
+    /// Reports the keys that nobody asked for.
     pub fn finish(self) {
         let asked = self.asked.borrow();
         for entry in self.table.entries.iter().filter(|entry| !asked.contains(&entry.key.as_str())) {
@@ -260,7 +260,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// A message of the form `what is wrong; what to do`.
+    /// Reports a message of the form `what is wrong; what to do`.
     pub fn sentence(&self, span: Range<usize>, message: &str) {
         let (what, help) = message.split_once("; ").unwrap_or((message, "change the value"));
         self.fault(span, what, help);

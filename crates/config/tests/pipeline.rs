@@ -1,4 +1,4 @@
-//! Pipeline files: the reference one understood, and each kind of mistake with its message.
+//! Pipeline files: a valid one, and each kind of mistake with its message.
 
 use tidemill_config::Reference;
 use tidemill_model::pipeline::{
@@ -107,7 +107,7 @@ fn values_of_the_environment() {
     assert_eq!(faults.to_string(), expected, "what references stand for is not shown");
 }
 
-/// Replaces the first text by the second in the reference pipeline and expects these messages.
+/// Replaces `from` by `to` in the reference pipeline and expects these messages.
 fn check(from: &str, to: &str, expected: &[&str]) {
     assert!(REFERENCE.contains(from), "{from}");
     let faults = tidemill_config::parse("p.toml", &REFERENCE.replacen(from, to, 1), &[]).unwrap_err();
@@ -341,7 +341,7 @@ fn dead_letters_and_the_bound_of_event_times() {
     let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
     check(&pipeline);
     check(&tidemill_config::parse("again.toml", pipeline.resolved_text.expose(), &[]).unwrap());
-    // A directory beside those of the pipeline's files, or around them, is of its own.
+    // A directory beside the pipeline's files, or around them, may be used.
     for path in ["", "in/letters", "out/letters", "letters"] {
         let section = format!("[dead_letter]\ntype = \"files\"\npath = \"./{path}\"\n[query]");
         tidemill_config::parse("p.toml", &FILES.replacen("[query]", &section, 1), &[]).unwrap();
@@ -396,7 +396,7 @@ fn mistakes_in_files_are_named_at_their_place() {
             format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which the pipeline reads or writes");
         check("[query]", &letters(path), &[&format!("{message}; give the dead letters another directory")]);
     }
-    // What a sink writes no source of the same query reads: it would feed itself.
+    // A sink must not write where a source of the same query reads: the query would read its own output.
     let taken = |path: &str| format!("`{path}` is also the place of `in/*.csv`, which the pipeline reads or writes");
     for path in ["in", "./in/"] {
         let message = format!("p.toml:14:8: {}; give the sink another directory", taken(path));

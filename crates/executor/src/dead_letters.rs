@@ -1,6 +1,7 @@
-//! The dead letters of a worker's tasks: what decode and fold found wrong, with the records as they were.
+//! Writes the dead letters of a task: the records that decode or fold found faulty.
 //!
-//! Costs nothing while nothing is wrong; memory for one chunk's faults otherwise. Does not know where dead letters are kept.
+//! Free while there are no faults; otherwise it holds one chunk's faults in memory. Does not know where dead letters
+//! are kept.
 
 use std::time::Instant;
 use tidemill_flow::decode::Decoded;
@@ -11,10 +12,10 @@ use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
 use tidemill_os::retry::DEAD_LETTERS;
 use tidemill_sql::types;
 
-/// Where a worker writes dead letters.
+/// Writes the dead letters of one worker.
 pub(crate) struct DeadLetters {
     writer: Box<dyn DeadLetterWriter>,
-    /// Since when, and when last, dead letters could not be written; `None` once some were.
+    /// Time of the first and the last failure to write dead letters; `None` once a write succeeded.
     refused: Option<(Instant, Instant)>,
     range: Option<OffsetRange>,
 }
@@ -29,10 +30,10 @@ impl DeadLetters {
         self.range = Some(task.range.clone());
     }
 
-    /// Writes a dead letter for each fault of a chunk's records, in the order of records, then of reasons.
+    /// Writes a dead letter for each fault of a chunk's records, in record order, then by reason.
     ///
     /// # Errors
-    /// As [`DeadLetterWriter::write`]; no longer a transient one when it has been so for a minute.
+    /// As [`DeadLetterWriter::write`]. A transient error becomes permanent after a minute.
     pub(crate) fn add(
         &mut self,
         reader: &mut dyn Read,
@@ -52,7 +53,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Writes a dead letter for each record of a chunk that nobody may look into.
+    /// Writes a dead letter for each record of a chunk that must not be decoded.
     ///
     /// # Errors
     /// As [`DeadLetters::add`].
@@ -64,7 +65,7 @@ impl DeadLetters {
     /// Ends the task.
     ///
     /// # Errors
-    /// As [`DeadLetterWriter::finish`]; no longer a transient one when it has been so for a minute.
+    /// As [`DeadLetterWriter::finish`]. A transient error becomes permanent after a minute.
     pub(crate) fn finish(&mut self) -> Result<Option<DeadLetterFile>> {
         let file = self.writer.finish().map_err(|error| self.refused(error))?;
         if file.is_some() {
@@ -95,18 +96,18 @@ impl DeadLetters {
         written.map_err(|error| self.refused(error))
     }
 
-    /// The error, which may be for good by now.
+    /// The error, made permanent if failures have lasted too long.
     fn refused(&mut self, error: Error) -> Error {
         let error = error.context("dead letters");
         let now = Instant::now();
-        // A refusal of long ago was overcome by somebody else.
+        // After a long pause without failures, counting starts again.
         let since = self.refused.filter(|(_, last)| !DEAD_LETTERS.is_over(now - *last)).map_or(now, |(since, _)| since);
         self.refused = Some((since, now));
         if error.retry && DEAD_LETTERS.is_over(since.elapsed()) { Error::external(error.message()) } else { error }
     }
 }
 
-/// The columns that a row's values do not suit, in words.
+/// Names the columns that the row's values do not fit.
 fn unfit(decoded: &Decoded, row: usize) -> Option<String> {
     let columns = decoded.unfit_columns(row);
     let columns: Vec<String> =

@@ -1,4 +1,4 @@
-//! The executor: takes tasks on its input, folds them on a few worker threads, answers on its output.
+//! The executor: takes tasks from its input, folds them on worker threads, and writes the partials to its output.
 //!
 //! ```text
 //!  stdin ─reader thread─► Event::Message ─┐                  ┌─► worker ─┐ read → decode → filter → fold
@@ -6,10 +6,10 @@
 //!                         Event::Ended  ◄─┘        │         └─► worker ─┘
 //!                                     stdout ◄─────┘ answers
 //! ```
-//! A task goes to the worker that has read up to its first record, where one is free: what that has fetched ahead is used.
-//! It is stateless between tasks: killed at any moment, it takes nothing with it but unfinished tasks. When its input
-//! ends it ends: a driver closes it only when nothing runs, and a driver that died needs no answer. Does not know of
-//! state, watermark policy, sinks or scaling, nor which kind of source it reads or where dead letters are kept ([`Wiring`]).
+//! A task goes to a free worker that has read up to the task's first record, if there is one: that worker's prefetched
+//! data is used. An executor keeps no state between tasks, so a kill loses only unfinished tasks. It ends when its
+//! input ends: a driver closes the input only when nothing runs, and a dead driver needs no answer. It does not know
+//! state, watermark policy, sinks or scaling, nor which source it reads or where dead letters are kept ([`Wiring`]).
 
 #![forbid(unsafe_code)]
 
@@ -30,32 +30,32 @@ use tidemill_model::{Error, Pipeline, Result};
 use tidemill_os::thread::{self, Panic};
 use tidemill_sql::plan::QueryPlan;
 
-/// What the worker threads of a pipeline are wired of.
+/// Makes the readers and writers of the worker threads.
 pub struct Wiring {
-    /// Makes the readers of each worker thread: one for each of the query's sources, in the plan's order.
+    /// Makes a worker thread's readers: one for each source of the query, in the plan's order.
     pub readers: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>>>,
-    /// Makes the writer of each worker thread's dead letters; `None` where the pipeline keeps none.
+    /// Makes a worker thread's dead-letter writer; `None` if the pipeline keeps no dead letters.
     pub dead_letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::DeadLetterWriter>>>,
 }
 
-/// All that wakes the loop.
+/// Every event that wakes the loop.
 enum Event {
-    /// The driver says something.
+    /// A message of the driver.
     Message(ToExecutor),
-    /// The driver has closed the pipe, or is gone.
+    /// The driver closed the pipe or is gone.
     Closed,
-    /// What came over the pipe is no message.
+    /// The input is not a message.
     Broken(Error),
-    /// A worker, by its number, has an answer.
+    /// The worker of this number has an answer.
     Ended(usize, Frame),
-    /// A thread panicked: a mistake of ours, said on stderr; the process must not live on without it.
+    /// A thread panicked: a bug. The panic is on stderr; the process ends.
     Panicked(Panic),
 }
 
 /// Runs until the input ends.
 ///
 /// # Errors
-/// Internal: the driver speaks nonsense, or a worker panicked. External: the output is gone.
+/// Internal: the input is not a message, or a worker panicked. External: the output is closed.
 pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &Wiring) -> Result<()> {
     let (events, inbox) = channel();
     listen(input, &events)?;
@@ -68,7 +68,7 @@ pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &W
             told = Instant::now();
             send(&mut output, &FromExecutor::Alive { tasks: pool.beats() })?;
         }
-        // With nothing to do it sleeps until it hears something.
+        // Without tasks it sends no heartbeats: it waits for an event.
         let event = match pool.is_busy() {
             true => match inbox.recv_timeout(BEAT.saturating_sub(told.elapsed())) {
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -108,11 +108,11 @@ fn listen(mut input: impl Read + Send + 'static, events: &Sender<Event>) -> Resu
     start("input", body, ended)
 }
 
-/// Starts a thread whose panic is heard.
+/// Starts a thread whose panic becomes an event.
 fn start(name: &str, body: impl FnOnce() + Send + 'static, events: Sender<Event>) -> Result<()> {
     let ended = move |how: Result<(), Panic>| {
         if let Err(panic) = how {
-            // The loop may be gone already; then so is the process.
+            // If the loop has ended, so has the process.
             let _ = events.send(Event::Panicked(panic));
         }
     };
@@ -120,7 +120,7 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static, events: Sender<Event>
     Ok(())
 }
 
-/// Takes the first frame and prepares the workers; `None` when the driver was told that it cannot be.
+/// Takes the first message and starts the workers; `None` if the executor had to refuse.
 fn greet(inbox: &Receiver<Event>, output: &mut impl Write, wiring: &Wiring) -> Result<Option<Vec<Worker>>> {
     let hello = match inbox.recv() {
         Ok(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,

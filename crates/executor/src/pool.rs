@@ -1,4 +1,4 @@
-//! The worker threads, and which of them gets a task.
+//! The worker threads, and the choice of the worker for each task.
 
 use crate::progress::Progress;
 use crate::task::Worker;
@@ -8,24 +8,24 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use tidemill_link::{Beat, Task};
 use tidemill_model::{OffsetRange, PartitionId, Result};
 
-/// The workers, and what waits for them.
+/// The workers and the tasks that wait for one.
 pub(crate) struct Pool {
     workers: Vec<Slot>,
     waiting: VecDeque<Task>,
 }
 
-/// One worker as the pool knows it.
+/// The pool's view of one worker.
 struct Slot {
     tasks: Sender<Task>,
-    /// The task that it has.
+    /// The task that it runs.
     task: Option<u64>,
     progress: Progress,
-    /// Where its readers stand, or will when it is done: one at most of each source.
+    /// The positions of its readers, or what they will be after its task; at most one per source.
     positions: Vec<(PartitionId, i64)>,
 }
 
 impl Pool {
-    /// A thread for each worker; their answers become events.
+    /// Starts a thread for each worker. Their answers become events.
     ///
     /// # Errors
     /// External: the system has no thread left.
@@ -45,18 +45,18 @@ impl Pool {
         self.workers.iter().any(|slot| slot.task.is_some())
     }
 
-    /// How far each task is.
+    /// Progress of each running task.
     pub(crate) fn beats(&self) -> Vec<Beat> {
         self.workers.iter().filter_map(|slot| Some(slot.progress.beat(slot.task?))).collect()
     }
 
-    /// Gives a task to a worker, or keeps it until one is free.
+    /// Gives a task to a worker, or queues it until one is free.
     pub(crate) fn take(&mut self, task: Task) {
         self.waiting.push_back(task);
         self.assign();
     }
 
-    /// A worker has answered.
+    /// A worker has ended its task.
     pub(crate) fn ended(&mut self, worker: usize) {
         self.workers[worker].task = None;
         self.assign();
@@ -71,13 +71,14 @@ impl Pool {
             slot.positions.retain(|(partition, _)| partition.source != task.range.partition.source);
             slot.positions.push((task.range.partition.clone(), task.range.end));
             let task = self.waiting.pop_front().expect("looked at above");
-            // A worker that is gone has panicked; its last event is in the inbox.
+            // If the worker is gone, it panicked; its last event is in the inbox.
             let _ = slot.tasks.send(task);
         }
     }
 }
 
-/// What is lost when a worker at these positions gets a range: nothing, nothing that is fetched, or what it has fetched ahead.
+/// Prefetched data that is lost when a worker at these positions gets the range: 0 none and it continues, 1 none, 2
+/// some.
 fn loss(positions: &[(PartitionId, i64)], range: &OffsetRange) -> u8 {
     match positions.iter().find(|(partition, _)| partition.source == range.partition.source) {
         Some((partition, offset)) if *partition == range.partition && *offset == range.start => 0,
@@ -107,8 +108,8 @@ mod tests {
         Slot { tasks, task: None, progress: Progress::default(), positions: Vec::new() }
     }
 
-    /// Which worker gets each range `(partition, start, end)`, where every worker answers at once. Partitions from 10 on are
-    /// those of the second source.
+    /// The worker that gets each range `(partition, start, end)` when every worker answers at once. Partitions from 10
+    /// on belong to the second source.
     fn check(workers: usize, ranges: &[(i32, i64, i64)], expected: &[usize]) {
         let (slots, queues): (Vec<Slot>, Vec<Receiver<Task>>) = (0..workers)
             .map(|_| {

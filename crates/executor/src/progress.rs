@@ -1,4 +1,4 @@
-//! How far a worker's task is, told by the worker and read by the loop. A few stores a chunk.
+//! Progress of a worker's task: the worker writes it, the loop reads it. Costs a few stores per chunk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ impl Progress {
         self.0.records.store(0, Ordering::Relaxed);
     }
 
-    /// Runs what asks the source.
+    /// Runs `ask`, and shows meanwhile that the task waits for its source.
     pub(crate) fn waiting<T>(&self, ask: impl FnOnce() -> T) -> T {
         self.0.waits.store(true, Ordering::Relaxed);
         let answer = ask();
@@ -28,7 +28,7 @@ impl Progress {
         answer
     }
 
-    /// So many more records are done.
+    /// Counts records that are done.
     pub(crate) fn add(&self, records: usize) {
         self.0.records.fetch_add(records as u64, Ordering::Relaxed);
     }

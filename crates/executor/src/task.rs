@@ -1,5 +1,5 @@
-//! One task: read → decode → filter → fold, a chunk at a time, strictly in offset order; what is broken goes to the dead
-//! dead letters on the way.
+//! Runs one task: read → decode → filter → fold, one chunk at a time, strictly in offset order. Faulty records go to
+//! the dead letters on the way.
 
 use crate::dead_letters::DeadLetters;
 use crate::limit::Limit;
@@ -16,13 +16,13 @@ use tidemill_model::pipeline::OnError;
 use tidemill_model::{Error, OffsetRange, Partial, RecordFault, Result};
 use tidemill_sql::plan::BranchPlan;
 
-/// Records decoded and folded at once: columns stay in the cache, their overhead is spread.
+/// Records decoded and folded at once: few enough to keep the columns in the cache, enough to spread the overhead.
 const CHUNK_RECORDS: usize = 2_048;
 
-/// Width of the runs in which record times are reported, ms.
+/// Resolution of the reported record times, in ms.
 const TIME_STEP_MS: i64 = 10;
 
-/// What a worker has for one of the query's sources.
+/// A worker's reader and decoder for one source of the query.
 pub(crate) struct Input {
     plan: Arc<BranchPlan>,
     reader: Box<dyn ports::Read>,
@@ -35,9 +35,9 @@ impl Input {
     }
 }
 
-/// One worker thread's tools, kept between tasks.
+/// One worker thread's readers, decoders and buffers, kept between tasks.
 pub(crate) struct Worker {
-    /// By the source's number.
+    /// By source number.
     inputs: Vec<Input>,
     on_error: OnError,
     dead_letters: Option<DeadLetters>,
@@ -64,12 +64,13 @@ impl Worker {
         }
     }
 
-    /// How far its task is, for another thread.
+    /// Its progress, for another thread.
     pub(crate) fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// Runs a task to its answer, ready to be sent. What is too large to be sent is said, so that the task is split.
+    /// Runs a task and returns the encoded answer. If the partial is too large to send, the answer says so and the
+    /// driver splits the task.
     pub(crate) fn answer(&mut self, task: &Task) -> Frame {
         let answer = self.run(task);
         let may_split = task.range.len() > 1 && matches!(answer, FromExecutor::Done { .. });
@@ -98,7 +99,7 @@ impl Worker {
         }
     }
 
-    /// The task's partial; `None` where its records are larger than those of a task may be.
+    /// The task's partial; `None` if its records are larger than a task may hold.
     fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Option<Partial>> {
         self.open(task)?;
         let Input { plan, reader, decoder } = &mut self.inputs[task.range.partition.source as usize];
@@ -139,7 +140,7 @@ impl Worker {
         self.close(fold.finish(), times).map(Some)
     }
 
-    /// Writes the task's records to the dead letters, without a look at them.
+    /// Writes the task's records to the dead letters without decoding them.
     fn set_aside(&mut self, task: &Task) -> Result<Partial> {
         let mut partial = Partial::default();
         let mut times = RecordTimes::default();
@@ -172,7 +173,7 @@ impl Worker {
     }
 }
 
-/// Why a task that cannot be split is given up.
+/// The message for a task that is too large and cannot be split.
 fn too_large(task: &Task) -> String {
     let OffsetRange { partition, start, .. } = &task.range;
     format!(
@@ -182,7 +183,7 @@ fn too_large(task: &Task) -> String {
     )
 }
 
-/// Kafka timestamps as runs of [`TIME_STEP_MS`].
+/// Kafka timestamps, counted in steps of [`TIME_STEP_MS`].
 #[derive(Default)]
 struct RecordTimes {
     runs: BTreeMap<i64, u64>,

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  driver ──stdin──►  Hello, Task, Task …; end of file: finish what runs, then exit
-//!         ◄─stdout──  Ready | Refused, then Done | Failed, one a task, in the order in which tasks end;
+//!         ◄─stdout──  Ready | Refused, then one Done | TooLarge | Failed per task, in the order in which tasks end;
 //!                     Alive every quarter of a second while tasks run
 //!  frame = length: u32 LE | message (postcard)
 //! ```
-//! Both ends are the same binary, so there is one version and it is compared in `Ready`. Does not know what a pipeline
-//! means or how processes are started.
+//! `Hello` carries the driver's [`VERSION`] and a hash of its plan. An executor with another version or plan answers
+//! `Refused`. This crate does not know what a pipeline means or how processes are started.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, OffsetRange, Partial, Result, Secret};
 
-/// The version of these messages.
+/// Version of the messages.
 pub const VERSION: u32 = 4;
 
 /// Driver → executor.
@@ -30,10 +30,10 @@ pub enum ToExecutor {
         version: u32,
         /// The pipeline file's name, for messages.
         pipeline_file: String,
-        /// The pipeline's text, with every `--set` and secret in it.
+        /// The pipeline's text, with `--set` values and secrets filled in.
         #[serde(with = "secret_text")]
         pipeline_text: Secret,
-        /// Hash of the driver's typed plan; the executor plans again and compares.
+        /// Hash of the driver's typed plan. The executor plans again and compares.
         plan_hash: u64,
         /// Worker threads.
         cores: u32,
@@ -44,7 +44,7 @@ pub enum ToExecutor {
     Task(Task),
 }
 
-/// A secret does not serialise by itself: here it goes to a child process of the same user, over a pipe.
+/// A secret does not implement `Serialize`. It is sent only here: over a pipe to a child process of the same user.
 mod secret_text {
     use serde::{Deserialize, Deserializer, Serializer};
     use tidemill_model::Secret;
@@ -61,9 +61,9 @@ mod secret_text {
 /// One range to fold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// Number of the dispatch, never used twice by a driver.
+    /// Number of the dispatch. A driver uses each number once.
     pub id: u64,
-    /// The batch that it is of.
+    /// The batch of the task.
     pub batch_id: u64,
     /// What to read.
     pub range: OffsetRange,
@@ -71,40 +71,40 @@ pub struct Task {
     pub late_watermark: Millis,
     /// The batch's `current_timestamp()`.
     pub timestamp: Millis,
-    /// The records kill whoever works on them: they are only read and written to the dead letters, not looked into.
+    /// The records kill executors. They are only read and written to the dead letters, not decoded.
     pub set_aside: bool,
 }
 
 /// Executor → driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromExecutor {
-    /// It takes tasks from now on.
+    /// The executor takes tasks from now on.
     Ready,
-    /// It works: how far its tasks are. Sent every [`BEAT`] while there are any.
+    /// Heartbeat with the progress of the running tasks. Sent every [`BEAT`] while there are any.
     Alive {
-        /// Each task that runs.
+        /// The running tasks.
         tasks: Vec<Beat>,
     },
-    /// It cannot: other version, other plan, no connection.
+    /// The executor cannot work: other version, other plan, or no connection.
     Refused {
-        /// Why, a sentence.
+        /// The reason, one sentence.
         message: String,
     },
     /// A task is done.
     Done {
         /// The task's number.
         id: u64,
-        /// Its rows, folded.
+        /// The folded rows.
         partial: Partial,
-        /// What it took.
+        /// Where the time went.
         cost: TaskCost,
     },
-    /// A task comes to more than a task may build: it is to be split.
+    /// The task's partial would exceed the limit. The driver splits the task.
     TooLarge {
         /// The task's number.
         id: u64,
     },
-    /// A task failed; the executor lives.
+    /// A task failed; the executor goes on.
     Failed {
         /// The task's number.
         id: u64,
@@ -115,18 +115,18 @@ pub enum FromExecutor {
     },
 }
 
-/// How far a task is.
+/// Progress of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     /// The task's number.
     pub task: u64,
-    /// Records that it has read and folded.
+    /// Records read and folded.
     pub records: u64,
-    /// Whether it waits for its source just now.
+    /// Whether the task waits for its source now.
     pub waits: bool,
 }
 
-/// An executor with tasks sends a sign of life so often.
+/// Interval of heartbeats while tasks run.
 pub const BEAT: Duration = Duration::from_millis(250);
 
 /// Where a task's time went, microseconds.
@@ -134,24 +134,25 @@ pub const BEAT: Duration = Duration::from_millis(250);
 pub struct TaskCost {
     /// From taking the task to its partial.
     pub total_us: u64,
-    /// Of it, waiting for the source.
+    /// The part spent waiting for the source.
     pub fetch_wait_us: u64,
-    /// Of it, waiting on the rate limit.
+    /// The part spent waiting for the rate limit.
     pub limit_wait_us: u64,
 }
 
 impl TaskCost {
-    /// Time that was work: the rest.
+    /// The rest: time spent working.
     pub fn busy_us(&self) -> u64 {
         self.total_us.saturating_sub(self.fetch_wait_us + self.limit_wait_us)
     }
 }
 
-/// A message as it is sent. Made where there is time for it: a large one takes a while.
+/// An encoded message with its length. Encoding a large message takes a while, so it is done where there is time for
+/// it.
 pub struct Frame(Vec<u8>);
 
 impl Frame {
-    /// A message's frame; `None` where it is larger than [`FRAME_BYTES_MAX`].
+    /// Encodes a message; `None` if it is larger than [`FRAME_BYTES_MAX`].
     pub fn of<T: Serialize>(message: &T) -> Option<Frame> {
         let bytes = postcard::to_extend(message, vec![0; 4]).expect("messages serialise");
         let length = bytes.len() - 4;
@@ -160,15 +161,15 @@ impl Frame {
         (length <= FRAME_BYTES_MAX).then_some(frame)
     }
 
-    /// Bytes of the message.
+    /// Bytes of the message, without the length.
     pub fn message_bytes(&self) -> usize {
         self.0.len() - 4
     }
 
-    /// Writes it and flushes.
+    /// Writes the frame and flushes.
     ///
     /// # Errors
-    /// External: the other end is gone.
+    /// External: the other end is closed.
     pub fn send(&self, writer: &mut impl Write) -> Result<()> {
         let sent = writer.write_all(&self.0).and_then(|()| writer.flush());
         sent.map_err(|error| Error::external(format!("the other end of the pipe is gone: {error}")))
@@ -178,13 +179,13 @@ impl Frame {
 /// Writes one message and flushes.
 ///
 /// # Errors
-/// External: the other end is gone. Internal: the message is too large.
+/// External: the other end is closed. Internal: the message is too large.
 pub fn send<T: Serialize>(writer: &mut impl Write, message: &T) -> Result<()> {
     let frame = Frame::of(message).ok_or_else(|| Error::internal("a message is larger than a frame may be"))?;
     frame.send(writer)
 }
 
-/// Reads one message; `None` at the end of the stream, also in the middle of a frame: the sender was killed.
+/// Reads one message. `None` at the end of the stream, also in the middle of a frame: then the sender was killed.
 ///
 /// # Errors
 /// Internal: the bytes are not a message.
@@ -197,7 +198,7 @@ pub fn receive<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option<T>>
     if length > FRAME_BYTES_MAX {
         return Err(Error::internal(format!("a frame of {length} bytes between driver and executor")));
     }
-    // Grows with what arrives: a garbled length takes no memory by itself.
+    // Grows with the bytes that arrive: a wrong length alone allocates no memory.
     let mut bytes = Vec::with_capacity(length.min(1 << 20));
     match reader.by_ref().take(length as u64).read_to_end(&mut bytes) {
         Ok(count) if count == length => {}

@@ -1,14 +1,13 @@
-//! What one micro-batch is: decided once, logged, then carried out without further choices.
+//! What a micro-batch is: decided once, logged, then run without further decisions.
 
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One partition of one topic (for files: the source's path as topic, partition 0), as one source of the query reads it.
+/// A partition of a topic, as one source of the query reads it. For files: the source's path as topic, partition 0.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartitionId {
-    /// Number of the source: of the branch of a UNION ALL that reads it, from 0. Checkpoints from before there were
-    /// several do not have it.
+    /// Number of the source: of the UNION ALL branch that reads it, from 0. Old checkpoints lack this field.
     #[serde(default)]
     pub source: u32,
     /// Topic name.

@@ -1,11 +1,11 @@
-//! `FILE:LINE:COLUMN: what is wrong; what to do`: mistakes in a pipeline file, at their place.
+//! Mistakes in a pipeline file: `FILE:LINE:COLUMN: what is wrong; what to do`.
 
 use crate::error::Error;
 use crate::secret::{Secret, scrubbed};
 use std::fmt;
 use std::ops::Range;
 
-/// One mistake, at its place in a file.
+/// One mistake and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file, as the user named it.
@@ -50,7 +50,7 @@ impl From<Diagnostics> for Error {
 
 /// A file's name and text: turns byte positions into lines and columns.
 ///
-/// The values of `--set` have positions too: behind the file's text, one after the other.
+/// `--set` values have positions too: after the file's text, one after the other.
 #[derive(Clone, Default)]
 pub struct SourceText {
     /// The file, as the user named it.
@@ -59,11 +59,11 @@ pub struct SourceText {
     pub text: String,
     /// `--set` values: first position, key, value.
     overrides: Vec<(usize, String, String)>,
-    /// What came from outside, and what stands in the file for it: no diagnostic shows it.
+    /// Secrets, and what to show in their place.
     hidden: Vec<(Secret, String)>,
 }
 
-/// The text may hold a password.
+/// Hides the text: it may hold a password.
 impl fmt::Debug for SourceText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SourceText").field("file", &self.file).finish_non_exhaustive()
@@ -83,7 +83,7 @@ impl SourceText {
         after + 1
     }
 
-    /// Keeps texts out of diagnostics from now on: each secret is shown as what stands in the file for it.
+    /// Hides secrets from diagnostics from now on. Each comes with the text to show in its place.
     pub fn hide(&mut self, secrets: impl IntoIterator<Item = (Secret, String)>) {
         self.hidden.extend(secrets);
     }
@@ -111,7 +111,7 @@ impl SourceText {
         Diagnostic { file, line, column, message: shown(message.into()), help: shown(help.into()) }
     }
 
-    /// The `--set` key, if the position is in one; the text there; the position inside it.
+    /// The `--set` key if the position is in one, the text there, and the position inside it.
     fn text_at(&self, byte: usize) -> (Option<&str>, &str, usize) {
         match self.overrides.iter().rev().find(|(start, ..)| *start <= byte) {
             Some((start, key, value)) => (Some(key), value, byte - start),
@@ -120,7 +120,7 @@ impl SourceText {
     }
 }
 
-/// A piece of text inside a pipeline file (a TOML string's content) that knows where each of its bytes stands in the file.
+/// The content of a TOML string. It knows where each of its bytes stands in the file.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Located {
     /// The content, unescaped.
@@ -129,7 +129,7 @@ pub struct Located {
     pub span: Range<usize>,
     /// For each byte of `text` (and one past its end) the byte of the file it came from.
     pub map: Vec<usize>,
-    /// Whether a part of the text came from outside: `Debug` does not show it.
+    /// Whether part of the text is a secret: `Debug` does not show it.
     pub is_hidden: bool,
 }
 
@@ -141,7 +141,7 @@ impl fmt::Debug for Located {
 }
 
 impl Located {
-    /// A text that stands nowhere: a default.
+    /// A text without a position: a default.
     pub fn unplaced(text: &str) -> Located {
         Located { text: text.into(), map: vec![0; text.len() + 1], ..Located::default() }
     }
@@ -153,7 +153,7 @@ impl Located {
     }
 }
 
-/// The up to three `known` names nearest to `name`, nearest first; none where all are too far to be meant.
+/// Up to three names of `known` that are nearest to `name`, nearest first. Empty if all are too different.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = name.to_lowercase();
     let far = |known: &str| (wanted.chars().count().max(known.chars().count()) / 3).max(1);

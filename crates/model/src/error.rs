@@ -1,24 +1,24 @@
-//! Errors of the world, with whose they are and whether trying again can help.
+//! Errors: who can mend them, and whether a retry can help.
 //!
-//! Faults of the data are not errors ([`crate::fault`]); mistakes of our own panic.
+//! Faults in the data are not errors ([`crate::fault`]). Bugs in our own code panic.
 
 use std::fmt;
 
-/// Whose mistake an error is.
+/// Who can mend an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
     /// The input (file, option, SQL) is wrong: exit code 2.
     User,
     /// Something outside failed (broker, disk, network): exit code 1.
     External,
-    /// A contract between our own parts was broken: exit code 1.
+    /// A contract between parts of the program was broken: exit code 1.
     Internal,
 }
 
-/// An error that ends in a sentence saying what to do.
+/// An error. Its message ends by saying what to do.
 #[derive(Debug)]
 pub struct Error {
-    /// Whose mistake it is.
+    /// Who can mend it.
     pub domain: Domain,
     /// Whether the same call may succeed later.
     pub retry: bool,
@@ -44,12 +44,12 @@ impl Error {
         Error { domain: Domain::External, retry: true, message: message.into() }
     }
 
-    /// A contract between our own parts was broken.
+    /// A contract between parts of the program was broken.
     pub fn internal(message: impl Into<String>) -> Error {
         Error { domain: Domain::Internal, retry: false, message: message.into() }
     }
 
-    /// The same error with words in front: `{context}: {message}`.
+    /// Prefixes the message: `{context}: {message}`.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Error {
         self.message = format!("{context}: {}", self.message);

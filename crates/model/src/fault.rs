@@ -1,12 +1,12 @@
-//! Record faults: data that is wrong is counted by its reason, never an error of the pipeline.
+//! Record faults: broken data is counted by reason. It is never an error of the pipeline.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a record, or one field of it, did not count.
+/// Why a record, or one field of it, does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordFault {
-    /// The value is not what the format says (rules J1, J2): every field is NULL.
+    /// The value does not have the source's format (rules J1, J2): every field is NULL.
     Malformed,
     /// A field has another type than its column (rule J3): the row is kept, the field is NULL.
     WrongType,
@@ -44,7 +44,7 @@ impl RecordFault {
     }
 }
 
-/// How many records of a task, batch or run had each fault. A record with two faults counts under each.
+/// Number of records with each fault, in a task, batch or run. A record with two faults counts under each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultCounts {
     /// Records counted under [`RecordFault::Malformed`].

@@ -1,14 +1,14 @@
-//! Patterns of file names: `*`, `?`, `[a-z]`, `[!a-z]`. Cost: pattern × name at most, whatever the pattern.
+//! File name patterns: `*`, `?`, `[a-z]`, `[!a-z]`. Time is at most proportional to pattern length × name length.
 //!
-//! When a character does not fit, only the last `*` takes one more: what an earlier one could take, the last can too. So
-//! nothing is tried twice, where a match by recursion takes years over `*a*a*a*a*a*a*b`.
+//! When a character does not match, only the last `*` takes one more character: whatever an earlier `*` could take, the
+//! last one can take too. Recursive matching would take years for `*a*a*a*a*a*a*b`.
 
-/// Whether a name matches a pattern. Case counts; a `[` without its `]` stands for itself.
+/// Whether a name matches a pattern. Case matters. A `[` without a `]` stands for itself.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let tokens = tokens(pattern);
     let name: Vec<char> = name.chars().collect();
     let (mut token, mut at) = (0, 0);
-    // Behind the last star, and how much of the name that has taken.
+    // The token after the last star, and where the star's text ends.
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match tokens.get(token) {

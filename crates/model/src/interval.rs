@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A length of calendar time: months and microseconds, as Spark's `CalendarInterval` (days are folded into microseconds).
+/// An interval: months and microseconds, as Spark's `CalendarInterval`. Days are converted to microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Interval {
     /// Months; windows refuse them, a watermark delay counts 31 days each (rule M6).
@@ -80,7 +80,8 @@ impl Interval {
         Ok(Interval { micros: self.micros.checked_add(micros).ok_or_else(overflow)?, ..self })
     }
 
-    /// A watermark delay in milliseconds (rule M6): 31 days a month, 372 a year, truncated; a negative total is an error.
+    /// The interval as a watermark delay in ms (rule M6): a month has 31 days, a year 372; fractions are truncated. A
+    /// negative total is an error.
     pub fn delay_millis(self) -> Result<i64, String> {
         let millis = self
             .months
@@ -90,7 +91,7 @@ impl Interval {
         if millis < 0 { Err("a watermark delay must not be negative".into()) } else { Ok(millis) }
     }
 
-    /// The length in microseconds of an interval without months; windows take only those (rule W2).
+    /// The length in µs of an interval without months. Windows take only those (rule W2).
     pub fn fixed_micros(self) -> Result<i64, String> {
         if self.months != 0 {
             Err("months and years have no fixed length and are not allowed here; use days or weeks".into())
@@ -100,7 +101,7 @@ impl Interval {
     }
 }
 
-/// `-1.5` → −1 500 000; digits beyond the sixth of the fraction are cut off (Spark refuses more than nine).
+/// `-1.5` → −1 500 000. Digits after the sixth of the fraction are dropped (Spark refuses more than nine).
 fn seconds_to_micros(number: &str) -> Option<i64> {
     let (sign, digits) = match number.as_bytes().first()? {
         b'-' => (-1, &number[1..]),

@@ -1,7 +1,7 @@
-//! The words of Tidemill: the types that every other crate uses.
+//! The types that every other crate uses.
 //!
-//! Knows no clock, I/O, threads, async or randomness; depends on no other crate. Time is an argument.
-//! `window` is the only place that divides event time.
+//! Knows no clock, I/O, threads, async or randomness, and depends on no other crate. Time is an argument. `window` is
+//! the only module that divides event time.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]

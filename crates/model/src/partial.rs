@@ -1,10 +1,10 @@
-//! What a task sends back: its rows folded into groups, and what it counted.
+//! What a task sends back: its rows folded into groups, and its counts.
 
 use crate::fault::{FaultCounts, RecordFault};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are sent as they are.
+/// Bytes that are encoded as a block, not as a sequence of numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawBytes(pub Vec<u8>);
 
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for RawBytes {
     }
 }
 
-/// Event times of the rows that reached the watermark node (rule M1), milliseconds.
+/// Event times of the rows that reached the watermark node (rule M1), in ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventTimeStats {
     /// Rows with an event time.
@@ -67,7 +67,7 @@ impl EventTimeStats {
     }
 }
 
-/// A file of dead letters that a task has written, whole. It counts once the driver has made it part of a batch.
+/// A complete file of dead letters that a task has written. It counts once the driver has made it part of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeadLetterFile {
     /// Its name in the directory of dead letters.
@@ -76,10 +76,10 @@ pub struct DeadLetterFile {
     pub lines: u64,
 }
 
-/// All that a task's rows come down to.
+/// The result of a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
-    /// The groups of an aggregation, one per (slice, key), as `tidemill_state` writes them; empty without one.
+    /// The groups of an aggregation, one per (slice, key), encoded by `tidemill_state`; empty without an aggregation.
     pub groups: RawBytes,
     /// Output rows of a query without an aggregate, in the key encoding of `flow::key`, in offset order.
     pub output: Vec<Box<[u8]>>,
@@ -87,19 +87,21 @@ pub struct Partial {
     pub event_time: EventTimeStats,
     /// Records read from the source.
     pub records: u64,
-    /// Records whose rows went into a group that is open, or into the output.
+    /// Records whose rows went into an open group or into the output.
     pub rows: u64,
-    /// Records that a condition of the query rejected: WHERE, or HAVING where it names the window and keys alone.
+    /// Records that a condition of the query rejected: WHERE, or a HAVING that names only the window and keys.
     pub filtered: u64,
-    /// Records that went nowhere, each under the one reason that took it out. `late` counts rows all of whose windows are late.
+    /// Records without any row in the result, each under one reason. `late` counts records all of whose windows are
+    /// late.
     pub left_out: FaultCounts,
-    /// Records by fault, whether they went into a result or not; a record with two faults counts under each.
+    /// Records by fault, whether or not they reached the result. A record with two faults counts under each.
     pub faults: FaultCounts,
     /// The task's dead letters, if it wrote any.
     pub dead_letters: Option<DeadLetterFile>,
     /// Least Kafka timestamp among the records read, ms; `None` when there was none.
     pub oldest_record_ms: Option<i64>,
-    /// Kafka timestamps of the records read, as (ms, records) runs at most one per distinct `ms / 10`: the age histogram's input.
+    /// Kafka timestamps of the records, as (ms, number of records), at most one entry per distinct `ms / 10`. Input of
+    /// the age histogram.
     pub record_times: Vec<(i64, u64)>,
 }
 
@@ -117,7 +119,7 @@ impl Partial {
         self.records == self.rows + self.filtered + self.left_out.total()
     }
 
-    /// Counts records that went nowhere for a fault found in them.
+    /// Counts records that were left out for a fault.
     pub fn leave_out(&mut self, fault: RecordFault, count: u64) {
         self.faults.add(fault, count);
         self.left_out.add(fault, count);

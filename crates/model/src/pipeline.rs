@@ -1,7 +1,7 @@
-//! The pipeline file, understood: names, options and texts, each with its place in the file.
+//! A parsed pipeline file: names, options and texts, each with its position in the file.
 //!
-//! The crate `config` reads TOML into these types and refuses what it does not know. The texts inside (DDL, SQL,
-//! expressions) stay texts here, as [`Located`]; the crate `sql` gives them meaning.
+//! The crate `config` parses TOML into these types and refuses unknown keys. DDL, SQL and expressions stay text here
+//! ([`Located`]); the crate `sql` parses them.
 
 use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
@@ -11,14 +11,14 @@ use std::ops::Range;
 /// A pipeline file.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    /// The file that it was read from, and the `--set` values, for messages about its texts.
+    /// The file and the `--set` values, for messages.
     pub source_text: SourceText,
-    /// The pipeline as TOML with `--set` values and what references stand for in place: reads back to the same pipeline. What
-    /// an executor gets. It may hold passwords.
+    /// The pipeline as TOML, with `--set` values and references filled in; parses to the same pipeline. Executors get
+    /// it. It may hold passwords.
     pub resolved_text: Secret,
     /// `name`, defaults to the file's stem.
     pub name: String,
-    /// `session_time_zone`, default `UTC`; the crate `sql` knows what it names.
+    /// `session_time_zone`, default `UTC`; the crate `sql` resolves the name.
     pub session_time_zone: Located,
     /// `on_error`.
     pub on_error: OnError,
@@ -28,11 +28,11 @@ pub struct Pipeline {
     pub query: Query,
     /// `[sinks.NAME]`, in the file's order; at least one.
     pub sinks: Vec<Sink>,
-    /// `[dead_letter]`: where broken records go; left out, they are only counted.
+    /// `[dead_letter]`: where broken records go. Without it they are only counted.
     pub dead_letter: Option<DeadLetterTarget>,
     /// `[checkpoint] path`.
     pub checkpoint: Option<String>,
-    /// `[state] memory_max`, bytes: the run ends when the state takes more; `None`: no bound.
+    /// `[state] memory_max` in bytes: the run ends when the state takes more. `None`: no limit.
     pub state_bytes_max: Option<u64>,
     /// `[dashboard] listen`.
     pub dashboard: Option<String>,
@@ -83,18 +83,18 @@ pub struct KafkaSource {
     pub topic: String,
     /// `starting_offsets`: where a query without a checkpoint begins.
     pub starting_offsets: StartingOffsets,
-    /// `max_offsets_per_trigger`: bound of a batch, in offsets over all partitions.
+    /// `max_offsets_per_trigger`: most offsets in a batch, over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
     /// `[sources.NAME.options]`: the client's properties.
     pub client_options: Vec<ClientOption>,
 }
 
-/// A property of a client. Many are secrets, so that none is shown.
+/// A property of a client. Many properties are secrets, so no value is ever shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOption {
     /// Its name.
     pub name: String,
-    /// The key as it is written in the file, from the name of the table on: `options.ssl.key.password`.
+    /// The key as written in the file, including its table: `options.ssl.key.password`.
     pub key: String,
     /// Where the key stands in the file.
     pub key_span: Range<usize>,
@@ -111,7 +111,7 @@ pub struct FilesSource {
     pub path: String,
     /// `format`, with the options of that format.
     pub format: SourceFormat,
-    /// `max_files_per_trigger`: bound of a batch, in files; left out: all new files.
+    /// `max_files_per_trigger`: most files in a batch; without it, all new files.
     pub max_files_per_trigger: Option<u64>,
 }
 
@@ -122,9 +122,9 @@ pub enum SourceFormat {
     Json,
     /// `"csv"`: a record per line.
     Csv {
-        /// `header`: whether the first line of each file is passed over; default false.
+        /// `header`: whether the first line of each file is skipped; default false.
         header: bool,
-        /// `sep`: what stands between two values; default a comma.
+        /// `sep`: the character between values; default a comma.
         separator: char,
     },
 }
@@ -146,9 +146,9 @@ pub struct EventTime {
     pub column: Located,
     /// `expression` over the schema's columns, of type TIMESTAMP.
     pub expression: Located,
-    /// `watermark`: the delay; left out: no watermark.
+    /// `watermark`: the delay; without it there is no watermark.
     pub watermark: Option<Interval>,
-    /// `max_event_time_ahead`: a record whose event time is further ahead of its own timestamp is refused; ms.
+    /// `max_event_time_ahead` in ms: a record whose event time is further ahead of its own timestamp is refused.
     pub max_ahead_ms: Option<u64>,
 }
 
@@ -170,10 +170,10 @@ pub struct Query {
 /// `output_mode` (rules O1–O3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputMode {
-    /// `"append"`, Spark's default: each group once, when the watermark has passed it.
+    /// `"append"`, Spark's default: each group comes out once, when the watermark has passed it.
     #[default]
     Append,
-    /// `"update"`: every group touched by the batch.
+    /// `"update"`: every group that the batch touched.
     Update,
     /// `"complete"`: the whole result in every data batch.
     Complete,
@@ -198,7 +198,7 @@ pub enum Trigger {
     AsSoonAsPossible,
     /// `"5 seconds"`: at most one batch per interval, in milliseconds.
     Every(u64),
-    /// `"available now"`: what is there at the start, in as many batches as needed, then the end.
+    /// `"available now"`: reads what is there at the start, in as many batches as needed, then ends.
     AvailableNow,
 }
 
@@ -220,10 +220,10 @@ pub enum SinkKind {
     Console {
         /// One JSON object per row instead of a table.
         json: bool,
-        /// Rows printed per batch at most; the rest is counted in a line.
+        /// Most rows printed per batch; a line counts the rest.
         rows_max: usize,
     },
-    /// `type = "none"`: rows are computed and go nowhere, as in Spark's `noop`: for measuring.
+    /// `type = "none"`: computes rows and drops them, for measuring. As Spark's `noop`.
     None,
     /// `type = "files"`: each batch's rows in `batch-<id>.<format>` under a directory.
     Files {
@@ -241,7 +241,7 @@ pub enum SinkKind {
 pub enum DeadLetterTarget {
     /// `type = "files"`: a JSON line for each fault of a record, in files under a directory.
     Files {
-        /// The directory, of its own.
+        /// The directory. Nothing else uses it.
         path: String,
     },
 }
@@ -259,7 +259,7 @@ pub enum SinkFormat {
 }
 
 impl SinkFormat {
-    /// The word in the pipeline file, and the ending of its files' names.
+    /// The word in the pipeline file; also the extension of the files.
     pub fn name(self) -> &'static str {
         match self {
             SinkFormat::Json => "json",
@@ -269,7 +269,7 @@ impl SinkFormat {
     }
 }
 
-/// `[autoscale]`: Spark's words where Spark has them.
+/// `[autoscale]`. The names are Spark's where Spark has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscale {
     /// `mode`.
@@ -280,16 +280,17 @@ pub struct Autoscale {
     pub max_executors: u32,
     /// `executor_cores`: worker threads of an executor, default 2.
     pub executor_cores: u32,
-    /// `slo`: the greatest wanted age of a record when its result is out; default 10 s, in milliseconds.
+    /// `slo` in ms: the greatest acceptable age of a record when its result is out; default 10 s.
     pub slo_ms: u64,
-    /// `executor_idle_timeout`: how long an idle last executor is kept; default 10 s, in milliseconds.
+    /// `executor_idle_timeout` in ms: how long the last executor is kept when idle; default 10 s.
     pub executor_idle_timeout_ms: u64,
-    /// `down_hold`: how long a smaller size must have been enough before it is taken (W0 of the policy); default 15 s.
+    /// `down_hold` in ms: how long a smaller size must have been enough before it is taken (W0 of the policy); default
+    /// 15 s.
     pub down_hold_ms: u64,
-    /// `task_timeout`: a task without progress for so long runs elsewhere, and its executor is replaced; default 10 s, in
-    /// milliseconds.
+    /// `task_timeout` in ms: an executor with a task that makes no progress for this long is replaced, and its tasks
+    /// run elsewhere; default 10 s.
     pub task_timeout_ms: u64,
-    /// `max_records_per_second_per_core`: limits an executor, to protect a sink or a machine; default none.
+    /// `max_records_per_second_per_core`: limits executors, to protect a sink or a machine; default none.
     pub max_records_per_second_per_core: Option<f64>,
 }
 
@@ -299,7 +300,7 @@ pub enum ScaleMode {
     /// `"active"`: decide and act.
     #[default]
     Active,
-    /// `"advisory"`: decide and log, keep `max_executors`… as started.
+    /// `"advisory"`: decide and log, but keep `max_executors`.
     Advisory,
     /// `"pinned"`: keep `max_executors` executors.
     Pinned,

@@ -1,7 +1,8 @@
-//! Progress records: Spark's `StreamingQueryProgress` JSON, field by field, with what Tidemill adds under `tidemill`.
+//! Progress records: the JSON of Spark's `StreamingQueryProgress`, field by field; Tidemill's own figures are under
+//! `tidemill`.
 //!
-//! What Spark leaves out where it is empty (`eventTime`, `observedMetrics`) is left out here. docs/progress.md says what
-//! each field means, and where it means something else than Spark's.
+//! Fields that Spark omits when empty (`eventTime`, `observedMetrics`) are omitted here too. docs/progress.md says what
+//! each field means and where it differs from Spark's.
 
 use crate::fault::FaultCounts;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 pub struct Progress {
     /// Identity of the query, kept in the checkpoint.
     pub id: String,
-    /// Identity of this run of it.
+    /// Identity of this run.
     pub run_id: String,
     /// The pipeline's name.
     pub name: String,
@@ -25,11 +26,11 @@ pub struct Progress {
     pub batch_duration: u64,
     /// Records read.
     pub num_input_rows: u64,
-    /// Records read, over the seconds between the starts of the batch before and this one; 0 in a run's first batch.
+    /// Records per second since the start of the batch before; 0 in a run's first batch.
     pub input_rows_per_second: f64,
     /// Records processed per second of this batch.
     pub processed_rows_per_second: f64,
-    /// Milliseconds by step: `latestOffset`, `queryPlanning`, `getBatch`, `walCommit`, `addBatch`, `commitOffsets`,
+    /// Milliseconds per step: `latestOffset`, `queryPlanning`, `getBatch`, `walCommit`, `addBatch`, `commitOffsets`,
     /// `triggerExecution`.
     pub duration_ms: BTreeMap<String, u64>,
     /// `avg`, `max`, `min` (ISO, absent without rows) and `watermark`; empty without a watermark.
@@ -55,23 +56,23 @@ pub struct StateOperatorProgress {
     pub num_rows_total: u64,
     /// Groups touched by the batch.
     pub num_rows_updated: u64,
-    /// Milliseconds of merging the batch's partials into the state, evicting closed groups among it.
+    /// Milliseconds to merge the batch's partials into the state, including eviction.
     pub all_updates_time_ms: u64,
     /// Groups evicted by the batch.
     pub num_rows_removed: u64,
-    /// Milliseconds of evicting: 0, they are in `all_updates_time_ms`.
+    /// Always 0: eviction is part of `all_updates_time_ms`.
     pub all_removals_time_ms: u64,
-    /// Milliseconds of storing the state's change, with the commit record.
+    /// Milliseconds to store the state's change with the commit record.
     pub commit_time_ms: u64,
     /// Bytes of state in memory, estimated.
     pub memory_used_bytes: u64,
     /// Distinct late (window, key) groups of the batch (rule L3).
     pub num_rows_dropped_by_watermark: u64,
-    /// 1: the state is not sharded.
+    /// Always 1: executors hold no state.
     pub num_shuffle_partitions: u64,
-    /// 1, as `num_shuffle_partitions`.
+    /// Always 1, as `num_shuffle_partitions`.
     pub num_state_store_instances: u64,
-    /// Empty: what Spark's state stores have here belongs to them alone.
+    /// Empty: Spark's metrics here describe its own state stores.
     pub custom_metrics: BTreeMap<String, u64>,
 }
 
@@ -79,7 +80,7 @@ pub struct StateOperatorProgress {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceProgress {
-    /// `KafkaV2[Subscribe[topic]]`, Spark's words.
+    /// `KafkaV2[Subscribe[topic]]`, as Spark names it.
     pub description: String,
     /// topic → partition → offset.
     pub start_offset: BTreeMap<String, BTreeMap<String, i64>>,
@@ -89,9 +90,9 @@ pub struct SourceProgress {
     pub latest_offset: BTreeMap<String, BTreeMap<String, i64>>,
     /// Records read.
     pub num_input_rows: u64,
-    /// As the record's.
+    /// As in the progress record.
     pub input_rows_per_second: f64,
-    /// As the record's.
+    /// As in the progress record.
     pub processed_rows_per_second: f64,
     /// How far the batch's ends are behind the latest offsets, over the partitions.
     pub metrics: SourceMetrics,
@@ -113,40 +114,40 @@ pub struct SourceMetrics {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SinkProgress {
-    /// What the sinks are.
+    /// Names of the sinks.
     pub description: String,
     /// Rows handed to each sink.
     pub num_output_rows: u64,
 }
 
-/// What Spark's record has no place for.
+/// Figures that Spark's record does not have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TidemillProgress {
     /// Records by fault, this batch.
     pub faults: FaultCounts,
-    /// Records whose rows went into a group that is open, or into the output.
+    /// Records whose rows went into an open group or into the output.
     #[serde(default)]
     pub rows: u64,
     /// Records that a condition of the query rejected.
     #[serde(default)]
     pub filtered: u64,
-    /// Records that went nowhere, each under the one reason that took it out. `rows`, `filtered` and these are `numInputRows`.
+    /// Records without any row in the result, by reason. `rows` + `filtered` + these = `numInputRows`.
     #[serde(default)]
     pub left_out: FaultCounts,
     /// Tasks of the batch.
     pub tasks: u64,
-    /// Tasks run again because their executor went away.
+    /// Tasks that ran again because their executor was lost.
     pub tasks_retried: u64,
     /// Executors ready when the batch was committed.
     pub executors: u32,
     /// Records not yet planned when the batch was committed.
     pub backlog: u64,
-    /// Age of the batch's records when the sinks had taken them: p50, ms.
+    /// Median age in ms of the batch's records when the sinks had accepted them.
     pub age_p50_ms: u64,
-    /// Age of the batch's records when the sinks had taken them: p99, ms.
+    /// 99th percentile of the same ages, in ms.
     pub age_p99_ms: u64,
-    /// Age of the oldest of them, ms.
+    /// Age of the oldest of these records, in ms.
     #[serde(default)]
     pub age_max_ms: u64,
     /// Whether the batch was replayed from the plan log after a restart.

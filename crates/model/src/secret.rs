@@ -1,4 +1,4 @@
-//! A text that nobody may print: a password, or what stands for one.
+//! A text that must not be printed: a password, or a value that may hold one.
 
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
@@ -24,7 +24,7 @@ impl Secret {
         Secret(SecretString::from(text.into()))
     }
 
-    /// The text, for whom it is meant.
+    /// The text. Only for the code that needs it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -50,11 +50,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What may be shown of a text that others made: each of the secrets in it is `***`. A secret of up to three characters is
-/// only found where it stands in quotes; it would be found in every word.
+/// Masks secrets in a foreign text: each one becomes `***`. A secret of up to three characters is masked only inside
+/// quotes, since it may occur in many words.
 pub fn scrubbed<'a>(text: &str, secrets: impl IntoIterator<Item = (&'a Secret, &'a str)>) -> String {
     let mut secrets: Vec<(&str, &str)> = secrets.into_iter().map(|(secret, shown)| (secret.expose(), shown)).collect();
-    // The longest first: one may be a part of another.
+    // The longest first: one secret may be part of another.
     secrets.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
     let mut text = text.to_owned();
     for (secret, shown) in secrets.into_iter().filter(|(secret, _)| !secret.is_empty()) {

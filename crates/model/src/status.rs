@@ -1,4 +1,4 @@
-//! One snapshot of a running pipeline, for whoever shows it: terminal view, dashboard, report.
+//! A snapshot of a running pipeline, for the terminal view, the dashboard and the report.
 
 use crate::fault::FaultCounts;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct Status {
     pub now_ms: i64,
     /// Milliseconds since the driver started.
     pub uptime_ms: u64,
-    /// What the driver is doing, in a few words: `idle`, `batch 12: 3 of 8 tasks`, `waiting for topic t`.
+    /// What the driver does, in a few words: `idle`, `batch 12: 3 of 8 tasks`, `waiting for topic t`.
     pub activity: String,
     /// Arrival rate over the last seconds, records/s.
     pub rate_in: f64,
@@ -20,9 +20,9 @@ pub struct Status {
     pub rate_done: f64,
     /// Records that have arrived and are in no committed batch.
     pub backlog: u64,
-    /// Age p50 of the records of recent batches when their results were out, ms.
+    /// Median age in ms of the records of recent batches when their results were out.
     pub age_p50_ms: u64,
-    /// Age p99 of the records of recent batches when their results were out, ms.
+    /// 99th percentile of the same ages, in ms.
     pub age_p99_ms: u64,
     /// Number of the last committed batch.
     pub batch_id: Option<u64>,
@@ -40,12 +40,12 @@ pub struct Status {
     pub executors_max: u32,
     /// The size that a user pinned.
     pub executors_pinned: Option<u32>,
-    /// The executors that are.
+    /// The living executors.
     pub executors: Vec<ExecutorStatus>,
-    /// Spawn → exit of all executors so far, summed, seconds.
+    /// Seconds from spawn to exit, summed over all executors so far.
     pub executor_seconds: f64,
-    /// What one core of an executor does, records/s: as measured, or its limit where that is less or nothing has been
-    /// measured; `None` before any is known.
+    /// Records/s of one executor core: measured, or its limit if that is lower or nothing has been measured. `None` if
+    /// neither is known.
     pub capacity_per_core: Option<f64>,
     /// The newest decisions, newest last.
     pub decisions: Vec<DecisionLine>,
@@ -56,7 +56,7 @@ pub struct Status {
 /// One executor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorStatus {
-    /// Number in the order of spawning, from 1; never used again.
+    /// Number in the order of spawning, from 1; never reused.
     pub id: u64,
     /// Operating system process id.
     pub pid: u32,
@@ -68,7 +68,7 @@ pub struct ExecutorStatus {
     pub records: u64,
 }
 
-/// One decision of the autoscaler, as people read it.
+/// One decision of the autoscaler, as text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecisionLine {
     /// Wall clock, ms since the epoch.
@@ -90,13 +90,13 @@ pub struct ResultRows {
     pub rows: Vec<Vec<String>>,
 }
 
-/// What a user may command of a running driver.
+/// A user's command to a running driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Finish the batch, commit, end.
     Stop,
-    /// Keep so many executors, whatever the policy says.
+    /// Keep this many executors, whatever the policy says.
     Pin(u32),
     /// Follow the policy again.
     Unpin,

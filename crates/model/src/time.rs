@@ -1,19 +1,19 @@
-//! Units of time, as types: event time is [`Micros`], watermarks and wall-clock stamps are [`Millis`].
+//! Units of time as types: event times are [`Micros`], watermarks and wall-clock times are [`Millis`].
 
 use serde::{Deserialize, Serialize};
 
-/// Microseconds since 1970-01-01T00:00:00Z (or a length of time, where a name says so).
+/// Microseconds since 1970-01-01T00:00:00Z; or a duration, where the name says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Micros(pub i64);
 
-/// Milliseconds since 1970-01-01T00:00:00Z (or a length of time, where a name says so).
+/// Milliseconds since 1970-01-01T00:00:00Z; or a duration, where the name says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(pub i64);
 
 impl Micros {
-    /// Floor to milliseconds, as Spark does for the watermark (rule M1); correct below zero.
+    /// Rounds down to milliseconds, as Spark does for the watermark (rule M1). Correct below zero.
     pub fn floor_millis(self) -> Millis {
         Millis(self.0.div_euclid(1_000))
     }
@@ -26,7 +26,7 @@ impl Millis {
     }
 }
 
-/// `2026-01-01T00:00:05.000Z`: an instant as ISO 8601 in UTC with milliseconds, as Spark writes it in progress records.
+/// ISO 8601 in UTC with milliseconds, `2026-01-01T00:00:05.000Z`, as Spark writes it in progress records.
 pub fn iso_millis(at: Millis) -> String {
     let days = at.0.div_euclid(86_400_000);
     let of_day = at.0.rem_euclid(86_400_000);
@@ -44,10 +44,10 @@ pub fn iso_millis(at: Millis) -> String {
     }
 }
 
-/// Year, month (1–12), day (1–31) of a day number counted from 1970-01-01, in the proleptic Gregorian calendar.
+/// Year, month (1–12) and day (1–31) of a day number (days since 1970-01-01), in the proleptic Gregorian calendar.
 ///
-/// The era arithmetic (400-year eras of 146 097 days, years starting in March) is the well-known one described by
-/// Howard Hinnant in "chrono-Compatible Low-Level Date Algorithms".
+/// Source: `civil_from_days` in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms". An era has 400 years or
+/// 146 097 days; years start in March.
 pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -60,7 +60,7 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Day number counted from 1970-01-01 of a proleptic Gregorian date. The inverse of [`civil_from_days`].
+/// Days since 1970-01-01 of a proleptic Gregorian date. The inverse of [`civil_from_days`].
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -70,7 +70,7 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     era * 146_097 + (year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year) - 719_468
 }
 
-/// Day number of a date, as [`days_from_civil`]; `None` where the calendar has no such day.
+/// As [`days_from_civil`]; `None` if the calendar has no such day.
 pub fn days_of_date(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;

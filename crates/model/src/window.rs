@@ -1,13 +1,13 @@
-//! Window arithmetic (rules W1, W2): the only place in Tidemill that divides event time.
+//! Window arithmetic (rules W1, W2). No other module divides event time.
 //!
 //! ```text
 //!   width 10, slide 5 → slice = gcd(10, 5) = 5
 //!   slices  |0----|5----|10---|15---|
-//!   windows [0-------10)                  a window is a whole number of slices,
-//!                 [5-------15)            so rows are folded once, into their slice, and
-//!                       [10------20)      the state makes windows of slices when they go out
+//!   windows [0-------10)                  A window is a whole number of slices.
+//!                 [5-------15)            Each row is folded once, into its slice.
+//!                       [10------20)      The state builds windows from slices on output.
 //! ```
-//! Windows and slices also have numbers: window `k` starts at `start_time + k·slide`, slice `j` at `start_time + j·slice`.
+//! Windows and slices have numbers: window `k` starts at `start_time + k·slide`, slice `j` at `start_time + j·slice`.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +50,8 @@ impl WindowSpec {
         floor_to(ts, self.slice_width(), self.start_time)
     }
 
-    /// Starts (µs, ascending) of all windows `[start, start + width)` that hold `ts` (rule W1, W2).
-    /// Windows whose bounds leave the 64-bit range are left out.
+    /// Starts (µs, ascending) of all windows `[start, start + width)` that hold `ts` (rules W1, W2). Leaves out windows
+    /// whose bounds exceed the 64-bit range.
     pub fn windows_of(&self, ts: i64) -> impl Iterator<Item = i64> + use<> {
         let spec = *self;
         let last = floor_to(ts, self.slide, self.start_time);
@@ -62,8 +62,8 @@ impl WindowSpec {
         })
     }
 
-    /// Whether every bound that Spark computes for a time (µs) lies in the 64-bit range, also those of the windows that it
-    /// over-estimates and throws away (rule W6).
+    /// Whether all bounds that Spark computes for a time (µs) fit in 64 bits. Spark also computes windows that it then
+    /// discards (rule W6).
     pub fn fits(&self, ts: i64) -> bool {
         let bounds = || {
             ts.checked_sub(self.start_time)?;
@@ -75,12 +75,12 @@ impl WindowSpec {
         bounds().is_some()
     }
 
-    /// A quick test that says true only where [`WindowSpec::fits`] does.
+    /// A fast test: true only if [`WindowSpec::fits`] is true.
     pub fn surely_fits(&self, ts: i64) -> bool {
         ts.unsigned_abs() < (1 << 62) && self.width < (1 << 60)
     }
 
-    /// Windows that one time may lie in.
+    /// Most windows that hold one time.
     fn windows_max(&self) -> i64 {
         self.width / self.slide + i64::from(self.width.rem_euclid(self.slide) != 0)
     }
@@ -90,7 +90,8 @@ impl WindowSpec {
         self.windows_of(slice)
     }
 
-    /// Numbers of the first and the last window that hold the whole slice starting at `slice`. They follow each other.
+    /// Numbers of the first and the last window that hold the whole slice starting at `slice`. The windows between hold
+    /// it too.
     pub fn window_numbers(&self, slice: i64) -> (i64, i64) {
         let since = i128::from(slice) - i128::from(self.start_time);
         (divide(since - i128::from(self.width), self.slide) + 1, divide(since, self.slide))
@@ -125,7 +126,7 @@ impl WindowSpec {
 /// The quotient, rounded down.
 fn divide(dividend: i128, divisor: i64) -> i64 {
     match i64::try_from(dividend) {
-        // Twenty times as fast.
+        // 64-bit division is twenty times as fast.
         Ok(dividend) => dividend.div_euclid(divisor),
         Err(_) => saturated(dividend.div_euclid(i128::from(divisor))),
     }
@@ -139,8 +140,8 @@ fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a.rem_euclid(b)) }
 }
 
-/// The greatest `start_time + k·step` that is ≤ `ts`. Rule W1 words it with a signed remainder and a correction
-/// below zero; `rem_euclid` is the same number. Evaluated in 128 bits: `ts − start_time` may leave 64.
+/// The greatest `start_time + k·step` that is ≤ `ts`. Rule W1 states it with a signed remainder and a correction below
+/// zero; `rem_euclid` gives the same. Uses 128 bits, since `ts − start_time` may exceed 64.
 fn floor_to(ts: i64, step: i64, start_time: i64) -> Option<i64> {
     let ts = i128::from(ts);
     let rem = (ts - i128::from(start_time)).rem_euclid(i128::from(step));
@@ -180,7 +181,7 @@ mod tests {
         }
     }
 
-    /// A slice lies in a window wholly or not at all: every time of a slice has the windows of the slice's start.
+    /// A slice lies in a window completely or not at all.
     #[test]
     fn a_slice_has_the_windows_of_each_of_its_times() {
         for (width, slide, start_time) in [(10, 5, 0), (10, 4, 1), (10, 3, -2), (7, 7, 3), (12, 9, 4)] {
@@ -197,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Windows by number are the windows by start; closed are those whose end is reached.
+    /// Windows by number equal windows by start; a window is closed when its end is reached.
     #[test]
     fn windows_have_numbers() {
         for (width, slide, start_time) in [(10, 5, 0), (10, 4, 1), (10, 3, -2), (7, 7, 3), (12, 9, 4)] {
@@ -221,7 +222,7 @@ mod tests {
     fn w6_bounds_near_the_ends_of_time() {
         let tumbling = WindowSpec::new(10, 10, 0).unwrap();
         let sliding = WindowSpec::new(10, 4, 0).unwrap();
-        // The greatest multiple of ten is …800, so a window from there would end at …810; the least is …800, too.
+        // Near both ends of the 64-bit range the last multiple of ten is …800; the window from there would end at …810.
         for (spec, ts, expected) in [
             (tumbling, 0, true),
             (tumbling, i64::MAX, false),
@@ -237,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Lengths and times of all sizes, the ends of 64 bits among them.
+    /// Lengths and times of all sizes, including the ends of the 64-bit range.
     fn sizes() -> impl Strategy<Value = i64> {
         prop_oneof![
             Just(i64::MIN),

@@ -1,18 +1,18 @@
-//! Files that are there whole or not at all, directories that outlive a power cut, and one user of a directory at a time.
+//! Atomic file writes, durable directories, and a lock that gives a directory one user at a time.
 //!
 //! ```text
 //!   write .NAME.tmp → fsync → rename to NAME → fsync the directory
 //! ```
-//! A crash leaves the old file, the new one, or a `.NAME.tmp` that nobody reads.
+//! A crash leaves the old file or the new one, and perhaps a `.NAME.tmp` that nobody reads.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Replaces a file; durable when it returns.
+/// Replaces a file. The new content is durable when it returns.
 ///
 /// # Errors
-/// The system's own; then the old file, if any, is still there.
+/// The system's own. The old file, if any, is then still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
     let written = (|| {
@@ -21,24 +21,24 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         put_in_place(&file, &temporary, path)
     })();
     if written.is_err() {
-        // Only space is lost where this fails too: the name is one that readers pass over.
+        // If this fails too, only space is lost: readers skip the name.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// Gives a file that is written its name, in place of the one that has it; durable when it returns.
+/// Renames a written file to its final name, replacing an existing one. Durable when it returns.
 ///
 /// # Errors
-/// The system's own; then the old file, if any, is still there.
+/// The system's own. The old file, if any, is then still there.
 pub fn put_in_place(file: &File, temporary: &Path, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(temporary, path)?;
     sync_dir(path.parent().unwrap_or(Path::new("")))
 }
 
-/// Makes what was made, renamed and removed in a directory outlive a power cut. Windows keeps it by itself and cannot open a
-/// directory.
+/// Makes creations, renames and removals in a directory durable. On Windows it does nothing: the file system does so by
+/// itself.
 ///
 /// # Errors
 /// The system's own.
@@ -47,7 +47,8 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
-/// Makes a directory and those above it. Each that holds a new one is synced, or the whole might be gone after a power cut.
+/// Creates a directory and its parents. Syncs each parent that got a new entry; otherwise a power cut could remove all
+/// of them.
 ///
 /// # Errors
 /// The system's own.
@@ -61,13 +62,13 @@ pub fn make_dirs(dir: &Path) -> io::Result<()> {
     sync_dir(above)
 }
 
-/// Where a file is written before it gets its name.
+/// The temporary name of a file.
 fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.tmp"))
 }
 
-/// A directory's lock. The system drops it with the process, however that ends.
+/// The lock of a directory. The system releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct DirLock {
     _file: File,
@@ -76,17 +77,17 @@ pub struct DirLock {
 /// Why a directory cannot be locked.
 #[derive(Debug)]
 pub enum LockError {
-    /// Somebody else has it.
+    /// Another process holds the lock.
     Taken,
-    /// The lock file, here, cannot be made or locked.
+    /// The lock file at this path cannot be created or locked.
     Refused(PathBuf, io::Error),
 }
 
 impl DirLock {
-    /// Locks a directory that is there, by a file `lock` in it.
+    /// Locks an existing directory by a file `lock` in it.
     ///
     /// # Errors
-    /// Somebody else has it, or the disk refuses.
+    /// Another process holds the lock, or the disk fails.
     pub fn take(dir: &Path) -> Result<DirLock, LockError> {
         let path = dir.join("lock");
         let file = match File::options().create(true).truncate(false).write(true).open(&path) {
@@ -114,7 +115,7 @@ mod tests {
             replace(&path, content).unwrap();
             assert_eq!(fs::read(&path).unwrap(), content);
         }
-        // What cannot take its place leaves nothing behind.
+        // A write that fails leaves no file behind.
         fs::create_dir(dir.path().join("a/b/taken")).unwrap();
         assert!(replace(&dir.path().join("a/b/taken"), b"three").is_err());
         assert_eq!(fs::read_dir(dir.path().join("a/b")).unwrap().count(), 2);

@@ -1,5 +1,5 @@
-//! What the operating system does for us, each done once: threads whose end is heard, output that may be closed, files that
-//! are there whole, directory locks, pauses before the next attempt.
+//! Operating system services: threads whose end is reported, output whose reader may go away, atomic file writes,
+//! directory locks, retry policies.
 //!
 //! Knows the standard library only: no pipeline, no Kafka, no query.
 

@@ -1,15 +1,15 @@
-//! Standard output and standard error, whose readers may go away at any time: nothing in here panics or fails for that.
+//! Standard output and standard error. Their readers may go away at any time; nothing here panics or fails then.
 //!
 //! `println!` and `eprintln!` panic when the pipe is closed. The tidy check forbids them in every crate.
 
 use std::io::Write;
 
-/// Writes a line to stdout. A reader that is gone does not read it.
+/// Writes a line to stdout. If nobody reads stdout, the line is lost.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Writes a line to stderr. A reader that is gone does not read it.
+/// Writes a line to stderr. If nobody reads stderr, the line is lost.
 pub fn error_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -24,13 +24,13 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Whether the stream is a pipe that nobody reads any more (`| head`). One system call; writes nothing.
+    /// Whether the stream is a pipe without a reader (`| head`). One system call; writes nothing.
     pub fn is_abandoned(self) -> bool {
         unix::is_abandoned(self)
     }
 }
 
-/// Whether the process was started without a stdout (`>&-`). The standard library has opened `/dev/null` in its place.
+/// Whether the process was started without a stdout (`>&-`). The standard library then opens `/dev/null` in its place.
 pub fn stdout_was_closed() -> bool {
     unix::stdout_was_closed()
 }
@@ -41,7 +41,7 @@ mod unix {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    /// What tells that the other end of a pipe is gone: Linux says error, the BSDs say hang-up.
+    /// The poll flag for a pipe without a reader: Linux sets ERR, the BSDs set HUP.
     const GONE: PollFlags = if cfg!(target_os = "linux") { PollFlags::ERR } else { PollFlags::HUP };
 
     pub(super) fn is_abandoned(stream: Stream) -> bool {
@@ -67,8 +67,8 @@ mod unix {
         STDOUT_WAS_CLOSED.store(flags == -1, Ordering::Relaxed);
     }
 
-    /// Run by the loader before `main`: only then is it still to be seen, the standard library's start replaces closed
-    /// descriptors.
+    /// The loader calls this before `main`. Later it would be too late: the standard library replaces closed
+    /// descriptors when it starts.
     #[used]
     // SAFETY: the loader calls each pointer of this section once, as `extern "C" fn()`; `look` needs nothing that the
     // standard library sets up.

@@ -1,4 +1,4 @@
-//! How what fails for now is tried again. Every policy of the project stands in this table.
+//! Retry policies. This table lists every policy of the project.
 //!
 //! | policy | what is tried again | first pause | longest | given up after |
 //! |---|---|---|---|---|
@@ -11,14 +11,14 @@
 
 use std::time::Duration;
 
-/// A policy.
+/// A retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Pause after the first failure; each further one is twice as long.
+    /// Pause after the first failure; it doubles after each further failure.
     pub first: Duration,
-    /// No pause is longer.
+    /// Upper limit of a pause.
     pub longest: Duration,
-    /// No further attempt begins after so long; `None`: it is tried for ever.
+    /// No attempt begins later than this after the first failure; `None` retries for ever.
     pub patience: Option<Duration>,
 }
 
@@ -30,21 +30,21 @@ const fn policy(first_ms: u64, longest_ms: u64, patience_s: Option<u64>) -> Retr
     Retry { first: Duration::from_millis(first_ms), longest: Duration::from_millis(longest_ms), patience }
 }
 
-/// A batch's rows to a sink, its dead letters to their directory.
+/// A batch's rows to a sink; its dead letters to their directory.
 pub const COMMIT: Retry = policy(50, 2_000, Some(60));
 /// The dead letters of a task.
 pub const DEAD_LETTERS: Retry = policy(500, 500, Some(60));
 /// A task whose source could not be reached.
 pub const TASK: Retry = policy(500, 500, None);
-/// A look at a source that cannot be reached.
+/// Asking a source that cannot be reached.
 pub const SOURCE: Retry = policy(500, 500, None);
-/// The same in a run that is to end by itself.
+/// The same, in a run that ends by itself.
 pub const BOUNDED_SOURCE: Retry = policy(500, 500, Some(60));
-/// A look at a topic that was just made.
+/// Looking for a topic that was just created.
 pub const TOPIC: Retry = policy(20, 20, Some(10));
 
 impl Retry {
-    /// The pause before the next attempt, after so many failures of which the first was so long ago; `None`: it is given up.
+    /// The pause before the next attempt, given the number of failures and the time since the first; `None`: give up.
     pub fn pause(&self, failures: u32, since_first: Duration) -> Option<Duration> {
         if self.is_over(since_first) {
             return None;
@@ -53,7 +53,7 @@ impl Retry {
         Some(self.first.saturating_mul(factor).min(self.longest))
     }
 
-    /// Whether what has failed for so long is given up.
+    /// Whether it is time to give up.
     pub fn is_over(&self, since_first: Duration) -> bool {
         self.patience.is_some_and(|patience| since_first >= patience)
     }

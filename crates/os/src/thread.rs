@@ -1,5 +1,4 @@
-//! Threads whose end is heard. A thread that nobody hears of is the beginning of a hang: its channel stays silent, and
-//! whoever waits for it waits for ever.
+//! Threads whose end is always reported. Otherwise a thread that panics leaves others waiting for it for ever.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvError, TryRecvError, channel};
 use std::thread::{Builder, JoinHandle};
 
-/// A thread's panic, with what it said.
+/// The message of a thread's panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic(pub String);
 
@@ -18,7 +17,7 @@ impl fmt::Display for Panic {
     }
 }
 
-/// Runs `body` on a thread of this name, then `ended` with what it returned, also when it panicked.
+/// Runs `body` on a named thread, then calls `ended` with its result, also after a panic.
 ///
 /// # Errors
 /// The system has no thread left.
@@ -30,23 +29,23 @@ pub fn spawn<T>(
     Builder::new().name(name.to_owned()).spawn(move || ended(caught(body)))
 }
 
-/// A thread whose result somebody asks for.
+/// A thread with a result.
 #[derive(Debug)]
 pub struct Job<T>(Receiver<Result<T, Panic>>);
 
 impl<T: Send + 'static> Job<T> {
-    /// Runs `body` on a thread of this name.
+    /// Runs `body` on a named thread.
     ///
     /// # Errors
     /// The system has no thread left.
     pub fn spawn(name: &str, body: impl FnOnce() -> T + Send + 'static) -> io::Result<Job<T>> {
         let (result, asked) = channel();
-        // Nobody asks any more: nobody needs to know.
+        // The receiver may be gone; then nobody needs the result.
         spawn(name, body, move |end| drop(result.send(end)))?;
         Ok(Job(asked))
     }
 
-    /// The result, once it is over; `None` while it runs. May be asked for once.
+    /// The result once the thread has ended; `None` while it runs. Gives the result once.
     ///
     /// # Errors
     /// The thread panicked.
@@ -67,7 +66,7 @@ impl<T: Send + 'static> Job<T> {
     }
 }
 
-/// Runs `body`; a panic becomes an error. The panic hook has printed it by then.
+/// Runs `body` and turns a panic into an error. The panic hook has already printed the message.
 ///
 /// # Errors
 /// `body` panicked. What it was changing is dropped with it.
@@ -75,7 +74,7 @@ pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panic(message(payload.as_ref())))
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
