@@ -1,7 +1,7 @@
-//! Records of the reference pipeline through decode on one core: `cargo run --release -p tidemill-flow --example decode_bench [SECONDS [WORDS OF A CASE]]`.
+//! Benchmark of decode on one core: `cargo run --release -p tidemill-flow --example decode_bench [SECONDS [CASE]]`.
 //!
-//! Prints records per CPU-second of this thread for the five wanted fields, for all nine, and for variations that defeat
-//! the decoder's expectations.
+//! Prints records per CPU-second for the five columns of the reference pipeline, for all nine, and for records that
+//! defeat the decoder's fast paths.
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::fs;
@@ -64,7 +64,7 @@ fn measure(schema: &SchemaRef, chunks: &[Chunk], seconds: f64) -> f64 {
     records as f64 / (cpu_seconds() - start)
 }
 
-/// CPU time of this thread: the kernel's count of nanoseconds on a processor.
+/// CPU time of this thread, in seconds, from the kernel.
 fn cpu_seconds() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux, with scheduler statistics");
     text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("nanoseconds first") / 1e9
@@ -141,7 +141,7 @@ fn record(random: &mut Random, style: Style, offset: usize) -> String {
     format!("{{{}}}", members.join(comma))
 }
 
-/// Numbers that look random, the same on every run.
+/// A pseudo-random sequence, the same in every run.
 struct Random(u64);
 
 impl Random {

@@ -1,6 +1,6 @@
-//! Rows of the reference pipeline through filter and fold on one core: `cargo run --release -p tidemill-flow --example fold_bench [SECONDS]`.
+//! Benchmark of filter and fold on one core: `cargo run --release -p tidemill-flow --example fold_bench [SECONDS]`.
 //!
-//! Prints rows per CPU-second of this thread: the reference query, and the aggregates that cost more than a sum.
+//! Prints rows per CPU-second for the reference query, and for the aggregates that cost more than a sum.
 
 use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
 use std::fs;
@@ -13,7 +13,7 @@ use tidemill_sql::plan::BranchPlan;
 use tidemill_sql::zone::Zone;
 
 const PIPELINE: &str = include_str!("../../config/tests/reference.toml");
-/// As the executor's chunks.
+/// As many rows as the executor's chunks have.
 const CHUNK_ROWS: usize = 2_048;
 const CHUNKS: usize = 16;
 
@@ -59,13 +59,13 @@ fn measure(plan: &Arc<BranchPlan>, seconds: f64) -> f64 {
     rows as f64 / (cpu_seconds() - start)
 }
 
-/// CPU time of this thread: the kernel's count of nanoseconds on a processor.
+/// CPU time of this thread, in seconds, from the kernel.
 fn cpu_seconds() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux, with scheduler statistics");
     text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("nanoseconds first") / 1e9
 }
 
-/// A chunk of the columns that the plan decodes, a record each millisecond.
+/// A chunk of the columns that the plan decodes, one record per millisecond.
 fn rows(plan: &BranchPlan, chunk: usize) -> RecordBatch {
     let mut random = Random(chunk as u64 + 1);
     let courses = ["Operating Systems", "Data Structures", "Web Engineering", "Linear Algebra"];
@@ -95,7 +95,7 @@ fn rows(plan: &BranchPlan, chunk: usize) -> RecordBatch {
     RecordBatch::try_new(plan.decode_schema.clone(), columns).expect("columns of the schema's types")
 }
 
-/// Numbers that look random, the same on every run.
+/// A pseudo-random sequence, the same in every run.
 struct Random(u64);
 
 impl Random {

@@ -1,8 +1,8 @@
-//! The key encoding: values as bytes that compare as the values do.
+//! The key encoding: bytes that compare as the values do.
 //!
-//! Group keys, and the values that aggregates pick, are kept in it: equal values give equal bytes, NULL sorts first, NaN
-//! last, so that a sort of the bytes is a sort of the rows. It is part of the checkpoint's format: it never changes
-//! without the checkpoint's version.
+//! Group keys and values picked by aggregates are stored in it. Equal values give equal bytes; NULL sorts first, NaN
+//! last; so sorting the bytes sorts the rows. The encoding is part of the checkpoint format and changes only with the
+//! checkpoint's version.
 //!
 //! ```text
 //! NULL               00
@@ -13,7 +13,7 @@
 //!   STRING, BINARY   each byte, 00 as 00 FF; ended by 00 00
 //!   STRUCT           its fields, one after the other
 //!   ARRAY            each element after 01; ended by 00
-//!   MAP              each entry after 01: key, value; ended by 00. It reads back, but has no order
+//!   MAP              each entry after 01: key, value; ended by 00. Can be decoded, but has no order
 //! ```
 //! Does not know what a group is.
 
@@ -38,7 +38,7 @@ pub enum Zeros {
     Keep,
 }
 
-/// A column, typed once so that encoding a row of it costs one branch.
+/// A column with its type resolved once, so that encoding a row costs one branch.
 pub struct Encoder<'a> {
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
@@ -64,7 +64,7 @@ enum Values<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Types a column. Panics on a type that no plan has.
+    /// Resolves a column's type. Panics on a type that no plan has.
     pub fn new(array: &'a dyn Array, zeros: Zeros) -> Encoder<'a> {
         let values = match array.data_type() {
             DataType::Null => Values::Null,
@@ -190,9 +190,10 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0]);
 }
 
-/// Reads one column of `data_type` off the front of each cursor; a cursor that is `None` gives NULL and stays.
+/// Decodes one column of `data_type` from the front of each cursor. A cursor that is `None` gives NULL and stays.
 ///
-/// Panics on bytes that [`Encoder`] did not write: they come from our own partials and state files, whose checksums hold.
+/// Panics on bytes that [`Encoder`] did not write. They come from our own partials and state files, whose checksums
+/// hold.
 pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
     let present: Vec<bool> =
         cursors.iter_mut().map(|cursor| cursor.as_mut().is_some_and(|c| take::<1>(c)[0] == 1)).collect();
@@ -281,13 +282,13 @@ fn decode_map(cursors: &mut [Option<&[u8]>], present: &[bool], field: &arrow_sch
     Arc::new(MapArray::new(field.clone(), OffsetBuffer::from_lengths(lengths), entries, Some(nulls), false))
 }
 
-/// How many members each row has, and the members' parts, one after the other.
+/// The number of members in each row, and the members' parts in sequence.
 fn decode_members<const PARTS: usize>(
     cursors: &mut [Option<&[u8]>],
     present: &[bool],
     types: [&DataType; PARTS],
 ) -> (Vec<usize>, [ArrayRef; PARTS]) {
-    // Members of different rows stand in different cursors, so each row's members are decoded on their own.
+    // Members of different rows are in different cursors, so each row's members are decoded separately.
     let mut lengths = Vec::with_capacity(present.len());
     let mut parts: [Vec<ArrayRef>; PARTS] = std::array::from_fn(|_| Vec::new());
     each(cursors, present, |cursor| {
@@ -305,7 +306,7 @@ fn decode_members<const PARTS: usize>(
     (lengths, std::array::from_fn(|part| concat(&parts[part], types[part])))
 }
 
-/// Joins single-row arrays by encoding them once more: lists in keys are rare and short.
+/// Joins single-row arrays by encoding them once more. Lists in keys are rare and short.
 fn concat(parts: &[ArrayRef], data_type: &DataType) -> ArrayRef {
     let rows: Vec<Vec<u8>> = parts
         .iter()
@@ -385,7 +386,7 @@ mod tests {
         (0..array.len()).map(encode).collect()
     }
 
-    /// The array's values stand in ascending order; their bytes must too, and read back as the same array.
+    /// The array's values are ascending. Their bytes must be too, and must decode to the same array.
     fn check(array: ArrayRef) {
         let rows = encoded(&array, Zeros::Keep);
         assert!(rows.is_sorted(), "{array:?}: {rows:?}");

@@ -1,6 +1,7 @@
-//! The steps of a batch, pure: decode → filter → fold | merge → output; and the ports through which rows come and go.
+//! The steps of a batch as pure functions, decode → filter → fold | merge → output; and the traits of sources and
+//! sinks.
 //!
-//! Knows no clock, threads or async; only implementations of the ports do I/O, and they live in other crates.
+//! Knows no clock, threads or async. Only implementations of the traits do I/O, and they live in other crates.
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 

@@ -1,13 +1,15 @@
-//! The driver's merge: partials in offset order → state; late groups dropped, closed groups evicted (rules L1–L3, O1–O3).
+//! The driver's merge: partials in offset order → state. Drops late groups and evicts closed groups (rules L1–L3,
+//! O1–O3).
 //!
 //! ```text
 //!  groups (slice, key) ─refused by HAVING?→ gone
 //!                      ─all windows late?→  dropped, counted
 //!                                        └→ merged into the state, touched
-//!  then, by mode:   update: touched go out     append: evicted go out     complete: all go out, nothing is ever evicted
+//!  then, by mode:   update: touched go out     append: evicted go out     complete: all go out, nothing is ever
+//!  evicted
 //! ```
-//! What an aggregation's plan means for the state: which accumulators, which windows, when a group closes. The state
-//! itself is `tidemill_state`'s. Does not know where partials come from, nor where the state is stored: it leaves as bytes.
+//! Translates the plan of an aggregation for the state: its accumulators, its windows, and when a group closes. The
+//! state itself is in `tidemill_state`. Does not know where partials come from or where the state is stored.
 
 use crate::fold::accumulate::kind;
 use crate::key;
@@ -26,21 +28,21 @@ use tidemill_state::{Batch, Emit, Grid, KeyTime, Layout, Section, Store, Unreada
 
 pub use tidemill_state::{Groups, Merged};
 
-/// The state of a query: every open group of its aggregation. A query without one has no state, and no bytes of it.
+/// The state of a query: every open group of its aggregation. Empty for a query without aggregation.
 pub struct State {
     store: Option<Store>,
 }
 
 impl State {
-    /// An empty state; large batches are merged by so many threads.
+    /// An empty state. Large batches are merged by this many threads.
     pub fn new(query: &QueryPlan, threads: usize) -> State {
         State { store: layout(query).map(|layout| Store::new(layout, threads)) }
     }
 
-    /// The state that a snapshot has, or none, and later deltas have changed; each with its batch.
+    /// Restores a state from a snapshot, if there is one, and later deltas, each with its batch.
     ///
     /// # Errors
-    /// External: the bytes are no state; user: another version wrote them.
+    /// External: the bytes are not a state. User: another version wrote them.
     pub fn restore(
         query: &QueryPlan,
         threads: usize,
@@ -49,7 +51,7 @@ impl State {
     ) -> Result<State> {
         let Some(layout) = layout(query) else { return Ok(State { store: None }) };
         let (first, snapshot) = snapshot.unzip();
-        // Each delta's bytes go when they have been read: a large state is not held twice.
+        // Each delta is freed once it is read, so that a large state is not held twice.
         let (batches, deltas): (Vec<u64>, Vec<Vec<u8>>) = deltas.into_iter().unzip();
         let store = Store::restore(layout, threads, snapshot, deltas).map_err(|(delta, error)| match error {
             Unreadable::Damaged => Error::external(format!(
@@ -79,10 +81,10 @@ impl State {
         self.store.as_mut().map(Store::snapshot).unwrap_or_default()
     }
 
-    /// Merges a batch's partials, which stand in (topic, partition, offset) order.
+    /// Merges a batch's partials, given in (topic, partition, offset) order.
     ///
     /// # Errors
-    /// Internal: an executor sent something that is no partial.
+    /// Internal: an executor sent something that is not a partial.
     pub fn merge(
         &mut self,
         plan: &AggregatePlan,
@@ -112,7 +114,7 @@ impl State {
     }
 }
 
-/// What the state of a query's aggregation is of; `None` where there is none.
+/// The layout of a query's state; `None` without an aggregation.
 fn layout(query: &QueryPlan) -> Option<Layout> {
     let Body::Aggregate(plan) = query.body() else { return None };
     let spec = plan.window.as_ref().map(|window| window.spec);
@@ -139,7 +141,8 @@ fn slides(spec: &WindowSpec) -> bool {
     spec.slices_per_window() > 1
 }
 
-/// The raw event-time key, or the end of the window that is a key, decides when a group closes, where there is one (rule L1), and never when it is NULL.
+/// The key that decides when a group closes: the raw event time, or the end of a window key (rule L1). A NULL never
+/// closes.
 fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
     let position = plan.keys.iter().position(|key| key.is_event_time)?;
     let types: Vec<DataType> = plan.keys[..=position].iter().map(|key| key.expr.data_type()).collect();
@@ -152,14 +155,14 @@ fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
     }))
 }
 
-/// What is done to a partial's groups before they are merged.
+/// Prepares a partial's groups for the merge.
 struct PartialAdapter<'a> {
     plan: &'a AggregatePlan,
     context: &'a EvalContext,
     layout: Layout,
-    /// Where each window has a slot of its own: the windows of a slice.
+    /// Windows of a slice, if the state keeps a slot per window instead of per slice.
     spread: Option<WindowSpec>,
-    /// Groups that it refuses do not come to be.
+    /// Groups that this filter refuses are not merged.
     filter: Option<Expr>,
 }
 

@@ -1,6 +1,7 @@
-//! Groups → output rows: the aggregate row is built from keys and accumulators, then HAVING and the output expressions run.
+//! Groups → output rows: builds the aggregate row from keys and accumulators, then evaluates HAVING and the output
+//! expressions.
 //!
-//! Does not know which groups go out ([`crate::merge`] chose them), nor where to.
+//! Does not know which groups go out ([`crate::merge`] selects them) or where to.
 
 use crate::fold::pick::pick;
 use crate::fold::{boxed, distinct, moments};
@@ -28,9 +29,10 @@ use tidemill_state::{Groups, OVERFLOWN, Object};
 /// Rows of a batch, ready for the sinks.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The rows, over the plan's `output_schema`, in the groups' order.
+    /// The rows, over the plan's `output_schema`, in the order of the groups.
     pub rows: RecordBatch,
-    /// Rows left out because an output expression failed (`on_error = "drop"`), each in words: why, and which group.
+    /// For each row left out because an output expression failed (`on_error = "drop"`): the error and the group, as
+    /// text.
     pub failed: Vec<String>,
 }
 
@@ -69,7 +71,7 @@ pub fn group_rows(
     Ok(Output { rows: filtered(schema, columns, &keep), failed })
 }
 
-/// Window and keys of an aggregate row, as JSON.
+/// Window and keys of an aggregate row as JSON.
 fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize, zone: Zone) -> String {
     let columns = rows.num_columns() - plan.aggregates.len();
     let group = rows.project(&(0..columns).collect::<Vec<_>>()).expect("window and keys come first");
@@ -78,7 +80,7 @@ fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize, zone: Zone) 
     text
 }
 
-/// The output rows of a query without an aggregate, from the partials' encoded rows.
+/// The output rows of a query without aggregation, decoded from the partials.
 pub fn projected_rows<'a>(columns: &[Expr], schema: &SchemaRef, rows: impl Iterator<Item = &'a [u8]>) -> RecordBatch {
     let mut cursors: Vec<Option<&[u8]>> = rows.map(Some).collect();
     let columns = columns.iter().map(|expr| key::decode(&mut cursors, &expr.data_type())).collect();
@@ -90,7 +92,7 @@ fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Reco
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).expect("columns have the plan's types")
 }
 
-/// The kept rows; all of them in the common case, which costs nothing.
+/// The kept rows. Free if all are kept, the common case.
 fn filtered(schema: &SchemaRef, columns: Vec<ArrayRef>, keep: &[bool]) -> RecordBatch {
     let all = record_batch(schema, columns, keep.len());
     if keep.iter().all(|keep| *keep) {
@@ -118,8 +120,8 @@ fn aggregate_rows(plan: &AggregatePlan, groups: &Groups) -> Result<RecordBatch> 
     Ok(record_batch(&plan.row_schema, columns, groups.len()))
 }
 
-/// For each group whether `filter` refuses it, which is over window and keys. What fails on a group refuses nothing: HAVING
-/// asks again when the group goes out.
+/// For each group, whether `filter` over window and keys refuses it. A group on which the filter fails is not refused:
+/// HAVING is evaluated again on output.
 pub(crate) fn refused(
     plan: &AggregatePlan,
     filter: &Expr,
@@ -135,7 +137,7 @@ pub(crate) fn refused(
     (0..windows.len()).map(|row| !holds.value(row) && errors.get(row).is_none()).collect()
 }
 
-/// The leading columns of the aggregate row, which need no accumulator: window and keys.
+/// The columns of the aggregate row that need no accumulator: window and keys.
 fn group_columns(plan: &AggregatePlan, windows: &[i64], keys: &[&[u8]]) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.row_schema.fields().len());
     if let Some(window) = &plan.window {
@@ -204,7 +206,7 @@ fn finish(call: &AggregateCall, groups: &Groups, number: usize) -> Result<ArrayR
     }
 }
 
-/// The values that an aggregate has picked.
+/// The values that an aggregate picked.
 fn winners(groups: &Groups, number: usize, data_type: &DataType) -> ArrayRef {
     if groups.has_objects(number) {
         let mut cursors: Vec<Option<&[u8]>> = groups.objects(number).map(|object| object.map(value_of)).collect();
@@ -224,7 +226,7 @@ fn winners(groups: &Groups, number: usize, data_type: &DataType) -> ArrayRef {
     }
 }
 
-/// The value, in the key encoding, that an object holds.
+/// The value in an object, in the key encoding.
 fn value_of(object: &Object) -> &[u8] {
     match object {
         Object::Bytes(bytes) => bytes,
@@ -312,7 +314,7 @@ fn fits(unscaled: i128, precision: u8) -> bool {
     unscaled.unsigned_abs() < 10u128.pow(u32::from(precision))
 }
 
-/// sum · 10^raise ÷ seen, HALF_UP: a half goes away from zero. `None` beyond 128 bits.
+/// sum · 10^raise ÷ seen, rounded HALF_UP: halves go away from zero. `None` beyond 128 bits.
 fn average(sum: i128, seen: u64, raise: u32) -> Option<i128> {
     let raised = i256::from_i128(sum).wrapping_mul(i256::from_i128(10i128.pow(raise)));
     let seen = i256::from_i128(seen.into());

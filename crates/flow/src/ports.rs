@@ -1,4 +1,4 @@
-//! The ports: where records come from and where rows go. `kafka` and `files` implement them, `cli` wires them.
+//! The traits of sources and sinks. `kafka` and `files` implement them; `cli` wires them.
 
 mod dead_letters;
 
@@ -11,70 +11,72 @@ use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 /// What a source holds of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// First offset that is still there.
+    /// First offset that still exists.
     pub start: i64,
-    /// One past the last offset that may be read (for Kafka the last stable offset).
+    /// One past the last readable offset (for Kafka the last stable offset).
     pub end: i64,
 }
 
-/// All partitions of a source at one moment.
+/// All partitions of a source at one time.
 pub type Extents = BTreeMap<PartitionId, Extent>;
 
-/// Cuts extents to what the one batch that begins at the positions may read. A source that knows natural ends of batches
-/// (so many files a batch) has one; asked on the driver's thread, before each batch. What it leaves is the batch, whole:
-/// no measured capacity cuts it further. An input without records must take an offset, or it gets no batch (rule O7).
+/// Limits extents to what the batch that begins at these positions may read. For sources that define batch ends
+/// themselves, such as a number of files. Called on the driver's thread before each batch. The result is the whole
+/// batch: measured capacity does not cut it further. An input without records must still take an offset, or it gets no
+/// batch (rule O7).
 pub type Admission = Box<dyn Fn(&Offsets, &mut Extents) + Send>;
 
-/// Says, for each of some partitions, the first offset whose record has the given timestamp (ms) or a later one; `None`
-/// where no record has. Asked on the driver's thread, and only while there is more to read than a batch may take.
-/// Fails as [`Watch::watch`] does.
+/// For each of some partitions, the first offset whose record has this timestamp (ms) or a later one; `None` if there
+/// is no such record. Called on the driver's thread, and only if there is more to read than a batch may take. Fails as
+/// [`Watch::watch`] does.
 pub type Timeline = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
 
-/// The driver's side of a source: watches what there is to read.
+/// The driver's side of a source: reports what there is to read.
 pub trait Watch: Send {
-    /// What people call the source: ``topic `t` ``.
+    /// Name for messages: ``topic `t` ``.
     fn name(&self) -> String;
 
-    /// Where the query's plans end, told once, before the first [`Watch::watch`]: of all sources, this one's among them.
+    /// Called once, before the first [`Watch::watch`], with the end of the query's plans. The offsets cover all
+    /// sources.
     ///
     /// # Errors
-    /// When what the source keeps in the checkpoint does not go so far.
+    /// If what the source keeps in the checkpoint does not reach these offsets.
     fn resume(&mut self, _planned: &Offsets) -> Result<()> {
         Ok(())
     }
 
-    /// How far a batch may go, where the source has a say in it; asked once, before the first [`Watch::watch`].
+    /// The source's own limit of a batch, if it has one. Called once, before the first [`Watch::watch`].
     fn admission(&self) -> Option<Admission> {
         None
     }
 
-    /// Where times begin, where the source's records have timestamps; asked once, before the first [`Watch::watch`].
+    /// Lookup by timestamp, if the source's records have timestamps. Called once, before the first [`Watch::watch`].
     fn timeline(&self) -> Option<Timeline> {
         None
     }
 
-    /// Waits until the source holds something else than `known`, at most `timeout`, and returns what it holds.
+    /// Waits up to `timeout` until the source holds something other than `known`, and returns what it holds.
     ///
-    /// With an empty `known` it returns at once with what is there. Wakes within milliseconds of an append while the
-    /// source is quiet. An empty answer means that the topic does not exist (yet).
+    /// With an empty `known` it returns at once. On a quiet source it wakes within milliseconds of an append. An empty
+    /// answer means that the topic does not exist (yet).
     ///
     /// # Errors
-    /// A transient error when the source cannot be reached; the caller holds its state and tries again.
+    /// A transient error if the source cannot be reached; the caller keeps its state and tries again.
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents>;
 }
 
-/// Records of one partition in offset order, as one buffer.
+/// Records of one partition in offset order, in one buffer.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// The values, one after the other.
     pub bytes: Vec<u8>,
-    /// One past the last byte of each record's value in `bytes`; a value starts where the one before ends.
+    /// End of each record's value in `bytes`. A value starts where the one before ends.
     pub ends: Vec<usize>,
-    /// Whether each record's value is absent (a tombstone), rather than empty.
+    /// Whether each record's value is absent (a tombstone) rather than empty.
     pub absent: Vec<bool>,
     /// Each record's offset, ascending.
     pub offsets: Vec<i64>,
-    /// Each record's Kafka timestamp, ms; −1 where it has none.
+    /// Each record's Kafka timestamp in ms; −1 if it has none.
     pub timestamps: Vec<i64>,
 }
 
@@ -89,13 +91,13 @@ impl Chunk {
         self.ends.is_empty()
     }
 
-    /// Value of one record; `None` where it is absent.
+    /// Value of one record; `None` if absent.
     pub fn value(&self, record: usize) -> Option<&[u8]> {
         let start = if record == 0 { 0 } else { self.ends[record - 1] };
         (!self.absent[record]).then(|| &self.bytes[start..self.ends[record]])
     }
 
-    /// Adds a record.
+    /// Appends a record.
     pub fn push(&mut self, offset: i64, timestamp: i64, value: Option<&[u8]>) {
         self.bytes.extend_from_slice(value.unwrap_or_default());
         self.ends.push(self.bytes.len());
@@ -104,7 +106,7 @@ impl Chunk {
         self.timestamps.push(timestamp);
     }
 
-    /// Empties it and keeps its memory.
+    /// Removes all records; keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -114,52 +116,54 @@ impl Chunk {
     }
 }
 
-/// The executor's side of a source: reads one range at a time. One per worker thread; keeps its connection between ranges.
+/// The executor's side of a source: reads one range at a time. One per worker thread; keeps its connection between
+/// ranges.
 pub trait Read: Send {
-    /// Starts on a range. Whatever was left of the range before is dropped.
+    /// Starts a range. Drops what was left of the range before.
     ///
     /// # Errors
     /// As [`Read::next`].
     fn open(&mut self, range: &OffsetRange) -> Result<()>;
 
-    /// Fills `chunk` (emptied first) with the next records of the range, at most `records_max`; returns false at the
-    /// range's end, when nothing was filled. Every offset below the range's end that exists is delivered exactly once;
-    /// offsets that hold no record (transaction markers, compaction) are passed over.
+    /// Replaces the content of `chunk` by the next records of the range, at most `records_max`. Returns false at the
+    /// range's end, with an empty chunk. Every existing offset in the range is delivered exactly once; offsets without
+    /// a record (transaction markers, compaction) are skipped.
     ///
     /// # Errors
-    /// Offsets below the log's start are an external error that names them (data was lost to retention); a broker that
-    /// cannot be reached is a transient one.
+    /// External, with the offsets: they are below the log's start (retention removed them). Transient: the broker
+    /// cannot be reached.
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool>;
 
-    /// What people call the place of a record that [`Read::next`] has delivered, where that is not its offset.
+    /// The location of a record that [`Read::next`] delivered, if users know it by something other than its offset.
     fn place(&mut self, offset: i64) -> Option<Place> {
         let _ = offset;
         None
     }
 
-    /// Time spent waiting for the source, with nothing to hand on, since the last call: it is not work.
+    /// Time spent waiting for the source since the last call. It does not count as work.
     fn waited(&mut self) -> Duration;
 }
 
-/// Takes the rows of batches. A replayed batch is written again with the same id and the same rows: idempotent by `batch_id`.
+/// Takes the rows of batches. A replayed batch is written again with the same id and rows, so writes must be idempotent
+/// by `batch_id`.
 pub trait Sink: Send {
-    /// What progress records call it.
+    /// Name in progress records.
     fn description(&self) -> String;
 
-    /// Called once, before the first write of a run, with the id that the query keeps over its restarts: what another
-    /// query has written is not to be mixed with.
+    /// Called once before the first write of a run, with the id that the query keeps across restarts. A sink refuses a
+    /// place that holds another query's data.
     ///
     /// # Errors
-    /// User: the place is another query's. External: it cannot be used.
+    /// User: the place belongs to another query. External: it cannot be used.
     fn begin(&mut self, query_id: &str) -> Result<()> {
         let _ = query_id;
         Ok(())
     }
 
-    /// Writes a batch's rows, durable when it returns. Called once per batch, in order, also with no rows; again with the
-    /// same `batch_id` after a crash (`replayed`).
+    /// Writes a batch's rows; durable on return. Called once per batch, in order, also without rows; after a crash
+    /// again with the same `batch_id` (`replayed`).
     ///
     /// # Errors
-    /// A transient error is tried again by the caller; any other ends the run.
+    /// The caller retries a transient error. Any other error ends the run.
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()>;
 }

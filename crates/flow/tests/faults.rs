@@ -1,5 +1,5 @@
-//! Each fault of a record, as its task notes it for the dead letters, and where each record went: decode and fold of one
-//! chunk.
+//! Each fault of a record as its task reports it for the dead letters, and how each record is counted: decode and fold
+//! of one chunk.
 
 use tidemill_flow::decode::Records;
 use tidemill_flow::fold::{FaultyRow, Fold};
@@ -21,7 +21,7 @@ const NOW: Millis = Millis(2_000_000);
 /// The watermark of late rows, ms.
 const LATE: i64 = 100_000;
 
-/// The faults of records, given as `(timestamp, value)`: counted, with the rows at the watermark, and noted.
+/// Folds records given as `(timestamp, value)`. Returns fault counts, rows at the watermark, and the reported faults.
 fn fold(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (FaultCounts, u64, Vec<FaultyRow>) {
     let (partial, noted) = partial(sql, format, records, noting);
     (partial.faults, partial.event_time.count, noted)
@@ -57,7 +57,7 @@ fn partial(sql: &str, format: &str, records: &[(i64, &str)], noting: bool) -> (P
     (partial, noted)
 }
 
-/// Records of a query → the faults that are noted, as `(row, reason, detail)`, and how many rows were at the watermark.
+/// Records of a query → the reported faults as `(row, reason, detail)`, and the number of rows at the watermark.
 fn check(sql: &str, format: &str, records: &[(i64, &str)], expected: &[(usize, RecordFault, &str)], timed: u64) {
     let (counts, rows, noted) = fold(sql, format, records, true);
     let shown: Vec<_> = noted.iter().map(|f| (f.row, f.fault, f.detail.clone().unwrap_or_default())).collect();
@@ -74,8 +74,8 @@ fn check(sql: &str, format: &str, records: &[(i64, &str)], expected: &[(usize, R
 
 use RecordFault::{AnsiError, EventTimeAhead, Late, Malformed, NullEventTime, WrongType};
 
-/// A record with several rows is in one place: late where all its windows are, failed where one row does, filtered where no
-/// row is left.
+/// A record with several rows is counted once: late if all its windows are, failed if one row is, filtered if no row is
+/// left.
 #[test]
 fn a_record_of_several_rows_is_counted_once() {
     let records = [
@@ -94,9 +94,9 @@ fn a_record_of_several_rows_is_counted_once() {
         let left = &partial.left_out;
         (partial.rows, partial.filtered, left.ansi_error, left.late, left.null_event_time, left.malformed)
     };
-    // The malformed one has no `k`.
+    // The malformed record has no `k`.
     assert_eq!(places(PARTS), (3, 2, 1, 1, 1, 0));
-    // Of 192 s the window of 185 s is filtered, and that of 190 s is not; both of 94 s and 95 s are.
+    // At 192 s the window of 185 s is filtered and that of 190 s is not; at 94 s and 95 s both are.
     assert_eq!(places(REPEATED), (3, 2, 1, 0, 1, 1));
 }
 
@@ -157,13 +157,13 @@ fn an_event_time_is_held_against_the_records_timestamp_or_the_batchs() {
     let first = "event time 1970-01-01T00:05:00.000Z, written 1970-01-01T00:03:59.999Z";
     let second = ahead("34:21", "33:20");
     let expected = [(1, EventTimeAhead, first), (3, EventTimeAhead, second.as_str())];
-    // A query that does not look at the time refuses them, too, and what would fail in them does not.
+    // A query that does not use the time also refuses them, and expressions on them do not fail.
     check(ROWS, "json", &records, &expected, 3);
     check(WINDOWED, "json", &records, &[&expected[..], &[(4, NullEventTime, "")]].concat(), 3);
 }
 
-/// Each query over the same ten records: how many are in a group or the output, how many its conditions rejected, and what
-/// took out the others.
+/// Each query over the same ten records: how many reach a group or the output, how many are filtered, and why the
+/// others are left out.
 #[test]
 fn every_record_is_accounted_for() {
     let good = r#"{"s":200,"k":"a","v":1}"#;
@@ -181,7 +181,7 @@ fn every_record_is_accounted_for() {
     ]
     .map(|value| (200_000, value))
     .to_vec();
-    // Another column than the watermark's: that the window's time is not NULL becomes a condition below the watermark.
+    // A column other than the watermark's: "the window's time is not NULL" becomes a filter below the watermark.
     const SAME_TIME: &str = "FROM t WHERE v >= 0 GROUP BY window(CAST(s AS TIMESTAMP), '10 seconds')";
     for (sql, rows, filtered, left_out) in [
         ("SELECT k, v FROM t", 8, 0, vec![(EventTimeAhead, 2)]),
@@ -233,13 +233,13 @@ fn every_record_is_accounted_for() {
     }
 }
 
-/// Two valid records of one chunk whose times are as far apart as 64 bits of seconds allow.
+/// Two valid records of one chunk whose times are as far apart as possible.
 #[test]
 fn w6_times_at_both_ends_share_a_chunk() {
     let ends = ["-9000000000000", "9000000000000", "200", "-9223372036854", "9223372036854"];
     let records: Vec<String> = ends.iter().map(|s| format!(r#"{{"s":{s},"k":"a","v":1}}"#)).collect();
     let records: Vec<(i64, &str)> = records.iter().map(|record| (i64::MAX, record.as_str())).collect();
-    // The last two are in no window: its bounds are beyond what there is.
+    // The last two are in no window: its bounds exceed the 64-bit range.
     for (width, slide) in [("10 seconds", "5 seconds"), ("10 seconds", "3 seconds"), ("1 day", "1 day")] {
         let sql = format!("SELECT count(*) AS n FROM t GROUP BY window(et, '{width}', '{slide}')");
         let (partial, _) = partial(&sql, "json", &records, false);

@@ -1,16 +1,16 @@
-//! A line of CSV → its values, as Spark's parser cuts it: quote `"`, escape `\`, values that lie about their quotes taken
-//! up to the next separator.
+//! Splits a CSV line into values as Spark's parser does: quote `"`, escape `\`; a value with misplaced quotes extends
+//! to the next separator.
 //!
 //! ```text
-//!   a,b           two values; quotes and escapes inside mean nothing
-//!   "a,\"b\\"     quoted: `\"` is a quote, `\\` a backslash, any other `\` stands for itself
-//!   "a" ,b        space behind the closing quote is passed over
-//!   "a"b,c        something else behind it: the quotes were no quotes, `"a"b` is the value
+//!   a,b           two values; quotes and escapes inside a value have no meaning
+//!   "a,\"b\\"     quoted: `\"` is a quote, `\\` a backslash, any other `\` is itself
+//!   "a" ,b        space after the closing quote is skipped
+//!   "a"b,c        other text after the closing quote: the value is not quoted, it is `"a"b`
 //! ```
-//! What the parser makes of stranger things, such as an escape behind a closing quote, follows from how it goes on from
-//! there; it is copied here state by state because rows depend on it, and held to a thousand random lines.
+//! Stranger input, such as an escape after a closing quote, follows from the parser's states. Rows depend on it, so the
+//! states are copied one by one and tested against a thousand random lines.
 
-/// Cuts lines; keeps its memory.
+/// Splits lines; reuses its memory.
 #[derive(Debug)]
 pub struct Cells {
     separator: Vec<u8>,
@@ -19,7 +19,7 @@ pub struct Cells {
     ends: Vec<usize>,
 }
 
-/// What stands at a place of the line.
+/// The character class at a position of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
     Nothing,
@@ -30,31 +30,31 @@ enum Mark {
     Plain(u8),
 }
 
-/// The line is over.
+/// The line has ended.
 struct End;
 
 type Step = Result<(), End>;
 
-/// One line being cut.
+/// A line that is being split.
 struct Cutter<'a> {
     cells: &'a mut Cells,
     line: &'a [u8],
     at: usize,
-    /// Where the value begins in the cells' text.
+    /// Where the value begins in `text`.
     start: usize,
     now: Mark,
     before: Mark,
-    /// The value turned out not to be quoted after all.
+    /// The value began with a quote but is not quoted.
     unquoted: bool,
 }
 
 impl Cells {
-    /// A cutter of lines whose values are separated so.
+    /// A splitter for this separator.
     pub fn new(separator: char) -> Cells {
         Cells { separator: separator.to_string().into_bytes(), text: Vec::new(), ends: Vec::new() }
     }
 
-    /// Cuts a line, in place of the one before.
+    /// Splits a line; replaces the line before.
     pub fn cut(&mut self, line: &[u8]) {
         self.text.clear();
         self.ends.clear();
@@ -65,7 +65,7 @@ impl Cells {
         }
     }
 
-    /// One value; `None` beyond the last.
+    /// The value at a position; `None` after the last.
     pub fn get(&self, place: usize) -> Option<&[u8]> {
         let end = *self.ends.get(place)?;
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
@@ -74,7 +74,7 @@ impl Cells {
 }
 
 impl Cutter<'_> {
-    /// All values but the last one, which the line's end cuts short.
+    /// All values except the last, which ends with the line.
     fn values(&mut self) -> Step {
         self.step()?;
         loop {
@@ -104,7 +104,7 @@ impl Cutter<'_> {
         }
     }
 
-    /// Behind an opening quote.
+    /// After an opening quote.
     fn quoted(&mut self) -> Step {
         self.step()?;
         loop {
@@ -137,7 +137,8 @@ impl Cutter<'_> {
         self.behind_quotes()
     }
 
-    /// Behind a closing quote: space up to the separator is dropped; before anything else it counts, and so do the quotes.
+    /// After a closing quote. Space before the separator is dropped. Before anything else the space and the quotes
+    /// belong to the value.
     fn behind_quotes(&mut self) -> Step {
         let mut spaces = Vec::new();
         while let Mark::Space(_) = self.now {
@@ -153,7 +154,7 @@ impl Cutter<'_> {
         self.raw()
     }
 
-    /// The rest of a value that was not quoted after all: its quote is put back, and it ends at the separator.
+    /// The rest of a value that is not quoted after all: puts its quote back and reads up to the separator.
     fn raw(&mut self) -> Step {
         self.cells.text.insert(self.start, b'"');
         self.before = self.now;
@@ -161,7 +162,7 @@ impl Cutter<'_> {
         self.take_until(&[Mark::Separator])
     }
 
-    /// A quote or an escape inside quotes. What it stands for may be used up with it: then nothing is left of it.
+    /// A quote or an escape inside quotes. May consume the character that follows.
     fn quote_or_escape(&mut self) -> Step {
         match (self.before, self.now) {
             (Mark::Escape, now) => {
@@ -179,7 +180,7 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// Behind an escape that stands behind a closing quote: escapes mean something up to the separator, quotes nothing.
+    /// After an escape that follows a closing quote: up to the separator escapes have a meaning, quotes have none.
     fn escaped_until_separator(&mut self) -> Step {
         while self.now != Mark::Separator {
             match self.now {
@@ -197,7 +198,8 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// Takes what stands here and what follows, up to one of the marks. At the line's end `now` is still the first of it.
+    /// Takes this character and the following ones, up to one of the marks. At the line's end `now` is still the first
+    /// of them.
     fn take_until(&mut self, stops: &[Mark]) -> Step {
         let mut mark = self.now;
         while !stops.contains(&mark) {
@@ -208,7 +210,7 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// One mark further; at the line's end `now` stays.
+    /// Moves one character on; at the line's end `now` stays.
     fn step(&mut self) -> Step {
         self.now = self.next().ok_or(End)?;
         Ok(())

@@ -1,7 +1,7 @@
-//! Decode: lines of CSV by a schema into Arrow columns, as Spark's CSV source in PERMISSIVE mode with default options.
+//! Decodes CSV lines into Arrow columns, as Spark's CSV source in PERMISSIVE mode with default options.
 //!
-//! Values stand for columns by their place. An empty value is NULL, quoted or not; one that does not suit its type is
-//! NULL and the others are kept; values beyond the schema are passed over. One row per line, in order.
+//! Values belong to columns by position. An empty value is NULL, quoted or not. A value that does not fit its type is
+//! NULL and the others are kept. Values beyond the schema are ignored. One row per line, in order.
 
 use super::cells::Cells;
 use super::column::{Column, Fixed};
@@ -15,7 +15,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use tidemill_model::{Micros, RecordFault};
 
-/// Decodes chunks of lines of one schema. One per worker thread.
+/// Decodes chunks of CSV lines. One per worker thread.
 #[derive(Debug)]
 pub struct CsvDecoder {
     schema: SchemaRef,
@@ -27,11 +27,10 @@ pub struct CsvDecoder {
 }
 
 impl CsvDecoder {
-    /// A decoder for the wanted columns; `places` says which value of a line each of them is.
+    /// A decoder for the wanted columns; `places` holds each column's position in a line.
     ///
     /// # Panics
-    /// When a column has a type that CSV does not hold, or there are not as many places as columns: the plan made a
-    /// mistake.
+    /// If a column has a type that CSV cannot hold, or `places` and columns differ in number: a bug in the planner.
     pub fn new(schema: &SchemaRef, places: &[usize], separator: char, options: Options) -> CsvDecoder {
         assert_eq!(schema.fields().len(), places.len(), "each column has its place");
         CsvDecoder {
@@ -44,7 +43,7 @@ impl CsvDecoder {
         }
     }
 
-    /// Sets the timestamp of the batch that comes next.
+    /// Sets the timestamp of the next batch.
     pub fn set_now(&mut self, now: Micros) {
         self.defaults.now = Some(now);
     }
@@ -69,7 +68,7 @@ impl CsvDecoder {
         Decoded { batch, malformed: 0, wrong_type: unfit.len() as u64, faults, unfit }
     }
 
-    /// Adds a row. Where columns are NULL for want of a value that suits them: the first 64 of these, a bit each.
+    /// Appends a row. Returns a bit set of the columns (of the first 64) whose value does not fit; `None` if all fit.
     fn line(&mut self, line: &[u8]) -> Option<u64> {
         self.cells.cut(line);
         let mut unfit = None;
@@ -97,7 +96,7 @@ impl CsvDecoder {
     }
 }
 
-/// Adds a value to a column: NULL, and false, when it does not suit.
+/// Appends a value to a column. If it does not fit, appends NULL and returns false.
 fn put_text(column: &mut Column, said: &str, defaults: &Defaults) -> bool {
     match column {
         Column::String(values) => {
@@ -136,7 +135,7 @@ fn boolean(said: &str) -> Option<bool> {
     is("true").then_some(true).or_else(|| is("false").then_some(false))
 }
 
-/// Spark's own words for infinity, as Java's.
+/// Translates Spark's words for infinity to Java's.
 fn word(said: &str) -> &str {
     match said {
         "Inf" => "Infinity",

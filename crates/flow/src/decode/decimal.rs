@@ -2,10 +2,11 @@
 
 use super::java::java_digit;
 
-/// Digits that `BigDecimal.setScale` cannot drop: `BigInteger.TEN.pow` gives up where 4 bits a digit exceed its words.
+/// `BigDecimal.setScale` cannot drop more digits than this: `BigInteger.TEN.pow` fails when 4 bits per digit exceed its
+/// words.
 const DROPPED_DIGITS_MAX: i64 = (8 << 26) + 8;
 
-/// The unscaled value of a `BigDecimal` text at `scale`, where it has at most `precision` digits.
+/// The unscaled value at `scale` of a text that `BigDecimal` accepts; `None` if it has more than `precision` digits.
 pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     let (negative, rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -28,7 +29,7 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
         return None;
     }
     let point = point.unwrap_or(digits.len()) as i64 + exponent;
-    // BigDecimal's own scale is an int, and the power of ten that it divides by to round must not have 2³¹ bits.
+    // BigDecimal's scale is an int, and the power of ten it divides by must have less than 2³¹ bits.
     let own_scale = i32::try_from(digits.len() as i64 - point).ok()?;
     if digits.iter().all(|&digit| digit == 0) {
         return Some(0);
@@ -40,7 +41,7 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// `±` and digits; what is beyond any scale that an `int` can hold is cut to a number that still is.
+/// Reads a sign and digits. A value beyond any `int` scale is clamped to one that is still beyond.
 fn java_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() {
@@ -53,7 +54,7 @@ fn java_exponent(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
-/// The first `kept` digits, not all zero (zeros are added where there are fewer), rounded half up.
+/// Rounds half up to the first `kept` digits, which are not all zero. Appends zeros if there are fewer.
 fn round(digits: &[u8], kept: i64, precision: u8) -> Option<i128> {
     let limit = 10i128.pow(u32::from(precision));
     let mut value = 0i128;

@@ -1,4 +1,4 @@
-//! Small habits of Java that show through Spark's from_json: which characters are digits, how an `int` is read, base64.
+//! Java behaviour that is visible in Spark's `from_json`: which characters are digits, how an `int` is read, base64.
 
 use std::str::FromStr;
 
@@ -36,7 +36,7 @@ pub fn java_integer<T: TryFrom<i128>>(text: &str) -> Option<T> {
     T::try_from(if text.starts_with('-') { -value } else { value }).ok()
 }
 
-/// `Double.parseDouble` or `Float.parseFloat`, but for hexadecimal digits, which are refused.
+/// `Double.parseDouble` or `Float.parseFloat`, except hexadecimal digits, which are refused.
 pub fn java_float<T: FromStr>(text: &str) -> Option<T> {
     let text = text.trim_matches(|c| c <= ' ');
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -44,13 +44,13 @@ pub fn java_float<T: FromStr>(text: &str) -> Option<T> {
         return text.parse().ok();
     }
     let end = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
-    // The standard library takes words that Java does not; the digits alone it reads alike.
+    // Rust accepts words that Java does not. Both read digits alike.
     let is_number = end.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     if is_number { end.parse().ok() } else { None }
 }
 
-/// Appends the bytes of padded base64 text; false when it is none. Spaces and control characters may stand before each
-/// group of four.
+/// Appends the bytes of padded base64 text; false if the text is not base64. Spaces and control characters may precede
+/// each group of four.
 pub fn base64(text: &[u8], out: &mut Vec<u8>) -> bool {
     let mut rest = text;
     loop {

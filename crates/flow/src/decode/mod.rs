@@ -1,13 +1,12 @@
-//! Decode: JSON records by a schema into Arrow columns, exactly as Spark's `from_json` in PERMISSIVE mode.
+//! Decodes JSON records into Arrow columns, exactly as Spark's `from_json` in PERMISSIVE mode.
 //!
 //! ```text
 //!  record ─token→ members ─shape: same bytes as last time?→ field ─value→ column ─finish→ RecordBatch
-//!                                     └no: parse, remember┘  └unknown: skip, yet validate (rule J2)
+//!                                     └no: parse, remember┘  └unknown: skip, but validate (rule J2)
 //! ```
-//! One row per record, in order, whatever the record holds: rules J1 to J12, each tested under its name. Values go
-//! straight into the columns' buffers; text that turns out malformed takes its row back. Cost: no allocation per record
-//! and about a nanosecond per byte or less (`examples/decode_bench.rs`).
-//! Knows no clock (what time it is comes with [`Options`]) and no I/O.
+//! Each record gives one row, in order: rules J1 to J12. Values are appended directly to the columns' buffers; the row
+//! of a record that turns out malformed is removed again. Cost: no allocation per record, and about a nanosecond per
+//! byte or less (`examples/decode_bench.rs`). Reads no clock (the time is part of [`Options`]) and does no I/O.
 
 mod cells;
 mod column;
@@ -37,15 +36,15 @@ use time::Defaults;
 use token::Reader;
 use value::Fit;
 
-/// UTF-16 units in a string beyond which its field is NULL (rule J11).
+/// A string of more UTF-16 units than this makes its field NULL (rule J11).
 const STRING_MAX: usize = 20_000_000;
 
-/// What decoding depends on besides schema and records.
+/// Settings of decoding beside the schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Zone of timestamp strings that name none: Spark's session time zone.
+    /// Zone of timestamp strings without a zone: Spark's session time zone.
     pub session_zone: Zone,
-    /// The batch's timestamp: its date completes timestamp strings that are a time alone (rule J9).
+    /// The batch's timestamp. Its date completes timestamp strings that have only a time (rule J9).
     pub now: Micros,
 }
 
@@ -66,21 +65,22 @@ impl Options {
 pub struct Decoded {
     /// One row per record, in the records' order.
     pub batch: RecordBatch,
-    /// Records that are no JSON object: all their columns are NULL (rules J1, J2, J7). Absent and blank values are not
-    /// among them.
+    /// Records that are not JSON objects: all their columns are NULL (rules J1, J2, J7). Absent and blank values do not
+    /// count.
     pub malformed: u64,
-    /// Records with a field, or something inside one, that is NULL because its value does not suit its type (rules J3, J4, J10).
+    /// Records with a field, or a value inside a field, that is NULL because it does not fit its type (rules J3, J4,
+    /// J10).
     pub wrong_type: u64,
-    /// What was wrong with each record: [`RecordFault::Malformed`], [`RecordFault::WrongType`] or nothing. Empty when no
-    /// record of the chunk had a fault.
+    /// The fault of each record: [`RecordFault::Malformed`], [`RecordFault::WrongType`] or none. Empty if no record of
+    /// the chunk has a fault.
     pub faults: Vec<Option<RecordFault>>,
-    /// For each record of a wrong type its row and, a bit each, the columns that its values did not suit; those from the
-    /// 65th on are not named.
+    /// For each record of a wrong type: its row, and a bit set of the columns whose value does not fit. Columns from
+    /// the 65th on are not included.
     unfit: Vec<(usize, u64)>,
 }
 
 impl Decoded {
-    /// The columns that are NULL, in whole or in part, because the row's values do not suit them.
+    /// The columns that are NULL, wholly or partly, because the row's values do not fit them.
     pub fn unfit_columns(&self, row: usize) -> impl Iterator<Item = &FieldRef> {
         let of_row = self.unfit.binary_search_by_key(&row, |(row, _)| *row);
         let bits = of_row.map_or(0, |at| self.unfit[at].1);
@@ -89,7 +89,7 @@ impl Decoded {
     }
 }
 
-/// Decodes chunks of records of one schema. One per worker thread: it remembers what records look like.
+/// Decodes chunks of JSON records. One per worker thread: it remembers the shape of records.
 #[derive(Debug)]
 pub struct Decoder {
     schema: SchemaRef,
@@ -97,11 +97,11 @@ pub struct Decoder {
     scratch: Scratch,
 }
 
-/// The text is not JSON, or not an object.
+/// The text is not JSON or not an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Malformed;
 
-/// Memory that one record leaves to the next.
+/// Buffers reused from record to record.
 #[derive(Debug)]
 struct Scratch {
     text: String,
@@ -109,26 +109,26 @@ struct Scratch {
     defaults: Defaults,
 }
 
-/// What became of a record.
+/// The outcome of a record.
 enum Row {
-    /// Decoded; whether every value suited its column.
+    /// Decoded, and how well its values fit.
     Members(Fit),
     /// Nothing but white space.
     Blank,
 }
 
 impl Decoder {
-    /// A decoder for the wanted columns; fields of the records that are not among them are validated and passed over.
+    /// A decoder for the wanted columns. Other fields of the records are validated and skipped.
     ///
     /// # Panics
-    /// When the schema has a type that no schema text can give, or a field, element or map value that is not nullable: the
-    /// plan made a mistake (rule J10).
+    /// If the schema has a type that no schema text can give, or a field, element or map value that is not nullable: a
+    /// bug in the planner (rule J10).
     pub fn new(schema: &SchemaRef, options: Options) -> Decoder {
         let scratch = Scratch { text: String::new(), bytes: Vec::new(), defaults: options.defaults() };
         Decoder { schema: schema.clone(), root: Struct::new(schema.fields()), scratch }
     }
 
-    /// Sets the timestamp of the batch that comes next.
+    /// Sets the timestamp of the next batch.
     pub fn set_now(&mut self, now: Micros) {
         self.scratch.defaults.now = Some(now);
     }
@@ -160,7 +160,7 @@ impl Decoder {
         Decoded { batch, malformed, wrong_type: unfit.len() as u64, faults, unfit }
     }
 
-    /// Decodes one record; adds a row unless it says nothing.
+    /// Decodes one record. Appends a row unless the record is absent or blank.
     #[inline]
     fn record(&mut self, value: &[u8], row: usize) -> Option<RecordFault> {
         let mut reader = Reader { bytes: value, at: 0, depth: 0, scratch: &mut self.scratch };
@@ -176,7 +176,7 @@ impl Decoder {
 }
 
 impl Reader<'_> {
-    /// The record's object. What comes after it is not read (rule J2).
+    /// Reads the record's object. What follows it is not read (rule J2).
     #[inline]
     fn root(&mut self, root: &mut Struct) -> Result<Row, Malformed> {
         match self.skip_space() {

@@ -1,32 +1,32 @@
-//! One number token of JSON: its grammar (rule J2), and its value as integer or double, exactly rounded (rule J4).
+//! A JSON number: its grammar (rule J2), and its value as an integer or an exactly rounded double (rule J4).
 //!
-//! Digits are added up eight at a time while the grammar is checked. A double of at most 19 digits without exponent is
-//! then one division: of two doubles where both are exact, else of integers with the remainder deciding the rounding.
-//! Whatever is longer goes through the standard library's parser. Knows no columns.
+//! Digits are accumulated eight at a time while the grammar is checked. A double of at most 19 digits without exponent
+//! then takes one division: of two doubles if both are exact, else of integers, where the remainder decides the
+//! rounding. Longer numbers go through the standard library's parser. Knows no columns.
 
 use super::Malformed;
 
-/// Digits in a number beyond which the record is malformed (rule J11).
+/// A number with more digits than this makes the record malformed (rule J11).
 const DIGITS_MAX: usize = 1_000;
 
-/// Digits that always fit the 64-bit mantissa.
+/// This many digits always fit 64 bits.
 const MANTISSA_DIGITS: usize = 19;
 
-/// A number token that obeys the grammar.
+/// A number token with valid grammar.
 #[derive(Clone, Copy, Debug)]
 pub struct Number {
     /// First byte, the sign included.
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
-    /// Neither fraction nor exponent.
+    /// It has neither fraction nor exponent.
     pub integer: bool,
     negative: bool,
-    /// The digits without the point; meaningful when `exact`.
+    /// The digits without the point. Valid only if `exact`.
     mantissa: u64,
-    /// Digits behind the point.
+    /// Number of digits after the point.
     fraction: usize,
-    /// At most 19 digits and no exponent: `mantissa / 10^fraction` is the value.
+    /// It has at most 19 digits and no exponent: the value is `mantissa / 10^fraction`.
     exact: bool,
 }
 
@@ -65,7 +65,7 @@ impl Number {
             (number.integer, number.exact, at) = (false, false, end);
         }
         number.end = at;
-        // Jackson counts a part that is missing as −1 in numbers that start with 0.
+        // Jackson counts a missing part as −1 in numbers that start with 0.
         let half = bytes[first] == b'0' && (number.fraction == 0) != (number.end == exponent);
         if count > DIGITS_MAX + usize::from(half) { Err(Malformed) } else { Ok(number) }
     }
@@ -75,7 +75,7 @@ impl Number {
         std::str::from_utf8(&bytes[self.start..self.end]).expect("a number is ASCII")
     }
 
-    /// The value of an integer token, where 64 bits hold it.
+    /// The value of an integer token, if 64 bits hold it.
     #[inline]
     pub fn long(&self) -> Option<i64> {
         if !self.integer || !self.exact {
@@ -84,7 +84,7 @@ impl Number {
         if self.negative { 0i64.checked_sub_unsigned(self.mantissa) } else { i64::try_from(self.mantissa).ok() }
     }
 
-    /// The nearest double; an integer's zero has no sign, overflow is infinite.
+    /// The nearest double. An integer zero has no sign; overflow gives infinity.
     #[inline]
     pub fn double(&self, bytes: &[u8]) -> f64 {
         let magnitude = if !self.exact {
@@ -112,10 +112,11 @@ const EXACT_POWERS: [f64; 23] = [
     1e21, 1e22,
 ];
 
-/// `mantissa / 10^fraction`, for a mantissa of at least 2⁵³ and at most 19 digits behind the point, rounded to nearest even.
+/// `mantissa / 10^fraction`, rounded to nearest even, for a mantissa of at least 2⁵³ and at most 19 digits after the
+/// point.
 ///
-/// The quotient is taken with 64 to 66 bits, so the rounding to 53 happens once, in the conversion, where the
-/// remainder is a lowest bit of 1 (it can then not be taken for a tie). The result is normal: it is above 2⁵³⁻⁶⁴.
+/// The quotient has 64 to 66 bits, so the rounding to 53 happens once, in the conversion. A remainder sets the lowest
+/// bit, so the value is not taken for a tie. The result is normal: it is above 2⁵³⁻⁶⁴.
 fn divide(mantissa: u64, fraction: usize) -> f64 {
     debug_assert!(fraction <= MANTISSA_DIGITS && mantissa >= 1 << 53);
     let power = 10u64.pow(fraction as u32);
@@ -126,17 +127,18 @@ fn divide(mantissa: u64, fraction: usize) -> f64 {
     (quotient | u128::from(inexact)) as f64 * f64::from_bits(u64::from(1023 - shift) << 52)
 }
 
-/// Adds the digits from `at` on to `value` (which wraps after 19) and returns where they end.
+/// Adds the digits from `at` on to `value` (which wraps after 19 digits). Returns where they end.
 #[inline(always)]
 fn digits(bytes: &[u8], mut at: usize, value: &mut u64) -> usize {
     while let Some(block) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(block.try_into().expect("8 bytes")) ^ 0x3030_3030_3030_3030;
-        // A digit is now 0 to 9; adding 0x76 sets the high bit of anything above (no carry: neither has it set).
+        // A digit is now 0 to 9. Adding 0x76 sets the high bit of every larger byte; there is no carry, since no byte
+        // has it set.
         let others =
             (word | (word & 0x7f7f_7f7f_7f7f_7f7f).wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
         let count = others.trailing_zeros() / 8;
         if count < 8 {
-            // The digits move to the top of the word, zeros come in below: leading zeros of an 8-digit number.
+            // Moves the digits to the top of the word; the zeros below become leading zeros of an 8-digit number.
             let part = if count == 0 { 0 } else { eight_digits(word << (64 - 8 * count)) };
             *value = value.wrapping_mul(POWERS[count as usize]).wrapping_add(part);
             return at + count as usize;
@@ -153,7 +155,7 @@ fn digits(bytes: &[u8], mut at: usize, value: &mut u64) -> usize {
 
 const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-/// The number whose eight digits, first digit lowest, are the bytes of `word`: pairs, then fours, then all.
+/// The value of eight digits in the bytes of `word`, first digit lowest: combines pairs, then fours, then all.
 fn eight_digits(word: u64) -> u64 {
     let pairs = (word.wrapping_mul(10)).wrapping_add(word >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100)).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;

@@ -6,7 +6,7 @@ use crate::ports::Chunk;
 use tidemill_model::Micros;
 use tidemill_sql::plan::{BranchPlan, Format};
 
-/// Decodes the records that a branch reads, whichever format they have. One per worker thread.
+/// Decodes the records of a branch, in the source's format. One per worker thread.
 #[derive(Debug)]
 pub enum Records {
     /// JSON values.
@@ -27,7 +27,7 @@ impl Records {
         }
     }
 
-    /// Sets the timestamp of the batch that comes next.
+    /// Sets the timestamp of the next batch.
     pub fn set_now(&mut self, now: Micros) {
         match self {
             Records::Json(decoder) => decoder.set_now(now),

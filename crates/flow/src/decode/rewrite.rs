@@ -1,6 +1,6 @@
-//! A value that is no string, in a STRING column: written again as compact JSON (rule J5).
+//! Writes a value that is not a string as compact JSON, for a STRING column (rule J5).
 //!
-//! As Jackson's generator does it: numbers with fraction or exponent go through a double and Java's text of it, control
+//! As Jackson's generator does: numbers with fraction or exponent become a double and then Java's text of it; control
 //! characters and everything beyond the Basic Multilingual Plane become escapes.
 
 use super::STRING_MAX;
@@ -9,12 +9,12 @@ use super::token::{Token, Visitor};
 use std::fmt::Write;
 use tidemill_sql::text::java_double::write_java_double;
 
-/// Writes what it is told of.
+/// Writes the tokens that it visits.
 #[derive(Debug, Default)]
 pub struct Rewriter {
     /// The text so far.
     pub out: String,
-    /// A string inside was longer than Spark reads (rule J11).
+    /// A string inside is longer than Spark reads (rule J11).
     pub too_long: bool,
 }
 

@@ -1,11 +1,11 @@
 //! Finds the end of a JSON string, many bytes at a time.
 //!
-//! What stops the search is a quote, a backslash or a control character; what it reports besides is whether it passed a
-//! byte that is not ASCII. 32 bytes at a time where the processor is known to have SSE2 (most strings end within: one
-//! branch, always the same way), else 8. Knows no JSON beyond those four classes of bytes.
+//! The search stops at a quote, a backslash or a control character. It also reports whether it passed a byte beyond
+//! ASCII. It takes 32 bytes at a time if the processor has SSE2 (most strings end within them: one predictable branch),
+//! else 8. It knows nothing else of JSON.
 
-/// First byte at or after `from` that is `"`, `\` or below 0x20 (`bytes.len()` when there is none), and whether a byte
-/// of 0x80 or more comes before it.
+/// Position of the first byte at or after `from` that is `"`, `\` or below 0x20 (`bytes.len()` if there is none), and
+/// whether a byte of 0x80 or more comes before it.
 #[inline(always)]
 pub fn string_stop(bytes: &[u8], from: usize) -> (usize, bool) {
     let (mut at, mut high) = (from, false);
@@ -42,7 +42,7 @@ pub fn string_stop(bytes: &[u8], from: usize) -> (usize, bool) {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// High bit of each byte that stops the search. Bits above the lowest that is set may be wrong (borrows run upwards).
+/// High bit of each byte that stops the search. Bits above the lowest set one may be wrong, since borrows run upwards.
 fn word_stops(word: u64) -> u64 {
     let quote = word ^ (ONES * b'"' as u64);
     let backslash = word ^ (ONES * b'\\' as u64);
@@ -54,12 +54,12 @@ fn word_stops(word: u64) -> u64 {
 mod sse2 {
     use std::arch::x86_64::*;
 
-    /// One bit per byte: those that stop the search, and those that are not ASCII.
+    /// Two bit sets: the bytes that stop the search, and the bytes beyond ASCII.
     #[inline]
     pub fn classes(block: &[u8; 32]) -> (u32, u32) {
         let half = |at: usize| {
-            // SAFETY: SSE2 is enabled for the whole build (the cfg above), and the unaligned load reads 16 of the 32 bytes
-            // borrowed.
+            // SAFETY: SSE2 is enabled for the whole build (the cfg above). The unaligned load reads 16 of the 32
+            // borrowed bytes.
             unsafe {
                 let bytes = _mm_loadu_si128(block[at..at + 16].as_ptr().cast());
                 let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));

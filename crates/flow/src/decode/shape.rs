@@ -1,32 +1,32 @@
-//! What followed what in the objects seen so far, to recognise the next one by comparing bytes.
+//! Remembers the order of members in the objects seen so far, to recognise the next object by comparing bytes.
 //!
-//! Producers write their fields in one order and one spacing. So the bytes between two values (`, "course": `) are kept
-//! with what they mean, and each such step with the step that came after it last time:
+//! Producers write fields in one order and with one spacing. So the bytes between two values (`, "course": `) are kept
+//! with their meaning, and each such step is linked to the step that followed it last time:
 //! ```text
 //!   start ──► {"a":  ──► , "b":  ──► , "c":  ──► }
-//!               └── a record without b: one step parsed, then known again
+//!               └── a record without b: one step is parsed, then known
 //! ```
-//! While a record has the expected bytes, its names, commas and colons need no parsing. A difference is parsed, and from
-//! then on expected there. Cost: one comparison per member. Knows no values.
+//! While a record has the expected bytes, its names, commas and colons are not parsed. A different member is parsed and
+//! expected from then on. Cost: one comparison per member. Knows no values.
 
-/// Bytes between two values that can be remembered; longer ones are parsed every time.
+/// Longest bytes between two values that are remembered. Longer ones are parsed every time.
 const BYTES_MAX: usize = 48;
 
-/// Steps that are kept; objects whose names never end start over.
+/// Most steps kept. Objects with ever new names start over.
 const STEPS_MAX: usize = 256;
 
-/// What comes after the bytes between two values.
+/// What follows the bytes between two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
     /// The value of a field of the schema.
     Field(usize),
-    /// A value that nobody wants.
+    /// The value of a field that is not in the schema.
     Unknown,
-    /// Nothing: the object has ended.
+    /// Nothing: the object ends.
     End,
 }
 
-/// Where in an object's sequence of members reading has come.
+/// A position in an object's sequence of members.
 #[derive(Clone, Copy, Debug)]
 pub struct Step(usize);
 
@@ -36,7 +36,7 @@ impl Step {
     /// After something that is not remembered.
     const UNKNOWN: Step = Step(usize::MAX);
 
-    /// Whether no member came yet.
+    /// Whether no member has come yet.
     pub fn is_start(self) -> bool {
         self.0 == 0
     }
@@ -45,7 +45,7 @@ impl Step {
 /// The steps seen in the objects of one column.
 #[derive(Debug)]
 pub struct Shape {
-    /// The first stands for the object's start.
+    /// The first step is the start of the object.
     steps: Vec<Known>,
 }
 
@@ -64,7 +64,7 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// The member after `from` and where its value starts, if the bytes from `at` on are the expected ones.
+    /// The member after `from` and the position of its value, if the bytes at `at` are the expected ones.
     #[inline]
     pub fn recognise(&self, from: Step, bytes: &[u8], at: usize) -> Option<(Step, Member, usize)> {
         let next = self.steps.get(from.0)?.next;
@@ -73,7 +73,7 @@ impl Shape {
         same(bytes.get(at..end)?, &known.bytes[..known.length]).then_some((Step(next), known.member, end))
     }
 
-    /// Expects after `from`, next time, what was parsed now.
+    /// Remembers what was parsed after `from`.
     pub fn learn(&mut self, from: Step, parsed: &[u8], member: Member) -> Step {
         if parsed.len() > BYTES_MAX {
             return Step::UNKNOWN;
@@ -97,7 +97,7 @@ impl Shape {
     }
 }
 
-/// Equality of two slices of one length, at most [`BYTES_MAX`], without a call for the usual lengths.
+/// Whether two slices of equal length, at most [`BYTES_MAX`], are equal. No function call for the usual lengths.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
     let sixteen = |of: &[u8], at: usize| u128::from_ne_bytes(of[at..at + 16].try_into().expect("16 bytes"));

@@ -1,6 +1,6 @@
-//! What a JSON string says: escapes resolved and invalid UTF-8 replaced as Java's decoder does (rules J8, J11).
+//! The content of a JSON string: resolves escapes, and replaces invalid UTF-8 as Java's decoder does (rules J8, J11).
 //!
-//! Works on the raw bytes between the quotes, whose escapes were checked when the token was read.
+//! Works on the raw bytes between the quotes. Their escapes were checked when the token was read.
 
 use super::Malformed;
 
@@ -11,7 +11,7 @@ pub struct Text {
     pub start: usize,
     /// The closing quote.
     pub end: usize,
-    /// Holds escapes, or bytes that are not ASCII: what it says may differ from its bytes.
+    /// Holds escapes or bytes beyond ASCII, so the content may differ from the bytes.
     pub special: bool,
 }
 
@@ -30,15 +30,15 @@ pub fn escape_end(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
 /// A piece of a string's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Characters as they stand.
+    /// Characters as they are.
     Plain(&'a str),
-    /// U+FFFD in place of bytes that are no UTF-8.
+    /// U+FFFD for bytes that are not UTF-8.
     Replaced,
     /// An escaped UTF-16 unit, or one of `\n`, `\t`, ….
     Unit(u16),
 }
 
-/// Takes the next piece off `raw`.
+/// Takes the next piece from the front of `raw`.
 pub fn next_piece<'a>(raw: &mut &'a [u8]) -> Option<Piece<'a>> {
     let &first = raw.first()?;
     if first == b'\\' {
@@ -52,7 +52,7 @@ pub fn next_piece<'a>(raw: &mut &'a [u8]) -> Option<Piece<'a>> {
     Some(piece)
 }
 
-/// The first piece of bytes that hold no escapes, and its length.
+/// The first piece of bytes without escapes, and its length.
 fn decoded(bytes: &[u8]) -> (Piece<'_>, usize) {
     match std::str::from_utf8(bytes) {
         Ok(plain) => (Piece::Plain(plain), bytes.len()),
@@ -64,7 +64,7 @@ fn decoded(bytes: &[u8]) -> (Piece<'_>, usize) {
     }
 }
 
-/// Appends bytes as text, where a backslash is a character like any other.
+/// Appends bytes as text. A backslash has no special meaning here.
 pub fn push_decoded(mut bytes: &[u8], out: &mut String) {
     while !bytes.is_empty() {
         let (piece, length) = decoded(bytes);
@@ -76,8 +76,8 @@ pub fn push_decoded(mut bytes: &[u8], out: &mut String) {
     }
 }
 
-/// How many bytes Java's decoder replaces by one U+FFFD. It differs from Rust's count in surrogates alone, which it takes
-/// for a character that is complete but not allowed.
+/// How many bytes Java's decoder replaces by one U+FFFD. It differs from Rust's count only for surrogates, which Java
+/// takes for a complete but invalid character.
 fn malformed_length(bytes: &[u8], rust: Option<usize>) -> usize {
     let continues = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     match bytes {
@@ -86,7 +86,7 @@ fn malformed_length(bytes: &[u8], rust: Option<usize>) -> usize {
     }
 }
 
-/// The UTF-16 unit of the escape that `raw` starts with, and the escape's length.
+/// The UTF-16 unit of the escape at the start of `raw`, and the length of the escape.
 fn unit(raw: &[u8]) -> (u16, usize) {
     let unit = match raw[1] {
         b'b' => 0x08,
@@ -103,7 +103,8 @@ fn unit(raw: &[u8]) -> (u16, usize) {
     (u16::from(unit), 2)
 }
 
-/// Appends what the string says, as Java writes it in UTF-8: a lone surrogate becomes `?`. Returns whether there was one.
+/// Appends the string's content as Java writes it in UTF-8: a lone surrogate becomes `?`. Returns whether there was
+/// one.
 pub fn unescape(mut raw: &[u8], out: &mut String) -> bool {
     let mut lone = false;
     let mut high: Option<u16> = None;
@@ -130,7 +131,7 @@ pub fn unescape(mut raw: &[u8], out: &mut String) -> bool {
     lone | high.is_some()
 }
 
-/// Length in UTF-16 units, as Java counts it, of a string's raw bytes.
+/// Length of a string's content in UTF-16 units, as Java counts it.
 pub fn utf16_length(mut raw: &[u8]) -> usize {
     let mut length = 0;
     while let Some(piece) = next_piece(&mut raw) {

@@ -1,4 +1,4 @@
-//! Dates and timestamps in JSON and CSV: as casts read them, and two forms of old besides (rule J9).
+//! Dates and timestamps in JSON and CSV: the forms that casts read, and two older forms (rule J9).
 //!
 //! Knows no JSON.
 
@@ -15,33 +15,33 @@ pub fn timestamp(text: &str, defaults: &Defaults) -> Option<i64> {
     times::timestamp(text, defaults).or_else(|| times::timestamp(&without_gmt(text)?, defaults))
 }
 
-/// A TIMESTAMP_NTZ: microseconds since 1970-01-01T00:00:00 on any clock. A text with a zone is none.
+/// A TIMESTAMP_NTZ: microseconds since 1970-01-01T00:00:00 on a clock without zone. A text with a zone is refused.
 pub fn timestamp_ntz(text: &str) -> Option<i64> {
     times::timestamp_ntz(text, false)
 }
 
-/// A DATE: days since 1970-01-01; also written as that number, counted in the Julian calendar before 1582.
+/// A DATE: days since 1970-01-01. Also accepts that number as text, in the Julian calendar before 1582.
 pub fn date(text: &str) -> Option<i32> {
     date_without_number(text).or_else(|| java_int(text).and_then(gregorian_from_julian))
 }
 
-/// As [`date`], but for day numbers.
+/// As [`date`], without day numbers.
 pub fn date_without_number(text: &str) -> Option<i32> {
     times::date(text).or_else(|| times::date(&without_gmt(text)?))
 }
 
-/// Spark 1 wrote `2000-01-01T00:00:00GMT+01:00`; the text without `GMT`, where it has one.
+/// Spark 1 wrote `2000-01-01T00:00:00GMT+01:00`. Returns the text without `GMT`, if it has it.
 fn without_gmt(text: &str) -> Option<String> {
     text.contains("GMT").then(|| text.replace("GMT", ""))
 }
 
-/// The day that has in the Gregorian calendar the date that day number `days` has in the calendar of its time: the hybrid
-/// one that Spark 1 counted in.
+/// Converts a day number of the hybrid Julian and Gregorian calendar, which Spark 1 used, to the Gregorian day with the
+/// same date.
 fn gregorian_from_julian(days: i32) -> Option<i32> {
     if days >= GREGORIAN_START {
         return Some(days);
     }
-    // Four Julian years that start in March have 1461 days; Julian 0000-03-01 is day −719470.
+    // Four Julian years that start in March have 1461 days. Julian 0000-03-01 is day −719470.
     let since_march = i64::from(days) + 719_470;
     let cycle = since_march.div_euclid(1_461);
     let of_cycle = since_march.rem_euclid(1_461);

@@ -1,27 +1,27 @@
-//! The tokens of one record, and how values nest: JSON's grammar as Spark's parser has it (rules J2, J8, J11).
+//! The tokens of a record and their nesting: JSON's grammar as Spark's parser accepts it (rules J2, J8, J11).
 //!
-//! The end of the record reads as a zero byte, which no place of the grammar allows. Knows no columns.
+//! The end of the record reads as a zero byte, which the grammar allows nowhere. Knows no columns.
 
 use super::number::Number;
 use super::scan::string_stop;
 use super::text::{Text, escape_end, utf16_length};
 use super::{Malformed, Scratch};
 
-/// Objects and arrays inside each other, the root counted (rule J11).
+/// Most nested objects and arrays, including the root (rule J11).
 const DEPTH_MAX: usize = 1_000;
 
-/// UTF-16 units in a name (rule J11).
+/// Most UTF-16 units in a name (rule J11).
 const NAME_MAX: usize = 50_000;
 
-/// One record under the knife.
+/// A record that is being read.
 pub struct Reader<'a> {
     /// The record's value.
     pub bytes: &'a [u8],
-    /// Where reading has come.
+    /// Position of the next byte.
     pub at: usize,
-    /// Objects and arrays around this place.
+    /// Number of objects and arrays around this position.
     pub depth: usize,
-    /// Memory that one record leaves to the next.
+    /// Buffers reused from record to record.
     pub scratch: &'a mut Scratch,
 }
 
@@ -32,14 +32,14 @@ pub enum Token {
     True,
     False,
     Number(Number),
-    /// `NaN` and the infinities, which are numbers without digits.
+    /// `NaN` or an infinity: numbers without digits.
     Word(f64),
     Text(Text),
-    /// `{` or `[`, which is not consumed.
+    /// `{` or `[`; not consumed.
     Open(u8),
 }
 
-/// Told of every token of a value, in order: what skipping and writing again have in common.
+/// Gets every token of a value, in order. Skipping and rewriting are visitors.
 pub trait Visitor {
     /// A string, or a member's name.
     fn text(&mut self, bytes: &[u8], text: &Text);
@@ -49,7 +49,7 @@ pub trait Visitor {
     fn mark(&mut self, mark: u8);
 }
 
-/// Skipping.
+/// The visitor that skips a value.
 impl Visitor for () {
     fn text(&mut self, _: &[u8], _: &Text) {}
     fn scalar(&mut self, _: &[u8], _: &Token) {}
@@ -57,13 +57,13 @@ impl Visitor for () {
 }
 
 impl<'a> Reader<'a> {
-    /// The byte at hand; 0 at the end.
+    /// The next byte; 0 at the end.
     #[inline]
     pub fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
 
-    /// The next byte that is no space, tab, LF or CR; it is not consumed.
+    /// Skips spaces, tabs, LF and CR. Returns the next byte without consuming it.
     #[inline]
     pub fn skip_space(&mut self) -> u8 {
         loop {
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value's first token, complete unless it opens an object or array.
+    /// A value's first token. It is complete unless it opens an object or array.
     #[inline]
     pub fn token(&mut self) -> Result<Token, Malformed> {
         match self.skip_space() {
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number that starts with a digit or `-`, or a negative infinity.
+    /// A number that starts with a digit or `-`, or negative infinity.
     #[inline]
     fn number(&mut self) -> Result<Token, Malformed> {
         if self.bytes[self.at] == b'-' && self.bytes.get(self.at + 1) == Some(&b'I') {
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         Ok(Token::Number(number))
     }
 
-    /// `INF` or `Infinity` after the sign at hand.
+    /// `INF` or `Infinity` after a sign.
     fn infinity(&mut self, value: f64) -> Result<Token, Malformed> {
         self.at += 1;
         let word: &[u8] = if self.bytes[self.at..].starts_with(b"INF") { b"INF" } else { b"Infinity" };
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
-    /// A string whose opening `"` is at hand.
+    /// A string; the next byte is its opening `"`.
     #[inline]
     pub fn text(&mut self) -> Result<Text, Malformed> {
         let start = self.at + 1;
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         self.special_text(self.at + 1, self.at + 1, b'\'')
     }
 
-    /// A string with escapes or single quotes, from `at` on.
+    /// A string with escapes or single quotes; `at` is the position reached so far.
     fn special_text(&mut self, start: usize, mut at: usize, quote: u8) -> Result<Text, Malformed> {
         loop {
             match self.bytes.get(at) {
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    /// Goes into the object or array at hand.
+    /// Enters the object or array at this position.
     #[inline]
     pub fn open(&mut self) -> Result<(), Malformed> {
         self.at += 1;
@@ -176,8 +176,8 @@ impl<'a> Reader<'a> {
         if self.depth > DEPTH_MAX { Err(Malformed) } else { Ok(()) }
     }
 
-    /// Whether another element comes in an array, or a member in an object, that `close` ends; consumes the comma or
-    /// the end. The caller counts the depth.
+    /// Whether another element or member follows before `close`. Consumes the comma or `close`. The caller counts the
+    /// depth.
     pub fn more(&mut self, first: bool, close: u8) -> Result<bool, Malformed> {
         let byte = self.skip_space();
         if byte == close {
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Passes over a value.
+    /// Skips a value.
     #[inline]
     pub fn skip_value(&mut self) -> Result<(), Malformed> {
         match self.token()? {
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a value and tells `visitor` of it.
+    /// Reads a value and passes its tokens to `visitor`.
     pub fn walk(&mut self, visitor: &mut impl Visitor) -> Result<(), Malformed> {
         match self.token()? {
             Token::Open(open) => self.walk_nested(open, visitor),
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An object or array: one level of the stack each, at most [`DEPTH_MAX`].
+    /// An object or array. Each level takes one stack frame, at most [`DEPTH_MAX`].
     fn walk_nested(&mut self, open: u8, visitor: &mut impl Visitor) -> Result<(), Malformed> {
         self.open()?;
         visitor.mark(open);

@@ -1,7 +1,7 @@
-//! One JSON value into one row of a column, by the column's type (rules J3, J4, J5, J6, J9, J10).
+//! Reads a JSON value into a row of a column, by the column's type (rules J3, J4, J5, J6, J9, J10).
 //!
-//! Every call adds exactly one row: the value, or NULL when the value does not suit the type. Only text that is no JSON
-//! is an error, and then the caller takes the whole record back.
+//! Every call appends exactly one row: the value, or NULL if the value does not fit the type. Only text that is not
+//! JSON is an error; the caller then removes the whole record.
 
 use super::column::{Column, Fixed, List, Map, Struct};
 use super::decimal::decimal;
@@ -13,12 +13,12 @@ use super::text::{Text, unescape, utf16_length};
 use super::token::{Reader, Token, Visitor};
 use super::{Malformed, STRING_MAX, time};
 
-/// How a value suited its column.
+/// How a value fits its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// Entirely.
+    /// Completely.
     Whole,
-    /// Something inside it is NULL for want of a better value.
+    /// Something inside it does not fit and is NULL.
     Partial,
     /// Not at all: the row is NULL.
     Wrong,
@@ -27,7 +27,7 @@ pub enum Fit {
 type Outcome = Result<Fit, Malformed>;
 
 impl Reader<'_> {
-    /// Reads the members of an object whose `{` was consumed into a row of `object`.
+    /// Reads the members of an object into a row of `object`. Its `{` has been consumed.
     #[inline]
     pub fn members(&mut self, object: &mut Struct) -> Outcome {
         object.begin_row();
@@ -66,7 +66,7 @@ impl Reader<'_> {
         Ok(fit)
     }
 
-    /// The next member's name, or the object's end, parsed and remembered for the next record.
+    /// Parses the next member's name or the object's end, and remembers it for the next record.
     fn parse_member(&mut self, object: &mut Struct, step: Step) -> Result<(Step, Member), Malformed> {
         let start = self.at;
         let member = if self.more(step.is_start(), b'}')? {
@@ -81,14 +81,15 @@ impl Reader<'_> {
         Ok((object.shape.learn(step, &self.bytes[start..self.at], member), member))
     }
 
-    /// A name with escapes or bytes beyond ASCII. One with a lone surrogate is no field's, whatever Spark prints for it.
+    /// Finds a name with escapes or bytes beyond ASCII. A name with a lone surrogate matches no field, whatever Spark
+    /// prints for it.
     fn find_special(&mut self, names: &[Box<[u8]>], raw: &[u8]) -> Option<usize> {
         self.scratch.text.clear();
         let lone = unescape(raw, &mut self.scratch.text);
         if lone { None } else { find(names, self.scratch.text.as_bytes()) }
     }
 
-    /// A field's value when the row has one already: it takes the place of that one unless it is wrong (rule J6).
+    /// A second value of a field. It replaces the first unless it does not fit (rule J6).
     #[cold]
     fn duplicate(&mut self, column: &mut Column) -> Outcome {
         let row = column.len() - 1;
@@ -101,7 +102,7 @@ impl Reader<'_> {
         Ok(fit)
     }
 
-    /// Reads a value and adds it to `column`.
+    /// Reads a value and appends it to `column`.
     #[inline]
     pub fn value(&mut self, column: &mut Column) -> Outcome {
         let token = self.token()?;
@@ -118,7 +119,7 @@ impl Reader<'_> {
             (Column::Int(values), Token::Number(number)) => put(values, narrow(number)),
             (Column::Long(values), Token::Number(number)) => put(values, number.long()),
             (Column::Short(values), Token::Number(number)) => put(values, narrow(number)),
-            // Jackson takes a byte up to 255 and lets it wrap.
+            // Jackson accepts a byte up to 255 and lets it wrap.
             (Column::Byte(values), Token::Number(number)) => {
                 put(values, number.long().filter(|long| (-128..=255).contains(long)).map(|long| long as i8))
             }
@@ -152,7 +153,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A string into a column of any type; false when it does not suit.
+    /// Appends a string to a column of any type; false if it does not fit.
     fn put_text(&mut self, column: &mut Column, text: Text) -> bool {
         let raw = &self.bytes[text.start..text.end];
         if raw.len() > STRING_MAX && utf16_length(raw) > STRING_MAX {
@@ -187,7 +188,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A token that is no string, into a STRING column.
+    /// Appends a token that is not a string to a STRING column.
     fn rewritten(&mut self, column: &mut Column, token: Token) -> Outcome {
         let mut rewriter = Rewriter { out: std::mem::take(&mut self.scratch.text), too_long: false };
         rewriter.out.clear();
@@ -212,7 +213,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An array: NULL as soon as one element does not suit, the rest of it is passed over (rule J10).
+    /// An array. If one element does not fit, the array is NULL and the rest of it is skipped (rule J10).
     fn elements(&mut self, list: &mut List) -> Outcome {
         self.open()?;
         let mut fit = Fit::Whole;
@@ -234,7 +235,7 @@ impl Reader<'_> {
         Ok(fit)
     }
 
-    /// A map: as an array.
+    /// A map, treated like an array.
     fn entries(&mut self, map: &mut Map) -> Outcome {
         self.open()?;
         let mut fit = Fit::Whole;
@@ -262,7 +263,7 @@ impl Reader<'_> {
 }
 
 impl Fit {
-    /// The worse of two, where a wrong element makes the whole wrong.
+    /// The worse of two. An element that does not fit makes the whole not fit.
     fn and(self, element: Fit) -> Fit {
         match (self, element) {
             (Fit::Wrong, _) | (_, Fit::Wrong) => Fit::Wrong,
@@ -285,7 +286,7 @@ fn narrow<T: TryFrom<i64>>(number: Number) -> Option<T> {
     number.long().and_then(|long| T::try_from(long).ok())
 }
 
-/// The quoted words that FLOAT and DOUBLE take.
+/// The quoted words that FLOAT and DOUBLE accept.
 fn word(said: &str) -> Option<f64> {
     match said {
         "NaN" => Some(f64::NAN),
@@ -295,7 +296,7 @@ fn word(said: &str) -> Option<f64> {
     }
 }
 
-/// Of equal names the last, as in Spark's own table.
+/// The index of a name; of equal names the last one, as in Spark.
 fn find(names: &[Box<[u8]>], name: &[u8]) -> Option<usize> {
     names.iter().rposition(|known| **known == *name)
 }

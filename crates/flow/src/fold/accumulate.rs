@@ -1,5 +1,4 @@
-//! What rows do to the accumulators of their groups, a column per aggregate. How two accumulators merge is the state's
-//! business.
+//! Adds rows to the accumulators of their groups, one column per aggregate. `tidemill_state` merges accumulators.
 
 use super::{boxed, distinct, moments, pick};
 use crate::key::{Encoder, Zeros};
@@ -14,7 +13,7 @@ use arrow_schema::{DataType, TimeUnit};
 use tidemill_sql::plan::{AggregateCall, AggregateFunction};
 use tidemill_state::{Column, Counts, DoubleSums, ExactSums, Extremes, Kind, Objects, Rule, Slots};
 
-/// What an aggregate keeps of a group.
+/// The kind of accumulator that an aggregate needs.
 pub(crate) fn kind(call: &AggregateCall) -> Kind {
     use AggregateFunction as F;
     let exact = call.inputs.first().is_some_and(|input| sums_exactly(call.function, &input.data_type()));
@@ -45,8 +44,8 @@ fn extreme_kind(least: bool, data_type: &DataType) -> Kind {
     }
 }
 
-/// Adds rows to an aggregate's column: `pairs` are (row, group), in row order; the batch's row 0 is row `first_row` of the
-/// task.
+/// Adds rows to an aggregate's column. `pairs` holds (row, group) in row order; row 0 of the batch is row `first_row`
+/// of the task.
 pub(super) fn update(
     column: &mut Column,
     function: AggregateFunction,
@@ -94,8 +93,8 @@ fn count_if(column: &mut Counts, input: &ArrayRef, pairs: &[(u32, u32)]) {
     pairs.iter().for_each(|(row, group)| column.add(*group as usize, holding.value(*row as usize).into()));
 }
 
-/// Whether an aggregate adds integers exactly: sums of integers and decimals, averages of decimals (rule T1: `avg` of
-/// integers adds in double).
+/// Whether an aggregate adds integers exactly: sums of integers and decimals, averages of decimals. `avg` of integers
+/// adds doubles (rule T1).
 pub(crate) fn sums_exactly(function: AggregateFunction, input: &DataType) -> bool {
     match input {
         // The last two are intervals.

@@ -1,6 +1,6 @@
-//! Aggregates that keep all values of a group, moments of higher order, or bits: what rows do to them, and what comes of them.
+//! Aggregates that keep all values of a group, moments of higher order, or bits: adding rows, and building results.
 //!
-//! The planner makes the functions of SQL of these few: `percentile` is a function of all values, `corr` of the moments.
+//! The planner expresses many SQL functions by these few: `percentile` is a function of all values, `corr` of moments.
 
 use crate::key::{self, Encoder, Zeros};
 use arrow_array::cast::AsArray;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 use tidemill_sql::plan::AggregateFunction;
 use tidemill_state::{Bits, Boxed, Collected, Comoments, HighMoments, Object, Objects, Position};
 
-/// Whether a function is computed here.
+/// Whether this module computes a function.
 pub(crate) fn is_boxed(function: AggregateFunction) -> bool {
     use AggregateFunction as F;
     matches!(function, F::Collect | F::Comoments | F::HighMoments | F::BitAnd | F::BitOr | F::BitXor)
 }
 
-/// Adds rows: `pairs` are (row, group), in row order; the batch's row 0 is row `first_row` of the task.
+/// Adds rows. `pairs` holds (row, group) in row order; row 0 of the batch is row `first_row` of the task.
 pub(super) fn update(
     column: &mut Objects,
     function: AggregateFunction,
@@ -58,7 +58,7 @@ pub(super) fn update(
     }
 }
 
-/// Changes a group's object; `fresh` is that of a group without rows.
+/// Changes a group's object; `fresh` is the object of a group without rows.
 fn change(column: &mut Objects, group: usize, fresh: Boxed, change: impl FnOnce(&mut Boxed)) {
     column.change(
         group,
@@ -70,7 +70,7 @@ fn change(column: &mut Objects, group: usize, fresh: Boxed, change: impl FnOnce(
     );
 }
 
-/// Keeps the values that are not NULL.
+/// Collects the values that are not NULL.
 fn collect(column: &mut Objects, input: &ArrayRef, pairs: &[(u32, u32)], first_row: u64) {
     let encoder = Encoder::new(input, Zeros::Keep);
     for (row, group) in pairs.iter().map(|(row, group)| (*row as usize, *group as usize)) {
@@ -101,7 +101,7 @@ fn bits(column: &mut Objects, how: Bits, input: &ArrayRef, pairs: &[(u32, u32)])
     }
 }
 
-/// The results: a list of all values, in the order of the rows; the moments as a list of numbers; the bits.
+/// The results: all values as a list in row order, the moments as a list of numbers, or the bits.
 pub(crate) fn finish<'a>(data_type: &DataType, objects: impl Iterator<Item = Option<&'a Object>>) -> ArrayRef {
     let boxed = |object: &'a Object| match object {
         Object::Boxed(boxed) => boxed,

@@ -1,26 +1,26 @@
-//! `approx_count_distinct`: the HyperLogLog++ sketch, with Spark's hash, registers and rounding, so that the estimate is
-//! Spark's to the last row.
+//! `approx_count_distinct`: the HyperLogLog++ sketch with Spark's hash, registers and rounding. The estimate equals
+//! Spark's exactly.
 //!
 //! ```text
-//!  XxHash64 of the value, seed 42:   [ p bits: which register ][ rank = zeros that lead the rest, + 1 ]
+//!  XxHash64 of the value, seed 42:   [ p bits: the register ][ rank = leading zeros of the rest, + 1 ]
 //! ```
-//! A register keeps the greatest rank it has seen, so the order of rows and of merging never matters. A sketch that has
-//! seen few registers is a sorted list, 4 bytes a register; then it is a byte for each of the 2^p: 512 bytes for the
-//! default error of 5 %, 256 KiB at most.
+//! A register keeps the greatest rank seen, so the order of rows and merges does not matter. A sketch with few
+//! registers in use is a sorted list of 4 bytes per register; otherwise it is one byte for each of the 2^p registers:
+//! 512 bytes at the default error of 5 %, at most 256 KiB.
 //!
-//! The raw estimate is α·m²/Σ2^−rank. While registers are empty, linear counting stands in for it below the paper's
-//! threshold, and below 2.5·m as in the HyperLogLog before (Spark does both); else the bias that the paper measured is
-//! taken off up to 5·m (its appendix is `bias.txt`): the mean of the six nearest raw estimates.
+//! The raw estimate is α·m²/Σ2^−rank. While some registers are empty, linear counting is used below the paper's
+//! threshold and below 2.5·m, as in the original HyperLogLog (Spark does both). Otherwise, up to 5·m, the bias measured
+//! in the paper is subtracted: the mean over the six nearest raw estimates in its appendix (`bias.txt`).
 
 use arrow_array::{Array, ArrayRef};
 use std::sync::OnceLock;
 use tidemill_sql::functions::hashes::xxhash64_of;
 use tidemill_state::{Object, Objects, Registers, rank_of, register_of};
 
-/// How many raw estimates a bias is taken from.
+/// Number of raw estimates from which a bias is computed.
 const NEIGHBOURS: usize = 6;
 
-/// Adds a column's rows to the sketches of their groups: `pairs` are (row, group).
+/// Adds a column's rows to the sketches of their groups. `pairs` holds (row, group).
 pub(super) fn update(sketches: &mut Objects, precision: u8, input: &ArrayRef, pairs: &[(u32, u32)]) {
     if input.data_type().is_null() {
         return;
@@ -41,11 +41,11 @@ pub(super) fn update(sketches: &mut Objects, precision: u8, input: &ArrayRef, pa
     }
 }
 
-/// How many distinct values a sketch has seen.
+/// The estimated number of distinct values.
 pub(crate) fn estimate(sketch: &Registers, precision: u8) -> i64 {
     let registers = 1usize << precision;
     let m = registers as f64;
-    // In the order of the registers, as Spark adds. A term is 1 ÷ (1 << rank) in 32 bits there, where the shift wraps.
+    // In register order, as Spark adds. Spark computes a term as 1 ÷ (1 << rank) in 32 bits, where the shift wraps.
     let term = |rank: u8| 1.0 / f64::from(1i32.wrapping_shl(rank.into()));
     let (mut inverse, mut empty) = (0.0, registers);
     match sketch {
@@ -76,7 +76,7 @@ pub(crate) fn estimate(sketch: &Registers, precision: u8) -> i64 {
     (result + 0.5).floor() as i64
 }
 
-/// The paper's constant that makes the harmonic mean an estimate.
+/// The paper's α, which turns the harmonic mean into an estimate.
 fn alpha(precision: u8, m: f64) -> f64 {
     match precision {
         4 => 0.673,
@@ -86,7 +86,7 @@ fn alpha(precision: u8, m: f64) -> f64 {
     }
 }
 
-/// The appendix's figures for one precision.
+/// The appendix's table for one precision.
 struct Table {
     threshold: f64,
     estimates: Vec<f64>,
@@ -106,7 +106,7 @@ impl Table {
         self.biases[low..high].iter().sum::<f64>() / (high - low) as f64
     }
 
-    /// Where an estimate stands among the table's. Halving as Java does: two tables are not quite in order.
+    /// Position of an estimate in the table. Binary search as in Java, since two tables are not quite sorted.
     fn position(&self, raw: f64) -> usize {
         let (mut low, mut high) = (0, self.estimates.len());
         while low < high {
@@ -146,7 +146,8 @@ mod tests {
     use super::*;
     use tidemill_state::{Column, Kind, Rule};
 
-    /// Sketches of 1, 2, 3 … values, whole and in two halves that are merged: the same registers, a sane estimate.
+    /// Sketches of 1, 2, 3 … values, built whole and merged from two halves: the registers are equal and the estimate
+    /// is plausible.
     #[test]
     fn t2_merged_sketches_are_the_sketch_of_all() {
         for precision in [4, 9, 14, 18] {

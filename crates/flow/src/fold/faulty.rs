@@ -1,32 +1,32 @@
-//! Which rows had a fault, for the dead letters: noted only where somebody asked for it, and only while a batch is pushed.
+//! Collects faulty rows for the dead letters. Does nothing if the pipeline keeps none.
 
 use tidemill_model::time::iso_millis;
 use tidemill_model::{Micros, Millis, RecordFault};
 
-/// A row that has a fault.
+/// A row with a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultyRow {
-    /// Which row of the pushed batch.
+    /// Index of the row in the pushed batch.
     pub row: usize,
     /// What is wrong with it.
     pub fault: RecordFault,
-    /// What is known of it, in words.
+    /// More about it, as text.
     pub detail: Option<String>,
 }
 
-/// The notes of one push; `None` where nobody wants them.
+/// Faulty rows of one push; `None` if they are not wanted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FaultNotes(pub(super) Option<Vec<FaultyRow>>);
 
 impl FaultNotes {
-    /// Notes a row's fault. `detail` is only made where notes are wanted.
+    /// Adds a row's fault. `detail` is called only if faults are wanted.
     pub(super) fn add(&mut self, row: usize, fault: RecordFault, detail: impl FnOnce() -> Option<String>) {
         if let Some(notes) = &mut self.0 {
             notes.push(FaultyRow { row, fault, detail: detail() });
         }
     }
 
-    /// Empty notes that are wanted where these are.
+    /// An empty collection that is wanted if this one is.
     pub(super) fn fresh(&self) -> FaultNotes {
         FaultNotes(self.0.as_ref().map(|_| Vec::new()))
     }
@@ -38,7 +38,7 @@ impl FaultNotes {
     }
 }
 
-/// An event time (µs) beside what it was held against.
+/// Describes an event time (µs) and the time that it was compared with.
 pub(super) fn beside(ts: i64, what: &str, other: Millis) -> Option<String> {
     Some(format!("event time {}, {what} {}", iso_millis(Micros(ts).floor_millis()), iso_millis(other)))
 }

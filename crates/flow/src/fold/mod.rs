@@ -4,12 +4,12 @@
 //!  rows ─pushed filters→ event time (watermark statistics) ─filters→ slice, key ─┬→ slot
 //!                                                                                └→ accumulators, column by column
 //! ```
-//! A step in between may repeat rows: each window of a row, where the window is asked for more than its group.
-//! Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left
-//! out, or fails the task (`on_error`); one whose event time is too far ahead of its record's timestamp is refused. Rows
-//! with a fault are noted where somebody asks for them ([`Fold::note_faults`]). Does not know of offsets, watermark policy or state: late rows are only counted
-//! here, the driver's merge drops them. Every record is counted once: folded, filtered, or left out for a reason
-//! ([`Partial::is_balanced`]).
+//! A step in between may repeat a row for each of its windows, if the query uses the window beyond grouping. Rows are
+//! folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left out, or
+//! fails the task (`on_error`). A row whose event time is too far ahead of its record's timestamp is refused. Faulty
+//! rows are collected if asked for ([`Fold::note_faults`]). Late rows are only counted here; the driver's merge drops
+//! them. Every record is counted once: folded, filtered, or left out for a reason ([`Partial::is_balanced`]). Does not
+//! know offsets, watermark policy or state.
 
 pub(crate) mod accumulate;
 pub(crate) mod boxed;
@@ -38,17 +38,17 @@ use tidemill_state::Table;
 
 use crate::key::{Encoder, Zeros};
 
-/// One task's fold.
+/// The fold of one task.
 pub struct Fold {
     plan: Arc<BranchPlan>,
-    /// The filters below the watermark as one chain of ANDs, in which a NULL ends nothing: what comes after it is computed,
-    /// and may fail. So Spark does with conditions on what `from_json` gives.
+    /// The filters below the watermark as one chain of ANDs. A NULL does not end the chain: later conditions are
+    /// evaluated and may fail, as in Spark for conditions on the result of `from_json`.
     pushed: Option<Expr>,
     on_error: OnError,
     context: EvalContext,
-    /// Groups that end at or before it, µs, are late; `None` where the query drops nothing.
+    /// Groups that end at or before this time (µs) are late; `None` if the query drops nothing.
     late_until: Option<i64>,
-    /// Rows that the groups were given: the place of the next batch's first row.
+    /// Number of rows folded so far: the position of the next batch's first row.
     folded: u64,
     groups: Table,
     partial: Partial,
@@ -58,14 +58,14 @@ pub struct Fold {
 /// A row that failed under `on_error = "fail"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowFailure {
-    /// Which row of the pushed batch.
+    /// Index of the row in the pushed batch.
     pub row: usize,
     /// Why.
     pub error: RowError,
 }
 
 impl Fold {
-    /// A fold with nothing in it yet. `late_watermark` is wm(N−1) in milliseconds (rule L2).
+    /// An empty fold. `late_watermark` is wm(N−1) in ms (rule L2).
     pub fn new(plan: Arc<BranchPlan>, on_error: OnError, context: EvalContext, late_watermark: i64) -> Fold {
         let (kinds, watermarked) = match &plan.body {
             Body::Aggregate(aggregate) => {
@@ -86,22 +86,22 @@ impl Fold {
         }
     }
 
-    /// From now on rows with a fault are noted, for [`Fold::take_faulty`].
+    /// Collects faulty rows from now on, for [`Fold::take_faulty`].
     pub fn note_faults(&mut self) {
         self.notes = FaultNotes(Some(Vec::new()));
     }
 
-    /// The rows of the last push that the fold found a fault with, in no order; one row may be there several times. What
-    /// decode found is not among them.
+    /// The rows of the last push in which the fold found a fault, in no order; a row may occur several times. Faults
+    /// found by decode are not included.
     pub fn take_faulty(&mut self) -> Vec<FaultyRow> {
         self.notes.0.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Folds rows over the plan's `decode_schema`. `faults` says what was wrong with each; it is empty when
-    /// nothing was wrong with any. `timestamps` are those of the rows' records, ms; −1 where a record has none.
+    /// Folds rows over the plan's `decode_schema`. `faults` holds the fault of each row, or is empty if no row has one.
+    /// `timestamps` are the records' timestamps in ms; −1 for a record without one.
     ///
     /// # Errors
-    /// The first row that failed under ANSI rules, when `on_error` is `fail`.
+    /// With `on_error = "fail"`, the first row that failed under ANSI rules.
     pub fn push(
         &mut self,
         rows: &RecordBatch,
@@ -118,7 +118,7 @@ impl Fold {
         self.run(&plan, &plan.steps, &rows, faults, selection)
     }
 
-    /// Takes rows through the remaining steps and into the fold.
+    /// Runs rows through the remaining steps and folds them.
     fn run(
         &mut self,
         plan: &BranchPlan,
@@ -149,7 +149,7 @@ impl Fold {
         Ok(())
     }
 
-    /// The task's partial. Its groups stand in the order in which their first rows did.
+    /// The task's partial. Groups are in the order of their first rows.
     pub fn finish(mut self) -> Partial {
         if !self.groups.is_empty() {
             self.partial.groups = RawBytes(self.groups.to_part());
@@ -157,7 +157,7 @@ impl Fold {
         self.partial
     }
 
-    /// The counts so far, for what the reader adds to them (faults of decode, record times).
+    /// The counts so far; the caller adds its own (faults of decode, record times).
     pub fn partial_mut(&mut self) -> &mut Partial {
         &mut self.partial
     }
@@ -210,7 +210,7 @@ impl Fold {
         Ok(())
     }
 
-    /// (row, slot) of every selected row, all of which have a time.
+    /// (row, slot) of every selected row. All of them have a time.
     fn windowed_groups(
         &mut self,
         spec: &WindowSpec,
@@ -227,7 +227,7 @@ impl Fold {
         let mut key = Vec::new();
         for row in selection.rows() {
             let ts = times.value(row);
-            // Neighbours in a stream mostly share their slice: divide only when one does not.
+            // Neighbouring records mostly share their slice: divide only when one does not.
             if slice.is_none_or(|start| ts < start || ts.abs_diff(start) >= slice_width) {
                 slice = spec.slice_of(ts);
                 slice_late = late_until.is_some_and(|until| spec.window_numbers(ts).1 <= spec.last_closed(until));

@@ -1,4 +1,4 @@
-//! `stddev`, `variance` and their kin: Welford's update of a row, Chan's of two parts, as Spark does both.
+//! `stddev`, `variance` and similar: Welford's update for a row, Chan's formula for merging, as in Spark.
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -14,7 +14,7 @@ pub(super) fn update(column: &mut AllMoments, input: &dyn Array, pairs: &[(u32, 
     }
 }
 
-/// A function's result (rule T2): NULL of no row, and of one row where it is the sample's.
+/// A function's result (rule T2): NULL without rows; for sample functions also with one row.
 pub(crate) fn result(function: AggregateFunction, moments: &Moments) -> Option<f64> {
     use AggregateFunction::{StddevPop, StddevSamp, VarPop, VarSamp};
     let of = match function {

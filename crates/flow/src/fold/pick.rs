@@ -1,8 +1,8 @@
-//! Aggregates that pick a row: `first`, `last`, `min_by`, `max_by`, and `min` and `max` of types with floating point in
-//! them, where the first of 0.0 and −0.0 stays (rule T2).
+//! Aggregates that pick a row: `first`, `last`, `min_by`, `max_by`; and `min` and `max` of types that contain floating
+//! point, where the first of 0.0 and −0.0 stays (rule T2).
 //!
-//! A pick remembers where its row stood, so that the order of merging does not matter: the slices of a window are merged
-//! by time, not by offset.
+//! A pick remembers the position of its row, so the order of merging does not matter: slices of a window are merged by
+//! time, not by offset.
 
 use crate::key::{Encoder, Zeros};
 use arrow_array::cast::AsArray;
@@ -11,7 +11,7 @@ use arrow_schema::DataType;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction};
 use tidemill_state::{Object, Objects, Pick, PickRule, beats};
 
-/// Which row a call picks; `None` where it picks none.
+/// How a call picks a row; `None` if it picks none.
 pub(super) fn rule(call: &AggregateCall) -> Option<PickRule> {
     use AggregateFunction::{First, Last, Max, MaxBy, Min, MinBy};
     match call.function {
@@ -34,7 +34,7 @@ fn holds_floats(data_type: &DataType) -> bool {
     }
 }
 
-/// Adds rows: `pairs` are (row, group), in row order; the batch's row 0 is row `first_row` of the task.
+/// Adds rows. `pairs` holds (row, group) in row order; row 0 of the batch is row `first_row` of the task.
 pub(super) fn update(
     column: &mut Objects,
     function: AggregateFunction,
@@ -56,7 +56,7 @@ pub(super) fn update(
     };
     let ignores_nulls = matches!(function, First { ignore_nulls: true } | Last { ignore_nulls: true });
     let mut bytes = Vec::new();
-    // Of the last rows only the last of the batch is wanted: from behind, a group is looked at once.
+    // `last` needs only the last row of each group: walk backwards and look at each group once.
     let is_last = rule == PickRule::Last;
     for index in 0..pairs.len() {
         let (row, group) = if is_last { pairs[pairs.len() - 1 - index] } else { pairs[index] };
@@ -92,7 +92,7 @@ pub(super) fn update(
     }
 }
 
-/// The pick that an object is.
+/// The pick in an object.
 pub(crate) fn pick(object: &Object) -> &Pick {
     match object {
         Object::Pick(pick) => pick,

@@ -1,6 +1,6 @@
-//! Rows that no group of theirs wants: HAVING refuses all their windows, so nothing of theirs is computed (rule T4).
+//! Rows whose groups are all refused by HAVING: nothing of them is evaluated (rule T4).
 //!
-//! Asked only where a row has failed; the driver's merge refuses the groups of the others.
+//! Used only for rows that have failed. The driver's merge refuses the groups of all other rows.
 
 use crate::key::{Encoder, Zeros};
 use crate::output::refused;
@@ -11,15 +11,15 @@ use tidemill_sql::eval::EvalContext;
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::AggregatePlan;
 
-/// A batch whose rows one may ask about.
+/// The refusing filters, evaluated on a batch when first needed.
 pub(super) struct Refusal<'a> {
     plan: &'a AggregatePlan,
-    /// Times of the windows; a row that is asked about has one.
+    /// Times for the windows. A row that is asked about has one.
     times: Option<&'a ArrayRef>,
     context: EvalContext,
-    /// The filters of groups; `None` where there is nothing to ask.
+    /// The filters on groups; `None` if there are none.
     of_groups: Option<Expr>,
-    /// Those that ask for nothing but the window.
+    /// Those filters that use only the window.
     of_windows: Option<Expr>,
 }
 
@@ -35,13 +35,13 @@ impl<'a> Refusal<'a> {
         Refusal { plan, times, context, of_groups: Expr::all(filters.cloned()), of_windows }
     }
 
-    /// Whether the filters that ask for nothing but the window refuse all the row's windows; its keys need not be known.
+    /// Whether the filters on the window alone refuse all windows of the row. Its keys need not be known.
     pub fn by_window(&self, row: usize) -> bool {
         let nulls = || self.plan.keys.iter().map(|key| new_null_array(&key.expr.data_type(), 1)).collect::<Vec<_>>();
         self.of_windows.as_ref().is_some_and(|filter| self.all_windows(row, &encoded(&nulls(), 0), filter))
     }
 
-    /// Whether the filters refuse all the row's groups.
+    /// Whether the filters refuse all groups of the row.
     pub fn by_groups(&self, row: usize, keys: &[ArrayRef]) -> bool {
         self.of_groups.as_ref().is_some_and(|filter| self.all_windows(row, &encoded(keys, row), filter))
     }

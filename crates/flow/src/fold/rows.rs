@@ -1,4 +1,4 @@
-//! Which rows of a batch are still in: filters and failures take rows out, columns stay whole.
+//! The selected rows of a batch. Filters and failures deselect rows; columns keep all rows.
 
 use super::RowFailure;
 use super::faulty::{FaultNotes, beside};
@@ -12,25 +12,25 @@ use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{BranchPlan, WindowPlan};
 
-/// What is known of the rows of a pushed batch beside their columns.
+/// Facts about the rows of a pushed batch, beside their columns.
 pub(super) struct SourceRows<'a> {
-    /// What was wrong with each record; empty when nothing was wrong with any.
+    /// The fault of each record; empty if there are none.
     pub(super) faults: &'a [Option<RecordFault>],
-    /// The records' timestamps, ms; −1 where a record has none.
+    /// The records' timestamps in ms; −1 for a record without one.
     pub(super) timestamps: &'a [i64],
 }
 
-/// The rows of one pushed batch that are still in. Expressions are evaluated over all rows; what fails in a row that is
-/// already out does not count (rule T4: a filter removes a row before a later cast can fail).
+/// The selected rows of a pushed batch. Expressions are evaluated over all rows; a failure in a deselected row does not
+/// count (rule T4: a filter removes a row before a later cast can fail).
 pub(super) struct Selection {
     keep: Vec<bool>,
     kept: usize,
-    /// The record of each row, ascending, where records have several rows; `None`: a row is a record.
+    /// The record of each row, ascending, if records have several rows; `None`: each row is a record.
     records: Option<Vec<u32>>,
     on_error: OnError,
     context: EvalContext,
     errors: RowErrors,
-    /// Rows taken out because they failed.
+    /// Rows deselected because they failed.
     pub(super) failed: u64,
     /// Rows that a condition of the query rejected.
     pub(super) filtered: u64,
@@ -44,19 +44,19 @@ impl Selection {
         Selection { keep, kept: rows, records, on_error, context, errors, failed: 0, filtered: 0, notes }
     }
 
-    /// A selection of new rows, each made of the row `origins` names, in ascending order.
+    /// A selection of new rows. Each is made from the row that `origins` names, in ascending order.
     pub(super) fn repeated(&self, origins: &[usize]) -> Selection {
         let mut selection = Selection::new(origins.len(), self.on_error, self.context, self.notes.fresh());
         selection.records = Some(origins.iter().map(|row| self.record(*row) as u32).collect());
         selection
     }
 
-    /// The record that a row is of.
+    /// The record of a row.
     fn record(&self, row: usize) -> usize {
         self.records.as_ref().map_or(row, |records| records[row] as usize)
     }
 
-    /// Records that have a row that is in.
+    /// Number of records with a selected row.
     pub(super) fn records(&self) -> usize {
         let Some(records) = &self.records else { return self.kept };
         let mut last = None;
@@ -71,7 +71,7 @@ impl Selection {
         self.keep.iter().enumerate().filter_map(|(row, keep)| keep.then_some(row))
     }
 
-    /// Applies the filters below the watermark node, refuses what is too far ahead, adds the event-time column and its
+    /// Applies the filters below the watermark node, refuses times too far ahead, adds the event-time column and its
     /// statistics (rule M1).
     pub(super) fn rows_at_the_watermark(
         &mut self,
@@ -91,7 +91,7 @@ impl Selection {
             }
             let (values, nulls) = (times.values(), times.nulls());
             for row in self.rows() {
-                // Spark reads a NULL as 0: it shows in the figures, and moves no watermark (rule M5).
+                // Spark reads a NULL as 0: it shows in the statistics but moves no watermark (rule M5).
                 let known = nulls.is_none_or(|nulls| nulls.is_valid(row));
                 partial.event_time.add(if known { Micros(values[row]).floor_millis().0 } else { 0 });
             }
@@ -100,8 +100,8 @@ impl Selection {
         Ok(RecordBatch::try_new(plan.row_schema.clone(), columns).expect("the event time has its column's type"))
     }
 
-    /// Applies the filters below the watermark node. One of them may be nobody's: the window's time is not NULL. What it alone
-    /// rejects has no event time.
+    /// Applies the filters below the watermark node. The query may have an implicit one: the window's time is not NULL.
+    /// A row rejected by that filter alone has no event time.
     fn filter_below_the_watermark(
         &mut self,
         plan: &BranchPlan,
@@ -116,7 +116,7 @@ impl Selection {
         if self.kept == kept {
             return Ok(());
         }
-        // Errors are counted above: a row that has one is not in question here.
+        // Errors are counted above: a row with an error is already deselected.
         let mut errors = RowErrors::default();
         let mut holds = |filter: &Expr| matches(filter, rows, &self.context, &mut errors);
         let has_time = holds(time);
@@ -133,8 +133,8 @@ impl Selection {
         Ok(())
     }
 
-    /// Takes out the rows whose time is further ahead of their record's timestamp than it may be. A record without one is
-    /// as old as the batch; so a replay refuses the same rows.
+    /// Refuses rows whose time is too far ahead of their record's timestamp. A record without a timestamp counts as old
+    /// as the batch, so that a replay refuses the same rows.
     fn refuse_ahead(
         &mut self,
         times: &TimestampMicrosecondArray,
@@ -154,7 +154,7 @@ impl Selection {
         }
     }
 
-    /// Takes out the rows for which a filter is not true, one after the other.
+    /// Deselects the rows for which a filter is not true, one filter after the other.
     pub(super) fn filter(&mut self, filters: &[Expr], rows: &RecordBatch) -> Result<(), RowFailure> {
         for filter in filters {
             let holds = self.evaluate(filter, rows)?;
@@ -173,12 +173,12 @@ impl Selection {
         Ok(())
     }
 
-    /// Evaluates an expression over all rows and takes out the selected ones that failed.
+    /// Evaluates an expression over all rows and deselects the rows that failed.
     pub(super) fn evaluate(&mut self, expr: &Expr, rows: &RecordBatch) -> Result<ArrayRef, RowFailure> {
         self.evaluate_unless(expr, rows, |_| false)
     }
 
-    /// The same; of the rows that failed those that are `unwanted` count as filtered.
+    /// The same; failed rows that are `unwanted` count as filtered.
     pub(super) fn evaluate_unless(
         &mut self,
         expr: &Expr,
@@ -186,7 +186,7 @@ impl Selection {
         unwanted: impl Fn(usize) -> bool,
     ) -> Result<ArrayRef, RowFailure> {
         let values = evaluate(expr, rows, &self.context, &mut self.errors);
-        // Only a row that is a record can be unwanted: its groups are of slices then.
+        // Only a row that is a whole record can be unwanted: then its groups are made of slices.
         for (row, _) in self.errors.iter() {
             if self.keep[row] && unwanted(row) {
                 self.keep[row] = false;
@@ -198,7 +198,7 @@ impl Selection {
         Ok(values)
     }
 
-    /// The times of the rows' windows; rows whose windows do not fit, or that have no time, go out.
+    /// The times for the rows' windows. Deselects rows without a time and rows whose windows do not fit.
     pub(super) fn window_times(
         &mut self,
         window: &WindowPlan,
@@ -212,8 +212,8 @@ impl Selection {
         Ok(times)
     }
 
-    /// The records all of whose rows have a key that ends at or before `until`, µs, with the end: of a window, or of a time
-    /// itself.
+    /// The records whose rows all have a key that ends at or before `until` (µs), with that end. The end of a window
+    /// key is the window's end; of a time key, the time itself.
     pub(super) fn late(&self, key: &ArrayRef, until: i64) -> Vec<(usize, i64)> {
         let key = key.as_struct_opt().map_or(key, |window| window.column(1));
         let ends = key.as_primitive::<TimestampMicrosecondType>();
@@ -238,7 +238,7 @@ impl Selection {
         late
     }
 
-    /// Takes out the rows whose windows do not fit in 64 bits (rule W6).
+    /// Deselects rows whose windows do not fit in 64 bits (rule W6).
     fn check_windows(&mut self, spec: &WindowSpec, times: &ArrayRef) -> Result<(), RowFailure> {
         let times = times.as_primitive::<TimestampMicrosecondType>();
         if times.values().iter().all(|ts| spec.surely_fits(*ts)) {
@@ -252,7 +252,7 @@ impl Selection {
         self.take_out_failed()
     }
 
-    /// Takes out the rows whose window has no time: before anything else of them can fail, as Spark's filter does.
+    /// Deselects rows whose window has no time before anything else of them can fail, as Spark's filter does.
     fn take_out_timeless(&mut self, times: &ArrayRef, faults: &[Option<RecordFault>], partial: &mut Partial) {
         let Some(nulls) = times.nulls() else { return };
         for row in 0..times.len() {
@@ -265,7 +265,8 @@ impl Selection {
         }
     }
 
-    /// The time of a malformed record is NULL, too: that is counted as what it is, and was when it was decoded.
+    /// Counts a row without a time. A malformed record also has no time; it was counted as malformed when it was
+    /// decoded.
     fn count_timeless(&mut self, row: usize, faults: &[Option<RecordFault>], partial: &mut Partial) {
         if faults.get(row).is_some_and(|fault| *fault == Some(RecordFault::Malformed)) {
             partial.left_out.add(RecordFault::Malformed, 1);

@@ -1,5 +1,5 @@
-//! Rows repeated for each of their windows, with the window as a column: where a query asks the window for more than its
-//! group. Costs a copy of the columns for each window; a window that is only a key is folded by slices instead.
+//! Repeats rows for each of their windows, with the window as a column, if the query uses the window beyond grouping.
+//! Costs a copy of the columns per window. A window that is only a key is folded by slices instead.
 
 use super::rows::Selection;
 use arrow_array::cast::AsArray;
@@ -11,10 +11,10 @@ use tidemill_model::WindowSpec;
 use tidemill_sql::eval::take;
 use tidemill_sql::types;
 
-/// Rows after which a piece ends; all windows of a row are in one piece.
+/// A piece ends after this many rows; all windows of a row are in one piece.
 const PIECE_ROWS: usize = 8_192;
 
-/// The selected rows, all of which have a time, once for each window, piece by piece.
+/// The selected rows, once for each of their windows, in pieces. All of them have a time.
 pub(super) fn pieces<'a>(
     spec: &'a WindowSpec,
     times: &'a ArrayRef,

@@ -1,16 +1,17 @@
-//! The ports of dead letters: executors write those of their tasks, the driver makes the files part of a batch.
+//! The traits for dead letters. Executors write the dead letters of their tasks; the driver commits the files of a
+//! batch.
 //!
 //! ```text
-//!  executor ─DeadLetterWriter─► a file of each task that has dead letters ─┐ its name comes back with the task's partial
-//!  driver   ─DeadLetterCommitter─► the batch has these files, and no others, before its commit record
+//!  executor ─DeadLetterWriter─►    one file per task that has dead letters; its name returns with the task's partial
+//!  driver   ─DeadLetterCommitter─► records which files belong to the batch, before the batch's commit record
 //! ```
-//! A task that is run again writes the same file again. Of a task that was killed, split, or never came back, there may be
-//! a file, too: no batch names it, so it does not count. There is a letter for each fault of a record, so that the dead letters
-//! of a batch, counted by reason, are the faults of its progress record.
+//! A task that runs again writes the same file again. A task that was killed, split or lost may leave a file too; no
+//! batch names it, so it does not count. There is one dead letter per fault of a record, so a batch's dead letters,
+//! counted by reason, equal the faults in its progress record.
 
 use tidemill_model::{DeadLetterFile, OffsetRange, PartitionId, RecordFault, Result};
 
-/// What people call the place of a record.
+/// A location in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file's path.
@@ -19,56 +20,56 @@ pub struct Place {
     pub line: u64,
 }
 
-/// A record and one thing that is wrong with it.
+/// A record and one of its faults.
 #[derive(Clone, Debug)]
 pub struct DeadLetter<'a> {
-    /// The record's partition and offset; `None`: it is no record but a group that failed when its row was to come out.
+    /// The record's partition and offset. `None` for a group that failed when its row was built.
     pub at: Option<(&'a PartitionId, i64)>,
-    /// What people call that place, where they call it something else.
+    /// The record's location in a file, for file sources.
     pub place: Option<Place>,
     /// The record's timestamp, ms.
     pub timestamp: Option<i64>,
     /// What is wrong.
     pub fault: RecordFault,
-    /// What is known of it, in words.
+    /// More about the fault, as text.
     pub detail: Option<&'a str>,
-    /// The record's value; `None` for a tombstone, and where it could not be had.
+    /// The record's value. `None` for a tombstone, or if it could not be read.
     pub value: Option<&'a [u8]>,
 }
 
-/// The executor's side: writes the dead letters of one task after the other. One per worker thread.
+/// The executor's side: writes the dead letters of one task at a time. One per worker thread.
 pub trait DeadLetterWriter: Send {
-    /// Starts on a task. What was left of the task before is dropped.
+    /// Starts a task. Drops what was left of the task before.
     fn begin(&mut self, batch_id: u64, range: &OffsetRange);
 
-    /// Adds a dead letter. Holds no more than a buffer of them in memory.
+    /// Adds a dead letter. Holds at most one buffer of them in memory.
     ///
     /// # Errors
-    /// A transient error where the same task may succeed later (no space left); an external one otherwise. The task's
-    /// dead letters are then dropped.
+    /// Transient if the same task may succeed later (no space left), else external. The task's dead letters are then
+    /// dropped.
     fn write(&mut self, letter: &DeadLetter<'_>) -> Result<()>;
 
-    /// Ends the task: its dead letters are durable, under a name that depends on batch and range alone, and replace those of an
-    /// earlier run of it. A task without dead letters leaves nothing.
+    /// Ends the task. Its dead letters are durable, under a name that depends only on batch and range; they replace
+    /// those of an earlier run of the task. A task without dead letters writes nothing.
     ///
     /// # Errors
     /// As [`DeadLetterWriter::write`].
     fn finish(&mut self) -> Result<Option<DeadLetterFile>>;
 }
 
-/// A dead letter that the driver itself has to write: nobody could read the record, or it is none.
+/// A dead letter that the driver writes: for a record that nobody could read, or for a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverDeadLetter {
     /// As [`DeadLetter::at`].
     pub at: Option<(PartitionId, i64)>,
     /// What is wrong.
     pub fault: RecordFault,
-    /// What is known of it, in words.
+    /// More about the fault, as text.
     pub detail: String,
 }
 
 impl DriverDeadLetter {
-    /// It as a dead letter.
+    /// The same as a [`DeadLetter`].
     pub fn letter(&self) -> DeadLetter<'_> {
         DeadLetter {
             at: self.at.as_ref().map(|(partition, offset)| (partition, *offset)),
@@ -81,20 +82,20 @@ impl DriverDeadLetter {
     }
 }
 
-/// The driver's side: which dead letters a batch has.
+/// The driver's side: records which dead letters belong to a batch.
 pub trait DeadLetterCommitter: Send {
-    /// What people call it.
+    /// Name for messages.
     fn description(&self) -> String;
 
-    /// Called once, before anything is written in a run, with the id that the query keeps over its restarts.
+    /// Called once before anything is written in a run, with the id that the query keeps across restarts.
     ///
     /// # Errors
     /// As [`super::Sink::begin`].
     fn begin(&mut self, query_id: &str) -> Result<()>;
 
-    /// Makes files that tasks have written, in the order of their records, and the driver's own dead letters those of a batch,
-    /// durable when it returns. Called for every batch, in order, before its commit record; again with the same id after a
-    /// crash, and then only what it says last counts.
+    /// Commits a batch's dead letters: the tasks' files in record order, and the driver's own. Durable on return.
+    /// Called for every batch, in order, before its commit record; after a crash again with the same id, and then the
+    /// last call counts.
     ///
     /// # Errors
     /// As [`super::Sink::write`].

@@ -1,10 +1,10 @@
-//! The golden files: blocks of a schema, records and queries with their results; and when a result is the same.
+//! Golden files: blocks of a schema, records, and queries with their results; and when two results are equal.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A table and what was asked of it.
+/// A table, and the queries on it with their answers.
 pub struct Block {
     pub schema: String,
     pub records: Vec<String>,
@@ -14,14 +14,14 @@ pub struct Block {
 /// A query's result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Golden {
-    /// The query is wrong: Spark's condition, or our message.
+    /// The query was refused, with Spark's condition or our message.
     Refused(String),
     /// The run failed with this condition.
     Error(String),
     Rows {
         names: Vec<String>,
         types: Vec<String>,
-        /// Values as text, in the order of the rows' text.
+        /// Values as text; rows sorted by their text.
         rows: Vec<Vec<Option<String>>>,
     },
 }
@@ -59,7 +59,7 @@ pub fn blocks(name: &str) -> Vec<Block> {
     blocks
 }
 
-/// Queries whose results differ from Spark's on purpose, with ours.
+/// Queries whose results differ from Spark's on purpose, with our results.
 pub fn deviations() -> BTreeMap<String, Golden> {
     let text = std::fs::read_to_string(folder().join("deviations.txt")).unwrap();
     text.lines().filter(|line| line.starts_with("SELECT ")).map(query).collect()
@@ -92,7 +92,8 @@ impl Golden {
         Golden::Rows { names, types, rows }
     }
 
-    /// Equal, but for the words of a refusal, the finer kind of an error, and a rounding of doubles (rule O4).
+    /// Whether two results are equal, apart from the text of a refusal, the subclass of an error, and the rounding of
+    /// doubles (rule O4).
     pub fn matches(&self, expected: &Golden) -> bool {
         let class = |condition: &str| condition.split('.').next().unwrap_or_default().to_string();
         match (self, expected) {

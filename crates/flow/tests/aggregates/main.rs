@@ -1,8 +1,9 @@
-//! Queries with aggregates from text to output rows, compared with what real Spark gave (`tests/spark/aggregates.py`).
+//! Queries with aggregates, from text to output rows, compared with results of real Spark
+//! (`tests/spark/aggregates.py`).
 //!
-//! Each query of `goldens/aggregates/NAME.golden` is planned, its records are decoded and folded as one task, and as two
-//! and three cut at every place; the partials are merged as one batch and as a batch each, through the bytes that they and
-//! the state are sent and stored as. `deviations.txt` holds the queries where ours differ on purpose.
+//! Each query of `goldens/aggregates/NAME.golden` is planned. Its records are folded as one task, and as two and three
+//! tasks cut at every position. The partials are merged as one batch and as one batch each, through their encoded form
+//! and that of the state. `deviations.txt` holds the queries that differ on purpose.
 
 mod golden;
 mod run;
@@ -11,7 +12,7 @@ use golden::{Block, Golden, blocks, deviations};
 use run::{Cut, Query};
 use std::collections::BTreeSet;
 
-/// Up to so many records are cut at every place.
+/// Up to this many records are cut at every position.
 const CUT_EVERYWHERE_MAX: usize = 10;
 
 #[test]
@@ -90,7 +91,7 @@ fn check(name: &str) {
     assert!(count > 0, "{name} holds no query");
 }
 
-/// What we make of a query, where that is not what is expected.
+/// Our result, if it differs from the expected one.
 fn differs(block: &Block, text: &str, expected: &Golden) -> Option<String> {
     let query = match Query::plan(&block.schema, text) {
         Ok(query) => query,
@@ -122,7 +123,7 @@ fn differs(block: &Block, text: &str, expected: &Golden) -> Option<String> {
     None
 }
 
-/// The states of the first versions were maps of boxed groups; what is damaged is told apart from them.
+/// A state in the format of an older version is refused as such; a damaged state is reported as damaged.
 #[test]
 fn a_state_of_another_form_is_refused() {
     let query = Query::plan("k STRING, i INT", "SELECT k, count(*), sum(i) FROM t GROUP BY k").unwrap();

@@ -1,4 +1,4 @@
-//! A query over records, by the steps of a batch: decode, fold, merge, output.
+//! Runs a query over records through the steps of a batch: decode, fold, merge, output.
 
 use crate::golden::Golden;
 use arrow_array::{Array, RecordBatch};
@@ -18,12 +18,12 @@ use tidemill_sql::zone::{WallClock, Zone};
 
 const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
 
-/// How records become tasks and batches.
+/// How records are cut into tasks and batches.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// Where one task ends and the next begins, ascending.
+    /// Positions at which one task ends and the next begins, ascending.
     pub places: Vec<usize>,
-    /// Whether each task is a batch of its own.
+    /// Whether each task is its own batch.
     pub a_batch_each: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Plans a query over the table `t`; our message where it is wrong.
+    /// Plans a query over the table `t`; the error is our message.
     pub fn plan(schema: &str, sql: &str) -> Result<Query, String> {
         let text = format!(
             "[sources.t]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\nschema = \"\"\"{schema}\"\"\"\n\
@@ -44,7 +44,7 @@ impl Query {
         Ok(Query { plan: Arc::new(plan) })
     }
 
-    /// The result, with records decoded and folded so many at a time.
+    /// The result, with records decoded and folded `chunk_records` at a time.
     pub fn run(&self, records: &[String], cut: &Cut, chunk_records: usize) -> Golden {
         let mut partials = Vec::new();
         let ends = cut.places.iter().copied().chain([records.len()]);
@@ -69,12 +69,12 @@ impl Query {
         shown(&rows)
     }
 
-    /// What is said of a stored state.
+    /// The error of restoring a stored state, if any.
     pub fn restore(&self, state: &[u8]) -> Option<tidemill_model::Error> {
         State::restore(&self.plan, 1, Some((7, state.to_vec())), Vec::new()).err()
     }
 
-    /// A task's partial, as its reader gets it.
+    /// A task's partial, as the driver decodes it.
     fn task(&self, records: &[String], chunk_records: usize) -> Result<Partial, String> {
         let mut decoder = Decoder::new(&self.plan.branches[0].decode_schema, Options::default());
         let mut fold = Fold::new(self.plan.branches[0].clone(), OnError::Fail, CONTEXT, 0);

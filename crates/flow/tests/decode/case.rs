@@ -1,4 +1,4 @@
-//! Schemas and records as the case files write them.
+//! Schemas and records in the syntax of the case files.
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Every case that real Spark has answered (`tests/spark/from_json.py`) gets the same row, and the same verdict.
+//! Every case that real Spark answered (`tests/spark/from_json.py`) gives the same row and the same verdict.
 
 use crate::case::{schema, value};
 use crate::reference;
@@ -10,10 +10,10 @@ use tidemill_flow::ports::Chunk;
 use tidemill_model::RecordFault;
 use tidemill_sql::zone::Zone;
 
-/// What Spark said of one case.
+/// Spark's answer to one case.
 struct Answer {
     case: String,
-    /// Corrupt in Spark's word: malformed, or a field of the wrong type.
+    /// Corrupt in Spark's terms: malformed, or a field of the wrong type.
     bad: bool,
     row: Value,
 }
@@ -34,8 +34,8 @@ fn golden(name: &str) -> (String, Vec<Answer>) {
     (cases, answers)
 }
 
-/// Decodes each run of cases as one chunk, twice, so that the second time every shape is known. Cases in which Spark goes
-/// on after an error inside a value (rule J12) are ours to call malformed; returns how many there were.
+/// Decodes each run of cases as one chunk, twice: the second time every shape is known. Cases in which Spark continues
+/// after an error inside a value (rule J12) are malformed here; returns their number.
 fn check(name: &str) -> usize {
     let (cases, answers) = golden(name);
     let mut answers = answers.into_iter();

@@ -1,4 +1,4 @@
-//! Wounded, truncated and random bytes: the fast decoder says what the slow one says, and never panics.
+//! Damaged, truncated and random bytes: the fast decoder agrees with the slow one and never panics.
 
 use crate::case::schema;
 use crate::reference::{self, Verdict};
@@ -26,7 +26,7 @@ const RECORDS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Decodes all records as one chunk and asks the reference of each.
+/// Decodes all records as one chunk and compares each with the reference.
 fn check(ddl: &str, records: &[Vec<u8>]) {
     let schema = schema(ddl);
     let mut chunk = Chunk::default();
@@ -112,7 +112,7 @@ fn objects_of_random_members() {
     }
 }
 
-/// Numbers that look random, the same on every run.
+/// A pseudo-random sequence, the same in every run.
 struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! Decode against real Spark's answers, against a slow decoder of another make, and against hostile bytes.
+//! Tests of decode: against answers of real Spark, against a slow second decoder, and with hostile bytes.
 
 mod case;
 mod goldens;

@@ -1,16 +1,16 @@
-//! A second decoder, slow and plain: text to UTF-16, to a tree, to a row. It shares nothing with the fast one but Java's
-//! text of doubles. BOOLEAN, integers, DOUBLE, STRING, STRUCT, ARRAY and MAP only.
+//! A second decoder, slow and simple: text to UTF-16, to a tree, to a row. It shares only Java's text of doubles with
+//! the fast one. Covers BOOLEAN, integers, DOUBLE, STRING, STRUCT, ARRAY and MAP.
 
 use arrow_schema::{DataType, SchemaRef};
 use serde_json::Value;
 use tidemill_sql::text::java_double::java_double;
 
-/// What becomes of a record.
+/// The outcome of a record.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     Blank,
     Malformed,
-    /// The row, as the golden files write it, and whether something in it was of the wrong type.
+    /// The row as the golden files write it, and whether something in it has the wrong type.
     Row(Value, bool),
 }
 
@@ -28,7 +28,7 @@ pub fn decode(schema: &SchemaRef, record: &[u8]) -> Verdict {
     }
 }
 
-/// Whether a malformed record's first error lies inside a string, object or array that is the value of a wanted field
+/// Whether a malformed record's first error is inside a string, object or array that is the value of a wanted field
 /// (rule J12).
 pub fn error_inside_wanted_value(schema: &SchemaRef, record: &[u8]) -> bool {
     let text = utf16(record);
@@ -38,7 +38,7 @@ pub fn error_inside_wanted_value(schema: &SchemaRef, record: &[u8]) -> bool {
 
 const SPACE: [u16; 4] = [0x20, 0x09, 0x0a, 0x0d];
 
-/// Java's view of the bytes: what is no UTF-8 becomes U+FFFD.
+/// The bytes as Java sees them: invalid UTF-8 becomes U+FFFD.
 fn utf16(bytes: &[u8]) -> Vec<u16> {
     let mut units = Vec::new();
     let mut at = 0;
@@ -55,7 +55,7 @@ fn utf16(bytes: &[u8]) -> Vec<u16> {
     units
 }
 
-/// The longest start of a character that could have become one; surrogates count as characters.
+/// Length of the longest valid beginning of a character; surrogates count as characters.
 fn wrong_length(bytes: &[u8]) -> usize {
     let seconds = match bytes[0] {
         0xe0 => 0xa0..=0xbf,
@@ -236,7 +236,7 @@ impl<'a> Parser<'a> {
         }
         let mut text = String::new();
         while let Some(c) = self.here().filter(|c| c.is_ascii_digit() || "+-.eE".contains(*c)) {
-            // What can no longer be a number ends it; the comma that has to come next will be missed.
+            // A character that cannot belong to a number ends it; the missing comma is then the error.
             text.push(c);
             self.rest = &self.rest[1..];
         }
@@ -262,7 +262,7 @@ fn is_number(text: &str) -> bool {
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// A tree as a type's value, `None` where it does not suit at all; and whether anything in it did not.
+/// A tree as a value of a type, `None` if it does not fit at all; and whether something in it did not fit.
 fn convert(tree: &Tree, data_type: &DataType) -> (Option<Value>, bool) {
     let scalar = |text: Option<String>| (text.clone().map(Value::String), text.is_none());
     let integer = |text: &str, low: i128, high: i128| {
@@ -322,14 +322,14 @@ fn convert(tree: &Tree, data_type: &DataType) -> (Option<Value>, bool) {
     }
 }
 
-/// All of the values, or none when one is missing.
+/// All of the values; none if one is missing.
 fn whole(values: Vec<(Option<Value>, bool)>, mut show: impl FnMut(Value) -> Value) -> (Option<Value>, bool) {
     let wrong = values.iter().any(|(_, bad)| *bad);
     let values: Option<Vec<Value>> = values.into_iter().map(|(value, _)| value).collect();
     (values.map(|values| values.into_iter().map(&mut show).collect()), wrong)
 }
 
-/// A Java string in UTF-8: a lone surrogate is a question mark.
+/// A Java string in UTF-8: a lone surrogate becomes `?`.
 fn java_string(units: &[u16]) -> String {
     char::decode_utf16(units.iter().copied()).map(|c| c.unwrap_or('?')).collect()
 }

@@ -1,5 +1,5 @@
-//! The rules that the golden files cannot hold, because Spark's answer depends on the day or is left to us; and what the
-//! caller is told besides the rows.
+//! Rules that golden files cannot hold, because Spark's answer depends on the day or is undefined; and what decode
+//! reports beside the rows.
 
 use crate::case::schema;
 use crate::show;

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
 use tidemill_sql::text::java_double::{java_double, java_float};
 
-/// Characters beyond which only a string's length is kept.
+/// For longer strings only the length is kept.
 const LONG: usize = 1_200;
 
 /// A row of a batch.

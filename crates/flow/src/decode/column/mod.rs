@@ -1,7 +1,7 @@
-//! Columns under construction: values go straight into what becomes Arrow's buffers.
+//! Column builders: values are appended directly to what become Arrow's buffers.
 //!
-//! Rows are only ever added at the end; `truncate` takes back a row that turned out malformed, `remove` a value that a
-//! duplicate key replaced (rule J6). NULLs are kept as a list of positions, so that a column without any pays nothing.
+//! Rows are only appended. `truncate` removes a row that turned out malformed; `remove` removes a value that a
+//! duplicate key replaced (rule J6). NULLs are a list of positions, so a column without NULLs pays nothing for them.
 //! Knows no JSON.
 
 mod nested;
@@ -15,7 +15,7 @@ pub use plain::{Bytes, Fixed};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A column of any type that rule J3's tables know.
+/// A builder for a column of any type that rule J3 covers.
 #[derive(Debug)]
 pub enum Column {
     Boolean(Fixed<bool>),
@@ -36,7 +36,7 @@ pub enum Column {
     Map(Box<Map>),
 }
 
-/// Runs one expression on whichever `Fixed` a column holds, another on `Bytes`, and so on.
+/// Matches on the kind of a column and runs one expression for each kind.
 macro_rules! each {
     ($column:expr, $plain:ident => $body:expr, $nested:ident => $nested_body:expr) => {
         match $column {
@@ -60,7 +60,7 @@ impl Column {
     /// An empty column.
     ///
     /// # Panics
-    /// When no schema text can have that type: the plan made a mistake.
+    /// If no schema text can have this type: a bug in the planner.
     pub fn new(data_type: &DataType) -> Column {
         match data_type {
             DataType::Boolean => Column::Boolean(Fixed::default()),
@@ -83,33 +83,33 @@ impl Column {
         }
     }
 
-    /// Rows so far.
+    /// Number of rows.
     #[inline]
     pub fn len(&self) -> usize {
         each!(self, plain => plain.len(), nested => nested.len())
     }
 
-    /// Makes room for `rows` more.
+    /// Reserves space for `rows` more.
     pub fn reserve(&mut self, rows: usize) {
         each!(self, plain => plain.reserve(rows), nested => nested.reserve(rows));
     }
 
-    /// Adds a NULL.
+    /// Appends a NULL.
     pub fn push_null(&mut self) {
         each!(self, plain => plain.push_null(), nested => nested.push_null());
     }
 
-    /// Forgets rows from `length` on, and what an unfinished row left in nested columns.
+    /// Removes rows from `length` on, and what an unfinished row left in nested columns.
     pub fn truncate(&mut self, length: usize) {
         each!(self, plain => plain.remove(length..plain.len()), nested => nested.truncate(length));
     }
 
-    /// Takes rows out; those behind move up.
+    /// Removes rows; later rows move up.
     pub fn remove(&mut self, rows: Range<usize>) {
         each!(self, plain => plain.remove(rows), nested => nested.remove(rows));
     }
 
-    /// The rows as an Arrow array; the column is empty again.
+    /// The rows as an Arrow array. The column is empty afterwards.
     pub fn finish(&mut self, data_type: &DataType) -> ArrayRef {
         match self {
             Column::Boolean(values) => Arc::new(values.finish_boolean()),

@@ -1,4 +1,4 @@
-//! Columns of columns.
+//! Column builders for STRUCT, ARRAY and MAP.
 
 use super::Column;
 use super::plain::{Bytes, Nulls, cut, offset, take_offsets};
@@ -13,14 +13,14 @@ use std::sync::Arc;
 pub struct Struct {
     pub names: Vec<Box<[u8]>>,
     pub columns: Vec<Column>,
-    /// What records look like.
+    /// The expected order of members in a record.
     pub shape: Shape,
-    /// Number of the row that each field was last named in. Rows that were begun count, also those taken back.
+    /// For each field, the number of the row that last named it. Rows that were removed again count too.
     named_in: Vec<u64>,
     begun: u64,
-    /// Fields that the row has named so far.
+    /// Number of fields that the current row has named.
     named: usize,
-    /// Of the first 64 fields those whose value in the row did not suit; [`Struct::take_unfit`] takes them.
+    /// Bit set of the fields (of the first 64) whose value in the row does not fit; see [`Struct::take_unfit`].
     unfit: u64,
     length: usize,
     nulls: Nulls,
@@ -44,7 +44,7 @@ pub struct Map {
 }
 
 impl Struct {
-    /// An empty column of these fields.
+    /// An empty column with these fields.
     pub fn new(fields: &Fields) -> Struct {
         assert!(fields.iter().all(|field| field.is_nullable()), "fields of JSON are nullable: {fields:?}");
         Struct {
@@ -60,35 +60,35 @@ impl Struct {
         }
     }
 
-    /// Notes that the row's value of a field did not suit it.
+    /// Marks the row's value of a field as one that does not fit.
     #[cold]
     pub fn note_unfit(&mut self, field: usize) {
         self.unfit |= 1u64.checked_shl(field as u32).unwrap_or_default();
     }
 
-    /// The fields noted since the last call, a bit each.
+    /// Bit set of the fields marked since the last call.
     pub fn take_unfit(&mut self) -> u64 {
         std::mem::take(&mut self.unfit)
     }
 
-    /// Rows so far.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Makes room for `rows` more.
+    /// Reserves space for `rows` more.
     pub fn reserve(&mut self, rows: usize) {
         self.columns.iter_mut().for_each(|column| column.reserve(rows));
     }
 
-    /// Begins a row: no field is named yet.
+    /// Begins a row in which no field is named yet.
     #[inline]
     pub fn begin_row(&mut self) {
         self.begun += 1;
         self.named = 0;
     }
 
-    /// Notes that the row names a field; false when it did before.
+    /// Marks a field as named by the row; returns false if it already was.
     #[inline]
     pub fn is_first(&mut self, field: usize) -> bool {
         let first = self.named_in[field] != self.begun;
@@ -97,7 +97,7 @@ impl Struct {
         first
     }
 
-    /// Ends a row: NULL in every field that it did not name.
+    /// Ends a row: appends NULL to every field that it did not name.
     #[inline]
     pub fn end_row(&mut self) {
         if self.named < self.columns.len() {
@@ -114,14 +114,14 @@ impl Struct {
         }
     }
 
-    /// Adds a NULL.
+    /// Appends a NULL.
     pub fn push_null(&mut self) {
         self.nulls.push(self.length);
         self.begin_row();
         self.end_row();
     }
 
-    /// Forgets rows from `length` on, and what an unfinished row left.
+    /// Removes rows from `length` on, and what an unfinished row left.
     pub fn truncate(&mut self, length: usize) {
         self.nulls.remove(&(length..usize::MAX));
         self.columns.iter_mut().for_each(|column| column.truncate(length));
@@ -134,7 +134,7 @@ impl Struct {
         self.columns.iter_mut().for_each(|column| column.remove(rows.clone()));
     }
 
-    /// The columns' arrays; empty again.
+    /// The columns' arrays. The builder is empty afterwards.
     pub fn finish_columns(&mut self, fields: &Fields) -> Vec<ArrayRef> {
         self.length = 0;
         self.nulls.clear();
@@ -153,18 +153,18 @@ impl Struct {
 }
 
 impl List {
-    /// An empty column of these elements.
+    /// An empty column with this element type.
     pub fn new(element: &FieldRef) -> List {
         assert!(element.is_nullable(), "elements of JSON are nullable: {element:?}");
         List { elements: Column::new(element.data_type()), offsets: vec![0], nulls: Nulls::default() }
     }
 
-    /// Ends a row after its elements were added.
+    /// Ends a row after its elements were appended.
     pub fn end_row(&mut self) {
         self.offsets.push(offset(self.elements.len()));
     }
 
-    /// Adds a NULL.
+    /// Appends a NULL.
     pub fn push_null(&mut self) {
         self.nulls.push(self.len());
         self.elements.truncate(self.end());
@@ -203,18 +203,18 @@ impl List {
 }
 
 impl Map {
-    /// An empty column of these entries.
+    /// An empty column with this entry type.
     pub fn new(entries: &FieldRef) -> Map {
         let values = Column::new(map_value(entries).data_type());
         Map { keys: Bytes::default(), values, offsets: vec![0], nulls: Nulls::default() }
     }
 
-    /// Ends a row after its entries were added.
+    /// Ends a row after its entries were appended.
     pub fn end_row(&mut self) {
         self.offsets.push(offset(self.keys.len()));
     }
 
-    /// Adds a NULL; entries that were added for it are forgotten.
+    /// Appends a NULL and removes entries that were appended for it.
     pub fn push_null(&mut self) {
         self.nulls.push(self.len());
         self.forget_entries();

@@ -1,4 +1,4 @@
-//! Columns of scalars.
+//! Column builders for scalars.
 
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, BooleanBufferBuilder, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -10,23 +10,23 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Nulls(Vec<usize>);
 
-/// Values of one width.
+/// Values of a fixed width.
 #[derive(Debug, Default)]
 pub struct Fixed<T> {
     values: Vec<T>,
     nulls: Nulls,
 }
 
-/// Bytes copied at once: most strings fit.
+/// Bytes copied at once. Most strings fit.
 const BLOCK: usize = 32;
 
-/// Values of any length, one after the other.
+/// Values of variable length in one buffer.
 #[derive(Debug)]
 pub struct Bytes {
     values: Vec<u8>,
     offsets: Vec<i32>,
     nulls: Nulls,
-    /// Bytes of the chunk before.
+    /// Length of the chunk before, for reserving.
     expected: usize,
 }
 
@@ -59,13 +59,13 @@ impl Nulls {
 }
 
 impl<T: Copy + Default> Fixed<T> {
-    /// Adds a value.
+    /// Appends a value.
     #[inline]
     pub fn push(&mut self, value: T) {
         self.values.push(value);
     }
 
-    /// Adds a NULL.
+    /// Appends a NULL.
     pub fn push_null(&mut self) {
         self.nulls.push(self.values.len());
         self.values.push(T::default());
@@ -109,14 +109,14 @@ impl Default for Bytes {
 }
 
 impl Bytes {
-    /// Adds a value.
+    /// Appends a value.
     #[inline]
     pub fn push(&mut self, value: &[u8]) {
         self.values.extend_from_slice(value);
         self.offsets.push(offset(self.values.len()));
     }
 
-    /// Adds `bytes[start..end]`. Where it can, by a copy of fixed length: the length of the value is no branch then.
+    /// Appends `bytes[start..end]`. If possible it copies a fixed number of bytes, so that the length needs no branch.
     #[inline(always)]
     pub fn push_part(&mut self, bytes: &[u8], start: usize, end: usize) {
         let length = self.values.len() + end - start;
@@ -130,13 +130,13 @@ impl Bytes {
         self.offsets.push(offset(length));
     }
 
-    /// Adds a NULL.
+    /// Appends a NULL.
     pub fn push_null(&mut self) {
         self.nulls.push(self.len());
         self.offsets.push(offset(self.values.len()));
     }
 
-    /// Values so far.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.offsets.len() - 1
     }
@@ -163,7 +163,7 @@ impl Bytes {
     }
 }
 
-/// Takes rows out of offsets; returns the range of values that were theirs.
+/// Removes rows from offsets; returns the range of their values.
 pub(super) fn cut(offsets: &mut Vec<i32>, rows: Range<usize>) -> Range<usize> {
     let (start, end) = (offsets[rows.start], offsets[rows.end]);
     offsets.drain(rows.start + 1..rows.end + 1);
@@ -176,7 +176,7 @@ pub(super) fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
 }
 
 /// # Panics
-/// Beyond 2 GiB of values in one chunk, which no reader makes.
+/// Beyond 2 GiB of values in one chunk; no reader produces that.
 #[inline]
 pub(super) fn offset(length: usize) -> i32 {
     i32::try_from(length).expect("a chunk's column stays below 2 GiB")
