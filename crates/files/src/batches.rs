@@ -1,14 +1,14 @@
-//! A directory of batches: [`FilesSink`] writes it, [`read_batches`] reads it back.
+//! A directory of batches: [`FilesSink`] writes it, [`read_batches`] reads it.
 //!
 //! ```text
 //!   DIR/batch-00000000000000000007.json   rows of batch 7, one JSON object per line (rule S1); or .csv, .parquet
-//!   DIR/_manifest.jsonl                   which batches are there, whole
-//!   DIR/_owner                            whose they are
+//!   DIR/_manifest.jsonl                   the complete batches
+//!   DIR/_owner                            the query that the directory belongs to
 //! ```
-//! First the file, then its line in the manifest: a reader that goes by the manifest sees each batch once and whole, or
-//! not at all; one that goes by the names sees whole files. A replay writes the same file again. Cost: three fsyncs a
-//! batch, one for a batch without rows. All three output modes are taken, where Spark's file sink takes append only
-//! (rule S2): in update and complete mode a later batch's rows replace those of the same group.
+//! The file is written first, then its line in the manifest. A reader that follows the manifest sees each batch
+//! completely and once, or not at all; a reader that lists the directory sees complete files. A replay writes the same
+//! file again. Cost: three fsyncs per batch, one for a batch without rows. Takes all three output modes; Spark's file
+//! sink takes append only (rule S2). In update and complete mode a later batch's rows replace those of the same group.
 
 use crate::durable::{refused, sweep, write_whole};
 use crate::manifest::{self, Entry, Manifest};
@@ -25,7 +25,7 @@ use tidemill_model::{Error, Result};
 use tidemill_sql::text::{csv, json};
 use tidemill_sql::zone::{WallClock, Zone};
 
-/// Writes each batch's rows to a file of its own.
+/// Writes each batch's rows to its own file.
 pub struct FilesSink {
     dir: PathBuf,
     format: SinkFormat,
@@ -35,10 +35,10 @@ pub struct FilesSink {
 }
 
 impl FilesSink {
-    /// Opens a directory of batches, or creates it. The clock of `zone` shows instants, but for Parquet.
+    /// Opens or creates a directory of batches. `zone` is the time zone of timestamps written as text.
     ///
     /// # Errors
-    /// External when the disk refuses; user when the directory's manifest is none of ours.
+    /// External: the disk fails. User: the directory's manifest is not one of ours.
     pub fn new(dir: impl Into<PathBuf>, format: SinkFormat, zone: Zone) -> Result<FilesSink> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
@@ -52,7 +52,7 @@ impl Sink for FilesSink {
         format!("FileSink[{}]", self.dir.display())
     }
 
-    /// Also removes what a crash left unfinished.
+    /// Also removes unfinished files of a crashed run.
     fn begin(&mut self, query_id: &str) -> Result<()> {
         self.claim.begin(&self.dir, query_id.to_owned(), self.manifest.last().is_some())?;
         sweep(&self.dir)
@@ -70,7 +70,7 @@ impl Sink for FilesSink {
     }
 }
 
-/// The first column that files of a format cannot hold.
+/// The first column that a format cannot hold.
 pub fn unheld(format: SinkFormat, schema: &Schema) -> Option<&FieldRef> {
     match format {
         SinkFormat::Json => None,
@@ -94,11 +94,11 @@ fn content(format: SinkFormat, zone: Zone, rows: &RecordBatch) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Reads a directory of batches of JSON lines back: `(batch_id, rows)` in the order of ids, each batch once and whole. Batches that
-/// are added meanwhile are not seen.
+/// Reads a directory of JSON batches: `(batch_id, rows)` in the order of ids. Batches that are added meanwhile are not
+/// seen.
 ///
 /// # Errors
-/// User when the directory holds no batches; external, there or per batch, when it cannot be read or is damaged.
+/// User: the directory holds no batches. External, at once or per batch: it cannot be read or is damaged.
 pub fn read_batches(dir: &Path) -> Result<impl Iterator<Item = Result<(u64, Vec<Value>)>> + use<>> {
     let entries = manifest::read(dir)?;
     let dir = dir.to_path_buf();

@@ -1,7 +1,7 @@
-//! The console sink: a table per batch for people, or one JSON object per row for programs.
+//! The console sink: a table per batch, or one JSON object per row.
 //!
-//! A reader that goes away (`tidemill run … | head`) is no fault of the run: the sink falls silent and calls the hook
-//! that it was given, by which `cli` asks the driver to finish the batch, commit and end.
+//! If the reader of the output goes away (`tidemill run … | head`), the sink stops printing and calls a hook. `cli`
+//! uses the hook to end the run.
 
 use crate::table::write_table;
 use arrow_array::RecordBatch;
@@ -11,15 +11,15 @@ use tidemill_model::{Error, Result};
 use tidemill_sql::text::json;
 use tidemill_sql::zone::{WallClock, Zone};
 
-/// How a [`ConsoleSink`] prints, and where.
+/// Options of a [`ConsoleSink`].
 pub struct ConsoleOptions {
-    /// One JSON object per row and nothing else, instead of tables.
+    /// Print one JSON object per row instead of tables.
     pub json: bool,
-    /// Rows of a table at most; the others are counted in a line. Does not bound JSON.
+    /// Most rows of a table; a line counts the rest. Does not apply to JSON.
     pub rows_max: usize,
-    /// The zone whose clock shows instants.
+    /// Time zone of printed timestamps.
     pub zone: Zone,
-    /// Where to; written once per batch and flushed.
+    /// The output. Written and flushed once per batch.
     pub writer: Box<dyn Write + Send>,
 }
 
@@ -31,12 +31,12 @@ pub struct ConsoleSink {
 }
 
 impl ConsoleSink {
-    /// A sink that prints so.
+    /// A sink with these options.
     pub fn new(options: ConsoleOptions) -> ConsoleSink {
         ConsoleSink { options, on_closed: None, closed: false }
     }
 
-    /// What to do, once, when the reader of the output has gone away.
+    /// Sets the hook that is called once when the reader of the output has gone away.
     #[must_use]
     pub fn on_closed(mut self, hook: impl FnOnce() + Send + 'static) -> ConsoleSink {
         self.on_closed = Some(Box::new(hook));

@@ -1,13 +1,13 @@
-//! Rows → the leaf columns of a Parquet file: values, and the levels that say where rows, lists and NULLs are.
+//! Converts rows to the leaf columns of a Parquet file: values, and the levels that encode rows, lists and NULLs.
 //!
 //! ```text
 //!   l ARRAY<STRUCT<x: INT>>          repetition  definition  value
 //!   row 0: [{x: 1}, {x: NULL}]       0           4           1
 //!                                    1           3           –       x is NULL
-//!   row 1: []                        0           1           –       the list is there, and empty
+//!   row 1: []                        0           1           –       the list exists and is empty
 //!   row 2: NULL                      0           0           –
 //! ```
-//! Every column, member, element and map value may be NULL and so costs a level; a map's key may not. Knows no file.
+//! Every column, member, element and map value may be NULL and takes a level; a map's key may not. Knows no files.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
@@ -15,19 +15,19 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 
-/// Digits that fit 4 bytes, and 8.
+/// Decimal digits that fit in 4 bytes.
 pub const INT32_DIGITS: u8 = 9;
-/// Digits that fit 8 bytes.
+/// Decimal digits that fit in 8 bytes.
 pub const INT64_DIGITS: u8 = 18;
 
 /// One leaf column.
 #[derive(Debug)]
 pub struct Leaf {
-    /// What is not NULL.
+    /// The values that are not NULL.
     pub values: Values,
-    /// How much of the path to the value is there, a level per value or NULL.
+    /// Definition levels, one per value or NULL: how much of the path to the value exists.
     pub definitions: Vec<i16>,
-    /// At which list of the path the value goes on, a level per value or NULL.
+    /// Repetition levels, one per value or NULL: the list of the path at which the value continues.
     pub repetitions: Vec<i16>,
 }
 
@@ -50,16 +50,16 @@ pub enum Values {
     Fixed(Vec<FixedLenByteArray>),
 }
 
-/// How a type is made of leaves.
+/// The structure of a type.
 enum Node {
     Leaf(usize),
     Struct(Vec<Node>),
-    /// The lists that it is inside of, itself included.
+    /// Element, and the number of lists around it, including this one.
     List(Box<Node>, i16),
     Map(Box<Node>, Box<Node>, i16),
 }
 
-/// The leaves of some rows, in the order of the schema.
+/// The leaves of these rows, in schema order.
 ///
 /// # Panics
 /// On a type that no plan has, or that [`super::parquet_file::refused`] refuses.
@@ -74,7 +74,7 @@ pub fn shred(rows: &RecordBatch) -> Vec<Leaf> {
     leaves
 }
 
-/// Bytes of a decimal of so many digits: the fewest that hold it with its sign.
+/// The fewest bytes that hold a decimal of `precision` digits with its sign.
 pub fn decimal_bytes(precision: u8) -> usize {
     let greatest = 10i128.pow(u32::from(precision)) - 1;
     let bits = 128 - greatest.leading_zeros() as usize + 1;
@@ -107,7 +107,7 @@ fn plan(data_type: &DataType, lists: i16, leaves: &mut Vec<Leaf>) -> Node {
     Node::Leaf(leaves.len() - 1)
 }
 
-/// Adds what may be NULL. `defined` levels of the path to it are there; it goes on at list `repeated`.
+/// Appends a nullable value. `defined` levels of its path exist; it continues at list `repeated`.
 fn put(leaves: &mut [Leaf], node: &Node, array: &dyn Array, row: usize, defined: i16, repeated: i16) {
     if array.is_null(row) {
         put_nothing(leaves, node, defined, repeated);

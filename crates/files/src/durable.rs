@@ -1,4 +1,4 @@
-//! Whole files of the sinks ([`tidemill_os::disk`] writes them), and what to say when the disk refuses.
+//! Atomic file writes for the sinks ([`tidemill_os::disk`] does them), and the messages for disk errors.
 
 use std::fs;
 use std::io;
@@ -6,10 +6,10 @@ use std::path::Path;
 use tidemill_model::{Error, Result};
 use tidemill_os::disk;
 
-/// Writes `dir/name`, replacing what was there.
+/// Writes `dir/name`, replacing an existing file.
 ///
 /// # Errors
-/// An external error that says what to do; then the old file, if any, is still there and nothing half-written is.
+/// External, with what to do. The old file, if any, is then unchanged.
 pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let target = dir.join(name);
     disk::replace(&target, bytes).map_err(|error| refused("write", &target, &error))
@@ -18,7 +18,7 @@ pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 /// Removes what a crash left of unfinished [`write_whole`] calls.
 ///
 /// # Errors
-/// An external error when the directory cannot be read or written.
+/// External: the directory cannot be read or written.
 pub fn sweep(dir: &Path) -> Result<()> {
     let cannot = |error: io::Error| refused("clean", dir, &error);
     for entry in fs::read_dir(dir).map_err(cannot)? {
@@ -32,7 +32,7 @@ pub fn sweep(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `cannot ACTION PATH: REASON; what to do`. A full disk may have room again: that is a transient error.
+/// `cannot ACTION PATH: REASON; what to do`. A full disk gives a transient error, since space may be freed.
 pub fn refused(action: &str, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let advice = match error.kind() {

@@ -1,13 +1,14 @@
-//! What stays on this machine: a directory of files as a source; the console, files, one per batch, and nowhere as sinks.
+//! Local inputs and outputs: a directory of files as a source; console, files and none as sinks; dead letters.
 //!
 //! ```text
-//!   DIR/*.jsonl, DIR/*.csv ─FilesWatch─► which offsets there are ─driver─► ranges ─FilesReader─► lines (executors)
+//!   DIR/*.jsonl, DIR/*.csv ─FilesWatch─► offsets ─driver─► ranges ─FilesReader─► lines (executors)
 //!   driver ─Sink::write(batch_id, rows)─► console   a table per batch, or one JSON object per line
 //!                                       └► files    DIR/batch-<id>.<format>, then a line in DIR/_manifest.jsonl
-//!   executors ─DeadLetterWriter─► dead letters of a task, a file; driver ─DeadLetterCommitter─► which of these are a batch's
+//!   executors ─DeadLetterWriter─► a file of dead letters per task; driver ─DeadLetterCommitter─► the files of each
+//!   batch
 //! ```
-//! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan or clock,
-//! and of the checkpoint a directory to keep its log of files in. How a value looks as text is `tidemill_sql::text`.
+//! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan or
+//! clock. Of the checkpoint it knows the directory for its log of files. `tidemill_sql::text` formats values.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! An append-only file of JSON lines behind a header that names its kind and version: durable per append, and a line that
-//! a crash tore off does not count. Knows nothing of what the lines say.
+//! An append-only file of JSON lines after a header with kind and version. Each append is durable; a line cut off by a
+//! crash does not count. Does not know the content of the lines.
 
 use crate::durable::{refused, write_whole};
 use serde::de::DeserializeOwned;
@@ -8,31 +8,30 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tidemill_model::{Error, Result};
 
-/// Which kind of file it is.
+/// A kind of file.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// Its first line.
     pub header: &'static str,
-    /// What to do when another one stands there, or a line is damaged.
+    /// What to do if the header differs or a line is damaged.
     pub advice: &'static str,
 }
 
-/// A file of lines open for appending.
+/// A file of lines, open for appending.
 pub struct LineLog {
     path: PathBuf,
     file: File,
-    /// Bytes of whole lines.
+    /// Bytes of complete lines.
     len: u64,
     /// Whether a failed append may have left bytes after them.
     torn: bool,
 }
 
 impl LineLog {
-    /// Opens `dir/name`, or begins it; also gives the lines that are there. What a crash left of a line is cut off by the
-    /// next append.
+    /// Opens or creates `dir/name` and returns its lines. The next append removes a line that a crash cut off.
     ///
     /// # Errors
-    /// External when the disk refuses or a line is damaged; user when the file is none of ours.
+    /// External: the disk fails or a line is damaged. User: the file is not one of ours.
     pub fn open<T: DeserializeOwned>(dir: &Path, name: &str, kind: Kind) -> Result<(LineLog, Vec<T>)> {
         let path = dir.join(name);
         if !path.exists() {
@@ -46,15 +45,15 @@ impl LineLog {
         Ok((LineLog { torn: len < text.len() as u64, path, file, len }, lines))
     }
 
-    /// Where it is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds whole lines, durable when it returns.
+    /// Appends complete lines; durable on return.
     ///
     /// # Errors
-    /// External when the disk refuses; then none of them counts.
+    /// External: the disk fails. None of the lines counts then.
     pub fn append(&mut self, lines: &[u8]) -> Result<()> {
         let written = (|| {
             if self.torn {
@@ -71,12 +70,12 @@ impl LineLog {
     }
 }
 
-/// The part of a text that is whole lines.
+/// The complete lines of a text.
 pub fn whole_lines(text: &[u8]) -> &[u8] {
     &text[..text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)]
 }
 
-/// The lines of a whole file, behind its header.
+/// Parses the lines of a whole file after its header.
 ///
 /// # Errors
 /// As [`LineLog::open`].
@@ -93,10 +92,10 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &[u8], kind: Kind) -> Resul
     parse_lines(path, lines, 2, kind)
 }
 
-/// Whole lines, of which the first has the number `first` in the file.
+/// Parses complete lines. The first has the number `first` in the file.
 ///
 /// # Errors
-/// External when a line is damaged.
+/// External: a line is damaged.
 pub fn parse_lines<T: DeserializeOwned>(path: &Path, lines: &[u8], first: usize, kind: Kind) -> Result<Vec<T>> {
     let parse = |(index, line): (usize, &[u8])| {
         serde_json::from_slice(line).map_err(|error| {

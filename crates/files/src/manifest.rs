@@ -1,13 +1,13 @@
-//! The manifest of a directory of batches: what a reader may read.
+//! The manifest of a directory of batches: the batches that a reader may read.
 //!
 //! ```text
 //!   {"tidemill_batches":1}                                             the version, first
 //!   {"batch_id":0,"rows":25,"files":["batch-00000000000000000000.json"]}
 //!   {"batch_id":1,"rows":0,"files":[]}                                 a batch without rows has no file
 //! ```
-//! A line is appended and synced when its files are there whole; text after the last line end is a crash's, and does
-//! not count. A batch stands once; if it was written again with other rows, its last line counts.
-//! Knows no rows and no formats.
+//! A line is appended and synced after its files are complete. Text after the last line end was cut off by a crash and
+//! does not count. A batch has one line; if it was written again with other rows, its last line counts. Knows no rows
+//! and no formats.
 
 use crate::durable::refused;
 use crate::line_log::{Kind, LineLog, parse};
@@ -27,23 +27,23 @@ const KIND: Kind = Kind { header: "{\"tidemill_batches\":1}", advice: "restore t
 pub struct Entry {
     /// Number of the batch.
     pub batch_id: u64,
-    /// Rows in its files together.
+    /// Rows in all its files.
     pub rows: u64,
-    /// Names of its files, in the order of their rows.
+    /// Names of its files, in row order.
     pub files: Vec<String>,
 }
 
-/// A manifest open for writing.
+/// A manifest, open for writing.
 pub struct Manifest {
     log: LineLog,
     last: Option<u64>,
 }
 
 impl Manifest {
-    /// Opens the manifest of a directory, or begins one, and cuts off what a crash left of a line.
+    /// Opens or creates the manifest of a directory. Removes a line that a crash cut off.
     ///
     /// # Errors
-    /// External when the disk refuses; user when the file is none of ours.
+    /// External: the disk fails. User: the file is not one of ours.
     pub fn open(dir: &Path) -> Result<Manifest> {
         let (log, entries) = LineLog::open::<Entry>(dir, NAME, KIND)?;
         let last = entries.iter().map(|entry| entry.batch_id).max();
@@ -55,10 +55,10 @@ impl Manifest {
         self.last
     }
 
-    /// Adds a batch, durable when it returns. A batch that stands there already with the same rows is not added again.
+    /// Adds a batch; durable on return. Does nothing if the batch is there with the same rows.
     ///
     /// # Errors
-    /// As [`Manifest::open`]; then the batch does not count.
+    /// As [`Manifest::open`]. The batch does not count then.
     pub fn add(&mut self, entry: &Entry) -> Result<()> {
         if self.last >= Some(entry.batch_id) && self.holds(entry)? {
             return Ok(());
@@ -80,7 +80,7 @@ impl Manifest {
 /// The batches of a directory, by id.
 ///
 /// # Errors
-/// External when the manifest cannot be read or is damaged; user when the directory has none.
+/// External: the manifest cannot be read or is damaged. User: the directory has none.
 pub fn read(dir: &Path) -> Result<BTreeMap<u64, Entry>> {
     let path = dir.join(NAME);
     match fs::read(&path) {
@@ -93,7 +93,7 @@ pub fn read(dir: &Path) -> Result<BTreeMap<u64, Entry>> {
     }
 }
 
-/// Of equal ids the last line counts.
+/// The last entry of each id.
 fn by_id(entries: Vec<Entry>) -> BTreeMap<u64, Entry> {
     entries.into_iter().map(|entry| (entry.batch_id, entry)).collect()
 }

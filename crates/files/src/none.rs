@@ -1,10 +1,10 @@
-//! The sink that takes rows nowhere: what is measured with it is everything before the sinks.
+//! The sink that drops rows. It serves to measure everything before the sinks.
 
 use arrow_array::RecordBatch;
 use tidemill_flow::ports::Sink;
 use tidemill_model::Result;
 
-/// Takes rows and drops them.
+/// Drops rows.
 #[derive(Clone, Copy, Debug)]
 pub struct NoneSink;
 

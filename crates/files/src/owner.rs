@@ -1,4 +1,4 @@
-//! Whose a directory of batches is: `_owner` names the query, which keeps its id in its checkpoint.
+//! The owner of a directory of batches: `_owner` holds the query's id, which the query keeps in its checkpoint.
 
 use crate::durable::refused;
 use std::fs::{self, File};
@@ -8,23 +8,23 @@ use tidemill_model::{Error, Result};
 
 const OWNER: &str = "_owner";
 
-/// A claim to a directory: looked at when a run begins, made before anything is written there. So a run that is refused before
-/// its first batch leaves none on a sink's directory.
+/// A claim to a directory. It is checked when a run begins and made before anything is written, so a run that is
+/// refused before its first batch leaves no claim.
 #[derive(Default)]
 pub struct Claim {
-    /// Who will claim it, until that is done.
+    /// The owner, until the claim is made.
     pending: Option<String>,
 }
 
 impl Claim {
-    /// Looks whether the directory can be `owner`'s. `holds_batches`: what is in it is somebody's, whoever that was.
+    /// Checks whether `owner` may claim the directory. `holds_batches` means that it already belongs to some query.
     ///
     /// # Errors
-    /// User: it is another's. External: the disk refuses.
+    /// User: it belongs to another query. External: the disk fails.
     pub fn begin(&mut self, dir: &Path, owner: String, holds_batches: bool) -> Result<()> {
         match known(dir)? {
             None if holds_batches => Err(is_anothers(dir)),
-            // An empty one was cut off by a crash before anything was written.
+            // An empty claim was cut off by a crash before anything was written.
             Some(known) if known != owner && (holds_batches || !known.is_empty()) => Err(is_anothers(dir)),
             _ => {
                 self.pending = Some(owner);
@@ -33,10 +33,10 @@ impl Claim {
         }
     }
 
-    /// Claims the directory, unless that is done.
+    /// Claims the directory if it is not claimed yet.
     ///
     /// # Errors
-    /// As [`Claim::begin`]: somebody else may have been first.
+    /// As [`Claim::begin`]: another query may have claimed it meanwhile.
     pub fn make(&mut self, dir: &Path) -> Result<()> {
         let Some(owner) = &self.pending else { return Ok(()) };
         let path = dir.join(OWNER);

@@ -1,6 +1,6 @@
-//! Rows as a Parquet file, by the schema that Spark writes: every column optional, strings as STRING, dates as DATE,
-//! TIMESTAMP as INT64 microseconds adjusted to UTC (where Spark's default is still INT96, which it reads alike),
-//! TIMESTAMP_NTZ the same but local, decimals in the smallest type that holds them, lists and maps in three levels.
+//! Writes rows as a Parquet file with Spark's schema: every column optional, strings as STRING, dates as DATE,
+//! TIMESTAMP as INT64 microseconds adjusted to UTC (Spark's default is still INT96; it reads both alike), TIMESTAMP_NTZ
+//! the same but local, decimals in the smallest type that holds them, lists and maps in three levels.
 //!
 //! Snappy, one row group. The same rows give the same bytes.
 
@@ -15,7 +15,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 use std::sync::Arc;
 
-/// The first column whose type Parquet does not hold.
+/// The first column whose type Parquet cannot hold.
 pub fn refused(schema: &Schema) -> Option<&FieldRef> {
     fn is_refused(data_type: &DataType) -> bool {
         match data_type {
@@ -29,7 +29,7 @@ pub fn refused(schema: &Schema) -> Option<&FieldRef> {
     schema.fields().iter().find(|field| is_refused(field.data_type()))
 }
 
-/// A file of these rows.
+/// The file for these rows.
 ///
 /// # Panics
 /// On a type that no plan has, or that is [`refused`].

@@ -1,6 +1,6 @@
-//! Rows as a table of text: columns as wide as their widest cell, numbers to the right.
+//! Formats rows as a text table. Columns are as wide as their widest cell; numbers are right-aligned.
 //!
-//! Widths are those of a terminal (a wide character takes two places). Knows no batches and no writer.
+//! Widths are terminal widths: a wide character takes two columns. Knows no batches and no output.
 
 use arrow_array::RecordBatch;
 use std::fmt::Write;
@@ -8,10 +8,11 @@ use tidemill_sql::text::show;
 use tidemill_sql::zone::WallClock;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Cells are cut here, places: a long text must not push the other columns off the screen.
+/// Longer cells are cut, so that one long text does not push other columns off the screen.
 const CELL_WIDTH_MAX: usize = 60;
 
-/// Appends column names, a rule and the first `rows_max` rows, two spaces between columns, no space at line ends.
+/// Appends column names, a rule and the first `rows_max` rows. Two spaces separate columns; lines have no trailing
+/// space.
 pub fn write_table(out: &mut String, rows: &RecordBatch, rows_max: usize, clock: &WallClock) {
     let shown = show::result_rows(rows, rows_max, clock);
     let right: Vec<bool> = rows.columns().iter().map(|column| column.data_type().is_numeric()).collect();
@@ -40,7 +41,7 @@ fn write_line(out: &mut String, cells: &[String], widths: &[usize], right: &[boo
     out.push('\n');
 }
 
-/// A text as it may stand on a terminal: control characters written out, cut to [`CELL_WIDTH_MAX`].
+/// A text that is safe on a terminal: control characters are escaped, and it is cut to [`CELL_WIDTH_MAX`].
 fn cell(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {

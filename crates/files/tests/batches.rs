@@ -1,4 +1,4 @@
-//! A directory of batches, through crashes, replays and disks that refuse.
+//! A directory of batches, with crashes, replays and disks that fail.
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ fn a_replay_leaves_the_same_bytes() {
     assert_eq!(bytes(), before);
 }
 
-/// What a crash can leave: a temporary file, a whole file without its line, a torn line. None of it is a batch.
+/// What a crash can leave: a temporary file, a complete file without its line, a cut line. None of it counts as a
+/// batch.
 #[test]
 fn what_a_crash_leaves_is_not_read_and_is_mended() {
     let dir = tempfile::tempdir().unwrap();
@@ -96,7 +97,7 @@ fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let open = || FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
     let begin = |query: &str| open().begin(query);
-    // A run that wrote nothing has claimed nothing; of two that begin, the first to write has it.
+    // A run that wrote nothing has claimed nothing. Of two runs that begin, the first to write owns the directory.
     let (mut one, mut two) = (open(), open());
     two.begin("two").unwrap();
     one.begin("one").unwrap();

@@ -1,4 +1,4 @@
-//! What the console sink prints, to the letter.
+//! The exact output of the console sink.
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ impl Write for Screen {
     }
 }
 
-/// Fails as an output does whose reader, or whose disk, is gone.
+/// An output whose reader or disk is gone.
 struct Failing(io::ErrorKind);
 
 impl Write for Failing {

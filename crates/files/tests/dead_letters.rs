@@ -1,4 +1,4 @@
-//! Dead letters in a directory, through runs that are cut off, tasks that are run again, and directories that are another's.
+//! Dead letters in a directory: runs that are cut off, tasks that run again, directories of other queries.
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
@@ -79,7 +79,7 @@ fn letters_count_when_their_batch_names_them() {
     assert_eq!(text.lines().next(), Some(line));
 }
 
-/// Two topics of one name on two clusters: the same partition, the same offsets.
+/// Two topics of one name on two clusters: same partition, same offsets.
 #[test]
 fn each_source_has_its_own_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ fn each_source_has_its_own_files() {
     assert_eq!(files[1].name, "batch-00000000000000000007-s1-2-0-10.jsonl");
     committer.commit(7, &files, &[]).unwrap();
     assert_eq!(read(&dir), [(7, vec![3, 3])]);
-    // What no batch names goes; what one names stays.
+    // Files that no batch names are removed; named files stay.
     task(&mut writer, 8, &other, &[4]);
     self::committer(&dir);
     assert_eq!(names(&dir).len(), 2);
@@ -103,7 +103,7 @@ fn a_task_that_is_run_again_replaces_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut committer = committer(dir.path());
     let mut writer = FilesDeadLetterWriter::new(dir.path());
-    // The first run of it is cut off, the second ends unheard.
+    // The first run of the task is cut off; the second ends, but the driver does not learn of it.
     writer.begin(3, &range(0, 10));
     writer.write(&letter(&range(0, 10), 1)).unwrap();
     task(&mut FilesDeadLetterWriter::new(dir.path()), 3, &range(0, 10), &[1, 4]).unwrap();
@@ -112,7 +112,7 @@ fn a_task_that_is_run_again_replaces_its_file() {
     assert_eq!((read(dir.path()), names(dir.path())), (vec![(3, vec![1, 4])], vec![third.name]));
 }
 
-/// A task that was split: what the whole of it wrote before is named by nobody, and goes when the next run begins.
+/// After a task is split, the file of the whole task is named by no batch and is removed when the next run begins.
 #[test]
 fn what_no_batch_names_does_not_count_and_is_removed() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn what_no_batch_names_does_not_count_and_is_removed() {
     let kept = [&halves[0].name, &halves[1].name, &committed[0].name].map(String::clone);
     assert_eq!(names(dir.path()), [&kept[..], &["batch-notes.jsonl".into()]].concat());
 
-    // Batch 1 is replayed and has one a dead letter less, then none; batch 2 has its own again.
+    // Batch 1 is replayed with one dead letter less, then with none; batch 2 has its own again.
     let fewer = run(1, &[(5, 8)]);
     second.commit(1, &fewer, &[]).unwrap();
     assert_eq!(read(dir.path()), [(0, vec![0, 2]), (1, vec![5])]);
@@ -181,7 +181,7 @@ fn a_directory_that_is_gone_is_named() {
     assert_eq!(writer.finish().unwrap(), None);
 }
 
-/// A flood goes to the disk as it comes, and a task that is given up leaves nothing.
+/// Many dead letters are streamed to disk, and an abandoned task leaves no file.
 #[test]
 fn a_flood_is_not_held_in_memory() {
     let dir = tempfile::tempdir().unwrap();

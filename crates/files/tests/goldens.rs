@@ -1,4 +1,4 @@
-//! What real Spark makes of the same files: `goldens/*.jsonl`, made by `tests/spark/files.py`.
+//! Compares with real Spark on the same files: `goldens/*.jsonl`, made by `tests/spark/files.py`.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
@@ -17,7 +17,7 @@ use tidemill_model::pipeline::SinkFormat;
 use tidemill_sql::text::{csv, json, show};
 use tidemill_sql::zone::{WallClock, Zone};
 
-/// Where the Parquet file is that Spark was shown; set `TIDEMILL_BLESS` to write it anew, then run the script.
+/// The Parquet file that Spark read. Set `TIDEMILL_BLESS` to write it anew, then run the script.
 const PARQUET: &str = "tests/goldens/parquet.parquet";
 
 /// The cases of a golden file, without its first line.
@@ -64,7 +64,7 @@ fn records(bytes: &[u8], csv: bool, header: bool) -> Chunk {
     chunk
 }
 
-/// A schema's columns, by the way that a pipeline's schema takes.
+/// A schema's columns, parsed as in a pipeline.
 fn schema(ddl: &str) -> SchemaRef {
     let text = format!(
         "[sources.t]\ntype = \"files\"\npath = \"in\"\nschema = \"{ddl}\"\n[query]\nsql = \"SELECT * FROM t\"\n[sinks.s]\ntype = \"console\"\n"
@@ -73,7 +73,7 @@ fn schema(ddl: &str) -> SchemaRef {
     tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{ddl}: {faults}")).branches[0].decode_schema.clone()
 }
 
-/// Every scalar as the script's `shown` gives it.
+/// Every value as the script's `shown` formats it.
 fn shown(rows: &RecordBatch) -> Value {
     let cell = |column: &dyn Array, row: usize| match column.data_type() {
         _ if column.is_null(row) => Value::Null,
@@ -96,7 +96,7 @@ fn s2_lines_as_sparks_text_source_cuts_them() {
     }
 }
 
-/// `zone=` among the options of a group.
+/// The `zone=` option of a group.
 fn zone(group: &str) -> Zone {
     let named = group.split('|').find_map(|option| option.trim().strip_prefix("zone="));
     Zone::parse(named.unwrap_or("UTC")).unwrap()
@@ -119,7 +119,7 @@ fn s2_csv_as_spark_reads_it() {
     }
 }
 
-/// All of them in one file: each is one line, or a blank one.
+/// All cases in one file: each is one line, or a blank one.
 #[test]
 fn s2_csv_quotes_that_lie() {
     let goldens = goldens("csv-mutated.jsonl");
@@ -136,7 +136,7 @@ fn s2_csv_quotes_that_lie() {
     assert_eq!(rows.next(), None);
 }
 
-/// Columns that the query does not use are not decoded; the others are found by their place.
+/// Columns that the query does not use are not decoded; the others are found by position.
 #[test]
 fn s2_csv_columns_have_places() {
     let field = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -167,7 +167,7 @@ fn s1_json_and_csv_as_spark_writes_them() {
     }
 }
 
-/// The bytes are those that Spark has read, and Spark found in them what was written.
+/// The bytes are those that Spark read, and Spark found in them what was written.
 #[test]
 fn s1_parquet_as_spark_reads_it() {
     let text = fs::read_to_string("tests/goldens/parquet.txt").unwrap();

@@ -1,4 +1,4 @@
-//! The files source: which lines come, in which order, through restarts; and files that are not as they were.
+//! The files source: which lines come in which order, across restarts; and files that have changed.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,7 +7,7 @@ use tidemill_files::{FilesOptions, FilesReader, FilesWatch};
 use tidemill_flow::ports::{Chunk, Extents, Read, Watch};
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
-/// A source in a directory of its own, with its log beside it.
+/// A source in its own directory, with its log beside it.
 struct Fixture {
     dir: tempfile::TempDir,
     options: FilesOptions,
@@ -28,7 +28,7 @@ impl Fixture {
         Fixture { dir, options }
     }
 
-    /// Puts a file there as a writer should: whole, by renaming.
+    /// Adds a file as a writer should: complete, by renaming.
     fn put(&self, name: &str, modified_ms: u64, text: &str) {
         let aside = self.dir.path().join("aside");
         fs::write(&aside, text).unwrap();
@@ -99,7 +99,7 @@ fn what_comes_later_comes_behind_whatever_its_time() {
     let known = look(&mut watch);
     assert_eq!(watch.watch(&known, Duration::ZERO).unwrap(), known);
     source.put("a", 1_000, "a1\n");
-    // The reader follows the log that the watch goes on writing.
+    // The reader follows the log while the watch appends to it.
     let mut reader = FilesReader::new(&source.options);
     let mut chunk = Chunk::default();
     for (start, line) in [(0, "b1"), (2, "a1")] {
@@ -109,7 +109,7 @@ fn what_comes_later_comes_behind_whatever_its_time() {
         assert_eq!(source.end(&watch.watch(&known, Duration::ZERO).unwrap()), 4);
     }
     drop(watch);
-    // A restart knows which files were there, in which order; a file that was read may go.
+    // A restart knows the files and their order. A file that was read may be removed.
     fs::remove_file(source.at("b")).unwrap();
     source.put("c", 500, "c1\n");
     assert_eq!(source.end(&look(&mut source.watch())), 6);
@@ -166,7 +166,7 @@ fn s2_csv_passes_over_blank_lines_and_headers() {
     let end = source.end(&look(&mut source.watch()));
     let expected = ["3:1:x", "5:1:\u{a0}", "10:3:y"];
     assert_eq!(source.read(0, end).unwrap(), expected);
-    // Wherever a task begins, the header stays one.
+    // Wherever a task begins, the header is the same line.
     let apart = |cut: i64| [source.read(0, cut).unwrap(), source.read(cut, end).unwrap()].concat();
     (0..=end).for_each(|cut| assert_eq!(apart(cut), expected, "{cut}"));
 }

@@ -1,18 +1,18 @@
-//! The state alone: `cargo run --release -p tidemill-state --example state_bench [GROUPS]` (default 10,000,000).
+//! Benchmark of the state: `cargo run --release -p tidemill-state --example state_bench [GROUPS]` (default 10,000,000).
 //!
-//! A BIGINT key, a count and an exact sum a group. How long batches of the same number of updates take with few groups and
-//! with many, what the groups take in memory, how long their snapshot takes to be written and read.
+//! Groups have a BIGINT key, a count and an exact sum. Prints the time of batches of equal size with few and with many
+//! groups, the memory of the groups, and the time to write and read their snapshot.
 
 use std::time::Instant;
 use tidemill_state::{Batch, Column, Emit, Grid, Kind, Layout, Slots, Store, Table};
 
 const KINDS: [Kind; 2] = [Kind::Count, Kind::ExactSum];
 const FEW_GROUPS: u64 = 10_000;
-/// Groups of a task that fills the state.
+/// Groups per task while the state is filled.
 const TASK_GROUPS: u64 = 50_000;
-/// Tasks of a batch that is measured. Together they touch as many groups as there are few.
+/// Tasks per measured batch. Together they touch as many groups as the small state has.
 const TASKS: u64 = 4;
-/// Batches that are measured.
+/// Measured batches.
 const BATCHES: u64 = 200;
 
 fn main() {
@@ -66,7 +66,8 @@ fn filled(groups: u64) -> Store {
     store
 }
 
-/// CPU-milliseconds of a batch that touches as many groups, evenly spread, as there are few; its output in order included.
+/// CPU-milliseconds per batch. A batch touches as many groups as the small state has, evenly spread; its ordered output
+/// is included.
 fn measure(store: &mut Store, groups: u64) -> f64 {
     let step = groups / FEW_GROUPS;
     let mut spent = 0.0;
@@ -109,7 +110,7 @@ fn merge(store: &mut Store, id: u64, parts: &[Vec<u8>], emit: Emit) {
     assert_eq!(merged.output.len() as u64, if emit == Emit::Touched { merged.updated } else { 0 });
 }
 
-/// CPU time of this process, all threads, in steps of a hundredth: the batches of a measurement take longer.
+/// CPU time of this process in seconds, all threads, in steps of 0.01.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> = text.rsplit(") ").next().expect("fields").split(' ').collect();

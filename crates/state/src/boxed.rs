@@ -1,22 +1,22 @@
-//! Accumulators that are more than one number or one value: all values of a group, and moments of higher order.
+//! Accumulators larger than one number or value: all values of a group, moments of higher order, bits.
 
 use crate::pick::Position;
 use serde::{Deserialize, Serialize};
 
-/// What is kept of a group in which a row has counted.
+/// The accumulator of a group with at least one counted row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Boxed {
     /// All values.
     Collected(Collected),
-    /// Of two columns.
+    /// Moments of two columns.
     Comoments(Comoments),
-    /// Of one column.
+    /// Moments of one column.
     HighMoments(HighMoments),
-    /// Bits of integers put together.
+    /// Bits combined by an operator.
     Bits(Bits, i64),
 }
 
-/// All values of a group, as bytes, each with where its row stood: the order of merging does not matter.
+/// All values of a group as bytes, each with the position of its row, so that the order of merging does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Collected {
     values: Vec<(Position, Box<[u8]>)>,
@@ -31,7 +31,7 @@ impl Collected {
         self.values.push((at, value));
     }
 
-    /// Adds what came later.
+    /// Merges a later accumulator.
     pub fn merge(&mut self, later: &Collected) {
         self.held += later.held;
         self.values.extend(later.values.iter().cloned());
@@ -44,7 +44,7 @@ impl Collected {
         all.into_iter().map(|(_, value)| &**value).collect()
     }
 
-    /// Says of which batch and task the rows are.
+    /// Sets the batch and task of the rows.
     pub(crate) fn place(&mut self, batch_id: u64, task: u32) {
         for (at, _) in &mut self.values {
             (at.batch_id, at.task) = (batch_id, task);
@@ -52,7 +52,7 @@ impl Collected {
     }
 }
 
-/// How bits are put together.
+/// A bitwise operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Bits {
     /// `bit_and`.
@@ -64,7 +64,7 @@ pub enum Bits {
 }
 
 impl Bits {
-    /// Two numbers' bits.
+    /// Combines two numbers.
     pub fn of(self, a: i64, b: i64) -> i64 {
         match self {
             Bits::And => a & b,
@@ -74,7 +74,7 @@ impl Bits {
     }
 }
 
-/// What `corr`, the covariances and the regressions are made of, as Spark's `Covariance` and `PearsonCorrelation` keep it.
+/// Moments for `corr`, the covariances and the regressions, as in Spark's `Covariance` and `PearsonCorrelation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comoments {
     /// Rows with both values.
@@ -104,7 +104,7 @@ impl Comoments {
         self.yy += dy * (y - self.y);
     }
 
-    /// Adds what came later.
+    /// Merges a later accumulator.
     pub fn merge(&mut self, later: &Comoments) {
         if later.count == 0.0 {
             return;
@@ -126,7 +126,7 @@ impl Comoments {
     }
 }
 
-/// What `skewness` and `kurtosis` are made of: Spark's `CentralMomentAgg` of fourth order.
+/// Moments for `skewness` and `kurtosis`, as in Spark's `CentralMomentAgg` of fourth order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HighMoments {
     /// Rows with a value.
@@ -155,7 +155,7 @@ impl HighMoments {
         *self = HighMoments { count: n, mean: self.mean + delta_n, second, third, fourth };
     }
 
-    /// Adds what came later.
+    /// Merges a later accumulator.
     pub fn merge(&mut self, later: &HighMoments) {
         let (n1, n2) = (self.count, later.count);
         let n = n1 + n2;
@@ -177,9 +177,9 @@ impl HighMoments {
 }
 
 impl Boxed {
-    /// Adds what came later.
+    /// Merges a later accumulator.
     ///
-    /// Panics when the two are not of one kind.
+    /// Panics if the two are of different kinds.
     pub fn merge(&mut self, later: &Boxed) {
         match (self, later) {
             (Boxed::Collected(values), Boxed::Collected(more)) => values.merge(more),
@@ -190,7 +190,7 @@ impl Boxed {
         }
     }
 
-    /// Bytes that it takes elsewhere, about.
+    /// Approximate heap size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Boxed::Collected(all) => all.held + all.values.len() * size_of::<(Position, Box<[u8]>)>(),

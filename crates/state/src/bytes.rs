@@ -1,29 +1,29 @@
-//! Numbers as little-endian bytes, many at a time.
+//! Encodes numbers as little-endian bytes, many at a time.
 
 /// Appends a number.
 pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Appends an optional number: a byte that says whether it is there, and it.
+/// Appends an optional number: a byte that says whether it is present, then the number.
 pub(crate) fn put_option(out: &mut Vec<u8>, value: Option<i64>) {
     out.push(u8::from(value.is_some()));
     out.extend_from_slice(&value.unwrap_or_default().to_le_bytes());
 }
 
-/// Takes a number off the front.
+/// Takes a number from the front.
 pub(crate) fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
     take_array(bytes).map(u32::from_le_bytes)
 }
 
-/// Takes an optional number off the front.
+/// Takes an optional number from the front.
 pub(crate) fn take_option(bytes: &mut &[u8]) -> Option<Option<i64>> {
     let present = take(bytes, 1)?[0] == 1;
     let value = i64::from_le_bytes(take_array(bytes)?);
     Some(present.then_some(value))
 }
 
-/// Takes so many bytes off the front.
+/// Takes this many bytes from the front.
 pub(crate) fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(count)?;
     *bytes = rest;
@@ -36,10 +36,10 @@ fn take_array<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*head)
 }
 
-/// A number that is written at its full width.
+/// A number written at its full width.
 pub(crate) trait Fixed: Copy {
     fn put(self, out: &mut Vec<u8>);
-    /// Takes so many off the front.
+    /// Takes this many numbers from the front.
     fn take_all(bytes: &mut &[u8], count: usize) -> Option<Vec<Self>>;
 }
 

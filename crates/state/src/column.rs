@@ -1,7 +1,7 @@
-//! Accumulators, a column per aggregate: values of a fixed width in vectors, all others as objects.
+//! Accumulators in columns, one column per aggregate: fixed-width values in vectors, all others as objects.
 //!
-//! Each kind of column is a [`Slots`]; what is done to whole columns is written once, here, and chooses the kind once for
-//! all rows. Merging is associative; the order of merging is the caller's.
+//! Each kind of column implements [`Slots`]. Operations on whole columns are written once, here, and select the kind
+//! once for all rows. Merging is associative; the caller chooses the order.
 
 use crate::extreme::Extremes;
 use crate::moments::AllMoments;
@@ -9,14 +9,14 @@ use crate::object::{Objects, Rule};
 use crate::sum::{Counts, DoubleSums, ExactSums};
 use crate::windows::Step;
 
-/// What an aggregate keeps of a group.
+/// The kind of accumulator of an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// How many rows counted.
+    /// Number of counted rows.
     Count,
-    /// An exact sum of integers, and how many there were.
+    /// An exact sum of integers, and their number.
     ExactSum,
-    /// A sum in floating point, and how many there were.
+    /// A floating-point sum, and the number of values.
     DoubleSum,
     /// Count, mean and sum of squared differences from it.
     Moments,
@@ -28,7 +28,7 @@ pub enum Kind {
     LeastWide,
     /// The greatest of values that fit in 128 bits.
     GreatestWide,
-    /// What has no fixed width.
+    /// Any accumulator without a fixed width.
     Object(Rule),
 }
 
@@ -51,24 +51,24 @@ pub enum Column {
     Objects(Objects),
 }
 
-/// What every kind of column does. A fresh accumulator is the default value.
+/// Operations of every kind of column. A fresh accumulator is the default value.
 pub trait Slots {
-    /// One accumulator, as it is handed from one place to another.
+    /// One accumulator, as passed between columns.
     type Value: Default;
 
-    /// Makes room for so many slots; new ones are fresh.
+    /// Grows to this many slots; new ones are fresh.
     fn grow(&mut self, slots: usize);
     /// A slot's accumulator.
     fn get(&self, slot: usize) -> Self::Value;
     /// Replaces a slot's accumulator.
     fn set(&mut self, slot: usize, value: Self::Value);
-    /// Adds what came later to a slot's accumulator.
+    /// Merges a later accumulator into a slot.
     fn add(&mut self, slot: usize, later: Self::Value);
     /// Appends the accumulators of some slots.
     fn write(&self, slots: &[u32], out: &mut Vec<u8>);
-    /// Takes so many accumulators off the front; the column is empty before.
+    /// Takes this many accumulators from the front of the bytes. The column must be empty.
     fn read(&mut self, count: usize, bytes: &mut &[u8]) -> Option<()>;
-    /// Bytes that a slot takes, without what it holds elsewhere.
+    /// Bytes per slot, without heap data.
     fn width(&self) -> usize;
 }
 
@@ -119,7 +119,7 @@ impl Column {
         }
     }
 
-    /// Makes room for so many slots; new ones are fresh.
+    /// Grows to this many slots; new ones are fresh.
     pub fn grow(&mut self, slots: usize) {
         each_kind!(self, column => column.grow(slots));
     }
@@ -129,7 +129,7 @@ impl Column {
         each_kind!(self, column => slots.iter().for_each(|slot| column.set(*slot as usize, Default::default())));
     }
 
-    /// Adds the accumulators of `later`, each to the slot that `into` says, or nowhere where it says none.
+    /// Merges the accumulators of `later`, each into the slot that `into` gives; skips those without one.
     pub(crate) fn add_all(&mut self, into: &[u32], later: &Column) {
         same_kind!((self, later), (column, later) => {
             for (row, slot) in into.iter().enumerate().filter(|(_, slot)| **slot != u32::MAX) {
@@ -145,14 +145,14 @@ impl Column {
         });
     }
 
-    /// Carries out steps on this column, with `state` as what is read and `scratch` as a place for what is halfway.
+    /// Runs merge steps on this column. `state` is the input, `scratch` holds intermediate results.
     pub(crate) fn run(&mut self, steps: &[Step], state: &Column, scratch: &mut Column) {
         same_kind!((self, state, scratch), (out, state, scratch) => {
             steps.iter().for_each(|step| step.run(out, state, scratch));
         });
     }
 
-    /// Where its objects stood: a task's rows of a batch.
+    /// Sets the batch and task of the objects' rows.
     pub(crate) fn place(&mut self, batch_id: u64, task: u32) {
         if let Column::Objects(objects) = self {
             objects.place(batch_id, task);
@@ -164,14 +164,14 @@ impl Column {
         each_kind!(self, column => column.write(slots, out));
     }
 
-    /// Takes a column of so many slots off the front.
+    /// Takes a column of this many slots from the front of the bytes.
     pub(crate) fn read(kind: Kind, count: usize, bytes: &mut &[u8]) -> Option<Column> {
         let mut column = Column::new(kind);
         each_kind!(&mut column, column => column.read(count, bytes))?;
         Some(column)
     }
 
-    /// Bytes that so many slots take, with what they hold elsewhere.
+    /// Bytes of this many slots, including heap data.
     pub(crate) fn bytes(&self, slots: usize) -> usize {
         let elsewhere = if let Column::Objects(objects) = self { objects.elsewhere() } else { 0 };
         each_kind!(self, column => column.width()) * slots + elsewhere

@@ -1,4 +1,4 @@
-//! Least and greatest values of a fixed width. What their order is, the caller's encoding says.
+//! Least and greatest values of a fixed width. The caller's encoding defines the order.
 
 use crate::bytes::{Fixed, put_rows};
 use crate::column::Slots;
@@ -24,7 +24,7 @@ impl<T> Extremes<T> {
 }
 
 impl<T: Fixed + Ord + Default> Slots for Extremes<T> {
-    /// `None` until there is one.
+    /// `None` without a value.
     type Value = Option<T>;
 
     fn grow(&mut self, slots: usize) {

@@ -1,6 +1,6 @@
-//! The hash of a key: the same in every process and version, since it says which shard a key is in.
+//! The hash of a key. It selects the key's shard, so it is the same in every process and version.
 
-/// Shards of a state. More than a machine has cores, so that they are evenly busy; fixed, so that a state needs no moving.
+/// Number of shards. More than a machine has cores, to balance the load; fixed, so that a state never needs resharding.
 pub const SHARDS: usize = 16;
 
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
@@ -34,7 +34,7 @@ fn fold(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// It says where keys are in checkpoints: it never changes.
+    /// The hash places keys in checkpoints: it must never change.
     #[test]
     fn hashes_stay() {
         let hashes = ["", "a", "12345678", "123456789"].map(|key| hash(key.as_bytes()));

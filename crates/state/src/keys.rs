@@ -1,11 +1,11 @@
-//! Keys by number: their bytes one after the other, and an index of numbers by hash.
+//! Keys by number: their bytes in one buffer, and an index from hash to number.
 
 use hashbrown::HashTable;
 
 /// No slot, or no key.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Keys begin at multiples of so many bytes, so that 32 bits of place are 32 GB of keys.
+/// Alignment of keys in the buffer, so that 32-bit positions address 32 GB.
 const ALIGN: usize = 8;
 
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct Keys {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     free: Vec<u32>,
-    /// Bytes of keys that are gone.
+    /// Bytes of removed keys.
     dead: usize,
 }
 
@@ -23,7 +23,7 @@ struct Entry {
     hash: u32,
     at: u32,
     len: u32,
-    /// What its owner keeps beside it: its newest slot.
+    /// The owner's value for the key: its newest slot.
     first: u32,
 }
 
@@ -34,7 +34,7 @@ impl Keys {
         self.table.find(spread(hash), |number| self.is(*number, hash, key)).copied()
     }
 
-    /// The number of a key, made where it is new.
+    /// The number of a key; adds the key if it is new.
     #[inline]
     pub(crate) fn of(&mut self, hash: u32, key: &[u8]) -> u32 {
         match self.find(hash, key) {
@@ -43,7 +43,7 @@ impl Keys {
         }
     }
 
-    /// Makes room for so many keys more, of so many bytes.
+    /// Reserves space for more keys and bytes.
     pub(crate) fn reserve(&mut self, keys: usize, bytes: usize) {
         let Keys { table, entries, .. } = self;
         table.reserve(keys, |number| spread(entries[*number as usize].hash));
@@ -100,28 +100,28 @@ impl Keys {
         self.entries[number as usize].first = slot;
     }
 
-    /// Numbers given out, of which some may be free again.
+    /// Numbers given out; some may be free again.
     pub(crate) fn numbers(&self) -> usize {
         self.entries.len()
     }
 
-    /// Keys that are there.
+    /// Number of keys.
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Bytes that the keys which are there take, their entries and places in the index with them.
+    /// Bytes of the present keys, including their entries and index slots.
     pub(crate) fn live_bytes(&self) -> usize {
         self.bytes.len() - self.dead + self.len() * (size_of::<Entry>() + 2 * size_of::<u32>())
     }
 
-    /// Bytes that are taken from the system.
+    /// Allocated bytes.
     pub(crate) fn capacity_bytes(&self) -> usize {
         let index = self.table.capacity() * 2 * size_of::<u32>();
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + index
     }
 
-    /// Whether more than half is of keys that are gone.
+    /// Whether more than half of the space belongs to removed keys.
     pub(crate) fn is_mostly_dead(&self) -> bool {
         self.dead > 64 << 10 && self.dead > self.bytes.len() / 2
     }
@@ -132,7 +132,7 @@ impl Keys {
     }
 }
 
-/// The hash as the index wants it: what tells shards apart is in its upper bits alone, and it looks at both ends.
+/// Spreads the hash for the index. Only its upper bits differ between shards, and the index uses both ends.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -1,43 +1,43 @@
-//! What a state is of: which accumulators, how slots make groups, when a group closes.
+//! The layout of a state: its accumulators, how slots form groups, when a group closes.
 
 use crate::column::Kind;
 use std::sync::Arc;
 use tidemill_model::WindowSpec;
 
-/// The event time (µs) that a key holds; `None` where it is NULL.
+/// The event time (µs) in a key; `None` if it is NULL.
 pub type KeyTime = Arc<dyn Fn(&[u8]) -> Option<i64> + Send + Sync>;
 
-/// What a state is of.
+/// The layout of a state.
 #[derive(Clone)]
 pub struct Layout {
     /// One per aggregate.
     pub kinds: Vec<Kind>,
-    /// How slots make groups.
+    /// How slots form groups.
     pub grid: Grid,
-    /// Whether each window needs a slot of its own all the same, since not every group that a slice is in takes its rows.
+    /// Each window gets a slot of its own even with slices, because some groups of a slice do not take its rows.
     pub apart: bool,
-    /// The event time in a group's key, where it decides when the group closes; else the window does.
+    /// The event time in a group's key, if it decides when the group closes; otherwise the window does.
     pub key_time: Option<KeyTime>,
-    /// Whether closed groups go.
+    /// Whether closed groups are evicted.
     pub evicts: bool,
-    /// Whether there is one group, which is there without rows.
+    /// Whether there is exactly one group, which exists even without rows.
     pub is_global: bool,
 }
 
-/// How slots make groups.
+/// How slots form groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
-    /// Each slot is a group: its slice is the start of its window, µs, or 0 without windows.
+    /// Each slot is a group. Its slice is the start of its window (µs), or 0 without windows.
     Groups {
         /// Width of the windows, µs.
         width: Option<i64>,
     },
-    /// Each slot is a slice of a key; a window is made of its slices when it goes out.
+    /// Each slot is a slice of a key. Windows are built from slices on output.
     Slices(WindowSpec),
 }
 
 impl Grid {
-    /// The same windows, each with a slot of its own.
+    /// The same windows with one slot each.
     pub(crate) fn of_groups(&self) -> Grid {
         match self {
             Grid::Groups { .. } => *self,
@@ -80,7 +80,8 @@ impl Grid {
     }
 }
 
-/// Of intervals in ascending order how many numbers they hold together, and each part that no earlier one holds.
+/// For intervals in ascending order: the total of the numbers they cover, and each part that no earlier interval
+/// covers.
 pub(crate) fn union(intervals: impl Iterator<Item = (i64, i64)>, mut part: impl FnMut(i64, i64)) -> u64 {
     let mut count = 0;
     let mut next = i64::MIN;

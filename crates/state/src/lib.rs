@@ -1,4 +1,4 @@
-//! The state of an aggregation: columnar group tables, sharded by key.
+//! The state of an aggregation: columnar tables of groups, sharded by key.
 //!
 //! ```text
 //!  executor  rows ─► Table ─► part: a section for each shard ──┐ pipe
@@ -7,20 +7,19 @@
 //!                        └─► bytes    what the batch changed, or all: sections again
 //!  a shard   keys (arena, hash index) · slots (key, slice) · a typed column per aggregate · slots by slice
 //! ```
-//! - A **slot** is a (key, slice). Rows are folded by slice at any width and slide; a window is made of its slices when it
-//!   goes out ([`Grid`], `windows`), with a constant number of merges however many slices it has.
-//! - **Order**: parts are merged in the order in which they are handed over, within a shard and a slot one after the other;
-//!   a window's slices are merged in an order that only they decide. So sums in floating point are the same in every run,
-//!   with any number of threads.
-//! - **Memory** follows the live groups: what goes is used again, and a shard that is mostly empty is written anew. A group
+//! - A **slot** is a (key, slice). Rows are folded by slice at any width and slide. A window is built from its slices
+//!   on output ([`Grid`], `windows`), with a constant number of merges per window however many slices it has.
+//! - **Order**: parts are merged in the order in which they are passed in, one after the other within a shard and slot.
+//!   A window's slices are merged in an order that depends only on the slices. So floating-point sums are the same in
+//!   every run, at any number of threads.
+//! - **Memory** follows the live groups: freed space is reused, and a shard that is mostly empty is rewritten. A group
 //!   of one BIGINT key, a count and an exact sum takes about 85 bytes.
 //!
-//! A new aggregate: one whose state has a fixed width is a [`Kind`], a [`Column`] and a [`Slots`] (as `sum.rs`); any other
-//! is a variant of [`Object`] and a [`Rule`] that says how two of them become one (as `registers.rs`). Then it is stored,
-//! sent, merged, and written to checkpoints. What a row does to it is the fold's business (`tidemill_flow::fold`), what
-//! comes of it the output's (`tidemill_flow::output`).
+//! To add an aggregate: one with a fixed-width accumulator is a [`Kind`], a [`Column`] and a [`Slots`] (see `sum.rs`).
+//! Any other is a variant of [`Object`] and a [`Rule`] that merges two of them (see `registers.rs`). Storing, sending,
+//! merging and checkpoints then work. `tidemill_flow::fold` adds rows to it; `tidemill_flow::output` builds its result.
 //!
-//! Does not know what keys and values mean (they are bytes that compare as they must), nor plans, disks or clocks.
+//! Does not know what keys and values mean (they are bytes that compare correctly), nor plans, disks or clocks.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]

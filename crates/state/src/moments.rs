@@ -1,4 +1,4 @@
-//! Count, mean and squared differences: what `stddev`, `variance` and their kin are made of.
+//! Count, mean and squared differences, for `stddev`, `variance` and similar.
 
 use crate::bytes::Fixed;
 use crate::column::Slots;
@@ -25,7 +25,7 @@ impl Moments {
         self.squares += delta * (delta - step);
     }
 
-    /// Adds what came later (Chan).
+    /// Merges later moments (Chan).
     pub fn merge(&mut self, later: Moments) {
         let (left, right) = (self.seen as f64, later.seen as f64);
         let seen = left + right;
@@ -42,7 +42,7 @@ impl Moments {
 pub struct AllMoments(Vec<Moments>);
 
 impl AllMoments {
-    /// A slot's moments, to be added to.
+    /// A slot's moments, mutable.
     #[inline]
     pub fn at(&mut self, slot: usize) -> &mut Moments {
         &mut self.0[slot]

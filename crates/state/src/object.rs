@@ -1,7 +1,7 @@
-//! Accumulators without a fixed width, each an [`Object`] of its own: winners as bytes, picked rows, sketches.
+//! Accumulators without a fixed width, as [`Object`]s: values as bytes, picked rows, sketches.
 //!
-//! Objects are shared, not copied, where one accumulator is handed from place to place (into a window of one slice, into
-//! an output row); who changes one that is shared gets a copy of his own.
+//! An object is shared, not copied, when it moves (into a window of one slice, into an output row). Changing a shared
+//! object copies it first.
 
 use crate::boxed::Boxed;
 use crate::bytes::{put_u32, take, take_u32};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// How two objects of a column become one.
+/// How two objects of a column are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The least bytes.
@@ -21,21 +21,21 @@ pub enum Rule {
     Greatest,
     /// One of the two rows.
     Pick(PickRule),
-    /// What both sketches have seen, of two to this power registers.
+    /// The union of two sketches of 2^precision registers.
     Distinct {
-        /// The power.
+        /// log₂ of the number of registers.
         precision: u8,
     },
-    /// All of both.
+    /// Everything of both.
     Boxed,
 }
 
 /// One accumulator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Object {
-    /// A winner, as bytes that compare as the values do.
+    /// A least or greatest value, as bytes that compare as the values do.
     Bytes(Vec<u8>),
-    /// A row that won.
+    /// A picked row.
     Pick(Pick),
     /// A sketch.
     Registers(Registers),
@@ -44,7 +44,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Adds what came later.
+    /// Merges a later object.
     fn merge(&mut self, rule: Rule, later: &Object) {
         match (rule, &mut *self, later) {
             (Rule::Least | Rule::Greatest, Object::Bytes(best), Object::Bytes(other)) => {
@@ -66,7 +66,7 @@ impl Object {
         }
     }
 
-    /// Bytes that it takes, about.
+    /// Approximate size in bytes.
     fn bytes(&self) -> usize {
         let inside = match self {
             Object::Bytes(bytes) => bytes.len(),
@@ -92,7 +92,7 @@ impl Objects {
         Objects { rule, objects: Vec::new(), elsewhere: 0 }
     }
 
-    /// How two of them become one.
+    /// How two objects are merged.
     pub fn rule(&self) -> Rule {
         self.rule
     }
@@ -102,7 +102,7 @@ impl Objects {
         self.objects[slot].as_deref()
     }
 
-    /// A slot's object, to be changed by `change`; where there is none, `fresh` is first put there.
+    /// Changes a slot's object; creates it with `fresh` if there is none.
     #[inline]
     pub fn change(&mut self, slot: usize, fresh: impl FnOnce() -> Object, change: impl FnOnce(&mut Object)) {
         let place = &mut self.objects[slot];
@@ -112,7 +112,7 @@ impl Objects {
         self.elsewhere = self.elsewhere + object.bytes() - before;
     }
 
-    /// Adds a value as bytes, which are copied where they win.
+    /// Adds a value as bytes. The bytes are copied only if they win.
     #[inline]
     pub fn see(&mut self, slot: usize, bytes: &[u8]) {
         let wanted = if self.rule == Rule::Least { Ordering::Less } else { Ordering::Greater };
@@ -143,7 +143,7 @@ impl Objects {
 }
 
 impl Slots for Objects {
-    /// `None` until there is one.
+    /// `None` without a value.
     type Value = Option<Arc<Object>>;
 
     fn grow(&mut self, slots: usize) {

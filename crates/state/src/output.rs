@@ -1,14 +1,14 @@
-//! Groups that go out, in order of window and key.
+//! Output groups, in order of window and key.
 
 use crate::column::{Column, Slots};
 use crate::object::Object;
 use crate::windows::Emitted;
 
-/// The groups of a batch that go out, in order of window and key.
+/// The output groups of a batch, in order of window and key.
 #[derive(Debug, Default)]
 pub struct Groups {
     shards: Vec<Emitted>,
-    /// (shard, row of the shard) of each group.
+    /// (shard, row in the shard) of each group.
     order: Vec<(u32, u32)>,
 }
 
@@ -25,7 +25,7 @@ impl Groups {
         Groups { order: rows.into_iter().map(|(_, _, shard, row)| (shard, row)).collect(), shards }
     }
 
-    /// How many.
+    /// Number of groups.
     pub fn len(&self) -> usize {
         self.order.len()
     }
@@ -57,7 +57,7 @@ impl Groups {
         })
     }
 
-    /// The exact sums of an aggregate, and how many values are in each.
+    /// The exact sums of an aggregate, and the number of values in each.
     pub fn exact_sums(&self, aggregate: usize) -> impl Iterator<Item = (i128, u64)> {
         self.values(aggregate, |column, row| match column {
             Column::ExactSums(column) => column.get(row),
@@ -65,7 +65,7 @@ impl Groups {
         })
     }
 
-    /// The sums in floating point of an aggregate, and how many values are in each.
+    /// The floating-point sums of an aggregate, and the number of values in each.
     pub fn double_sums(&self, aggregate: usize) -> impl Iterator<Item = (f64, u64)> {
         self.values(aggregate, |column, row| match column {
             Column::DoubleSums(column) => column.get(row),
@@ -119,13 +119,13 @@ fn key(shard: &Emitted, number: usize) -> &[u8] {
     &shard.key_bytes[start..shard.key_ends[number]]
 }
 
-/// For each key of each shard its place among all keys.
+/// For each key of each shard, its rank among all keys.
 fn ranks(shards: &[Emitted]) -> Vec<Vec<u32>> {
     let all = || (0..).zip(shards).flat_map(|(at, shard)| (0..shard.key_ends.len()).map(move |number| (at, number)));
     let bytes = |(shard, number): (u32, usize)| key(&shards[shard as usize], number);
     let mut ranks: Vec<Vec<u32>> = shards.iter().map(|shard| vec![0; shard.key_ends.len()]).collect();
     let Some(first) = all().next().map(bytes) else { return ranks };
-    // Most comparisons are of eight bytes at once: those after what all keys begin with.
+    // Compare eight bytes at once, after the prefix that all keys share.
     let same = |key: &[u8]| key.iter().zip(first).take_while(|(a, b)| a == b).count();
     let common = all().map(|place| same(bytes(place))).min().unwrap_or_default();
     let prefix = |key: &[u8]| {

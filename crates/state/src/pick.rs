@@ -1,26 +1,26 @@
-//! A row that an aggregate has picked, with the place where it stood: the order of merging does not matter.
+//! A row picked by an aggregate, with its position, so that the order of merging does not matter.
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Which of two rows stays.
+/// Which of two rows is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PickRule {
-    /// The one that stood first.
+    /// The one with the first position.
     First,
-    /// The one that stood last.
+    /// The one with the last position.
     Last,
-    /// The one of the least order, the first of several.
+    /// The one with the least order value; of equal ones the first.
     Min,
-    /// The one of the greatest order, the first of several.
+    /// The one with the greatest order value; of equal ones the first.
     Max,
-    /// The one of the least order, the last of several.
+    /// The one with the least order value; of equal ones the last.
     MinBy,
-    /// The one of the greatest order, the last of several.
+    /// The one with the greatest order value; of equal ones the last.
     MaxBy,
 }
 
-/// Where a row stood: in the order of batches, tasks (which is that of topic, partition and offset) and rows of a task.
+/// A row's position: by batch, by task (in order of topic, partition and offset), by row in the task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     /// The batch; 0 in a partial.
@@ -31,14 +31,14 @@ pub struct Position {
     pub row: u64,
 }
 
-/// The row that an aggregate has picked so far.
+/// The row picked so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pick {
-    /// Where it stood.
+    /// Its position.
     pub at: Position,
-    /// What it was picked by, as bytes that compare as the values do; empty for `first` and `last`.
+    /// The order value, as bytes that compare as the values do; empty for `first` and `last`.
     pub order: Vec<u8>,
-    /// The aggregate's result; empty where it is `order`.
+    /// The aggregate's result; empty if it equals `order`.
     pub result: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ impl Pick {
     }
 }
 
-/// Whether a row, `later` or not than the best so far, takes its place.
+/// Whether a row replaces the best so far; `later` says whether it is after it.
 pub fn beats(rule: PickRule, order: &[u8], best: &[u8], later: bool) -> bool {
     let compared = order.cmp(best);
     match rule {

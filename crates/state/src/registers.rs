@@ -1,19 +1,20 @@
-//! The registers of a HyperLogLog++ sketch: each keeps the greatest rank it has seen, so no order matters.
+//! The registers of a HyperLogLog++ sketch. Each keeps the greatest rank it has seen, so order does not matter.
 //!
-//! A sketch that has seen few registers is a sorted list, 4 bytes a register; then it is a byte for each.
+//! While few registers are in use the sketch is a sorted list of 4 bytes per register; then it is one byte per
+//! register.
 
 use serde::{Deserialize, Serialize};
 
 /// The bits of a rank in a list entry.
 const RANK_BITS: u32 = 6;
 
-/// As many list entries as this part of the registers are kept before all registers are.
+/// The list is used while it has at most this fraction of the registers.
 const FEW_PART: usize = 16;
 
-/// For each register the greatest rank seen; 0 is not seen.
+/// The greatest rank seen by each register; 0 for none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Registers {
-    /// `register << 6 | rank`, ascending: while few have been seen.
+    /// `register << 6 | rank`, ascending. Used while few registers are in use.
     Few(Vec<u32>),
     /// A byte for each register.
     All(Box<[u8]>),
@@ -36,7 +37,7 @@ pub fn rank_of(entry: u32) -> u8 {
 }
 
 impl Registers {
-    /// Notes a rank of a register.
+    /// Updates a register with a rank.
     pub fn see(&mut self, precision: u8, register: u32, rank: u8) {
         let entries = match self {
             Registers::All(ranks) => {
@@ -60,7 +61,7 @@ impl Registers {
         }
     }
 
-    /// Adds what another sketch has seen.
+    /// Merges another sketch.
     pub fn merge(&mut self, precision: u8, from: &Registers) {
         match (&mut *self, from) {
             (Registers::All(ranks), Registers::All(others)) => {

@@ -1,10 +1,10 @@
-//! Groups of one shard as bytes, columnar: what a partial, a change and a snapshot are made of.
+//! Groups of one shard as bytes, in columns. Partials, deltas and snapshots consist of sections.
 //!
 //! ```text
 //! keys: u32 | cells: u32 | lengths of the keys: u32 each | their bytes | for each cell the number of its key: u32
 //! | its slice: i64 | a column for each aggregate
 //! ```
-//! A part is a section per shard, each after its length. All numbers are little-endian.
+//! A part has one section per shard, each preceded by its length. All numbers are little-endian.
 
 use crate::bytes::{Fixed, put_all, put_u32, take, take_u32};
 use crate::column::{Column, Kind};
@@ -13,7 +13,7 @@ use crate::keys::NONE;
 use crate::table::Table;
 use std::borrow::Cow;
 
-/// Groups as they were read.
+/// A decoded section.
 #[derive(Debug)]
 pub struct Section<'a> {
     /// Where each key ends in `key_bytes`.
@@ -64,7 +64,7 @@ impl<'a> Section<'a> {
         self.keys.iter().copied().zip(self.slices.iter().copied())
     }
 
-    /// Makes of each cell as many as `spread` says, with slices of their own: (cell, slice).
+    /// Replaces each cell by those that `spread` gives: (cell, slice).
     pub fn spread(&mut self, spread: &[(u32, i64)], kinds: &[Kind]) {
         self.keys = spread.iter().map(|(cell, _)| self.keys[*cell as usize]).collect();
         self.slices = spread.iter().map(|(_, slice)| *slice).collect();
@@ -78,8 +78,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Appends the groups of some slots. `numbers` is room for the numbers of keys, a key's own; it is [`NONE`] everywhere, and
-/// is so again afterwards.
+/// Appends the groups of some slots. `numbers` is scratch space indexed by key number; it is all [`NONE`] before and
+/// after.
 pub(crate) fn write(table: &Table, slots: &[u32], numbers: &mut Vec<u32>, out: &mut Vec<u8>) {
     numbers.resize(table.keys.numbers(), NONE);
     let mut keys = Vec::new();
@@ -104,7 +104,7 @@ pub(crate) fn write(table: &Table, slots: &[u32], numbers: &mut Vec<u32>, out: &
 }
 
 impl Table {
-    /// A task's groups as a part. Their order is that in which they came.
+    /// A task's groups as a part, in the order in which they were added.
     pub fn to_part(&mut self) -> Vec<u8> {
         self.columns();
         let mut slots: Vec<Vec<u32>> = vec![Vec::new(); SHARDS];
@@ -125,7 +125,7 @@ impl Table {
     }
 }
 
-/// Appends a section for each shard; one that is empty has no groups.
+/// Appends a section for each shard. An empty one has no groups.
 pub(crate) fn put_sections(out: &mut Vec<u8>, sections: &[Vec<u8>]) {
     out.reserve(sections.iter().map(|section| section.len() + size_of::<u64>()).sum());
     for section in sections {

@@ -1,7 +1,9 @@
-//! One shard of a state: merges its part of a batch, lets groups out, evicts them, and says what has changed.
+//! One shard of a state: merges its part of a batch, puts groups out, evicts closed groups, and encodes what has
+//! changed.
 //!
-//! Indexed by slice (or by the time in the keys), so that eviction costs what it evicts. How many groups there are of each
-//! window is kept as the places where that number changes, so that a slot in many windows costs no more than one in few.
+//! Slots are indexed by slice (or keys by the time in them), so eviction costs only what it evicts. The number of
+//! groups per window is stored as the differences between neighbouring windows, so a slot in many windows costs no more
+//! than one in few.
 
 use crate::column::Kind;
 use crate::hash::hash;
@@ -13,35 +15,35 @@ use crate::table::Table;
 use crate::windows::{Emitted, Place, emit};
 use std::collections::BTreeMap;
 
-/// Groups of a part of all keys.
+/// The groups of a subset of the keys.
 #[derive(Debug)]
 pub(crate) struct Shard {
     table: Table,
-    /// Where windows close: the slots of each slice.
+    /// If windows close groups: the slots of each slice.
     by_slice: BTreeMap<i64, Vec<u32>>,
-    /// Where the time in a key closes it: the keys of each time.
+    /// If a time in the key closes groups: the keys of each time.
     by_time: BTreeMap<i64, Vec<u32>>,
-    /// Groups that are open.
+    /// Number of open groups.
     groups: u64,
-    /// Where windows of slices close: by how much more groups a window has than the one before it.
+    /// With slices: how many groups a window has more than the window before it.
     edges: BTreeMap<i64, i64>,
-    /// Number of the last window that has been evicted.
+    /// Number of the last evicted window.
     closed: i64,
-    /// The slots that the batch has touched, in that order, and a mark for each slot.
+    /// Slots touched by the batch, in order; then a flag per slot.
     touched: Vec<u32>,
     marks: Vec<bool>,
-    /// Room for [`section::write`].
+    /// Scratch space for [`section::write`].
     numbers: Vec<u32>,
 }
 
-/// What a batch did to a shard.
+/// The result of a batch in one shard.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) emitted: Emitted,
     pub(crate) updated: u64,
     pub(crate) removed: u64,
     pub(crate) dropped: u64,
-    /// The groups that it changed, as a section.
+    /// The changed groups, as a section.
     pub(crate) changed: Vec<u8>,
 }
 
@@ -72,8 +74,8 @@ impl Shard {
         self.table.capacity_bytes()
     }
 
-    /// Merges sections, each with the number of its task; lets groups out; evicts. `holds_global`: the one group without
-    /// keys is in this shard.
+    /// Merges sections, each with the number of its task; puts groups out; evicts. `holds_global`: the one group
+    /// without keys is in this shard.
     pub(crate) fn merge<'a>(
         &mut self,
         layout: &Layout,
@@ -84,7 +86,7 @@ impl Shard {
         let late_until = batch.late_until.filter(|_| layout.evicts);
         let late = Late::new(layout, late_until);
         let mut dropped = Dropped::default();
-        // What is late is closed, also before the first eviction (rule M7).
+        // Late windows are closed even before the first eviction (rule M7).
         self.closed = self.closed.max(late.closed);
         if holds_global {
             let key = self.table.keys.of(hash(&[]), &[]);
@@ -94,7 +96,7 @@ impl Shard {
         for (task, section) in sections {
             self.add(layout, &late, &mut dropped, (batch.id, task), section);
         }
-        // What is fresh needs its place in the columns, too.
+        // New slots need space in the columns.
         self.table.columns();
         let mut outcome = Outcome { dropped: dropped.count(layout, &late), ..Outcome::default() };
         self.let_out(layout, batch, &late, &mut outcome);
@@ -147,7 +149,7 @@ impl Shard {
         }
     }
 
-    /// Puts a section's groups in the place of what is there.
+    /// Replaces groups by those of a section.
     pub(crate) fn put(&mut self, layout: &Layout, section: &Section<'_>) {
         if self.table.is_empty() {
             self.table.reserve(section.keys(), section.key_bytes(), section.slices.len());
@@ -161,7 +163,7 @@ impl Shard {
         }
     }
 
-    /// The slot of a (key, slice); a new one is counted and indexed.
+    /// The slot of a (key, slice). A new slot is counted and indexed.
     fn enter(&mut self, layout: &Layout, key: u32, slice: i64) -> u32 {
         let found = self.table.slot(key, slice);
         let Some((older, newer)) = found.new else { return found.slot };
@@ -208,7 +210,7 @@ impl Shard {
         }
     }
 
-    /// Counts the groups that the batch has touched, and lets out those that the mode says.
+    /// Counts the groups that the batch touched, and puts out those that the output mode selects.
     fn let_out(&mut self, layout: &Layout, batch: &Batch, late: &Late<'_>, outcome: &mut Outcome) {
         let open = (late.closed.saturating_add(1), i64::MAX);
         let emit = |places: &[Place], windows| emit(&self.table, &layout.kinds, &layout.grid, places, windows);
@@ -242,7 +244,7 @@ impl Shard {
         }
     }
 
-    /// The slots of the groups that close at `until` µs, and from which window to which.
+    /// The slots of groups that close by `until` µs, and the first and last such window.
     fn due(&self, layout: &Layout, until: i64) -> (Vec<u32>, (i64, i64)) {
         if layout.key_time.is_some() {
             return (self.slots_of_keys_until(until), (i64::MIN, i64::MAX));
@@ -278,7 +280,7 @@ impl Shard {
         places
     }
 
-    /// Takes out what is closed at `until` µs; how many groups that was.
+    /// Evicts what is closed at `until` µs. Returns the number of groups.
     pub(crate) fn evict(&mut self, layout: &Layout, until: i64) -> u64 {
         let (slots, removed) = match &layout.key_time {
             Some(_) => {
@@ -329,7 +331,7 @@ impl Shard {
         }
     }
 
-    /// All groups as a section. Their order depends on nothing but the groups.
+    /// All groups as a section. The order depends only on the groups.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let keys = &self.table.keys;
         let mut places: Vec<(u32, u32, i64, u32)> =
@@ -344,13 +346,13 @@ impl Shard {
         }
     }
 
-    /// From now on no window up to the one that is closed at `until` µs is counted.
+    /// Stops counting windows up to the last one closed at `until` µs.
     pub(crate) fn set_closed(&mut self, layout: &Layout, until: Option<i64>) {
         let until = until.filter(|_| layout.key_time.is_none());
         self.closed = until.map_or(i64::MIN, |until| layout.grid.last_closed(until));
     }
 
-    /// The same groups as another layout has them: where `from` has slices and `to` has not, a slot for each window.
+    /// The same groups in another layout: if `from` has slices and `to` does not, a slot for each window.
     pub(crate) fn moved(&self, from: &Layout, to: &Layout) -> Shard {
         let mut shard = Shard::new(&to.kinds);
         let places = self.places(self.table.live().map(|(slot, _)| slot));

@@ -1,4 +1,4 @@
-//! The driver's side: which files are a batch's dead letters.
+//! The driver's side: records which files hold a batch's dead letters.
 
 use super::line::write_line;
 use super::{batch_of, prefix};
@@ -19,10 +19,10 @@ pub struct FilesDeadLetterCommitter {
 }
 
 impl FilesDeadLetterCommitter {
-    /// Opens a directory of dead letters, or creates it.
+    /// Opens or creates a directory of dead letters.
     ///
     /// # Errors
-    /// External when the disk refuses; user when the directory's manifest is none of ours.
+    /// External: the disk fails. User: the directory's manifest is not one of ours.
     pub fn new(dir: impl Into<PathBuf>) -> Result<FilesDeadLetterCommitter> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
@@ -30,8 +30,8 @@ impl FilesDeadLetterCommitter {
         Ok(FilesDeadLetterCommitter { dir, manifest, claim: Claim::default() })
     }
 
-    /// Removes dead letters that their batch does not name, and those of batches that are still to come. Where a manifest is
-    /// gone, so that nobody knows, all stay.
+    /// Removes files that no batch names, and files of batches that are not committed. If the manifest is gone, it
+    /// removes nothing.
     fn remove_unnamed(&self) -> Result<()> {
         let cannot = |error: io::Error| refused("clean", &self.dir, &error);
         let batches = manifest::read(&self.dir)?;
@@ -58,9 +58,9 @@ impl DeadLetterCommitter for FilesDeadLetterCommitter {
         format!("dead letters in {}", self.dir.display())
     }
 
-    /// Also removes what a crash left unfinished, or uncommitted.
+    /// Also removes what a crash left unfinished or uncommitted.
     fn begin(&mut self, query_id: &str) -> Result<()> {
-        // A query's sink must not take the directory for its own, nor the other way round.
+        // The same query's sink must not use this directory, and the other way round.
         self.claim.begin(&self.dir, format!("{query_id} dead letters"), self.manifest.last().is_some())?;
         // Executors write here before there is a batch to commit.
         self.claim.make(&self.dir)?;
@@ -70,7 +70,7 @@ impl DeadLetterCommitter for FilesDeadLetterCommitter {
 
     fn commit(&mut self, batch_id: u64, files: &[DeadLetterFile], own: &[DriverDeadLetter]) -> Result<()> {
         let lines = files.iter().map(|file| file.lines).sum::<u64>() + own.len() as u64;
-        // One that stands there already has other dead letters now, if only none.
+        // A replayed batch may now have no dead letters although the manifest names some.
         if lines == 0 && self.manifest.last() < Some(batch_id) {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use tidemill_flow::ports::{DeadLetter, Place};
 use tidemill_sql::text::json::{write_base64, write_string};
 
-/// Appends a dead letter and a line end. What is not known is left out; a value that is no UTF-8 is in Base64.
+/// Appends a dead letter as a line. Unknown members are omitted. A value that is not UTF-8 is written in Base64.
 pub fn write_line(out: &mut String, letter: &DeadLetter<'_>) {
     let mut members = Members(out);
     if let Some((partition, offset)) = letter.at {
@@ -30,7 +30,7 @@ pub fn write_line(out: &mut String, letter: &DeadLetter<'_>) {
     out.push_str("}\n");
 }
 
-/// The members of an object, one after the other.
+/// Writes the members of an object.
 struct Members<'a>(&'a mut String);
 
 impl Members<'_> {

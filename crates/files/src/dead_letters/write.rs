@@ -1,4 +1,5 @@
-//! The executors' side: the dead letters of one task, streamed to a file that gets its name when it is whole.
+//! The executor's side: streams the dead letters of one task to a temporary file, which gets its name when it is
+//! complete.
 
 use super::line::write_line;
 use super::prefix;
@@ -13,7 +14,7 @@ use tidemill_os::disk::put_in_place;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Writes the dead letters of tasks into a directory. It holds a buffer and one a dead letter in memory.
+/// Writes the dead letters of tasks into a directory. Holds one buffer and one dead letter in memory.
 pub struct FilesDeadLetterWriter {
     dir: PathBuf,
     /// The name of the task's file.
@@ -22,7 +23,7 @@ pub struct FilesDeadLetterWriter {
     line: String,
 }
 
-/// A file that has no name yet. Dropped, it is gone.
+/// An unfinished file. It is removed when dropped.
 struct UnnamedFile {
     temporary: PathBuf,
     file: BufWriter<File>,
@@ -30,14 +31,15 @@ struct UnnamedFile {
 }
 
 impl FilesDeadLetterWriter {
-    /// Dead letters in a directory that is there.
+    /// A writer for an existing directory.
     pub fn new(dir: impl Into<PathBuf>) -> FilesDeadLetterWriter {
         FilesDeadLetterWriter { dir: dir.into(), name: String::new(), begun: None, line: String::new() }
     }
 
     fn begun(&mut self) -> io::Result<&mut UnnamedFile> {
         if self.begun.is_none() {
-            // An executor whose driver was killed may still be at the same task for a moment: it has another file.
+            // An executor whose driver was killed may still run the same task for a moment; it must use another
+            // temporary file.
             static NEXT: AtomicU64 = AtomicU64::new(0);
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let temporary = self.dir.join(format!(".{}.{}-{number}.tmp", self.name, std::process::id()));
@@ -58,7 +60,7 @@ impl FilesDeadLetterWriter {
 impl DeadLetterWriter for FilesDeadLetterWriter {
     fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
         self.begun = None;
-        // The first source has had its names since before there were others.
+        // Names for the first source have no source number: they are older than queries with several sources.
         let source = Some(range.partition.source).filter(|source| *source > 0);
         let source = source.map_or(String::new(), |source| format!("s{source}-"));
         let (partition, start, end) = (range.partition.partition, range.start, range.end);
@@ -87,7 +89,7 @@ impl DeadLetterWriter for FilesDeadLetterWriter {
 
 impl Drop for UnnamedFile {
     fn drop(&mut self) {
-        // What was renamed is not there; what cannot be removed is when the next run begins.
+        // After the rename there is nothing to remove. What cannot be removed now is removed when the next run begins.
         let _ = fs::remove_file(&self.temporary);
     }
 }

@@ -1,7 +1,8 @@
-//! Which files a path names: those of a directory, or what a glob matches (and the files of directories that it matches).
+//! The files that a path names: those of a directory, or those that a glob matches. If a glob matches a directory, that
+//! directory's files.
 //!
-//! Names that begin with `_` or `.` are passed over, as Spark does; directories inside directories are not entered.
-//! `*` and `?` match within a name, `[a-z]` and `[!a-z]` one character of a set, `{a,b}` either text.
+//! Names that begin with `_` or `.` are skipped, as in Spark; directories inside directories are not entered. `*` and
+//! `?` match within a name, `[a-z]` and `[!a-z]` match one character, `{a,b}` matches either text.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,10 +10,10 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use tidemill_model::glob::matches;
 
-/// Texts that the braces of a path may stand for.
+/// Most texts that the braces of a path may expand to.
 const ALTERNATIVES_MAX: usize = 10_000;
 
-/// The files of a path, without looking at them; `None` where the directory that it begins with is not there.
+/// The paths of the files, without opening them; `None` if the directory that the path begins with does not exist.
 pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
     let mut found = BTreeSet::new();
     let mut any = false;
@@ -30,7 +31,7 @@ pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
                 let names = match listed {
                     Ok(Some(names)) => names,
                     Ok(None) => continue,
-                    // A plain file among the directories that a glob matched holds no files.
+                    // A plain file among matched directories holds no files.
                     Err(error) if any && error.kind() == ErrorKind::NotADirectory => continue,
                     Err(error) => return Err(error),
                 };
@@ -57,7 +58,7 @@ pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
     Ok(any.then_some(found))
 }
 
-/// The names in a directory that count; `None` where it is not there.
+/// The names in a directory that count; `None` if it does not exist.
 fn entries(dir: &Path) -> io::Result<Option<Vec<String>>> {
     let listing = match fs::read_dir(dir) {
         Ok(listing) => listing,
@@ -77,10 +78,10 @@ fn entries(dir: &Path) -> io::Result<Option<Vec<String>>> {
     Ok(Some(names))
 }
 
-/// The texts that `{a,b}` stands for; braces inside braces too.
+/// The texts that `{a,b}` expands to, including nested braces.
 fn alternatives(pattern: &str) -> io::Result<Vec<String>> {
     let mut done = Vec::new();
-    // The next to be looked at is the last.
+    // The last one is expanded next.
     let mut open = vec![pattern.to_owned()];
     while let Some(pattern) = open.pop() {
         match first_braces(&pattern) {
@@ -98,7 +99,7 @@ fn alternatives(pattern: &str) -> io::Result<Vec<String>> {
     Ok(done)
 }
 
-/// The texts that the first braces of a pattern stand for, with what is around them; `None` without braces.
+/// Expands the first braces of a pattern; `None` if it has none.
 fn first_braces(pattern: &str) -> Option<Vec<String>> {
     let open = pattern.find('{')?;
     let (mut depth, mut cuts) = (0, vec![open]);

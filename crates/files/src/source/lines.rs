@@ -1,30 +1,30 @@
-//! Text → lines, as Spark's text source cuts it: LF, CR and CRLF end a line (rule S2), a byte order mark at a file's
-//! beginning is left out, the last line needs no end.
+//! Splits text into lines as Spark's text source does: LF, CR and CRLF end a line (rule S2), a byte order mark at the
+//! start of a file is skipped, the last line needs no end.
 //!
-//! Counting costs a pass over the bytes and leaves a mark every few megabytes, from which any line is found by a short
-//! scan.
+//! Counting takes one pass over the bytes and leaves a mark every few megabytes. From a mark any line is found by a
+//! short scan.
 
 use memchr::{memchr2, memchr2_iter};
 use std::io::{self, Read};
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Bytes between two marks: a scan of so many takes about a millisecond.
+/// Bytes between two marks. A scan of this many takes about a millisecond.
 const STRIDE_BYTES: usize = 4 << 20;
 
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// What counting found.
+/// The result of counting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Bytes of the file.
     pub bytes: u64,
     /// Bytes before the first line.
     pub head: u64,
-    /// Lines.
+    /// Number of lines.
     pub lines: u64,
-    /// `(line ends before it, byte)`, ascending; none within a CRLF.
+    /// `(line ends before it, byte)`, ascending. No mark is inside a CRLF.
     pub marks: Vec<(u64, u64)>,
 }
 
@@ -60,7 +60,7 @@ fn count_with(text: &mut impl Read, stride: usize) -> io::Result<Counted> {
     }
 }
 
-/// As many bytes as there are and fit.
+/// Fills as much of the block as there are bytes.
 fn fill(text: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < block.len() {
@@ -74,7 +74,7 @@ fn fill(text: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Where to begin to find a line: a byte, and how many line ends to pass over from there.
+/// Where to start looking for a line: a byte, and the number of line ends to skip from there.
 pub fn nearest(head: u64, marks: &[(u64, u64)], line: u64) -> (u64, u64) {
     let behind = marks.partition_point(|(ends, _)| *ends < line);
     match behind.checked_sub(1) {
@@ -83,7 +83,7 @@ pub fn nearest(head: u64, marks: &[(u64, u64)], line: u64) -> (u64, u64) {
     }
 }
 
-/// Cuts a text into lines.
+/// Splits a text into lines.
 pub struct Lines<R> {
     text: R,
     buffer: Vec<u8>,
@@ -93,7 +93,7 @@ pub struct Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
-    /// The lines from where `text` stands.
+    /// The lines from the text's current position.
     pub fn new(text: R) -> Lines<R> {
         Lines { text, buffer: vec![0; BLOCK_BYTES], at: 0, filled: 0, ended: false }
     }
@@ -106,7 +106,7 @@ impl<R: Read> Lines<R> {
             let found = memchr2(b'\n', b'\r', &rest[scanned..]).map(|at| scanned + at);
             scanned = found.unwrap_or(rest.len());
             let (line, next) = match found {
-                // Whether an LF follows this CR is only known with the next byte.
+                // The next byte decides whether an LF follows this CR.
                 Some(end) if rest[end] == b'\r' && end + 1 == rest.len() && !self.ended => {
                     self.fill()?;
                     continue;
@@ -143,7 +143,7 @@ impl<R: Read> Lines<R> {
 mod tests {
     use super::*;
 
-    /// Every line of the text, found from the nearest mark, is the one that cutting from the front gives.
+    /// Every line found from the nearest mark equals the line found by reading from the start.
     fn check(text: &[u8], stride: usize) {
         let counted = count_with(&mut &*text, stride).unwrap();
         let from = |byte: u64| Lines::new(&text[byte as usize..]);
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_line_longer_than_the_buffer() {
         check(&[vec![b'x'; 3 * BLOCK_BYTES], b"\r\ny".to_vec()].concat(), STRIDE_BYTES);
-        // A CRLF across the buffer's end.
+        // A CRLF across the end of the buffer.
         check(&[vec![b'x'; BLOCK_BYTES - 1], b"\r\ny\r".to_vec()].concat(), BLOCK_BYTES);
     }
 }

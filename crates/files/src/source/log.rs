@@ -1,12 +1,12 @@
-//! The log of files: which file holds which offsets, in the order in which they were found.
+//! The log of files: which file holds which offsets, in the order in which files were found.
 //!
 //! ```text
 //!   {"tidemill_files":1}
 //!   {"offset":0,"file":"in/a.jsonl","modified_ms":1767225605000,"bytes":812,"lines":3}
 //!   {"offset":4,"file":"in/big.jsonl", … ,"lines":90000,"head":3,"marks":[[16401,4194304],[32799,8388608]]}
 //! ```
-//! A file takes an offset per line and one for its end. Written by the driver only, durable before any plan names its
-//! offsets; executors read it. Knows no directory and no format of lines.
+//! A file takes one offset per line and one for its end. Only the driver writes the log; a line is durable before a
+//! plan names its offsets. Executors read it. Knows no directory and no format of lines.
 
 use super::lines::{Counted, nearest};
 use crate::durable::refused;
@@ -26,7 +26,7 @@ fn name(source: u32) -> String {
     format!("{source}.jsonl")
 }
 
-/// One file, as it was when it was found.
+/// One file, as it was when found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -38,7 +38,7 @@ pub struct Entry {
     pub modified_ms: i64,
     /// Its length.
     pub bytes: u64,
-    /// Its lines, blank ones and headers too.
+    /// Number of lines, including blank ones and headers.
     pub lines: u64,
     /// Bytes before the first line.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -49,18 +49,18 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What was counted of a file becomes its entry.
+    /// The entry of a counted file.
     pub fn new(offset: i64, file: String, modified_ms: i64, counted: Counted) -> Entry {
         let Counted { bytes, head, lines, marks } = counted;
         Entry { offset, file, modified_ms, bytes, lines, head, marks }
     }
 
-    /// The offset of its end: the last one it takes.
+    /// The offset of its end, the last one it takes.
     pub fn end(&self) -> i64 {
         self.offset + self.lines as i64
     }
 
-    /// Where to begin to find a line: a byte, and how many line ends to pass over from there.
+    /// Where to start looking for a line: a byte, and the number of line ends to skip from there.
     pub fn nearest(&self, line: u64) -> (u64, u64) {
         nearest(self.head, &self.marks, line)
     }
@@ -74,10 +74,10 @@ fn is_zero(number: &u64) -> bool {
 pub struct FileLog(LineLog);
 
 impl FileLog {
-    /// Opens a source's log in a directory, or begins it; also gives what is there.
+    /// Opens or creates a source's log in a directory and returns its entries.
     ///
     /// # Errors
-    /// External when the disk refuses or the log is damaged; user when it is none of ours.
+    /// External: the disk fails or the log is damaged. User: it is not one of ours.
     pub fn open(dir: &Path, source: u32) -> Result<(FileLog, Vec<Entry>)> {
         fs::create_dir_all(dir).map_err(|error| refused("create", dir, &error))?;
         let name = name(source);
@@ -86,17 +86,17 @@ impl FileLog {
         Ok((FileLog(log), entries))
     }
 
-    /// What to say of a log that ends before what was planned of it.
+    /// The error for a log that ends before the offsets that were planned.
     pub fn too_short(&self, end: i64, planned: i64) -> Error {
         let path = self.0.path().display();
         let what = format!("it ends at {end}, and batches were planned up to {planned}: lines are missing");
         Error::external(format!("{path}: damaged ({what}); {}", KIND.advice))
     }
 
-    /// Adds files; durable when it returns.
+    /// Adds files; durable on return.
     ///
     /// # Errors
-    /// External when the disk refuses; then none of them counts.
+    /// External: the disk fails. None of the files counts then.
     pub fn append(&mut self, entries: &[Entry]) -> Result<()> {
         let mut lines = Vec::new();
         for entry in entries {
@@ -107,24 +107,24 @@ impl FileLog {
     }
 }
 
-/// The log, followed by a reader while another process appends to it.
+/// A reader's view of the log while another process appends to it.
 pub struct FollowedLog {
     path: PathBuf,
     entries: Vec<Entry>,
-    /// Bytes that were read.
+    /// Bytes read so far.
     read: u64,
 }
 
 impl FollowedLog {
-    /// A source's log in a directory, read when it is first asked.
+    /// A source's log in a directory. It is read when first needed.
     pub fn new(dir: &Path, source: u32) -> FollowedLog {
         FollowedLog { path: dir.join(name(source)), entries: Vec::new(), read: 0 }
     }
 
-    /// The number of the entry that an offset falls in, and all entries.
+    /// The index of the entry that holds an offset, and all entries.
     ///
     /// # Errors
-    /// External when the log cannot be read, is damaged, or does not reach that far.
+    /// External: the log cannot be read, is damaged, or ends before the offset.
     pub fn find(&mut self, offset: i64) -> Result<(usize, &[Entry])> {
         if self.entries.last().is_none_or(|last| last.end() < offset) {
             self.catch_up()?;
@@ -160,7 +160,7 @@ impl FollowedLog {
     }
 }
 
-/// Fails where an entry does not begin where the one before ends.
+/// Fails if an entry does not begin where the one before ends.
 fn follow_each_other(path: &Path, mut offset: i64, entries: &[Entry]) -> Result<()> {
     for entry in entries {
         if entry.offset != offset {

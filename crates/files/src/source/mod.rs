@@ -1,15 +1,16 @@
-//! The files source: a growing directory of files as one partition of numbered lines.
+//! The files source: a growing directory of files, presented as one partition of numbered lines.
 //!
 //! ```text
 //!   DIR/a.jsonl  3 lines ─┐  offsets 0 1 2, and 3 for its end
-//!   DIR/b.jsonl  0 lines ─┼─ offset  4, its end               <checkpoint>/sources/N.jsonl, N the source: which file holds which
+//!   DIR/b.jsonl  0 lines ─┼─ offset  4, its end               <checkpoint>/sources/N.jsonl, N the source: file →
+//!   offsets
 //!   DIR/c.jsonl  2 lines ─┘  offsets 5 6, and 7 for its end
 //! ```
-//! [`FilesWatch`] (driver) looks for new files a few times a second, counts their lines once, and appends them to the log,
-//! durable before anyone hears of them; [`FilesReader`] (executors) finds an offset's file in the log. So a plan holds one
-//! short range whatever the number of files, a big file is read by several tasks, and a replay reads the same lines. Each
-//! file has an offset for its end: a file without lines is something to read as well (rule O7).
-//! Cost: a file is read twice, once to count. The log grows by a line per file and is held in memory. Knows no decoding.
+//! [`FilesWatch`] (driver) looks for new files a few times a second, counts their lines once, and appends them to the
+//! log; they are durable before anyone hears of them. [`FilesReader`] (executors) finds an offset's file in the log. So
+//! a plan holds one short range at any number of files, several tasks read a big file, and a replay reads the same
+//! lines. A file has an offset for its end, so that a file without lines is still something to read (rule O7).
+//! Cost: a file is read twice, once to count. The log has one line per file and is held in memory. Knows no decoding.
 
 mod glob;
 mod lines;
@@ -23,18 +24,18 @@ pub use watch::FilesWatch;
 use std::path::PathBuf;
 use tidemill_model::PartitionId;
 
-/// A files source.
+/// Options of a files source.
 #[derive(Clone, Debug)]
 pub struct FilesOptions {
     /// Number of the source in its query.
     pub source: u32,
     /// A directory, or a glob.
     pub path: String,
-    /// Whether blank lines, and of each file the first other one if `header`, are no records, as in CSV.
+    /// CSV: blank lines are not records, and with `header` neither is the first other line of each file.
     pub csv: bool,
-    /// Whether the first line of each file that is not blank is no record. Only with `csv`.
+    /// The first line of each file that is not blank is a header. Only with `csv`.
     pub header: bool,
-    /// Files of a batch at most.
+    /// Most files in a batch.
     pub max_files_per_trigger: Option<u64>,
     /// The directory of the log of files: the checkpoint's `sources`.
     pub log_dir: PathBuf,

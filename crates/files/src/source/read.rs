@@ -1,4 +1,4 @@
-//! The executors' side: the lines of a range of offsets, from whichever files the log says.
+//! The executor's side: reads the lines of a range of offsets from the files that the log names.
 
 use super::FilesOptions;
 use super::lines::Lines;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidemill_flow::ports::{self, Chunk, Place};
 use tidemill_model::{Error, OffsetRange, Result};
 
-/// A chunk is full at so many bytes, whatever its records: long lines must not add up.
+/// A chunk is full at this many bytes, so that long lines do not add up.
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// Reads ranges of a files source.
@@ -24,16 +24,16 @@ pub struct FilesReader {
     open: Option<OpenFile>,
 }
 
-/// The file that the next offset is in, standing at that offset's line.
+/// The file that holds the next offset, positioned at that offset's line.
 struct OpenFile {
     entry: Entry,
     lines: Lines<Take<File>>,
-    /// The line that is the header, if one is.
+    /// Number of the header line, if there is one.
     header: Option<u64>,
 }
 
 impl FilesReader {
-    /// A reader of what the watch of the same options has logged.
+    /// A reader of what the watch with the same options has logged.
     pub fn new(options: &FilesOptions) -> FilesReader {
         let log = FollowedLog::new(&options.log_dir, options.source);
         FilesReader { csv: options.csv, header: options.header, log, next: 0, end: 0, open: None }
@@ -92,12 +92,12 @@ impl ports::Read for FilesReader {
     }
 
     fn waited(&mut self) -> Duration {
-        // Reading a file is work, not waiting for somebody.
+        // Reading a file is work, not waiting.
         Duration::ZERO
     }
 }
 
-/// The lines of a file from a byte on, up to where it ended when it was logged.
+/// The lines of a file from a byte on, up to its length when it was logged.
 fn open_at(entry: &Entry, byte: u64) -> Result<Lines<Take<File>>> {
     let opened = (|| -> io::Result<_> {
         let mut file = File::open(&entry.file)?;
@@ -130,7 +130,7 @@ fn find_header(entry: &Entry) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Nothing but what Java's `trim` takes off.
+/// Whether the line has only characters that Java's `trim` removes.
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| *byte <= b' ')
 }

@@ -1,4 +1,4 @@
-//! The driver's side: finds new files, counts them, logs them; and says where a batch of so many files ends.
+//! The driver's side: finds new files, counts and logs them; and ends a batch after a number of files.
 
 use super::log::{Entry, FileLog};
 use super::{FilesOptions, glob, lines};
@@ -12,10 +12,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use tidemill_flow::ports::{Admission, Extent, Extents, Watch};
 use tidemill_model::{Error, Offsets, Result};
 
-/// Time between two looks at the directory.
+/// Interval at which the directory is read.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Endings of files that Spark would unpack.
+/// Extensions of files that Spark would decompress.
 const COMPRESSED: [&str; 6] = [".gz", ".bz2", ".deflate", ".snappy", ".lz4", ".zst"];
 
 /// Watches a directory or a glob.
@@ -23,7 +23,7 @@ pub struct FilesWatch {
     options: FilesOptions,
     log: FileLog,
     known: HashSet<PathBuf>,
-    /// One past the last offset of each file, ascending; shared with the admission, which the driver asks.
+    /// One past the last offset of each file, ascending. Shared with the admission, which runs on the driver's thread.
     ends: Arc<Mutex<Vec<i64>>>,
 }
 
@@ -34,10 +34,10 @@ struct NewFile {
 }
 
 impl FilesWatch {
-    /// Opens the log of files, or begins it.
+    /// Opens or creates the log of files.
     ///
     /// # Errors
-    /// External when the disk refuses or the log is damaged; user when it is none of ours.
+    /// External: the disk fails or the log is damaged. User: it is not one of ours.
     pub fn new(options: FilesOptions) -> Result<FilesWatch> {
         let (log, entries) = FileLog::open(&options.log_dir, options.source)?;
         let known = entries.iter().map(|entry| PathBuf::from(&entry.file)).collect();
@@ -45,12 +45,12 @@ impl FilesWatch {
         Ok(FilesWatch { options, log, known, ends: Arc::new(Mutex::new(ends)) })
     }
 
-    /// What progress records call it.
+    /// Name in progress records.
     pub fn description(&self) -> String {
         format!("FileStreamSource[{}]", self.options.path)
     }
 
-    /// Logs what is new and tells how far the files go.
+    /// Logs new files and returns the offsets of all files.
     fn look(&mut self) -> Result<Extents> {
         let unreadable = |error: io::Error| {
             Error::external(format!(
@@ -75,7 +75,7 @@ impl FilesWatch {
         let mut offset = self.ends().last().copied().unwrap_or(0);
         let mut entries = Vec::new();
         for file in new {
-            // A file that has gone since it was listed was never planned: it is none.
+            // A file that disappeared after listing was never planned: skip it.
             let Some(entry) = count(&file.path, offset)? else { continue };
             offset = entry.end() + 1;
             entries.push(entry);
@@ -99,7 +99,8 @@ impl Watch for FilesWatch {
         format!("directory `{}`", self.options.path)
     }
 
-    /// What was planned stands in the log: one that ends before has lost lines, and new files must not take their offsets.
+    /// Checks that the log covers the planned offsets. A shorter log has lost files, and new files must not take their
+    /// offsets.
     fn resume(&mut self, planned: &Offsets) -> Result<()> {
         let end = self.ends().last().copied().unwrap_or(0);
         match planned.0.get(&self.options.partition()) {
@@ -133,14 +134,14 @@ impl Watch for FilesWatch {
     }
 }
 
-/// The end of the `files_max`-th file from a position on; `None` where there are not so many.
+/// The end of the `files_max`-th file after a position; `None` if there are fewer.
 fn end_of_batch(ends: &[i64], position: i64, files_max: u64) -> Option<i64> {
     let first = ends.partition_point(|end| *end <= position);
     let last = first.checked_add(usize::try_from(files_max - 1).ok()?)?;
     ends.get(last).copied()
 }
 
-/// What there is to know of a path; `None` where it is no file (any more).
+/// Modification time and path; `None` if it is not a file (any more).
 fn look_at(path: PathBuf) -> Result<Option<NewFile>> {
     let metadata = match fs::metadata(&path) {
         Ok(metadata) if metadata.is_file() => metadata,
@@ -158,7 +159,7 @@ fn look_at(path: PathBuf) -> Result<Option<NewFile>> {
     Ok(Some(NewFile { modified_ms, path }))
 }
 
-/// Counts a file; `None` where it has gone.
+/// Counts a file; `None` if it is gone.
 fn count(path: &Path, offset: i64) -> Result<Option<Entry>> {
     let counted = (|| -> io::Result<_> {
         let file = File::open(path)?;
@@ -179,7 +180,7 @@ fn unread(path: &Path, error: &io::Error) -> Error {
     Error::external(format!("cannot read {}: {error}; let this user read it, or take it away", path.display()))
 }
 
-/// When a file was last written, ms since the epoch.
+/// Modification time, ms since the epoch.
 pub fn modified_ms(metadata: &fs::Metadata) -> io::Result<i64> {
     let modified = metadata.modified()?;
     Ok(match modified.duration_since(UNIX_EPOCH) {
