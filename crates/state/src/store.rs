@@ -1,9 +1,10 @@
-//! The state: all shards, what a batch does to them at once, and their bytes.
+//! The state: all shards, the merge of a batch into them, and their encoding.
 //!
 //! ```text
-//! snapshot, delta:  format: u8 | 1 where slots are slices, else 0 | 1 where groups are evicted | evicted until, µs | sections
+//! snapshot, delta:  format: u8 | 1 if slots are slices, else 0 | 1 if groups are evicted | evicted until, µs |
+//! sections
 //! ```
-//! A delta's sections have what the changed groups are now; what it evicts is said by the time alone.
+//! A delta's sections hold the changed groups as they are now. What it evicts follows from the time alone.
 
 use crate::bytes::{put_option, take, take_option};
 use crate::hash::{SHARDS, hash, shard};
@@ -13,16 +14,16 @@ use crate::section::{Section, put_sections, take_sections};
 use crate::shard::{Outcome, Shard};
 use std::sync::Mutex;
 
-/// The first byte of a state's bytes. That of Tidemill's first states, which were maps, was another.
+/// First byte of an encoded state. The first versions of Tidemill used another one.
 const FORMAT: u8 = 0xc2;
 
-/// Below so many bytes of work threads cost more than they save.
+/// With less work than this many bytes, threads cost more than they save.
 const THREADS_FROM_BYTES: usize = 64 << 10;
 
 /// Which groups go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emit {
-    /// Those that the batch has touched.
+    /// Those that the batch touched.
     Touched,
     /// Those that are evicted.
     Evicted,
@@ -32,23 +33,23 @@ pub enum Emit {
     Nothing,
 }
 
-/// What a batch wants of the state.
+/// A batch's request to the state.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
     /// Its number.
     pub id: u64,
-    /// Groups that end at or before it, µs, are late; where the layout evicts.
+    /// Groups that end at or before this time (µs) are late, if the layout evicts.
     pub late_until: Option<i64>,
-    /// Groups that end at or before it, µs, are evicted; where the layout evicts.
+    /// Groups that end at or before this time (µs) are evicted, if the layout evicts.
     pub evict_until: Option<i64>,
     /// Which groups go out.
     pub emit: Emit,
 }
 
-/// What a batch did.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Merged {
-    /// The groups that go out.
+    /// The output groups.
     pub output: Groups,
     /// Groups touched by accepted rows.
     pub updated: u64,
@@ -60,12 +61,12 @@ pub struct Merged {
     pub delta: Vec<u8>,
 }
 
-/// What is wrong with bytes.
+/// Why bytes cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// They are of another format.
+    /// They have another format.
     Format,
-    /// They are not whole.
+    /// They are damaged or incomplete.
     Damaged,
 }
 
@@ -73,13 +74,13 @@ pub enum Unreadable {
 pub struct Store {
     layout: Layout,
     shards: Vec<Shard>,
-    /// What has been evicted.
+    /// Time up to which groups have been evicted, µs.
     evicted_until: Option<i64>,
     threads: usize,
 }
 
 impl Store {
-    /// An empty state, worked on by so many threads.
+    /// An empty state; merges use this many threads.
     pub fn new(mut layout: Layout, threads: usize) -> Store {
         if layout.apart {
             layout.grid = layout.grid.of_groups();
@@ -88,7 +89,7 @@ impl Store {
         Store { layout, shards, evicted_until: None, threads }
     }
 
-    /// What it is of.
+    /// Its layout.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -103,15 +104,15 @@ impl Store {
         self.shards.iter().map(Shard::bytes).sum::<usize>() as u64
     }
 
-    /// Bytes that are taken from the system, whatever is in them.
+    /// Allocated bytes.
     pub fn capacity_bytes(&self) -> u64 {
         self.shards.iter().map(Shard::capacity_bytes).sum::<usize>() as u64
     }
 
-    /// Merges the parts of a batch's tasks, in that order. `adapt` may change what they hold before.
+    /// Merges the parts of a batch's tasks, in order. `adapt` may change the groups of a part first.
     ///
     /// # Errors
-    /// A part does not read.
+    /// A part cannot be decoded.
     pub fn merge(
         &mut self,
         batch: &Batch,
@@ -137,7 +138,7 @@ impl Store {
                 adapt(&mut section);
                 Some((task, section))
             });
-            // All are read first: a state is changed by the whole batch or not at all.
+            // All parts are decoded first, so that a batch changes the state completely or not at all.
             let sections: Vec<_> = sections.collect();
             sound.then(|| shard.merge(layout, batch, sections.into_iter(), global == Some(number)))
         };
@@ -183,11 +184,11 @@ impl Store {
         out
     }
 
-    /// The state that a snapshot has, or none, and batches have changed since. Where it was kept in another way than `layout`
-    /// says, or the layout evicts and it did not, or the other way round, each window gets a slot of its own.
+    /// Restores a state from a snapshot, if there is one, and the deltas of later batches. If the stored layout differs
+    /// from `layout` in slices or eviction, each window gets a slot of its own.
     ///
     /// # Errors
-    /// The bytes do not read: the snapshot's (`None`), or a delta's of that number.
+    /// The snapshot (`None`) or the delta of this batch cannot be decoded.
     pub fn restore(
         layout: Layout,
         threads: usize,
@@ -213,7 +214,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Keeps the groups as another layout has them.
+    /// Converts the groups to another layout.
     fn relay(&mut self, to: Layout) {
         let from = std::mem::replace(&mut self.layout, to);
         let to = &self.layout;
@@ -232,8 +233,8 @@ impl Store {
         self.put(bytes)
     }
 
-    /// Applies what a later batch changed. It may have been of a run that kept the state in another way: then so does this
-    /// one from here on. Into a fresh state it is the first.
+    /// Applies the delta of a later batch. If the delta has another layout, the state takes that layout. `is_fresh`: it
+    /// is the first one, applied to an empty state.
     fn apply(&mut self, mut bytes: &[u8], is_fresh: bool) -> Result<(), Unreadable> {
         let bytes = &mut bytes;
         let head = Head::take(bytes)?;
@@ -267,7 +268,7 @@ impl Store {
     }
 }
 
-/// How a snapshot or a delta begins.
+/// The header of a snapshot or delta.
 struct Head {
     slices: bool,
     evicts: bool,
@@ -291,7 +292,7 @@ impl Head {
     }
 }
 
-/// Does something with every shard, on so many threads; the results in the order of shards.
+/// Calls `work` on every shard, on this many threads. Results are in shard order.
 fn each_shard<R: Send>(shards: &mut [Shard], threads: usize, work: impl Fn(usize, &mut Shard) -> R + Sync) -> Vec<R> {
     if threads <= 1 {
         return shards.iter_mut().enumerate().map(|(number, shard)| work(number, shard)).collect();

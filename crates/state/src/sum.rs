@@ -3,7 +3,7 @@
 use crate::bytes::{Fixed, put_rows, take};
 use crate::column::Slots;
 
-/// Rows counted.
+/// Row counts.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(Vec<i64>);
 
@@ -43,10 +43,10 @@ impl Slots for Counts {
     }
 }
 
-/// What an exact sum is that has left 128 bits; it stays so. No result type holds it.
+/// The value of an exact sum that exceeded 128 bits. It stays so; no result type holds it.
 pub const OVERFLOWN: i128 = i128::MAX;
 
-/// Exact sums: 64 bits each, until one of them needs 128.
+/// Exact sums: 64 bits each, until a sum needs 128.
 #[derive(Clone, Debug, Default)]
 pub struct ExactSums {
     parts: Vec<(i64, u64)>,
@@ -80,7 +80,7 @@ impl ExactSums {
 }
 
 impl Slots for ExactSums {
-    /// The sum, or [`OVERFLOWN`], and how many values are in it.
+    /// The sum, or [`OVERFLOWN`], and the number of values in it.
     type Value = (i128, u64);
 
     fn grow(&mut self, slots: usize) {
@@ -117,7 +117,7 @@ impl Slots for ExactSums {
     }
 
     fn write(&self, slots: &[u32], out: &mut Vec<u8>) {
-        // What is written depends on the sums alone, not on those that were there before.
+        // The encoding depends only on these sums, not on earlier ones.
         let wide = slots.iter().any(|slot| i64::try_from(self.sum(*slot as usize)).is_err());
         out.push(u8::from(wide));
         out.reserve(slots.len() * size_of::<(i64, u64)>());
@@ -141,12 +141,12 @@ impl Slots for ExactSums {
     }
 }
 
-/// Sums in floating point, in the order in which they are added.
+/// Floating-point sums, in the order of addition.
 #[derive(Clone, Debug, Default)]
 pub struct DoubleSums(Vec<(f64, u64)>);
 
 impl Slots for DoubleSums {
-    /// The sum, and how many values are in it.
+    /// The sum, and the number of values in it.
     type Value = (f64, u64);
 
     fn grow(&mut self, slots: usize) {

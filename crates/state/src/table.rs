@@ -1,22 +1,22 @@
-//! A group table: keys, a slot for each (key, slice), and a column per aggregate.
+//! A table of groups: keys, a slot for each (key, slice), and a column per aggregate.
 //!
 //! ```text
 //!  keys     0: "a" ──► slot 7 ──► slot 2          a key's slots are a list, the newest slice first
 //!  slots    2: (key 0, slice 10)   7: (key 0, slice 15)   …
 //!  columns  [.. 2 .. 7 ..]  [.. 2 .. 7 ..]        one accumulator each
 //! ```
-//! A key whose list is long has an ordered map instead, so that no walk is longer than [`WALK_MAX`] steps. Slots and
-//! keys that go are used again. An executor folds a task into one; a shard of the state is one, too.
+//! A key with a long list gets an ordered map instead, so that no walk exceeds [`WALK_MAX`] steps. Removed slots and
+//! keys are reused. An executor folds a task into a table; a shard of the state is a table too.
 
 use crate::column::{Column, Kind};
 use crate::hash::hash;
 use crate::keys::{Keys, NONE};
 use std::collections::BTreeMap;
 
-/// In place of a key's newest slot: its slots are in the ordered map.
+/// Marker in place of a key's newest slot: its slots are in the ordered map.
 const LONG: u32 = NONE - 1;
 
-/// A list in which a walk is longer becomes a map.
+/// A list becomes a map when a walk along it is longer than this.
 const WALK_MAX: usize = 32;
 
 /// Keys, slots and columns.
@@ -24,14 +24,14 @@ const WALK_MAX: usize = 32;
 pub struct Table {
     pub(crate) keys: Keys,
     pub(crate) slots: Vec<Slot>,
-    /// Slots that may be used again.
+    /// Removed slots, for reuse.
     free: Vec<u32>,
-    /// Of the keys with long lists: slice → slot.
+    /// For keys with a map: slice → slot.
     long: BTreeMap<u32, BTreeMap<i64, u32>>,
     columns: Vec<Column>,
 }
 
-/// Whose accumulators a row of the columns holds.
+/// The key and slice of a row of the columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     /// The key's number; [`NONE`] while the slot is free.
@@ -41,10 +41,10 @@ pub(crate) struct Slot {
     pub(crate) slice: i64,
 }
 
-/// A slot that was looked for.
+/// The result of a lookup.
 pub(crate) struct Found {
     pub(crate) slot: u32,
-    /// Where it is new: the slices of the key's slots before and after it.
+    /// If the slot is new: the slices of the key's neighbouring slots.
     pub(crate) new: Option<(Option<i64>, Option<i64>)>,
 }
 
@@ -60,32 +60,32 @@ impl Table {
         }
     }
 
-    /// The slot of a group, made where it is new: then [`Table::columns`] must be called before its accumulators are used.
+    /// The slot of a group. If it is new, call [`Table::columns`] before using its accumulators.
     #[inline]
     pub fn slot_of(&mut self, key: &[u8], slice: i64) -> u32 {
         let key = self.keys.of(hash(key), key);
         self.slot(key, slice).slot
     }
 
-    /// The columns, with room for all slots.
+    /// The columns, grown to all slots.
     pub fn columns(&mut self) -> &mut [Column] {
         let slots = self.slots.len();
         self.columns.iter_mut().for_each(|column| column.grow(slots));
         &mut self.columns
     }
 
-    /// Makes room for so many keys, of so many bytes, and groups.
+    /// Reserves space for keys, their bytes, and groups.
     pub(crate) fn reserve(&mut self, keys: usize, bytes: usize, groups: usize) {
         self.keys.reserve(keys, bytes);
         self.slots.reserve(groups);
     }
 
-    /// The columns as they are.
+    /// The columns without growing them.
     pub(crate) fn columns_as_they_are(&self) -> &[Column] {
         &self.columns
     }
 
-    /// Groups in it.
+    /// Number of groups.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -179,7 +179,7 @@ impl Table {
         out.reverse();
     }
 
-    /// Takes slots out, and keys that have none any more.
+    /// Removes slots, and keys without slots.
     pub(crate) fn remove(&mut self, slots: &[u32]) {
         for slot in slots {
             let Slot { key, next, slice } = self.slots[*slot as usize];
@@ -213,12 +213,12 @@ impl Table {
         }
     }
 
-    /// Whether most of what it takes is of groups that are gone.
+    /// Whether most of its space belongs to removed groups.
     pub(crate) fn is_mostly_empty(&self) -> bool {
         self.free.len() > 1_024 && self.free.len() > self.slots.len() / 4 * 3 || self.keys.is_mostly_dead()
     }
 
-    /// The same groups in no more memory than they need. Slots and keys get other numbers.
+    /// Rebuilds the table without unused space. Slots and keys get new numbers.
     pub(crate) fn compact(&mut self, kinds: &[Kind]) {
         let mut table = Table::new(kinds);
         let mut moved = Vec::with_capacity(self.len());
@@ -237,13 +237,13 @@ impl Table {
         (0..).zip(&self.slots).filter(|(_, slot)| slot.key != NONE)
     }
 
-    /// Bytes that its groups take, the room that is free not counted.
+    /// Bytes of its groups, without free space.
     pub(crate) fn bytes(&self) -> usize {
         let slots = self.len() * size_of::<Slot>();
         self.keys.live_bytes() + slots + self.columns.iter().map(|column| column.bytes(self.len())).sum::<usize>()
     }
 
-    /// Bytes of keys and slots as they were taken from the system; of the columns those of all slots, free ones too.
+    /// Allocated bytes of keys and slots; for the columns the bytes of all slots, including free ones.
     pub(crate) fn capacity_bytes(&self) -> usize {
         let columns = self.columns.iter().map(|column| column.bytes(self.slots.len())).sum::<usize>();
         self.keys.capacity_bytes() + self.slots.capacity() * size_of::<Slot>() + columns

@@ -1,26 +1,25 @@
-//! Windows made of slices, each slice merged a constant number of times however many windows it is in.
+//! Builds windows from slices. Each slice is merged a constant number of times, however many windows contain it.
 //!
 //! ```text
 //!  slices    0  1  2  3 | 4  5  6  7 | 8 …        blocks of as many slices as a window has
-//!  windows      [1 ─────── 4]                     = what block 0 holds from 1 on  +  what block 1 holds up to 4
+//!  windows      [1 ─────── 4]                     = suffix of block 0 from 1  +  prefix of block 1 up to 4
 //! ```
-//! Within a block what it holds from a slice on is merged from behind, what it holds up to a slice from the front, once
-//! each. So a window's value is a function of its slices alone: not of which other windows go out, nor when. Windows of
-//! few slices are merged from first to last.
+//! In each block, suffixes are merged from the end and prefixes from the start, once each. So a window's value depends
+//! only on its slices, not on which other windows go out or when. Windows of few slices are merged from first to last.
 //!
-//! First it is written down, as [`Step`]s on slot numbers, what is to be merged; then each column carries it out at once.
+//! The merges are first recorded as [`Step`]s on slot numbers; then each column runs all of them at once.
 
 use crate::column::{Column, Kind, Slots};
 use crate::layout::{Grid, union};
 use crate::table::Table;
 
-/// Windows of up to so many slices are merged from first to last.
+/// Windows of up to this many slices are merged from first to last.
 const FEW_SLICES: i64 = 4;
 
-/// Steps are carried out when there are so many.
+/// Steps are run when this many are recorded.
 const STEPS: usize = 1 << 15;
 
-/// A step on a column: what goes out, what is halfway (scratch), from the slots of the state.
+/// A step on a column. Sources are slots of the state or scratch slots; targets are output or scratch slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     OutIsSlot(u32, u32),
@@ -50,21 +49,21 @@ impl Step {
     }
 }
 
-/// Groups of a shard that go out.
+/// Output groups of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Emitted {
     pub(crate) key_bytes: Vec<u8>,
-    /// Where each key ends.
+    /// End of each key.
     pub(crate) key_ends: Vec<usize>,
-    /// Start of the window, number of the key; a row of the columns each.
+    /// Start of the window, and number of the key; one row of the columns each.
     pub(crate) rows: Vec<(i64, u32)>,
     pub(crate) columns: Vec<Column>,
 }
 
-/// A slot with what it is sorted by: key, slice, slot.
+/// A slot with its sort key: key, slice, slot.
 pub(crate) type Place = (u32, i64, u32);
 
-/// The groups that have one of `places` as a slice, of the windows from `first` to `last`. The places are sorted.
+/// The groups that contain one of the sorted `places`, for the windows from `first` to `last`.
 pub(crate) fn emit(table: &Table, kinds: &[Kind], grid: &Grid, places: &[Place], (first, last): (i64, i64)) -> Emitted {
     let columns = || kinds.iter().map(|kind| Column::new(*kind)).collect::<Vec<_>>();
     let mut emitter = Emitter {
@@ -102,7 +101,7 @@ struct Emitter<'a> {
     steps: Vec<Step>,
     /// The key's slots, ascending.
     slots: Vec<(i64, u32)>,
-    /// The key's windows that go out, ascending.
+    /// The key's output windows, ascending.
     windows: Vec<i64>,
 }
 
@@ -119,7 +118,7 @@ impl Emitter<'_> {
             Grid::Slices(spec) => spec.slices_per_window(),
         };
         if slices == 1 {
-            // Each place is a group, and none was left out: a group that is closed has no slot.
+            // Each place is a group, and none is missing: a closed group has no slot.
             let (first, last) = (self.windows[0], self.windows[self.windows.len() - 1]);
             let inside = places.iter().filter(|(_, slice, _)| (first..=last).contains(&self.grid.windows(*slice).0));
             self.steps.extend((row..).zip(inside).map(|(row, (_, _, slot))| Step::OutIsSlot(row, *slot)));
@@ -150,9 +149,9 @@ impl Emitter<'_> {
         let Grid::Slices(spec) = self.grid else { unreachable!("only windows of slices have blocks") };
         let slots: Vec<(i64, u32)> =
             self.slots.iter().map(|(slice, slot)| (spec.slice_number(*slice), *slot)).collect();
-        // What a block holds from a slot on; known from the block's first window on.
+        // Suffix of the block from each slot on; computed at the block's first window.
         let mut from = vec![None; slots.len()];
-        // What a block holds so far: its first slot, one past its last slot so far, where it stands.
+        // Prefix of the block: its first slot, one past its last slot so far, and where it is stored.
         let mut so_far = (0, 0, None);
         let (mut begin, mut end) = (0, 0);
         for (window, row) in std::mem::take(&mut self.windows).into_iter().zip(row..) {

@@ -1,5 +1,5 @@
-//! The store against a model that is a map of groups: batches made up by proptest, every figure and row of each compared,
-//! with the state stored and restored on the way.
+//! The store against a model, a map of groups. Proptest generates batches; every figure and row is compared, and the
+//! state is stored and restored in between.
 
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,23 +26,24 @@ const KINDS: [Kind; 8] = [
 /// A row: key, time, value.
 type Row = (u8, i64, i64);
 
-/// A batch: its tasks' rows, how much later than before groups are evicted, whether it is stored and restored after it.
+/// A batch: the rows of its tasks, how much later groups are evicted than before, whether the state is stored and
+/// restored after it.
 type Batches = Vec<(Vec<Vec<Row>>, i64, bool)>;
 
-/// What is asked of a state.
+/// A configuration of the state.
 #[derive(Clone, Debug)]
 struct Case {
     /// Width, slide, start; `None` without windows.
     window: Option<(i64, i64, i64)>,
     apart: bool,
-    /// Whether the time in the key closes a group, not the window.
+    /// Whether the time in the key closes a group, instead of the window.
     by_key: bool,
     evicts: bool,
     emit: Emit,
     batches: Batches,
 }
 
-/// A group as the model keeps it: value and position of each row.
+/// A group in the model: value and position of each row.
 type Groups = BTreeMap<(i64, Vec<u8>), Vec<(Position, i64)>>;
 
 fn layout(case: &Case) -> Layout {
@@ -110,7 +111,7 @@ fn part(case: &Case, rows: &[Row]) -> Vec<u8> {
     table.to_part()
 }
 
-/// Some values leave 64 bits when they are summed up.
+/// Makes some values exceed 64 bits when summed.
 fn wide(value: i64) -> i128 {
     if value > 900 { i128::from(value) << 60 } else { value.into() }
 }
@@ -141,7 +142,7 @@ fn shown(rows: &[(Position, i64)]) -> String {
     format!("{count} {sum} {double} {least} {greatest} {first:?} {last:?} {}", registers.len())
 }
 
-/// What the model says of a batch: rows, updated, removed, dropped.
+/// The model's result of a batch: rows, updated, removed, dropped.
 type ModelResult = (Vec<((i64, Vec<u8>), String)>, u64, u64, u64);
 
 fn model(case: &Case, groups: &mut Groups, batch: (u64, &[Vec<Row>]), late: i64, until: i64) -> ModelResult {
@@ -276,7 +277,7 @@ proptest! {
     }
 }
 
-/// Keys with so many slices that they are kept in a map, old and new ones in any order, and what is left when they go.
+/// Keys with so many slices that they are kept in a map; slices come in any order and are removed again.
 #[test]
 fn a_key_with_many_slices() {
     let rows = |from: i64, step: i64| (0..200).map(|at| (1, from + at * step, at)).collect::<Vec<Row>>();
@@ -292,7 +293,7 @@ fn a_key_with_many_slices() {
     }
 }
 
-/// Many groups come and go: what the state takes follows those that are there.
+/// Groups come and go; memory follows the number that is present.
 #[test]
 fn memory_follows_the_groups() {
     let case = Case {
@@ -320,7 +321,7 @@ fn memory_follows_the_groups() {
     assert!(store.capacity_bytes() < 3 * most, "{} of {most}", store.capacity_bytes());
 }
 
-/// A state of slices goes on where its windows must stand apart, or are no longer evicted: with the rows of the model.
+/// A state of slices goes on when its windows need separate slots or are no longer evicted, with the model's rows.
 #[test]
 fn a_state_is_moved_to_another_layout() {
     let row = |number: u8, time| (number, time, i64::from(number));
@@ -343,7 +344,7 @@ fn a_state_is_moved_to_another_layout() {
         let first = merged.delta;
         let mut store = Store::restore(layout(&case), 1, None, [first.clone()]).unwrap();
         assert_eq!(store.groups(), groups.len() as u64);
-        // 12 is in a window that was closed and in one that is open.
+        // 12 is in one closed and one open window.
         let after = vec![vec![row(1, 12), row(2, 12), row(3, 33)]];
         let expected = model(&case, &mut groups, (1, &after), 17, 17);
         let asked = Batch { id: 1, late_until: Some(17), evict_until: Some(17), emit: Emit::Touched };
