@@ -1,8 +1,8 @@
-//! The dashboard with an invented run behind it, to look at the page without an engine.
+//! The dashboard with a simulated run, to look at the page without an engine.
 //!
-//! `cargo run --release -p tidemill-dash --example dash_demo -- [cycle|idle|empty|hostile] [listen]`:
-//! `cycle` has load that rises and falls (three minutes of it already past), `idle` nothing to do, `empty` no status at
-//! all, `hostile` records that try to be markup. Ends with its standard input.
+//! `cargo run --release -p tidemill-dash --example dash_demo -- [cycle|idle|empty|hostile] [listen]`: `cycle` has a
+//! load that rises and falls (three minutes of it already past), `idle` has nothing to do, `empty` has no status at
+//! all, and `hostile` has records that contain markup. Ends when its standard input ends.
 
 use std::io::Read;
 use std::sync::mpsc;
@@ -49,7 +49,7 @@ fn main() -> tidemill_model::Result<()> {
     Ok(())
 }
 
-/// A fluid model: what arrives, what the executors take, what is left.
+/// A fluid model: arrivals, processing, backlog.
 #[derive(Default)]
 struct Run {
     status: Status,
@@ -189,7 +189,7 @@ impl Run {
     }
 }
 
-/// Quiet, baseline, spike, drain, quiet, zero.
+/// Phases: quiet, baseline, spike, drain, quiet, zero.
 fn load(ms: i64) -> f64 {
     match ms {
         0..4_000 => 0.0,
@@ -201,7 +201,7 @@ fn load(ms: i64) -> f64 {
     }
 }
 
-/// Between −1 and 1, the same each time.
+/// A value between −1 and 1, a pure function of the time.
 fn wobble(ms: i64) -> f64 {
     let t = ms as f64 / 1000.0;
     (t * 1.7).sin() * 0.5 + (t * 0.63).sin() * 0.3 + (t * 5.1).sin() * 0.2

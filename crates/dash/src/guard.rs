@@ -1,18 +1,18 @@
-//! Who may ask: a page of another web site, open in the same browser, must neither read nor command.
+//! Request checks: a page of another web site, open in the same browser, must neither read nor command.
 //!
-//! - **DNS rebinding** (a foreign name that suddenly resolves to 127.0.0.1) is caught by the `Host` header: a rebound
-//!   request carries the foreign name. A loopback listener takes loopback names only; any other listener also takes
-//!   addresses and names without a dot, neither of which a stranger can register.
-//! - **Forged posts** are caught by `Origin`, which browsers set themselves and pages cannot change: it must be the
-//!   very host that was asked. The content type must be JSON, which a foreign form cannot send.
+//! - **DNS rebinding** (a foreign name that suddenly resolves to 127.0.0.1): the `Host` header of such a request
+//!   carries the foreign name. A loopback listener accepts loopback names only. Any other listener also accepts IP
+//!   addresses and names without a dot; nobody can register those.
+//! - **Forged posts**: browsers set the `Origin` header themselves, and pages cannot change it. It must be the host
+//!   that was asked. The content type must be JSON, which a form cannot send.
 //!
-//! The port is not compared: behind `ssh -L 9000:127.0.0.1:8080` it differs, honestly.
+//! The port is not compared: behind `ssh -L 9000:127.0.0.1:8080` it differs legitimately.
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, ORIGIN};
 use std::net::IpAddr;
 
-/// Why a request is refused; `Ok` when it is not.
+/// The reason to refuse a request, as the error.
 pub fn check_host(headers: &HeaderMap, loopback: bool) -> Result<(), &'static str> {
     let host = text(headers, HOST).map(host_name).ok_or("the request has no Host header; send one")?;
     let address = host.parse::<IpAddr>().ok();
@@ -21,7 +21,7 @@ pub fn check_host(headers: &HeaderMap, loopback: bool) -> Result<(), &'static st
     if local || open { Ok(()) } else { Err("this dashboard is not served under that name; open it by its address") }
 }
 
-/// Why a command is refused; `Ok` when it comes from our own page.
+/// The reason to refuse a command, as the error. Only our own page may send commands.
 pub fn check_command(headers: &HeaderMap, loopback: bool) -> Result<(), &'static str> {
     if !loopback {
         return Err("commands are taken on a loopback address only; listen on 127.0.0.1 and tunnel to it");
@@ -51,7 +51,7 @@ fn host_name(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// `listener` is `loopback` or `open`; `expected` lists which of the hosts are let in.
+    /// `listener` is `loopback` or `open`; `expected` lists the hosts that are accepted.
     fn check(listener: &str, hosts: &str, expected: &str) {
         let let_in: Vec<&str> = hosts
             .split(' ')

@@ -1,4 +1,4 @@
-//! What a page that is opened late still sees: one sample a second, and the decisions. Bounded, no clock.
+//! The history for a page that is opened late: one sample per second, and the decisions. Bounded; reads no clock.
 
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ pub const SAMPLES_MAX: usize = 900;
 /// Decisions kept.
 pub const DECISIONS_MAX: usize = 1000;
 
-/// The past of one run.
+/// The history of one run.
 #[derive(Debug, Default)]
 pub struct RunHistory {
     samples: VecDeque<Sample>,
@@ -43,7 +43,7 @@ pub struct History {
 }
 
 impl RunHistory {
-    /// Takes a snapshot in: the newest of each second stays.
+    /// Adds a snapshot. The newest snapshot of each second is kept.
     pub fn add(&mut self, status: &Status) {
         self.add_sample(Sample {
             at_ms: status.now_ms,
@@ -79,7 +79,7 @@ impl RunHistory {
         all
     }
 
-    /// A clock that was set back takes the samples "after" now with it, so that time only ever grows.
+    /// Adds a sample. If the clock was set back, later samples are removed, so that time only increases.
     fn add_sample(&mut self, sample: Sample) {
         let second = sample.at_ms.div_euclid(1000);
         while self.samples.back().is_some_and(|last| last.at_ms.div_euclid(1000) >= second) {
@@ -91,7 +91,7 @@ impl RunHistory {
         self.samples.push_back(sample);
     }
 
-    /// A snapshot carries the newest few decisions: those after the last one known are new.
+    /// Adds the decisions after the last known one. A snapshot carries only the newest few.
     fn add_decisions(&mut self, newest: &[DecisionLine]) {
         let known = self.decisions.back().and_then(|last| newest.iter().rposition(|line| line == last));
         for line in &newest[known.map_or(0, |position| position + 1)..] {
@@ -103,7 +103,7 @@ impl RunHistory {
     }
 }
 
-/// One decimal is what a page can show; NaN and infinity have no place in JSON.
+/// Rounds to one decimal, as the page shows it. NaN and infinity become 0, since JSON has neither.
 fn round(rate: f64) -> f64 {
     if rate.is_finite() { (rate * 10.0).round() / 10.0 } else { 0.0 }
 }
@@ -112,7 +112,8 @@ fn round(rate: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Feeds snapshots `(now_ms, backlog, decisions seen)`; tells `at_ms:backlog` of the samples and the decisions' sizes.
+    /// Adds snapshots `(now_ms, backlog, decisions)`; compares the samples as `at_ms:backlog`, and the sizes of the
+    /// decisions.
     fn check(snapshots: &[(i64, u64, &[u32])], samples: &str, decisions: &str) {
         let mut past = RunHistory::default();
         for &(now_ms, backlog, sizes) in snapshots {

@@ -1,8 +1,9 @@
-//! Where the driver's thread and the pages meet: the newest snapshot, the past, and the way back for commands.
+//! The state shared by the driver's thread and the pages: the newest snapshot, the history, and the channel for
+//! commands.
 //!
-//! The driver replaces the newest snapshot and goes on. Each page waits on a watch channel, so what it holds is always
-//! the newest one, however slow it reads: memory is one snapshot, not a queue. JSON is made once per snapshot, by the
-//! first page that asks; with no page open it is never made.
+//! The driver replaces the newest snapshot and goes on. Each page waits on a watch channel and always gets the newest
+//! snapshot, however slowly it reads: memory holds one snapshot, not a queue. The first page that asks encodes a
+//! snapshot as JSON; without an open page no JSON is made.
 
 use crate::history::RunHistory;
 use hyper::body::Bytes;
@@ -23,7 +24,7 @@ pub struct Snapshot {
 
 /// Shared by the driver's thread and the server's.
 pub struct Hub {
-    /// Whether commands are taken at all: only where nobody but this machine can reach us.
+    /// Whether commands are accepted: only if nothing but this machine can reach the dashboard.
     pub loopback: bool,
     latest: watch::Sender<Latest>,
     past: Mutex<RunHistory>,
@@ -43,12 +44,12 @@ impl Hub {
         self.latest.send_replace(Some(Arc::new(Snapshot { status: status.clone(), event: OnceLock::new() })));
     }
 
-    /// The newest snapshot now.
+    /// The newest snapshot.
     pub fn latest(&self) -> Latest {
         self.latest.borrow().clone()
     }
 
-    /// The newest snapshot now and from now on.
+    /// A channel of the newest snapshot.
     pub fn follow(&self) -> watch::Receiver<Latest> {
         self.latest.subscribe()
     }
@@ -63,14 +64,14 @@ impl Hub {
         json!(lock(&self.past).decisions()).to_string()
     }
 
-    /// The first event of a page: everything that it missed.
+    /// The first event for a page: the whole history.
     pub fn past_event(&self) -> Bytes {
         let past = lock(&self.past);
         let data = json!({ "history": past.history(), "decisions": past.decisions(), "commands": self.loopback });
         event("past", &data.to_string())
     }
 
-    /// Hands a command to the driver; `false` when nobody takes commands.
+    /// Passes a command to the driver; `false` if commands are not accepted.
     pub fn command(&self, command: Command) -> bool {
         self.commands.send(command).is_ok()
     }
@@ -84,13 +85,13 @@ impl Snapshot {
     }
 }
 
-/// JSON has no raw line breaks, so one `data:` line holds it.
+/// Formats an event. JSON has no raw line breaks, so one `data:` line is enough.
 fn event(name: &str, data: &str) -> Bytes {
     debug_assert!(!data.contains('\n'));
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
-/// The driver must not fail for a request that panicked: each change of the past is whole or not there.
+/// Locks even after a panic: a panicking request must not break the driver, and each change of the history is atomic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The dashboard: one page over HTTP that shows a running pipeline, and the same figures for programs.
+//! The dashboard: an HTTP page that shows a running pipeline, and the same figures for programs.
 //!
 //! ```text
 //! driver loop ── publish(&Status) ──► Hub: the newest snapshot (1) + a sample a second (900) + decisions (1000)
@@ -7,9 +7,9 @@
 //!        one thread, one tokio loop ── GET /events /api/* /metrics /   ·   POST /api/command ──► Sender<Command>
 //! ```
 //!
-//! Knows `model::status` alone: no driver, no engine, no Kafka. With no page open a `publish` is one clone and a
-//! lock, and the thread sleeps. Not built: TLS and users. It listens on loopback unless told otherwise, and takes
-//! commands on loopback only ([`guard`]); a reverse proxy can add both in front.
+//! Knows only `model::status`: no driver, no engine, no Kafka. Without an open page, `publish` costs one clone and a
+//! lock, and the thread sleeps. It has no TLS and no users. It listens on loopback by default and accepts commands only
+//! there ([`guard`]); a reverse proxy can add TLS and users.
 
 #![forbid(unsafe_code)]
 
@@ -28,18 +28,18 @@ use std::sync::{Arc, mpsc};
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, Result};
 
-/// How many ports after the one asked for are tried when it is taken.
+/// If the port is taken, this many following ports are tried.
 const PORTS_TRIED: u16 = 100;
 
-/// A dashboard, whose [`Server`] answers until this is dropped.
+/// A dashboard. Its [`Server`] runs until this is dropped.
 pub struct Dashboard {
     address: SocketAddr,
     hub: Arc<Hub>,
-    /// Dropped, it ends the server.
+    /// Dropping it ends the server.
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
-/// What answers for a [`Dashboard`]; its owner runs it on a thread.
+/// The server of a [`Dashboard`]; the owner runs it on a thread.
 pub struct Server(Box<dyn FnOnce() -> Result<()> + Send>);
 
 impl Server {
@@ -53,11 +53,11 @@ impl Server {
 }
 
 impl Dashboard {
-    /// Listens on `listen` (`address:port`; port 0 lets the system choose) or, where that port is taken, on the next
-    /// free one. What people command on the page is sent to `commands`; drop its receiver to refuse them all.
+    /// Listens on `listen` (`address:port`; port 0 lets the system choose) or, if that port is taken, on the next free
+    /// one. Commands of users go to `commands`; drop its receiver to refuse all commands.
     ///
     /// # Errors
-    /// `listen` is no address of this machine, or none of the ports tried is free.
+    /// `listen` is not an address of this machine, or none of the tried ports is free.
     pub fn bind(listen: &str, commands: mpsc::Sender<Command>) -> Result<(Dashboard, Server)> {
         let listener = bind(listen)?;
         let address = listener.local_addr()?;
@@ -67,7 +67,7 @@ impl Dashboard {
         Ok((Dashboard { address, hub, _stop: stop }, Server(Box::new(serve))))
     }
 
-    /// Where a browser on this machine finds the page.
+    /// The page's URL for a browser on this machine.
     pub fn url(&self) -> String {
         match self.address {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("http://127.0.0.1:{}/", v4.port()),
@@ -76,12 +76,12 @@ impl Dashboard {
         }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Shows `status` on every open page and remembers it in the history. Never waits for a page.
+    /// Shows `status` on every open page and adds it to the history. Never waits for a page.
     pub fn publish(&self, status: &Status) {
         self.hub.publish(status);
     }

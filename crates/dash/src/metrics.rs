@@ -1,10 +1,10 @@
-//! The status in Prometheus' text format, version 0.0.4: `tidemill_<name>_<unit>[_total]`, seconds and records.
+//! The status in Prometheus text format 0.0.4: `tidemill_<name>_<unit>[_total]`, in seconds and records.
 
 use std::fmt::Write;
 use tidemill_model::RecordFault;
 use tidemill_model::status::Status;
 
-/// Of the answer.
+/// Content type of the response.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One metric: name, type, help, and its samples as (labels, value).
@@ -88,7 +88,7 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// Prometheus' values are doubles; a count is exact to 2^53.
+/// Prometheus values are doubles; a count is exact up to 2^53.
 fn count(value: u64) -> f64 {
     value as f64
 }

@@ -1,13 +1,13 @@
-//! The page's files, inside the binary: no build step, nothing fetched from elsewhere.
+//! The page's files, embedded in the binary: no build step, and nothing is loaded from elsewhere.
 
 /// One file of the page.
 #[derive(Clone, Copy, Debug)]
 pub struct Asset {
-    /// Where it is served.
+    /// Its URL path.
     pub path: &'static str,
     /// Its `Content-Type`.
     pub content_type: &'static str,
-    /// The file.
+    /// The content.
     pub body: &'static str,
 }
 

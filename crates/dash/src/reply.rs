@@ -1,4 +1,4 @@
-//! What is sent back: one body type for a text and for an endless stream of events, and the headers of both.
+//! Responses: one body type for a text and for a stream of events, and the headers of both.
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -8,18 +8,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
-/// A response of ours.
+/// A response of the dashboard.
 pub type Reply = Response<ReplyBody>;
 
 /// The body of a response.
 pub enum ReplyBody {
-    /// A text that is known as a whole; `None` once it is sent.
+    /// A complete text; `None` once it is sent.
     Text(Option<Bytes>),
-    /// Events as they come, until either side goes.
+    /// Events, until either side closes.
     Events(mpsc::Receiver<Bytes>),
 }
 
-/// The page may load its own files and talk to its own server, and nothing else; nobody may frame it.
+/// The page may load its own files and talk to its own server, nothing else; it may not be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -30,22 +30,22 @@ const HEADERS: [(&str, &str); 4] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// A text.
+/// A text response.
 pub fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     make(status, content_type, ReplyBody::Text(Some(body.into())))
 }
 
-/// A JSON value that is already text.
+/// A response with JSON text.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     text(status, "application/json", body)
 }
 
-/// A refusal, as a sentence that says what to do.
+/// A refusal with a sentence that says what to do.
 pub fn refuse(status: StatusCode, sentence: &str) -> Reply {
     text(status, "text/plain; charset=utf-8", format!("{sentence}\n"))
 }
 
-/// A refusal of the method, with the one that is taken.
+/// A refusal of the method; names the allowed one.
 pub fn wrong_method(allowed: &'static str) -> Reply {
     let mut reply = refuse(StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed} here"));
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

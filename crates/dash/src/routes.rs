@@ -1,4 +1,4 @@
-//! One request → one response. The table of paths is `answer`; who may ask is [`crate::guard`]'s.
+//! Routes: one request → one response. `answer` is the table of paths; [`crate::guard`] checks who may ask.
 
 use crate::hub::Hub;
 use crate::reply::{self, Reply};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 use tidemill_model::status::Command;
 use tokio::sync::mpsc;
 
-/// A command is a few bytes; what is longer is none.
+/// A command is a few bytes; longer bodies are refused.
 const COMMAND_BYTES_MAX: usize = 256;
 
-/// The largest size that a command may name: a slip of the finger must not start a thousand processes.
+/// The largest size that a command may set: a typing error must not start a thousand processes.
 const PIN_MAX: u32 = 64;
 
-/// Answers one request. Never fails: whatever is wrong becomes a status code and a sentence.
+/// Answers one request. Never fails: an error becomes a status code and a sentence.
 pub async fn answer(request: Request<Incoming>, hub: Arc<Hub>) -> Result<Reply, Infallible> {
     if let Err(why) = guard::check_host(request.headers(), hub.loopback) {
         return Ok(reply::refuse(StatusCode::FORBIDDEN, why));
@@ -53,14 +53,14 @@ fn status(hub: Arc<Hub>) -> Reply {
     }
 }
 
-/// Before the first status there is nothing to tell, which for Prometheus is an empty page, not a failure.
+/// The metrics. Before the first status the page is empty, which Prometheus does not count as a failure.
 fn figures(hub: Arc<Hub>) -> Reply {
     let text = hub.latest().map_or_else(String::new, |snapshot| metrics::render(&snapshot.status));
     reply::text(StatusCode::OK, metrics::CONTENT_TYPE, text)
 }
 
-/// First what the page missed, then each newest snapshot. A page that reads slowly gets fewer of them; one that went
-/// away is noticed at the next snapshot.
+/// First the history, then each newest snapshot. A slow page gets fewer snapshots; a closed page is noticed at the next
+/// one.
 fn events(hub: Arc<Hub>) -> Reply {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -103,7 +103,7 @@ async fn command(request: Request<Incoming>, hub: &Hub) -> Reply {
     }
 }
 
-/// The whole body, if it is short and arrives.
+/// The whole body, if it is short and complete.
 async fn read(mut body: Incoming) -> Option<Bytes> {
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

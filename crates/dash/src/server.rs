@@ -1,4 +1,4 @@
-//! The thread behind the dashboard: accept, serve, stop. It sleeps while nobody asks.
+//! The dashboard's thread: accepts, serves, stops. It sleeps without requests.
 
 use crate::hub::Hub;
 use crate::routes;
@@ -14,16 +14,17 @@ use std::time::Duration;
 use tidemill_model::Result;
 use tokio::sync::{Semaphore, oneshot};
 
-/// Connections at once; more wait in the system's queue. A page needs two.
+/// Most open connections; further ones wait in the system's queue. A page needs two.
 const CONNECTIONS_MAX: usize = 64;
 
-/// A client that sends no whole request for so long is dropped.
+/// A client that sends no complete request within this time is dropped.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After a failed accept (no file descriptors left, as a rule) the next try waits.
+/// Pause after a failed accept, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Makes everything that can fail; the function returned serves until the other end of `stopped` goes, then closes every connection.
+/// Does everything that can fail. The returned function serves until the other end of `stopped` is dropped, then closes
+/// every connection.
 pub fn prepare(
     listener: TcpListener,
     hub: Arc<Hub>,
@@ -36,17 +37,17 @@ pub fn prepare(
         tokio::net::TcpListener::from_std(listener)?
     };
     Ok(move || {
-        // On this thread, not as a task: a panic of the loop must not be swallowed by the runtime.
+        // On this thread, not as a task: the runtime would swallow a panic of the loop.
         runtime.block_on(async {
             let (mut accept, mut stopped) = (pin!(accept(listener, hub)), pin!(stopped));
             poll_fn(|context| match stopped.as_mut().poll(context) {
-                // Also where the sender was dropped: the dashboard is gone.
+                // Also if the sender was dropped: the dashboard is gone.
                 Poll::Ready(_) => Poll::Ready(()),
                 Poll::Pending => accept.as_mut().poll(context),
             })
             .await;
         });
-        // Dropping the runtime drops every connection's task, and with it its socket.
+        // Dropping the runtime drops every connection's task and socket.
         Ok(())
     })
 }
@@ -63,7 +64,7 @@ async fn accept(listener: tokio::net::TcpListener, hub: Arc<Hub>) {
         tokio::spawn(async move {
             let _place = place;
             let service = service_fn(move |request| routes::answer(request, hub.clone()));
-            // An error here is a client that went away or spoke no HTTP: nothing to tell anybody.
+            // An error means that the client went away or did not speak HTTP: nothing to report.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)

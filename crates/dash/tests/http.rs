@@ -1,4 +1,4 @@
-//! The dashboard as a client sees it: raw HTTP over a socket, no library in between.
+//! The dashboard as a client sees it: raw HTTP over a socket.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn channel() -> (mpsc::Sender<Command>, Receiver<Command>) {
     mpsc::channel()
 }
 
-/// Sends one request; `lines` are its header lines. Tells the status code, the head and the body.
+/// Sends one request; `lines` are its header lines. Returns status code, head and body.
 fn ask(address: SocketAddr, first: &str, lines: &[&str], body: &str) -> (u16, String, String) {
     let mut stream = connect(address);
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
@@ -42,7 +42,7 @@ fn get(dashboard: &Dashboard, path: &str) -> (u16, String, String) {
     ask(dashboard.address(), &format!("GET {path}"), &["Host: localhost"], "")
 }
 
-/// Generous, so that a hang fails and a slow machine does not.
+/// The timeout is generous: a hang fails the test, a slow machine does not.
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the dashboard listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout above zero");
@@ -283,7 +283,7 @@ fn a_drop_closes_everything() {
     open.read_exact(&mut first).expect("the events begin");
     drop(dashboard);
     let mut rest = Vec::new();
-    // An end or a reset, both are an end; a stream left open would run into the timeout.
+    // The end of the stream or a reset both count; an open stream would run into the timeout.
     if let Err(error) = open.read_to_end(&mut rest) {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
     }

@@ -1,5 +1,5 @@
-//! Measures the reader: `read BROKER TOPIC [RANGE_RECORDS] [WORK_NANOS] [name=value …]`. Reads each partition in
-//! ranges, does nothing for some time per record, prints records per second of wall and of CPU time.
+//! Benchmark of the reader: `read BROKER TOPIC [RANGE_RECORDS] [WORK_NANOS] [name=value …]`. Reads each partition in
+//! ranges, waits for some time per record, and prints records per second of wall time and of CPU time.
 
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};

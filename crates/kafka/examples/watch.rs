@@ -1,4 +1,4 @@
-//! Measures the watch: `watch BROKER TOPIC`. Prints how long after an append it wakes, and what it costs at rest.
+//! Benchmark of the watch: `watch BROKER TOPIC`. Prints how long after an append it wakes, and its cost when idle.
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::thread;

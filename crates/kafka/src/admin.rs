@@ -1,4 +1,4 @@
-//! Topics: are they there, and making them.
+//! Topics: look them up, create and delete them.
 
 use crate::client::{ErrorContext, Handle};
 use crate::options::KafkaOptions;
@@ -15,19 +15,19 @@ use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, PartitionId, Result};
 use tidemill_os::retry::TOPIC;
 
-/// How long a cluster may take to answer.
+/// Longest wait for an answer of the cluster.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// The number of partitions of a topic; `None` where there is no such topic.
+/// The number of partitions of a topic; `None` if it does not exist.
 ///
 /// # Errors
-/// A transient error when no broker answers within 10 s.
+/// Transient: no broker answers within 10 s.
 pub fn partition_count(options: &KafkaOptions, topic: &str) -> Result<Option<i32>> {
     let partitions = Handle::new(options, &[], &[])?.partitions(topic, ANSWER_MAX)?;
     Ok(partitions.map(|partitions| partitions.len() as i32))
 }
 
-/// What a topic holds at this moment; empty where there is no such topic.
+/// What a topic holds now; empty if it does not exist.
 ///
 /// # Errors
 /// As [`partition_count`].
@@ -42,11 +42,11 @@ pub fn extents(options: &KafkaOptions, topic: &str) -> Result<Extents> {
     Ok(partitions.iter().map(id).zip(found).collect())
 }
 
-/// Makes sure that a topic is there, and returns its number of partitions. One that must be made gets `partitions`, or
-/// as many as the cluster makes by default; one that is there is left as it is.
+/// Creates a topic if it does not exist, and returns its number of partitions. A new topic gets `partitions`, or the
+/// cluster's default. An existing topic is not changed.
 ///
 /// # Errors
-/// A transient error when no broker answers within 10 s, an external one when the cluster refuses to make it.
+/// Transient: no broker answers within 10 s. External: the cluster refuses to create it.
 pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Result<i32> {
     let handle = Handle::new(options, &[], &[])?;
     if let Some(found) = handle.partitions(topic, ANSWER_MAX)? {
@@ -69,7 +69,7 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
 fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Result<()> {
     let config = options.config(&[], &[("allow.auto.create.topics", "false")]);
     let admin = options.created(AdminClient::from_config_and_context(&config, ErrorContext::default()))?;
-    // −1: the cluster's own default.
+    // −1: the cluster's default.
     let wanted = NewTopic::new(topic, partitions.unwrap_or(-1), TopicReplication::Fixed(-1));
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
@@ -86,10 +86,10 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
     }
 }
 
-/// Deletes a topic with all its records; one that is not there is well.
+/// Deletes a topic with all its records. Succeeds if it does not exist.
 ///
 /// # Errors
-/// An external one when the cluster refuses.
+/// External: the cluster refuses.
 pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
     let admin =
         options.created(AdminClient::from_config_and_context(&options.config(&[], &[]), ErrorContext::default()))?;

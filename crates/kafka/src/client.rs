@@ -1,4 +1,4 @@
-//! One librdkafka client of consumer type: metadata, and the native handle that the rest of the crate builds on.
+//! A librdkafka client of consumer type: metadata requests, and the native handle that the rest of the crate uses.
 
 use crate::options::KafkaOptions;
 use rdkafka::ClientContext;
@@ -15,14 +15,14 @@ use std::time::Duration;
 use tidemill_flow::ports::Extent;
 use tidemill_model::{Error, Result};
 
-/// A client context that prints nothing and keeps librdkafka's last word about a failure.
+/// A client context that prints nothing and keeps librdkafka's last error message.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorContext {
     last: Arc<Mutex<Option<String>>>,
 }
 
 impl ErrorContext {
-    /// Takes the last failure that librdkafka told of.
+    /// Takes the last error message.
     pub fn take_reason(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -48,7 +48,7 @@ impl ProducerContext for ErrorContext {
 pub struct Handle {
     options: KafkaOptions,
     client: Client<ErrorContext>,
-    /// The client's own events: log lines and errors.
+    /// Queue of the client's own events: log lines and errors.
     events: *mut native::rd_kafka_queue_t,
 }
 
@@ -56,18 +56,18 @@ pub struct Handle {
 unsafe impl Send for Handle {}
 
 impl Handle {
-    /// Makes a client; connects in the background.
+    /// Creates a client. It connects in the background.
     ///
     /// # Errors
-    /// A user error for a wrong option.
+    /// User: a wrong option.
     pub fn new(options: &KafkaOptions, defaults: &[(&str, &str)], must: &[(&str, &str)]) -> Result<Handle> {
         let config = options.config(defaults, &[must, &[("allow.auto.create.topics", "false")]].concat());
         let native_config = options.created(config.create_native_config())?;
-        // SAFETY: the configuration is valid; errors are delivered as events instead of through callbacks.
+        // SAFETY: the configuration is valid. Errors are delivered as events instead of through callbacks.
         unsafe { native::rd_kafka_conf_set_events(native_config.ptr(), native::RD_KAFKA_EVENT_ERROR) };
         let client = Client::new(&config, native_config, RDKafkaType::RD_KAFKA_CONSUMER, ErrorContext::default());
         let client = options.created(client)?;
-        // SAFETY: the client is valid; the queue's reference is given back in `drop`.
+        // SAFETY: the client is valid; `drop` releases the queue's reference.
         let events = unsafe { native::rd_kafka_queue_get_main(client.native_ptr()) };
         Ok(Handle { options: options.clone(), client, events })
     }
@@ -77,10 +77,10 @@ impl Handle {
         self.client.native_ptr()
     }
 
-    /// The partitions of a topic, ascending; `None` where there is no such topic.
+    /// The partitions of a topic, ascending; `None` if the topic does not exist.
     ///
     /// # Errors
-    /// A transient error when no broker answers within `timeout`; any other when it refuses.
+    /// Transient: no broker answers within `timeout`. Otherwise the broker refused.
     pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<Vec<i32>>> {
         self.drain_events();
         let metadata = match self.client.fetch_metadata(Some(topic), timeout) {
@@ -98,7 +98,7 @@ impl Handle {
         Ok((!partitions.is_empty()).then_some(partitions))
     }
 
-    /// First offset and last stable offset of partitions, in their order: two round trips for all of them.
+    /// First offset and last stable offset of these partitions, in order. Two round trips for all of them.
     ///
     /// # Errors
     /// As [`Handle::partitions`].
@@ -108,7 +108,7 @@ impl Handle {
         Ok(starts.into_iter().zip(ends).map(|(start, end)| Extent { start, end }).collect())
     }
 
-    /// The offsets that `at` (beginning or end) stands for, in the order of `partitions`: one round trip for each broker.
+    /// The offsets that `at` (beginning or end) means, in the order of `partitions`. One round trip per broker.
     ///
     /// # Errors
     /// As [`Handle::partitions`].
@@ -118,8 +118,8 @@ impl Handle {
         found.into_iter().map(|offset| offset.ok_or_else(gone)).collect()
     }
 
-    /// The first offset whose record has this timestamp (ms, from 0 on) or a later one, in the order of `partitions`;
-    /// `None` where no record has. One round trip for each broker.
+    /// The first offset whose record has this timestamp (ms, at least 0) or a later one, in the order of `partitions`;
+    /// `None` if there is no such record. One round trip per broker.
     ///
     /// # Errors
     /// As [`Handle::partitions`].
@@ -133,7 +133,7 @@ impl Handle {
         self.list(topic, partitions, Offset::Offset(timestamp), timeout)
     }
 
-    /// ListOffsets; `at` is what the request has as its timestamp.
+    /// Sends ListOffsets; `at` is the timestamp in the request.
     fn list(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<Option<i64>>> {
         let what = listing(topic);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
@@ -156,7 +156,7 @@ impl Handle {
         list.elements().iter().map(offset).collect()
     }
 
-    /// The error of a failed request: transient where trying again can help.
+    /// The error of a failed request: transient if a retry can help.
     pub fn failed(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Error {
         use RDKafkaErrorCode as Code;
         self.drain_events();
@@ -183,7 +183,7 @@ impl Handle {
         }
     }
 
-    /// Takes in what librdkafka has to tell, so that it does not pile up.
+    /// Drains librdkafka's events, so that they do not pile up.
     pub fn drain_events(&self) {
         loop {
             // SAFETY: the queue is valid as long as `self`; the event is destroyed below.
@@ -206,7 +206,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: this gives the reference of `new` back; the client itself is dropped after.
+        // SAFETY: releases the reference taken in `new`; the client itself is dropped after.
         unsafe { native::rd_kafka_queue_destroy(self.events) };
     }
 }

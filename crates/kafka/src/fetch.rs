@@ -1,7 +1,7 @@
-//! librdkafka's consumer without a group: partitions are started at explicit offsets and deliver into one queue.
+//! librdkafka's consumer without a group: partitions start at explicit offsets and deliver into one queue.
 //!
-//! the rest of the crate sees [`Event`]s only; all pointers of librdkafka's messages stay in here. Messages are taken
-//! from the queue by the hundred: one call each would cost a third more CPU time.
+//! The rest of the crate sees only [`Event`]s; all pointers to librdkafka's messages stay in this module. Messages are
+//! taken from the queue by the hundred; one call per message would cost a third more CPU time.
 
 use crate::client::Handle;
 use rdkafka::bindings as native;
@@ -12,14 +12,14 @@ use std::ptr::null_mut;
 use std::slice;
 use std::time::{Duration, Instant};
 
-/// What a partition delivered.
+/// An event of a partition.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A record.
     Record { offset: i64, timestamp: i64, value: Option<&'a [u8]> },
-    /// All that there is has been delivered: the next offset is not there yet.
+    /// Everything has been delivered; the next offset does not exist yet.
     End { offset: i64 },
-    /// The partition cannot be read on.
+    /// The partition cannot be read any further.
     Failed { code: RDKafkaErrorCode },
 }
 
@@ -28,22 +28,22 @@ const TAKE: usize = 512;
 
 /// Partitions of one or more topics, delivering into one queue.
 pub struct Fetch {
-    /// Before `handle`, so that topics and queue are given back before the client ends.
+    /// Before `handle`, so that topics and queue are released before the client ends.
     topics: Vec<(String, Topic)>,
     queue: Queue,
     pub handle: Handle,
     started: Vec<(usize, i32)>,
     taken: Vec<*mut native::rd_kafka_message_t>,
-    /// The first of `taken` that is not consumed yet; those before are destroyed already.
+    /// Index of the first message in `taken` that is not consumed. Earlier ones are destroyed.
     next: usize,
-    /// Time spent with nothing to take.
+    /// Time spent without a message.
     pub waited: Duration,
 }
 
 struct Topic(*mut native::rd_kafka_topic_t);
 struct Queue(*mut native::rd_kafka_queue_t);
 
-// SAFETY: librdkafka's handles and messages may be used from any thread; `&mut self` keeps the use of messages to one.
+// SAFETY: librdkafka's handles and messages may be used from any thread; `&mut self` allows one user at a time.
 unsafe impl Send for Fetch {}
 
 impl Fetch {
@@ -55,7 +55,7 @@ impl Fetch {
         Fetch { topics: Vec::new(), queue, handle, started: Vec::new(), taken, next: 0, waited: Duration::ZERO }
     }
 
-    /// Starts to fetch a partition at an offset, in the background. The partition is not started yet.
+    /// Starts to fetch a partition at an offset, in the background. The partition must not be started yet.
     pub fn start(&mut self, topic: &str, partition: i32, offset: i64) {
         assert!(offset >= 0 && partition >= 0, "only explicit offsets are read");
         let index = self.topic(topic);
@@ -66,7 +66,8 @@ impl Fetch {
         self.started.push((index, partition));
     }
 
-    /// Stops all partitions; what they have fetched is dropped. Waits for the client's threads to have done so (well below a millisecond).
+    /// Stops all partitions and drops what they fetched. Waits until the client's threads have stopped (well below a
+    /// millisecond).
     pub fn stop(&mut self) {
         for (topic, partition) in std::mem::take(&mut self.started) {
             // SAFETY: the topic is valid as long as `self`.
@@ -75,19 +76,19 @@ impl Fetch {
         self.forget_taken();
     }
 
-    /// How many events are fetched and not consumed.
+    /// Number of fetched events that are not consumed.
     pub fn ahead(&self) -> usize {
         // SAFETY: the queue is valid as long as `self`.
         self.taken.len() - self.next + unsafe { native::rd_kafka_queue_length(self.queue.0) }
     }
 
-    /// The next event without consuming it; waits at most `timeout` for it.
+    /// The next event, without consuming it. Waits at most `timeout`.
     pub fn peek(&mut self, timeout: Duration) -> Option<Event<'_>> {
         if self.next == self.taken.len() && !self.take(timeout) {
             return None;
         }
-        // SAFETY: messages from `next` on are valid until destroyed in `consume` or `forget_taken`, both of which need
-        // `&mut self` and so end the borrow of the event.
+        // SAFETY: messages from `next` on are valid until `consume` or `forget_taken` destroy them. Both need `&mut
+        // self`, which ends the borrow of the event.
         Some(unsafe { event(&*self.taken[self.next]) })
     }
 
@@ -98,12 +99,12 @@ impl Fetch {
         self.next += 1;
     }
 
-    /// Takes messages from the queue, all that are there; waits for the first only.
+    /// Takes all available messages from the queue. Waits only for the first.
     fn take(&mut self, timeout: Duration) -> bool {
         self.forget_taken();
         let mut take = |count: usize, timeout_ms: i32| {
             let at = self.taken.len();
-            // SAFETY: `taken` has room for `count` more pointers, of which as many as returned are written.
+            // SAFETY: `taken` has room for `count` more pointers; the call writes as many as it returns.
             unsafe {
                 let room = self.taken.as_mut_ptr().add(at);
                 let got = native::rd_kafka_consume_batch_queue(self.queue.0, timeout_ms, room, count);
@@ -111,7 +112,7 @@ impl Fetch {
                 got > 0
             }
         };
-        // With a timeout the call waits until it has all that it was asked for, so the first is waited for alone.
+        // With a timeout the call waits for all messages it was asked for, so only one is requested.
         if take(TAKE, 0) || timeout.is_zero() {
             return !self.taken.is_empty();
         }
@@ -150,10 +151,10 @@ impl Fetch {
 unsafe fn event(message: &native::rd_kafka_message_t) -> Event<'_> {
     match message.err {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
-            // SAFETY: payload and length describe the value, as long as the message lives; a null payload is a null value.
+            // SAFETY: payload and length describe the value while the message lives; a null payload is a null value.
             let value = (!message.payload.is_null())
                 .then(|| unsafe { slice::from_raw_parts(message.payload.cast::<u8>(), message.len) });
-            // SAFETY: the message is valid; the kind of timestamp is not asked for.
+            // SAFETY: the message is valid; the kind of timestamp is not requested.
             let timestamp = unsafe { native::rd_kafka_message_timestamp(message, null_mut()) };
             Event::Record { offset: message.offset, timestamp, value }
         }

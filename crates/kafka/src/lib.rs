@@ -1,11 +1,12 @@
-//! Kafka as a source, through librdkafka: [`KafkaWatch`] and [`KafkaReader`] behind the ports of `flow`.
+//! Kafka as a source, through librdkafka: [`KafkaWatch`] and [`KafkaReader`] implement the traits of `flow`.
 //!
 //! ```text
 //! driver    KafkaWatch   metadata + ListOffsets, and while the topic is quiet a long-poll fetch at its end
-//! executor  KafkaReader  one partition at a time, from an explicit offset; at most 4 MB and one answer fetched ahead
+//! executor  KafkaReader  one partition at a time, from an explicit offset; prefetches at most 4 MB and one answer
 //! ```
-//! Consumer groups are never used: no group id, no coordinator, no committed offsets. Knows no pipeline, no batch and no
-//! record format. librdkafka's own log lines go nowhere; its last words about a connection end up in our errors.
+//! Consumer groups are never used: no group id, no coordinator, no committed offsets. Knows no pipeline, no batch and
+//! no record format. librdkafka's log lines are dropped; its last message about a connection becomes part of our
+//! errors.
 
 pub mod admin;
 pub mod options;

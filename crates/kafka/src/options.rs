@@ -1,4 +1,4 @@
-//! How to reach a Kafka cluster.
+//! Connection options of a Kafka cluster.
 
 use crate::properties::renamed;
 use rdkafka::config::ClientConfig;
@@ -6,28 +6,29 @@ use rdkafka::error::KafkaError;
 use tidemill_model::secret::scrubbed;
 use tidemill_model::{Error, Result, Secret};
 
-/// Where the brokers are, and what else librdkafka should know.
+/// The brokers, and further properties for librdkafka.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KafkaOptions {
-    /// `host:port`, several with commas between them.
+    /// `host:port`, several separated by commas.
     pub bootstrap_servers: String,
-    /// The client's properties by name, librdkafka's or Java's; they win over our defaults. Any may be a password, so none is
-    /// shown.
+    /// The client's properties by librdkafka's or Java's name; they override our defaults. Any may be a password, so
+    /// none is shown.
     pub client_options: Vec<(String, Secret)>,
 }
 
 impl KafkaOptions {
-    /// Options with nothing but the brokers.
+    /// Options with the brokers only.
     pub fn new(bootstrap_servers: impl Into<String>) -> KafkaOptions {
         KafkaOptions { bootstrap_servers: bootstrap_servers.into(), client_options: Vec::new() }
     }
 
-    /// A client's configuration: `defaults`, then the user's options, then what `must` be so for us to be right.
+    /// A client's configuration: `defaults`, then the user's properties, then `must`, which this crate relies on.
     pub fn config(&self, defaults: &[(&str, &str)], must: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("client.id", "tidemill");
-        // A broker that is back is noticed within a second. Half of the least backoff is also what librdkafka lets pass
-        // between its first connection and that to the broker that it was told of: an executor's first result waits for it.
+        // A broker that is back is noticed within a second. librdkafka also waits for half of the least backoff between
+        // its first connection and the connection to the broker that it learnt of; an executor's first result waits for
+        // that.
         config.set("reconnect.backoff.ms", "20");
         config.set("reconnect.backoff.max.ms", "1000");
         for (name, value) in defaults {
@@ -43,20 +44,20 @@ impl KafkaOptions {
         config
     }
 
-    /// A text of librdkafka's without the properties' values in it.
+    /// A text of librdkafka's with the properties' values masked.
     pub(crate) fn hidden(&self, text: &str) -> String {
         hidden(text, self.client_options.iter().map(|(_, value)| value))
     }
 
-    /// Makes the result of a client's creation ours.
+    /// Converts the result of creating a client.
     ///
     /// # Errors
-    /// A user error that names the property.
+    /// User: names the wrong property.
     pub fn created<T>(&self, result: std::result::Result<T, KafkaError>) -> Result<T> {
         result.map_err(|error| self.creation_error(&error))
     }
 
-    /// A client that could not be made: a wrong property.
+    /// The error of a client that could not be created: a wrong property.
     fn creation_error(&self, error: &KafkaError) -> Error {
         match error {
             KafkaError::ClientConfig(_, reason, name, _) => {
@@ -76,7 +77,7 @@ impl KafkaOptions {
         }
     }
 
-    /// A transient error: the cluster did not answer. `reason` is librdkafka's last word about it, where there is one.
+    /// A transient error: the cluster did not answer. `reason` is librdkafka's last message about it, if any.
     pub fn unreachable(&self, what: &str, reason: Option<String>) -> Error {
         let reason = reason.map(|reason| format!(" ({})", self.hidden(&reason))).unwrap_or_default();
         Error::transient(format!(
@@ -86,7 +87,7 @@ impl KafkaOptions {
     }
 }
 
-/// A text without the secrets in it.
+/// A text with the secrets masked.
 pub(crate) fn hidden<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
     scrubbed(text, secrets.into_iter().map(|secret| (secret, "***")))
 }

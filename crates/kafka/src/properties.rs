@@ -1,9 +1,8 @@
-//! The client's properties: which there are, under whose names, and which values they take. Asked when a pipeline is checked;
-//! nothing connects.
+//! The client's properties: their names and allowed values. Used by `check`; connects to nothing.
 //!
-//! A name may be librdkafka's or the Java client's, where both mean the same ([`renamed`]). Some are set by Tidemill itself,
-//! and some mean nothing here: each of these says what to write instead. librdkafka checks the values, which knows their
-//! types and ranges, and never shown.
+//! A name may be librdkafka's or, if it means the same, the Java client's ([`renamed`]). Some properties are set by
+//! Tidemill, and some have no meaning here; the message says what to write instead. librdkafka checks the values, since
+//! it knows types and ranges. Values are never shown.
 
 use crate::options::hidden;
 use rdkafka::bindings as native;
@@ -12,14 +11,14 @@ use std::ffi::{CStr, CString, c_char};
 use tidemill_model::Secret;
 use tidemill_model::diagnostic::nearest;
 
-/// A property that cannot be as it is.
+/// A property that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What is wrong with it; begins behind the property's name: `is not a property of the client`.
+    /// What is wrong; follows the property's name: `is not a property of the client`.
     pub what: String,
     /// What to do.
     pub help: String,
-    /// Whether it is the value that is wrong, not the name.
+    /// Whether the value is wrong, not the name.
     pub is_value: bool,
 }
 
@@ -33,7 +32,7 @@ impl Refused {
     }
 }
 
-/// Java's names of properties that librdkafka has under another one: Java's, librdkafka's.
+/// Java's names of properties that librdkafka has under another name: (Java's, librdkafka's).
 pub const JAVA_NAMES: [(&str, &str); 8] = [
     ("fetch.max.wait.ms", "fetch.wait.max.ms"),
     ("receive.buffer.bytes", "socket.receive.buffer.bytes"),
@@ -73,7 +72,7 @@ pub const WITHOUT_MEANING: [(&str, &str); 11] = [
     ("ssl.truststore.password", "leave it out: certificates in PEM form have no password"),
 ];
 
-/// Why a property cannot be as it is; `None`: it can.
+/// Why a property is refused; `None` if it is fine.
 pub fn refused(name: &str, value: &Secret) -> Option<Refused> {
     let among =
         |table: &[(&str, &str)]| table.iter().find(|(known, _)| *known == name).map(|(_, help)| help.to_string());
@@ -121,12 +120,12 @@ fn help_for_unknown(name: &str) -> String {
     }
 }
 
-/// librdkafka's properties, those that this binary was built without among them.
+/// librdkafka's properties, including those that this binary was built without.
 fn names() -> impl Iterator<Item = &'static str> {
     include_str!("properties.txt").lines()
 }
 
-/// A protocol or mechanism that librdkafka knows and this binary does not speak.
+/// Refuses a protocol or mechanism that librdkafka knows but this binary was built without.
 fn unspoken(name: &str, value: &str, features: &str) -> Option<Refused> {
     let has = |feature: &str| features.split(',').any(|known| known.trim() == feature);
     let value = value.trim().to_ascii_uppercase();
@@ -144,12 +143,12 @@ fn unspoken(name: &str, value: &str, features: &str) -> Option<Refused> {
     Some(Refused::value(format!("needs {missing}, which this binary was built without"), help))
 }
 
-/// A configuration of librdkafka that no client is made of.
+/// A librdkafka configuration used only for checking.
 struct Conf(*mut native::rd_kafka_conf_t);
 
 impl Conf {
     fn new() -> Conf {
-        // SAFETY: makes a configuration with defaults; it is destroyed in `drop`.
+        // SAFETY: creates a default configuration; `drop` destroys it.
         Conf(unsafe { native::rd_kafka_conf_new() })
     }
 
@@ -158,7 +157,7 @@ impl Conf {
             return Err((RDKafkaConfRes::RD_KAFKA_CONF_INVALID, "it holds a zero byte".into()));
         };
         let mut reason = [0 as c_char; 512];
-        // SAFETY: the configuration and both texts are valid; the reason is written into the array and ended by a zero.
+        // SAFETY: the configuration and both texts are valid; the reason is written into the array with a final zero.
         let result = unsafe {
             native::rd_kafka_conf_set(self.0, name.as_ptr(), value.as_ptr(), reason.as_mut_ptr(), reason.len())
         };
@@ -174,7 +173,7 @@ impl Conf {
         let name = CString::new(name).expect("a name without a zero byte");
         let mut text = [0 as c_char; 512];
         let mut size = text.len();
-        // SAFETY: the configuration and the name are valid; at most `size` bytes are written, a zero among them.
+        // SAFETY: the configuration and the name are valid; at most `size` bytes are written, including a zero.
         unsafe { native::rd_kafka_conf_get(self.0, name.as_ptr(), text.as_mut_ptr(), &raw mut size) };
         // SAFETY: written above, or still zero.
         unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
@@ -259,7 +258,7 @@ mod tests {
         assert!(missing("sasl.mechanisms", "GSSAPI", "gzip,sasl").is_some());
     }
 
-    /// Every property of type password in the documents of the Java client, and librdkafka's own.
+    /// Every property of type password in the Java client's documentation, and librdkafka's own.
     const PASSWORDS: [&str; 17] = [
         "sasl.jaas.config",
         "sasl.password",

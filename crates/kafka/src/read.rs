@@ -1,8 +1,8 @@
-//! The executor's side: one range of one partition at a time.
+//! The executor's side: reads one range of one partition at a time.
 //!
-//! A range that begins where the one before ended goes on with what is fetched already; any other start drops it and
-//! begins anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are fetched ahead: an idle reader must
-//! not ask the broker 200 times a second.
+//! A range that begins where the one before ended uses what is already fetched. Any other start drops it and begins
+//! anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are prefetched: an idle
+//! reader must not ask the broker 200 times a second.
 
 use crate::client::Handle;
 use crate::fetch::{Event, Fetch};
@@ -12,37 +12,40 @@ use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
-/// How long a range may stand still (a broker that restarts) before that is an error.
+/// How long a range may make no progress (a broker restarts) before that is an error.
 const STILL_MAX: Duration = Duration::from_secs(30);
-/// How often librdkafka's own events are taken in while waiting.
+/// How often librdkafka's own events are drained while waiting.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Records fetched beyond a range's end that are worth keeping for the next range: fewer are fetched again in no time.
+/// Least number of records prefetched beyond a range's end that are kept for the next range. Fewer are quickly fetched
+/// again.
 const AHEAD_MIN: usize = 1_000;
 
 /// Reads ranges of Kafka partitions.
 pub struct KafkaReader {
     fetch: Fetch,
     range: Option<OffsetRange>,
-    /// The partition that is being fetched, and the next offset that it is read at.
+    /// The partition that is being fetched, and its next offset.
     position: Option<(PartitionId, i64)>,
     still_max: Duration,
 }
 
 impl KafkaReader {
-    /// A reader with a client of its own; connects in the background.
+    /// A reader with its own client, which connects in the background.
     ///
     /// # Errors
-    /// A user error for a wrong option.
+    /// User: a wrong option.
     pub fn new(options: &KafkaOptions) -> Result<KafkaReader> {
         let defaults = [
             ("isolation.level", "read_committed"),
-            // What is read exists, so that answers come at once; only asking ahead waits, and the next partition waits for it.
+            // All offsets of a range exist, so answers come at once. Only a prefetch beyond the end waits, and the next
+            // partition waits for it.
             ("fetch.wait.max.ms", "5"),
             ("fetch.message.max.bytes", "1048576"),
             ("queued.max.messages.kbytes", "4096"),
-            // A full queue is looked at again after this, with half of it left at a million records a second. Librdkafka's
-            // own second would stop a reader for most of that second, 1 ms would cost an idle one 2 % of a core.
+            // Pause before a full queue is checked again; half of the queue is left then at a million records a second.
+            // librdkafka's default of one second would stop a reader for most of that second; 1 ms would cost an idle
+            // reader 2 % of a core.
             ("fetch.queue.backoff.ms", "5"),
             ("check.crcs", "true"),
             ("fetch.error.backoff.ms", "50"),
@@ -52,7 +55,7 @@ impl KafkaReader {
         Ok(KafkaReader { fetch, range: None, position: None, still_max: STILL_MAX })
     }
 
-    /// The same with another bound on how long a range may stand still before a transient error.
+    /// Sets how long a range may make no progress before a transient error.
     #[must_use]
     pub fn with_still_max(mut self, still_max: Duration) -> KafkaReader {
         self.still_max = still_max;
@@ -67,7 +70,7 @@ impl KafkaReader {
         }
     }
 
-    /// What a failure of the partition at `offset` means; nothing where librdkafka goes on by itself.
+    /// The error for a failure of the partition at `offset`; `None` if librdkafka recovers by itself.
     fn failure(&mut self, code: RDKafkaErrorCode, range: &OffsetRange, offset: i64) -> Option<Error> {
         match code {
             RDKafkaErrorCode::BrokerTransportFailure
@@ -114,11 +117,12 @@ impl Read for KafkaReader {
         let start = Instant::now();
         let mut at_end = false;
         while !at_end && chunk.len() < records_max {
-            // Waits only for the first record: what is there is worth more now than a full chunk later.
+            // Wait only for the first record: what is there now is worth more than a full chunk later.
             let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
             match self.fetch.peek(wait) {
                 Some(Event::Record { offset: found, timestamp, value }) if found < range.end => {
-                    // librdkafka skips what a batch holds before the offset asked for; nothing may count twice if it did not.
+                    // librdkafka skips records of a batch before the requested offset. If it did not, none may count
+                    // twice.
                     if found >= offset {
                         chunk.push(found, timestamp, value);
                         offset = found + 1;

@@ -1,6 +1,7 @@
-//! A plain walk over a topic, record by record, from its beginning to its end at the start of the walk.
+//! A simple scan of a topic, record by record, from its beginning to its end at the start of the scan.
 //!
-//! Made to check the rest: shares nothing with [`crate::KafkaReader`] but librdkafka. It uses rdkafka's own consumer.
+//! Serves as the reference in checks: it shares only librdkafka with [`crate::KafkaReader`]. It uses rdkafka's
+//! consumer.
 
 use crate::admin;
 use crate::client::ErrorContext;
@@ -17,14 +18,15 @@ use tidemill_model::{Error, Result};
 
 impl ConsumerContext for ErrorContext {}
 
-/// How long the walk may stand still before that is an error.
+/// How long the scan may make no progress before that is an error.
 const STILL_MAX: Duration = Duration::from_secs(30);
 
-/// Calls `record(partition, offset, timestamp_ms, key, value)` for every record that the topic holds at the start of the
-/// call, in the order of each partition, until it breaks; a record without a timestamp has −1. Returns what there was.
+/// Calls `record(partition, offset, timestamp_ms, key, value)` for every record that the topic holds at the start of
+/// the call, in the order of each partition, until the callback breaks. A record without a timestamp has −1. Returns
+/// the extents.
 ///
 /// # Errors
-/// A transient error when no broker answers, an external one when the topic cannot be read.
+/// Transient: no broker answers. External: the topic cannot be read.
 pub fn scan(
     options: &KafkaOptions,
     topic: &str,
@@ -37,7 +39,7 @@ pub fn scan(
         open.push((id.partition, there.end));
         list.add_partition_offset(topic, id.partition, Offset::Offset(there.start)).expect("an explicit offset");
     }
-    // librdkafka's assignment needs a group's name, though nothing is committed under it.
+    // librdkafka's assignment needs a group name, although nothing is committed.
     let must = [("group.id", "tidemill-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
     let config = options.config(&[("isolation.level", "read_committed"), ("auto.offset.reset", "error")], &must);
     let consumer = options.created(BaseConsumer::from_config_and_context(&config, ErrorContext::default()))?;

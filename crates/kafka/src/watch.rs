@@ -1,11 +1,13 @@
-//! The driver's side: what a topic holds, and waking when it holds more.
+//! The driver's side: reports what a topic holds, and wakes when it holds more.
 //!
-//! Two ways to notice an append, chosen by what flows:
-//! - quiet or a trickle: *armed*. A fetch waits at the end of every partition and is answered within a millisecond of an append;
-//!   the few records that it carries are thrown away. At rest this is one fetch every 5 s and one look a second.
-//! - busy: *looking*. One ListOffsets for all partitions, each 10 ms at most; fetching would carry the whole stream once more.
+//! It notices appends in one of two ways:
+//! - Quiet topic or few records: *armed*. A fetch waits at the end of every partition and is answered within a
+//!   millisecond of an append; its few records are dropped. When idle this costs one fetch every 5 s and one poll a
+//!   second.
+//! - Busy topic: *polling*. One ListOffsets for all partitions, every 10 ms at most. Fetching would transfer the whole
+//!   stream once more.
 //!
-//! Either way the answer is what ListOffsets says: last stable offsets, so that open transactions are not counted.
+//! The answer always comes from ListOffsets: last stable offsets, so open transactions are not counted.
 
 use crate::client::Handle;
 use crate::fetch::Fetch;
@@ -16,21 +18,21 @@ use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extent, Extents, Timeline, Watch};
 use tidemill_model::{PartitionId, Result};
 
-/// Time between two looks while records flow.
+/// Interval of polls while records arrive.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// Time without news after which the watch is armed.
+/// After this time without new records the watch is armed.
 const QUIET_AFTER: Duration = Duration::from_millis(50);
-/// Records per second up to which an armed watch stays armed: 1 MB/s or so is fetched in vain.
+/// Rate in records per second up to which the watch stays armed; about 1 MB/s is then fetched for nothing.
 const TRICKLE_PER_SECOND: f64 = 4_000.0;
-/// Time between two looks while armed, in case a fetch is lost or the broker is.
+/// Interval of polls while armed, in case a fetch or the broker is lost.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Time between two looks for new partitions.
+/// Interval of looking for new partitions.
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3);
-/// Time between two looks for a topic that is not there.
+/// Interval of looking for a topic that does not exist.
 const MISSING_INTERVAL: Duration = Duration::from_millis(100);
-/// Time between two looks at the first offsets, which only retention moves.
+/// Interval of reading the first offsets, which only retention moves.
 const STARTS_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a broker may take to answer.
+/// Longest wait for an answer of a broker.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 const ISOLATION: (&str, &str) = ("isolation.level", "read_committed");
@@ -40,23 +42,23 @@ pub struct KafkaWatch {
     options: KafkaOptions,
     topic: String,
     source: u32,
-    /// Asks. A client of its own: a broker answers a connection's requests in turn, so that a question behind a waiting
-    /// fetch would wait with it.
+    /// The client for requests. It is a separate client because a broker answers the requests of a connection in order:
+    /// a request behind a waiting fetch would wait with it.
     asks: Handle,
-    /// Waits, while armed.
+    /// The waiting fetches, while armed.
     fetch: Fetch,
     partitions: Timestamped<Vec<i32>>,
     starts: Timestamped<Vec<i64>>,
-    /// What the last look saw, and when that was.
+    /// Result and time of the last poll.
     seen: Timestamped<Extents>,
-    /// When a look last saw news.
+    /// When a poll last found new records.
     news_at: Instant,
     armed: bool,
-    /// An armed fetch was answered.
+    /// A waiting fetch was answered.
     woken: bool,
 }
 
-/// A value and when it was had.
+/// A value and the time at which it was set.
 struct Timestamped<T> {
     value: T,
     at: Option<Instant>,
@@ -68,7 +70,7 @@ impl<T> Timestamped<T> {
         self.at = Some(Instant::now());
     }
 
-    /// How long until it is `age` old.
+    /// Time until the value is `age` old.
     fn fresh_for(&self, age: Duration) -> Duration {
         self.at.map_or(Duration::ZERO, |at| age.saturating_sub(at.elapsed()))
     }
@@ -85,10 +87,10 @@ impl<T: Default> Timestamped<T> {
 }
 
 impl KafkaWatch {
-    /// A watch with a client of its own; connects in the background.
+    /// A watch with its own clients, which connect in the background.
     ///
     /// # Errors
-    /// A user error for a wrong option.
+    /// User: a wrong option.
     pub fn new(options: &KafkaOptions, topic: &str) -> Result<KafkaWatch> {
         let defaults = [
             ISOLATION,
@@ -114,13 +116,13 @@ impl KafkaWatch {
         })
     }
 
-    /// The watch of a query's source that is not its first.
+    /// Sets the source's number in the query, if it is not the first.
     #[must_use]
     pub fn of_source(self, source: u32) -> KafkaWatch {
         KafkaWatch { source, ..self }
     }
 
-    /// Asks the brokers what is there.
+    /// Polls the brokers.
     fn look(&mut self) -> Result<()> {
         self.woken = false;
         self.look_for_partitions()?;
@@ -134,7 +136,7 @@ impl KafkaWatch {
         }
         let ends = self.asks.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
         let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
-            // The start is the older observation: retention can only have moved it up since.
+            // The start offset was read earlier; retention can only have raised it since.
             (
                 PartitionId { source: self.source, topic: self.topic.clone(), partition },
                 Extent { start: start.min(end), end },
@@ -157,7 +159,7 @@ impl KafkaWatch {
         Ok(())
     }
 
-    /// Takes in what a look found, and decides whether fetching is still cheaper than looking.
+    /// Takes the result of a poll, and decides whether to stay armed.
     fn see(&mut self, found: Extents) {
         if found != self.seen.value {
             let end = |extents: &Extents| extents.values().map(|extent| extent.end).sum::<i64>();
@@ -180,7 +182,7 @@ impl KafkaWatch {
         self.seen.is_older(interval)
     }
 
-    /// Waits until a look is due, at most `wait`.
+    /// Waits until a poll is due, at most `wait`.
     fn wait(&mut self, wait: Duration) {
         if !self.armed && !self.partitions.value.is_empty() && self.news_at.elapsed() >= QUIET_AFTER {
             self.arm();
@@ -217,7 +219,7 @@ impl Watch for KafkaWatch {
         format!("topic `{}`", self.topic)
     }
 
-    /// With a client of its own, made when it is first asked: most runs never have a backlog.
+    /// Has its own client, created when first used: most runs never have a backlog.
     fn timeline(&self) -> Option<Timeline> {
         let (options, topic) = (self.options.clone(), self.topic.clone());
         let mut client = None;
@@ -237,7 +239,7 @@ impl Watch for KafkaWatch {
         loop {
             if self.look_is_due() || (known.is_empty() && !looked && !self.seen.value.is_empty()) {
                 if let Err(error) = self.look() {
-                    // What is known of leaders and partitions may be wrong now.
+                    // Leaders and partitions may have changed.
                     self.disarm();
                     self.partitions.at = None;
                     return Err(error);
@@ -253,9 +255,9 @@ impl Watch for KafkaWatch {
     }
 }
 
-/// Whether so few records arrive that fetching them in vain costs less than asking again and again.
+/// Whether so few records arrive that fetching them for nothing costs less than polling.
 fn is_trickle(records: i64, elapsed: Duration) -> bool {
-    // Below 50 records one cannot speak of a rate.
+    // Fewer than 50 records do not give a rate.
     records >= 0 && (records as f64) < (elapsed.as_secs_f64() * TRICKLE_PER_SECOND).max(50.0)
 }
 

@@ -1,4 +1,4 @@
-//! Records on their way to librdkafka: many of them in one call, which costs a third of a call for each.
+//! Hands records to librdkafka, many in one call. A call per record costs three times as much.
 
 use rdkafka::bindings as native;
 use rdkafka::error::RDKafkaErrorCode;
@@ -10,11 +10,11 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tidemill_kafka::ErrorContext;
 
-/// Records laid one after the other, with the partition of each.
+/// Records in one buffer.
 #[derive(Default)]
 pub struct Block {
     pub bytes: Vec<u8>,
-    /// One past the last byte of each record.
+    /// End of each record.
     pub ends: Vec<usize>,
 }
 
@@ -25,7 +25,7 @@ impl Block {
     }
 }
 
-/// Hears of records that could not be delivered; success is not reported but read off the queue's length.
+/// Counts records that could not be delivered. Success is not reported; it follows from the length of the queue.
 #[derive(Default)]
 pub struct DeliveryContext {
     pub errors: ErrorContext,
@@ -52,23 +52,23 @@ impl ProducerContext for DeliveryContext {
     }
 }
 
-/// A topic's native handle, and room for the messages of a call.
+/// A topic's native handle, and buffers for the messages of a call.
 pub struct NativeTopic {
     topic: *mut native::rd_kafka_topic_t,
     producer: BaseProducer<DeliveryContext>,
     partitions: u64,
-    /// What is still to be handed over, by partition.
+    /// Messages to hand over, by partition.
     waiting: Vec<Vec<rd_kafka_message_t>>,
 }
 
-// SAFETY: librdkafka's handles may be used from any thread. The messages in `waiting` point into the block of the
-// `begin` before, and are only read in `push`, which takes that block again.
+// SAFETY: librdkafka's handles may be used from any thread. The messages in `waiting` point into the block of the last
+// `begin`, and only `push` reads them, which takes that block again.
 unsafe impl Send for NativeTopic {}
 
 impl NativeTopic {
     pub fn new(producer: BaseProducer<DeliveryContext>, topic: &str, partitions: i32) -> NativeTopic {
         let name = CString::new(topic).expect("Kafka has accepted the topic's name");
-        // SAFETY: the client lives as long as `self`; the default topic configuration is asked for.
+        // SAFETY: the client lives as long as `self`; a null configuration is the default.
         let topic = unsafe { native::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), null_mut()) };
         assert!(!topic.is_null(), "a topic handle needs a valid name only");
         let waiting = (0..partitions).map(|_| Vec::new()).collect();
@@ -79,7 +79,7 @@ impl NativeTopic {
         &self.producer
     }
 
-    /// Deals a block's records out to the partitions in turn, beginning with number `first`.
+    /// Distributes a block's records over the partitions in turn, starting at number `first`.
     pub fn begin(&mut self, block: &Block, first: u64) {
         let mut start = 0;
         for (record, &end) in block.ends.iter().enumerate() {
@@ -99,11 +99,11 @@ impl NativeTopic {
         }
     }
 
-    /// Hands over what `begin` dealt out of this same block, as much as there is room for; returns how many records were
-    /// taken and whether that is all.
+    /// Hands over the messages that `begin` made of this block, as many as the queue takes. Returns how many, and
+    /// whether that is all.
     ///
     /// # Errors
-    /// librdkafka's code where it refuses for another reason than a full queue.
+    /// librdkafka's code if it refuses for a reason other than a full queue.
     pub fn push(&mut self, _block: &Block) -> Result<(u64, bool), RDKafkaErrorCode> {
         let mut taken = 0;
         let mut all = true;
@@ -122,7 +122,7 @@ impl NativeTopic {
                 )
             };
             taken += count as u64;
-            // A full queue refuses the rest of the messages, never one in the middle.
+            // A full queue refuses the remaining messages, never one in the middle.
             if let Some(refused) = messages.get(count as usize) {
                 if refused.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL {
                     return Err(refused.err.into());
@@ -134,7 +134,7 @@ impl NativeTopic {
         Ok((taken, all))
     }
 
-    /// Forgets what was not handed over.
+    /// Drops the messages that were not handed over.
     pub fn abandon(&mut self) {
         self.waiting.iter_mut().for_each(Vec::clear);
     }

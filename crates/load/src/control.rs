@@ -1,15 +1,15 @@
-//! What another thread may read and change while a load runs.
+//! What another thread can read and change while a load runs.
 
 use crate::pace::Rate;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// The handle of a running load. Shared by reference (or `Arc`); every call takes effect within 10 ms.
+/// The control of a running load, shared between threads. Each call takes effect within 10 ms.
 #[derive(Debug)]
 pub struct Control {
-    /// Bits of records per second; infinite for [`Rate::Max`].
+    /// Bits of the rate in records per second; infinite for [`Rate::Max`].
     per_second: AtomicU64,
     producers: AtomicUsize,
-    /// Records asked for beside the rate and not yet taken up.
+    /// Records requested beside the rate and not yet taken.
     extra: AtomicU64,
     stopped: AtomicBool,
     sent: AtomicU64,
@@ -17,19 +17,19 @@ pub struct Control {
     failed: AtomicU64,
 }
 
-/// Records counted since the start. `acknowledged + failed ≤ sent`; the difference is on its way.
+/// Records counted since the start. `acknowledged + failed ≤ sent`; the others are in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Handed to the client.
     pub sent: u64,
-    /// On the broker for certain.
+    /// Confirmed by the broker.
     pub acknowledged: u64,
-    /// Given up; may be on the broker or not.
+    /// Given up. The broker may have them or not.
     pub failed: u64,
 }
 
 impl Control {
-    /// A control with a rate of all producers together and a number of producers.
+    /// A control with a total rate and a number of producers.
     pub fn new(rate: Rate, producers: usize) -> Control {
         Control {
             per_second: AtomicU64::new(bits(rate)),
@@ -42,12 +42,12 @@ impl Control {
         }
     }
 
-    /// Changes the rate of all producers together.
+    /// Changes the total rate.
     pub fn set_rate(&self, rate: Rate) {
         self.per_second.store(bits(rate), Relaxed);
     }
 
-    /// The rate asked for.
+    /// The requested total rate.
     pub fn rate(&self) -> Rate {
         match f64::from_bits(self.per_second.load(Relaxed)) {
             rate if rate.is_finite() => Rate::PerSecond(rate),
@@ -55,28 +55,28 @@ impl Control {
         }
     }
 
-    /// Changes the number of producers; each has a connection of its own and an equal part of the rate. Has no effect
-    /// beyond the first number on a load with a `count`, which is dealt out at the start.
+    /// Changes the number of producers. Each has its own connection and an equal share of the rate. A load with a
+    /// `count` keeps its first number, since the count is divided at the start.
     pub fn set_producers(&self, producers: usize) {
         self.producers.store(producers, Relaxed);
     }
 
-    /// The number of producers asked for.
+    /// The requested number of producers.
     pub fn producers(&self) -> usize {
         self.producers.load(Relaxed)
     }
 
-    /// Asks for so many records at once, beside the rate. They are lost to a load that ends before it takes them up.
+    /// Requests this many records at once, beside the rate. A load that ends first does not send them.
     pub fn send_now(&self, records: u64) {
         self.extra.fetch_add(records, Relaxed);
     }
 
-    /// Takes up all that was asked for beside the rate.
+    /// Takes the records requested beside the rate.
     pub(crate) fn take_extra(&self) -> u64 {
         self.extra.swap(0, Relaxed)
     }
 
-    /// Ends the load: what was sent is still waited for.
+    /// Ends the load. It still waits for what was sent.
     pub fn stop(&self) {
         self.stopped.store(true, Relaxed);
     }
@@ -88,7 +88,7 @@ impl Control {
 
     /// The counters at this moment.
     pub fn counters(&self) -> Counters {
-        // In this order, so that what is acknowledged meanwhile does not exceed what was sent.
+        // In this order, so that records acknowledged meanwhile do not exceed those sent.
         let (failed, acknowledged) = (self.failed.load(Relaxed), self.acknowledged.load(Relaxed));
         Counters { sent: self.sent.load(Relaxed).max(failed + acknowledged), acknowledged, failed }
     }

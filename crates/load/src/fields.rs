@@ -1,6 +1,6 @@
-//! The values of the nine fields, drawn once into JSON fragments so that a record is a handful of copies.
+//! The values of the nine fields, generated once as JSON fragments, so that a record is a few copies.
 //!
-//! A student has one name for as long as the seed is the same: 5,000 names are drawn from the faker at start (about 3 ms).
+//! With the same seed a student has the same name: 5,000 names are generated at start (about 3 ms).
 
 use fake::Fake;
 use fake::faker::name::raw::{FirstName, LastName};
@@ -29,18 +29,18 @@ pub fn can_fail(activity: usize) -> bool {
     matches!(ACTIVITIES[activity], "debugging" | "running_tests")
 }
 
-/// Fragments of JSON text by the value that they hold.
+/// JSON fragments by the value that they hold.
 pub struct Fragments {
     /// `, "student_id": …, "student_name": …` of each student.
     students: Vec<Box<[u8]>>,
     /// `, "course": …, "activity": …, "tool_used": …, "lines_of_code": ` of each combination.
-    deeds: Vec<Box<[u8]>>,
+    activities: Vec<Box<[u8]>>,
     /// `, "last_error": …, "cpu_usage_pct": ` of each error.
     errors: Vec<Box<[u8]>>,
 }
 
 impl Fragments {
-    /// Draws the names from the faker, by seed.
+    /// Generates the names from the seed.
     pub fn new(seed: u64) -> Fragments {
         let mut rng = StdRng::seed_from_u64(seed);
         let student = |number: u64| {
@@ -58,7 +58,7 @@ impl Fragments {
         let boxed = |text: String| text.into_bytes().into_boxed_slice();
         Fragments {
             students: (0..STUDENTS).map(student).map(boxed).collect(),
-            deeds: (0..COURSES.len() * ACTIVITIES.len() * TOOLS.len()).map(deed).map(boxed).collect(),
+            activities: (0..COURSES.len() * ACTIVITIES.len() * TOOLS.len()).map(deed).map(boxed).collect(),
             errors: ERRORS.iter().copied().map(error).map(boxed).collect(),
         }
     }
@@ -68,7 +68,7 @@ impl Fragments {
     }
 
     pub fn deed(&self, course: usize, activity: usize, tool: usize) -> &[u8] {
-        &self.deeds[(course * ACTIVITIES.len() + activity) * TOOLS.len() + tool]
+        &self.activities[(course * ACTIVITIES.len() + activity) * TOOLS.len() + tool]
     }
 
     pub fn error(&self, error: usize) -> &[u8] {
@@ -76,7 +76,7 @@ impl Fragments {
     }
 }
 
-/// Half of the names are English, the others from five more languages, so that not all of them are ASCII.
+/// Half of the names are English; the others come from five more languages, so that not all are ASCII.
 fn name(student: u64, rng: &mut StdRng) -> String {
     let (first, last): (&str, &str) = match student % 10 {
         5 => (FirstName(DE_DE).fake_with_rng(rng), LastName(DE_DE).fake_with_rng(rng)),

@@ -1,10 +1,11 @@
-//! The load producer: activity records of computer-science students, made up by seed, sent to Kafka at a steady rate.
+//! The load producer: activity records of computer-science students, generated from a seed and sent to Kafka at a
+//! steady rate.
 //!
 //! ```text
 //! records (pure: seed, producer, index → bytes) ──► batch ──► librdkafka's queue (64 MB at most) ──► broker
 //!         ▲ how many are due: pace (pure)                         └─ acknowledged, failed ──► Control
 //! ```
-//! Knows Kafka's topics, but no pipeline, no engine and no schema other than its own nine fields.
+//! Knows Kafka's topics, but no pipeline, no engine and no schema except its own nine fields.
 
 pub mod control;
 pub mod pace;

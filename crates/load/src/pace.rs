@@ -1,8 +1,8 @@
-//! How many records are due: pure arithmetic on the time that it is given.
+//! How many records are due: pure arithmetic; the time is an argument.
 
 use std::time::Duration;
 
-/// How fast to send.
+/// The rate of a load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
     /// Records per second, of all producers together; 0 pauses.
@@ -12,7 +12,7 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// Records per second to be kept; 0 for [`Rate::Max`], which keeps no pace.
+    /// Records per second to keep; 0 for [`Rate::Max`], which has no pace.
     pub(crate) fn per_second(self) -> f64 {
         match self {
             Rate::PerSecond(rate) => rate,
@@ -21,17 +21,17 @@ impl Rate {
     }
 }
 
-/// A producer that fell behind (a slow broker, a busy machine) catches up with at most this much of its rate.
+/// A producer that fell behind (a slow broker, a busy machine) catches up with at most this many seconds of its rate.
 const DEBT_SECONDS_MAX: f64 = 1.0;
 
-/// Keeps one producer at its share of the rate. Record k of a steady rate r is due k / r after the start; nothing is
-/// lost or gained when the rate changes.
+/// Keeps one producer at its share of the rate. At a steady rate r, record k is due k / r after the start. Changing the
+/// rate neither loses nor adds records.
 #[derive(Debug)]
 pub struct Pace {
     per_second: f64,
     /// When the rate last changed, as time since the start.
     since: Duration,
-    /// Records due less records sent, at `since`.
+    /// Records due minus records sent, at `since`.
     owed: f64,
     /// Records sent after `since`.
     sent: u64,
@@ -68,8 +68,8 @@ impl Pace {
         self.sent += records;
     }
 
-    /// How long to sleep at `now`: until the next record is due, but within `tick`, so that a change of the rate is seen.
-    /// At high rates the records of several milliseconds go out together.
+    /// How long to sleep at `now`: until the next record is due, but at most `tick`, so that a change of the rate is
+    /// noticed. At high rates the records of several milliseconds are sent together.
     pub fn sleep(&self, now: Duration, tick: Duration) -> Duration {
         let wait = if self.per_second > 0.0 { -self.balance(now) / self.per_second } else { f64::INFINITY };
         Duration::from_secs_f64(wait.clamp(0.001, tick.as_secs_f64()))
@@ -84,7 +84,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Lets a pace run on a clock of `tick_ms`, with rates changed at given milliseconds, and counts what is sent until each of the ends.
+    /// Runs a pace on a clock of `tick_ms`, with rates changed at given milliseconds. Counts the records sent until
+    /// each end.
     fn check(tick_ms: u64, rates: &[(u64, f64)], expected: &[(u64, u64)]) {
         let mut pace = Pace::new(0.0);
         let mut total = 0;

@@ -1,4 +1,4 @@
-//! A load from its first record to its summary.
+//! Runs a load from its first record to its summary.
 
 use crate::control::{Control, Counters};
 use crate::pace::Rate;
@@ -9,34 +9,34 @@ use std::time::{Duration, Instant};
 use tidemill_kafka::{KafkaOptions, admin::ensure_topic};
 use tidemill_model::{Error, Micros, Result};
 
-/// What to send, where to and how fast.
+/// What to send, where to, and how fast.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The cluster.
     pub kafka: KafkaOptions,
-    /// The topic; made where it is not there.
+    /// The topic; created if it does not exist.
     pub topic: String,
-    /// Rate of all producers together at the start; [`Control`] changes it.
+    /// Total rate at the start; [`Control`] changes it.
     pub rate: Rate,
-    /// Ends after this many records of all producers together.
+    /// Ends after this many records in total.
     pub count: Option<u64>,
     /// Ends after this time.
     pub duration: Option<Duration>,
-    /// Producers at the start, each with a connection of its own; at least 1.
+    /// Number of producers at the start, each with its own connection; at least 1.
     pub producers: usize,
-    /// Partitions of a topic that must be made; the cluster's default where left out.
+    /// Partitions of a new topic; `None` for the cluster's default.
     pub partitions: Option<i32>,
-    /// Same seed, same records.
+    /// The same seed gives the same records.
     pub seed: u64,
-    /// Late and malformed records.
+    /// Shares of late and malformed records.
     pub records: records::Options,
-    /// Event time of the first record; the others follow at `rate` (at 100,000 a second for [`Rate::Max`]). Left out: the
-    /// clock's time at which each record is made.
+    /// Event time of the first record; the others follow at `rate` (at 100,000 per second for [`Rate::Max`]). `None`:
+    /// the wall clock when the record is made.
     pub start_time: Option<Micros>,
 }
 
 impl Options {
-    /// One producer, without an end, as fast as can be, with sound records only.
+    /// One producer, without an end, at the maximum rate, with sound records only.
     pub fn new(kafka: KafkaOptions, topic: impl Into<String>) -> Options {
         Options {
             kafka,
@@ -58,25 +58,25 @@ impl Options {
     }
 }
 
-/// How far a load is.
+/// Progress of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Since the first record.
     pub elapsed: Duration,
     /// Records so far.
     pub counters: Counters,
-    /// Records per second sent since the progress before.
+    /// Records per second since the last report.
     pub per_second: f64,
 }
 
-/// What a load came to.
+/// Result of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     /// Records handed to the client.
     pub sent: u64,
-    /// Records on the broker for certain.
+    /// Records confirmed by the broker.
     pub acknowledged: u64,
-    /// Records given up; they may be on the broker or not.
+    /// Records given up. The broker may have them or not.
     pub failed: u64,
     /// From the first record until the last was acknowledged or given up.
     pub seconds: f64,
@@ -84,12 +84,12 @@ pub struct Summary {
     pub partitions: i32,
 }
 
-/// Sends until the count, the time or [`Control::stop`] ends it, and waits until each record is acknowledged or given up
-/// (30 s after it was sent). Calls `progress` about once a second.
+/// Sends until the count, the time or [`Control::stop`] ends it, and waits until each record is acknowledged or given
+/// up (30 s after it was sent). Calls `progress` about once a second.
 ///
 /// # Errors
-/// A user error for wrong options; a transient one when no broker answers at the start, an external one when it refuses.
-/// Records that fail later are counted, not errors.
+/// User: wrong options. Transient: no broker answers at the start. External: the broker refuses. Records that fail
+/// later are counted; they are not errors.
 pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progress)) -> Result<Summary> {
     let partitions = prepare(options)?;
     let start = Instant::now();
@@ -98,7 +98,7 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
         let (mut running, mut started) = (Vec::new(), 0);
         let mut result = Ok(());
         loop {
-            // A count is dealt out to a fixed number of producers.
+            // A count is divided among a fixed number of producers.
             let wanted = if options.count.is_some() { options.producers } else { control.producers() };
             while started < wanted.max(1) && !control.is_stopped() {
                 let index = started;
@@ -110,7 +110,7 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
             for producer in running.extract_if(.., |producer: &mut ScopedJoinHandle<_>| producer.is_finished()) {
                 let ended: Result<()> = producer.join().unwrap_or_else(|_| Err(Error::internal(PANICKED)));
                 if ended.is_err() {
-                    // The others would send on, and nobody would hear of it.
+                    // Otherwise the other producers would go on sending unseen.
                     control.stop();
                 }
                 result = result.and(ended);
@@ -130,7 +130,7 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
     Ok(Summary { sent, acknowledged, failed, seconds: start.elapsed().as_secs_f64(), partitions })
 }
 
-/// What a load ends with when a thread of it panicked; the message is on stderr by then.
+/// The error if a thread of the load panicked. The panic's message is on stderr already.
 const PANICKED: &str = "a producer panicked; this is a mistake in Tidemill, please report it";
 
 fn prepare(options: &Options) -> Result<i32> {

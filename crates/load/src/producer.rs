@@ -1,4 +1,4 @@
-//! One producer: a thread with a connection of its own that makes records and hands them over as they are due.
+//! One producer: a thread with its own connection that generates records and sends them when they are due.
 
 use crate::batch::{Block, DeliveryContext, NativeTopic};
 use crate::control::{Control, Counters};
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tidemill_kafka::KafkaOptions;
 use tidemill_model::{Error, Micros, Result};
 
-/// Records made at once at the most: 250 kB, which fit in a core's cache.
+/// Most records generated at once: 250 kB, which fit in a core's cache.
 const BLOCK_RECORDS: u64 = 1_000;
-/// How late a change of the rate may be seen.
+/// Longest delay until a change of the rate is noticed.
 const TICK: Duration = Duration::from_millis(10);
 /// Records of event time per second at `--rate max` with `--start-time`.
 const SCHEDULE_PER_SECOND: f64 = 100_000.0;
@@ -26,9 +26,9 @@ pub struct Producer<'a> {
     control: &'a Control,
     generator: Generator,
     outlet: NativeTopic,
-    /// Records of this one so far.
+    /// Counters of this producer.
     counted: Counters,
-    /// Records left to send; none: no end.
+    /// Records left to send; `None`: no end.
     left: Option<u64>,
 }
 
@@ -47,14 +47,14 @@ impl<'a> Producer<'a> {
         })
     }
 
-    /// Sends until told to stop, out of time or out of records; then waits until all is acknowledged or given up.
-    /// The load began at `start`, this producer's part in it at `since` after.
+    /// Sends until told to stop, out of time or out of records, then waits until all records are acknowledged or given
+    /// up. The load began at `start`; this producer joined `since` later.
     pub fn run(mut self, start: Instant, since: Duration) -> Result<()> {
         let result = self.send_all(start, since);
         self.outlet.abandon();
-        // Ends within `message.timeout.ms`: each record is acknowledged or given up by then.
+        // Ends within `message.timeout.ms`, when each record is acknowledged or given up.
         while self.counted.acknowledged + self.counted.failed < self.counted.sent {
-            // The error says that something is still on its way, which the counters tell as well.
+            // An error means that records are still in flight, which the counters also tell.
             let _ = self.outlet.producer().flush(Duration::from_millis(5));
             self.settle();
         }
@@ -95,7 +95,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// The part of the whole rate that is this one's.
+    /// This producer's share of the rate.
     fn rate(&self) -> Rate {
         let active = if self.left.is_some() { self.options.producers } else { self.control.producers() };
         match self.control.rate() {
@@ -112,7 +112,7 @@ impl<'a> Producer<'a> {
             self.generator.write(index, self.event_time(index), &mut block.bytes);
             block.ends.push(block.bytes.len());
         }
-        // Producers begin at partitions of their own, so that few records a second are spread evenly as well.
+        // Each producer starts at another partition, so that a few records per second are spread evenly too.
         self.outlet.begin(block, first + self.index);
         loop {
             let (taken, all) = self.outlet.push(block).map_err(|code| {
@@ -123,7 +123,7 @@ impl<'a> Producer<'a> {
                 self.left = self.left.map(|left| left.saturating_sub(records));
                 return Ok(());
             }
-            // The queue is full: the broker is slower than we are.
+            // The queue is full: the broker is slower than this producer.
             self.outlet.producer().poll(Duration::from_millis(2));
             self.settle();
         }
@@ -143,7 +143,7 @@ impl<'a> Producer<'a> {
         }
     }
 
-    /// Hears what became of the records and tells the control.
+    /// Counts delivered and failed records and updates the control.
     fn settle(&mut self) {
         let producer = self.outlet.producer();
         producer.poll(Duration::ZERO);
@@ -174,7 +174,7 @@ fn connect(options: &KafkaOptions) -> Result<BaseProducer<DeliveryContext>> {
             ("queue.buffering.max.messages", "200000"),
             ("allow.auto.create.topics", "false"),
         ],
-        // Success is read off the queue's length: a report for each record would cost as much as making it.
+        // Success follows from the queue's length: a report per record would cost as much as making the record.
         &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
     );
     options.created(BaseProducer::from_config_and_context(&config, DeliveryContext::default()))

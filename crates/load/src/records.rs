@@ -1,40 +1,40 @@
-//! Records as a pure function of seed, producer and index: the same three give the same bytes, on any machine.
+//! Records as a pure function of seed, producer and index: the same three give the same bytes on any machine.
 //!
-//! Each record draws four 64-bit numbers from a counter that is mixed by SplitMix64's finalizer (Steele, Lea and Flood,
-//! "Fast splittable pseudorandom number generators"), so that any record can be made without those before it. The
-//! bias of a draw is below 1 in 10,000. Knows no clock: the event time is an argument.
+//! Each record draws four 64-bit numbers from a counter mixed by SplitMix64's finalizer (Steele, Lea and Flood, "Fast
+//! splittable pseudorandom number generators"), so any record can be generated without those before it. The bias of a
+//! draw is below 1 in 10,000. Reads no clock: the event time is an argument.
 
 use crate::fields::{ACTIVITIES, COURSES, CPU_E8, ERRORS, Fragments, LINES, STUDENTS, TOOLS, can_fail, writes_code};
 use std::time::Duration;
 use tidemill_model::Micros;
 
-/// What share of the records is not as it should be.
+/// Shares of late and malformed records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Share of records whose event time is behind, 0 to 1.
     pub late: f64,
-    /// How far behind at most; evenly spread from 0 to this.
+    /// Greatest lateness; uniformly distributed from 0.
     pub late_by: Duration,
-    /// Share of records that are malformed, 0 to 1; the kinds of [`Malformed`] equally often.
+    /// Share of malformed records, 0 to 1. Each kind of [`Malformed`] is equally likely.
     pub malformed: f64,
 }
 
 impl Default for Options {
-    /// Nothing late or malformed. Two minutes behind at most: twice the reference pipeline's watermark delay, so that
-    /// half of the late records are still in time for it and half are dropped.
+    /// No late and no malformed records. Late records would be up to two minutes behind: twice the watermark delay of
+    /// the reference pipeline, so half of them are in time and half are dropped.
     fn default() -> Options {
         Options { late: 0.0, late_by: Duration::from_secs(120), malformed: 0.0 }
     }
 }
 
-/// What was made of a record.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// As it should be.
+    /// A valid record.
     Sound,
     /// Its event time is behind.
     Late,
-    /// Not a record as the schema wants it.
+    /// It does not match the schema.
     Malformed(Malformed),
 }
 
@@ -63,8 +63,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A generator of the records of producer number `producer` under a seed. Students and their names depend on the
-    /// seed alone.
+    /// A generator for producer number `producer`. Students and their names depend on the seed alone.
     pub fn new(seed: u64, producer: u64, options: &Options) -> Generator {
         let below = |share: f64| (share.clamp(0.0, 1.0) * (1u64 << 32) as f64) as u64;
         Generator {
@@ -76,8 +75,8 @@ impl Generator {
         }
     }
 
-    /// Appends record number `index` to `out` and says what kind it is. `event_time` is the time of the activity; a late
-    /// record takes an earlier one.
+    /// Appends record number `index` to `out` and returns its kind. `event_time` is the time of the activity; a late
+    /// record gets an earlier one.
     pub fn write(&self, index: u64, event_time: Micros, out: &mut Vec<u8>) -> Kind {
         let draw = |n: u64| mix(self.key.wrapping_add(index.wrapping_mul(4).wrapping_add(n).wrapping_mul(STEP)));
         let chance = draw(0) >> 32;

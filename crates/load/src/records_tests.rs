@@ -1,4 +1,4 @@
-//! What a record must be, checked with `serde_json` as an independent reader.
+//! Checks records with `serde_json` as an independent reader.
 
 use super::*;
 use crate::fields::{ACTIVITIES, COURSES, ERRORS, TOOLS};
@@ -19,7 +19,7 @@ fn records(generator: &Generator, count: u64) -> Vec<(Kind, Vec<u8>)> {
     (0..count).map(record).collect()
 }
 
-/// The value of a record that must be JSON with the nine fields in their order.
+/// Parses a record, which must be JSON with the nine fields in order.
 fn parse(bytes: &[u8]) -> Value {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -38,7 +38,7 @@ fn the_same_seed_and_producer_give_the_same_bytes() {
     let all = |seed, producer| records(&Generator::new(seed, producer, &mixed()), 2_000);
     assert_eq!(all(7, 0), all(7, 0));
     let same = |a: Vec<(Kind, Vec<u8>)>, b: Vec<(Kind, Vec<u8>)>| a.iter().zip(&b).filter(|(a, b)| a.1 == b.1).count();
-    // Only the one text that is no JSON recurs: in 5 % of the records of each.
+    // Only the text that is not JSON occurs twice: in 5 % of the records of each.
     assert!(same(all(7, 0), all(7, 1)) < 40);
     assert!(same(all(7, 0), all(8, 0)) < 40);
 }
@@ -97,7 +97,7 @@ fn values_are_spread_evenly() {
     }
     let near = |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 0.1, "{value} for {expected}");
     for ((name, value), share) in seen {
-        // Errors come with two of the five activities, where "None" is one of five.
+        // Two of the five activities can fail, and one of the five errors is "None".
         near(
             share,
             match (name, value.as_str()) {

@@ -1,9 +1,9 @@
-//! What people write on the command line: rates, shares and lengths of time. Errors are sentences that say what to write.
+//! Parses command-line values: rates, shares and durations. Errors are sentences that say what to write.
 
 use crate::pace::Rate;
 use std::time::Duration;
 
-/// Parses `10/s`, `2.5/s`, `5k/s`, `1M/s`, `600/min` or `max`; the `/s` may be left out.
+/// Parses `10/s`, `2.5/s`, `5k/s`, `1M/s`, `600/min` or `max`; `/s` is optional.
 ///
 /// # Errors
 /// A sentence for the user.
@@ -72,7 +72,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
-/// A number as people write it: digits with at most one point, no sign, no exponent, no `inf`.
+/// A plain number: digits with at most one point, no sign, no exponent, no `inf`.
 fn plain_number(digits: &str) -> Option<f64> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     (plain && digits.len() <= 18).then(|| digits.parse().ok()).flatten()

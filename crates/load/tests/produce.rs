@@ -1,4 +1,4 @@
-//! Loads into the embedded broker: what arrives is what the generator says, however many producers send it.
+//! Loads into the embedded broker: what arrives is what the generator gives, at any number of producers.
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -50,7 +50,7 @@ fn what_arrives_is_what_the_generator_says() {
         let mut expected = Vec::new();
         for producer in 0..producers as u64 {
             let generator = Generator::new(9, producer, &options.records);
-            // A count is dealt out evenly, and without a rate 100,000 records make a second of event time.
+            // A count is divided evenly. Without a rate, 100,000 records make a second of event time.
             for index in 0..(count - producer).div_ceil(producers as u64) {
                 let mut bytes = Vec::new();
                 let turn = index * producers as u64 + producer;

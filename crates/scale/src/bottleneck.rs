@@ -1,36 +1,36 @@
-//! Bottlenecks that more executors do not cure: what a size has brought, and who holds it back.
+//! Bottlenecks that more executors do not remove: what the last growth added, and which part is saturated.
 //!
-//! A trial is a stretch of ten seconds at one size with more waiting than may wait. When the backlog has grown meanwhile,
-//! the shares of that time say who was busy: the driver's thread, the sinks, the source, or the machine as a whole.
+//! A trial is ten seconds at one size with a backlog over the budget. If the backlog grows meanwhile, the busy shares
+//! show the bottleneck: the driver's thread, the sinks, the source, or the machine.
 
 use crate::facts::Facts;
 use serde::{Deserialize, Serialize};
 
-/// Who is busy for this share of the time holds the others back.
+/// A part that is busy for this share of the time is the bottleneck.
 const SATURATED: f64 = 0.8;
-/// Executors that wait for this share of their time wait for the source.
+/// Executors that wait for the source for this share of their time are starved.
 const STARVED: f64 = 0.5;
-/// A machine of which this share is busy has nothing left for another executor.
+/// A machine that is busy to this share has no capacity for another executor.
 const MACHINE_FULL: f64 = 0.95;
 
-/// What holds the executors back.
+/// What limits the executors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bottleneck {
-    /// The driver's thread, which merges.
+    /// The driver's thread, which merges partials.
     Driver,
     /// A sink, or the checkpoint.
     Sink,
-    /// The source gives no more.
+    /// The source delivers no more.
     Source,
     /// All cores of the machine are busy.
     Machine,
-    /// Executors are idle, and nothing of the above is busy.
+    /// Executors are idle, and none of the above is busy.
     Unknown,
 }
 
 impl Bottleneck {
-    /// What it is, and what helps.
+    /// Describes the bottleneck and what helps.
     pub(crate) fn sentence(self) -> &'static str {
         match self {
             Bottleneck::Driver => "the driver's merging thread is busy all the time; group by fewer keys",
@@ -42,7 +42,7 @@ impl Bottleneck {
     }
 }
 
-/// A stretch of time at one size, all executors ready: what the size brought, and who was busy.
+/// A period at one size with all executors ready: its throughput, and busy times.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trial {
     pub size: u32,
@@ -53,7 +53,7 @@ pub(crate) struct Trial {
     fetch_us: u64,
     driver_us: u64,
     sink_us: u64,
-    /// Share of the machine that was busy, thousandths, summed over `calls` calls.
+    /// Busy share of the machine in thousandths, summed over `calls` calls.
     machine: u64,
     calls: u64,
 }
@@ -74,7 +74,8 @@ impl Trial {
         }
     }
 
-    /// Goes on with a trial, or begins one; none while the fleet is not as decided or the backlog is within `floor`.
+    /// Continues or begins a trial. `None` while the number of executors is not as decided, or the backlog is within
+    /// `floor`.
     pub fn follow(trial: Option<Trial>, target: u32, floor: f64, facts: &Facts) -> Option<Trial> {
         let backlog = facts.backlog?;
         let settled = facts.ready == target && facts.starting == 0 && facts.draining == 0 && facts.crashes == 0;
@@ -99,12 +100,12 @@ impl Trial {
         Some(trial)
     }
 
-    /// Records/s over these seconds.
+    /// Records/s over this time.
     pub fn done(&self, lasted_s: f64) -> f64 {
         self.records as f64 / lasted_s
     }
 
-    /// Who held the executors back. `None`: they were all at work, so more of them would do more.
+    /// The bottleneck; `None` if all executors were working, so that more of them would do more.
     pub fn bottleneck(&self, lasted_s: f64, cores: u32, idle: f64) -> Option<Bottleneck> {
         let of_cores = |us: u64| us as f64 / 1e6 / (lasted_s * f64::from(cores * self.size));
         let of_one = |us: u64| us as f64 / 1e6 / lasted_s;

@@ -1,55 +1,55 @@
-//! What an executor can do: μ, α and the time a start takes, learned from work done.
+//! What an executor can do: μ, α and the start time, learnt from completed work.
 //!
 //! μ, records per busy-second of one core, is a mean in which a busy-second loses weight with a half-life of 30
-//! busy-seconds. Waiting (for the broker, a sink, the rate limit) is not work, so μ does not sink in a quiet stream.
-//! α(n) says how much of n times one executor n executors do. It is learned from contrasts alone: records per
-//! busy-second just before and after a change of size, so that dearer records are not taken for crowding.
+//! busy-seconds. Waiting (for the broker, a sink, the rate limit) does not count as work, so μ does not fall on a quiet
+//! stream. α(n) is the efficiency of n executors relative to n times one. It is learnt only by comparing records per
+//! busy-second just before and after a change of size, so that records that cost more do not look like contention.
 
 use crate::facts::{Facts, Work};
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Starts that T_start is taken from.
+/// T_start is taken from this many starts.
 const STARTS: usize = 20;
-/// Busy-seconds that one side of a contrast needs.
+/// Busy-seconds that each side of a comparison needs.
 const CONTRAST_S: f64 = 10.0;
-/// A contrast counts only while the two sides are this close, ms.
+/// Longest time between the two sides of a comparison, ms.
 const CONTRAST_MS: u64 = 120_000;
-/// Weight of one contrast in α.
+/// Weight of one comparison in α.
 const CONTRAST_WEIGHT: f64 = 0.3;
-/// Below so many weighted busy-seconds μ is not known.
+/// μ is unknown below this many weighted busy-seconds.
 const KNOWN_S: f64 = 1.0;
 
-/// What is kept in the checkpoint while no executor lives, and across restarts.
+/// What is kept in the checkpoint, across restarts and while no executor lives.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     /// Records behind μ, weighted.
     pub records: f64,
     /// Busy-seconds behind μ, weighted.
     pub busy_s: f64,
-    /// α(1), α(2), …, as far as learned.
+    /// α(1), α(2), …, as far as learnt.
     pub alpha: Vec<f64>,
     /// The newest starts, ms.
     pub starts_ms: VecDeque<u64>,
-    /// What the newest starts have cost, executor-ms.
+    /// Costs of the newest starts, executor-ms.
     #[serde(default)]
     pub costs_ms: VecDeque<u64>,
 }
 
-/// What has been learned about capacity.
+/// What has been learnt about capacity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Capacity {
     prior: Prior,
-    /// Busy-µs of each living executor, until it is warm.
+    /// Busy-µs of each executor that is still warming up.
     warming_us: BTreeMap<u64, u64>,
-    /// The present size and what it has shown.
+    /// The present size and its figures.
     present: Side,
-    /// The size before.
+    /// The size before it.
     before: Option<Side>,
 }
 
-/// One side of a contrast.
+/// One side of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Side {
     size: u32,
@@ -59,7 +59,7 @@ struct Side {
 }
 
 impl Capacity {
-    /// Starts from what was learned before.
+    /// Starts from what was learnt before.
     pub fn with_prior(prior: Prior) -> Capacity {
         Capacity { prior, ..Capacity::default() }
     }
@@ -101,12 +101,12 @@ impl Capacity {
         }
         let (busy_s, records) = (work.busy_us as f64 / 1e6, work.records as f64);
         let alike = records / self.alpha(facts.ready);
-        // The fixed cost of small tasks hides capacity: such a sample is a lower bound and may only raise μ.
+        // The fixed cost of small tasks hides capacity. Such a sample is a lower bound: it may only raise μ.
         let small = (work.busy_us as f64 / 1000.0) < policy.task_min_ms * work.tasks as f64;
         if small && self.per_core().is_none_or(|mu| alike / busy_s < mu) {
             return;
         }
-        // τ/(τ+b) instead of 2^(−b/half-life): the same mean to the second order, and the same bits on every machine.
+        // τ/(τ+b) instead of 2^(−b/half-life): equal to second order, and the same bits on every machine.
         let tau_s = policy.half_life_s * std::f64::consts::LOG2_E;
         let keep = tau_s / (tau_s + busy_s);
         self.prior.records = (self.prior.records + alike) * keep;
@@ -136,13 +136,13 @@ impl Capacity {
             self.prior.alpha.push(alpha_assumed(missing));
         }
         self.prior.alpha[size as usize - 1] = learned;
-        // More executors never share better than fewer.
+        // α never increases with the size.
         for index in 1..self.prior.alpha.len() {
             self.prior.alpha[index] = self.prior.alpha[index].min(self.prior.alpha[index - 1]);
         }
     }
 
-    /// α(size); 1 − 0.02·(size − 1) until learned, never above that of a smaller size.
+    /// α(size); 1 − 0.02·(size − 1) until learnt, never above that of a smaller size.
     pub fn alpha(&self, size: u32) -> f64 {
         match self.prior.alpha.get(size as usize - 1) {
             Some(&alpha) => alpha,
@@ -155,8 +155,8 @@ impl Capacity {
         (self.prior.busy_s >= KNOWN_S && self.prior.records > 0.0).then(|| self.prior.records / self.prior.busy_s)
     }
 
-    /// C(0..=max), records/s: `0.97·min(μ, limit)·cores·n·α(n)`. Before any μ: the limit, else the stated assumption.
-    /// Strictly growing, so that "the smallest size that can" is well defined.
+    /// C(0..=max), records/s: `0.97·min(μ, limit)·cores·n·α(n)`. Without μ: the limit, else the assumption. Strictly
+    /// increasing, so that "the smallest size that is enough" is well defined.
     pub fn sizes(&self, settings: &Settings) -> Vec<f64> {
         let limit = settings.max_records_per_second_per_core;
         let per_core = match (self.per_core(), limit) {
@@ -182,7 +182,7 @@ impl Capacity {
         start_ms as f64 / 1000.0
     }
 
-    /// The price of a start, executor-seconds: the mean of the last 20; before any is known what a start takes.
+    /// The price of a start in executor-seconds: the mean of the last 20; before any is known, the start time.
     pub fn price_s(&self, settings: &Settings) -> f64 {
         let costs = &self.prior.costs_ms;
         if costs.is_empty() {
@@ -200,7 +200,7 @@ fn alpha_assumed(size: u32) -> f64 {
 mod tests {
     use super::*;
 
-    /// Seconds of work at one size: `per_core` records per busy-second, both cores busy, one report a second.
+    /// Seconds of work at one size: `per_core` records per busy-second, both cores busy, one report per second.
     fn work(capacity: &mut Capacity, facts: &mut Facts, size: u32, seconds: u64, per_core: u64) {
         facts.ready = size;
         for _ in 0..seconds {

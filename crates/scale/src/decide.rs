@@ -1,4 +1,4 @@
-//! The rules, in the order in which they speak: pin and bounds, unknown facts, activate, guard, up, zero, down, hold.
+//! The rules, in order of precedence: pin and bounds, unknown facts, activate, guard, up, zero, down, hold.
 
 use crate::bottleneck::{Bottleneck, Trial};
 use crate::decision::{Decision, Kind, Terms};
@@ -8,13 +8,14 @@ use crate::settings::{Mode, Settings};
 use crate::state::{Blocked, State, Timers, seconds};
 use crate::terms::{at, note_timers, runway, terms};
 
-/// Of its budget, a backlog may hold so much when a smaller size is to be enough.
+/// A smaller size is enough only if the backlog is below this share of its budget.
 const DOWN_SHARE: f64 = 0.6;
-/// A step is one when λ1 is above so many times the present capacity.
+/// A step needs λ1 above this many times the present capacity.
 const STEP_OVER: f64 = 1.05;
-/// A load up to so many times a size's capacity outgrows it by a hair: λ15 of a load that varies by a fifth stays within.
+/// A load up to this many times a size's capacity outgrows it barely. λ15 of a load that varies by a fifth stays
+/// within.
 const HAIR: f64 = 1.15;
-/// A backlog over its budget is no alarm while it drains within so many T_c.
+/// A backlog over its budget needs no action if it drains within this many T_c.
 const DRAINING: f64 = 1.5;
 
 /// Decides the size. Pure: the same state, settings and facts give the same decision, to the bit.
@@ -89,13 +90,14 @@ impl Case<'_> {
     fn note(&self, state: &mut State, backlog: f64) {
         let (policy, terms, now_ms) = (&self.settings.policy, self.terms, self.facts.now_ms);
         let lambda = terms.lambda5.max(terms.lambda15);
-        // A change is to be worth several times its price, and to last longer than a start takes.
+        // A change must save several times its price, and last longer than a start takes.
         let long_s = (policy.gain * terms.price_s).min(policy.down_s).max(2.0 * terms.start_s);
         let enough = |(size, &below): (usize, &f64)| {
             if below >= lambda && below > 0.0 {
                 return backlog <= DOWN_SHARE * terms.slack;
             }
-            // Not enough for the load, but what then waits may wait: what there is to do is done, so it is left for a while.
+            // Not enough for the load, but what then waits may wait: the present work is done, so executors pause for a
+            // while.
             let left_s = runway(below, lambda, backlog, terms.slack);
             let next = size + 1 == self.from as usize;
             next && backlog <= policy.drained * terms.slack && left_s.is_none_or(|left_s| left_s >= long_s)
@@ -111,11 +113,11 @@ impl Case<'_> {
         state.step_since_ms = steps.then(|| state.step_since_ms.unwrap_or(now_ms));
     }
 
-    /// Who has been idle is woken at once. Where records keep coming they wait for as long as the slack, and are then
-    /// done together.
+    /// After a silence, executors start at once. If records keep coming, they wait for the slack and are then done
+    /// together.
     fn activate(&self, state: &mut State, backlog: f64) -> Option<Verdict> {
         let Facts { ready, starting, draining, unfinished, .. } = *self.facts;
-        // Who is still there finishes what was begun.
+        // Executors that still live finish the batch in flight.
         let orphaned = if ready + starting + draining == 0 { unfinished } else { 0 };
         let work = backlog + orphaned as f64;
         if self.from > 0 || work == 0.0 || self.settings.max == 0 {
@@ -133,22 +135,22 @@ impl Case<'_> {
         }
         state.waiting_since_ms = None;
         state.promised.clone_from(&terms.capacity);
-        // What had been left to wait is no backlog.
+        // Records that were allowed to wait are not backlog.
         let over = if may_wait { (work - terms.slack).max(0.0) } else { work };
         let need = terms.lambda5.max(terms.lambda2) + over / self.settings.policy.catch_up_s;
         let to = self.smallest(1, need);
         Some((Kind::Activate, to, reason::activate(to, work, need, terms)))
     }
 
-    /// What waits has used up the slack, and there is more to come than the present size can do.
+    /// The backlog has used up the slack, and more arrives than the present size can do.
     fn slack_used(&self, backlog: f64) -> bool {
         let terms = self.terms;
         let growing = terms.lambda_up - at(&terms.capacity, self.from);
         growing > 0.0 && backlog + growing * terms.start_s >= terms.slack
     }
 
-    /// Over the budget and not draining in time, or on the way there faster than an executor starts. Both halves look
-    /// at λ↑: were one to look at λ5, a greater backlog could be answered with a smaller size.
+    /// The backlog is over the budget and does not drain in time, or will be over it sooner than an executor starts.
+    /// Both tests use λ↑: if one used λ5, a greater backlog could give a smaller size.
     fn short(&self, backlog: f64) -> bool {
         let (policy, terms) = (&self.settings.policy, self.terms);
         let capacity = at(&terms.capacity, self.from);
@@ -160,8 +162,8 @@ impl Case<'_> {
         left_s.is_some_and(|left_s| left_s < terms.start_s + policy.up_s)
     }
 
-    /// λ1 is clearly above both what was usual and what there is capacity for, so long that λ2 measures all of it. The
-    /// runway would wait for the queue, which is cheaper for a load that swings; where it swings, flaps have shown it.
+    /// λ1 is clearly above the usual rate and above capacity, for long enough that λ2 measures only the new rate. The
+    /// runway would wait for the queue to grow, which is cheaper for a swinging load; flaps show that a load swings.
     fn stepped(&self, state: &State) -> bool {
         let since_ms = state.step_since_ms;
         since_ms.is_some_and(|since_ms| seconds(self.facts.now_ms, since_ms) >= self.settings.policy.step_s)
@@ -178,7 +180,7 @@ impl Case<'_> {
             return (Kind::Hold, from, reason::blocked(from, guard));
         }
         let over = (terms.backlog_up - terms.budget / 2.0).max(0.0);
-        // While the load steps, λ5 is still behind it: whatever made it short, the size is the one for the step.
+        // During a step λ5 lags behind, so the size is chosen for the step, whatever rule asks for growth.
         let rate = match state.step_since_ms {
             Some(_) if stepped => terms.lambda_up.max(terms.lambda2),
             Some(_) => terms.lambda_up.max(terms.lambda1),
@@ -192,8 +194,8 @@ impl Case<'_> {
         (Kind::Up, to, reason::up(to, need, terms))
     }
 
-    /// More executors than bring something, though more waits than may and the backlog grows: the bottleneck is elsewhere.
-    /// Capacity that was merely overestimated is told apart by busy cores on a machine that has others left.
+    /// More executors than help, although the backlog is over the budget and grows: the bottleneck is elsewhere. A
+    /// capacity that was only overestimated shows busy executor cores on a machine with free cores.
     fn guard(&self, state: &mut State, backlog: u64) -> Option<Verdict> {
         let (policy, now_ms) = (&self.settings.policy, self.facts.now_ms);
         let trial = state.trial?;
@@ -204,7 +206,7 @@ impl Case<'_> {
         state.trial = None;
         let bottleneck = trial.bottleneck(lasted_s, self.settings.cores, policy.effective)?;
         let done = trial.done(lasted_s);
-        // On a full machine every executor is slower: what they were to do is what was believed before there were so many.
+        // On a full machine every executor is slower: compare with the capacity that was believed before the growth.
         let promised = match bottleneck {
             Bottleneck::Machine => &state.promised,
             _ => &self.terms.capacity,
@@ -231,7 +233,7 @@ impl Case<'_> {
         due.then(|| (Kind::Zero, 0, reason::zero(idle_s)))
     }
 
-    /// The smallest size that has been enough for its W; flaps lengthen W near a size's capacity only.
+    /// The smallest size that has been enough for its W. Flaps lengthen W only near a size's capacity.
     fn down(&self, state: &mut State) -> Option<Verdict> {
         let (terms, policy) = (self.terms, &self.settings.policy);
         let lambda = terms.lambda5.max(terms.lambda15);
@@ -249,7 +251,7 @@ impl Case<'_> {
         Some((Kind::Down, to, reason::down(self.from, to, hold_s, terms)))
     }
 
-    /// The smallest allowed size from `least` on whose capacity is `need`, else the greatest.
+    /// The smallest allowed size from `least` on with a capacity of `need`, else the greatest.
     fn smallest(&self, least: u32, need: f64) -> u32 {
         let least = least.max(self.settings.min);
         (least..self.settings.max).find(|&size| at(&self.terms.capacity, size) >= need).unwrap_or(self.settings.max)

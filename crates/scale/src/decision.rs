@@ -1,4 +1,4 @@
-//! What was decided, with every term of it, and the log that replays to the same decisions.
+//! Decisions with all their terms, and the log that can be replayed.
 
 use crate::bottleneck::Bottleneck;
 use crate::decide::decide;
@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use crate::state::State;
 use serde::{Deserialize, Serialize};
 
-/// One decision. Most say "hold"; [`Decision::acts`] tells the others.
+/// One decision. Most keep the size; see [`Decision::acts`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// `now_ms` of the facts.
@@ -16,13 +16,13 @@ pub struct Decision {
     pub from: u32,
     /// Size decided.
     pub to: u32,
-    /// Executors that the driver shall keep: `to`, but `max` in advisory mode.
+    /// Executors that the driver keeps: `to`, but `max` in advisory mode.
     pub keep: u32,
-    /// Which rule spoke.
+    /// The rule that decided.
     pub kind: Kind,
-    /// One sentence, for people.
+    /// One sentence for users.
     pub reason: String,
-    /// What the rule looked at.
+    /// The terms that the rule used.
     pub terms: Terms,
 }
 
@@ -30,7 +30,7 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Records came while no executor lived.
+    /// Records arrived while no executor lived.
     Activate,
     /// The runway is shorter than a start takes, the backlog is over its budget, or the load has stepped up.
     Up,
@@ -40,7 +40,7 @@ pub enum Kind {
     Zero,
     /// The size stays.
     Hold,
-    /// A growth brought nothing: taken back.
+    /// A growth brought nothing and is undone.
     Guard,
     /// An executor was lost; the size stays and the driver replaces it.
     Replace,
@@ -48,58 +48,59 @@ pub enum Kind {
     Bound,
 }
 
-/// Every term of a decision; rates in records/s, to the thousandth so that a line reads back to the same number.
+/// Every term of a decision. Rates are in records/s, rounded to thousandths so that a log line reads back to the same
+/// number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// λ1: the rate over the last second; λ2, λ5 and λ15 are those over 2, 5 and 15 s.
+    /// λ1: the rate over the last second.
     pub lambda1: f64,
-    /// Over 2 s.
+    /// λ2: over 2 s.
     pub lambda2: f64,
-    /// Over 5 s.
+    /// λ5: over 5 s.
     pub lambda5: f64,
-    /// Over 15 s.
+    /// λ15: over 15 s.
     pub lambda15: f64,
-    /// λ↑: the rate when a start will have taken effect.
+    /// λ↑: the expected rate when a start has taken effect.
     pub lambda_up: f64,
-    /// μ, records per busy-second of a core, when known.
+    /// μ, records per busy-second of a core, if known.
     pub mu: Option<f64>,
-    /// T_start, seconds, with the age of the facts.
+    /// T_start in seconds, including the age of the facts.
     pub start_s: f64,
     /// The price of a start, executor-seconds.
     #[serde(default)]
     pub price_s: f64,
-    /// S: how long records may wait so that executors need not, seconds.
+    /// S: how long records may wait so that fewer executors are needed, seconds.
     #[serde(default)]
     pub slack_s: f64,
     /// B; `None`: unknown.
     pub backlog: Option<u64>,
-    /// B′: the backlog when a start will have taken effect.
+    /// B′: the expected backlog when a start has taken effect.
     pub backlog_up: f64,
-    /// B_lim: what the backlog may be.
+    /// B_lim: the greatest acceptable backlog.
     pub budget: f64,
-    /// B_slack: what may wait so that executors need not.
+    /// B_slack: the backlog that may wait so that fewer executors are needed.
     #[serde(default)]
     pub slack: f64,
-    /// With no executor: how long records have waited, seconds; `None`: none do.
+    /// Without executors: how long records have waited, seconds; `None` if none wait.
     #[serde(default)]
     pub waiting_s: Option<f64>,
     /// C(0..=max).
     pub capacity: Vec<f64>,
-    /// The rate up to which each size counts as enough when shrinking: C, or less where that was once not enough.
+    /// The rate up to which each size is enough when shrinking: C, or less if the size was not enough before.
     pub enough_below: Vec<f64>,
-    /// For how long λ1 has been a step above what was usual, seconds; `None`: it is not.
+    /// How long λ1 has been a step above the usual rate, seconds; `None` if it is not.
     pub step_s: Option<f64>,
     /// runway(0..=max, λ↑, B), seconds; `None`: it never ends.
     pub runway_s: Vec<Option<f64>>,
-    /// For how long each smaller size has been enough, seconds; `None`: it is not.
+    /// How long each smaller size has been enough, seconds; `None` if it is not.
     pub held_s: Vec<Option<f64>>,
-    /// For how long there has been nothing to do, seconds; `None`: there is.
+    /// How long there has been nothing to do, seconds; `None` if there is something.
     pub idle_s: Option<f64>,
-    /// W, seconds; longer near a size's capacity while the load swings.
+    /// W in seconds; longer near a size's capacity while the load swings.
     pub hold_s: f64,
     /// Why growth is blocked, and for how long.
     pub guard: Option<String>,
-    /// What more executors do not cure, while growth is blocked.
+    /// The bottleneck, while growth is blocked.
     #[serde(default)]
     pub bottleneck: Option<Bottleneck>,
 }
@@ -111,42 +112,42 @@ impl Decision {
     }
 }
 
-/// A line of the decision log. A log begins with `Begin`; a further `Begin` stands wherever settings changed or a new
-/// file was started.
+/// A line of the decision log. A log begins with `Begin`; another `Begin` follows wherever settings change or a new
+/// file starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    /// From here on with these settings, from this state.
+    /// These settings and this state apply from here on.
     Begin {
         /// The settings.
         settings: Settings,
         /// The whole state.
         state: State,
     },
-    /// One call.
+    /// One call of the policy.
     Step {
-        /// What went in.
+        /// The input.
         facts: Facts,
-        /// What came out.
+        /// The output.
         decision: Decision,
     },
 }
 
-/// A line of a log where replaying decided otherwise.
+/// A log record for which a replay decided differently.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Which record of the log, from 0.
+    /// Index of the record in the log, from 0.
     pub index: usize,
-    /// What the log says.
+    /// The logged decision.
     pub logged: Decision,
-    /// What was decided from the same facts.
+    /// The replayed decision.
     pub replayed: Decision,
 }
 
-/// Decides again from a log's facts. Returns the steps replayed and where the decisions differ.
+/// Decides again from a log's facts. Returns the number of replayed steps and the differences.
 ///
 /// # Panics
-/// When a step comes before any `Begin`: then it is no decision log.
+/// If a step comes before any `Begin`: then it is not a decision log.
 pub fn replay<'a>(log: impl IntoIterator<Item = &'a Record>) -> (usize, Vec<Difference>) {
     let mut present: Option<(&Settings, State)> = None;
     let (mut steps, mut differences) = (0, Vec::new());

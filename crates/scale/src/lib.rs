@@ -1,16 +1,16 @@
 //! The autoscaler: how many executors, and why. Facts in, a decision with every term out.
 //!
-//! Knows facts and settings. Knows no clock, I/O, randomness, threads, and no crate but `model`: time is an argument,
+//! Knows facts and settings. Knows no clock, I/O, randomness or threads, and no crate but `model`: time is an argument,
 //! and the same state, settings and facts give the same [`Decision`] to the bit. A call costs about a microsecond.
 //!
 //! # The idea
-//! The service level on record age makes the queue a budget. Scale up when the *runway*, the time until that budget is
-//! spent at the present size, is shorter than a start takes: at once, and straight to the size needed. What holds an
-//! executor is the *price of a start*, which is measured: time without work from spawn to the first record, and from the
-//! last to the end. On one machine that is milliseconds. Then a load that needs one and a half executors is served by two
-//! and one in turns, and half an executor's load by one and none: records wait for the slack, a second or two, and are
-//! done together. Where a start costs many seconds the same rules hold executors for minutes.
-//!
+//! The service level on record age makes the queue a budget. The *runway* is the time until that budget is spent at the
+//! present size. If it is shorter than a start takes, the policy scales up at once, straight to the size needed. How
+//! long an executor is kept depends on the *price of a start*, which is measured: its time without work from spawn to
+//! the first record, and from the last record to its end. On one machine that is milliseconds. A load that needs one
+//! and a half executors is then served by two and one in turns, and half an executor's load by one and none: records
+//! wait for the slack, a second or two, and are done together. If a start costs many seconds, the same rules keep
+//! executors for minutes.
 //! # The terms, all in [`Terms`]
 //! ```text
 //! λ1 λ2 λ5 λ15  arrivals/s over so many seconds, from end offsets                                          rates

@@ -1,35 +1,35 @@
 //! Arrival rates from the end offsets, never from consumption.
 //!
-//! A ring of (time, Σ end offsets) over the last 21 seconds. A rate is the difference over a window, its older edge
-//! interpolated between the samples beside it. Where samples lie more than a second apart nobody looked, and all that
-//! came in between counts as having come last: a stream that wakes must not look slower than it is.
+//! A ring holds (time, Σ end offsets) of the last 21 seconds. A rate is the difference over a window; its older edge is
+//! interpolated between two samples. If samples are more than a second apart, nobody observed the time between them,
+//! and all records of that gap count as arriving at its end: a stream that wakes up must not look slower than it is.
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// How far back rates are asked for: λ5 of 15 s ago, with room to interpolate.
+/// How far back rates are needed: λ5 of 15 s ago, plus one second for interpolation.
 const HORIZON_MS: u64 = 21_000;
 /// Samples closer than this replace each other.
 const SPACING_MS: u64 = 200;
-/// Between samples further apart nothing is interpolated.
+/// There is no interpolation between samples further apart than this.
 const GAP_MS: u64 = 1_000;
-/// A shorter span is divided as if it were this long: one record 5 ms after the start is no rate of 200/s.
+/// Shorter spans are divided by this: one record 5 ms after the start is not a rate of 200/s.
 const SPAN_MIN_MS: u64 = 1_000;
 
 /// The arrival curve of the last seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     samples: VecDeque<(u64, u64)>,
-    /// When the total was last seen to change, and what it is since then.
+    /// When the total last changed, and its value since then.
     #[serde(default)]
     changed: Option<(Option<u64>, u64)>,
-    /// For how long it had not changed before that; `None`: it had never been seen to.
+    /// How long the total had not changed before that; `None` if it had never been seen to change.
     #[serde(default)]
     quiet_ms: Option<u64>,
 }
 
 impl Rates {
-    /// Adds what was seen at `now_ms`. A total below the last means that the topic was made anew: history is dropped.
+    /// Adds an observation. A total below the last one means that the topic was recreated; the history is dropped.
     pub fn observe(&mut self, now_ms: u64, end_total: u64) {
         match self.changed {
             Some((_, total)) if total == end_total => {}
@@ -52,23 +52,23 @@ impl Rates {
         }
     }
 
-    /// For how long nothing had come before what came last, seconds; `None`: nothing had been seen to come.
+    /// How long nothing had arrived before the last arrival, seconds; `None` if there was no arrival before.
     pub fn quiet_s(&self) -> Option<f64> {
         self.quiet_ms.map(|quiet_ms| quiet_ms as f64 / 1000.0)
     }
 
-    /// Records/s over the `window_s` before the newest sample; over what is known where that is less; 0 before two samples.
+    /// Records/s over the last `window_s`, or over the known part of it; 0 before two samples.
     pub fn rate(&self, window_s: u64) -> f64 {
         self.samples.back().map_or(0.0, |&(now_ms, _)| self.rate_until(now_ms, window_s))
     }
 
-    /// The same window, `ago_s` earlier; `None` where history does not reach back so far.
+    /// The rate over the same window `ago_s` earlier; `None` if the history is too short.
     pub fn rate_ago(&self, window_s: u64, ago_s: u64) -> Option<f64> {
         let until_ms = self.samples.back()?.0.checked_sub(ago_s * 1000)?;
         (self.samples[0].0 + window_s * 1000 <= until_ms).then(|| self.rate_until(until_ms, window_s))
     }
 
-    /// The same window, `ago_s` earlier, over as much of it as is known; 0 where none is.
+    /// The rate over the same window `ago_s` earlier, over the known part of it; 0 if none is known.
     pub fn rate_before(&self, window_s: u64, ago_s: u64) -> f64 {
         let until_ms = self.samples.back().map_or(0, |&(now_ms, _)| now_ms.saturating_sub(ago_s * 1000));
         let known = self.samples.front().is_some_and(|&(first_ms, _)| first_ms < until_ms);

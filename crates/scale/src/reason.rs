@@ -94,7 +94,7 @@ fn executors(count: u32) -> String {
     if count == 1 { "1 executor".to_owned() } else { format!("{count} executors") }
 }
 
-/// Rounded, with thousands apart: `12,300`.
+/// Rounded, with thousands separators: `12,300`.
 fn number(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

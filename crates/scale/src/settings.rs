@@ -1,10 +1,10 @@
-//! What the policy is told once: the user's knobs and the constants of the rules.
+//! Settings of the policy: the user's options and the constants of the rules.
 
 use serde::{Deserialize, Serialize};
 use tidemill_model::limits::{BATCH_TARGET_MS, TASK_RECORDS};
 use tidemill_model::pipeline::{Autoscale, ScaleMode};
 
-/// The knobs of `[autoscale]`, and the policy's constants.
+/// The options of `[autoscale]`, and the policy's constants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// `min_executors`.
@@ -13,15 +13,15 @@ pub struct Settings {
     pub max: u32,
     /// `executor_cores`: worker threads of an executor.
     pub cores: u32,
-    /// `slo`: greatest wanted age of a record, ms.
+    /// `slo`: greatest acceptable age of a record, ms.
     pub slo_ms: u64,
-    /// `executor_idle_timeout`: Z is no longer, ms.
+    /// `executor_idle_timeout`: upper limit of Z, ms.
     pub idle_timeout_ms: u64,
-    /// `down_hold`: W begins no longer, ms.
+    /// `down_hold`: upper limit of the first W, ms.
     pub down_hold_ms: u64,
-    /// `max_records_per_second_per_core`: what an executor is held to.
+    /// `max_records_per_second_per_core`: the rate limit of an executor's core.
     pub max_records_per_second_per_core: Option<f64>,
-    /// `mode`, or what a user has pinned.
+    /// `mode`, or a user's pin.
     pub mode: Mode,
     /// The constants of the rules.
     pub policy: Policy,
@@ -33,64 +33,64 @@ pub struct Settings {
 pub enum Mode {
     /// The policy decides and the driver follows.
     Active,
-    /// The policy decides and nobody follows: the driver keeps `max` executors.
+    /// The policy decides, but the driver keeps `max` executors.
     Advisory,
-    /// Always so many.
+    /// A fixed size.
     Pinned(u32),
 }
 
-/// The constants of the rules, in the letters of their formulas.
+/// The constants of the rules, named as in the formulas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// θ: the share of the service level that a queue may use up.
+    /// θ: the share of the service level that a queue may use.
     pub theta: f64,
-    /// T_c: a backlog over the budget is drained in so many seconds.
+    /// T_c: time in which a backlog over the budget is to be drained, seconds.
     pub catch_up_s: f64,
     /// T_up: the runway to keep beyond the start of an executor, seconds.
     pub up_s: f64,
-    /// T_dn is the price of a start times this: what a smaller size saves is to be so many times what it costs to return.
+    /// T_dn = gain · price of a start: a smaller size must save this many times what returning costs.
     pub gain: f64,
-    /// T_dn is no longer than this, seconds.
+    /// Upper limit of T_dn, seconds.
     pub down_s: f64,
-    /// W is no shorter than this, seconds: the floor against noise.
+    /// Lower limit of W, seconds, against noise.
     pub hold_min_s: f64,
-    /// The slack, how long records may wait so that executors need not, is the price of a start times this.
+    /// Slack = slack · price of a start: how long records may wait so that fewer executors are needed.
     pub slack: f64,
     /// A size that is not enough for the load is left for the next smaller one when the backlog is below this share of
     /// what may wait.
     pub drained: f64,
     /// Flaps lengthen the hold of a size only where the load is above this share of its capacity.
     pub near: f64,
-    /// Share of the measured capacity that is counted on.
+    /// Share of the measured capacity that the policy relies on.
     pub dependable: f64,
-    /// A step: λ1 is so many times λ15 of 2 s before.
+    /// A step: λ1 is this many times λ15 of 2 s before.
     pub step: f64,
-    /// A step is answered when it has been seen for so many seconds.
+    /// A step is answered after this many seconds.
     pub step_s: f64,
-    /// A size that was outgrown by a hair is gone back to below this share of its capacity.
+    /// A size that was barely outgrown is taken again below this share of its capacity.
     pub cautious: f64,
-    /// W doubles up to so many times its first value.
+    /// W doubles up to this many times its first value.
     pub hold_max: f64,
-    /// W returns to its first value after so many seconds without a flap.
+    /// W returns to its first value after this many seconds without a flap.
     pub flap_forget_s: f64,
-    /// A growth that brought nothing blocks the next for so many seconds.
+    /// A growth that brought nothing blocks further growth for this many seconds.
     pub block_s: f64,
-    /// Seconds at one size, with the backlog over the budget, after which that growth is assessed.
+    /// A growth is assessed after this many seconds at one size with the backlog over the budget.
     pub assess_s: f64,
-    /// An executor that brings less than this share of its promise is not worth keeping.
+    /// An executor that adds less than this share of its expected capacity is not worth keeping.
     pub effective: f64,
     /// Half-life of the measured capacity, busy-seconds.
     pub half_life_s: f64,
-    /// Busy-seconds after a start that say nothing about capacity.
+    /// Busy-seconds after a start that are not used to learn capacity.
     pub warm_up_s: f64,
-    /// A task shorter than this is mostly its fixed cost and does not lower the measured capacity, ms.
+    /// A shorter task is mostly fixed cost and does not lower the measured capacity, ms.
     pub task_min_ms: f64,
-    /// Capacity per core before any is measured and where no limit is set, records/s.
+    /// Capacity per core before any is measured and without a limit, records/s.
     pub assumed_per_core: f64,
     /// T_start before any start was seen, ms.
     pub assumed_start_ms: u64,
-    /// ε is one task: at most so many records, and what one executor does in one batch.
+    /// ε is one task: at most this many records, and at most what one executor does in one batch.
     pub task_records: f64,
     /// Target length of a batch, ms.
     pub batch_ms: f64,

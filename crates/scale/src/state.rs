@@ -6,26 +6,26 @@ use crate::rates::Rates;
 use crate::settings::{Mode, Settings};
 use serde::{Deserialize, Serialize};
 
-/// Beyond, W is at its greatest for any hold of a millisecond and more.
+/// With more doublings, W is at its limit for any hold of at least a millisecond.
 const DOUBLINGS_MAX: u32 = 20;
 
-/// The memory of the policy: plain data, the whole of it, so that a log can begin anywhere.
+/// The complete memory of the policy as plain data, so that a log can begin anywhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The size decided last.
+    /// The last decided size.
     pub(crate) target: u32,
     pub(crate) rates: Rates,
     pub(crate) capacity: Capacity,
     pub(crate) timers: Timers,
     pub(crate) trial: Option<Trial>,
-    /// Since when λ1 has been a step above what was usual.
+    /// Since when λ1 has been a step above the usual rate.
     pub(crate) step_since_ms: Option<u64>,
-    /// Since when records wait and there is no executor.
+    /// Since when records wait without any executor.
     #[serde(default)]
     pub(crate) waiting_since_ms: Option<u64>,
-    /// By size: outgrown by a hair, and not come back to since.
+    /// By size: barely outgrown, and not taken again since.
     pub(crate) outgrown: Vec<bool>,
-    /// C(0..=max) as it was believed before the last growth: what that was to bring.
+    /// C(0..=max) as believed before the last growth.
     #[serde(default)]
     pub(crate) promised: Vec<f64>,
     /// Growth beyond this size is blocked until then.
@@ -33,12 +33,12 @@ pub struct State {
 }
 
 impl State {
-    /// Before the first call, with nothing learned.
+    /// The state before the first call, with nothing learnt.
     pub fn new(settings: &Settings) -> State {
         State::with_prior(settings, Prior::default())
     }
 
-    /// Before the first call, with what an earlier run had learned.
+    /// The state before the first call, with what an earlier run has learnt.
     pub fn with_prior(settings: &Settings, prior: Prior) -> State {
         let target = match settings.mode {
             Mode::Pinned(size) => size.min(settings.max),
@@ -59,12 +59,13 @@ impl State {
         }
     }
 
-    /// What has been learned about capacity, for the checkpoint.
+    /// What has been learnt about capacity, for the checkpoint.
     pub fn prior(&self) -> &Prior {
         self.capacity.prior()
     }
 
-    /// A size that was not enough though the load was less than a tenth above it may only be taken again with a margin.
+    /// Records that a size was not enough. If the load was only slightly above it, it may be taken again only with a
+    /// margin.
     pub(crate) fn note_outgrown(&mut self, size: u32, by_a_hair: bool) {
         let size = size as usize;
         if by_a_hair {
@@ -73,7 +74,7 @@ impl State {
         }
     }
 
-    /// The size decided last.
+    /// The last decided size.
     pub fn target(&self) -> u32 {
         self.target
     }
@@ -83,7 +84,7 @@ impl State {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Blocked {
     pub until_ms: u64,
-    /// What all executors together did, records/s.
+    /// Throughput of all executors together, records/s.
     pub done: f64,
     pub bottleneck: Bottleneck,
 }
@@ -91,7 +92,7 @@ pub(crate) struct Blocked {
 /// Since when smaller sizes have been enough, and W.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timers {
-    /// By size; meaningful below the present one.
+    /// By size; valid below the present one.
     pub enough_since_ms: Vec<Option<u64>>,
     pub idle_since_ms: Option<u64>,
     last_down_ms: Option<u64>,
@@ -100,8 +101,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// W, seconds, at this price of a start: what an executor costs that is kept is never more than what it costs to start
-    /// it again. Doubled by flaps.
+    /// W in seconds for this price of a start: keeping an executor never costs more than starting it again. Flaps
+    /// double it.
     pub fn hold_s(&self, settings: &Settings, price_s: f64) -> f64 {
         let policy = &settings.policy;
         let most_s = settings.down_hold_ms as f64 / 1000.0;
@@ -110,7 +111,7 @@ impl Timers {
         doubled_s.max(policy.hold_min_s.min(most_s))
     }
 
-    /// Notes for every size whether it is enough now, and whether there is nothing to do.
+    /// Updates for every size whether it is enough now, and whether there is nothing to do.
     pub fn note(&mut self, now_ms: u64, enough: &[bool], idle: bool) {
         self.enough_since_ms.resize(enough.len(), None);
         for (since_ms, &enough) in self.enough_since_ms.iter_mut().zip(enough) {
@@ -119,19 +120,19 @@ impl Timers {
         self.idle_since_ms = idle.then(|| self.idle_since_ms.unwrap_or(now_ms));
     }
 
-    /// Nothing is known, or everything has changed: no size has been enough for any time.
+    /// Forgets how long sizes have been enough, because facts are unknown or everything has changed.
     pub fn reset(&mut self) {
         self.enough_since_ms.fill(None);
         self.idle_since_ms = None;
     }
 
-    /// For how long size `size` has been enough, seconds.
+    /// How long size `size` has been enough, seconds.
     pub fn enough_s(&self, now_ms: u64, size: u32) -> Option<f64> {
         let since_ms = self.enough_since_ms.get(size as usize).copied().flatten()?;
         Some(seconds(now_ms, since_ms))
     }
 
-    /// The same without what flaps have added.
+    /// W without the effect of flaps.
     pub fn first_hold_s(settings: &Settings, price_s: f64) -> f64 {
         Timers::default().hold_s(settings, price_s)
     }
@@ -140,7 +141,7 @@ impl Timers {
         self.last_down_ms = Some(now_ms);
     }
 
-    /// A growth soon after a shrinking, before it saved what it cost, is a flap: W doubles.
+    /// Handles a growth. A growth soon after a shrink, before the shrink saved its cost, is a flap: W doubles.
     pub fn after_up(&mut self, now_ms: u64, settings: &Settings, price_s: f64) {
         let first_s = price_s.min(settings.down_hold_ms as f64 / 1000.0);
         let doubled = f64::from(1_u32 << self.doublings).min(settings.policy.hold_max);
@@ -153,12 +154,12 @@ impl Timers {
         self.reset();
     }
 
-    /// Whether there has lately been a flap: the load swings, and the queue shall take it.
+    /// Whether there was a flap lately: the load swings, and the queue should absorb it.
     pub fn flapping(&self) -> bool {
         self.doublings > 0
     }
 
-    /// W falls back once there has been no flap for long.
+    /// Resets W after a long time without a flap.
     pub fn forget(&mut self, now_ms: u64, settings: &Settings) {
         if seconds(now_ms, self.last_flap_ms) >= settings.policy.flap_forget_s {
             self.doublings = 0;

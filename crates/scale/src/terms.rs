@@ -1,22 +1,23 @@
-//! The terms of the rules, from facts and memory. The rules look at nothing else, so a logged decision explains itself.
+//! The terms of the rules, computed from facts and state. The rules use nothing else, so a logged decision explains
+//! itself.
 
 use crate::decision::Terms;
 use crate::facts::Facts;
 use crate::settings::Settings;
 use crate::state::{Blocked, State, seconds};
 
-/// λ↑ looks at the slope of λ5 over this long, seconds.
+/// λ↑ uses the slope of λ5 over this time, seconds.
 const SLOPE_S: u64 = 15;
-/// What λ↑ looks ahead beyond the start of an executor: its first batch, seconds.
+/// λ↑ looks this far beyond the start of an executor, for its first batch, seconds.
 const AHEAD_S: f64 = 2.0;
-/// The slack of a load below one executor's is up to so many times longer.
+/// Below one executor's load the slack is up to this many times longer.
 const STRETCH: f64 = 2.0;
 
-/// All terms but the timers, which [`note_timers`] adds when they have been advanced.
+/// All terms except the timers, which [`note_timers`] adds after they are updated.
 pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms {
     let policy = &settings.policy;
     let (rates, capacity) = (&state.rates, state.capacity.sizes(settings));
-    // What happens now is seen that much later, as if the start of an executor took so much longer.
+    // The age of the facts delays a reaction like a longer start does.
     let start_s = state.capacity.start_s(settings) + facts.age_ms as f64 / 1000.0;
     let lambda5 = rates.rate(5);
     let slope = rates.rate_ago(5, SLOPE_S).map_or(0.0, |before| (lambda5 - before) / SLOPE_S as f64);
@@ -27,7 +28,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     let one_task = policy.task_records.min(at(&capacity, 1) * policy.batch_ms / 1000.0).max(1.0);
     let budget = (policy.theta * settings.slo_ms as f64 / 1000.0 * lambda5).max(one_task);
     let price_s = state.capacity.price_s(settings);
-    // A start is dear for who works little: below one executor's load records wait up to twice as long for it.
+    // A start is expensive for little work: below one executor's load, records wait up to twice as long.
     let stretch = (at(&capacity, 1) / lambda5.max(1.0)).clamp(1.0, STRETCH);
     let slack_s = (policy.slack * price_s * stretch).min(policy.theta * settings.slo_ms as f64 / 1000.0);
     let slack = (slack_s * lambda5).max(one_task);
@@ -58,7 +59,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     }
 }
 
-/// Adds what the timers say.
+/// Adds the terms of the timers.
 pub(crate) fn note_timers(terms: &mut Terms, state: &State, settings: &Settings, now_ms: u64) {
     let age = |since_ms: Option<u64>| since_ms.map(|since_ms| seconds(now_ms, since_ms));
     terms.held_s = state.timers.enough_since_ms.iter().copied().map(age).collect();
@@ -69,7 +70,7 @@ pub(crate) fn note_timers(terms: &mut Terms, state: &State, settings: &Settings,
     terms.hold_s = thousandth(state.timers.hold_s(settings, terms.price_s));
 }
 
-/// Seconds until a backlog of `backlog` has grown to `budget` at `lambda` in and `capacity` out; `None`: never.
+/// Seconds until a backlog of `backlog` grows to `budget` with `lambda` in and `capacity` out; `None`: never.
 pub(crate) fn runway(capacity: f64, lambda: f64, backlog: f64, budget: f64) -> Option<f64> {
     (lambda > capacity).then(|| (budget - backlog).max(0.0) / (lambda - capacity))
 }

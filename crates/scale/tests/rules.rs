@@ -1,4 +1,4 @@
-//! The rules one by one: a state made by a steady load, one call, the decision.
+//! The rules one by one: a state after a steady load, one call, the decision.
 
 use tidemill_scale::{Facts, Kind, Mode, Settings, State, Work, decide};
 
@@ -9,7 +9,7 @@ fn settings() -> Settings {
     settings
 }
 
-/// What a table's row is about; the state before it saw `rate` records/s for 30 s at `size` executors.
+/// A row of the table. The state has seen `rate` records/s for 30 s at `size` executors.
 struct Case {
     size: u32,
     rate: u64,

@@ -1,4 +1,5 @@
-//! The kafka crate against brokers: the embedded one always, Apache Kafka where `TIDEMILL_TEST_KAFKA=host:port` names one.
+//! The kafka crate against brokers: always the embedded one, and Apache Kafka if `TIDEMILL_TEST_KAFKA=host:port` names
+//! one.
 
 mod read;
 mod support;

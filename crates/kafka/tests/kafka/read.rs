@@ -1,4 +1,4 @@
-//! Ranges in any order and size hold exactly what a plain scan finds in them.
+//! Ranges in any order and of any size hold exactly what a simple scan finds in them.
 
 use crate::support::{Cluster, Record, clusters, flush, range, read, send, topic};
 use rdkafka::TopicPartitionList;
@@ -10,7 +10,7 @@ use tidemill_flow::ports::{Chunk, Read};
 use tidemill_kafka::{KafkaReader, admin, scan};
 use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
 
-/// What a plain scan finds in each partition.
+/// What a simple scan finds in each partition.
 type Expected = BTreeMap<i32, Vec<Record>>;
 
 fn expected(cluster: &Cluster, topic: &str) -> Expected {
@@ -38,7 +38,7 @@ fn check(cluster: &Cluster, expected: &Expected, ranges: &[OffsetRange], records
     }
 }
 
-/// `count` values of different lengths, with tombstones and empty ones among them.
+/// `count` values of different lengths, including tombstones and empty values.
 fn values(count: usize) -> Vec<Option<Vec<u8>>> {
     let value = |n: usize| match n % 50 {
         7 => None,
@@ -59,10 +59,10 @@ fn ranges_hold_what_is_there_once_and_in_order() {
         let whole = [range(&topic, 0, 0, 20_000), range(&topic, 1, 0, 511), range(&topic, 2, 0, 0)];
         check(&cluster, &expected, &whole, 8_192);
         check(&cluster, &expected, &whole, 1);
-        // One after the other, as a reader gets them that is alone with a partition.
+        // One after the other, as for a reader that has a partition to itself.
         check(&cluster, &expected, &cut_tasks(&whole, 700), 100);
         check(&cluster, &expected, &cut_tasks(&whole[1..], 1), 100);
-        // Every other piece, as one of two readers gets them; then backwards, and to and fro between partitions.
+        // Every other piece, as for one of two readers; then backwards, and alternating between partitions.
         let pieces = cut_tasks(&whole, 3_000);
         check(&cluster, &expected, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
         check(&cluster, &expected, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
@@ -163,7 +163,7 @@ fn offsets_that_are_gone_are_named() {
         let words =
             format!("offsets {} to {} of {topic}-0 are not there: the log holds {}", lost.0, lost.1 - 1, lost.2);
         assert!(error.message().starts_with(&words), "{error}");
-        // The reader can be used on.
+        // The reader is still usable.
         assert_eq!(read(&mut reader, &range(&topic, 0, 50, 100), 100).len(), 50);
     }
 }

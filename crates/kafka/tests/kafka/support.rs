@@ -1,4 +1,4 @@
-//! Brokers to test against, and plain ways to write to them.
+//! Test brokers, and simple ways to write to them.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -21,7 +21,7 @@ pub struct Cluster {
 /// A record: offset, Kafka timestamp, value.
 pub type Record = (i64, i64, Option<Vec<u8>>);
 
-/// All clusters that there are.
+/// All available clusters.
 pub fn clusters() -> Vec<Cluster> {
     [Some(Cluster::embedded()), Cluster::apache()].into_iter().flatten().collect()
 }
@@ -34,7 +34,7 @@ impl Cluster {
         Cluster { name: "embedded", options, embedded: Some((broker, dir)) }
     }
 
-    /// Apache Kafka, where there is one.
+    /// Apache Kafka, if available.
     pub fn apache() -> Option<Cluster> {
         match std::env::var("TIDEMILL_TEST_KAFKA") {
             Ok(servers) => Some(Cluster { name: "apache", options: KafkaOptions::new(servers), embedded: None }),
@@ -45,7 +45,7 @@ impl Cluster {
         }
     }
 
-    /// Ends the embedded broker, lets `meanwhile` happen, and starts it again on the same port and folder.
+    /// Stops the embedded broker, runs `meanwhile`, and starts it again on the same port and directory.
     pub fn restart(&mut self, meanwhile: impl FnOnce()) {
         let (broker, dir) = self.embedded.take().expect("an embedded broker");
         let listen = broker.local_addr();

@@ -1,4 +1,4 @@
-//! Transactions: markers take offsets, aborted records take offsets, neither is a record.
+//! Transactions: markers and aborted records take offsets, but are not records.
 
 use crate::support::{Cluster, flush, range, read, send, topic};
 use rdkafka::producer::Producer;
@@ -41,13 +41,13 @@ fn check(cluster: &Cluster, script: &str) {
         }
         if matches!(letter, 'C' | 'A') {
             in_transaction = false;
-            // The marker is written after the answer; what comes next must come behind it.
+            // The marker is written after the answer. The next record must come after it.
             while admin::extents(&cluster.options, &topic).unwrap().values().next().unwrap().end != offset + 1 {
                 thread::sleep(Duration::from_millis(5));
             }
         }
     }
-    // What follows the first record of an open transaction is not stable yet.
+    // What follows the first record of an open transaction is not stable.
     let end = open.first().copied().unwrap_or(script.len() as i64);
     expected.retain(|offset| *offset < end);
     expected.sort_unstable();

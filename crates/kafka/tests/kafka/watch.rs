@@ -1,4 +1,4 @@
-//! What the watch says is there, as topics, partitions and records come.
+//! What the watch reports as topics, partitions and records are added.
 
 use crate::support::{Cluster, clusters, flush, topic};
 use rdkafka::producer::BaseRecord;
@@ -14,7 +14,7 @@ fn ends(extents: &Extents) -> Vec<i64> {
     extents.values().map(|extent| extent.end).collect()
 }
 
-/// Watches until the ends are `expected`; every answer before must be something new.
+/// Watches until the ends are `expected`. Every earlier answer must be new.
 fn await_ends(watch: &mut KafkaWatch, known: &mut Extents, expected: &[i64]) {
     let deadline = Instant::now() + PATIENCE;
     while ends(known) != expected {
