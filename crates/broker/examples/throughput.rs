@@ -1,7 +1,7 @@
-//! How fast records go in and out through librdkafka, and what the broker itself costs: `throughput [RECORDS]`.
+//! Benchmark through librdkafka: records per second in and out, and the broker's own cost: `throughput [RECORDS]`.
 //!
-//! The broker is a process of its own (this program with the argument `broker DIR`), so that its CPU time can be told
-//! from the clients'. Records have 250 bytes, uncompressed, four partitions, an idempotent producer.
+//! The broker is a separate process (this program with the argument `broker DIR`), so that its CPU time is separate
+//! from the clients'. Records have 250 bytes, uncompressed, in four partitions, from an idempotent producer.
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};

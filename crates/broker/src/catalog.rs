@@ -1,8 +1,8 @@
 //! The topics: names, ids, settings and partitions, in memory and in the file `topics`.
 //!
-//! One line per topic: `NAME ID PARTITIONS [SETTING=VALUE…]`. The file is replaced as a whole; data lie under the topic's
-//! id, so a topic that is deleted and made again never sees the old one's records, and leftovers of a crash between the
-//! two steps of a deletion are known for what they are.
+//! One line per topic: `NAME ID PARTITIONS [SETTING=VALUE…]`. The file is replaced atomically. Data are stored under
+//! the topic's id, so a topic that is deleted and created again never sees old records, and what a crash leaves of a
+//! deletion is recognised.
 
 use crate::clock::now_ms;
 use crate::config::BrokerConfig;
@@ -20,16 +20,15 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 use uuid::Uuid;
 
-/// Partitions one topic may have; each keeps a file open.
+/// Most partitions of a topic. Each keeps a file open.
 pub(crate) const MAX_PARTITIONS: i32 = 100_000;
-/// Handles that are no partition's and no client's: segments that are being read, the broker's own files, what else runs
-/// in this process.
+/// File handles reserved for segments that are being read, the broker's own files, and the rest of the process.
 const SPARE_HANDLES: u64 = 100;
-/// Topics that Apache Kafka keeps for itself.
+/// Names of Apache Kafka's internal topics.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__cluster_metadata"];
 /// As Apache Kafka's `producer.id.expiration.ms`.
 const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
-/// Ends the name of a directory whose topic is deleted.
+/// Extension of the directory of a deleted topic.
 const DELETED: &str = ".deleted";
 const MAX_NAME_BYTES: usize = 249;
 
@@ -39,9 +38,9 @@ pub(crate) struct Catalog {
     dir: PathBuf,
     config: BrokerConfig,
     topics: RwLock<Topics>,
-    /// Changes take turns here, so that nobody who only reads waits for their disk writes.
+    /// Held by changes, so that readers do not wait for their disk writes.
     turn: Mutex<()>,
-    /// Files and connections that the process may have open.
+    /// Most files and connections that the process may have open.
     handles_max: Option<u64>,
 }
 
@@ -104,13 +103,13 @@ impl Catalog {
         self.read().values().cloned().collect()
     }
 
-    /// Whether a topic could be created so.
+    /// Checks whether a topic could be created.
     pub fn check_new(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
         self.check_new_name(name)?;
         self.check_room(0, partitions)
     }
 
-    /// Whether a topic of that name could be created.
+    /// Checks whether a topic of this name could be created.
     pub fn check_new_name(&self, name: &str) -> Result<(), Refusal> {
         if !is_legal(name) {
             let rule = "a topic's name has 1 to 249 letters, digits, `.`, `_` and `-`, and is not `.` or `..`";
@@ -135,7 +134,7 @@ impl Catalog {
         }
     }
 
-    /// Whether a topic may have `count` partitions, `before` of which are there.
+    /// Checks whether a topic may have `count` partitions, of which it has `before`.
     fn check_room(&self, before: i32, count: i32) -> Result<(), Refusal> {
         if !(1..=MAX_PARTITIONS).contains(&count) {
             let why = format!("{count} partitions; a topic has 1 to {MAX_PARTITIONS}");
@@ -155,7 +154,7 @@ impl Catalog {
         Err(Refusal::new(Code::InvalidPartitions, why))
     }
 
-    /// Makes a topic.
+    /// Creates a topic.
     pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Refusal> {
         let _turn = self.turn();
         self.check_new(name, partitions)?;
@@ -168,8 +167,8 @@ impl Catalog {
         Ok(topic)
     }
 
-    /// Deletes a topic with its records, also on a full disk: a renamed directory says that it is deleted, the records go,
-    /// and then there is room for the new list of topics.
+    /// Deletes a topic with its records. Works on a full disk: a renamed directory marks the topic as deleted, the
+    /// records are removed, and then there is space for the new list of topics.
     pub fn delete(&self, name: &str) -> Result<(), Refusal> {
         let _turn = self.turn();
         let mut topics = self.read().clone();
@@ -178,18 +177,18 @@ impl Catalog {
         std::fs::rename(self.data_dir(topic.id), &marked).map_err(storage_error)?;
         self.publish(topics.clone());
         topic.partitions().iter().for_each(|partition| partition.mark_deleted());
-        // What cannot be removed now is a leftover, which the next start removes.
+        // What cannot be removed now is removed at the next start.
         for entry in std::fs::read_dir(&marked).into_iter().flatten().flatten() {
             let _ = std::fs::remove_dir_all(entry.path());
         }
-        // The mark stays until the list of topics is written without this one.
+        // The mark stays until the list of topics is written without this topic.
         if self.save(&topics).is_ok() {
             let _ = std::fs::remove_dir(&marked);
         }
         Ok(())
     }
 
-    /// Adds partitions up to `count`; with `validate_only` only says whether it could be done.
+    /// Adds partitions up to `count`; with `validate_only` only checks.
     pub fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), Refusal> {
         let _turn = self.turn();
         let topic = self.get(name).ok_or(Code::UnknownTopicOrPartition)?;
@@ -213,7 +212,7 @@ impl Catalog {
         })
     }
 
-    /// Drops what is beyond retention, in every partition.
+    /// Removes what is beyond retention, in every partition.
     pub fn enforce_retention(&self) {
         for topic in self.all() {
             for (index, partition) in topic.partitions().iter().enumerate() {
@@ -261,7 +260,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Topics that were deleted, whatever the list of topics still says.
+    /// Ids of deleted topics, even if the list of topics still has them.
     fn deleted(&self) -> io::Result<BTreeSet<Uuid>> {
         let data = self.dir.join("data");
         std::fs::create_dir_all(&data)?;
@@ -304,7 +303,7 @@ impl Topic {
     }
 }
 
-/// The answer to a client when our disk fails; said on stderr with the cause, once in a while as clients try again.
+/// The error code for a disk failure. Logs the cause, at most once in a while since clients retry.
 pub(crate) fn storage_error(error: io::Error) -> Code {
     static REFUSED: ThrottledLog = ThrottledLog::new();
     REFUSED.log_line(|| {

@@ -1,4 +1,4 @@
-//! The time of day, as the protocol counts it.
+//! The time of day as the protocol counts it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

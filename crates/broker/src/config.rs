@@ -1,47 +1,47 @@
-//! What a broker is told at its start.
+//! The configuration of a broker.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Settings of one broker. `BrokerConfig { dir, ..Default::default() }` is a sane start.
+/// Settings of a broker. `BrokerConfig { dir, ..Default::default() }` is a good start.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
-    /// Where to accept clients; port 0 takes any free port. There is no authentication: keep it on loopback unless
-    /// everyone who can reach the port may read and write everything.
+    /// Address to listen on; port 0 takes any free port. There is no authentication: use loopback, unless everyone who
+    /// can reach the port may read and write everything.
     pub listen: SocketAddr,
-    /// Host and port that clients are told to connect to; by default the address that each client has reached.
+    /// Host and port that clients are told to connect to. Default: the address at which each client reached the broker.
     pub advertised: Option<(String, u16)>,
-    /// Where everything is kept; made when missing, locked while the broker runs.
+    /// The data directory. Created if missing; locked while the broker runs.
     pub dir: PathBuf,
-    /// Partitions of a topic that is created on first use, or with a count of −1.
+    /// Partitions of a topic that is created on first use or with a count of −1.
     pub default_partitions: i32,
-    /// Whether a topic is created when a client first asks for it (and allows that).
+    /// Whether a topic is created when a client first asks for it (and allows it).
     pub auto_create_topics: bool,
-    /// A segment file is closed before it grows over this; at most 2 GiB.
+    /// Largest size of a segment file; at most 2 GiB.
     pub segment_bytes: u64,
-    /// Largest record batch taken, in bytes (Kafka's `message.max.bytes`).
+    /// Largest accepted record batch in bytes (Kafka's `message.max.bytes`).
     pub max_message_bytes: u64,
-    /// Bytes kept per partition, in whole segments and never less than the open one; `None` keeps all.
+    /// Bytes kept per partition, in whole segments, at least the open one; `None` keeps all.
     pub retention_bytes: Option<u64>,
-    /// A segment goes when nothing was appended to it for so long (by the file's clock, not by the records' timestamps:
-    /// replayed history would vanish otherwise); `None` keeps all.
+    /// A segment is removed when nothing was appended to it for this long. The file's time counts, not the records'
+    /// timestamps: replayed history would vanish otherwise. `None` keeps all.
     pub retention_age: Option<Duration>,
-    /// A group's offsets go when they are older than this and the group has had no members for so long; an idempotent
-    /// producer is forgotten a day after its last batch in any case.
+    /// A group's offsets are removed when they are older than this and the group had no members for this long. An
+    /// idempotent producer is forgotten a day after its last batch.
     pub offsets_retention: Duration,
     /// When a record counts as stored.
     pub durability: Durability,
-    /// Connections beyond this are closed at once.
+    /// Further connections are closed at once.
     pub max_connections: usize,
 }
 
-/// When a record counts as stored, and is acknowledged.
+/// When a record counts as stored and is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// When the operating system has it: survives a crash or SIGKILL of the broker, not a power loss.
+    /// When the operating system has it. Survives a crash or SIGKILL of the broker, but not a power loss.
     PageCache,
-    /// When the disk has it (`fsync` before each acknowledgement): survives a power loss, costs a disk flush per request.
+    /// When the disk has it (`fsync` before each acknowledgement). Survives a power loss; costs a flush per request.
     Disk,
 }
 

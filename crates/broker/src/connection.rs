@@ -1,6 +1,6 @@
-//! One client's connection: frames in, answers out, one after the other, on a thread of its own.
+//! One client's connection: reads frames and writes answers in order, on its own thread.
 //!
-//! A malformed or oversize frame ends the connection, and only that: nothing of it reaches the rest of the broker.
+//! A malformed or oversized frame ends the connection and affects nothing else.
 
 use crate::api::{self, Client, Shared};
 use crate::guard::Bounds;
@@ -14,21 +14,21 @@ use std::time::Duration;
 
 /// As Apache Kafka's `connections.max.idle.ms`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Memory of the last frame is given back when the next does not follow within this time.
+/// The buffer of the last frame is freed if no frame follows within this time.
 const KEPT_FOR: Duration = Duration::from_secs(1);
-/// A client that takes nothing for so long is gone.
+/// A client that reads nothing for this long is disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const READ_BUFFER_BYTES: usize = 8 << 10;
-/// An idle connection keeps at most so much memory of its frames.
+/// An idle connection keeps at most this many bytes of buffers.
 const KEPT_WHEN_IDLE_BYTES: usize = 16 << 10;
-/// Memory over this is not kept from one frame to the next.
+/// Larger buffers are not reused for the next frame.
 const KEPT_BYTES: usize = 4 << 20;
-/// The request's kind, with which each frame begins.
+/// Bytes of the request's kind, with which each frame begins.
 const KEY_BYTES: usize = 2;
 
-/// Serves a client until it goes, misbehaves or the broker stops.
+/// Serves a client until it disconnects, misbehaves, or the broker stops.
 pub(crate) fn serve(shared: &Shared, stopping: &AtomicBool, stream: &TcpStream, signal: Arc<Signal>) {
-    // Whatever goes wrong on a connection ends that connection; the client connects again.
+    // Any error ends the connection; the client connects again.
     let _ = serve_frames(shared, stopping, stream, signal);
 }
 
@@ -53,7 +53,7 @@ fn serve_frames(shared: &Shared, stopping: &AtomicBool, stream: &TcpStream, sign
     Ok(())
 }
 
-/// Waits a moment for the next frame; gives the memory back when none comes.
+/// Waits a moment for the next frame; frees the buffer if none comes.
 fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
     if !reader.buffer().is_empty() {
         return Ok(buffer);
@@ -68,7 +68,7 @@ fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, buffer: Vec<u8>) -> io:
     Ok(if came { buffer } else { Vec::new() })
 }
 
-/// Reads one frame into `buffer`. How long it may be depends on what it asks for.
+/// Reads one frame into `buffer`. Its kind limits its length.
 fn read_frame(reader: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<Bytes> {
     let mut length = [0; 4];
     reader.read_exact(&mut length)?;
@@ -90,7 +90,7 @@ fn read_frame(reader: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<Bytes> 
     Ok(Bytes::from(buffer))
 }
 
-/// The memory of a frame that nobody refers to any more, empty.
+/// The buffer of a frame that is no longer referenced, emptied.
 fn reclaim(mut frame: Bytes) -> Vec<u8> {
     let bytes = frame.len();
     frame.advance(bytes);

@@ -1,11 +1,11 @@
-//! Small files that must survive a crash: replaced as a whole, or appended to in checked frames.
+//! Small files that survive a crash: replaced atomically, or appended to in checked frames.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use tidemill_os::disk::replace;
 
-/// A file of frames `length u32 | CRC-32C u32 | payload`, appended to; a torn tail is cut off when it is opened.
+/// An append-only file of frames `length u32 | CRC-32C u32 | payload`. A cut tail is removed on opening.
 #[derive(Debug)]
 pub(crate) struct FrameFile {
     path: PathBuf,
@@ -15,7 +15,7 @@ pub(crate) struct FrameFile {
 }
 
 impl FrameFile {
-    /// Opens or makes the file and hands every whole frame to `each`.
+    /// Opens or creates the file and passes every complete frame to `each`.
     pub fn open(path: PathBuf, mut each: impl FnMut(&[u8])) -> io::Result<FrameFile> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         let mut content = Vec::new();
@@ -31,7 +31,7 @@ impl FrameFile {
         Ok(frames)
     }
 
-    /// Appends one frame; on an error the file is as before. With `sync` the disk has it afterwards.
+    /// Appends one frame; after an error the file is as before. With `sync` the frame is on the disk.
     pub fn append(&mut self, payload: &[u8], sync: bool) -> io::Result<()> {
         self.cut_torn_tail()?;
         let frame = frame(payload);
@@ -45,7 +45,7 @@ impl FrameFile {
         Ok(())
     }
 
-    /// Bytes in the file.
+    /// Length of the file in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

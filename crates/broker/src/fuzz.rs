@@ -1,4 +1,4 @@
-//! The broker's decoders without a socket, for the fuzzer.
+//! The broker's decoders without a socket, for fuzzing.
 
 use crate::api::{self, Client, Shared};
 use crate::catalog::Catalog;
@@ -13,10 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// So few handles that no input makes more than some hundred partitions.
+/// Few enough handles that no input creates more than some hundred partitions.
 const HANDLES: u64 = 400;
 
-/// Everything of a broker but its connections. Nothing waits: a fetch or a join is answered at once.
+/// A broker without connections. Nothing waits: a fetch or a join is answered at once.
 #[derive(Debug)]
 pub struct FrameServer {
     shared: Shared,
@@ -38,7 +38,7 @@ impl FrameServer {
         FrameServer { shared, stopping: AtomicBool::new(true) }
     }
 
-    /// The answer to one frame without its length; `None` when the connection would end, or no answer is wanted.
+    /// The answer to one frame without its length; `None` if the connection would end or no answer is wanted.
     pub fn answer(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let key = i16::from_be_bytes(*frame.first_chunk()?);
         if frame.len() > api::bounds(key)?.frame_bytes {
@@ -59,7 +59,7 @@ impl FrameServer {
     }
 }
 
-/// Checks a produced batch after setting its checksum right; what is wrong with it, or how many records it has.
+/// Checks a produced batch after correcting its checksum. Returns the error, or the number of records.
 pub fn check_batch(bytes: &[u8]) -> Result<i32, String> {
     let mut bytes = bytes.to_vec();
     if bytes.len() >= batch::HEADER_BYTES {

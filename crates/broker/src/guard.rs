@@ -1,52 +1,53 @@
-//! Reads a request's fields without believing its lengths, and within a bound on what they cost in memory.
+//! Decodes a request without trusting its lengths, and within a limit on memory.
 //!
-//! The decoder reserves memory for as many elements as an array claims to have; a claim of two thousand million would end
-//! the process. [`decode`] therefore decodes through [`BoundedBuf`], which knows that nothing in a frame is longer than the
-//! frame. Variable-length numbers are nearly always lengths: one that is too large ends the decoding. A plain number may
-//! also be a limit or a timeout, so it is read smaller than it is: if it was a length, decoding fails, as the frame is too
-//! short even for that; if not, the structure is now known to be sound, and the frame is decoded once more as it stands.
+//! The decoder reserves memory for as many elements as an array claims to have; a claim of two thousand million would
+//! end the process. So [`decode`] reads through [`BoundedBuf`], which knows that nothing in a frame is longer than the
+//! frame. A variable-length number is nearly always a length: one that is too large ends the decoding. A plain number
+//! may also be a limit or a timeout, so it is first read as a smaller number. If it was a length, decoding fails, since
+//! the frame is too short even for the smaller number. If not, the structure is now known to be sound, and the frame is
+//! decoded once more with the real numbers.
 //!
-//! A byte on the wire may be a structure of hundreds of bytes in memory. Each number, string and array that is read costs
-//! one of the frame's reads ([`Bounds`]); a frame that needs more is malformed.
+//! A byte on the wire may become a structure of hundreds of bytes in memory. Each number, string and array uses one of
+//! the frame's reads ([`Bounds`]); a frame that needs more reads is malformed.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::buf::ByteBuf;
 use std::ops::Range;
 
-/// Numbers up to this are taken as they are: room for so many elements can be reserved without harm.
+/// Numbers up to this need no check: reserving that many elements is harmless.
 const HARMLESS: usize = 64 << 10;
 /// The longest string that every version of the protocol can carry.
 pub(crate) const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
-/// How large a request may be, on the wire and in memory.
+/// Limits of a request, on the wire and in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// Bytes of the whole frame.
     pub frame_bytes: usize,
-    /// Numbers, strings and arrays in it: each stands for at most some 300 bytes of request and answer.
+    /// Most numbers, strings and arrays in it. Each stands for at most some 300 bytes of request and answer.
     pub reads: usize,
     /// Whether some field holds bytes, which may be longer than a string.
     pub holds_bytes: bool,
 }
 
 impl Bounds {
-    /// Requests that carry record batches: as Apache Kafka's `socket.request.max.bytes`.
+    /// Requests with record batches: as Apache Kafka's `socket.request.max.bytes`.
     pub const RECORDS: Bounds = Bounds { frame_bytes: 100 << 20, reads: 128 << 10, holds_bytes: true };
-    /// Requests that name partitions, perhaps a hundred thousand.
+    /// Requests that name partitions, up to about a hundred thousand.
     pub const PARTITIONS: Bounds = Bounds { frame_bytes: 8 << 20, reads: 512 << 10, holds_bytes: false };
     /// Requests that name topics, groups or settings.
     pub const NAMES: Bounds = Bounds { frame_bytes: 4 << 20, reads: 64 << 10, holds_bytes: false };
-    /// What members of a group tell each other.
+    /// Requests with data that members of a group exchange.
     pub const MEMBERS: Bounds = Bounds { frame_bytes: 1 << 20, reads: 32 << 10, holds_bytes: true };
 }
 
-/// Decodes a message that may come from anyone; `None` when it is malformed or beyond `bounds`.
+/// Decodes a message from an untrusted client; `None` if it is malformed or exceeds `bounds`.
 pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> Option<T> {
     let mut guarded = BoundedBuf::new(body, bounds, false);
     let mut message = T::decode(&mut guarded, version).ok()?;
     if guarded.clamped {
-        // The same reader again, so that each message is compiled for one reader only.
+        // The same reader type again, so that each message is compiled only once.
         drop(message);
         guarded = BoundedBuf::new(body, bounds, true);
         message = T::decode(&mut guarded, version).ok()?;
@@ -60,16 +61,16 @@ pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bound
 
 struct BoundedBuf {
     inner: Bytes,
-    /// The value so far of a number that goes on in the next byte.
+    /// Value so far of a number that continues in the next byte.
     varint: u64,
     varint_bytes: u32,
-    /// The structure is known to be sound: plain numbers are taken as they are.
+    /// The structure is known to be sound: plain numbers are read unchanged.
     sound: bool,
-    /// Some plain number was read smaller than it is.
+    /// Some plain number was read as a smaller one.
     clamped: bool,
     bounds: Bounds,
     reads: usize,
-    /// The bounds are exceeded: nothing is read any more.
+    /// The bounds are exceeded; nothing more is read.
     over: bool,
 }
 
@@ -84,10 +85,10 @@ impl BoundedBuf {
         self.over |= self.reads > self.bounds.reads;
     }
 
-    /// The largest length that can be meant here: compact lengths are one more than the bytes that follow.
+    /// The largest possible length here. Compact lengths are one more than the number of bytes.
     fn limit(&self) -> usize {
         let remaining = self.inner.remaining();
-        // Elements are charged as they are read, so no array is longer than the reads that are left.
+        // Each element uses a read, so an array has at most as many elements as there are reads left.
         let elements = if self.bounds.holds_bytes { remaining } else { remaining.min(self.bounds.reads) };
         HARMLESS.max(elements + 1)
     }
@@ -174,7 +175,7 @@ mod tests {
         check::<DescribeGroupsRequest>(5, &[1, 0, 0], true);
         check::<DescribeGroupsRequest>(5, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], false);
         check::<DescribeGroupsRequest>(5, &[0xff, 0xff, 0xff, 0x7f, 0, 0], false);
-        // A generation is not a length, nor is a byte limit.
+        // Neither a generation nor a byte limit is a length.
         let beat = &[0, 1, b'g', 0x7f, 0xff, 0xff, 0xff, 0, 1, b'm'];
         check::<HeartbeatRequest>(0, beat, true);
         let read = decode::<HeartbeatRequest>(&mut Bytes::from_static(beat), 0, Bounds::NAMES).unwrap();
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_costs_more_memory_than_its_bounds_is_malformed() {
-        // Ids of no bytes: one on the wire, some 300 in memory.
+        // Empty ids: one byte on the wire, some 300 in memory.
         let empty_ids = |count: u32| {
             let mut frame = Vec::new();
             let mut length = count + 1;
@@ -204,7 +205,7 @@ mod tests {
         let plain_ids = |count: usize| [&(count as i32).to_be_bytes()[..], &vec![0; 2 * count]].concat();
         check::<DescribeGroupsRequest>(0, &plain_ids(10_000), true);
         check::<DescribeGroupsRequest>(0, &plain_ids(100_000), false);
-        // An id that versions before the compact strings could not carry.
+        // An id that versions before compact strings could not carry.
         let long_id = |bytes: usize| {
             let length = bytes as u32 + 1;
             let varint = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];

@@ -1,17 +1,17 @@
-//! The embedded broker: speaks the Kafka protocol to any client, keeps records in append-only files.
+//! The embedded broker: serves the Kafka protocol to any client and stores records in append-only files.
 //!
 //! ```text
 //!  client ──► connection (a thread each) ──► api ──► catalog ──► partition ──► log ──► segment files
 //!                                              └───► groups ───► offsets file
 //! ```
-//! - Record batches are checked as they come in, which unpacks them once, and are stored and sent as they are.
+//! - Record batches are checked when they arrive, which decompresses them once. They are stored and sent unchanged.
 //! - Threads and blocking I/O, no async runtime: an embedded broker has tens of clients, not tens of thousands, and a
-//!   thread that waits costs nothing. Nothing polls: a fetch that waits is woken by the append.
-//! - A record that was acknowledged has been handed to the operating system: it survives SIGKILL of the broker. To
-//!   survive a power loss as well, choose [`Durability::Disk`].
+//!   waiting thread costs nothing. Nothing polls: an append wakes the waiting fetches.
+//! - An acknowledged record is in the operating system's cache: it survives SIGKILL of the broker. With
+//!   [`Durability::Disk`] it also survives a power loss.
 //! - One broker, one replica, no transactions, no authentication, no share or streams groups, no log compaction.
 //!
-//! Knows nothing of engines, pipelines or what is in a record.
+//! Knows nothing of engines, pipelines or the content of records.
 
 #![forbid(unsafe_code)]
 

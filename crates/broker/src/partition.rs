@@ -1,4 +1,4 @@
-//! A partition: its log behind a lock, and the fetches that wait for it to grow.
+//! A partition: its log behind a lock, and the fetches that wait for an append.
 
 use crate::log::batch::BatchHeader;
 use crate::log::{AppendError, Log};
@@ -15,7 +15,7 @@ pub(crate) struct Partition {
 struct State {
     log: Log,
     waiting: Vec<Arc<Signal>>,
-    /// The topic was deleted: nothing may be written any more.
+    /// The topic is deleted: nothing more may be written.
     deleted: bool,
 }
 
@@ -31,8 +31,8 @@ impl Partition {
         Partition { state: Mutex::new(State { log, waiting: Vec::new(), deleted: false }) }
     }
 
-    /// Appends a checked batch, wakes waiting fetches and returns (base offset, log start offset); `None` when the topic
-    /// is gone.
+    /// Appends a checked batch, wakes waiting fetches, and returns (base offset, log start offset); `None` if the topic
+    /// is deleted.
     pub fn append(&self, batch: &[u8], header: &BatchHeader) -> Option<Result<(i64, i64), AppendError>> {
         let mut state = self.lock();
         if state.deleted {
@@ -50,7 +50,7 @@ impl Partition {
         read(&mut self.lock().log)
     }
 
-    /// Lets `signal` be fired by the next append, unless the log has grown over `end_offset` already: then it fires now.
+    /// The next append fires `signal`. If the log already extends beyond `end_offset`, fires it now.
     pub fn wake_on_growth(&self, end_offset: i64, signal: &Arc<Signal>) {
         let mut state = self.lock();
         if state.log.end_offset() != end_offset || state.deleted {
@@ -61,7 +61,7 @@ impl Partition {
         }
     }
 
-    /// Forgets a signal that is no longer waited for.
+    /// Removes a signal that nobody waits for.
     pub fn forget(&self, signal: &Arc<Signal>) {
         self.lock().waiting.retain(|waiting| !Arc::ptr_eq(waiting, signal));
     }
@@ -79,13 +79,13 @@ impl Partition {
 }
 
 impl Signal {
-    /// Wakes the waiter, now or when it begins to wait.
+    /// Wakes the waiter, now or when it starts to wait.
     pub fn fire(&self) {
         *self.fired.lock().expect("nothing panics here") = true;
         self.condvar.notify_one();
     }
 
-    /// Waits until fired or `deadline`, and resets.
+    /// Waits until fired or until `deadline`, and resets.
     pub fn wait_until(&self, deadline: Instant) {
         let mut fired = self.fired.lock().expect("nothing panics here");
         while !*fired {

@@ -1,29 +1,29 @@
-//! Ids for idempotent producers: never given out twice, whatever crashes.
+//! Ids for idempotent producers. No id is given out twice, even after a crash.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Ids set aside on the disk at a time; a restart skips what is left of them.
+/// Ids reserved on disk at a time. A restart skips the unused ones.
 const BLOCK: i64 = 1000;
 
 /// Gives out producer ids.
 #[derive(Debug)]
 pub(crate) struct ProducerIds {
     path: PathBuf,
-    /// The next id, and the end of the block that is set aside.
+    /// The next id, and the end of the reserved block.
     state: Mutex<(i64, i64)>,
 }
 
 impl ProducerIds {
-    /// Goes on behind the last block that was set aside.
+    /// Continues after the last reserved block.
     pub fn open(path: PathBuf) -> io::Result<ProducerIds> {
         let next = match std::fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number: `{text}`", path.display()))
             })?,
-            // Producers of a broker whose files were deleted may live on with their ids: a new one begins elsewhere.
+            // Producers of a broker whose files were deleted may still use their ids: start elsewhere.
             Err(error) if error.kind() == io::ErrorKind::NotFound => fresh_start(),
             Err(error) => return Err(error),
         };
@@ -43,7 +43,7 @@ impl ProducerIds {
     }
 }
 
-/// A thousand ids for each millisecond since 1970.
+/// A starting id: a thousand for each millisecond since 1970.
 fn fresh_start() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as i64 * 1_000

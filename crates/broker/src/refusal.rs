@@ -1,9 +1,9 @@
-//! Why a request, or a part of one, is refused: the protocol's code, and a sentence for whoever reads it.
+//! Why a request, or a part of it, is refused: the protocol's code and a sentence.
 
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::protocol::StrBytes;
 
-/// A text goes into a message of any version, however long the name in it is.
+/// Texts are cut to this length, so that they fit in a message of any version.
 const WHY_BYTES_MAX: usize = 1000;
 
 /// One refusal.

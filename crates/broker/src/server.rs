@@ -1,4 +1,5 @@
-//! Starting and stopping: the directory's lock, the listener, a thread per client and one that drops old records.
+//! Starts and stops the broker: the lock of the directory, the listener, a thread per client, and a thread for
+//! retention.
 
 use crate::api::Shared;
 use crate::catalog::Catalog;
@@ -21,9 +22,9 @@ use std::time::{Duration, Instant};
 use tidemill_os::disk::{DirLock, LockError};
 use uuid::Uuid;
 
-/// How often old records are looked for.
+/// Interval of applying retention.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
-/// How long to rest when the system has no file handle for another client.
+/// Pause when there is no file handle for another client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CLIENT_STACK_BYTES: usize = 512 << 10;
 
@@ -39,31 +40,31 @@ pub struct Broker {
 /// Why a broker could not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Somebody listens there already.
+    /// Another process listens there.
     PortTaken(SocketAddr),
     /// Another broker uses the directory.
     DirTaken(PathBuf),
-    /// The address cannot be listened on for another reason.
+    /// The address cannot be used for another reason.
     Listen(SocketAddr, io::Error),
-    /// The directory cannot be made, locked or read.
+    /// The directory cannot be created, locked or read.
     Dir(PathBuf, io::Error),
 }
 
-/// Each client's connection, and what wakes it when it waits for records.
+/// Each client's connection, and the signal that wakes its fetch.
 type Clients = HashMap<u64, (Arc<TcpStream>, Arc<Signal>)>;
 
-/// What the acceptor, the clients' threads and the owner share.
+/// Shared by the acceptor, the clients' threads and the owner.
 #[derive(Debug)]
 struct Server {
     shared: Shared,
     stopping: AtomicBool,
     clients: Mutex<Clients>,
-    /// A client went, or the broker stops.
+    /// A client disconnected, or the broker stops.
     changed: Condvar,
 }
 
 impl Broker {
-    /// Recovers the directory, and serves until [`Broker::shutdown`] or drop.
+    /// Recovers the directory and serves until [`Broker::shutdown`] or drop.
     pub fn start(config: BrokerConfig) -> Result<Broker, StartError> {
         let dir = config.dir.clone();
         let dir_error = |error| StartError::Dir(dir.clone(), error);
@@ -91,12 +92,12 @@ impl Broker {
         Ok(Broker { server, local_addr, threads, _lock: lock })
     }
 
-    /// Where clients find it.
+    /// The address that clients connect to.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Ends every connection and thread; everything acknowledged is kept.
+    /// Ends all connections and threads. Everything acknowledged is kept.
     pub fn shutdown(mut self) {
         self.stop();
     }
@@ -105,7 +106,7 @@ impl Broker {
         if self.server.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
-        // The acceptor sees the flag when it gets this connection.
+        // This connection wakes the acceptor, which then sees the flag.
         let _ = TcpStream::connect_timeout(&reachable(self.local_addr), Duration::from_secs(1));
         for thread in self.threads.drain(..1) {
             let _ = thread.join();
@@ -195,7 +196,7 @@ impl Server {
     }
 }
 
-/// Strikes a client off the list when its thread ends, even by a panic.
+/// Removes a client from the list when its thread ends, also after a panic.
 struct Leave {
     server: Arc<Server>,
     number: u64,

@@ -1,4 +1,4 @@
-//! The settings a topic may have of its own, under Kafka's names. A name or value that would be ignored is refused.
+//! Settings of a topic, under Kafka's names. A name or value that would have no effect is refused.
 
 use crate::config::BrokerConfig;
 use crate::log::LogConfig;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 const MAX_SEGMENT_BYTES: u64 = 2 << 30;
 
-/// What a topic sets itself; everything else follows the broker's config.
+/// A topic's own settings; all others come from the broker's config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// In the order of [`KEYS`]; −1 means without limit.
+    /// In the order of [`KEYS`]; −1 means no limit.
     values: [Option<i64>; 4],
 }
 
@@ -24,14 +24,14 @@ pub(crate) struct Described {
     pub value: String,
     /// Whether the topic has set it itself.
     pub own: bool,
-    /// Whether CreateTopics takes it.
+    /// Whether CreateTopics refuses it.
     pub read_only: bool,
 }
 
 impl Settings {
-    /// Sets one setting; the error says what is wrong and what may be set.
+    /// Sets one setting. The error says what is wrong and what is allowed.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        // The two that are fixed may be stated as they are.
+        // The two fixed settings may be stated with their fixed values.
         if let ("cleanup.policy", "delete") | ("message.timestamp.type", "CreateTime") = (name, value) {
             return Ok(());
         }
@@ -46,7 +46,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The log's config: the topic's settings over the broker's.
+    /// The log's settings: the topic's own over the broker's.
     pub fn log_config(&self, broker: &BrokerConfig) -> LogConfig {
         let limit = |value: Option<i64>, default: Option<u64>| match value {
             Some(value) => u64::try_from(value).ok(),
@@ -63,7 +63,7 @@ impl Settings {
         }
     }
 
-    /// All settings of a topic with these settings of its own.
+    /// All settings of a topic with these own settings.
     pub fn describe(&self, broker: &BrokerConfig) -> Vec<Described> {
         let log = self.log_config(broker);
         let limit = |limit: Option<u64>| limit.map_or("-1".to_owned(), |limit| limit.to_string());
@@ -84,7 +84,7 @@ impl Settings {
     }
 }
 
-/// ` name=value` for each setting, as the topics file has it.
+/// ` name=value` for each setting, as in the topics file.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for ((name, _), value) in KEYS.iter().zip(self.values) {

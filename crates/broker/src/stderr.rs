@@ -1,9 +1,9 @@
-//! Lines for whoever runs the broker, on stderr. A stderr that is closed costs the line, never the broker.
+//! Log lines of the broker, on stderr. If stderr is closed, the line is lost and the broker goes on.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How often the same complaint is repeated.
+/// Least interval between two equal messages.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Writes one line.
@@ -11,7 +11,7 @@ pub(crate) fn log_line(line: &str) {
     tidemill_os::output::error_line(&format!("broker: {line}"));
 }
 
-/// A complaint whose cause may come back a thousand times a second.
+/// A message whose cause may occur a thousand times a second.
 #[derive(Debug)]
 pub(crate) struct ThrottledLog(Mutex<Option<Instant>>);
 
@@ -20,7 +20,7 @@ impl ThrottledLog {
         ThrottledLog(Mutex::new(None))
     }
 
-    /// Writes the line, unless this complaint was made a moment ago.
+    /// Writes the line, unless this message was written a moment ago.
     pub fn log_line(&self, line: impl FnOnce() -> String) {
         let due = {
             let mut last = self.0.lock().expect("no panic under this lock");

@@ -1,4 +1,4 @@
-//! An answer on its way to a client: bytes, with pieces of segment files in between that are never decoded.
+//! An answer to a client: encoded bytes, and between them pieces of segment files, which are never decoded.
 
 use crate::log::{Slice, read_exact_at};
 use bytes::{BufMut, BytesMut};
@@ -6,20 +6,20 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use std::io::{self, Write};
 
 const LENGTH_BYTES: usize = 4;
-/// What is read from files and handed to the system at a time.
+/// Bytes read from files and handed to the system at a time.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// One framed answer.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// Everything but the files' bytes, behind room for the frame's length.
+    /// Everything except the files' bytes, after space for the frame's length.
     bytes: BytesMut,
-    /// Pieces of files, each with the place in `bytes` that it stands before.
+    /// Pieces of files, each with its position in `bytes`.
     slices: Vec<(usize, Slice)>,
 }
 
 impl Answer {
-    /// An answer that has its header and no body yet.
+    /// An answer with its header and no body.
     pub fn begin<T: HeaderVersion>(correlation_id: i32, version: i16) -> Answer {
         let mut bytes = BytesMut::with_capacity(256);
         bytes.put_i32(0);
@@ -30,7 +30,7 @@ impl Answer {
         Answer { bytes, slices: Vec::new() }
     }
 
-    /// A whole answer.
+    /// A complete answer.
     pub fn of<T: Encodable + HeaderVersion>(body: &T, correlation_id: i32, version: i16) -> Answer {
         let mut answer = Answer::begin::<T>(correlation_id, version);
         answer.put(body, version);
@@ -42,7 +42,7 @@ impl Answer {
         part.encode(&mut self.bytes, version).expect("what we answer can be said in the version that was asked in");
     }
 
-    /// The encoded bytes, to add to.
+    /// The encoded bytes, to append to.
     pub fn bytes(&mut self) -> &mut BytesMut {
         &mut self.bytes
     }
@@ -61,7 +61,7 @@ impl Answer {
         self.bytes.put_u8(value as u8);
     }
 
-    /// Sends the frame. Files' bytes pass through a buffer of fixed size, however much is sent.
+    /// Sends the frame. Bytes of files pass through a buffer of fixed size.
     pub fn send(mut self, to: &mut impl Write) -> io::Result<()> {
         let total = self.bytes.len() + self.slices.iter().map(|(_, slice)| slice.bytes).sum::<usize>();
         self.bytes[..LENGTH_BYTES].copy_from_slice(&((total - LENGTH_BYTES) as u32).to_be_bytes());
@@ -80,7 +80,7 @@ impl Answer {
     }
 }
 
-/// Gathers small pieces, so that each write to the socket is a large one.
+/// Collects small pieces, so that writes to the socket are large.
 struct SendBuffer<W> {
     bytes: Vec<u8>,
     filled: usize,
@@ -110,7 +110,7 @@ impl<W: Write> SendBuffer<W> {
         Ok(())
     }
 
-    /// How many of `wanted` bytes fit; writes what is there when none would.
+    /// How many of `wanted` bytes fit in the buffer. Flushes the buffer if none do.
     fn room(&mut self, wanted: usize) -> io::Result<usize> {
         if self.filled == self.bytes.len() {
             self.flush()?;

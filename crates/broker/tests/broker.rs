@@ -1,4 +1,4 @@
-//! The broker as librdkafka sees it: records, groups, administration, restarts, clients that misbehave.
+//! The broker as librdkafka sees it: records, groups, administration, restarts, misbehaving clients.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -104,7 +104,7 @@ fn records_come_back_in_order_over_restarts() {
         broker.shutdown();
     }
     let broker = start(dir.path());
-    // From inside batches, and in pieces that are smaller than a batch.
+    // From the middle of batches, and in pieces smaller than a batch.
     for from in [1, 777, 9_999, 10_000, 29_999] {
         consume(&broker, "t", from, (written - from).min(500), &[("fetch.message.max.bytes", "1000")]);
     }
@@ -117,7 +117,7 @@ fn a_waiting_fetch_gets_what_is_appended() {
     let consumer = assign(&broker, "t", 1, &[("fetch.wait.max.ms", "20000"), ("socket.timeout.ms", "40000")]);
     assert!(consumer.poll(Duration::from_millis(500)).is_none(), "nothing is there yet");
     produce(&broker, "t", 1..2, &[]);
-    // It would be 20 seconds if the fetch slept.
+    // If the fetch slept, this would take 20 seconds.
     let message = consumer.poll(Duration::from_secs(10)).expect("a record").unwrap();
     assert_eq!(message.offset(), 1);
 }
@@ -256,7 +256,7 @@ fn a_client_that_misbehaves_hurts_itself_alone() {
         stream.write_all(bytes).unwrap();
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
-        // A reset is as good as an end.
+        // A reset also counts as an end.
         let _ = stream.read_to_end(&mut answer);
         answer
     };
@@ -277,7 +277,7 @@ fn a_client_that_misbehaves_hurts_itself_alone() {
     );
     let newest = send(&frame(&[0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff]));
     assert_eq!(newest[4..10], [0, 0, 0, 7, 0, 35], "ApiVersions of an unknown version is told what there is");
-    // Every request with every version and a body of every kind of rubbish.
+    // Every request with every version, and a body of each kind of garbage.
     for key in 0..70u8 {
         for version in 0..14u8 {
             for filler in [0u8, 1, 0x7f, 0xff] {

@@ -1,7 +1,7 @@
-//! The broker is killed with SIGKILL again and again while an idempotent producer writes: afterwards every acknowledged
-//! record is at the offset that was acknowledged, every record is there once, each partition is in order.
+//! SIGKILLs the broker again and again while an idempotent producer writes. Afterwards every acknowledged record is at
+//! its acknowledged offset, every record is there once, and each partition is in order.
 //!
-//! No test harness: run with the argument `broker ADDR DIR`, this program is the broker that is killed.
+//! Has no test harness: with the argument `broker ADDR DIR`, this program is the broker that is killed.
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -38,7 +38,7 @@ fn be_the_broker(listen: &str, dir: &str) {
     };
     let broker = Broker::start(config).unwrap();
     println!("{}", broker.local_addr());
-    // Until it is killed, or whoever started it is gone.
+    // Until it is killed or its parent is gone.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
@@ -57,7 +57,7 @@ fn kill_and_compare() {
     for kill in 0..=KILLS {
         let until = (kill + 1) * RECORDS_BETWEEN_KILLS;
         while acknowledged.lock().unwrap().len() < until {
-            // Neither ahead by more than can be in flight, nor idle.
+            // Stay ahead, but by no more than can be in flight.
             if sent < until + RECORDS_BETWEEN_KILLS / 2 && send(&producer, sent) {
                 sent += 1;
             } else {
@@ -92,7 +92,7 @@ fn spawn(listen: &str, dir: &Path) -> (Child, String) {
     (child, line.trim().to_owned())
 }
 
-/// Sends a number to its partition; `false` when the producer's queue is full.
+/// Sends a number to its partition; `false` if the producer's queue is full.
 fn send(producer: &BaseProducer<Recorder>, number: usize) -> bool {
     let payload = format!("{number:0100}");
     let partition = number as i32 % PARTITIONS;
@@ -128,11 +128,11 @@ fn compare(address: &str, sent: usize, acknowledged: Vec<(usize, i32, i64)>) {
 
 type Acknowledged = Arc<Mutex<Vec<(usize, i32, i64)>>>;
 
-/// Keeps number, partition and offset of everything acknowledged.
+/// Records number, partition and offset of everything acknowledged.
 struct Recorder(Acknowledged);
 
 impl ClientContext for Recorder {
-    /// That the connection is refused while the broker is dead is no news.
+    /// Refused connections are expected while the broker is dead.
     fn error(&self, _: rdkafka::error::KafkaError, _: &str) {}
 }
 

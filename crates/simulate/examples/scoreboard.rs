@@ -1,5 +1,6 @@
-//! Prints the autoscaler's scoreboard, as far as the fluid model goes: `cargo run --release -p tidemill-simulate --example
-//! scoreboard`. Lines `figure NAME VALUE` are for `cargo xtask scoreboard`. Every figure is a model's: executor-seconds, ages and actions, not the engine's own times.
+//! Prints the autoscaler's scoreboard of the fluid model: `cargo run --release -p tidemill-simulate --example
+//! scoreboard`. `cargo xtask scoreboard` reads the lines `figure NAME VALUE`. All figures come from the model, not from
+//! the engine.
 
 use tidemill_scale::Bottleneck;
 use tidemill_scale::{Kind, Record, Settings, replay};
@@ -49,7 +50,7 @@ fn runway(trace: &Trace, mechanism: &Mechanism) -> Outcome {
     run(trace, mechanism, SLO_MS, &mut Runway::new(&settings(mechanism)))
 }
 
-/// One line of means over the trace set.
+/// Means over the set of traces.
 struct MeanScores {
     over: f64,
     over_priced: f64,
@@ -192,7 +193,7 @@ fn steps(name: &str, shapes: Shapes, mechanism: &Mechanism) {
     let (mut slowest_s, mut most) = (0.0_f64, 0);
     for (from, to) in [(0.0, 0.5), (0.0, 3.5), (0.5, 1.5), (0.5, 2.5), (0.5, 3.5), (1.5, 2.5), (1.5, 3.5), (2.5, 3.5)] {
         let outcome = runway(&shapes.step_between(from, to), mechanism);
-        // Until the size for the new load is there; what follows is how that load is served.
+        // The time until the size for the new load is reached.
         let enough = (to / 0.97).ceil() as u32;
         let mut short = true;
         let answers: Vec<_> = outcome
@@ -254,7 +255,7 @@ fn replays(traces: &[(Trace, Optimum)], mechanism: &Mechanism) {
     println!("\nA16 replay through JSON lines\nfigure replayed {steps}\nfigure replay_differences {differences}");
 }
 
-/// One line: rules that believe a capacity of so many times the true one.
+/// A line for policies that believe in a capacity of `believed` times the true one.
 fn wrong(what: &str, traces: &[(Trace, Optimum)], mechanism: &Mechanism, believed: f64) -> (f64, f64) {
     let means = means(traces, mechanism.price_s(), |trace| {
         let mut settings = settings(mechanism);

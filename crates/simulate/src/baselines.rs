@@ -1,5 +1,5 @@
-//! The field's rules, written anew from what was published about them, on our machine: fast starts, no pause at a
-//! rescale, exact figures. So they are compared as rules; the products around them are slower.
+//! Other autoscalers' rules, implemented from their publications and run on our machine: fast starts, no pause on a
+//! rescale, exact figures. They are compared as rules; the products are slower.
 
 mod dataflow;
 mod ds2;
@@ -18,7 +18,7 @@ pub use spark::Spark;
 use crate::scaler::Observation;
 use std::collections::VecDeque;
 
-/// Calls of a rule that looks only every so often.
+/// Calls a rule at an interval.
 #[derive(Clone, Copy, Debug)]
 struct PeriodicCheck {
     period_s: f64,
@@ -60,7 +60,7 @@ impl Recent {
         }
     }
 
-    /// Whether a whole window has been seen.
+    /// Whether a whole window has been observed.
     fn is_whole(&self) -> bool {
         self.span().is_some_and(|(first, last)| last.0 - first.0 >= self.window_s * 0.99)
     }

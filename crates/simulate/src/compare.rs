@@ -1,4 +1,4 @@
-//! Rules side by side on one load: what `tidemill simulate` prints.
+//! Compares policies on one load: the output of `tidemill simulate`.
 
 use crate::baselines::{Dataflow, Ds2, Fixed, Flink, Keda, Spark};
 use crate::machine::{Mechanism, run};
@@ -12,30 +12,30 @@ use std::fmt::Write;
 use tidemill_model::{Error, Result};
 use tidemill_scale::Settings;
 
-/// Two changes of size within so many seconds, one up and one down, are a reversal.
+/// Two opposite changes of size within this many seconds are a reversal.
 const REVERSAL_S: u64 = 120;
 
-/// What is compared.
+/// The assumptions of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompareSettings {
     /// Records/s of one executor.
     pub per_executor: f64,
     /// The service level, ms.
     pub slo_ms: u64,
-    /// Spawn → ready, ms. It is paid, and is the price of a start.
+    /// Spawn → ready, ms. This time is paid; it is also the price of a start.
     pub start_ms: u64,
     /// The greatest size.
     pub max: u32,
-    /// Money for an executor for an hour.
+    /// Price of an executor-hour.
     pub price: f64,
-    /// The runway policy's slack, seconds, where it is not to follow from the price of a start.
+    /// The slack of the runway policy in seconds; `None`: from the price of a start.
     pub slack_s: Option<f64>,
 }
 
-/// A rule by its name.
+/// A policy by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Ours.
+    /// Tidemill's policy.
     Runway,
     /// KEDA's Kafka scaler and the Kubernetes HPA.
     Keda,
@@ -43,34 +43,34 @@ pub enum Rule {
     Flink,
     /// DS2.
     Ds2,
-    /// A rule like Google Cloud Dataflow's.
+    /// A rule similar to Google Cloud Dataflow's.
     Dataflow,
     /// Spark's dynamic allocation.
     Spark,
-    /// Always so many.
+    /// A fixed size.
     Fixed(u32),
 }
 
-/// What one rule came to.
+/// The result of one policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// The rule.
+    /// The policy.
     pub policy: String,
-    /// Spawn → exit of all executors.
+    /// Spawn → exit, summed over all executors.
     pub executor_seconds: f64,
-    /// Of the optimum; `None`: no size can keep the service level.
+    /// The same of the optimum; `None` if no size can keep the service level.
     pub oracle_executor_seconds: Option<f64>,
-    /// The former over the latter.
+    /// `executor_seconds` / `oracle_executor_seconds`.
     pub ratio: Option<f64>,
-    /// Records older than the service level when their result was out, those that never came out among them.
+    /// Share of records older than the service level when their result was out, including records without a result.
     pub late_percent: f64,
-    /// Age of records when their result was out, 99th percentile.
+    /// 99th percentile of record ages when the result was out.
     pub age_p99_s: f64,
-    /// Greatest of it.
+    /// Greatest age.
     pub age_max_s: f64,
     /// Changes of size.
     pub actions: usize,
-    /// Changes that took back the one before within two minutes.
+    /// Changes that undid the one before within two minutes.
     pub reversals: usize,
     /// From the first record's arrival to its result.
     pub first_record_s: Option<f64>,
@@ -79,10 +79,10 @@ pub struct Figures {
 }
 
 impl Rule {
-    /// Reads `runway`, `static:3` and the like; `all` is every one, with the greatest size as the static one.
+    /// Parses `runway`, `static:3` and so on. `all` means every policy, with a fixed size of `max`.
     ///
     /// # Errors
-    /// Another word.
+    /// An unknown word.
     pub fn parse(text: &str, max: u32) -> Result<Vec<Rule>> {
         let one = match text {
             "runway" => Rule::Runway,
@@ -149,7 +149,7 @@ impl CompareSettings {
         settings
     }
 
-    /// Runs each rule over the load. The outcome beside the figures has what a plot needs.
+    /// Runs each policy on the load. The outcomes hold what a plot needs.
     pub fn answer(&self, trace: &Trace, rules: &[Rule]) -> Vec<(Figures, Outcome)> {
         let mechanism = self.mechanism();
         let best = optimum(trace, &mechanism, self.slo_ms, self.max, mechanism.price_s());

@@ -1,6 +1,6 @@
-//! A fluid simulator: any load trace, any rule, in milliseconds; the field's rules and the optimum beside ours.
+//! A fluid simulator: runs any policy on any load trace in milliseconds, next to other policies and the optimum.
 //!
-//! Its figures are those of a model, for comparing rules with each other and for asking what a trace would have cost.
+//! Its figures are those of a model. They serve to compare policies and to estimate what a trace would have cost.
 
 #![forbid(unsafe_code)]
 

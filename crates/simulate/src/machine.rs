@@ -1,8 +1,8 @@
-//! The fluid machine: arrivals flow into a queue, executors drain it, a scaler chooses how many there are.
+//! The fluid machine: arrivals flow into a queue, executors drain it, a scaler chooses their number.
 //!
-//! Records are a fluid in first-in-first-out order; a step is one tick of the scaler. Kept from the real engine: starts
-//! take time, executors are paid from spawn to exit, capacity per executor shrinks with their number, results come out
-//! a batch later. Left out: partitions (ranges are split, so they cap nothing) and the length of a drain.
+//! Records are a fluid in first-in-first-out order; a step is one tick of the scaler. As in the real engine, starts
+//! take time, executors are paid from spawn to exit, capacity per executor shrinks with their number, and results come
+//! out a batch later. Not modelled: partitions (ranges are split, so they limit nothing) and the length of a drain.
 
 use crate::outcome::{Ages, Outcome, Sample};
 use crate::scaler::{Observation, Scaler};
@@ -13,25 +13,25 @@ use tidemill_scale::{Bottleneck, Facts, Work};
 /// The constants of the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mechanism {
-    /// Between two calls of the scaler, ms.
+    /// Interval between two calls of the scaler, ms.
     pub tick_ms: u64,
     /// Spawn → ready, ms.
     pub start_ms: u64,
-    /// What a start costs beyond the time that it takes, executor-ms: told to the policy, not added to what is paid.
+    /// Cost of a start beyond its time, executor-ms. The policy learns it; it is not added to what is paid.
     pub price_ms: u64,
-    /// A record's way through its batch, ms, beyond its wait in the queue.
+    /// Time of a record in its batch, ms, beyond its wait in the queue.
     pub batch_ms: u64,
-    /// The source's facts are this old, ms.
+    /// Age of the source's facts, ms.
     pub stale_ms: u64,
-    /// Records per second of one executor, alone.
+    /// Records per second of one executor when alone.
     pub per_executor: f64,
     /// Cores of an executor.
     pub cores: u32,
-    /// n executors do n·(1 − crowding·(n − 1)) of what one does.
+    /// n executors do n·(1 − crowding·(n − 1)) times what one does.
     pub crowding: f64,
     /// Busy time is reported divided by this: 1.3 makes μ look 30 % too high.
     pub mu_error: f64,
-    /// All executors together do no more than so many records/s, and who holds them back.
+    /// Upper limit of all executors together in records/s, and the bottleneck that causes it.
     pub limit: Option<(Bottleneck, f64)>,
 }
 
@@ -87,12 +87,12 @@ struct Machine<'a> {
     now_ms: u64,
     arrived: f64,
     done: f64,
-    /// Arrivals not yet done: (time, records).
+    /// Arrivals that are not done: (time, records).
     queue: VecDeque<(u64, f64)>,
     fleet: Vec<Executor>,
     spawned: u64,
     target: u32,
-    /// What was seen: (time, backlog, arrived).
+    /// Observations: (time, backlog, arrived).
     seen: VecDeque<(u64, u64, u64)>,
     facts: Facts,
     busy: f64,
@@ -171,7 +171,7 @@ impl Machine<'_> {
         self.report_work(ready, done, tick_s);
     }
 
-    /// Whoever limits is busy for this share of the time.
+    /// Records the busy share of the bottleneck.
     fn note_limit(&mut self, share: f64, tick_s: f64) {
         let us = (share * tick_s * 1e6) as u64;
         let limit = self.mechanism.limit.map(|(bottleneck, _)| bottleneck);

@@ -1,8 +1,8 @@
-//! The clairvoyant optimum: what a load could have cost, had it been known beforehand.
+//! The clairvoyant optimum: what a load would have cost if it had been known in advance.
 //!
-//! Dynamic programming over seconds × (size, records waiting), at no delay of a start. Minimises executor-seconds plus
-//! `price_s` per start, with every record done within the service level: what waits at the end of a second must have
-//! arrived within it. The queue is counted in 32nds of an executor-second.
+//! Dynamic programming over seconds × (size, waiting records), with starts that take no time. Minimises
+//! executor-seconds plus `price_s` per start, with every record done within the service level: all that waits at the
+//! end of a second must have arrived within it. The queue is counted in 32nds of an executor-second.
 
 use crate::machine::Mechanism;
 use crate::trace::Trace;
@@ -26,14 +26,15 @@ impl Optimum {
     }
 }
 
-/// Finds it at a price of `price_s` executor-seconds a start; `None` when `max` executors cannot serve the trace within the service level.
+/// Finds it for a price of `price_s` executor-seconds per start; `None` if `max` executors cannot serve the trace
+/// within the service level.
 pub fn optimum(trace: &Trace, mechanism: &Mechanism, slo_ms: u64, max: u32, price_s: f64) -> Option<Optimum> {
     let unit = mechanism.per_executor / UNITS;
     let able: Vec<usize> = (0..=max).map(|size| (mechanism.able(size) / unit) as usize).collect();
     let arrived = cumulative(trace, unit);
     let slo_s = (slo_ms / 1000) as usize;
     let sizes = max as usize + 1;
-    // best[waiting · sizes + size]: the cheapest way to be there.
+    // best[waiting · sizes + size]: the least cost of this state.
     let mut best = vec![None; sizes];
     best[0] = Some(Optimum { executor_seconds: 0.0, starts: 0 });
     for second in 1..arrived.len() {
@@ -43,7 +44,7 @@ pub fn optimum(trace: &Trace, mechanism: &Mechanism, slo_ms: u64, max: u32, pric
         let mut next = vec![None; (may_wait + 1) * sizes];
         for (index, at) in best.iter().enumerate() {
             let Some(at) = at else { continue };
-            // One division by a constant of the run; no event time is divided here.
+            // Divides by a constant of the run; this is not event time.
             let waiting = index / sizes;
             let size = index - waiting * sizes;
             for (to, able) in able.iter().enumerate() {

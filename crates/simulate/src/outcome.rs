@@ -1,8 +1,8 @@
-//! What a run cost and what service it gave.
+//! The cost of a run and the service it gave.
 
 /// Width of a bin of ages, ms.
 const BIN_MS: u64 = 50;
-/// Ages beyond this share the last bin: two hours.
+/// Number of bins; the last one holds all ages from two hours on.
 const BINS: usize = 144_000;
 
 /// The figures of one run.
@@ -28,18 +28,18 @@ pub struct Outcome {
     pub age_max_ms: u64,
     /// From the arrival of the first record until it was done, ms; `None`: it never was.
     pub first_record_ms: Option<u64>,
-    /// What was seen at the end of each second.
+    /// The state at the end of each second.
     pub samples: Vec<Sample>,
 }
 
-/// The end of a second.
+/// The state at the end of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
     /// Executors that are paid.
     pub size: u32,
     /// Records that wait.
     pub backlog: f64,
-    /// How long the first of them has waited, ms.
+    /// How long the oldest record has waited, ms.
     pub oldest_ms: u64,
 }
 
@@ -49,7 +49,7 @@ impl Outcome {
         self.actions.push((now_ms, from, to));
     }
 
-    /// Growths that follow a shrinking, or the other way round, within `window_s`.
+    /// Opposite changes of size within `window_s`.
     pub fn reversals(&self, window_s: u64) -> usize {
         let reverses = |pair: &&[(u64, u32, u32)]| {
             let [(before_ms, a, b), (after_ms, c, d)] = pair else { return false };
@@ -58,7 +58,7 @@ impl Outcome {
         self.actions.windows(2).filter(reverses).count()
     }
 
-    /// Cost in executor-seconds when a start costs `start_s` of them.
+    /// Cost in executor-seconds if a start costs `start_s`.
     pub fn cost(&self, start_s: f64) -> f64 {
         self.executor_seconds + self.starts as f64 * start_s
     }

@@ -1,6 +1,6 @@
-//! Plots as SVG, written by hand: four panels over one time axis, or a curve.
+//! Plots as SVG, without a library: four panels over one time axis, or a curve.
 //!
-//! A plotting library would bring fonts and rasterisers into the binary for a few polylines.
+//! A plotting library would add fonts and rasterisers to the binary for a few polylines.
 
 use crate::compare::Figures;
 use crate::outcome::Outcome;
@@ -13,7 +13,7 @@ const RIGHT: f64 = 20.0;
 const PANEL: f64 = 130.0;
 const GAP: f64 = 34.0;
 const TOP: f64 = 52.0;
-/// More points than pixels show nothing more.
+/// More points than pixels add nothing.
 const POINTS_MAX: usize = 800;
 const COLOURS: [&str; 8] = ["#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#846358", "#868e96", "#1864ab"];
 
@@ -34,7 +34,7 @@ pub fn timeline(trace: &Trace, answers: &[(Figures, Outcome)], slo_ms: u64) -> S
     svg.end()
 }
 
-/// Executor-seconds against the 99th percentile of ages, a point for each value swept.
+/// Executor-seconds against the 99th percentile of ages, one point per swept value.
 pub fn curve(key: &str, points: &[(String, Figures)]) -> String {
     let mut svg = Svg::new(TOP + 3.0 * PANEL + GAP);
     let (height, bottom) = (3.0 * PANEL, TOP + 3.0 * PANEL);
@@ -95,7 +95,7 @@ impl Svg {
         }
     }
 
-    /// Axes with their ends written on; `seconds` of 0: no time axis.
+    /// Axes labelled at their ends. With `seconds` = 0 there is no time axis.
     fn frame(&mut self, top: f64, height: f64, seconds: f64, most: f64) {
         let (right, bottom) = (WIDTH - RIGHT, top + height);
         self.line(&[(LEFT, top), (LEFT, bottom), (right, bottom)], "#adb5bd", "");
@@ -129,7 +129,7 @@ impl Svg {
     }
 }
 
-/// A stair of (x, value), of many values the greatest of each stretch.
+/// A step line of (x, value). Of many values it shows the greatest in each interval.
 fn steps(values: &[f64], seconds: f64) -> Vec<(f64, f64)> {
     let width = values.len().div_ceil(POINTS_MAX).max(1);
     let x = |second: usize| LEFT + (WIDTH - LEFT - RIGHT) * second as f64 / seconds.max(1.0);

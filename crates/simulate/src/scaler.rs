@@ -1,4 +1,4 @@
-//! Who chooses the size in a simulation: our policy, or another's rule.
+//! The trait of a policy in a simulation, and Tidemill's policy as one.
 
 use tidemill_scale::{Decision, Facts, Record, Settings, State, decide};
 
@@ -8,26 +8,26 @@ pub trait Scaler {
     fn size(&mut self, facts: &Facts, observation: &Observation) -> u32;
 }
 
-/// What others' rules look at: exact figures, so that no rule loses by our way of measuring.
+/// Input for other policies: exact figures, so that none loses by our way of measuring.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
     /// Seconds since the start.
     pub now_s: f64,
-    /// Records that wait; 0 when the source is out.
+    /// Waiting records; 0 while the source is out.
     pub backlog: f64,
-    /// Records that have arrived so far.
+    /// Records arrived so far.
     pub arrived: f64,
-    /// Records that are done so far.
+    /// Records done so far.
     pub done: f64,
     /// Busy share of the ready executors since the last call.
     pub busy: f64,
-    /// The size chosen last.
+    /// The last chosen size.
     pub size: u32,
-    /// Records/s of one executor, alone.
+    /// Records/s of one executor when alone.
     pub per_executor: f64,
 }
 
-/// Our policy, with the log of what it decided.
+/// Tidemill's policy, with a log of its decisions.
 pub struct Runway {
     settings: Settings,
     state: State,
@@ -36,17 +36,17 @@ pub struct Runway {
 }
 
 impl Runway {
-    /// With nothing learned.
+    /// With nothing learnt.
     pub fn new(settings: &Settings) -> Runway {
         Runway::from_state(settings, State::new(settings))
     }
 
-    /// With what was learned before.
+    /// With what was learnt before.
     pub fn from_state(settings: &Settings, state: State) -> Runway {
         Runway { settings: settings.clone(), state, keep_log: false, log: Vec::new() }
     }
 
-    /// Keeps every call, for a replay.
+    /// Logs every call, for a replay.
     #[must_use]
     pub fn logged(mut self) -> Runway {
         self.keep_log = true;
@@ -54,7 +54,7 @@ impl Runway {
         self
     }
 
-    /// All calls, when logged; else those that changed the size.
+    /// All calls if logged, else those that changed the size.
     pub fn log(&self) -> &[Record] {
         &self.log
     }
@@ -67,7 +67,7 @@ impl Runway {
         })
     }
 
-    /// The memory as it is now.
+    /// The policy's state.
     pub fn state(&self) -> &State {
         &self.state
     }

@@ -1,18 +1,18 @@
-//! Shapes of load, in executors' worth of work, seeded: the same seed gives the same trace.
+//! Generated loads, in units of one executor's work. The same seed gives the same trace.
 
 use crate::trace::Trace;
 
-/// Makes traces for a machine on which one executor does `per_executor` records/s.
+/// Generates traces for a machine on which one executor does `per_executor` records/s.
 #[derive(Clone, Copy, Debug)]
 pub struct Shapes {
     /// Records/s of one executor.
     pub per_executor: f64,
-    /// Of all random numbers.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
 impl Shapes {
-    /// The set that executor-seconds and lateness are compared on.
+    /// The set of traces for comparing executor-seconds and lateness.
     pub fn all(self) -> Vec<Trace> {
         vec![
             self.step(),
@@ -69,7 +69,7 @@ impl Shapes {
         self.trace("sawtooth 5 min", 3600, |t, _| 0.2 + 3.2 * (t as f64 / 300.0).fract())
     }
 
-    /// Half a minute high, half a minute low: made to make it flap.
+    /// Half a minute high, half a minute low: provokes flapping.
     pub fn square(self) -> Trace {
         self.trace("square 30/30 s", 3600, |t, _| if (t as f64 / 60.0).fract() < 0.5 { 3.0 } else { 0.6 })
     }
@@ -98,7 +98,7 @@ impl Shapes {
         })
     }
 
-    /// Six hours like an office day's: a slow wave, bursts of all lengths (made up, no recording).
+    /// Six hours of an office day: a slow wave and bursts of all lengths. Generated, not recorded.
     pub fn day(self) -> Trace {
         let (mut slow, mut fast) = (0.0_f64, 0.0_f64);
         self.trace("day-like 6 h", 21_600, move |t, noise| {
@@ -118,7 +118,7 @@ impl Shapes {
         self.trace("backlog dump", 900, |t, _| if t == 60 { backlog_s } else { 0.2 })
     }
 
-    /// A load of `level` executors and a source that is out for a minute: the producers' records come afterwards.
+    /// A load of `level` executors and a source that is out for a minute; the producers' records arrive afterwards.
     pub fn outage(self, level: f64) -> Trace {
         let rate = |t: usize| match t {
             300..360 => 0.0,

@@ -2,14 +2,14 @@
 
 use tidemill_model::{Error, Result};
 
-/// Arrivals of each second, and the times at which the source could not be asked.
+/// Arrivals per second, and the times at which the source cannot be asked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
-    /// What it shows.
+    /// Its name.
     pub name: String,
     /// Records that arrive in each second.
     pub arrivals: Vec<f64>,
-    /// Seconds (from, to) in which nothing can be read and every fact of the source is unknown.
+    /// Seconds (from, to) in which nothing can be read and all facts of the source are unknown.
     pub outages: Vec<(usize, usize)>,
 }
 
@@ -19,11 +19,12 @@ impl Trace {
         Trace { name: name.to_owned(), arrivals, outages: Vec::new() }
     }
 
-    /// Reads `second,records_per_second` lines, a heading allowed; between two lines the first one's rate holds, and the
-    /// last line ends the trace.
+    /// Parses `second,records_per_second` lines, with an optional heading. A rate holds until the next line; the last
+    /// line ends the trace.
     ///
     /// # Errors
-    /// A line that is not two numbers, seconds that do not grow, a negative rate, or nothing at all: with its number.
+    /// With the line number: a line that is not two numbers, seconds that do not increase, a negative rate, or an empty
+    /// file.
     pub fn from_csv(name: &str, text: &str) -> Result<Trace> {
         let mut arrivals: Vec<f64> = Vec::new();
         let mut present = None;

@@ -1,4 +1,4 @@
-//! What must hold whatever the load: seeded loops over random loads, with the fluid model as the world.
+//! Properties that hold for any load: seeded loops over random loads in the fluid model.
 
 use tidemill_scale::{Decision, Facts, Kind, Record, Settings, State, decide, replay};
 use tidemill_simulate::{Mechanism, Noise, Observation, Runway, Scaler, Trace, run};
@@ -6,7 +6,7 @@ use tidemill_simulate::{Mechanism, Noise, Observation, Runway, Scaler, Trace, ru
 const LOADS: u64 = 60;
 const SECONDS: usize = 240;
 
-/// Levels that hold for a random while: quiet, within capacity, beyond it, single records.
+/// Levels that hold for a random time: quiet, within capacity, beyond it, single records.
 fn random_trace(noise: &mut Noise, per_executor: f64, greatest: f64) -> Trace {
     let mut arrivals = Vec::new();
     while arrivals.len() < SECONDS {
@@ -30,7 +30,7 @@ fn settings(mechanism: &Mechanism, noise: &mut Noise) -> Settings {
     settings
 }
 
-/// Runs random loads and shows every call to `see(state before, settings, facts, decision)`.
+/// Runs random loads and passes every call to `see(state before, settings, facts, decision)`.
 fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Settings, &Facts, &Decision)) {
     struct Watch<'a, F> {
         settings: Settings,
@@ -66,7 +66,7 @@ fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Sett
 fn a_greater_backlog_never_gives_fewer_executors() {
     let mut compared = 0;
     for_every_call(4.5, 0.0, |before, settings, facts, decision| {
-        // The guard is about what executors brought, not about how much waits.
+        // The guard decides by what executors added, not by the backlog.
         let Some(backlog) = facts.backlog.filter(|_| decision.kind != Kind::Guard) else { return };
         for more in [1, 100, 10_000, 100_000, 1_000_000] {
             let greater = Facts { backlog: Some(backlog + more), ..facts.clone() };
@@ -150,7 +150,7 @@ fn a_log_replays_to_the_same_decisions_through_its_text() {
         let lines = runway.log().iter().map(|record| serde_json::to_string(record).expect("plain data"));
         let mut read: Vec<Record> = lines.map(|line| serde_json::from_str(&line).expect("what was written")).collect();
         assert_eq!(replay(&read), (SECONDS * 4, vec![]), "seed {seed}");
-        // A replay that could not differ would prove nothing.
+        // Change one fact: the replay must differ, otherwise this test would prove nothing.
         let Some(Record::Step { facts, .. }) = read.get_mut(400) else { panic!("a log of {SECONDS} s") };
         facts.backlog = Some(50_000_000);
         assert!(!replay(&read).1.is_empty(), "seed {seed}");

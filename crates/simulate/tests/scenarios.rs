@@ -1,6 +1,7 @@
 //! Scenarios: a load in, the changes of size out, compared as text. The machine is the fluid model.
 //!
-//! A scenario's load is written in executors' worth (`5s 0, 20s 0.6`); a line of the transcript is `second: kind from→to`.
+//! A scenario's load is in units of one executor's work (`5s 0, 20s 0.6`). A line of the transcript is `second: kind
+//! from→to`.
 
 use tidemill_scale::{Bottleneck, Mode, Settings};
 use tidemill_simulate::{Mechanism, Runway, Trace, run};
@@ -16,7 +17,7 @@ fn demo() -> (Settings, Mechanism) {
     (settings, Mechanism { per_executor: 5_000.0, crowding: 0.0, ..Mechanism::default() })
 }
 
-/// Defaults where a start costs 15 executor-seconds, capacity unknown at first.
+/// Defaults where a start costs 15 executor-seconds and capacity is unknown at first.
 fn production() -> (Settings, Mechanism) {
     let mut settings = Settings::default();
     settings.policy.assumed_per_core = 5_000.0;

@@ -21,12 +21,13 @@ use std::sync::Arc;
 
 /// This broker's id.
 pub(super) const NODE: BrokerId = BrokerId(1);
-/// From this version on a request says whether topics may be created.
+/// From this version on, a request says whether topics may be created.
 const FIRST_VERSION_WITH_CREATION: i16 = 4;
-/// FindCoordinator's type of key for a consumer group.
+/// FindCoordinator's key type for a consumer group.
 const GROUP_KEY: i8 = 0;
 
-/// Topics and partitions, each once however often it is asked for; makes those that do not exist yet where client and config allow it.
+/// Topics and partitions, each once however often it is requested. Creates missing topics if client and config allow
+/// it.
 pub(super) fn metadata(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
     let may_create = call.version < FIRST_VERSION_WITH_CREATION || request.allow_auto_topic_creation;
     // Before version 1 an empty list meant all topics.
@@ -60,7 +61,7 @@ fn find_or_create(call: &Call<'_>, wanted: &MetadataRequestTopic, may_create: bo
         Some(topic) => Ok(topic),
         None if may_create && config.auto_create_topics => {
             match catalog.create(name, config.default_partitions, Settings::default()) {
-                // Another client was faster.
+                // Another client created it first.
                 Err(Refusal { code: Code::TopicAlreadyExists, .. }) => {
                     catalog.get(name).ok_or(Code::UnknownTopicOrPartition)
                 }
@@ -90,7 +91,7 @@ fn describe(topic: &Arc<Topic>) -> MetadataResponseTopic {
         .with_partitions((0..topic.partitions().len() as i32).map(partition).collect())
 }
 
-/// The one node.
+/// Describes the single node.
 pub(super) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> DescribeClusterResponse {
     let (host, port) = advertised(call);
     let broker = DescribeClusterBroker::default().with_broker_id(NODE).with_host(host).with_port(port);
@@ -100,7 +101,7 @@ pub(super) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> De
         .with_brokers(vec![broker])
 }
 
-/// The coordinator of every consumer group is here; of transactions there is none.
+/// This broker coordinates every consumer group. There is no coordinator of transactions.
 pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let (host, port) = advertised(call);
     let refusal = (request.key_type != GROUP_KEY).then(|| match request.key_type {

@@ -1,4 +1,4 @@
-//! DescribeConfigs, of topics and of the broker.
+//! DescribeConfigs for topics and for the broker.
 
 use super::cluster::NODE;
 use super::{Call, once, text};
@@ -12,7 +12,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-/// Where a value comes from, as the protocol numbers it: the topic itself, or a default.
+/// The protocol's number for the source of a value: the topic itself, or a default.
 pub(super) fn source(own: bool) -> i8 {
     if own { 1 } else { 5 }
 }

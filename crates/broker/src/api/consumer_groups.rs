@@ -23,15 +23,15 @@ use kafka_protocol::protocol::StrBytes;
 use std::time::Duration;
 
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-/// As Apache Kafka's rule for names of static members.
+/// Apache Kafka's limit for names of static members.
 const INSTANCE_BYTES_MAX: usize = 249;
-/// Part of a client's name that its members' ids begin with.
+/// Bytes of a client's name that its member ids begin with.
 const NAME_BYTES_MAX: usize = 249;
 const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(1800);
 
-/// Joins; answered when the rebalance is over.
+/// Joins a group. The answer comes when the rebalance is over.
 pub(super) fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
-    // An id that is too long is not even told back.
+    // An id that is too long is not repeated in the answer.
     let told = |code| {
         (code, Some(request.member_id.to_string()).filter(|id| id.len() <= STRING_BYTES_MAX).unwrap_or_default())
     };
@@ -83,13 +83,13 @@ fn join_of(call: &Call<'_>, request: &JoinGroupRequest) -> Join {
     }
 }
 
-/// What is kept must not hold the whole frame that it came in.
+/// Copies bytes, so that they do not keep the whole frame in memory.
 fn own(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
 fn encode_join(call: &Call<'_>, answer: JoinAnswer) -> JoinGroupResponse {
-    // A client that cannot be told to skip the assignment is not told that it leads.
+    // A client that cannot be told to skip the assignment is not told that it is the leader.
     let hide = answer.skip_assignment && call.version < 9;
     let member = |(id, instance, metadata): (String, Option<String>, Bytes)| {
         JoinGroupResponseMember::default()
@@ -107,7 +107,7 @@ fn encode_join(call: &Call<'_>, answer: JoinAnswer) -> JoinGroupResponse {
         .with_members(if hide { Vec::new() } else { answer.members.into_iter().map(member).collect() })
 }
 
-/// Brings the assignments, or waits for one's own.
+/// Takes the leader's assignments, or waits for the member's own.
 pub(super) fn sync_group(call: &Call<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
     let assignments = request.assignments.iter().map(|a| (a.member_id.to_string(), own(&a.assignment))).collect();
     let member = (request.member_id.as_str(), request.group_instance_id.as_deref());
@@ -123,7 +123,7 @@ pub(super) fn sync_group(call: &Call<'_>, request: SyncGroupRequest) -> SyncGrou
     }
 }
 
-/// A sign of life.
+/// Takes a heartbeat.
 pub(super) fn heartbeat(call: &Call<'_>, request: HeartbeatRequest) -> HeartbeatResponse {
     let alive = call.shared.groups.with(&request.group_id, |group, now| {
         group.check_instance(&request.member_id, request.group_instance_id.as_deref())?;
@@ -132,7 +132,7 @@ pub(super) fn heartbeat(call: &Call<'_>, request: HeartbeatRequest) -> Heartbeat
     HeartbeatResponse::default().with_error_code(code_of(&alive))
 }
 
-/// One member goes, or several (version 3 and later).
+/// Removes one member, or several (version 3 and later).
 pub(super) fn leave_group(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let leave = |member_id: &str, instance: Option<&str>| {
         let left = call.shared.groups.with(&request.group_id, |group, now| group.leave(member_id, instance, now));
@@ -150,7 +150,7 @@ pub(super) fn leave_group(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveG
     LeaveGroupResponse::default().with_members(request.members.iter().map(each).collect())
 }
 
-/// All groups, or those in the states asked for.
+/// All groups, or those in the requested states.
 pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> ListGroupsResponse {
     let describe = |name: String| {
         let group = call.shared.groups.with(&name, |group, now| {
@@ -203,7 +203,7 @@ fn encode_group(call: &Call<'_>, group: &Group) -> DescribedGroup {
         .with_members(group.members.iter().map(member).collect())
 }
 
-/// Forgets groups that nobody is in.
+/// Deletes groups without members.
 pub(super) fn delete_groups(call: &Call<'_>, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let delete = |id: GroupId| {
         let deleted = call.shared.groups.delete(&id);

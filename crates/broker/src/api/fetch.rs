@@ -1,4 +1,4 @@
-//! Fetch: finds the batches, waits for more where there are too few, and sends the files' bytes as they are.
+//! Fetch: finds batches, waits if there are too few, and sends the bytes of segment files unchanged.
 
 use super::Call;
 use crate::catalog::storage_error;
@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// A client that asks to wait longer gets an empty answer then, and asks again.
+/// Longest wait. A client that wants to wait longer gets an empty answer and asks again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// What one answer carries at most, unless its first batch is larger: as Apache Kafka's `fetch.max.bytes`.
+/// Most bytes in an answer, unless its first batch is larger: Apache Kafka's `fetch.max.bytes`.
 const ANSWER_BYTES_MAX: u64 = 55 << 20;
 const FIRST_FLEXIBLE_VERSION: i16 = 12;
 const FIRST_TOPIC_ID_VERSION: i16 = 13;
@@ -26,11 +26,11 @@ const FIRST_TOPIC_ID_VERSION: i16 = 13;
 struct Found {
     data: PartitionData,
     slice: Option<Slice>,
-    /// The log, when there may be more to wait for.
+    /// The partition, if the fetch can wait for more of it.
     grows: Option<Arc<Partition>>,
 }
 
-/// Answers when there are `min_bytes`, an error, or `max_wait_ms` are over.
+/// Answers when there are `min_bytes`, when there is an error, or after `max_wait_ms`.
 pub(super) fn fetch(call: &Call<'_>, request: &FetchRequest) -> Answer {
     let wait = Duration::from_millis(request.max_wait_ms.max(0) as u64).min(WAIT_MAX);
     let deadline = Instant::now() + wait;
@@ -55,8 +55,8 @@ fn wait_for_growth(found: &[Vec<Found>], signal: &Arc<Signal>, deadline: Instant
     growing().for_each(|(partition, _)| partition.forget(signal));
 }
 
-/// For each topic and partition of the request, in its order. The first batch found is sent however large it is, so
-/// that a client always gets on.
+/// What there is for each topic and partition of the request, in order. The first batch is sent however large it is, so
+/// that a client always makes progress.
 fn find_all(call: &Call<'_>, request: &FetchRequest) -> Vec<Vec<Found>> {
     let mut left = (request.max_bytes.max(0) as u64).min(ANSWER_BYTES_MAX);
     let mut empty = true;
@@ -111,14 +111,14 @@ fn empty_data(asked: &FetchPartition) -> PartitionData {
     PartitionData::default().with_partition_index(asked.partition).with_aborted_transactions(None)
 }
 
-/// Encodes by hand what surrounds the partitions, so that the records need not pass through memory of the encoder.
+/// Encodes by hand what surrounds the partitions, so that the records do not pass through the encoder's memory.
 fn encode(call: &Call<'_>, request: &FetchRequest, found: Vec<Vec<Found>>) -> Answer {
     let version = call.version;
     let flexible = version >= FIRST_FLEXIBLE_VERSION;
     let mut answer = Answer::begin::<FetchResponse>(call.correlation_id, version);
     answer.bytes().put_i32(0);
     if version >= 7 {
-        // No error, and no fetch session: the client names all its partitions each time.
+        // No error, and no fetch session: clients name their partitions in each request.
         answer.bytes().put_i16(0);
         answer.bytes().put_i32(0);
     }
@@ -147,7 +147,7 @@ fn put_topic(answer: &mut Answer, version: i16, name: &str, id: Uuid) {
     }
 }
 
-/// A partition is encoded without records; its last bytes, which say so, make room for the true length and the slice.
+/// Encodes a partition without records. Its last bytes, which say so, are replaced by the real length and the slice.
 fn put_partition(answer: &mut Answer, version: i16, found: Found) {
     let flexible = version >= FIRST_FLEXIBLE_VERSION;
     answer.put(&found.data, version);

@@ -17,12 +17,12 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-/// Text that a client may keep with an offset.
+/// Most bytes of text that a client may store with an offset.
 const METADATA_BYTES_MAX: usize = 4096;
-/// From this version on several groups are asked for at once.
+/// From this version on, a request may name several groups.
 const FIRST_VERSION_WITH_GROUPS: i16 = 8;
 
-/// Keeps a group's positions; all that can be kept, each with its own code.
+/// Stores a group's positions. Each position gets its own error code.
 pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let checked = check(call, &request);
     let refused = checked.as_ref().err().copied();
@@ -63,7 +63,7 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
     OffsetCommitResponse::default().with_topics(topics)
 }
 
-/// What the group's members call themselves, empty when it has none.
+/// Checks that the commit is allowed. Returns the protocol type of the group's members, empty if it has none.
 fn check(call: &Call<'_>, request: &OffsetCommitRequest) -> Result<String, Code> {
     let generation = request.generation_id_or_member_epoch;
     if generation < 0 && !call.shared.groups.exists(&request.group_id) {
@@ -77,7 +77,7 @@ fn check(call: &Call<'_>, request: &OffsetCommitRequest) -> Result<String, Code>
     })
 }
 
-/// A group's positions; −1 where it has none.
+/// A group's positions; −1 for none.
 pub(super) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version >= FIRST_VERSION_WITH_GROUPS {
         let answer = |group: &OffsetFetchRequestGroup| {
@@ -118,7 +118,7 @@ pub(super) fn offset_fetch(call: &Call<'_>, request: OffsetFetchRequest) -> Offs
 
 type Positions = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
 
-/// The positions wanted, or all that the group has.
+/// The requested positions, or all of the group.
 fn positions(call: &Call<'_>, group: &str, wanted: Option<Vec<(TopicName, Vec<i32>)>>) -> Positions {
     let offsets = call.shared.groups.offsets();
     if let Some(wanted) = wanted {

@@ -1,4 +1,4 @@
-//! ListOffsets: first, next and by timestamp.
+//! ListOffsets: the first offset, the next offset, or an offset by timestamp.
 
 use super::Call;
 use crate::catalog::{Topic, storage_error};
@@ -8,12 +8,12 @@ use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionRespon
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use std::sync::Arc;
 
-/// What stands in a request's timestamp for the next and for the first offset.
+/// Timestamps in a request that mean the next and the first offset.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
-/// What stands there for the record with the largest timestamp (version 7 and later).
+/// Timestamp in a request that means the record with the largest timestamp (version 7 and later).
 const MAX_TIMESTAMP: i64 = -3;
-/// The first version that knows leader epochs.
+/// The first version with leader epochs.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
 
 /// Answers for every partition that is asked for.
@@ -23,7 +23,7 @@ pub(super) fn list_offsets(call: &Call<'_>, request: ListOffsetsRequest) -> List
         let list = |asked: &ListOffsetsPartition| {
             let response = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
             match find(found.as_ref(), asked) {
-                // Nothing so late: no offset, which is no error.
+                // No record is that late: the answer has no offset, which is not an error.
                 Ok(None) => response,
                 Ok(Some((timestamp, offset))) => {
                     let epoch = if call.version >= FIRST_VERSION_WITH_EPOCH { 0 } else { -1 };

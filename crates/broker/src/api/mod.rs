@@ -1,8 +1,8 @@
-//! The requests that are served, each with its versions, and the way from a frame to an answer.
+//! The supported requests with their versions, and the dispatch of a frame.
 //!
-//! Advertised is what `tests/conformance.py` exercises, every version of it. One exception: Produce is advertised from
-//! version 0 as Apache Kafka 4 does, because older librdkafka takes its absence for a broker without compression; versions
-//! 0 to 2 carry formats that are not served, and end the connection.
+//! Every advertised version is exercised by `tests/conformance.py`, with one exception: Produce is advertised from
+//! version 0, as in Apache Kafka 4, because older librdkafka otherwise assumes a broker without compression. Versions 0
+//! to 2 carry formats that are not supported and end the connection.
 
 mod cluster;
 mod configs;
@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What all requests work on.
+/// State shared by all requests.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub config: BrokerConfig,
@@ -41,18 +41,18 @@ pub(crate) struct Shared {
     pub cluster_id: String,
 }
 
-/// Who asks.
+/// The client of a connection.
 pub(crate) struct Client<'a> {
     pub shared: &'a Shared,
     pub stopping: &'a AtomicBool,
-    /// The address that the client has reached us at.
+    /// The address at which the client reached the broker.
     pub local: SocketAddr,
     pub peer: SocketAddr,
     /// Wakes this client's fetch.
     pub signal: Arc<Signal>,
 }
 
-/// One request's circumstances.
+/// The context of one request.
 pub(crate) struct Call<'a> {
     pub client: &'a Client<'a>,
     pub shared: &'a Shared,
@@ -62,10 +62,10 @@ pub(crate) struct Call<'a> {
     correlation_id: i32,
 }
 
-/// The frame is malformed, or asks for what cannot be answered: the connection must end.
+/// The frame is malformed, or asks for something that cannot be answered: the connection ends.
 pub(crate) struct Malformed;
 
-/// One kind of request: its first and last version, and how large it may be.
+/// A kind of request: its first and last version, and its bounds.
 #[derive(Clone, Copy)]
 struct Served(ApiKey, i16, i16, Bounds);
 
@@ -98,12 +98,12 @@ fn served(key: i16) -> Option<&'static Served> {
     APIS.iter().find(|Served(served, ..)| *served as i16 == key)
 }
 
-/// How large a request of that kind may be; `None` when it is not served.
+/// The bounds of a request of this kind; `None` if it is not supported.
 pub(crate) fn bounds(key: i16) -> Option<Bounds> {
     served(key).map(|Served(_, _, _, bounds)| *bounds)
 }
 
-/// Answers one frame; `None` when the request wants no answer.
+/// Answers one frame; `None` if the request wants no answer.
 pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Answer>, Malformed> {
     let prefix: [u8; 8] = frame.get(..8).and_then(|prefix| prefix.try_into().ok()).ok_or(Malformed)?;
     let key = ApiKey::try_from(i16::from_be_bytes([prefix[0], prefix[1]])).map_err(|()| Malformed)?;
@@ -111,7 +111,7 @@ pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Ans
     let correlation_id = i32::from_be_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
     let Served(_, first, last, bounds) = *served(key as i16).ok_or(Malformed)?;
     if !(first..=last).contains(&version) {
-        // Only here may a client guess: it is told what there is, in the oldest version.
+        // Only here may a client guess a version. The answer lists the supported versions, in the oldest format.
         let refusal = || Answer::of(&api_versions(Code::UnsupportedVersion.code()), correlation_id, 0);
         return if key == ApiKey::ApiVersions { Ok(Some(refusal())) } else { Err(Malformed) };
     }
@@ -157,7 +157,7 @@ impl Call<'_> {
         guard::decode(&mut frame, self.version, self.bounds).ok_or(Malformed)
     }
 
-    /// Decodes the request, lets `serve` work it, encodes what it returns.
+    /// Decodes a request, calls `serve`, and encodes its answer.
     fn plain<Q: Decodable, A: Encodable + HeaderVersion>(
         &self,
         frame: Bytes,
@@ -180,7 +180,7 @@ fn code_of<T>(result: &Result<T, Code>) -> i16 {
     result.as_ref().err().map_or(0, Code::code)
 }
 
-/// The items whose key has not come before: nobody is told the same twice, however often it is asked for.
+/// The items without repeated keys: each is answered once, however often it is requested.
 fn once<'a, T: 'a, K: Eq + Hash + 'a>(
     items: impl Iterator<Item = &'a T>,
     key: impl Fn(&'a T) -> K,

@@ -13,10 +13,10 @@ use kafka_protocol::messages::produce_response::{PartitionProduceResponse, Produ
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 use std::sync::Arc;
 
-/// From this version on an answer says why a batch was refused.
+/// From this version on, an answer says why a batch was refused.
 const FIRST_VERSION_WITH_TEXT: i16 = 8;
 
-/// Stores each partition's batch; no answer when the client wants none (`acks` 0).
+/// Stores each partition's batch. There is no answer if the client wants none (`acks` 0).
 pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option<Answer>, Malformed> {
     let refused = if request.transactional_id.is_some() {
         Some(Refusal::new(Code::InvalidTxnState, "this broker has no transactions"))
@@ -44,7 +44,8 @@ pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option
         responses.push(response.with_partition_responses(partitions));
     }
     if request.acks == 0 {
-        // The only way to tell a client that waits for nothing: it connects again and learns the topics anew.
+        // Closing the connection is the only way to tell a client that waits for no answer. It reconnects and reads the
+        // metadata anew.
         let failed = responses.iter().flat_map(|topic| &topic.partition_responses).any(|p| p.error_code != 0);
         return if failed { Err(Malformed) } else { Ok(None) };
     }
@@ -52,7 +53,7 @@ pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option
     Ok(Some(Answer::of(&response, call.correlation_id, call.version)))
 }
 
-/// Base offset of the stored batch, and where the log starts.
+/// Base offset of the stored batch, and the start of the log.
 fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64, i64), Refusal> {
     let partition = topic.and_then(|topic| topic.partition(data.index)).ok_or(Code::UnknownTopicOrPartition)?;
     let records = data.records.as_deref().unwrap_or_default();
@@ -66,7 +67,7 @@ fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64
     }
 }
 
-/// Gives an idempotent producer its id. Transactions are refused for good, with a code that no client tries again on.
+/// Gives an idempotent producer its id. Refuses transactions with a code that clients do not retry.
 pub(super) fn init_producer_id(call: &Call<'_>, request: InitProducerIdRequest) -> InitProducerIdResponse {
     let refused = InitProducerIdResponse::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
     if request.transactional_id.is_some() {

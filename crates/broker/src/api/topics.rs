@@ -18,11 +18,11 @@ use kafka_protocol::messages::{
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// From this version on a request names topics one by one, by name or id.
+/// From this version on, a request names topics one by one, by name or id.
 const FIRST_DELETE_VERSION_WITH_IDS: i16 = 6;
-/// From this version on the answer says why a topic was not deleted.
+/// From this version on, the answer says why a topic was not deleted.
 const FIRST_DELETE_VERSION_WITH_TEXT: i16 = 5;
-/// From this version on the answer tells what was created.
+/// From this version on, the answer says what was created.
 const FIRST_CREATE_VERSION_WITH_DETAILS: i16 = 5;
 
 /// Creates each topic, or says why not. A topic that is named twice is not created.
@@ -78,7 +78,7 @@ fn create_topic(
     Ok((created.id, partitions, settings))
 }
 
-/// How many partitions an assignment by hand makes; each must be on this broker, which is the only one.
+/// Number of partitions of a manual assignment. Each must be on this broker, the only one.
 fn assigned_partitions(topic: &CreatableTopic) -> Result<i32, Refusal> {
     if topic.num_partitions != -1 || topic.replication_factor != -1 {
         let why = "with replicas assigned by hand, number of partitions and replication factor must be -1";
@@ -155,7 +155,7 @@ pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> De
     DeleteTopicsResponse::default().with_responses(wanted.into_iter().map(delete).collect())
 }
 
-/// Raises each topic's number of partitions.
+/// Increases each topic's number of partitions.
 pub(super) fn create_partitions(call: &Call<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let mut count: HashMap<TopicName, usize> = HashMap::new();
     request.topics.iter().for_each(|topic| *count.entry(topic.name.clone()).or_default() += 1);

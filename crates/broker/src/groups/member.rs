@@ -1,9 +1,9 @@
-//! What groups are made of: a member, what it says when it joins, and the phases of a rebalance.
+//! Members of a group, their join requests, and the phases of a rebalance.
 
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
-/// Where a group stands; the names are those that DescribeGroups shows.
+/// The state of a group, named as DescribeGroups shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Empty,
@@ -22,15 +22,15 @@ pub(crate) struct Member {
     pub assignment: Bytes,
     pub session_timeout: Duration,
     pub rebalance_timeout: Duration,
-    /// When the member is given up unless it is heard of.
+    /// When the member is removed unless it sends something.
     pub expires: Instant,
-    /// Waits for the rebalance to complete.
+    /// It waits for the rebalance to complete.
     pub joining: bool,
-    /// Waits for its assignment.
+    /// It waits for its assignment.
     pub syncing: bool,
 }
 
-/// What a member says when it joins.
+/// A member's join request.
 #[derive(Clone, Debug)]
 pub(crate) struct Join {
     /// Empty for a new member.
@@ -42,23 +42,23 @@ pub(crate) struct Join {
     pub rebalance_timeout: Duration,
     pub protocol_type: String,
     pub protocols: Vec<(String, Bytes)>,
-    /// The id for a member that has none yet.
+    /// The id for a member that has none.
     pub fresh_id: String,
-    /// Whether a new member must come back with the id that it is given (JoinGroup 4 and later).
+    /// Whether a new member must come back with its new id (JoinGroup 4 and later).
     pub id_required: bool,
 }
 
-/// What follows from joining.
+/// The result of joining.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
-    /// Come again with this member id.
+    /// The member must join again with this id.
     IdRequired(String),
     /// Wait until [`Group::join_is_done`] for this member id.
     Wait(String),
 }
 
 impl Member {
-    /// The member that a join makes, or makes anew.
+    /// The member for a join request, new or replaced.
     pub fn new(join: Join, assignment: Bytes, joining: bool, now: Instant) -> Member {
         Member {
             instance: join.instance,
@@ -74,13 +74,13 @@ impl Member {
         }
     }
 
-    /// The metadata that the member gave for a strategy.
+    /// The member's metadata for a strategy.
     pub fn metadata(&self, protocol: Option<&str>) -> Bytes {
         let given = self.protocols.iter().find(|(name, _)| Some(name.as_str()) == protocol);
         given.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
     }
 
-    /// Notes a sign of life.
+    /// Records that the member sent something.
     pub fn heard(&mut self, now: Instant) {
         self.syncing = false;
         self.expires = now + self.session_timeout;

@@ -1,7 +1,7 @@
 //! Consumer groups: their members ([`state`], pure) and their committed offsets ([`offsets`], on disk).
 //!
-//! A join or sync waits on its connection's own thread until the group has moved on; whoever touches a group lets its
-//! time pass first, so there is no timer. Membership lives in memory, as clients join again after a restart anyway.
+//! A join or sync waits on its connection's thread until the group changes. Every access to a group first advances its
+//! time, so there is no timer. Membership is only in memory: clients join again after a restart.
 
 pub(crate) mod member;
 pub(crate) mod offsets;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How long a waiter sleeps when the group has nothing due.
+/// How long a waiter sleeps if the group has no deadline.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// All groups of the broker.
@@ -33,14 +33,14 @@ pub(crate) struct Groups {
     stopping: AtomicBool,
 }
 
-/// A group, and the waiters for its next change.
+/// A group, and a signal for those that wait for its next change.
 #[derive(Debug)]
 pub(crate) struct GroupEntry {
     group: Mutex<Group>,
     changed: Condvar,
 }
 
-/// What a member learns when the rebalance is over.
+/// The answer to a member after the rebalance.
 #[derive(Debug)]
 pub(crate) struct JoinAnswer {
     pub member_id: String,
@@ -48,9 +48,9 @@ pub(crate) struct JoinAnswer {
     pub protocol_type: String,
     pub protocol: String,
     pub leader: String,
-    /// The leader holds a stable assignment already and need not make one (a static leader came back).
+    /// The leader already has a stable assignment and need not make one (a static leader came back).
     pub skip_assignment: bool,
-    /// Members with instance and metadata; for the leader only.
+    /// Members with instance and metadata; only for the leader.
     pub members: Vec<(String, Option<String>, Bytes)>,
 }
 
@@ -100,7 +100,7 @@ impl Groups {
         }
     }
 
-    /// Brings or fetches assignments, waiting for the leader's.
+    /// Takes the leader's assignments, or waits for a member's own.
     pub fn sync(
         &self,
         group: &str,
@@ -118,7 +118,7 @@ impl Groups {
         Ok((assignment?, group.protocol_type.clone(), group.protocol.clone().unwrap_or_default()))
     }
 
-    /// Runs `act` on a group that exists; waiters see what it changes.
+    /// Runs `act` on an existing group and wakes the waiters.
     pub fn with<T>(&self, group: &str, act: impl FnOnce(&mut Group, Instant) -> Result<T, Code>) -> Result<T, Code> {
         let entry = self.existing(group).ok_or(Code::UnknownMemberId)?;
         let result = act(&mut entry.lock(), Instant::now());
@@ -126,12 +126,12 @@ impl Groups {
         result
     }
 
-    /// Whether anyone has joined the group since the start.
+    /// Whether the group has had a member since the start.
     pub fn exists(&self, group: &str) -> bool {
         self.existing(group).is_some()
     }
 
-    /// Every group's name, with members or offsets.
+    /// Names of all groups with members or offsets.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.offsets().groups().cloned().collect();
         self.forget_all_idle();
@@ -141,7 +141,7 @@ impl Groups {
         names
     }
 
-    /// Forgets groups that nobody is in, but for their offsets; and of those what is older than `retention`.
+    /// Removes groups without members, and offsets of such groups that are older than `retention`.
     pub fn expire(&self, retention: Duration) {
         self.forget_all_idle();
         let alive: BTreeSet<String> = self.entries().keys().cloned().collect();
@@ -159,13 +159,13 @@ impl Groups {
 
     fn forget_idle(&self, name: &str) {
         let mut entries = self.entries();
-        // Two hold it: the table, and whoever asks here.
+        // Two references: the table's and ours.
         if entries.get(name).is_some_and(|entry| Arc::strong_count(entry) <= 2 && entry.lock().is_idle()) {
             entries.remove(name);
         }
     }
 
-    /// Forgets an empty group and its offsets.
+    /// Deletes a group without members, and its offsets.
     pub fn delete(&self, group: &str) -> Result<(), Code> {
         if let Some(entry) = self.existing(group) {
             let mut state = entry.lock();
@@ -180,7 +180,7 @@ impl Groups {
         self.offsets().delete_group(group).map_err(crate::catalog::storage_error)
     }
 
-    /// Lets every waiter give up.
+    /// Ends all waits.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for entry in self.entries().values() {
@@ -189,7 +189,7 @@ impl Groups {
         }
     }
 
-    /// Waits until `done` says so, letting the group's time pass meanwhile.
+    /// Waits until `done` returns a result; advances the group's time meanwhile.
     fn wait<'a, T>(
         &self,
         entry: &'a GroupEntry,

@@ -1,7 +1,7 @@
-//! Committed offsets of all groups, in memory and in an append-only file that is rewritten when most of it is stale.
+//! Committed offsets of all groups, in memory and in an append-only file that is rewritten when most of it is obsolete.
 //!
-//! A commit costs one append. What a rewrite costs is spread over the commits since the last one: it comes when the file
-//! has grown to four times what was needed then.
+//! A commit costs one append. The file is rewritten when it has grown to four times the size needed at the last
+//! rewrite, so the cost is spread over many commits.
 
 use crate::disk::FrameFile;
 use crate::guard::STRING_BYTES_MAX;
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-/// The file is rewritten when it is over this and over [`STALE_FACTOR`] times what is needed.
+/// The file is rewritten when it is larger than this and than [`STALE_FACTOR`] times what is needed.
 const REWRITE_BYTES: u64 = 1 << 20;
 const STALE_FACTOR: u64 = 4;
 
-/// What follows an entry's names: nothing as the position is forgotten, a position as older versions wrote it, one with
-/// the time of its commit, the group's protocol type.
+/// Kinds of entries, after the names: a removed position, a position without time (older versions), a position with the
+/// time of its commit, the group's protocol type.
 const FORGOTTEN: u8 = 0;
 const UNTIMED: u8 = 1;
 const TIMED: u8 = 2;
@@ -38,37 +38,37 @@ type Positions = BTreeMap<(String, i32), Committed>;
 pub(crate) struct Offsets {
     groups: BTreeMap<String, Group>,
     file: FrameFile,
-    /// File size at which to look whether most of it is stale.
+    /// File size at which to check whether most of it is obsolete.
     rewrite_at: u64,
     sync: bool,
-    /// The file lacks a change that could not be written: it is rewritten as soon as that works.
+    /// A change could not be written. The file is rewritten as soon as that works.
     behind: bool,
 }
 
 #[derive(Debug, Default)]
 struct Group {
     positions: Positions,
-    /// What its members have called themselves, `consumer` mostly; empty when it never had any.
+    /// The members' protocol type, mostly `consumer`; empty if the group never had members.
     protocol_type: String,
-    /// When it was last seen with members, in milliseconds since 1970.
+    /// When it last had members, in milliseconds since 1970.
     alive_ms: i64,
 }
 
 impl Offsets {
-    /// Reads the file, or makes it. With `sync` each commit is on the disk when it is acknowledged.
+    /// Reads or creates the file. With `sync` each commit is on the disk before it is acknowledged.
     pub fn open(path: PathBuf, sync: bool, now_ms: i64) -> io::Result<Offsets> {
         let mut groups = BTreeMap::new();
         let file = FrameFile::open(path, |frame| apply(&mut groups, frame, now_ms))?;
-        // Older versions took ids that no answer in the older formats can carry.
+        // Older versions accepted ids that answers in older formats cannot carry.
         groups.retain(|group, _| group.len() <= STRING_BYTES_MAX);
-        // How long a group has had no members is not written down.
+        // The file does not record how long a group has had no members.
         groups.values_mut().for_each(|group| group.alive_ms = now_ms);
         let mut offsets = Offsets { groups, file, rewrite_at: REWRITE_BYTES, sync, behind: false };
         offsets.rewrite_if_stale()?;
         Ok(offsets)
     }
 
-    /// Keeps positions of one group.
+    /// Stores positions of one group.
     pub fn commit(
         &mut self,
         name: &str,
@@ -103,24 +103,24 @@ impl Offsets {
         self.groups.get(group).into_iter().flat_map(|group| &group.positions)
     }
 
-    /// What the members of a group that has offsets called themselves.
+    /// The protocol type of a group with offsets.
     pub fn protocol_type(&self, group: &str) -> Option<&str> {
         self.groups.get(group).map(|group| group.protocol_type.as_str())
     }
 
-    /// Groups that have committed something.
+    /// Groups with committed offsets.
     pub fn groups(&self) -> impl Iterator<Item = &String> {
         self.groups.keys()
     }
 
-    /// Forgets a group.
+    /// Deletes a group.
     pub fn delete_group(&mut self, group: &str) -> io::Result<()> {
         let positions = self.groups.get(group).into_iter().flat_map(|found| found.positions.keys());
         let goes = positions.map(|(topic, partition)| (group.to_owned(), topic.clone(), *partition)).collect();
         self.delete(goes)
     }
 
-    /// Forgets a topic in every group. On a full disk the file follows later.
+    /// Deletes a topic's positions in every group. On a full disk the file is updated later.
     pub fn delete_topic(&mut self, topic: &str) {
         let mut goes = Vec::new();
         for (group, found) in &self.groups {
@@ -131,7 +131,7 @@ impl Offsets {
         self.delete_at_last(goes);
     }
 
-    /// Forgets what was committed before a time, in groups that have had no members since.
+    /// Removes positions committed before a time, in groups without members since then.
     pub fn expire(&mut self, now_ms: i64, retention_ms: i64, is_alive: impl Fn(&str) -> bool) {
         let before_ms = now_ms - retention_ms;
         let mut goes = Vec::new();
@@ -157,7 +157,7 @@ impl Offsets {
         self.rewrite_if_stale()
     }
 
-    /// Deletes in memory whatever the disk says; the file follows when it can.
+    /// Deletes in memory in any case; the file is updated when possible.
     fn delete_at_last(&mut self, goes: Vec<(String, String, i32)>) {
         if let Err(error) = self.delete(goes.clone()) {
             log_line(&format!("cannot write down that offsets are forgotten: {error}; it is tried again"));
@@ -195,7 +195,7 @@ fn group_frame(name: &str, group: &Group) -> Vec<u8> {
     frame
 }
 
-/// An entry: group, topic, partition, what it is, and the position if there is one. Text goes with its length.
+/// Encodes an entry: group, topic, partition, kind, and the position if there is one. Texts follow their length.
 fn put(frame: &mut Vec<u8>, group: &str, topic: &str, partition: i32, committed: Option<&Committed>) {
     put_names(frame, group, topic, partition);
     frame.push(if committed.is_some() { TIMED } else { FORGOTTEN });
@@ -244,7 +244,7 @@ fn apply(groups: &mut BTreeMap<String, Group>, mut frame: &[u8], now_ms: i64) {
     }
 }
 
-/// A group without positions is forgotten too.
+/// Removes a position, and the group if it was its last.
 fn forget(groups: &mut BTreeMap<String, Group>, name: &str, topic: String, partition: i32) {
     let Some(group) = groups.get_mut(name) else { return };
     group.positions.remove(&(topic, partition));

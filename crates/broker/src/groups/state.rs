@@ -6,7 +6,7 @@
 //!                        ▲                                 │ join, leave, expiry          │
 //!                        └─────────────────────────────────┴──────────────────────────────┘
 //! ```
-//! Time passes by [`Group::tick`], which every touch of the group begins with: there is no timer.
+//! [`Group::tick`] advances the time. Every access to the group begins with it, so there is no timer.
 
 use super::member::{Join, Joined, Member, Phase};
 use bytes::Bytes;
@@ -14,9 +14,9 @@ use kafka_protocol::ResponseError as Code;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What all members of a group may tell about themselves.
+/// Most bytes that the members of a group may store about themselves.
 const GROUP_BYTES_MAX: usize = 16 << 20;
-/// Ids that are given out and not yet used.
+/// Most member ids that are given out and not yet used.
 const PENDING_MAX: usize = 10_000;
 
 /// One consumer group.
@@ -25,13 +25,13 @@ pub(crate) struct Group {
     pub phase: Phase,
     pub generation: i32,
     pub protocol_type: String,
-    /// The assignment strategy that all members know.
+    /// The assignment strategy that all members support.
     pub protocol: Option<String>,
     pub leader: Option<String>,
     pub members: BTreeMap<String, Member>,
-    /// Member ids given out that have not been used yet, and when they lapse.
+    /// Member ids given out and not yet used, and when they expire.
     pending: BTreeMap<String, Instant>,
-    /// When the phase of a rebalance ends, whoever is missing.
+    /// When the current phase ends, even if members are missing.
     deadline: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ impl Group {
         }
     }
 
-    /// Lets time pass: gives up silent members and ends a rebalance that is overdue.
+    /// Advances the time: removes silent members and ends an overdue rebalance.
     pub fn tick(&mut self, now: Instant) {
         self.pending.retain(|_, lapses| *lapses > now);
         let silent = |member: &Member| !member.joining && !member.syncing && member.expires <= now;
@@ -62,7 +62,7 @@ impl Group {
             match self.phase {
                 Phase::PreparingRebalance => self.complete_join(now),
                 Phase::CompletingRebalance => {
-                    // The leader keeps its session alive but does not assign.
+                    // The leader sends heartbeats but no assignment.
                     if let Some(leader) = self.leader.clone() {
                         self.remove(&leader, now);
                     }
@@ -74,18 +74,18 @@ impl Group {
         }
     }
 
-    /// The next moment at which [`Group::tick`] may change something.
+    /// The next time at which [`Group::tick`] may change something.
     pub fn next_tick(&self) -> Option<Instant> {
         let silent = self.members.values().filter(|m| !m.joining && !m.syncing).map(|m| m.expires);
         silent.chain(self.pending.values().copied()).chain(self.deadline).min()
     }
 
-    /// Whether nobody is in it, nor about to come.
+    /// Whether it has no members and expects none.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Empty && self.members.is_empty() && self.pending.is_empty()
     }
 
-    /// A member joins, comes back, or changes what it wants.
+    /// A member joins, comes back, or changes its subscription.
     pub fn join(&mut self, join: Join, now: Instant) -> Result<Joined, Code> {
         self.tick(now);
         if join.protocols.is_empty() || join.protocol_type.is_empty() || !self.accepts(&join) {
@@ -121,11 +121,11 @@ impl Group {
         Ok(Joined::Wait(id))
     }
 
-    /// The member that a join speaks for; `None` for a new one.
+    /// The member of a join request; `None` for a new one.
     fn resolve(&mut self, join: &Join) -> Result<Option<String>, Code> {
         let static_id = join.instance.as_ref().and_then(|instance| self.static_member(instance));
         if join.member_id.is_empty() {
-            // A static member that was restarted takes its old place under a new id, which fences the old one off.
+            // A restarted static member takes its old place under a new id, which fences off the old one.
             if let Some(old) = static_id {
                 let member = self.members.remove(&old).expect("a static member is a member");
                 self.members.insert(join.fresh_id.clone(), member);
@@ -141,12 +141,12 @@ impl Group {
         if known { Ok(Some(join.member_id.clone())) } else { Err(Code::UnknownMemberId) }
     }
 
-    /// Whether the rebalance that this member waits for is over; an error when the member is gone.
+    /// Whether the rebalance that this member waits for is over; an error if the member is gone.
     pub fn join_is_done(&self, member_id: &str) -> Result<bool, Code> {
         self.members.get(member_id).map(|member| !member.joining).ok_or(Code::UnknownMemberId)
     }
 
-    /// The leader brings assignments, a follower asks for its own. Then [`Group::assignment`] until it answers.
+    /// The leader sends assignments, a follower asks for its own. Then call [`Group::assignment`] until it answers.
     pub fn sync(
         &mut self,
         id: &str,
@@ -174,7 +174,7 @@ impl Group {
         Ok(())
     }
 
-    /// A member's assignment in this generation, `None` while the leader has not brought it.
+    /// A member's assignment in this generation; `None` until the leader has sent it.
     pub fn assignment(&mut self, id: &str, generation: i32, now: Instant) -> Result<Option<Bytes>, Code> {
         if !self.members.contains_key(id) {
             return Err(Code::UnknownMemberId);
@@ -191,13 +191,13 @@ impl Group {
         Ok(Some(member.assignment.clone()))
     }
 
-    /// A sign of life.
+    /// Takes a heartbeat.
     pub fn heartbeat(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
         self.check_member(id, generation, now)?;
         if self.phase == Phase::PreparingRebalance { Err(Code::RebalanceInProgress) } else { Ok(()) }
     }
 
-    /// A member goes; by its instance name when it is a static one whose id is not known.
+    /// Removes a member, by its instance name if it is a static one with an unknown id.
     pub fn leave(&mut self, id: &str, instance: Option<&str>, now: Instant) -> Result<(), Code> {
         self.tick(now);
         let id = match instance.and_then(|instance| self.static_member(instance)) {
@@ -215,7 +215,8 @@ impl Group {
         Ok(())
     }
 
-    /// Whether offsets may be committed by this member, or without a group (`generation` −1) while nobody is in it.
+    /// Checks whether this member may commit offsets. Without a group (`generation` −1), only while the group has no
+    /// members.
     pub fn check_commit(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
         self.tick(now);
         if generation < 0 && self.members.is_empty() {
@@ -251,14 +252,14 @@ impl Group {
         found.map(|(id, _)| id.clone())
     }
 
-    /// Whether the group stays within what it may keep in memory.
+    /// Whether the group stays within its memory limit.
     fn has_room_for(&self, join: &Join) -> bool {
         let others = self.members.iter().filter(|(id, _)| **id != join.member_id).map(|(_, member)| &member.protocols);
         let kept: usize = others.chain([&join.protocols]).map(|protocols| protocol_bytes(protocols)).sum();
         kept <= GROUP_BYTES_MAX && self.pending.len() < PENDING_MAX
     }
 
-    /// Whether some strategy is known to all other members and to the joining one.
+    /// Whether the joining member shares a strategy with all other members.
     fn accepts(&self, join: &Join) -> bool {
         let itself = |id: &String, member: &Member| {
             *id == join.member_id || (join.instance.is_some() && member.instance == join.instance)
@@ -320,7 +321,7 @@ impl Group {
         }
     }
 
-    /// Each member votes for its first strategy that everybody knows; the most votes win, then the first by name.
+    /// Each member votes for its first strategy that all support. The most votes win; ties go to the first name.
     fn vote(&self) -> String {
         let common = |name: &str| self.members.values().all(|member| member.protocols.iter().any(|(n, _)| n == name));
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Scenarios of one group: each line is what somebody does at some second, and what comes of it.
+//! Scenarios of one group: each line is an action at some second, and its result.
 
 use super::member::{Join, Joined};
 use super::state::Group;
@@ -20,7 +20,7 @@ impl Scenario {
         Scenario { group: Group::new(), start: Instant::now(), fresh: 0 }
     }
 
-    /// Carries out `SECOND VERB ARGUMENTS…` and compares what it gives and where the group stands then.
+    /// Runs `SECOND VERB ARGUMENTS…` and compares its result and the group's state.
     fn check(&mut self, line: &str, expected: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = self.start + Duration::from_secs(words[0].parse().unwrap());
@@ -48,8 +48,8 @@ impl Scenario {
         assert_eq!(found.trim_end(), expected, "after `{line}`");
     }
 
-    /// `new` and `again` are members without an id (of a client that need not, or must, come back with one); `static` is
-    /// one with an instance name.
+    /// `new` and `again` are members without an id, of a client that need not or must come back with one; `static` has
+    /// an instance name.
     fn join(&mut self, who: &str, strategies: &str, now: Instant) -> String {
         let known = !matches!(who, "new" | "again" | "static");
         self.fresh += 1;
@@ -134,7 +134,7 @@ fn a_rebalance_does_not_wait_for_ever() {
     scenario.check("32 tick", "ok | CompletingRebalance 3 m1,m4");
     scenario.check("32 joined m1", "true | CompletingRebalance 3 m1,m4");
     scenario.check("32 joined m2", "UnknownMemberId | CompletingRebalance 3 m1,m4");
-    // Now m4 waits for a leader that lives but does not assign.
+    // m4 waits for a leader that sends heartbeats but no assignment.
     scenario.check("32 sync m4 3", "ok | CompletingRebalance 3 m1,m4");
     for second in [40, 48, 56, 61] {
         scenario.check(&format!("{second} beat m1 3"), "ok | CompletingRebalance 3 m1,m4");

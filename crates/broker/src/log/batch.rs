@@ -1,12 +1,12 @@
-//! The header of a record batch (format v2), and what is checked of a batch that a producer sends.
+//! The header of a record batch (format v2), and the checks of a produced batch.
 //!
 //! ```text
 //!  0 base offset i64 | 8 length i32 | 12 leader epoch i32 | 16 magic i8 | 17 CRC-32C u32 | 21 attributes i16
 //! 23 last offset delta i32 | 27 base timestamp i64 | 35 max timestamp i64 | 43 producer id i64 | 51 producer epoch i16
 //! 53 base sequence i32 | 57 record count i32 | 61 records…
 //! ```
-//! `length` counts from byte 12, the checksum covers everything from byte 21: base offset and leader epoch may be set
-//! by the broker without touching it.
+//! `length` counts from byte 12. The checksum covers everything from byte 21, so the broker may set base offset and
+//! leader epoch without changing it.
 
 use super::records;
 use crate::refusal::Refusal;
@@ -26,7 +26,7 @@ const CONTROL: i16 = 1 << 5;
 /// none, gzip, snappy, lz4, zstd
 const LAST_CODEC: i16 = 4;
 
-/// The header's fields that the broker needs.
+/// The fields of the header that the broker needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchHeader {
     pub base_offset: i64,
@@ -44,7 +44,7 @@ pub(crate) struct BatchHeader {
 }
 
 impl BatchHeader {
-    /// Reads the header at the start of `bytes`; `None` when no well-formed v2 header stands there.
+    /// Reads the header at the start of `bytes`; `None` if there is no well-formed v2 header.
     pub fn parse(bytes: &[u8]) -> Option<BatchHeader> {
         let bytes: &[u8; HEADER_BYTES] = bytes.get(..HEADER_BYTES)?.try_into().ok()?;
         let length = i32::from_be_bytes(field(bytes, 8));
@@ -75,7 +75,7 @@ impl BatchHeader {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
-    /// How the records are packed: 0 for not at all.
+    /// The compression codec; 0 for none.
     pub fn codec(&self) -> i16 {
         self.attributes & COMPRESSION_MASK
     }
@@ -91,15 +91,15 @@ impl BatchHeader {
     }
 }
 
-/// Whether the checksum of a whole batch is right.
+/// Whether the checksum of a whole batch is correct.
 pub(crate) fn crc_is_right(batch: &[u8], header: &BatchHeader) -> bool {
     crc32c::crc32c(&batch[CRC_START..]) == header.crc
 }
 
-/// Record timestamps may be ahead of the clock by this; Apache Kafka's `message.timestamp.after.max.ms`.
+/// Record timestamps may be ahead of the clock by this much; Apache Kafka's `message.timestamp.after.max.ms`.
 const AHEAD_MS_MAX: i64 = 3_600_000;
 
-/// What a producer's batch is checked against.
+/// The limits for a produced batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub max_bytes: u64,
@@ -107,7 +107,8 @@ pub(crate) struct Rules {
     pub now_ms: i64,
 }
 
-/// Checks what a producer sent for one partition: exactly one whole, sound v2 batch, with the records that it claims.
+/// Checks what a producer sent for one partition: exactly one complete, sound v2 batch with as many records as it
+/// claims.
 pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader, Refusal> {
     let header = check_header(records, rules.max_bytes)?;
     let mut ahead = None;
@@ -167,7 +168,7 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
     Ok(header)
 }
 
-/// Sets length and checksum of a batch to what its bytes say.
+/// Sets length and checksum of a batch to match its bytes.
 pub(crate) fn seal(batch: &mut [u8]) {
     let length = (batch.len() - LENGTH_END) as i32;
     batch[8..12].copy_from_slice(&length.to_be_bytes());
@@ -175,7 +176,7 @@ pub(crate) fn seal(batch: &mut [u8]) {
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
-/// The first sixteen bytes of a batch as the log keeps it: our base offset, the given length, leader epoch 0.
+/// The first sixteen bytes of a stored batch: our base offset, the given length, leader epoch 0.
 pub(crate) fn stored_prefix(batch: &[u8], base_offset: i64) -> [u8; 16] {
     let mut prefix = [0; 16];
     prefix[..8].copy_from_slice(&base_offset.to_be_bytes());
@@ -243,7 +244,7 @@ pub(crate) mod sample {
         }
     }
 
-    /// The same batch with its records packed by a codec, and its checksum right.
+    /// The same batch compressed by a codec, with a correct checksum.
     pub fn pack(plain: &[u8], codec: i16) -> Vec<u8> {
         let records = &plain[super::HEADER_BYTES..];
         let packed = match codec {
@@ -316,7 +317,7 @@ mod tests {
         check("a negative length", |batch| batch[8] = 0x80, Err(Code::CorruptMessage));
     }
 
-    /// As hand-made frames send them: the checksum is right, the rest is not.
+    /// Hand-made batches with a correct checksum and broken content.
     #[test]
     fn a_batch_with_a_right_checksum_may_still_be_broken() {
         fn check(what: &str, change: impl FnOnce(&mut Vec<u8>), expected: Result<(), Code>) {

@@ -1,10 +1,10 @@
-//! The log of one partition: append-only segment files that hold record batches as they were received.
+//! The log of one partition: append-only segment files of record batches as they were received.
 //!
 //! ```text
 //! DIR/data/<topic id>/<partition>/00000000000000000000.log   00000000000000481516.log ← appended to
 //! ```
-//! Every byte is either part of a whole batch or is cut off when the log is opened: what was acknowledged was written
-//! whole before. Knows nothing of topics, clients or the protocol; one thread at a time (the partition's lock).
+//! Opening the log removes any bytes that are not part of a complete batch; acknowledged batches were written
+//! completely before. Knows nothing of topics, clients or the protocol. One thread at a time (the partition's lock).
 
 pub(crate) mod batch;
 mod producers;
@@ -28,7 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How a log is kept.
+/// Settings of a log.
 #[derive(Clone, Debug)]
 pub(crate) struct LogConfig {
     pub segment_bytes: u64,
@@ -43,22 +43,22 @@ pub(crate) struct LogConfig {
 pub(crate) struct Log {
     dir: PathBuf,
     config: LogConfig,
-    /// In order of offsets; never empty, the last one is appended to.
+    /// In offset order; never empty. Appends go to the last one.
     segments: Vec<Segment>,
     producers: Producers,
 }
 
-/// Why an append was refused.
+/// Why an append failed.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// The batch is at fault.
+    /// The batch is refused.
     Refused(Code),
-    /// The disk is.
+    /// The disk failed.
     Disk(io::Error),
 }
 
 impl Log {
-    /// Opens or makes the log in `dir`, cutting off a torn tail.
+    /// Opens or creates the log in `dir` and removes a cut tail.
     pub fn open(dir: &Path, config: LogConfig) -> io::Result<Log> {
         std::fs::create_dir_all(dir)?;
         let mut files = segment_files(dir)?;
@@ -71,7 +71,7 @@ impl Log {
                 break;
             }
             let producers = &mut log.producers;
-            // As the clock stood then, as far as the records tell.
+            // The clock at that time, as far as the records show it.
             let note = |header: &BatchHeader| producers.note(header, header.max_timestamp);
             let (segment, torn) = Segment::recover(path.clone(), *base_offset, index == last, note)?;
             if let Some(before) = log.segments.last_mut() {
@@ -82,7 +82,7 @@ impl Log {
                 break;
             }
         }
-        // Behind a torn segment nothing can be trusted to follow on.
+        // Segments after a cut one may leave a gap.
         for (_, path) in &files[log.segments.len()..] {
             std::fs::remove_file(path)?;
         }
@@ -92,7 +92,7 @@ impl Log {
         Ok(log)
     }
 
-    /// How the log is kept.
+    /// The log's settings.
     pub fn config(&self) -> &LogConfig {
         &self.config
     }
@@ -112,8 +112,8 @@ impl Log {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Stores a batch that [`batch::check_produced`] has passed and returns its base offset; a repeat of an idempotent
-    /// producer's batch gets the offset it has already.
+    /// Stores a batch that [`batch::check_produced`] accepted and returns its base offset. A repeated batch of an
+    /// idempotent producer gets the offset that it already has.
     pub fn append(&mut self, batch: &[u8], header: &BatchHeader) -> Result<i64, AppendError> {
         match self.producers.check(header).map_err(AppendError::Refused)? {
             Verdict::Duplicate { base_offset } => return Ok(base_offset),
@@ -135,8 +135,8 @@ impl Log {
         self.segments.last_mut().expect("a log has a segment").append(batch, header, sync)
     }
 
-    /// Where the batches from `offset` stand: up to about `max_bytes` of whole batches of one segment. `None` when the
-    /// offset is out of range; nothing when it is the end.
+    /// Where the batches from `offset` are: up to about `max_bytes` of complete batches of one segment. `None` if the
+    /// offset is out of range; an empty slice at the end.
     pub fn slice(&self, offset: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Option<Slice>> {
         if offset < self.start_offset() || offset > self.end_offset() {
             return Ok(None);
@@ -166,12 +166,12 @@ impl Log {
         Ok(max)
     }
 
-    /// Forgets producers that have written nothing since `before_ms`.
+    /// Forgets producers that wrote nothing since `before_ms`.
     pub fn forget_producers(&mut self, before_ms: i64) {
         self.producers.forget(before_ms);
     }
 
-    /// Drops whole segments that are beyond the retention of bytes or of age.
+    /// Removes whole segments beyond the retention by bytes or by age.
     pub fn enforce_retention(&mut self, now: SystemTime) -> io::Result<()> {
         if let Some(age) = self.config.retention_age {
             let expired = |segment: &Segment| -> io::Result<bool> {

@@ -1,8 +1,9 @@
-//! Idempotence: which batches of which producers a partition already has.
+//! Idempotence: the batches that a partition already has of each producer.
 //!
-//! As in Apache Kafka, the last five batches of each producer are remembered; a repeat of one of them is acknowledged
-//! with its old offset and not written again, and a gap in the sequence is refused. The table is rebuilt from the batch
-//! headers when the broker starts, and forgets whoever has been silent for a day (`producer.id.expiration.ms`). A producer that the log knows nothing of may begin with any sequence number.
+//! As in Apache Kafka, the last five batches of each producer are remembered. A repeat of one of them is acknowledged
+//! with its old offset and not written again. A gap in the sequence is refused. The table is rebuilt from the batch
+//! headers when the broker starts. It forgets producers that were silent for a day (`producer.id.expiration.ms`). An
+//! unknown producer may begin with any sequence number.
 
 use super::batch::BatchHeader;
 use kafka_protocol::ResponseError as Code;
@@ -17,7 +18,7 @@ pub(crate) struct Producers(HashMap<i64, Producer>);
 #[derive(Debug)]
 struct Producer {
     epoch: i16,
-    /// When it last wrote, in milliseconds since 1970.
+    /// When it last wrote, in ms since 1970.
     time_ms: i64,
     recent: VecDeque<Recent>,
 }
@@ -29,12 +30,12 @@ struct Recent {
     base_offset: i64,
 }
 
-/// What is to be done with a produced batch.
+/// What to do with a produced batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Write it.
     New,
-    /// It is in the log since an earlier attempt, at this base offset.
+    /// An earlier attempt already wrote it, at this base offset.
     Duplicate { base_offset: i64 },
 }
 
@@ -82,7 +83,7 @@ impl Producers {
         });
     }
 
-    /// Forgets those that have written nothing since `before_ms`.
+    /// Forgets producers that wrote nothing since `before_ms`.
     pub fn forget(&mut self, before_ms: i64) {
         self.0.retain(|_, producer| producer.time_ms >= before_ms);
     }
@@ -92,7 +93,7 @@ fn last_sequence(header: &BatchHeader) -> i32 {
     following(header.base_sequence, header.last_offset_delta)
 }
 
-/// `count` after `sequence`; after `i32::MAX` comes 0.
+/// The sequence number `count` after `sequence`; 0 follows `i32::MAX`.
 fn following(sequence: i32, count: i32) -> i32 {
     ((i64::from(sequence) + i64::from(count)) % (1 << 31)) as i32
 }

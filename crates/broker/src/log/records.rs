@@ -1,28 +1,29 @@
-//! Walks the records of a batch, packed or not: to check what a producer sends, and to find a record by its time.
+//! Iterates over the records of a batch, compressed or not: to check a produced batch, and to find a record by its
+//! time.
 //!
 //! ```text
 //! length varint | attributes i8 | timestamp delta varint | offset delta varint
 //! | key length varint, key | value length varint, value | headers varint | (name length, name, value length, value)…
 //! ```
-//! The lengths are zigzag; −1 is null. Keys and values are stepped over.
+//! Lengths are zigzag; −1 is null. Keys and values are skipped.
 
 use super::batch::{BatchHeader, HEADER_BYTES};
 use super::unpack::{Source, unpack};
 use std::io;
 use std::ops::ControlFlow;
 
-/// What the walk sees of a record.
+/// The visible fields of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub timestamp: i64,
     pub offset: i64,
 }
 
-/// Shows every record of a whole batch to `each`, until it breaks.
+/// Passes every record of a whole batch to `each`, until it breaks.
 ///
 /// # Errors
-/// The records are not packed as the header says, not well formed, not as many as it says, not numbered one by one
-/// (unless `gaps` are allowed, which compaction leaves), or something follows them.
+/// The records are not compressed as the header says, are malformed, differ in number from the header, are not numbered
+/// consecutively (unless `gaps` are allowed, which compaction leaves), or are followed by other bytes.
 pub(crate) fn walk<T>(
     batch: &[u8],
     header: &BatchHeader,
@@ -82,7 +83,7 @@ fn step(source: &mut impl Source) -> io::Result<(i64, i64)> {
     Ok((timestamp_delta, offset_delta))
 }
 
-/// Steps over a length and what it measures.
+/// Skips a length-prefixed field.
 fn skip_field(source: &mut impl Source, may_be_null: bool) -> io::Result<()> {
     match length_of(varint(source)?, may_be_null)? {
         Some(length) => source.skip(length),
@@ -111,7 +112,7 @@ fn varint(source: &mut impl Source) -> io::Result<i64> {
     Err(malformed("a number of more than ten bytes"))
 }
 
-/// A record's own bytes: what is read beyond them is malformed.
+/// The bytes of one record; reading beyond them is an error.
 struct Counted<'a, S> {
     source: &'a mut S,
     left: u64,

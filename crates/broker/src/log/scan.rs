@@ -1,10 +1,10 @@
-//! Walks the batch headers of a segment file without reading the records, in chunks.
+//! Iterates over the batch headers of a segment file in chunks, without reading the records.
 
 use super::batch::{BatchHeader, HEADER_BYTES};
 use std::fs::File;
 use std::io;
 
-/// An iterator over `(position, header)`; ends at `end` or at the first thing that is no whole batch.
+/// An iterator over `(position, header)`. Ends at `end` or before the first incomplete batch.
 pub(crate) struct HeaderScan<'a> {
     file: &'a File,
     position: u64,
@@ -15,14 +15,14 @@ pub(crate) struct HeaderScan<'a> {
 }
 
 impl<'a> HeaderScan<'a> {
-    /// Walks `[start, end)`; `start` is a batch's first byte. `chunk_bytes` is read at a time: small to look one batch up,
-    /// large to walk a whole file.
+    /// Iterates over `[start, end)`; `start` is the first byte of a batch. Reads `chunk_bytes` at a time: few to look
+    /// up one batch, many for a whole file.
     pub fn new(file: &'a File, start: u64, end: u64, chunk_bytes: usize) -> HeaderScan<'a> {
         assert!(chunk_bytes >= HEADER_BYTES, "a chunk holds at least a header");
         HeaderScan { file, position: start, end, chunk: Vec::new(), chunk_start: 0, chunk_bytes }
     }
 
-    /// The next header, `None` at the end or where the file holds no whole batch.
+    /// The next header; `None` at the end or before an incomplete batch.
     pub fn next(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
         if self.end - self.position < HEADER_BYTES as u64 {
             return Ok(None);
@@ -50,13 +50,13 @@ impl<'a> HeaderScan<'a> {
     }
 }
 
-/// Fills `buffer` from `position`, without moving a cursor that others rely on.
+/// Fills `buffer` from `position` without moving the file's cursor.
 #[cfg(unix)]
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, position)
 }
 
-/// Fills `buffer` from `position`. Files are opened for appending, so the cursor that this moves is nobody's.
+/// Fills `buffer` from `position`. Moves the cursor, which nobody uses: files are opened for appending.
 #[cfg(windows)]
 pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<()> {
     while !buffer.is_empty() {

@@ -1,10 +1,10 @@
 //! One file of a partition's log, named by its first offset, with a sparse index in memory.
 //!
-//! The segment that is appended to keeps its file open; the others are opened for each read, so that a long log takes no
-//! more handles than a short one.
+//! Only the segment that is appended to keeps its file open. The others are opened for each read, so a long log needs
+//! no more handles than a short one.
 //!
-//! The index has an entry about every [`INDEX_INTERVAL_BYTES`]; between entries the headers are walked. It is rebuilt
-//! from the headers when the broker starts, so there is no index file that could disagree with the log.
+//! The index has an entry about every [`INDEX_INTERVAL_BYTES`]; between entries the headers are scanned. It is rebuilt
+//! from the headers when the broker starts, so no index file can disagree with the log.
 
 use super::batch::{self, BatchHeader};
 use super::records;
@@ -25,21 +25,21 @@ pub(crate) struct Segment {
     pub base_offset: i64,
     /// One past the last offset.
     pub end_offset: i64,
-    /// Bytes that hold whole batches.
+    /// Bytes of complete batches.
     pub bytes: u64,
     path: PathBuf,
     /// Open while the segment is appended to.
     file: Option<Arc<File>>,
     index: Vec<IndexEntry>,
-    /// Largest timestamp of any batch, `i64::MIN` when empty, and the first batch that has it.
+    /// Largest timestamp of any batch (`i64::MIN` if empty), and the first batch that has it.
     max_timestamp: i64,
     max_timestamp_offset: i64,
     indexed_up_to: u64,
-    /// A failed write may have left bytes behind `bytes`.
+    /// A failed write may have left bytes after `bytes`.
     torn: bool,
 }
 
-/// A batch's place, and the largest timestamp of all batches before it in the segment.
+/// A batch's position, and the largest timestamp of all earlier batches in the segment.
 #[derive(Clone, Copy, Debug)]
 struct IndexEntry {
     relative_offset: u32,
@@ -47,7 +47,7 @@ struct IndexEntry {
     max_timestamp_before: i64,
 }
 
-/// Bytes of a segment that a fetch sends as they are.
+/// Bytes of a segment that a fetch sends unchanged.
 #[derive(Clone, Debug)]
 pub(crate) struct Slice {
     pub file: Arc<File>,
@@ -56,7 +56,7 @@ pub(crate) struct Slice {
 }
 
 impl Segment {
-    /// Makes the segment that begins at `base_offset`; an existing file of that name is emptied.
+    /// Creates the segment that begins at `base_offset`; truncates an existing file.
     pub fn create(dir: &Path, base_offset: i64) -> io::Result<Segment> {
         let path = dir.join(format!("{base_offset:020}.log"));
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
@@ -65,8 +65,8 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Opens an existing segment: walks its headers, calling `seen` for each batch, and cuts off what is not a whole
-    /// batch. With `check_crc` every checksum is verified too. Returns whether something was cut off.
+    /// Opens an existing segment: scans its headers, calls `seen` for each batch, and removes what is not a complete
+    /// batch. With `check_crc` it also verifies every checksum. Returns whether something was removed.
     pub fn recover(
         path: PathBuf,
         base_offset: i64,
@@ -115,7 +115,7 @@ impl Segment {
         }
     }
 
-    /// Writes a checked batch at the end, with `sync` down to the disk; on an error the segment is as before.
+    /// Writes a checked batch at the end; with `sync` to the disk. After an error the segment is as before.
     pub fn append(&mut self, batch: &[u8], header: &BatchHeader, sync: bool) -> io::Result<()> {
         if self.torn {
             self.truncate(self.bytes)?;
@@ -125,7 +125,7 @@ impl Segment {
         let written = write_both(&file, &prefix, &batch[prefix.len()..]);
         if let Err(error) = written.and_then(|()| if sync { file.sync_data() } else { Ok(()) }) {
             self.torn = true;
-            // Tried again before the next append when it fails now.
+            // If this fails, it is tried again before the next append.
             let _ = self.truncate(self.bytes);
             return Err(error);
         }
@@ -133,7 +133,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Enters a batch that stands at the end of the file.
+    /// Records a batch at the end of the file.
     fn note(&mut self, header: &BatchHeader) {
         if self.index.is_empty() || self.bytes - self.indexed_up_to >= INDEX_INTERVAL_BYTES {
             self.index.push(IndexEntry {
@@ -150,14 +150,14 @@ impl Segment {
         }
     }
 
-    /// Whether a batch still fits: file size and offsets stay within the limits of an index entry.
+    /// Whether a batch fits: file size and offsets stay within the limits of an index entry.
     pub fn has_room_for(&self, bytes: u64, record_count: i32, segment_bytes: u64) -> bool {
         let offsets = self.end_offset - self.base_offset + i64::from(record_count);
         self.bytes == 0 || (self.bytes + bytes <= segment_bytes && offsets <= i64::from(u32::MAX))
     }
 
-    /// Whole batches from the one that contains `offset` (or the first after it) up to about `max_bytes`; at least one
-    /// batch, however large, with `at_least_one`.
+    /// Complete batches from the one that contains `offset` (or the first after it), up to about `max_bytes`. With
+    /// `at_least_one`, at least one batch, however large.
     pub fn slice(&self, offset: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Slice> {
         let file = self.file()?;
         let mut scan = self.scan_from(&file, self.entry_before(offset));
@@ -180,7 +180,7 @@ impl Segment {
         Ok(Slice { file: Arc::clone(&file), position: start, bytes: (end - start) as usize })
     }
 
-    /// The last start of a batch in `[end, limit]` that is found without walking far.
+    /// The last start of a batch in `[end, limit]` that a short scan finds.
     fn last_boundary(&self, scan: &mut HeaderScan<'_>, mut end: u64, limit: u64) -> io::Result<u64> {
         let entries = self.index.partition_point(|entry| u64::from(entry.position) <= limit);
         let indexed = entries.checked_sub(1).map_or(0, |last| u64::from(self.index[last].position));
@@ -214,7 +214,7 @@ impl Segment {
         self.first_at_or_after(self.entry_before(self.max_timestamp_offset), self.max_timestamp)
     }
 
-    /// Looks from an entry of the index on. A batch that cannot be read, as older versions have taken some, is passed over.
+    /// Searches from an index entry on. Skips a batch that cannot be read; older versions accepted some.
     fn first_at_or_after(&self, entry: usize, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
         let file = self.file()?;
         let mut scan = self.scan_from(&file, entry);
@@ -254,17 +254,17 @@ impl Segment {
         }
     }
 
-    /// Nothing will be appended any more: the file need not stay open.
+    /// Closes the file: nothing more will be appended.
     pub fn close(&mut self) {
         self.file = None;
     }
 
-    /// When something was last written, by the file's clock.
+    /// When the file was last written.
     pub fn modified(&self) -> io::Result<std::time::SystemTime> {
         std::fs::metadata(&self.path)?.modified()
     }
 
-    /// Removes the file; fetches that still read it may finish.
+    /// Removes the file. Fetches that are reading it may finish.
     pub fn remove(self) -> io::Result<()> {
         std::fs::remove_file(&self.path)
     }
@@ -275,7 +275,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Lets every write fail as on a full disk.
+    /// Makes every write fail as on a full disk.
     #[cfg(all(test, target_os = "linux"))]
     pub fn break_disk(&mut self) {
         self.file = Some(Arc::new(OpenOptions::new().read(true).write(true).open("/dev/full").unwrap()));

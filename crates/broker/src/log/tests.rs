@@ -1,4 +1,5 @@
-//! The log as a whole: what is written is read back, after a restart, a tear at any byte, a full disk, retention.
+//! The log as a whole: what is written is read back, after a restart, after a cut at any byte, on a full disk, with
+//! retention.
 
 use super::batch::sample::{Sample, pack};
 use super::batch::{BatchHeader, Rules, check_produced};
@@ -31,7 +32,7 @@ fn fill(log: &mut Log, count: i64) {
     }
 }
 
-/// Base offsets of the batches that a fetch gets, its checksums verified.
+/// Base offsets of the batches that a fetch gets; verifies their checksums.
 fn read(log: &Log, offset: i64, max_bytes: u64, at_least_one: bool) -> Option<Vec<i64>> {
     let slice = log.slice(offset, max_bytes, at_least_one).unwrap()?;
     let mut bytes = vec![0; slice.bytes];
@@ -177,7 +178,8 @@ fn a_tail_torn_at_any_byte_is_cut_off_and_written_over() {
         check(&whole[..cut], &[0, 2], &format!("cut at {cut}"));
         let mut zeros = whole[..cut].to_vec();
         zeros.resize(whole.len() + 100, 0);
-        // A record's last byte is its count of headers, 0: nothing is lost when just that is a zero again.
+        // The last byte of a record is its number of headers, 0. Cutting only that byte loses nothing, since it reads
+        // as zero again.
         let lost = if cut < whole.len() - 1 { &[0, 2][..] } else { &[0, 2, 4] };
         check(&zeros, lost, &format!("zeros from {cut}"));
     }

@@ -1,22 +1,22 @@
-//! The bytes of a batch's records, unpacked piece by piece through a window of fixed size: a batch of a kilobyte may
-//! hold gigabytes, which are walked and never held.
+//! Decompresses the records of a batch piece by piece through a window of fixed size. A batch of a kilobyte may hold
+//! gigabytes; they are never in memory at once.
 //!
-//! Codecs are those of the protocol: gzip, snappy (in blocks as Java frames them, or bare), lz4 (framed), zstd.
+//! Codecs of the protocol: gzip, snappy (in Java's blocks, or raw), lz4 (framed), zstd.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 const WINDOW_BYTES: usize = 32 << 10;
-/// A batch that holds more is refused: nobody could fetch it either.
+/// Larger batches are refused; no client could fetch them either.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
-/// 16 MiB: what zstd's levels up to 19 need. A batch may ask its readers for 128 MiB and be a kilobyte long.
+/// 16 MiB, enough for zstd levels up to 19. A batch of a kilobyte may ask its readers for 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;
-/// How Java's snappy stream begins: a mark, a version, the oldest version that can read it.
+/// Start of Java's snappy stream; then follow its version and the oldest compatible version.
 const SNAPPY_MARK: &[u8] = b"\x82SNAPPY\0";
 const SNAPPY_HEADER_BYTES: usize = 16;
-/// A block of snappy is held as a whole; Java's are of 32 KiB.
+/// A snappy block is held in memory as a whole; Java's blocks have 32 KiB.
 const SNAPPY_BLOCK_BYTES_MAX: usize = 16 << 20;
 
-/// Reads what a codec (as numbered in a batch's attributes) has packed; `None` for a codec that there is not.
+/// Decompresses by codec (its number in a batch's attributes); `None` for an unknown codec.
 pub(crate) fn unpack(codec: i16, packed: &[u8]) -> Option<io::Result<Unpacked<'_>>> {
     let source: io::Result<Box<dyn Read + '_>> = match codec {
         1 => Ok(Box::new(flate2::read::GzDecoder::new(packed))),
@@ -62,7 +62,7 @@ impl Source for &[u8] {
     }
 }
 
-/// A packed batch's records.
+/// The records of a compressed batch.
 pub(crate) struct Unpacked<'a> {
     source: BufReader<io::Take<Box<dyn Read + 'a>>>,
 }
@@ -95,7 +95,7 @@ impl Source for Unpacked<'_> {
 /// Snappy, block by block.
 struct Snappy<'a> {
     packed: &'a [u8],
-    /// Blocks have their lengths before them.
+    /// Blocks are preceded by their length.
     framed: bool,
     block: Vec<u8>,
     taken: usize,

@@ -1,9 +1,10 @@
-//! A rule like Google Cloud Dataflow's for streaming.
+//! A rule similar to Google Cloud Dataflow's for streaming.
 //!
-//! Published: cloud.google.com/dataflow/docs, "Horizontal Autoscaling": a backlog of more than 15 s with more than 20 %
-//! of the CPU busy, for a couple of minutes, scales up so that the backlog is gone in about 150 s; a backlog under 10 s
-//! with less than 75 % busy, for a couple of minutes, scales down to 75 % busy. No zero. What is not published (windows,
-//! the estimate of the backlog's time) is taken as two minutes and as backlog over capacity.
+//! Published: cloud.google.com/dataflow/docs, "Horizontal Autoscaling". A backlog of more than 15 s with more than 20 %
+//! of the CPU busy, for a couple of minutes, scales up so that the backlog is gone in about 150 s. A backlog under 10 s
+//! with less than 75 % busy, for a couple of minutes, scales down to 75 % busy. It does not scale to zero. Not
+//! published are the windows (taken as two minutes) and the estimate of the backlog's time (taken as backlog over
+//! capacity).
 
 use super::{Recent, whole};
 use crate::{Observation, Scaler};

@@ -1,8 +1,8 @@
-//! DS2: the rate that comes over the rate that an instance truly could do.
+//! DS2: the arrival rate divided by the true processing rate of an instance.
 //!
 //! Published: Kalavri et al., "Three steps is all you need: fast, accurate, automatic scaling decisions for distributed
-//! streaming dataflows", OSDI 2018: parallelism = source rate / true processing rate, rounded up; policy interval 60 s
-//! and a warm-up of 30 s in its Flink experiments. No backlog term, no zero.
+//! streaming dataflows", OSDI 2018. Parallelism = source rate / true processing rate, rounded up; policy interval 60 s
+//! and a warm-up of 30 s in its Flink experiments. It has no backlog term and does not scale to zero.
 
 use super::{PeriodicCheck, Recent, whole};
 use crate::{Observation, Scaler};

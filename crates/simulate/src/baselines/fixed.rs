@@ -1,9 +1,9 @@
-//! No rule: always the same size. What everyone without an autoscaler runs, and the price to beat.
+//! A fixed size, as without an autoscaler.
 
 use crate::{Observation, Scaler};
 use tidemill_scale::Facts;
 
-/// Always so many.
+/// Always this many executors.
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed(pub u32);
 

@@ -1,10 +1,10 @@
 //! The autoscaler of the Apache Flink Kubernetes Operator.
 //!
-//! Published: nightlies.apache.org/flink/flink-kubernetes-operator-docs, "Autoscaler" and "Configuration": target rate =
-//! arrival rate + lag / catch-up + what comes during a restart, over the target utilisation; scale when the target rate
-//! leaves the boundary around it; a stabilisation interval after each change; scale down at most once an interval.
-//! Defaults: utilisation 0.7 ± 0.3, metrics window 15 min, stabilisation 5 min, catch-up 30 min, restart 5 min,
-//! scale-down interval 1 h. Its job restart is left out here. No zero.
+//! Published: nightlies.apache.org/flink/flink-kubernetes-operator-docs, "Autoscaler" and "Configuration". Target rate
+//! = (arrival rate + lag / catch-up + arrivals during a restart) / target utilisation; it scales when the target rate
+//! leaves the boundary around it, waits for a stabilisation interval after each change, and scales down at most once
+//! per interval. Defaults: utilisation 0.7 ± 0.3, metrics window 15 min, stabilisation 5 min, catch-up 30 min, restart
+//! 5 min, scale-down interval 1 h. The job restart is left out here. It does not scale to zero.
 
 use super::{Recent, whole};
 use crate::{Observation, Scaler};
@@ -38,8 +38,8 @@ impl Flink {
         }
     }
 
-    /// As short as its documentation lets one go: window 60 s, stabilisation 30 s, catch-up 60 s, restart 1 s, scale-down
-    /// interval 60 s.
+    /// With the shortest times that its documentation allows: window 60 s, stabilisation 30 s, catch-up 60 s, restart 1
+    /// s, scale-down interval 60 s.
     pub fn tuned(max: u32) -> Flink {
         Flink {
             recent: Recent::seconds(60.0),

@@ -1,9 +1,9 @@
-//! KEDA's Kafka scaler with the Kubernetes HPA behind it.
+//! KEDA's Kafka scaler with the Kubernetes HPA.
 //!
 //! Published: keda.sh, "ScaledObject specification" (`pollingInterval` 30 s, `cooldownPeriod` 300 s, between 0 and 1)
 //! and "Apache Kafka" (`lagThreshold`, replicas = total lag / threshold); kubernetes.io, "Horizontal Pod Autoscaling"
-//! (sync every 15 s, tolerance 0.1, the greatest wish of the last 300 s before shrinking). Lag alone: no rate, no
-//! capacity. `lagThreshold` is what users tune; here it is three seconds' work of one executor.
+//! (sync every 15 s, tolerance 0.1; before shrinking, the greatest recommendation of the last 300 s). It uses only the
+//! lag: no rate, no capacity. Users tune `lagThreshold`; here it is three seconds' work of one executor.
 
 use super::{PeriodicCheck, whole};
 use crate::{Observation, Scaler};

@@ -1,8 +1,8 @@
 //! Spark's dynamic allocation under a micro-batch query.
 //!
-//! Published: spark.apache.org/docs, "Job Scheduling – Dynamic Resource Allocation": tasks pending for
-//! `schedulerBacklogTimeout` (1 s) ask for 1 executor more, then every second for 2, 4, … more; an executor idle for
-//! `executorIdleTimeout` (60 s) is given back. A batch has as many tasks as the topic has partitions (8 here, two waves
+//! Published: spark.apache.org/docs, "Job Scheduling – Dynamic Resource Allocation". When tasks have been pending for
+//! `schedulerBacklogTimeout` (1 s), it requests 1 more executor, then 2, 4, … more every second. An executor idle for
+//! `executorIdleTimeout` (60 s) is released. A batch has as many tasks as the topic has partitions (8 here, two waves
 //! on two executors), spread over all executors, so none is ever idle while batches run.
 
 use crate::{Observation, Scaler};
