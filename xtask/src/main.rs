@@ -34,6 +34,8 @@ cargo xtask VERB
   rules [--bless]           the tests of each Spark rule; --bless writes docs/rules-tests.md
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
   bench autoscale [--trace FILE] [--seed S] [--set KEY=VALUE]   a load trace on the real engine: executor-seconds and ages
+  bench wake [--count N] [--backlogs N]   from a record at zero executors to its result, 200 times; from a backlog to four executors
+  bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
                             TARGET --input FILE runs a saved input again
   kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)

@@ -145,7 +145,7 @@ pub(crate) struct SimulateOptions {
     /// Take the load of a past run from its checkpoint directory
     #[arg(long, value_name = "DIR", conflicts_with = "trace")]
     pub(crate) from: Option<PathBuf>,
-    /// Try several values: `slo=5s,10s,30s`, `start-time=25ms,15s` or `slack=1s,3s`
+    /// Try several values: `slo=5s,10s,30s`, `start-time=25ms,15s` or `turn=1s,3s` (how long records may gather)
     #[arg(long, value_name = "KEY=A,B,…", value_parser = key_values)]
     pub(crate) sweep: Option<(String, Vec<String>)>,
 }

@@ -3,7 +3,6 @@
 use crate::usage::UsageLog;
 use crate::wiring::ABANDONED;
 use arrow_array::RecordBatch;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -16,7 +15,7 @@ use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, FaultCounts, RecordFault, Result};
 use tidemill_os::output::{self, Stream};
-use tidemill_scale::{Decision, Facts, Record, Settings, State};
+use tidemill_scale::{Changes, Decision, Facts, Record, Settings, State};
 
 /// A JSON lines file that a run appends to.
 pub(crate) struct JsonLinesFile {
@@ -197,20 +196,12 @@ pub(crate) struct TextLog {
     every_step: bool,
     /// The batches that have no line yet.
     waiting: PendingBatches,
-    /// By size, when a change to it was told last; and changes since then that were not.
-    told_sizes: BTreeMap<u32, Instant>,
-    untold: u64,
+    changes: Changes,
 }
 
 impl TextLog {
     pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + 'static) -> TextLog {
-        TextLog {
-            say: Box::new(say),
-            every_step,
-            waiting: PendingBatches::default(),
-            told_sizes: BTreeMap::new(),
-            untold: 0,
-        }
+        TextLog { say: Box::new(say), every_step, waiting: PendingBatches::default(), changes: Changes::default() }
     }
 
     fn note(&mut self, note: &str) {
@@ -226,21 +217,11 @@ impl TextLog {
     }
 
     fn decision(&mut self, decision: &Decision) {
-        if !self.every_step || !decision.acts() {
-            return;
+        if self.every_step
+            && let Some(reason) = self.changes.tell(decision)
+        {
+            self.note(&format!("executors {} → {}: {reason}", decision.from, decision.to));
         }
-        let (from, to) = (decision.from, decision.to);
-        if self.told_sizes.get(&to).is_some_and(|told| told.elapsed() < SIZE_EVERY) {
-            self.untold += 1;
-            return;
-        }
-        self.told_sizes.insert(to, Instant::now());
-        let more = match std::mem::take(&mut self.untold) {
-            0 => String::new(),
-            1 => "; 1 change before it to a size told lately".into(),
-            count => format!("; {count} changes before it to sizes told lately"),
-        };
-        self.note(&format!("executors {from} → {to}: {}{more}", decision.reason));
     }
 
     /// The line of the batches that wait for one: when it is due, or where something else is to be said.
@@ -256,9 +237,6 @@ impl Drop for TextLog {
         self.tell_batches(true);
     }
 }
-
-/// Where a load is served in turns by two sizes, a change to one of them is told so often.
-const SIZE_EVERY: Duration = Duration::from_secs(30);
 
 /// Lines about batches come no faster than this: small batches share one.
 const LINE_EVERY: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use tidemill_model::progress::{
 use tidemill_model::status::{DecisionLine, ResultRows};
 use tidemill_model::time::iso_millis;
 use tidemill_model::{Millis, Offsets};
+use tidemill_scale::{Changes, Decision};
 use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
@@ -208,12 +209,15 @@ fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {
 #[derive(Default)]
 pub(crate) struct RecentOutput {
     pub(crate) decisions: VecDeque<DecisionLine>,
+    changes: Changes,
     pub(crate) rows: ResultRows,
 }
 
 impl RecentOutput {
-    pub(crate) fn decision(&mut self, line: DecisionLine) {
-        self.decisions.push_back(line);
+    /// A change that is worth a line: where two sizes take turns, not every one is.
+    pub(crate) fn decision(&mut self, at_ms: i64, decision: &Decision) {
+        let Some(reason) = self.changes.tell(decision) else { return };
+        self.decisions.push_back(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
         while self.decisions.len() > DECISIONS_SHOWN {
             self.decisions.pop_front();
         }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_model::Offsets;
-use tidemill_model::status::{DecisionLine, Status};
+use tidemill_model::status::Status;
 use tidemill_scale::{Decision, Facts, Settings, State};
 use tidemill_sql::plan::QueryPlan;
 
@@ -62,10 +62,7 @@ impl Reporter {
     }
 
     pub(crate) fn decided(&mut self, facts: &Facts, decision: &Decision) {
-        if decision.acts() {
-            let (at_ms, reason) = (now_millis().0, decision.reason.clone());
-            self.recent.decision(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
-        }
+        self.recent.decision(now_millis().0, decision);
         self.observer.decision(facts, decision);
     }
 

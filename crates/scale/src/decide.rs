@@ -99,11 +99,12 @@ impl Case<'_> {
             // Not enough for the load, but what then waits may wait: the present work is done, so executors pause for a
             // while.
             let left_s = runway(below, lambda, backlog, terms.slack);
-            let next = size + 1 == self.from as usize;
+            let next = terms.turn_s.is_some() || size > 0;
+            let next = next && size + 1 == self.from as usize;
             next && backlog <= policy.drained * terms.slack && left_s.is_none_or(|left_s| left_s >= long_s)
         };
         let enough: Vec<bool> = terms.enough_below.iter().enumerate().map(enough).collect();
-        let idle = backlog == 0.0 && terms.lambda2 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
+        let idle = backlog == 0.0 && terms.lambda1 == 0.0 && self.facts.all_committed && self.facts.unfinished == 0;
         state.timers.note(now_ms, &enough, idle);
         state.timers.forget(now_ms, self.settings);
         let (usual, capacity) = (state.rates.rate_before(15, 2), at(&terms.capacity, self.from));
@@ -128,15 +129,15 @@ impl Case<'_> {
         let since_ms = *state.waiting_since_ms.get_or_insert(self.facts.now_ms);
         let oldest_s = seconds(self.facts.now_ms, since_ms) + terms.start_s;
         let soon = backlog + terms.lambda2.max(terms.lambda_up) * terms.start_s;
-        let flowing = state.rates.quiet_s().is_some_and(|quiet_s| quiet_s < terms.slack_s);
-        let may_wait = flowing && orphaned == 0;
-        if may_wait && oldest_s < terms.slack_s && soon < terms.slack {
+        // A lone record is no load, and what one executor cannot do is no load for turns with none.
+        let turn_s = terms.turn_s.filter(|_| orphaned == 0 && terms.lambda5 <= at(&terms.capacity, 1));
+        if turn_s.is_some_and(|turn_s| oldest_s < turn_s) && soon < terms.slack {
             return Some((Kind::Hold, 0, reason::wait(backlog, terms)));
         }
         state.waiting_since_ms = None;
         state.promised.clone_from(&terms.capacity);
-        // Records that were allowed to wait are not backlog.
-        let over = if may_wait { (work - terms.slack).max(0.0) } else { work };
+        // What had been left to wait is no backlog.
+        let over = if turn_s.is_some() { (work - terms.slack).max(0.0) } else { work };
         let need = terms.lambda5.max(terms.lambda2) + over / self.settings.policy.catch_up_s;
         let to = self.smallest(1, need);
         Some((Kind::Activate, to, reason::activate(to, work, need, terms)))

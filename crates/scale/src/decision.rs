@@ -69,9 +69,9 @@ pub struct Terms {
     /// The price of a start, executor-seconds.
     #[serde(default)]
     pub price_s: f64,
-    /// S: how long records may wait so that fewer executors are needed, seconds.
+    /// S: how long records gather where two sizes serve the load in turns, seconds; `None`: they do not.
     #[serde(default)]
-    pub slack_s: f64,
+    pub turn_s: Option<f64>,
     /// B; `None`: unknown.
     pub backlog: Option<u64>,
     /// B′: the expected backlog when a start has taken effect.

@@ -8,9 +8,11 @@
 //! present size. If it is shorter than a start takes, the policy scales up at once, straight to the size needed. How
 //! long an executor is kept depends on the *price of a start*, which is measured: its time without work from spawn to
 //! the first record, and from the last record to its end. On one machine that is milliseconds. A load that needs one
-//! and a half executors is then served by two and one in turns, and half an executor's load by one and none: records
-//! wait for the slack, a second or two, and are done together. If a start costs many seconds, the same rules keep
+//! and a half executors is then served by two and one in turns: records gather for as long as makes starts cost less than
+//! 1 %, and are done together. The less of an executor a load needs, the longer that would take. Below about half an
+//! executor's load the one executor stays, and results are young. If a start costs many seconds, the same rules keep
 //! executors for minutes.
+//!
 //! # The terms, all in [`Terms`]
 //! ```text
 //! λ1 λ2 λ5 λ15  arrivals/s over so many seconds, from end offsets                                          rates
@@ -20,26 +22,27 @@
 //! P             price of a start, executor-seconds: mean of the last 20                                   capacity
 //! B  B′         records that wait, now and when a start will have taken effect                              terms
 //! B_lim         θ · slo · λ5, at least one task: what may wait
-//! S  B_slack    65 · P, twice that below one executor's load, at most θ · slo; S · λ5: what waits so that
-//!               executors need not
+//! f  S          the share that λ5 needs of the executor n + 1, where n are too few for it; P/0.008 · (1 − f)/(n + f): how long
+//!               records gather at n, then to be done at n + 1, so that starts cost 0.8 %. Beyond 0.35 · slo: no turns
+//! B_slack       S · (λ5 − C(n)), at least one task: what gathers; B_lim where there are no turns
 //! runway(n)     (limit − B) / (λ − C(n)); endless where C(n) is enough
 //! W             P, from 0.25 s to `down_hold`; doubles with each flap, near a size's capacity only          state
-//! T_dn          40 · P, at least two starts, at most 600 s
+//! T_dn          20 · P, at least two starts, at most 600 s
 //! ```
 //! # The rules, in the order in which they speak ([`decide`])
 //! ```text
 //! bound      a pin, min, max                                                        → that size
 //! unknown    any offset unknown                                                     → hold, all timers at zero
-//! activate   n = 0 and records wait: at once after a silence of S or for a plan that nobody finishes; else when the
-//!            oldest has waited for S, or B_slack waits              → min{n : C(n) ≥ max(λ5, λ2) + (B − B_slack)⁺/T_c}
+//! activate   n = 0 and records wait: at once; in turns when the oldest has waited for S, or B_slack waits
+//!                                                                   → min{n : C(n) ≥ max(λ5, λ2) + (B − B_slack)⁺/T_c}
 //! guard      10 s over the slack and growing, and driver, sink, source or machine is the bottleneck, and the last
 //!            executors brought < 10 % of their promise               → back, growth blocked for 5 min
 //! up         B > B_lim and not gone in 1.5·T_c; or runway(n, λ↑, B_lim) < T_start + T_up; or B_slack is used and λ↑ > C(n);
 //!            or a step: for 2 s, λ1 > 1.3 · λ15 of before and > 1.05 · C(n)
 //!                                                   → min{n′ > n : C(n′) ≥ λ + (B′ − B_lim/2)⁺/T_c}
-//! zero       B = 0, λ2 = 0, all committed for P (at most `executor_idle_timeout`)   → 0, from any size
+//! zero       B = 0, λ1 = 0, all committed for P (at most `executor_idle_timeout`)   → 0, from any size
 //! down       C(n′) ≥ max(λ5, λ15) and B ≤ 0.6·B_slack for W                         → the smallest such n′
-//!            or B ≤ 0.3·B_slack and runway(n − 1, λ, B_slack) ≥ T_dn for W           → n − 1
+//!            or B ≤ 0.3·B_slack and runway(n − 1, λ, B_slack) ≥ T_dn for W; to none in turns alone   → n − 1
 //! ```
 //! Why the rules are these, and what was measured, is in `docs/decisions/autoscaler.md`.
 //!
@@ -48,6 +51,7 @@
 
 mod bottleneck;
 mod capacity;
+mod changes;
 mod decide;
 mod decision;
 mod facts;
@@ -59,6 +63,7 @@ mod terms;
 
 pub use bottleneck::Bottleneck;
 pub use capacity::Prior;
+pub use changes::Changes;
 pub use decide::decide;
 pub use decision::{Decision, Difference, Kind, Record, Terms, replay};
 pub use facts::{Facts, Work};

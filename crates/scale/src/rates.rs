@@ -20,25 +20,11 @@ const SPAN_MIN_MS: u64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     samples: VecDeque<(u64, u64)>,
-    /// When the total last changed, and its value since then.
-    #[serde(default)]
-    changed: Option<(Option<u64>, u64)>,
-    /// How long the total had not changed before that; `None` if it had never been seen to change.
-    #[serde(default)]
-    quiet_ms: Option<u64>,
 }
 
 impl Rates {
     /// Adds an observation. A total below the last one means that the topic was recreated; the history is dropped.
     pub fn observe(&mut self, now_ms: u64, end_total: u64) {
-        match self.changed {
-            Some((_, total)) if total == end_total => {}
-            Some((changed_ms, _)) => {
-                self.quiet_ms = changed_ms.map(|changed_ms| now_ms.saturating_sub(changed_ms));
-                self.changed = Some((Some(now_ms), end_total));
-            }
-            None => self.changed = Some((None, end_total)),
-        }
         if self.samples.back().is_some_and(|&(at, total)| end_total < total || now_ms < at) {
             self.samples.clear();
         }
@@ -52,12 +38,7 @@ impl Rates {
         }
     }
 
-    /// How long nothing had arrived before the last arrival, seconds; `None` if there was no arrival before.
-    pub fn quiet_s(&self) -> Option<f64> {
-        self.quiet_ms.map(|quiet_ms| quiet_ms as f64 / 1000.0)
-    }
-
-    /// Records/s over the last `window_s`, or over the known part of it; 0 before two samples.
+    /// Records/s over the `window_s` before the newest sample; over what is known where that is less; 0 before two samples.
     pub fn rate(&self, window_s: u64) -> f64 {
         self.samples.back().map_or(0.0, |&(now_ms, _)| self.rate_until(now_ms, window_s))
     }

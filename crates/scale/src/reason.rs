@@ -24,8 +24,8 @@ pub(crate) fn activate(to: u32, work: f64, need: f64, terms: &Terms) -> String {
 }
 
 pub(crate) fn wait(backlog: f64, terms: &Terms) -> String {
-    let (work, rate, slack_s) = (number(backlog), number(terms.lambda5), terms.slack_s);
-    format!("{work} wait and {rate}/s arrive: they are done together when the oldest has waited {slack_s:.1} s")
+    let (work, rate, slack_s) = (number(backlog), number(terms.lambda5), terms.turn_s.unwrap_or_default());
+    format!("{work} wait and {rate}/s arrive: records gather for {slack_s:.1} s, then one executor does them together")
 }
 
 pub(crate) fn up(to: u32, need: f64, terms: &Terms) -> String {
@@ -63,8 +63,15 @@ pub(crate) fn zero(idle_s: f64) -> String {
 pub(crate) fn down(from: u32, to: u32, hold_s: f64, terms: &Terms) -> String {
     let (rate, able) = (number(terms.lambda5), at(&terms.capacity, to));
     if able < terms.lambda5.max(terms.lambda15) {
-        let (waiting, slack) = (waiting(terms), number(terms.slack));
-        return format!("only {waiting} wait and {slack} may at {rate}/s: {} until then", executors(to));
+        let (waiting, slack, with) = (waiting(terms), number(terms.slack), executors(to));
+        let does = if from == 1 { "does" } else { "do" };
+        return match terms.turn_s {
+            Some(turn_s) => format!(
+                "{waiting} wait: records gather for {turn_s:.1} s with {with}, then {} {does} them together",
+                executors(from)
+            ),
+            None => format!("{waiting} wait and {slack} may, at {rate}/s: {with} until then"),
+        };
     }
     format!(
         "{rate}/s arrive, {} can do {}/s and would have done for {hold_s:.1} s: {from} are not needed",
@@ -91,7 +98,11 @@ fn waiting(terms: &Terms) -> String {
 }
 
 fn executors(count: u32) -> String {
-    if count == 1 { "1 executor".to_owned() } else { format!("{count} executors") }
+    match count {
+        0 => "no executor".to_owned(),
+        1 => "1 executor".to_owned(),
+        _ => format!("{count} executors"),
+    }
 }
 
 /// Rounded, with thousands separators: `12,300`.

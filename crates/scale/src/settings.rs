@@ -55,8 +55,12 @@ pub struct Policy {
     pub down_s: f64,
     /// Lower limit of W, seconds, against noise.
     pub hold_min_s: f64,
-    /// Slack = slack · price of a start: how long records may wait so that fewer executors are needed.
-    pub slack: f64,
+    /// Two sizes may serve a load in turns where starts then cost no more than this share of the executor-seconds.
+    pub turn_share: f64,
+    /// Records gather for that no longer than this share of the service level.
+    pub turn_slo: f64,
+    /// A load that needs more than this share of the greater size's last executor is not served in turns.
+    pub turn_above: f64,
     /// A size that is not enough for the load is left for the next smaller one when the backlog is below this share of
     /// what may wait.
     pub drained: f64,
@@ -102,10 +106,12 @@ impl Default for Policy {
             theta: 0.7,
             catch_up_s: 10.0,
             up_s: 3.0,
-            gain: 40.0,
+            gain: 20.0,
             down_s: 600.0,
             hold_min_s: 0.25,
-            slack: 65.0,
+            turn_share: 0.008,
+            turn_slo: 0.35,
+            turn_above: 0.85,
             drained: 0.3,
             near: 0.3,
             dependable: 0.97,

@@ -10,8 +10,28 @@ use crate::state::{Blocked, State, seconds};
 const SLOPE_S: u64 = 15;
 /// λ↑ looks this far beyond the start of an executor, for its first batch, seconds.
 const AHEAD_S: f64 = 2.0;
-/// Below one executor's load the slack is up to this many times longer.
-const STRETCH: f64 = 2.0;
+
+/// How two sizes serve a load in turns.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// How long records gather at the smaller size, seconds.
+    wait_s: f64,
+    /// What comes meanwhile beyond what the smaller size does, records/s.
+    over: f64,
+}
+
+/// The shortest turn at which starts cost no more than their share. Records gather for S at size n, of which the load
+/// exceeds the capacity, and are done at n + 1: where the load needs the share f of that executor, a turn lasts S/(1 − f)
+/// and uses n + f executors meanwhile. `None`: that would take too long, so the greater size stays.
+fn turn(settings: &Settings, capacity: &[f64], lambda: f64, price_s: f64) -> Option<Turn> {
+    let policy = &settings.policy;
+    let size = capacity.iter().rposition(|able| *able < lambda)?;
+    let (below, above) = (capacity[size], capacity.get(size + 1)?);
+    let over = lambda - below;
+    let share = over / (above - below);
+    let wait_s = price_s / policy.turn_share * (1.0 - share.min(policy.turn_above)) / (size as f64 + share);
+    (wait_s * 1000.0 <= policy.turn_slo * settings.slo_ms as f64).then_some(Turn { wait_s, over })
+}
 
 /// All terms except the timers, which [`note_timers`] adds after they are updated.
 pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms {
@@ -28,10 +48,13 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     let one_task = policy.task_records.min(at(&capacity, 1) * policy.batch_ms / 1000.0).max(1.0);
     let budget = (policy.theta * settings.slo_ms as f64 / 1000.0 * lambda5).max(one_task);
     let price_s = state.capacity.price_s(settings);
-    // A start is expensive for little work: below one executor's load, records wait up to twice as long.
-    let stretch = (at(&capacity, 1) / lambda5.max(1.0)).clamp(1.0, STRETCH);
-    let slack_s = (policy.slack * price_s * stretch).min(policy.theta * settings.slo_ms as f64 / 1000.0);
-    let slack = (slack_s * lambda5).max(one_task);
+    let turn = turn(settings, &capacity, lambda5, price_s);
+    let slack = match turn {
+        Some(turn) => (turn.wait_s * turn.over).max(one_task),
+        // Where the greatest size is needed all the time, nothing is saved by waiting for it.
+        None if lambda5 > at(&capacity, settings.max) => one_task,
+        None => budget,
+    };
     let outgrown = |size: usize| state.outgrown.get(size).copied().unwrap_or(false);
     let margin = |size| if outgrown(size) { policy.cautious } else { 1.0 };
     let enough_below = capacity.iter().enumerate().map(|(size, able)| thousandth(able * margin(size))).collect();
@@ -45,7 +68,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
         mu: state.capacity.per_core().map(thousandth),
         start_s,
         price_s: thousandth(price_s),
-        slack_s: thousandth(slack_s),
+        turn_s: turn.map(|turn| thousandth(turn.wait_s)),
         slack: thousandth(slack),
         backlog,
         backlog_up: thousandth((known + (lambda_up - ready) * start_s).max(0.0)),

@@ -169,7 +169,8 @@ fn drain(shapes: Shapes, mechanism: &Mechanism) {
 fn steadiness(name: &str, shapes: Shapes, mechanism: &Mechanism) {
     println!("\nA10 constant load ± 20 %, 24 h: what changes cost of the executor-seconds, by the load in executors");
     let mut most = 0.0_f64;
-    for level in [0.1, 0.25, 0.5, 0.75, 0.95, 1.0, 1.5, 2.0, 2.5, 2.95, 3.5] {
+    for level in [0.1, 0.25, 0.4, 0.45, 0.5, 0.55, 0.6, 0.75, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 2.95, 3.5]
+    {
         let outcome = runway(&shapes.constant(level, DAY_S), mechanism);
         let share = 100.0 * outcome.starts as f64 * mechanism.price_s() / outcome.executor_seconds;
         println!(
@@ -181,9 +182,7 @@ fn steadiness(name: &str, shapes: Shapes, mechanism: &Mechanism) {
             outcome.age_p50_ms,
             outcome.age_p99_ms
         );
-        if level >= 0.5 {
-            most = most.max(share);
-        }
+        most = most.max(share);
     }
     println!("figure {name}_changes_percent {most:.2}");
 }

@@ -28,8 +28,9 @@ pub struct CompareSettings {
     pub max: u32,
     /// Price of an executor-hour.
     pub price: f64,
-    /// The slack of the runway policy in seconds; `None`: from the price of a start.
-    pub slack_s: Option<f64>,
+    /// How long records may gather, seconds, where the runway policy serves a load by two sizes in turns; its default follows
+    /// from the service level.
+    pub turn_s: Option<f64>,
 }
 
 /// A policy by name.
@@ -143,8 +144,8 @@ impl CompareSettings {
         let mut settings = Settings { max: self.max, slo_ms: self.slo_ms, ..Settings::default() };
         settings.policy.assumed_per_core = self.per_executor / f64::from(settings.cores);
         settings.policy.assumed_start_ms = self.start_ms;
-        if let Some(slack_s) = self.slack_s {
-            settings.policy.slack = slack_s / self.mechanism().price_s().max(0.001);
+        if let Some(turn_s) = self.turn_s {
+            settings.policy.turn_slo = turn_s * 1000.0 / self.slo_ms as f64;
         }
         settings
     }
@@ -230,7 +231,7 @@ mod tests {
     use super::*;
 
     fn question() -> CompareSettings {
-        CompareSettings { per_executor: 5_000.0, slo_ms: 10_000, start_ms: 25, max: 4, price: 0.1, slack_s: None }
+        CompareSettings { per_executor: 5_000.0, slo_ms: 10_000, start_ms: 25, max: 4, price: 0.1, turn_s: None }
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_plot_is_well_formed_and_has_all_series() {
         let question =
-            CompareSettings { per_executor: 5_000.0, slo_ms: 10_000, start_ms: 25, max: 4, price: 0.1, slack_s: None };
+            CompareSettings { per_executor: 5_000.0, slo_ms: 10_000, start_ms: 25, max: 4, price: 0.1, turn_s: None };
         let trace = Trace::new("t", vec![7_000.0; 1_700]);
         let rules = Rule::parse("all", 4).expect("rules");
         let answers = question.answer(&trace, &rules);

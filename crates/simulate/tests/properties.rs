@@ -103,7 +103,7 @@ fn zero_only_with_nothing_to_do() {
             left += 1;
         } else if decision.to == 0 && backlog > 0.0 {
             let waiting_s = terms.waiting_s.expect("it is known since when they wait");
-            assert!(waiting_s < terms.slack_s && backlog < terms.slack, "nobody is woken: {decision:?}");
+            assert!(Some(waiting_s) < terms.turn_s && backlog < terms.slack, "nobody is woken: {decision:?}");
         }
     });
     assert!(left > 20, "{left}");

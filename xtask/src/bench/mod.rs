@@ -12,6 +12,7 @@ mod idle;
 pub mod process;
 mod produce;
 mod restart;
+mod wake;
 
 use crate::sh::{self, Outcome, cargo};
 use crate::usage::{self, Cost};
@@ -50,8 +51,11 @@ const RUNS: usize = 3;
 
 /// Runs the named benchmarks, or all.
 pub fn run(args: &[&str]) -> Outcome {
-    if let ["autoscale", rest @ ..] = args {
-        return autoscale::run(rest);
+    match args {
+        ["autoscale", rest @ ..] => return autoscale::run(rest),
+        ["idle", rest @ ..] => return idle::run_long(rest),
+        ["wake", rest @ ..] => return wake::run(rest),
+        _ => {}
     }
     if args == ["--list"] {
         BENCHES.iter().for_each(|bench| println!("{}", bench.name));

@@ -23,8 +23,8 @@ pub(crate) const LIMIT_PER_CORE: f64 = 2_500.0;
 /// length of its own: it takes what it takes.
 pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
     let (baseline, spike) = match full_speed {
-        // Held back, an executor of two cores does 2 × LIMIT: the baseline asks for 0.6 of one, the spike for 3.3.
-        false => (Rate::PerSecond(LIMIT_PER_CORE * 1.2), Rate::PerSecond(LIMIT_PER_CORE * 6.6)),
+        // Held back, an executor of two cores does 2 × LIMIT: the baseline asks for 0.4 of one, the spike for 3.1.
+        false => (Rate::PerSecond(LIMIT_PER_CORE * 0.8), Rate::PerSecond(LIMIT_PER_CORE * 6.2)),
         true => (Rate::PerSecond(50_000.0), Rate::Max),
     };
     let phase =

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &SimulateOptions) -> Result<()> {
         start_ms: options.start_time.as_millis() as u64,
         max: options.max_executors,
         price: options.price,
-        slack_s: None,
+        turn_s: None,
     };
     let rules = Rule::parse(&options.policy, options.max_executors)?;
     let (label, rows, svg) = match &options.sweep {
@@ -80,8 +80,8 @@ fn sweep(
         match key {
             "slo" => question.slo_ms = time.as_millis() as u64,
             "start-time" => question.start_ms = time.as_millis() as u64,
-            "slack" => question.slack_s = Some(time.as_secs_f64()),
-            _ => return Err(Error::user(format!("`{key}` cannot be swept; give slo, start-time or slack"))),
+            "turn" => question.turn_s = Some(time.as_secs_f64()),
+            _ => return Err(Error::user(format!("`{key}` cannot be swept; give slo, start-time or turn"))),
         }
         for (figures, _) in question.answer(trace, rules) {
             let name = if rules.len() > 1 { format!("{value} {}", figures.policy) } else { value.clone() };
