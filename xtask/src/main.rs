@@ -12,6 +12,7 @@ mod kafka;
 mod licences;
 mod packages;
 mod ports;
+mod scoreboard;
 mod sh;
 mod spark;
 mod test;
@@ -35,6 +36,8 @@ cargo xtask VERB
   bench [NAME…] [--runs N]  the benchmarks, as a table with medians and CPU-seconds; --list names them
   bench autoscale [--trace FILE] [--seed S] [--set KEY=VALUE]   a load trace on the real engine: executor-seconds and ages
   bench wake [--count N] [--backlogs N]   from a record at zero executors to its result, 200 times; from a backlog to four executors
+  bench bottlenecks [NAME…]  loads that more executors do not help: how soon the autoscaler says why
+  bench hot                 all records in one partition, and the same in four: throughput of four executors
   bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
                             TARGET --input FILE runs a saved input again
@@ -43,6 +46,7 @@ cargo xtask VERB
   differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
   torture [--minutes M] [--seed S]     kills executors, drivers and brokers of a running pipeline; fails unless every row is right
+  scoreboard [--run]        the autoscaler's goals A1 to A17, measured, into docs/scoreboard.md; --run measures what takes long, too
   venv                      the Python clients that check the broker, under target/references/venv
 ";
 
@@ -75,6 +79,7 @@ fn run(args: &[&str]) -> Outcome {
         ["differential", rest @ ..] => spark::differential(rest),
         ["function-examples", kinds @ ..] => spark::function_examples(kinds),
         ["torture", rest @ ..] => torture::run(rest),
+        ["scoreboard", rest @ ..] => scoreboard::run(rest),
         ["venv"] => venv::ensure().map(|python| println!("{}", python.display())),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

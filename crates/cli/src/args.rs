@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Simulate(SimulateOptions),
     /// What a run used, day by day, and what a fixed size would have
     Cost(CostOptions),
+    /// Look at a running pipeline through its dashboard, and change how it scales
+    Ctl(CtlOptions),
     /// Look into a checkpoint
     Checkpoint(CheckpointOptions),
     /// An executor: started by a driver, which speaks to it over stdin and stdout
@@ -160,6 +162,40 @@ pub(crate) struct CostOptions {
     /// The size to compare with [default: the run's `max_executors`]
     #[arg(long, value_name = "N")]
     pub(crate) fixed: Option<u32>,
+}
+
+#[derive(Options)]
+pub(crate) struct CtlOptions {
+    /// Where the run's dashboard listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", global = true)]
+    pub(crate) dashboard: String,
+    #[command(subcommand)]
+    pub(crate) action: CtlAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CtlAction {
+    /// Print how the run scales, and how it fares
+    Status {
+        /// The whole status as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change the run's `[autoscale]` until it ends: mode=active|advisory|pinned, min_executors=N, max_executors=N, slo=TIME
+    Set {
+        /// What to change
+        #[arg(value_name = "KEY=VALUE", required = true, value_parser = key_value)]
+        changes: Vec<(String, String)>,
+    },
+    /// Keep so many executors, whatever the load
+    Pin {
+        /// How many
+        executors: u32,
+    },
+    /// Follow the load again
+    Unpin,
+    /// Finish the batch, commit, end
+    Stop,
 }
 
 #[derive(Options)]

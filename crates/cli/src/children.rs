@@ -1,18 +1,24 @@
 //! Executors as child processes: this very program, spoken to over its stdin and stdout.
 
+use crate::cgroup::{self, Group, Groups, Limits};
 use std::process::{Child, Command, Stdio};
 use tidemill_driver::{Handle, Spawn, Spawned};
+use tidemill_model::pipeline::Autoscale;
 use tidemill_model::{Error, Result};
+use tidemill_os::output;
 
-/// Starts this very program as an executor.
+/// Starts this very program as an executor, held to its limits where the system can; and a sentence about what holds it.
 ///
 /// # Errors
 /// External: the program's own path cannot be found out.
-pub(crate) fn spawn() -> Result<Spawn> {
+pub(crate) fn spawn(autoscale: &Autoscale) -> Result<(Spawn, String)> {
+    let limits = Limits { cores: autoscale.executor_cores, memory_bytes: autoscale.executor_memory_bytes };
+    let mut groups = Groups::new(limits);
+    let sentence = cgroup::sentence(&groups, limits);
     let program = std::env::current_exe().map_err(|error| {
         Error::external(format!("cannot find this program's own file to start executors from: {error}"))
     })?;
-    Ok(Box::new(move || {
+    let spawn: Spawn = Box::new(move || {
         let mut command = Command::new(&program);
         command.arg("executor").stdin(Stdio::piped()).stdout(Stdio::piped());
         apart_from_the_terminal(&mut command);
@@ -23,24 +29,36 @@ pub(crate) fn spawn() -> Result<Spawn> {
         })?;
         let input = Box::new(child.stdin.take().expect("piped above"));
         let output = Box::new(child.stdout.take().expect("piped above"));
-        Ok(Spawned { input, output, handle: Box::new(Process(child)) })
-    }))
+        let group = groups.as_mut().ok().map(|groups| groups.hold(child.id())).transpose();
+        let group = group.unwrap_or_else(|why| {
+            output::error_line(&format!("an executor is held by its threads alone: {why}"));
+            None
+        });
+        Ok(Spawned { input, output, handle: Box::new(Process { child, group }) })
+    });
+    Ok((spawn, sentence))
 }
 
-struct Process(Child);
+struct Process {
+    child: Child,
+    /// Goes when the process is gone.
+    group: Option<Group>,
+}
 
 impl Handle for Process {
     fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     fn kill(&mut self) {
         // It refuses only for a child that is gone.
-        let _ = self.0.kill();
+        let _ = self.child.kill();
     }
 
     fn wait(&mut self) -> String {
-        self.0.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+        let end = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        self.group = None;
+        end
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod cgroup;
 mod children;
 mod demo;
 mod observer;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Verb::Check(options) => verbs::check::run(&options),
         Verb::Simulate(options) => verbs::simulate::run(&options),
         Verb::Cost(options) => verbs::cost::run(&options),
+        Verb::Ctl(options) => verbs::ctl::run(&options),
         Verb::Checkpoint(options) => verbs::checkpoint::run(&options),
         Verb::Executor => verbs::executor::run(),
     };

@@ -12,6 +12,7 @@ use tidemill_model::pipeline::{
     Autoscale, DeadLetterTarget, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode,
     Sink, SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
+use tidemill_model::scale_change::EXECUTORS_MAX;
 
 pub(crate) fn parse(
     file_name: &str,
@@ -360,9 +361,6 @@ fn holds(dir: &str, path: &str) -> bool {
     (path.len() == dir.len() || inside) && path.iter().zip(&dir).all(|(pattern, name)| glob::matches(pattern, name))
 }
 
-/// Upper limit for executors and for cores per executor: far more than helps on one machine.
-const PROCESSES_MAX: u32 = 256;
-
 fn autoscale(section: Section) -> Autoscale {
     let default = Autoscale::default();
     let modes = [("active", ScaleMode::Active), ("advisory", ScaleMode::Advisory), ("pinned", ScaleMode::Pinned)];
@@ -381,11 +379,12 @@ fn autoscale(section: Section) -> Autoscale {
         down_hold_ms: section.millis("down_hold", 0).unwrap_or(default.down_hold_ms),
         task_timeout_ms: section.millis("task_timeout", 1_000).unwrap_or(default.task_timeout_ms),
         max_records_per_second_per_core: section.positive("max_records_per_second_per_core"),
+        executor_memory_bytes: section.byte_size("executor_memory"),
     };
     for (key, count) in [("max_executors", scale.max_executors), ("executor_cores", scale.executor_cores)] {
-        if count > PROCESSES_MAX {
+        if count > EXECUTORS_MAX {
             let message = format!("`{key}` is {count}: more than one machine takes");
-            section.fault(section.value_span(key), message, format!("give {PROCESSES_MAX} at most"));
+            section.fault(section.value_span(key), message, format!("give {EXECUTORS_MAX} at most"));
         }
     }
     if scale.min_executors > scale.max_executors {

@@ -58,6 +58,7 @@ function takePast({ history, decisions: past, commands }) {
   decisions = past;
   showDecisions();
   byId("hold").hidden = !commands;
+  byId("settings").hidden = !commands;
 }
 
 function takeStatus(status) {
@@ -72,6 +73,7 @@ function takeStatus(status) {
   showFigures(status);
   showFacts(status);
   showFleet(status);
+  showSettings(status);
   showResults(status.windows);
   addDecisions(status.decisions);
   if (byId("chart-table").open) showTable();
@@ -175,6 +177,30 @@ function showHold(pinned) {
   }
   [...box.children].forEach((button, i) => button.setAttribute("aria-pressed", String(pinned === null ? i === 0 : i === pinned + 1)));
 }
+
+// The fields follow the run until somebody types in them.
+let settings = null;
+function showSettings(status) {
+  put("limits", status.limits ? `Each executor is held by ${status.limits}.` : "");
+  const now = { mode: status.mode, min_executors: status.executors_min, max_executors: status.executors_max, slo_ms: status.slo_ms };
+  if (JSON.stringify(now) === JSON.stringify(settings)) return;
+  settings = now;
+  byId("set-mode").value = now.mode;
+  byId("set-min").value = now.min_executors;
+  byId("set-max").value = now.max_executors;
+  byId("set-slo").value = now.slo_ms / 1000;
+}
+
+// What is as it was is not sent: a mode that is named lets go of a number held by hand.
+byId("settings").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wanted = {
+    mode: byId("set-mode").value, min_executors: Number(byId("set-min").value),
+    max_executors: Number(byId("set-max").value), slo_ms: Math.round(Number(byId("set-slo").value) * 1000),
+  };
+  const changed = Object.entries(wanted).filter(([key, value]) => value !== settings?.[key]);
+  if (changed.length) sendCommand({ scale: Object.fromEntries(changed) });
+});
 
 async function sendCommand(command) {
   try {

@@ -9,6 +9,7 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use tidemill_model::scale_change::EXECUTORS_MAX;
 use tidemill_model::status::Command;
 use tokio::sync::mpsc;
 
@@ -87,7 +88,8 @@ async fn command(request: Request<Incoming>, hub: &Hub) -> Reply {
     if let Err(why) = guard::check_command(headers, hub.loopback) {
         return reply::refuse(StatusCode::FORBIDDEN, why);
     }
-    let wrong = "the command is one of \"stop\", {\"pin\": 2}, \"unpin\"";
+    let wrong = "the command is one of \"stop\", {\"pin\": 2}, \"unpin\", {\"scale\": {\"mode\": \"active\", \"min_executors\": 0, \
+                 \"max_executors\": 4, \"slo_ms\": 10000}}";
     let Some(body) = read(request.into_body()).await else {
         return reply::refuse(StatusCode::BAD_REQUEST, wrong);
     };
@@ -95,12 +97,22 @@ async fn command(request: Request<Incoming>, hub: &Hub) -> Reply {
         Ok(Command::Pin(size)) if size > PIN_MAX => {
             reply::refuse(StatusCode::BAD_REQUEST, "that many executors are not offered; pin a smaller number")
         }
-        Ok(command) => match hub.command(command) {
-            true => reply::json(StatusCode::OK, "{}"),
-            false => reply::refuse(StatusCode::SERVICE_UNAVAILABLE, "this run takes no commands"),
+        Ok(command) => match refused(&command, hub) {
+            Some(why) => reply::refuse(StatusCode::BAD_REQUEST, &why),
+            None if hub.command(command) => reply::json(StatusCode::OK, "{}"),
+            None => reply::refuse(StatusCode::SERVICE_UNAVAILABLE, "this run takes no commands"),
         },
         Err(_) => reply::refuse(StatusCode::BAD_REQUEST, wrong),
     }
+}
+
+/// Why a command is refused. The driver checks again, because the bounds may have changed by then.
+fn refused(command: &Command, hub: &Hub) -> Option<String> {
+    let Command::Scale(change) = command else { return None };
+    let latest = hub.latest();
+    let (min, max) =
+        latest.map_or((0, EXECUTORS_MAX), |latest| (latest.status.executors_min, latest.status.executors_max));
+    change.check(min, max).err()
 }
 
 /// The whole body, if it is short and complete.

@@ -6,6 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 use tidemill_dash::Dashboard;
 use tidemill_model::FaultCounts;
+use tidemill_model::pipeline::ScaleMode;
+use tidemill_model::scale_change::ScaleChange;
 use tidemill_model::status::{Command, DecisionLine, ExecutorStatus, ResultRows, Status};
 
 fn start() -> (Dashboard, Receiver<Command>) {
@@ -179,12 +181,29 @@ fn wrong_requests_are_refused_with_the_right_code() {
 #[test]
 fn commands_come_through_from_our_own_page_only() {
     let (dashboard, commanded) = start();
+    dashboard.publish(&Status { executors_min: 2, executors_max: 4, ..Status::default() });
     let json = "Content-Type: application/json";
     let own = format!("Origin: http://{}", dashboard.address());
     let cases = [
         (own.as_str(), json, r#"{"pin":2}"#, 200, Some(Command::Pin(2))),
         (own.as_str(), json, r#""unpin""#, 200, Some(Command::Unpin)),
         (own.as_str(), json, r#""stop""#, 200, Some(Command::Stop)),
+        (
+            own.as_str(),
+            json,
+            r#"{"scale":{"mode":"advisory","max_executors":3,"slo_ms":5000}}"#,
+            200,
+            Some(Command::Scale(ScaleChange {
+                mode: Some(ScaleMode::Advisory),
+                max_executors: Some(3),
+                slo_ms: Some(5_000),
+                ..ScaleChange::default()
+            })),
+        ),
+        (own.as_str(), json, r#"{"scale":{}}"#, 400, None),
+        (own.as_str(), json, r#"{"scale":{"max_executors":1}}"#, 400, None),
+        (own.as_str(), json, r#"{"scale":{"mode":"sometimes"}}"#, 400, None),
+        ("Origin: http://evil.example", json, r#"{"scale":{"slo_ms":5000}}"#, 403, None),
         (own.as_str(), json, r#"{"pin":1000}"#, 400, None),
         (own.as_str(), json, r#"{"format":"disk"}"#, 400, None),
         (own.as_str(), json, &" ".repeat(100_000), 400, None),

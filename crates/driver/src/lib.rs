@@ -93,6 +93,8 @@ pub struct Wiring {
     pub snapshot_bytes_min: u64,
     /// Starts an executor.
     pub spawn: Spawn,
+    /// States how executors are held to their cores and memory. Shown in the status.
+    pub limits: String,
     /// Commands of the user.
     pub commands: Receiver<Command>,
     /// Gets progress, decisions and status.

@@ -33,6 +33,7 @@ use tidemill_flow::ports::Extents;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
 use tidemill_model::{Millis, Result};
+use tidemill_scale::{Mode, Settings};
 use tidemill_sql::plan::Body;
 
 /// At the end of a run, executors have this long to end.
@@ -64,6 +65,8 @@ pub(crate) struct QueryRun {
     pub(crate) scaling: Scaling,
     pub(crate) reporter: Reporter,
     pub(crate) supervisor: Supervisor,
+    /// What holds executors to their size.
+    pub(crate) limits: String,
     /// How the query differs from the one that wrote the checkpoint.
     pub(crate) changes: Vec<Change>,
     /// Busy time of everything but the executors.
@@ -170,9 +173,34 @@ impl QueryRun {
                 }
                 self.stopping = true;
             }
-            Command::Pin(size) => self.scaling.pin(Some(size), &mut self.reporter),
-            Command::Unpin => self.scaling.pin(None, &mut self.reporter),
+            Command::Pin(size) => {
+                self.scaling.pin(Some(size), &mut self.reporter);
+                self.rescale();
+            }
+            Command::Unpin => {
+                self.scaling.pin(None, &mut self.reporter);
+                self.rescale();
+            }
+            Command::Scale(change) => match self.scaling.change(&change, &mut self.reporter) {
+                Ok(()) => {
+                    self.tell_settings();
+                    self.rescale();
+                }
+                Err(why) => self.reporter.note(&format!("the autoscaler goes on as it was: {why}")),
+            },
         }
+    }
+
+    fn tell_settings(&mut self) {
+        let Settings { min, max, slo_ms, mode, .. } = *self.scaling.settings();
+        let mode = match mode {
+            Mode::Active => "active".to_owned(),
+            Mode::Advisory => "advisory".to_owned(),
+            Mode::Pinned(size) => format!("pinned to {size}"),
+        };
+        let slo_s = slo_ms as f64 / 1000.0;
+        self.reporter
+            .note(&format!("the autoscaler is {mode} from now on, with {min} to {max} executors and slo {slo_s} s"));
     }
 
     fn tick(&mut self) -> Result<()> {

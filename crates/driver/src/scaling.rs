@@ -3,7 +3,8 @@
 use crate::reporter::Reporter;
 use std::time::{Duration, Instant};
 use tidemill_model::limits::BATCH_TARGET_MS;
-use tidemill_model::pipeline::Trigger;
+use tidemill_model::pipeline::{ScaleMode, Trigger};
+use tidemill_model::scale_change::ScaleChange;
 use tidemill_scale::{Decision, Facts, Mode, Prior, Settings, State, decide};
 
 /// Interval at which the autoscaler is asked and a status is reported.
@@ -11,8 +12,10 @@ const TICK: Duration = Duration::from_millis(250);
 
 pub(crate) struct Scaling {
     settings: Settings,
-    /// The mode of the pipeline file; it applies unless a user pins the size.
-    own_mode: Mode,
+    /// The mode of the pipeline file, or the one a user has set since; it applies unless a user pins the size.
+    own_mode: ScaleMode,
+    /// The size that a user has pinned.
+    pinned: Option<u32>,
     trigger: Trigger,
     state: State,
     decision: Option<Decision>,
@@ -22,9 +25,10 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
-    pub(crate) fn new(settings: Settings, trigger: Trigger, prior: Prior) -> Scaling {
+    pub(crate) fn new(settings: Settings, own_mode: ScaleMode, trigger: Trigger, prior: Prior) -> Scaling {
         Scaling {
-            own_mode: settings.mode,
+            own_mode,
+            pinned: None,
             trigger,
             state: State::with_prior(&settings, prior),
             decision: None,
@@ -72,8 +76,47 @@ impl Scaling {
 
     /// Pins the number of executors; `None` returns to the mode of the pipeline file.
     pub(crate) fn pin(&mut self, size: Option<u32>, reporter: &mut Reporter) {
-        self.settings.mode = size.map_or(self.own_mode, |size| Mode::Pinned(size.min(self.settings.max)));
+        self.pinned = size;
+        self.settle(reporter);
+    }
+
+    /// Decides by other settings from now on.
+    ///
+    /// # Errors
+    /// They may not be so: a sentence.
+    pub(crate) fn change(&mut self, change: &ScaleChange, reporter: &mut Reporter) -> Result<(), String> {
+        change.check(self.settings.min, self.settings.max)?;
+        let settings = &mut self.settings;
+        settings.min = change.min_executors.unwrap_or(settings.min);
+        settings.max = change.max_executors.unwrap_or(settings.max);
+        settings.slo_ms = change.slo_ms.unwrap_or(settings.slo_ms);
+        if let Some(mode) = change.mode {
+            // Who names a mode does not want a size that was pinned before.
+            (self.own_mode, self.pinned) = (mode, None);
+        }
+        self.settle(reporter);
+        Ok(())
+    }
+
+    /// The mode that follows from what users have said.
+    fn settle(&mut self, reporter: &mut Reporter) {
+        let max = self.settings.max;
+        self.settings.mode = match (self.pinned, self.own_mode) {
+            (Some(size), _) => Mode::Pinned(size.min(max)),
+            (None, ScaleMode::Pinned) => Mode::Pinned(max),
+            (None, ScaleMode::Active) => Mode::Active,
+            (None, ScaleMode::Advisory) => Mode::Advisory,
+        };
         self.begin(reporter);
+    }
+
+    /// Who chooses the size.
+    pub(crate) fn mode(&self) -> ScaleMode {
+        match self.settings.mode {
+            Mode::Active => ScaleMode::Active,
+            Mode::Advisory => ScaleMode::Advisory,
+            Mode::Pinned(_) => ScaleMode::Pinned,
+        }
     }
 
     /// Asks the autoscaler. A run that is `stopping` gets no more executors than it needs to finish its batch.

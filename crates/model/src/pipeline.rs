@@ -6,6 +6,7 @@
 use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
 use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// A pipeline file.
@@ -292,10 +293,13 @@ pub struct Autoscale {
     pub task_timeout_ms: u64,
     /// `max_records_per_second_per_core`: limits executors, to protect a sink or a machine; default none.
     pub max_records_per_second_per_core: Option<f64>,
+    /// `executor_memory`: what an executor may take, bytes, where the system can hold it to that; default none.
+    pub executor_memory_bytes: Option<u64>,
 }
 
 /// `[autoscale] mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScaleMode {
     /// `"active"`: decide and act.
     #[default]
@@ -318,6 +322,7 @@ impl Default for Autoscale {
             down_hold_ms: 15_000,
             task_timeout_ms: 10_000,
             max_records_per_second_per_core: None,
+            executor_memory_bytes: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A snapshot of a running pipeline, for the terminal view, the dashboard and the report.
 
 use crate::fault::FaultCounts;
+use crate::pipeline::ScaleMode;
+use crate::scale_change::ScaleChange;
 use serde::{Deserialize, Serialize};
 
 /// A snapshot, taken by the driver a few times a second.
@@ -36,8 +38,20 @@ pub struct Status {
     pub state_rows: u64,
     /// The size that the autoscaler wants.
     pub executors_target: u32,
+    /// Who chooses the size.
+    #[serde(default)]
+    pub mode: ScaleMode,
+    /// The least size that it may want.
+    #[serde(default)]
+    pub executors_min: u32,
     /// The largest size that it may want.
     pub executors_max: u32,
+    /// The greatest wanted age of a record when its result is out, ms.
+    #[serde(default)]
+    pub slo_ms: u64,
+    /// What holds an executor to its cores and memory, a sentence.
+    #[serde(default)]
+    pub limits: String,
     /// The size that a user pinned.
     pub executors_pinned: Option<u32>,
     /// The living executors.
@@ -100,4 +114,6 @@ pub enum Command {
     Pin(u32),
     /// Follow the policy again.
     Unpin,
+    /// Decide by other settings from now on.
+    Scale(ScaleChange),
 }

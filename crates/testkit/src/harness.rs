@@ -2,12 +2,14 @@
 
 use crate::dead_letters::MemoryDeadLetters;
 use crate::disk::SimDisk;
+use crate::kills::Kills;
 use crate::sink::MemorySink;
 use crate::threads::threads;
 use crate::topic::Topic;
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,8 +57,14 @@ pub struct Harness {
     pub before_write: Option<BeforeWrite>,
     /// Starts these executors instead of the real ones, as long as it gives any.
     pub understudies: Option<SpawnOverride>,
+    /// Who kills executors.
+    pub kills: Option<Kills>,
     /// Executors that run.
     pub executors: u32,
+    /// Changes of size that were decided.
+    size_changes: Arc<AtomicU64>,
+    /// Records of committed batches that are in no row.
+    left_out: Arc<AtomicU64>,
     /// Bound of a batch, offsets over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
 }
@@ -87,7 +95,10 @@ impl Harness {
             dead_letters: None,
             before_write: None,
             understudies: None,
+            kills: None,
             executors: 1,
+            size_changes: Arc::default(),
+            left_out: Arc::default(),
             max_offsets_per_trigger: None,
         }
     }
@@ -105,6 +116,16 @@ impl Harness {
         }
         running.end()?;
         Ok(batches)
+    }
+
+    /// Changes of size that drivers have decided.
+    pub fn size_changes(&self) -> u64 {
+        self.size_changes.load(Ordering::SeqCst)
+    }
+
+    /// Records of committed batches that are in no row: bad ones, and those whose executors died again and again.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::SeqCst)
     }
 
     /// Starts a driver that waits for records.
@@ -130,10 +151,16 @@ impl Harness {
                 sinks: harness.held_sinks(&held),
                 dead_letters: harness.dead_letters.as_ref().map(MemoryDeadLetters::committer),
                 spawn: harness.spawn(&topics),
+                limits: "threads of the test".into(),
                 disk: harness.disk,
                 snapshot_bytes_min: harness.snapshot_bytes_min,
                 commands: inbox,
-                observer: Box::new(EventObserver { teller, sink: harness.sink }),
+                observer: Box::new(EventObserver {
+                    teller,
+                    sink: harness.sink,
+                    size_changes: harness.size_changes,
+                    left_out: harness.left_out,
+                }),
                 supervisor: Supervisor::default(),
             };
             drop(held);
@@ -162,7 +189,7 @@ impl Harness {
     }
 
     fn spawn(&self, topics: &[Topic]) -> Spawn {
-        let mut real = threads(topics, self.dead_letters.as_ref());
+        let mut real = threads(topics, self.dead_letters.as_ref(), self.kills.clone().unwrap_or_default());
         let Some(understudies) = self.understudies.clone() else { return real };
         let mut started = 0;
         Box::new(move || {
@@ -236,6 +263,11 @@ impl RunningDriver {
         Topic::put_together(&puts.collect::<Vec<_>>());
     }
 
+    /// Whether the driver is over.
+    pub fn has_ended(&self) -> bool {
+        self.driver.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Where users' commands go.
     pub fn commands(&self) -> Sender<Command> {
         self.commands.clone()
@@ -284,12 +316,15 @@ impl Event {
 struct EventObserver {
     teller: Sender<Event>,
     sink: MemorySink,
+    size_changes: Arc<AtomicU64>,
+    left_out: Arc<AtomicU64>,
 }
 
 impl Observer for EventObserver {
     fn batch(&mut self, progress: &Progress, rows: &RecordBatch) {
         let own = &progress.tidemill;
         let accounted = own.rows + own.filtered + own.left_out.total();
+        self.left_out.fetch_add(own.left_out.total(), Ordering::SeqCst);
         assert_eq!(accounted, progress.num_input_rows, "every record of a batch is accounted for: {own:?}");
         let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
         // Whoever listened may be gone.
@@ -298,7 +333,9 @@ impl Observer for EventObserver {
 
     fn deciding(&mut self, _: &Settings, _: &State) {}
 
-    fn decision(&mut self, _: &Facts, _: &Decision) {}
+    fn decision(&mut self, _: &Facts, decision: &Decision) {
+        self.size_changes.fetch_add(u64::from(decision.acts()), Ordering::SeqCst);
+    }
 
     fn status(&mut self, _: &Status) {}
 

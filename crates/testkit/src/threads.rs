@@ -1,6 +1,7 @@
 //! Executors as threads: the real executor's loop over pipes, in the test's own process.
 
 use crate::dead_letters::MemoryDeadLetters;
+use crate::kills::Kills;
 use crate::topic::Topic;
 use std::io::{PipeReader, Read, Write};
 use std::sync::Arc;
@@ -28,20 +29,23 @@ pub fn scripted(script: impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 
     })
 }
 
-/// Starts executors that read topics, one for each source of the query, and keep dead letters if there is a place for them.
-pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>) -> Spawn {
+/// Starts executors that read topics, one for each source of the query, and keep dead letters if there is a place for them;
+/// they may be killed.
+pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills: Kills) -> Spawn {
     let (topics, dead_letters) = (topics.to_vec(), dead_letters.cloned());
     let mut started = 0;
     Box::new(move || {
         let (input, to_executor) = std::io::pipe()?;
         let (from_executor, output) = std::io::pipe()?;
         let killed = Arc::new(AtomicBool::new(false));
-        let (topics, dead_letters, flag) = (topics.clone(), dead_letters.clone(), killed.clone());
+        let (topics, dead_letters) = (topics.clone(), dead_letters.clone());
+        let output = KillableStream { stream: output, killed: killed.clone() };
+        let (input, output) = kills.enlist(killed.clone(), input, output);
         let thread = std::thread::spawn(move || {
             let dead_letters = move |_: &_| dead_letters.as_ref().map(MemoryDeadLetters::writer);
             let readers = move |_: &_, _: &_| Ok(topics.iter().map(Topic::reader).collect());
             let wiring = Wiring { readers: Box::new(readers), dead_letters: Box::new(dead_letters) };
-            tidemill_executor::run(input, KillableStream { stream: output, killed: flag }, &wiring)
+            tidemill_executor::run(input, output, &wiring)
         });
         started += 1;
         Ok(Spawned {

@@ -22,6 +22,9 @@ const SLO_MS: u64 = 10_000;
 /// The trace that is run when none is named: steps up and down, two pauses, a peak within what four executors do.
 const TRACE: &str = "30@1000,20@9000,40@4000,30@0,10@15000,60@2500,20@0,40@7000,30@12000,40@500";
 
+/// Batches beside a change of size that are compared: some five seconds of them.
+const BESIDE: usize = 10;
+
 /// Seconds at the end in which the last records come out and the executors go.
 const AFTER: Duration = Duration::from_secs(12);
 
@@ -60,7 +63,7 @@ pub fn run(args: &[&str]) -> Outcome {
     let text: Vec<String> = trace.iter().map(|segment| format!("{}@{}", segment.seconds, segment.per_second)).collect();
     println!("trace, seconds @ records/s: {}", text.join(", "));
     let seen = measure(&trace, &sets)?;
-    print!("{}", report(&trace, &seen));
+    print!("{}{}", report(&trace, &seen), figures(&trace, &seen));
     Ok(())
 }
 
@@ -78,6 +81,10 @@ pub struct RunMeasurement {
     pub starts: u64,
     pub actions: u64,
     pub greatest: u64,
+    /// Between one decision and the next, 99th percentile, ms.
+    pub decision_gap_ms: u64,
+    /// Time of the batches just after a change of the number of executors over that of those just before, p99 of each.
+    pub rescale_gap: f64,
 }
 
 fn measure(trace: &[Segment], sets: &[String]) -> Outcome<RunMeasurement> {
@@ -153,6 +160,7 @@ fn read_end(said: &str, seen: &mut RunMeasurement) -> Outcome {
 }
 
 fn read_progress(text: &str, seen: &mut RunMeasurement) {
+    seen.rescale_gap = rescale_gap(text);
     for line in text.lines() {
         let max_ms = json::number(line, "ageMaxMs").unwrap_or_default();
         seen.max_ms = seen.max_ms.max(max_ms);
@@ -162,7 +170,26 @@ fn read_progress(text: &str, seen: &mut RunMeasurement) {
     }
 }
 
+/// Batches with records: (executors, duration). Those beside a change of the number of executors, neither of them none, count.
+fn rescale_gap(text: &str) -> f64 {
+    let of = |line: &str| -> Option<(u64, u64)> {
+        let rows: u64 = json::number(line, "numInputRows")?;
+        (rows > 0).then_some((json::number(line, "executors")?, json::number(line, "batchDuration")?))
+    };
+    let batches: Vec<(u64, u64)> = text.lines().filter_map(of).collect();
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for at in 1..batches.len() {
+        if batches[at].0 != batches[at - 1].0 && batches[at].0 > 0 && batches[at - 1].0 > 0 {
+            before.extend(batches[at.saturating_sub(BESIDE)..at].iter().map(|batch| batch.1));
+            after.extend(batches[at..(at + BESIDE).min(batches.len())].iter().map(|batch| batch.1));
+        }
+    }
+    p99(after) as f64 / p99(before).max(1) as f64
+}
+
 fn read_decisions(text: &str, seen: &mut RunMeasurement) {
+    let at_ms: Vec<u64> = text.lines().filter_map(|line| json::number(line, "now_ms")).collect();
+    seen.decision_gap_ms = p99(at_ms.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect());
     for line in text.lines() {
         let Some((_, decision)) = line.split_once("\"decision\":") else { continue };
         let size = |name| json::number::<u64>(decision, name).unwrap_or_default();
@@ -198,6 +225,40 @@ fn report(trace: &[Segment], seen: &RunMeasurement) -> String {
         seen.starts,
         seen.greatest,
     )
+}
+
+/// The same for `cargo xtask scoreboard`.
+fn figures(trace: &[Segment], seen: &RunMeasurement) -> String {
+    let enough: u64 = trace.iter().map(|s| s.seconds * needed(s.per_second)).sum();
+    let seconds: u64 = trace.iter().map(|s| s.seconds).sum();
+    let saved = 100.0 * (1.0 - seen.executor_seconds / (f64::from(EXECUTORS_MAX) * seconds as f64));
+    format!(
+        "figure autoscale_used {:.1} executor-seconds\n\
+         figure autoscale_enough {enough} executor-seconds\n\
+         figure autoscale_ratio {:.3} of just enough\n\
+         figure autoscale_saved {saved:.1} %\n\
+         figure autoscale_late {} records\n\
+         figure autoscale_lost {} records\n\
+         figure autoscale_p50 {} ms\n\
+         figure autoscale_p99 {} ms\n\
+         figure autoscale_actions {} changes\n\
+         figure autoscale_decision_gap_p99 {} ms\n\
+         figure autoscale_rescale_gap {:.2} of the batch time before\n",
+        seen.executor_seconds,
+        seen.executor_seconds / enough as f64,
+        seen.late,
+        seen.produced.abs_diff(seen.records),
+        seen.p50_ms,
+        seen.p99_ms,
+        seen.actions,
+        seen.decision_gap_ms,
+        seen.rescale_gap,
+    )
+}
+
+fn p99(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get((values.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
 }
 
 fn needed(per_second: u64) -> u64 {

@@ -1,8 +1,8 @@
 //! `driver_idle`: what a driver takes that has worked and has nothing to do, with no executor alive; and `idle --minutes M`,
 //! the same over a longer time, with what it used of executors.
 
-use super::process::{self, KillOnDrop, wait_until};
 use super::bench_dir::{BenchDir, TOPIC};
+use super::process::{self, KillOnDrop, wait_until};
 use crate::json;
 use crate::sh::{self, Outcome};
 use std::process::{Child, Stdio};

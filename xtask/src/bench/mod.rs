@@ -6,8 +6,10 @@
 
 pub mod autoscale;
 mod bench_dir;
+mod bottlenecks;
 mod engine;
 mod groups;
+mod hot;
 mod idle;
 pub mod process;
 mod produce;
@@ -53,6 +55,8 @@ const RUNS: usize = 3;
 pub fn run(args: &[&str]) -> Outcome {
     match args {
         ["autoscale", rest @ ..] => return autoscale::run(rest),
+        ["bottlenecks", rest @ ..] => return bottlenecks::run(rest),
+        ["hot", rest @ ..] => return hot::run(rest),
         ["idle", rest @ ..] => return idle::run_long(rest),
         ["wake", rest @ ..] => return wake::run(rest),
         _ => {}

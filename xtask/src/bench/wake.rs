@@ -1,8 +1,8 @@
 //! `wake`: from a record that comes while no executor lives to its result; and from a load that needs four executors to four
 //! that work. On the real engine: embedded broker, `tidemill produce`, `tidemill run` with its defaults.
 
-use super::process::{KillOnDrop, wait_until};
 use super::bench_dir::{BenchDir, TOPIC};
+use super::process::{KillOnDrop, wait_until};
 use crate::embedded::binary;
 use crate::json;
 use crate::sh::{self, Outcome};

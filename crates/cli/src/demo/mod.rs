@@ -456,7 +456,7 @@ fn start_driver(
     let sinks = wiring::sinks(&job, commands)?;
     let sources = wiring::sources(&job)?;
     let disk = Arc::new(OsDisk::open(&dir.path("checkpoint"))?);
-    let spawn = children::spawn()?;
+    let (spawn, limits) = children::spawn(&job.pipeline.autoscale)?;
     let (progress, decisions) = (dir.path(PROGRESS), dir.path(DECISIONS));
     let driver = Job::spawn("driver", move || {
         let observer = RunObserver {
@@ -470,7 +470,18 @@ fn start_driver(
         let (commands, dead_letters, snapshot_bytes_min) = (inbox, None, SNAPSHOT_BYTES_MIN);
         tidemill_driver::run(
             job,
-            Wiring { sources, sinks, dead_letters, disk, snapshot_bytes_min, spawn, commands, observer, supervisor },
+            Wiring {
+                sources,
+                sinks,
+                dead_letters,
+                disk,
+                snapshot_bytes_min,
+                spawn,
+                limits,
+                commands,
+                observer,
+                supervisor,
+            },
         )
     })?;
     Ok(driver)

@@ -4,6 +4,7 @@ pub(crate) mod broker;
 pub(crate) mod check;
 pub(crate) mod checkpoint;
 pub(crate) mod cost;
+pub(crate) mod ctl;
 pub(crate) mod executor;
 pub(crate) mod produce;
 pub(crate) mod run;

@@ -56,13 +56,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         ..RunObserver::default()
     };
     let sources = wiring::sources(&job)?;
+    let (spawn, limits) = children::spawn(&job.pipeline.autoscale)?;
+    say(&format!("executors are held by {limits}"));
     let wiring = Wiring {
         sources,
         sinks,
         dead_letters,
         disk,
         snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
-        spawn: children::spawn()?,
+        spawn,
+        limits: limits.clone(),
         commands: inbox,
         observer: Box::new(observer),
         supervisor,
@@ -73,7 +76,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         count => format!(" · {count} dead letters"),
     };
     say(&format!(
-        "ended: {} records in {} batches, {} rows out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds",
+        "ended: {} records in {} batches, {} rows out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds · held by {limits}",
         summary.records,
         summary.batches,
         summary.rows,

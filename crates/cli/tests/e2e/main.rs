@@ -18,3 +18,4 @@ mod produce;
 mod signals;
 mod support;
 mod union;
+mod zero;

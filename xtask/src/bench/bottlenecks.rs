@@ -1,0 +1,145 @@
+//! `bottlenecks`: loads that more executors do not help, on the real engine, and how soon the autoscaler says who holds them
+//! back: the driver (many keys), a sink (a slow reader of the console), the source (a client that fetches a little now and
+//! then), the machine (four executors without a limit on a few cores).
+
+use super::bench_dir::{BenchDir, TOPIC};
+use super::process::KillOnDrop;
+use crate::embedded::binary;
+use crate::json;
+use crate::sh::{self, Outcome};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+/// Whoever is not named by then is not noticed.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// A load: what it is called, how fast it comes, how the pipeline differs.
+struct Load {
+    name: &'static str,
+    /// The word in the sentence that is expected.
+    names: &'static str,
+    rate: &'static str,
+    producers: &'static str,
+    sets: &'static [&'static str],
+    slow_console: bool,
+}
+
+const MANY_KEYS: &str = "query.sql=SELECT window.start, CAST(cpu_usage_pct * 11834 AS BIGINT) AS k, concat(student_id, student_name) AS s, \
+     count(*) AS n FROM cs_student_logs GROUP BY window(event_time, '10 minutes', '1 minute'), CAST(cpu_usage_pct * 11834 AS BIGINT), \
+     concat(student_id, student_name)";
+
+const LOADS: [Load; 4] = [
+    Load {
+        name: "driver",
+        names: "driver",
+        rate: "max",
+        producers: "1",
+        sets: &[MANY_KEYS, "sinks.screen.type=none"],
+        slow_console: false,
+    },
+    Load {
+        name: "sink",
+        names: "sink",
+        rate: "15000/s",
+        producers: "1",
+        sets: &["autoscale.max_records_per_second_per_core=2500"],
+        slow_console: true,
+    },
+    Load {
+        name: "source",
+        names: "source",
+        rate: "60000/s",
+        producers: "1",
+        sets: &[
+            "sinks.screen.type=none",
+            "sources.cs_student_logs.options.\"queued.min.messages\"=1",
+            "sources.cs_student_logs.options.\"fetch.queue.backoff.ms\"=1000",
+            "sources.cs_student_logs.options.\"fetch.message.max.bytes\"=20000",
+        ],
+        slow_console: false,
+    },
+    Load {
+        name: "machine",
+        names: "cores of this machine",
+        rate: "max",
+        producers: "4",
+        sets: &["sinks.screen.type=none"],
+        slow_console: false,
+    },
+];
+
+/// The named loads, or all; `--no-build` for the binary that is there.
+pub fn run(args: &[&str]) -> Outcome {
+    if !args.contains(&"--no-build") {
+        sh::run(&mut sh::cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
+    }
+    let named: Vec<&&str> = args.iter().filter(|arg| **arg != "--no-build").collect();
+    if let Some(unknown) = named.iter().find(|name| !LOADS.iter().any(|load| load.name == ***name)) {
+        return Err(format!("`{unknown}` is no load; there are driver, sink, source, machine"));
+    }
+    for load in LOADS.iter().filter(|load| named.is_empty() || named.iter().any(|name| **name == load.name)) {
+        match measure(load)? {
+            Some(Noticed { after_s, size, reason }) => {
+                let right = if reason.contains(load.names) { "as expected" } else { "another one than expected" };
+                println!("{}: after {after_s:.1} s, {size} executors kept, {right}: {reason}", load.name);
+                println!("figure bottleneck_{}_s {after_s:.1} s", load.name);
+                println!("figure bottleneck_{}_right {} of 1", load.name, u8::from(reason.contains(load.names)));
+            }
+            None => println!("{}: not noticed within {} s", load.name, LONGEST.as_secs()),
+        }
+    }
+    Ok(())
+}
+
+struct Noticed {
+    after_s: f64,
+    size: u64,
+    reason: String,
+}
+
+fn measure(load: &Load) -> Outcome<Option<Noticed>> {
+    let bench_dir = BenchDir::new(&format!("bottleneck-{}", load.name))?;
+    bench_dir.produce(TOPIC, 1, 1)?;
+    let decisions = bench_dir.file("decisions");
+    let mut command = bench_dir.run("run", false)?;
+    command.args(["--decisions", &decisions.to_string_lossy()]);
+    for set in load.sets {
+        command.args(["--set", set]);
+    }
+    command.stdout(if load.slow_console { Stdio::piped() } else { Stdio::null() });
+    let mut driver = KillOnDrop(command.spawn().map_err(|error| format!("cannot start the run: {error}"))?);
+    if let Some(console) = driver.0.stdout.take() {
+        std::thread::spawn(move || read_slowly(console));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let servers = bench_dir.broker.address();
+    let mut produce = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", TOPIC]);
+    produce.args(["--rate", load.rate, "--producers", load.producers, "--duration", "10m"]).stderr(Stdio::null());
+    let producer: Child = produce.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot produce: {error}"))?;
+    let (_producer, since) = (KillOnDrop(producer), Instant::now());
+    while since.elapsed() < LONGEST {
+        std::thread::sleep(Duration::from_millis(100));
+        if let Some((size, reason)) = guard(&decisions) {
+            return Ok(Some(Noticed { after_s: since.elapsed().as_secs_f64(), size, reason }));
+        }
+    }
+    Ok(None)
+}
+
+/// 4 KB a second.
+fn read_slowly(mut console: ChildStdout) {
+    let mut bytes = [0; 400];
+    while console.read(&mut bytes).is_ok_and(|count| count > 0) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The first decision that takes executors back because others hold them: the size kept, and why.
+fn guard(decisions: &Path) -> Option<(u64, String)> {
+    let text = std::fs::read_to_string(decisions).ok()?;
+    let (_, decision) = text.lines().find(|line| line.contains("\"kind\":\"guard\""))?.split_once("\"decision\":")?;
+    let (_, reason) = decision.split_once("\"reason\":\"")?;
+    Some((json::number(decision, "to")?, reason.split('"').next()?.to_owned()))
+}
