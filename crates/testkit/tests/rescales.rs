@@ -100,18 +100,17 @@ impl Chaos {
         let before = self.harness.size_changes();
         let commands = self.running.as_ref().expect("a driver").commands();
         let since = Instant::now();
-        while commands.send(Command::Pin(size as u32)).is_ok() {
-            while self.harness.size_changes() == before && since.elapsed() < PATIENCE {
-                if self.running.as_ref().is_some_and(RunningDriver::has_ended) {
-                    return self.restart();
-                }
-                std::thread::sleep(Duration::from_micros(50));
+        if commands.send(Command::Pin(size as u32)).is_err() {
+            return self.restart();
+        }
+        while self.harness.size_changes() == before {
+            if self.running.as_ref().is_some_and(RunningDriver::has_ended) {
+                return self.restart();
             }
             assert!(since.elapsed() < PATIENCE, "the driver does not obey");
-            (self.size, self.rescales) = (size, self.rescales + 1);
-            return;
+            std::thread::sleep(Duration::from_micros(50));
         }
-        self.restart();
+        (self.size, self.rescales) = (size, self.rescales + 1);
     }
 
     fn put(&mut self) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
 use tidemill_checkpoint::disk::OsDisk;
-use tidemill_driver::{Job, Supervisor, Wiring};
+use tidemill_driver::{Job, Summary, Supervisor, Wiring};
 use tidemill_model::pipeline::SinkKind;
 use tidemill_model::status::Command;
 use tidemill_model::{Error, Result};
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     };
     let sources = wiring::sources(&job)?;
     let (spawn, limits) = children::spawn(&job.pipeline.autoscale)?;
-    say(&format!("executors are held by {limits}"));
+    say(&format!("limits of an executor: {limits}"));
     let wiring = Wiring {
         sources,
         sinks,
@@ -71,20 +71,26 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         supervisor,
     };
     let summary = tidemill_driver::run(job, wiring)?;
+    say(&ended(&summary, &limits));
+    Ok(())
+}
+
+/// The run's last message.
+fn ended(summary: &Summary, limits: &str) -> String {
     let dead_letters = match summary.dead_letters {
         0 => String::new(),
         count => format!(" · {count} dead letters"),
     };
-    say(&format!(
-        "ended: {} records in {} batches, {} rows out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds · held by {limits}",
+    format!(
+        "ended: {} records in {} batches, {} rows out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds · limits: \
+         {limits}",
         summary.records,
         summary.batches,
         summary.rows,
         summary.age_p50_ms,
         summary.age_p99_ms,
         summary.executor_seconds
-    ));
-    Ok(())
+    )
 }
 
 /// The streams that somebody is to read: without a reader of any the run has no purpose any more.
