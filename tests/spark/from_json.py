@@ -3,7 +3,7 @@
     python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1        # Java 17 on the path
     VENV/bin/python tests/spark/from_json.py [--mutate]
 
-For each `*.txt` in crates/flow/tests/goldens/from_json a `.jsonl` beside it: Spark's version, then a line per case with
+For each `*.txt` in crates/decode/tests/goldens/from_json a `.jsonl` beside it: Spark's version, then a line per case with
 the case's text, whether Spark called it corrupt, and the row, every scalar as text (timestamps as microseconds, dates
 as days, binaries in hexadecimal). A zone in brackets before a schema is the session's. `--mutate` first makes `mutated.txt` anew from its seed.
 """
@@ -14,7 +14,7 @@ import random
 import re
 import sys
 
-GOLDENS = pathlib.Path(__file__).parents[2] / "crates/flow/tests/goldens/from_json"
+GOLDENS = pathlib.Path(__file__).parents[2] / "crates/decode/tests/goldens/from_json"
 SEED = 20240209
 LONG = 1200  # characters beyond which only a string's length is kept
 

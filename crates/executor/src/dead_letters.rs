@@ -4,7 +4,7 @@
 //! are kept.
 
 use std::time::Instant;
-use tidemill_flow::decode::Decoded;
+use tidemill_decode::Decoded;
 use tidemill_flow::fold::FaultyRow;
 use tidemill_flow::ports::{Chunk, DeadLetter, DeadLetterWriter, Read};
 use tidemill_link::Task;

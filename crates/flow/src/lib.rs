@@ -5,9 +5,9 @@
 
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
-pub mod decode;
 pub mod fold;
 pub mod key;
 pub mod merge;
 pub mod output;
 pub mod ports;
+pub mod records;

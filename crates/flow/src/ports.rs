@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 pub use dead_letters::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, Place};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tidemill_decode::Values;
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
 /// What a source holds of one partition.
@@ -113,6 +114,17 @@ impl Chunk {
         self.absent.clear();
         self.offsets.clear();
         self.timestamps.clear();
+    }
+}
+
+impl Values for Chunk {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn value(&self, record: usize) -> Option<&[u8]> {
+        self.value(record)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Each fault of a record as its task reports it for the dead letters, and how each record is counted: decode and fold
 //! of one chunk.
 
-use tidemill_flow::decode::Records;
 use tidemill_flow::fold::{FaultyRow, Fold};
 use tidemill_flow::ports::Chunk;
+use tidemill_flow::records::Records;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{FaultCounts, Millis, Partial, RecordFault};
 

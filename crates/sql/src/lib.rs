@@ -16,6 +16,6 @@ mod syntax;
 pub mod text;
 pub mod types;
 pub mod value;
-pub mod zone;
 
 pub use analyze::{AGGREGATE_FUNCTIONS, plan};
+pub use tidemill_decode::zone;

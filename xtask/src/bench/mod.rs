@@ -36,7 +36,7 @@ use Program::{Example, Own};
 
 /// All benchmarks. A crate adds a line here and prints its figures.
 const BENCHES: &[Bench] = &[
-    Bench { name: "decode", program: Example("tidemill-flow", "decode_bench") },
+    Bench { name: "decode", program: Example("tidemill-decode", "decode_bench") },
     Bench { name: "fold", program: Example("tidemill-flow", "fold_bench") },
     Bench { name: "state", program: Example("tidemill-state", "state_bench") },
     Bench { name: "sql", program: Example("tidemill-sql", "evaluate") },

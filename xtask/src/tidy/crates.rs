@@ -28,7 +28,7 @@ const DISKS: (&[&str], &str) = (
     "a state is bytes in, bytes out; do it in a crate at the edge, and what values mean in `flow`",
 );
 const OTHERS_TRADE: (&[&str], &str) = (
-    &["rdkafka", "tidemill_kafka", "tidemill_files", "flow::decode", "hyper", "TcpListener", "TcpStream"],
+    &["rdkafka", "tidemill_kafka", "tidemill_files", "tidemill_decode::Decoder", "hyper", "TcpListener", "TcpStream"],
     "the driver knows ports, not who stands behind them; let `cli` wire it",
 );
 
@@ -36,18 +36,24 @@ const CRATES: &[Crate] = &[
     Crate { name: "os", uses: &[], tests_use: &[], unsaid: &[] },
     Crate { name: "model", uses: &[], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Crate { name: "config", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
-    Crate { name: "sql", uses: &["model"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
+    Crate { name: "decode", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
+    Crate { name: "sql", uses: &["model", "decode"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
     Crate { name: "state", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, DISKS] },
-    Crate { name: "flow", uses: &["model", "sql", "state"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
+    Crate { name: "flow", uses: &["model", "decode", "sql", "state"], tests_use: &["config"], unsaid: &[CLOCK, WORLD] },
     Crate { name: "scale", uses: &["model"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Crate { name: "simulate", uses: &["model", "scale"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Crate { name: "link", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },
     Crate { name: "checkpoint", uses: &["model", "os"], tests_use: &[], unsaid: &[CLOCK] },
     Crate { name: "kafka", uses: &["model", "os", "flow"], tests_use: &["broker"], unsaid: &[] },
-    Crate { name: "files", uses: &["model", "os", "sql", "flow"], tests_use: &["config"], unsaid: &[CLOCK] },
+    Crate { name: "files", uses: &["model", "os", "sql", "flow"], tests_use: &["config", "decode"], unsaid: &[CLOCK] },
     Crate { name: "broker", uses: &["model", "os"], tests_use: &[], unsaid: &[] },
     Crate { name: "load", uses: &["model", "kafka"], tests_use: &["broker"], unsaid: &[] },
-    Crate { name: "executor", uses: &["model", "os", "config", "sql", "flow", "link"], tests_use: &[], unsaid: &[] },
+    Crate {
+        name: "executor",
+        uses: &["model", "os", "config", "decode", "sql", "flow", "link"],
+        tests_use: &[],
+        unsaid: &[],
+    },
     Crate {
         name: "driver",
         uses: &["model", "os", "sql", "flow", "link", "scale", "checkpoint"],
@@ -56,7 +62,7 @@ const CRATES: &[Crate] = &[
     },
     Crate {
         name: "testkit",
-        uses: &["model", "config", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
+        uses: &["model", "config", "decode", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
         tests_use: &["link"],
         unsaid: &[],
     },
@@ -173,7 +179,7 @@ mod tests {
         assert_eq!(of("scale", "let now = Instant::now();"), 1);
         assert_eq!(of("scale", "// Instant::now() is not for us"), 0);
         assert_eq!(of("executor", "let now = Instant::now();"), 0);
-        assert_eq!(of("driver", "use tidemill_flow::decode::Decoder; // tidemill_flow::decode"), 1);
+        assert_eq!(of("driver", "use tidemill_decode::Decoder; // tidemill_flow::decode"), 1);
         assert_eq!(of("dash", "println!(\"x\");"), 1);
         assert_eq!(of("dash", "eprintln!(\"x\");"), 1);
         assert_eq!(of("cli", "println!(\"x\");"), 1);

@@ -4,7 +4,7 @@ use crate::golden::Golden;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use std::sync::Arc;
-use tidemill_flow::decode::{Decoder, Options};
+use tidemill_decode::{Decoder, Options};
 use tidemill_flow::fold::Fold;
 use tidemill_flow::merge::{Groups, State};
 use tidemill_flow::output;

@@ -5,10 +5,10 @@
 //! Instants are written as a zone's clock shows them. Knows no files, tables or widths.
 
 pub mod csv;
-pub mod java_double;
 pub mod json;
 pub mod show;
-pub mod times;
+
+pub use tidemill_decode::{java_double, times};
 
 use crate::zone::WallClock;
 use std::fmt::Write;

@@ -3,7 +3,7 @@
 use super::golden::{Answer, Example, Table};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
-use tidemill_flow::decode::{Decoder, Options};
+use tidemill_decode::{Decoder, Options};
 use tidemill_flow::fold::Fold;
 use tidemill_flow::merge::State;
 use tidemill_flow::output;

@@ -3,8 +3,7 @@
 use crate::case::schema;
 use crate::reference::{self, Verdict};
 use crate::show;
-use tidemill_flow::decode::{Decoder, Options};
-use tidemill_flow::ports::Chunk;
+use tidemill_decode::{Decoder, Options};
 use tidemill_model::RecordFault;
 
 const RECORDS: [(&str, &str); 4] = [
@@ -29,9 +28,8 @@ const RECORDS: [(&str, &str); 4] = [
 /// Decodes all records as one chunk and compares each with the reference.
 fn check(ddl: &str, records: &[Vec<u8>]) {
     let schema = schema(ddl);
-    let mut chunk = Chunk::default();
-    records.iter().for_each(|record| chunk.push(0, -1, Some(record)));
-    let decoded = Decoder::new(&schema, Options::default()).decode(&chunk);
+    let chunk: Vec<Option<&Vec<u8>>> = records.iter().map(Some).collect();
+    let decoded = Decoder::new(&schema, Options::default()).decode(chunk.as_slice());
     assert_eq!(decoded.batch.num_rows(), records.len());
     let mut counts = (0, 0);
     for (row, record) in records.iter().enumerate() {

@@ -6,8 +6,8 @@
 use super::STRING_MAX;
 use super::text::{Piece, Text, next_piece, utf16_length};
 use super::token::{Token, Visitor};
+use crate::java_double::write_java_double;
 use std::fmt::Write;
-use tidemill_sql::text::java_double::write_java_double;
 
 /// Writes the tokens that it visits.
 #[derive(Debug, Default)]

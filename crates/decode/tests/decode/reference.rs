@@ -3,7 +3,7 @@
 
 use arrow_schema::{DataType, SchemaRef};
 use serde_json::Value;
-use tidemill_sql::text::java_double::java_double;
+use tidemill_decode::java_double::java_double;
 
 /// The outcome of a record.
 #[derive(Debug, PartialEq)]

@@ -64,7 +64,7 @@ pub fn date(text: &str) -> Option<i32> {
 }
 
 /// Without white space and control characters at its ends, as Spark trims before it reads a value.
-pub(crate) fn trimmed(text: &str) -> &str {
+pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c <= ' ' || c == '\x7f')
 }
 

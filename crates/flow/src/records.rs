@@ -1,8 +1,7 @@
 //! The decoder of a source's format.
 
-use super::csv::CsvDecoder;
-use super::{Decoded, Decoder, Options};
 use crate::ports::Chunk;
+use tidemill_decode::{CsvDecoder, Decoded, Decoder, Options};
 use tidemill_model::Micros;
 use tidemill_sql::plan::{BranchPlan, Format};
 

@@ -5,10 +5,9 @@ use crate::reference;
 use crate::show;
 use serde_json::Value;
 use std::path::Path;
-use tidemill_flow::decode::{Decoder, Options};
-use tidemill_flow::ports::Chunk;
+use tidemill_decode::zone::Zone;
+use tidemill_decode::{Decoder, Options};
 use tidemill_model::RecordFault;
-use tidemill_sql::zone::Zone;
 
 /// Spark's answer to one case.
 struct Answer {
@@ -48,13 +47,10 @@ fn check(name: &str) -> usize {
         let (zone, ddl) = bracketed.unwrap_or(("UTC", ddl.trim()));
         let options = Options { session_zone: Zone::parse(zone).unwrap(), ..Options::default() };
         let schema = schema(ddl);
-        let mut chunk = Chunk::default();
-        for (offset, case) in cases.iter().enumerate() {
-            chunk.push(offset as i64, -1, value(case).as_deref());
-        }
+        let chunk: Vec<Option<Vec<u8>>> = cases.iter().map(|case| value(case)).collect();
         let mut decoder = Decoder::new(&schema, options);
-        decoder.decode(&chunk);
-        let decoded = decoder.decode(&chunk);
+        decoder.decode(chunk.as_slice());
+        let decoded = decoder.decode(chunk.as_slice());
         for (row, case) in cases.iter().enumerate() {
             let answer = answers.next().unwrap();
             assert_eq!(answer.case, *case, "{name}.jsonl is not of {name}.txt");

@@ -3,11 +3,11 @@
 //! Prints records per CPU-second for the five columns of the reference pipeline, for all nine, and for records that
 //! defeat the decoder's fast paths.
 
+use arrow_array::StringArray;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::fs;
 use std::sync::Arc;
-use tidemill_flow::decode::{Decoder, Options};
-use tidemill_flow::ports::Chunk;
+use tidemill_decode::{Decoder, Options};
 
 const FIELDS: [(&str, DataType); 9] = [
     ("timestamp", DataType::Float64),
@@ -38,7 +38,7 @@ fn main() {
     ];
     for (name, wanted, style) in variants.into_iter().filter(|(name, ..)| name.contains(&only)) {
         let chunks = chunks(style);
-        let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        let bytes: usize = chunks.iter().map(|chunk| chunk.value_data().len()).sum();
         let rate = measure(&schema(wanted), &chunks, seconds);
         let figure = name.replace(", ", "_").replace([' ', '-'], "_");
         println!(
@@ -50,7 +50,7 @@ fn main() {
 }
 
 /// Records per CPU-second.
-fn measure(schema: &SchemaRef, chunks: &[Chunk], seconds: f64) -> f64 {
+fn measure(schema: &SchemaRef, chunks: &[StringArray], seconds: f64) -> f64 {
     let mut decoder = Decoder::new(schema, Options::default());
     let mut records = 0;
     let start = cpu_seconds();
@@ -86,16 +86,12 @@ enum Style {
     NonAscii,
 }
 
-fn chunks(style: Style) -> Vec<Chunk> {
+fn chunks(style: Style) -> Vec<StringArray> {
     let mut random = Random(42);
     let mut chunks = Vec::new();
     for first in (0..RECORDS).step_by(CHUNK_RECORDS) {
-        let mut chunk = Chunk::default();
-        for offset in first..first + CHUNK_RECORDS {
-            let record = record(&mut random, style, offset);
-            chunk.push(offset as i64, 1_700_000_000_000, Some(record.as_bytes()));
-        }
-        chunks.push(chunk);
+        let records = (first..first + CHUNK_RECORDS).map(|offset| Some(record(&mut random, style, offset)));
+        chunks.push(records.collect());
     }
     chunks
 }

@@ -10,7 +10,7 @@ use super::java::{java_float, java_integer};
 use super::text::push_decoded;
 use super::time::{self, Defaults};
 use super::{Decoded, Options};
-use crate::ports::Chunk;
+use crate::values::Values;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use tidemill_model::{Micros, RecordFault};
@@ -49,7 +49,7 @@ impl CsvDecoder {
     }
 
     /// Decodes a chunk's lines, one row each. A line is never malformed as a whole.
-    pub fn decode(&mut self, chunk: &Chunk) -> Decoded {
+    pub fn decode(&mut self, chunk: &(impl Values + ?Sized)) -> Decoded {
         let rows = chunk.len();
         let (mut faults, mut unfit) = (Vec::new(), Vec::new());
         for row in 0..rows {

@@ -5,7 +5,7 @@ use arrow_array::types::*;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
-use tidemill_sql::text::java_double::{java_double, java_float};
+use tidemill_decode::java_double::{java_double, java_float};
 
 /// For longer strings only the length is kept.
 const LONG: usize = 1_200;

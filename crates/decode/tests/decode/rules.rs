@@ -4,45 +4,35 @@
 use crate::case::schema;
 use crate::show;
 use serde_json::json;
-use tidemill_flow::decode::{Decoder, Options};
-use tidemill_flow::ports::Chunk;
+use tidemill_decode::zone::Zone;
+use tidemill_decode::{Decoder, Options};
 use tidemill_model::{Micros, RecordFault};
-use tidemill_sql::zone::Zone;
 
 /// Decodes one record and compares its row and fault.
 fn check(record: &str, ddl: &str, options: Options, row: serde_json::Value, fault: Option<RecordFault>) {
-    let mut chunk = Chunk::default();
-    chunk.push(0, -1, Some(record.as_bytes()));
-    let decoded = Decoder::new(&schema(ddl), options).decode(&chunk);
+    let decoded = Decoder::new(&schema(ddl), options).decode([Some(record)].as_slice());
     let found = (show::row(&decoded.batch, 0), decoded.faults.first().copied().flatten());
     assert_eq!(found, (row, fault), "{record}");
 }
 
 #[test]
 fn j1_absent_and_blank_are_not_faults() {
-    let mut chunk = Chunk::default();
-    for value in [None, Some(""), Some(" \t\r\n"), Some("null"), Some("{"), Some(r#"{"a":"x"}"#), Some(r#"{"a":1}"#)] {
-        chunk.push(0, -1, value.map(str::as_bytes));
-    }
+    let values = [None, Some(""), Some(" \t\r\n"), Some("null"), Some("{"), Some(r#"{"a":"x"}"#), Some(r#"{"a":1}"#)];
     let mut decoder = Decoder::new(&schema("a INT"), Options::default());
-    let decoded = decoder.decode(&chunk);
+    let decoded = decoder.decode(values.as_slice());
     let rows: Vec<_> = (0..7).map(|row| show::row(&decoded.batch, row)[0].clone()).collect();
     assert_eq!(json!(rows), json!([null, null, null, null, null, null, "1"]));
     assert_eq!((decoded.malformed, decoded.wrong_type), (2, 1));
     let (malformed, wrong_type) = (Some(RecordFault::Malformed), Some(RecordFault::WrongType));
     assert_eq!(decoded.faults, [None, None, None, malformed, malformed, wrong_type, None]);
-    chunk.clear();
-    chunk.push(0, -1, Some(b"{}"));
-    assert_eq!(decoder.decode(&chunk).faults, []);
+    assert_eq!(decoder.decode([Some("{}")].as_slice()).faults, []);
 }
 
 #[test]
 fn j2_unknown_fields_are_validated_even_if_nothing_is_wanted() {
-    let mut chunk = Chunk::default();
-    for value in [r#"{"z":1}"#, r#"{"z":01}"#, r#"{"z":[}"#] {
-        chunk.push(0, -1, Some(value.as_bytes()));
-    }
-    let decoded = Decoder::new(&schema("a INT").project(&[]).unwrap().into(), Options::default()).decode(&chunk);
+    let values = [r#"{"z":1}"#, r#"{"z":01}"#, r#"{"z":[}"#].map(Some);
+    let decoded =
+        Decoder::new(&schema("a INT").project(&[]).unwrap().into(), Options::default()).decode(values.as_slice());
     assert_eq!((decoded.batch.num_rows(), decoded.batch.num_columns(), decoded.malformed), (3, 0, 2));
 }
 
@@ -91,13 +81,9 @@ fn j12_an_error_inside_a_wanted_value_is_malformed() {
 fn a_malformed_record_leaves_nothing_behind_in_nested_columns() {
     let ddl = "l ARRAY<STRUCT<x: STRING, y: MAP<STRING, INT>>>, s STRUCT<p: ARRAY<INT>>";
     let whole = r#"{"l":[{"x":"a","y":{"k":1}}],"s":{"p":[1,2]}}"#;
-    let mut chunk = Chunk::default();
-    for end in 0..=whole.len() {
-        chunk.push(0, -1, Some(&whole.as_bytes()[..end]));
-        chunk.push(0, -1, Some(whole.as_bytes()));
-    }
-    let decoded = Decoder::new(&schema(ddl), Options::default()).decode(&chunk);
-    for row in (1..chunk.len()).step_by(2) {
+    let values: Vec<_> = (0..=whole.len()).flat_map(|end| [Some(&whole[..end]), Some(whole)]).collect();
+    let decoded = Decoder::new(&schema(ddl), Options::default()).decode(values.as_slice());
+    for row in (1..values.len()).step_by(2) {
         assert_eq!(show::row(&decoded.batch, row), json!([[["a", [["k", "1"]]]], [["1", "2"]]]));
     }
     assert_eq!(decoded.malformed, whole.len() as u64 - 1);

@@ -3,9 +3,9 @@
 //! Knows no JSON.
 
 use super::java::java_int;
+use crate::times;
+pub use crate::times::Defaults;
 use tidemill_model::time::days_from_civil;
-use tidemill_sql::text::times;
-pub use tidemill_sql::text::times::Defaults;
 
 /// First day of the Gregorian calendar, 1582-10-15, in days since the epoch.
 const GREGORIAN_START: i32 = -141_427;

@@ -2,7 +2,7 @@
 
 use super::Column;
 use super::plain::{Bytes, Nulls, cut, offset, take_offsets};
-use crate::decode::shape::Shape;
+use crate::shape::Shape;
 use arrow_array::{ArrayRef, ListArray, MapArray, StructArray};
 use arrow_schema::{DataType, FieldRef, Fields};
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! Decodes JSON records into Arrow columns, exactly as Spark's `from_json` in PERMISSIVE mode.
+//! Decodes JSON and CSV records into Arrow columns, exactly as Spark in PERMISSIVE mode. Also parses times and time zones,
+//! and prints numbers as Java does.
 //!
 //! ```text
 //!  record ─token→ members ─shape: same bytes as last time?→ field ─value→ column ─finish→ RecordBatch
@@ -7,34 +8,39 @@
 //! Each record gives one row, in order: rules J1 to J12. Values are appended directly to the columns' buffers; the row
 //! of a record that turns out malformed is removed again. Cost: no allocation per record, and about a nanosecond per
 //! byte or less (`examples/decode_bench.rs`). Reads no clock (the time is part of [`Options`]) and does no I/O.
+//! Does not know where the bytes come from.
+
+#![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 mod cells;
 mod column;
 mod csv;
 mod decimal;
 mod java;
+pub mod java_double;
 mod number;
 mod quick;
-mod records;
 mod rewrite;
 mod scan;
 mod shape;
 mod text;
 mod time;
+pub mod times;
 mod token;
 mod value;
+mod values;
+pub mod zone;
 
-use crate::ports::Chunk;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, SchemaRef};
 use column::Struct;
 pub use csv::CsvDecoder;
-pub use records::Records;
 use tidemill_model::{Micros, RecordFault};
-use tidemill_sql::zone::{WallClock, Zone};
 use time::Defaults;
 use token::Reader;
 use value::Fit;
+pub use values::Values;
+use zone::{WallClock, Zone};
 
 /// A string of more UTF-16 units than this makes its field NULL (rule J11).
 const STRING_MAX: usize = 20_000_000;
@@ -134,7 +140,7 @@ impl Decoder {
     }
 
     /// Decodes a chunk's records, one row each.
-    pub fn decode(&mut self, chunk: &Chunk) -> Decoded {
+    pub fn decode(&mut self, chunk: &(impl Values + ?Sized)) -> Decoded {
         let rows = chunk.len();
         self.root.reserve(rows);
         let (mut malformed, mut faults, mut unfit) = (0, Vec::new(), Vec::new());
