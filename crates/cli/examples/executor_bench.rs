@@ -1,7 +1,9 @@
-//! What an executor takes: the built binary, spoken to as its driver does, on reference records of an embedded broker.
+//! Benchmark of an executor: the built binary, driven through its pipes as by a driver, on reference records of an
+//! embedded broker.
 //!
-//! `cargo xtask bench executor`, or `executor_bench [RECORDS [STARTS]]` beside a built `target/release/tidemill`. Prints
-//! records per CPU-second of the executor's process, the time from its start to its first result, and what it takes at rest.
+//! `cargo xtask bench executor`, or `executor_bench [RECORDS [STARTS]]` beside a built `target/release/tidemill`.
+//! Prints records per CPU-second of the executor's process, the time from its start to its first result, and its idle
+//! cost.
 
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -36,8 +38,8 @@ fn main() {
     first_results(&hello, &ranges[0], starts);
 }
 
-/// All ranges, in tasks as the driver cuts a large batch: as many at once as the executor has cores, each going on where
-/// one has ended.
+/// All ranges, cut into tasks like a large batch: as many at once as the executor has cores, each continuing where one
+/// has ended.
 fn throughput(hello: &ToExecutor, ranges: &[OffsetRange]) {
     let mut executor = Executor::start(hello);
     executor.ready();
@@ -111,7 +113,7 @@ fn hello(bootstrap_servers: &str) -> ToExecutor {
     }
 }
 
-/// An executor's process, ended when dropped.
+/// An executor's process, killed when dropped.
 struct Executor {
     child: Child,
     stdin: ChildStdin,
@@ -139,7 +141,7 @@ impl Executor {
         send(&mut self.stdin, &ToExecutor::Task(task)).expect("an executor that listens");
     }
 
-    /// A task's number, its records, and what it took.
+    /// A task's number, its records, and its cost.
     fn result(&mut self) -> (u64, u64, TaskCost) {
         match self.receive() {
             FromExecutor::Done { id, partial, cost } => (id, partial.records, cost),
@@ -171,7 +173,7 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The command line: each option is defined here once; help and checks follow from it.
+//! The command line. Each option is defined here once; help and checks are derived.
 
 use crate::wiring;
 use clap::{Args as Options, Parser, Subcommand};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidemill_load::{Rate, text};
 use tidemill_model::Secret;
 
-/// Streaming ETL and window aggregation over Kafka with Spark's semantics, and executors that follow the load.
+/// Streaming ETL and window aggregation over Kafka with Spark's semantics, on executors that follow the load
 #[derive(Parser)]
 #[command(name = "tidemill", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -19,25 +19,26 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Everything in one command: broker, load that rises and falls, pipeline, autoscaling, dashboard, and a proof at the end
+    /// Run a demonstration: broker, load that rises and falls, pipeline, autoscaling, dashboard, and a check of all
+    /// results
     Demo(DemoOptions),
     /// Run a pipeline file
     Run(RunOptions),
-    /// Send made-up activity logs to a Kafka topic
+    /// Send generated activity logs to a Kafka topic
     Produce(ProduceOptions),
-    /// Run the embedded Kafka-compatible broker alone
+    /// Run only the embedded Kafka-compatible broker
     Broker(BrokerOptions),
-    /// Check a pipeline file, and print how it is understood
+    /// Check a pipeline file and print how it is understood
     Check(CheckOptions),
-    /// What a load would have cost, by this autoscaler and by others, in a model
+    /// Compute in a model what a load would have cost, with this autoscaler and with others
     Simulate(SimulateOptions),
-    /// What a run used, day by day, and what a fixed size would have
+    /// Print what a run used, day by day, and what a fixed size would have used
     Cost(CostOptions),
-    /// Look at a running pipeline through its dashboard, and change how it scales
+    /// Inspect a running pipeline through its dashboard, and change how it scales
     Ctl(CtlOptions),
-    /// Look into a checkpoint
+    /// Inspect a checkpoint
     Checkpoint(CheckpointOptions),
-    /// An executor: started by a driver, which speaks to it over stdin and stdout
+    /// An executor. A driver starts it and talks to it over stdin and stdout
     #[command(hide = true)]
     Executor,
 }
@@ -47,31 +48,32 @@ pub(crate) struct DemoOptions {
     /// Length of the demo; each phase keeps its share
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = text::duration)]
     pub(crate) duration: Duration,
-    /// No limit on the executors and as much load as this machine makes, instead of a load that a small machine can show
+    /// No limit on the executors, and as much load as this machine can generate
     #[arg(long)]
     pub(crate) full_speed: bool,
-    /// Plain lines instead of the live view, and no dashboard
+    /// Print plain lines instead of the live view; no dashboard
     #[arg(long)]
     pub(crate) headless: bool,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Keep everything in this directory, and go on where a killed demo was [default: a temporary one, deleted at the end]
+    /// Keep everything in this directory, and continue a demo that was killed [default: a temporary directory, deleted
+    /// at the end]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Use this Kafka instead of the embedded broker
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) bootstrap_servers: Option<String>,
-    /// Where the dashboard listens; the next free port where this one is taken
+    /// Address of the dashboard; if the port is taken, the next free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) dashboard: String,
-    /// Kill one executor with SIGKILL so often, to see that nothing is lost
+    /// Kill one executor with SIGKILL at this interval
     #[arg(long, value_name = "TIME", value_parser = text::duration)]
     pub(crate) kill_every: Option<Duration>,
-    /// Stop one executor with SIGSTOP so often, which leaves it alive and silent, to see that it is noticed and replaced
+    /// Stop one executor with SIGSTOP at this interval: it stays alive and silent, and must be replaced
     #[arg(long, value_name = "TIME", value_parser = text::duration)]
     pub(crate) stop_every: Option<Duration>,
-    /// Same seed, same records
+    /// The same seed gives the same records
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -83,22 +85,22 @@ pub(crate) struct RunOptions {
     /// Read what is there now, in as many batches as needed, then end
     #[arg(long)]
     pub(crate) available_now: bool,
-    /// Checkpoint directory, instead of the file's
+    /// Checkpoint directory; overrides the file's
     #[arg(long, value_name = "DIR")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// Append a progress record (JSON, one line) per batch to this file; `-` for stderr
+    /// Append one progress record (a JSON line) per batch to this file; `-` for stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) progress: Option<PathBuf>,
-    /// Append everything the autoscaler saw and decided to this file, four JSON lines a second; they replay to the same decisions
+    /// Append all facts and decisions of the autoscaler to this file, four JSON lines per second; they can be replayed
     #[arg(long, value_name = "FILE")]
     pub(crate) decisions: Option<PathBuf>,
-    /// Set a value of the file, for instance `sinks.screen.json=true`; may be given again
+    /// Set a value of the file, for instance `sinks.screen.json=true`; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
     /// Print rows as JSON lines: the console sink's `json = true`
     #[arg(long)]
     pub(crate) json: bool,
-    /// No lines about progress, decisions and executors on stderr
+    /// Print no lines about progress, decisions and executors on stderr
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -107,38 +109,39 @@ pub(crate) struct RunOptions {
 pub(crate) struct CheckOptions {
     /// The pipeline file
     pub(crate) pipeline: PathBuf,
-    /// Set a value of the file, for instance `query.output_mode=append`; may be given again
+    /// Set a value of the file, for instance `query.output_mode=append`; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
 }
 
 #[derive(Options)]
 pub(crate) struct SimulateOptions {
-    /// The load: CSV with the heading `seconds,records_per_second`; a rate holds until the next line, the last line ends it
+    /// The load: CSV with the heading `seconds,records_per_second`. A rate holds until the next line; the last line
+    /// ends the load
     #[arg(value_name = "TRACE.csv", required_unless_present = "from")]
     pub(crate) trace: Option<PathBuf>,
-    /// Records per second that one executor does
+    /// Records per second of one executor
     #[arg(long, value_name = "R", value_parser = positive)]
     pub(crate) capacity_per_executor: f64,
     /// runway, keda, flink, ds2, dataflow, spark, static:N, or all
     #[arg(long, value_name = "POLICY", default_value = "runway")]
     pub(crate) policy: String,
-    /// How old a record may be when its result is out
+    /// Greatest acceptable age of a record when its result is out
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::duration)]
     pub(crate) slo: Duration,
-    /// How long an executor takes to start; it is paid meanwhile
+    /// Time that an executor takes to start; it is paid for meanwhile
     #[arg(long, value_name = "TIME", default_value = "25ms", value_parser = text::duration)]
     pub(crate) start_time: Duration,
-    /// The greatest size
+    /// The largest size
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) max_executors: u32,
-    /// What an executor costs an hour
+    /// Price of an executor-hour
     #[arg(long, value_name = "MONEY", default_value = "0.10", value_parser = positive)]
     pub(crate) price: f64,
-    /// Let the rate vary by a tenth from second to second; same seed, same load [default: as it is]
+    /// Vary the rate by a tenth from second to second; the same seed gives the same load [default: no variation]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Figures as JSON
+    /// Print figures as JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// Draw load, sizes, backlog and age over time, or a sweep's curve, as SVG
@@ -156,7 +159,7 @@ pub(crate) struct SimulateOptions {
 pub(crate) struct CostOptions {
     /// The checkpoint directory of a run
     pub(crate) dir: PathBuf,
-    /// What an executor costs an hour
+    /// Price of an executor-hour
     #[arg(long, value_name = "MONEY", default_value = "0.10", value_parser = positive)]
     pub(crate) price: f64,
     /// The size to compare with [default: the run's `max_executors`]
@@ -206,11 +209,11 @@ pub(crate) struct CheckpointOptions {
 
 #[derive(Subcommand)]
 pub(crate) enum CheckpointAction {
-    /// Print what a checkpoint holds: batches, offsets, watermarks, sizes; also while a driver uses it
+    /// Print what a checkpoint holds: batches, offsets, watermarks, sizes. Works while a driver uses it
     Show {
         /// The checkpoint directory
         dir: PathBuf,
-        /// As one JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -218,20 +221,20 @@ pub(crate) enum CheckpointAction {
 
 #[derive(Options)]
 pub(crate) struct BrokerOptions {
-    /// Where to listen; without authentication: keep it on loopback unless everyone who reaches it may read and write
-    /// [default: 127.0.0.1:9092, or the next free port]
+    /// Address to listen on. There is no authentication: use loopback, unless everyone who can reach the port may read
+    /// and write [default: 127.0.0.1:9092, or the next free port]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket_address)]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address that clients are told to connect to, where it is not the one that they reached
+    /// Address that clients are told to connect to, if it differs from the one they reached
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub(crate) advertised: Option<(String, u16)>,
-    /// Where records, topics and group offsets are kept
+    /// Directory for records, topics and group offsets
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Partitions of a topic that is made on first use
+    /// Partitions of a topic that is created on first use
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub(crate) partitions: i32,
-    /// Topics are made by CreateTopics alone, not on first use
+    /// Create topics only by CreateTopics, not on first use
     #[arg(long)]
     pub(crate) no_auto_create: bool,
     /// Bytes kept per partition, in whole segments [default: all]
@@ -240,7 +243,7 @@ pub(crate) struct BrokerOptions {
     /// How long records are kept
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = text::duration)]
     pub(crate) retention: Duration,
-    /// Clients that may be connected at once
+    /// Most clients connected at once
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) connections_max: u32,
     /// Flush to disk before each acknowledgement: records survive a power loss, not only a crash
@@ -253,41 +256,41 @@ pub(crate) struct ProduceOptions {
     /// The Kafka cluster
     #[arg(long, value_name = "HOST:PORT,…", default_value = "localhost:9092")]
     pub(crate) bootstrap_servers: String,
-    /// The topic; made where it is not there
+    /// The topic; created if it does not exist
     #[arg(long, default_value = "cs_student_logs")]
     pub(crate) topic: String,
-    /// Rate of all producers together: `10/s`, `5k/s`, `600/min` or `max`
+    /// Total rate of all producers: `10/s`, `5k/s`, `600/min` or `max`
     #[arg(long, value_name = "RATE", default_value = "10/s", value_parser = text::rate)]
     pub(crate) rate: Rate,
-    /// End after so many records
+    /// End after this many records
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// End after this time
     #[arg(long, value_name = "TIME", value_parser = text::duration)]
     pub(crate) duration: Option<Duration>,
-    /// Producers, each with a connection of its own
+    /// Number of producers, each with its own connection
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = producers)]
     pub(crate) producers: usize,
-    /// Partitions of a topic that must be made [default: the cluster's]
+    /// Partitions of a new topic [default: the cluster's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub(crate) partitions: Option<i32>,
-    /// Same seed, same records
+    /// The same seed gives the same records
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Share of records with an event time in the past
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = text::share)]
     pub(crate) late: f64,
-    /// Share of records that are broken in one of several ways
+    /// Share of malformed records, of several kinds
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = text::share)]
     pub(crate) malformed: f64,
     /// Event time of the first record, seconds since 1970 (UTC); the others follow at the rate [default: the clock]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) start_time: Option<f64>,
-    /// A property of the client, for instance `compression.type=lz4`; `${ENV:X}` and `${FILE:PATH}` in it are replaced; may be
-    /// given again
+    /// A property of the client, for instance `compression.type=lz4`; `${ENV:X}` and `${FILE:PATH}` are replaced;
+    /// repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = client_option)]
     pub(crate) option: Vec<(String, Secret)>,
-    /// The summary as JSON on stdout
+    /// Print the summary as JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -308,7 +311,7 @@ fn positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number| *number > 0.0 && *number < 1e12).ok_or_else(|| "a number above 0".into())
 }
 
-/// A property of the client. The value is not repeated: it may be a password.
+/// Parses a property of the client. Errors do not repeat the value: it may be a password.
 fn client_option(text: &str) -> Result<(String, Secret), String> {
     let (name, value) = key_value(text)?;
     let value = wiring::substituted(&value).map_err(|message| format!("{name}: {message}"))?;

@@ -1,4 +1,4 @@
-//! Executors as child processes: this very program, spoken to over its stdin and stdout.
+//! Executors as child processes: this program again, driven over its stdin and stdout.
 
 use crate::cgroup::{self, Group, Groups, Limits};
 use std::process::{Child, Command, Stdio};
@@ -7,10 +7,11 @@ use tidemill_model::pipeline::Autoscale;
 use tidemill_model::{Error, Result};
 use tidemill_os::output;
 
-/// Starts this very program as an executor, held to its limits where the system can; and a sentence about what holds it.
+/// Returns a function that starts this program as an executor, within its limits where the system supports that. Also
+/// returns a sentence that describes the limits.
 ///
 /// # Errors
-/// External: the program's own path cannot be found out.
+/// External: the program's own path is unknown.
 pub(crate) fn spawn(autoscale: &Autoscale) -> Result<(Spawn, String)> {
     let limits = Limits { cores: autoscale.executor_cores, memory_bytes: autoscale.executor_memory_bytes };
     let mut groups = Groups::new(limits);
@@ -51,7 +52,7 @@ impl Handle for Process {
     }
 
     fn kill(&mut self) {
-        // It refuses only for a child that is gone.
+        // Fails only if the child is gone.
         let _ = self.child.kill();
     }
 
@@ -62,8 +63,8 @@ impl Handle for Process {
     }
 }
 
-/// A terminal sends Ctrl-C to its whole process group: executors are in one of their own, so that only the driver gets
-/// it and drains them. A driver that dies takes them along all the same: their pipe closes.
+/// Puts executors into their own process group. A terminal sends Ctrl-C to the whole group of the driver; only the
+/// driver should get it, and drain them. Executors of a dead driver end because their pipe closes.
 #[cfg(unix)]
 fn apart_from_the_terminal(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);

@@ -1,4 +1,4 @@
-//! The binary: verbs and wiring only. Each verb is a file of `verbs`; what a pipeline is wired of stands in `wiring`.
+//! The binary: verbs and wiring only. `verbs` has one file per verb; `wiring` builds the parts of a pipeline.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Tells what happens in a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
+//! Reports a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
 
 use crate::usage::UsageLog;
 use crate::wiring::ABANDONED;
@@ -19,12 +19,12 @@ use tidemill_scale::{Changes, Decision, Facts, Record, Settings, State};
 
 /// A JSON lines file that a run appends to.
 pub(crate) struct JsonLinesFile {
-    /// What people call it.
+    /// Name in messages.
     name: String,
     file: Box<dyn Write>,
-    /// Records that could not be written since one could.
+    /// Records that could not be written since the last success.
     lost: u64,
-    /// A line may have been cut off: the next one begins with its end.
+    /// A line may be incomplete; the next write first ends it.
     torn: bool,
 }
 
@@ -49,7 +49,7 @@ impl JsonLinesFile {
         serde_json::to_writer(&mut line, record).expect("records serialise");
         line.push(b'\n');
         let JsonLinesFile { name, lost, .. } = self;
-        // A log that cannot be written must not stop the stream that it is about, nor be complained about at each record.
+        // A log that cannot be written must not stop the run, and is reported only once.
         match write_counted(&mut self.file, &line) {
             (_, Ok(())) => {
                 if *lost > 0 {
@@ -70,7 +70,7 @@ impl JsonLinesFile {
     }
 }
 
-/// Writes all bytes; also how many were written before an error.
+/// Writes all bytes. Also returns how many were written before an error.
 fn write_counted(file: &mut dyn Write, bytes: &[u8]) -> (usize, std::io::Result<()>) {
     let mut count = 0;
     while count < bytes.len() {
@@ -84,7 +84,7 @@ fn write_counted(file: &mut dyn Write, bytes: &[u8]) -> (usize, std::io::Result<
     (count, Ok(()))
 }
 
-/// A run that was killed may have left half a line: what follows must not be glued to it.
+/// Ends a line that a killed run may have left incomplete.
 fn end_last_line(file: &mut File) -> std::io::Result<()> {
     let mut last = [b'\n'];
     if file.metadata()?.is_file() && file.metadata()?.len() > 0 {
@@ -94,23 +94,23 @@ fn end_last_line(file: &mut File) -> std::io::Result<()> {
     if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
 }
 
-/// Who is told.
+/// Everything that gets reports of a run.
 #[derive(Default)]
 pub(crate) struct RunObserver {
     pub(crate) progress: Option<JsonLinesFile>,
     pub(crate) decisions: Option<JsonLinesFile>,
     pub(crate) dashboard: Option<Arc<Dashboard>>,
-    /// The newest snapshot, for another thread.
+    /// The newest snapshot, shared with another thread.
     pub(crate) latest: Option<Arc<Mutex<Status>>>,
-    /// What is kept for `tidemill cost`.
+    /// The usage log, for `tidemill cost`.
     pub(crate) usage: Option<UsageLog>,
-    /// What is said to whoever sits there.
+    /// Text for the user.
     pub(crate) log: Option<TextLog>,
-    /// Whoever should be there to read.
+    /// The readers of stdout and stderr; the run ends without them.
     pub(crate) readers: Option<Readers>,
 }
 
-/// The readers of the output. When one goes away, the run is told to stop.
+/// The readers of the output. When one goes away, the run is stopped.
 pub(crate) struct Readers {
     streams: Vec<Stream>,
     commands: Sender<Command>,
@@ -121,12 +121,12 @@ impl Readers {
         Readers { streams, commands }
     }
 
-    /// Whether all are there; the run is told to stop where not.
+    /// Whether all readers are there. Stops the run if not.
     fn look(&self) -> bool {
         let abandoned = self.streams.iter().any(|stream| stream.is_abandoned());
         if abandoned {
             output::error_line(ABANDONED);
-            // A run that is over needs no command.
+            // A run that has ended needs no command.
             let _ = self.commands.send(Command::Stop);
         }
         !abandoned
@@ -190,11 +190,11 @@ fn wall_ms() -> i64 {
     since.map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Notes as text; and decisions and batches with records too, for a run that nobody watches by its snapshots.
+/// Notes as text; and also decisions and batches, for a run that is not watched by its snapshots.
 pub(crate) struct TextLog {
     say: Box<dyn FnMut(&str)>,
     every_step: bool,
-    /// The batches that have no line yet.
+    /// Batches that were not reported yet.
     waiting: PendingBatches,
     changes: Changes,
 }
@@ -224,7 +224,7 @@ impl TextLog {
         }
     }
 
-    /// The line of the batches that wait for one: when it is due, or where something else is to be said.
+    /// Reports the pending batches when due, or before another message.
     fn tell_batches(&mut self, at_once: bool) {
         if let Some(line) = self.waiting.line(at_once) {
             (self.say)(&line);
@@ -238,10 +238,10 @@ impl Drop for TextLog {
     }
 }
 
-/// Lines about batches come no faster than this: small batches share one.
+/// Least interval between lines about batches; small batches share a line.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// Batches with records that have no line yet, and when the last line was.
+/// Batches with records that were not reported yet, and the time of the last line.
 #[derive(Default)]
 pub(crate) struct PendingBatches {
     of: Option<(u64, u64)>,
@@ -267,7 +267,7 @@ impl PendingBatches {
         (self.backlog, self.executors) = (tidemill.backlog, tidemill.executors);
     }
 
-    /// The line that is due, if one is.
+    /// The line, if it is due.
     fn line(&mut self, at_once: bool) -> Option<String> {
         if !at_once && self.told.is_some_and(|told| told.elapsed() < LINE_EVERY) {
             return None;

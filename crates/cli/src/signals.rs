@@ -1,23 +1,23 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean end, the second ends now.
+//! Ctrl-C and SIGTERM: the first signal asks for a clean end, the second ends the process.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use tidemill_model::{Error, Result};
 
-/// Exit code of a program that a second Ctrl-C ended, as shells count it.
+/// Exit code after a second Ctrl-C, as shells define it.
 const INTERRUPTED: i32 = 130;
 
-/// Ctrl-C and SIGTERM are not for this process: its driver drains it.
+/// Ignores Ctrl-C and SIGTERM: the driver drains this process.
 ///
 /// # Errors
-/// Internal: the handler was set before.
+/// Internal: a handler is already set.
 pub(crate) fn ignore() -> Result<()> {
     ctrlc::set_handler(|| {}).map_err(|error| Error::internal(format!("cannot handle Ctrl-C: {error}")))
 }
 
-/// Calls `first` at the first signal; the second ends the process at once (its executors end with their pipes).
+/// Calls `first` at the first signal. The second one ends the process at once; its executors end with their pipes.
 ///
 /// # Errors
-/// Internal: the handler was set before.
+/// Internal: a handler is already set.
 pub(crate) fn on_interrupt(first: impl Fn() + Send + 'static) -> Result<()> {
     let count = AtomicU32::new(0);
     ctrlc::set_handler(move || {

@@ -1,11 +1,13 @@
-//! What a run used, kept beside its checkpoint: `DIR/usage/`, for `tidemill cost` and `tidemill simulate --from`.
+//! The usage log of a run, kept beside its checkpoint in `DIR/usage/`, for `tidemill cost` and `tidemill simulate
+//! --from`.
 //!
 //! ```text
-//! load.jsonl        a line for every five seconds in which something arrived or an executor lived, and one for each rest
+//! load.jsonl        a line for every five seconds with arrivals or a living executor, and one for each pause
 //! decisions.jsonl   the changes of size
-//! days.jsonl        of lines that were thrown away, the sums by day
+//! days.jsonl        daily sums of removed lines
 //! ```
-//! The first two are bounded: at 4 MB a file becomes `….1.jsonl`, and the one of that name before is summed up and goes.
+//! The first two are bounded: at 4 MB a file becomes `….1.jsonl`; the previous file of that name is summed up and
+//! removed.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,11 +23,11 @@ const FOLDER: &str = "usage";
 const LOAD: &str = "load";
 const DECISIONS: &str = "decisions";
 const DAYS: &str = "days.jsonl";
-/// A file of lines grows to this many bytes.
+/// Largest size of a file of lines, bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Milliseconds of a line while something happens.
+/// Length of a line's period while something happens, ms.
 const LINE_MS: i64 = 5_000;
-/// And while nothing does.
+/// Length of a line's period while nothing happens, ms.
 const REST_MS: i64 = 600_000;
 const DAY_MS: i64 = 86_400_000;
 
@@ -35,10 +37,10 @@ pub(crate) struct UsagePeriod {
     /// When it began, ms since 1970.
     pub(crate) at_ms: i64,
     pub(crate) seconds: f64,
-    /// Records that came to the source.
+    /// Records that arrived at the source.
     pub(crate) arrived: u64,
     pub(crate) executor_seconds: f64,
-    /// `max_executors` then.
+    /// `max_executors` at that time.
     pub(crate) max: u32,
 }
 
@@ -51,11 +53,11 @@ struct Change<'a> {
     reason: &'a str,
 }
 
-/// The log of a run. Who cannot write it says so once, and the run goes on.
+/// The log of a run. A failed write is reported once, and the run goes on.
 pub(crate) struct UsageLog {
     dir: PathBuf,
     present: UsagePeriod,
-    /// The source's total and the executor-seconds, when the present period began.
+    /// The source's total and the executor-seconds at the start of the current period.
     total_before: Option<u64>,
     used_before: f64,
     total: Option<u64>,
@@ -156,7 +158,7 @@ fn append_line(path: &Path, line: &impl Serialize) -> std::io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(&bytes)
 }
 
-/// A file's periods as one of each day.
+/// Sums up the periods of a file by day.
 fn sum_up(path: &Path, days: &Path) -> std::io::Result<()> {
     for day in by_day(read_lines(path)?).into_values() {
         append_line(days, &day)?;
@@ -164,7 +166,7 @@ fn sum_up(path: &Path, days: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The periods that a run's checkpoint has kept, oldest first; where `fine`, without those that are sums of a day.
+/// The periods in a checkpoint, oldest first; with `fine`, without the daily sums.
 ///
 /// # Errors
 /// User: there are none.
@@ -186,7 +188,7 @@ pub(crate) fn read(checkpoint: &Path, fine: bool) -> Result<Vec<UsagePeriod>> {
     Ok(periods)
 }
 
-/// A run that was killed may have left half a line: that one is passed over.
+/// Reads lines. Skips a last line that a killed run left incomplete.
 fn read_lines(path: &Path) -> std::io::Result<Vec<UsagePeriod>> {
     let mut periods = Vec::new();
     for line in BufReader::new(File::open(path)?).lines() {

@@ -1,4 +1,4 @@
-//! What a pipeline is wired of: its file becomes a typed plan, a watched source, sinks and readers.
+//! Builds the parts of a pipeline from its file: typed plan, watched sources, sinks and readers.
 
 use arrow_schema::Schema;
 use std::env::VarError;
@@ -25,7 +25,7 @@ use tidemill_sql::types;
 /// Reads and plans a pipeline file.
 ///
 /// # Errors
-/// User: the file cannot be read, or has mistakes: all of them, each at its place.
+/// User: the file cannot be read, or has mistakes. The error lists all of them with their positions.
 pub(crate) fn load(path: &Path, set: &[(String, String)]) -> Result<Job> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::user(format!("{}: {error}; give the path of a pipeline file", path.display())))?;
@@ -46,7 +46,7 @@ pub(crate) fn plan(file: &str, text: &str, set: &[(String, String)]) -> Result<J
     Ok(Job { trigger: pipeline.query.trigger, plan: Arc::new(plan), pipeline: Arc::new(pipeline) })
 }
 
-/// What a reference of a pipeline file stands for.
+/// Resolves a reference in a pipeline file.
 fn look_up(reference: Reference<'_>) -> std::result::Result<Secret, String> {
     match reference {
         Reference::Env(name) => match std::env::var(name) {
@@ -66,12 +66,12 @@ fn look_up(reference: Reference<'_>) -> std::result::Result<Secret, String> {
     }
 }
 
-/// A text of the command line with what its references stand for.
+/// A text of the command line with its references resolved.
 pub(crate) fn substituted(text: &str) -> std::result::Result<Secret, String> {
     tidemill_config::substituted(text, &look_up)
 }
 
-/// Fails where a property of a client is unknown, or cannot have the value that it has.
+/// Fails if a client property is unknown or has an invalid value.
 fn check_clients(pipeline: &Pipeline) -> Result<()> {
     let mut faults = Vec::new();
     for source in &pipeline.sources {
@@ -86,7 +86,7 @@ fn check_clients(pipeline: &Pipeline) -> Result<()> {
     if faults.is_empty() { Ok(()) } else { Err(Diagnostics(faults).into()) }
 }
 
-/// Fails where a sink's files cannot hold the columns of the result.
+/// Fails if a sink's files cannot hold a column of the result.
 fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -> Result<()> {
     let SinkKind::Files { format, format_span, .. } = &sink.kind else { return Ok(()) };
     let fault = |span: &Range<usize>, message: String, help: &str| {
@@ -108,7 +108,7 @@ fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -
     }
 }
 
-/// The sources that the plan's branches read, watched.
+/// The sources of the plan's branches, watched.
 pub(crate) fn sources(job: &Job) -> Result<Vec<Source>> {
     each_source(&job.pipeline, &job.plan).map(|(number, source)| watched(&job.pipeline, number, source)).collect()
 }
@@ -130,7 +130,7 @@ fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Resul
     })
 }
 
-/// Readers of the sources that the plan's branches read, for one worker thread of an executor.
+/// Readers for the sources of the plan's branches, for one worker thread of an executor.
 pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>> {
     let reader = |(number, source): (u32, &pipeline::Source)| -> Result<Box<dyn ports::Read>> {
         Ok(match &source.kind {
@@ -141,15 +141,15 @@ pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<d
     each_source(pipeline, plan).map(reader).collect()
 }
 
-/// The source of each branch, with the branch's number.
+/// The source of each branch, and the branch's number.
 fn each_source<'a>(pipeline: &'a Pipeline, plan: &'a QueryPlan) -> impl Iterator<Item = (u32, &'a pipeline::Source)> {
     let source = |table: &str| pipeline.sources.iter().find(|source| source.name == table);
     let of = move |branch: &BranchPlan| source(&branch.table).expect("a plan reads the pipeline's sources");
     (0..).zip(plan.branches.iter().map(move |branch| of(branch)))
 }
 
-/// A writer of dead letters, for one worker thread of an executor. Executors are started where the driver was: a relative
-/// path is the same directory to both.
+/// A dead-letter writer for one worker thread of an executor. Executors start in the driver's directory, so a relative
+/// path means the same to both.
 pub(crate) fn dead_letters(pipeline: &Pipeline) -> Option<Box<dyn DeadLetterWriter>> {
     let DeadLetterTarget::Files { path } = pipeline.dead_letter.as_ref()?;
     Some(Box::new(FilesDeadLetterWriter::new(path)))
@@ -178,11 +178,11 @@ fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> Files
     }
 }
 
-/// What a run says to nobody, or to the log, when its output has no reader any more.
+/// The message of a run whose output has no reader any more.
 pub(crate) const ABANDONED: &str =
     "nobody reads the output any more: the run ends; what was not shown is not shown again";
 
-/// The pipeline's sinks. When the console's reader goes away, `commands` is told to stop.
+/// The pipeline's sinks. When the console's reader goes away, a stop command is sent to `commands`.
 pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
     let zone = job.plan.zone();
     let sink = |sink: &tidemill_model::pipeline::Sink| -> Result<Box<dyn Sink>> {
@@ -222,7 +222,7 @@ pub(crate) fn dashboard(
     Ok(Arc::new(dashboard))
 }
 
-/// The trigger that a run uses: `--available-now` goes before the file's.
+/// The trigger of a run: `--available-now` overrides the file's.
 pub(crate) fn trigger(job: &Job, available_now: bool) -> Trigger {
     if available_now { Trigger::AvailableNow } else { job.trigger }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Runs one example in a directory of its own; gives the directory and what the program printed to stdout.
+/// Runs one example in its own directory. Returns the directory and the program's stdout.
 fn run(example: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -1,4 +1,4 @@
-//! From files to files through the real program: every format, restarts with more files, and a driver that is killed.
+//! From files to files through the real program: every format, restarts with more files, a killed driver.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +36,7 @@ format = "parquet"
 path = "checkpoint"
 "#;
 
-/// A directory with a pipeline and a number of input files, the later the younger.
+/// A directory with a pipeline and some input files; later files are newer.
 struct TestDir(tempfile::TempDir);
 
 impl TestDir {
@@ -56,7 +56,7 @@ impl TestDir {
         fs::write(&aside, text).unwrap();
         let time = UNIX_EPOCH + Duration::from_secs(file as u64);
         fs::File::options().write(true).open(&aside).unwrap().set_modified(time).unwrap();
-        // Names in the other order than times.
+        // The order of names is opposite to the order of times.
         fs::rename(aside, self.0.path().join(format!("in/{:03}.jsonl", 999 - file))).unwrap();
     }
 
@@ -75,7 +75,7 @@ impl TestDir {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// What is in the sinks' directories, by name, without the mark of the query they belong to.
+    /// The files in the sinks' directories, by name, without the owner mark.
     fn output(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         for dir in ["out-json", "out-csv", "out-parquet"] {
@@ -105,7 +105,7 @@ fn r_a_restart_goes_on_with_the_files_that_came() {
     in_three.run_well();
     let output = at_once.output();
     assert_eq!(in_three.output(), output);
-    // One file a batch, the oldest first; the first one is empty and is a batch all the same (rule O7).
+    // One file per batch, the oldest first. The first file is empty and still is a batch (rule O7).
     let manifest = text(&output, "out-csv/_manifest.jsonl");
     assert_eq!(manifest.lines().count(), 5, "{manifest}");
     assert_eq!(manifest.lines().nth(1), Some("{\"batch_id\":0,\"rows\":0,\"files\":[]}"));
@@ -160,7 +160,7 @@ fn a_checkpoint_shows_what_it_holds() {
     );
 }
 
-/// From the command line to the executors, which read the times, and to the sinks, which write them.
+/// The zone reaches the executors, which read times, and the sinks, which write them.
 #[test]
 fn s1_times_by_the_sessions_clock() {
     let place = TestDir::new(0);

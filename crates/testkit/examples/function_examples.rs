@@ -1,7 +1,8 @@
-//! How many examples of Spark's function documentation have Spark's answer here: `cargo xtask function-examples`.
+//! Counts how many examples of Spark's function documentation give Spark's answer here: `cargo xtask
+//! function-examples`.
 //!
-//! Prints the counts; with `same`, `names`, `different` or `refused` the examples of that kind too, with what is wrong, and
-//! with a function's name its examples.
+//! With `same`, `names`, `different` or `refused` it also prints the examples of that kind with the difference; with a
+//! function's name, that function's examples.
 
 use std::collections::BTreeMap;
 use tidemill_testkit::function_examples::{Example, Verdict, run_all};

@@ -1,6 +1,6 @@
-//! Plans made-up queries for so many seconds, or one by its seed, and prints how many there were.
+//! Plans generated queries for some seconds, or one by its seed, and prints their number.
 //!
-//! `cargo run --release -p tidemill-testkit --example sql_fuzz -- SECONDS [FIRST_SEED]`; a panic prints the seed first.
+//! `cargo run --release -p tidemill-testkit --example sql_fuzz -- SECONDS [FIRST_SEED]`. A panic first prints the seed.
 
 use std::time::{Duration, Instant};
 use tidemill_testkit::sql_fuzz::{check, query};

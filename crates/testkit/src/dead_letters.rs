@@ -1,18 +1,18 @@
-//! Dead letters in memory: what tasks wrote, what batches name; and the places where an executor may be made to die.
+//! Dead letters in memory, with points at which an executor can be killed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tidemill_flow::ports::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter};
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
 
-/// A dead letter as it was written.
+/// A dead letter as written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SavedDeadLetter {
     /// Partition and offset; `None` for a group.
     pub at: Option<(i32, i64)>,
     /// What is wrong.
     pub fault: RecordFault,
-    /// In words.
+    /// More about the fault, as text.
     pub detail: Option<String>,
     /// The record's timestamp, ms.
     pub timestamp: Option<i64>,
@@ -20,16 +20,16 @@ pub struct SavedDeadLetter {
     pub value: Option<Vec<u8>>,
 }
 
-/// Where an executor dies.
+/// The point at which an executor is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KillPoint {
-    /// Before a task's dead letters are whole.
+    /// Before a task's dead letters are complete.
     BeforeFinish,
-    /// After that, before the driver hears of it.
+    /// After they are complete, before the driver learns of it.
     AfterFinish,
 }
 
-/// What may keep a batch's dead letters from being named.
+/// Called before a batch's dead letters are committed; may fail.
 pub type BeforeCommit = Box<dyn Fn(u64) -> Result<()> + Send>;
 
 /// The dead letters of all batches. Clones share them.
@@ -53,17 +53,18 @@ impl MemoryDeadLetters {
         self.kept().batches.clone()
     }
 
-    /// The next so many tasks with dead letters kill their executor there.
+    /// Kills the executor at this point in each of the next `times` tasks with dead letters.
     pub fn kill(&self, death: KillPoint, times: u32) {
         self.kept().deaths.insert(death, times);
     }
 
-    /// The next so many dead letters cannot be written, for now.
+    /// Makes the next `times` writes fail with a transient error.
     pub fn refuse(&self, times: u32) {
         self.kept().refusals = times;
     }
 
-    /// Asked before a batch's dead letters are named; what it fails with, that does.
+    /// Sets a function that is called before a batch's dead letters are committed. Its error becomes the commit's
+    /// error.
     pub fn before_commit(&self, before_commit: BeforeCommit) {
         self.kept().before_commit = Some(before_commit);
     }
@@ -96,7 +97,7 @@ impl MemoryDeadLetters {
     }
 }
 
-/// Ends the worker, and with it the executor, without a word.
+/// Ends the worker, and with it the executor, without an answer.
 pub(crate) fn die() -> ! {
     std::panic::resume_unwind(Box::new("killed by the test"))
 }

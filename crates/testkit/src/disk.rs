@@ -1,7 +1,7 @@
-//! A disk that keeps what a real one must keep, and no more; and whose machine dies where a test says.
+//! A simulated disk that keeps what a real one must keep, and no more. The machine dies where a test says.
 //!
-//! Written bytes and changed names are in the system's cache first; a sync makes a file's bytes, or a folder's names,
-//! durable. After a crash a test looks at each [`CrashImage`] that the standard allows. Clones share the disk.
+//! Written bytes and changed names are first in the system's cache. A sync makes a file's bytes, or a folder's names,
+//! durable. After a crash, a test checks each [`CrashImage`] that the standard allows. Clones share the disk.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -9,29 +9,29 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tidemill_checkpoint::disk::{Disk, DiskFile};
 use tidemill_checkpoint::record;
 
-/// What is there when the machine is up again.
+/// What the disk holds after the machine has restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrashImage {
     /// Everything: only the process died.
     All,
-    /// What was synced: neither other bytes nor other names.
+    /// Only what was synced: no other bytes and no other names.
     Synced,
-    /// All names, but of bytes that were not synced the first half: the file system wrote names before bytes.
+    /// All names, and half of the unsynced bytes: the file system wrote names before bytes.
     NamesFirst,
 }
 
-/// What happens at an operation.
+/// A fault at an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The machine dies before it.
+    /// The machine dies before the operation.
     Death,
-    /// The machine dies in the middle; what is no write is not done.
+    /// The machine dies in the middle. An operation other than a write is not done.
     DeathHalfway,
-    /// It fails and changes nothing but what a write has written by then; the disk works on.
+    /// The operation fails. It changes nothing except what a write has written by then. The disk works on.
     Refusal(ErrorKind),
 }
 
-/// One operation, the same in every run: its verb and name, and how often it was done before.
+/// An operation, the same in every run: its verb and name, and how often it was done before.
 pub type Operation = (String, u32);
 
 /// A simulated disk.
@@ -43,9 +43,9 @@ pub struct SimDisk {
 #[derive(Default)]
 struct DiskState {
     files: Vec<FileBytes>,
-    /// Folder → name → index in `files`; as programs see it.
+    /// Folder → name → index in `files`, as programs see them.
     names: Names,
-    /// As it is after a power cut.
+    /// The names after a power cut.
     durable: Names,
     done: Vec<Operation>,
     fault: Option<(Operation, Fault)>,
@@ -61,35 +61,35 @@ struct FileBytes {
 }
 
 impl SimDisk {
-    /// Sets what is to happen at an operation. Operations are counted from here.
+    /// Sets the fault of an operation. Operations are counted from here.
     pub fn fail_at(&self, operation: Operation, fault: Fault) {
         let mut machine = self.machine();
         machine.done.clear();
         machine.fault = Some((operation, fault));
     }
 
-    /// Whether the fault that was set has happened.
+    /// Whether the fault has happened.
     pub fn has_failed(&self) -> bool {
         self.machine().fault.is_none()
     }
 
-    /// Whether the machine died.
+    /// Whether the machine has died.
     pub fn is_dead(&self) -> bool {
         self.machine().dead
     }
 
-    /// What was done since the last start or [`SimDisk::fail_at`], in order.
+    /// The operations since the last start or [`SimDisk::fail_at`], in order.
     pub fn operations(&self) -> Vec<Operation> {
         self.machine().done.clone()
     }
 
-    /// Starts the machine again.
-    pub fn restart(&self, aftermath: CrashImage) {
+    /// Restarts the machine.
+    pub fn restart(&self, image: CrashImage) {
         let mut machine = self.machine();
         machine.dead = false;
         machine.fault = None;
         machine.done.clear();
-        match aftermath {
+        match image {
             CrashImage::All => {}
             CrashImage::Synced => {
                 machine.names = machine.durable.clone();
@@ -101,7 +101,7 @@ impl SimDisk {
         machine.files.iter_mut().for_each(|file| file.synced.clone_from(&file.cached));
     }
 
-    /// All files, with their folders.
+    /// All files with their folders.
     pub fn files(&self) -> Vec<String> {
         let machine = self.machine();
         let of_folder = |(folder, names): (&String, &BTreeMap<String, usize>)| -> Vec<String> {
@@ -110,10 +110,10 @@ impl SimDisk {
         machine.names.iter().flat_map(of_folder).collect()
     }
 
-    /// Something else that the machine does, which may fail as well: a sink's write, say.
+    /// An operation outside of the disk that can also fail, such as a sink's write.
     ///
     /// # Errors
-    /// The fault set for it; anything once the machine is dead.
+    /// The fault set for it; any operation once the machine is dead.
     pub fn step(&self, operation: &str) -> io::Result<()> {
         self.machine().step(operation, |_| {})
     }
@@ -125,14 +125,14 @@ impl SimDisk {
 
 impl FileBytes {
     fn lose_half_of_what_is_not_synced(&mut self) {
-        // Bytes are only ever appended: what was synced is the beginning of what is cached.
+        // Bytes are only appended, so the synced bytes are a prefix of the cached ones.
         let unsynced = self.cached.len() - self.synced.len();
         self.cached.truncate(self.synced.len() + unsynced / 2);
     }
 }
 
 impl DiskState {
-    /// Does an operation, or what its fault leaves of it: `halfway` is what a write has done by then.
+    /// Runs an operation, or what its fault leaves of it. `halfway` is what a write has done by then.
     fn step(&mut self, operation: &str, halfway: impl FnOnce(&mut DiskState)) -> io::Result<()> {
         if self.dead {
             return Err(io::Error::other("the machine is dead"));
@@ -226,14 +226,14 @@ impl Disk for SimDisk {
         let mut machine = self.machine();
         machine.step(&format!("sync {folder}/"), |_| {})?;
         if folder.is_empty() {
-            // The folders in it are names of the directory; what is in them is not.
+            // Syncs the folders as names of the directory, not what is in them.
             let made: Vec<String> = machine.names.keys().cloned().chain([String::new()]).collect();
             for made in made {
                 machine.durable.entry(made).or_default();
             }
         }
         let names = machine.names.get(folder).cloned().unwrap_or_default();
-        // A folder that is not durable itself takes its names along.
+        // A folder that is not durable loses its names.
         if let Some(durable) = machine.durable.get_mut(folder) {
             *durable = names;
         }
@@ -248,8 +248,8 @@ struct SimFile {
 }
 
 impl SimFile {
-    /// Two threads append to the log, and it is up to chance which segment a record comes to: an operation of a name must be
-    /// the same one in every run.
+    /// Two threads append to the log, so it varies which segment gets a record. An operation must have the same name in
+    /// every run.
     fn is_log(&self) -> bool {
         self.name.starts_with("log/")
     }

@@ -1,4 +1,4 @@
-//! The harness: a pipeline with all that outlives its driver, and drivers that run on it.
+//! The test harness: a pipeline with everything that outlives its driver, and drivers that run on it.
 
 use crate::dead_letters::MemoryDeadLetters;
 use crate::disk::SimDisk;
@@ -22,61 +22,61 @@ use tidemill_model::status::{Command, Status};
 use tidemill_model::{Offsets, Result};
 use tidemill_scale::{Decision, Facts, Settings, State};
 
-/// A driver that does nothing for so long hangs: the test fails.
+/// A driver that does nothing for this long hangs: the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What may keep a sink from writing.
+/// Called before a sink's write, with the sink's number and the batch; may fail.
 pub type BeforeWrite = Arc<dyn Fn(usize, u64) -> Result<()> + Send + Sync>;
 
-/// Executors that are none, by how many were started before.
+/// Replaces an executor, given the number of executors started before; `None` starts a real one.
 pub type SpawnOverride = Arc<dyn Fn(u32) -> Option<Result<Spawned>> + Send + Sync>;
 
-/// A pipeline with its topic, checkpoint and sink. A driver comes and goes; these stay. Clones share them.
+/// A pipeline with its topic, checkpoint and sink. Drivers come and go; these stay. Clones share them.
 #[derive(Clone)]
 pub struct Harness {
-    /// The pipeline file's text. Whatever its sources are, [`Harness::topic`] is read, from the beginning; its sinks and
-    /// `[autoscale]` do not count either.
+    /// The text of the pipeline file. Its sources are replaced by [`Harness::topic`], read from the beginning; its
+    /// sinks and `[autoscale]` are ignored.
     pub pipeline: String,
-    /// Where records are put.
+    /// The topic of the records.
     pub topic: Topic,
-    /// Where the records of these sources, by name, are put instead.
+    /// Other topics, by the name of their source.
     pub further_topics: BTreeMap<String, Topic>,
-    /// What progress records and the checkpoint call the topic; a further one has its source's name behind it.
+    /// The topic's name in progress records and in the checkpoint. Other topics append their source's name.
     pub description: String,
-    /// Where the checkpoint is.
+    /// The checkpoint's disk.
     pub disk: Arc<dyn Disk>,
-    /// As [`Wiring::snapshot_bytes_min`]; small, so that a few batches bring a snapshot.
+    /// As [`Wiring::snapshot_bytes_min`]; small, so that a few batches cause a snapshot.
     pub snapshot_bytes_min: u64,
-    /// Where rows go.
+    /// The first sink.
     pub sink: MemorySink,
-    /// Where they go after that.
+    /// Further sinks.
     pub further_sinks: Vec<MemorySink>,
-    /// Where dead letters are kept, if they are.
+    /// The dead letters, if kept.
     pub dead_letters: Option<MemoryDeadLetters>,
-    /// Asked before each write of a sink, with the sink's number and the batch's; what it fails with, the sink does.
+    /// Called before each write of a sink, with the sink's number and the batch's. Its error becomes the sink's error.
     pub before_write: Option<BeforeWrite>,
-    /// Starts these executors instead of the real ones, as long as it gives any.
-    pub understudies: Option<SpawnOverride>,
-    /// Who kills executors.
+    /// Replaces executors, as long as it returns any.
+    pub spawn_override: Option<SpawnOverride>,
+    /// Kills executors at chosen points.
     pub kills: Option<Kills>,
-    /// Executors that run.
+    /// Number of executors.
     pub executors: u32,
-    /// Changes of size that were decided.
+    /// Number of changes of size that were decided.
     size_changes: Arc<AtomicU64>,
-    /// Records of committed batches that are in no row.
+    /// Number of records of committed batches that are in no row.
     left_out: Arc<AtomicU64>,
-    /// Bound of a batch, offsets over all partitions.
+    /// Most offsets in a batch, over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
 }
 
-/// A batch that was committed.
+/// A committed batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Its progress record.
     pub progress: Progress,
-    /// Its rows, one JSON object a row.
+    /// Its rows, one JSON object each.
     pub rows: Vec<String>,
-    /// The same rows as they came to the sink.
+    /// The rows as the sink got them.
     pub table: RecordBatch,
 }
 
@@ -94,7 +94,7 @@ impl Harness {
             further_sinks: Vec::new(),
             dead_letters: None,
             before_write: None,
-            understudies: None,
+            spawn_override: None,
             kills: None,
             executors: 1,
             size_changes: Arc::default(),
@@ -103,11 +103,11 @@ impl Harness {
         }
     }
 
-    /// Runs a driver until all that is in the topic is processed ("backlog": available now, each put a batch, no-data
-    /// batches at the end). Returns what it committed.
+    /// Runs a driver until the topic is processed ("backlog": available now, each put is a batch, then no-data
+    /// batches). Returns the committed batches.
     ///
     /// # Errors
-    /// What the driver ended with.
+    /// The driver's error.
     pub fn run(&self) -> Result<Vec<Batch>> {
         let mut running = self.start_with(Trigger::AvailableNow)?;
         let mut batches = Vec::new();
@@ -139,7 +139,7 @@ impl Harness {
     fn start_with(&self, trigger: Trigger) -> Result<RunningDriver> {
         let job = self.job(trigger)?;
         let (commands, inbox) = channel();
-        let (teller, told) = channel();
+        let (events, told) = channel();
         let (held, released) = channel();
         let tables: Vec<String> = job.plan.branches.iter().map(|branch| branch.table.clone()).collect();
         let topics: Vec<Topic> = (0..).zip(&tables).map(|(number, table)| self.topic(number, table)).collect();
@@ -156,7 +156,7 @@ impl Harness {
                 snapshot_bytes_min: harness.snapshot_bytes_min,
                 commands: inbox,
                 observer: Box::new(EventObserver {
-                    teller,
+                    events,
                     sink: harness.sink,
                     size_changes: harness.size_changes,
                     left_out: harness.left_out,
@@ -170,7 +170,7 @@ impl Harness {
         Ok(RunningDriver { topics, tables, driver: Some(driver), told, commands, released, idle_at: None })
     }
 
-    /// What the branch of this number reads.
+    /// The topic of the branch of this number.
     fn topic(&self, number: u32, table: &str) -> Topic {
         self.further_topics.get(table).unwrap_or(&self.topic).clone().of_source(number)
     }
@@ -190,11 +190,11 @@ impl Harness {
 
     fn spawn(&self, topics: &[Topic]) -> Spawn {
         let mut real = threads(topics, self.dead_letters.as_ref(), self.kills.clone().unwrap_or_default());
-        let Some(understudies) = self.understudies.clone() else { return real };
+        let Some(spawn_override) = self.spawn_override.clone() else { return real };
         let mut started = 0;
         Box::new(move || {
             started += 1;
-            understudies(started - 1).unwrap_or_else(&mut real)
+            spawn_override(started - 1).unwrap_or_else(&mut real)
         })
     }
 
@@ -220,26 +220,26 @@ impl Harness {
     }
 }
 
-/// A driver that runs. Dropped, it stops, after the batch in flight.
+/// A running driver. Dropping it stops the driver after the batch in flight.
 pub struct RunningDriver {
-    /// By the source's number.
+    /// By source number.
     topics: Vec<Topic>,
-    /// Their sources' names.
+    /// Names of the sources.
     tables: Vec<String>,
     driver: Option<JoinHandle<Result<Summary>>>,
     told: Receiver<Event>,
     commands: Sender<Command>,
-    /// Disconnected when the committer has let go of the sinks, and with them of the checkpoint.
+    /// Disconnected when the committer has released the sinks and the checkpoint.
     released: Receiver<()>,
     idle_at: Option<Offsets>,
 }
 
 impl RunningDriver {
-    /// Waits until all that is in the topic is committed, with the no-data batches that this makes due ("drained").
-    /// Returns what was committed since the last call.
+    /// Waits until the topic is committed, including the no-data batches that this makes due ("drained"). Returns the
+    /// batches committed since the last call.
     ///
     /// # Errors
-    /// What the driver ended with.
+    /// The driver's error.
     pub fn settle(&mut self) -> Result<Vec<Batch>> {
         let ends = Offsets(self.topics.iter().flat_map(|topic| topic.ends().0).collect());
         let mut batches = Vec::new();
@@ -263,12 +263,12 @@ impl RunningDriver {
         Topic::put_together(&puts.collect::<Vec<_>>());
     }
 
-    /// Whether the driver is over.
+    /// Whether the driver has ended.
     pub fn has_ended(&self) -> bool {
         self.driver.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Where users' commands go.
+    /// The channel for users' commands.
     pub fn commands(&self) -> Sender<Command> {
         self.commands.clone()
     }
@@ -276,15 +276,15 @@ impl RunningDriver {
     /// Stops the driver after the batch in flight.
     ///
     /// # Errors
-    /// What the driver ended with.
+    /// The driver's error.
     pub fn stop(mut self) -> Result<Summary> {
         self.end()
     }
 
-    /// Waits for the driver's end, and until it has let go of everything that it was given.
+    /// Waits until the driver has ended and released everything.
     fn end(&mut self) -> Result<Summary> {
         let Some(driver) = self.driver.take() else { return Ok(Summary::default()) };
-        // A driver that is gone needs no command.
+        // A driver that has ended needs no command.
         let _ = self.commands.send(Command::Stop);
         let result = driver.join().expect("the driver does not panic");
         while self.released.recv_timeout(PATIENCE).is_ok() {}
@@ -294,7 +294,7 @@ impl RunningDriver {
 
 impl Drop for RunningDriver {
     fn drop(&mut self) {
-        // A test that fails says why by itself.
+        // A failing test reports its own reason.
         let _ = self.end();
     }
 }
@@ -314,7 +314,7 @@ impl Event {
 }
 
 struct EventObserver {
-    teller: Sender<Event>,
+    events: Sender<Event>,
     sink: MemorySink,
     size_changes: Arc<AtomicU64>,
     left_out: Arc<AtomicU64>,
@@ -327,8 +327,8 @@ impl Observer for EventObserver {
         self.left_out.fetch_add(own.left_out.total(), Ordering::SeqCst);
         assert_eq!(accounted, progress.num_input_rows, "every record of a batch is accounted for: {own:?}");
         let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
-        // Whoever listened may be gone.
-        let _ = self.teller.send(Event::Batch(Box::new(batch)));
+        // The receiver may be gone.
+        let _ = self.events.send(Event::Batch(Box::new(batch)));
     }
 
     fn deciding(&mut self, _: &Settings, _: &State) {}
@@ -342,11 +342,11 @@ impl Observer for EventObserver {
     fn note(&mut self, _: &str) {}
 
     fn idle(&mut self, positions: &Offsets) {
-        let _ = self.teller.send(Event::Idle(positions.clone()));
+        let _ = self.events.send(Event::Idle(positions.clone()));
     }
 }
 
-/// A sink, what may keep it from writing, and who is to know when it is let go.
+/// A sink with a hook before its writes. It reports when it is released.
 struct HeldSink {
     number: usize,
     sink: MemorySink,

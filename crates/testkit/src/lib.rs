@@ -1,17 +1,17 @@
-//! What tests run whole pipelines with, in one process and without a broker, a disk or a child process.
+//! Runs whole pipelines in tests: in one process, without a broker, a disk or a child process.
 //!
 //! ```text
 //!  Topic (partitions of records; each put is one batch) ─► executors (threads) ─► the real driver ─► MemorySink
 //!                                                                                    └► any Disk: SimDisk, OsDisk
 //! ```
-//! A [`Harness`] is a pipeline text with a topic, a checkpoint and a sink; drivers come and go on it.
-//! * *backlog*: `harness.topic.put(…)` as often as there are batches, then [`Harness::run`].
+//! A [`Harness`] is a pipeline text with a topic, a checkpoint and a sink. Drivers come and go on it.
+//! * *backlog*: `harness.topic.put(…)` once per batch, then [`Harness::run`].
 //! * *drained*: [`Harness::start`], then for each batch `harness.topic.put(…)` and [`RunningDriver::settle`].
 //! * *restart*: [`RunningDriver::stop`], then [`Harness::start`] or [`Harness::run`] again.
 //!
-//! Each gives back the [`Batch`]es: the progress record, and the rows as the sink has them (JSON text, rule S1).
-//! `tests/harness.rs` shows all three, `tests/crash.rs` a [`SimDisk`] whose machine dies at every operation. Development
-//! only: no crate's own code uses it.
+//! Each returns the [`Batch`]es: the progress record, and the rows as the sink has them (JSON text, rule S1).
+//! `tests/harness.rs` shows all three; `tests/crash.rs` uses a [`SimDisk`] whose machine dies at every operation. Only
+//! tests use this crate.
 
 #![forbid(unsafe_code)]
 

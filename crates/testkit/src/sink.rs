@@ -1,4 +1,4 @@
-//! A sink in memory that holds its caller to the port: batches in order, replays with the same rows.
+//! A sink in memory that checks its caller: batches come in order, and replays have the same rows.
 
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use tidemill_model::{Error, Result};
 use tidemill_sql::text::json;
 use tidemill_sql::zone::WallClock;
 
-/// The rows of every batch, as one JSON object a row (rule S1). Clones share them.
+/// The rows of every batch, one JSON object per row (rule S1). Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MemorySink {
     taken: Arc<Mutex<Taken>>,
@@ -22,7 +22,7 @@ struct Taken {
 }
 
 impl MemorySink {
-    /// The batches before this one were written elsewhere.
+    /// The first batch to expect; earlier batches were written elsewhere.
     pub fn expect_from(&self, first: u64) {
         self.taken().first = first;
     }
@@ -32,12 +32,12 @@ impl MemorySink {
         self.taken().batches.clone()
     }
 
-    /// Rows of one batch. Panics where it was not written.
+    /// Rows of one batch. Panics if it was not written.
     pub fn rows(&self, batch_id: u64) -> Vec<String> {
         self.taken().batches[&batch_id].clone()
     }
 
-    /// Batches that were written again, in that order.
+    /// Batches that were written again, in order.
     pub fn replays(&self) -> Vec<u64> {
         self.taken().replays.clone()
     }

@@ -1,15 +1,14 @@
-//! Queries made up by mutation, token by token, of queries that are right: planning one gives a plan or mistakes, and never
-//! panics. `examples/sql_fuzz.rs` runs it for as long as it is told; the test below for a moment.
+//! Fuzzes the planner with mutations of valid queries, token by token. Planning gives a plan or mistakes, and never
+//! panics. `examples/sql_fuzz.rs` runs it for a given time, the test below for a moment.
 //!
-//! Tokens are bounded in number, so a query is bounded in depth; what is nested deeply on purpose is
-//! `mistakes_of_sources.rs`' to try.
+//! The number of tokens is limited, and so is the depth of a query. `mistakes_of_sources.rs` tests deep nesting.
 
 use crate::scenario::Random;
 
-/// Tokens of a query, at most.
+/// Most tokens in a query.
 const TOKENS_MAX: usize = 300;
 
-/// Right queries over the pipeline of [`check`].
+/// Valid queries over the pipeline of [`check`].
 const SEEDS: [&str; 18] = [
     "SELECT window . start , k , count ( * ) AS n FROM events GROUP BY window ( et , '10 seconds' , '5 seconds' ) , k",
     "SELECT window ( et , '5 seconds' ) . start AS s , sum ( v ) FROM events GROUP BY s HAVING sum ( v ) > 1",
@@ -31,7 +30,7 @@ const SEEDS: [&str; 18] = [
     "SELECT extract ( HOUR FROM et ) , trim ( BOTH 'x' FROM k ) , date_trunc ( 'DAY' , et ) , year ( et ) FROM events",
 ];
 
-/// Tokens that may come in.
+/// Tokens to insert.
 const WORDS: [&str; 58] = [
     "(",
     ")",
@@ -131,10 +130,10 @@ fn mutate(tokens: &mut Vec<&'static str>, random: &mut Random) {
     }
 }
 
-/// Plans a query, and says the plan where there is one. Whether there is.
+/// Plans a query and, if it has a plan, prints the plan. Returns whether it has one.
 ///
 /// # Panics
-/// When planning does: that is what is looked for.
+/// If planning panics: that is what the fuzzer looks for.
 pub fn check(sql: &str, mode: &str) -> bool {
     let table = |name: &str| {
         format!(
@@ -152,7 +151,7 @@ pub fn check(sql: &str, mode: &str) -> bool {
     let Ok(pipeline) = tidemill_config::parse("p.toml", &text, &set) else { return false };
     match tidemill_sql::plan(&pipeline) {
         Ok(plan) => !plan.describe().is_empty(),
-        // That a source is not read is the only mistake of many.
+        // Many mutations have only the mistake that a source is not read.
         Err(faults) => faults.to_string().contains("does not read the source"),
     }
 }

@@ -1,4 +1,4 @@
-//! Executors as threads: the real executor's loop over pipes, in the test's own process.
+//! Executors as threads: the real executor's loop over pipes, in the test's process.
 
 use crate::dead_letters::MemoryDeadLetters;
 use crate::kills::Kills;
@@ -11,8 +11,8 @@ use tidemill_driver::{Handle, Spawn, Spawned};
 use tidemill_executor::Wiring;
 use tidemill_model::Result;
 
-/// Starts an executor that is no executor: `script` reads what the driver says and answers what it likes. When it is killed
-/// its output takes nothing more.
+/// Starts a scripted executor: `script` reads the driver's messages and answers anything. After a kill its output
+/// accepts nothing more.
 ///
 /// # Errors
 /// The system has no pipe left.
@@ -29,8 +29,8 @@ pub fn scripted(script: impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 
     })
 }
 
-/// Starts executors that read topics, one for each source of the query, and keep dead letters if there is a place for them;
-/// they may be killed.
+/// Starts executors that read these topics, one per source of the query, and write dead letters if a place is given.
+/// `kills` decides when they are killed.
 pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills: Kills) -> Spawn {
     let (topics, dead_letters) = (topics.to_vec(), dead_letters.cloned());
     let mut started = 0;
@@ -56,7 +56,7 @@ pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills
     })
 }
 
-/// A thread cannot be killed; but from then on its output takes nothing more and has ended.
+/// A thread cannot be killed. After a kill its output accepts nothing more and has ended.
 struct Thread {
     number: u32,
     killed: Arc<AtomicBool>,

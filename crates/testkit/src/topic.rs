@@ -1,7 +1,8 @@
-//! A topic in memory: partitions of records, and where one batch is to end.
+//! A topic in memory: partitions of records, and the ends of batches.
 //!
-//! Every [`Topic::put`] is one batch: the topic's admission cuts there, as a source does that takes one file a batch. What
-//! is put into several topics together ([`Topic::put_together`]) is one batch of a driver that reads them all.
+//! Every [`Topic::put`] is one batch: the topic's admission ends a batch there, like a source that takes one file per
+//! batch. What is put into several topics together ([`Topic::put_together`]) is one batch for a driver that reads them
+//! all.
 
 use crate::dead_letters::die;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Timeline, Watch};
 use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
 
-/// The name that the topic has in offsets.
+/// The topic's name in offsets.
 pub const TOPIC: &str = "topic";
 
 /// One record to put.
@@ -25,14 +26,14 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
 }
 
-/// By what a put is cut that is more than a batch may take.
+/// How a put that exceeds a batch is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// The records' timestamps.
+    /// By the records' timestamps.
     Timestamps,
-    /// What each partition has left, as Spark does.
+    /// In proportion to each partition's backlog, as Spark does.
     Share,
-    /// As many offsets of each partition, where it has them.
+    /// Up to this many offsets from each partition.
     Equal(i64),
 }
 
@@ -50,7 +51,7 @@ struct Shared {
     questions: AtomicUsize,
     unanswered: AtomicUsize,
     readers: AtomicUsize,
-    /// Records that kill who reads them, and how often yet.
+    /// Records that kill their readers, and how many more times.
     deadly: Mutex<BTreeMap<(i32, i64), u32>>,
 }
 
@@ -61,9 +62,9 @@ struct Log {
 }
 
 struct Put {
-    /// The partitions' ends after it.
+    /// The partitions' ends after this put.
     ends: Vec<i64>,
-    /// The ends of other topics that a driver must have seen before it takes this.
+    /// Ends of other topics that a driver must have seen before it takes this put.
     with: Vec<(PartitionId, i64)>,
 }
 
@@ -82,19 +83,19 @@ impl Topic {
         Topic { shared: Arc::new(shared), cut: Cut::Timestamps, source: 0 }
     }
 
-    /// The topic as seen by a driver that cuts like this.
+    /// The topic for a driver that cuts in this way.
     #[must_use]
     pub fn cut_by(self, cut: Cut) -> Topic {
         Topic { cut, ..self }
     }
 
-    /// The topic as the source of this number in a query.
+    /// The topic as the source of this number.
     #[must_use]
     pub fn of_source(self, source: u32) -> Topic {
         Topic { source, ..self }
     }
 
-    /// How often it was asked where a time begins.
+    /// Number of timestamp lookups.
     pub fn questions(&self) -> usize {
         self.shared.questions.load(Ordering::Relaxed)
     }
@@ -104,10 +105,10 @@ impl Topic {
         self.put_records(records(values));
     }
 
-    /// Puts values into partition 0 of several topics. Whoever reads them all takes them in one batch; one topic may be
-    /// read as several sources.
+    /// Puts values into partition 0 of several topics. A driver that reads them all takes them in one batch. One topic
+    /// may be read as several sources.
     pub fn put_together(batch: &[(Topic, &[String])]) {
-        // An empty put takes an offset, too.
+        // An empty put also takes an offset.
         let end = |(topic, lines): &(Topic, &[String])| {
             let end = topic.log().partitions[0].len() + lines.len().max(1);
             (topic.partition(0), end as i64)
@@ -120,7 +121,7 @@ impl Topic {
         }
     }
 
-    /// Puts records. Without any it takes an offset that holds none: an empty input is a batch, too (rule O7).
+    /// Puts records. Without records it takes an offset that holds none: an empty input is also a batch (rule O7).
     pub fn put_records(&self, records: Vec<Record>) {
         self.push(records, Vec::new());
     }
@@ -144,17 +145,17 @@ impl Topic {
         Offsets(extents.into_iter().map(|(partition, extent)| (partition, extent.end)).collect())
     }
 
-    /// The next so many of these questions get no answer: a transient error.
+    /// Makes the next lookups fail with a transient error.
     pub fn leave_unanswered(&self, questions: usize) {
         self.shared.unanswered.store(questions, Ordering::Relaxed);
     }
 
-    /// A record kills the next so many executors that read it.
+    /// Makes a record kill the next `times` executors that read it.
     pub fn kill_at(&self, partition: i32, offset: i64, times: u32) {
         self.deadly().insert((partition, offset), times);
     }
 
-    /// How many readers there are now: one for each core of each executor.
+    /// Number of current readers: one per core of each executor.
     pub fn readers(&self) -> usize {
         self.shared.readers.load(Ordering::SeqCst)
     }
@@ -174,7 +175,7 @@ impl Topic {
         self.shared.deadly.lock().expect("no holder panics")
     }
 
-    /// Whether a range holds a record that is to kill its reader now.
+    /// Whether a range holds a record that kills its reader now.
     fn kills(&self, range: &OffsetRange) -> bool {
         let mut deadly = self.deadly();
         let of_range = (range.partition.partition, range.start)..(range.partition.partition, range.end);
@@ -197,7 +198,7 @@ impl Topic {
         log.partitions.iter().enumerate().map(extent).collect()
     }
 
-    /// The first put that is not read yet.
+    /// The first put that was not read.
     fn next_put<'a>(&self, log: &'a Log, positions: &Offsets) -> Option<&'a Put> {
         let position = |number| positions.0.get(&self.partition(number)).copied().unwrap_or_default();
         log.puts.iter().find(|put| put.ends.iter().enumerate().any(|(number, end)| *end > position(number)))

@@ -1,7 +1,8 @@
-//! A backlog is not lateness: an hour of records in 4 partitions filled at different speeds, drained in bounded batches
-//! while the executors change. No record is late inside its own partition; what is dropped, the way of cutting dropped.
+//! Waiting in a backlog makes no record late: an hour of records in 4 partitions filled at different speeds, drained in
+//! bounded batches while the number of executors changes. No record is late in its own partition, so every dropped
+//! record is the fault of the cut.
 //!
-//! `cargo test --release -p tidemill-testkit --test backlog -- --nocapture` prints what each way drops.
+//! `cargo test --release -p tidemill-testkit --test backlog -- --nocapture` prints what each cut drops.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -35,15 +36,15 @@ const START_MS: i64 = 1_767_225_600_000;
 const HOUR_MS: i64 = 3_600_000;
 const DELAY_MS: i64 = 60_000;
 const WINDOW_MS: i64 = 10_000;
-/// Of 18,420 records: 37 batches or more.
+/// Gives 37 batches or more from 18,420 records.
 const BUDGET: u64 = 512;
-/// So far is a record behind its partition, at most: less than the delay.
+/// Greatest lateness of a record in its partition; less than the delay.
 const DISORDER_MS: u64 = 55_000;
-/// Executors that do not come and go in this time hang.
+/// Executors that do not start or end within this time hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// When each partition's records are due, ms after the start: a flood for half of the hour and a tenth of it after; few;
-/// in bursts every five minutes; steady.
+/// When each partition's records are due, ms after the start: a flood for half of the hour and a tenth of it after; few
+/// records; bursts every five minutes; a steady rate.
 fn due() -> [Vec<i64>; 4] {
     let even = |count: i64, from: i64, until: i64| (0..count).map(move |i| from + i * (until - from) / count);
     let flood = even(9_000, 0, HOUR_MS / 2).chain(even(900, HOUR_MS / 2, HOUR_MS));
@@ -51,7 +52,7 @@ fn due() -> [Vec<i64>; 4] {
     [flood.collect(), even(120, 0, HOUR_MS).collect(), bursts.collect(), even(3_600, 0, HOUR_MS).collect()]
 }
 
-/// The records, each at its time or up to [`DISORDER_MS`] before it.
+/// The records, each at its time or up to [`DISORDER_MS`] before.
 fn records() -> Vec<Record> {
     let mut seed = 7_u64;
     let mut random = |below: u64| {
@@ -93,7 +94,7 @@ struct Drained {
     questions: usize,
 }
 
-/// Before every twelfth batch is written, another number of executors is asked for, and waited for.
+/// Before every twelfth batch is written, requests another number of executors and waits for it.
 fn change_executors(topic: Topic, commands: Arc<OnceLock<Sender<Command>>>) -> BeforeWrite {
     Arc::new(move |_, batch| {
         if batch % 12 != 0 {
@@ -113,7 +114,7 @@ fn change_executors(topic: Topic, commands: Arc<OnceLock<Sender<Command>>>) -> B
     })
 }
 
-/// Drains the records, on 3, 1, 2, 3, 1 … executors, and then closes every window.
+/// Drains the records on 3, 1, 2, 3, 1 … executors, then closes every window.
 fn drain(cut: Cut) -> Drained {
     let mut harness = Harness::new(PIPELINE);
     harness.topic = Topic::new(4).cut_by(cut);
@@ -152,7 +153,7 @@ fn drain(cut: Cut) -> Drained {
     }
 }
 
-/// Drains by one way of cutting, prints, and returns how many of the records are missing.
+/// Drains with one cut, prints, and returns how many records are missing.
 fn check(name: &str, cut: Cut) -> (i64, Drained) {
     let expected = expected(&records());
     let drained = drain(cut);
@@ -187,7 +188,7 @@ fn l4_a_backlog_is_not_lateness() {
     }
 }
 
-/// A source that does not answer delays the batch; it is not cut in another way instead.
+/// A source that does not answer delays the batch; the batch is not cut in another way.
 #[test]
 fn l4_a_cut_waits_for_its_answer() {
     let mut harness = Harness::new(PIPELINE);

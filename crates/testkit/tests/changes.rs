@@ -1,5 +1,5 @@
-//! Which changes of a query a checkpoint survives: those that Spark's guide allows ("Recovery semantics after changes in
-//! a streaming query"). What the guide forbids is refused, with the lines that differ.
+//! The changes of a query that a checkpoint survives: those that Spark's guide allows ("Recovery semantics after
+//! changes in a streaming query"). Changes that the guide forbids are refused, with the lines that differ.
 
 use std::sync::Arc;
 use tidemill_checkpoint::inspect;
@@ -34,7 +34,7 @@ fn ran(pipeline: String) -> Harness {
     harness
 }
 
-/// Replaces each text of a pipeline with another, and goes on.
+/// Replaces texts of a pipeline and continues.
 fn go_on(mut harness: Harness, change: &[(&str, &str)]) -> tidemill_model::Result<Vec<String>> {
     for (from, to) in change {
         assert!(harness.pipeline.contains(from), "{from}");
@@ -45,13 +45,13 @@ fn go_on(mut harness: Harness, change: &[(&str, &str)]) -> tidemill_model::Resul
     Ok(batches.iter().flat_map(|batch| batch.rows.clone()).collect())
 }
 
-/// A change → the rows of the next batch.
+/// An allowed change → the rows of the next batch.
 fn allowed(change: (&str, &str), expected: &[&str]) {
     let rows = go_on(ran(PIPELINE.into()), &[change]).unwrap_or_else(|error| panic!("{change:?}: {error}"));
     assert_eq!(rows, expected, "{change:?}");
 }
 
-/// A change → the lines that are named.
+/// A refused change → the lines in the message.
 fn refused(change: (&str, &str), lines: &[&str]) {
     let error = go_on(ran(PIPELINE.into()), &[change]).expect_err(&format!("{change:?} was accepted"));
     assert_eq!(error.exit_code(), 2, "{error}");
@@ -102,7 +102,7 @@ fn r_changes_that_a_state_does_not_survive() {
     refused(("\"update\"", "\"complete\""), &["- mode         update", "+ mode         complete"]);
 }
 
-/// What an aggregate compares or hashes is in its state, though its result does not show it.
+/// The type of what an aggregate compares or hashes is part of its state, even if its result does not show it.
 #[test]
 fn r_the_type_of_what_is_compared_or_hashed_may_not_change() {
     let check = |call: &str, name: &str| {
@@ -115,7 +115,7 @@ fn r_the_type_of_what_is_compared_or_hashed_may_not_change() {
     check("approx_count_distinct(v)", "approx_count_distinct(v) in 2^9 registers: BIGINT");
 }
 
-/// Days are not the same in another zone.
+/// Days differ between zones.
 #[test]
 fn r_the_zone_may_not_change_under_keys_of_its_clock() {
     let pipeline = || PIPELINE.replace("'10 seconds'), k", "'10 seconds'), k, to_date(et)");
@@ -148,7 +148,7 @@ fn r_a_stateless_query_may_change_but_not_get_a_state() {
     assert!(error.message().contains("- aggregate    count(*): BIGINT"), "{error}");
 }
 
-/// Two plans are logged and not committed when the delay changes: they keep the watermarks that they were made with.
+/// Two plans are logged and not committed when the delay changes: they keep their watermarks.
 #[test]
 fn m3_a_replay_has_the_watermark_that_was_logged() {
     let mut harness = Harness::new(PIPELINE);
@@ -180,7 +180,7 @@ fn sql(pipeline: &str) -> &str {
     line.trim_start_matches("sql = ").trim_matches('"')
 }
 
-/// A batch that takes the state beyond its bound is not committed; with a higher bound it is done again.
+/// A batch that takes the state beyond its limit is not committed; with a higher limit it runs again.
 #[test]
 fn a_state_beyond_its_bound_is_refused() {
     let mut harness = Harness::new(&format!("{PIPELINE}[state]\nmemory_max = \"1 KB\"\n"));

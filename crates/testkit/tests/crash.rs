@@ -1,9 +1,10 @@
-//! The crash test: a pipeline is run once undisturbed; then once for each operation of its disk and its sinks, and each
-//! way in which that may fail. Whatever happens, after a restart every batch has the same rows and dead letters, the
-//! checkpoint the same state, and no file is left that nothing needs.
+//! The crash test. A pipeline runs once undisturbed; then once for each operation of its disk and its sinks, and each
+//! way in which the operation can fail. After a restart every batch has the same rows and dead letters, the checkpoint
+//! has the same state, and no unneeded file is left.
 //!
-//! The bug that this looks for: a record that is believed before it is durable, or removed before nothing needs it. The
-//! cure is the order of `tidemill_checkpoint`: plan, sinks, state and commit, snapshot, clean up, each durable before the next.
+//! It looks for a record that is relied on before it is durable, or removed while something needs it.
+//! `tidemill_checkpoint` prevents that by its order: plan, sinks, state and commit, snapshot, clean-up, each durable
+//! before the next.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -18,7 +19,7 @@ use tidemill_testkit::{
 
 const AFTERMATHS: [CrashImage; 3] = [CrashImage::All, CrashImage::Synced, CrashImage::NamesFirst];
 
-/// Keys are this long, so that the state outgrows its first snapshot and a second one is written.
+/// Long keys, so that the state outgrows its first snapshot and a second one is written.
 const KEY_BYTES: usize = 3_000;
 
 fn pipeline(query: &str, mode: &str) -> String {
@@ -44,10 +45,10 @@ type = "console"
 
 const WINDOWS: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k";
 
-/// The same groups from two sources that share the topic; a table has one watermark, so that it moves as it does above.
+/// The same groups from two sources that share the topic. A table has one watermark, so it moves as above.
 const TWO_SOURCES: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM (SELECT * FROM t WHERE s % 2 = 0 UNION ALL SELECT * FROM t WHERE s % 2 <> 0) GROUP BY window(et, '10 seconds', '5 seconds'), k";
 
-/// Seven batches: groups come, are touched again, close; some rows are late, some records broken, one batch is empty.
+/// Seven batches: groups appear, are updated, close; some rows are late, some records broken, one batch is empty.
 fn batches() -> Vec<Vec<String>> {
     let record = |(s, k): &(i64, u32)| format!("{{\"s\":{s},\"k\":\"k{k}{}\"}}", "x".repeat(KEY_BYTES));
     let batches: [&[(i64, u32)]; 7] = [
@@ -64,17 +65,17 @@ fn batches() -> Vec<Vec<String>> {
     batches.iter().enumerate().map(batch).collect()
 }
 
-/// A pipeline whose checkpoint is on a disk that may fail.
+/// A pipeline whose checkpoint is on a disk that can fail.
 struct CrashRun {
     harness: Harness,
     dead_letters: MemoryDeadLetters,
     disk: SimDisk,
 }
 
-/// What each sink has of each batch, and last the dead letters.
+/// For each sink the rows of each batch; last the dead letters.
 type Rows = Vec<BTreeMap<u64, Vec<String>>>;
 
-/// A checkpoint at rest.
+/// The final content of a checkpoint.
 type FinalState = (CommitRecord, Vec<u8>);
 
 impl CrashRun {
@@ -100,19 +101,19 @@ impl CrashRun {
         CrashRun { harness, dead_letters, disk }
     }
 
-    /// One life of the driver: until all is done, or the fault.
+    /// Runs a driver until all is done or the fault happens.
     fn live(&mut self) -> Result<()> {
         self.harness.run().map(drop)
     }
 
-    /// What the checkpoint comes down to: the last commit record, and the state as bytes.
+    /// The last commit record, and the encoded state.
     fn left(&self) -> FinalState {
         let recovered = inspect(&self.disk).unwrap().recovered;
         assert_eq!(recovered.replay, [], "every plan is committed");
         let pipeline = tidemill_config::parse("test.toml", &self.harness.pipeline, &[]).unwrap();
         let query = tidemill_sql::plan(&pipeline).unwrap();
         let mut state = State::restore(&query, 1, recovered.snapshot, recovered.deltas).unwrap();
-        // What was learnt about capacity is a measurement.
+        // The learnt capacity is a measurement and varies.
         (CommitRecord { capacity: None, ..recovered.committed.unwrap() }, state.snapshot())
     }
 
@@ -125,7 +126,7 @@ impl CrashRun {
     }
 }
 
-/// The faults of one operation, each with what is there afterwards.
+/// The faults of an operation, each with what the disk holds afterwards.
 fn faults((operation, _): &Operation) -> Vec<(Fault, CrashImage)> {
     let writes = ["create", "write", "sync", "rename", "make"].iter().any(|verb| operation.starts_with(verb));
     let mut faults: Vec<(Fault, CrashImage)> = AFTERMATHS.map(|after| (Fault::Death, after)).into();
@@ -139,7 +140,7 @@ fn faults((operation, _): &Operation) -> Vec<(Fault, CrashImage)> {
     faults
 }
 
-/// A disk that refuses is named, with the way out.
+/// The error names the file and says what to do.
 fn check_refusal(error: &Error, operation: &Operation) {
     assert_eq!(error.domain, Domain::External, "{operation:?}: {error}");
     if !operation.0.starts_with("sink") && !operation.0.starts_with("dead letters") {
@@ -148,7 +149,7 @@ fn check_refusal(error: &Error, operation: &Operation) {
     }
 }
 
-/// Every sink has the same batches, and each the same rows.
+/// Every sink has the same batches, and each batch the same rows.
 fn check_rows(rows: &Rows, expected: &Rows, what: &str) {
     for (rows, expected) in rows.iter().zip(expected) {
         for (batch, expected) in expected {
@@ -158,22 +159,22 @@ fn check_rows(rows: &Rows, expected: &Rows, what: &str) {
     }
 }
 
-/// After so many starts the checkpoint has what it had undisturbed, and no file that nothing needs.
-fn check_left(play: &CrashRun, expected: &FinalState, starts: usize, what: &str) {
-    assert!(play.left() == *expected, "the checkpoint's state after {what}");
-    let files = play.disk.files();
+/// After `starts` starts the checkpoint has the expected content and no unneeded file.
+fn check_left(run: &CrashRun, expected: &FinalState, starts: usize, what: &str) {
+    assert!(run.left() == *expected, "the checkpoint's state after {what}");
+    let files = run.disk.files();
     let count = |start: &str| files.iter().filter(|file| file.starts_with(start)).count();
     assert!(count("snapshots/") <= 1 && !files.iter().any(|file| file.ends_with(".tmp")), "{files:?} after {what}");
-    // Each start begins one, and so does a snapshot, which may not have come to be.
+    // Each start begins a segment, and so does a snapshot that was completed.
     assert!(count("log/") <= 2 * starts, "{files:?} after {what}");
 }
 
-/// What an undisturbed run leaves and does: rows, checkpoint, operations.
+/// The result of an undisturbed run: rows, checkpoint, operations.
 fn undisturbed(query: &str, mode: &str) -> (Rows, FinalState, Vec<Operation>) {
-    let mut play = CrashRun::new(query, mode);
-    play.live().unwrap();
-    let operations = play.disk.operations();
-    (play.rows(), play.left(), operations)
+    let mut run = CrashRun::new(query, mode);
+    run.live().unwrap();
+    let operations = run.disk.operations();
+    (run.rows(), run.left(), operations)
 }
 
 fn crash_everywhere(query: &str, mode: &str) {
@@ -181,24 +182,24 @@ fn crash_everywhere(query: &str, mode: &str) {
     let crashes: usize = operations.iter().map(|operation| faults(operation).len()).sum();
     println!("{crashes} crashes");
     for operation in &operations {
-        for (fault, aftermath) in faults(operation) {
-            let what = format!("{operation:?} {fault:?} {aftermath:?}");
-            let mut play = CrashRun::new(query, mode);
-            play.disk.fail_at(operation.clone(), fault);
-            match play.live() {
+        for (fault, image) in faults(operation) {
+            let what = format!("{operation:?} {fault:?} {image:?}");
+            let mut run = CrashRun::new(query, mode);
+            run.disk.fail_at(operation.clone(), fault);
+            match run.live() {
                 Err(error) => {
-                    assert!(play.disk.has_failed(), "{operation:?} was not reached: {error}");
+                    assert!(run.disk.has_failed(), "{operation:?} was not reached: {error}");
                     if matches!(fault, Fault::Refusal(_)) {
                         check_refusal(&error, operation);
                     }
-                    play.disk.restart(aftermath);
-                    play.live().unwrap_or_else(|error| panic!("{what}: {error}"));
+                    run.disk.restart(image);
+                    run.live().unwrap_or_else(|error| panic!("{what}: {error}"));
                 }
-                // One flush may do for two records: how many there are is up to chance.
-                Ok(()) => assert!(!play.disk.has_failed() && operation.0 == "sync log", "{what} was not noticed"),
+                // One flush may cover two records, so the number of flushes varies.
+                Ok(()) => assert!(!run.disk.has_failed() && operation.0 == "sync log", "{what} was not noticed"),
             }
-            check_rows(&play.rows(), &expected, &what);
-            check_left(&play, &left, 2, &what);
+            check_rows(&run.rows(), &expected, &what);
+            check_left(&run, &left, 2, &what);
         }
     }
 }
@@ -240,23 +241,23 @@ fn r_a_crash_while_recovering() {
     let (expected, left, operations) = undisturbed(WINDOWS, "update");
     for (at, first) in operations.iter().enumerate().step_by(11) {
         for (number, second) in operations.iter().enumerate().skip(at % 5).step_by(5) {
-            let mut play = CrashRun::new(WINDOWS, "update");
-            play.disk.fail_at(first.clone(), Fault::Death);
-            assert_eq!(play.live().is_err(), play.disk.has_failed());
-            play.disk.restart(AFTERMATHS[(at + number) % 3]);
-            play.disk.fail_at(second.clone(), Fault::Death);
+            let mut run = CrashRun::new(WINDOWS, "update");
+            run.disk.fail_at(first.clone(), Fault::Death);
+            assert_eq!(run.live().is_err(), run.disk.has_failed());
+            run.disk.restart(AFTERMATHS[(at + number) % 3]);
+            run.disk.fail_at(second.clone(), Fault::Death);
             // What was done before the first crash is not done again.
-            let died = play.live().is_err();
-            assert_eq!(died, play.disk.has_failed());
-            play.disk.restart(AFTERMATHS[number % 3]);
-            play.live().unwrap_or_else(|error| panic!("{first:?}, {second:?}: {error}"));
-            check_rows(&play.rows(), &expected, &format!("{first:?}, {second:?}"));
-            check_left(&play, &left, 3, &format!("{first:?}, {second:?}"));
+            let died = run.live().is_err();
+            assert_eq!(died, run.disk.has_failed());
+            run.disk.restart(AFTERMATHS[number % 3]);
+            run.live().unwrap_or_else(|error| panic!("{first:?}, {second:?}: {error}"));
+            check_rows(&run.rows(), &expected, &format!("{first:?}, {second:?}"));
+            check_left(&run, &left, 3, &format!("{first:?}, {second:?}"));
         }
     }
 }
 
-/// The play is worth its name: it has snapshots and deltas, no-data batches, late and evicted groups.
+/// The undisturbed run has snapshots and deltas, no-data batches, late and evicted groups.
 #[test]
 fn the_undisturbed_run_has_it_all() {
     let (rows, _, operations) = undisturbed(WINDOWS, "update");
@@ -271,11 +272,11 @@ fn the_undisturbed_run_has_it_all() {
     assert!(reasons.iter().all(|reason| dead_letters.iter().any(|letter| letter.contains(reason))), "{dead_letters:?}");
 }
 
-/// An unsynced file, an unsynced name: what the disk of these tests may lose, it loses.
+/// The simulated disk loses unsynced bytes and unsynced names.
 #[test]
 fn the_disk_forgets_what_was_not_synced() {
     use tidemill_checkpoint::disk::Disk;
-    let check = |sync_file: bool, sync_folder: bool, aftermath, expected: Option<&str>| {
+    let check = |sync_file: bool, sync_folder: bool, image, expected: Option<&str>| {
         let disk = SimDisk::default();
         let write = || -> io::Result<()> {
             let file = disk.create("new")?;
@@ -290,7 +291,7 @@ fn the_disk_forgets_what_was_not_synced() {
             Ok(())
         };
         write().unwrap();
-        disk.restart(aftermath);
+        disk.restart(image);
         assert_eq!(disk.read("name").unwrap().as_deref(), expected.map(str::as_bytes));
     };
     check(false, false, CrashImage::All, Some("12345678"));

@@ -1,5 +1,5 @@
-//! Dead letters through the real driver: whoever is killed, and wherever, each fault of a record is there once, and the
-//! dead letters of each batch are the faults of its progress record.
+//! Dead letters through the real driver: whatever is killed, each fault of a record is there once, and the dead letters
+//! of each batch match the faults of its progress record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_model::{FaultCounts, RecordFault};
@@ -25,7 +25,7 @@ output_mode = "update"
 type = "console"
 "#;
 
-/// Records of one batch: each partition holds so many, every eleventh of them broken in one way or other.
+/// The records of one batch, `count` per partition; every eleventh is broken in some way.
 fn records(batch: i64, count: i64) -> Vec<Record> {
     let now = 100 + batch * 100;
     let value = |number: i64| {
@@ -49,7 +49,7 @@ fn records(batch: i64, count: i64) -> Vec<Record> {
     (0..count).map(record).collect()
 }
 
-/// A harness with four batches, the last one small enough for groups that fail when they come out.
+/// A harness with four batches. The last is small enough for groups that fail on output.
 fn harness(executors: u32) -> (Harness, MemoryDeadLetters) {
     let dead_letters = MemoryDeadLetters::default();
     let mut harness = Harness::new(PIPELINE);
@@ -62,14 +62,14 @@ fn harness(executors: u32) -> (Harness, MemoryDeadLetters) {
     (harness, dead_letters)
 }
 
-/// What runs leave: rows and dead letters of each batch.
+/// The result of a run: rows and dead letters of each batch.
 type FinalState = (BTreeMap<u64, Vec<String>>, BTreeMap<u64, Vec<SavedDeadLetter>>);
 
 fn left(harness: &Harness, dead_letters: &MemoryDeadLetters) -> FinalState {
     (harness.sink.batches(), dead_letters.batches())
 }
 
-/// The dead letters of each batch, counted by reason, are its progress record's faults; none is there twice.
+/// The dead letters of each batch, counted by reason, equal its progress record's faults; none occurs twice.
 fn check_counts(batches: &[Batch], dead_letters: &BTreeMap<u64, Vec<SavedDeadLetter>>) {
     for Batch { progress, .. } in batches {
         let mut counts = FaultCounts::default();
@@ -82,7 +82,7 @@ fn check_counts(batches: &[Batch], dead_letters: &BTreeMap<u64, Vec<SavedDeadLet
     }
 }
 
-/// Runs to the end while `harm` is done; what is left must be what an undisturbed run of one executor leaves.
+/// Runs to the end with `harm`. The result must equal that of an undisturbed run with one executor.
 fn check(executors: u32, harm: impl Fn(&Harness, &MemoryDeadLetters)) -> Vec<Batch> {
     let (calm, calm_dead_letters) = harness(1);
     check_counts(&calm.run().unwrap(), &calm_dead_letters.batches());
@@ -160,7 +160,7 @@ fn executors_are_killed_around_the_end_of_a_task() {
     }
 }
 
-/// A task that kills is split, after a file of the whole of it was written: what counts is the halves'.
+/// A task that kills executors is split after it wrote a file; only the files of the halves count.
 #[test]
 fn a_split_task_counts_once() {
     let tasks = |batches: &[Batch]| batches.iter().map(|batch| batch.progress.tidemill.tasks).sum::<u64>();
@@ -176,7 +176,7 @@ fn letters_that_cannot_be_written_are_written_later() {
     check(2, |_, dead_letters| dead_letters.refuse(3));
 }
 
-/// A record that kills whoever works on it, and then whoever reads it.
+/// A record that kills every executor that decodes it, and then every one that reads it.
 #[test]
 fn a_poison_record_is_in_the_letters() {
     let poison = (1, 20);

@@ -1,6 +1,6 @@
-//! Every example of Spark's function documentation: Spark's answer, or refused and listed as such.
+//! Every example of Spark's function documentation gives Spark's answer, or is refused and listed as such.
 //!
-//! `goldens/function_examples_refused.txt` is rewritten with `TIDEMILL_BLESS=1`.
+//! `TIDEMILL_BLESS=1` rewrites `goldens/function_examples_refused.txt`.
 
 use std::path::Path;
 use tidemill_testkit::function_examples::{Verdict, run_all};

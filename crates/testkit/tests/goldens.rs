@@ -1,7 +1,8 @@
-//! A checkpoint that an older program wrote goes on: `crates/checkpoint/tests/goldens/v2` is as the first one left it.
+//! A checkpoint of an older program can be continued: `crates/checkpoint/tests/goldens/v2` is as the first one was
+//! left.
 //!
-//! It holds a snapshot of batch 1, the state change of batch 2, and the plans of two batches that were not committed. A golden is written once, when the
-//! format changes, and never again: it is what users have on their disks.
+//! It holds a snapshot of batch 1, the state change of batch 2, and the plans of two batches that were not committed. A
+//! golden is written once, when the format changes, and never again: users have such checkpoints.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ fn harness(dir: &Path, puts: usize) -> Harness {
     harness
 }
 
-/// Writes the golden: batches 0 to 2 are committed, 3 is planned, and so may be the one after it.
+/// Writes the golden: batches 0 to 2 are committed, 3 is planned, and perhaps the one after it.
 #[test]
 #[ignore = "run once, when the format's version has changed: a golden is not rewritten"]
 fn write_golden() {

@@ -1,8 +1,8 @@
-//! The harness at work: rows of rule O5's tables, drained, as a backlog, and across restarts.
+//! Shows the harness: the tables of rule O5, drained, as a backlog, and across restarts.
 
 use tidemill_testkit::{Batch, Harness};
 
-/// Counts by window of 5 s, a delay of 10 s; the rows are event times in seconds.
+/// Counts by window of 5 s, with a delay of 10 s. Rows are event times in seconds.
 fn harness(mode: &str) -> Harness {
     Harness::new(&format!(
         r#"

@@ -1,5 +1,5 @@
-//! Progress records have the fields that Spark's have, each with the same kind of value: tests/goldens/progress.json holds
-//! what real Spark wrote of a Kafka topic, and docs/progress.md says where a figure means something else.
+//! Progress records have Spark's fields with the same types. tests/goldens/progress.json holds what real Spark wrote
+//! for a Kafka topic; docs/progress.md says where a figure has another meaning.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -40,7 +40,8 @@ type = "console"
     harness.run().unwrap()
 }
 
-/// Where there is a value, and of what kind: `sources.0.numInputRows` → `number`. Offsets are an affair of each source.
+/// The path and type of each value: `sources.0.numInputRows` → `number`. Offsets are skipped: they depend on the
+/// source.
 fn fields(record: &Value) -> BTreeMap<String, &'static str> {
     let mut fields = BTreeMap::new();
     let mut open = vec![(String::new(), record)];
@@ -63,7 +64,7 @@ fn fields(record: &Value) -> BTreeMap<String, &'static str> {
         };
         fields.insert(path, kind);
     }
-    // What Spark's state stores tell of themselves; and ours of executors and ages.
+    // Metrics of Spark's state stores, and our figures of executors and ages, have no counterpart.
     fields.retain(|path, _| !path.contains("customMetrics.") && !path.starts_with("tidemill"));
     fields
 }
@@ -84,7 +85,7 @@ fn every_field_of_spark_and_no_other() {
     }
 }
 
-/// What does not hang on the clock is equal in value, too.
+/// Values that do not depend on the clock are equal too.
 #[test]
 fn the_figures_that_do_not_hang_on_the_clock() {
     let ours = run(AGGREGATE, "watermark = \"10 seconds\"");

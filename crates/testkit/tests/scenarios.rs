@@ -1,5 +1,5 @@
-//! Every scenario of tests/scenarios on the real driver, against what real Spark gave. A test is a scenario's file name; a file
-//! without a test fails `every_scenario_is_run`.
+//! Runs every scenario of tests/scenarios on the real driver and compares it with real Spark. Tests are named by the
+//! scenarios' files; a file without a test fails `every_scenario_is_run`.
 
 use std::path::{Path, PathBuf};
 use tidemill_testkit::scenario::Scenario;

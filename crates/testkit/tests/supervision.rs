@@ -1,5 +1,5 @@
-//! What runs beside the loop goes wrong: a thread of the run panics, an executor loops or talks nonsense. A run ends with a
-//! sentence or goes on with the right rows; it never waits for what will not come.
+//! Failures beside the loop: a thread panics, an executor loops or sends garbage. The run ends with a message or goes
+//! on with the right rows; it never waits for ever.
 
 use std::io::{PipeReader, Write};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidemill_link::{Beat, FromExecutor, ToExecutor, receive, send};
 use tidemill_testkit::{Harness, scripted};
 
-/// Counts of eight records by their number, in one task.
+/// Counts eight records by their number, in one task.
 fn harness() -> Harness {
     let harness = Harness::new(
         r#"
@@ -44,7 +44,7 @@ fn a_committer_that_panics_ends_the_run() {
     assert_eq!(harness.run().unwrap()[0].rows, ROWS);
 }
 
-/// Reads the greeting, says that it is ready, waits for a task and leaves the rest to `then`.
+/// Reads the hello message, answers that it is ready, waits for a task, and calls `then`.
 fn executor(
     then: impl FnOnce(u64, &mut PipeReader, &mut dyn Write) + Send + 'static,
 ) -> impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 'static {
@@ -56,10 +56,10 @@ fn executor(
     }
 }
 
-/// Runs the harness where the first executor does this with its first task; the task must have been run again.
+/// Runs the harness with a first executor that does `then` with its first task. The task must have run again.
 fn check(then: fn(u64, &mut PipeReader, &mut dyn Write)) {
     let mut harness = harness();
-    harness.understudies = Some(Arc::new(move |started| (started == 0).then(|| scripted(executor(then)))));
+    harness.spawn_override = Some(Arc::new(move |started| (started == 0).then(|| scripted(executor(then)))));
     let batches = harness.run().unwrap();
     assert_eq!(batches[0].rows, ROWS);
     assert_eq!(batches[0].progress.tidemill.tasks_retried, 1);
@@ -78,7 +78,7 @@ fn an_executor_that_loops_is_replaced() {
 
 #[test]
 fn an_executor_that_is_silent_is_replaced() {
-    // It reads on, as a stopped process would not: only its silence tells.
+    // It still reads, unlike a stopped process: only its silence shows.
     check(|_, input, _| while let Ok(Some(_)) = receive::<ToExecutor>(input) {});
 }
 
@@ -86,15 +86,15 @@ fn an_executor_that_is_silent_is_replaced() {
 fn an_executor_that_talks_nonsense_is_replaced() {
     check(|_, _, output| output.write_all(&[3, 0, 0, 0, 99, 99, 99]).expect("the driver listens"));
     check(|_, _, output| output.write_all(&[255; 64]).expect("the driver listens"));
-    // Answers to tasks that it never got are nobody's.
+    // Answers to tasks that it never got are ignored.
     check(|task, _, mut output| {
         let failed = |id| FromExecutor::Failed { id, message: "not mine".into(), retry: true };
         send(&mut output, &failed(task + 7)).expect("the driver listens");
     });
 }
 
-/// Two tasks' worth of long texts in one: the executor says that it builds too much, and the task is split. The next batch is
-/// cut so from the start.
+/// One task with twice the allowed length of texts: the executor reports it as too large, and it is split. The next
+/// batch is cut accordingly from the start.
 #[test]
 fn a_task_that_builds_too_much_is_split() {
     let mut harness = harness();

@@ -1,5 +1,5 @@
-//! Two sources in one query, on the real driver: the same rows at any number of executors, bounds, progress records and
-//! dead letters of each source, and what a checkpoint is bound to. What they mean is in the scenarios.
+//! Two sources in one query on the real driver: the same rows at any number of executors; limits, progress records and
+//! dead letters of each source; what a checkpoint is bound to. The scenarios show the semantics.
 
 use std::collections::BTreeMap;
 use tidemill_model::RecordFault;
@@ -43,7 +43,7 @@ fn harness() -> Harness {
     harness
 }
 
-/// Records of one put into the topic `a` or `b`, some late, every fiftieth broken.
+/// Records of one put into the topic `a` or `b`: some late, every fiftieth broken.
 fn records(source: usize, put: i64, count: i64) -> Vec<Record> {
     let value = |number: i64| {
         let (second, key, v) = (put * 15 + number % 40 - 12, number % 5, number % 9);
@@ -61,7 +61,7 @@ fn records(source: usize, put: i64, count: i64) -> Vec<Record> {
     (0..count).map(record).collect()
 }
 
-/// A harness whose topics hold what gives five batches; the last two have records of one source alone.
+/// A harness with records for five batches; the last two have records of one source only.
 fn filled() -> Harness {
     let harness = harness();
     for put in 1..=4 {
@@ -74,7 +74,7 @@ fn filled() -> Harness {
 }
 
 /// Rows, watermark and records by source.
-fn told(batches: &[Batch]) -> Vec<(Vec<String>, String, Vec<u64>)> {
+fn summaries(batches: &[Batch]) -> Vec<(Vec<String>, String, Vec<u64>)> {
     let told = |batch: &Batch| {
         let records = batch.progress.sources.iter().map(|source| source.num_input_rows).collect();
         (batch.rows.clone(), batch.progress.event_time["watermark"].clone(), records)
@@ -84,7 +84,7 @@ fn told(batches: &[Batch]) -> Vec<(Vec<String>, String, Vec<u64>)> {
 
 #[test]
 fn m2_the_same_rows_at_any_number_of_executors() {
-    let expected = told(&filled().run().unwrap());
+    let expected = summaries(&filled().run().unwrap());
     let records: Vec<Vec<u64>> = expected.iter().map(|(.., records)| records.clone()).collect();
     assert_eq!(records, [[1_500, 700], [1_500, 0], [1_500, 700], [1_500, 700], [0, 700], [0, 0]]);
     assert!(expected[0].0.iter().any(|row| row.contains(r#""first":"a","last":"b""#)), "{:?}", expected[0]);
@@ -95,7 +95,7 @@ fn m2_the_same_rows_at_any_number_of_executors() {
             .iter()
             .for_each(|(name, partition, offset)| harness.further_topics[*name].kill_at(*partition, *offset, 1));
         let batches = harness.run().unwrap();
-        assert_eq!(told(&batches), expected, "{killed:?}");
+        assert_eq!(summaries(&batches), expected, "{killed:?}");
         let retried: u64 = batches.iter().map(|batch| batch.progress.tidemill.tasks_retried).sum();
         assert_eq!(retried > 0, !killed.is_empty());
     }
@@ -145,7 +145,7 @@ fn faults(batch: &Batch) -> u64 {
     RecordFault::ALL.iter().map(|fault| batch.progress.tidemill.faults.get(*fault)).sum()
 }
 
-/// Each broken record is a dead letter once, whatever the numbers of its partition and offset; the others are none.
+/// Each broken record is one dead letter, whatever its partition and offset; other records are none.
 #[test]
 fn each_source_has_its_dead_letters() {
     let mut harness = filled();
@@ -161,7 +161,7 @@ fn each_source_has_its_dead_letters() {
     }
 }
 
-/// A change of the file → the lines about sources that are named.
+/// A change of the file → the lines about sources in the message.
 fn refused(changes: &[(&str, &str)], lines: &[&str]) {
     let mut harness = filled();
     harness.run().unwrap();

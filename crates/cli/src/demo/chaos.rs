@@ -1,15 +1,15 @@
-//! `--kill-every`, `--stop-every`: an executor dies by SIGKILL, or is stopped by SIGSTOP, every so often, as on real machines.
+//! `--kill-every` and `--stop-every`: SIGKILLs or SIGSTOPs an executor at an interval.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tidemill_model::status::Status;
 
-/// What happens to an executor.
+/// What is done to an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// It is gone at once.
     Kill,
-    /// It lives on and does nothing: nobody but its driver notices.
+    /// It stays alive and does nothing; only its driver can notice.
     Stop,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    /// Those that are asked for.
+    /// The requested kinds.
     pub(crate) fn all(kill_every: Option<Duration>, stop_every: Option<Duration>) -> Vec<Chaos> {
         let chaos = |(kind, every): (Kind, Option<Duration>)| {
             every.map(|every| Chaos { kind, every, next: Instant::now() + every, strikes: 0 })
@@ -33,7 +33,7 @@ impl Chaos {
         self.kind
     }
 
-    /// Strikes one of the executors when it is time; each in turn. Returns what happened.
+    /// Kills or stops an executor when it is due, each in turn. Returns a message.
     pub(crate) fn strike(&mut self, status: &Status) -> Option<String> {
         if Instant::now() < self.next || status.executors.is_empty() {
             return None;
@@ -50,7 +50,8 @@ impl Chaos {
     }
 }
 
-/// Whether a process got a signal. The system's own program does it: it needs no unsafe code here. Windows can only kill.
+/// Sends a signal with the system's `kill` program, which needs no unsafe code. Returns whether it was sent. Windows
+/// can only kill.
 fn signal(pid: u32, name: &str) -> bool {
     let mut command = if cfg!(windows) { Command::new("taskkill") } else { Command::new("kill") };
     match cfg!(windows) {

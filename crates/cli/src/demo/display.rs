@@ -1,4 +1,4 @@
-//! What is seen of the demo: the phase, and what was said, on the view.
+//! The demo's output: shows the phase and messages on the view.
 
 use crate::view::{Mode, View};
 use std::sync::mpsc::Receiver;
@@ -7,10 +7,10 @@ use tidemill_model::status::Status;
 
 pub(crate) struct Display {
     view: Option<View>,
-    /// What the driver's thread says.
+    /// Messages of the driver's thread.
     said: Option<Receiver<String>>,
     phase: (&'static str, &'static str),
-    /// Stands on the page all the time.
+    /// Shown all the time.
     dashboard: String,
 }
 
@@ -25,18 +25,18 @@ impl Display {
         }
     }
 
-    /// Takes what another thread says.
+    /// Sets the source of messages of another thread.
     pub(crate) fn listen(&mut self, said: Receiver<String>) {
         self.said = Some(said);
     }
 
-    /// Where to look for more.
+    /// Sets the URL of the dashboard.
     pub(crate) fn dashboard(&mut self, url: &str) {
         self.say(&format!("dashboard on {url}"));
         self.dashboard = format!(" · dashboard on {url}");
     }
 
-    /// The demo enters a phase.
+    /// Announces a phase.
     pub(crate) fn phase(&mut self, name: &'static str, text: &'static str) {
         self.phase = (name, text);
     }
@@ -60,7 +60,7 @@ impl Display {
         }
     }
 
-    /// Gives the terminal back.
+    /// Restores the terminal.
     pub(crate) fn close(&mut self) {
         if let Some(view) = self.view.take() {
             view.finish();

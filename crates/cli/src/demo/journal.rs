@@ -1,4 +1,4 @@
-//! The demo's memory on disk: which phase is reached, and what earlier runs used, so that a killed demo goes on.
+//! The demo's journal on disk: the phase reached, and what earlier runs used, so that a killed demo can continue.
 
 use super::chaos;
 use serde::{Deserialize, Serialize};
@@ -8,27 +8,27 @@ use tidemill_load::Counters;
 use tidemill_model::status::Status;
 use tidemill_model::{Error, Result};
 
-/// The file is written so often.
+/// Interval at which the file is written.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
-/// The topic on the embedded broker; on somebody's Kafka a name of its own is made.
+/// The topic on the embedded broker. On another Kafka the demo uses a unique name.
 const TOPIC: &str = "cs_student_logs";
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Record {
     topic: Option<String>,
-    /// Runs so far, this one included.
+    /// Number of runs, including this one.
     runs: u64,
     /// Time that all runs have covered, ms.
     elapsed_ms: u64,
     executor_seconds: f64,
     most_executors: u32,
-    /// Fewest executors since the first one lived.
+    /// Fewest living executors since the first one started.
     least_executors: Option<u32>,
     executors_killed: u64,
     #[serde(default)]
     executors_stopped: u64,
-    /// Records handed to and acknowledged by the broker, as far as it was written down.
+    /// Records sent to the broker and acknowledged, as of the last write.
     sent: u64,
     acknowledged: u64,
     failed: u64,
@@ -37,14 +37,14 @@ struct Record {
 /// The journal of one run.
 pub(crate) struct Journal {
     path: PathBuf,
-    /// As the runs before left it.
+    /// The record that earlier runs left.
     before: Record,
     now: Record,
     written: Option<Instant>,
 }
 
 impl Journal {
-    /// Reads the journal of the runs before, if there are any.
+    /// Reads the journal of earlier runs, if there is one.
     ///
     /// # Errors
     /// User: the file is not a journal.
@@ -60,13 +60,13 @@ impl Journal {
         Ok(journal)
     }
 
-    /// The topic: the one of the runs before, else one of its own name on somebody's Kafka.
+    /// The topic: that of the earlier runs, or a unique name on another Kafka.
     pub(crate) fn topic(&mut self, external: bool) -> String {
         let fresh = || if external { format!("tidemill-demo-{}", std::process::id()) } else { TOPIC.to_owned() };
         self.now.topic.get_or_insert_with(fresh).clone()
     }
 
-    /// Writes down that this run has begun.
+    /// Records that this run has begun.
     ///
     /// # Errors
     /// External: the disk.
@@ -84,7 +84,7 @@ impl Journal {
         Duration::from_millis(self.now.elapsed_ms)
     }
 
-    /// Takes a look around: `since_start` of this run, and what is.
+    /// Updates the journal: `since_start` is the age of this run.
     ///
     /// # Errors
     /// External: the disk.
@@ -106,7 +106,7 @@ impl Journal {
         Ok(())
     }
 
-    /// An executor was struck on purpose.
+    /// An executor was killed or stopped on purpose.
     pub(crate) fn struck(&mut self, kind: chaos::Kind) {
         match kind {
             chaos::Kind::Kill => self.now.executors_killed += 1,
@@ -122,23 +122,23 @@ impl Journal {
         self.now.executors_killed
     }
 
-    /// Most executors ready at once.
+    /// Most executors that were ready at once.
     pub(crate) fn most(&self) -> u32 {
         self.now.most_executors
     }
 
-    /// Fewest executors living since the first one was.
+    /// Fewest living executors since the first one started.
     pub(crate) fn least(&self) -> u32 {
         self.now.least_executors.unwrap_or(0)
     }
 
-    /// Executor-seconds of all runs; `this_run` is the last word about this one.
+    /// Executor-seconds of all runs; `this_run` is the final figure of this one.
     pub(crate) fn executor_seconds(&self, this_run: f64) -> f64 {
         self.before.executor_seconds + this_run
     }
 
-    /// A sentence when the topic cannot hold what the load says: acknowledged ≤ the topic ≤ sent. What a killed run sent
-    /// last was not written down, so after one only the first half is known.
+    /// A message if the number of records in the topic contradicts the load: acknowledged ≤ topic ≤ sent. After a kill
+    /// only the first half is checked, because the last sent records were not written down.
     pub(crate) fn check_counts(&self, in_topic: u64) -> Option<String> {
         let (least, most) = (self.now.acknowledged, self.now.sent);
         if in_topic < least {
@@ -148,7 +148,7 @@ impl Journal {
             .then(|| format!("the topic holds {in_topic} records, but only {most} were sent"))
     }
 
-    /// Whole or not at all: a journal cut off in the middle would end the demo.
+    /// Writes atomically: a partial journal would end the demo.
     fn write(&mut self) -> Result<()> {
         self.written = Some(Instant::now());
         let temporary = self.path.with_extension("tmp");

@@ -1,4 +1,4 @@
-//! `tidemill demo`: the whole engine in one process tree, and the proof at its end.
+//! `tidemill demo`: the whole engine in one process tree, and a check of all results at the end.
 //!
 //! ```text
 //!  this thread: demo ── rate, producers ──► load thread ──► broker ◄── executors ◄── driver thread
@@ -42,26 +42,26 @@ use tidemill_os::thread::{Job, Panic};
 /// Partitions of the demo's topic.
 const PARTITIONS: i32 = 4;
 
-/// What the driver tells, as JSON lines: a line a batch, and what the autoscaler saw and decided.
+/// JSON lines of the driver: one progress record per batch, and all facts and decisions of the autoscaler.
 const PROGRESS: &str = "progress.jsonl";
 const DECISIONS: &str = "decisions.jsonl";
 
-/// The demo's memory, by which a directory is known as a demo's.
+/// The journal. A directory with this file is a demo's directory.
 const JOURNAL: &str = "journal.json";
 
-/// How often the demo looks around.
+/// Interval of the demo's loop.
 const STEP: Duration = Duration::from_millis(50);
 
-/// How often a long scan says how far it is.
+/// Interval at which a long scan reports its progress.
 const SCAN_WORD: Duration = Duration::from_secs(2);
 
-/// After the load has ended, the backlog must be gone and the executors too within this time.
+/// After the load has ended, backlog and executors must be gone within this time.
 const SETTLE: Duration = Duration::from_secs(180);
 
 /// Runs the demo.
 ///
 /// # Errors
-/// External: something failed, or the results are not right. User: an option is wrong, the directory is in use.
+/// External: something failed, or the results are wrong. User: an option is wrong, the directory is in use.
 pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
@@ -100,10 +100,10 @@ fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
     }
 }
 
-/// Where the demo keeps its files.
+/// The demo's directory.
 struct DemoDir {
     dir: PathBuf,
-    /// Deletes them at the end.
+    /// Deletes the files at the end.
     temporary: Option<tempfile::TempDir>,
 }
 
@@ -128,7 +128,7 @@ impl DemoDir {
         self.dir.join(name)
     }
 
-    /// Whether the user asked to keep everything.
+    /// Whether the user asked to keep the files.
     fn stays(&self) -> bool {
         self.temporary.is_none()
     }
@@ -150,7 +150,7 @@ struct Demo {
     interrupted: Arc<AtomicBool>,
     started: Instant,
     cold_start_ms: Option<u64>,
-    // Last, so that it outlives whoever talks to it.
+    // Last, so that it outlives its clients.
     broker: Option<Broker>,
 }
 
@@ -244,7 +244,7 @@ impl Demo {
         }
     }
 
-    /// The phases, then zero, then one single record.
+    /// Runs the phases, then waits for zero executors, then sends one record.
     fn tell(&mut self) -> Result<()> {
         while let Some(phase) = phases::at(&self.phases, self.journal.elapsed()).cloned() {
             self.control.set_rate(phase.rate);
@@ -265,7 +265,7 @@ impl Demo {
         self.single_record()
     }
 
-    /// One record while nothing runs: how long until its result is out.
+    /// Sends one record while nothing runs, and measures the time until its result is out.
     fn single_record(&mut self) -> Result<()> {
         self.display.phase("one record", "from zero executors: how long to its result?");
         let before = self.latest().batch_id;
@@ -282,7 +282,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Looks around until the status is so; false when the user wants to end.
+    /// Runs steps until the status satisfies `so`; false if the user wants to end.
     fn wait_for(&mut self, so: impl Fn(&Status) -> bool) -> Result<bool> {
         let patience = Instant::now() + SETTLE;
         while Instant::now() < patience {
@@ -303,7 +303,7 @@ impl Demo {
         )))
     }
 
-    /// One look around; false when the user wants to end.
+    /// One step of the loop; false if the user wants to end.
     fn step(&mut self) -> Result<bool> {
         std::thread::sleep(STEP);
         let status = self.latest().clone();
@@ -327,13 +327,13 @@ impl Demo {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends everything; then the scan and the report. `None` when the user interrupted.
+    /// Ends everything, scans the topic and builds the report. `None` if the user interrupted.
     fn conclude(&mut self) -> Result<Option<Report>> {
         self.control.stop();
         if let Some(load) = self.load.take() {
             ended("the load", load.end())?;
         }
-        // A driver that is gone has said why.
+        // If the driver is gone, its error is reported elsewhere.
         let _ = self.commands.send(Command::Stop);
         let summary = match self.driver.take() {
             Some(driver) => ended("the driver", driver.end())?,
@@ -352,7 +352,7 @@ impl Demo {
         self.verify(&topic, &summary).map(Some)
     }
 
-    /// The report: what the scan says of what was written.
+    /// Compares the scan with what was written, and builds the report.
     fn verify(&mut self, topic: &reference::Topic, summary: &Summary) -> Result<Report> {
         let progress = reference::read_progress(&self.dir.path(PROGRESS))?;
         let written = tidemill_files::read_batches(&self.dir.path("results"))?.collect::<Result<_>>()?;
@@ -390,7 +390,7 @@ impl Demo {
         Ok(report)
     }
 
-    /// On somebody's Kafka nothing stays behind, unless it shall go on there.
+    /// Deletes the topic on another Kafka, unless the demo will continue there.
     fn leave_no_topic(&mut self) {
         if self.broker.is_some() || self.dir.stays() {
             return;
@@ -402,7 +402,7 @@ impl Demo {
         self.display.say(&words);
     }
 
-    /// The topic, record by record; as far as it went when the user interrupts.
+    /// Scans the topic record by record; stops when the user interrupts.
     fn scan(&mut self, expected: u64) -> Result<reference::Topic> {
         let mut topic = reference::Topic::default();
         let mut said = Instant::now();
@@ -421,14 +421,14 @@ impl Demo {
 fn load_options(kafka: &KafkaOptions, topic: &str, seed: u64, run: u64) -> produce::Options {
     produce::Options {
         rate: Rate::PerSecond(0.0),
-        // A run that goes on makes other records than the one that was killed.
+        // A continued run makes other records than the killed one.
         seed: seed.wrapping_add(run << 32),
         records: records::Options { late: 0.01, late_by: Duration::from_secs(20), malformed: 0.005 },
         ..produce::Options::new(kafka.clone(), topic)
     }
 }
 
-/// Fails when a thread that should go on has ended.
+/// Fails if a thread that should still run has ended.
 fn early_end<T: Send + 'static>(name: &str, job: &mut Option<Job<Result<T>>>) -> Result<()> {
     let Some(end) = job.as_ref().and_then(Job::try_end) else { return Ok(()) };
     *job = None;
@@ -436,7 +436,7 @@ fn early_end<T: Send + 'static>(name: &str, job: &mut Option<Job<Result<T>>>) ->
     Err(Error::internal(format!("{name} ended by itself; start the demo again")))
 }
 
-/// What a thread came to.
+/// The result of a thread.
 fn ended<T>(name: &str, end: Result<Result<T>, Panic>) -> Result<T> {
     end.unwrap_or_else(|panic| {
         Err(Error::internal(format!("{name} {panic}; this is a mistake in Tidemill, please report it")))
@@ -462,7 +462,7 @@ fn start_driver(
         let observer = RunObserver {
             progress: Some(JsonLinesFile::open(&progress)?),
             decisions: Some(JsonLinesFile::open(&decisions)?),
-            // Whoever listens may be gone at the very end.
+            // At the very end the receiver may be gone.
             log: Some(TextLog::new(false, move |text| drop(said.send(text.to_owned())))),
             ..observer
         };

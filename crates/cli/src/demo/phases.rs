@@ -1,4 +1,4 @@
-//! The demo that the demo tells: which load when, and what to look at. Pure.
+//! The phases of the demo: the load at each time, and what to look at. Pure.
 
 use std::time::Duration;
 use tidemill_load::Rate;
@@ -7,23 +7,23 @@ use tidemill_load::Rate;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
-    /// What to look at.
+    /// What to look at, for the user.
     pub(crate) text: &'static str,
-    /// When it ends, counted from the demo's start.
+    /// End of the phase, counted from the demo's start.
     pub(crate) until: Duration,
-    /// Rate of all producers together.
+    /// Total rate of all producers.
     pub(crate) rate: Rate,
     pub(crate) producers: usize,
 }
 
-/// What an executor is held to, so that a small machine can show all sizes; `None` at full speed.
+/// Limit of an executor's core, so that a small machine can show all sizes. Not used at full speed.
 pub(crate) const LIMIT_PER_CORE: f64 = 2_500.0;
 
-/// The phases of a demo of about this length. What follows the last one (zero executors, one single record) has no
-/// length of its own: it takes what it takes.
+/// The phases of a demo of about this length. What follows the last phase (zero executors, one record) takes as long as
+/// it takes.
 pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
     let (baseline, spike) = match full_speed {
-        // Held back, an executor of two cores does 2 × LIMIT: the baseline asks for 0.4 of one, the spike for 3.1.
+        // A limited executor of two cores does 2 × LIMIT: the baseline needs 0.4 executors, the spike 3.1.
         false => (Rate::PerSecond(LIMIT_PER_CORE * 0.8), Rate::PerSecond(LIMIT_PER_CORE * 6.2)),
         true => (Rate::PerSecond(50_000.0), Rate::Max),
     };
@@ -37,7 +37,7 @@ pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
     ]
 }
 
-/// The phase at a time, if the demo is not over.
+/// The phase at a time; `None` after the last one.
 pub(crate) fn at(phases: &[Phase], elapsed: Duration) -> Option<&Phase> {
     phases.iter().find(|phase| elapsed < phase.until)
 }

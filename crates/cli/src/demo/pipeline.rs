@@ -1,8 +1,8 @@
-//! The demo's pipeline file: the reference pipeline with a count, per-batch files and the demo's own hold times.
+//! The demo's pipeline file: the reference pipeline with a count, files per batch, and shorter hold times.
 
 use std::path::Path;
 
-/// The text of the file. `limit`: `max_records_per_second_per_core`.
+/// The text of the file. `limit` is `max_records_per_second_per_core`.
 pub(crate) fn text(bootstrap_servers: &str, topic: &str, results: &Path, limit: Option<f64>, hold_ms: u64) -> String {
     let limit = limit.map_or(String::new(), |limit| {
         format!("max_records_per_second_per_core = {limit:?}   # so that a small machine can show all sizes\n")

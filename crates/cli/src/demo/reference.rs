@@ -1,10 +1,10 @@
-//! The demo's reference: a row-at-a-time scan of the topic, compared with every row that the pipeline put out.
+//! The demo's reference: scans the topic row by row and compares it with every row that the pipeline wrote.
 //!
-//! Shares nothing with the engine: values are read by `serde_json`, windows are counted in a map, the watermark is a
-//! variable. Two questions:
-//! - was each record of the topic read once? The ranges of all batches must tile each partition;
-//! - is each output row right? The batches are carried out again, a row at a time, with the same ranges, and each row of
-//!   each batch is compared with what the pipeline wrote for it.
+//! Shares nothing with the engine: `serde_json` reads values, a map counts windows, a variable is the watermark. It
+//! answers two questions:
+//! - Was each record of the topic read once? The ranges of all batches must tile each partition.
+//! - Is each output row right? It computes the batches again, row by row, with the same ranges, and compares each row
+//!   of each batch.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,29 +14,29 @@ use tidemill_model::progress::Progress;
 use tidemill_model::time::iso_millis;
 use tidemill_model::{Error, Millis, Result};
 
-/// The demo's windows and delay, µs, as its pipeline file says them.
+/// Windows and delay of the demo's pipeline, µs.
 const WIDTH: i64 = 10_000_000;
 const SLIDE: i64 = 5_000_000;
 const DELAY_MS: i64 = 60_000;
 
-/// What was found.
+/// The result of the comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Records in the topic.
     pub(crate) produced: u64,
-    /// Records that count in the final windows (each of its windows counts it once).
+    /// Records counted in the final windows (each record is counted once per window).
     pub(crate) counted: u64,
-    /// Records that should count and do not.
+    /// Records that should be counted and are not.
     pub(crate) lost: u64,
-    /// Records that count more than once.
+    /// Records that are counted more than once.
     pub(crate) duplicated: u64,
     /// Records that belong to no window: not JSON, no time, no course.
     pub(crate) set_aside: u64,
-    /// Window updates that came after their window was closed, and are rightly left out.
+    /// Updates of closed windows; they are rightly left out.
     pub(crate) late: u64,
-    /// Rows of all batches that were compared.
+    /// Number of compared rows of all batches.
     pub(crate) rows_checked: u64,
-    /// Rows that are missing, should not be there, or differ.
+    /// Rows that are missing, superfluous or different.
     pub(crate) rows_wrong: u64,
     /// The first differences, as sentences.
     pub(crate) differences: Vec<String>,
@@ -52,7 +52,7 @@ pub(crate) struct Topic {
 
 #[derive(Default)]
 struct Partition {
-    /// (offset, row) in offset order; `None` for records that belong to no window.
+    /// (offset, row) in offset order; `None` for a record without window.
     rows: Vec<(i64, Option<Row>)>,
 }
 
@@ -77,7 +77,7 @@ struct Group {
 /// (window start µs, course, activity)
 type GroupId = (i64, u32, Option<u32>);
 
-/// The fields that the demo's query uses; each may hold anything, or be missing.
+/// The fields that the demo's query uses. Each may hold any value or be missing.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Fields {
@@ -89,13 +89,13 @@ struct Fields {
 }
 
 impl Topic {
-    /// Takes one record of the scan.
+    /// Adds one record of the scan.
     pub(crate) fn add(&mut self, partition: i32, offset: i64, value: Option<&[u8]>) {
         let row = value.and_then(|value| self.row(value));
         self.partitions.entry(partition).or_default().rows.push((offset, row));
     }
 
-    /// A record's row by the demo's schema and filter; `None` where it belongs to no window.
+    /// The row of a record by the demo's schema and filter; `None` if it belongs to no window.
     fn row(&mut self, value: &[u8]) -> Option<Row> {
         let fields: Fields = serde_json::from_slice(value).ok()?;
         Some(Row {
@@ -117,16 +117,16 @@ impl Topic {
         next
     }
 
-    /// Records taken so far.
+    /// Number of records added.
     pub(crate) fn records(&self) -> u64 {
         self.partitions.values().map(|partition| partition.rows.len() as u64).sum()
     }
 }
 
-/// The results that a run (or several) wrote, by batch.
+/// The results of one or several runs, by batch.
 pub(crate) type Results = BTreeMap<u64, Vec<Value>>;
 
-/// Compares a topic with the results and progress records of the run (or runs) that read it.
+/// Compares a topic with the results and progress records of the runs that read it.
 pub(crate) fn verify(topic: &Topic, mut written: Results, progress: &[Progress]) -> Verdict {
     let mut verdict = Verdict { produced: topic.records(), ..Verdict::default() };
     let rows = topic.partitions.values().flat_map(|partition| &partition.rows);
@@ -151,8 +151,8 @@ pub(crate) fn verify(topic: &Topic, mut written: Results, progress: &[Progress])
     verdict
 }
 
-/// Each batch's ranges by partition, from the progress records. A record that a kill swallowed (committed, not yet told)
-/// is filled in from its neighbours: batches follow each other without a gap.
+/// The ranges of each batch by partition, from the progress records. A record that a kill swallowed (the batch was
+/// committed but not reported) is derived from its neighbours, since batches follow each other without a gap.
 fn batches(progress: &[Progress]) -> BTreeMap<u64, BTreeMap<i32, (i64, i64)>> {
     let side = |offsets: &BTreeMap<String, BTreeMap<String, i64>>| -> BTreeMap<i32, i64> {
         let partitions = offsets.values().flatten();
@@ -164,7 +164,7 @@ fn batches(progress: &[Progress]) -> BTreeMap<u64, BTreeMap<i32, (i64, i64)>> {
         .collect();
     let mut batches = BTreeMap::new();
     let Some(last) = known.keys().next_back().copied() else { return batches };
-    // The demo reads its topic from offset 0 on.
+    // The demo reads its topic from offset 0.
     let beginning = BTreeMap::new();
     for batch in 0..=last {
         let before = || batch.checked_sub(1).map_or(Some(&beginning), |before| known.get(&before).map(|(_, end)| end));
@@ -177,7 +177,7 @@ fn batches(progress: &[Progress]) -> BTreeMap<u64, BTreeMap<i32, (i64, i64)>> {
     batches
 }
 
-/// Every record stands in exactly one range.
+/// Checks that every record is in exactly one range.
 fn check_tiling(topic: &Topic, batches: &BTreeMap<u64, BTreeMap<i32, (i64, i64)>>, verdict: &mut Verdict) {
     for (number, partition) in &topic.partitions {
         let mut times_read = vec![0u32; partition.rows.len()];
@@ -196,7 +196,7 @@ fn check_tiling(topic: &Topic, batches: &BTreeMap<u64, BTreeMap<i32, (i64, i64)>
     }
 }
 
-/// The batches, carried out a row at a time.
+/// Computes the batches row by row.
 #[derive(Default)]
 struct Replay {
     groups: BTreeMap<GroupId, Group>,
@@ -206,7 +206,7 @@ struct Replay {
 }
 
 impl Replay {
-    /// The rows that a batch must put out, by key text.
+    /// The expected rows of a batch, by key text.
     fn batch(&mut self, topic: &Topic, ranges: &BTreeMap<i32, (i64, i64)>, late: &mut u64) -> BTreeMap<String, Group> {
         let mut touched = BTreeSet::new();
         let mut newest_ms = None;
@@ -251,7 +251,7 @@ impl Group {
         }
     }
 
-    /// Whether a written row says the same; averages within the rounding of another order of addition.
+    /// Whether a written row equals this one. Averages may differ by the rounding of another order of addition.
     fn matches(&self, row: &Value) -> bool {
         let average = (self.cpu_count > 0).then(|| self.cpu_sum / self.cpu_count as f64);
         let same_average = match (average, row.get("avg_cpu").and_then(Value::as_f64)) {
@@ -300,7 +300,7 @@ fn compare(batch_id: u64, expected: &BTreeMap<String, Group>, found: &[Value], v
     }
 }
 
-/// The last row of each group against a count of the whole topic that knows no batches.
+/// Compares the last row of each group with a count of the whole topic that ignores batches.
 fn compare_totals(topic: &Topic, written: &BTreeMap<String, u64>, verdict: &mut Verdict) {
     let mut counts: BTreeMap<GroupId, u64> = BTreeMap::new();
     for row in topic.partitions.values().flat_map(|partition| &partition.rows).filter_map(|(_, row)| row.as_ref()) {
@@ -317,10 +317,10 @@ fn compare_totals(topic: &Topic, written: &BTreeMap<String, u64>, verdict: &mut 
         surplus += found.saturating_sub(*count);
     }
     surplus += written.iter().filter(|(key, _)| !expected.contains_key(*key)).map(|(_, count)| count).sum::<u64>();
-    // Each record counts in width/slide windows.
+    // Each record is counted in width/slide windows.
     let per_record = (WIDTH / SLIDE) as u64;
     verdict.counted = written.values().sum::<u64>() / per_record;
-    // What the rules let fall as late is not lost.
+    // Records dropped as late are not lost.
     let lost = missing.saturating_sub(verdict.late).div_ceil(per_record);
     verdict.lost = verdict.lost.max(lost);
     verdict.duplicated = verdict.duplicated.max(surplus.div_ceil(per_record));
@@ -340,7 +340,7 @@ impl Verdict {
     }
 }
 
-/// Reads the progress records that a run appended; a last line that a kill cut off is passed over.
+/// Reads the progress records of all runs. Ignores a last line that a kill cut off.
 ///
 /// # Errors
 /// External: the file cannot be read.

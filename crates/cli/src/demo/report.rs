@@ -1,4 +1,4 @@
-//! What the demo found out, for people and for scripts.
+//! The demo's report, as text and as JSON.
 
 use serde::Serialize;
 use std::path::Path;
@@ -6,7 +6,7 @@ use tidemill_model::FaultCounts;
 use tidemill_model::{Error, Result};
 use tidemill_scale::{Kind, Record};
 
-/// The report; its JSON is what `--report` writes.
+/// The report. `--report` writes it as JSON.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) produced: u64,
@@ -43,14 +43,14 @@ pub(crate) struct Decided {
     reason: String,
 }
 
-/// The changes of size in a decision log, of all runs.
+/// The changes of size in the decision log of all runs.
 ///
 /// # Errors
 /// External: the file cannot be read.
 pub(crate) fn decisions(log: &Path) -> Result<Vec<Decided>> {
     let text = std::fs::read_to_string(log)
         .map_err(|error| Error::external(format!("cannot read `{}`: {error}", log.display())))?;
-    // A run that was killed may have left half a line.
+    // A killed run may have left half a line.
     let records = text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok());
     let decided = |record| match record {
         Record::Step { decision, .. } if decision.acts() => Some(Decided {
@@ -66,7 +66,7 @@ pub(crate) fn decisions(log: &Path) -> Result<Vec<Decided>> {
 }
 
 impl Report {
-    /// Nothing lost, nothing twice, every row right.
+    /// Whether nothing was lost, nothing counted twice, and every row is right.
     pub(crate) fn holds(&self) -> bool {
         self.lost == 0 && self.duplicated == 0 && self.rows_wrong == 0 && self.rows_checked > 0
     }

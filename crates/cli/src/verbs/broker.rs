@@ -1,4 +1,4 @@
-//! `tidemill broker`: the embedded broker alone, until Ctrl-C.
+//! `tidemill broker`: runs the embedded broker until Ctrl-C.
 
 use crate::args::BrokerOptions;
 use crate::signals;
@@ -8,7 +8,7 @@ use tidemill_broker::{Broker, BrokerConfig, Durability, StartError};
 use tidemill_model::{Error, Result};
 use tidemill_os::output;
 
-/// Kafka's own port, on loopback.
+/// Kafka's default port, on loopback.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 
 pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
@@ -26,13 +26,13 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
     };
     let (stop, stopped) = channel();
     signals::on_interrupt(move || {
-        // Nobody waits any more: the process is ending.
+        // If nobody waits, the process is ending.
         let _ = stop.send(());
     })?;
-    // Who names a port wants that one.
+    // A port given by the user is used as it is.
     let broker = if options.listen.is_some() { Broker::start(config).map_err(told)? } else { start_near(config)? };
     output::line(&format!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display()));
-    // An error means that nobody can signal any more, which ends the wait just as well.
+    // An error means that no signal can come any more, which also ends the wait.
     let _ = stopped.recv();
     broker.shutdown();
     Ok(())
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
 /// Starts a broker at [`LISTEN`], or on the next free port.
 ///
 /// # Errors
-/// User: the directory is another broker's. External: no port is free, the directory cannot be used.
+/// User: the directory belongs to another broker. External: no port is free, the directory cannot be used.
 pub(crate) fn start_near(config: BrokerConfig) -> Result<Broker> {
     const PORTS_TRIED: u16 = 100;
     for port in (LISTEN.port()..).take(PORTS_TRIED.into()) {

@@ -1,4 +1,4 @@
-//! `tidemill check FILE`: is the file right, and how is it understood.
+//! `tidemill check FILE`: checks a pipeline file and prints how it is understood.
 
 use crate::args::CheckOptions;
 use crate::wiring;

@@ -1,4 +1,4 @@
-//! `tidemill checkpoint show DIR`: what a checkpoint holds, also while a driver uses it.
+//! `tidemill checkpoint show DIR`: prints what a checkpoint holds, also while a driver uses it.
 
 use crate::args::{CheckpointAction, CheckpointOptions};
 use serde_json::{Value, json};

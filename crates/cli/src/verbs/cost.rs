@@ -1,4 +1,4 @@
-//! `tidemill cost DIR`: what a run used, day by day, and what a fixed size would have.
+//! `tidemill cost DIR`: prints what a run used, day by day, and what a fixed size would have used.
 
 use crate::args::CostOptions;
 use crate::usage;

@@ -1,4 +1,4 @@
-//! `tidemill executor`: one executor, on its stdin and stdout.
+//! `tidemill executor`: runs one executor on its stdin and stdout.
 
 use crate::{signals, wiring};
 use tidemill_executor::Wiring;

@@ -1,4 +1,4 @@
-//! One verb, one file: options in, wiring, the crate that does the work.
+//! One file per verb: takes the options, wires the parts, and calls the crate that does the work.
 
 pub(crate) mod broker;
 pub(crate) mod check;

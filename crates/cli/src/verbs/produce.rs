@@ -1,4 +1,4 @@
-//! `tidemill produce`: the load producer, into any Kafka.
+//! `tidemill produce`: sends a generated load to any Kafka.
 
 use crate::args::ProduceOptions;
 use crate::signals;
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     Ok(())
 }
 
-/// The line of a second.
+/// The line of one second.
 fn words(progress: &Progress, stopped: bool) -> String {
     let counters = progress.counters;
     let waiting = counters.sent.saturating_sub(counters.acknowledged + counters.failed);
@@ -69,7 +69,7 @@ fn words(progress: &Progress, stopped: bool) -> String {
         return format!("waiting for {waiting} acknowledgements, 30 s at most; a second Ctrl-C ends at once");
     }
     let line = format!("{:>12} records sent · {:>10.0}/s", counters.sent, progress.per_second);
-    // Nothing moves: the broker is gone, or slow.
+    // No progress: the broker is gone or slow.
     if progress.per_second == 0.0 && waiting > 0 {
         return format!("{line} · {waiting} wait for the broker's acknowledgement");
     }

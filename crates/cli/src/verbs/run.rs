@@ -1,4 +1,4 @@
-//! `tidemill run FILE`: a pipeline, until Ctrl-C or its trigger's end.
+//! `tidemill run FILE`: runs a pipeline until Ctrl-C or until its trigger ends it.
 
 use crate::args::RunOptions;
 use crate::observer::{JsonLinesFile, Readers, RunObserver, TextLog};
@@ -19,7 +19,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let mut set = set(options)?;
     let job = wiring::load(&options.pipeline, &set)?;
     let (dir, temporary) = checkpoint(options, &job)?;
-    // Executors of a files source read its log in the checkpoint, so they must know where that is.
+    // Executors of a files source read its log in the checkpoint, so they need the path.
     set.push(("checkpoint.path".into(), toml_string(&dir)?));
     let mut job = wiring::load(&options.pipeline, &set)?;
     job.trigger = wiring::trigger(&job, options.available_now);
@@ -36,7 +36,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         Some(_) => say("no checkpoint is named: a temporary one is used, and deleted at the end"),
         None => say(&format!("checkpoint in {}", dir.display())),
     }
-    // Locked before anything else is touched: a sink may hold what another driver is writing.
+    // Locked first: a sink may hold what another driver is writing.
     let disk = Arc::new(OsDisk::open(&dir)?);
     let sinks = wiring::sinks(&job, &commands)?;
     let dead_letters = wiring::dead_letter_committer(&job.pipeline)?;
@@ -93,7 +93,7 @@ fn ended(summary: &Summary, limits: &str) -> String {
     )
 }
 
-/// The streams that somebody is to read: without a reader of any the run has no purpose any more.
+/// The streams that must have a reader. Without one, the run has no purpose.
 fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
     let console = job.pipeline.sinks.iter().any(|sink| matches!(sink.kind, SinkKind::Console { .. }));
     [(console, Stream::Out), (!quiet, Stream::Err)]
@@ -102,7 +102,7 @@ fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
         .collect()
 }
 
-/// `--set` values; `--json` is short for the json option of every console sink.
+/// The `--set` values. `--json` sets the json option of every console sink.
 fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
     let mut set = options.set.clone();
     if options.json {
@@ -121,7 +121,7 @@ fn toml_string(path: &Path) -> Result<String> {
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// Where the checkpoint is: the option's place, the file's, or a temporary directory that lives as long as the second part.
+/// The checkpoint directory: from the option, from the file, or a temporary one that lives as long as the second value.
 fn checkpoint(options: &RunOptions, job: &Job) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
     let named = options.checkpoint.clone().or_else(|| job.pipeline.checkpoint.as_ref().map(PathBuf::from));
     if let Some(dir) = named {

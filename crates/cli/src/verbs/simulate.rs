@@ -1,4 +1,4 @@
-//! `tidemill simulate TRACE.csv`: what a load would have cost, by our policy and by others', in the fluid model.
+//! `tidemill simulate TRACE.csv`: what a load would have cost in the fluid model, by Tidemill's policy and by others.
 
 use crate::args::SimulateOptions;
 use crate::usage;
@@ -11,7 +11,7 @@ use tidemill_simulate::Trace;
 use tidemill_simulate::compare::{CompareSettings, Figures, Rule, table, with_noise};
 use tidemill_simulate::plot;
 
-/// Longer gaps between two runs are not simulated as time without load.
+/// A longer gap between two runs is not simulated.
 const GAP_SECONDS_MAX: i64 = 60;
 
 pub(crate) fn run(options: &SimulateOptions) -> Result<()> {
@@ -65,7 +65,7 @@ fn json(label: &str, rows: &[(String, Figures)]) -> String {
     serde_json::to_string_pretty(&rows.iter().map(row).collect::<Vec<_>>()).expect("plain data")
 }
 
-/// One rule with one value after the other.
+/// One policy with one value after the other.
 fn sweep(
     question: &CompareSettings,
     trace: &Trace,
@@ -104,7 +104,7 @@ fn load(options: &SimulateOptions) -> Result<Trace> {
     }
 }
 
-/// The load of a run, second by second; what arrived in a period is spread over it.
+/// The load of a run, second by second. Arrivals of a period are spread evenly over it.
 fn past(dir: &Path, periods: &[UsagePeriod]) -> Result<Trace> {
     let mut arrivals: Vec<f64> = Vec::new();
     let mut end_ms = periods.first().map_or(0, |first| first.at_ms);

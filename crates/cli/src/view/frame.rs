@@ -1,26 +1,26 @@
-//! One picture of a run as lines of styled text, for any size of terminal. Pure: the same scene gives the same lines.
+//! Renders a run as lines of styled text, for any size of terminal. Pure.
 //!
-//! The page is a column of blocks. Each says how few lines it can do with; a low terminal leaves the later ones out, a
-//! high one gives the rest to the results.
+//! The page is a column of blocks. Each block has a least number of lines. A low terminal omits later blocks; a high
+//! one gives the remaining lines to the results.
 
 use super::samples::{Sample, SampleHistory};
 use super::text::{clean, count, cut, decimals, duration, rate, width as columns_of};
 use tidemill_model::status::{ExecutorStatus, Status};
 
-/// A colour by its meaning; the same meanings as on the dashboard.
+/// A colour by its meaning, the same meanings as on the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// The terminal's own.
+    /// The terminal's default.
     Plain,
-    /// What the eye should find first.
+    /// The most important text.
     Strong,
-    /// Words around the figures.
+    /// Text around the figures.
     Quiet,
     /// Arrival.
     In,
     /// Processing.
     Done,
-    /// What waits.
+    /// Backlog.
     Backlog,
     /// Executors and decisions.
     Fleet,
@@ -36,7 +36,7 @@ pub(super) struct Span {
 /// One line, never wider than the terminal.
 pub(super) type Line = Vec<Span>;
 
-/// All that a picture shows.
+/// Everything that a frame shows.
 pub(super) struct Screen<'a> {
     pub(super) title: &'a str,
     pub(super) status: &'a Status,
@@ -45,15 +45,15 @@ pub(super) struct Screen<'a> {
     pub(super) samples: &'a SampleHistory,
 }
 
-/// A block of the page: lines in order, and how many it gets at least, if it is there at all.
+/// A block of the page: lines in order, and its least number of lines if it is shown.
 struct Block {
     lines: Vec<Line>,
     min: usize,
-    /// Height of the terminal from which on a blank line sets it apart from the block above.
+    /// From this height of the terminal on, a blank line separates it from the block above.
     apart: usize,
 }
 
-/// Heights from which on blocks are set apart: the main ones, and all.
+/// Heights from which on blocks are separated: the main blocks, and all.
 const ROOMY: usize = 20;
 const VERY_ROOMY: usize = 30;
 
@@ -61,7 +61,7 @@ const VERY_ROOMY: usize = 30;
 const DECISIONS_FIRST: usize = 5;
 const DECISIONS_LOW: usize = 2;
 
-/// The picture, of exactly `height` lines or fewer.
+/// Renders a frame of at most `height` lines.
 pub(super) fn render(scene: &Screen, width: usize, height: usize) -> Vec<Line> {
     let decisions_first = if height < ROOMY { DECISIONS_LOW } else { DECISIONS_FIRST };
     let blocks = vec![
@@ -85,8 +85,8 @@ fn block(lines: Vec<Line>, min: usize, apart: usize) -> Block {
     Block { lines, min, apart }
 }
 
-/// Sets the blocks below each other: first each its least lines, from the top, then the rest from the bottom, so that
-/// results grow before older decisions come back. The first block is always there.
+/// Stacks the blocks: first their least lines, from the top; then the remaining lines from the bottom, so that results
+/// grow before older decisions reappear. The first block is always shown.
 fn stack(mut blocks: Vec<Block>, height: usize) -> Vec<Line> {
     blocks.retain(|block| !block.lines.is_empty());
     let gap = |i: usize, block: &Block| usize::from(i > 0 && height >= block.apart);
@@ -197,7 +197,7 @@ fn trails(scene: &Screen, width: usize) -> Vec<Line> {
     rows.into_iter().map(row).collect()
 }
 
-/// Newest first, each at the run's age when it was taken; a reason gets as many lines as it needs.
+/// Newest first, each with the run's age at that time. A reason takes as many lines as it needs.
 fn decisions(status: &Status, width: usize) -> Vec<Line> {
     if status.decisions.is_empty() {
         return Vec::new();
@@ -217,7 +217,7 @@ fn decisions(status: &Status, width: usize) -> Vec<Line> {
     lines
 }
 
-/// Broken at blanks; on a terminal too narrow for that, one line, to be cut.
+/// Wraps at blanks. On a very narrow terminal it gives one line, which is cut later.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     if columns < 20 {
         return vec![text.to_string()];
@@ -260,7 +260,7 @@ fn results(status: &Status, width: usize) -> Vec<Line> {
     lines
 }
 
-/// The day that all times of all rows are in, with its blank: said once, it leaves room for the rest.
+/// The day that all times of all rows share, with a trailing blank. It is shown once, which saves space.
 fn shared_day(rows: &[Vec<String>]) -> Option<String> {
     let mut day: Option<&str> = None;
     for value in rows.iter().flatten() {
@@ -280,7 +280,7 @@ fn is_number(value: Option<&String>) -> bool {
     value.is_none_or(|value| value == "NULL" || value.parse::<f64>().is_ok())
 }
 
-/// Widths of the columns: each its widest value, then the widest give way until the line fits.
+/// Widths of the columns: each as wide as its widest value; then the widest columns shrink until the line fits.
 fn fit(names: &[String], rows: &[Vec<String>], width: usize) -> Vec<usize> {
     let widest = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|value| columns_of(value)).max().unwrap_or(0);
     let mut widths: Vec<usize> = names.iter().enumerate().map(|(i, name)| columns_of(name).max(widest(i))).collect();

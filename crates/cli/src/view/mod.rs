@@ -1,12 +1,13 @@
-//! What a run looks like while it runs: a live page on a terminal, plain lines anywhere else.
+//! The output of a running pipeline: a live page on a terminal, plain lines anywhere else.
 //!
 //! ```text
-//! Status, lines of the verb ──► SampleHistory (a sample a second) ──► frame: lines of styled text ──► terminal: one write
+//! Status, lines of the verb ──► SampleHistory (a sample a second) ──► frame: lines of styled text ──► terminal: one
+//! write
 //!                          └──► plain: lines for logs and scripts
 //! ```
 //!
-//! `frame`, `plain`, `samples` and `text` are pure; only `terminal` touches the terminal, and gives it back on the end,
-//! on a panic and on a second Ctrl-C. Keys are not read: Ctrl-C stays the signal that everybody knows.
+//! `frame`, `plain`, `samples` and `text` are pure. Only `terminal` touches the terminal; it restores it at the end, on
+//! a panic and on a second Ctrl-C. Keys are not read, so Ctrl-C keeps its meaning.
 
 mod frame;
 mod plain;
@@ -22,13 +23,13 @@ use terminal::Terminal;
 pub(crate) use terminal::restore as restore_terminal;
 use tidemill_model::status::Status;
 
-/// How many notes a live page keeps in sight.
+/// Number of notes on a live page.
 const NOTES_MAX: usize = 3;
 
-/// Which view is wanted.
+/// The requested view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Live where stdout is a terminal, plain otherwise.
+    /// Live if stdout is a terminal, else plain.
     Auto,
     /// Plain lines, also on a terminal.
     Plain,
@@ -36,13 +37,13 @@ pub(crate) enum Mode {
 
 /// The view of one run.
 pub(crate) enum View {
-    /// Takes the terminal until [`View::finish`].
+    /// A live page; holds the terminal until [`View::finish`].
     Live(Live),
     /// Lines on stdout.
     Lines(Plain),
 }
 
-/// What a live page remembers.
+/// State of a live page.
 pub(crate) struct Live {
     title: String,
     terminal: Terminal,
@@ -52,7 +53,7 @@ pub(crate) struct Live {
 }
 
 impl View {
-    /// Starts to show; `title` names the run.
+    /// Starts the view; `title` names the run.
     pub(crate) fn start(title: &str, mode: Mode) -> View {
         if mode == Mode::Plain || !std::io::stdout().is_terminal() {
             return View::Lines(Plain::new());
@@ -66,8 +67,8 @@ impl View {
         })
     }
 
-    /// Shows a snapshot; `extra` are lines of the verb: first the phase of the demo, then whatever changes all the time,
-    /// which only the live page shows. A few times a second.
+    /// Shows a snapshot, a few times a second. `extra` are lines of the verb: first the demo's phase, then lines that
+    /// change all the time and appear only on the live page.
     pub(crate) fn update(&mut self, status: &Status, extra: &[String]) {
         match self {
             View::Live(live) => live.update(status, extra),
@@ -75,7 +76,7 @@ impl View {
         }
     }
 
-    /// Something that happened, in a sentence.
+    /// Shows a message, one sentence.
     pub(crate) fn note(&mut self, text: &str) {
         match self {
             View::Live(live) => live.note(text),
@@ -83,7 +84,7 @@ impl View {
         }
     }
 
-    /// Gives the terminal back, with the last picture on it.
+    /// Restores the terminal and prints the last frame.
     pub(crate) fn finish(self) {
         match self {
             View::Live(live) => live.finish(),
@@ -125,7 +126,7 @@ impl Live {
     }
 }
 
-/// A reader that went away (`| head`) must not stop the run that it reads about.
+/// Prints lines. A reader that went away (`| head`) does not stop the run.
 fn print_lines(lines: &[String]) {
     let mut out = std::io::stdout().lock();
     for line in lines {

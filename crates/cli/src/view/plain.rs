@@ -1,15 +1,15 @@
-//! Lines for logs and scripts: what changed, when it changed, and a status line every few seconds.
+//! Lines for logs and scripts: changes when they happen, and a status line every few seconds.
 //!
-//! Each line begins with the run's age in seconds, in brackets; then one word that says what the line is: `status`,
-//! `executors`, `decision`, `phase` or `note`. Numbers have no separators.
+//! Each line begins with the run's age in seconds, in brackets, then the kind of line: `status`, `executors`,
+//! `decision`, `phase` or `note`. Numbers have no separators.
 
 use super::text::clean;
 use tidemill_model::status::{DecisionLine, Status};
 
-/// Between two status lines while nothing changes.
+/// Interval of status lines while nothing changes.
 const STATUS_EVERY_MS: u64 = 5_000;
 
-/// What was told already.
+/// What was already printed.
 #[derive(Debug, Default)]
 pub(crate) struct Plain {
     uptime_ms: u64,
@@ -21,13 +21,13 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// Nothing is told yet.
+    /// Nothing is printed yet.
     pub(crate) fn new() -> Plain {
         Plain::default()
     }
 
-    /// The lines that a snapshot is worth. Of `extra` the first is the phase, told when it changes; those after it may
-    /// change all the time and are for the live page alone.
+    /// The new lines for a snapshot. The first line of `extra` is the phase, printed when it changes; the others are
+    /// for the live page only.
     pub(super) fn update(&mut self, status: &Status, extra: &[String]) -> Vec<String> {
         self.uptime_ms = status.uptime_ms;
         let mut lines = Vec::new();
@@ -60,12 +60,12 @@ impl Plain {
         lines
     }
 
-    /// A sentence.
+    /// The line for a message.
     pub(super) fn note(&self, text: &str) -> String {
         self.line(self.uptime_ms, "note", text)
     }
 
-    /// The last figures, if they were not told.
+    /// The last status, if it was not printed.
     pub(super) fn finish(&mut self) -> Vec<String> {
         self.untold.take().map(|status| self.status_line(&status)).into_iter().collect()
     }

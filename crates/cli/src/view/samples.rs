@@ -1,4 +1,4 @@
-//! The way that a run has gone so far, as rows of small bars. One sample a second, bounded, no clock.
+//! The history of a run as rows of small bars. One sample per second, bounded; reads no clock.
 
 use std::collections::VecDeque;
 use tidemill_model::status::Status;
@@ -8,7 +8,7 @@ const SAMPLES_MAX: usize = 900;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What is remembered of one second.
+/// The figures of one second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sample {
     second: u64,
@@ -25,7 +25,7 @@ pub(super) struct SampleHistory {
 }
 
 impl SampleHistory {
-    /// Takes a snapshot in: the newest of each second stays.
+    /// Adds a snapshot. The newest snapshot of each second is kept.
     pub(super) fn add(&mut self, status: &Status) {
         let second = status.uptime_ms / 1000;
         while self.samples.back().is_some_and(|last| last.second >= second) {
@@ -43,20 +43,20 @@ impl SampleHistory {
         });
     }
 
-    /// Milliseconds that the bars cover.
+    /// Time that the bars cover, ms.
     pub(super) fn span_ms(&self) -> u64 {
         let seconds = self.samples.front().zip(self.samples.back()).map(|(first, last)| last.second - first.second);
         seconds.unwrap_or(0) * 1000
     }
 
-    /// The highest value of a row.
+    /// The highest value.
     pub(super) fn highest(&self, of: fn(&Sample) -> f64) -> f64 {
         self.samples.iter().map(of).fold(0.0, f64::max)
     }
 
-    /// A row of at most `columns` bars from zero to `top`. Where there are more samples than columns, a bar is the
-    /// highest of its seconds: a short spike must not vanish. Which seconds share a bar does not change as time goes
-    /// on, so that the row moves but never shimmers. Zero is a blank: nothing looks like nothing.
+    /// A row of at most `columns` bars from zero to `top`. With more samples than columns, a bar shows the highest of
+    /// its seconds, so that a short spike stays visible. The same seconds always share a bar, so the row moves without
+    /// flicker. Zero is a blank.
     pub(super) fn bars(&self, columns: usize, top: f64, of: fn(&Sample) -> f64) -> String {
         let per_bar = self.samples.len().div_ceil(columns.max(1)).max(1) as u64;
         let mut bars: Vec<(u64, f64)> = Vec::new();
@@ -84,7 +84,7 @@ fn bar(value: f64, top: f64) -> char {
 mod tests {
     use super::*;
 
-    /// Feeds one backlog a second; tells the bars in `columns` up to `top`.
+    /// Adds one backlog per second; compares the bars in `columns` up to `top`.
     fn check(backlogs: &[u64], columns: usize, top: f64, expected: &str) {
         let mut samples = SampleHistory::default();
         for (second, &backlog) in (0..).zip(backlogs) {

@@ -1,8 +1,7 @@
-//! The terminal itself: taken for the live page, and given back whatever happens.
+//! The terminal: taken for the live page, and restored in every case.
 //!
-//! The page lives on the alternate screen, so that what was there before is there again afterwards. Each frame is one
-//! write of every line, which also wipes out what somebody types meanwhile. Colours are the sixteen of the terminal's
-//! own theme; `NO_COLOR` is heeded.
+//! The page uses the alternate screen, so the previous content returns afterwards. Each frame is one write of all
+//! lines, which also overwrites what somebody types. Colours are the terminal's own sixteen; `NO_COLOR` is respected.
 
 use super::frame::{Line, Tone};
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -16,17 +15,17 @@ use std::io::{Write, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a terminal has that does not tell its size.
+/// Assumed size of a terminal that does not report one.
 const SIZE: (u16, u16) = (80, 24);
 
-/// Whether the alternate screen is ours now.
+/// Whether the alternate screen is active.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The right to draw. Dropped, it gives the terminal back.
+/// The right to draw. Dropping it restores the terminal.
 pub(super) struct Terminal(());
 
 impl Terminal {
-    /// Takes the terminal; a panic of any thread gives it back before its message is printed.
+    /// Takes the terminal. A panic of any thread restores it before the message is printed.
     pub(super) fn enter() -> Terminal {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
@@ -37,19 +36,19 @@ impl Terminal {
             }));
         });
         TAKEN.store(true, Ordering::SeqCst);
-        // A terminal that cannot be written to shows nothing, which is no reason to stop the run.
+        // A terminal that cannot be written to does not stop the run.
         let _ = execute!(stdout(), EnterAlternateScreen, Hide, DisableLineWrap);
         Terminal(())
     }
 
-    /// Columns and rows to draw on now; asked at each frame, so that a resize needs no event. The last column stays
-    /// free: terminals differ in what they do after a line that is full.
+    /// Columns and rows to draw on. Read for each frame, so a resize needs no event. The last column stays free:
+    /// terminals differ in what they do after a full line.
     pub(super) fn size(&self) -> (usize, usize) {
         let (width, height) = size().ok().filter(|&(width, height)| width > 0 && height > 0).unwrap_or(SIZE);
         (usize::from(width) - 1, usize::from(height))
     }
 
-    /// Shows a frame, if the terminal is still ours.
+    /// Draws a frame, if the terminal is still ours.
     pub(super) fn draw(&self, frame: &[Line]) {
         let mut bytes = Vec::with_capacity(8192);
         let _ = queue!(bytes, BeginSynchronizedUpdate);
@@ -58,7 +57,7 @@ impl Terminal {
             paint(&mut bytes, line);
             let _ = queue!(bytes, Clear(ClearType::UntilNewLine));
         }
-        // The cursor rests at the top: a return key typed there cannot scroll the page.
+        // The cursor rests at the top: a return typed there cannot scroll the page.
         let rest = u16::try_from(frame.len()).unwrap_or(u16::MAX);
         if frame.len() < self.size().1 {
             let _ = queue!(bytes, MoveTo(0, rest), Clear(ClearType::FromCursorDown));
@@ -67,7 +66,7 @@ impl Terminal {
         write(&bytes, true);
     }
 
-    /// Gives the terminal back.
+    /// Restores the terminal.
     pub(super) fn leave(self) {}
 }
 
@@ -77,15 +76,15 @@ impl Drop for Terminal {
     }
 }
 
-/// Gives the terminal back if a live view has it; does nothing otherwise. For those who end the process themselves.
+/// Restores the terminal if a live view has it. For code that ends the process.
 pub(crate) fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        // Emptied first: a terminal that was resized meanwhile may fold what is on it into what was there before.
+        // Cleared first: a terminal that was resized may otherwise merge its content into the previous one.
         let _ = execute!(stdout(), EnableLineWrap, Clear(ClearType::All), LeaveAlternateScreen, Show);
     }
 }
 
-/// Prints a frame as lines, below what is there.
+/// Prints a frame as lines, below the current content.
 pub(super) fn print(frame: &[Line]) {
     let mut bytes = Vec::with_capacity(8192);
     let used = frame.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);

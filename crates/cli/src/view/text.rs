@@ -1,4 +1,4 @@
-//! Numbers and times as people read them, and text that cannot steer the terminal.
+//! Formats numbers and times for people, and removes control characters from text.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -15,7 +15,7 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
-/// Grouped, or in millions where it would be long.
+/// Grouped; in millions if long.
 pub(super) fn count(n: u64) -> String {
     match n {
         0..10_000_000 => grouped(n),
@@ -23,7 +23,7 @@ pub(super) fn count(n: u64) -> String {
     }
 }
 
-/// A rate in whole records, with one decimal where it is small.
+/// A rate in whole records; with one decimal if small.
 pub(super) fn rate(per_second: f64) -> String {
     match per_second {
         r if r > 0.0 && r < 9.95 => format!("{r:.1}"),
@@ -42,17 +42,17 @@ pub(super) fn duration(ms: u64) -> String {
     }
 }
 
-/// Records can hold anything, escape sequences too: control characters become a dot.
+/// Replaces control characters by dots. Records can hold anything, including escape sequences.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
 }
 
-/// Columns that a text takes.
+/// Width of a text in terminal columns.
 pub(super) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// A text cut to `columns`, with an ellipsis where something is left off.
+/// Cuts a text to `columns`; an ellipsis marks the cut.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_string();
@@ -73,7 +73,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     taken
 }
 
-/// A number with a long fraction, to three decimals; anything else as it is. A glance needs no more, the sinks have all.
+/// Rounds a number with a long fraction to three decimals; leaves other texts as they are. The sinks have all digits.
 pub(super) fn decimals(value: &str) -> String {
     let long = value.split_once('.').is_some_and(|(whole, fraction)| {
         whole.len() < 13 && fraction.len() > 3 && fraction.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! The demo on an Apache Kafka, where `TIDEMILL_TEST_KAFKA=host:port` names one: the same zeros as on the embedded broker.
+//! The demo on Apache Kafka, if `TIDEMILL_TEST_KAFKA=host:port` names one: the same zeros as on the embedded broker.
 
 use crate::demo::{DEMO, report};
 use crate::support::{Testbed, until};

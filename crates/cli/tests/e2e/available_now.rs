@@ -1,17 +1,17 @@
-//! `run --available-now`: what is there is read once, in as many batches as needed, in each output mode.
+//! `run --available-now`: reads what is there once, in as many batches as needed, in each output mode.
 
 use crate::support::{Groups, Process, Testbed, json_lines, program, records, until};
 use std::io::{BufRead, BufReader};
 
-/// 90 s of event time: nothing of it is later than the watermark's delay allows.
+/// The records cover 90 s of event time: none is later than the watermark's delay.
 const THEN: i64 = 1_700_000_000;
 
-/// Records in a later window than all others, one per partition: in append mode they close the windows before.
+/// Records in a later window, one per partition. In append mode they close the windows before.
 fn closing() -> impl Iterator<Item = String> {
     records(THEN + 3_600, 4)
 }
 
-/// Runs over a topic, again over nothing new, and again over more; then all rows must be those of the topic.
+/// Runs over a topic, again without new records, and again with more. All rows must be those of the topic.
 fn check(mode: &str) {
     let set = format!("query.output_mode={mode}");
     let args = ["--set", "sources.logs.max_offsets_per_trigger=300", "--set", &set, "--quiet"];
@@ -30,7 +30,7 @@ fn check(mode: &str) {
     assert_eq!(testbed.records_read(), 1_804, "{mode}");
     let mut expected = testbed.expected();
     if mode == "append" {
-        // The last windows are still open; the others have come, each once.
+        // The last windows are still open; each of the others came out once.
         let open = |(start, _): &(String, String)| start.as_str() >= "2023-11-14T23:13:";
         expected.retain(|group, _| !open(group));
         let rows: u64 = testbed.progress().iter().map(|batch| batch.sink.num_output_rows).sum();
@@ -95,7 +95,7 @@ fn a_second_driver_on_one_checkpoint_is_refused_and_the_first_goes_on() {
     let testbed = Testbed::holding(records(THEN, 100));
     let first = testbed.start_run(&[]);
     first.says("100 records");
-    // As the first one's next file looks before it is whole.
+    // Like the next file of the first run, before it is complete.
     std::fs::write(testbed.path("rows/.batch-9.json.tmp"), "half").unwrap();
     for _ in 0..3 {
         let second = testbed.tidemill(&["run", "p.toml", "--available-now"]);

@@ -1,10 +1,10 @@
-//! The topic is not there yet, the broker is not there yet, or goes away in the middle: said, waited for, nothing lost.
+//! The topic or the broker does not exist yet, or goes away: the run says so, waits, and loses nothing.
 
 use crate::support::{Testbed, records, until};
 
 const THEN: i64 = 1_700_000_000;
 
-/// So slow that a run is still at it when something happens to it.
+/// Slow enough that a run is still working when something happens to it.
 const SLOW: [&str; 4] =
     ["--set", "sources.logs.max_offsets_per_trigger=400", "--set", "autoscale.max_records_per_second_per_core=500"];
 
@@ -15,7 +15,7 @@ fn a_missing_topic_is_an_error_for_available_now() {
     assert_eq!((ended.code, ended.stderr.lines().last()), (Some(2), Some(words)));
 }
 
-/// Whatever appears after the start is read from its beginning, also with `latest`.
+/// What appears after the start is read from its beginning, also with `latest`.
 #[test]
 fn a_missing_topic_is_waited_for() {
     for offsets in ["earliest", "latest"] {
@@ -73,7 +73,7 @@ fn a_broker_killed_in_the_middle_of_a_run_costs_nothing() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// A run that must end cannot wait for a broker that does not come back.
+/// A run that was told to end does not wait for a broker that does not come back.
 #[test]
 fn a_run_without_its_broker_ends_when_told() {
     let mut testbed = Testbed::holding(records(THEN, 8_000));

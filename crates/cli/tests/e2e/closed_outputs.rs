@@ -1,15 +1,15 @@
-//! The output of a run is closed, full, or nobody reads it: the run ends by itself or goes on, never hangs, and leaves its
-//! checkpoint free.
+//! The output of a run is closed, full, or has no reader: the run ends by itself or goes on. It never hangs, and it
+//! leaves its checkpoint unlocked.
 
 use crate::support::{Testbed, records};
 use std::process::Command;
 
 const THEN: i64 = 1_700_000_000;
 
-/// Runs `tidemill run` by a shell, with more arguments and redirections behind; its exit code, and what it wrote.
+/// Runs `tidemill run` in a shell with more arguments and redirections. Returns its exit code and its output.
 fn shell(testbed: &Testbed, rest: &str) -> (i32, String) {
     let script = format!("( '{}' run p.toml {rest}", env!("CARGO_BIN_EXE_tidemill"));
-    // The code is written before the pipe, whose own code is that of its last command.
+    // The code is written before the pipe, whose own exit code is that of its last command.
     let (run, pipe) =
         script.split_once(" | ").map_or((script.as_str(), String::new()), |(run, to)| (run, format!(" | {to}")));
     let script = format!("{run}; echo $? > code ){pipe}");
@@ -19,18 +19,18 @@ fn shell(testbed: &Testbed, rest: &str) -> (i32, String) {
     (code.trim().parse().expect("a code"), ended.stdout + &ended.stderr)
 }
 
-/// A run that would last for ever ends when nobody reads it any more, with or without records to print.
+/// A run without end ends when nobody reads it any more, with or without rows to print.
 #[test]
 fn nobody_reads() {
     let abandoned = "nobody reads the output any more";
     for holding in [0, 200] {
         let testbed = Testbed::holding(records(THEN, holding));
-        // With nothing to print, `head` would wait for a first line.
+        // Without rows, `head` would wait for a first line.
         let head = if holding > 0 { "--json | head -1" } else { "--json | true" };
         for rest in ["2>&1 | head -1", "2>&1 | true", "| true", "--quiet | true", head] {
             let (code, written) = shell(&testbed, rest);
             assert_eq!(code, 0, "{holding} {rest}: {written}");
-            // Where stderr is read, it says why.
+            // If stderr is read, it gives the reason.
             assert!(rest.contains("2>") || rest.contains("quiet") || written.contains(abandoned), "{rest}: {written}");
         }
         testbed.run_now(&[]);
@@ -38,7 +38,7 @@ fn nobody_reads() {
     }
 }
 
-/// Without stdout there is nowhere to print to: said at the start. Without stderr a run says nothing, and runs.
+/// Without stdout there is nowhere to print: the run says so at the start. Without stderr a run is silent and works.
 #[test]
 fn closed_from_the_start() {
     let testbed = Testbed::holding(records(THEN, 200));
@@ -51,7 +51,7 @@ fn closed_from_the_start() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// Progress records that the disk refuses are complained about once; rows that it refuses end the run.
+/// Failing to write progress records is reported once; failing to write rows ends the run.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_disk_is_full() {

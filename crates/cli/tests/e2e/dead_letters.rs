@@ -1,4 +1,4 @@
-//! Broken records go to the dead letters, once each, whoever is killed; and what the progress records count is what is there.
+//! Each broken record becomes one dead letter, whatever is killed, and the dead letters match the progress records.
 
 use crate::support::{self, Dashboard, TOPIC, Testbed, WITH_DASHBOARD, records, until};
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn dead_letters(testbed: &Testbed) -> Vec<Value> {
     batches.flat_map(|batch| batch.expect("a whole batch").1).collect()
 }
 
-/// `(partition, offset, reason)` → the rest of the letter. Panics where two dead letters are of one.
+/// `(partition, offset, reason)` → the rest of the dead letter. Panics on a duplicate.
 type ByRecord = BTreeMap<(i64, i64, String), Value>;
 
 fn by_record(dead_letters: Vec<Value>) -> ByRecord {
@@ -47,7 +47,7 @@ fn each_kind_with_its_raw_bytes() {
     let then = THEN + 60;
     let text = |text: String| Some(text.into_bytes());
     let far = 10_000_000_000_i64;
-    // value, reason, what is in the dead letter under which name
+    // value, reason, content of the dead letter, name of the member that holds it
     let broken = [
         (text("{\"a".into()), "malformed", "value", "{\"a"),
         (Some(b"\xff\xfe\x00".to_vec()), "malformed", "value_base64", "//4A"),
@@ -82,7 +82,7 @@ fn each_kind_with_its_raw_bytes() {
     let ended = testbed.run_now(&args);
     assert!(ended.stderr.contains(" · 7 dead letters · "), "{}", ended.stderr);
     assert!(!ended.stderr.contains("moved the watermark"), "{}", ended.stderr);
-    // Two minutes behind: late since the watermark is known.
+    // Two minutes behind: late once the watermark is known.
     testbed.send(records(THEN, 30).skip(1).take(2));
     testbed.run_now(&args);
     let late = "event time 2023-11-14T22:13:20.050Z, watermark ";
@@ -104,7 +104,7 @@ fn each_kind_with_its_raw_bytes() {
     assert!(found.values().any(|letter| letter["detail"].as_str().is_some_and(|detail| detail.starts_with(late))));
 }
 
-/// What the topic holds that cannot be decoded, by `serde_json` alone.
+/// The records in the topic that cannot be decoded, found by `serde_json` alone.
 fn expected(testbed: &Testbed) -> BTreeMap<(i64, i64, String), Option<String>> {
     let mut broken = BTreeMap::new();
     tidemill_kafka::scan(&testbed.kafka(), TOPIC, |partition, offset, _, _, value| {

@@ -1,9 +1,9 @@
-//! `tidemill demo`, a short one: nothing lost, nothing twice, every row right, whatever is killed.
+//! A short `tidemill demo`: nothing lost, nothing counted twice, every row right, whatever is killed.
 
 use crate::support::{Ended, Testbed, until};
 use serde_json::Value;
 
-/// A demo that must go well; its report.
+/// The report of a demo, which must succeed.
 pub fn report(testbed: &Testbed, ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
     let text = std::fs::read_to_string(testbed.path("r.json")).expect("a report");

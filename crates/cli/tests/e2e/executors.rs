@@ -1,4 +1,4 @@
-//! Executors are killed while they work: the fleet is replaced, and every row is right.
+//! Executors are killed while they work: they are replaced, and every row is right.
 
 use crate::support::{Dashboard, Testbed, WITH_DASHBOARD, records, signal, until};
 
@@ -30,7 +30,7 @@ fn killed_again_and_again() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// An executor that is told to go finishes its tasks first; killed meanwhile, they are run elsewhere.
+/// An executor that was told to end finishes its tasks first. If it is killed meanwhile, they run elsewhere.
 #[test]
 fn killed_while_it_is_draining() {
     let testbed = Testbed::holding(records(THEN, 2_000));
@@ -51,7 +51,7 @@ fn killed_while_it_is_draining() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// A stopped executor lives and says nothing: it is noticed, killed and replaced, in the middle of its tasks.
+/// A stopped executor is alive and silent. It is noticed, killed and replaced, in the middle of its tasks.
 #[test]
 fn stopped_again_and_again() {
     let testbed = Testbed::holding(records(THEN, 4_000));
@@ -81,7 +81,7 @@ fn stopped_again_and_again() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// An executor that is stopped while it has nothing to do: told to go, it does not, and is killed.
+/// An executor that is stopped while idle does not end when told to, and is killed.
 #[test]
 fn stopped_while_idle() {
     let testbed = Testbed::holding(records(THEN, 400));

@@ -1,4 +1,4 @@
-//! Wrong records never stop a pipeline; each is counted by its reason, and the sums stay right.
+//! Faulty records never stop a pipeline. Each is counted by reason, and the sums stay right.
 
 use crate::support::{TOPIC, Testbed, records};
 use serde_json::Value;
@@ -33,7 +33,7 @@ fn each_kind_is_counted_and_the_rest_adds_up() {
     let expected = FaultCounts { malformed: 3, wrong_type: 2, null_event_time: 2, ..FaultCounts::default() };
     assert_eq!(faults(&testbed), expected);
 
-    // Two minutes on, then a straggler: its windows are closed, and the watermark that closed them is known.
+    // Two minutes later, then a late record: its windows are closed by a watermark that is already known.
     let before = testbed.rows();
     testbed.send(records(THEN + 120, 1));
     testbed.run_now(&[]);
@@ -44,7 +44,7 @@ fn each_kind_is_counted_and_the_rest_adds_up() {
     assert!(before.iter().all(|(group, row)| testbed.rows()[group] == *row), "a closed window does not change");
     assert_eq!(testbed.records_read(), 213);
 
-    // The far future closes everything that is before it: said, counted, and no reason to end.
+    // A record from the far future closes everything before it: this is reported and counted, and the run goes on.
     testbed.send(records(THEN + 1_000_000_000, 1));
     let ended = testbed.run_now(&[]);
     for words in [

@@ -1,7 +1,8 @@
-//! The real program, run as its users run it: processes, signals, files, and a broker of its own for each test.
+//! The real program, run as users run it: processes, signals, files, and a separate broker for each test.
 //!
-//! One test binary, so that it is linked once. What must come out is counted from the topic itself, a row at a time
-//! (`support/reference.rs`). Waiting is for a condition, never for a time; a condition that does not come fails the test.
+//! There is one test binary, so that it is linked once. Expected rows are counted from the topic itself, row by row
+//! (`support/reference.rs`). Tests wait for conditions, never for a time; a condition that does not come fails the
+//! test.
 #![cfg(unix)]
 
 mod apache;

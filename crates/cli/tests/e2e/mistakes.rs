@@ -1,9 +1,9 @@
-//! Bad pipeline files: one of each kind through the program, with its exact message and exit code 2. The whole tables
-//! are in the tests of `model` and `sql`.
+//! Bad pipeline files: one mistake of each kind through the program, with its exact message and exit code 2. The tests
+//! of `config` and `sql` have the complete tables.
 
 use crate::support::Testbed;
 
-/// Replaces the first text by the second in the pipeline file and expects these messages of `check` and of `run`.
+/// Replaces `from` by `to` in the pipeline file and expects these messages from `check` and `run`.
 fn check(from: &str, to: &str, expected: &[&str]) {
     let testbed = Testbed::without_broker();
     let text = std::fs::read_to_string(testbed.path("p.toml")).unwrap();
@@ -61,7 +61,7 @@ fn each_kind_of_mistake_is_told_at_its_place() {
     );
 }
 
-/// The keys as they are written, each at its place; and no value, which may be a password.
+/// Keys are reported as written and at their position. Values are not shown: they may be passwords.
 #[test]
 fn properties_of_the_client_are_checked_with_the_file() {
     let options = |options: &str| format!("topic = \"logs\"\noptions = {{ {options} }}");
@@ -118,7 +118,7 @@ fn a_missing_file_and_a_bad_set_are_told() {
 fn a_good_file_is_told_as_the_plan_that_it_means() {
     let ended = Testbed::without_broker().tidemill(&["check", "p.toml", "--set", "query.output_mode=append"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    // The whole of it is held by the tests of `sql`.
+    // The tests of `sql` check the whole output.
     for line in ["source       logs", "window       event_time, 10 s wide, every 5 s, from 0 µs", "mode         append"]
     {
         assert!(ended.stdout.lines().any(|told| told == line), "{line} in\n{}", ended.stdout);

@@ -1,4 +1,4 @@
-//! `tidemill produce`: the count, the shares and the summary are exact, and the same seed makes the same records.
+//! `tidemill produce`: count, shares and summary are exact, and the same seed gives the same records.
 
 use crate::support::Testbed;
 use serde_json::Value;
@@ -58,7 +58,7 @@ fn shares_are_kept() {
         }
     }
     assert_eq!(all, 20_000);
-    // Twenty standard deviations: the draw is pseudo-random, its seed is fixed.
+    // Within twenty standard deviations. The draw is pseudo-random with a fixed seed.
     assert!((3_000..5_000).contains(&broken) && (1_200..2_800).contains(&late), "{broken} broken, {late} late");
 }
 

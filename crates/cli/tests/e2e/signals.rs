@@ -1,4 +1,4 @@
-//! The driver is told to end, or is killed: what was committed stays, the rest is done by the next run, exactly.
+//! The driver is told to end, or is killed: what was committed stays, and the next run does exactly the rest.
 
 use crate::support::{self, Dashboard, Testbed, WITH_DASHBOARD, records, until};
 
@@ -14,7 +14,7 @@ fn the_first_signal_finishes_the_batch_commits_and_ends_every_child() {
             let run = testbed.start_run(&[&SLOW[..], &WITH_DASHBOARD].concat());
             let dashboard = Dashboard::of(&run);
             until("batches", || (testbed.progress().len() >= 2 * round).then_some(()));
-            // A system that shuts down tells everybody: executors leave it to their driver.
+            // A system that shuts down signals every process: executors leave it to their driver.
             let executor = dashboard.executor("a running task", |executor| executor.tasks_running > 0);
             assert!(support::signal(executor.pid, signal));
             run.signal(signal);
@@ -32,7 +32,7 @@ fn the_first_signal_finishes_the_batch_commits_and_ends_every_child() {
 #[test]
 fn the_second_signal_ends_at_once() {
     let testbed = Testbed::holding(records(THEN, 1_000));
-    // A task takes 25 s: the first signal alone would not end it soon.
+    // A task takes 25 s: the first signal alone would not end the run soon.
     let slow = ["--set", "autoscale.max_records_per_second_per_core=10"];
     let mut run = testbed.start_run(&[&slow[..], &WITH_DASHBOARD].concat());
     Dashboard::of(&run).executor("a running task", |executor| executor.tasks_running > 0);

@@ -7,7 +7,7 @@ use std::fs;
 const THEN: i64 = 1_700_000_000;
 const MORE: &str = "more";
 
-/// Lets the testbed's query count a second source, too.
+/// Adds a second source to the testbed's query.
 fn add_source(testbed: &Testbed, options: &str) {
     let old = fs::read_to_string(testbed.path("p.toml")).unwrap();
     let source = format!(
@@ -33,7 +33,7 @@ fn add_topic(testbed: &Testbed) {
     );
 }
 
-/// Records that each source has given, by what progress records call it.
+/// Number of records of each source, by its name in progress records.
 fn by_source(testbed: &Testbed) -> BTreeMap<String, u64> {
     let mut records = BTreeMap::new();
     for source in testbed.progress().into_iter().flat_map(|batch| batch.sources) {

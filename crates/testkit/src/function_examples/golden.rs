@@ -1,4 +1,4 @@
-//! The golden file of the examples, and when two answers are the same.
+//! The golden file of the examples, and when two answers are equal.
 
 use serde::Deserialize;
 use std::path::Path;
@@ -12,14 +12,14 @@ pub struct Example {
     pub sql: String,
     /// The inline table that it reads.
     pub table: Option<Table>,
-    /// `None` where the answer is not a matter of the function alone.
+    /// `None` if the answer does not depend on the function alone.
     pub answer: Option<Answer>,
 }
 
 /// An inline table.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// As it stands in FROM.
+    /// Its text in FROM.
     pub text: String,
     /// Its columns, as a source's schema.
     pub schema: String,
@@ -27,18 +27,18 @@ pub struct Table {
     pub records: Vec<String>,
 }
 
-/// What a query gives.
+/// The answer to a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// The condition of what went wrong.
+    /// The error condition.
     Error(String),
-    /// Values as `show` prints them, in the order of their text.
+    /// Values as `show` prints them, sorted by text.
     Rows {
-        /// Of the columns.
+        /// Names of the columns.
         names: Vec<String>,
-        /// Of the columns, as Spark's schemas have them.
+        /// Types of the columns, as in Spark's schemas.
         types: Vec<String>,
-        /// A text for each column.
+        /// One text per column.
         rows: Vec<Vec<String>>,
     },
 }
@@ -60,7 +60,7 @@ struct Line {
 /// All examples, in the order of the file.
 ///
 /// # Panics
-/// Where the file is damaged.
+/// If the file is damaged.
 pub fn examples() -> Vec<Example> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/function_examples.jsonl");
     let text = std::fs::read_to_string(path).expect("the golden file of the examples");
@@ -84,7 +84,7 @@ fn example(line: Line) -> Example {
 }
 
 impl Answer {
-    /// Rows in whatever order.
+    /// An answer from rows in any order.
     pub fn rows(names: Vec<String>, types: Vec<String>, mut rows: Vec<Vec<String>>) -> Answer {
         rows.sort();
         Answer::Rows { names, types, rows }
@@ -98,7 +98,8 @@ impl Answer {
         }
     }
 
-    /// Equal, but for names, the finer kind of an error, and the last digits of FLOAT and DOUBLE.
+    /// Whether two answers are equal, apart from column names, the subclass of an error, and the last digits of FLOAT
+    /// and DOUBLE.
     pub fn matches(&self, spark: &Answer) -> bool {
         let class = |condition: &str| condition.split('.').next().unwrap_or_default().to_owned();
         match (self, spark) {
@@ -125,7 +126,7 @@ fn same_value(ours: &str, wanted: &str, kind: &str) -> bool {
         && ours.iter().zip(&wanted).all(|(ours, wanted)| ours == wanted || near(ours, wanted))
 }
 
-/// Two numbers that differ by a rounding.
+/// Whether two numbers differ only by rounding.
 fn near(ours: &str, wanted: &str) -> bool {
     match (ours.parse::<f64>(), wanted.parse::<f64>()) {
         (Ok(x), Ok(y)) => wanted.contains(['.', 'E']) && (x - y).abs() <= 1e-14 * y.abs(),

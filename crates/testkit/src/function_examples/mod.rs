@@ -1,33 +1,33 @@
-//! The examples of Spark's own function documentation, held against this engine.
+//! Runs the examples of Spark's function documentation on this engine and compares them with Spark's answers.
 //!
-//! `tests/goldens/function_examples.jsonl` has what real Spark answers (`tests/spark/function_examples.py`). Each example is
-//! planned over a source of one record, or of the rows of its inline table, and run by the steps of a batch.
+//! `tests/goldens/function_examples.jsonl` holds Spark's answers (`tests/spark/function_examples.py`). Each example is
+//! planned over a source of one record, or of the rows of its inline table, and run through the steps of a batch.
 
 mod golden;
 mod run;
 
 pub use golden::{Answer, Example, Table, examples};
 
-/// What became of an example.
+/// The result of an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Spark's answer; the column names may differ.
+    /// Spark's answer; column names may differ.
     Same {
-        /// Whether those are the same as well.
+        /// Whether the names are equal too.
         names: bool,
     },
     /// Another answer.
     Different {
-        /// Ours.
+        /// Our answer.
         ours: String,
-        /// Spark's.
+        /// Spark's answer.
         spark: String,
     },
     /// The planner's message.
     Refused(String),
 }
 
-/// Every example that asks for the functions alone, with its verdict.
+/// Every example that depends on functions alone, with its verdict.
 pub fn run_all() -> Vec<(Example, Verdict)> {
     let results = examples().into_iter().filter(|example| example.answer.is_some()).map(|example| {
         let verdict = verdict(&example);
@@ -39,7 +39,7 @@ pub fn run_all() -> Vec<(Example, Verdict)> {
 fn verdict(example: &Example) -> Verdict {
     let spark = example.answer.as_ref().expect("examples without an answer are left out");
     match (run::answer(example), spark) {
-        // What fails at every row may be refused when the file is checked.
+        // What fails for every row may be refused by the planner.
         (Err(_), Answer::Error(_)) => Verdict::Same { names: true },
         (Err(message), _) => Verdict::Refused(message),
         (Ok(ours), spark) if ours.matches(spark) => Verdict::Same { names: ours.names() == spark.names() },

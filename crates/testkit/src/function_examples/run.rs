@@ -1,4 +1,4 @@
-//! An example as a query over a source: planned, decoded, folded, merged, put out.
+//! Runs an example as a query over a source: plan, decode, fold, merge, output.
 
 use super::golden::{Answer, Example, Table};
 use arrow_array::RecordBatch;
@@ -39,7 +39,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text is JSON")
 }
 
-/// The example's query, reading the source `rows`; its columns and records.
+/// The example's query over the source `rows`; the source's columns and records.
 fn over_a_source(example: &Example) -> (String, String, Vec<String>) {
     match &example.table {
         Some(Table { text, schema, records }) => {
@@ -53,7 +53,7 @@ fn over_a_source(example: &Example) -> (String, String, Vec<String>) {
     }
 }
 
-/// Whether there is a FROM outside of parentheses and strings.
+/// Whether the statement has a FROM outside of parentheses and strings.
 fn reads_a_table(sql: &str) -> bool {
     let (mut depth, mut quote, mut outside) = (0, None, String::new());
     for c in sql.chars() {
@@ -70,7 +70,7 @@ fn reads_a_table(sql: &str) -> bool {
     outside.split_whitespace().any(|word| word.eq_ignore_ascii_case("FROM"))
 }
 
-/// The output of one batch of one task, or the class of the error that ends it.
+/// The output of one batch with one task, or the class of the error.
 fn run(plan: &Arc<QueryPlan>, records: &[String]) -> Result<RecordBatch, String> {
     let mut decoder = Decoder::new(&plan.branches[0].decode_schema, Options::default());
     let mut fold = Fold::new(plan.branches[0].clone(), OnError::Fail, CONTEXT, 0);
@@ -121,7 +121,7 @@ fn shown(rows: &RecordBatch) -> Answer {
     Answer::rows(names, types, (0..rows.num_rows()).map(row).collect())
 }
 
-/// As `show` writes what would break its table.
+/// Escapes characters as `show` does.
 fn escaped(text: &str) -> String {
     let escapes = [
         ('\n', "\\n"),

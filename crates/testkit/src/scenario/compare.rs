@@ -1,13 +1,13 @@
-//! Two tellings of one scenario: where they differ, in words.
+//! Compares two results of a scenario and describes the first difference.
 
 use super::{BatchResult, Comparison, RunResult};
 use serde_json::Value;
 
-/// Doubles are the same up to this part of the greater one (rule O4: sums depend on the order).
+/// Doubles are equal within this relative tolerance (rule O4: sums depend on the order).
 const TOLERANCE: f64 = 1e-12;
 
 pub(super) fn compare(ours: &RunResult, spark: &RunResult, sql: &str) -> Result<Comparison, String> {
-    // What Spark gives up at its first batch we may refuse before.
+    // A query that fails in Spark's first batch may be refused here.
     let never_ran = spark.refused.is_some() || (spark.error.is_some() && spark.batches.is_empty());
     match (&ours.refused, &spark.refused) {
         (Some(_), _) if never_ran => return Ok(Comparison::default()),
@@ -28,7 +28,7 @@ pub(super) fn compare(ours: &RunResult, spark: &RunResult, sql: &str) -> Result<
     for (at, batch) in spark.batches.iter().enumerate() {
         match ours.batches.get(at) {
             Some(own) => same_batch(own, batch, &open)?,
-            // Who fails may not have told of the batches just before.
+            // A failed run may lack the batches just before the failure.
             None if failed => break,
             None => return Err(format!("Spark ran batch {} and we did not: {batch:?}", batch.id)),
         }
@@ -41,8 +41,8 @@ pub(super) fn compare(ours: &RunResult, spark: &RunResult, sql: &str) -> Result<
     }
 }
 
-/// Columns whose value depends on the order of rows, where Spark changes it: its sort by the keys swaps rows when a key is
-/// NULL, so that of a group's rows another one may be the first.
+/// Columns whose value depends on the order of rows. Spark's sort by key swaps rows when a key is NULL, so another row
+/// of a group may be the first.
 fn left_open(spark: &RunResult, sql: &str) -> Vec<usize> {
     let Some((items, rest)) = sql.strip_prefix("SELECT ").and_then(|sql| sql.split_once(" FROM ")) else {
         return Vec::new();
@@ -76,11 +76,11 @@ fn same_batch(ours: &BatchResult, spark: &BatchResult, open: &[usize]) -> Result
             known(&batch.dropped)
         )
     };
-    // The last batch before an error has no progress record in Spark.
+    // Spark writes no progress record for the last batch before an error.
     if spark.input_rows.is_some() && figures(ours) != figures(spark) {
         return Err(format!("ours: {}; Spark's: {}", figures(ours), figures(spark)));
     }
-    // One source that two branches read is one to Spark, and two to us.
+    // A source that two branches read is one source in Spark and two here.
     if spark.source_rows.len() == ours.source_rows.len() && spark.source_rows != ours.source_rows {
         let (ours, spark) = (&ours.source_rows, &spark.source_rows);
         return Err(format!("batch: records by source: ours {ours:?}, Spark's {spark:?}"));
@@ -106,7 +106,7 @@ fn same_batch(ours: &BatchResult, spark: &BatchResult, open: &[usize]) -> Result
     ))
 }
 
-/// Whether the values are the same, but for those of the columns that are left open.
+/// Whether the values are equal, except in the open columns.
 fn same_values(ours: &[Value], spark: &[Value], open: &[usize]) -> bool {
     let pairs = ours.iter().zip(spark).enumerate();
     ours.len() == spark.len() && pairs.into_iter().all(|(column, (a, b))| open.contains(&column) || same(a, b))
@@ -120,7 +120,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Whether both are floating point numbers (with a point, as Java writes them) and nearly the same.
+/// Whether both are floating-point numbers (with a point, as Java writes them) and nearly equal.
 fn close(a: &str, b: &str) -> bool {
     let number = |text: &str| text.contains('.').then(|| text.parse::<f64>().ok()).flatten();
     match (number(a), number(b)) {
@@ -133,7 +133,7 @@ fn close(a: &str, b: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Whether two batches of one column of texts are the same.
+    /// Whether two batches of one text column are equal.
     fn check(ours: &[&str], spark: &[&str]) -> bool {
         let batch = |rows: &[&str]| BatchResult {
             id: 1,

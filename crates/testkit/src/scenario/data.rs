@@ -1,25 +1,24 @@
-//! Records made up from a seed, and the times that they are about.
+//! Generates records and their times from a seed.
 
 use super::random::Random;
 
-/// What the records of one scenario are like.
+/// Parameters of a scenario's records.
 pub(super) struct Data {
     pub(super) time: TimeColumn,
     key_type: &'static str,
     value_type: &'static str,
-    /// Where event time begins, seconds.
+    /// Start of event time, seconds.
     pub(super) start_s: i64,
-    /// Width and slide of the query's window, ms: some records lie exactly on its borders.
+    /// Width and slide of the query's window, ms. Some records lie exactly on its bounds.
     pub(super) window_ms: (i64, i64),
     pub(super) window_start_ms: i64,
-    /// Doubles that add up exactly, with signs; or else positive ones of any kind, whose sums are nearly the same in
-    /// every order.
+    /// Doubles of both signs that add up exactly; or else positive ones, whose sums are nearly the same in any order.
     exact: bool,
-    /// Whether texts of times name their zone.
+    /// Whether times as text name their zone.
     names_zone: bool,
 }
 
-/// How a record says its time.
+/// The form of a record's time.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum TimeColumn {
     Double,
@@ -116,7 +115,7 @@ impl Data {
         }
     }
 
-    /// Records of a session's zone: often near a change of its clock, `change_s`, and with times on that clock.
+    /// Sets a session zone: records are often near a change of its clock (`change_s`) and have times on that clock.
     pub(super) fn set_zone(&mut self, random: &mut Random, change_s: i64) {
         if random.chance(60) {
             self.start_s = change_s - 60;
@@ -183,7 +182,7 @@ impl Data {
         let (width, slide) = self.window_ms;
         match random.between(1, 100) {
             1..=20 => {
-                // On a border, or a step beside it.
+                // On a bound, or one step beside it.
                 let step = random.one(&[slide, width]) * 1_000;
                 let border = (now + random.between(-20, 20) * step).div_euclid(step) * step;
                 border + self.window_start_ms * 1_000 + random.one(&[0, 0, 0, 1, -1, 1_000, -1_000])
@@ -226,7 +225,7 @@ impl Data {
     }
 }
 
-/// A member's value; at times null, of a wrong type, or not there.
+/// A member's value; sometimes null, of a wrong type, or missing.
 fn perhaps(random: &mut Random, percent: i64, value: String) -> Option<String> {
     if !random.chance(percent) {
         return Some(value);

@@ -1,11 +1,11 @@
-//! Scenarios made up from a seed: pipelines that Spark takes, and data that is late, null, malformed, out of order, before
-//! 1970, from the far future, or exactly on a window's border.
+//! Generates scenarios from a seed: pipelines that Spark accepts, and data that are late, null, malformed, out of
+//! order, before 1970, from the far future, or exactly on a window's bound.
 
 use super::data::Data;
 use super::random::Random;
 use super::{EventTime, Lines, Restart, Run, Scenario};
 
-/// The scenario of a seed. What Spark gives is not in it yet.
+/// The scenario of a seed, without Spark's result.
 pub(super) fn generate(seed: u64) -> Scenario {
     let mut maker = ScenarioGenerator::new(seed);
     let (sql, mode) = maker.query();
@@ -39,7 +39,7 @@ struct ScenarioGenerator {
     zone: Option<&'static str>,
 }
 
-/// Zones, each with a second about which its clock changes, or jumps over a day.
+/// Zones, each with a second near which its clock changes or skips a day.
 const ZONES: [(&str, i64); 9] = [
     ("Europe/Paris", 1_729_990_800),
     ("Europe/Paris", 1_711_846_800),
@@ -135,7 +135,7 @@ impl ScenarioGenerator {
         (format!("SELECT {} FROM events{filter}{group_by}{having}", columns.join(", ")), mode)
     }
 
-    /// Widths and slides, multiples and not, with and without a start.
+    /// A window: slides that divide the width and slides that do not, with and without a start.
     fn window(&mut self) -> String {
         let time = self.time;
         let (width, slide) = self.data.window_ms;
@@ -229,7 +229,7 @@ impl ScenarioGenerator {
         format!(" WHERE {condition}")
     }
 
-    /// A condition on rows, of which some name the event time (rule M1).
+    /// A condition on rows. Some name the event time (rule M1).
     fn condition(&mut self, depth: u32) -> String {
         match self.random.between(1, 100) {
             1..=20 if depth > 0 => {

@@ -1,8 +1,8 @@
-//! Scenarios: a streaming query, its input batch by batch, and what real Spark gave, from one JSON file.
+//! Scenarios: a streaming query, its input batch by batch, and the result of real Spark, in one JSON file.
 //!
-//! `tests/spark/scenarios.py` says what the members of such a file mean, and writes its second half. [`Scenario::check`] runs
-//! the first half on the real driver and demands the second: the same batches, the same rows as multisets (doubles within
-//! a relative 1e-12, rule O4), the same watermark, state rows and dropped groups; or a refusal, or an end in an error.
+//! `tests/spark/scenarios.py` documents the members of the file and writes Spark's result. [`Scenario::check`] runs the
+//! query on the real driver and requires the same result: the same batches, the same rows as multisets (doubles within
+//! a relative 1e-12, rule O4), the same watermark, state rows and dropped groups; or the same refusal or error.
 
 mod compare;
 mod data;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A case and what Spark made of it.
+/// A case and Spark's result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -31,10 +31,10 @@ pub struct Scenario {
     /// The watermark's delay; `None`: no watermark.
     #[serde(default)]
     pub watermark: Option<String>,
-    /// Instead of those three: the tables that the query is over.
+    /// The tables of the query, instead of the three members above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
-    /// The query, over the table `events` where `sources` names no others.
+    /// The query. Its table is `events` unless `sources` names others.
     pub sql: String,
     /// The output mode.
     pub mode: String,
@@ -49,9 +49,9 @@ pub struct Scenario {
     /// The session's time zone; `None`: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Records, a line each, of every batch.
+    /// The records of every batch, one per line.
     pub batches: Vec<Lines>,
-    /// What Spark gave; `None`: not asked yet.
+    /// Spark's result; `None` if Spark was not asked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spark: Option<RunResult>,
 }
@@ -84,7 +84,7 @@ pub struct Source {
 pub enum Lines {
     /// Of the only table.
     All(Vec<String>),
-    /// By table; one that is not named has none, not even an empty file.
+    /// By table. A table that is not named gets nothing, not even an empty file.
     BySource(BTreeMap<String, Vec<String>>),
 }
 
@@ -94,7 +94,7 @@ pub enum Lines {
 pub struct EventTime {
     /// Its name.
     pub column: String,
-    /// What it is, over the schema's columns.
+    /// Its expression over the schema's columns.
     pub expression: String,
 }
 
@@ -102,24 +102,24 @@ pub struct EventTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Run {
-    /// Each batch is processed, with the no-data batches that it makes due, before the next one is there.
+    /// Each batch is processed, with the no-data batches that it makes due, before the next one arrives.
     Drained,
-    /// All are there at the start of an available-now run.
+    /// All batches are there at the start of an available-now run.
     Backlog,
 }
 
-/// A stop and a start.
+/// A restart.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
-    /// Number of the batch of the scenario before which it happens.
+    /// It happens before the batch of this number.
     pub before: usize,
-    /// Newest commit records that are lost meanwhile.
+    /// Number of newest commit records that are lost.
     #[serde(default)]
     pub lost_commits: usize,
 }
 
-/// What an engine gave.
+/// The result of an engine.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunResult {
@@ -131,10 +131,10 @@ pub struct RunResult {
     /// Why the query did not start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// Why it ended before its time.
+    /// Why the query failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The batches that ran, a replay again under its number.
+    /// The batches that ran. A replay occurs again under its number.
     pub batches: Vec<BatchResult>,
 }
 
@@ -149,7 +149,7 @@ pub struct BatchResult {
     /// Records read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_rows: Option<u64>,
-    /// Records read of each source, where there are several.
+    /// Records read from each source, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_rows: Vec<u64>,
     /// wm(N), in the progress record's form; `None` without a watermark, or without progress.
@@ -166,7 +166,7 @@ pub struct BatchResult {
     pub dropped: Option<u64>,
 }
 
-/// What a check went over.
+/// What a check compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Batches that both engines ran.
@@ -176,15 +176,15 @@ pub struct Comparison {
 }
 
 impl Scenario {
-    /// Reads a scenario.
+    /// Parses a scenario.
     ///
     /// # Errors
-    /// The text is none; says where.
+    /// The text is not a scenario; says where.
     pub fn parse(text: &str) -> Result<Scenario, String> {
         serde_json::from_str(text).map_err(|error| format!("no scenario: {error}"))
     }
 
-    /// A case made up: the one of this number from this seed.
+    /// Generates the case of this number from this seed.
     pub fn generate(seed: u64, number: u64) -> Scenario {
         generate::generate(seed.wrapping_mul(1_000_003).wrapping_add(number))
     }
@@ -194,10 +194,10 @@ impl Scenario {
         run::run(self)
     }
 
-    /// Runs the case and compares with what Spark gave.
+    /// Runs the case and compares it with Spark's result.
     ///
     /// # Errors
-    /// Where the two differ.
+    /// The first difference.
     pub fn check(&self) -> Result<Comparison, String> {
         let spark = self.spark.as_ref().ok_or("Spark was not asked yet; run tests/spark/scenarios.py")?;
         compare::compare(&self.run(), spark, &self.sql)

@@ -1,4 +1,4 @@
-//! Numbers that depend on a seed alone: SplitMix64 (Steele, Lea, Flood 2014).
+//! Pseudo-random numbers from a seed: SplitMix64 (Steele, Lea, Flood 2014).
 
 /// A source of numbers.
 pub(crate) struct Random(u64);
@@ -22,7 +22,7 @@ impl Random {
         least + ((u128::from(self.next()) * ((most - least) as u128 + 1)) >> 64) as i64
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability in percent.
     pub(crate) fn chance(&mut self, percent: i64) -> bool {
         self.between(1, 100) <= percent
     }

@@ -1,4 +1,4 @@
-//! A scenario on the real driver.
+//! Runs a scenario on the real driver.
 
 use super::value::rows;
 use super::{BatchResult, EventTime, Lines, Restart, Run, RunResult, Scenario};
@@ -86,7 +86,7 @@ schema = {}
     )
 }
 
-/// A JSON string, which is a TOML string, too.
+/// A JSON string, which is also a TOML string.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text serialises").replace('\u{7f}', "\\u007f")
 }
@@ -145,7 +145,7 @@ fn batch_result(batch: &Batch) -> BatchResult {
     }
 }
 
-/// Takes the last commits out of the log, with the changes of the state; the plans stay.
+/// Removes the last commits and their state changes from the log; the plans stay.
 fn lose_commits(harness: &Harness, count: usize) {
     if count == 0 {
         return;
@@ -157,7 +157,7 @@ fn lose_commits(harness: &Harness, count: usize) {
     for name in names.iter().map(|name| format!("{}/{name}", segment::FOLDER)) {
         let bytes = disk.read(&name).expect("the disk is in memory").expect("it was listed");
         let read = segment::records(&name, &bytes).expect("a whole segment");
-        // What a later segment begins with is what the earlier ones say.
+        // A later segment begins with a summary of the earlier ones.
         records.extend(read.into_iter().skip(usize::from(!records.is_empty())));
         disk.remove(&name).expect("the disk is in memory");
     }

@@ -1,4 +1,4 @@
-//! Rows in the form that scenarios have them in: null, a text, or a list.
+//! Rows in the form used by scenarios: each value is null, a text, or a list.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};

@@ -1,4 +1,4 @@
-//! Pictures as text, for terminals of several sizes.
+//! Frames as text, for terminals of several sizes.
 
 use super::*;
 use tidemill_model::status::{DecisionLine, ResultRows};

@@ -1,4 +1,4 @@
-//! The dashboard of a run, asked over a plain socket: which executors live, and commands.
+//! Talks to the dashboard of a run over a plain socket: status and commands.
 
 use super::process::{Process, until};
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ pub const WITH_DASHBOARD: [&str; 2] = ["--set", "dashboard.listen=127.0.0.1:0"];
 pub struct Dashboard(String);
 
 impl Dashboard {
-    /// The one that a process says it has.
+    /// The dashboard that a process announces.
     pub fn of(process: &Process) -> Dashboard {
         let line = process.says("dashboard on http://");
         let (_, address) = line.rsplit_once("http://").expect("says so");
@@ -25,22 +25,22 @@ impl Dashboard {
         serde_json::from_str(&reply).ok()
     }
 
-    /// Waits for a status that is so, and returns it.
+    /// Waits for a status that satisfies `so`, and returns it.
     pub fn wait(&self, what: &str, so: impl Fn(&Status) -> bool) -> Status {
         until(what, || self.status().filter(|status| so(status)))
     }
 
-    /// Waits for an executor that is so.
+    /// Waits for an executor that satisfies `so`.
     pub fn executor(&self, what: &str, so: impl Fn(&ExecutorStatus) -> bool) -> ExecutorStatus {
         until(what, || self.status()?.executors.into_iter().find(|executor| so(executor)))
     }
 
-    /// Commands something, as the page does.
+    /// Sends a command, as the page does.
     pub fn command(&self, json: &str) {
         self.ask("POST /api/command", json).expect("the command is taken");
     }
 
-    /// The body of the answer, when the code is 200.
+    /// The body of the answer, if the code is 200.
     fn ask(&self, what: &str, body: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.0).ok()?;
         let (host, length) = (&self.0, body.len());

@@ -1,4 +1,4 @@
-//! A [`Testbed`]: a directory with a broker, a topic and a pipeline file, in which the program is run.
+//! A [`Testbed`]: a directory with a broker, a topic and a pipeline file, in which the program runs.
 
 mod dashboard;
 mod process;
@@ -21,7 +21,8 @@ use tidemill_model::progress::Progress;
 /// The topic that the pipeline file reads.
 pub const TOPIC: &str = "logs";
 
-/// The pipeline file: counts and sums by 10 s windows and course, to files and to the screen. Tests vary it by `--set`.
+/// The pipeline file: counts and sums by 10 s windows and course, to files and to the console. Tests change it with
+/// `--set`.
 const PIPELINE: &str = r#"name = "e2e"
 
 [sources.logs]
@@ -59,9 +60,9 @@ path = "checkpoint"
 max_executors = 2
 "#;
 
-/// A directory in which the program is run. Its processes end with it.
+/// A directory in which the program runs. Its processes end with it.
 pub struct Testbed {
-    // First, so that it is gone when its directory goes.
+    // First, so that the broker ends before its directory is removed.
     broker: Option<Process>,
     address: String,
     dir: TempDir,
@@ -84,7 +85,7 @@ impl Testbed {
         Testbed { broker: None, address, dir }
     }
 
-    /// A testbed with a broker and a topic of four partitions that holds `values`, dealt out in turn.
+    /// A testbed with a broker and a topic of four partitions that holds `values`, distributed in turn.
     pub fn holding(values: impl IntoIterator<Item = String>) -> Testbed {
         let testbed = Testbed::new();
         testbed.send(values);
@@ -103,17 +104,17 @@ impl Testbed {
         self.broker.take().expect("a broker").kill();
     }
 
-    /// Appends records to the topic, which is made where it is not there.
+    /// Appends records to the topic, which is created if necessary.
     pub fn send(&self, values: impl IntoIterator<Item = String>) {
         self.send_bytes(values.into_iter().map(|value| Some(value.into_bytes())));
     }
 
-    /// The same with values that are no text, and tombstones.
+    /// The same with values that are not text, and tombstones.
     pub fn send_bytes(&self, values: impl IntoIterator<Item = Option<Vec<u8>>>) {
         self.send_bytes_to(TOPIC, values);
     }
 
-    /// Appends records to another topic, which is made where it is not there.
+    /// Appends records to another topic, which is created if necessary.
     pub fn send_to(&self, topic: &str, values: impl IntoIterator<Item = String>) {
         self.send_bytes_to(topic, values.into_iter().map(|value| Some(value.into_bytes())));
     }
@@ -133,7 +134,7 @@ impl Testbed {
         producer.flush(Duration::from_secs(60)).expect("the broker acknowledges");
     }
 
-    /// How to reach the broker.
+    /// The broker's connection options.
     pub fn kafka(&self) -> KafkaOptions {
         KafkaOptions::new(&self.address)
     }
@@ -152,7 +153,7 @@ impl Testbed {
         Process::start(program(self.dir.path()).args(args))
     }
 
-    /// Starts `tidemill run p.toml` with more arguments, its progress appended to the testbed's.
+    /// Starts `tidemill run p.toml` with more arguments. Its progress is appended to the testbed's.
     pub fn start_run(&self, args: &[&str]) -> Process {
         self.start(&[&["run", "p.toml", "--progress", "progress.jsonl"], args].concat())
     }
@@ -162,7 +163,7 @@ impl Testbed {
         self.start(args).end()
     }
 
-    /// Reads what there is with `run --available-now`, which must go well.
+    /// Reads what is there with `run --available-now`, which must succeed.
     pub fn run_now(&self, args: &[&str]) -> Ended {
         let ended = self.start_run(&[&["--available-now"], args].concat()).end();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -176,7 +177,7 @@ impl Testbed {
         whole.lines().map(|line| serde_json::from_str(line).expect("a progress record")).collect()
     }
 
-    /// Records in the batches that the progress records tell of.
+    /// Number of records in the batches of the progress records.
     pub fn records_read(&self) -> u64 {
         self.progress().iter().map(|batch| batch.num_input_rows).sum()
     }
@@ -186,12 +187,12 @@ impl Testbed {
         reference::rows(&self.path("rows"))
     }
 
-    /// What the rows must be: the topic counted a row at a time.
+    /// The expected rows: the topic counted row by row.
     pub fn expected(&self) -> Groups {
         reference::count(&self.kafka(), TOPIC)
     }
 
-    /// The same of the topic and another one together.
+    /// The same for the topic and another one together.
     pub fn expected_with(&self, topic: &str) -> Groups {
         let mut groups = self.expected();
         for (group, (events, lines)) in reference::count(&self.kafka(), topic) {
@@ -201,7 +202,7 @@ impl Testbed {
         groups
     }
 
-    /// Carries on to the end of the topic, and holds all rows so far against the expected.
+    /// Reads to the end of the topic and compares all rows.
     pub fn finish_exactly(&self) {
         self.run_now(&[]);
         let expected = self.expected();
@@ -210,14 +211,14 @@ impl Testbed {
     }
 }
 
-/// The program, to be run in a directory.
+/// The program, to run in a directory.
 pub fn program(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
     command.current_dir(dir);
     command
 }
 
-/// `count` sound records, 20 a second of event time from `start` (seconds) on.
+/// `count` valid records, 20 per second of event time from `start` (seconds) on.
 pub fn records(start: i64, count: usize) -> impl Iterator<Item = String> {
     let record = move |index: usize| {
         let (seconds, course, lines) = (start as f64 + index as f64 / 20.0, index % 7, index % 100);
@@ -226,8 +227,8 @@ pub fn records(start: i64, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(record)
 }
 
-/// A free port below those that the system deals out by itself: a client that tries to reach a broker that is not
-/// there must not meet its own connection, nor another test's.
+/// A free port below those that the system assigns: a client that connects to a missing broker must not reach itself or
+/// another test.
 fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + (std::process::id() % 1_000) as u16 * 20;

@@ -1,4 +1,4 @@
-//! A process of the program under test: what it says, signals, its end. Killed when dropped.
+//! A process of the program under test: its output, signals, its end. Killed when dropped.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Beyond any wait on a busy machine: who reaches it hangs.
+/// Longer than any wait on a busy machine. Whoever reaches it hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Waits for a condition; fails when it does not come.
+/// Waits for a condition; fails if it does not come.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -29,7 +29,7 @@ pub struct Process {
     stderr: Stream,
 }
 
-/// A process that has ended, and with it all that it started.
+/// A process that has ended, together with its children.
 pub struct Ended {
     /// `None` after a signal that it did not handle.
     pub code: Option<i32>,
@@ -44,7 +44,7 @@ impl Process {
         process
     }
 
-    /// Starts a process whose standard output is left to the test ([`Process::take_stdout`]).
+    /// Starts a process whose standard output the test reads ([`Process::take_stdout`]).
     pub fn start_unread(command: &mut Command) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
@@ -73,23 +73,23 @@ impl Process {
         })
     }
 
-    /// Sends a signal by its name, for instance `INT`.
+    /// Sends a signal by name, for instance `INT`.
     pub fn signal(&self, name: &str) {
         assert!(signal(self.child.id(), name), "{} is gone", self.command);
     }
 
-    /// Sends a signal; whether the process was still there.
+    /// Sends a signal; returns whether the process was still there.
     pub fn try_signal(&mut self, name: &str) -> bool {
         self.child.try_wait().expect("our own child").is_none() && signal(self.child.id(), name)
     }
 
-    /// Ends it by SIGKILL. What it started must end by itself.
+    /// SIGKILLs it. Its children must end by themselves.
     pub fn kill(mut self) -> Ended {
         self.child.kill().expect("our own child");
         self.end()
     }
 
-    /// Waits for its end, and for the end of all that it started: they hold its stderr open.
+    /// Waits for its end and for that of its children: they hold its stderr open.
     pub fn end(mut self) -> Ended {
         let status = until(&format!("the end of {}", self.command), || self.child.try_wait().expect("our own child"));
         until(&format!("the end of what {} started", self.command), || self.stderr.is_closed().then_some(()));
@@ -112,14 +112,14 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to any process; whether it was there.
+/// Sends a signal to any process; returns whether it was there.
 pub fn signal(pid: u32, name: &str) -> bool {
     let mut kill = Command::new("kill");
     kill.args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null());
     kill.status().expect("the system has `kill`").success()
 }
 
-/// What comes out of a pipe, read on a thread of its own.
+/// The output of a pipe, read on a thread.
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,

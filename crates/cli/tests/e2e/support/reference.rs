@@ -1,4 +1,4 @@
-//! What must come out: the topic counted a row at a time by `serde_json` and a map. Shares nothing with the engine.
+//! The expected rows: counts the topic row by row with `serde_json` and a map. Shares nothing with the engine.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
