@@ -1,4 +1,4 @@
-//! What expressions cost: nanoseconds of one core per row, over batches of 8192 reference records.
+//! Benchmark of expressions: nanoseconds of one core per row, over batches of 8192 reference records.
 //!
 //! `cargo run --release -p tidemill-sql --example evaluate`
 

@@ -1,6 +1,6 @@
-//! A plan as text: what `tidemill check` prints, and what driver and executor compare by hash.
+//! A plan as text: `tidemill check` prints it, and driver and executor compare its hash.
 //!
-//! The text says everything that the rows depend on and nothing of where it stood in the file.
+//! The text contains everything that the rows depend on, and no positions in the file.
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
 use crate::plan::{
@@ -14,7 +14,7 @@ use std::fmt::Write;
 use tidemill_model::WindowSpec;
 
 impl QueryPlan {
-    /// The plan, a line for each step a row takes: each branch's, then what they have in common. Two plans with one text
+    /// The plan with one line per step of a row: first each branch, then the common steps. Two plans with the same text
     /// give the same rows.
     pub fn describe(&self) -> String {
         let mut out = String::new();
@@ -36,7 +36,7 @@ impl QueryPlan {
         out
     }
 
-    /// What becomes of the groups.
+    /// What happens to the groups.
     fn describe_groups(&self, plan: &AggregatePlan, line: &mut dyn FnMut(&str, String)) {
         let groups = plan.groups(&self.branches[0].row_names());
         plan.group_filters.iter().for_each(|filter| line("groups where", groups.show(filter)));
@@ -48,8 +48,7 @@ impl QueryPlan {
         line("groups", state.into());
     }
 
-    /// A number that is the same for plans with the same text, on any machine and in any run: FNV-1a of
-    /// [`QueryPlan::describe`], 64 bits.
+    /// A hash of the plan's text, the same on any machine and in any run: 64-bit FNV-1a of [`QueryPlan::describe`].
     pub fn hash(&self) -> u64 {
         const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
@@ -58,7 +57,7 @@ impl QueryPlan {
 }
 
 impl BranchPlan {
-    /// A line for each step up to the aggregate, or to the output columns of `schema`.
+    /// One line for each step up to the aggregate, or to the output columns of `schema`.
     fn describe(&self, schema: &Schema, line: &mut dyn FnMut(&str, String)) {
         let files = self.files.as_ref().map_or(String::new(), |files| format!(": {files}"));
         line("source", format!("{}{files}", self.table));
@@ -134,7 +133,7 @@ impl AggregatePlan {
         }
     }
 
-    /// The columns of the aggregate row; calls are called as they stand over `row`.
+    /// The columns of the aggregate row. Calls are named by their text over `row`.
     fn groups(&self, row: &Names) -> Names {
         let mut groups = Names::of(&self.row_schema);
         let first = groups.0.len() - self.aggregates.len();
@@ -145,16 +144,16 @@ impl AggregatePlan {
     }
 }
 
-/// ` by the clock of …` where a zone's clock decides on values that go into the state, so that a state is not taken for
-/// that of another zone; nothing in UTC, and where none does.
+/// ` by the clock of …` if values in the state depend on the session's zone, so that a state is not used with another
+/// zone. Empty in UTC and if nothing depends on it.
 fn clock_of<'a>(zone: Zone, exprs: impl IntoIterator<Item = &'a Expr>) -> String {
     let depends = zone != Zone::UTC && exprs.into_iter().any(Expr::depends_on_zone);
     if depends { format!(" by the clock of {zone}") } else { String::new() }
 }
 
-/// The lines of a description that the state of an aggregation is made for: another window, key or aggregate, or another
-/// output mode, would find a state that it does not understand. Filters, the watermark's delay, HAVING and what is made
-/// of the groups may change under a state, as in Spark. A query without an aggregate has no state, and no such line.
+/// The lines of a description that the state depends on: window, keys, aggregates, output mode. Filters, the
+/// watermark's delay, HAVING and the output columns may change, as in Spark. A query without aggregation has no such
+/// line.
 pub fn bound_to_state(description: &str) -> Vec<String> {
     let label = |line: &str| line.split("  ").next().unwrap_or_default().to_owned();
     let aggregates = description.lines().any(|line| label(line) == "groups");
@@ -166,7 +165,8 @@ pub fn bound_to_state(description: &str) -> Vec<String> {
     description.lines().filter(bound).map(str::to_owned).collect()
 }
 
-/// The type of an argument that the state depends on and the result does not show: what is compared, what is hashed.
+/// The argument's type, if the state depends on it and the result does not show it: for values that are compared or
+/// hashed.
 fn of_type(call: &AggregateCall) -> Option<DataType> {
     match call.function {
         AggregateFunction::MinBy | AggregateFunction::MaxBy => call.inputs.get(1).map(Expr::data_type),
@@ -175,7 +175,7 @@ fn of_type(call: &AggregateCall) -> Option<DataType> {
     }
 }
 
-/// Microseconds in the largest unit that says them exactly.
+/// Microseconds in the largest unit that expresses them exactly.
 fn length(micros: i64) -> String {
     let units = [(60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")];
     match units.iter().find(|(unit, _)| micros != 0 && micros.rem_euclid(*unit) == 0) {
@@ -192,13 +192,13 @@ fn columns(schema: &Schema) -> String {
     if columns.is_empty() { "no column".into() } else { columns.join(", ") }
 }
 
-/// A name, in backticks where it is no plain one.
+/// A name, in backticks if necessary.
 fn name(name: &str) -> String {
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if plain { name.into() } else { format!("`{}`", name.replace('`', "``")) }
 }
 
-/// How the columns of a row are written.
+/// The texts of the columns of a row.
 struct Names(Vec<String>);
 
 impl Names {
@@ -300,7 +300,7 @@ impl Names {
     }
 }
 
-/// A lambda's parameter; the text has no names of them.
+/// A lambda's parameter; the text does not keep its name.
 fn variable(number: usize) -> String {
     format!("x{number}")
 }
@@ -309,14 +309,14 @@ fn nulls(ignored: bool) -> String {
     if ignored { " IGNORE NULLS".into() } else { String::new() }
 }
 
-/// A constant as SQL has it.
+/// A constant in SQL.
 fn constant(value: &Value, data_type: &DataType) -> String {
     let typed = |shown: &str| format!("{} '{shown}'", types::name(data_type));
     let shown = match value {
         Value::String(text) => return format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
         Value::Null if data_type.is_null() => return "NULL".into(),
         Value::Null => return format!("CAST(NULL AS {})", types::name(data_type)),
-        // In UTC, whatever the session's zone: a plan's text is of instants.
+        // In UTC, whatever the session's zone: the text is about instants.
         _ => crate::text::show::value(&value.to_array(data_type), 0, &WallClock::utc()),
     };
     match data_type {

@@ -1,6 +1,6 @@
-//! Typed expressions: what the planner makes of SQL text and [`crate::eval`] runs over Arrow arrays.
+//! Typed expressions: the planner makes them from SQL text, and [`crate::eval`] evaluates them over Arrow arrays.
 //!
-//! Every implicit conversion is an explicit [`Expr::Cast`] here; names are resolved to column numbers.
+//! Implicit conversions are explicit [`Expr::Cast`]s here, and names are column numbers.
 
 use crate::functions::Function;
 use crate::value::Value;
@@ -15,7 +15,7 @@ pub enum Expr {
     Literal(Value, DataType),
     /// The field with this index of a STRUCT.
     Field(Box<Expr>, usize, DataType),
-    /// `CAST(x AS type)`, or `TRY_CAST`, which gives NULL where `CAST` fails.
+    /// `CAST(x AS type)`; or `TRY_CAST`, which gives NULL if `CAST` fails.
     Cast(Box<Expr>, CastMode, DataType),
     /// `x IS NULL`.
     IsNull(Box<Expr>),
@@ -23,15 +23,15 @@ pub enum Expr {
     IsNotNull(Box<Expr>),
     /// `NOT x`.
     Not(Box<Expr>),
-    /// `x AND y`; the right side does not count where the left is false.
+    /// `x AND y`. The right side does not count if the left is false.
     And(Box<Expr>, Box<Expr>),
-    /// `x OR y`; the right side does not count where the left is true.
+    /// `x OR y`. The right side does not count if the left is true.
     Or(Box<Expr>, Box<Expr>),
     /// A comparison of two values of one type.
     Compare(Comparison, Box<Expr>, Box<Expr>),
     /// `x IN (a, b, …)`, all of one type.
     In(Box<Expr>, Vec<Expr>),
-    /// Arithmetic; the operands are of the type that the operator's rule asks for, the result's type is the last part.
+    /// Arithmetic. The operands have the types that the operator requires; the last part is the result's type.
     Arithmetic(Arithmetic, Box<Expr>, Box<Expr>, DataType),
     /// `CASE WHEN condition THEN value … ELSE otherwise END`: the first condition that holds.
     Case(Vec<(Expr, Expr)>, Option<Box<Expr>>, DataType),
@@ -41,9 +41,9 @@ pub enum Expr {
     Call(&'static Function, Vec<Expr>, DataType),
     /// `current_timestamp()`: the batch's timestamp.
     Now,
-    /// The value, or NULL where computing it fails.
+    /// The value; NULL if evaluating it fails.
     Try(Box<Expr>),
-    /// A parameter of the lambda around it, by its number: how many parameters of outer lambdas there are before it.
+    /// A parameter of a surrounding lambda. Its number is the number of parameters of outer lambdas before it.
     Variable(usize, DataType),
     /// A function that calls lambdas: `transform(array, x -> x + 1)`.
     Higher(Box<HigherCall>),
@@ -117,7 +117,7 @@ impl HigherFunction {
     }
 }
 
-/// What a cast does with a value that does not fit.
+/// What a cast does with a value that it cannot convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CastMode {
     /// The row fails (rule T3).
@@ -163,7 +163,7 @@ pub enum Arithmetic {
 }
 
 impl Expr {
-    /// All of some conditions: `a AND b AND …`; `None` of none.
+    /// `a AND b AND …`; `None` for no conditions.
     pub fn all(conditions: impl IntoIterator<Item = Expr>) -> Option<Expr> {
         conditions.into_iter().reduce(|l, r| Expr::And(Box::new(l), Box::new(r)))
     }
@@ -259,7 +259,7 @@ impl Expr {
         }
     }
 
-    /// Whether its values depend on the session's time zone, besides those of its columns.
+    /// Whether its value depends on the session's time zone, apart from its columns.
     pub fn depends_on_zone(&self) -> bool {
         let is_instant = |data_type: &DataType| *data_type == crate::types::timestamp();
         let own = match self {
@@ -284,7 +284,7 @@ impl Expr {
         }
     }
 
-    /// Replaces the index of every column by what `new_index` says.
+    /// Replaces the index of every column by `new_index`.
     pub fn renumber(&mut self, new_index: &dyn Fn(usize) -> usize) {
         match self {
             Expr::Column(index, _) => *index = new_index(*index),
@@ -292,7 +292,7 @@ impl Expr {
         }
     }
 
-    /// Puts what `value` gives in the place of a column; where it gives nothing the column stays.
+    /// Replaces a column by what `value` gives for it; keeps the column if it gives nothing.
     pub fn substitute(&mut self, value: &dyn Fn(usize) -> Option<Expr>) {
         match self {
             Expr::Column(index, _) => {

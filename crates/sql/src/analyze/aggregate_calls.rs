@@ -1,4 +1,4 @@
-//! The aggregate functions: what they take and give (rules T1, T2), and what FILTER and IGNORE NULLS make of their arguments.
+//! Aggregate functions: argument and result types (rules T1, T2), FILTER and IGNORE NULLS.
 
 use super::calls::check_count;
 use super::coerce::{SpannedExpr, cast_to};
@@ -14,7 +14,7 @@ use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// The aggregate functions that the state has an accumulator of its own for.
+/// Aggregate functions with an accumulator of their own.
 const OWN_NAMES: [&str; 29] = [
     "count",
     "count_if",
@@ -58,7 +58,7 @@ pub const NAMES: [&str; OWN_NAMES.len() + collected::NAMES.len()] = {
     all
 };
 
-/// Aggregate functions of Spark that are not offered.
+/// Spark's aggregate functions that are not supported.
 const UNSUPPORTED: [&str; 15] = [
     "approx_top_k",
     "bitmap_construct_agg",
@@ -77,10 +77,10 @@ const UNSUPPORTED: [&str; 15] = [
     "kll_sketch_agg_bigint",
 ];
 
-/// Registers of a sketch: two to the power of these.
+/// Allowed precisions: a sketch has 2^precision registers.
 const PRECISIONS: std::ops::RangeInclusive<u8> = 4..=18;
 
-/// What is wrong with a call of an aggregate function that Spark has and we have not.
+/// The fault of a call of an aggregate function that Spark has and Tidemill does not support.
 pub(super) fn unsupported(name: &str, at: &Range<usize>) -> Option<Fault> {
     let known = UNSUPPORTED.contains(&name);
     let help = || format!("the aggregate functions are {}", list(NAMES.into_iter()));
@@ -124,7 +124,7 @@ impl Resolver<'_> {
         };
         check_count(name, 1, 1, call)?;
         let (input, input_at) = self.placed(&call.arguments[0])?;
-        // A constant NULL is one of the type that the function would have it be.
+        // A constant NULL gets the type that the function expects.
         let input = match input.data_type() {
             DataType::Null if takes(name) == BOOLEAN => cast_to(input, &DataType::Boolean),
             DataType::Null if takes(name) == NUMBER => cast_to(input, &DataType::Float64),
@@ -139,7 +139,7 @@ impl Resolver<'_> {
         Ok(self.aggregates.call_column(function, vec![filtered(filter, input)], data_type))
     }
 
-    /// `count(*)`, and `count(x, …)` of which constants that are not NULL say nothing.
+    /// `count(*)` and `count(x, …)`. Constants that are not NULL do not matter in the latter.
     fn count(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count("count", 1, usize::MAX, call)?;
         let is_star = |node: &Node| node.kind == NodeKind::Star;
@@ -163,7 +163,7 @@ impl Resolver<'_> {
         Ok(self.aggregates.call_column(AggregateFunction::Count, inputs, DataType::Int64))
     }
 
-    /// `approx_count_distinct(x[, rsd])`: Spark's precision for a relative standard deviation.
+    /// `approx_count_distinct(x[, rsd])`: computes Spark's precision from the relative standard deviation.
     fn approx_count_distinct(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count("approx_count_distinct", 1, 2, call)?;
         let input = self.resolve(&call.arguments[0])?;
@@ -223,7 +223,7 @@ impl Resolver<'_> {
         Ok(self.aggregates.call_column(function, inputs, data_type))
     }
 
-    /// `min_by(x, order)` and `max_by`: rows whose order is NULL do not count, so FILTER makes it so.
+    /// `min_by(x, order)` and `max_by`. Rows with a NULL order do not count, which FILTER expresses.
     fn extreme_by(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 2, call)?;
         let (input, input_at) = self.placed(&call.arguments[0])?;
@@ -241,13 +241,13 @@ impl Resolver<'_> {
     }
 }
 
-/// What is said of DISTINCT in an aggregate.
+/// The fault of DISTINCT in an aggregate.
 pub(super) fn distinct(name: &str, at: &Range<usize>) -> Fault {
     let help = "Spark refuses it on streams too; take approx_count_distinct(x), or group by the column";
     Fault::new(at.clone(), format!("{name}(DISTINCT …) is not supported"), help)
 }
 
-/// The argument where the filter holds, else NULL.
+/// The argument if the filter holds, else NULL.
 pub(super) fn filtered(filter: Option<Expr>, input: Expr) -> Expr {
     let data_type = input.data_type();
     match filter {
@@ -265,7 +265,7 @@ fn is_moment(function: AggregateFunction) -> bool {
     matches!(function, StddevSamp | StddevPop | VarSamp | VarPop)
 }
 
-/// Rule T1; `None` where the function does not take the type.
+/// The result type by rule T1; `None` if the function does not take the input type.
 fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType> {
     use AggregateFunction::{Avg, CountIf, Max, Min, Sum, TryAvg, TrySum};
     match (function, input) {

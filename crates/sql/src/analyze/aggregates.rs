@@ -1,8 +1,8 @@
-//! Aggregate calls and the window: where they may stand, and their place in the aggregate row. What each function takes
-//! is in `aggregate_calls.rs`.
+//! Aggregate calls and the window: where they are allowed, and their columns in the aggregate row. `aggregate_calls.rs`
+//! has the functions.
 //!
-//! While an expression is being read, the window and the aggregate calls stand in it as columns with numbers that no
-//! source has; [`onto_groups`] puts the columns of the aggregate row in their place.
+//! While an expression is analyzed, the window and the aggregate calls are represented by column numbers that no source
+//! has. [`onto_groups`] replaces them by columns of the aggregate row.
 
 use super::aggregate_calls::{self, distinct};
 use super::calls::check_count;
@@ -19,15 +19,15 @@ use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::{Interval, WindowSpec};
 
-/// Column number that stands for the window while an expression is being read.
+/// Column number of the window while an expression is analyzed.
 pub(super) const WINDOW: usize = usize::MAX / 2;
-/// Column number that stands for the first aggregate call; the others follow.
+/// Column number of the first aggregate call; the others follow.
 const FIRST_CALL: usize = WINDOW + 1;
 
-/// Where aggregates are refused over groups.
+/// The place named in errors about aggregates over groups.
 pub(super) const OVER_GROUPS: &str = "a query over groups";
 
-/// Whether an aggregate function is called in it.
+/// Whether the expression calls an aggregate function.
 pub(super) fn calls_aggregate(node: &Node) -> bool {
     let is_call = |call: &Call| aggregate_calls::NAMES.contains(&call.name.name.to_ascii_lowercase().as_str());
     let mut found = matches!(&node.kind, NodeKind::Call(call) if is_call(call));
@@ -35,14 +35,14 @@ pub(super) fn calls_aggregate(node: &Node) -> bool {
     found
 }
 
-/// What a query aggregates.
+/// The window and the aggregate calls of a query.
 #[derive(Debug, Default)]
 pub(super) struct Aggregates {
     pub window: Option<WindowPlan>,
     pub calls: Vec<AggregateCall>,
-    /// Whether an aggregate function's arguments are being read.
+    /// Whether the arguments of an aggregate function are being analyzed.
     pub inside: bool,
-    /// Whether GROUP BY has a mistake: then nothing is said about a window that is missing for it.
+    /// Whether GROUP BY has a mistake. A missing window is then not reported as well.
     pub keys_are_wrong: bool,
 }
 
@@ -63,29 +63,29 @@ impl Aggregates {
     }
 }
 
-/// Whether an expression being read holds the window.
+/// Whether an expression under analysis contains the window.
 pub(super) fn has_window(expr: &Expr) -> bool {
     let mut found = false;
     expr.columns(&mut |index| found |= index == WINDOW);
     found
 }
 
-/// Whether an expression being read holds the window or an aggregate call.
+/// Whether an expression under analysis contains the window or an aggregate call.
 pub(super) fn is_aggregate(expr: &Expr) -> bool {
     let mut found = false;
     expr.columns(&mut |index| found |= index >= WINDOW);
     found
 }
 
-/// Whether an expression being read holds an aggregate call.
+/// Whether an expression under analysis contains an aggregate call.
 pub(super) fn has_calls(expr: &Expr) -> bool {
     let mut found = false;
     expr.columns(&mut |index| found |= index >= FIRST_CALL);
     found
 }
 
-/// An expression being read as one over the aggregate row `[window?, keys…, calls…]`; a source column that is not
-/// (part of) a key is given back.
+/// Rewrites an expression under analysis to one over the aggregate row `[window?, keys…, calls…]`. Fails with a source
+/// column that is not part of a key.
 pub(super) fn onto_groups(expr: Expr, keys: &[Expr], has_window: bool) -> Result<Expr, usize> {
     let first_key = usize::from(has_window);
     if let Some(key) = keys.iter().position(|key| *key == expr) {

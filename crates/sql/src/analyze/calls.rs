@@ -1,4 +1,4 @@
-//! Calls: functions of the table, forms that are expressions of their own (`if`, `coalesce`, `int(x)`), aggregates.
+//! Calls: functions of the table, calls that are expressions of another kind (`if`, `coalesce`, `int(x)`), aggregates.
 
 use super::aggregate_calls;
 use super::coerce::{self, SpannedExpr, cast_to};
@@ -17,7 +17,7 @@ use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::diagnostic::nearest;
 
-/// Functions named as a type whose names the table has for nothing else.
+/// Functions that are casts to the type they name.
 const CASTS: [(&str, fn() -> DataType); 13] = [
     ("boolean", || DataType::Boolean),
     ("tinyint", || DataType::Int8),
@@ -34,7 +34,8 @@ const CASTS: [(&str, fn() -> DataType); 13] = [
     ("timestamp_ntz", types::timestamp_ntz),
 ];
 
-/// Calls typed as operators: those of the table give NULL, or a number that is never negative, where `operator` would not.
+/// Calls typed like operators. Those of the table give NULL or a number that is never negative where the operator would
+/// not.
 const OPERATORS: [(&str, Arithmetic); 7] = [
     ("mod", Arithmetic::Remainder),
     ("pmod", Arithmetic::Remainder),
@@ -45,7 +46,7 @@ const OPERATORS: [(&str, Arithmetic); 7] = [
     ("try_mod", Arithmetic::Remainder),
 ];
 
-/// Functions that give rows, not a value.
+/// Functions that give rows instead of a value.
 const GENERATORS: [&str; 10] = [
     "explode",
     "explode_outer",
@@ -59,7 +60,7 @@ const GENERATORS: [&str; 10] = [
     "variant_explode_outer",
 ];
 
-/// Whether a name is that of a type, as in `int(x)`.
+/// Whether a name is a type's name used as a function: `int(x)`.
 pub(super) fn is_cast(name: &str) -> bool {
     CASTS.iter().any(|(cast, _)| *cast == name)
 }
@@ -127,7 +128,7 @@ impl Resolver<'_> {
         self.apply(function, &call.name.name, arguments, at)
     }
 
-    /// A call of a function of the table, its arguments converted to what it takes.
+    /// A call of a function of the table, with its arguments converted to the parameters' types.
     pub(super) fn apply(
         &mut self,
         function: &'static Function,
@@ -164,7 +165,7 @@ impl Resolver<'_> {
         Ok(Expr::Call(function, arguments, data_type))
     }
 
-    /// Calls about times that are casts or calls of another name.
+    /// Calls about times that are casts or calls of another function.
     fn time_form(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Option<Expr>, Fault> {
         let given = call.arguments.len();
         match name {
@@ -225,7 +226,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// `timestampadd(unit, count, time)` and `timestampdiff(unit, from, to)`, by all their names.
+    /// `timestampadd(unit, count, time)` and `timestampdiff(unit, from, to)`, under all their names.
     fn by_unit(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let node = &call.arguments[0];
         let unit = match &node.kind {
@@ -275,7 +276,7 @@ impl Resolver<'_> {
         self.apply_named(function, vec![time], at)
     }
 
-    /// A call of what is in no table of functions.
+    /// A call of a name that is in no table of functions.
     fn of_no_table(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         if name == "window_time" {
             check_count(name, 1, 1, call)?;
@@ -307,7 +308,7 @@ impl Resolver<'_> {
         self.apply_named("named_struct", arguments, at)
     }
 
-    /// `window_time(w)` of a subquery's window, as Spark has it.
+    /// `window_time(w)` of a subquery's window, as in Spark.
     fn window_time(&mut self, node: &Node) -> Result<Expr, Fault> {
         let window = self.resolve(node)?;
         let help = "write SELECT window_time(w) … FROM (SELECT window(…) AS w … FROM …)";
@@ -367,7 +368,7 @@ impl Resolver<'_> {
     }
 }
 
-/// What `to_date` and its kin give.
+/// The result type of `to_date` and similar functions.
 fn parsed_type(name: &str) -> DataType {
     match name {
         "to_date" | "try_to_date" => DataType::Date32,
@@ -376,7 +377,7 @@ fn parsed_type(name: &str) -> DataType {
     }
 }
 
-/// The typed operator as the call of a name.
+/// Turns a typed operator into a call of this name.
 fn by_operator(name: &str, typed: Expr, at: &Range<usize>) -> Result<Expr, Fault> {
     match (typed, functions::find(name).filter(|function| !function.form)) {
         (Expr::Arithmetic(_, l, _, DataType::Decimal128(..)), Some(_)) if name == "pmod" => {
@@ -395,7 +396,7 @@ fn choose(condition: Expr, values: Vec<SpannedExpr>, zone: Zone, name: &str) -> 
     Ok(Expr::Case(vec![(condition, value)], Some(Box::new(otherwise)), data_type))
 }
 
-/// An argument as what a parameter takes; the numbering of arguments is from 1.
+/// Converts an argument to a parameter's type. Arguments are numbered from 1.
 fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, function: &str) -> Result<Expr, Fault> {
     let from = expr.data_type();
     let is_binary_or_text = matches!(from, DataType::Utf8 | DataType::Binary);

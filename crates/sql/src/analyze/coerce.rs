@@ -1,7 +1,7 @@
-//! Implicit conversions, by Spark's ANSI rules; each one made becomes an explicit cast.
+//! Implicit conversions by Spark's ANSI rules. Each one becomes an explicit cast.
 //!
-//! Where Spark converts a STRING implicitly and fails on it at run time, a constant is converted here, at once, and
-//! anything else is refused: a documented deviation.
+//! Where Spark converts a STRING implicitly and may fail at run time, a constant is converted here and anything else is
+//! refused: an intended difference.
 
 use crate::eval::{RowErrors, cast};
 use crate::expr::{Arithmetic, CastMode, Expr};
@@ -13,10 +13,10 @@ use crate::zone::{WallClock, Zone};
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// An expression and its place in the text.
+/// An expression and its position in the text.
 pub(super) type SpannedExpr = (Expr, Range<usize>);
 
-/// The expression as another type; nothing where it has it.
+/// The expression cast to a type, unless it has it.
 pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
     match expr {
         expr if expr.data_type() == *to => expr,
@@ -25,7 +25,7 @@ pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
     }
 }
 
-/// Brings values to the type that they have in common. `what` begins the message where there is none.
+/// Converts values to their common type. `what` begins the message if there is none.
 pub(super) fn unify(values: Vec<SpannedExpr>, zone: Zone, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
     let is_free_text = |(expr, _): &SpannedExpr| matches!(expr, Expr::Literal(Value::String(_), _));
     let mut others = values.iter().filter(|value| !is_free_text(value)).map(|(expr, at)| (expr.data_type(), at));
@@ -60,7 +60,7 @@ pub(super) fn unify(values: Vec<SpannedExpr>, zone: Zone, what: &str) -> Result<
     Ok((values.into_iter().map(convert).collect::<Result<_, _>>()?, shared))
 }
 
-/// How to make a time of a value that is none.
+/// Help: how to make a time from a value that is not one.
 pub(super) fn way_to_a_time(given: &DataType) -> &'static str {
     match given {
         t if types::is_integral(t) => {
@@ -70,7 +70,7 @@ pub(super) fn way_to_a_time(given: &DataType) -> &'static str {
     }
 }
 
-/// Help where two types have none in common.
+/// Help for two types without a common type.
 pub(super) fn way_to_one_type(a: &DataType, b: &DataType) -> &'static str {
     match types::is_nested(a) || types::is_nested(b) {
         true => "CAST one of them to the type of the other",
@@ -78,7 +78,7 @@ pub(super) fn way_to_one_type(a: &DataType, b: &DataType) -> &'static str {
     }
 }
 
-/// A constant text as a value of another type, converted now; a time of no zone is one of `zone`.
+/// A constant text converted to another type. A time without zone is in `zone`.
 pub(super) fn constant(text: &str, to: &DataType, zone: Zone, at: Range<usize>) -> Result<Expr, Fault> {
     let not = |help: &str| Fault::new(at.clone(), format!("'{text}' is no {}", types::name(to)), help);
     if types::is_nested(to) {
@@ -98,7 +98,7 @@ pub(super) fn constant(text: &str, to: &DataType, zone: Zone, at: Range<usize>) 
 /// `l operator r` on numbers: converts the operands as Spark does and types the result.
 pub(super) fn arithmetic(operator: Arithmetic, symbol: &str, l: SpannedExpr, r: SpannedExpr) -> Result<Expr, Fault> {
     let at = l.1.start..r.1.end;
-    // A constant text becomes what the other side is: a BIGINT beside an integral number, else a DOUBLE.
+    // A constant text takes the other side's type: BIGINT beside an integral number, else DOUBLE.
     let beside = |other: &SpannedExpr| {
         if types::is_integral(&other.0.data_type()) { DataType::Int64 } else { DataType::Float64 }
     };
@@ -155,7 +155,7 @@ fn number_operand((expr, at): SpannedExpr, symbol: &str, text_as: &DataType) -> 
     }
 }
 
-/// An integral number as a decimal: a constant as the shortest, anything else as one that holds its whole type.
+/// An integral number as a decimal: a constant with the fewest digits, other values with enough digits for their type.
 fn as_decimal(expr: Expr) -> Expr {
     let data_type = match &expr {
         Expr::Literal(Value::Integer(number), t) if types::is_integral(t) => {

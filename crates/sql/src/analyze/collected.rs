@@ -1,4 +1,4 @@
-//! Aggregate functions that are made of what a few aggregates keep: of all values of a group, of its moments, of bits.
+//! Aggregate functions that are computed from all values of a group, from its moments, or from bits.
 
 use super::aggregate_calls::{NUMBER, filtered, given_too, wrong_type};
 use super::calls::check_count;
@@ -72,7 +72,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// All values that are not NULL, and for which the filter holds.
+    /// All values that are not NULL and pass the filter.
     fn collected(&mut self, node: &Node, filter: Option<Expr>) -> Result<Expr, Fault> {
         let input = self.resolve(node)?;
         Ok(self.collected_values(filtered(filter, input)))
@@ -106,7 +106,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A constant share from 0 to 1, or an array of some, as DOUBLE.
+    /// A constant share from 0 to 1, or an array of shares, as DOUBLE.
     fn shares(&mut self, name: &str, node: &Node) -> Result<Expr, Fault> {
         let help = "write a constant from 0 to 1, or an array of some: array(0.5, 0.9)";
         let wrong = |message: String| Fault::new(node.at.clone(), message, help);
@@ -177,7 +177,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// How exact it is makes no difference here: all values are kept.
+    /// The accuracy argument does not matter here: all values are kept.
     fn percentile_approx(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 3, call)?;
         let (x, at) = self.placed(&call.arguments[0])?;
@@ -202,7 +202,7 @@ impl Resolver<'_> {
         Ok(made("percentile_approx", vec![values, shares], data_type))
     }
 
-    /// `mode(x[, deterministic])`: of several most frequent values the least, whatever is asked for.
+    /// `mode(x[, deterministic])`: the least of the most frequent values, whatever `deterministic` says.
     fn mode(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count("mode", 1, 2, call)?;
         let (x, at) = self.placed(&call.arguments[0])?;
@@ -295,7 +295,7 @@ fn named(name: &str) -> &'static functions::Function {
     functions::find(name).expect("a function of the table")
 }
 
-/// What a function makes of what is kept.
+/// The call of a function on the accumulated values.
 fn made(name: &str, arguments: Vec<Expr>, data_type: DataType) -> Expr {
     Expr::Call(named(&format!("{name} of")), arguments, data_type)
 }

@@ -1,5 +1,5 @@
-//! What calls of array and map functions make of their arguments before a kernel sees them: elements, keys and values of one
-//! type, as Spark brings them to one; NULL as an array or map of nothing.
+//! Prepares the arguments of array and map functions before a kernel sees them: elements, keys and values get a common
+//! type, as in Spark; a constant NULL becomes an empty array or map type.
 
 use super::coerce::{self, SpannedExpr, cast_to};
 use super::resolve::Resolver;
@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, Fields};
 use std::ops::Range;
 
 impl Resolver<'_> {
-    /// The function that a call means by its arguments' types, and the arguments as it takes them.
+    /// Selects the function by the arguments' types, and converts the arguments.
     pub(super) fn collection_call(
         &self,
         function: &'static Function,
@@ -82,7 +82,7 @@ impl Resolver<'_> {
         Ok(keys.zip(values).flat_map(|(key, value)| [key, value]).collect())
     }
 
-    /// `arrays_zip(a, b, …)`: an array of structs, whose members are named as the arguments, or numbered.
+    /// `arrays_zip(a, b, …)`: an array of structs whose members are named like the arguments, or numbered.
     pub(super) fn arrays_zip(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let name_of = |(number, node): (usize, &Node)| match &node.kind {
             NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
@@ -102,7 +102,7 @@ impl Resolver<'_> {
     }
 }
 
-/// A key with the entries of its maps in the order of their keys: Spark groups by that.
+/// A key with the entries of its maps sorted by key: Spark groups by that.
 pub(super) fn sorted(key: Expr) -> Expr {
     let data_type = key.data_type();
     if types::is_orderable(&data_type) { key } else { Expr::Call(named("sorted maps"), vec![key], data_type) }
@@ -121,7 +121,7 @@ fn check_key(key: &DataType, at: &Range<usize>) -> Result<(), Fault> {
     Err(Fault::new(at.clone(), message, "a key is anything without a MAP inside"))
 }
 
-/// A call's arguments, as far as they are converted.
+/// A call's arguments, partly converted.
 struct CallArguments<'a> {
     name: &'a str,
     arguments: Vec<SpannedExpr>,
@@ -145,7 +145,7 @@ impl CallArguments<'_> {
         self.arguments[number].0 = cast_to(value, to);
     }
 
-    /// An ARRAY, and no constant NULL.
+    /// Requires an ARRAY that is not a constant NULL.
     fn with_array(self, number: usize) -> Result<Self, Fault> {
         match self.data_type(number) {
             DataType::List(_) => Ok(self),
@@ -153,7 +153,7 @@ impl CallArguments<'_> {
         }
     }
 
-    /// An ARRAY; NULL is one of nothing.
+    /// Requires an ARRAY; a constant NULL is accepted.
     fn with_array_or_null(mut self, number: usize) -> Result<Self, Fault> {
         if self.data_type(number).is_null() {
             self.convert(number, &types::array(DataType::Null));
@@ -161,7 +161,7 @@ impl CallArguments<'_> {
         self.with_array(number)
     }
 
-    /// No argument is a constant NULL.
+    /// Requires that no argument is a constant NULL.
     fn not_null(self) -> Result<Self, Fault> {
         match (0..self.arguments.len()).find(|number| self.data_type(*number).is_null()) {
             Some(number) => Err(self.wrong(number, "a value of the others' type")),
@@ -169,12 +169,12 @@ impl CallArguments<'_> {
         }
     }
 
-    /// Where `array_insert` puts it.
+    /// Converts the position argument of `array_insert`.
     fn with_place(self) -> Result<Self, Fault> {
         if self.data_type(1).is_null() { Err(self.wrong(1, "an INT")) } else { Ok(self) }
     }
 
-    /// Any integral number is a place for `get`.
+    /// Converts the position argument of `get`, which may have any integral type.
     fn with_any_place(mut self) -> Vec<SpannedExpr> {
         if types::is_integral(&self.data_type(1)) {
             self.convert(1, &DataType::Int32);
@@ -182,7 +182,7 @@ impl CallArguments<'_> {
         self.arguments
     }
 
-    /// How often is an INT, and no other integral type.
+    /// Requires that the count is an INT, as in Spark.
     fn with_count(self) -> Result<Vec<SpannedExpr>, Fault> {
         match self.arguments.get(1).map(|_| self.data_type(1)) {
             None | Some(DataType::Int32 | DataType::Null) => Ok(self.arguments),
@@ -190,7 +190,7 @@ impl CallArguments<'_> {
         }
     }
 
-    /// The order is a constant.
+    /// Requires that the order is a constant.
     fn with_constant_order(self) -> Result<Self, Fault> {
         match self.arguments.get(1) {
             None | Some((Expr::Literal(..), _)) => Ok(self),
@@ -198,7 +198,7 @@ impl CallArguments<'_> {
         }
     }
 
-    /// NULL is an array of nothing.
+    /// Turns a constant NULL into an array.
     fn with_collection(mut self) -> Vec<SpannedExpr> {
         if self.data_type(0).is_null() {
             self.convert(0, &types::array(DataType::Null));
@@ -206,7 +206,7 @@ impl CallArguments<'_> {
         self.arguments
     }
 
-    /// Arrays of what can be compared.
+    /// Requires arrays of comparable elements.
     fn orderable_arrays(mut self) -> Result<Self, Fault> {
         let arrays = if self.name == "sort_array" { 1 } else { self.arguments.len() };
         for number in 0..arrays {
@@ -218,7 +218,7 @@ impl CallArguments<'_> {
         Ok(self)
     }
 
-    /// Arguments of the type that all have in common, which is to be like `kind`.
+    /// Converts all arguments to their common type, which must be like `kind`.
     fn of_one_type(mut self, kind: DataType) -> Result<Vec<SpannedExpr>, Fault> {
         let mut shared = kind;
         for number in 0..self.arguments.len() {
@@ -233,7 +233,7 @@ impl CallArguments<'_> {
         Ok(self.arguments)
     }
 
-    /// An array and a value, both brought to the element type that they have in common.
+    /// Converts an array and a value to their common element type.
     fn array_and_value(self, value: usize) -> Result<Vec<SpannedExpr>, Fault> {
         let mut given = self.with_array(0)?;
         let element = element_type(&given.data_type(0)).expect("an array");
@@ -292,7 +292,7 @@ impl CallArguments<'_> {
         Ok(self)
     }
 
-    /// A map and a key, of the type of its keys; an array and a place.
+    /// Converts the key of a map to its key type, or the position in an array.
     fn with_key(mut self) -> Result<Vec<SpannedExpr>, Fault> {
         let (collection, given) = (self.data_type(0), self.data_type(1));
         let only_map = self.name == "map_contains_key";

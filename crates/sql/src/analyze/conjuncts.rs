@@ -1,10 +1,10 @@
-//! Conditions in pieces, as Spark's optimizer takes them apart and puts them together.
+//! Splits and combines conditions as Spark's optimizer does.
 
 use crate::expr::{Comparison, Expr};
 use crate::value::Value;
 use arrow_schema::DataType;
 
-/// The conjuncts of a condition, its ANDs alone taken apart.
+/// The conjuncts of a condition. Only ANDs are split.
 pub(super) fn split(condition: Expr) -> Vec<Expr> {
     match condition {
         Expr::And(l, r) => [split(*l), split(*r)].concat(),
@@ -12,7 +12,8 @@ pub(super) fn split(condition: Expr) -> Vec<Expr> {
     }
 }
 
-/// One pass of Spark's `BooleanSimplification`, from the leaves up: what both sides share is taken out, NOT goes inwards.
+/// One pass of Spark's `BooleanSimplification`, from the leaves up: factors out what both sides share and moves NOT
+/// inwards.
 pub(super) fn simplify(mut condition: Expr) -> Expr {
     let is_logic = matches!(condition, Expr::And(..) | Expr::Or(..) | Expr::Not(..));
     if is_logic {
@@ -35,14 +36,14 @@ fn constant(value: bool) -> Expr {
     Expr::Literal(Value::Boolean(value), DataType::Boolean)
 }
 
-/// Whether it is that constant.
+/// Whether it is this constant.
 pub(super) fn is_constant(condition: &Expr, value: bool) -> bool {
     *condition == constant(value)
 }
 
-/// `(a OR b) AND (a OR c)` is `a OR (b AND c)`; without anything shared, a conjunct that stands twice goes.
+/// `(a OR b) AND (a OR c)` becomes `a OR (b AND c)`. If nothing is shared, removes a repeated conjunct.
 fn simplify_and(l: Expr, r: Expr) -> Expr {
-    // Where a filter stands, NULL is as good as false: so a condition and its contrary are false together.
+    // In a filter, NULL is as good as false, so a condition and its negation are false together.
     if are_contrary(&l, &r) {
         return constant(false);
     }
@@ -61,7 +62,7 @@ fn simplify_and(l: Expr, r: Expr) -> Expr {
     any(shared.into_iter().chain(rest)).expect("something is shared")
 }
 
-/// `(a AND b) OR (a AND c)` is `a AND (b OR c)`.
+/// `(a AND b) OR (a AND c)` becomes `a AND (b OR c)`.
 fn simplify_or(l: Expr, r: Expr) -> Expr {
     if let Some(decided) = with_constant(&l, &r, true) {
         return decided;
@@ -78,7 +79,8 @@ fn simplify_or(l: Expr, r: Expr) -> Expr {
     Expr::all(shared.into_iter().chain(rest)).expect("something is shared")
 }
 
-/// What a constant on one side makes of the two: one `decides` (false an AND, true an OR), the other leaves the other side.
+/// Simplifies two sides of which one is constant: the constant `decides` gives the result (false for AND, true for OR),
+/// the other one leaves the other side.
 fn with_constant(l: &Expr, r: &Expr, decides: bool) -> Option<Expr> {
     if is_constant(l, decides) || is_constant(r, !decides) {
         return Some(l.clone());
@@ -86,8 +88,8 @@ fn with_constant(l: &Expr, r: &Expr, decides: bool) -> Option<Expr> {
     (is_constant(r, decides) || is_constant(l, !decides)).then(|| r.clone())
 }
 
-/// `a AND (NOT a OR b)` is `a AND b`, `a OR (NOT a AND b)` is `a OR b`, where `a` is never NULL: the two sides as they are
-/// then.
+/// `a AND (NOT a OR b)` becomes `a AND b`, and `a OR (NOT a AND b)` becomes `a OR b`, if `a` is never NULL. Returns the
+/// two sides.
 fn without_contrary(
     l: &Expr,
     r: &Expr,
@@ -106,7 +108,7 @@ fn without_contrary(
     Some(((**rest).clone(), r.clone()))
 }
 
-/// Whether one is the other's negation, to Spark: IS NULL and IS NOT NULL it does not take for that.
+/// Whether Spark regards one as the negation of the other. IS NULL and IS NOT NULL do not count.
 fn are_contrary(l: &Expr, r: &Expr) -> bool {
     let negates = |x: &Expr, y: &Expr| match x {
         Expr::Not(x) => **x == *y,
@@ -147,7 +149,7 @@ fn any(disjuncts: impl IntoIterator<Item = Expr>) -> Option<Expr> {
     disjuncts.into_iter().reduce(|l, r| Expr::Or(Box::new(l), Box::new(r)))
 }
 
-/// What two lists share, and what is left of each.
+/// What two lists share, and the rest of each.
 fn shared(left: Vec<Expr>, right: Vec<Expr>) -> (Vec<Expr>, Vec<Expr>, Vec<Expr>) {
     let (shared, left): (Vec<Expr>, Vec<Expr>) = left.into_iter().partition(|x| right.contains(x));
     let right = right.into_iter().filter(|x| !shared.contains(x)).collect();
@@ -164,21 +166,21 @@ fn distinct(exprs: Vec<Expr>) -> Vec<Expr> {
     distinct
 }
 
-/// Whether Spark may move the condition: it does not ask for the batch's time.
+/// Whether Spark may move the condition: it must not use the batch's time.
 pub(super) fn is_deterministic(expr: &Expr) -> bool {
     let mut deterministic = !matches!(expr, Expr::Now);
     expr.children(&mut |child| deterministic &= is_deterministic(child));
     deterministic
 }
 
-/// Whether the expression names a column.
+/// Whether the expression uses a column.
 pub(super) fn names(expr: &Expr, column: usize) -> bool {
     let mut found = false;
     expr.columns(&mut |index| found |= index == column);
     found
 }
 
-/// Functions, of those that one compares an event time with, that give NULL for NULL, to Spark's optimizer's knowledge.
+/// Functions on event times that, to the knowledge of Spark's optimizer, give NULL for NULL.
 const NULL_FOR_NULL: [&str; 24] = [
     "abs",
     "ceil",
@@ -206,7 +208,7 @@ const NULL_FOR_NULL: [&str; 24] = [
     "year",
 ];
 
-/// What is not NULL where a condition holds, as Spark infers it: of the expressions that `is_column` takes for columns.
+/// The expressions that cannot be NULL if a condition holds, as Spark infers them; only those that `is_column` accepts.
 pub(super) fn demanded(condition: &Expr, is_column: &dyn Fn(&Expr) -> bool) -> Vec<Expr> {
     let mut found = Vec::new();
     let inner = if let Expr::IsNotNull(x) = condition { x } else { condition };
@@ -275,7 +277,7 @@ mod tests {
             (and(a.clone(), not(a.clone())), constant(false)),
             (and(less.clone(), not(less.clone())), constant(false)),
             (and(null.clone(), not(null.clone())), and(null.clone(), Expr::IsNotNull(Box::new(c.clone())))),
-            // What is shared goes out first: the NOT meets an AND.
+            // Sharing is factored out first, so the NOT meets an AND.
             (not(or(ab, ac)), or(not(a.clone()), not(or(b.clone(), c.clone())))),
             (and(and(or(a.clone(), b.clone()), c.clone()), or(a.clone(), c.clone())), {
                 and(and(or(a.clone(), b.clone()), c.clone()), or(a, c))

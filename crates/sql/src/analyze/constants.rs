@@ -1,4 +1,5 @@
-//! Constants in conditions, as Spark's optimizer carries and folds them: `k = 'a' AND length(k) > 0` is `k = 'a'`.
+//! Constant propagation and folding in conditions, as in Spark's optimizer: `k = 'a' AND length(k) > 0` becomes `k =
+//! 'a'`.
 
 use crate::eval::{EvalContext, RowErrors, evaluate};
 use crate::expr::{Comparison, Expr};
@@ -9,21 +10,21 @@ use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
 use tidemill_model::Millis;
 
-/// What a filter's condition becomes in one round, before it is simplified: constants go from one conjunct to the others,
-/// then everything that is made of constants alone is computed. What `is_whole` takes for a column of its own stays as it is.
+/// One round for a filter's condition, before it is simplified: propagates constants between conjuncts, then evaluates
+/// constant expressions. Expressions that `is_whole` accepts count as columns and stay.
 pub(super) fn folded(mut condition: Expr, zone: Zone, is_whole: &dyn Fn(&Expr) -> bool) -> Expr {
     carry(&mut condition, is_whole);
     fold(&mut condition, zone);
     condition
 }
 
-/// The expression with everything computed in it that is made of constants alone.
+/// The expression with its constant parts evaluated.
 pub(super) fn computed(mut expr: Expr, zone: Zone) -> Expr {
     fold(&mut expr, zone);
     expr
 }
 
-/// Where a filter stands, NULL is as good as false.
+/// Replaces NULL by false where a filter treats both alike.
 pub(super) fn null_is_false(condition: Expr) -> Expr {
     match condition {
         Expr::Literal(Value::Null, _) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
@@ -33,15 +34,15 @@ pub(super) fn null_is_false(condition: Expr) -> Expr {
     }
 }
 
-/// `column = constant` of a chain of ANDs.
+/// `column = constant` in a chain of ANDs.
 struct Equality {
     column: usize,
     constant: Expr,
     condition: Expr,
 }
 
-/// Spark's `ConstantPropagation`: in the comparisons beside `column = constant` the constant stands for the column. Not under
-/// NOT, where a NULL would count.
+/// Spark's `ConstantPropagation`: beside `column = constant`, the constant replaces the column in comparisons. Not
+/// under NOT, where a NULL would matter.
 fn carry(condition: &mut Expr, is_whole: &dyn Fn(&Expr) -> bool) {
     match condition {
         Expr::And(..) => {
@@ -59,7 +60,7 @@ fn carry(condition: &mut Expr, is_whole: &dyn Fn(&Expr) -> bool) {
     }
 }
 
-/// The equalities of a chain of ANDs, the last one of each column; what its ORs hold is carried inside them.
+/// Collects the equalities of a chain of ANDs, the last one of each column. Propagates inside ORs on the way.
 fn collect(conjunct: &mut Expr, equalities: &mut Vec<Equality>, is_whole: &dyn Fn(&Expr) -> bool) {
     match conjunct {
         Expr::And(l, r) => {
@@ -80,7 +81,7 @@ fn collect(conjunct: &mut Expr, equalities: &mut Vec<Equality>, is_whole: &dyn F
     }
 }
 
-/// Puts the constants into the comparisons, but for the equalities themselves.
+/// Replaces columns by constants in comparisons, except in the equalities themselves.
 fn replace(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr) -> bool) {
     if equalities.iter().any(|known| known.condition == *expr) {
         return;
@@ -101,7 +102,8 @@ fn substitute(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr)
     }
 }
 
-/// Spark's `ConstantFolding` and `NullPropagation`, from the leaves up. What fails stays, and fails row by row.
+/// Spark's `ConstantFolding` and `NullPropagation`, from the leaves up. An expression that fails stays and fails row by
+/// row.
 fn fold(expr: &mut Expr, zone: Zone) {
     let mut of_constants = !matches!(expr, Expr::Literal(..) | Expr::Column(..) | Expr::Variable(..) | Expr::Now);
     expr.children_mut(&mut |child| {
@@ -115,7 +117,7 @@ fn fold(expr: &mut Expr, zone: Zone) {
     }
 }
 
-/// What a comparison or an operation with NULL is.
+/// The result of a comparison or an operation with NULL.
 fn with_null(expr: &Expr) -> Option<Expr> {
     let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
     match expr {
@@ -131,7 +133,7 @@ fn with_null(expr: &Expr) -> Option<Expr> {
     }
 }
 
-/// The value that an expression has at any time: the text of a time alone has none, it takes the day's date.
+/// The value of a constant expression. A text with only a time has none: it takes the date of the day.
 fn value(expr: &Expr, zone: Zone) -> Option<Value> {
     let at = |timestamp| {
         let one_row = RecordBatchOptions::new().with_row_count(Some(1));
@@ -185,12 +187,12 @@ mod tests {
         for (condition, expected) in [
             (and(a_is_1.clone(), a_over_0.clone()), and(a_is_1.clone(), boolean(true))),
             (and(b_over_a.clone(), a_is_1.clone()), and(is(Greater, column(1), number(1)), a_is_1.clone())),
-            // Of two the last one counts, and the first is held against it.
+            // Of two equalities the last one counts, and the first is compared with it.
             (and(a_is_1.clone(), a_is_2.clone()), and(boolean(false), a_is_2.clone())),
             (and(a_is_1.clone(), is(NullSafeEqual, number(1), column(0))), {
                 and(boolean(true), is(NullSafeEqual, number(1), column(0)))
             }),
-            // Into an OR, out of none; and what has no comparison keeps its column.
+            // Constants go into an OR but not out of one; an expression without comparison keeps its column.
             (and(a_is_1.clone(), or(&a_is_2, &b_is_1)), and(a_is_1.clone(), or(&boolean(false), &b_is_1))),
             (and(or(&a_is_1, &b_is_1), a_over_0.clone()), and(or(&a_is_1, &b_is_1), a_over_0.clone())),
             (or(&and(a_is_1.clone(), a_over_0.clone()), &b_is_1), or(&and(a_is_1.clone(), boolean(true)), &b_is_1)),

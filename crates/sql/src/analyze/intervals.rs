@@ -1,5 +1,5 @@
-//! Intervals in expressions: sums with times and with each other, differences of times, multiples, parts, and the functions
-//! that take intervals where others take numbers.
+//! Interval expressions: sums with times and intervals, differences of times, multiples, fields, and functions that
+//! take intervals as well as numbers.
 
 use super::coerce::{self, SpannedExpr, cast_to};
 use super::resolve::Resolver;
@@ -14,7 +14,7 @@ use arrow_schema::DataType;
 use std::ops::Range;
 
 impl Resolver<'_> {
-    /// `+ - * /`: of numbers, of times and intervals or days, of intervals.
+    /// `+ - * /` on numbers, on times and intervals or days, and on intervals.
     pub(super) fn arithmetic(&mut self, operator: Arithmetic, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
         let (left, right) = (self.placed(l)?, self.placed(r)?);
         self.operate(operator, symbol, left, right)
@@ -106,7 +106,7 @@ fn sum(operator: Arithmetic, left: SpannedExpr, right: SpannedExpr, at: &Range<u
     Ok(Expr::Arithmetic(operator, Box::new(left), Box::new(right), shared))
 }
 
-/// How often one interval goes into another of its kind.
+/// Quotient of two intervals of one kind.
 fn quotient(left: SpannedExpr, right: SpannedExpr, at: &Range<usize>) -> Result<Expr, Fault> {
     let (from, to) = (left.0.data_type(), right.0.data_type());
     if intervals::common(&from, &to).is_none_or(|shared| shared == intervals::calendar()) {
@@ -117,7 +117,7 @@ fn quotient(left: SpannedExpr, right: SpannedExpr, at: &Range<usize>) -> Result<
     Ok(Expr::Arithmetic(Arithmetic::IntegerDivide, Box::new(left), Box::new(right), DataType::Int64))
 }
 
-/// An interval times or by a number: of all fields of its kind.
+/// An interval multiplied or divided by a number. The result has all fields of its kind.
 fn scaled(operator: Arithmetic, interval: SpannedExpr, number: SpannedExpr) -> Result<Expr, Fault> {
     let data_type = intervals::whole(&interval.0.data_type());
     let number_type = number.0.data_type();
@@ -148,7 +148,7 @@ fn scaled(operator: Arithmetic, interval: SpannedExpr, number: SpannedExpr) -> R
     Ok(named(name, vec![interval.0, number], data_type))
 }
 
-/// Two times' distance: of dates in days, else in microseconds by the session's clock.
+/// Difference of two times: of dates in days, else in microseconds on the session's clock.
 fn difference(left: Expr, right: Expr) -> Expr {
     if left.data_type() == DataType::Date32 && right.data_type() == DataType::Date32 {
         return named("days between", vec![left, right], intervals::day_time(DAY, DAY));
@@ -158,7 +158,7 @@ fn difference(left: Expr, right: Expr) -> Expr {
     named("time between", vec![left, right], intervals::day_time(DAY, intervals::SECOND))
 }
 
-/// A time moved by an interval, or `back` by it. A DATE moved by less than days becomes a TIMESTAMP.
+/// A time plus an interval, or minus it if `back`. A DATE moved by less than days becomes a TIMESTAMP.
 fn shift(time: SpannedExpr, interval: Expr, back: bool, at: &Range<usize>) -> Result<Expr, Fault> {
     let kind = intervals::kind(&interval.data_type()).expect("an interval");
     let time = match (time.0.data_type(), kind) {
@@ -176,7 +176,7 @@ fn shift(time: SpannedExpr, interval: Expr, back: bool, at: &Range<usize>) -> Re
     Ok(named("+ interval", vec![time, months, micros], data_type))
 }
 
-/// An interval's months or microseconds as BIGINT, negated for `back`.
+/// An interval's months or microseconds as BIGINT, negated if `back`.
 fn count(interval: Expr, back: bool, at: &Range<usize>) -> Result<Expr, Fault> {
     match interval {
         Expr::Literal(Value::Integer(value), _) => {
@@ -196,7 +196,7 @@ fn count(interval: Expr, back: bool, at: &Range<usize>) -> Result<Expr, Fault> {
     }
 }
 
-/// The arguments of `sequence`: bounds of one type, of times with a step that is an interval, of a day if none is given.
+/// The arguments of `sequence`: bounds of one type. For times the step is an interval, by default a day.
 pub(super) fn sequence(
     mut arguments: Vec<SpannedExpr>,
     zone: Zone,
@@ -233,7 +233,7 @@ pub(super) fn sequence(
     Ok(values.into_iter().zip(places).chain(step).collect())
 }
 
-/// `EXTRACT(field FROM interval)`; `function` is that of a time's field.
+/// `EXTRACT(field FROM interval)`; `function` extracts the same field from a time.
 pub(super) fn part(function: &str, interval: Expr, field: &str, at: &Range<usize>) -> Result<Expr, Fault> {
     let kind = intervals::kind(&interval.data_type()).expect("an interval");
     let (part, data_type) = match (function, kind) {

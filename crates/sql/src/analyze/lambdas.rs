@@ -1,4 +1,5 @@
-//! Calls of functions that take lambdas: the arguments give the parameters their types, the bodies give the result's.
+//! Calls of functions that take lambdas. The arguments give the parameters their types; the bodies give the result its
+//! type.
 
 use super::calls::check_count;
 use super::coerce::{SpannedExpr, cast_to};
@@ -10,7 +11,7 @@ use crate::types;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// The functions by name; `array_sort` without a lambda is one of the table.
+/// The functions by name. `array_sort` without a lambda is in the table of functions.
 const FUNCTIONS: [(&str, HigherFunction); 12] = [
     ("transform", HigherFunction::Transform),
     ("filter", HigherFunction::Filter),
@@ -32,7 +33,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Resolver<'_> {
-    /// The call, if it is of a function that takes lambdas.
+    /// The call, if its function takes lambdas.
     pub(super) fn higher_call(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Option<Expr>, Fault> {
         let Some((_, function)) = FUNCTIONS.iter().find(|(known, _)| *known == name) else {
             return Ok(None);
@@ -61,7 +62,7 @@ impl Resolver<'_> {
         Ok(Some(Expr::Higher(Box::new(typed))))
     }
 
-    /// Types a lambda whose parameters have these types.
+    /// Types a lambda with parameters of these types.
     fn lambda(&mut self, written: LambdaSyntax, types: &[DataType]) -> Result<Lambda, Fault> {
         let first = self.variables.len();
         self.variables.extend(written.parameters.iter().map(|name| name.name.clone()).zip(types.iter().cloned()));
@@ -196,7 +197,7 @@ impl Resolver<'_> {
         Ok(HigherCall { function: HigherFunction::MapZipWith, arguments, lambdas: vec![lambda], data_type })
     }
 
-    /// The start's type is the accumulator's, and what the first lambda gives must be of it.
+    /// The accumulator has the start's type, and the first lambda must give that type.
     fn aggregate(
         &mut self,
         mut values: Vec<SpannedExpr>,
@@ -227,7 +228,7 @@ impl Resolver<'_> {
     }
 }
 
-/// A lambda as the text has it.
+/// A lambda in the syntax tree.
 #[derive(Clone, Copy)]
 struct LambdaSyntax<'a> {
     parameters: &'a [Ident],
@@ -236,7 +237,7 @@ struct LambdaSyntax<'a> {
 }
 
 impl LambdaSyntax<'_> {
-    /// Refuses another number of parameters, and two of one name.
+    /// Refuses a wrong number of parameters, and two of one name.
     fn check(&self, count: std::ops::RangeInclusive<usize>, name: &str) -> Result<(), Fault> {
         let is_lambda = matches!(self.node.kind, NodeKind::Lambda(..));
         if is_lambda && !count.contains(&self.parameters.len()) {
@@ -258,7 +259,7 @@ impl LambdaSyntax<'_> {
     }
 }
 
-/// An expression that is no lambda is one without parameters.
+/// Treats an expression that is not a lambda as one without parameters.
 fn written(node: &Node) -> LambdaSyntax<'_> {
     match &node.kind {
         NodeKind::Lambda(parameters, body) => LambdaSyntax { parameters, body, node },

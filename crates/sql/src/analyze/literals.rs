@@ -1,4 +1,4 @@
-//! Constants of the text, typed as Spark types them.
+//! Types constants as Spark does.
 
 use super::coerce;
 use super::resolve::sentence;
@@ -11,7 +11,7 @@ use crate::zone::Zone;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// A constant, typed; a time of no zone is one of `zone`.
+/// A typed constant. A time without zone is in `zone`.
 pub(super) fn constant(literal: &Literal, zone: Zone, at: &Range<usize>) -> Result<Expr, Fault> {
     match literal {
         Literal::Null => Ok(Expr::Literal(Value::Null, DataType::Null)),
@@ -47,8 +47,8 @@ pub(super) fn interval(literal: &Literal) -> Result<(i64, DataType), String> {
     }
 }
 
-/// A number as Spark types it: INT, BIGINT or DECIMAL by its size, DECIMAL with a point, DOUBLE with an exponent,
-/// or what its suffix says.
+/// A number with Spark's type: INT, BIGINT or DECIMAL by its size, DECIMAL with a point, DOUBLE with an exponent, or by
+/// its suffix.
 pub(super) fn number(text: &str, at: &Range<usize>) -> Result<Expr, Fault> {
     let upper = text.to_ascii_uppercase();
     let suffix = ["BD", "L", "S", "Y", "D", "F"].into_iter().find(|suffix| upper.ends_with(suffix)).unwrap_or("");

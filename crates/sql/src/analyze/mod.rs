@@ -1,4 +1,4 @@
-//! Pipeline → typed plan: meaning for names, types for expressions, a place for every filter, a verdict on the mode.
+//! Analysis: pipeline → typed plan. Resolves names, types expressions, places filters, checks the output mode.
 //!
 //! ```text
 //!   schema ─DDL→ columns ─┐
@@ -44,7 +44,7 @@ use tidemill_model::{Diagnostic, Diagnostics};
 /// Plans a pipeline's query.
 ///
 /// # Errors
-/// Every mistake that was found in its schema, event time and query, each at its place in the pipeline file.
+/// Every mistake in schema, event time and query, with its position in the pipeline file.
 pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
     let mut faults = Faults { pipeline, found: Vec::new() };
     let planned = plan_pipeline(pipeline, &mut faults);
@@ -57,13 +57,13 @@ pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
     }
 }
 
-/// A source's columns as the query sees them, before anything is pruned.
+/// A source's columns as the query sees them, before pruning.
 struct SourceColumns<'a> {
     table: String,
     kind: &'a SourceKind,
-    /// The schema's columns; their numbers are their positions.
+    /// The schema's columns, numbered by position.
     fields: Fields,
-    /// The event time, whose column number is that behind the schema's.
+    /// The event time. Its column number follows the schema's.
     event_time: Option<SourceTime>,
 }
 
@@ -86,7 +86,7 @@ impl SourceColumns<'_> {
 }
 
 fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> {
-    // The query's own grammar is checked even where a schema is wrong.
+    // The query's syntax is checked even if a schema is wrong.
     let zone_name = zone_name(pipeline, faults);
     let tables: Vec<_> = pipeline.sources.iter().map(|source| table(zone_name, source, faults)).collect();
     let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
@@ -102,7 +102,7 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
     Some(plan)
 }
 
-/// The session's time zone, which has a name of the list in what follows.
+/// The session's time zone. A wrong zone is reported and replaced by a valid one.
 fn zone_name<'a>(pipeline: &'a Pipeline, faults: &mut Faults) -> &'a str {
     let named = &pipeline.session_time_zone;
     if Zone::parse(&named.text).is_some() {
@@ -118,7 +118,7 @@ fn zone_name<'a>(pipeline: &'a Pipeline, faults: &mut Faults) -> &'a str {
     "UTC"
 }
 
-/// A source as a table: its columns, and their names.
+/// A source as a table: its columns and their names.
 fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option<(SourceColumns<'a>, Scope)> {
     let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text))?;
     let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields))?;
@@ -132,7 +132,7 @@ fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option
     Some((SourceColumns { table: source.name.clone(), kind: &source.kind, fields, event_time }, scope))
 }
 
-/// The schema, unless a line of the source's format cannot hold its types.
+/// The schema, unless the source's format cannot hold its types.
 fn refuse_types(kind: &SourceKind, fields: Fields) -> Result<Fields, Fault> {
     let is_csv = matches!(kind, SourceKind::Files(FilesSource { format: SourceFormat::Csv { .. }, .. }));
     let unfit = |data_type: &DataType| data_type.is_nested() || *data_type == DataType::Binary;
@@ -172,14 +172,14 @@ struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    /// The value, or nothing and a mistake more, placed within `text`.
+    /// The value; a fault is added, with its position in `text`.
     fn keep<T>(&mut self, text: &Located, result: Result<T, Fault>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(fault) => {
                 let span = text.file_span(fault.at);
                 let fault = self.pipeline.source_text.diagnostic(span, fault.message, fault.help);
-                // An item of SELECT that GROUP BY names by its number is read twice.
+                // An item of SELECT that GROUP BY names by number is analyzed twice.
                 if !self.found.contains(&fault) {
                     self.found.push(fault);
                 }

@@ -1,13 +1,13 @@
-//! Which output modes a query may have (rules O1, O6).
+//! Checks which output modes a query may have (rules O1, O6).
 
 use super::Faults;
 use super::relation::Relation;
 use crate::plan::{AggregatePlan, Body};
 use tidemill_model::pipeline::{OutputMode, Pipeline};
 
-/// Refuses a mode that the query cannot have.
+/// Refuses an output mode that the query cannot have.
 pub(super) fn check(pipeline: &Pipeline, body: &Body, relation: &Relation, faults: &mut Faults) -> Option<()> {
-    // Of several branches the first one's columns say what they are, as in Spark.
+    // With several branches the first one decides, as in Spark.
     let has_watermark = relation.branches[0].columns.has_watermark();
     let fault = match (pipeline.query.output_mode, body) {
         (OutputMode::Append, Body::Aggregate(plan)) if !plan.watermarked => {

@@ -1,4 +1,4 @@
-//! The default name of an output column, as Spark makes it (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
+//! Default names of output columns, as Spark makes them (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
 
 use super::calls;
 use super::literals;
@@ -13,12 +13,12 @@ use crate::value::Value;
 use crate::zone::WallClock;
 use arrow_schema::DataType;
 
-/// The name of an item without an alias. A column's source is left out of it.
+/// The name of an item without an alias. The source's name is left out.
 pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
     match (&node.kind, expr) {
         (NodeKind::Name(parts), _) => parts.last().expect("a name has parts").name.clone(),
         (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr, scope),
-        // `date + 1` is a function by then.
+        // `date + 1` has become a function call.
         (NodeKind::Binary(Operator::Add | Operator::Subtract, l, r), Expr::Call(function, ..))
             if !function.name.contains(' ') =>
         {
@@ -31,7 +31,7 @@ pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
     }
 }
 
-/// `time + interval`: the time first, without brackets; a DATE moved by days alone is a function.
+/// `time + interval`: the time first, without brackets. A DATE moved by days alone is a function call.
 fn moved(operator: Operator, l: &Node, r: &Node, time: &Expr, scope: &Scope) -> String {
     let days = |node: &Node| match &node.kind {
         NodeKind::Literal(literal) => literals::interval(literal).is_ok_and(|(_, t)| t == intervals::day_time(0, 0)),
@@ -45,7 +45,7 @@ fn moved(operator: Operator, l: &Node, r: &Node, time: &Expr, scope: &Scope) -> 
     format!("{time_text} {} {interval_text}", operator.symbol())
 }
 
-/// Whether a node is an interval by its looks.
+/// Whether a node looks like an interval.
 fn is_interval(node: &Node) -> bool {
     match &node.kind {
         NodeKind::Literal(literal) => matches!(literal, Literal::Interval(_) | Literal::IntervalFields(..)),
@@ -178,16 +178,16 @@ const CAPITALS: [&str; 27] = [
     "regexp_like",
 ];
 
-/// What `aggregate` ends with where nothing is said.
+/// The default last argument of `aggregate`.
 const IDENTITY: &str = "lambdafunction(namedlambdavariable(), namedlambdavariable())";
 
-/// What `array_sort` compares by where nothing is said.
+/// The default comparator of `array_sort`.
 const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS NULL) AND (namedlambdavariable() IS NULL)), 0, \
      (IF((namedlambdavariable() IS NULL), 1, (IF((namedlambdavariable() IS NULL), -1, \
      (IF((namedlambdavariable() < namedlambdavariable()), -1, \
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
-/// Arguments that Spark adds to a call that leaves them out: function, arguments given, what is added.
+/// Arguments that Spark adds to a call: function, number of given arguments, added text.
 const DEFAULTS: [(&str, usize, &str); 24] = [
     ("aggregate", 3, IDENTITY),
     ("reduce", 3, IDENTITY),
@@ -256,7 +256,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("rtrim", [set, x]) => return format!("TRIM(TRAILING {set} FROM {x})"),
         ("btrim", [x, set]) if call.keywords => return format!("TRIM(BOTH {set} FROM {x})"),
         ("btrim", [x]) if call.keywords => return format!("trim({x})"),
-        // How exact it is, and what becomes of NULLs, does not stand in the name.
+        // Accuracy and handling of NULLs are not part of the name.
         ("approx_count_distinct" | "first" | "first_value" | "any_value" | "last" | "last_value", [_, _]) => {
             arguments.truncate(1);
         }

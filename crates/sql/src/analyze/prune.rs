@@ -1,4 +1,4 @@
-//! The last step: only the columns that are used are decoded, and every expression is renumbered to them.
+//! The last step of planning: decodes only the columns that are used, and renumbers every expression.
 
 use super::SourceTime;
 use super::aggregates::WINDOW;
@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 
-/// A branch over its source row `[used columns…, event time]`. The parts are over the source; `body` is over the relation.
+/// Finishes a branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over
+/// the relation.
 pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body: Body) -> BranchPlan {
     let BranchFilters { pushed: pushed_filters, time: time_filter, mut steps, .. } = parts;
     let columns = branch.columns;
@@ -28,7 +29,7 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
     pushed_filters.iter().for_each(&mut uses);
     steps.iter_mut().for_each(|step| uses(expr_of(step)));
     each_expr(&mut body, &mut |expr| uses(expr));
-    // An event time that nobody reads and no watermark needs is not computed, as Spark prunes it.
+    // An event time that nothing uses and no watermark needs is not computed, as Spark prunes it.
     let needed = |time: &&SourceTime| time.delay_ms.is_some() || time.max_ahead_ms.is_some();
     let event_time = columns.event_time.as_ref().filter(|time| needed(time) || used.contains(&time_column));
     if let Some(time) = event_time {
@@ -80,7 +81,7 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
     }
 }
 
-/// A files source in words: everything but the bound of a batch.
+/// Describes a files source: everything except the limit of a batch.
 fn files(kind: &SourceKind) -> Option<String> {
     let SourceKind::Files(files) = kind else { return None };
     Some(match files.format {
@@ -99,7 +100,7 @@ fn expr_of(step: &mut Step) -> &mut Expr {
     }
 }
 
-/// Every expression over rows, not groups.
+/// Visits every expression over rows, not those over groups.
 fn each_expr(body: &mut Body, visit: &mut dyn FnMut(&mut Expr)) {
     match body {
         Body::Project(outputs) => outputs.iter_mut().for_each(visit),

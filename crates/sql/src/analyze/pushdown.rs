@@ -1,16 +1,16 @@
-//! Where filters end up: above the watermark node or below it (rule M1).
+//! Places filters above or below the watermark node (rule M1).
 //!
 //! ```text
 //!   Filter HAVING                 Spark's optimizer repeats, from the top down, until nothing changes:
-//!   Aggregate                      - two filters that meet become one, and rest in this round;
-//!   [Project] Filter time ≠ NULL   - a filter gives what it can to the other side of what is below it;
-//!   [Expand]                      then constants are carried and every condition simplified.
-//!   Filter WHERE                  So whether `(a OR b) AND (a OR time > x)` is taken apart before it is simplified to
-//!   EventTimeWatermark            `a OR (b AND time > x)` depends on which filters stand above it, and is copied here.
+//!   Aggregate                      - two adjacent filters become one, and stay for this round;
+//!   [Project] Filter time ≠ NULL   - a filter moves what it can below the next node;
+//!   [Expand]                      then constants are propagated and every condition is simplified.
+//!   Filter WHERE                  So whether `(a OR b) AND (a OR time > x)` is split before it is simplified to
+//!   EventTimeWatermark            `a OR (b AND time > x)` depends on the filters above it. This is copied here.
 //! ```
-//! Under WHERE there may be subqueries, `[Select] [Filter]`: what passes a Select is from then on over what its columns are
-//! made of. A UNION ALL is this for each branch.
-//! Of what then stands above the watermark Spark infers that columns are not NULL, and that goes below, too.
+//! Below WHERE there may be subqueries, `[Select] [Filter]`. A filter that passes a Select is rewritten over what the
+//! Select's columns are made of. For a UNION ALL this is done for each branch. From what remains above the watermark,
+//! Spark infers that columns are not NULL; these conditions go below too.
 
 use super::aggregates::is_aggregate;
 use super::conjuncts::{demanded, is_constant, simplify, split};
@@ -19,7 +19,7 @@ use super::relation;
 use crate::expr::{Comparison, Expr};
 use crate::zone::Zone;
 
-/// Rounds after which Spark stops, too.
+/// Spark also stops after this many rounds.
 const ROUNDS_MAX: usize = 100;
 
 /// A node between the result and the watermark.
@@ -28,11 +28,11 @@ pub(super) enum Layer {
     Filter(Expr),
     /// Lets conjuncts on its keys pass.
     Aggregate,
-    /// Makes the window of a tumbling one: lets all pass.
+    /// Computes a tumbling window; lets everything pass.
     Project,
-    /// Makes the windows of a sliding one: lets pass what does not name the window.
+    /// Computes sliding windows; lets everything pass that does not use the window.
     Expand,
-    /// The columns of a subquery, over what it selects from; as a branch of a UNION ALL or alone.
+    /// The columns of a subquery over what it selects from, alone or as a branch of a UNION ALL.
     Select {
         values: Vec<Expr>,
         in_union: bool,
@@ -40,7 +40,8 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    /// An expression over what is above the layer, as one over what is below. The window and aggregate calls stay.
+    /// Rewrites an expression over what is above the layer to one over what is below. The window and aggregate calls
+    /// stay.
     pub fn under(&self, mut expr: Expr) -> Expr {
         if let Layer::Select { values, .. } = self {
             expr.substitute(&|column| values.get(column).cloned());
@@ -49,21 +50,22 @@ impl Layer {
     }
 }
 
-/// What may pass, and what is a column of its own.
+/// Which conditions may pass which node, and which expressions count as columns.
 pub(super) struct Passes<'a> {
     /// Whether an expression is a key of the aggregate.
     pub is_key: &'a dyn Fn(&Expr) -> bool,
-    /// The aggregate.
+    /// May pass the aggregate.
     pub aggregate: &'a dyn Fn(&Expr) -> bool,
-    /// The expansion into windows.
+    /// May pass the expansion into windows.
     pub expand: &'a dyn Fn(&Expr) -> bool,
-    /// The watermark.
+    /// May pass the watermark.
     pub watermark: &'a dyn Fn(&Expr) -> bool,
-    /// Whether what rests below the aggregate is about groups nevertheless: about a window that is folded by slices.
+    /// Whether a condition that stays below the aggregate is still about groups: about a window that is folded by
+    /// slices.
     pub of_groups: &'a dyn Fn(&Expr) -> bool,
 }
 
-/// Conjuncts by their place.
+/// Filters by their position.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct PlacedFilters {
     /// Above the aggregate.
@@ -74,7 +76,8 @@ pub(super) struct PlacedFilters {
     pub below: Vec<Expr>,
 }
 
-/// Moves the filters among `layers`, which stand from the top down, the watermark under the last; `zone` is the session's.
+/// Moves the filters among `layers`, given from the top down with the watermark below the last. `zone` is the
+/// session's.
 pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> PlacedFilters {
     let mut below = Vec::new();
     for _ in 0..ROUNDS_MAX {
@@ -83,7 +86,7 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
         let groups = layers.iter().position(|layer| *layer == Layer::Aggregate).unwrap_or(0);
         for (at, layer) in layers.iter_mut().enumerate() {
             if let Layer::Filter(condition) = layer {
-                // Above the aggregate a key is a column.
+                // Above the aggregate a key counts as a column.
                 let is_whole = |x: &Expr| at < groups && (passes.is_key)(x);
                 let taken = std::mem::replace(condition, Expr::Now);
                 *condition = null_is_false(simplify(folded(taken, zone, &is_whole)));
@@ -104,7 +107,7 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
             continue;
         }
         for conjunct in split(condition.clone()) {
-            // One with the window goes to the groups, and is about the relation's columns there.
+            // A condition on the window goes to the groups and is over the relation's columns there.
             let is_of_groups = (passes.of_groups)(&conjunct);
             let under = |conjunct| layers[at..].iter().fold(conjunct, |conjunct, layer| layer.under(conjunct));
             placed.above.push(if is_of_groups { conjunct } else { under(conjunct) });
@@ -113,7 +116,7 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
     placed
 }
 
-/// One way from the top down.
+/// One pass from the top down.
 fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
     let mut at = 0;
     while at < layers.len() {
@@ -142,7 +145,7 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
             }
             match Expr::all(staying) {
                 Some(staying) => layers[at] = Layer::Filter(staying),
-                // The next layer moves up to this place, and is done as this one is.
+                // The next layer moves up to this position and is handled next.
                 None => drop(layers.remove(at)),
             }
         }
@@ -150,15 +153,15 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
     }
 }
 
-/// Two filters that meet: the lower one's condition, then what the upper one adds.
+/// Combines two adjacent filters: the lower one's condition, then the upper one's.
 fn both(lower: Expr, upper: Expr) -> Expr {
     let known = split(lower.clone());
     let more = split(upper).into_iter().filter(|conjunct| !known.contains(conjunct));
     Expr::all([lower].into_iter().chain(more)).expect("there is one at least")
 }
 
-/// What Spark infers from conditions beside them: what they demand is not NULL, of what `is_column` takes for columns; and
-/// of two columns that are equal, what is said of one holds for the other.
+/// What Spark infers from conditions: the expressions that `is_column` accepts are not NULL if a condition requires it;
+/// and if two columns are equal, conditions on one hold for the other.
 pub(super) fn inferred(conditions: &[Expr], is_column: &dyn Fn(&Expr) -> bool) -> Vec<Expr> {
     let mut found: Vec<Expr> = Vec::new();
     let mut add = |condition: Expr| {

@@ -1,4 +1,4 @@
-//! SELECT → plan: the clauses in the order in which they depend on one another.
+//! SELECT → plan. Handles the clauses in the order in which they depend on one another.
 
 use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, has_window, is_aggregate, onto_groups};
 use super::pushdown::{Layer, Passes, PlacedFilters};
@@ -14,7 +14,7 @@ use arrow_schema::{Field, Schema};
 use std::sync::Arc;
 use tidemill_model::pipeline::{OutputMode, Pipeline};
 
-/// One column of the result, over the relation of FROM, the window and the aggregate calls.
+/// A column of the result, over the relation, the window and the aggregate calls.
 pub(super) struct Item<'a> {
     pub name: String,
     pub expr: Expr,
@@ -37,7 +37,8 @@ pub(super) fn plan_query(
     plan_select(pipeline, select, &over, &mut relation, faults)
 }
 
-/// The query that makes the groups, where there is one, and those over it that only compute and filter, from the inside out.
+/// The query that forms the groups, if there is one, and the queries over it that only compute and filter, innermost
+/// first.
 fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
     let makes_groups = |select: &Select| {
         select.distinct.is_some()
@@ -103,7 +104,7 @@ fn plan_select(
     let placed = |branch| BranchFilters::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
     let mut parts: Vec<BranchFilters> = relation.branches.iter().map(placed).collect();
     let body = if aggregated {
-        // What is about groups is the same in every branch's parts.
+        // What is about groups is the same in every branch.
         let window = resolver.aggregates.window.take().filter(|_| folded);
         let aggregation = aggregation(select, (window, keys), &items, &parts[0], resolver, pipeline, relation);
         Body::Aggregate(faults.keep(sql, aggregation)?)
@@ -152,7 +153,7 @@ fn read_over<'a>(
     Some((items, filter.map(under)))
 }
 
-/// Refuses an item that is over no key: a query over the groups may not read it.
+/// Refuses an item that uses no key: a query over the groups may not read it.
 fn all_grouped(select: &Select, items: &[Item], keys: &[Expr], folded: bool, scope: &Scope) -> Result<(), Fault> {
     items.iter().try_for_each(|item| {
         let grouped = onto_groups(item.expr.clone(), keys, folded).map(drop);
@@ -160,7 +161,7 @@ fn all_grouped(select: &Select, items: &[Item], keys: &[Expr], folded: bool, sco
     })
 }
 
-/// WHERE, if there is one, over the relation of FROM.
+/// WHERE over the relation of FROM, if there is one.
 pub(super) fn read_filter(
     select: &Select,
     resolver: &mut Resolver,
@@ -176,7 +177,7 @@ pub(super) fn read_filter(
     faults.keep(sql, filter).map(Some)
 }
 
-/// GROUP BY's keys, each with its place; the window's durations go to the resolver.
+/// GROUP BY's keys with their positions. The resolver gets the window.
 fn read_keys(
     select: &Select,
     resolver: &mut Resolver,
@@ -193,7 +194,7 @@ fn read_keys(
     keys.into_iter().collect()
 }
 
-/// A key: an ordinal of the select list, an alias of it where no column has the name, or an expression.
+/// A key: an ordinal of the select list, an alias if no column has the name, or an expression.
 fn read_key(node: &Node, select: &Select, resolver: &mut Resolver) -> Result<coerce::SpannedExpr, Fault> {
     let item = match &node.kind {
         NodeKind::Literal(Literal::Number(text)) => {
@@ -259,16 +260,16 @@ pub(super) fn read_items<'a>(
     complete.then_some(items)
 }
 
-/// HAVING sees the select list's aliases before the source's columns.
+/// HAVING; it sees the aliases of the select list before the source's columns.
 fn read_having(node: &Node, items: &[Item], resolver: &mut Resolver) -> Result<Expr, Fault> {
     resolver.aliases = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
     let condition = resolver.condition(node, "HAVING");
     resolver.aliases.clear();
-    // As the keys that it names.
+    // Evaluated like the keys that it names.
     condition.map(|condition| constants::computed(condition, resolver.scope.zone))
 }
 
-/// The keys, those of GROUP BY ALL and SELECT DISTINCT included, and whether there are aggregate calls.
+/// The keys, including those of GROUP BY ALL and SELECT DISTINCT, and whether there are aggregate calls.
 fn group(
     select: &Select,
     mut keys: Vec<coerce::SpannedExpr>,
@@ -302,24 +303,24 @@ fn group(
     Ok((distinct, has_aggregates))
 }
 
-/// The filters, each at the place where Spark's optimizer leaves it.
+/// A branch's filters, each where Spark's optimizer leaves it.
 #[derive(Default)]
 pub(super) struct BranchFilters {
-    /// Of rows, below the watermark.
+    /// On rows, below the watermark.
     pub pushed: Vec<Expr>,
-    /// The one of `pushed` that nobody wrote: the window's time is not NULL.
+    /// The implicit one of `pushed`: the window's time is not NULL.
     pub time: Option<Expr>,
-    /// Of rows, above the watermark, and the window as a column.
+    /// On rows, above the watermark; and the window as a column.
     pub steps: Vec<Step>,
-    /// Of groups when they go out.
+    /// On groups, on output.
     having: Vec<Expr>,
-    /// Those of `having` that need nothing but the window and keys: groups that they reject do not come to be.
+    /// Those of `having` that use only the window and keys: groups that they reject are not created.
     on_groups: Vec<Expr>,
 }
 
 impl BranchFilters {
-    /// `keys` are the plain ones of an aggregation, `None` where there is none. Filters of rows come out over the branch's
-    /// source, those of groups over the relation.
+    /// `keys` are the keys of an aggregation other than the window, `None` without aggregation. The resulting filters
+    /// on rows are over the branch's source, those on groups over the relation.
     fn place(
         filter: Option<Expr>,
         having: Option<Expr>,
@@ -347,7 +348,7 @@ impl BranchFilters {
         layers.extend(filter.clone().map(Layer::Filter));
         layers.extend(branch.layers.iter().cloned());
         let zone = resolver.scope.zone;
-        // Over the table, of whichever window there is.
+        // Over the table, for whichever window there is.
         let own = own.map(|window| WindowPlan { time: branch.over_source(&window.time), ..window.clone() });
         let window = own.or_else(|| branch.window.clone());
         let known_time = window.as_ref().and_then(windows::known_time);
@@ -360,7 +361,7 @@ impl BranchFilters {
         let (lower, higher): (Vec<Expr>, Vec<Expr>) = of_keys.partition(|x| (passes.watermark)(x));
         below.extend(lower);
         above.extend(higher);
-        // NULL times are the fold's to count, unless the rows do not even come to the watermark.
+        // The fold counts NULL times, unless the rows do not reach the watermark.
         below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
         let time = known_time.clone().filter(|x| is_own && below.contains(x));
         let mut parts = BranchFilters { pushed: below, time, having, ..BranchFilters::default() };
@@ -378,7 +379,7 @@ impl BranchFilters {
     }
 }
 
-/// Whether a conjunct of HAVING names keys, or the window, and nothing else.
+/// Whether a conjunct of HAVING uses only keys or the window.
 fn is_on_keys(conjunct: &Expr, keys: &[Expr], folded: bool) -> bool {
     let mut names_a_key = false;
     conjunct.columns(&mut |_| names_a_key = true);
@@ -404,7 +405,7 @@ fn aggregation(
         conjuncts.iter().map(|x| regroup(x, select.having.as_ref())).collect::<Result<Vec<_>, _>>()
     };
     let (having, group_filters) = (Expr::all(regrouped(&parts.having)?), regrouped(&parts.on_groups)?);
-    // Of several branches the first one's columns say what they are, as in Spark.
+    // With several branches the first one decides, as in Spark.
     let first = &relation.branches[0];
     let own = parts.steps.iter().find_map(|step| match step {
         Step::Window(window) => Some(window),
@@ -446,7 +447,7 @@ fn key_plan(expr: &Expr, items: &[Item], scope: &Scope, is_event_time: bool) -> 
     KeyPlan { name, expr: collections::sorted(expr.clone()), is_event_time }
 }
 
-/// Refuses a key that no two rows can be told to share: an INTERVAL without fields.
+/// Refuses a key that cannot be compared: an INTERVAL without fields.
 fn check_key(key: &Expr, at: &std::ops::Range<usize>) -> Result<(), Fault> {
     if types::is_groupable(&key.data_type()) {
         return Ok(());
@@ -467,7 +468,7 @@ fn ungrouped(column: usize, node: Option<&Node>, select: &Select, scope: &Scope)
     Fault::new(at.unwrap_or(select.at.clone()), message, help)
 }
 
-/// Where an expression names a column.
+/// The position at which an expression names a column.
 fn place_of(column: usize, node: &Node, scope: &Scope) -> Option<std::ops::Range<usize>> {
     if let NodeKind::Name(parts) = &node.kind {
         let named = scope.resolve(parts).is_ok_and(|expr| conjuncts::names(&expr, column));

@@ -1,12 +1,11 @@
-//! FROM: a table, or a subquery with its UNION ALL, as columns by name out of one branch or more.
+//! FROM: a table, or a subquery with UNION ALL, as named columns from one or more branches.
 //!
 //! ```text
 //!   FROM (SELECT … FROM a WHERE …  ─►  branch: [Select, Filter] over the source row of a ─┐ columns of the relation,
 //!         UNION ALL                                                                       ├─ by position, of one type,
 //!         SELECT … FROM b) t       ─►  branch: [Select]         over the source row of b ─┘ named by the first
 //! ```
-//! A subquery inside a subquery has its layers under those of the outer one. Nothing is placed here: `pushdown.rs` moves
-//! the filters.
+//! A nested subquery has its layers below those of the outer one. `pushdown.rs` moves the filters later.
 
 use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
@@ -21,38 +20,38 @@ use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::diagnostic::{Located, nearest};
 
-/// Where a subquery's aggregates are refused.
+/// The place named in errors about aggregates in a subquery.
 pub(super) const CLAUSE: &str = "a subquery or a branch of UNION ALL";
 
-/// Columns by name, and where their values come from.
+/// Named columns, and the branches that their values come from.
 pub(super) struct Relation<'a> {
     pub scope: Scope,
     pub branches: Vec<Branch<'a>>,
 }
 
-/// The rows of one table on their way to a relation.
+/// A branch: the rows of one table on their way to a relation.
 pub(super) struct Branch<'a> {
     pub columns: &'a SourceColumns<'a>,
-    /// What stands between the relation and the table, from the top down.
+    /// The layers between the relation and the table, from the top down.
     pub layers: Vec<Layer>,
     /// The window of a subquery, over the table.
     pub window: Option<WindowPlan>,
 }
 
 impl Branch<'_> {
-    /// An expression over the relation as one over the table.
+    /// Rewrites an expression over the relation to one over the table.
     pub fn over_source(&self, expr: &Expr) -> Expr {
         self.layers.iter().fold(expr.clone(), |expr, layer| layer.under(expr))
     }
 
-    /// Whether an expression over the relation is the table's event time, neither more nor less.
+    /// Whether an expression over the relation is exactly the table's event time.
     pub fn is_event_time(&self, expr: &Expr) -> bool {
         let column = self.columns.event_time_column();
         column.is_some_and(|column| self.over_source(expr) == Expr::Column(column, types::timestamp()))
     }
 }
 
-/// Reads FROM.
+/// Analyzes FROM.
 pub(super) fn relation<'a>(
     select: &Select,
     tables: &'a [(SourceColumns<'a>, Scope)],
@@ -85,7 +84,7 @@ fn table<'a>(name: &Ident, tables: &'a [(SourceColumns<'a>, Scope)]) -> Result<&
     Err(Fault::new(name.at.clone(), format!("unknown table `{}`", name.name), help))
 }
 
-/// A subquery's SELECT, read: its columns, each with its place, and its branches without these columns.
+/// An analyzed subquery: its columns with their positions, and its branches without these columns.
 struct SelectRelation<'a> {
     at: Range<usize>,
     columns: Vec<(String, coerce::SpannedExpr)>,
@@ -103,7 +102,7 @@ fn union<'a>(
     let types = faults.keep(sql, common_types(&parts))?;
     let names = parts[0].columns.iter().map(|(name, _)| name.clone()).zip(types.iter().cloned()).enumerate();
     let columns = names.map(|(at, (name, t))| (name, at, t)).collect();
-    // The session's zone is in every table's scope.
+    // Every table's scope has the session's zone.
     let scope = Scope { table: String::new(), hidden: None, columns, ..tables[0].1.clone() };
     let in_union = parts.len() > 1;
     let mut branches = Vec::new();
@@ -144,7 +143,7 @@ fn part<'a>(
     Some(SelectRelation { at: select.at.clone(), columns, branches: relation.branches })
 }
 
-/// Refuses what makes groups.
+/// Refuses clauses that form groups.
 fn refuse_groups(select: &Select) -> Result<(), Fault> {
     let what = if let Some(at) = &select.distinct {
         (at.clone(), "DISTINCT")
@@ -159,7 +158,7 @@ fn refuse_groups(select: &Select) -> Result<(), Fault> {
     Err(Fault::new(what.0, format!("{} cannot stand in {CLAUSE}", what.1), help))
 }
 
-/// The type that the columns of each position have in common.
+/// The common type of the columns at each position.
 fn common_types(parts: &[SelectRelation]) -> Result<Vec<DataType>, Fault> {
     let mut types: Vec<DataType> = parts[0].columns.iter().map(|(_, (value, _))| value.data_type()).collect();
     for part in &parts[1..] {
@@ -181,7 +180,7 @@ fn common_types(parts: &[SelectRelation]) -> Result<Vec<DataType>, Fault> {
     Ok(types)
 }
 
-/// Whether a filter may pass between a relation and what its columns are made of.
+/// Whether a filter may move from a relation to what its columns are made of.
 pub(super) fn passes(values: &[Expr], in_union: bool, filter: &Expr) -> bool {
     values.iter().all(conjuncts::is_deterministic) && (!in_union || conjuncts::is_deterministic(filter))
 }

@@ -1,4 +1,4 @@
-//! Syntax tree → typed expression: names, constants, operators. Calls are in `calls.rs`.
+//! Syntax tree → typed expression: names, constants, operators. `calls.rs` handles calls.
 
 use super::aggregates::Aggregates;
 use super::coerce::{self, SpannedExpr};
@@ -17,15 +17,15 @@ use std::ops::Range;
 /// Types expressions over the columns of a source.
 pub(super) struct Resolver<'a> {
     pub scope: &'a Scope,
-    /// The clause being read, if it takes no aggregate function.
+    /// The clause under analysis, if it allows no aggregate function.
     pub no_aggregates: Option<&'static str>,
-    /// What the query aggregates, as far as it has been read.
+    /// The aggregates found so far.
     pub aggregates: Aggregates,
-    /// Names of the select list that HAVING may use, before the source's columns.
+    /// Aliases of the select list that HAVING may use, before the source's columns.
     pub aliases: Vec<(String, Expr)>,
-    /// Names of items further left in the select list, which items may use where the source has no such column.
+    /// Earlier items of the select list, which an item may use if the source has no such column.
     pub items_before: Vec<(String, Expr)>,
-    /// Parameters of the lambdas around what is being read, the innermost last.
+    /// Parameters of the surrounding lambdas, the innermost last.
     pub variables: Vec<(String, DataType)>,
 }
 
@@ -215,7 +215,7 @@ impl<'a> Resolver<'a> {
         Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
     }
 
-    /// `array[i]`, `map[key]`; a STRUCT is asked with a dot.
+    /// `array[i]` and `map[key]`. A STRUCT's field needs a dot.
     fn index(&mut self, x: &Node, index: &Node, at: &Range<usize>) -> Result<Expr, Fault> {
         let (x, index) = (self.placed(x)?, self.placed(index)?);
         let Some(wanted) = collections::index_type(&x.0.data_type()) else {
@@ -321,7 +321,7 @@ pub(super) fn negative(x: SpannedExpr) -> Result<Expr, Fault> {
         return Ok(super::intervals::negative(x.0));
     }
     let x = coerce::arithmetic_sign(x, "-")?;
-    // x·(−1) and not 0−x: the sign of 0.0 turns too, and the least integer overflows as it must.
+    // x·(−1) instead of 0−x: the sign of 0.0 changes too, and the least integer overflows as it should.
     let data_type = x.data_type();
     let minus_one = match &data_type {
         DataType::Decimal128(..) => Expr::Literal(Value::Decimal(-1), DataType::Decimal128(1, 0)),
@@ -335,7 +335,7 @@ pub(super) fn negate_if(negated: bool, expr: Expr) -> Expr {
     if negated { Expr::Not(Box::new(expr)) } else { expr }
 }
 
-/// A fault from a sentence `what is wrong; what to do`.
+/// Makes a fault from a sentence `what is wrong; what to do`.
 pub(super) fn sentence(at: Range<usize>, message: &str) -> Fault {
     let (what, help) = message.split_once("; ").unwrap_or((message, "change it"));
     Fault::new(at, what, help)

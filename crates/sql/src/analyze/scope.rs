@@ -1,4 +1,4 @@
-//! What names mean: the columns of a source or subquery, the window, and their fields.
+//! Resolves names: the columns of a source or subquery, the window, and their fields.
 
 use crate::expr::{Expr, HigherCall, HigherFunction, Lambda};
 use crate::functions::{self, collections};
@@ -12,9 +12,9 @@ use tidemill_model::diagnostic::nearest;
 /// The columns that a query sees, by case-insensitive name.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
-    /// The name that may stand before a column: the source's, or an alias; empty where there is none.
+    /// The name that may qualify a column: the source's or an alias; empty for none.
     pub table: String,
-    /// The name that an alias has hidden.
+    /// The name hidden by an alias.
     pub hidden: Option<String>,
     /// Visible columns: name, number, type.
     pub columns: Vec<(String, usize, DataType)>,
@@ -41,13 +41,13 @@ impl Scope {
         }
     }
 
-    /// Adds a column; one of the same name is hidden by it.
+    /// Adds a column; hides one of the same name.
     pub fn shadow(&mut self, name: &str, index: usize, data_type: DataType) {
         self.columns.retain(|(known, ..)| !same(known, name));
         self.columns.push((name.into(), index, data_type));
     }
 
-    /// The column that a name alone means.
+    /// The column with this name.
     pub fn column(&self, name: &str) -> Option<Expr> {
         let found = self.columns.iter().find(|(known, ..)| same(known, name));
         found.map(|(_, index, data_type)| Expr::Column(*index, data_type.clone()))
@@ -67,7 +67,7 @@ impl Scope {
         fields.iter().try_fold(column, field)
     }
 
-    /// The column that a name alone means, unless a subquery gives it twice.
+    /// The column with this name; fails if a subquery has two.
     fn only(&self, name: &Ident) -> Result<Option<Expr>, Fault> {
         if self.columns.iter().filter(|(known, ..)| same(known, &name.name)).count() > 1 {
             let message = format!("the subquery has several columns `{}`", name.name);
@@ -76,12 +76,12 @@ impl Scope {
         Ok(self.column(&name.name))
     }
 
-    /// Whether a name begins with the source, and not with a column.
+    /// Whether a name begins with the source's name and not with a column.
     pub fn is_qualified(&self, parts: &[Ident]) -> bool {
         parts.len() > 1 && same(&parts[0].name, &self.table) && self.column(&parts[1].name).is_some()
     }
 
-    /// Refuses what stands before `.*` unless it is the table.
+    /// Refuses a name before `.*` that is not the table.
     pub fn is_table(&self, name: &Ident) -> Result<(), Fault> {
         if same(&name.name, &self.table) {
             return Ok(());
@@ -156,7 +156,7 @@ fn field_of_each(array: Expr, element: &DataType, body: Expr) -> Expr {
     Expr::Higher(Box::new(HigherCall { function, arguments: vec![array], lambdas: vec![lambda], data_type }))
 }
 
-/// Names are the same whatever their case.
+/// Compares names, ignoring case.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }

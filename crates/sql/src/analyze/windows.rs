@@ -1,7 +1,8 @@
-//! The window of a query: folded by slices where it is a key and no more, else a column of the rows.
+//! The window of a query. If it is only a key, rows are folded by slices; otherwise it is a column of the rows.
 //!
 //! ```text
-//!   GROUP BY window(…), k                      folded: rows go to their slice, slices are spread over windows when merged
+//!   GROUP BY window(…), k                      folded: rows go to their slice, slices are spread over windows when
+//!   merged
 //!   GROUP BY window(…).start; max(window.end); a column: each row is repeated for each of its windows
 //!   SELECT window(…) …; FROM (SELECT window(…) AS w …)
 //! ```
@@ -20,10 +21,10 @@ use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// Windows that a row may be repeated for.
+/// Most windows for which a row may be repeated.
 const REPEATED_MAX: i64 = 10_000;
 
-/// Whether the window is a key, and nothing else below the aggregate asks it; then it is taken out of the keys.
+/// Whether the window is only a key, so that rows can be folded by slices. If so, removes it from the keys.
 pub(super) fn fold_by_slices(aggregates: &Aggregates, keys: &mut Vec<Expr>) -> bool {
     let is_window = |expr: &Expr| matches!(expr, Expr::Column(WINDOW, _));
     let mut inputs = aggregates.calls.iter().flat_map(|call| &call.inputs);
@@ -33,7 +34,7 @@ pub(super) fn fold_by_slices(aggregates: &Aggregates, keys: &mut Vec<Expr>) -> b
     folded
 }
 
-/// Refuses rows that would be repeated too often.
+/// Refuses a window for which rows would be repeated too often.
 pub(super) fn bounded(window: &WindowPlan, at: &Range<usize>) -> Result<(), Fault> {
     if window.spec.width / window.spec.slide <= REPEATED_MAX {
         return Ok(());
@@ -42,7 +43,7 @@ pub(super) fn bounded(window: &WindowPlan, at: &Range<usize>) -> Result<(), Faul
     Err(Fault::new(at.clone(), message, "take a longer slide, or have the window in GROUP BY alone"))
 }
 
-/// The window of WHERE, which stands below what the rest of the query sees.
+/// The window of WHERE, which lies below what the rest of the query sees.
 pub(super) fn of_filter(branches: &mut [Branch], resolver: &mut Resolver, at: &Range<usize>) -> Result<(), Fault> {
     let Some(window) = resolver.aggregates.window.take() else { return Ok(()) };
     only(branches, at)?;
@@ -50,7 +51,7 @@ pub(super) fn of_filter(branches: &mut [Branch], resolver: &mut Resolver, at: &R
     Ok(())
 }
 
-/// Refuses a window over a subquery or a WHERE that has one.
+/// Refuses a second window over a subquery or a WHERE that has one.
 pub(super) fn only(branches: &[Branch], at: &Range<usize>) -> Result<(), Fault> {
     if branches.iter().all(|branch| branch.window.is_none()) {
         return Ok(());
@@ -59,13 +60,13 @@ pub(super) fn only(branches: &[Branch], at: &Range<usize>) -> Result<(), Fault> 
     Err(Fault::new(at.clone(), "WHERE or a subquery has a window(…) already", help))
 }
 
-/// Puts the window of a subquery over the subquery's table.
+/// Adds the window of a subquery to its branch.
 pub(super) fn put(branch: &mut Branch, window: &WindowPlan) {
     branch.window = Some(WindowPlan { time: branch.over_source(&window.time), ..window.clone() });
     branch.layers.splice(0..0, layers(window));
 }
 
-/// What Spark makes of a window, from the top down.
+/// The layers that Spark makes of a window, from the top down.
 pub(super) fn layers(window: &WindowPlan) -> Vec<Layer> {
     let known = known_time(window).map(Layer::Filter);
     match window.spec.width == window.spec.slide {
@@ -74,15 +75,15 @@ pub(super) fn layers(window: &WindowPlan) -> Vec<Layer> {
     }
 }
 
-/// Spark drops the rows whose window time is NULL by a filter; where the slide does not divide the width it has another
-/// one, which stays where it is.
+/// Spark's filter that drops rows with a NULL window time. If the slide does not divide the width, Spark uses another
+/// filter, which does not move.
 pub(super) fn known_time(window: &WindowPlan) -> Option<Expr> {
     let divides = window.spec.width.rem_euclid(window.spec.slide) == 0;
     divides.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
 }
 
-/// Whether the watermark says when groups of this key, over the relation, are final: it is the event time, or the window
-/// over it. `window` is the one that is a column of the rows.
+/// Whether the watermark closes groups of this key over the relation: the key is the event time or a window over it.
+/// `window` is the window that is a column of the rows.
 pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowPlan>) -> bool {
     let time_column = branch.columns.event_time_column();
     let is_time = |time: &Expr| time_column.is_some_and(|column| *time == Expr::Column(column, types::timestamp()));
@@ -94,7 +95,7 @@ pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowP
     }
 }
 
-/// `window_time(window)`: the last microsecond of it.
+/// `window_time(window)`: its last microsecond.
 pub(super) fn time_of(window: Expr) -> Expr {
     let end = Expr::Field(Box::new(window), 1, types::timestamp());
     let part = |value: i64| Expr::Literal(Value::Integer(value), DataType::Int64);
@@ -102,7 +103,7 @@ pub(super) fn time_of(window: Expr) -> Expr {
     Expr::Call(function, vec![end, part(0), part(-1)], types::timestamp())
 }
 
-/// The window of [`time_of`].
+/// The window in the result of [`time_of`].
 fn window_of_time(expr: &Expr) -> Option<&Expr> {
     let Expr::Call(_, arguments, _) = expr else { return None };
     let Some(Expr::Field(window, ..)) = arguments.first() else { return None };

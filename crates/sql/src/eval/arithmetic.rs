@@ -1,4 +1,4 @@
-//! Arithmetic in Spark's types, with ANSI errors (rule T3).
+//! Arithmetic with Spark's types and ANSI errors (rule T3).
 
 use super::{Column, RowErrors};
 use crate::expr::Arithmetic;
@@ -22,7 +22,7 @@ pub(crate) const REMAINDER_BY_ZERO: Failure =
 const OUT_OF_RANGE: Failure =
     ("NUMERIC_VALUE_OUT_OF_RANGE", "the result does not fit in its DECIMAL; use a wider type");
 
-/// `l operator r`; both sides are of one type, the result's (decimals aside).
+/// `l operator r`. Apart from decimals, both sides have the result's type.
 #[allow(clippy::modulo_arithmetic, reason = "SQL's % on floats has the sign of the left side, as Rust's")]
 pub(crate) fn arithmetic(
     operator: Arithmetic,
@@ -79,7 +79,7 @@ pub(crate) fn zip<A: ArrowPrimitiveType, B: ArrowPrimitiveType, O: ArrowPrimitiv
     PrimitiveArray::new(values.into(), nulls)
 }
 
-/// Records the failed rows that are not NULL anyway, and makes them NULL.
+/// Records failed rows that are not NULL anyway, and makes them NULL.
 fn record(
     failed: Vec<(usize, Failure)>,
     nulls: Option<NullBuffer>,
@@ -143,7 +143,7 @@ trait Integral: Sized {
     fn add(self, other: Self) -> Option<Self>;
     fn subtract(self, other: Self) -> Option<Self>;
     fn multiply(self, other: Self) -> Option<Self>;
-    /// With the sign of the left side; `None` by zero.
+    /// With the sign of the left side; `None` for a zero divisor.
     fn remainder(self, other: Self) -> Option<Self>;
 }
 
@@ -184,7 +184,7 @@ fn doubles(operator: Arithmetic, l: &Column, r: &Column, rows: usize, errors: &m
     }))
 }
 
-/// Exact in 256 bits, then rounded HALF_UP to the result's scale; a result beyond its precision fails.
+/// Computes exactly in 256 bits, then rounds HALF_UP to the result's scale. A result beyond its precision fails.
 fn decimal(
     operator: Arithmetic,
     l: &Column,
@@ -221,7 +221,7 @@ fn decimal(
                 let raise = scale + right_scale - left_scale;
                 let (numerator, divisor) = (i256::from_i128(x), i256::from_i128(y));
                 return if raise >= 0 {
-                    // A numerator beyond 256 bits has a quotient beyond 128: the divisor has 38 digits at most.
+                    // A numerator beyond 256 bits has a quotient beyond 128, since the divisor has at most 38 digits.
                     let raised = (raise <= 76).then(|| numerator.checked_mul(pow10(raise))).flatten();
                     fit(divide_half_up(raised.ok_or(OUT_OF_RANGE)?, divisor), precision)
                 } else {
@@ -245,7 +245,7 @@ fn fit(value: i256, precision: u8) -> Result<i128, Failure> {
     decimal_in(value, precision).ok_or(OUT_OF_RANGE)
 }
 
-/// The value, if it has no more digits than `precision`.
+/// The value, if it has at most `precision` digits.
 pub(crate) fn decimal_in(value: i256, precision: u8) -> Option<i128> {
     let value = value.to_i128()?;
     (value.unsigned_abs() < 10_u128.pow(u32::from(precision))).then_some(value)

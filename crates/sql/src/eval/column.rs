@@ -1,4 +1,4 @@
-//! A value per row, or one for all rows; typed views of it; picking rows from one or several.
+//! A column with one value per row, or one value for all rows; typed views of it; picking rows.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, make_array, new_null_array};
@@ -8,9 +8,9 @@ use arrow_data::transform::MutableArrayData;
 /// The values of an expression.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// One value per row, or a single one.
+    /// One value per row, or a single value.
     pub array: ArrayRef,
-    /// Whether it is a single one for all rows.
+    /// Whether it is a single value for all rows.
     pub constant: bool,
 }
 
@@ -26,12 +26,12 @@ impl Column {
         Column { array, constant: true }
     }
 
-    /// One value per row, whatever it was.
+    /// Expands to one value per row.
     pub fn into_rows(self, rows: usize) -> ArrayRef {
         if self.constant { pick(&[self], (0..rows).map(|_| 0)) } else { self.array }
     }
 
-    /// Position in the array of a row's value.
+    /// Index in the array of a row's value.
     pub(crate) fn at(&self, row: usize) -> usize {
         if self.constant { 0 } else { row }
     }
@@ -93,14 +93,14 @@ impl<T: ArrowPrimitiveType> Numbers<'_, T> {
         self.array.is_valid(at).then(|| self.array.value(at))
     }
 
-    /// The value, of no meaning where it is NULL.
+    /// The value; meaningless if it is NULL.
     #[inline]
     pub fn value(&self, row: usize) -> T::Native {
         self.array.values()[self.column.at(row)]
     }
 }
 
-/// An array whose row `i` is row `i` of the column that `choice` names for it. All columns are of one type.
+/// An array whose row `i` is row `i` of the column that `choice` selects. All columns have one type.
 pub(crate) fn pick(columns: &[Column], choice: impl Iterator<Item = usize>) -> ArrayRef {
     let data: Vec<_> = columns.iter().map(|column| column.array.to_data()).collect();
     let choice = choice.enumerate();
@@ -112,7 +112,7 @@ pub(crate) fn pick(columns: &[Column], choice: impl Iterator<Item = usize>) -> A
     make_array(out.freeze())
 }
 
-/// An array of the named positions of another; runs are copied at once.
+/// The elements of an array at these positions. Runs are copied at once.
 pub fn take(array: &ArrayRef, positions: &[usize]) -> ArrayRef {
     let is_whole = positions.len() == array.len() && positions.iter().enumerate().all(|(at, from)| at == *from);
     if is_whole {
@@ -133,7 +133,7 @@ pub fn take(array: &ArrayRef, positions: &[usize]) -> ArrayRef {
     make_array(out.freeze())
 }
 
-/// As [`take`], with NULL where no position is named.
+/// As [`take`]; NULL for a missing position.
 pub(crate) fn take_or_null(array: &ArrayRef, positions: &[Option<usize>]) -> ArrayRef {
     let data = array.to_data();
     let null = new_null_array(array.data_type(), 1).to_data();

@@ -64,7 +64,7 @@ fn numbers<T: ArrowPrimitiveType<Native: Ord>>(
     tested(operator, rows, |row| l.value(row).cmp(&r.value(row)))
 }
 
-/// One loop per operator, so that the test inside is free of branches on it.
+/// One loop per operator, so that the inner test does not branch on it.
 fn tested(operator: Comparison, rows: usize, order: impl Fn(usize) -> Ordering) -> BooleanBuffer {
     match operator {
         Comparison::Equal | Comparison::NullSafeEqual => BooleanBuffer::collect_bool(rows, |row| order(row).is_eq()),
@@ -81,7 +81,7 @@ pub(crate) fn order_doubles(l: f64, r: f64) -> Ordering {
     l.partial_cmp(&r).unwrap_or_else(|| l.is_nan().cmp(&r.is_nan()))
 }
 
-/// Spark's order of two values of one type, neither of them NULL; inside structs and arrays NULL comes first.
+/// Spark's order of two values of one type that are not NULL. Inside structs and arrays NULL comes first.
 pub(crate) fn order_at(l: &dyn Array, i: usize, r: &dyn Array, j: usize) -> Ordering {
     fn primitive<T: ArrowPrimitiveType<Native: Ord>>(l: &dyn Array, i: usize, r: &dyn Array, j: usize) -> Ordering {
         l.as_primitive::<T>().value(i).cmp(&r.as_primitive::<T>().value(j))

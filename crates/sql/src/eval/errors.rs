@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Why a row failed, in Spark's words.
+/// Why a row failed, with Spark's error class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowError {
     /// Spark's error class, for instance `DIVIDE_BY_ZERO`.
@@ -17,7 +17,7 @@ impl std::fmt::Display for RowError {
     }
 }
 
-/// The first error of each failed row of a batch, by row number.
+/// The first error of each failed row of a batch, by row index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowErrors {
     first: BTreeMap<usize, RowError>,
@@ -54,7 +54,7 @@ impl RowErrors {
         self.first.entry(row).or_insert_with(|| RowError { class, message: message() });
     }
 
-    /// Takes over the errors of `branch` in the rows where `counts` holds.
+    /// Takes the errors of `branch` for the rows in which `counts` holds.
     pub fn absorb(&mut self, branch: RowErrors, counts: impl Fn(usize) -> bool) {
         for (row, error) in branch.first {
             if counts(row) {

@@ -1,12 +1,12 @@
-//! Functions that call lambdas: a lambda's body is evaluated once for all elements of all rows.
+//! Functions that take lambdas. A lambda's body is evaluated once for all elements of all rows.
 //!
 //! ```text
 //!   rows:      a  b        transform(a, x -> x + b)
 //!   0    [1, 2]  10        elements: x = 1, 2, 3   b = 10, 10, 20   row of each = 0, 0, 1
 //!   1       [3]  20        body over 3 elements = 11, 12, 23, cut into [11, 12], [23]
 //! ```
-//! `aggregate` goes through the arrays place by place and `array_sort` merges all arrays in step, so that they, too, call
-//! the body with many rows at once. A body that fails for an element fails the element's row.
+//! `aggregate` processes the arrays position by position, and `array_sort` merges all arrays in step, so they also
+//! evaluate the body for many rows at once. A body that fails for an element fails the element's row.
 
 mod maps;
 mod sort;
@@ -45,11 +45,11 @@ pub(super) fn call(call: &HigherCall, input: &Input, errors: &mut RowErrors) -> 
     Column::rows(result)
 }
 
-/// The elements that a lambda is called with: where each stands, and in which row.
+/// The elements that a lambda is called with: their positions and rows.
 struct Elements {
     positions: Vec<usize>,
     rows: Vec<usize>,
-    /// For each row its range among the elements.
+    /// For each row, its range among the elements.
     offsets: Vec<usize>,
 }
 
@@ -85,7 +85,7 @@ impl Elements {
     }
 }
 
-/// The lambda's value for each of some calls: the parameters' values, and the row of each call. Errors are by call.
+/// The lambda's value for each call, given the parameters' values and the row of each call. Errors are by call.
 fn apply(lambda: &Lambda, values: Vec<ArrayRef>, rows: &[usize], input: &Input, errors: &mut RowErrors) -> ArrayRef {
     let mut used = vec![false; input.rows.num_columns()];
     lambda.body.columns(&mut |index| used[index] = true);
@@ -114,7 +114,7 @@ fn fail_rows(own: &RowErrors, rows: &[usize], errors: &mut RowErrors) {
     }
 }
 
-/// The body for all elements; errors are recorded by row.
+/// The body's value for all elements; errors are recorded by row.
 fn apply_to_elements(
     lambda: &Lambda,
     values: &ArrayRef,
@@ -128,7 +128,7 @@ fn apply_to_elements(
     result
 }
 
-/// An element and, for a lambda of two parameters, its number.
+/// An element and, for a lambda with two parameters, its index.
 fn parameters(lambda: &Lambda, values: &ArrayRef, elements: &Elements) -> Vec<ArrayRef> {
     let mut parameters = vec![take(values, &elements.positions)];
     if lambda.parameters.len() > 1 {
@@ -182,8 +182,8 @@ fn filter(lambda: &Lambda, list: &ListArray, input: &Input, errors: &mut RowErro
     Arc::new(ListArray::new(field, OffsetBuffer::new(offsets.into()), values, list.nulls().cloned()))
 }
 
-/// `exists` (`decides` = true) and `forall` (false): an element with the deciding value gives it, else NULL if one is NULL.
-/// What comes after the deciding element cannot fail.
+/// `exists` (`decides` = true) and `forall` (false): an element with the deciding value gives the result, else NULL if
+/// an element is NULL. Elements after the deciding one cannot fail.
 fn any(lambda: &Lambda, list: &ListArray, decides: bool, input: &Input, errors: &mut RowErrors) -> ArrayRef {
     let elements = Elements::of(list.value_offsets(), list.nulls());
     let mut own = RowErrors::default();
@@ -213,7 +213,7 @@ fn any(lambda: &Lambda, list: &ListArray, decides: bool, input: &Input, errors: 
     Arc::new(result)
 }
 
-/// Folds each array from its first element on: all rows' first elements at once, then all second ones, and so on.
+/// Folds each array from its first element on: the first elements of all rows at once, then the second ones, and so on.
 fn aggregate(call: &HigherCall, list: &ListArray, input: &Input, errors: &mut RowErrors) -> ArrayRef {
     let rows = list.len();
     let mut own = RowErrors::default();
@@ -249,7 +249,7 @@ fn aggregate(call: &HigherCall, list: &ListArray, input: &Input, errors: &mut Ro
     take_or_null(&finished, &place)
 }
 
-/// The array with other values in some rows, ascending.
+/// The array with other values in some rows, which are ascending.
 fn replaced(array: ArrayRef, rows: &[usize], values: ArrayRef) -> ArrayRef {
     if rows.len() == array.len() {
         return values;
@@ -260,14 +260,14 @@ fn replaced(array: ArrayRef, rows: &[usize], values: ArrayRef) -> ArrayRef {
     super::pick(&columns, is_replaced.into_iter())
 }
 
-/// Values moved to the rows that they are of; NULL in the others.
+/// Moves values to their rows; NULL in the others.
 fn spread(values: &ArrayRef, rows: &[usize], length: usize) -> ArrayRef {
     let mut places = vec![None; length];
     rows.iter().enumerate().for_each(|(at, row)| places[*row] = Some(at));
     take_or_null(values, &places)
 }
 
-/// The shorter array goes on with NULLs.
+/// The shorter array is extended with NULLs.
 fn zip_with(
     lambda: &Lambda,
     arguments: &[ArrayRef],

@@ -1,4 +1,4 @@
-//! Three-valued logic, and the expressions of which a row takes one branch.
+//! Three-valued logic, and expressions of which a row evaluates only one branch.
 
 use super::{Column, Input, RowErrors, column, compare, pick, take_or_null};
 use crate::expr::{Comparison, Expr};
@@ -21,8 +21,8 @@ pub(super) fn or(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors) -> C
     connective(l, r, input, errors, true)
 }
 
-/// AND (`decides` = false) and OR (`decides` = true): one side with the deciding value gives it, whatever the other;
-/// else NULL if a side is NULL. The right side's errors count where the left does not decide.
+/// AND (`decides` = false) and OR (`decides` = true): a side with the deciding value gives the result, whatever the
+/// other is; else NULL if a side is NULL. The right side's errors count only if the left side does not decide.
 fn connective(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors, decides: bool) -> Column {
     let rows = input.rows.num_rows();
     let left = Ternary::of(column(l, input, errors), rows);
@@ -40,7 +40,7 @@ fn connective(l: &Expr, r: &Expr, input: &Input, errors: &mut RowErrors, decides
     Column::rows(Arc::new(BooleanArray::new(holds, nulls)))
 }
 
-/// A condition per row: where it is true and where it is false; neither where it is NULL.
+/// A condition per row: where it is true and where it is false; neither if it is NULL.
 struct Ternary {
     holds: BooleanBuffer,
     fails: BooleanBuffer,
@@ -72,7 +72,7 @@ pub(super) fn attempt(x: &Expr, input: &Input) -> Column {
     Column::rows(take_or_null(&value.array, &places))
 }
 
-/// The value of the first branch whose condition is true. Conditions after it, and other values, do not count.
+/// The value of the first branch with a true condition. Later conditions and other values do not count.
 pub(super) fn case(
     branches: &[(Expr, Expr)],
     otherwise: Option<&Expr>,
@@ -116,7 +116,7 @@ fn take_branch(
     taken.set_indices().for_each(|row| choice[row] = number);
 }
 
-/// The first value that is not NULL. Values after it do not count.
+/// The first value that is not NULL. Later values do not count.
 pub(super) fn coalesce(list: &[Expr], data_type: &DataType, input: &Input, errors: &mut RowErrors) -> Column {
     let rows = input.rows.num_rows();
     let mut undecided = BooleanBuffer::new_set(rows);
@@ -143,8 +143,8 @@ pub(super) fn coalesce(list: &[Expr], data_type: &DataType, input: &Input, error
     Column::rows(pick(&values, choice.into_iter()))
 }
 
-/// True where a value equals, else NULL where `x` or a value is NULL, else false. Values after an equal one do not
-/// count, nor any where `x` is NULL.
+/// True if a value is equal, else NULL if `x` or a value is NULL, else false. Values after an equal one do not count;
+/// none counts if `x` is NULL.
 pub(super) fn in_list(x: &Expr, list: &[Expr], input: &Input, errors: &mut RowErrors) -> Column {
     let rows = input.rows.num_rows();
     let x = column(x, input, errors);

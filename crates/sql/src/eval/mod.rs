@@ -1,8 +1,8 @@
-//! Runs typed expressions over Arrow arrays, a batch at a time.
+//! Evaluates typed expressions over Arrow arrays, one batch at a time.
 //!
 //! A row whose expression fails under ANSI rules is marked in [`RowErrors`] and its value is NULL; the caller drops or
-//! fails it (`on_error`). Errors in branches that a row does not take (CASE, COALESCE, AND, OR) do not count: such
-//! branches are computed for all rows with errors of their own, of which only the taken rows' are kept.
+//! fails it (`on_error`). Errors in branches that a row does not take (CASE, COALESCE, AND, OR) do not count: a branch
+//! is evaluated for all rows with separate errors, and only those of the rows that take it are kept.
 
 pub(crate) mod arithmetic;
 pub(crate) mod cast;
@@ -27,7 +27,7 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::Millis;
 
-/// What an expression may ask of the batch.
+/// The batch's facts that an expression may use.
 #[derive(Clone, Copy, Debug)]
 pub struct EvalContext {
     /// The batch's timestamp: `current_timestamp()`.
@@ -61,17 +61,17 @@ pub fn matches(filter: &Expr, rows: &RecordBatch, context: &EvalContext, errors:
     }
 }
 
-/// A batch being evaluated.
+/// A batch under evaluation.
 struct Input<'a> {
     rows: &'a RecordBatch,
     context: &'a EvalContext,
-    /// The session's clock, and the batch's timestamp for texts that are a time alone.
+    /// The session's clock, and the batch's timestamp for texts that are only a time.
     times: Defaults,
-    /// The parameters of the lambdas around the expression, by number, the innermost last.
+    /// The parameters of the surrounding lambdas, by number, the innermost last.
     variables: Vec<(usize, ArrayRef)>,
 }
 
-/// The expression's value, as one row where it is the same for all.
+/// The expression's value; a single row if it is the same for all rows.
 fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
     match expr {
         Expr::Column(index, _) => Column::rows(input.rows.column(*index).clone()),
@@ -120,16 +120,16 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
     }
 }
 
-/// In which order a row's operands are computed, and whether a NULL among them ends that: what comes after it cannot fail.
+/// The order in which a row's operands are evaluated. A NULL may end the evaluation: later operands cannot fail then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// All of them.
+    /// All operands.
     Whole,
     /// From the first on, up to a NULL.
     Forward,
     /// From the last on, up to a NULL: Spark looks at a divisor first.
     Backward,
-    /// The third, if there is one, then from the first on, up to a NULL.
+    /// The third operand, if there is one, then from the first on, up to a NULL.
     ThirdFirst,
 }
 
@@ -145,7 +145,7 @@ impl Order {
         }
     }
 
-    /// The operands' values. Their errors count in the rows that come to them.
+    /// The operands' values. An operand's errors count only in the rows that evaluate it.
     fn compute(self, operands: &[impl AsRef<Expr>], input: &Input, errors: &mut RowErrors) -> Vec<Column> {
         let compute = |operand: &Expr, before: &[Option<Column>], errors: &mut RowErrors| {
             let mut own = RowErrors::default();
@@ -168,7 +168,7 @@ impl Order {
     }
 }
 
-/// Computes operands and then the operation on them; once only where all operands are constants.
+/// Evaluates operands and then the operation on them; only once if all operands are constants.
 fn apply<X: AsRef<Expr>>(
     order: Order,
     operands: &[X],

@@ -1,4 +1,4 @@
-//! Functions that build arrays, change them, or look for values in them. The planner has brought elements to one type; a NULL
+//! Functions that build arrays, change them, or search them. The planner has converted elements to one type. A NULL
 //! array gives NULL.
 
 use super::lists::{DistinctValues, ListBuilder, Lists, is_null, is_same};
@@ -16,11 +16,11 @@ use arrow_schema::DataType;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// An array in, one of its type out.
+/// Takes an array and gives one of its type.
 const CHANGE: Function =
     Function { params: &[Param::Any], required: 1, gives: |arguments| arguments[0].data_type(), ..Function::BLANK };
 
-/// With a value of its elements' type, which may be NULL.
+/// Also takes a value of the element type, which may be NULL.
 const WITH_VALUE: Function = Function { params: &[Param::Any, Param::Any], required: 2, ..CHANGE };
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -63,10 +63,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function { name: "slice", params: &[Param::Any, Param::Int, Param::Int], required: 3, kernel: slice, ..CHANGE },
     Function { name: "flatten", gives: element, kernel: flatten, ..CHANGE },
-    // What the planner calls for `reverse` and `concat` of arrays.
+    // The planner calls these for `reverse` and `concat` of arrays.
     Function { name: "reverse array", kernel: reverse, ..CHANGE },
     Function { name: "concat arrays", repeats: true, kernel: concat, ..CHANGE },
-    // The planner gives it its type: the names of the structs' members are those of the arguments.
+    // The planner gives the result its type: the members are named like the arguments.
     Function { name: "arrays_zip", required: 0, repeats: true, kernel: zip, ..CHANGE },
 ];
 
@@ -90,7 +90,7 @@ fn array(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(ListArray::new(field.clone(), offsets, values, None))
 }
 
-/// `array_append` and, `in_front`, `array_prepend`.
+/// `array_append`, or `array_prepend` if `in_front`.
 fn extended(arguments: &mut Arguments, in_front: bool) -> ArrayRef {
     let [array, value] = arguments.columns else {
         panic!("two arguments");
@@ -110,7 +110,7 @@ fn extended(arguments: &mut Arguments, in_front: bool) -> ArrayRef {
     out.finish(&[lists.values(), &value.array], arguments.data_type)
 }
 
-/// At a place counted from 1, or from −1 at the end; NULLs fill what is between it and the array.
+/// Inserts at a position counted from 1, or from −1 at the end; fills the gap to the array with NULLs.
 fn insert(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let (lists, places, value) = (Lists::of(&columns[0]), columns[1].numbers::<Int32Type>(), &columns[2]);
@@ -141,7 +141,7 @@ fn insert(arguments: &mut Arguments) -> ArrayRef {
     out.finish(&[lists.values(), &value.array], arguments.data_type)
 }
 
-/// The elements that are wanted, in their order.
+/// The wanted elements, in order.
 fn kept(arguments: &Arguments, mut is_wanted: impl FnMut(usize, usize) -> bool) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
     let out = ListBuilder::rows(arguments.rows, |out, row| {
@@ -184,7 +184,7 @@ fn union(arguments: &mut Arguments) -> ArrayRef {
     out.finish(&sources, arguments.data_type)
 }
 
-/// Distinct elements of the first array that the second one has (`array_intersect`), or has not (`array_except`).
+/// Distinct elements of the first array that the second has (`array_intersect`) or does not have (`array_except`).
 fn selected(arguments: &mut Arguments, in_both: bool) -> ArrayRef {
     let [left, right] = arguments.columns else {
         panic!("two arguments");
@@ -204,7 +204,7 @@ fn selected(arguments: &mut Arguments, in_both: bool) -> ArrayRef {
     out.finish(&sources, arguments.data_type)
 }
 
-/// Whether two arrays share an element that is not NULL; NULL where they do not, but a NULL could be one.
+/// Whether two arrays share an element that is not NULL. NULL if they do not and one of them holds a NULL.
 fn overlap(arguments: &mut Arguments) -> ArrayRef {
     let [left, right] = arguments.columns else {
         panic!("two arguments");
@@ -244,7 +244,7 @@ fn remove(arguments: &mut Arguments) -> ArrayRef {
     out.finish(&[lists.values()], arguments.data_type)
 }
 
-/// From 1 on; 0 where the array has no such element.
+/// Position counted from 1; 0 if the array has no such element.
 fn position(arguments: &mut Arguments) -> ArrayRef {
     let [array, value] = arguments.columns else {
         panic!("two arguments");
@@ -261,7 +261,7 @@ fn position(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Int64Type>(arguments.rows, place))
 }
 
-/// The first of the least or greatest elements, NULLs aside.
+/// The first of the least or greatest elements; ignores NULLs.
 fn extreme(arguments: &mut Arguments, wanted: Ordering) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
     let values = lists.values();
@@ -295,7 +295,7 @@ fn size(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Int32Type>(arguments.rows, |row| Some(lists.range(row)?.len() as i32)))
 }
 
-/// Stable. `how` says for a row whether it is descending, and whether NULLs come first.
+/// Stable sort. `how` says for a row whether it is descending and whether NULLs come first.
 fn sort(arguments: &mut Arguments, how: impl Fn(&Arguments, usize) -> Option<(bool, bool)>) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
     let values = lists.values();
@@ -314,7 +314,7 @@ fn sort(arguments: &mut Arguments, how: impl Fn(&Arguments, usize) -> Option<(bo
     out.finish(&[values], arguments.data_type)
 }
 
-/// What the second argument of `sort_array`, true for ascending, says.
+/// The direction from the second argument of `sort_array`, true for ascending.
 fn descending(arguments: &Arguments, row: usize) -> Option<bool> {
     let Some(ascending) = arguments.columns.get(1) else {
         return Some(false);
@@ -322,7 +322,7 @@ fn descending(arguments: &Arguments, row: usize) -> Option<bool> {
     (!ascending.is_null(row)).then(|| !ascending.array.as_boolean().value(ascending.at(row)))
 }
 
-/// From a place on, counted from 1, or from −1 at the end.
+/// From a position on, counted from 1, or from −1 at the end.
 fn slice(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let lists = Lists::of(&columns[0]);
@@ -350,7 +350,7 @@ fn slice(arguments: &mut Arguments) -> ArrayRef {
     out.finish(&[lists.values()], arguments.data_type)
 }
 
-/// A NULL among the arrays makes the whole NULL.
+/// A NULL array inside makes the result NULL.
 fn flatten(arguments: &mut Arguments) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
     let inner = lists.values().as_list::<i32>();
@@ -397,7 +397,7 @@ fn concat(arguments: &mut Arguments) -> ArrayRef {
     out.finish(&sources, arguments.data_type)
 }
 
-/// An array of structs with an element of each array; NULL stands for one that is missing.
+/// An array of structs with an element of each array; a missing element is NULL.
 fn zip(arguments: &mut Arguments) -> ArrayRef {
     let DataType::List(field) = arguments.data_type else {
         panic!("an array is a list");

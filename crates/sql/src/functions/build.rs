@@ -1,4 +1,4 @@
-//! Arrays from a value per row: what kernels end in.
+//! Builds arrays from one value per row; kernels use it for their results.
 
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reading arrays and maps: one element, whether there is one, how many there are.
+//! Functions that read arrays and maps: one element, whether it exists, the number of elements.
 
 use super::{Arguments, Function, Param, build};
 use crate::eval::Column;
@@ -20,10 +20,10 @@ const READ: Function = Function {
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    // `x[i]`: arrays from 0 on. The planner alone can name it.
+    // `x[i]`: arrays from 0. Only the planner can use this name.
     Function { name: "[ ]", kernel: |a| element(a, Base::Zero), ..READ },
     Function { name: "element_at", check: check_read, kernel: |a| element(a, Base::One), ..READ },
-    // `get(array, i)` and `try_element_at`: NULL outside.
+    // `get(array, i)` and `try_element_at`: NULL outside of the array.
     Function { name: "get", check: check_read, kernel: |a| element(a, Base::ZeroOrNull), ..READ },
     Function { name: "try_element_at", check: check_read, kernel: |a| element(a, Base::OneOrNull), ..READ },
     Function {
@@ -59,7 +59,7 @@ pub(crate) fn element_type(t: &DataType) -> Option<DataType> {
     }
 }
 
-/// What an ARRAY is asked by (INT), or a MAP (its keys' type).
+/// The type of an ARRAY's index (INT) or a MAP's key.
 pub(crate) fn index_type(t: &DataType) -> Option<DataType> {
     match t {
         DataType::List(_) => Some(DataType::Int32),
@@ -108,7 +108,7 @@ fn check_texts(arguments: &[Expr]) -> Result<(), String> {
     }
 }
 
-/// From which number an array's elements count, and what is outside.
+/// Where an array's index starts, and what an index outside gives.
 #[derive(Clone, Copy, PartialEq)]
 enum Base {
     Zero,
@@ -117,7 +117,7 @@ enum Base {
     OneOrNull,
 }
 
-/// The element of an array at a place, or the value of a map for a key (NULL where it has none).
+/// The element of an array at an index, or a map's value for a key (NULL if it has none).
 fn element(arguments: &mut Arguments, base: Base) -> ArrayRef {
     let [collection, index] = arguments.columns else {
         panic!("two arguments");
@@ -153,7 +153,7 @@ fn element(arguments: &mut Arguments, base: Base) -> ArrayRef {
     make_array(out.freeze())
 }
 
-/// Position in the map's values of a key's value; the first one where the key is there twice.
+/// Index of a key's value in the map's values; the first one if the key occurs twice.
 fn find_key(map: &Column, key: &Column, row: usize, bounds: std::ops::Range<usize>) -> Option<usize> {
     let keys = map.array.as_map().keys();
     let mut bounds = bounds;
@@ -204,7 +204,7 @@ fn size(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }
 
-/// Whether an array holds a value; NULL where it does not but holds a NULL.
+/// Whether an array contains a value; NULL if it does not but contains a NULL.
 fn contains(arguments: &mut Arguments) -> ArrayRef {
     let [array, wanted] = arguments.columns else {
         panic!("two arguments");
@@ -221,7 +221,7 @@ fn contains(arguments: &mut Arguments) -> ArrayRef {
     })
 }
 
-/// The elements with a text between them; NULLs are passed over, or written as the third argument.
+/// Joins the elements with a separator. NULLs are skipped, or replaced by the third argument.
 fn join(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let list = columns[0].array.as_list::<i32>();

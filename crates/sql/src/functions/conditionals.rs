@@ -1,4 +1,4 @@
-//! Functions that choose among their arguments. Those that leave some uncomputed are expressions of their own.
+//! Functions that choose among their arguments. Those that do not evaluate all of them are expressions of their own.
 
 use super::{Arguments, Function, Param};
 use crate::eval::Order;
@@ -25,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "least", order: Order::Whole, kernel: |arguments| extreme(arguments, Ordering::Less), ..COMMON },
 ];
 
-/// The first of the extreme values; NULLs are passed over.
+/// The first of the extreme values; ignores NULLs.
 fn extreme(arguments: &mut Arguments, wanted: Ordering) -> ArrayRef {
     let columns = arguments.columns;
     let best = |row: usize| {

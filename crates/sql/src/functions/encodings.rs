@@ -1,4 +1,4 @@
-//! Functions that write bytes as text and read them back.
+//! Functions that encode bytes as text and decode them.
 
 use super::{Arguments, Function, Param, build};
 use crate::eval::Column;
@@ -44,7 +44,7 @@ pub(super) fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// Text to bytes; what is not of the form is NULL or fails.
+/// Decodes text to bytes. Invalid text gives NULL or fails.
 fn decode(arguments: &mut Arguments, read: fn(&str) -> Result<Vec<u8>, &'static str>) -> ArrayRef {
     let columns = arguments.columns;
     let input = columns[0].texts();
@@ -58,7 +58,7 @@ fn decode(arguments: &mut Arguments, read: fn(&str) -> Result<Vec<u8>, &'static 
     })
 }
 
-/// An odd number of digits has a zero before it; anything but digits gives NULL.
+/// An odd number of digits gets a leading zero; other characters give NULL.
 fn unhex(text: &str) -> Result<Vec<u8>, &'static str> {
     let even = if text.len() & 1 == 1 { format!("0{text}") } else { text.to_string() };
     let pair = |at: usize| even.get(at..at + 2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -86,7 +86,7 @@ fn base64(arguments: &mut Arguments) -> ArrayRef {
     })
 }
 
-/// As MIME reads it: what is not of the alphabet is passed over; a lone last digit is a fault.
+/// As MIME reads it: other characters are ignored; a lone last digit is an error.
 fn unbase64(text: &str) -> Result<Vec<u8>, &'static str> {
     let digits =
         text.bytes().take_while(|byte| *byte != b'=').filter_map(|byte| ALPHABET.iter().position(|a| *a == byte));
@@ -102,7 +102,7 @@ fn unbase64(text: &str) -> Result<Vec<u8>, &'static str> {
     Ok(out)
 }
 
-/// The character of a code's last eight bits; nothing for a negative one.
+/// The character of a code's last eight bits; empty for a negative code.
 fn character(arguments: &mut Arguments) -> ArrayRef {
     let input = arguments.columns[0].numbers::<Int64Type>();
     build::texts(arguments.rows, |row| {

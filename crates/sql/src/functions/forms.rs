@@ -1,4 +1,4 @@
-//! Calls of which the planner makes other expressions (`analyze/calls.rs`): they have no kernel here.
+//! Functions whose calls the planner turns into other expressions (`analyze/calls.rs`). They have no kernel.
 
 use super::{Function, Param};
 

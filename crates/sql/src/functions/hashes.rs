@@ -1,8 +1,8 @@
-//! Checksums and hashes: of bytes (`md5`, `sha1`, `sha2`, `crc32`), and Spark's own of values (`hash`, `xxhash64`).
+//! Checksums and hashes: of bytes (`md5`, `sha1`, `sha2`, `crc32`), and Spark's hashes of values (`hash`, `xxhash64`).
 //!
-//! `hash` is Murmur3 (x86, 32 bits, seed 42), `xxhash64` is XXH64 (seed 42), each value's hash the seed of the next one's;
-//! NULL leaves the seed as it is. Spark's Murmur3 mixes the bytes left over at the end of a text one by one, as signed
-//! numbers, where the original joins them.
+//! `hash` is Murmur3 (x86, 32 bits, seed 42) and `xxhash64` is XXH64 (seed 42). Each value's hash is the seed of the
+//! next; NULL keeps the seed. Spark's Murmur3 mixes the remaining bytes of a text one by one, as signed numbers; the
+//! original combines them.
 
 use super::{Arguments, Function, Param, build};
 use crate::eval::Order;
@@ -48,7 +48,7 @@ fn digest(arguments: &mut Arguments, compute: fn(&[u8]) -> String) -> ArrayRef {
     build::texts(arguments.rows, |row| input.bytes(row).map(compute))
 }
 
-/// By length in bits; 0 is 256, and what there is none of gives NULL.
+/// By length in bits. 0 means 256; an unsupported length gives NULL.
 fn sha2(arguments: &mut Arguments) -> ArrayRef {
     let (input, bits) = (&arguments.columns[0], arguments.columns[1].numbers::<Int32Type>());
     build::texts(arguments.rows, |row| {
@@ -83,7 +83,7 @@ fn check_values(arguments: &[Expr]) -> Result<(), String> {
     }
 }
 
-/// What Spark hashes a value as.
+/// How Spark hashes a value.
 enum Hashed<'a> {
     Nothing,
     Int(i32),
@@ -155,7 +155,7 @@ fn murmur3(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }
 
-/// One value's hash: STRUCT and ARRAY as their parts, one after the other. NULL gives the seed.
+/// Hash of one value. A STRUCT or ARRAY is hashed part by part. NULL gives the seed.
 fn murmur3_of(seed: u32, array: &ArrayRef, at: usize) -> u32 {
     if array.data_type().is_null() || array.is_null(at) {
         return seed;
@@ -212,7 +212,7 @@ fn xxhash64(arguments: &mut Arguments) -> ArrayRef {
     Arc::new(build::numbers::<Int64Type>(arguments.rows, value))
 }
 
-/// One value's hash, of any type: STRUCT, ARRAY and MAP as their parts, one after the other. NULL gives the seed.
+/// Hash of one value of any type. A STRUCT, ARRAY or MAP is hashed part by part. NULL gives the seed.
 pub fn xxhash64_of(seed: u64, array: &ArrayRef, at: usize) -> u64 {
     if array.data_type().is_null() || array.is_null(at) {
         return seed;

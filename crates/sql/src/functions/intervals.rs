@@ -1,7 +1,7 @@
-//! Intervals: made of numbers, multiplied, taken apart, added to times, and what lies between two times.
+//! Interval functions: make, multiply and split intervals, add them to times, and compute differences of times.
 //!
-//! A time is moved as Java's `ZonedDateTime` is: months and days on the session's clock, what is left on any. A time that falls
-//! into a gap is moved forward by its length, and one that comes twice keeps the offset that it had.
+//! A time moves as in Java's `ZonedDateTime`: months and days on the session's clock, the rest on any clock. A time in
+//! a gap moves forward by the gap's length; a time that occurs twice keeps its offset.
 
 use super::numbers::overflow;
 use super::times::add_months;
@@ -24,7 +24,7 @@ use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
 
-/// What the planner alone can name: it gives the type.
+/// Only the planner uses these names; it sets the type.
 const INTERNAL: Function = Function { params: &[Param::Any, Param::Any], required: 1, ..Function::BLANK };
 
 const MAKE: Function = Function { required: 0, order: Order::Forward, ..Function::BLANK };
@@ -90,7 +90,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "time between", zoned: ZONED, kernel: time_between, ..INTERNAL },
 ];
 
-/// A value per row of months or microseconds, as the interval that the call gives.
+/// Months or microseconds per row, as an interval of the call's type.
 fn interval(
     arguments: &mut Arguments,
     mut value: impl FnMut(usize, &mut RowErrors) -> Option<Option<i64>>,
@@ -110,7 +110,7 @@ fn interval(
     with_type(values, arguments.data_type)
 }
 
-/// An optional argument of a row: 0 where it is not given; `None` for NULL.
+/// An optional argument of a row: 0 if it is missing, `None` if it is NULL.
 fn given(columns: &[Column], index: usize, row: usize) -> Option<i64> {
     match columns.get(index) {
         None => Some(0),
@@ -154,7 +154,8 @@ fn make_year_month(arguments: &mut Arguments) -> ArrayRef {
     interval(arguments, |row, _| Some(Some(12 * given(columns, 0, row)? + given(columns, 1, row)?)))
 }
 
-/// `make_interval(years, months, weeks, days, hours, minutes, seconds)`; what does not fit fails the row, or is NULL.
+/// `make_interval(years, months, weeks, days, hours, minutes, seconds)`. A value out of range fails the row, or gives
+/// NULL.
 fn make(arguments: &mut Arguments, fails: bool) -> ArrayRef {
     let seconds = seconds(arguments, 6);
     let columns = arguments.columns;
@@ -196,7 +197,7 @@ fn sign(arguments: &mut Arguments) -> ArrayRef {
     Arc::new((0..arguments.rows).map(sign).collect::<Float64Array>())
 }
 
-/// Times a number, or by one; rounded half up.
+/// Multiplies or divides by a number; rounds half up.
 fn scaled(arguments: &mut Arguments, multiply: bool) -> ArrayRef {
     let [interval_column, number] = arguments.columns else {
         panic!("two arguments");
@@ -297,14 +298,14 @@ fn time_between(arguments: &mut Arguments) -> ArrayRef {
     interval(arguments, |row, _| Some(left.get(row)?.checked_sub(right.get(row)?)))
 }
 
-/// Months first, to the same day of the month or its last one; then microseconds.
+/// Adds months first, to the same day of the month or its last day; then microseconds.
 fn add_interval(arguments: &mut Arguments) -> ArrayRef {
     let columns = arguments.columns;
     let (months, micros) = (columns[1].numbers::<Int64Type>(), columns[2].numbers::<Int64Type>());
     moved(arguments, |row| Some((months.get(row)?, 0, micros.get(row)?)), MICROS_PER_DAY)
 }
 
-/// A time moved by months, days and microseconds; of a DATE the microseconds count as days of `day_micros`.
+/// Moves a time by months, days and microseconds. For a DATE, `day_micros` microseconds are a day.
 pub(super) fn moved(
     arguments: &mut Arguments,
     by: impl Fn(usize) -> Option<(i64, i64, i64)>,
@@ -318,7 +319,7 @@ pub(super) fn moved(
             let (months, days, micros) = by(row)?;
             let moved = add_months(date, months).and_then(|date| i32::try_from(date).ok());
             moved.is_none().then(|| overflow(arguments.errors, row));
-            // Behind the last day that there is comes the first, as in Spark.
+            // After the last day follows the first, as in Spark.
             Some(moved?.wrapping_add(days.wrapping_add(micros.div_euclid(day_micros)) as i32))
         };
         return Arc::new(build::numbers::<Date32Type>(arguments.rows, value));
@@ -362,7 +363,7 @@ fn add_calendar(arguments: &mut Arguments) -> ArrayRef {
     moved(arguments, by, MICROS_PER_DAY)
 }
 
-/// A time moved by months, days and microseconds: an instant, if there is a clock.
+/// Moves a time by months, days and microseconds. With a clock it is an instant.
 pub(super) fn later(time: i64, (months, days, micros): (i64, i64, i64), clock: Option<&WallClock>) -> Option<i64> {
     match clock {
         Some(clock) if !clock.zone().is_utc() => moved_on(clock, time, months, days, micros),
@@ -373,7 +374,7 @@ pub(super) fn later(time: i64, (months, days, micros): (i64, i64, i64), clock: O
     }
 }
 
-/// An instant, moved by months, then days, as a clock shows them, then by what is left of the microseconds.
+/// Moves an instant by months, then days, on a clock, then by the rest of the microseconds.
 fn moved_on(clock: &WallClock, time: i64, months: i64, days: i64, micros: i64) -> Option<i64> {
     let whole = micros / MICROS_PER_DAY;
     let (days, rest) = (days + whole, micros - whole * MICROS_PER_DAY);
@@ -387,9 +388,9 @@ fn moved_on(clock: &WallClock, time: i64, months: i64, days: i64, micros: i64) -
     time.checked_add(rest)
 }
 
-/// A time of day on the same day of another month, or on its last one.
+/// The same time of day on the same day of another month, or on its last day.
 fn months_later(micros: i64, months: i64) -> Option<i64> {
     let (day, of_day) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
-    // The first day that there is begins before the first time.
+    // The first representable day begins before the first representable time.
     i64::try_from(i128::from(add_months(day, months)?) * i128::from(MICROS_PER_DAY) + i128::from(of_day)).ok()
 }

@@ -1,8 +1,8 @@
-//! `get_json_object(text, '$.a.b[0]')`: one value out of a JSON text, as Spark's Jackson reads and writes it.
+//! `get_json_object(text, '$.a.b[0]')`: extracts one value from a JSON text, as Spark's Jackson does.
 //!
-//! The value of a matching name that is null is passed over; the first that is not wins. Whatever follows inside the
-//! same objects is read to its end, and an error there gives NULL. A text found is given raw, anything else as compact
-//! JSON, fractions through double. Wildcards are refused when the file is checked.
+//! A matching name with a null value is skipped; the first other value is the result. The rest of the surrounding
+//! objects is still read, and an error there gives NULL. A string is returned raw, other values as compact JSON, with
+//! fractions through double. The planner refuses wildcards.
 
 use super::{Arguments, Function, Param, build};
 use crate::expr::Expr;
@@ -47,7 +47,7 @@ enum Step {
     Index(usize),
 }
 
-/// `$`, then `.name`, `['name']` or `[number]`; anything else is no path.
+/// `$`, then `.name`, `['name']` or `[number]`; `None` for anything else.
 fn parse_path(path: &str) -> Option<Vec<Step>> {
     let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
@@ -81,20 +81,20 @@ struct Malformed;
 
 type Read<T> = Result<T, Malformed>;
 
-/// Jackson's greatest nesting.
+/// Jackson's limit of nesting.
 const DEPTH_MAX: usize = 1_000;
 
-/// Jackson's greatest number of digits in a number, the exponent's among them.
+/// Jackson's limit of digits in a number, including the exponent.
 const DIGITS_MAX: usize = 1_000;
 
-/// Jackson's greatest number of UTF-16 units in a name.
+/// Jackson's limit of UTF-16 units in a name.
 const NAME_MAX: usize = 50_000;
 
-/// A text read from JSON. Escapes can name halves of pairs without a partner, which UTF-8 cannot hold.
+/// A text read from JSON. Escapes can name unpaired surrogates, which UTF-8 cannot hold.
 #[derive(Default)]
 struct Text {
     whole: String,
-    /// Halves without a partner, each before this byte of `whole`, in order.
+    /// Unpaired surrogates, each before this byte of `whole`, in order.
     halves: Vec<(usize, u32)>,
 }
 
@@ -106,12 +106,12 @@ struct Json<'a> {
 }
 
 impl Json<'_> {
-    /// Appends the value that the path leads to; whether there is one.
+    /// Appends the value at the path; returns whether there is one.
     fn find(&mut self, path: &[Step], out: &mut String) -> Read<bool> {
         match (self.peek()?, path) {
             ('"' | '\'', []) => {
                 let text = self.string()?;
-                // Half of a pair is no text on its own; inside of objects it is written as an escape.
+                // A text with unpaired surrogates gives no value; inside objects they are written as escapes.
                 if !text.halves.is_empty() {
                     return Err(Malformed);
                 }
@@ -152,7 +152,7 @@ impl Json<'_> {
         }
     }
 
-    /// Passes over a value and appends it, if wanted, as compact JSON.
+    /// Skips a value and, if wanted, appends it as compact JSON.
     fn copy(&mut self, mut out: Option<&mut String>) -> Read<()> {
         let mut put = |text: &str| {
             if let Some(out) = &mut out {
@@ -208,7 +208,7 @@ impl Json<'_> {
         }
     }
 
-    /// The members between brackets; each is read by `member`, which gets its number.
+    /// The members between brackets. `member` reads each and gets its index.
     fn members(&mut self, open: char, close: char, mut member: impl FnMut(&mut Self, usize) -> Read<()>) -> Read<()> {
         self.take(open)?;
         self.depth += 1;
@@ -244,7 +244,7 @@ impl Json<'_> {
         Ok(key)
     }
 
-    /// The next character behind white space.
+    /// The next character after white space.
     fn peek(&mut self) -> Read<char> {
         let rest = &self.text[self.at..];
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
@@ -263,7 +263,7 @@ impl Json<'_> {
         self.text[self.at..].starts_with(word)
     }
 
-    /// After a number or a word: nothing that would belong to it.
+    /// Checks that the next character does not continue a number or word.
     fn delimiter(&self) -> Read<()> {
         match self.text[self.at..].chars().next() {
             Some(c) if c.is_alphanumeric() || "_$.+-".contains(c) => Err(Malformed),
@@ -302,7 +302,7 @@ impl Json<'_> {
         Ok(&self.text[start..end])
     }
 
-    /// A text in double or single quotes, its escapes resolved.
+    /// A string in double or single quotes, with its escapes resolved.
     fn string(&mut self) -> Read<Text> {
         let mut out = Text::default();
         let quote = self.peek()?;
@@ -347,7 +347,7 @@ impl Json<'_> {
         Ok(())
     }
 
-    /// The escape of the half that makes a character of `high`, if it comes next.
+    /// The escape of the low surrogate that pairs with `high`, if it is next.
     fn low_half(&mut self, high: u32) -> Read<Option<u32>> {
         if !(0xd800..0xdc00).contains(&high) || !self.rest_starts("\\u") {
             return Ok(None);
@@ -367,7 +367,7 @@ impl Json<'_> {
     }
 }
 
-/// Integers by their digits, anything else as the double that it is.
+/// Writes integers by their digits, other numbers through double.
 fn write_number(out: &mut String, number: &str) {
     if !number.contains(['.', 'e', 'E']) {
         return out.push_str(if number == "-0" { "0" } else { number });
@@ -379,7 +379,7 @@ fn write_number(out: &mut String, number: &str) {
     }
 }
 
-/// A JSON string; what is beyond the basic plane, and halves without a partner, as escapes.
+/// Writes a JSON string; characters beyond the basic plane and unpaired surrogates as escapes.
 fn quote(out: &mut String, text: &Text) {
     out.push('"');
     let mut halves = text.halves.iter().peekable();

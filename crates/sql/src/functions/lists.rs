@@ -1,5 +1,5 @@
-//! What the kernels of arrays and maps share: reading lists row by row, building new ones from places of old ones, and
-//! finding equal values.
+//! Helpers for array and map kernels: reading lists row by row, building lists from positions in others, finding equal
+//! values.
 
 use super::hashes::xxhash64_of;
 use crate::eval::compare::order_at;
@@ -30,7 +30,7 @@ impl<'a> Lists<'a> {
         self.list.values()
     }
 
-    /// Where a row's elements stand in [`Lists::values`]; `None` for NULL.
+    /// Range of a row's elements in [`Lists::values`]; `None` for NULL.
     pub fn range(&self, row: usize) -> Option<Range<usize>> {
         let at = self.column.at(row);
         let offsets = self.list.value_offsets();
@@ -43,7 +43,7 @@ pub(super) fn is_null(array: &ArrayRef, at: usize) -> bool {
     array.data_type().is_null() || array.is_null(at)
 }
 
-/// Whether two values of arrays of one type are the same; NULL is NULL.
+/// Whether two values of arrays of one type are equal; NULL equals NULL.
 pub(super) fn is_same((l, i): (&ArrayRef, usize), (r, j): (&ArrayRef, usize)) -> bool {
     match (is_null(l, i), is_null(r, j)) {
         (false, false) => order_at(l, i, r, j).is_eq(),
@@ -51,16 +51,16 @@ pub(super) fn is_same((l, i): (&ArrayRef, usize), (r, j): (&ArrayRef, usize)) ->
     }
 }
 
-/// A source's number and a place in it.
+/// Index of a source and a position in it.
 type Pick = (u32, u32);
 
-/// The source of NULLs.
+/// A pick that gives NULL.
 const NULL: Pick = (u32::MAX, 0);
 
-/// So many elements the lists of a batch have at most: what makes more of little input fails its row.
+/// Most elements of a batch's lists. A row that would make more of little input fails.
 pub(super) const ELEMENTS_MAX: usize = 1 << 24;
 
-/// As [`is_same`], with two zeros.
+/// As [`is_same`], but 0.0 and −0.0 differ.
 fn is_twin((l, i): (&ArrayRef, usize), (r, j): (&ArrayRef, usize)) -> bool {
     is_same((l, i), (r, j)) && sign_of_zero(l, i) == sign_of_zero(r, j)
 }
@@ -75,7 +75,7 @@ fn sign_of_zero(array: &ArrayRef, at: usize) -> Option<bool> {
     (value == 0.0).then(|| value.is_sign_negative())
 }
 
-/// The elements of new lists, each named by its place.
+/// The elements of new lists, each given by its position in a source.
 pub(super) struct ListBuilder {
     picks: Vec<Pick>,
     offsets: Vec<i32>,
@@ -97,12 +97,12 @@ impl ListBuilder {
         self.picks.push(NULL);
     }
 
-    /// Number of elements of the row so far.
+    /// Number of elements of the current row.
     pub fn length(&self) -> usize {
         self.picks.len() - self.offsets[self.offsets.len() - 1] as usize
     }
 
-    /// Whether so many elements more have room; else the row fails.
+    /// Whether this many more elements fit; else the row fails.
     pub fn has_room(&self, more: usize, row: usize, errors: &mut RowErrors) -> bool {
         let has_room = more <= ELEMENTS_MAX - self.picks.len().min(ELEMENTS_MAX);
         if !has_room {
@@ -112,7 +112,7 @@ impl ListBuilder {
         has_room
     }
 
-    /// Ends a row; without a list it is NULL.
+    /// Ends a row; NULL unless `is_list`.
     pub fn end(&mut self, is_list: bool) {
         if !is_list {
             self.picks.truncate(self.offsets[self.offsets.len() - 1] as usize);
@@ -121,7 +121,7 @@ impl ListBuilder {
         self.valid.push(is_list);
     }
 
-    /// A list per row, `None` for NULL: what `row` pushes.
+    /// One list per row from what `row` pushes; `None` gives NULL.
     pub fn rows(rows: usize, mut row: impl FnMut(&mut ListBuilder, usize) -> Option<()>) -> ListBuilder {
         let mut lists = ListBuilder::new(rows);
         for number in 0..rows {
@@ -131,7 +131,7 @@ impl ListBuilder {
         lists
     }
 
-    /// The lists, their elements taken from the sources, which are of the list's element type.
+    /// The lists, with elements taken from the sources, which have the element type.
     pub fn finish(self, sources: &[&ArrayRef], data_type: &DataType) -> ArrayRef {
         let DataType::List(field) = data_type else {
             panic!("{data_type} is no list");
@@ -161,8 +161,8 @@ impl ListBuilder {
     }
 }
 
-/// Values seen so far, of sources of one type. A few are compared one by one, many by hash. As in Spark's sets 0.0 is not −0.0
-/// here, unless they stand within another value.
+/// A set of values from sources of one type. A few values are compared one by one, many by hash. As in Spark's sets,
+/// 0.0 and −0.0 differ, unless they are inside another value.
 pub(super) struct DistinctValues<'a> {
     sources: &'a [&'a ArrayRef],
     values: Vec<(usize, usize)>,
@@ -170,7 +170,7 @@ pub(super) struct DistinctValues<'a> {
     has_one_zero: bool,
 }
 
-/// So many values are compared one by one.
+/// Up to this many values are compared one by one.
 const FEW: usize = 16;
 
 impl<'a> DistinctValues<'a> {
@@ -178,7 +178,7 @@ impl<'a> DistinctValues<'a> {
         DistinctValues { sources, values: Vec::new(), by_hash: HashMap::new(), has_one_zero: false }
     }
 
-    /// As [`DistinctValues::new`], with −0.0 as 0.0.
+    /// As [`DistinctValues::new`], but −0.0 equals 0.0.
     pub fn with_one_zero(sources: &'a [&'a ArrayRef]) -> DistinctValues<'a> {
         DistinctValues { has_one_zero: true, ..DistinctValues::new(sources) }
     }
@@ -195,7 +195,7 @@ impl<'a> DistinctValues<'a> {
         self.by_hash.get(&hash(self.sources[source], at)).is_some_and(|known| known.iter().any(is_it))
     }
 
-    /// Adds a value; false if it is there already.
+    /// Adds a value; false if it is already there.
     pub fn add(&mut self, source: usize, at: usize) -> bool {
         if self.has(source, at) {
             return false;
@@ -213,7 +213,7 @@ impl<'a> DistinctValues<'a> {
     }
 }
 
-/// The same for values that are the same.
+/// A hash that is equal for equal values.
 fn hash(array: &ArrayRef, at: usize) -> u64 {
     xxhash64_of(42, array, at)
 }

@@ -1,5 +1,5 @@
-//! Functions that build maps or take them apart. A map's entries keep their order; a key that is NULL or comes twice fails the
-//! row, as with Spark's default policy.
+//! Functions that build maps or take them apart. A map's entries keep their order. A NULL key or a duplicate key fails
+//! the row, as with Spark's default policy.
 
 use super::lists::{DistinctValues, ListBuilder, Lists, is_null, is_same};
 use super::{Arguments, Function, Param, build};
@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "map_keys", gives: |a| types::array(entry(a, 0)), kernel: |a| side(a, 0), ..OF_MAP },
     Function { name: "map_values", gives: |a| types::array(entry(a, 1)), kernel: |a| side(a, 1), ..OF_MAP },
     Function { name: "map_entries", gives: array_of_entries, kernel: entries, ..OF_MAP },
-    // The planner makes group keys of it.
+    // The planner uses it for group keys.
     Function { name: "sorted maps", kernel: |a| sorted(&a.columns[0].clone().into_rows(a.rows)), ..OF_MAP },
     Function {
         name: "map_contains_key",
@@ -44,7 +44,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// The array with the entries of all maps in it in the order of their keys.
+/// The array with the entries of all its maps sorted by key.
 fn sorted(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Map(..) => {
@@ -122,8 +122,8 @@ fn array_of_entries(arguments: &[Expr]) -> DataType {
     types::array(types::entry(key, value))
 }
 
-/// A MAP of entries that are cut by row, `offsets` having one more than there are rows; where `is_valid` does not hold, NULL.
-/// A row whose keys are NULL or the same fails.
+/// A MAP from entries that `offsets` assigns to rows; NULL where `is_valid` is false. A row with NULL or duplicate keys
+/// fails.
 pub(crate) fn checked(
     data_type: &DataType,
     offsets: &[usize],
@@ -155,7 +155,7 @@ fn check_keys(keys: &ArrayRef, range: Range<usize>, row: usize, errors: &mut Row
     }
 }
 
-/// A key of −0.0 is one of 0.0.
+/// Replaces keys of −0.0 by 0.0.
 fn without_negative_zeros(keys: ArrayRef) -> ArrayRef {
     match keys.data_type() {
         DataType::Float32 => Arc::new(keys.as_primitive::<Float32Type>().unary::<_, Float32Type>(|x| x + 0.0)),
@@ -164,7 +164,7 @@ fn without_negative_zeros(keys: ArrayRef) -> ArrayRef {
     }
 }
 
-/// As [`checked`], whatever the keys.
+/// As [`checked`], with any keys.
 pub(crate) fn of_rows(
     data_type: &DataType,
     offsets: &[usize],
@@ -186,7 +186,7 @@ pub(crate) fn of_rows(
     of(data_type, OffsetBuffer::new(new_offsets.into()), take(keys, &positions), take(values, &positions), nulls)
 }
 
-/// A MAP array of its parts; no key is NULL.
+/// A MAP array from its parts; no key is NULL.
 pub(crate) fn of(
     data_type: &DataType,
     offsets: OffsetBuffer<i32>,
@@ -214,7 +214,7 @@ fn map(arguments: &mut Arguments) -> ArrayRef {
     checked(data_type, &offsets, side(0), side(1), &|_| true, arguments.errors)
 }
 
-/// The first row of all columns, then the second one of all, and so on.
+/// The first row of all columns, then the second row of all, and so on.
 pub(super) fn interleaved(columns: &[Column], rows: usize, data_type: &DataType) -> ArrayRef {
     let mut list = ListBuilder::new(rows);
     for row in 0..rows {
@@ -258,7 +258,7 @@ fn from_arrays(arguments: &mut Arguments) -> ArrayRef {
     checked(arguments.data_type, &offsets, keys, values, &|row| valid[row], arguments.errors)
 }
 
-/// A NULL among the entries makes the map NULL.
+/// A NULL entry makes the map NULL.
 fn from_entries(arguments: &mut Arguments) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
     let entries = lists.values().as_struct();

@@ -1,4 +1,4 @@
-//! Intervals from and to text and numbers, and as intervals of other fields.
+//! Casts of intervals from and to text and numbers, and between interval types.
 
 use super::{Failures, map, number};
 use crate::eval::arithmetic::{divide_half_up, pow10};
@@ -11,7 +11,7 @@ use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
 
-/// Intervals of one kind; an interval and a number of what its last field counts.
+/// Intervals of one kind; an interval and a number in units of its last field.
 pub(super) fn allowed(from: &DataType, to: &DataType) -> bool {
     let is_counted = |kind: Kind, number: &DataType| {
         let is_decimal = matches!(number, DataType::Decimal128(..));
@@ -87,7 +87,7 @@ pub(super) fn cast(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> 
     with_type(values, to)
 }
 
-/// What an interval counts, with its fraction.
+/// An interval as a number with its fraction.
 fn to_decimal(input: &ArrayRef, unit: i64, to: &DataType, failures: &mut Failures) -> ArrayRef {
     let scaled = counts(input).unary::<_, Decimal128Type>(|value| i128::from(value) * 1_000_000 / i128::from(unit));
     let scaled: ArrayRef = Arc::new(scaled.with_data_type(DataType::Decimal128(26, 6)));
@@ -106,7 +106,7 @@ pub(crate) fn counts(input: &ArrayRef) -> Int64Array {
     }
 }
 
-/// Months or microseconds, which fit, as an interval.
+/// Months or microseconds as an interval of this type, which holds them.
 pub(crate) fn with_type(values: Int64Array, to: &DataType) -> ArrayRef {
     match to {
         DataType::Decimal32(..) => {

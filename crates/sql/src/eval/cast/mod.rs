@@ -1,6 +1,6 @@
-//! Casts (rules T3, T4): which there are, and each over a whole array.
+//! Casts (rules T3, T4): which exist, and how each converts a whole array.
 //!
-//! Under ANSI a value that does not fit fails its row; TRY_CAST gives NULL instead.
+//! In ANSI mode a value that does not fit fails its row; TRY_CAST gives NULL instead.
 
 pub(crate) mod interval;
 mod number;
@@ -24,7 +24,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, FieldRef, Fields};
 use std::sync::Arc;
 
-/// Whether Spark's ANSI mode has this cast, and we too.
+/// Whether Spark's ANSI mode has this cast and it is supported here.
 pub(crate) fn allowed(from: &DataType, to: &DataType) -> bool {
     use DataType::{Binary, Boolean, Date32, Null, Timestamp, Utf8};
     match (from, to) {
@@ -48,7 +48,7 @@ pub(crate) fn allowed(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Whether a cast has a MAP inside whose keys it changes: with TRY_CAST they could become NULL.
+/// Whether a cast changes the keys of a MAP inside: with TRY_CAST they could become NULL.
 pub(crate) fn may_lose_keys(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (DataType::List(from), DataType::List(to)) => may_lose_keys(from.data_type(), to.data_type()),
@@ -60,7 +60,7 @@ pub(crate) fn may_lose_keys(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Where failed rows of a cast go.
+/// Records the failed rows of a cast.
 pub(crate) struct Failures<'a> {
     mode: CastMode,
     errors: &'a mut RowErrors,
@@ -69,14 +69,14 @@ pub(crate) struct Failures<'a> {
 }
 
 impl Failures<'_> {
-    /// The value of `row` is of the right form, but too large.
+    /// The value of `row` has the right form but is too large.
     pub fn overflow(&mut self, row: usize, value: impl std::fmt::Display) {
         self.record(row, "CAST_OVERFLOW", |to| {
             format!("{value} does not fit in {to}; use TRY_CAST to get NULL instead")
         });
     }
 
-    /// The value of `row` is nothing of the target type.
+    /// The value of `row` does not have the form of the target type.
     pub fn invalid(&mut self, row: usize, value: impl std::fmt::Display) {
         self.record(row, "CAST_INVALID_INPUT", |to| format!("'{value}' is no {to}; use TRY_CAST to get NULL instead"));
     }
@@ -95,7 +95,7 @@ impl Failures<'_> {
     }
 }
 
-/// `input` as another type, which [`allowed`] allows.
+/// `input` converted to another type. [`allowed`] must hold.
 pub(crate) fn cast(
     input: &ArrayRef,
     to: &DataType,
@@ -145,7 +145,7 @@ pub(crate) fn to_long(input: &ArrayRef, errors: &mut RowErrors) -> ArrayRef {
     number::cast(input, &DataType::Int64, &mut failures)
 }
 
-/// An ARRAY as one of another element type.
+/// An ARRAY converted to another element type.
 fn elements(
     input: &ListArray,
     element: &FieldRef,
@@ -159,7 +159,7 @@ fn elements(
     Arc::new(ListArray::new(element.clone(), input.offsets().clone(), values, input.nulls().cloned()))
 }
 
-/// Records the errors of elements for the rows that they stand in.
+/// Records the errors of elements for their rows.
 fn fail_rows(inner: RowErrors, offsets: &[i32], nulls: Option<&NullBuffer>, errors: &mut RowErrors) {
     for (at, error) in inner.iter() {
         let Some(row) = offsets.partition_point(|start| *start as usize <= at).checked_sub(1) else {
@@ -171,7 +171,8 @@ fn fail_rows(inner: RowErrors, offsets: &[i32], nulls: Option<&NullBuffer>, erro
     }
 }
 
-/// A MAP as one of other keys and values. Keys that become the same stay two; a MAP with a key that is none is NULL.
+/// A MAP converted to other key and value types. Keys that become equal stay separate. A MAP with a key that becomes
+/// NULL is NULL.
 fn entries(input: &MapArray, entries: &FieldRef, mode: CastMode, times: &Defaults, errors: &mut RowErrors) -> ArrayRef {
     let DataType::Struct(fields) = entries.data_type() else {
         panic!("a map's entries are structs");
@@ -189,7 +190,7 @@ fn entries(input: &MapArray, entries: &FieldRef, mode: CastMode, times: &Default
     maps::of_rows(&data_type, &offsets, &keys, &values, &is_whole)
 }
 
-/// A STRUCT as one of other member types, by place.
+/// A STRUCT converted to other member types, by position.
 fn members(input: &StructArray, fields: &Fields, mode: CastMode, times: &Defaults, errors: &mut RowErrors) -> ArrayRef {
     let mut own = RowErrors::default();
     let columns = input.columns().iter().zip(fields);
@@ -199,7 +200,7 @@ fn members(input: &StructArray, fields: &Fields, mode: CastMode, times: &Default
     Arc::new(members.expect("each member has its field's type"))
 }
 
-/// A fixed-width array, value by value; `None` makes a NULL of one that `convert` has recorded as failed.
+/// Converts a fixed-width array value by value. `None` gives NULL; `convert` has recorded the failure.
 fn map<A: ArrowPrimitiveType, O: ArrowPrimitiveType>(
     input: &PrimitiveArray<A>,
     mut convert: impl FnMut(usize, A::Native) -> Option<O::Native>,

@@ -1,4 +1,4 @@
-//! Numbers and booleans as one another.
+//! Casts between numbers and booleans.
 
 use super::{Failures, map, with_number_type};
 use crate::eval::arithmetic::{decimal_in, rescale};
@@ -93,7 +93,7 @@ where
         (-limit, limit)
     };
     let (least, limit) = least_and_greatest(8 * size_of::<T::Native>());
-    // Java compares the floor with the greatest value, widened to double: for BIGINT that is 2^63, which saturates.
+    // Java compares the floor with the greatest value widened to double. For BIGINT that is 2^63, which saturates.
     let greatest = if limit < 9e18 { limit - 1.0 } else { limit };
     let fits = |x: f64| x.floor() <= greatest && x.ceil() >= least;
     match input.data_type() {
@@ -144,7 +144,7 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
     let exact = |value: i256, from: i8| decimal_in(rescale(value, i32::from(from), i32::from(scale)), precision);
     let array = match input.data_type() {
         DataType::Float32 | DataType::Float64 => {
-            // By the digits that Java prints of the DOUBLE: a FLOAT is widened first, so that 0.1 is 0.10000000149011612.
+            // Uses the digits that Java prints of the DOUBLE. A FLOAT is widened first, so 0.1 is 0.10000000149011612.
             map::<Float64Type, Decimal128Type>(&doubles(input), |row, x| {
                 if !x.is_finite() {
                     return None;
@@ -168,7 +168,7 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
     Arc::new(array.with_data_type(to.clone()))
 }
 
-/// What reading a decimal came to.
+/// The result of reading a decimal.
 pub(crate) enum Parsed {
     Fits(i128),
     TooLarge,
@@ -183,7 +183,7 @@ pub(crate) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Parsed {
         _ => (false, text),
     };
     let (mantissa, exponent) = match digits.find(['e', 'E']) {
-        // Java's exponents and scales are of 32 bits; so the sums below stay far from the ends of 64.
+        // Java's exponents and scales have 32 bits, so the sums below stay far from the limits of 64.
         Some(at) => match digits[at + 1..].parse::<i32>() {
             Ok(exponent) => (&digits[..at], i64::from(exponent)),
             Err(_) => return Parsed::Invalid,
@@ -195,7 +195,7 @@ pub(crate) fn parse_decimal(text: &str, precision: u8, scale: i8) -> Parsed {
     if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
         return Parsed::Invalid;
     }
-    // The value is `all`·10^-point; digits kept are those left of the wanted scale.
+    // The value is `all`·10^-point. Digits left of the wanted scale are kept.
     let point = fraction.len() as i64 - exponent;
     let kept = all.len() as i64 - point + i64::from(scale);
     let significant = all.trim_start_matches('0');

@@ -1,4 +1,4 @@
-//! STRING as other types.
+//! Casts from STRING.
 
 use super::number::{Parsed, parse_decimal};
 use super::{Failures, with_number_type};
@@ -73,7 +73,7 @@ fn parse_boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// As Java reads doubles (a suffix `d` or `f` is allowed), and Spark's words for what is not finite.
+/// Reads a double as Java does (with an optional suffix `d` or `f`), and Spark's words for infinity and NaN.
 fn parse_float<T: FromStr>(text: &str) -> Option<T> {
     let text = trimmed(text);
     let lower = text.to_ascii_lowercase();

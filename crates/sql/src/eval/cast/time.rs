@@ -1,4 +1,4 @@
-//! Dates and times from and to numbers, and as one another.
+//! Casts of dates and times from and to numbers, and between each other.
 
 use super::number::doubles;
 use super::{Failures, map, number};
@@ -27,9 +27,10 @@ pub(super) fn from_number(input: &ArrayRef, to: &DataType, failures: &mut Failur
     Arc::new(array.with_data_type(to.clone()))
 }
 
-/// `(d·1 000 000)` in double, truncated toward zero. The common case, all finite and in range, is one tight loop.
+/// `(d·1 000 000)` in double, truncated toward zero. The common case, all values finite and in range, is one tight
+/// loop.
 fn from_doubles(input: &PrimitiveArray<Float64Type>, failures: &mut Failures) -> TimestampMicrosecondArray {
-    // 2^63: as a double it stands for the greatest long, and passes as that.
+    // 2^63: as a double it stands for the greatest long and is accepted as that.
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     let fits = |seconds: f64| (seconds * 1e6).abs() <= LIMIT;
     if input.values().iter().all(|seconds| fits(*seconds)) {
@@ -56,7 +57,7 @@ fn decimal_seconds(unscaled: i128, scale: u32) -> i64 {
     }
 }
 
-/// TIMESTAMP as seconds since the epoch: floored where the target is integral, exact before it is rounded to a DECIMAL.
+/// TIMESTAMP as seconds since the epoch: floored for an integral target, rounded for a DECIMAL.
 pub(super) fn to_number(
     input: &PrimitiveArray<TimestampMicrosecondType>,
     to: &DataType,
@@ -75,7 +76,7 @@ pub(super) fn to_number(
     if *to == DataType::Float64 { seconds } else { number::cast(&seconds, to, failures) }
 }
 
-/// DATE, TIMESTAMP and TIMESTAMP_NTZ as one another.
+/// Casts between DATE, TIMESTAMP and TIMESTAMP_NTZ.
 pub(super) fn between(input: &ArrayRef, to: &DataType, clock: &WallClock, failures: &mut Failures) -> ArrayRef {
     let of_zone = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
     if *input.data_type() == DataType::Date32 {
@@ -103,7 +104,7 @@ pub(super) fn between(input: &ArrayRef, to: &DataType, clock: &WallClock, failur
     }
 }
 
-/// What a clock shows at instants, as TIMESTAMP_NTZ. Costs nothing in UTC.
+/// The local times that a clock shows at instants, as TIMESTAMP_NTZ. Free in UTC.
 pub(crate) fn shown(instants: &TimestampMicrosecondArray, clock: &WallClock) -> TimestampMicrosecondArray {
     let shown = match clock.zone() {
         zone if zone.is_utc() => instants.clone(),
@@ -112,7 +113,7 @@ pub(crate) fn shown(instants: &TimestampMicrosecondArray, clock: &WallClock) -> 
     shown.with_data_type(types::timestamp_ntz())
 }
 
-/// When a clock shows times, as TIMESTAMP. Costs nothing in UTC.
+/// The instants at which a clock shows local times, as TIMESTAMP. Free in UTC.
 pub(crate) fn instants(shown: &TimestampMicrosecondArray, clock: &WallClock) -> TimestampMicrosecondArray {
     let instants = match clock.zone() {
         zone if zone.is_utc() => shown.clone(),

@@ -1,4 +1,4 @@
-//! The functions of maps that call lambdas. The order of a map's entries is kept.
+//! Map functions that take lambdas. The order of a map's entries is kept.
 
 use super::{Elements, apply, fail_rows, holds};
 use crate::eval::compare::order_at;
@@ -23,7 +23,7 @@ pub(super) fn transform_values(
     maps::of(data_type, elements.list_offsets(), keys, values, map.nulls().cloned())
 }
 
-/// Two entries of one key, or a NULL key, fail the row.
+/// Two entries with one key, or a NULL key, fail the row.
 pub(super) fn transform_keys(
     lambda: &Lambda,
     map: &ArrayRef,
@@ -52,7 +52,7 @@ pub(super) fn map_filter(lambda: &Lambda, map: &ArrayRef, input: &Input, errors:
     maps::of(map.data_type(), OffsetBuffer::new(offsets.into()), keys, values, map.nulls().cloned())
 }
 
-/// The left map's keys, then those of the right one that it has not; NULL stands for a value that is missing.
+/// The left map's keys, then the right map's other keys. A missing value is NULL.
 pub(super) fn map_zip_with(
     lambda: &Lambda,
     arguments: &[ArrayRef],

@@ -1,7 +1,7 @@
-//! `array_sort` with a comparator: a merge sort of all arrays in step, from runs of one element up.
+//! `array_sort` with a comparator: a merge sort of all arrays in step, starting from runs of one element.
 //!
-//! In every step each merge that is going on compares one pair, all pairs in one call of the lambda: about 2 n calls for
-//! arrays of n elements, however many there are. Stable, as Spark's is.
+//! In every step each running merge compares one pair, all pairs in one call of the lambda: about 2 n calls for arrays
+//! of n elements, however many arrays there are. Stable, as in Spark.
 
 use super::{Elements, apply, element_field};
 use crate::eval::{Input, RowErrors, take};
@@ -53,7 +53,7 @@ fn merges(elements: &Elements, rows: usize, width: usize) -> Vec<Merge> {
     merges
 }
 
-/// Carries all merges through; `order` names the elements that stand at the runs' places.
+/// Runs all merges; `order` names the elements at the runs' positions.
 fn merge_all(
     merges: &mut [Merge],
     lambda: &Lambda,
