@@ -9,6 +9,7 @@ mod apache;
 mod available_now;
 mod broker;
 mod closed_outputs;
+mod ctl;
 mod dead_letters;
 mod demo;
 mod examples;

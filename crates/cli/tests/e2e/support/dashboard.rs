@@ -19,6 +19,11 @@ impl Dashboard {
         Dashboard(address.trim_end_matches('/').to_owned())
     }
 
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.0
+    }
+
     /// The status; `None` before the first one.
     pub fn status(&self) -> Option<Status> {
         let reply = self.ask("GET /api/status", "")?;
