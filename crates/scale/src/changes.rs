@@ -1,6 +1,6 @@
 //! Which changes of size are told to people: where two sizes serve a load in turns, every one would drown the others.
 
-use crate::decision::Decision;
+use crate::decision::{Decision, Kind};
 use std::collections::BTreeMap;
 
 /// A change to a size that was told so lately is not told again, ms.
@@ -19,7 +19,7 @@ impl Changes {
     pub fn tell(&mut self, decision: &Decision) -> Option<String> {
         let lately = |told_ms: &u64| decision.at_ms.saturating_sub(*told_ms) < AGAIN_MS;
         if !decision.acts() {
-            return None;
+            return (decision.kind == Kind::Guard).then(|| decision.reason.clone());
         }
         if self.at_ms.get(&decision.to).is_some_and(lately) {
             self.untold += 1;
@@ -37,7 +37,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Kind, Terms};
+    use crate::decision::Terms;
 
     #[test]
     fn turns_are_told_every_half_minute() {

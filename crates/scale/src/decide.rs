@@ -217,13 +217,29 @@ impl Case<'_> {
             done >= below + policy.effective * (at(promised, *size) - below)
         };
         let to = (1..=self.from).rev().find(brings).unwrap_or(1).max(self.settings.min);
-        if backlog <= trial.backlog || to >= self.from {
+        if backlog <= trial.backlog {
             return None;
         }
         let until_ms = now_ms + (policy.block_s * 1000.0) as u64;
+        if to >= self.from {
+            return self.explain(state, backlog, until_ms, (done, bottleneck));
+        }
         state.blocked = Some(Blocked { until_ms, done, bottleneck });
         state.timers.reset();
         Some((Kind::Guard, to, reason::guard(self.from, to, done, bottleneck, policy.block_s)))
+    }
+
+    /// No executor is too many, and yet the backlog exceeds its budget: the user learns who is busy. Growth is not blocked,
+    /// because it has not been tried.
+    fn explain(&self, state: &mut State, backlog: u64, until_ms: u64, found: (f64, Bottleneck)) -> Option<Verdict> {
+        let (done, bottleneck) = found;
+        let known = matches!(bottleneck, Bottleneck::Driver | Bottleneck::Sink | Bottleneck::Source);
+        let told = self.facts.now_ms < state.explained_until_ms;
+        if !known || told || (backlog as f64) <= self.terms.budget {
+            return None;
+        }
+        state.explained_until_ms = until_ms;
+        Some((Kind::Guard, self.from, reason::explain(self.from, done, bottleneck)))
     }
 
     fn zero(&self, state: &mut State) -> Option<Verdict> {

@@ -56,6 +56,11 @@ pub(crate) fn guard(from: u32, to: u32, done: f64, bottleneck: Bottleneck, block
     )
 }
 
+pub(crate) fn explain(size: u32, done: f64, bottleneck: Bottleneck) -> String {
+    let (done, why) = (number(done), bottleneck.sentence());
+    format!("{} did only {done}/s while the backlog grew: {why}", executors(size))
+}
+
 pub(crate) fn zero(idle_s: f64) -> String {
     format!("nothing arrived and nothing waited for {idle_s:.1} s: no executor is needed")
 }

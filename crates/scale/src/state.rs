@@ -30,6 +30,9 @@ pub struct State {
     pub(crate) promised: Vec<f64>,
     /// Growth beyond this size is blocked until then.
     pub(crate) blocked: Option<Blocked>,
+    /// A bottleneck at a size that stays is not reported again until then.
+    #[serde(default)]
+    pub(crate) explained_until_ms: u64,
 }
 
 impl State {
@@ -56,6 +59,7 @@ impl State {
             outgrown: Vec::new(),
             promised: Vec::new(),
             blocked: None,
+            explained_until_ms: 0,
         }
     }
 

@@ -3,7 +3,7 @@
 //! A scenario's load is in units of one executor's work (`5s 0, 20s 0.6`). A line of the transcript is `second: kind
 //! from→to`.
 
-use tidemill_scale::{Bottleneck, Mode, Settings};
+use tidemill_scale::{Bottleneck, Kind, Mode, Record, Settings};
 use tidemill_simulate::{Mechanism, Runway, Trace, run};
 
 /// The demo: 2,500 records/s and core, short hold times, 90 seconds.
@@ -152,4 +152,21 @@ fn capacity_that_was_overestimated_is_not_taken_for_a_slow_sink() {
         "60s 0.5, 120s 3.6",
         "0.25: activate 0→1, 62.5: up 1→3, 88: up 3→4, 168.25: down 4→3 | late 0.00 % | left 211700",
     );
+}
+
+#[test]
+fn a_source_that_gives_too_little_is_named_though_one_executor_stays() {
+    let (settings, mechanism) = production();
+    let limited = Mechanism { limit: Some((Bottleneck::Source, 2_000.0)), ..mechanism };
+    let mut runway = Runway::new(&settings).logged();
+    run(&Trace::new("slow source", vec![5_000.0; 60]), &limited, settings.slo_ms, &mut runway);
+    let guard = |record: &Record| match record {
+        Record::Step { decision, .. } if decision.kind == Kind::Guard => Some(decision.clone()),
+        _ => None,
+    };
+    let named = runway.log().iter().find_map(guard).expect("it is named");
+    assert_eq!((named.from, named.to), (1, 1));
+    let sentence = "1 executor did only 2,000/s while the backlog grew: the source gives no more";
+    assert!(named.reason.starts_with(sentence), "{}", named.reason);
+    assert!(named.at_ms <= 30_000, "{}", named.at_ms);
 }

@@ -54,9 +54,9 @@ const LOADS: [Load; 4] = [
         producers: "1",
         sets: &[
             "sinks.screen.type=none",
-            "sources.cs_student_logs.options.\"queued.min.messages\"=1",
-            "sources.cs_student_logs.options.\"fetch.queue.backoff.ms\"=1000",
-            "sources.cs_student_logs.options.\"fetch.message.max.bytes\"=20000",
+            "sources.cs_student_logs.options.queued.min.messages=1",
+            "sources.cs_student_logs.options.fetch.queue.backoff.ms=200",
+            "sources.cs_student_logs.options.fetch.message.max.bytes=300000",
         ],
         slow_console: false,
     },
@@ -121,6 +121,9 @@ fn measure(load: &Load) -> Outcome<Option<Noticed>> {
     let (_producer, since) = (KillOnDrop(producer), Instant::now());
     while since.elapsed() < LONGEST {
         std::thread::sleep(Duration::from_millis(100));
+        if driver.0.try_wait().is_ok_and(|end| end.is_some()) {
+            return Err(format!("the run of `{}` ended by itself", load.name));
+        }
         if let Some((size, reason)) = guard(&decisions) {
             return Ok(Some(Noticed { after_s: since.elapsed().as_secs_f64(), size, reason }));
         }
