@@ -109,9 +109,9 @@ impl Trial {
     pub fn bottleneck(&self, lasted_s: f64, cores: u32, idle: f64) -> Option<Bottleneck> {
         let of_cores = |us: u64| us as f64 / 1e6 / (lasted_s * f64::from(cores * self.size));
         let of_one = |us: u64| us as f64 / 1e6 / lasted_s;
+        let full = self.machine as f64 / 1000.0 / self.calls.max(1) as f64 >= MACHINE_FULL;
         if of_cores(self.busy_us) > 1.0 - idle {
-            let machine = self.machine as f64 / 1000.0 / self.calls.max(1) as f64;
-            return (machine >= MACHINE_FULL).then_some(Bottleneck::Machine);
+            return full.then_some(Bottleneck::Machine);
         }
         Some(if of_one(self.driver_us) >= SATURATED {
             Bottleneck::Driver
@@ -119,6 +119,9 @@ impl Trial {
             Bottleneck::Sink
         } else if of_cores(self.fetch_us) >= STARVED {
             Bottleneck::Source
+        } else if full {
+            // Executors wait for their turn on its cores, the driver for them, and nobody is busy all the time.
+            Bottleneck::Machine
         } else {
             Bottleneck::Unknown
         })

@@ -233,7 +233,7 @@ impl Case<'_> {
     /// because it has not been tried.
     fn explain(&self, state: &mut State, backlog: u64, until_ms: u64, found: (f64, Bottleneck)) -> Option<Verdict> {
         let (done, bottleneck) = found;
-        let known = matches!(bottleneck, Bottleneck::Driver | Bottleneck::Sink | Bottleneck::Source);
+        let known = bottleneck != Bottleneck::Unknown;
         let told = self.facts.now_ms < state.explained_until_ms;
         if !known || told || (backlog as f64) <= self.terms.budget {
             return None;
