@@ -205,13 +205,19 @@ impl Case<'_> {
             return None;
         }
         state.trial = None;
-        let bottleneck = trial.bottleneck(lasted_s, self.settings.cores, policy.effective)?;
         let done = trial.done(lasted_s);
+        let Some(bottleneck) = trial.bottleneck(lasted_s, self.settings.cores, policy.effective) else {
+            release(&mut state.blocked);
+            return None;
+        };
         // On a full machine every executor is slower: compare with the capacity that was believed before the growth.
         let promised = match bottleneck {
             Bottleneck::Machine => &state.promised,
             _ => &self.terms.capacity,
         };
+        if done >= policy.fulfilled * at(promised, self.from) {
+            release(&mut state.blocked);
+        }
         let brings = |size: &u32| {
             let below = at(promised, size - 1);
             done >= below + policy.effective * (at(promised, *size) - below)
@@ -224,7 +230,10 @@ impl Case<'_> {
         if to >= self.from {
             return self.explain(state, backlog, until_ms, (done, bottleneck));
         }
-        state.blocked = Some(Blocked { until_ms, done, bottleneck });
+        // A bottleneck that comes back soon is no accident of the moment.
+        let firm = state.blocked_at_ms.is_some_and(|at_ms| seconds(now_ms, at_ms) < 2.0 * policy.block_s);
+        state.blocked_at_ms = Some(now_ms);
+        state.blocked = Some(Blocked { until_ms, done, bottleneck, firm });
         state.timers.reset();
         Some((Kind::Guard, to, reason::guard(self.from, to, done, bottleneck, policy.block_s)))
     }
@@ -273,4 +282,9 @@ impl Case<'_> {
         let least = least.max(self.settings.min);
         (least..self.settings.max).find(|&size| at(&self.terms.capacity, size) >= need).unwrap_or(self.settings.max)
     }
+}
+
+/// The executors that are there do what they should: growth is allowed again, unless the bottleneck has come back once.
+fn release(blocked: &mut Option<Blocked>) {
+    *blocked = blocked.filter(|blocked| blocked.firm);
 }

@@ -37,6 +37,7 @@
 //!                                                                   → min{n : C(n) ≥ max(λ5, λ2) + (B − B_slack)⁺/T_c}
 //! guard      10 s over the slack and growing, and driver, sink, source or machine is the bottleneck, and the last
 //!            executors brought < 10 % of their promise               → back, growth blocked for 5 min
+//!            released when the executors that stay do 90 % of C(n) for 10 s, unless it comes back within 10 min
 //!            the same at a size that stays, B > B_lim: the user learns who is busy, once in 5 min
 //! up         B > B_lim and not gone in 1.5·T_c; or runway(n, λ↑, B_lim) < T_start + T_up; or B_slack is used and λ↑ > C(n);
 //!            or a step: for 2 s, λ1 > 1.3 · λ15 of before and > 1.05 · C(n)

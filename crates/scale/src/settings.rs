@@ -84,6 +84,8 @@ pub struct Policy {
     pub assess_s: f64,
     /// An executor that adds less than this share of its expected capacity is not worth keeping.
     pub effective: f64,
+    /// Executors that do this share of their capacity do what they should: a blocked growth is released.
+    pub fulfilled: f64,
     /// Half-life of the measured capacity, busy-seconds.
     pub half_life_s: f64,
     /// Busy-seconds after a start that are not used to learn capacity.
@@ -123,6 +125,7 @@ impl Default for Policy {
             block_s: 300.0,
             assess_s: 10.0,
             effective: 0.1,
+            fulfilled: 0.9,
             half_life_s: 30.0,
             warm_up_s: 5.0,
             task_min_ms: 10.0,

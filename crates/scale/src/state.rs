@@ -30,6 +30,9 @@ pub struct State {
     pub(crate) promised: Vec<f64>,
     /// Growth beyond this size is blocked until then.
     pub(crate) blocked: Option<Blocked>,
+    /// When growth was last blocked.
+    #[serde(default)]
+    pub(crate) blocked_at_ms: Option<u64>,
     /// A bottleneck at a size that stays is not reported again until then.
     #[serde(default)]
     pub(crate) explained_until_ms: u64,
@@ -59,6 +62,7 @@ impl State {
             outgrown: Vec::new(),
             promised: Vec::new(),
             blocked: None,
+            blocked_at_ms: None,
             explained_until_ms: 0,
         }
     }
@@ -91,6 +95,9 @@ pub(crate) struct Blocked {
     /// Throughput of all executors together, records/s.
     pub done: f64,
     pub bottleneck: Bottleneck,
+    /// It is not released before that time.
+    #[serde(default)]
+    pub firm: bool,
 }
 
 /// Since when smaller sizes have been enough, and W.

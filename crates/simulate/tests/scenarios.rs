@@ -170,3 +170,17 @@ fn a_source_that_gives_too_little_is_named_though_one_executor_stays() {
     assert!(named.reason.starts_with(sentence), "{}", named.reason);
     assert!(named.at_ms <= 30_000, "{}", named.at_ms);
 }
+
+#[test]
+fn growth_is_allowed_again_when_the_bottleneck_is_gone() {
+    let (settings, mechanism) = cheap();
+    let limited = Mechanism { limit: Some((Bottleneck::Machine, 8_000.0)), ..mechanism.clone() };
+    let mut runway = Runway::new(&settings);
+    run(&Trace::new("a full machine", vec![30_000.0; 60]), &limited, settings.slo_ms, &mut runway);
+    let before = runway.actions().count();
+    assert_eq!(runway.actions().filter(|decision| decision.kind == Kind::Guard).count(), 1, "blocked for five minutes");
+    // The clock begins anew, and the others are gone.
+    run(&Trace::new("a free machine", vec![30_000.0; 60]), &mechanism, settings.slo_ms, &mut runway);
+    let grown = runway.actions().skip(before).find(|decision| decision.to == 4).expect("it grows");
+    assert!(grown.kind == Kind::Up && grown.at_ms <= 30_000, "{grown:?}");
+}
