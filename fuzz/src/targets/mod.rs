@@ -2,6 +2,7 @@
 
 mod broker;
 mod checkpoint;
+mod decode;
 mod sql;
 
 /// One thing that takes input from anybody.
@@ -19,7 +20,8 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: &[Target] = &[broker::FRAMES, broker::BATCHES, checkpoint::SEGMENTS, sql::QUERIES];
+pub const ALL: &[Target] =
+    &[decode::JSON, decode::CSV, sql::QUERIES, checkpoint::SEGMENTS, broker::BATCHES, broker::FRAMES];
 
 /// A signature of some bytes and numbers.
 pub fn signature(parts: impl std::hash::Hash) -> u64 {
