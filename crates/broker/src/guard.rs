@@ -7,39 +7,51 @@
 //! the frame is too short even for the smaller number. If not, the structure is now known to be sound, and the frame is
 //! decoded once more with the real numbers.
 //!
-//! A byte on the wire may become a structure of hundreds of bytes in memory. Each number, string and array uses one of
-//! the frame's reads ([`Bounds`]); a frame that needs more reads is malformed.
+//! A byte on the wire may be a structure of hundreds of bytes in memory. Each number, string and array that is read is
+//! charged what it stands for at most, in the request and in the answer to it ([`Bounds::read_bytes`]). A frame may cost
+//! four times its own size, or [`SMALL_FRAME_BYTES`] where that is more; one that costs more is malformed.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::buf::ByteBuf;
 use std::ops::Range;
 
-/// Numbers up to this need no check: reserving that many elements is harmless.
-const HARMLESS: usize = 64 << 10;
+/// Numbers up to this are taken as they are: the longest string, and room for so many elements can be reserved without harm.
+const HARMLESS: usize = 32 << 10;
 /// The longest string that every version of the protocol can carry.
 pub(crate) const STRING_BYTES_MAX: usize = i16::MAX as usize;
+
+/// What any frame may cost in memory, however small it is.
+const SMALL_FRAME_BYTES: usize = 4 << 20;
+/// What a frame may cost beside itself, as a multiple of its size.
+const COST_FACTOR: usize = 3;
 
 /// Limits of a request, on the wire and in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// Bytes of the whole frame.
     pub frame_bytes: usize,
-    /// Most numbers, strings and arrays in it. Each stands for at most some 300 bytes of request and answer.
-    pub reads: usize,
+    /// What each number, string and array in it costs at most, on the average over a field of the longest list; measured
+    /// by `tests/memory.rs`.
+    pub read_bytes: usize,
     /// Whether some field holds bytes, which may be longer than a string.
     pub holds_bytes: bool,
 }
 
 impl Bounds {
-    /// Requests with record batches: as Apache Kafka's `socket.request.max.bytes`.
-    pub const RECORDS: Bounds = Bounds { frame_bytes: 100 << 20, reads: 128 << 10, holds_bytes: true };
-    /// Requests that name partitions, up to about a hundred thousand.
-    pub const PARTITIONS: Bounds = Bounds { frame_bytes: 8 << 20, reads: 512 << 10, holds_bytes: false };
+    /// Requests that carry record batches: as Apache Kafka's `socket.request.max.bytes`.
+    pub const RECORDS: Bounds = Bounds { frame_bytes: 100 << 20, read_bytes: 96, holds_bytes: true };
+    /// Requests that name partitions.
+    pub const PARTITIONS: Bounds = Bounds { frame_bytes: 8 << 20, read_bytes: 96, holds_bytes: false };
     /// Requests that name topics, groups or settings.
-    pub const NAMES: Bounds = Bounds { frame_bytes: 4 << 20, reads: 64 << 10, holds_bytes: false };
+    pub const NAMES: Bounds = Bounds { frame_bytes: 4 << 20, read_bytes: 96, holds_bytes: false };
     /// Requests with data that members of a group exchange.
-    pub const MEMBERS: Bounds = Bounds { frame_bytes: 1 << 20, reads: 32 << 10, holds_bytes: true };
+    pub const MEMBERS: Bounds = Bounds { frame_bytes: 1 << 20, read_bytes: 96, holds_bytes: true };
+
+    /// How much may be read from a frame of that size.
+    pub fn reads(self, frame_bytes: usize) -> usize {
+        (COST_FACTOR * frame_bytes).max(SMALL_FRAME_BYTES) / self.read_bytes
+    }
 }
 
 /// Decodes a message from an untrusted client; `None` if it is malformed or exceeds `bounds`.
@@ -68,28 +80,31 @@ struct BoundedBuf {
     sound: bool,
     /// Some plain number was read as a smaller one.
     clamped: bool,
-    bounds: Bounds,
-    reads: usize,
-    /// The bounds are exceeded; nothing more is read.
+    /// What may be read before the bounds are exceeded.
+    reads_left: usize,
+    holds_bytes: bool,
+    /// The bounds are exceeded: nothing is read any more.
     over: bool,
 }
 
 impl BoundedBuf {
     fn new(body: &Bytes, bounds: Bounds, sound: bool) -> BoundedBuf {
         let inner = body.clone();
-        BoundedBuf { inner, varint: 0, varint_bytes: 0, sound, clamped: false, bounds, reads: 0, over: false }
+        let reads_left = bounds.reads(body.len());
+        let holds_bytes = bounds.holds_bytes;
+        BoundedBuf { inner, varint: 0, varint_bytes: 0, sound, clamped: false, reads_left, holds_bytes, over: false }
     }
 
     fn charge(&mut self) {
-        self.reads += 1;
-        self.over |= self.reads > self.bounds.reads;
+        self.over |= self.reads_left == 0;
+        self.reads_left = self.reads_left.saturating_sub(1);
     }
 
     /// The largest possible length here. Compact lengths are one more than the number of bytes.
     fn limit(&self) -> usize {
         let remaining = self.inner.remaining();
-        // Each element uses a read, so an array has at most as many elements as there are reads left.
-        let elements = if self.bounds.holds_bytes { remaining } else { remaining.min(self.bounds.reads) };
+        // Elements are charged as they are read, so no array is longer than the reads that are left.
+        let elements = if self.holds_bytes { remaining } else { remaining.min(self.reads_left) };
         HARMLESS.max(elements + 1)
     }
 
@@ -151,7 +166,7 @@ impl ByteBuf for BoundedBuf {
     fn get_bytes(&mut self, size: usize) -> Bytes {
         self.end_varint();
         self.charge();
-        self.over |= size > STRING_BYTES_MAX && !self.bounds.holds_bytes;
+        self.over |= size > STRING_BYTES_MAX && !self.holds_bytes;
         self.inner.split_to(size)
     }
 }

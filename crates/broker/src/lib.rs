@@ -32,6 +32,7 @@ mod producer_ids;
 mod refusal;
 mod server;
 mod settings;
+mod shape;
 mod stderr;
 mod wire;
 

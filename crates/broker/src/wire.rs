@@ -42,7 +42,39 @@ impl Answer {
         part.encode(&mut self.bytes, version).expect("what we answer can be said in the version that was asked in");
     }
 
-    /// The encoded bytes, to append to.
+    /// A whole answer whose last part is a list of many, which are encoded one by one and never held as structures.
+    /// `body` is the answer with that list empty; `behind` of its bytes come after the list, before the tags.
+    pub fn listed<T: Encodable + HeaderVersion, E: Encodable>(
+        (body, behind): (&T, usize),
+        elements: impl ExactSizeIterator<Item = E>,
+        correlation_id: i32,
+        version: i16,
+    ) -> Answer {
+        let mut answer = Answer::of(body, correlation_id, version);
+        // Answers that have tags have them in their headers too.
+        let has_tags = T::header_version(version) >= 1;
+        let said_none = if has_tags { [1].as_slice() } else { [0; 4].as_slice() };
+        let tail = answer.bytes.split_off(answer.bytes.len() - behind - usize::from(has_tags));
+        assert!(answer.bytes.ends_with(said_none), "the list is empty, and the last part but for {behind} bytes");
+        answer.bytes.truncate(answer.bytes.len() - said_none.len());
+        answer.put_count(has_tags, elements.len());
+        for element in elements {
+            answer.put(&element, version);
+        }
+        answer.bytes.extend_from_slice(&tail);
+        answer
+    }
+
+    /// Adds the length of a list.
+    pub fn put_count(&mut self, compact: bool, count: usize) {
+        if compact {
+            self.put_varint(count as u32 + 1);
+        } else {
+            self.bytes.put_i32(count as i32);
+        }
+    }
+
+    /// The encoded bytes, to add to.
     pub fn bytes(&mut self) -> &mut BytesMut {
         &mut self.bytes
     }

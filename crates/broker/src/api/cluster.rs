@@ -4,6 +4,7 @@ use super::{Call, once, text};
 use crate::catalog::Topic;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
+use crate::wire::Answer;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -16,37 +17,41 @@ use kafka_protocol::messages::{
     MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// This broker's id.
 pub(super) const NODE: BrokerId = BrokerId(1);
 /// From this version on, a request says whether topics may be created.
 const FIRST_VERSION_WITH_CREATION: i16 = 4;
-/// FindCoordinator's key type for a consumer group.
-const GROUP_KEY: i8 = 0;
+/// The versions whose answer ends with what the client may do with the cluster.
+const VERSIONS_WITH_OPERATIONS: RangeInclusive<i16> = 8..=10;
+const OPERATIONS_BYTES: usize = 4;
+/// FindCoordinator's types of keys that there is a coordinator for: consumer groups and transactional ids.
+const COORDINATED_KEYS: [i8; 2] = [0, 1];
+/// From this version on, FindCoordinator asks for several keys at once.
+const FIRST_VERSION_WITH_KEYS: i16 = 4;
 
 /// Topics and partitions, each once however often it is requested. Creates missing topics if client and config allow
 /// it.
-pub(super) fn metadata(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
+pub(super) fn metadata(call: &Call<'_>, request: MetadataRequest) -> Answer {
     let may_create = call.version < FIRST_VERSION_WITH_CREATION || request.allow_auto_topic_creation;
     // Before version 1 an empty list meant all topics.
     let wanted = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
-    let topics = match wanted {
-        None => call.shared.catalog.all().iter().map(describe).collect(),
-        Some(topics) => {
-            let mut seen = HashSet::new();
-            let once = topics.iter().filter(|topic| seen.insert((&topic.name, topic.topic_id)));
-            once.map(|topic| find_or_create(call, topic, may_create)).collect()
-        }
-    };
     let (host, port) = advertised(call);
     let broker = MetadataResponseBroker::default().with_node_id(NODE).with_host(host).with_port(port);
-    MetadataResponse::default()
+    let response = MetadataResponse::default()
         .with_brokers(vec![broker])
         .with_cluster_id(Some(text(&call.shared.cluster_id)))
-        .with_controller_id(NODE)
-        .with_topics(topics)
+        .with_controller_id(NODE);
+    let body = (&response, if VERSIONS_WITH_OPERATIONS.contains(&call.version) { OPERATIONS_BYTES } else { 0 });
+    match &wanted {
+        None => call.listed(body, call.shared.catalog.all().iter().map(describe)),
+        Some(topics) => {
+            let topics = once(topics.iter(), |topic| (&topic.name, topic.topic_id));
+            call.listed(body, topics.map(|topic| find_or_create(call, topic, may_create)))
+        }
+    }
 }
 
 fn find_or_create(call: &Call<'_>, wanted: &MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
@@ -101,34 +106,30 @@ pub(super) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> De
         .with_brokers(vec![broker])
 }
 
-/// This broker coordinates every consumer group. There is no coordinator of transactions.
-pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+/// This broker coordinates every consumer group and every transaction.
+pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> Answer {
     let (host, port) = advertised(call);
-    let refusal = (request.key_type != GROUP_KEY).then(|| match request.key_type {
-        1 => (Code::TransactionalIdAuthorizationFailed.code(), text("this broker has no transactions")),
-        _ => (Code::InvalidRequest.code(), text("this broker coordinates consumer groups only")),
-    });
-    if call.version < 4 {
-        let response = FindCoordinatorResponse::default();
-        return match refusal {
-            None => response.with_node_id(NODE).with_host(host).with_port(port),
-            Some((code, why)) => {
-                response.with_error_code(code).with_error_message(Some(why)).with_node_id(BrokerId(-1)).with_port(-1)
-            }
-        };
-    }
-    let answer = |key: &StrBytes| {
+    let found = |key: &StrBytes| {
         let coordinator = Coordinator::default().with_key(key.clone());
-        match &refusal {
-            None => coordinator.with_node_id(NODE).with_host(host.clone()).with_port(port),
-            Some((code, why)) => {
-                let coordinator = coordinator.with_error_code(*code).with_error_message(Some(why.clone()));
-                coordinator.with_node_id(BrokerId(-1)).with_port(-1)
-            }
+        if COORDINATED_KEYS.contains(&request.key_type) {
+            return coordinator.with_node_id(NODE).with_host(host.clone()).with_port(port);
         }
+        let why = text("this broker coordinates consumer groups and transactions only");
+        let coordinator = coordinator.with_error_code(Code::InvalidRequest.code()).with_error_message(Some(why));
+        coordinator.with_node_id(BrokerId(-1)).with_port(-1)
     };
-    FindCoordinatorResponse::default()
-        .with_coordinators(once(request.coordinator_keys.iter(), |key| key.as_str()).map(answer).collect())
+    if call.version >= FIRST_VERSION_WITH_KEYS {
+        let keys = once(request.coordinator_keys.iter(), |key| key.as_str());
+        return call.listed((&FindCoordinatorResponse::default(), 0), keys.map(found));
+    }
+    let found = found(&request.key);
+    let response = FindCoordinatorResponse::default()
+        .with_error_code(found.error_code)
+        .with_error_message(found.error_message)
+        .with_node_id(found.node_id)
+        .with_host(found.host)
+        .with_port(found.port);
+    call.whole(&response)
 }
 
 fn advertised(call: &Call<'_>) -> (StrBytes, i32) {

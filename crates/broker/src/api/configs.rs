@@ -3,6 +3,7 @@
 use super::cluster::NODE;
 use super::{Call, once, text};
 use crate::settings::{Described, Settings};
+use crate::wire::Answer;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
@@ -18,7 +19,7 @@ pub(super) fn source(own: bool) -> i8 {
 }
 
 /// Describes each resource.
-pub(super) fn describe_configs(call: &Call<'_>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(super) fn describe_configs(call: &Call<'_>, request: DescribeConfigsRequest) -> Answer {
     let describe = |resource: &DescribeConfigsResource| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
@@ -35,7 +36,7 @@ pub(super) fn describe_configs(call: &Call<'_>, request: DescribeConfigsRequest)
         }
     };
     let resources = once(request.resources.iter(), |resource| (resource.resource_type, &resource.resource_name));
-    DescribeConfigsResponse::default().with_results(resources.map(describe).collect())
+    call.listed((&DescribeConfigsResponse::default(), 0), resources.map(describe))
 }
 
 fn described(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Code> {

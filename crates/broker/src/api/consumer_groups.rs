@@ -6,6 +6,7 @@ use crate::groups::member::{Join, Member};
 use crate::groups::state::Group;
 use crate::guard::STRING_BYTES_MAX;
 use crate::refusal::start_of;
+use crate::wire::Answer;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -151,7 +152,7 @@ pub(super) fn leave_group(call: &Call<'_>, request: LeaveGroupRequest) -> LeaveG
 }
 
 /// All groups, or those in the requested states.
-pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> ListGroupsResponse {
+pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> Answer {
     let describe = |name: String| {
         let group = call.shared.groups.with(&name, |group, now| {
             group.tick(now);
@@ -165,12 +166,12 @@ pub(super) fn list_groups(call: &Call<'_>, request: ListGroupsRequest) -> ListGr
             .with_protocol_type(StrBytes::from_string(protocol_type));
         wanted.then(|| if call.version >= 4 { listed.with_group_state(text(state)) } else { listed })
     };
-    let groups = call.shared.groups.names().into_iter().filter_map(describe).collect();
-    ListGroupsResponse::default().with_groups(groups)
+    let groups: Vec<ListedGroup> = call.shared.groups.names().into_iter().filter_map(describe).collect();
+    call.listed((&ListGroupsResponse::default(), 0), groups.into_iter())
 }
 
 /// Members and assignments of each group.
-pub(super) fn describe_groups(call: &Call<'_>, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+pub(super) fn describe_groups(call: &Call<'_>, request: DescribeGroupsRequest) -> Answer {
     let describe = |id: &GroupId| {
         let described = call.shared.groups.with(id, |group, now| {
             group.tick(now);
@@ -182,7 +183,8 @@ pub(super) fn describe_groups(call: &Call<'_>, request: DescribeGroupsRequest) -
         };
         described.unwrap_or_else(|_| absent()).with_group_id(id.clone())
     };
-    DescribeGroupsResponse::default().with_groups(once(request.groups.iter(), |id| id.as_str()).map(describe).collect())
+    let groups = once(request.groups.iter(), |id| id.as_str()).map(describe);
+    call.listed((&DescribeGroupsResponse::default(), 0), groups)
 }
 
 fn encode_group(call: &Call<'_>, group: &Group) -> DescribedGroup {
@@ -204,10 +206,10 @@ fn encode_group(call: &Call<'_>, group: &Group) -> DescribedGroup {
 }
 
 /// Deletes groups without members.
-pub(super) fn delete_groups(call: &Call<'_>, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+pub(super) fn delete_groups(call: &Call<'_>, request: DeleteGroupsRequest) -> Answer {
     let delete = |id: GroupId| {
         let deleted = call.shared.groups.delete(&id);
         DeletableGroupResult::default().with_group_id(id).with_error_code(code_of(&deleted))
     };
-    DeleteGroupsResponse::default().with_results(request.groups_names.into_iter().map(delete).collect())
+    call.listed((&DeleteGroupsResponse::default(), 0), request.groups_names.into_iter().map(delete))
 }

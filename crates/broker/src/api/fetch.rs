@@ -122,10 +122,10 @@ fn encode(call: &Call<'_>, request: &FetchRequest, found: Vec<Vec<Found>>) -> An
         answer.bytes().put_i16(0);
         answer.bytes().put_i32(0);
     }
-    put_count(&mut answer, flexible, found.len());
+    answer.put_count(flexible, found.len());
     for (topic, partitions) in request.topics.iter().zip(found) {
         put_topic(&mut answer, version, &topic.topic, topic.topic_id);
-        put_count(&mut answer, flexible, partitions.len());
+        answer.put_count(flexible, partitions.len());
         for partition in partitions {
             put_partition(&mut answer, version, partition);
         }
@@ -163,14 +163,6 @@ fn put_partition(answer: &mut Answer, version: i16, found: Found) {
     }
     answer.put_slice(slice);
     put_no_tags(answer, flexible);
-}
-
-fn put_count(answer: &mut Answer, flexible: bool, count: usize) {
-    if flexible {
-        answer.put_varint(count as u32 + 1);
-    } else {
-        answer.bytes().put_i32(count as i32);
-    }
 }
 
 fn put_no_tags(answer: &mut Answer, flexible: bool) {

@@ -19,6 +19,7 @@ use crate::groups::Groups;
 use crate::guard::{self, Bounds};
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
+use crate::shape;
 use crate::wire::Answer;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
@@ -118,6 +119,7 @@ pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Ans
     let header: RequestHeader =
         guard::decode(&mut frame, key.request_header_version(version), bounds).ok_or(Malformed)?;
     let client_id = header.client_id.map(|id| id.to_string()).unwrap_or_default();
+    shape::elements(key, version, &frame, bounds.reads(frame.len())).ok_or(Malformed)?;
     let call = Call { client, shared: client.shared, version, client_id, correlation_id, bounds };
     match key {
         ApiKey::Produce if version < FIRST_PRODUCE_VERSION => Err(Malformed),
@@ -130,22 +132,22 @@ pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Ans
 fn dispatch(key: ApiKey, call: &Call<'_>, frame: Bytes) -> Result<Answer, Malformed> {
     match key {
         ApiKey::ApiVersions => call.plain(frame, |_, _: ApiVersionsRequest| api_versions(0)),
-        ApiKey::Metadata => call.plain(frame, cluster::metadata),
+        ApiKey::Metadata => call.direct(frame, cluster::metadata),
         ApiKey::DescribeCluster => call.plain(frame, cluster::describe_cluster),
-        ApiKey::FindCoordinator => call.plain(frame, cluster::find_coordinator),
+        ApiKey::FindCoordinator => call.direct(frame, cluster::find_coordinator),
         ApiKey::InitProducerId => call.plain(frame, produce::init_producer_id),
         ApiKey::ListOffsets => call.plain(frame, list_offsets::list_offsets),
-        ApiKey::CreateTopics => call.plain(frame, topics::create_topics),
-        ApiKey::DeleteTopics => call.plain(frame, topics::delete_topics),
-        ApiKey::CreatePartitions => call.plain(frame, topics::create_partitions),
-        ApiKey::DescribeConfigs => call.plain(frame, configs::describe_configs),
+        ApiKey::CreateTopics => call.direct(frame, topics::create_topics),
+        ApiKey::DeleteTopics => call.direct(frame, topics::delete_topics),
+        ApiKey::CreatePartitions => call.direct(frame, topics::create_partitions),
+        ApiKey::DescribeConfigs => call.direct(frame, configs::describe_configs),
         ApiKey::JoinGroup => call.plain(frame, consumer_groups::join_group),
         ApiKey::SyncGroup => call.plain(frame, consumer_groups::sync_group),
         ApiKey::Heartbeat => call.plain(frame, consumer_groups::heartbeat),
         ApiKey::LeaveGroup => call.plain(frame, consumer_groups::leave_group),
-        ApiKey::ListGroups => call.plain(frame, consumer_groups::list_groups),
-        ApiKey::DescribeGroups => call.plain(frame, consumer_groups::describe_groups),
-        ApiKey::DeleteGroups => call.plain(frame, consumer_groups::delete_groups),
+        ApiKey::ListGroups => call.direct(frame, consumer_groups::list_groups),
+        ApiKey::DescribeGroups => call.direct(frame, consumer_groups::describe_groups),
+        ApiKey::DeleteGroups => call.direct(frame, consumer_groups::delete_groups),
         ApiKey::OffsetCommit => call.plain(frame, group_offsets::offset_commit),
         ApiKey::OffsetFetch => call.plain(frame, group_offsets::offset_fetch),
         other => unreachable!("{other:?} is not in the table"),
@@ -166,6 +168,29 @@ impl Call<'_> {
         let request = self.decode(frame)?;
         Ok(Answer::of(&serve(self, request), self.correlation_id, self.version))
     }
+
+    /// Decodes the request and lets `serve` answer it.
+    fn direct<Q: Decodable>(
+        &self,
+        frame: Bytes,
+        serve: impl FnOnce(&Call<'_>, Q) -> Answer,
+    ) -> Result<Answer, Malformed> {
+        Ok(serve(self, self.decode(frame)?))
+    }
+
+    /// An answer as it is.
+    fn whole<A: Encodable + HeaderVersion>(&self, answer: &A) -> Answer {
+        Answer::of(answer, self.correlation_id, self.version)
+    }
+
+    /// An answer that ends with a list; see [`Answer::listed`].
+    fn listed<T: Encodable + HeaderVersion, E: Encodable>(
+        &self,
+        body: (&T, usize),
+        elements: impl ExactSizeIterator<Item = E>,
+    ) -> Answer {
+        Answer::listed(body, elements, self.correlation_id, self.version)
+    }
 }
 
 fn api_versions(error_code: i16) -> ApiVersionsResponse {
@@ -184,9 +209,9 @@ fn code_of<T>(result: &Result<T, Code>) -> i16 {
 fn once<'a, T: 'a, K: Eq + Hash + 'a>(
     items: impl Iterator<Item = &'a T>,
     key: impl Fn(&'a T) -> K,
-) -> impl Iterator<Item = &'a T> {
+) -> std::vec::IntoIter<&'a T> {
     let mut seen = HashSet::new();
-    items.filter(move |item| seen.insert(key(*item)))
+    items.filter(move |item| seen.insert(key(*item))).collect::<Vec<_>>().into_iter()
 }
 
 fn text(text: &str) -> StrBytes {

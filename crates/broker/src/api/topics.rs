@@ -4,6 +4,7 @@ use super::cluster::NODE;
 use super::{Call, once, text};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
+use crate::wire::Answer;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -26,7 +27,7 @@ const FIRST_DELETE_VERSION_WITH_TEXT: i16 = 5;
 const FIRST_CREATE_VERSION_WITH_DETAILS: i16 = 5;
 
 /// Creates each topic, or says why not. A topic that is named twice is not created.
-pub(super) fn create_topics(call: &Call<'_>, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub(super) fn create_topics(call: &Call<'_>, request: CreateTopicsRequest) -> Answer {
     let mut count: HashMap<&TopicName, usize> = HashMap::new();
     request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
     let create = |topic: &CreatableTopic| {
@@ -46,8 +47,8 @@ pub(super) fn create_topics(call: &Call<'_>, request: CreateTopicsRequest) -> Cr
             Err(refusal) => response.with_error_code(refusal.code.code()).with_error_message(Some(refusal.text())),
         }
     };
-    let topics = once(request.topics.iter(), |topic| &topic.name).map(create).collect();
-    CreateTopicsResponse::default().with_topics(topics)
+    let topics = once(request.topics.iter(), |topic| &topic.name).map(create);
+    call.listed((&CreateTopicsResponse::default(), 0), topics)
 }
 
 fn create_topic(
@@ -120,7 +121,7 @@ fn describe(call: &Call<'_>, settings: &Settings) -> Vec<CreatableTopicConfigs> 
 }
 
 /// Deletes each topic with its records and its committed offsets.
-pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> Answer {
     let wanted = if call.version >= FIRST_DELETE_VERSION_WITH_IDS {
         request.topics
     } else {
@@ -152,13 +153,13 @@ pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> De
             }
         }
     };
-    DeleteTopicsResponse::default().with_responses(wanted.into_iter().map(delete).collect())
+    call.listed((&DeleteTopicsResponse::default(), 0), wanted.into_iter().map(delete))
 }
 
 /// Increases each topic's number of partitions.
-pub(super) fn create_partitions(call: &Call<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let mut count: HashMap<TopicName, usize> = HashMap::new();
-    request.topics.iter().for_each(|topic| *count.entry(topic.name.clone()).or_default() += 1);
+pub(super) fn create_partitions(call: &Call<'_>, request: CreatePartitionsRequest) -> Answer {
+    let mut count: HashMap<&TopicName, usize> = HashMap::new();
+    request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
     let grow = |topic: &CreatePartitionsTopic| {
         let grown = if count[&topic.name] > 1 {
             Err(Refusal::new(Code::InvalidRequest, "the request names this topic more than once"))
@@ -171,8 +172,8 @@ pub(super) fn create_partitions(call: &Call<'_>, request: CreatePartitionsReques
             Err(refusal) => result.with_error_code(refusal.code.code()).with_error_message(Some(refusal.text())),
         }
     };
-    let results = once(request.topics.iter(), |topic| &topic.name).map(grow).collect();
-    CreatePartitionsResponse::default().with_results(results)
+    let results = once(request.topics.iter(), |topic| &topic.name).map(grow);
+    call.listed((&CreatePartitionsResponse::default(), 0), results)
 }
 
 fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
