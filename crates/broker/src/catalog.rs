@@ -26,6 +26,8 @@ pub(crate) const MAX_PARTITIONS: i32 = 100_000;
 const SPARE_HANDLES: u64 = 100;
 /// Names of Apache Kafka's internal topics.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__cluster_metadata"];
+/// The one of them that Apache Kafka never shows as a topic.
+const METADATA_LOG: &str = "__cluster_metadata";
 /// As Apache Kafka's `producer.id.expiration.ms`.
 const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
 /// Extension of the directory of a deleted topic.
@@ -111,13 +113,12 @@ impl Catalog {
 
     /// Checks whether a topic of this name could be created.
     pub fn check_new_name(&self, name: &str) -> Result<(), Refusal> {
-        if !is_legal(name) {
-            let rule = "a topic's name has 1 to 249 letters, digits, `.`, `_` and `-`, and is not `.` or `..`";
-            return Err(Refusal::new(Code::InvalidTopicException, rule));
-        }
+        check_legal(name)?;
         if INTERNAL.contains(&name) {
+            // In Apache Kafka the two others exist as soon as they are needed.
+            let code = if name == METADATA_LOG { Code::InvalidRequest } else { Code::TopicAlreadyExists };
             let why = format!("`{name}` is an internal topic of Apache Kafka; choose another name");
-            return Err(Refusal::new(Code::InvalidRequest, why));
+            return Err(Refusal::new(code, why));
         }
         let topics = self.read();
         if topics.contains_key(name) {
@@ -313,6 +314,15 @@ pub(crate) fn storage_error(error: io::Error) -> Code {
         format!("the disk refuses: {error}; free some space or check the directory")
     });
     Code::KafkaStorageError
+}
+
+/// Whether a topic may have that name.
+pub(crate) fn check_legal(name: &str) -> Result<(), Refusal> {
+    if is_legal(name) {
+        return Ok(());
+    }
+    let rule = "a topic's name has 1 to 249 letters, digits, `.`, `_` and `-`, and is not `.` or `..`";
+    Err(Refusal::new(Code::InvalidTopicException, rule))
 }
 
 fn is_legal(name: &str) -> bool {

@@ -1,7 +1,9 @@
-//! Settings of a topic, under Kafka's names. A name or value that would have no effect is refused.
+//! Settings of a topic, under Kafka's names. Settings that cannot change anything on a single broker are taken and shown
+//! ([`INERT`]); what would change something elsewhere and not here is refused.
 
 use crate::config::BrokerConfig;
 use crate::log::LogConfig;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,11 +14,75 @@ const MAX_SEGMENT_BYTES: u64 = 2 << 30;
 pub(crate) struct Settings {
     /// In the order of [`KEYS`]; −1 means no limit.
     values: [Option<i64>; 4],
+    /// Those of [`INERT`] that the topic states.
+    inert: BTreeMap<&'static str, String>,
 }
 
 /// Names and smallest values.
 const KEYS: [(&str, i64); 4] =
     [("retention.bytes", -1), ("retention.ms", -1), ("segment.bytes", 1024), ("max.message.bytes", 0)];
+
+/// What an inert setting may be.
+enum Values {
+    /// A whole number, at least and at most.
+    Number(i64, i64),
+    /// A part of 1.
+    Ratio,
+    OneOf(&'static [&'static str]),
+    Any,
+}
+use Values::{Any, Number, OneOf, Ratio};
+
+const BOOLEAN: Values = OneOf(&["true", "false"]);
+const MAX: i64 = i64::MAX;
+
+/// Settings that make no difference to the clients of a single broker, with the values that they may have: they steer
+/// replication, compaction of topics that are not compacted, index files, and how a broker stores what it sends as it came.
+const INERT: [(&str, Values); 23] = [
+    ("cleanup.policy", OneOf(&["delete"])),
+    ("compression.gzip.level", Number(-1, 9)),
+    ("compression.lz4.level", Number(1, 17)),
+    ("compression.type", OneOf(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"])),
+    ("compression.zstd.level", Number(-131_072, 22)),
+    ("delete.retention.ms", Number(0, MAX)),
+    ("file.delete.delay.ms", Number(0, MAX)),
+    ("follower.replication.throttled.replicas", Any),
+    ("index.interval.bytes", Number(0, MAX)),
+    ("leader.replication.throttled.replicas", Any),
+    ("local.retention.bytes", Number(-2, MAX)),
+    ("local.retention.ms", Number(-2, MAX)),
+    ("max.compaction.lag.ms", Number(1, MAX)),
+    ("message.timestamp.after.max.ms", OneOf(&["3600000"])),
+    ("message.timestamp.type", OneOf(&["CreateTime"])),
+    ("min.cleanable.dirty.ratio", Ratio),
+    ("min.compaction.lag.ms", Number(0, MAX)),
+    ("min.insync.replicas", Number(1, 1)),
+    ("preallocate", BOOLEAN),
+    ("remote.storage.enable", OneOf(&["false"])),
+    ("segment.index.bytes", Number(4, MAX)),
+    ("segment.jitter.ms", Number(0, MAX)),
+    ("unclean.leader.election.enable", BOOLEAN),
+];
+
+impl Values {
+    /// What is allowed, when `value` is not.
+    fn refuse(&self, value: &str) -> Option<String> {
+        match self {
+            Number(least, most) => {
+                let fits = value.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
+                let upper = if *most == MAX { String::new() } else { format!(" and at most {most}") };
+                (!fits).then(|| format!("a whole number of at least {least}{upper}"))
+            }
+            Ratio => {
+                let fits = value.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio));
+                (!fits).then(|| "a number between 0 and 1".to_owned())
+            }
+            OneOf(values) => (!values.contains(&value)).then(|| values.join(" or ")),
+            // As the file of topics has it between spaces.
+            Any => value.contains(char::is_whitespace).then(|| "a text without spaces".to_owned()),
+        }
+    }
+}
 
 /// One setting as DescribeConfigs shows it.
 pub(crate) struct Described {
@@ -31,9 +97,14 @@ pub(crate) struct Described {
 impl Settings {
     /// Sets one setting. The error says what is wrong and what is allowed.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        // The two fixed settings may be stated with their fixed values.
-        if let ("cleanup.policy", "delete") | ("message.timestamp.type", "CreateTime") = (name, value) {
-            return Ok(());
+        if let Some((name, values)) = INERT.iter().find(|(inert, _)| *inert == name) {
+            return match values.refuse(value) {
+                Some(allowed) => Err(format!("`{name}` must be {allowed} on this broker, not `{value}`")),
+                None => {
+                    self.inert.insert(name, value.to_owned());
+                    Ok(())
+                }
+            };
         }
         let Some(index) = KEYS.iter().position(|(key, _)| *key == name) else {
             let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
@@ -75,11 +146,20 @@ impl Settings {
         ];
         let own = self.values.iter().map(Option::is_some);
         let settable = KEYS.iter().zip(values).zip(own);
-        let fixed =
-            [("cleanup.policy", "delete"), ("compression.type", "producer"), ("message.timestamp.type", "CreateTime")];
+        let fixed = [
+            ("cleanup.policy", "delete"),
+            ("compression.type", "producer"),
+            ("message.timestamp.type", "CreateTime"),
+            ("min.insync.replicas", "1"),
+        ];
+        let unstated = fixed.into_iter().filter(|(name, _)| !self.inert.contains_key(name));
+        let unstated =
+            unstated.map(|(name, value)| Described { name, value: value.to_owned(), own: false, read_only: true });
+        let inert = self.inert.iter();
         settable
             .map(|(((name, _), value), own)| Described { name, value, own, read_only: false })
-            .chain(fixed.map(|(name, value)| Described { name, value: value.to_owned(), own: false, read_only: true }))
+            .chain(inert.map(|(name, value)| Described { name, value: value.clone(), own: true, read_only: false }))
+            .chain(unstated)
             .collect()
     }
 }
@@ -92,6 +172,39 @@ impl fmt::Display for Settings {
                 write!(f, " {name}={value}")?;
             }
         }
-        Ok(())
+        self.inert.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_taken_shown_and_written_down_or_refused() {
+        let check = |name: &str, value: &str, taken: bool| {
+            let mut settings = Settings::default();
+            let set = settings.set(name, value);
+            assert_eq!(set.is_ok(), taken, "{name}={value}: {set:?}");
+            let shown = settings.describe(&BrokerConfig::default());
+            let shown = shown.iter().find(|described| described.name == name && described.own);
+            assert_eq!(shown.map(|described| described.value.as_str()), taken.then_some(value), "{name}");
+            assert_eq!(settings.to_string(), if taken { format!(" {name}={value}") } else { String::new() });
+        };
+        check("retention.ms", "1000", true);
+        check("retention.ms", "x", false);
+        check("min.insync.replicas", "1", true);
+        check("min.insync.replicas", "2", false);
+        check("compression.type", "producer", true);
+        check("compression.type", "rar", false);
+        check("cleanup.policy", "delete", true);
+        check("cleanup.policy", "compact", false);
+        check("message.timestamp.type", "LogAppendTime", false);
+        check("min.cleanable.dirty.ratio", "0.5", true);
+        check("min.cleanable.dirty.ratio", "2", false);
+        check("follower.replication.throttled.replicas", "0:1,1:2", true);
+        check("follower.replication.throttled.replicas", "a b", false);
+        check("preallocate", "maybe", false);
+        check("no.such.setting", "1", false);
     }
 }

@@ -222,6 +222,29 @@ fn topics_are_made_described_grown_deleted_and_made_anew() {
     assert_eq!(consumer.fetch_watermarks("a", 0, LONG).unwrap(), (0, 0));
 }
 
+/// A full disk refuses the new list of topics just as a directory in its place does.
+#[test]
+fn a_topic_is_deleted_although_the_list_of_topics_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = start(dir.path());
+    let options = AdminOptions::new();
+    produce(&broker, "kept", 0..10, &[]);
+    produce(&broker, "gone", 0..10, &[]);
+    let list = dir.path().join("topics");
+    let before = std::fs::read(&list).unwrap();
+    std::fs::remove_file(&list).unwrap();
+    std::fs::create_dir_all(list.join("in the way")).unwrap();
+    assert_eq!(wait(admin(&broker).delete_topics(&["gone"], &options)).unwrap(), [Ok("gone".to_owned())]);
+    consume(&broker, "kept", 0, 10, &[]);
+    broker.shutdown();
+    // The list as it was before, as after a crash: the topic stays deleted.
+    std::fs::remove_dir_all(&list).unwrap();
+    std::fs::write(&list, before).unwrap();
+    let broker = start(dir.path());
+    let metadata = admin(&broker).inner().fetch_metadata(None, LONG).unwrap();
+    assert_eq!(metadata.topics().iter().map(|topic| topic.name()).collect::<Vec<_>>(), ["kept"]);
+}
+
 #[test]
 fn transactions_are_refused_clearly() {
     let (broker, _dir) = fresh();

@@ -47,6 +47,8 @@ const BENCHES: &[Bench] = &[
     Bench { name: "produce", program: Own(produce::run) },
     Bench { name: "restart", program: Own(restart::run) },
     Bench { name: "broker", program: Example("tidemill-broker", "throughput") },
+    Bench { name: "commits", program: Example("tidemill-broker", "commits") },
+    Bench { name: "batch_checks", program: Example("tidemill-broker", "batch_checks") },
 ];
 
 const RUNS: usize = 3;

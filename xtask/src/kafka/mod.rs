@@ -8,6 +8,7 @@
 //! One node, broker and controller at once (KRaft), on loopback only; the controller takes the next port. Starting one
 //! that runs and stopping one that does not are no errors. Knows nothing of Tidemill.
 
+mod compare;
 mod install;
 mod process;
 
@@ -30,10 +31,11 @@ pub fn run(args: &[&str]) -> Outcome {
     let (verb, port) = match args {
         [verb] => (*verb, PORT),
         [verb, "--port", port] => (*verb, port.parse().map_err(|_| format!("`{port}` is no port"))?),
-        _ => return Err("kafka start|stop|status [--port N]".into()),
+        _ => return Err("kafka start|stop|status|compare [--port N]".into()),
     };
     let broker = Broker::at(port);
     match verb {
+        "compare" => compare::run(broker),
         "start" => broker.start().map(|()| println!("Apache Kafka {VERSION} on {}", broker.address())),
         "stop" => broker.stop().map(|()| println!("Apache Kafka on {} is stopped", broker.address())),
         "status" if broker.runs() => {
@@ -41,7 +43,7 @@ pub fn run(args: &[&str]) -> Outcome {
             Ok(())
         }
         "status" => Err(format!("no Apache Kafka of ours on {}; `cargo xtask kafka start`", broker.address())),
-        _ => Err(format!("`{verb}` is none of kafka start|stop|status")),
+        _ => Err(format!("`{verb}` is none of kafka start|stop|status|compare")),
     }
 }
 

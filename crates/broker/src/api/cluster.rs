@@ -106,7 +106,8 @@ pub(super) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> De
         .with_brokers(vec![broker])
 }
 
-/// This broker coordinates every consumer group and every transaction.
+/// This broker coordinates every consumer group. Transactional ids find it too: InitProducerId refuses them, which clients
+/// report at once, where they try again to find a coordinator.
 pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> Answer {
     let (host, port) = advertised(call);
     let found = |key: &StrBytes| {
@@ -114,7 +115,7 @@ pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest)
         if COORDINATED_KEYS.contains(&request.key_type) {
             return coordinator.with_node_id(NODE).with_host(host.clone()).with_port(port);
         }
-        let why = text("this broker coordinates consumer groups and transactions only");
+        let why = text("this broker coordinates consumer groups only");
         let coordinator = coordinator.with_error_code(Code::InvalidRequest.code()).with_error_message(Some(why));
         coordinator.with_node_id(BrokerId(-1)).with_port(-1)
     };

@@ -2,6 +2,7 @@
 
 use super::cluster::NODE;
 use super::{Call, once, text};
+use crate::catalog::check_legal;
 use crate::settings::{Described, Settings};
 use crate::wire::Answer;
 use kafka_protocol::ResponseError as Code;
@@ -42,6 +43,7 @@ pub(super) fn describe_configs(call: &Call<'_>, request: DescribeConfigsRequest)
 fn described(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Code> {
     match resource.resource_type {
         TOPIC => {
+            check_legal(&resource.resource_name).map_err(|refusal| refusal.code)?;
             let topic = call.shared.catalog.get(&resource.resource_name).ok_or(Code::UnknownTopicOrPartition)?;
             Ok(topic.settings.describe(&call.shared.config))
         }

@@ -19,7 +19,7 @@ const FIRST_VERSION_WITH_TEXT: i16 = 8;
 /// Stores each partition's batch. There is no answer if the client wants none (`acks` 0).
 pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option<Answer>, Malformed> {
     let refused = if request.transactional_id.is_some() {
-        Some(Refusal::new(Code::InvalidTxnState, "this broker has no transactions"))
+        Some(Refusal::new(Code::TransactionalIdAuthorizationFailed, "this broker has no transactions"))
     } else if (-1..=1).contains(&request.acks) {
         None
     } else {

@@ -132,6 +132,9 @@ pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> An
         let by_id = topic.name.is_none();
         let found = match &topic.name {
             Some(name) => Ok(name.to_string()),
+            None if topic.topic_id.is_nil() => {
+                Err(Refusal::new(Code::InvalidRequest, "a topic is named by its name or by its id"))
+            }
             None => match call.shared.catalog.get_by_id(topic.topic_id) {
                 Some(topic) => Ok(topic.name.clone()),
                 None => Err(Refusal::from(Code::UnknownTopicId)),

@@ -18,6 +18,7 @@ pub(crate) const HEADER_BYTES: usize = 61;
 /// Bytes before the part that `length` counts.
 const LENGTH_END: usize = 12;
 const CRC_START: usize = 21;
+const MAGIC_AT: usize = 16;
 
 const COMPRESSION_MASK: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;
@@ -129,19 +130,23 @@ pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader
 }
 
 fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> {
-    if records.len() > 16 && records[16] < 2 {
-        let why = "record formats before version 2 are not served; use a client of Kafka 0.11 or newer";
-        return Err(Refusal::new(Code::UnsupportedForMessageFormat, why));
-    }
     let corrupt = |why: &str| Err(Refusal::new(Code::CorruptMessage, why));
-    let Some(header) = BatchHeader::parse(records) else { return corrupt("no record batch begins here") };
+    let invalid = |why: &str| Err(Refusal::new(Code::InvalidRecord, why));
+    let Some(start) = records.first_chunk::<HEADER_BYTES>() else { return invalid("no whole record batch was sent") };
+    if start[MAGIC_AT] < 2 {
+        return invalid("record formats before version 2 are not served; use a client of Kafka 0.11 or newer");
+    }
+    if start[MAGIC_AT] > 2 || i32::from_be_bytes(field(start, 8)) < (HEADER_BYTES - LENGTH_END) as i32 {
+        return corrupt("no record batch begins here");
+    }
+    let Some(header) = BatchHeader::parse(records) else { return invalid("the batch's header contradicts itself") };
     if header.total_bytes as u64 > max_bytes {
         let why =
             format!("the batch has {} bytes; this topic takes {max_bytes} (max.message.bytes)", header.total_bytes);
         return Err(Refusal::new(Code::MessageTooLarge, why));
     }
     if records.len() < header.total_bytes {
-        return corrupt("the batch is longer than what was sent");
+        return invalid("the batch is longer than what was sent");
     }
     if !crc_is_right(&records[..header.total_bytes], &header) {
         return corrupt("the batch's checksum is wrong");
@@ -159,7 +164,8 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
         return Err(Refusal::new(Code::InvalidRecord, *why));
     }
     if header.is_transactional() {
-        return Err(Refusal::new(Code::InvalidTxnState, "this broker has no transactions"));
+        let why = "this broker has no transactions";
+        return Err(Refusal::new(Code::TransactionalIdAuthorizationFailed, why));
     }
     if header.codec() > LAST_CODEC {
         let why = format!("there is no codec {}", header.codec());
@@ -306,12 +312,18 @@ mod tests {
         check("a sound one", |_| (), Ok(3));
         check("a codec that there is not", attributes(5), Err(Code::UnsupportedCompressionType));
         check("a control batch", attributes(CONTROL as u8), Err(Code::InvalidRecord));
-        check("a batch of a transaction", attributes(TRANSACTIONAL as u8), Err(Code::InvalidTxnState));
-        check("an old format", |batch| batch[16] = 1, Err(Code::UnsupportedForMessageFormat));
+        check(
+            "a batch of a transaction",
+            attributes(TRANSACTIONAL as u8),
+            Err(Code::TransactionalIdAuthorizationFailed),
+        );
+        check("an old format", |batch| batch[16] = 1, Err(Code::InvalidRecord));
         check("a future format", |batch| batch[16] = 3, Err(Code::CorruptMessage));
         check("a wrong byte", |batch| *batch.last_mut().unwrap() ^= 1, Err(Code::CorruptMessage));
-        check("a byte missing", |batch| batch.truncate(batch.len() - 1), Err(Code::CorruptMessage));
-        check("no header", |batch| batch.truncate(20), Err(Code::CorruptMessage));
+        check("a byte missing", |batch| batch.truncate(batch.len() - 1), Err(Code::InvalidRecord));
+        check("no header", |batch| batch.truncate(20), Err(Code::InvalidRecord));
+        check("nothing", Vec::clear, Err(Code::InvalidRecord));
+        check("a negative count", |batch| batch[57] = 0x80, Err(Code::InvalidRecord));
         check("two batches", |batch| batch.extend(batch.clone()), Err(Code::InvalidRecord));
         check("too large", |batch| batch[8] = 1, Err(Code::MessageTooLarge));
         check("a negative length", |batch| batch[8] = 0x80, Err(Code::CorruptMessage));

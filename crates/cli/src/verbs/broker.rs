@@ -4,6 +4,7 @@ use crate::args::BrokerOptions;
 use crate::signals;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
+use std::time::Instant;
 use tidemill_broker::{Broker, BrokerConfig, Durability, StartError};
 use tidemill_model::{Error, Result};
 use tidemill_os::output;
@@ -20,6 +21,7 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
         default_partitions: options.partitions,
         retention_bytes: options.retention_bytes,
         retention_age: Some(options.retention),
+        offsets_retention: options.offsets_retention,
         durability: if options.fsync { Durability::Disk } else { Durability::PageCache },
         max_connections: options.connections_max as usize,
         ..BrokerConfig::default()
@@ -34,7 +36,9 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
     output::line(&format!("broker on {} · data in {} · Ctrl-C ends it", broker.local_addr(), options.dir.display()));
     // An error means that no signal can come any more, which also ends the wait.
     let _ = stopped.recv();
+    let begin = Instant::now();
     broker.shutdown();
+    output::line(&format!("broker ended after {} ms", begin.elapsed().as_millis()));
     Ok(())
 }
 
