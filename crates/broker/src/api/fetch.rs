@@ -89,8 +89,7 @@ fn find(partition: Arc<Partition>, asked: &FetchPartition, max_bytes: u64, at_le
     let slice = match slice {
         Ok(Some(slice)) => Some(slice).filter(|slice| slice.bytes > 0),
         Ok(None) => {
-            data.error_code = Code::OffsetOutOfRange.code();
-            None
+            return Found::error(asked, Code::OffsetOutOfRange);
         }
         Err(error) => {
             data.error_code = storage_error(error).code();
@@ -102,7 +101,7 @@ fn find(partition: Arc<Partition>, asked: &FetchPartition, max_bytes: u64, at_le
 
 impl Found {
     fn error(asked: &FetchPartition, code: Code) -> Found {
-        let data = empty_data(asked).with_error_code(code.code()).with_high_watermark(-1);
+        let data = empty_data(asked).with_error_code(code.code()).with_high_watermark(-1).with_last_stable_offset(-1);
         Found { data, slice: None, grows: None }
     }
 }

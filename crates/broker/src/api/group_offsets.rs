@@ -70,6 +70,9 @@ fn check(call: &Call<'_>, request: &OffsetCommitRequest) -> Result<String, Code>
         // A group that nobody has joined: its offsets are set from outside.
         return Ok(String::new());
     }
+    if !call.shared.groups.exists(&request.group_id) {
+        return Err(Code::IllegalGeneration);
+    }
     call.shared.groups.with(&request.group_id, |group, now| {
         group.check_instance(&request.member_id, request.group_instance_id.as_deref())?;
         group.check_commit(&request.member_id, generation, now)?;

@@ -47,6 +47,6 @@ fn find(topic: Option<&Arc<Topic>>, asked: &ListOffsetsPartition) -> Result<Opti
         EARLIEST => Ok(Some((-1, log.start_offset()))),
         MAX_TIMESTAMP => log.max_timestamp().map_err(storage_error),
         timestamp if timestamp >= 0 => log.offset_for_timestamp(timestamp).map_err(storage_error),
-        _ => Err(Code::InvalidRequest),
+        _ => Err(Code::UnsupportedVersion),
     })
 }

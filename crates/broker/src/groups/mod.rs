@@ -134,7 +134,6 @@ impl Groups {
     /// Names of all groups with members or offsets.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.offsets().groups().cloned().collect();
-        self.forget_all_idle();
         names.extend(self.entries().keys().cloned());
         names.sort();
         names.dedup();
