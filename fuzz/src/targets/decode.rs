@@ -7,7 +7,7 @@ use super::{Target, signature};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
-use tidemill_flow::decode::{CsvDecoder, Decoded, Decoder, Options};
+use tidemill_decode::{CsvDecoder, Decoded, Decoder, Options};
 use tidemill_flow::ports::Chunk;
 
 /// Records of JSON.
