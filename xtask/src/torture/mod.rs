@@ -66,7 +66,7 @@ pub fn run(args: &[&str]) -> Outcome {
     let dir = sh::target().join("torture").join(format!("seed-{seed}"));
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
-    println!("seed {seed}, {minutes} minutes");
+    println!("seed {seed}, {minutes} minutes\nfigure torture_minutes {minutes}");
     demo(&dir, "before")?;
     let (done, acknowledged) = torment(&dir, Duration::from_secs(60 * minutes), seed)
         .map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
@@ -144,6 +144,8 @@ fn check(dir: &Path, report: &str, done: &ActionCounts, acknowledged: u64) -> Ou
         of("late_window_updates")?
     );
     println!("rows      {checked} checked, {wrong} wrong");
+    println!("figure torture_kills {}\nfigure torture_rescales {}", done.kills(), ups.len() + downs.len());
+    println!("figure torture_lost {lost}\nfigure torture_twice {twice}\nfigure torture_wrong {wrong}");
     if produced < acknowledged {
         return Err(format!("the topic holds {produced} records, but {acknowledged} were acknowledged"));
     }
