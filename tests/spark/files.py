@@ -1,13 +1,15 @@
 """Runs the case files of the files source and sink through real Spark and writes what it made of them as golden files.
 
     python3 -m venv VENV && VENV/bin/pip install pyspark==4.1.1        # Java 17 on the path
-    VENV/bin/python tests/spark/files.py [--mutate]
+    VENV/bin/python tests/spark/files.py [--mutate] [NAME…]        # of case files; without any, all of them
 
 For each `*.txt` in crates/files/tests/goldens a `.jsonl` beside it: Spark's version, then a line per case.
 - `lines*.txt`: a case is a file's content; the golden has the lines that spark.read.text cuts it into, in hexadecimal.
 - `csv*.txt`: a case is a file's content; the golden has the rows that spark.read.csv reads by the schema after the last
   `@`, every scalar as text (timestamps as microseconds, dates as days). `@ schema | sep=; | header` sets options;
   `zone=Europe/Paris`, here and in `write*.txt`, the session's time zone.
+- `corrupt.txt`: a case is a file's content; the golden has the rows of the columns named last, which Spark reads by the schema.
+  `@ schema | json column=bad | columns`: `column` sets columnNameOfCorruptRecord, the others are options of the format.
 - `write*.txt`: a case is a JSON record; from_json by the schema makes the row, and the golden has to_json's text and the
   content of the file that df.write.csv makes of that row alone (`null` where it refuses the schema).
 - `parquet.txt`: a case is a JSON record; `parquet.parquet` is the file that the tests found ours to write of them all, and the
@@ -43,8 +45,11 @@ def main():
     )
     spark.sparkContext.setLogLevel("ERROR")
     java = spark._jvm.System.getProperty("java.version")
-    asks = {"parquet": ask_parquet, "lines": ask_lines, "csv": ask_csv, "write": ask_write}
+    asks = {"parquet": ask_parquet, "lines": ask_lines, "csv": ask_csv, "corrupt": ask_corrupt, "write": ask_write}
+    only = [arg for arg in sys.argv[1:] if not arg.startswith("-")]
     for path in sorted(GOLDENS.glob("*.txt")):
+        if only and path.stem not in only:
+            continue
         ask = asks[path.stem.split("-")[0]]
         lines = [json.dumps({"spark": spark.version, "java": java})]
         for group, cases in groups(path.read_text()):
@@ -106,6 +111,22 @@ def ask_csv(spark, folder, group, cases):
     fields = _parse_datatype_string(schema).fields
     row = [shown(f"`{field.name}`", field.dataType) for field in fields]
     rows = reader.csv(put(folder, cases)).selectExpr("_metadata.file_path", *row).collect()
+    for case, lines in zip(cases, by_case(rows, len(cases))):
+        yield {"case": case, "group": group, "rows": lines}
+
+
+def ask_corrupt(spark, folder, group, cases):
+    from pyspark.sql.types import _parse_datatype_string
+
+    schema, form, columns = [part.strip(" ") for part in group.split("|")]
+    form, *options = form.split()
+    reader = spark.read.schema(schema)
+    for option in options:
+        name, _, value = option.partition("=")
+        reader = reader.option("columnNameOfCorruptRecord" if name == "column" else name, value or "true")
+    types = {field.name: field.dataType for field in _parse_datatype_string(schema).fields}
+    row = [shown(f"`{name}`", types[name]) for name in columns.split(", ")]
+    rows = reader.format(form).load(put(folder, cases)).selectExpr("_metadata.file_path", *row).collect()
     for case, lines in zip(cases, by_case(rows, len(cases))):
         yield {"case": case, "group": group, "rows": lines}
 

@@ -139,6 +139,7 @@ fn source(name: String, section: Section) -> Option<Source> {
         }
     };
     let schema = section.required_string("schema", "\"timestamp DOUBLE, course STRING\"");
+    let corrupt_record_column = section.string("column_name_of_corrupt_record").cloned();
     let event_time = section.section("event_time").map(event_time);
     section.finish();
     Some(Source {
@@ -146,6 +147,7 @@ fn source(name: String, section: Section) -> Option<Source> {
         span,
         kind: kind?,
         schema: schema?.clone(),
+        corrupt_record_column: corrupt_record_column.unwrap_or_else(|| Located::unplaced("_corrupt_record")),
         event_time: match event_time {
             Some(event_time) => Some(event_time?),
             None => None,

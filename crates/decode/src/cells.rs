@@ -65,6 +65,11 @@ impl Cells {
         }
     }
 
+    /// Number of values in the line.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// The value at a position; `None` after the last.
     pub fn get(&self, place: usize) -> Option<&[u8]> {
         let end = *self.ends.get(place)?;

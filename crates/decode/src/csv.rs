@@ -5,6 +5,7 @@
 
 use super::cells::Cells;
 use super::column::{Column, Fixed};
+use super::corrupt::CorruptRecords;
 use super::decimal::decimal;
 use super::java::{java_float, java_integer};
 use super::text::push_decoded;
@@ -12,31 +13,51 @@ use super::time::{self, Defaults};
 use super::{Decoded, Options};
 use crate::values::Values;
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::SchemaRef;
+use arrow_schema::{Fields, SchemaRef};
 use tidemill_model::{Micros, RecordFault};
 
 /// Decodes chunks of CSV lines. One per worker thread.
 #[derive(Debug)]
 pub struct CsvDecoder {
     schema: SchemaRef,
+    corrupt: CorruptRecords,
+    /// The fields of the schema but for that of corrupt records.
+    data_fields: Fields,
     columns: Vec<Column>,
     places: Vec<usize>,
+    /// Number of values of a whole line; `None`: a line may have more than it has columns.
+    width: Option<usize>,
+    /// Whether the last line is corrupt. One that ends before a column is not, unless its width counts, as in Spark.
+    is_corrupt: bool,
     cells: Cells,
     text: String,
     defaults: Defaults,
 }
 
 impl CsvDecoder {
-    /// A decoder for the wanted columns; `places` holds each column's position in a line.
+    /// A decoder for the wanted columns; `places` holds each column's position in a line, without the column of corrupt
+    /// records. With a `width`, a line of another number of values is corrupt.
     ///
     /// # Panics
     /// If a column has a type that CSV cannot hold, or `places` and columns differ in number: a bug in the planner.
-    pub fn new(schema: &SchemaRef, places: &[usize], separator: char, options: Options) -> CsvDecoder {
-        assert_eq!(schema.fields().len(), places.len(), "each column has its place");
+    pub fn new(
+        schema: &SchemaRef,
+        places: &[usize],
+        width: Option<usize>,
+        separator: char,
+        options: Options,
+    ) -> CsvDecoder {
+        let corrupt = CorruptRecords::new(options.corrupt_record);
+        let data_fields = corrupt.data_fields(schema);
+        assert_eq!(data_fields.len(), places.len(), "each column has its place");
         CsvDecoder {
             schema: schema.clone(),
-            columns: schema.fields().iter().map(|field| Column::new(field.data_type())).collect(),
+            columns: data_fields.iter().map(|field| Column::new(field.data_type())).collect(),
+            corrupt,
+            data_fields,
             places: places.to_vec(),
+            width,
+            is_corrupt: false,
             cells: Cells::new(separator),
             text: String::new(),
             defaults: options.defaults(),
@@ -54,14 +75,16 @@ impl CsvDecoder {
         let (mut faults, mut unfit) = (Vec::new(), Vec::new());
         for row in 0..rows {
             let columns = self.line(chunk.value(row).unwrap_or_default());
+            self.corrupt.push(chunk.value(row), self.is_corrupt);
             if let Some(columns) = columns {
                 faults.resize(rows, None);
                 faults[row] = Some(RecordFault::WrongType);
-                unfit.push((row, columns));
+                unfit.push((row, self.corrupt.schema_bits(columns)));
             }
         }
-        let columns = self.columns.iter_mut().zip(self.schema.fields());
-        let columns = columns.map(|(column, field)| column.finish(field.data_type())).collect();
+        let columns = self.columns.iter_mut().zip(&self.data_fields);
+        let mut columns = columns.map(|(column, field)| column.finish(field.data_type())).collect();
+        self.corrupt.insert(&mut columns);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.expect("columns are built by the schema");
@@ -71,7 +94,8 @@ impl CsvDecoder {
     /// Appends a row. Returns a bit set of the columns (of the first 64) whose value does not fit; `None` if all fit.
     fn line(&mut self, line: &[u8]) -> Option<u64> {
         self.cells.cut(line);
-        let mut unfit = None;
+        self.is_corrupt = self.width.is_some_and(|width| width != self.cells.len());
+        let mut unfit = self.is_corrupt.then_some(0);
         for (number, (column, place)) in self.columns.iter_mut().zip(&self.places).enumerate() {
             let fit = match self.cells.get(*place) {
                 Some([]) => {
@@ -81,7 +105,9 @@ impl CsvDecoder {
                 Some(bytes) => {
                     self.text.clear();
                     push_decoded(bytes, &mut self.text);
-                    put_text(column, &self.text, &self.defaults)
+                    let fit = put_text(column, &self.text, &self.defaults);
+                    self.is_corrupt |= !fit;
+                    fit
                 }
                 None => {
                     column.push_null();

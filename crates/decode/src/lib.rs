@@ -14,6 +14,7 @@
 
 mod cells;
 mod column;
+mod corrupt;
 mod csv;
 mod decimal;
 mod java;
@@ -32,8 +33,9 @@ mod values;
 pub mod zone;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{FieldRef, SchemaRef};
+use arrow_schema::{FieldRef, Fields, SchemaRef};
 use column::Struct;
+use corrupt::CorruptRecords;
 pub use csv::CsvDecoder;
 use tidemill_model::{Micros, RecordFault};
 use time::Defaults;
@@ -52,11 +54,13 @@ pub struct Options {
     pub session_zone: Zone,
     /// The batch's timestamp. Its date completes timestamp strings that have only a time (rule J9).
     pub now: Micros,
+    /// The index of the STRING column that takes the texts of corrupt records, if the schema has one.
+    pub corrupt_record: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { session_zone: Zone::UTC, now: Micros(0) }
+        Options { session_zone: Zone::UTC, now: Micros(0), corrupt_record: None }
     }
 }
 
@@ -99,6 +103,9 @@ impl Decoded {
 #[derive(Debug)]
 pub struct Decoder {
     schema: SchemaRef,
+    corrupt: CorruptRecords,
+    /// The fields of the schema but for that of corrupt records.
+    data_fields: Fields,
     root: Struct,
     scratch: Scratch,
 }
@@ -131,7 +138,9 @@ impl Decoder {
     /// bug in the planner (rule J10).
     pub fn new(schema: &SchemaRef, options: Options) -> Decoder {
         let scratch = Scratch { text: String::new(), bytes: Vec::new(), defaults: options.defaults() };
-        Decoder { schema: schema.clone(), root: Struct::new(schema.fields()), scratch }
+        let corrupt = CorruptRecords::new(options.corrupt_record);
+        let data_fields = corrupt.data_fields(schema);
+        Decoder { schema: schema.clone(), corrupt, root: Struct::new(&data_fields), data_fields, scratch }
     }
 
     /// Sets the timestamp of the next batch.
@@ -149,17 +158,19 @@ impl Decoder {
             if self.root.len() == row {
                 self.root.push_null();
             }
+            self.corrupt.push(chunk.value(row), fault.is_some());
             if let Some(fault) = fault {
                 faults.resize(rows, None);
                 faults[row] = Some(fault);
-                let columns = self.root.take_unfit();
+                let columns = self.corrupt.schema_bits(self.root.take_unfit());
                 match fault {
                     RecordFault::Malformed => malformed += 1,
                     _ => unfit.push((row, columns)),
                 }
             }
         }
-        let columns = self.root.finish_columns(self.schema.fields());
+        let mut columns = self.root.finish_columns(&self.data_fields);
+        self.corrupt.insert(&mut columns);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.expect("columns are built by the schema");

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tidemill_decode::{CsvDecoder, Decoder, Options};
 use tidemill_files::{FilesOptions, FilesReader, FilesSink, FilesWatch};
 use tidemill_flow::ports::{Chunk, Extents, Read, Sink, Watch};
+use tidemill_flow::records::Records;
 use tidemill_model::OffsetRange;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_sql::text::{csv, json, show};
@@ -113,7 +114,7 @@ fn s2_csv_as_spark_reads_it() {
         let separator = String::from_utf8(content(separator)).unwrap().chars().next().unwrap();
         let places: Vec<usize> = (0..schema.fields().len()).collect();
         let decode = Options { session_zone: zone(group), ..Options::default() };
-        let mut decoder = CsvDecoder::new(&schema, &places, separator, decode);
+        let mut decoder = CsvDecoder::new(&schema, &places, None, separator, decode);
         let rows = decoder.decode(&records(&content(case), true, options.contains(&"header"))).batch;
         assert_eq!(shown(&rows), golden["rows"], "{case:?} as {group}");
     }
@@ -125,7 +126,7 @@ fn s2_csv_quotes_that_lie() {
     let goldens = goldens("csv-mutated.jsonl");
     let text: Vec<Vec<u8>> = goldens.iter().map(|golden| content(golden["case"].as_str().unwrap())).collect();
     let schema = schema("a STRING, b STRING, c STRING");
-    let mut decoder = CsvDecoder::new(&schema, &[0, 1, 2], ',', Options::default());
+    let mut decoder = CsvDecoder::new(&schema, &[0, 1, 2], None, ',', Options::default());
     let Value::Array(rows) = shown(&decoder.decode(&records(&text.join(&b'\n'), true, false)).batch) else { panic!() };
     let mut rows = rows.into_iter();
     for golden in goldens {
@@ -141,10 +142,44 @@ fn s2_csv_quotes_that_lie() {
 fn s2_csv_columns_have_places() {
     let field = |name: &str| Field::new(name, DataType::Utf8, true);
     let schema = Arc::new(Schema::new(vec![field("b"), field("d")]));
-    let mut decoder = CsvDecoder::new(&schema, &[1, 3], ',', Options::default());
+    let mut decoder = CsvDecoder::new(&schema, &[1, 3], None, ',', Options::default());
     let decoded = decoder.decode(&records(b"1,2,3,4,5\n1,2,3\n1,,3,\n", true, false));
     assert_eq!(shown(&decoded.batch), json!([["2", "4"], ["2", null], [null, null]]));
     assert_eq!((decoded.wrong_type, decoded.malformed, decoded.faults.len()), (1, 0, 3));
+}
+
+/// The column of corrupt records, by the columns that the query uses.
+#[test]
+fn s2_corrupt_records_as_spark_reads_them() {
+    let mut corrupt = 0;
+    for golden in goldens("corrupt.jsonl") {
+        let (case, group) = (golden["case"].as_str().unwrap(), golden["group"].as_str().unwrap());
+        let parts: Vec<&str> = group.split('|').map(str::trim).collect();
+        let &[ddl, format, columns] = parts.as_slice() else { panic!("{group}") };
+        let mut options = String::new();
+        for option in format.split(' ').skip(1) {
+            options += &match option.split_once('=') {
+                Some(("column", name)) => format!("column_name_of_corrupt_record = \"{name}\"\n"),
+                Some((name, value)) => format!("{name} = \"{value}\"\n"),
+                None => format!("{option} = true\n"),
+            };
+        }
+        let format = format.split(' ').next().unwrap();
+        let text = format!(
+            "[sources.t]\ntype = \"files\"\npath = \"in\"\nformat = \"{format}\"\n{options}schema = \"{ddl}\"\n\
+             [query]\nsql = \"SELECT {columns} FROM t\"\n[sinks.s]\ntype = \"console\"\n"
+        );
+        let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
+        let plan = tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{group}: {faults}"));
+        let chunk = records(&content(case), format == "csv", options.contains("header"));
+        let rows = Records::new(&plan.branches[0]).decode(&chunk).batch;
+        // A cast to STRING writes `null` inside of values, the console `NULL`.
+        let found: Value = serde_json::from_str(&shown(&rows).to_string().replace("NULL", "null")).unwrap();
+        assert_eq!(found, golden["rows"], "{case:?} as {group}");
+        let texts = rows.column_by_name("_corrupt_record").or(rows.column_by_name("bad"));
+        corrupt += texts.map_or(0, |texts| texts.len() - texts.null_count());
+    }
+    assert!(corrupt > 30, "{corrupt} corrupt records");
 }
 
 #[test]

@@ -17,11 +17,11 @@ pub enum Records {
 impl Records {
     /// A decoder for the branch's columns, in its time zone.
     pub fn new(plan: &BranchPlan) -> Records {
-        let options = Options { session_zone: plan.zone, ..Options::default() };
+        let options = Options { session_zone: plan.zone, corrupt_record: plan.corrupt_record, ..Options::default() };
         match &plan.format {
             Format::Json => Records::Json(Decoder::new(&plan.decode_schema, options)),
-            Format::Csv { separator, places } => {
-                Records::Csv(CsvDecoder::new(&plan.decode_schema, places, *separator, options))
+            Format::Csv { separator, places, width } => {
+                Records::Csv(CsvDecoder::new(&plan.decode_schema, places, *width, *separator, options))
             }
         }
     }

@@ -62,6 +62,9 @@ pub struct Source {
     pub kind: SourceKind,
     /// `schema`: Spark DDL of the value's columns.
     pub schema: Located,
+    /// `column_name_of_corrupt_record`, default `_corrupt_record`: the column of the schema that holds the text of a record
+    /// that does not suit the others.
+    pub corrupt_record_column: Located,
     /// `[sources.NAME.event_time]`.
     pub event_time: Option<EventTime>,
 }

@@ -65,6 +65,9 @@ impl BranchPlan {
             line("time zone", self.zone.to_string());
         }
         line("decode", columns(&self.decode_schema));
+        if let Some(column) = self.corrupt_record {
+            line("corrupt records", name(self.decode_schema.field(column).name()));
+        }
         if let Format::Csv { places, .. } = &self.format {
             let places: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();
             line("values", if places.is_empty() { "none".into() } else { places.join(", ") });

@@ -69,6 +69,8 @@ pub struct BranchPlan {
     pub format: Format,
     /// The schema's columns that the query uses, in the schema's order: what decode builds.
     pub decode_schema: SchemaRef,
+    /// Which column of `decode_schema` takes the texts of corrupt records, if the query uses it.
+    pub corrupt_record: Option<usize>,
     /// The event time, when the source declares one.
     pub event_time: Option<EventTimePlan>,
     /// The source row: `decode_schema`, then the event-time column when there is one. Expressions below are over it.
@@ -114,8 +116,11 @@ pub enum Format {
     Csv {
         /// What stands between two values.
         separator: char,
-        /// For each column of `decode_schema` its place in the line, from 0.
+        /// For each column of `decode_schema` but that of corrupt records its place in the line, from 0.
         places: Vec<usize>,
+        /// Number of values in a whole line, where the query uses all columns, that of corrupt records among them: Spark
+        /// counts values in no other case.
+        width: Option<usize>,
     },
 }
 

@@ -226,3 +226,26 @@ fn nested_types_lambdas_and_intervals() {
         select(item, expected);
     }
 }
+
+#[test]
+fn the_column_of_corrupt_records() {
+    let faults = |option: &str, schema: &str, sql: &str| {
+        let text = format!(
+            "[sources.t]\ntype = \"files\"\npath = \"in\"\n{option}schema = \"{schema}\"\n[query]\nsql = \"{sql}\"\n[sinks.s]\ntype = \"none\"\n"
+        );
+        let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
+        tidemill_sql::plan(&pipeline).err().map(|faults| faults.to_string())
+    };
+    assert_eq!(faults("", "a INT, _corrupt_record STRING", "SELECT _corrupt_record FROM t WHERE a > 1"), None);
+    assert_eq!(faults("", "a INT, _Corrupt_Record INT", "SELECT _corrupt_record FROM t"), None);
+    assert_eq!(
+        faults("", "a INT, _corrupt_record INT", "SELECT a FROM t").unwrap(),
+        "p.toml:4:11: the column of corrupt records `_corrupt_record` is INT; declare it STRING, or set \
+         column_name_of_corrupt_record to another name"
+    );
+    assert_eq!(
+        faults("column_name_of_corrupt_record = \"bad\"\n", "a INT, bad STRING", "SELECT bad FROM t").unwrap(),
+        "p.toml:7:7: the query reads nothing of `t` but the column of corrupt records; read another column too: which \
+         records are corrupt depends on the columns that are read"
+    );
+}

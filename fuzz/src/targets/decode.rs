@@ -72,7 +72,7 @@ fn json(schema: &SchemaRef) -> Decoder {
 
 fn csv(schema: &SchemaRef) -> CsvDecoder {
     let places: Vec<usize> = (0..schema.fields().len()).collect();
-    CsvDecoder::new(schema, &places, ',', Options::default())
+    CsvDecoder::new(schema, &places, None, ',', Options::default())
 }
 
 /// A column of every plain type; the values of CSV cannot be binary.

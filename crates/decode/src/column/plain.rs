@@ -157,7 +157,7 @@ impl Bytes {
         (take_offsets(&mut self.offsets), std::mem::take(&mut self.values), nulls)
     }
 
-    pub(super) fn finish_strings(&mut self) -> StringArray {
+    pub(crate) fn finish_strings(&mut self) -> StringArray {
         let (offsets, bytes, nulls) = self.take();
         StringArray::new(offsets, bytes.into(), nulls)
     }

@@ -63,6 +63,8 @@ struct SourceColumns<'a> {
     kind: &'a SourceKind,
     /// The schema's columns, numbered by position.
     fields: Fields,
+    /// Which of them takes the texts of corrupt records.
+    corrupt_record: Option<usize>,
     /// The event time. Its column number follows the schema's.
     event_time: Option<SourceTime>,
 }
@@ -92,6 +94,13 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
     let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
     let tables = tables.into_iter().collect::<Option<Vec<_>>>()?;
     let plan = query::plan_query(pipeline, query?, &tables, faults)?;
+    for branch in &plan.branches {
+        if branch.corrupt_record.is_some() && branch.decode_schema.fields().len() == 1 {
+            let message = format!("the query reads nothing of `{}` but the column of corrupt records", branch.table);
+            let help = "read another column too: which records are corrupt depends on the columns that are read";
+            faults.found.push(pipeline.source_text.diagnostic(pipeline.query.sql.span.clone(), message, help));
+        }
+    }
     for source in &pipeline.sources {
         if !plan.branches.iter().any(|branch| branch.table == source.name) {
             let message = format!("the query does not read the source `{}`", source.name);
@@ -122,6 +131,7 @@ fn zone_name<'a>(pipeline: &'a Pipeline, faults: &mut Faults) -> &'a str {
 fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option<(SourceColumns<'a>, Scope)> {
     let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text))?;
     let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields))?;
+    let corrupt_record = faults.keep(&source.schema, corrupt_record(&source.corrupt_record_column.text, &fields))?;
     let mut scope = Scope::of_fields(&source.name, fields.iter(), zone_name);
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
@@ -129,7 +139,20 @@ fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option
         scope.shadow(&time.name, fields.len(), types::timestamp());
         event_time = Some(time);
     }
-    Some((SourceColumns { table: source.name.clone(), kind: &source.kind, fields, event_time }, scope))
+    Some((SourceColumns { table: source.name.clone(), kind: &source.kind, fields, corrupt_record, event_time }, scope))
+}
+
+/// The index of the column of corrupt records, if the schema has one; its name is case-sensitive, as in Spark.
+fn corrupt_record(name: &str, fields: &Fields) -> Result<Option<usize>, Fault> {
+    let Some(index) = fields.iter().position(|field| field.name() == name) else { return Ok(None) };
+    match fields[index].data_type() {
+        DataType::Utf8 => Ok(Some(index)),
+        other => Err(Fault::new(
+            0..0,
+            format!("the column of corrupt records `{name}` is {}", types::name(other)),
+            "declare it STRING, or set column_name_of_corrupt_record to another name",
+        )),
+    }
 }
 
 /// The schema, unless the source's format cannot hold its types.

@@ -60,9 +60,18 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
             max_ahead_ms: time.max_ahead_ms,
         }
     });
+    let corrupt_record = columns.corrupt_record.filter(|index| used.contains(index)).map(position);
     let format = match columns.kind {
         SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) => {
-            Format::Csv { separator: *separator, places: used.iter().copied().collect() }
+            let data = used.iter().filter(|index| Some(**index) != columns.corrupt_record);
+            let place =
+                |index: &usize| index - usize::from(columns.corrupt_record.is_some_and(|corrupt| corrupt < *index));
+            let values = columns.fields.len() - usize::from(columns.corrupt_record.is_some());
+            Format::Csv {
+                separator: *separator,
+                width: corrupt_record.filter(|_| used.len() == columns.fields.len()).map(|_| values),
+                places: data.map(place).collect(),
+            }
         }
         SourceKind::Files(_) | SourceKind::Kafka(_) => Format::Json,
     };
@@ -71,6 +80,7 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         files: files(columns.kind),
         format,
         decode_schema: Arc::new(Schema::new(decode)),
+        corrupt_record,
         event_time,
         row_schema: Arc::new(Schema::new(row)),
         pushed_filters,
