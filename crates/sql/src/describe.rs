@@ -4,7 +4,7 @@
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
 use crate::plan::{
-    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, QueryPlan, Step, WindowPlan,
+    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, GeneratePlan, QueryPlan, Step, WindowPlan,
 };
 use crate::types;
 use crate::value::Value;
@@ -91,6 +91,7 @@ impl BranchPlan {
             match step {
                 Step::Filter(filter) => line("then where", row.show(filter)),
                 Step::Window(window) => line("windows", row.window(window)),
+                Step::Generate(generate) => line("rows", row.generate(generate)),
             }
         }
         match &self.body {
@@ -106,7 +107,13 @@ impl BranchPlan {
     /// The columns of a row after all steps.
     fn row_names(&self) -> Names {
         let mut row = Names::of(&self.row_schema);
-        row.0.extend(self.steps.iter().filter(|step| matches!(step, Step::Window(_))).map(|_| "window".into()));
+        for step in &self.steps {
+            match step {
+                Step::Filter(_) => {}
+                Step::Window(_) => row.0.push("window".into()),
+                Step::Generate(generate) => row.0.extend(generate.columns.iter().map(|field| field.name().clone())),
+            }
+        }
         row
     }
 }
@@ -249,6 +256,12 @@ impl Names {
         let WindowSpec { width, slide, start_time } = window.spec;
         let [width, slide, start] = [width, slide, start_time].map(length);
         format!("{}, {width} wide, every {slide}, from {start}", self.show(&window.time))
+    }
+
+    fn generate(&self, generate: &GeneratePlan) -> String {
+        let names: Vec<String> = generate.columns.iter().map(|field| name(field.name())).collect();
+        let outer = if generate.outer { ", NULL where there is none" } else { "" };
+        format!("{} of each element of {}{outer}", names.join(", "), self.show(&generate.array))
     }
 
     fn list(&self, list: &[Expr]) -> String {

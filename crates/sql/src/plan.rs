@@ -14,7 +14,7 @@
 use crate::eval::EvalContext;
 use crate::expr::Expr;
 use crate::zone::Zone;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Fields, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Millis, WindowSpec};
@@ -105,6 +105,21 @@ pub enum Step {
     /// Repeats a row for each of its windows, in the order of time, with a column `window` more. Rows without a time go out.
     /// A window that is no more than a key has no such step: [`AggregatePlan::window`].
     Window(WindowPlan),
+    /// Repeats a row for each element of an array, with the element's columns behind the others.
+    Generate(GeneratePlan),
+}
+
+/// Rows made of the elements of an array: `explode` and its kin, which all give an array first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneratePlan {
+    /// The array, over the row before.
+    pub array: Expr,
+    /// Names and types of the columns that it adds: the element, or its members.
+    pub columns: Fields,
+    /// Whether the columns are the members of the element, a STRUCT.
+    pub members: bool,
+    /// Whether a row whose array is NULL or empty stays, with NULL in the new columns.
+    pub outer: bool,
 }
 
 /// How a record's bytes become columns.

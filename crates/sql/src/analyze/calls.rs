@@ -2,6 +2,7 @@
 
 use super::aggregate_calls;
 use super::coerce::{self, SpannedExpr, cast_to};
+use super::generators;
 use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
 use super::windows;
@@ -44,20 +45,6 @@ const OPERATORS: [(&str, Arithmetic); 7] = [
     ("try_multiply", Arithmetic::Multiply),
     ("try_divide", Arithmetic::Divide),
     ("try_mod", Arithmetic::Remainder),
-];
-
-/// Functions that give rows instead of a value.
-const GENERATORS: [&str; 10] = [
-    "explode",
-    "explode_outer",
-    "posexplode",
-    "posexplode_outer",
-    "inline",
-    "inline_outer",
-    "stack",
-    "json_tuple",
-    "variant_explode",
-    "variant_explode_outer",
 ];
 
 /// Whether a name is a type's name used as a function: `int(x)`.
@@ -282,9 +269,10 @@ impl Resolver<'_> {
             check_count(name, 1, 1, call)?;
             return self.window_time(&call.arguments[0]);
         }
-        if GENERATORS.contains(&name) {
-            let message = format!("`{name}` makes several rows of one, which is not supported");
-            return Err(Fault::new(at.clone(), message, "name the elements one by one: arr[0], m['key']"));
+        if generators::is_name(name) {
+            let message = format!("`{name}` makes rows, and cannot stand here");
+            let help = "have it alone in an item of SELECT, or write FROM … LATERAL VIEW explode(array) t AS x";
+            return Err(Fault::new(at.clone(), message, help));
         }
         if name == "session_window" {
             let message = "session_window(…) is not supported";

@@ -14,6 +14,7 @@ mod collected;
 mod collections;
 mod conjuncts;
 mod constants;
+mod generators;
 mod intervals;
 mod lambdas;
 mod literals;

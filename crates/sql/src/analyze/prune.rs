@@ -1,7 +1,7 @@
 //! The last step of planning: decodes only the columns that are used, and renumbers every expression.
 
 use super::SourceTime;
-use super::aggregates::WINDOW;
+use super::generators::FIRST;
 use super::query::BranchFilters;
 use super::relation::Branch;
 use crate::expr::Expr;
@@ -16,7 +16,7 @@ use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 /// Finishes a branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over
 /// the relation.
 pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body: Body) -> BranchPlan {
-    let BranchFilters { pushed: pushed_filters, time: time_filter, mut steps, .. } = parts;
+    let BranchFilters { pushed: pushed_filters, time: time_filter, mut steps, added, .. } = parts;
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
     let time_column = columns.fields.len();
@@ -38,9 +38,12 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         });
     }
     used.remove(&time_column);
-    used.remove(&WINDOW);
-    let window_position = used.len() + usize::from(event_time.is_some());
-    let position = |index: usize| if index == WINDOW { window_position } else { used.range(..index).count() };
+    used.retain(|column| *column < FIRST);
+    let row_width = used.len() + usize::from(event_time.is_some());
+    let position = |index: usize| match added.iter().position(|column| *column == index) {
+        Some(place) => row_width + place,
+        None => used.range(..index).count(),
+    };
     let renumber = |mut expr: Expr| {
         expr.renumber(&position);
         expr
@@ -107,6 +110,7 @@ fn expr_of(step: &mut Step) -> &mut Expr {
     match step {
         Step::Filter(condition) => condition,
         Step::Window(window) => &mut window.time,
+        Step::Generate(generate) => &mut generate.array,
     }
 }
 

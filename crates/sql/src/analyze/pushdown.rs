@@ -13,11 +13,15 @@
 //! Spark infers that columns are not NULL; these conditions go below too.
 
 use super::aggregates::is_aggregate;
-use super::conjuncts::{demanded, is_constant, simplify, split};
+use super::conjuncts::{demanded, is_constant, is_deterministic, simplify, split};
 use super::constants::{folded, null_is_false};
+use super::generators::Generator;
 use super::relation;
 use crate::expr::{Comparison, Expr};
+use crate::functions;
+use crate::value::Value;
 use crate::zone::Zone;
+use arrow_schema::DataType;
 
 /// Spark also stops after this many rounds.
 const ROUNDS_MAX: usize = 100;
@@ -32,6 +36,8 @@ pub(super) enum Layer {
     Project,
     /// Computes sliding windows; lets everything pass that does not use the window.
     Expand,
+    /// Makes rows of an array: lets pass what does not name its columns.
+    Generate(Generator),
     /// The columns of a subquery over what it selects from, alone or as a branch of a UNION ALL.
     Select {
         values: Vec<Expr>,
@@ -126,6 +132,7 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
                 Some(Layer::Aggregate) => (passes.aggregate)(x),
                 Some(Layer::Project) => true,
                 Some(Layer::Expand) => (passes.expand)(x),
+                Some(Layer::Generate(generator)) => passes_generator(generator, x),
                 Some(Layer::Select { values, in_union }) => !is_aggregate(x) && relation::passes(values, *in_union, x),
                 None => (passes.watermark)(x),
             };
@@ -151,6 +158,40 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
         }
         at += 1;
     }
+}
+
+fn passes_generator(generator: &Generator, filter: &Expr) -> bool {
+    is_deterministic(filter) && !is_aggregate(filter) && !generator.is_named_in(filter)
+}
+
+/// What Spark infers below a generator of a column: that it has elements. Of each generator what comes below the watermark.
+pub(super) fn inferred_of_generators(layers: &[Layer], passes: &Passes) -> Vec<Expr> {
+    let mut found = Vec::new();
+    for (at, layer) in layers.iter().enumerate() {
+        let Layer::Generate(generator) = layer else { continue };
+        let Some(input) = generator.input.clone().filter(|_| !generator.plan.outer) else { continue };
+        let below = layers[at + 1..].iter().try_fold(input, |input, layer| {
+            let passes = match layer {
+                Layer::Generate(generator) => passes_generator(generator, &input),
+                Layer::Select { values, in_union } => relation::passes(values, *in_union, &input),
+                Layer::Expand => (passes.expand)(&input),
+                _ => true,
+            };
+            passes.then(|| layer.under(input))
+        });
+        let is_constant = |x: &Expr| {
+            let mut constant = true;
+            x.columns(&mut |_| constant = false);
+            constant
+        };
+        if let Some(input) = below.filter(|x| (passes.watermark)(x) && !is_aggregate(x) && !is_constant(x)) {
+            let size = Expr::Call(functions::find("size").expect("of the table"), vec![input.clone()], DataType::Int32);
+            let none = Expr::Literal(Value::Integer(0), DataType::Int32);
+            found.push(Expr::Compare(Comparison::Greater, Box::new(size), Box::new(none)));
+            found.push(Expr::IsNotNull(Box::new(input)));
+        }
+    }
+    found
 }
 
 /// Combines two adjacent filters: the lower one's condition, then the upper one's.

@@ -1,11 +1,12 @@
 //! SELECT → plan. Handles the clauses in the order in which they depend on one another.
 
 use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, has_window, is_aggregate, onto_groups};
+use super::generators::Generator;
 use super::pushdown::{Layer, Passes, PlacedFilters};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
-use super::{Faults, SourceColumns, coerce, collections, conjuncts, constants, modes, names, prune, pushdown, windows};
+use super::{Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, prune, pushdown, windows};
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, Step, WindowPlan};
 use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
@@ -28,8 +29,10 @@ pub(super) fn plan_query(
     tables: &[(SourceColumns, Scope)],
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
-    let select = match query.selects.len() {
-        1 => query.selects.remove(0),
+    // What makes rows stands below the rest of the query.
+    let makes_rows = |select: &Select| select.items.iter().any(|item| generators::name(&item.node).is_some());
+    let select = match query.selects.as_slice() {
+        [select] if !makes_rows(select) => query.selects.remove(0),
         _ => query.all_of(None),
     };
     let (select, over) = down_to_groups(&select);
@@ -49,7 +52,7 @@ fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
     let (mut select, mut over) = (top, Vec::new());
     while !makes_groups(select) {
         match &select.from {
-            From::Query(query) if query.selects.len() == 1 => {
+            From::Query(query) if query.selects.len() == 1 && select.views.is_empty() => {
                 over.insert(0, select);
                 select = &query.selects[0];
             }
@@ -132,7 +135,7 @@ fn read_over<'a>(
 ) -> Option<(Vec<Item<'a>>, Option<Expr>)> {
     let columns = below.iter().enumerate().map(|(at, item)| (item.name.clone(), at, item.expr.data_type())).collect();
     let table = outer.alias.as_ref().map_or(String::new(), |alias| alias.name.clone());
-    let scope = Scope { table, columns, hidden: None, ..scope.clone() };
+    let scope = Scope { table, columns, hidden: None, views: Vec::new(), ..scope.clone() };
     let mut resolver = Resolver::new(&scope);
     let filter = read_filter(outer, &mut resolver, sql, faults);
     resolver.no_aggregates = Some(OVER_GROUPS);
@@ -235,12 +238,19 @@ pub(super) fn read_items<'a>(
                 complete &= faults.keep(sql, unknown).is_some();
             }
             let is_left_out = |column: &str| item.except.iter().any(|name| same(&name.name, column));
-            let columns = resolver.scope.columns.iter().filter(|(name, ..)| !is_left_out(name));
+            let columns = resolver.scope.columns_of(item.table.as_ref()).filter(|(name, ..)| !is_left_out(name));
             items.extend(columns.map(|(name, index, data_type)| Item {
                 name: name.clone(),
                 expr: Expr::Column(*index, data_type.clone()),
                 node: None,
             }));
+            continue;
+        }
+        if generators::name(&item.node).is_some() && resolver.next_generated.is_some() {
+            match faults.keep(sql, generated(item, resolver)) {
+                Some(columns) => items.extend(columns),
+                None => complete = false,
+            }
             continue;
         }
         match faults.keep(sql, resolver.resolve(&item.node)) {
@@ -258,6 +268,27 @@ pub(super) fn read_items<'a>(
     }
     resolver.items_before.clear();
     complete.then_some(items)
+}
+
+/// The columns of a generator, which a select list has one of.
+fn generated<'a>(item: &'a SelectItem, resolver: &mut Resolver) -> Result<Vec<Item<'a>>, Fault> {
+    if resolver.generated.is_some() {
+        let help = "put one of them into FROM: LATERAL VIEW explode(array) t AS x";
+        return Err(Fault::new(item.node.at.clone(), "SELECT takes one call that makes rows", help));
+    }
+    let first = resolver.next_generated.expect("asked before");
+    let generator = resolver.generator(&item.node, false, first)?;
+    let names: Vec<_> = item.aliases.iter().chain(&item.alias).cloned().collect();
+    let generator = generators::named(generator, &names, &item.node.at)?;
+    let columns = generator.plan.columns.iter().zip(first..);
+    let columns = columns.map(|(field, number)| Item {
+        name: field.name().clone(),
+        expr: Expr::Column(number, field.data_type().clone()),
+        node: Some(&item.node),
+    });
+    let columns = columns.collect();
+    resolver.generated = Some(generator);
+    Ok(columns)
 }
 
 /// HAVING; it sees the aliases of the select list before the source's columns.
@@ -310,8 +341,10 @@ pub(super) struct BranchFilters {
     pub pushed: Vec<Expr>,
     /// The implicit one of `pushed`: the window's time is not NULL.
     pub time: Option<Expr>,
-    /// On rows, above the watermark; and the window as a column.
+    /// On rows, above the watermark; and the generators, and the window as a column.
     pub steps: Vec<Step>,
+    /// Numbers of the columns that the steps add, in their order.
+    pub added: Vec<usize>,
     /// On groups, on output.
     having: Vec<Expr>,
     /// Those of `having` that use only the window and keys: groups that they reject are not created.
@@ -354,7 +387,9 @@ impl BranchFilters {
         let known_time = window.as_ref().and_then(windows::known_time);
         let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
         let known_time = known_time.map(|condition| constants::computed(condition, zone));
+        let of_generators = pushdown::inferred_of_generators(&layers, &passes);
         let PlacedFilters { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
+        below.extend(of_generators.into_iter().filter(|x| !below.contains(x)).collect::<Vec<_>>());
         let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
         below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));
         let of_keys = pushdown::inferred(&having, &is_key).into_iter().filter(|x| (passes.aggregate)(x));
@@ -367,15 +402,42 @@ impl BranchFilters {
         let mut parts = BranchFilters { pushed: below, time, having, ..BranchFilters::default() };
         let above = above.into_iter().filter(|x| Some(x) != known_time.as_ref());
         let (of_windows, filters): (Vec<Expr>, Vec<Expr>) = above.partition(has_window);
-        parts.steps.extend(filters.into_iter().map(Step::Filter));
         if folded {
             parts.having.extend(of_windows.iter().cloned());
             parts.on_groups = of_windows;
+            parts.order_steps(generators::over_source(branch), None, filters);
         } else {
-            parts.steps.extend(window.map(Step::Window));
-            parts.steps.extend(of_windows.into_iter().map(Step::Filter));
+            parts.order_steps(generators::over_source(branch), window, [filters, of_windows].concat());
         }
         parts
+    }
+
+    /// The generators and the window, each as soon as what it names is there, and each filter as early as it can be.
+    fn order_steps(&mut self, generators: Vec<Generator>, window: Option<WindowPlan>, mut filters: Vec<Expr>) {
+        let (after, before): (Vec<_>, Vec<_>) = generators.into_iter().partition(|x| has_window(&x.plan.array));
+        let generate = |generator: Generator| (generator.numbers(), Step::Generate(generator.plan));
+        let adding = before.into_iter().map(generate);
+        let adding = adding.chain(window.map(|window| (WINDOW..WINDOW + 1, Step::Window(window))));
+        for (numbers, step) in adding.chain(after.into_iter().map(generate)).collect::<Vec<_>>() {
+            self.take_filters(&mut filters);
+            self.added.extend(numbers);
+            self.steps.push(step);
+        }
+        self.take_filters(&mut filters);
+        assert!(filters.is_empty(), "a filter names columns that are there");
+    }
+
+    /// Those filters whose columns are there.
+    fn take_filters(&mut self, filters: &mut Vec<Expr>) {
+        let added = &self.added;
+        let is_there = |x: &Expr| {
+            let mut there = true;
+            x.columns(&mut |column| there &= column < generators::FIRST || added.contains(&column));
+            there
+        };
+        let (ready, later): (Vec<Expr>, Vec<Expr>) = std::mem::take(filters).into_iter().partition(is_there);
+        self.steps.extend(ready.into_iter().map(Step::Filter));
+        *filters = later;
     }
 }
 
@@ -409,7 +471,7 @@ fn aggregation(
     let first = &relation.branches[0];
     let own = parts.steps.iter().find_map(|step| match step {
         Step::Window(window) => Some(window),
-        Step::Filter(_) => None,
+        Step::Filter(_) | Step::Generate(_) => None,
     });
     let is_event_time = |expr: &Expr| windows::is_event_time(expr, first, own);
     let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);

@@ -7,6 +7,7 @@
 //! ```
 //! A nested subquery has its layers below those of the outer one. `pushdown.rs` moves the filters later.
 
+use super::generators::{self, Generator};
 use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
 use super::resolve::Resolver;
@@ -14,7 +15,7 @@ use super::scope::{Scope, list, same};
 use super::{Faults, SourceColumns, coerce, conjuncts, windows};
 use crate::expr::Expr;
 use crate::plan::WindowPlan;
-use crate::syntax::{Fault, From, Ident, Query, Select};
+use crate::syntax::{Fault, From, Ident, Query, Select, View};
 use crate::types;
 use arrow_schema::DataType;
 use std::ops::Range;
@@ -39,6 +40,14 @@ pub(super) struct Branch<'a> {
 }
 
 impl Branch<'_> {
+    /// What makes rows of its rows, from the top down.
+    pub fn generators(&self) -> impl Iterator<Item = &Generator> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Generate(generator) => Some(generator),
+            _ => None,
+        })
+    }
+
     /// Rewrites an expression over the relation to one over the table.
     pub fn over_source(&self, expr: &Expr) -> Expr {
         self.layers.iter().fold(expr.clone(), |expr, layer| layer.under(expr))
@@ -69,7 +78,23 @@ pub(super) fn relation<'a>(
         let hidden = std::mem::replace(&mut relation.scope.table, alias.name.clone());
         relation.scope.hidden = Some(hidden).filter(|name| !name.is_empty());
     }
+    for view in &select.views {
+        let generator = faults.keep(sql, view_generator(view, &relation))?;
+        generators::add_to_scope(&mut relation.scope, view.table.as_ref(), &generator);
+        put_generator(&mut relation.branches, &generator);
+    }
     Some(relation)
+}
+
+fn view_generator(view: &View, relation: &Relation) -> Result<Generator, Fault> {
+    let mut resolver = Resolver::new(&relation.scope);
+    resolver.no_aggregates = Some("LATERAL VIEW");
+    let generator = resolver.generator(&view.call, view.outer, generators::next(&relation.branches))?;
+    generators::named(generator, &view.columns, &view.call.at)
+}
+
+fn put_generator(branches: &mut [Branch], generator: &Generator) {
+    branches.iter_mut().for_each(|branch| branch.layers.insert(0, Layer::Generate(generator.clone())));
 }
 
 fn table<'a>(name: &Ident, tables: &'a [(SourceColumns<'a>, Scope)]) -> Result<&'a (SourceColumns<'a>, Scope), Fault> {
@@ -103,7 +128,7 @@ fn union<'a>(
     let names = parts[0].columns.iter().map(|(name, _)| name.clone()).zip(types.iter().cloned()).enumerate();
     let columns = names.map(|(at, (name, t))| (name, at, t)).collect();
     // Every table's scope has the session's zone.
-    let scope = Scope { table: String::new(), hidden: None, columns, ..tables[0].1.clone() };
+    let scope = Scope { table: String::new(), hidden: None, columns, views: Vec::new(), ..tables[0].1.clone() };
     let in_union = parts.len() > 1;
     let mut branches = Vec::new();
     for part in parts {
@@ -132,6 +157,7 @@ fn part<'a>(
         relation.branches.iter_mut().for_each(|branch| branch.layers.insert(0, Layer::Filter(filter.clone())));
     }
     resolver.no_aggregates = Some(CLAUSE);
+    resolver.next_generated = Some(generators::next(&relation.branches));
     let items = read_items(select, &mut resolver, sql, faults);
     let (_, items) = (filter?, items?);
     let column = |item: Item| (item.name, (item.expr, item.node.map_or(select.at.clone(), |node| node.at.clone())));
@@ -139,6 +165,9 @@ fn part<'a>(
     if let Some(window) = resolver.aggregates.window {
         faults.keep(sql, windows::only(&relation.branches, &select.at))?;
         relation.branches.iter_mut().for_each(|branch| windows::put(branch, &window));
+    }
+    if let Some(generator) = resolver.generated {
+        put_generator(&mut relation.branches, &generator);
     }
     Some(SelectRelation { at: select.at.clone(), columns, branches: relation.branches })
 }

@@ -2,6 +2,7 @@
 
 use super::aggregates::Aggregates;
 use super::coerce::{self, SpannedExpr};
+use super::generators::Generator;
 use super::literals::{constant, number};
 use super::scope::{self, Scope, same};
 use crate::eval::cast;
@@ -27,6 +28,10 @@ pub(super) struct Resolver<'a> {
     pub items_before: Vec<(String, Expr)>,
     /// Parameters of the surrounding lambdas, the innermost last.
     pub variables: Vec<(String, DataType)>,
+    /// Number of the first column that a generator in SELECT makes; `None` where there may be none.
+    pub next_generated: Option<usize>,
+    /// The generator in SELECT.
+    pub generated: Option<Generator>,
 }
 
 impl<'a> Resolver<'a> {
@@ -38,6 +43,8 @@ impl<'a> Resolver<'a> {
             aliases: Vec::new(),
             items_before: Vec::new(),
             variables: Vec::new(),
+            next_generated: None,
+            generated: None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::types;
 use crate::value::Value;
 use crate::zone::Zone;
 use arrow_schema::{DataType, Field, FieldRef};
+use std::ops::Range;
 use tidemill_model::diagnostic::nearest;
 
 /// The columns that a query sees, by case-insensitive name.
@@ -18,6 +19,8 @@ pub(crate) struct Scope {
     pub hidden: Option<String>,
     /// Visible columns: name, number, type.
     pub columns: Vec<(String, usize, DataType)>,
+    /// LATERAL VIEWs: name, and the numbers of its columns.
+    pub views: Vec<(String, Range<usize>)>,
     /// The session's time zone.
     pub zone: Zone,
     /// The zone as the pipeline's file names it.
@@ -35,6 +38,7 @@ impl Scope {
             table: table.into(),
             hidden: None,
             columns: columns.collect(),
+            views: Vec::new(),
             zone,
             zone_name: zone_name.into(),
             variables: Vec::new(),
@@ -55,8 +59,8 @@ impl Scope {
 
     /// `[table.]column[.field…]`.
     pub fn resolve(&self, parts: &[Ident]) -> Result<Expr, Fault> {
-        let qualified = parts.len() > 1 && same(&parts[0].name, &self.table);
-        let after_table = if self.is_qualified(parts) { self.only(&parts[1])? } else { None };
+        let qualified = parts.len() > 1 && self.has_table(&parts[0]);
+        let after_table = self.of_table(parts);
         let (column, fields) = match after_table {
             Some(column) => (column, &parts[2..]),
             None => match self.only(&parts[0])? {
@@ -70,7 +74,7 @@ impl Scope {
     /// The column with this name; fails if a subquery has two.
     fn only(&self, name: &Ident) -> Result<Option<Expr>, Fault> {
         if self.columns.iter().filter(|(known, ..)| same(known, &name.name)).count() > 1 {
-            let message = format!("the subquery has several columns `{}`", name.name);
+            let message = format!("there are several columns `{}`", name.name);
             return Err(Fault::new(name.at.clone(), message, "give each a name of its own with AS"));
         }
         Ok(self.column(&name.name))
@@ -78,12 +82,36 @@ impl Scope {
 
     /// Whether a name begins with the source's name and not with a column.
     pub fn is_qualified(&self, parts: &[Ident]) -> bool {
-        parts.len() > 1 && same(&parts[0].name, &self.table) && self.column(&parts[1].name).is_some()
+        self.of_table(parts).is_some()
+    }
+
+    /// The column that `table.column` means, if the name is of that form.
+    fn of_table(&self, parts: &[Ident]) -> Option<Expr> {
+        let [table, column, ..] = parts else { return None };
+        let mut columns = self.columns_of(Some(table)).filter(|(name, ..)| same(name, &column.name));
+        let (_, index, data_type) = columns.next()?;
+        Some(Expr::Column(*index, data_type.clone()))
+    }
+
+    fn has_table(&self, name: &Ident) -> bool {
+        same(&name.name, &self.table) || self.views.iter().any(|(view, _)| same(view, &name.name))
+    }
+
+    /// The columns of a table or view; of all without a name.
+    pub fn columns_of(&self, table: Option<&Ident>) -> impl Iterator<Item = &(String, usize, DataType)> {
+        let view = table.and_then(|table| self.views.iter().find(|(view, _)| same(view, &table.name)));
+        self.columns.iter().filter(move |(_, number, _)| match (table, view) {
+            (None, _) => true,
+            (Some(_), Some((_, numbers))) => numbers.contains(number),
+            (Some(table), None) => {
+                same(&table.name, &self.table) && !self.views.iter().any(|(_, numbers)| numbers.contains(number))
+            }
+        })
     }
 
     /// Refuses a name before `.*` that is not the table.
     pub fn is_table(&self, name: &Ident) -> Result<(), Fault> {
-        if same(&name.name, &self.table) {
+        if self.has_table(name) {
             return Ok(());
         }
         let (message, help) = match self.column(&name.name) {

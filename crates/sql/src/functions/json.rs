@@ -34,7 +34,7 @@ fn get_json_object(arguments: &mut Arguments) -> ArrayRef {
     let (texts, paths) = (arguments.columns[0].texts(), arguments.columns[1].texts());
     let path = paths.get(0).and_then(parse_path);
     build::texts(arguments.rows, |row| {
-        let mut json = Json { text: texts.get(row)?, at: 0, depth: 0 };
+        let mut json = Json::new(texts.get(row)?);
         let mut out = String::new();
         let found = json.find(path.as_deref()?, &mut out).ok()?;
         found.then_some(out)
@@ -42,7 +42,7 @@ fn get_json_object(arguments: &mut Arguments) -> ArrayRef {
 }
 
 /// A step of a path.
-enum Step {
+pub(super) enum Step {
     Name(String),
     Index(usize),
 }
@@ -77,9 +77,9 @@ fn parse_path(path: &str) -> Option<Vec<Step>> {
 }
 
 /// The text is not JSON.
-struct Malformed;
+pub(super) struct Malformed;
 
-type Read<T> = Result<T, Malformed>;
+pub(super) type Read<T> = Result<T, Malformed>;
 
 /// Jackson's limit of nesting.
 const DEPTH_MAX: usize = 1_000;
@@ -92,22 +92,26 @@ const NAME_MAX: usize = 50_000;
 
 /// A text read from JSON. Escapes can name unpaired surrogates, which UTF-8 cannot hold.
 #[derive(Default)]
-struct Text {
-    whole: String,
+pub(super) struct Text {
+    pub(super) whole: String,
     /// Unpaired surrogates, each before this byte of `whole`, in order.
-    halves: Vec<(usize, u32)>,
+    pub(super) halves: Vec<(usize, u32)>,
 }
 
 /// A reader of one JSON text.
-struct Json<'a> {
+pub(super) struct Json<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
 }
 
-impl Json<'_> {
+impl<'a> Json<'a> {
+    pub(super) fn new(text: &'a str) -> Json<'a> {
+        Json { text, at: 0, depth: 0 }
+    }
+
     /// Appends the value at the path; returns whether there is one.
-    fn find(&mut self, path: &[Step], out: &mut String) -> Read<bool> {
+    pub(super) fn find(&mut self, path: &[Step], out: &mut String) -> Read<bool> {
         match (self.peek()?, path) {
             ('"' | '\'', []) => {
                 let text = self.string()?;
@@ -153,7 +157,7 @@ impl Json<'_> {
     }
 
     /// Skips a value and, if wanted, appends it as compact JSON.
-    fn copy(&mut self, mut out: Option<&mut String>) -> Read<()> {
+    pub(super) fn copy(&mut self, mut out: Option<&mut String>) -> Read<()> {
         let mut put = |text: &str| {
             if let Some(out) = &mut out {
                 out.push_str(text);
@@ -209,7 +213,7 @@ impl Json<'_> {
     }
 
     /// The members between brackets. `member` reads each and gets its index.
-    fn members(&mut self, open: char, close: char, mut member: impl FnMut(&mut Self, usize) -> Read<()>) -> Read<()> {
+    pub(super) fn members(&mut self, open: char, close: char, mut member: impl FnMut(&mut Self, usize) -> Read<()>) -> Read<()> {
         self.take(open)?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -229,7 +233,7 @@ impl Json<'_> {
         self.take(close)
     }
 
-    fn key(&mut self) -> Read<Text> {
+    pub(super) fn key(&mut self) -> Read<Text> {
         if !matches!(self.peek()?, '"' | '\'') {
             return Err(Malformed);
         }
@@ -259,7 +263,7 @@ impl Json<'_> {
         Ok(())
     }
 
-    fn rest_starts(&self, word: &str) -> bool {
+    pub(super) fn rest_starts(&self, word: &str) -> bool {
         self.text[self.at..].starts_with(word)
     }
 

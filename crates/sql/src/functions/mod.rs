@@ -23,6 +23,7 @@ mod numbers;
 mod patterns;
 mod regexps;
 mod rounding;
+mod rows;
 mod statistics;
 mod strings;
 mod structs;
@@ -241,8 +242,8 @@ pub const FAMILIES: &[Family] = &[
         tables: &[collections::FUNCTIONS, arrays::FUNCTIONS, maps::FUNCTIONS, structs::FUNCTIONS],
     },
     Family { name: "json", title: "JSON", tables: &[json::FUNCTIONS] },
-    // What aggregates are finished with: the planner's own.
-    Family { name: "aggregates", title: "Aggregates", tables: &[statistics::FUNCTIONS] },
+    // What aggregates are finished with, and what rows are made of: the planner's own.
+    Family { name: "aggregates", title: "Aggregates", tables: &[statistics::FUNCTIONS, rows::FUNCTIONS] },
 ];
 
 /// Every function, in the order of the families.

@@ -14,7 +14,7 @@ mod tree;
 mod types;
 
 pub(crate) use lexer::Ident;
-pub(crate) use query::{From, GroupBy, Query, Select, SelectItem};
+pub(crate) use query::{From, GroupBy, Query, Select, SelectItem, View};
 pub(crate) use tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
 use arrow_schema::Fields;

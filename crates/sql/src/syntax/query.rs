@@ -23,6 +23,8 @@ pub(crate) struct Select {
     pub items: Vec<SelectItem>,
     pub from: From,
     pub alias: Option<Ident>,
+    /// LATERAL VIEWs, in their order.
+    pub views: Vec<View>,
     pub filter: Option<Node>,
     pub group_by: Option<GroupBy>,
     pub having: Option<Node>,
@@ -35,6 +37,15 @@ pub(crate) enum From {
     Query(Query),
 }
 
+/// `LATERAL VIEW [OUTER] call [table] [AS column, …]`.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub call: Node,
+    pub outer: bool,
+    pub table: Option<Ident>,
+    pub columns: Vec<Ident>,
+}
+
 /// `expression [[AS] alias]`; a star has [`NodeKind::Star`].
 #[derive(Clone, Debug)]
 pub(crate) struct SelectItem {
@@ -44,6 +55,8 @@ pub(crate) struct SelectItem {
     /// What a star leaves out: `* EXCEPT (a, b)`.
     pub except: Vec<Ident>,
     pub alias: Option<Ident>,
+    /// Names for the columns of a generator: `AS (a, b)`.
+    pub aliases: Vec<Ident>,
 }
 
 /// GROUP BY.
@@ -99,7 +112,7 @@ const CLAUSES: [&str; 31] = [
 
 /// Clauses that are not there: the first word, the clause, the way out.
 const UNSUPPORTED: [(&str, &str, &str); 8] = [
-    ("LATERAL", "LATERAL VIEW", "an array's elements cannot be made rows; name them: arr[0]"),
+    ("LATERAL", "LATERAL without VIEW", "write LATERAL VIEW explode(array) t AS x"),
     ("WINDOW", "WINDOW", "functions with OVER are not supported on streams; group by window(time, '10 seconds')"),
     ("QUALIFY", "QUALIFY", "functions with OVER are not supported on streams; filter groups with HAVING"),
     ("CLUSTER", "CLUSTER BY", UNSORTED),
@@ -116,9 +129,19 @@ impl Query {
     pub fn all_of(self, distinct: Option<Range<usize>>) -> Select {
         let at = self.selects[0].at.clone();
         let node = Node { kind: NodeKind::Star, at: at.clone() };
-        let items = vec![SelectItem { node, table: None, except: Vec::new(), alias: None }];
+        let items = vec![SelectItem { node, table: None, except: Vec::new(), alias: None, aliases: Vec::new() }];
         let from = From::Query(self);
-        Select { at, distinct, items, from, alias: None, filter: None, group_by: None, having: None }
+        Select {
+            at,
+            distinct,
+            items,
+            from,
+            alias: None,
+            views: Vec::new(),
+            filter: None,
+            group_by: None,
+            having: None,
+        }
     }
 
     /// SELECTs in it, and how deep they stand inside one another.
@@ -226,12 +249,16 @@ impl Parser<'_> {
         self.expect_word("FROM")?;
         let (from, name) = self.from(depth)?;
         let alias = self.alias()?.or(name);
+        let mut views = Vec::new();
+        while self.take_words(&["LATERAL", "VIEW"]) {
+            views.push(self.view()?);
+        }
         self.refuse_clauses()?;
         let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
         let group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
         let having = if self.take_word("HAVING") { Some(self.expression()?) } else { None };
         self.refuse_clauses()?;
-        Ok(Select { at, distinct, items, from, alias, filter, group_by, having })
+        Ok(Select { at, distinct, items, from, alias, views, filter, group_by, having })
     }
 
     fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
@@ -282,11 +309,36 @@ impl Parser<'_> {
             except = self.list(|parser| parser.ident("a column"))?;
             self.expect_symbol(")")?;
         }
-        let alias = self.alias()?;
-        if node.kind == NodeKind::Star && alias.is_some() {
+        let aliases = if self.is_word("AS") && matches!(self.peek_at(1), Token::Symbol("(")) {
+            self.advance();
+            self.names_of_columns()?
+        } else {
+            Vec::new()
+        };
+        let alias = if aliases.is_empty() { self.alias()? } else { None };
+        if node.kind == NodeKind::Star && (alias.is_some() || !aliases.is_empty()) {
             return Err(Fault::new(node.at, "`*` takes no alias", "leave the alias out"));
         }
-        Ok(SelectItem { node, table, except, alias })
+        Ok(SelectItem { node, table, except, alias, aliases })
+    }
+
+    /// `(a, b)`.
+    fn names_of_columns(&mut self) -> Result<Vec<Ident>, Fault> {
+        self.expect_symbol("(")?;
+        let names = self.list(|parser| parser.ident("an alias"))?;
+        self.expect_symbol(")")?;
+        Ok(names)
+    }
+
+    /// What follows LATERAL VIEW.
+    fn view(&mut self) -> Result<View, Fault> {
+        let outer = self.take_word("OUTER");
+        let call = self.expression()?;
+        let is_named = matches!(self.peek(), Token::Quoted(_)) || self.is_plain_word() && !self.is_word("AS");
+        let table = if is_named { Some(self.ident("a name for the view")?) } else { None };
+        let names = self.take_word("AS") || matches!(self.peek(), Token::Quoted(_)) || self.is_plain_word();
+        let columns = if names { self.list(|parser| parser.ident("a column"))? } else { Vec::new() };
+        Ok(View { call, outer, table, columns })
     }
 
     /// `t.`, if a star follows.
