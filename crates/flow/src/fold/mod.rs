@@ -4,8 +4,8 @@
 //!  rows ─pushed filters→ event time (watermark statistics) ─filters→ slice, key ─┬→ slot
 //!                                                                                └→ accumulators, column by column
 //! ```
-//! A step in between may repeat a row for each of its windows, if the query uses the window beyond grouping. Rows are
-//! folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left out, or
+//! A step in between may repeat a row: for each of its windows, if the query uses the window beyond grouping, and for
+//! each element of an array. Rows are folded strictly in the order in which they are pushed. A row that fails under ANSI rules is counted and left out, or
 //! fails the task (`on_error`). A row whose event time is too far ahead of its record's timestamp is refused. Faulty
 //! rows are collected if asked for ([`Fold::note_faults`]). Late rows are only counted here; the driver's merge drops
 //! them. Every record is counted once: folded, filtered, or left out for a reason ([`Partial::is_balanced`]). Does not
@@ -15,6 +15,7 @@ pub(crate) mod accumulate;
 pub(crate) mod boxed;
 pub(crate) mod distinct;
 mod faulty;
+mod generate;
 pub(crate) mod moments;
 pub(crate) mod pick;
 mod refusal;
@@ -138,6 +139,12 @@ impl Fold {
                     self.run(plan, steps, &rows, faults, selection)?;
                 }
             }
+            Some((Step::Generate(generate), steps)) => {
+                let arrays = selection.arrays(generate, rows)?;
+                for (rows, selection) in generate::pieces(generate, &arrays, rows, &mut selection) {
+                    self.run(plan, steps, &rows, faults, selection)?;
+                }
+            }
             None => match &plan.body {
                 Body::Aggregate(aggregate) => self.aggregate(aggregate, rows, faults, &mut selection)?,
                 Body::Project(columns) => self.project(columns, rows, &mut selection)?,
@@ -225,6 +232,7 @@ impl Fold {
         let (mut slice, mut slice_late) = (None, false);
         let mut pairs = Vec::with_capacity(selection.len());
         let mut key = Vec::new();
+        let mut last_record = None;
         for row in selection.rows() {
             let ts = times.value(row);
             // Neighbouring records mostly share their slice: divide only when one does not.
@@ -233,9 +241,12 @@ impl Fold {
                 slice_late = late_until.is_some_and(|until| spec.window_numbers(ts).1 <= spec.last_closed(until));
             }
             let start = slice.expect("the time's windows fit, so its slice does");
-            self.partial.rows += 1;
-            if slice_late {
-                self.late(row, ts);
+            // All rows of a record have its time where there is anything late.
+            if last_record.replace(selection.record(row)) != Some(selection.record(row)) {
+                self.partial.rows += 1;
+                if slice_late {
+                    self.late(selection.record(row), ts);
+                }
             }
             key.clear();
             encoders.iter().for_each(|encoder| encoder.encode(row, &mut key));

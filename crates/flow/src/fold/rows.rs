@@ -10,7 +10,7 @@ use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
 use tidemill_sql::expr::Expr;
-use tidemill_sql::plan::{BranchPlan, WindowPlan};
+use tidemill_sql::plan::{BranchPlan, GeneratePlan, WindowPlan};
 
 /// Facts about the rows of a pushed batch, beside their columns.
 pub(super) struct SourceRows<'a> {
@@ -52,7 +52,7 @@ impl Selection {
     }
 
     /// The record of a row.
-    fn record(&self, row: usize) -> usize {
+    pub(super) fn record(&self, row: usize) -> usize {
         self.records.as_ref().map_or(row, |records| records[row] as usize)
     }
 
@@ -186,16 +186,33 @@ impl Selection {
         unwanted: impl Fn(usize) -> bool,
     ) -> Result<ArrayRef, RowFailure> {
         let values = evaluate(expr, rows, &self.context, &mut self.errors);
-        // Only a row that is a whole record can be unwanted: then its groups are made of slices.
+        let before = if self.errors.is_empty() { 0 } else { self.records() };
+        let mut any = false;
         for (row, _) in self.errors.iter() {
             if self.keep[row] && unwanted(row) {
                 self.keep[row] = false;
                 self.kept -= 1;
-                self.filtered += 1;
+                any = true;
             }
+        }
+        if any {
+            self.filtered += (before - self.records()) as u64;
         }
         self.take_out_failed()?;
         Ok(values)
+    }
+
+    /// The arrays whose elements are rows.
+    pub(super) fn arrays(&mut self, generate: &GeneratePlan, rows: &RecordBatch) -> Result<ArrayRef, RowFailure> {
+        self.evaluate(&generate.array, rows)
+    }
+
+    /// Keeps the rows of which something is made; a record of which nothing is counts as filtered.
+    pub(super) fn keep_if(&mut self, makes: impl Fn(usize) -> bool) {
+        let before = self.records();
+        self.keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= makes(row));
+        self.kept = self.keep.iter().filter(|keep| **keep).count();
+        self.filtered += (before - self.records()) as u64;
     }
 
     /// The times for the rows' windows. Deselects rows without a time and rows whose windows do not fit.

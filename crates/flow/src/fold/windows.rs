@@ -11,8 +11,8 @@ use tidemill_model::WindowSpec;
 use tidemill_sql::eval::take;
 use tidemill_sql::types;
 
-/// A piece ends after this many rows; all windows of a row are in one piece.
-const PIECE_ROWS: usize = 8_192;
+/// A piece ends after this many rows; all rows of a record are in one piece.
+pub(super) const PIECE_ROWS: usize = 8_192;
 
 /// The selected rows, once for each of their windows, in pieces. All of them have a time.
 pub(super) fn pieces<'a>(
@@ -26,9 +26,10 @@ pub(super) fn pieces<'a>(
     std::iter::from_fn(move || {
         let (mut origins, mut starts) = (Vec::new(), Vec::new());
         selected.peek()?;
-        while origins.len() < PIECE_ROWS
-            && let Some(row) = selected.next()
-        {
+        while let Some(row) = selected.next_if(|row| {
+            let last: Option<&usize> = origins.last();
+            origins.len() < PIECE_ROWS || last.is_some_and(|last| selection.record(*last) == selection.record(*row))
+        }) {
             starts.extend(spec.windows_of(times.value(row)));
             origins.resize(starts.len(), row);
         }

@@ -134,7 +134,7 @@ pub fn take(array: &ArrayRef, positions: &[usize]) -> ArrayRef {
 }
 
 /// As [`take`]; NULL for a missing position.
-pub(crate) fn take_or_null(array: &ArrayRef, positions: &[Option<usize>]) -> ArrayRef {
+pub fn take_or_null(array: &ArrayRef, positions: &[Option<usize>]) -> ArrayRef {
     let data = array.to_data();
     let null = new_null_array(array.data_type(), 1).to_data();
     let mut out = MutableArrayData::new(vec![&data, &null], true, positions.len());

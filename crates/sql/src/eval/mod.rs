@@ -12,8 +12,8 @@ mod errors;
 mod lambdas;
 mod logic;
 
-pub use column::{Column, take};
-pub(crate) use column::{Texts, pick, take_or_null};
+pub use column::{Column, take, take_or_null};
+pub(crate) use column::{Texts, pick};
 pub use errors::{RowError, RowErrors};
 
 use crate::expr::{Arithmetic, Comparison, Expr};
@@ -205,7 +205,7 @@ fn null_test(
 }
 
 /// A member of a STRUCT array, NULL where the struct is.
-fn field(array: &ArrayRef, index: usize) -> ArrayRef {
+pub fn field(array: &ArrayRef, index: usize) -> ArrayRef {
     let array = array.as_struct();
     let member = array.column(index);
     match array.nulls() {
