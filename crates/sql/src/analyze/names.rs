@@ -97,6 +97,9 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         NodeKind::Between(x, low, high, negated) => {
             negate(format!("between({}, {}, {})", pretty(x, scope), pretty(low, scope), pretty(high, scope)), *negated)
         }
+        NodeKind::LikeList(_, x, _, all, negated) => {
+            format!("{}like{}({})", if *negated { "not" } else { "" }, if *all { "all" } else { "any" }, pretty(x, scope))
+        }
         NodeKind::Like(kind, x, pattern, escape, negated) => {
             let escape = escape.map_or(String::new(), |c| format!(" ESCAPE '{c}'"));
             let text = match kind {

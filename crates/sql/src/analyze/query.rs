@@ -31,6 +31,13 @@ pub(super) fn plan_query(
 ) -> Option<QueryPlan> {
     // What makes rows stands below the rest of the query.
     let makes_rows = |select: &Select| select.items.iter().any(|item| generators::name(&item.node).is_some());
+    if let [select] = query.selects.as_slice()
+        && let Some(item) = select.items.iter().find(|item| generators::name(&item.node).is_some() && makes_groups(select))
+    {
+        let help = "make rows in a subquery, and group them: SELECT … FROM (SELECT explode(array) AS x …) GROUP BY …";
+        let fault = Fault::new(item.node.at.clone(), "SELECT cannot make rows and groups at once", help);
+        return faults.keep(&pipeline.query.sql, Err(fault));
+    }
     let select = match query.selects.as_slice() {
         [select] if !makes_rows(select) => query.selects.remove(0),
         _ => query.all_of(None),
@@ -40,15 +47,16 @@ pub(super) fn plan_query(
     plan_select(pipeline, select, &over, &mut relation, faults)
 }
 
+fn makes_groups(select: &Select) -> bool {
+    select.distinct.is_some()
+        || select.group_by.is_some()
+        || select.having.is_some()
+        || select.items.iter().any(|item| aggregates::calls_aggregate(&item.node))
+}
+
 /// The query that forms the groups, if there is one, and the queries over it that only compute and filter, innermost
 /// first.
 fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
-    let makes_groups = |select: &Select| {
-        select.distinct.is_some()
-            || select.group_by.is_some()
-            || select.having.is_some()
-            || select.items.iter().any(|item| aggregates::calls_aggregate(&item.node))
-    };
     let (mut select, mut over) = (top, Vec::new());
     while !makes_groups(select) {
         match &select.from {

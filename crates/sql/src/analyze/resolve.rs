@@ -93,6 +93,15 @@ impl<'a> Resolver<'a> {
                 Ok(negate_if(*negated, Expr::And(Box::new(above), Box::new(below))))
             }
             NodeKind::Like(kind, x, pattern, escape, negated) => self.like(*kind, x, pattern, *escape, *negated),
+            NodeKind::LikeList(kind, x, patterns, all, negated) => {
+                let each = patterns.iter().map(|pattern| self.like(*kind, x, pattern, None, *negated));
+                let each = each.collect::<Result<Vec<_>, _>>()?;
+                let joined = |l: Expr, r: Expr| match all {
+                    true => Expr::And(Box::new(l), Box::new(r)),
+                    false => Expr::Or(Box::new(l), Box::new(r)),
+                };
+                Ok(each.into_iter().reduce(joined).expect("a list has items"))
+            }
             NodeKind::Case(operand, branches, otherwise) => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref())
             }

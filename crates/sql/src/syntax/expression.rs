@@ -86,17 +86,23 @@ impl Parser<'_> {
             NodeKind::Between(value, Box::new(low), Box::new(high), negated)
         } else if self.take_word("IN") {
             self.expect_symbol("(")?;
-            if self.is_word("SELECT") {
-                return Err(Fault::new(self.here(), "subqueries are not supported", "list the values: x IN (1, 2)"));
+            if self.is_any_word(&["SELECT", "WITH", "VALUES"]) {
+                let message = "IN (SELECT …) is a join, and joins are not supported";
+                return Err(Fault::new(self.here(), message, "list the values: x IN (1, 2)"));
             }
             let list = self.list(Self::expression)?;
             self.expect_symbol(")")?;
             NodeKind::In(value, list, negated)
         } else if let Some(kind) = self.like_kind() {
-            self.refuse_like_any()?;
-            let pattern = self.comparison()?;
-            let escape = if self.take_word("ESCAPE") { Some(self.escape_character()?) } else { None };
-            NodeKind::Like(kind, value, Box::new(pattern), escape, negated)
+            if kind != LikeKind::Rlike
+                && let Some((patterns, all)) = self.patterns()?
+            {
+                NodeKind::LikeList(kind, value, patterns, all, negated)
+            } else {
+                let pattern = self.comparison()?;
+                let escape = if self.take_word("ESCAPE") { Some(self.escape_character()?) } else { None };
+                NodeKind::Like(kind, value, Box::new(pattern), escape, negated)
+            }
         } else if self.take_word("IS") {
             let negated = self.take_word("NOT");
             NodeKind::Is(value, self.is_test()?, negated)
@@ -116,15 +122,17 @@ impl Parser<'_> {
         kinds.into_iter().find(|(word, _)| self.take_word(word)).map(|(_, kind)| kind)
     }
 
-    /// `LIKE ANY (…)` and its kin are no calls of a function.
-    fn refuse_like_any(&self) -> Result<(), Fault> {
-        let joined = if self.is_word("ALL") { "AND" } else { "OR" };
+    /// `ANY (…)`, `SOME (…)` or `ALL (…)` behind LIKE: the patterns, and whether all count.
+    fn patterns(&mut self) -> Result<Option<(Vec<Node>, bool)>, Fault> {
         if !self.is_any_word(&["ANY", "SOME", "ALL"]) || *self.peek_at(1) != Token::Symbol("(") {
-            return Ok(());
+            return Ok(None);
         }
-        let what = self.text[self.here()].to_ascii_uppercase();
-        let help = format!("write the patterns one by one: x LIKE 'a%' {joined} x LIKE 'b%'");
-        Err(Fault::new(self.here(), format!("LIKE {what} (…) is not supported"), help))
+        let all = self.is_word("ALL");
+        self.advance();
+        self.advance();
+        let patterns = self.list(Self::expression)?;
+        self.expect_symbol(")")?;
+        Ok(Some((patterns, all)))
     }
 
     fn escape_character(&mut self) -> Result<char, Fault> {

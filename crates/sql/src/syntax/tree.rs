@@ -25,6 +25,8 @@ pub(crate) enum NodeKind {
     In(Box<Node>, Vec<Node>, bool),
     Between(Box<Node>, Box<Node>, Box<Node>, bool),
     Like(LikeKind, Box<Node>, Box<Node>, Option<char>, bool),
+    /// `x [NOT] LIKE ANY (…)`; with `true` first for ALL.
+    LikeList(LikeKind, Box<Node>, Vec<Node>, bool, bool),
     Case(Option<Box<Node>>, Vec<(Node, Node)>, Option<Box<Node>>),
     /// With `true` for TRY_CAST.
     Cast(Box<Node>, DataType, bool),
@@ -131,7 +133,7 @@ impl Node {
                     visit(y);
                 }
             }
-            NodeKind::In(x, list, _) => {
+            NodeKind::In(x, list, _) | NodeKind::LikeList(_, x, list, ..) => {
                 visit(x);
                 list.iter().for_each(visit);
             }
