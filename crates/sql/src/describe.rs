@@ -4,7 +4,8 @@
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
 use crate::plan::{
-    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, GeneratePlan, QueryPlan, Step, WindowPlan,
+    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, GeneratePlan, QueryPlan, Step,
+    WindowPlan,
 };
 use crate::types;
 use crate::value::Value;

@@ -98,7 +98,12 @@ fn pretty(node: &Node, scope: &Scope) -> String {
             negate(format!("between({}, {}, {})", pretty(x, scope), pretty(low, scope), pretty(high, scope)), *negated)
         }
         NodeKind::LikeList(_, x, _, all, negated) => {
-            format!("{}like{}({})", if *negated { "not" } else { "" }, if *all { "all" } else { "any" }, pretty(x, scope))
+            format!(
+                "{}like{}({})",
+                if *negated { "not" } else { "" },
+                if *all { "all" } else { "any" },
+                pretty(x, scope)
+            )
         }
         NodeKind::Like(kind, x, pattern, escape, negated) => {
             let escape = escape.map_or(String::new(), |c| format!(" ESCAPE '{c}'"));

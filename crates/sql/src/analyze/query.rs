@@ -6,7 +6,10 @@ use super::pushdown::{Layer, Passes, PlacedFilters};
 use super::relation::{Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
-use super::{Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, prune, pushdown, windows};
+use super::{
+    Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, prune, pushdown,
+    windows,
+};
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, Step, WindowPlan};
 use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
@@ -32,7 +35,8 @@ pub(super) fn plan_query(
     // What makes rows stands below the rest of the query.
     let makes_rows = |select: &Select| select.items.iter().any(|item| generators::name(&item.node).is_some());
     if let [select] = query.selects.as_slice()
-        && let Some(item) = select.items.iter().find(|item| generators::name(&item.node).is_some() && makes_groups(select))
+        && let Some(item) =
+            select.items.iter().find(|item| generators::name(&item.node).is_some() && makes_groups(select))
     {
         let help = "make rows in a subquery, and group them: SELECT … FROM (SELECT explode(array) AS x …) GROUP BY …";
         let fault = Fault::new(item.node.at.clone(), "SELECT cannot make rows and groups at once", help);

@@ -213,7 +213,12 @@ impl<'a> Json<'a> {
     }
 
     /// The members between brackets. `member` reads each and gets its index.
-    pub(super) fn members(&mut self, open: char, close: char, mut member: impl FnMut(&mut Self, usize) -> Read<()>) -> Read<()> {
+    pub(super) fn members(
+        &mut self,
+        open: char,
+        close: char,
+        mut member: impl FnMut(&mut Self, usize) -> Read<()>,
+    ) -> Read<()> {
         self.take(open)?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {

@@ -131,17 +131,7 @@ impl Query {
         let node = Node { kind: NodeKind::Star, at: at.clone() };
         let items = vec![SelectItem { node, table: None, except: Vec::new(), alias: None, aliases: Vec::new() }];
         let from = From::Query(self);
-        Select {
-            at,
-            distinct,
-            items,
-            from,
-            alias: None,
-            views: Vec::new(),
-            filter: None,
-            group_by: None,
-            having: None,
-        }
+        Select { at, distinct, items, from, alias: None, views: Vec::new(), filter: None, group_by: None, having: None }
     }
 
     /// SELECTs in it, and how deep they stand inside one another.
