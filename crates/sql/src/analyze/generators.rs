@@ -9,6 +9,7 @@
 //! While an expression is being read, the columns of a generator stand in it with numbers that no source has, as the window
 //! does.
 
+use super::aggregates::WINDOW;
 use super::calls::check_count;
 use super::coerce::cast_to;
 use super::pushdown::Layer;
@@ -61,6 +62,13 @@ impl Generator {
         expr.columns(&mut |column| found |= self.numbers().contains(&column));
         found
     }
+}
+
+/// Whether an expression names a column of a generator.
+pub(super) fn names_one(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.columns(&mut |column| found |= (FIRST..WINDOW).contains(&column));
+    found
 }
 
 /// The number of the next generator's first column, over these branches.

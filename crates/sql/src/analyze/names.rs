@@ -97,14 +97,7 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         NodeKind::Between(x, low, high, negated) => {
             negate(format!("between({}, {}, {})", pretty(x, scope), pretty(low, scope), pretty(high, scope)), *negated)
         }
-        NodeKind::LikeList(_, x, _, all, negated) => {
-            format!(
-                "{}like{}({})",
-                if *negated { "not" } else { "" },
-                if *all { "all" } else { "any" },
-                pretty(x, scope)
-            )
-        }
+        NodeKind::LikeList(kind, x, patterns, all, negated) => like_list(*kind, x, patterns, (*all, *negated), scope),
         NodeKind::Like(kind, x, pattern, escape, negated) => {
             let escape = escape.map_or(String::new(), |c| format!(" ESCAPE '{c}'"));
             let text = match kind {
@@ -289,6 +282,21 @@ fn is_test(x: &Node, test: &IsTest, negated: bool, scope: &Scope) -> String {
         IsTest::False => negate(format!("({} <=> false)", pretty(x, scope)), negated),
         IsTest::DistinctFrom(y) => negate(format!("({} <=> {})", pretty(x, scope), pretty(y, scope)), !negated),
     }
+}
+
+/// `LIKE ANY`: a function of the value where all patterns are constants, else the tests one by one.
+fn like_list(kind: LikeKind, x: &Node, patterns: &[Node], (all, negated): (bool, bool), scope: &Scope) -> String {
+    if patterns.iter().all(|pattern| matches!(pattern.kind, NodeKind::Literal(Literal::String(_)))) {
+        let value = pretty(x, scope);
+        let value = if kind == LikeKind::Ilike { format!("lower({value})") } else { value };
+        return format!("{}like{}({value})", if negated { "not" } else { "" }, if all { "all" } else { "any" });
+    }
+    let test = |pattern: &Node| {
+        let kind = NodeKind::Like(kind, Box::new(x.clone()), Box::new(pattern.clone()), None, negated);
+        pretty(&Node { kind, at: x.at.clone() }, scope)
+    };
+    let joined = |l: String, r: String| format!("({l} {} {r})", if all { "AND" } else { "OR" });
+    patterns.iter().map(test).reduce(joined).unwrap_or_default()
 }
 
 fn negate(text: String, negated: bool) -> String {

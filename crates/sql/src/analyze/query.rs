@@ -282,13 +282,10 @@ pub(super) fn read_items<'a>(
     complete.then_some(items)
 }
 
-/// The columns of a generator, which a select list has one of.
+/// The columns of a generator; of several in one list each multiplies the rows of those before.
 fn generated<'a>(item: &'a SelectItem, resolver: &mut Resolver) -> Result<Vec<Item<'a>>, Fault> {
-    if resolver.generated.is_some() {
-        let help = "put one of them into FROM: LATERAL VIEW explode(array) t AS x";
-        return Err(Fault::new(item.node.at.clone(), "SELECT takes one call that makes rows", help));
-    }
-    let first = resolver.next_generated.expect("asked before");
+    let next = resolver.next_generated.expect("asked before");
+    let first = resolver.generated.last().map_or(next, |generator| generator.numbers().end);
     let generator = resolver.generator(&item.node, false, first)?;
     let names: Vec<_> = item.aliases.iter().chain(&item.alias).cloned().collect();
     let generator = generators::named(generator, &names, &item.node.at)?;
@@ -299,7 +296,7 @@ fn generated<'a>(item: &'a SelectItem, resolver: &mut Resolver) -> Result<Vec<It
         node: Some(&item.node),
     });
     let columns = columns.collect();
-    resolver.generated = Some(generator);
+    resolver.generated.push(generator);
     Ok(columns)
 }
 
@@ -377,7 +374,9 @@ impl BranchFilters {
         let columns = branch.columns;
         let own = resolver.aggregates.window.as_ref();
         let event_time = columns.event_time_column();
-        let names_time = |x: &Expr| event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x);
+        let names_time = |x: &Expr| {
+            event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x) || generators::names_one(x)
+        };
         let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
         let passes = Passes {
             is_key: &is_key,

@@ -166,9 +166,7 @@ fn part<'a>(
         faults.keep(sql, windows::only(&relation.branches, &select.at))?;
         relation.branches.iter_mut().for_each(|branch| windows::put(branch, &window));
     }
-    if let Some(generator) = resolver.generated {
-        put_generator(&mut relation.branches, &generator);
-    }
+    resolver.generated.iter().for_each(|generator| put_generator(&mut relation.branches, generator));
     Some(SelectRelation { at: select.at.clone(), columns, branches: relation.branches })
 }
 

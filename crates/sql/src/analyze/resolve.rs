@@ -30,8 +30,8 @@ pub(super) struct Resolver<'a> {
     pub variables: Vec<(String, DataType)>,
     /// Number of the first column that a generator in SELECT makes; `None` where there may be none.
     pub next_generated: Option<usize>,
-    /// The generator in SELECT.
-    pub generated: Option<Generator>,
+    /// The generators in SELECT.
+    pub generated: Vec<Generator>,
 }
 
 impl<'a> Resolver<'a> {
@@ -44,7 +44,7 @@ impl<'a> Resolver<'a> {
             items_before: Vec::new(),
             variables: Vec::new(),
             next_generated: None,
-            generated: None,
+            generated: Vec::new(),
         }
     }
 
