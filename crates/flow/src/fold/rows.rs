@@ -272,14 +272,21 @@ impl Selection {
     /// Deselects rows whose window has no time before anything else of them can fail, as Spark's filter does.
     fn take_out_timeless(&mut self, times: &ArrayRef, faults: &[Option<RecordFault>], partial: &mut Partial) {
         let Some(nulls) = times.nulls() else { return };
+        let mut timeless = Vec::new();
         for row in 0..times.len() {
-            if !self.keep[row] || nulls.is_valid(row) {
-                continue;
+            if self.keep[row] && nulls.is_null(row) {
+                self.keep[row] = false;
+                self.kept -= 1;
+                timeless.push(self.record(row));
             }
-            self.keep[row] = false;
-            self.kept -= 1;
-            self.count_timeless(row, faults, partial);
         }
+        if self.records.is_some() {
+            // A record counts once, and only if no other row of it is left.
+            let left: BTreeSet<usize> = self.rows().map(|row| self.record(row)).collect();
+            timeless.dedup();
+            timeless.retain(|record| !left.contains(record));
+        }
+        timeless.into_iter().for_each(|record| self.count_timeless(record, faults, partial));
     }
 
     /// Counts a row without a time. A malformed record also has no time; it was counted as malformed when it was
