@@ -1,12 +1,12 @@
-//! The typed plan of a pipeline: what executors and driver both derive from the pipeline file, and compare by hash.
+//! The typed plan of a pipeline. Executors and driver each derive it from the pipeline file and compare its hash.
 //!
 //! ```text
 //!  value bytes ─decode→ source row ─pushed filters→ watermark node ─filters→ keys, window, aggregate inputs
 //!                       [wanted columns…, event time]                         │ fold
 //!  output columns ←having/output exprs← aggregate row [window?, keys…, aggregates…]
 //! ```
-//! The upper line is a [`BranchPlan`]; a UNION ALL has several, which meet in the fold's result. What stood above the
-//! UNION ALL, filters and keys, is written over each branch's own source row.
+//! The upper line is a [`BranchPlan`]. A UNION ALL has several branches; the fold combines their rows. Filters and keys
+//! above the UNION ALL are rewritten over each branch's source row.
 //! Columns are Arrow types: STRING is `Utf8`, TIMESTAMP is `Timestamp(Microsecond, "UTC")`, TIMESTAMP_NTZ is
 //! `Timestamp(Microsecond, None)`, DATE is `Date32`, DECIMAL(p,s) is `Decimal128(p, s)`, BINARY is `Binary`,
 //! TINYINT … BIGINT are `Int8` … `Int64`, FLOAT and DOUBLE are `Float32` and `Float64`.
@@ -22,8 +22,9 @@ use tidemill_model::{Millis, WindowSpec};
 /// A pipeline's query, typed.
 #[derive(Clone, Debug)]
 pub struct QueryPlan {
-    /// The branches of a UNION ALL, in their order; one where there is none. Each has a source to itself, whose number in
-    /// [`tidemill_model::PartitionId`] is the branch's.
+    /// The branches of a UNION ALL in the query's order; otherwise one. Each branch has its own source. The branch's
+    /// index is
+    /// the source's number in [`tidemill_model::PartitionId`].
     pub branches: Vec<Arc<BranchPlan>>,
     /// The output mode.
     pub output_mode: OutputMode,
@@ -37,12 +38,12 @@ impl QueryPlan {
         self.branches[0].zone
     }
 
-    /// What its expressions may ask in a batch of that timestamp.
+    /// The context of the query's expressions in a batch with this timestamp.
     pub fn context(&self, timestamp: Millis) -> EvalContext {
         self.branches[0].context(timestamp)
     }
 
-    /// What becomes of the rows of the first branch. All that is over the aggregate row is the same in every branch.
+    /// The body of the first branch. Everything over the aggregate row is the same in all branches.
     pub fn body(&self) -> &Body {
         &self.branches[0].body
     }
@@ -58,52 +59,55 @@ impl QueryPlan {
     }
 }
 
-/// The way of one table's rows up to the aggregate, or to the output.
+/// The plan of one table's rows, up to the aggregate or to the output.
 #[derive(Clone, Debug)]
 pub struct BranchPlan {
-    /// The table that it reads.
+    /// The name of the table.
     pub table: String,
-    /// Which files the table is, for a plan's text; `None` where it is no files.
+    /// The path of the files, for the plan's text; `None` for a Kafka source.
     pub files: Option<String>,
-    /// How a record's bytes are read.
+    /// The format of a record's value.
     pub format: Format,
-    /// The schema's columns that the query uses, in the schema's order: what decode builds.
+    /// The columns that decode builds: those of the schema that the query uses, in the schema's order.
     pub decode_schema: SchemaRef,
     /// Which column of `decode_schema` takes the texts of corrupt records, if the query uses it.
     pub corrupt_record: Option<usize>,
     /// The event time, when the source declares one.
     pub event_time: Option<EventTimePlan>,
-    /// The source row: `decode_schema`, then the event-time column when there is one. Expressions below are over it.
+    /// The source row: `decode_schema`, then the event-time column if there is one. The expressions below are over it.
     pub row_schema: SchemaRef,
     /// WHERE conjuncts below the watermark node (rule M1): the rows they reject do not move the watermark.
     /// They are evaluated before the event time and never name it, so they are valid over `decode_schema` too.
     pub pushed_filters: Vec<Expr>,
-    /// The one of `pushed_filters` that is not the user's: the window's time is not NULL. It stands there where the window
-    /// is over another column than the watermark. What it rejects has no event time.
+    /// The one of `pushed_filters` that the user did not write: the window's time is not NULL. It exists if the window
+    /// is over
+    /// another column than the watermark. Rows that it rejects have no event time.
     pub time_filter: Option<Expr>,
-    /// What becomes of the rows above the watermark node, step by step. Expressions are over the source row; a step that
-    /// adds a column adds it behind the others.
+    /// The steps above the watermark node, in order. Expressions are over the source row; a step that adds a column
+    /// appends
+    /// it.
     pub steps: Vec<Step>,
-    /// What becomes of the rows.
+    /// What is computed from the rows.
     pub body: Body,
     /// The session's time zone, the same in all branches.
     pub zone: Zone,
 }
 
 impl BranchPlan {
-    /// What its expressions may ask in a batch of that timestamp.
+    /// The context of the query's expressions in a batch with this timestamp.
     pub fn context(&self, timestamp: Millis) -> EvalContext {
         EvalContext { timestamp, zone: self.zone }
     }
 }
 
-/// A step of the rows above the watermark node.
+/// A step above the watermark node.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Keeps the rows for which a condition of the query is true.
     Filter(Expr),
-    /// Repeats a row for each of its windows, in the order of time, with a column `window` more. Rows without a time go out.
-    /// A window that is no more than a key has no such step: [`AggregatePlan::window`].
+    /// Repeats each row for each of its windows, ordered by time, and appends a column `window`. Rows without a time
+    /// are
+    /// removed. A window that is only a key has no such step: see [`AggregatePlan::window`].
     Window(WindowPlan),
     /// Repeats a row for each element of an array, with the element's columns behind the others.
     Generate(GeneratePlan),
@@ -122,16 +126,16 @@ pub struct GeneratePlan {
     pub outer: bool,
 }
 
-/// How a record's bytes become columns.
+/// The format of a record's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A JSON value (rule J).
     Json,
     /// A line of CSV.
     Csv {
-        /// What stands between two values.
+        /// The character between two values.
         separator: char,
-        /// For each column of `decode_schema` but that of corrupt records its place in the line, from 0.
+        /// For each column of `decode_schema` but that of corrupt records, its position in the line, from 0.
         places: Vec<usize>,
         /// Number of values in a whole line, where the query uses all columns, that of corrupt records among them: Spark
         /// counts values in no other case.
@@ -144,27 +148,29 @@ pub enum Format {
 pub struct EventTimePlan {
     /// Its name.
     pub name: String,
-    /// Over `decode_schema`; of type TIMESTAMP.
+    /// The event time, over `decode_schema`; of type TIMESTAMP.
     pub expr: Expr,
     /// The watermark's delay, ms; `None`: no watermark.
     pub delay_ms: Option<i64>,
-    /// How far it may be ahead of the record's timestamp, ms, before the record is refused; `None`: as far as it likes.
+    /// The most that the event time may be ahead of the record's timestamp, ms; other records are refused. `None`: no
+    /// limit.
     pub max_ahead_ms: Option<i64>,
 }
 
-/// What becomes of the filtered rows.
+/// What is computed from the filtered rows.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// GROUP BY or an aggregate function.
     Aggregate(AggregatePlan),
-    /// No aggregate: each row gives a row. One expression per output column, over the source row.
+    /// No aggregate: one output row per row. One expression per output column, over the source row.
     Project(Vec<Expr>),
 }
 
 /// An aggregation.
 #[derive(Clone, Debug)]
 pub struct AggregatePlan {
-    /// The window key, where it is folded by slices. Where anything else below the aggregate asks the window, it is a column
+    /// The window key, if it is folded by slices. If anything else below the aggregate uses the window, the window is a
+    /// column
     /// of [`Step::Window`] and its key a plain one.
     pub window: Option<WindowPlan>,
     /// Plain keys in GROUP BY order, over the source row.
@@ -174,15 +180,19 @@ pub struct AggregatePlan {
     /// The aggregate row: `window STRUCT<start: TIMESTAMP, end: TIMESTAMP>` when there is a window, then the keys,
     /// then the aggregates. `having` and `output` are over it.
     pub row_schema: SchemaRef,
-    /// Conjuncts of HAVING that name the window and keys alone: Spark's optimizer moves them below the aggregate, so groups
-    /// that they reject do not come to be (rule O7). Over the aggregate row; `having` holds them, too.
+    /// Conjuncts of HAVING that use only the window and keys. Spark's optimizer moves them below the aggregate, so
+    /// groups
+    /// that they reject are never created (rule O7). Over the aggregate row; also contained in `having`.
     pub group_filters: Vec<Expr>,
     /// HAVING: filters output only.
     pub having: Option<Expr>,
     /// One expression per output column.
     pub output: Vec<Expr>,
-    /// Whether the watermark evicts and drops (rules O1–O3, O6): the mode is not complete, the source (of several, the first
-    /// branch's) has a watermark, and the window is over the watermarked column or that column is itself a key.
+    /// Whether the watermark evicts groups and drops late rows (rules O1–O3, O6). It does if all of these hold: the
+    /// mode is not
+    /// complete; the source (with several, the first branch's) has a watermark; the window is over the watermarked
+    /// column, or
+    /// that column is itself a key.
     pub watermarked: bool,
 }
 
@@ -210,10 +220,11 @@ pub struct KeyPlan {
 /// One aggregate function call.
 #[derive(Clone, Debug)]
 pub struct AggregateCall {
-    /// Which function.
+    /// The function.
     pub function: AggregateFunction,
-    /// Its arguments, over the source row; empty for `count(*)`. What FILTER asks is in them, so that a row that does not
-    /// pass counts as NULL; `first` and `last`, which take NULLs, may have it as a second one, BOOLEAN.
+    /// Its arguments, over the source row; empty for `count(*)`. FILTER is part of them, so a row that does not pass
+    /// counts
+    /// as NULL. `first` and `last`, which accept NULLs, may have the filter as a second argument, BOOLEAN.
     pub inputs: Vec<Expr>,
     /// The result's type (rule T1).
     pub data_type: DataType,
