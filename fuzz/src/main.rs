@@ -27,7 +27,7 @@ use targets::Target;
 
 /// Inputs beyond this many are dropped, oldest first.
 const CORPUS_MAX: usize = 10_000;
-/// An input that runs longer hangs.
+/// An input that runs longer than this counts as a hang.
 const HANG: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -68,7 +68,7 @@ fn target(name: &str) -> Result<&'static Target, String> {
     found.ok_or_else(|| format!("`{name}` is no target; there are {}", names()))
 }
 
-/// The input at work, for whoever has to report it.
+/// The current input and its start, for the reports of panics and hangs.
 type AtWork = Arc<Mutex<(Instant, Vec<u8>)>>;
 
 fn fuzz(target: &Target, time: Duration, seed: u64, root: &Path) -> Result<(), String> {
@@ -136,7 +136,7 @@ fn seeds(target: &Target, root: &Path) -> Result<Vec<Vec<u8>>, String> {
     if seeds.is_empty() { Err(format!("{} has no seeds under fuzz/corpus", target.name)) } else { Ok(seeds) }
 }
 
-/// A line each: as hexadecimal digits in a file `.hex`, as they stand in others.
+/// Reads one input per line: hexadecimal digits in a file `.hex`, plain text in others.
 fn read_inputs(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let lines = text.lines().filter(|line| !line.is_empty());
@@ -148,7 +148,7 @@ fn read_inputs(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     inputs.ok_or_else(|| format!("{} is not in hexadecimal digits", path.display()))
 }
 
-/// Writes a failing input down; says where and how to run it again.
+/// Saves a failing input. Returns its path and the command that runs it again.
 fn save(dir: &Path, name: &str, input: &[u8]) -> String {
     let digits: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = dir.join(format!("{name}.hex"));

@@ -1,6 +1,6 @@
-//! The most memory that this process has held.
+//! Peak resident memory of this process.
 
-/// In MiB; `None` where the system does not tell.
+/// Peak resident memory in MiB; `None` if the system does not report it.
 pub fn peak_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,8 +1,8 @@
-//! Makes inputs out of inputs: a few small changes each, from a seed, so that a run can be repeated.
+//! Derives inputs from existing ones by a few small changes. The seed makes a run repeatable.
 
 use std::collections::VecDeque;
 
-/// Numbers at which code tends to break.
+/// Numbers at limits of integer types, where errors are likely.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -21,10 +21,10 @@ const EDGES: [u64; 16] = [
     u64::MAX,
     u64::MAX - 1,
 ];
-/// Bytes that mean something in text.
+/// Bytes with a meaning in text formats.
 const TOKENS: [&str; 12] = ["\"", "\\u", "{", "}", "[", "]", ",", "\n", "(", ")", "'", "e9999"];
 
-/// A source of inputs.
+/// A seeded generator of inputs.
 pub struct Mutator {
     state: u64,
 }
@@ -34,7 +34,7 @@ impl Mutator {
         Mutator { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
-    /// A new input out of a seed or of what has been found since.
+    /// A new input, derived from a seed or from an input found since.
     pub fn mutate(&mut self, seeds: &[Vec<u8>], found: &VecDeque<Vec<u8>>, bytes_max: usize) -> Vec<u8> {
         let mut input = self.pick(seeds, found).clone();
         for _ in 0..=self.below(4) {
@@ -97,7 +97,7 @@ impl Mutator {
         }
     }
 
-    /// Writes an edge over 1, 2, 4 or 8 bytes.
+    /// Overwrites 1, 2, 4 or 8 bytes with an edge number.
     fn set_edge(&mut self, input: &mut [u8], at: usize) {
         let edge = EDGES[self.below(EDGES.len())].to_be_bytes();
         let width = 1 << self.below(4);
