@@ -1,9 +1,9 @@
-//! `check` and `fix`: the quick ones first, so that a typo is told before clippy has built anything.
+//! `check` and `fix`. Quick checks run first, so that a typo is reported before clippy builds anything.
 
 use crate::sh::{self, Outcome, cargo};
 use crate::{licences, packages, tidy};
 
-/// Everything that must hold before a commit, tests aside.
+/// Runs everything that must pass before a commit, except tests.
 pub fn check() -> Outcome {
     tidy::run()?;
     sh::run(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -12,11 +12,11 @@ pub fn check() -> Outcome {
     sh::run(&mut cargo(&[&CLIPPY[..], &["--", "-D", "warnings"]].concat()))
 }
 
-/// Formats, and lets clippy mend what it can.
+/// Formats the code and applies clippy's suggestions.
 pub fn fix() -> Outcome {
     sh::run(&mut cargo(&[&CLIPPY[..], &["--fix", "--allow-dirty", "--allow-staged"]].concat()))?;
     sh::run(&mut cargo(&["fmt", "--all"]))
 }
 
-/// In the one profile that there is, so that build scripts and procedural macros are not built twice.
+/// Uses the release profile like all builds here, so that build scripts and procedural macros are built once.
 const CLIPPY: [&str; 5] = ["clippy", "--release", "--workspace", "--all-targets", "--quiet"];

@@ -1,4 +1,4 @@
-//! `tidemill broker` as clients from outside meet it: the built binary, in a process of its own.
+//! `tidemill broker` for clients from outside: the built binary in a separate process.
 
 use crate::bench::process::KillOnDrop;
 use crate::ports;
@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// `tidemill broker` in a process of its own, ended when dropped.
+/// A `tidemill broker` process, ended when dropped.
 pub struct EmbeddedBroker {
     process: KillOnDrop,
     address: String,
 }
 
 impl EmbeddedBroker {
-    /// Starts it on a free port over the files in `dir`, and waits until it answers.
+    /// Starts a broker on a free port with its files in `dir`, and waits until it answers.
     ///
     /// # Errors
-    /// When it ends instead, or does not answer.
+    /// The broker ends or does not answer.
     pub fn start(dir: &Path) -> Outcome<EmbeddedBroker> {
         EmbeddedBroker::start_on(ports::free()?, dir)
     }
 
-    /// The same on a port that is known, where one was killed.
+    /// Starts a broker on a given port, for example after one was killed there.
     pub fn start_on(port: u16, dir: &Path) -> Outcome<EmbeddedBroker> {
         let address = format!("127.0.0.1:{port}");
         let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
@@ -44,23 +44,23 @@ impl EmbeddedBroker {
         Ok(broker)
     }
 
-    /// What clients are told.
+    /// The address for clients, `host:port`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// Ends it, as dropping it does.
+    /// Ends the broker, as dropping it does.
     pub fn end(&mut self) {
         self.process.end();
     }
 }
 
-/// The built binary.
+/// The path of the built binary.
 pub fn binary() -> PathBuf {
     sh::target().join("release").join(format!("tidemill{}", std::env::consts::EXE_SUFFIX))
 }

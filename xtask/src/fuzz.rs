@@ -1,6 +1,6 @@
-//! `fuzz`: every decoder that takes bytes from outside, fed with mutations of its corpus for a bounded time.
+//! `fuzz`: feeds every decoder of outside bytes with mutations of its corpus for a limited time.
 //!
-//! Each target runs in a process of its own, so that its peak memory is its own. The targets are in `fuzz/`.
+//! Each target runs in a separate process, so that its peak memory can be measured. The targets are in `fuzz/`.
 
 use crate::sh::{self, Outcome, cargo, command};
 

@@ -1,8 +1,8 @@
-//! Numbers out of JSON text that our own programs have written: no parser for that.
+//! Reads numbers from JSON text that our own programs wrote, without a JSON parser.
 
 use std::str::FromStr;
 
-/// The number that follows a name first; `None` where there is none, or another kind of value.
+/// The number after the first occurrence of a name; `None` if the name is missing or has another kind of value.
 pub fn number<T: FromStr>(json: &str, name: &str) -> Option<T> {
     let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
     rest.split([',', '}', '\n']).next()?.trim().parse().ok()

@@ -1,12 +1,13 @@
-//! Licences of all dependencies, tests' included, against the list in `deny.toml`.
+//! Checks the licences of all dependencies, including those of tests, against the list in `deny.toml`.
 //!
-//! A licence is an SPDX expression: `MIT OR Apache-2.0`, `(MIT OR Apache-2.0) AND Unicode-3.0`; old packages write `/` for OR.
+//! A licence is an SPDX expression: `MIT OR Apache-2.0`, `(MIT OR Apache-2.0) AND Unicode-3.0`. Old packages write `/`
+//! for OR.
 
 use crate::sh::{self, Outcome, cargo};
 
 const LIST: &str = "deny.toml";
 
-/// Fails with the packages whose licence is not allowed.
+/// Fails with a list of the packages whose licence is not allowed.
 pub fn run() -> Outcome {
     let list = sh::read_file(&sh::root().join(LIST))?;
     let allowed = allowed(&list);
@@ -28,13 +29,13 @@ pub fn run() -> Outcome {
     }
 }
 
-/// The quoted lines between `allow = [` and `]`.
+/// Parses the quoted lines between `allow = [` and `]`.
 fn allowed(list: &str) -> Vec<&str> {
     let lines = list.lines().map(str::trim).skip_while(|line| *line != "allow = [").skip(1);
     lines.take_while(|line| *line != "]").map(|line| line.trim_end_matches(',').trim_matches('"')).collect()
 }
 
-/// A line `name version (…)|expression`; a package that stands for the second time ends in ` (*)`.
+/// Checks a line `name version (…)|expression`. A repeated package ends in ` (*)`.
 fn is_fine(line: &str, allowed: &[&str]) -> bool {
     let (_, licence) = line.split_once('|').unwrap_or_default();
     let licence = licence.trim_end_matches("(*)").replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");

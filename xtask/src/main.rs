@@ -1,7 +1,7 @@
 //! The project's tasks: `cargo xtask VERB`.
 //!
-//! Needs nothing but the standard library (and libc's clocks of child processes), so that it is built in seconds.
-//! Knows no crate of the product: it runs cargo, the binary and the outside references.
+//! Uses only the standard library (and libc for CPU times of child processes), so that it builds in seconds. It uses no
+//! crate of the product: it runs cargo, the binary and the external references.
 
 mod bench;
 mod check;

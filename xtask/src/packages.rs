@@ -1,6 +1,6 @@
-//! `packages`: how many packages the default binary is made of, against a golden file, so that growth is a decision.
+//! `packages`: compares the packages of the default binary with a golden file, so that each new one is a decision.
 //!
-//! Counted for one platform, whatever machine counts; by the lock file, not by what is newest.
+//! The list is that of one platform on every machine, and of the lock file, not of the newest versions.
 
 use crate::sh::{self, Outcome, cargo};
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub fn run(bless: bool) -> Outcome {
     ))
 }
 
-/// Names of the packages, build dependencies included, tests' and our own not.
+/// Names of the packages, with build dependencies, without those of tests and our own.
 fn names() -> Outcome<BTreeSet<String>> {
     let tree = sh::read(&mut cargo(&[
         "tree",
@@ -41,7 +41,7 @@ fn names() -> Outcome<BTreeSet<String>> {
         "--format",
         "{p}",
     ]))?;
-    // Ours carry their path: `tidemill-sql v0.1.0 (/…/crates/sql)`; a procedural macro is marked the same way.
+    // Our packages have a path: `tidemill-sql v0.1.0 (/…/crates/sql)`. Procedural macros are marked in the same way.
     let theirs = tree.lines().filter(|line| !line.contains("(/") && !line.starts_with("tidemill-"));
     Ok(theirs.map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect())
 }
@@ -56,7 +56,7 @@ fn report(names: &BTreeSet<String>) -> String {
 }
 
 fn difference(golden: &str, text: &str) -> String {
-    // Without the first line, the count.
+    // The first line is the count.
     let lines = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<BTreeSet<_>>();
     let (old, new) = (lines(golden), lines(text));
     let list = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>().join(", ");

@@ -1,23 +1,23 @@
-//! TCP ports on loopback: free ones, and whether somebody answers.
+//! TCP ports on loopback: finds free ones, and tells whether a port is in use.
 
 use crate::sh::Outcome;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A port that was free a moment ago.
+/// Returns a port that is free at the moment.
 pub fn free() -> Outcome<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| format!("no free port: {error}"))?;
     Ok(listener.local_addr().map_err(|error| format!("no free port: {error}"))?.port())
 }
 
-/// A port that was free a moment ago, and the next one too.
+/// Returns a port that is free at the moment, and so is the next one.
 pub fn free_pair() -> Outcome<u16> {
     let next_is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok();
     let tries: Result<Vec<u16>, String> = (0..20).map(|_| free()).collect();
     tries?.into_iter().filter(|port| *port < u16::MAX).find(next_is_free).ok_or("no two free ports in a row".into())
 }
 
-/// Whether somebody listens there.
+/// Whether a program listens on the port.
 pub fn answers(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()

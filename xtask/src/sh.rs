@@ -1,9 +1,9 @@
-//! Running other programs, and where things are.
+//! Runs other programs, and knows the paths of the project.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a verb ends in: nothing, or a sentence that says what is wrong and what to do.
+/// Result of a verb. The error is a sentence: what is wrong and what to do.
 pub type Outcome<T = ()> = Result<T, String>;
 
 /// The workspace's root directory.
@@ -12,24 +12,24 @@ pub fn root() -> PathBuf {
     here.parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
-/// The build directory, which also holds what tasks download: `target`, or what `CARGO_TARGET_DIR` says.
+/// The build directory: `target` or `CARGO_TARGET_DIR`. It also holds downloads of the tasks.
 pub fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// A program to be run in the workspace's root.
+/// A command that runs in the workspace's root.
 pub fn command(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root()).stdin(Stdio::null());
     command
 }
 
-/// Cargo itself: the one that runs this.
+/// The cargo that runs this program.
 pub fn cargo(args: &[&str]) -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)
 }
 
-/// Runs a program, its output shown, after printing what is run.
+/// Prints the command and runs it; its output is shown.
 pub fn run(command: &mut Command) -> Outcome {
     let line = line(command);
     eprintln!("$ {line}");
@@ -47,7 +47,7 @@ pub fn read(command: &mut Command) -> Outcome<String> {
     Err(format!("`{line}` failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim_end()))
 }
 
-/// Whether a program is there and answers.
+/// Whether a program can be run.
 pub fn has(program: &str, version_flag: &str) -> bool {
     let quiet = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet(&mut command(program, &[version_flag])).is_ok_and(|status| status.success())

@@ -1,4 +1,5 @@
-//! `spark-goldens` and `differential`: real Spark as the reference, from PyPI, in a folder of its own. Needs Java 17.
+//! `spark-goldens` and `differential`: real Spark as the reference, from PyPI, in a separate environment. Needs Java
+//! 17.
 
 use crate::embedded::EmbeddedBroker;
 use crate::sh::{self, Outcome, cargo, command};
@@ -6,10 +7,10 @@ use crate::{kafka, venv};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A Python environment that has the right pyspark already; not set: one is made under `target/references/spark-venv`.
+/// Names a Python environment with the right pyspark. If not set, one is created in `target/references/spark-venv`.
 const OWN_VENV: &str = "TIDEMILL_SPARK_VENV";
 
-/// Says which pyspark answers.
+/// The file that pins the version of pyspark.
 const PINS: &str = "xtask/reference/spark.txt";
 
 /// The script that needs a broker.
@@ -18,10 +19,10 @@ const OF_KAFKA: &str = "progress";
 /// Cases that `differential` runs by default.
 const CASES: u64 = 50;
 
-/// Streaming queries that Spark runs at once: each waits for its driver much of the time.
+/// Number of streaming queries that Spark runs at once. Each mostly waits for its driver.
 const THREADS: &str = "3";
 
-/// Runs the scripts of tests/spark, or the named ones: they write what Spark says into the golden files.
+/// Runs all scripts of tests/spark, or the given ones. They write Spark's answers into the golden files.
 pub fn goldens(names: &[&str]) -> Outcome {
     let scripts = scripts()?;
     if let Some(unknown) = names.iter().find(|name| !scripts.iter().any(|script| script == *name)) {
@@ -38,7 +39,7 @@ pub fn goldens(names: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// Runs a script with what it reads Kafka by, and a broker.
+/// Runs a script with a broker and Spark's Kafka connector.
 fn with_kafka(python: &Path, script: &str) -> Outcome {
     let pins = sh::read_file(&sh::root().join(PINS))?;
     let version = pins.trim().strip_prefix("pyspark==").ok_or_else(|| format!("{PINS} does not pin pyspark alone"))?;
@@ -50,7 +51,7 @@ fn with_kafka(python: &Path, script: &str) -> Outcome {
     sh::run(&mut command(python, &[script, &jars.to_string_lossy(), broker.address()]))
 }
 
-/// Makes scenarios up, runs them on Spark and on the real driver, and fails where the two differ.
+/// Generates scenarios, runs them on Spark and on the real driver, and fails if the results differ.
 pub fn differential(args: &[&str]) -> Outcome {
     let (mut cases, mut seed) = (CASES, None);
     let mut args = args.iter();
@@ -79,7 +80,8 @@ pub fn differential(args: &[&str]) -> Outcome {
     sh::run(&mut command(&tool, &["compare", &scenarios]))
 }
 
-/// Runs the examples of Spark's function documentation here and counts those with Spark's answer, which the golden file has.
+/// Runs the examples of Spark's function documentation and counts those with Spark's answer, which the golden file
+/// holds.
 pub fn function_examples(kinds: &[&str]) -> Outcome {
     sh::run(&mut cargo(&["build", "--release", "--package", "tidemill-testkit", "--example", "function_examples"]))?;
     sh::run(&mut command(sh::target().join("release/examples/function_examples"), kinds))

@@ -1,7 +1,7 @@
-//! `test`: the outside references first, then every test of the workspace, so that cargo's own lines come last.
+//! `test`: runs the external references first, then all tests of the workspace, so that cargo's own lines come last.
 //!
-//! A reference that this machine does not have is skipped, and the list that is printed before the tests says so and
-//! why. One that disagrees fails the run.
+//! A reference that is not installed is skipped. The list before the tests names it and the reason. A reference that
+//! disagrees fails the run.
 
 use crate::embedded::EmbeddedBroker;
 use crate::kafka::{self, Broker};
@@ -9,12 +9,12 @@ use crate::sh::{self, Outcome, cargo, command};
 use crate::{ports, venv};
 use std::path::Path;
 
-/// Where tests that need an Apache Kafka find one; not set: there is none.
+/// Address of an Apache Kafka for tests; if not set, those tests are skipped.
 const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
 
-/// Runs the references and the tests; arguments are cargo test's.
+/// Runs the references and the tests. Arguments are passed to `cargo test`.
 pub fn run(args: &[&str]) -> Outcome {
-    // The references need the binary; the tests build the rest, in the same profile.
+    // The references need the binary. The tests build everything else, in the same profile.
     sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
     let clients = match venv::ensure() {
         Ok(python) => check_embedded_broker(&python).map(|()| "agree".to_owned()),
@@ -36,7 +36,7 @@ pub fn run(args: &[&str]) -> Outcome {
     clients.map(drop)
 }
 
-/// The broker crate's own checks, as another client sees the broker.
+/// Runs the broker crate's own checks from another client.
 fn check_embedded_broker(python: &Path) -> Outcome {
     let dir = sh::target().join("references/broker");
     let _ = std::fs::remove_dir_all(&dir);
@@ -44,7 +44,7 @@ fn check_embedded_broker(python: &Path) -> Outcome {
     sh::run(&mut command(python, &["crates/broker/tests/conformance.py", broker.address()]))
 }
 
-/// An Apache Kafka for this run alone, ended and forgotten when dropped.
+/// An Apache Kafka for this run only, stopped and deleted when dropped.
 struct OwnKafka(Broker);
 
 fn start_kafka() -> Outcome<OwnKafka> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::sh::Outcome;
 
-/// What a run cost: of processes that it started and waited for, and of theirs.
+/// Cost of a run: that of the processes that it started and waited for, and of their children.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// Wall time.
@@ -13,17 +13,17 @@ pub struct Cost {
     pub cpu: Duration,
 }
 
-/// Runs something and returns what it says, and the cost of all processes that ended meanwhile.
+/// Runs a function. Returns its text and the cost of all child processes that ended in the meantime.
 pub fn measure(run: impl FnOnce() -> Outcome<String>) -> Outcome<(String, Cost)> {
     let (start, cpu) = (Instant::now(), children_cpu());
     let text = run()?;
     Ok((text, Cost { wall: start.elapsed(), cpu: children_cpu() - cpu }))
 }
 
-/// CPU time of all children that have ended, and of theirs.
+/// CPU time of all children that have ended, and of their children.
 #[cfg(unix)]
 fn children_cpu() -> Duration {
-    // SAFETY: an all-zero `rusage` is a valid one, and `getrusage` writes nothing but it.
+    // SAFETY: an all-zero `rusage` is valid, and `getrusage` writes only to it.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         assert_eq!(libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage), 0, "RUSAGE_CHILDREN is always there");
@@ -34,7 +34,7 @@ fn children_cpu() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// Not measured where there is no `getrusage`.
+/// Without `getrusage`, CPU time is not measured.
 #[cfg(not(unix))]
 fn children_cpu() -> Duration {
     Duration::ZERO

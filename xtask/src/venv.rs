@@ -1,11 +1,12 @@
-//! Python environments of the references, pinned, each in a folder of its own. `venv`: that of the clients that check the broker.
+//! Pinned Python environments of the references, each in a separate folder. `venv`: that of the clients that check the
+//! broker.
 
 use crate::sh::{self, Outcome, command};
 use std::path::{Path, PathBuf};
 
-/// The Python that has the broker's reference clients.
+/// The Python of the environment with the broker's reference clients.
 ///
-/// The error says why it cannot be had here.
+/// The error says why it cannot be created.
 pub fn ensure() -> Outcome<PathBuf> {
     made("venv", "xtask/reference/requirements.txt")
 }
@@ -15,9 +16,10 @@ pub fn python_of(dir: &Path) -> PathBuf {
     dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
 
-/// The Python of `target/references/NAME`, which has what the file of pins says; made on first use, and again when they change.
+/// The Python of `target/references/NAME`, with the packages of the file of pins. Created on first use and when the
+/// pins change.
 ///
-/// The error says why it cannot be had here.
+/// The error says why it cannot be created.
 pub fn made(name: &str, pins: &str) -> Outcome<PathBuf> {
     let dir = sh::target().join("references").join(name);
     let python = python_of(&dir);

@@ -1,9 +1,11 @@
-//! Crates: which may use which, and which names a crate must not use.
+//! Crates: which crates each may use, and which names it must not use.
 //!
 //! ```text
-//!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, state, config} → model
+//!   cli → {driver, executor, dash, kafka, files, broker, load} → {link, scale, checkpoint, flow} → {sql, state,
+//!   config} → model
 //! ```
-//! Every crate but the pure ones may use `os`. Only tests use `testkit`. Every crate under `crates/` stands in [`CRATES`]; a new one is added here with what it may know.
+//! All crates except the pure ones may use `os`. Only tests use `testkit`. Every crate under `crates/` has an entry in
+//! [`CRATES`].
 
 use super::{File, Tree};
 
@@ -11,9 +13,9 @@ struct Crate {
     name: &'static str,
     /// The crates that its code may use.
     uses: &'static [&'static str],
-    /// The crates that its tests may use besides.
+    /// Further crates that its tests may use.
     tests_use: &'static [&'static str],
-    /// What its code may not say, with the way out.
+    /// Names that its code must not use, with the alternative.
     unsaid: &'static [(&'static [&'static str], &'static str)],
 }
 
@@ -143,7 +145,7 @@ fn unsaid(file: &File, rule: &Crate) -> Vec<String> {
     complaints
 }
 
-/// `println!` and its kin panic when the reader of the pipe is gone, and with them the thread that said something.
+/// `println!` and its kin panic when the reader of the pipe is gone, and so end the calling thread.
 fn prints(file: &File) -> Vec<String> {
     let says = |line: &str| ["println!(", "print!("].iter().any(|word| line.contains(word));
     let lines = file.code().filter(|(_, line)| says(line));

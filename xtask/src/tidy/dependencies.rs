@@ -1,4 +1,4 @@
-//! Every library that the project takes stands in the root manifest once, and in `docs/dependencies.md` with its reason.
+//! Every library is listed once in the root manifest, and in `docs/dependencies.md` with its reason.
 
 use super::{File, Tree};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub fn check(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Lines `name…= …` of the manifest's tables of dependencies: number, name, rest.
+/// Lines `name…= …` in the manifest's tables of dependencies, as (number, name, rest).
 fn dependencies(manifest: &File) -> impl Iterator<Item = (usize, &str, &str)> {
     let mut inside = false;
     manifest.lines().filter_map(move |(number, line)| {

@@ -1,10 +1,10 @@
-//! What the documents point at is there: links, headings, paths in backticks, verbs of xtask.
+//! Checks that the references in documents exist: links, headings, paths in backticks, verbs of xtask.
 
 use super::{File, Tree};
 use crate::HELP;
 use std::collections::BTreeSet;
 
-/// A backticked word that begins so is a path from the root.
+/// A backticked word with one of these beginnings is a path from the root.
 const PATH_STARTS: &[&str] = &["crates/", "docs/", "xtask/", "tests/", "bench/", "examples/", ".ci/"];
 
 pub fn check(tree: &Tree) -> Vec<String> {
@@ -50,7 +50,7 @@ fn dead(tree: &Tree, file: &File, link: &str) -> Option<String> {
     (!headings(document).contains(anchor)).then(|| format!("`{link}`: {target} has no such heading"))
 }
 
-/// A link's path from the root: relative to the file that holds it.
+/// A link's path from the root. Links are relative to the file that holds them.
 fn resolve(from: &str, path: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
@@ -64,7 +64,7 @@ fn resolve(from: &str, path: &str) -> String {
     parts.join("/")
 }
 
-/// Headings as the anchors that code hosts make of them.
+/// The anchors that code hosts derive from headings.
 fn headings(file: &File) -> BTreeSet<String> {
     let anchor = |heading: &str| {
         let kept = heading.trim().to_lowercase();
@@ -78,7 +78,7 @@ fn headings(file: &File) -> BTreeSet<String> {
 fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = String> + 'a {
     let quoted = line.split('`').skip(1).step_by(2);
     let paths = quoted.filter(|word| PATH_STARTS.iter().any(|start| word.starts_with(start)));
-    // A pattern, a placeholder or a command is no path.
+    // Patterns, placeholders and commands are not paths.
     let exact = paths.filter(|path| !path.contains(['*', '<', '{', '…', ' ']) && !path.chars().any(char::is_uppercase));
     let missing = exact.filter(|path| !tree.paths.contains(path.trim_end_matches('/')));
     missing.map(|path| format!("there is no `{path}`"))
