@@ -95,6 +95,13 @@ impl Resolver<'_> {
         if let Some(expr) = self.higher_call(&name, call, at)? {
             return Ok(expr);
         }
+        if name == "decode" && call.arguments.len() > 2 {
+            return self.decode(&call.arguments);
+        }
+        if let "to_char" | "to_varchar" = name.as_str() {
+            check_count(&name, 2, 2, call)?;
+            return self.to_char(&call.arguments, at);
+        }
         if name == "arrays_zip" {
             return self.arrays_zip(call, at);
         }
@@ -281,6 +288,67 @@ impl Resolver<'_> {
         Err(unknown(call))
     }
 
+    /// `decode(value, search, result, …[, otherwise])`
+    fn decode(&mut self, arguments: &[Node]) -> Result<Expr, Fault> {
+        let value = self.placed(&arguments[0])?;
+        let mut conditions = Vec::new();
+        let mut results = Vec::new();
+        for pair in arguments[1..].chunks(2) {
+            if let [search, result] = pair {
+                let sides = vec![value.clone(), self.placed(search)?];
+                let (mut sides, _) = coerce::unify(sides, self.scope.zone, "`decode` cannot compare")?;
+                let right = sides.pop().expect("two sides");
+                let left = sides.pop().expect("two sides");
+                conditions.push(Expr::Compare(Comparison::NullSafeEqual, Box::new(left), Box::new(right)));
+                results.push(self.placed(result)?);
+            } else {
+                results.push(self.placed(&pair[0])?);
+            }
+        }
+        let (mut results, data_type) = coerce::unify(results, self.scope.zone, "`decode` cannot mix")?;
+        let otherwise = if results.len() > conditions.len() { results.pop().map(Box::new) } else { None };
+        Ok(Expr::Case(conditions.into_iter().zip(results).collect(), otherwise, data_type))
+    }
+
+    /// `to_char` of a time, of bytes, of a number.
+    fn to_char(&mut self, arguments: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
+        let (value, format) = (self.placed(&arguments[0])?, self.placed(&arguments[1])?);
+        let data_type = value.0.data_type();
+        if types::is_datetime(&data_type) {
+            return self.apply_named("date_format", vec![value, format], at);
+        }
+        if data_type == DataType::Binary {
+            let name = match &format.0 {
+                Expr::Literal(Value::String(format), _) => format.to_ascii_lowercase(),
+                _ => String::new(),
+            };
+            return match name.as_str() {
+                "hex" => self.apply_named("hex", vec![value], at),
+                "base64" => self.apply_named("base64", vec![value], at),
+                "utf-8" => {
+                    let charset = (Expr::Literal(Value::String("UTF-8".into()), DataType::Utf8), format.1);
+                    self.apply_named("decode", vec![value, charset], at)
+                }
+                _ => {
+                    let message = "BINARY has no such format";
+                    Err(Fault::new(format.1, message, "the formats are 'hex', 'base64' and 'utf-8'"))
+                }
+            };
+        }
+        let (value, value_at) = value;
+        let value = match &data_type {
+            DataType::Float32 => cast_to(value, &DataType::Decimal128(14, 7)),
+            DataType::Float64 => cast_to(value, &DataType::Decimal128(30, 15)),
+            DataType::Null => cast_to(value, &DataType::Decimal128(38, 18)),
+            t if types::is_numeric(t) => value,
+            other => {
+                let message = format!("`to_char` takes a number, a time or BINARY, not {}", types::name(other));
+                return Err(Fault::new(value_at, message, "CAST it to a DECIMAL"));
+            }
+        };
+        self.apply_named("to_char of number", vec![(value, value_at), format], at)
+    }
+
     /// `struct(a, b.c, 1)`: fields `a`, `c` and `col3`.
     fn struct_of(&mut self, nodes: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
         let mut arguments = Vec::new();
@@ -324,6 +392,10 @@ impl Resolver<'_> {
                 return Ok(Expr::Literal(Value::String(self.scope.zone_name.clone()), DataType::Utf8));
             }
             "negative" => return negative(self.placed(&arguments[0])?),
+            "typeof" => {
+                let name = types::simple_name(&self.resolve(&arguments[0])?.data_type());
+                return Ok(Expr::Literal(Value::String(name), DataType::Utf8));
+            }
             "isnull" => return Ok(Expr::IsNull(Box::new(self.resolve(&arguments[0])?))),
             "isnotnull" => return Ok(Expr::IsNotNull(Box::new(self.resolve(&arguments[0])?))),
             _ => {}
@@ -339,9 +411,23 @@ impl Resolver<'_> {
                 let (tested, _) = values.remove(0);
                 choose(Expr::IsNotNull(Box::new(tested)), values, self.scope.zone, name)
             }
-            "nullif" => {
+            "equal_null" => {
+                let (mut sides, _) = coerce::unify(values, self.scope.zone, "`equal_null` cannot compare")?;
+                let right = sides.pop().expect("two arguments");
+                let left = sides.pop().expect("two arguments");
+                Ok(Expr::Compare(Comparison::NullSafeEqual, Box::new(left), Box::new(right)))
+            }
+            "zeroifnull" => {
+                values.push((Expr::Literal(Value::Integer(0), DataType::Int32), values[0].1.clone()));
+                let (values, data_type) = coerce::unify(values, self.scope.zone, "`zeroifnull` cannot mix")?;
+                Ok(Expr::Coalesce(values, data_type))
+            }
+            "nullif" | "nullifzero" => {
+                if name == "nullifzero" {
+                    values.push((Expr::Literal(Value::Integer(0), DataType::Int32), values[0].1.clone()));
+                }
                 let (first, data_type) = (values[0].0.clone(), values[0].0.data_type());
-                let (mut sides, _) = coerce::unify(values, self.scope.zone, "`nullif` cannot compare")?;
+                let (mut sides, _) = coerce::unify(values, self.scope.zone, &format!("`{name}` cannot compare"))?;
                 let right = sides.pop().expect("two arguments");
                 let left = sides.pop().expect("two arguments");
                 let equal = Expr::Compare(Comparison::Equal, Box::new(left), Box::new(right));
@@ -395,7 +481,8 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::TextOrTexts if matches!(from, DataType::List(_)) => types::array(DataType::Utf8),
         Param::String | Param::Text | Param::TextOrTexts => DataType::Utf8,
         Param::Binary => DataType::Binary,
-        Param::Int => DataType::Int32,
+        Param::Whole if from == DataType::Int64 => return Ok(expr),
+        Param::Int | Param::Whole => DataType::Int32,
         Param::Long => DataType::Int64,
         Param::Double | Param::Number => DataType::Float64,
         Param::Boolean => DataType::Boolean,
@@ -416,7 +503,7 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::String | Param::Text => !types::is_nested(&from),
         Param::TextOrTexts => cast::allowed(&from, &to),
         Param::Binary => is_binary_or_text,
-        Param::Int | Param::Long => types::is_integral(&from),
+        Param::Int | Param::Long | Param::Whole => types::is_numeric(&from),
         Param::Double => types::is_numeric(&from),
         Param::Boolean => from == DataType::Boolean,
         Param::Date | Param::Timestamp | Param::Clock | Param::WallTime => types::is_datetime(&from),

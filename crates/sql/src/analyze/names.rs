@@ -77,6 +77,7 @@ fn pretty(node: &Node, scope: &Scope) -> String {
             _ => format!("(- {})", pretty(x, scope)),
         },
         NodeKind::Plus(x) => format!("(+ {})", pretty(x, scope)),
+        NodeKind::Invert(x) => format!("~{}", pretty(x, scope)),
         NodeKind::Binary(Operator::Concat, l, r) => format!("concat({}, {})", pretty(l, scope), pretty(r, scope)),
         NodeKind::Binary(Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l, scope), pretty(r, scope)),
         NodeKind::Binary(operator @ (Operator::Add | Operator::Subtract), l, r) if is_interval(l) != is_interval(r) => {

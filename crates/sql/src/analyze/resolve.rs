@@ -80,6 +80,7 @@ impl<'a> Resolver<'a> {
             NodeKind::Literal(literal) => constant(literal, self.scope.zone, &node.at),
             NodeKind::Not(x) => Ok(Expr::Not(Box::new(self.condition(x, "NOT")?))),
             NodeKind::Negate(x) => self.negate(x, &node.at),
+            NodeKind::Invert(x) => self.invert(x),
             NodeKind::Plus(x) => {
                 let x = self.placed(x)?;
                 if intervals::is_interval(&x.0.data_type()) { Ok(x.0) } else { coerce::arithmetic_sign(x, "+") }
@@ -211,12 +212,46 @@ impl<'a> Resolver<'a> {
                 let (concat, arguments) = self.collection_call(concat, "||", arguments, &at)?;
                 return self.apply(concat, "||", arguments, &at);
             }
-            Operator::BitAnd | Operator::BitXor | Operator::BitOr => {
-                let message = format!("`{}` is not supported", operator.symbol());
-                return Err(Fault::new(l.at.clone(), message, "the operators are + - * / % DIV || and comparisons"));
+            Operator::BitAnd | Operator::BitXor | Operator::BitOr => return self.bit_operator(operator.symbol(), l, r),
+            Operator::ShiftLeft | Operator::ShiftRight | Operator::ShiftRightUnsigned => {
+                let name = match operator {
+                    Operator::ShiftLeft => "shiftleft",
+                    Operator::ShiftRight => "shiftright",
+                    _ => "shiftrightunsigned",
+                };
+                let function = functions::find(name).expect("a function of the table");
+                let arguments = vec![self.placed(l)?, self.placed(r)?];
+                return self.apply(function, operator.symbol(), arguments, &(l.at.start..r.at.end));
             }
         };
         self.compare(comparison, operator.symbol(), l, r)
+    }
+
+    /// `& | ^` of integral numbers of any width.
+    fn bit_operator(&mut self, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
+        let sides = vec![self.placed(l)?, self.placed(r)?];
+        let (sides, data_type) = coerce::unify(sides, self.scope.zone, &format!("`{symbol}` cannot mix"))?;
+        let data_type = if data_type.is_null() { DataType::Int32 } else { data_type };
+        if !types::is_integral(&data_type) {
+            let message = format!("`{symbol}` takes integral numbers, not {}", types::name(&data_type));
+            return Err(Fault::new(l.at.clone(), message, "CAST them to BIGINT"));
+        }
+        let sides = sides.into_iter().map(|side| coerce::cast_to(side, &data_type)).collect();
+        let function = functions::find(symbol).expect("a function of the table");
+        Ok(Expr::Call(function, sides, data_type))
+    }
+
+    /// `~ x`
+    fn invert(&mut self, x: &Node) -> Result<Expr, Fault> {
+        let x_at = x.at.clone();
+        let x = self.resolve(x)?;
+        let data_type = if x.data_type().is_null() { DataType::Int32 } else { x.data_type() };
+        if !types::is_integral(&data_type) {
+            let message = format!("`~` takes an integral number, not {}", types::name(&data_type));
+            return Err(Fault::new(x_at, message, "CAST it to BIGINT"));
+        }
+        let function = functions::find("~").expect("a function of the table");
+        Ok(Expr::Call(function, vec![coerce::cast_to(x, &data_type)], data_type))
     }
 
     fn compare(&mut self, operator: Comparison, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {

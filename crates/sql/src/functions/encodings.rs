@@ -59,7 +59,7 @@ fn decode(arguments: &mut Arguments, read: fn(&str) -> Result<Vec<u8>, &'static 
 }
 
 /// An odd number of digits gets a leading zero; other characters give NULL.
-fn unhex(text: &str) -> Result<Vec<u8>, &'static str> {
+pub(super) fn unhex(text: &str) -> Result<Vec<u8>, &'static str> {
     let even = if text.len() & 1 == 1 { format!("0{text}") } else { text.to_string() };
     let pair = |at: usize| even.get(at..at + 2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let byte = |at: usize| pair(at).and_then(|pair| u8::from_str_radix(pair, 16).ok());
@@ -87,7 +87,7 @@ fn base64(arguments: &mut Arguments) -> ArrayRef {
 }
 
 /// As MIME reads it: other characters are ignored; a lone last digit is an error.
-fn unbase64(text: &str) -> Result<Vec<u8>, &'static str> {
+pub(super) fn unbase64(text: &str) -> Result<Vec<u8>, &'static str> {
     let digits =
         text.bytes().take_while(|byte| *byte != b'=').filter_map(|byte| ALPHABET.iter().position(|a| *a == byte));
     let digits: Vec<u32> = digits.map(|digit| digit as u32).collect();

@@ -52,6 +52,27 @@ pub(super) const CHOICES: &[Function] = &[
         ..PAIR
     },
     Function {
+        name: "equal_null",
+        usage: "equal_null(value, other)",
+        about: "Whether two values are equal, NULL being equal to NULL: the operator `<=>`.",
+        example: "equal_null(NULL, NULL)",
+        ..PAIR
+    },
+    Function {
+        name: "nullifzero",
+        usage: "nullifzero(number)",
+        about: "NULL for zero, else the number.",
+        example: "nullifzero(0)",
+        ..FORM
+    },
+    Function {
+        name: "zeroifnull",
+        usage: "zeroifnull(number)",
+        about: "Zero for NULL, else the number.",
+        example: "zeroifnull(NULL)",
+        ..FORM
+    },
+    Function {
         name: "isnull",
         usage: "isnull(value)",
         about: "Whether the value is NULL.",
@@ -68,6 +89,7 @@ pub(super) const CHOICES: &[Function] = &[
 ];
 
 pub(super) const CONVERSIONS: &[Function] = &[
+    TYPEOF,
     cast("boolean", "boolean(value)", "CAST(value AS BOOLEAN)", "boolean('yes')"),
     cast("tinyint", "tinyint(value)", "CAST(value AS TINYINT)", "tinyint('12')"),
     cast("smallint", "smallint(value)", "CAST(value AS SMALLINT)", "smallint('12')"),
@@ -87,6 +109,14 @@ pub(super) const CONVERSIONS: &[Function] = &[
         "timestamp_ntz('2024-02-29 12:00:00')",
     ),
 ];
+
+const TYPEOF: Function = Function {
+    name: "typeof",
+    usage: "typeof(value)",
+    about: "The value's type, as Spark writes it.",
+    example: "typeof(1L + 1)",
+    ..FORM
+};
 
 const fn cast(name: &'static str, usage: &'static str, about: &'static str, example: &'static str) -> Function {
     Function { name, usage, about, example, ..FORM }

@@ -8,7 +8,10 @@
 //! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
 
 mod arrays;
+mod bases;
+mod bits;
 mod build;
+mod charsets;
 pub(crate) mod collections;
 mod conditionals;
 mod encodings;
@@ -21,6 +24,7 @@ pub(crate) mod maps;
 pub(crate) mod moments;
 mod numbers;
 mod patterns;
+mod printf;
 mod regexps;
 mod rounding;
 mod rows;
@@ -28,8 +32,10 @@ mod statistics;
 mod strings;
 mod structs;
 mod substrings;
+mod texts;
 mod time_text;
 mod times;
+mod urls;
 mod zone_text;
 mod zones;
 
@@ -93,6 +99,8 @@ pub enum Param {
     Int,
     /// BIGINT, from any integral type.
     Long,
+    /// BIGINT as it comes, else INT.
+    Whole,
     /// DOUBLE, from any number.
     Double,
     /// Any number, as it comes.
@@ -121,7 +129,7 @@ impl Param {
             Param::TextOrTexts => "a STRING or an ARRAY<STRING>",
             Param::Binary => "BINARY or a STRING",
             Param::Text => "a STRING or BINARY",
-            Param::Int | Param::Long => "an integral number",
+            Param::Int | Param::Long | Param::Whole => "an integral number",
             Param::Double | Param::Number => "a number",
             Param::Boolean => "a BOOLEAN",
             Param::Date => "a DATE or a TIMESTAMP",
@@ -218,10 +226,22 @@ impl Family {
 
 /// All families.
 pub const FAMILIES: &[Family] = &[
-    Family { name: "strings", title: "Strings", tables: &[strings::FUNCTIONS, substrings::FUNCTIONS] },
+    Family {
+        name: "strings",
+        title: "Strings",
+        tables: &[strings::FUNCTIONS, substrings::FUNCTIONS, texts::FUNCTIONS, printf::FUNCTIONS],
+    },
     Family { name: "patterns", title: "Patterns", tables: &[patterns::FUNCTIONS, regexps::FUNCTIONS] },
-    Family { name: "encodings", title: "Encodings and hashes", tables: &[encodings::FUNCTIONS, hashes::FUNCTIONS] },
-    Family { name: "numbers", title: "Numbers", tables: &[numbers::FUNCTIONS, rounding::FUNCTIONS] },
+    Family {
+        name: "encodings",
+        title: "Encodings and hashes",
+        tables: &[encodings::FUNCTIONS, charsets::FUNCTIONS, urls::FUNCTIONS, hashes::FUNCTIONS],
+    },
+    Family {
+        name: "numbers",
+        title: "Numbers",
+        tables: &[numbers::FUNCTIONS, rounding::FUNCTIONS, bits::FUNCTIONS, bases::FUNCTIONS],
+    },
     Family {
         name: "times",
         title: "Dates and times",

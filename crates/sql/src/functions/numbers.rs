@@ -50,6 +50,54 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "sinh", kernel: |a| real(a, f64::sinh), ..REAL },
     Function { name: "cosh", kernel: |a| real(a, f64::cosh), ..REAL },
     Function { name: "tanh", kernel: |a| real(a, f64::tanh), ..REAL },
+    Function {
+        name: "acosh",
+        usage: "acosh(x)",
+        about: "The number whose hyperbolic cosine is x, NaN below 1.",
+        example: "acosh(2.5)",
+        kernel: |a| real(a, |x| (x + (x * x - 1.0).sqrt()).ln()),
+        ..REAL
+    },
+    Function {
+        name: "asinh",
+        usage: "asinh(x)",
+        about: "The number whose hyperbolic sine is x.",
+        example: "asinh(0)",
+        kernel: |a| real(a, |x| if x == f64::NEG_INFINITY { x } else { (x + (x * x + 1.0).sqrt()).ln() }),
+        ..REAL
+    },
+    Function {
+        name: "atanh",
+        usage: "atanh(x)",
+        about: "The number whose hyperbolic tangent is x, NaN beyond −1 and 1.",
+        example: "atanh(0.5)",
+        kernel: |a| real(a, |x| 0.5 * (x.ln_1p() - (-x).ln_1p())),
+        ..REAL
+    },
+    Function {
+        name: "cot",
+        usage: "cot(x)",
+        about: "The cotangent of an angle in radians.",
+        example: "cot(1)",
+        kernel: |a| real(a, |x| 1.0 / x.tan()),
+        ..REAL
+    },
+    Function {
+        name: "csc",
+        usage: "csc(x)",
+        about: "The cosecant of an angle in radians.",
+        example: "csc(1)",
+        kernel: |a| real(a, |x| 1.0 / x.sin()),
+        ..REAL
+    },
+    Function {
+        name: "sec",
+        usage: "sec(x)",
+        about: "The secant of an angle in radians.",
+        example: "sec(0)",
+        kernel: |a| real(a, |x| 1.0 / x.cos()),
+        ..REAL
+    },
     Function { name: "degrees", kernel: |a| real(a, |x| x * (180.0 / consts::PI)), ..REAL },
     Function { name: "radians", kernel: |a| real(a, |x| x * (consts::PI / 180.0)), ..REAL },
     Function { name: "rint", kernel: |a| real(a, f64::round_ties_even), ..REAL },

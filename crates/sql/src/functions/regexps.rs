@@ -3,9 +3,11 @@
 use super::patterns::{BAD_REGEX, check_regex, regex};
 use super::{Arguments, Function, Param, build};
 use crate::eval::{Column, RowErrors};
+use crate::types;
 use arrow_array::ArrayRef;
+use arrow_array::builder::{ListBuilder, MapBuilder, MapFieldNames, StringBuilder};
 use arrow_array::types::Int32Type;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use regex_lite::{Captures, Match, Regex};
 use std::sync::Arc;
 
@@ -19,6 +21,38 @@ pub(super) const FUNCTIONS: &[Function] = &[
         params: &[Param::String, Param::String, Param::String, Param::Int],
         required: 3,
         kernel: replace,
+        ..FIND
+    },
+    Function {
+        name: "regexp_extract_all",
+        usage: "regexp_extract_all(text, pattern[, group])",
+        about: "A group of every match, the first group by default; 0 is the whole match.",
+        example: "regexp_extract_all('100-200, 300-400', r'(\\d+)-(\\d+)', 1)",
+        params: &[Param::String, Param::String, Param::Int],
+        gives: |_| types::array(DataType::Utf8),
+        kernel: extract_all,
+        ..FIND
+    },
+    Function {
+        name: "split",
+        usage: "split(text, pattern[, limit])",
+        about: "The pieces between the matches of a pattern; with a positive limit at most so many, the last being the rest.",
+        example: "split('oneAtwoBthreeC', '[ABC]')",
+        params: &[Param::String, Param::String, Param::Int],
+        gives: |_| types::array(DataType::Utf8),
+        kernel: split,
+        ..FIND
+    },
+    Function {
+        name: "str_to_map",
+        usage: "str_to_map(text[, pair_delimiter[, key_delimiter]])",
+        about: "A MAP of the pairs in a text. The delimiters are patterns, `,` and `:` by default; a key without a value has NULL, a key that comes twice fails the row.",
+        example: "str_to_map('a:1,b:2,c:3', ',', ':')",
+        params: &[Param::String, Param::String, Param::String],
+        required: 1,
+        gives: |_| types::map(DataType::Utf8, DataType::Utf8),
+        check: |_| Ok(()),
+        kernel: str_to_map,
         ..FIND
     },
     Function { name: "regexp_substr", kernel: substr, ..FIND },
@@ -72,6 +106,109 @@ fn extract(arguments: &mut Arguments) -> ArrayRef {
         };
         Some(found.get(group).map_or("", |found| found.as_str()))
     })
+}
+
+/// A list of texts for each row.
+fn lists(rows: usize, mut value: impl FnMut(usize) -> Option<Vec<String>>) -> ArrayRef {
+    let element = Field::new("element", DataType::Utf8, true);
+    let mut out = ListBuilder::new(StringBuilder::new()).with_field(element);
+    for row in 0..rows {
+        match value(row) {
+            Some(texts) => out.append_value(texts.iter().map(Some)),
+            None => out.append_null(),
+        }
+    }
+    Arc::new(out.finish())
+}
+
+fn extract_all(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let (texts, mut patterns) = (columns[0].texts(), Patterns::of(&columns[1]));
+    let groups = columns.get(2).map(|group| group.numbers::<Int32Type>());
+    lists(arguments.rows, |row| {
+        let (text, pattern) = (texts.get(row)?, patterns.get(row, arguments.errors)?);
+        let group = groups.as_ref().map_or(Some(1), |groups| groups.get(row))?;
+        let there = pattern.captures_len();
+        let mut all = Vec::new();
+        for found in matches(text, |from| pattern.captures_at(text, from), |found| found.get(0).expect("the match")) {
+            let Some(group) = usize::try_from(group).ok().filter(|group| *group < there) else {
+                let message = || format!("the pattern has no group {group}; its groups are 0 to {}", there - 1);
+                arguments.errors.record(row, "INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX", message);
+                return None;
+            };
+            all.push(found.get(group).map_or("", |found| found.as_str()).to_owned());
+        }
+        Some(all)
+    })
+}
+
+fn split(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let (texts, mut patterns) = (columns[0].texts(), Patterns::of(&columns[1]));
+    let limits = columns.get(2).map(|limit| limit.numbers::<Int32Type>());
+    lists(arguments.rows, |row| {
+        let text = texts.get(row)?;
+        let limit = limits.as_ref().map_or(Some(-1), |limits| limits.get(row))?;
+        let is_empty = columns[1].texts().get(row)?.is_empty();
+        Some(pieces(text, patterns.get(row, arguments.errors)?, is_empty, limit))
+    })
+}
+
+/// Java's `String.split`, of which a limit of 0 keeps what is empty at the end too; an empty pattern parts the characters.
+fn pieces(text: &str, pattern: &Regex, is_empty: bool, limit: i32) -> Vec<String> {
+    let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let mut out: Vec<String> = Vec::new();
+    let mut from = 0;
+    for found in matches(text, |from| pattern.find_at(text, from), |found| *found) {
+        if out.len() + 1 >= limit {
+            break;
+        }
+        let nothing_before = found.start() == 0 && found.end() == 0;
+        if nothing_before || (is_empty && found.start() == text.len()) {
+            continue;
+        }
+        out.push(text[from..found.start()].to_owned());
+        from = found.end();
+    }
+    out.push(text[from..].to_owned());
+    out
+}
+
+fn str_to_map(arguments: &mut Arguments) -> ArrayRef {
+    let columns = arguments.columns;
+    let texts = columns[0].texts();
+    let delimiter = |index: usize, default: &str| {
+        columns
+            .get(index)
+            .cloned()
+            .unwrap_or_else(|| Column::constant(Arc::new(arrow_array::StringArray::from(vec![default]))))
+    };
+    let (pairs, keys) = (delimiter(1, ","), delimiter(2, ":"));
+    let (mut pair_patterns, mut key_patterns) = (Patterns::of(&pairs), Patterns::of(&keys));
+    let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
+    let mut out = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
+    for row in 0..arguments.rows {
+        let mut entries = || {
+            let text = texts.get(row)?;
+            let (pair, key) = (pairs.texts().get(row)?, keys.texts().get(row)?);
+            let parted = pieces(text, pair_patterns.get(row, arguments.errors)?, pair.is_empty(), -1);
+            let by_key = key_patterns.get(row, arguments.errors)?;
+            Some(parted.iter().map(|entry| pieces(entry, by_key, key.is_empty(), 2)).collect::<Vec<_>>())
+        };
+        let mut entries = entries();
+        let known: std::collections::BTreeSet<&str> = entries.iter().flatten().map(|entry| entry[0].as_str()).collect();
+        if entries.as_ref().is_some_and(|entries| known.len() < entries.len()) {
+            let message = || "a key comes twice in the text; make its keys different".into();
+            arguments.errors.record(row, "DUPLICATED_MAP_KEY", message);
+            entries = None;
+        }
+        for entry in entries.iter().flatten() {
+            out.keys().append_value(&entry[0]);
+            out.values().append_option(entry.get(1));
+        }
+        out.append(entries.is_some()).expect("a key for each value");
+    }
+    Arc::new(out.finish())
 }
 
 /// Every match from a character position on, replaced by a text in which `$1` is a group and `\` makes literal.

@@ -185,7 +185,27 @@ impl Parser<'_> {
     }
 
     fn bit_and(&mut self) -> Result<Node, Fault> {
-        self.left_associative(&[("&", Operator::BitAnd)], Self::sum)
+        self.left_associative(&[("&", Operator::BitAnd)], Self::shift)
+    }
+
+    fn shift(&mut self) -> Result<Node, Fault> {
+        let mut chain = Chain::new(self.sum()?, self.depth);
+        while let Some(operator) = self.take_shift() {
+            chain.add(operator, self.sum()?)?;
+        }
+        Ok(chain.node)
+    }
+
+    /// `<<`, `>>` and `>>>` are tokens side by side.
+    fn take_shift(&mut self) -> Option<Operator> {
+        let operators =
+            [("<", 2, Operator::ShiftLeft), (">", 3, Operator::ShiftRightUnsigned), (">", 2, Operator::ShiftRight)];
+        let (_, length, operator) =
+            operators.into_iter().find(|(symbol, length, _)| self.side_by_side(symbol, *length))?;
+        for _ in 0..length {
+            self.advance();
+        }
+        Some(operator)
     }
 
     fn sum(&mut self) -> Result<Node, Fault> {
@@ -225,6 +245,8 @@ impl Parser<'_> {
             NodeKind::Negate
         } else if self.take_symbol("+") {
             NodeKind::Plus
+        } else if self.take_symbol("~") {
+            NodeKind::Invert
         } else {
             return self.postfix();
         };

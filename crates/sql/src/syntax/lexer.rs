@@ -30,10 +30,10 @@ pub(super) enum Token {
     End,
 }
 
-/// Longer ones before their prefixes. `>>` is two tokens, so that nested types close.
-const SYMBOLS: [&str; 31] = [
+/// Longer ones before their prefixes. `>>` is two tokens, so that nested types close; the parser joins them to a shift.
+const SYMBOLS: [&str; 32] = [
     "<=>", "->", "=>", "==", "<>", "!=", "<=", ">=", "||", "::", "|>", "=", "<", ">", "!", "+", "-", "*", "/", "%",
-    "(", ")", "[", "]", ",", ".", ";", ":", "&", "|", "^",
+    "(", ")", "[", "]", ",", ".", ";", ":", "&", "|", "^", "~",
 ];
 
 /// All tokens with their byte ranges; the last is [`Token::End`].

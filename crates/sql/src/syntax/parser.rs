@@ -54,6 +54,14 @@ impl<'a> Parser<'a> {
         matches!(self.peek(), Token::Symbol(found) if *found == symbol)
     }
 
+    /// Whether a symbol comes so often, with nothing between.
+    pub fn side_by_side(&self, symbol: &str, count: usize) -> bool {
+        let tokens = self.tokens.get(self.next..self.next + count).unwrap_or_default();
+        tokens.len() == count
+            && tokens.iter().all(|(token, _)| matches!(token, Token::Symbol(found) if *found == symbol))
+            && tokens.windows(2).all(|pair| pair[0].1.end == pair[1].1.start)
+    }
+
     pub fn is_word(&self, word: &str) -> bool {
         self.is_word_at(0, word)
     }

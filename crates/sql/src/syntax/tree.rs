@@ -20,6 +20,8 @@ pub(crate) enum NodeKind {
     Not(Box<Node>),
     Negate(Box<Node>),
     Plus(Box<Node>),
+    /// `~ x`
+    Invert(Box<Node>),
     Binary(Operator, Box<Node>, Box<Node>),
     Is(Box<Node>, IsTest, bool),
     In(Box<Node>, Vec<Node>, bool),
@@ -96,6 +98,9 @@ pub(crate) enum Operator {
     BitAnd,
     BitXor,
     BitOr,
+    ShiftLeft,
+    ShiftRight,
+    ShiftRightUnsigned,
 }
 
 /// What follows IS [NOT].
@@ -121,7 +126,7 @@ impl Node {
     pub fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
         match &self.kind {
             NodeKind::Name(_) | NodeKind::Literal(_) | NodeKind::Star => {}
-            NodeKind::Not(x) | NodeKind::Negate(x) | NodeKind::Plus(x) => visit(x),
+            NodeKind::Not(x) | NodeKind::Negate(x) | NodeKind::Plus(x) | NodeKind::Invert(x) => visit(x),
             NodeKind::Cast(x, ..) | NodeKind::Field(x, _) | NodeKind::Lambda(_, x) => visit(x),
             NodeKind::Binary(_, l, r) | NodeKind::Index(l, r) | NodeKind::Like(_, l, r, ..) => {
                 visit(l);
@@ -174,6 +179,9 @@ impl Operator {
             Operator::BitAnd => "&",
             Operator::BitXor => "^",
             Operator::BitOr => "|",
+            Operator::ShiftLeft => "<<",
+            Operator::ShiftRight => ">>",
+            Operator::ShiftRightUnsigned => ">>>",
         }
     }
 }
