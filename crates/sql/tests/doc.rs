@@ -9,6 +9,8 @@ fn the_reference_names_every_function() {
     let functions = tidemill_sql::functions::all().filter(|function| !function.name.contains(' '));
     let names = functions.flat_map(|function| function.aliases.iter().copied().chain([function.name]));
     let names = names.chain(tidemill_sql::AGGREGATE_FUNCTIONS);
-    let missing: Vec<&str> = names.filter(|name| !text.contains(&format!("`{name}`"))).collect();
+    // A bar ends a cell of a table.
+    let named = |name: &&str| text.contains(&format!("`{}`", name.replace('|', "\\|")));
+    let missing: Vec<&str> = names.filter(|name| !named(name)).collect();
     assert!(missing.is_empty(), "docs/sql.md does not name {missing:?}");
 }

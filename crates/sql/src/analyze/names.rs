@@ -2,6 +2,7 @@
 
 use super::calls;
 use super::literals;
+use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use crate::expr::Expr;
 use crate::intervals;
@@ -150,7 +151,13 @@ fn lambda(parameters: &[Ident], body: &Node, scope: &Scope) -> String {
 const VARIABLE: &str = "namedlambdavariable()";
 
 /// Functions whose names Spark writes in capitals.
-const CAPITALS: [&str; 27] = [
+const CAPITALS: [&str; 33] = [
+    "acosh",
+    "asinh",
+    "atanh",
+    "cot",
+    "csc",
+    "sec",
     "sqrt",
     "cbrt",
     "exp",
@@ -244,6 +251,11 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("timestampdiff" | "timediff" | "datediff" | "date_diff", [unit, from, to]) => {
             return format!("timestampdiff({}, {from}, {to})", unit.to_ascii_uppercase());
         }
+        ("to_char" | "to_varchar", [value, format]) => return to_char(&call.arguments[0], value, format, scope),
+        ("assert_true", [condition]) => return format!("assert_true({condition}, '{condition}' is not true!)"),
+        ("raise_error", [message]) => {
+            return format!("raise_error(USER_RAISED_EXCEPTION, map(errorMessage, {message}))");
+        }
         ("dateadd", [date, days]) => return format!("date_add({date}, {days})"),
         ("convert_timezone", [to, time]) => return format!("convert_timezone(current_timezone(), {to}, {time})"),
         ("isnull", [x]) => return format!("({x} IS NULL)"),
@@ -268,6 +280,17 @@ fn call_name(call: &Call, scope: &Scope) -> String {
     arguments.extend(default.map(|(.., added)| added.to_string()));
     let shown = if CAPITALS.contains(&name.as_str()) { name.to_ascii_uppercase() } else { name };
     format!("{shown}({}){}", arguments.join(", "), filter_name(call, scope))
+}
+
+/// `to_char` is another function for each kind of value.
+fn to_char(node: &Node, value: &str, format: &str, scope: &Scope) -> String {
+    let data_type = Resolver::new(scope).resolve(node).map_or(DataType::Null, |value| value.data_type());
+    match format.to_ascii_lowercase().as_str() {
+        _ if types::is_datetime(&data_type) => format!("date_format({value}, {format})"),
+        encoding @ ("hex" | "base64") if data_type == DataType::Binary => format!("{encoding}({value})"),
+        "utf-8" if data_type == DataType::Binary => format!("decode({value}, utf-8)"),
+        _ => format!("to_char({value}, {format})"),
+    }
 }
 
 fn filter_name(call: &Call, scope: &Scope) -> String {

@@ -178,6 +178,11 @@ fn murmur3_of(seed: u32, array: &ArrayRef, at: usize) -> u32 {
     }
 }
 
+/// `hash(text)`, which is also the `hashCode` of Spark's strings.
+pub(super) fn hash_text(text: &str) -> i32 {
+    murmur_bytes(42, text.as_bytes()) as i32
+}
+
 fn murmur_bytes(seed: u32, bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<4>();
     let hash = words.iter().fold(seed, |hash, word| murmur_step(hash, u32::from_le_bytes(*word)));

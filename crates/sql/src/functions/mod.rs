@@ -7,6 +7,7 @@
 //! A new function is a row with `name`, `usage`, `about`, `example` and `kernel` in its family's `FUNCTIONS`. Kernels are called with whole columns; a NULL argument is theirs to handle, and
 //! [`crate::eval`]'s helpers do it for those that give NULL for NULL.
 
+mod aes;
 mod arrays;
 mod bases;
 mod bits;
@@ -14,6 +15,8 @@ mod build;
 mod charsets;
 pub(crate) mod collections;
 mod conditionals;
+mod decimal_format;
+mod digits;
 mod encodings;
 mod forms;
 pub mod hashes;
@@ -22,6 +25,7 @@ mod json;
 mod lists;
 pub(crate) mod maps;
 pub(crate) mod moments;
+mod number_formats;
 mod numbers;
 mod patterns;
 mod printf;
@@ -235,12 +239,19 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "encodings",
         title: "Encodings and hashes",
-        tables: &[encodings::FUNCTIONS, charsets::FUNCTIONS, urls::FUNCTIONS, hashes::FUNCTIONS],
+        tables: &[encodings::FUNCTIONS, charsets::FUNCTIONS, urls::FUNCTIONS, hashes::FUNCTIONS, aes::FUNCTIONS],
     },
     Family {
         name: "numbers",
         title: "Numbers",
-        tables: &[numbers::FUNCTIONS, rounding::FUNCTIONS, bits::FUNCTIONS, bases::FUNCTIONS],
+        tables: &[
+            numbers::FUNCTIONS,
+            rounding::FUNCTIONS,
+            bits::FUNCTIONS,
+            bases::FUNCTIONS,
+            number_formats::FUNCTIONS,
+            decimal_format::FUNCTIONS,
+        ],
     },
     Family {
         name: "times",

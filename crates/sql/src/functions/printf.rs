@@ -4,6 +4,8 @@
 //!   %[number$][flags][width][.precision]conversion      flags: - # + space 0 , (      conversions: d o x e f g s c b h % n
 //! ```
 
+use super::digits::{Digits, grouped};
+use super::hashes::hash_text;
 use super::{Arguments, Function, Param, build};
 use crate::eval::{Column, Order};
 use crate::expr::Expr;
@@ -13,7 +15,9 @@ use crate::value::Value;
 use crate::zone::WallClock;
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{
+    Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow_schema::DataType;
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
@@ -34,7 +38,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
 fn check(arguments: &[Expr]) -> Result<(), String> {
     for argument in &arguments[1..] {
         let t = argument.data_type();
-        if types::is_nested(&t) || types::is_datetime(&t) || t == DataType::Binary {
+        if types::is_nested(&t) || t == DataType::Binary {
             return Err(format!("`format_string` does not take {}; CAST it to STRING", types::name(&t)));
         }
     }
@@ -166,7 +170,10 @@ impl Place {
             self.cut(if conversion == 'b' { "false" } else { "null" })
         } else {
             match conversion {
-                's' => self.cut(&show::value(&value.array, value.at(row), &WallClock::utc())),
+                's' => self.cut(&match integer(value, row) {
+                    Some((number, _)) => number.to_string(),
+                    None => show::value(&value.array, value.at(row), &WallClock::utc()),
+                }),
                 'b' => {
                     let truth = value.array.as_boolean_opt().is_none_or(|array| array.value(value.at(row)));
                     self.cut(if truth { "true" } else { "false" })
@@ -197,14 +204,11 @@ impl Place {
         format!("`%{}` does not take {kind}; use %s, or CAST the value", self.conversion)
     }
 
-    /// Java's `hashCode` of texts and truth values.
+    /// Java's `hashCode`, of texts that of Spark's own strings.
     fn hash(&self, value: &Column, row: usize) -> Result<i32, String> {
         match value.array.data_type() {
             DataType::Int32 => Ok(value.array.as_primitive::<Int32Type>().value(value.at(row))),
-            DataType::Utf8 => {
-                let text = value.array.as_string::<i32>().value(value.at(row));
-                Ok(text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into())))
-            }
+            DataType::Utf8 => Ok(hash_text(value.array.as_string::<i32>().value(value.at(row)))),
             DataType::Boolean => Ok(if value.array.as_boolean().value(value.at(row)) { 1_231 } else { 1_237 }),
             _ => Err(self.mismatch(value)),
         }
@@ -241,37 +245,17 @@ impl Place {
         let x = match value.array.data_type() {
             DataType::Float32 => f64::from(value.array.as_primitive::<Float32Type>().value(at)),
             DataType::Float64 => value.array.as_primitive::<Float64Type>().value(at),
-            DataType::Decimal128(_, scale) => {
-                let unscaled = value.array.as_primitive::<Decimal128Type>().value(at);
-                if conversion == 'f' {
-                    let digits = decimal_digits(unscaled.unsigned_abs(), usize::from(scale.unsigned_abs()), precision);
-                    return Ok(self.signed(unscaled < 0, &digits, true));
-                }
-                unscaled as f64 / 10_f64.powi(i32::from(*scale))
-            }
             _ => return Err(self.mismatch(value)),
         };
         if !x.is_finite() {
             let word = if x.is_nan() { "NaN" } else { "Infinity" };
             return Ok(self.signed(x < 0.0, word, false));
         }
-        let size = x.abs();
+        let size = Digits::of_double(x.abs());
         let digits = match conversion {
-            'f' => rounded(size, precision),
-            'e' => scientific(size, precision),
-            _ => {
-                let precision = precision.max(1);
-                let in_range =
-                    size == 0.0 || (1e-4..10_f64.powi(i32::try_from(precision).unwrap_or(i32::MAX))).contains(&size);
-                if in_range {
-                    let whole =
-                        if size < 1.0 { size.log10().floor() as i64 + 1 } else { rounded(size, 0).len() as i64 };
-                    let whole = if size == 0.0 { 1 } else { whole };
-                    rounded(size, usize::try_from(precision as i64 - whole).unwrap_or(0))
-                } else {
-                    scientific(size, precision - 1)
-                }
-            }
+            'f' => size.fixed(precision),
+            'e' => size.scientific(precision),
+            _ => size.general(x.abs(), precision.max(1)),
         };
         Ok(self.signed(x.is_sign_negative(), &digits, true))
     }
@@ -292,7 +276,7 @@ impl Place {
     }
 }
 
-/// An integral value and how many bits its type has.
+/// An integral value and how many bits its type has; a time is what Spark keeps of it: days or microseconds.
 fn integer(value: &Column, row: usize) -> Option<(i64, u32)> {
     let at = value.at(row);
     Some(match value.array.data_type() {
@@ -300,75 +284,8 @@ fn integer(value: &Column, row: usize) -> Option<(i64, u32)> {
         DataType::Int16 => (value.array.as_primitive::<Int16Type>().value(at).into(), 16),
         DataType::Int32 => (value.array.as_primitive::<Int32Type>().value(at).into(), 32),
         DataType::Int64 => (value.array.as_primitive::<Int64Type>().value(at), 64),
+        DataType::Date32 => (value.array.as_primitive::<Date32Type>().value(at).into(), 32),
+        DataType::Timestamp(..) => (value.array.as_primitive::<TimestampMicrosecondType>().value(at), 64),
         _ => return None,
     })
-}
-
-/// Java rounds the shortest digits of a double half up.
-fn rounded(size: f64, places: usize) -> String {
-    let text = format!("{size}");
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let Ok(unscaled) = format!("{whole}{fraction}").parse::<u128>() else {
-        return format!("{size:.places$}");
-    };
-    decimal_digits(unscaled, fraction.len(), places)
-}
-
-/// A decimal with so many places, rounded half up.
-pub(super) fn decimal_digits(unscaled: u128, scale: usize, places: usize) -> String {
-    let mut digits = format!("{unscaled:0>width$}", width = scale + 1);
-    if places < scale {
-        let cut = digits.split_off(digits.len() - (scale - places));
-        if cut.as_bytes()[0] >= b'5' {
-            digits = incremented(&digits);
-        }
-    } else {
-        digits.push_str(&"0".repeat(places - scale));
-    }
-    if places > 0 {
-        digits.insert(digits.len() - places, '.');
-    }
-    digits
-}
-
-/// Decimal digits of a number, plus one.
-fn incremented(digits: &str) -> String {
-    let mut out: Vec<u8> = digits.bytes().collect();
-    for digit in out.iter_mut().rev() {
-        if *digit < b'9' {
-            *digit += 1;
-            return String::from_utf8(out).expect("digits");
-        }
-        *digit = b'0';
-    }
-    format!("1{}", "0".repeat(digits.len()))
-}
-
-/// `1.234560e+01`
-fn scientific(size: f64, places: usize) -> String {
-    let text = format!("{size:e}");
-    let (mantissa, exponent) = text.split_once('e').expect("an exponent");
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let unscaled: u128 = format!("{whole}{fraction}").parse().expect("17 digits at most");
-    let mut digits = decimal_digits(unscaled, fraction.len(), places);
-    let mut exponent: i32 = exponent.parse().expect("a small number");
-    if digits.starts_with("10") {
-        digits = decimal_digits(1, 0, places);
-        exponent += 1;
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
-}
-
-/// Commas between groups of three digits before the point.
-pub(super) fn grouped(digits: &str) -> String {
-    let whole = digits.find(['.', 'e']).unwrap_or(digits.len());
-    let mut out = String::new();
-    for (index, c) in digits[..whole].char_indices() {
-        if index > 0 && (whole - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out + &digits[whole..]
 }
