@@ -211,9 +211,7 @@ fn types() {
     check(
         "sum(lines_of_code)",
         "sum(substring(course, TRUE))",
-        &[
-            "p.toml:20:32: `substring` takes an integral number as argument 2, not BOOLEAN; convert it: CAST(… AS INT)",
-        ],
+        &["p.toml:20:32: `substring` takes an integral number as argument 2, not BOOLEAN; convert it: CAST(… AS INT)"],
     );
     check("sum(lines_of_code)", "sum(abs())", &["p.toml:20:14: `abs` takes 1 argument, not 0; change the arguments"]);
     check(
