@@ -197,7 +197,21 @@ const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS 
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
 /// Arguments that Spark adds to a call: function, number of given arguments, added text.
-const DEFAULTS: [(&str, usize, &str); 24] = [
+const DEFAULTS: [(&str, usize, &str); 38] = [
+    ("mask", 1, "X, x, n, NULL"),
+    ("mask", 2, "x, n, NULL"),
+    ("mask", 3, "n, NULL"),
+    ("mask", 4, "NULL"),
+    ("str_to_map", 1, ",, :"),
+    ("str_to_map", 2, ":"),
+    ("split", 2, "-1"),
+    ("regexp_extract", 2, "1"),
+    ("regexp_extract_all", 2, "1"),
+    ("aes_encrypt", 2, "GCM, DEFAULT, , "),
+    ("aes_encrypt", 3, "DEFAULT, , "),
+    ("aes_encrypt", 4, ", "),
+    ("aes_decrypt", 2, "GCM, DEFAULT, "),
+    ("aes_decrypt", 3, "DEFAULT, "),
     ("aggregate", 3, IDENTITY),
     ("reduce", 3, IDENTITY),
     ("percentile", 2, "1"),

@@ -24,50 +24,200 @@ const CHANGE: Function =
 const WITH_VALUE: Function = Function { params: &[Param::Any, Param::Any], required: 2, ..CHANGE };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "array", required: 0, repeats: true, gives: array_of_first, kernel: array, ..CHANGE },
-    Function { name: "array_append", order: Order::Whole, kernel: |a| extended(a, false), ..WITH_VALUE },
-    Function { name: "array_prepend", order: Order::Whole, kernel: |a| extended(a, true), ..WITH_VALUE },
+    Function {
+        name: "array",
+        usage: "array(value, …)",
+        about: "An ARRAY of the values, brought to one type.",
+        example: "array(1, 2, 3)",
+        required: 0,
+        repeats: true,
+        gives: array_of_first,
+        kernel: array,
+        ..CHANGE
+    },
+    Function {
+        name: "array_append",
+        usage: "array_append(array, value)",
+        about: "The ARRAY with a value more at its end.",
+        example: "array_append(array(1, 2), 3)",
+        order: Order::Whole,
+        kernel: |a| extended(a, false),
+        ..WITH_VALUE
+    },
+    Function {
+        name: "array_prepend",
+        usage: "array_prepend(array, value)",
+        about: "The ARRAY with a value more at its start.",
+        example: "array_prepend(array(2, 3), 1)",
+        order: Order::Whole,
+        kernel: |a| extended(a, true),
+        ..WITH_VALUE
+    },
     Function {
         name: "array_insert",
+        usage: "array_insert(array, position, value)",
+        about: "The ARRAY with a value put in at a position, counted from 1, or from the end if negative.",
+        example: "array_insert(array(1, 2, 4), 3, 3)",
         params: &[Param::Any, Param::Int, Param::Any],
         required: 3,
         order: Order::Whole,
         kernel: insert,
         ..CHANGE
     },
-    Function { name: "array_compact", kernel: compact, ..CHANGE },
-    Function { name: "array_distinct", kernel: distinct, ..CHANGE },
-    Function { name: "array_union", kernel: union, ..WITH_VALUE },
-    Function { name: "array_intersect", kernel: |a| selected(a, true), ..WITH_VALUE },
-    Function { name: "array_except", kernel: |a| selected(a, false), ..WITH_VALUE },
-    Function { name: "arrays_overlap", gives: |_| DataType::Boolean, kernel: overlap, ..WITH_VALUE },
-    Function { name: "array_remove", kernel: remove, ..WITH_VALUE },
-    Function { name: "array_position", gives: |_| DataType::Int64, kernel: position, ..WITH_VALUE },
-    Function { name: "array_max", gives: element, kernel: |a| extreme(a, Ordering::Greater), ..CHANGE },
-    Function { name: "array_min", gives: element, kernel: |a| extreme(a, Ordering::Less), ..CHANGE },
+    Function {
+        name: "array_compact",
+        usage: "array_compact(array)",
+        about: "The ARRAY without its NULLs.",
+        example: "array_compact(array(1, NULL, 2))",
+        kernel: compact,
+        ..CHANGE
+    },
+    Function {
+        name: "array_distinct",
+        usage: "array_distinct(array)",
+        about: "The ARRAY with each value once.",
+        example: "array_distinct(array(1, 2, 1))",
+        kernel: distinct,
+        ..CHANGE
+    },
+    Function {
+        name: "array_union",
+        usage: "array_union(array, other)",
+        about: "The values of both arrays, each once.",
+        example: "array_union(array(1, 2), array(2, 3))",
+        kernel: union,
+        ..WITH_VALUE
+    },
+    Function {
+        name: "array_intersect",
+        usage: "array_intersect(array, other)",
+        about: "The values that both arrays have, each once.",
+        example: "array_intersect(array(1, 2), array(2, 3))",
+        kernel: |a| selected(a, true),
+        ..WITH_VALUE
+    },
+    Function {
+        name: "array_except",
+        usage: "array_except(array, other)",
+        about: "The values that only the first array has, each once.",
+        example: "array_except(array(1, 2), array(2, 3))",
+        kernel: |a| selected(a, false),
+        ..WITH_VALUE
+    },
+    Function {
+        name: "arrays_overlap",
+        usage: "arrays_overlap(array, other)",
+        about: "Whether the arrays share a value that is not NULL; NULL if none and one of them has a NULL.",
+        example: "arrays_overlap(array(1, 2), array(2, 3))",
+        gives: |_| DataType::Boolean,
+        kernel: overlap,
+        ..WITH_VALUE
+    },
+    Function {
+        name: "array_remove",
+        usage: "array_remove(array, value)",
+        about: "The ARRAY without all elements equal to the value.",
+        example: "array_remove(array(1, 2, 1), 1)",
+        kernel: remove,
+        ..WITH_VALUE
+    },
+    Function {
+        name: "array_position",
+        usage: "array_position(array, value)",
+        about: "The place of the first element equal to the value, counted from 1; 0 if there is none.",
+        example: "array_position(array('a', 'b'), 'b')",
+        gives: |_| DataType::Int64,
+        kernel: position,
+        ..WITH_VALUE
+    },
+    Function {
+        name: "array_max",
+        usage: "array_max(array)",
+        about: "The greatest element; NULLs do not count.",
+        example: "array_max(array(1, 20, NULL, 3))",
+        gives: element,
+        kernel: |a| extreme(a, Ordering::Greater),
+        ..CHANGE
+    },
+    Function {
+        name: "array_min",
+        usage: "array_min(array)",
+        about: "The least element; NULLs do not count.",
+        example: "array_min(array(1, 20, NULL, 3))",
+        gives: element,
+        kernel: |a| extreme(a, Ordering::Less),
+        ..CHANGE
+    },
     Function {
         name: "array_repeat",
+        usage: "array_repeat(value, count)",
+        about: "An ARRAY of so many times the value.",
+        example: "array_repeat('a', 2)",
         params: &[Param::Any, Param::Int],
         gives: array_of_first,
         kernel: repeat,
         order: Order::Whole,
         ..WITH_VALUE
     },
-    Function { name: "array_size", gives: |_| DataType::Int32, kernel: size, ..CHANGE },
-    Function { name: "array_sort", kernel: |a| sort(a, |_, _| Some((false, false))), ..CHANGE },
+    Function {
+        name: "array_size",
+        usage: "array_size(array)",
+        about: "The number of elements; NULL for NULL.",
+        example: "array_size(array('a', 'b'))",
+        gives: |_| DataType::Int32,
+        kernel: size,
+        ..CHANGE
+    },
+    Function {
+        name: "array_sort",
+        usage: "array_sort(array[, (left, right) -> …])",
+        about: "The ARRAY in ascending order with NULLs last, or in the order of a comparison that gives a negative number, 0 or a positive number.",
+        example: "array_sort(array('b', NULL, 'a'))",
+        kernel: |a| sort(a, |_, _| Some((false, false))),
+        ..CHANGE
+    },
     Function {
         name: "sort_array",
+        usage: "sort_array(array[, ascending])",
+        about: "The ARRAY in ascending order with NULLs first, or in descending order with NULLs last.",
+        example: "sort_array(array('b', NULL, 'a'), true)",
         params: &[Param::Any, Param::Boolean],
         kernel: |a| sort(a, |arguments, row| descending(arguments, row).map(|descending| (descending, !descending))),
         ..CHANGE
     },
-    Function { name: "slice", params: &[Param::Any, Param::Int, Param::Int], required: 3, kernel: slice, ..CHANGE },
-    Function { name: "flatten", gives: element, kernel: flatten, ..CHANGE },
+    Function {
+        name: "slice",
+        usage: "slice(array, start, length)",
+        about: "A part of the ARRAY; the start is counted from 1, or from the end if negative.",
+        example: "slice(array(1, 2, 3, 4), 2, 2)",
+        params: &[Param::Any, Param::Int, Param::Int],
+        required: 3,
+        kernel: slice,
+        ..CHANGE
+    },
+    Function {
+        name: "flatten",
+        usage: "flatten(arrays)",
+        about: "The elements of an ARRAY of arrays, one after the other.",
+        example: "flatten(array(array(1, 2), array(3)))",
+        gives: element,
+        kernel: flatten,
+        ..CHANGE
+    },
     // The planner calls these for `reverse` and `concat` of arrays.
     Function { name: "reverse array", kernel: reverse, ..CHANGE },
     Function { name: "concat arrays", repeats: true, kernel: concat, ..CHANGE },
     // The planner gives the result its type: the members are named like the arguments.
-    Function { name: "arrays_zip", required: 0, repeats: true, kernel: zip, ..CHANGE },
+    Function {
+        name: "arrays_zip",
+        usage: "arrays_zip(array, …)",
+        about: "An ARRAY of STRUCTs: the n-th has the n-th element of each array.",
+        example: "arrays_zip(array(1, 2), array('a', 'b'))",
+        required: 0,
+        repeats: true,
+        kernel: zip,
+        ..CHANGE
+    },
 ];
 
 fn array_of_first(arguments: &[Expr]) -> DataType {

@@ -22,13 +22,40 @@ const READ: Function = Function {
 pub(super) const FUNCTIONS: &[Function] = &[
     // `x[i]`: arrays from 0. Only the planner can use this name.
     Function { name: "[ ]", kernel: |a| element(a, Base::Zero), ..READ },
-    Function { name: "element_at", check: check_read, kernel: |a| element(a, Base::One), ..READ },
+    Function {
+        name: "element_at",
+        usage: "element_at(array, index) or element_at(map, key)",
+        about: "The element at an index, counted from 1 or from the end if negative, or the value of a key. NULL if there is no such key; an index out of bounds fails the row.",
+        example: "element_at(array(1, 2, 3), 2)",
+        check: check_read,
+        kernel: |a| element(a, Base::One),
+        ..READ
+    },
     // `get(array, i)` and `try_element_at`: NULL outside of the array.
-    Function { name: "get", check: check_read, kernel: |a| element(a, Base::ZeroOrNull), ..READ },
-    Function { name: "try_element_at", check: check_read, kernel: |a| element(a, Base::OneOrNull), ..READ },
+    Function {
+        name: "get",
+        usage: "get(array, index)",
+        about: "The element at an index, counted from 0; NULL if there is none.",
+        example: "get(array(1, 2, 3), 0)",
+        check: check_read,
+        kernel: |a| element(a, Base::ZeroOrNull),
+        ..READ
+    },
+    Function {
+        name: "try_element_at",
+        usage: "try_element_at(array, index) or try_element_at(map, key)",
+        about: "As `element_at`, but NULL for an index out of bounds.",
+        example: "try_element_at(array(1, 2, 3), 4)",
+        check: check_read,
+        kernel: |a| element(a, Base::OneOrNull),
+        ..READ
+    },
     Function {
         name: "size",
         aliases: &["cardinality"],
+        usage: "size(value)",
+        about: "The number of elements of an ARRAY or MAP; NULL for NULL.",
+        example: "size(array('a', 'b'))",
         params: &[Param::Any],
         required: 1,
         gives: |_| DataType::Int32,
@@ -36,9 +63,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: size,
         ..READ
     },
-    Function { name: "array_contains", gives: |_| DataType::Boolean, check: check_array, kernel: contains, ..READ },
+    Function {
+        name: "array_contains",
+        usage: "array_contains(array, value)",
+        about: "Whether an element is equal to the value; NULL if none is and one is NULL.",
+        example: "array_contains(array(1, 2), 2)",
+        gives: |_| DataType::Boolean,
+        check: check_array,
+        kernel: contains,
+        ..READ
+    },
     Function {
         name: "array_join",
+        usage: "array_join(array, separator[, null_text])",
+        about: "The elements as one text; NULLs are left out or written as the last argument.",
+        example: "array_join(array('a', NULL, 'b'), ',', '?')",
         params: &[Param::Any, Param::String, Param::String],
         gives: |_| DataType::Utf8,
         check: check_texts,

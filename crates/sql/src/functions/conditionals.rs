@@ -18,11 +18,22 @@ const COMMON: Function = Function {
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "greatest",
+        usage: "greatest(value, value, …)",
+        about: "The greatest value; NULLs do not count.",
+        example: "greatest(10, 9, NULL, 2)",
         order: Order::Whole,
         kernel: |arguments| extreme(arguments, Ordering::Greater),
         ..COMMON
     },
-    Function { name: "least", order: Order::Whole, kernel: |arguments| extreme(arguments, Ordering::Less), ..COMMON },
+    Function {
+        name: "least",
+        usage: "least(value, value, …)",
+        about: "The least value; NULLs do not count.",
+        example: "least(10, 9, NULL, 2)",
+        order: Order::Whole,
+        kernel: |arguments| extreme(arguments, Ordering::Less),
+        ..COMMON
+    },
 ];
 
 /// The first of the extreme values; ignores NULLs.

@@ -11,11 +11,51 @@ use arrow_schema::DataType;
 const DECODE: Function = Function { gives: |_| DataType::Binary, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "hex", params: &[Param::Any], check: check_hex, kernel: hex, ..Function::BLANK },
-    Function { name: "unhex", kernel: |a| decode(a, unhex), ..DECODE },
-    Function { name: "base64", params: &[Param::Binary], kernel: base64, ..Function::BLANK },
-    Function { name: "unbase64", kernel: |a| decode(a, unbase64), ..DECODE },
-    Function { name: "char", aliases: &["chr"], params: &[Param::Long], kernel: character, ..Function::BLANK },
+    Function {
+        name: "hex",
+        usage: "hex(value)",
+        about: "A number, text or BINARY in hexadecimal digits.",
+        example: "hex('Spark SQL')",
+        params: &[Param::Any],
+        check: check_hex,
+        kernel: hex,
+        ..Function::BLANK
+    },
+    Function {
+        name: "unhex",
+        usage: "unhex(text)",
+        about: "The bytes that hexadecimal digits write; NULL for another text.",
+        example: "string(unhex('537061726B'))",
+        kernel: |a| decode(a, unhex),
+        ..DECODE
+    },
+    Function {
+        name: "base64",
+        usage: "base64(bytes)",
+        about: "The bytes in Base64.",
+        example: "base64('Spark SQL')",
+        params: &[Param::Binary],
+        kernel: base64,
+        ..Function::BLANK
+    },
+    Function {
+        name: "unbase64",
+        usage: "unbase64(text)",
+        about: "The bytes that a text in Base64 writes.",
+        example: "string(unbase64('U3BhcmsgU1FM'))",
+        kernel: |a| decode(a, unbase64),
+        ..DECODE
+    },
+    Function {
+        name: "char",
+        aliases: &["chr"],
+        usage: "char(code)",
+        about: "The character of a code from 0 to 255; of a greater number, of its last 8 bits.",
+        example: "char(65)",
+        params: &[Param::Long],
+        kernel: character,
+        ..Function::BLANK
+    },
 ];
 
 fn check_hex(arguments: &[Expr]) -> Result<(), String> {

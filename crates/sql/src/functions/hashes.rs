@@ -26,17 +26,60 @@ const VALUES: Function =
     Function { params: &[Param::Any], repeats: true, order: Order::Whole, check: check_values, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "md5", kernel: |a| digest(a, |bytes| lower_hex(&Md5::digest(bytes))), ..DIGEST },
+    Function {
+        name: "md5",
+        usage: "md5(bytes)",
+        about: "The MD5 digest in hexadecimal digits.",
+        example: "md5('Spark')",
+        kernel: |a| digest(a, |bytes| lower_hex(&Md5::digest(bytes))),
+        ..DIGEST
+    },
     Function {
         name: "sha1",
         aliases: &["sha"],
+        usage: "sha1(bytes)",
+        about: "The SHA-1 digest in hexadecimal digits.",
+        example: "sha1('Spark')",
         kernel: |a| digest(a, |bytes| lower_hex(&Sha1::digest(bytes))),
         ..DIGEST
     },
-    Function { name: "sha2", params: &[Param::Binary, Param::Int], required: 2, kernel: sha2, ..DIGEST },
-    Function { name: "crc32", gives: |_| DataType::Int64, kernel: crc32, ..DIGEST },
-    Function { name: "hash", gives: |_| DataType::Int32, kernel: murmur3, ..VALUES },
-    Function { name: "xxhash64", gives: |_| DataType::Int64, kernel: xxhash64, ..VALUES },
+    Function {
+        name: "sha2",
+        usage: "sha2(bytes, bits)",
+        about: "The SHA-2 digest of 224, 256 (or 0), 384 or 512 bits in hexadecimal digits.",
+        example: "sha2('Spark', 256)",
+        params: &[Param::Binary, Param::Int],
+        required: 2,
+        kernel: sha2,
+        ..DIGEST
+    },
+    Function {
+        name: "crc32",
+        usage: "crc32(bytes)",
+        about: "The CRC-32 checksum, a BIGINT.",
+        example: "crc32('Spark')",
+        gives: |_| DataType::Int64,
+        kernel: crc32,
+        ..DIGEST
+    },
+    Function {
+        name: "hash",
+        usage: "hash(value, …)",
+        about: "Spark's Murmur3 hash of the values, an INT.",
+        example: "hash('Spark', 123, 2)",
+        gives: |_| DataType::Int32,
+        kernel: murmur3,
+        ..VALUES
+    },
+    Function {
+        name: "xxhash64",
+        usage: "xxhash64(value, …)",
+        about: "The xxHash64 of the values, a BIGINT, with seed 42.",
+        example: "xxhash64('Spark', 123, 2)",
+        gives: |_| DataType::Int64,
+        kernel: xxhash64,
+        ..VALUES
+    },
 ];
 
 fn lower_hex(bytes: &[u8]) -> String {

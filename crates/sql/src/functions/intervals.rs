@@ -36,6 +36,9 @@ const ALL_PARTS: &[Param] = &[Param::Int, Param::Int, Param::Int, Param::Int, Pa
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "make_dt_interval",
+        usage: "make_dt_interval([days[, hours[, minutes[, seconds]]]])",
+        about: "An INTERVAL DAY TO SECOND of its parts.",
+        example: "make_dt_interval(1, 12, 30, 1.001001)",
         params: WHOLE_NUMBERS,
         gives: |_| intervals::day_time(intervals::DAY, intervals::SECOND),
         kernel: make_day_time,
@@ -43,6 +46,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "make_ym_interval",
+        usage: "make_ym_interval([years[, months]])",
+        about: "An INTERVAL YEAR TO MONTH of its parts.",
+        example: "make_ym_interval(1, 2)",
         params: &[Param::Int, Param::Int],
         gives: |_| intervals::year_month(0, 1),
         kernel: make_year_month,
@@ -50,6 +56,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "make_interval",
+        usage: "make_interval([years[, months[, weeks[, days[, hours[, minutes[, seconds]]]]]]])",
+        about: "An interval of months, days and seconds. It may be added to a time; it is no column of a result.",
+        example: "TIMESTAMP_NTZ '2024-01-31 00:00:00' + make_interval(0, 1, 0, 1)",
         params: ALL_PARTS,
         gives: |_| intervals::calendar(),
         kernel: |a| make(a, true),
@@ -57,6 +66,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "try_make_interval",
+        usage: "try_make_interval([years[, months[, weeks[, days[, hours[, minutes[, seconds]]]]]]])",
+        about: "As `make_interval`, but NULL for an overflow.",
+        example: "TIMESTAMP_NTZ '2024-01-31 00:00:00' + try_make_interval(0, 1)",
         params: ALL_PARTS,
         required: 1,
         gives: |_| intervals::calendar(),

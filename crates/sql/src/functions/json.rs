@@ -13,6 +13,9 @@ use std::fmt::Write;
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "get_json_object",
+    usage: "get_json_object(json, path)",
+    about: "The part of a JSON text at a constant path such as `$.a.b[0]`, as text; NULL if there is none.",
+    example: "get_json_object('{\"a\":\"b\"}', '$.a')",
     params: &[Param::String, Param::String],
     required: 2,
     check: check_path,

@@ -18,24 +18,82 @@ use std::sync::Arc;
 const OF_MAP: Function = Function { params: &[Param::Any], required: 1, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "map", required: 0, repeats: true, gives: map_of_pairs, kernel: map, ..OF_MAP },
+    Function {
+        name: "map",
+        usage: "map(key, value, …)",
+        about: "A MAP of keys and values. A key that is NULL or comes twice fails the row.",
+        example: "map(1, 'a', 2, 'b')",
+        required: 0,
+        repeats: true,
+        gives: map_of_pairs,
+        kernel: map,
+        ..OF_MAP
+    },
     Function {
         name: "map_from_arrays",
+        usage: "map_from_arrays(keys, values)",
+        about: "A MAP of an ARRAY of keys and one of values.",
+        example: "map_from_arrays(array(1, 2), array('a', 'b'))",
         params: &[Param::Any, Param::Any],
         required: 2,
         gives: map_of_arrays,
         kernel: from_arrays,
         ..OF_MAP
     },
-    Function { name: "map_from_entries", gives: map_of_entries, kernel: from_entries, ..OF_MAP },
-    Function { name: "map_concat", required: 0, repeats: true, gives: first_map, kernel: concat, ..OF_MAP },
-    Function { name: "map_keys", gives: |a| types::array(entry(a, 0)), kernel: |a| side(a, 0), ..OF_MAP },
-    Function { name: "map_values", gives: |a| types::array(entry(a, 1)), kernel: |a| side(a, 1), ..OF_MAP },
-    Function { name: "map_entries", gives: array_of_entries, kernel: entries, ..OF_MAP },
+    Function {
+        name: "map_from_entries",
+        usage: "map_from_entries(entries)",
+        about: "A MAP of an ARRAY of STRUCTs with key and value.",
+        example: "map_from_entries(array(struct(1, 'a'), struct(2, 'b')))",
+        gives: map_of_entries,
+        kernel: from_entries,
+        ..OF_MAP
+    },
+    Function {
+        name: "map_concat",
+        usage: "map_concat(map, …)",
+        about: "The entries of all maps. A key that comes twice fails the row.",
+        example: "map_concat(map(1, 'a'), map(2, 'b'))",
+        required: 0,
+        repeats: true,
+        gives: first_map,
+        kernel: concat,
+        ..OF_MAP
+    },
+    Function {
+        name: "map_keys",
+        usage: "map_keys(map)",
+        about: "The keys, an ARRAY.",
+        example: "map_keys(map(1, 'a', 2, 'b'))",
+        gives: |a| types::array(entry(a, 0)),
+        kernel: |a| side(a, 0),
+        ..OF_MAP
+    },
+    Function {
+        name: "map_values",
+        usage: "map_values(map)",
+        about: "The values, an ARRAY.",
+        example: "map_values(map(1, 'a', 2, 'b'))",
+        gives: |a| types::array(entry(a, 1)),
+        kernel: |a| side(a, 1),
+        ..OF_MAP
+    },
+    Function {
+        name: "map_entries",
+        usage: "map_entries(map)",
+        about: "The entries, an ARRAY of STRUCTs with key and value.",
+        example: "map_entries(map(1, 'a', 2, 'b'))",
+        gives: array_of_entries,
+        kernel: entries,
+        ..OF_MAP
+    },
     // The planner uses it for group keys.
     Function { name: "sorted maps", kernel: |a| sorted(&a.columns[0].clone().into_rows(a.rows)), ..OF_MAP },
     Function {
         name: "map_contains_key",
+        usage: "map_contains_key(map, key)",
+        about: "Whether the MAP has the key.",
+        example: "map_contains_key(map(1, 'a'), 1)",
         params: &[Param::Any, Param::Any],
         required: 2,
         gives: |_| DataType::Boolean,

@@ -28,10 +28,21 @@ const OF_UNIT: Function =
 
 pub(super) const FUNCTIONS: &[Function] = &[
     // The planner has checked the unit, and takes `dateadd(unit, …)` and the like for the same.
-    Function { name: "timestampadd", gives: |arguments| arguments[2].data_type(), kernel: add, ..OF_UNIT },
+    Function {
+        name: "timestampadd",
+        usage: "timestampadd(unit, count, time)",
+        about: "The time moved by so many units: MICROSECOND, MILLISECOND, SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER or YEAR. `dateadd` and `date_add` with a unit are the same.",
+        example: "timestampadd(HOUR, 8, TIMESTAMP_NTZ '2024-02-28 20:00:00')",
+        gives: |arguments| arguments[2].data_type(),
+        kernel: add,
+        ..OF_UNIT
+    },
     Function {
         name: "timestampdiff",
         aliases: &["timediff"],
+        usage: "timestampdiff(unit, from, to)",
+        about: "The whole units between two times. `datediff` and `date_diff` with a unit are the same.",
+        example: "timestampdiff(MONTH, TIMESTAMP '2024-01-15 00:00:00', TIMESTAMP '2024-03-14 00:00:00')",
         params: &[Param::String, Param::Timestamp, Param::Timestamp],
         gives: |_| DataType::Int64,
         kernel: difference,
@@ -39,6 +50,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "months_between",
+        usage: "months_between(to, from[, rounded])",
+        about: "The months between two times, with a fraction of 31 days to the month; rounded to 8 places unless `false` is given.",
+        example: "months_between('1997-02-28 10:30:00', '1996-10-30')",
         params: &[Param::Timestamp, Param::Timestamp, Param::Boolean],
         required: 2,
         gives: |_| DataType::Float64,
@@ -47,6 +61,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "convert_timezone",
+        usage: "convert_timezone([from, ]to, time)",
+        about: "A TIMESTAMP_NTZ of one zone's clock as another zone's clock shows it; `from` is the session's zone by default.",
+        example: "convert_timezone('Europe/Brussels', 'America/Los_Angeles', TIMESTAMP_NTZ '2021-12-06 00:00:00')",
         params: &[Param::String, Param::String, Param::WallTime],
         gives: |_| types::timestamp_ntz(),
         check: |arguments| check_zone(arguments.first()).and_then(|()| check_zone(arguments.get(1))),
@@ -56,6 +73,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // The planner has brought the bounds to one type, and gives times a step.
     Function {
         name: "sequence",
+        usage: "sequence(start, stop[, step])",
+        about: "An ARRAY from start to stop, both included: of integral numbers, or of times with an INTERVAL as the step.",
+        example: "sequence(1, 5, 2)",
         params: &[Param::Any, Param::Any, Param::Any],
         gives: |arguments| types::array(arguments[0].data_type()),
         kernel: sequence,

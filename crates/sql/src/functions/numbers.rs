@@ -21,7 +21,14 @@ const SAME: Function =
     Function { params: &[Param::Number], gives: |arguments| arguments[0].data_type(), ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "abs", kernel: abs, ..SAME },
+    Function {
+        name: "abs",
+        usage: "abs(number)",
+        about: "The number without its sign.",
+        example: "abs(-1)",
+        kernel: abs,
+        ..SAME
+    },
     Function {
         name: "negative",
         usage: "negative(number)",
@@ -30,26 +37,168 @@ pub(super) const FUNCTIONS: &[Function] = &[
         form: true,
         ..SAME
     },
-    Function { name: "positive", kernel: |a| a.columns[0].clone().into_rows(a.rows), ..SAME },
-    Function { name: "sign", aliases: &["signum"], kernel: |a| real(a, sign), ..REAL },
-    Function { name: "sqrt", kernel: |a| real(a, f64::sqrt), ..REAL },
-    Function { name: "cbrt", kernel: |a| real(a, f64::cbrt), ..REAL },
-    Function { name: "exp", kernel: |a| real(a, f64::exp), ..REAL },
-    Function { name: "expm1", kernel: |a| real(a, f64::exp_m1), ..REAL },
-    Function { name: "ln", kernel: |a| logarithm(a, f64::ln, 0.0), ..REAL },
-    Function { name: "log10", kernel: |a| logarithm(a, f64::log10, 0.0), ..REAL },
-    Function { name: "log2", kernel: |a| logarithm(a, |x| x.ln() / 2f64.ln(), 0.0), ..REAL },
-    Function { name: "log1p", kernel: |a| logarithm(a, f64::ln_1p, -1.0), ..REAL },
-    Function { name: "log", params: &[Param::Double, Param::Double], kernel: log, ..REAL },
-    Function { name: "sin", kernel: |a| real(a, f64::sin), ..REAL },
-    Function { name: "cos", kernel: |a| real(a, f64::cos), ..REAL },
-    Function { name: "tan", kernel: |a| real(a, f64::tan), ..REAL },
-    Function { name: "asin", kernel: |a| real(a, f64::asin), ..REAL },
-    Function { name: "acos", kernel: |a| real(a, f64::acos), ..REAL },
-    Function { name: "atan", kernel: |a| real(a, f64::atan), ..REAL },
-    Function { name: "sinh", kernel: |a| real(a, f64::sinh), ..REAL },
-    Function { name: "cosh", kernel: |a| real(a, f64::cosh), ..REAL },
-    Function { name: "tanh", kernel: |a| real(a, f64::tanh), ..REAL },
+    Function {
+        name: "positive",
+        usage: "positive(number)",
+        about: "The number itself.",
+        example: "positive(1)",
+        kernel: |a| a.columns[0].clone().into_rows(a.rows),
+        ..SAME
+    },
+    Function {
+        name: "sign",
+        aliases: &["signum"],
+        usage: "sign(number)",
+        about: "-1.0, 0.0 or 1.0.",
+        example: "sign(-40)",
+        kernel: |a| real(a, sign),
+        ..REAL
+    },
+    Function {
+        name: "sqrt",
+        usage: "sqrt(x)",
+        about: "The square root.",
+        example: "sqrt(4)",
+        kernel: |a| real(a, f64::sqrt),
+        ..REAL
+    },
+    Function {
+        name: "cbrt",
+        usage: "cbrt(x)",
+        about: "The cube root.",
+        example: "cbrt(27)",
+        kernel: |a| real(a, f64::cbrt),
+        ..REAL
+    },
+    Function {
+        name: "exp",
+        usage: "exp(x)",
+        about: "e to the power of x.",
+        example: "exp(0)",
+        kernel: |a| real(a, f64::exp),
+        ..REAL
+    },
+    Function {
+        name: "expm1",
+        usage: "expm1(x)",
+        about: "exp(x) - 1, exact near 0.",
+        example: "expm1(0)",
+        kernel: |a| real(a, f64::exp_m1),
+        ..REAL
+    },
+    Function {
+        name: "ln",
+        usage: "ln(x)",
+        about: "The natural logarithm; NULL at and below 0.",
+        example: "ln(1)",
+        kernel: |a| logarithm(a, f64::ln, 0.0),
+        ..REAL
+    },
+    Function {
+        name: "log10",
+        usage: "log10(x)",
+        about: "The logarithm with base 10; NULL at and below 0.",
+        example: "log10(10)",
+        kernel: |a| logarithm(a, f64::log10, 0.0),
+        ..REAL
+    },
+    Function {
+        name: "log2",
+        usage: "log2(x)",
+        about: "The logarithm with base 2; NULL at and below 0.",
+        example: "log2(2)",
+        kernel: |a| logarithm(a, |x| x.ln() / 2f64.ln(), 0.0),
+        ..REAL
+    },
+    Function {
+        name: "log1p",
+        usage: "log1p(x)",
+        about: "ln(1 + x), exact near 0.",
+        example: "log1p(0)",
+        kernel: |a| logarithm(a, f64::ln_1p, -1.0),
+        ..REAL
+    },
+    Function {
+        name: "log",
+        usage: "log([base, ]x)",
+        about: "The logarithm with a base, or the natural one.",
+        example: "log(10, 100)",
+        params: &[Param::Double, Param::Double],
+        kernel: log,
+        ..REAL
+    },
+    Function {
+        name: "sin",
+        usage: "sin(x)",
+        about: "The sine of an angle in radians.",
+        example: "sin(0)",
+        kernel: |a| real(a, f64::sin),
+        ..REAL
+    },
+    Function {
+        name: "cos",
+        usage: "cos(x)",
+        about: "The cosine of an angle in radians.",
+        example: "cos(0)",
+        kernel: |a| real(a, f64::cos),
+        ..REAL
+    },
+    Function {
+        name: "tan",
+        usage: "tan(x)",
+        about: "The tangent of an angle in radians.",
+        example: "tan(0)",
+        kernel: |a| real(a, f64::tan),
+        ..REAL
+    },
+    Function {
+        name: "asin",
+        usage: "asin(x)",
+        about: "The angle of a sine, in radians.",
+        example: "asin(0)",
+        kernel: |a| real(a, f64::asin),
+        ..REAL
+    },
+    Function {
+        name: "acos",
+        usage: "acos(x)",
+        about: "The angle of a cosine, in radians.",
+        example: "acos(1)",
+        kernel: |a| real(a, f64::acos),
+        ..REAL
+    },
+    Function {
+        name: "atan",
+        usage: "atan(x)",
+        about: "The angle of a tangent, in radians.",
+        example: "atan(0)",
+        kernel: |a| real(a, f64::atan),
+        ..REAL
+    },
+    Function {
+        name: "sinh",
+        usage: "sinh(x)",
+        about: "The hyperbolic sine.",
+        example: "sinh(0)",
+        kernel: |a| real(a, f64::sinh),
+        ..REAL
+    },
+    Function {
+        name: "cosh",
+        usage: "cosh(x)",
+        about: "The hyperbolic cosine.",
+        example: "cosh(0)",
+        kernel: |a| real(a, f64::cosh),
+        ..REAL
+    },
+    Function {
+        name: "tanh",
+        usage: "tanh(x)",
+        about: "The hyperbolic tangent.",
+        example: "tanh(0)",
+        kernel: |a| real(a, f64::tanh),
+        ..REAL
+    },
     Function {
         name: "acosh",
         usage: "acosh(x)",
@@ -98,20 +247,123 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: |a| real(a, |x| 1.0 / x.cos()),
         ..REAL
     },
-    Function { name: "degrees", kernel: |a| real(a, |x| x * (180.0 / consts::PI)), ..REAL },
-    Function { name: "radians", kernel: |a| real(a, |x| x * (consts::PI / 180.0)), ..REAL },
-    Function { name: "rint", kernel: |a| real(a, f64::round_ties_even), ..REAL },
+    Function {
+        name: "degrees",
+        usage: "degrees(x)",
+        about: "Radians as degrees.",
+        example: "degrees(3.141592653589793)",
+        kernel: |a| real(a, |x| x * (180.0 / consts::PI)),
+        ..REAL
+    },
+    Function {
+        name: "radians",
+        usage: "radians(x)",
+        about: "Degrees as radians.",
+        example: "radians(180)",
+        kernel: |a| real(a, |x| x * (consts::PI / 180.0)),
+        ..REAL
+    },
+    Function {
+        name: "rint",
+        usage: "rint(x)",
+        about: "The nearest whole number, a DOUBLE; a half goes to the even one.",
+        example: "rint(12.3456)",
+        kernel: |a| real(a, f64::round_ties_even),
+        ..REAL
+    },
     // Spark adds 0.0 to both, so that there is no −0.0.
-    Function { name: "atan2", kernel: |a| real2(a, |y, x| (y + 0.0).atan2(x + 0.0)), ..REAL2 },
-    Function { name: "hypot", kernel: |a| real2(a, f64::hypot), ..REAL2 },
-    Function { name: "pow", aliases: &["power"], kernel: |a| real2(a, pow), ..REAL2 },
-    Function { name: "pi", params: &[], required: 0, kernel: |_| constant(consts::PI), ..REAL },
-    Function { name: "e", params: &[], required: 0, kernel: |_| constant(consts::E), ..REAL },
-    Function { name: "isnan", params: &[Param::Double], gives: |_| DataType::Boolean, kernel: is_nan, ..REAL },
-    Function { name: "nanvl", kernel: nanvl, ..REAL2 },
-    Function { name: "bin", params: &[Param::Long], kernel: bin, ..Function::BLANK },
-    Function { name: "bit_count", params: &[Param::Long], gives: |_| DataType::Int32, kernel: bit_count, ..REAL },
-    Function { name: "factorial", params: &[Param::Int], gives: |_| DataType::Int64, kernel: factorial, ..REAL },
+    Function {
+        name: "atan2",
+        usage: "atan2(y, x)",
+        about: "The angle of the point (x, y) in radians.",
+        example: "atan2(0, 0)",
+        kernel: |a| real2(a, |y, x| (y + 0.0).atan2(x + 0.0)),
+        ..REAL2
+    },
+    Function {
+        name: "hypot",
+        usage: "hypot(x, y)",
+        about: "The square root of x² + y².",
+        example: "hypot(3, 4)",
+        kernel: |a| real2(a, f64::hypot),
+        ..REAL2
+    },
+    Function {
+        name: "pow",
+        aliases: &["power"],
+        usage: "pow(x, y)",
+        about: "x to the power of y, a DOUBLE.",
+        example: "pow(2, 3)",
+        kernel: |a| real2(a, pow),
+        ..REAL2
+    },
+    Function {
+        name: "pi",
+        usage: "pi()",
+        about: "The number π.",
+        example: "pi()",
+        params: &[],
+        required: 0,
+        kernel: |_| constant(consts::PI),
+        ..REAL
+    },
+    Function {
+        name: "e",
+        usage: "e()",
+        about: "Euler's number.",
+        example: "e()",
+        params: &[],
+        required: 0,
+        kernel: |_| constant(consts::E),
+        ..REAL
+    },
+    Function {
+        name: "isnan",
+        usage: "isnan(x)",
+        about: "Whether the number is NaN; false for NULL.",
+        example: "isnan(double('NaN'))",
+        params: &[Param::Double],
+        gives: |_| DataType::Boolean,
+        kernel: is_nan,
+        ..REAL
+    },
+    Function {
+        name: "nanvl",
+        usage: "nanvl(x, otherwise)",
+        about: "The first number, or the second if the first is NaN.",
+        example: "nanvl(double('NaN'), 123)",
+        kernel: nanvl,
+        ..REAL2
+    },
+    Function {
+        name: "bin",
+        usage: "bin(number)",
+        about: "The number in binary digits.",
+        example: "bin(13)",
+        params: &[Param::Long],
+        kernel: bin,
+        ..Function::BLANK
+    },
+    Function {
+        name: "bit_count",
+        usage: "bit_count(number)",
+        about: "How many bits of the number are set.",
+        example: "bit_count(7)",
+        params: &[Param::Long],
+        gives: |_| DataType::Int32,
+        kernel: bit_count,
+        ..REAL
+    },
+    Function {
+        name: "factorial",
+        usage: "factorial(number)",
+        about: "The factorial of 0 to 20; NULL for another number.",
+        example: "factorial(5)",
+        params: &[Param::Int],
+        gives: |_| DataType::Int64,
+        kernel: factorial,
+        ..REAL
+    },
 ];
 
 fn abs(arguments: &mut Arguments) -> ArrayRef {

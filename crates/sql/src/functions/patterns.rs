@@ -20,6 +20,9 @@ const PREDICATE: Function =
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "like",
+        usage: "like(text, pattern[, escape])",
+        about: "Whether the text matches: `%` stands for any text, `_` for a character. The operator LIKE.",
+        example: "like('Spark', '_park')",
         params: &[Param::String, Param::String, Param::String],
         kernel: |arguments| like(arguments, false),
         check: check_like,
@@ -27,12 +30,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "ilike",
+        usage: "ilike(text, pattern[, escape])",
+        about: "As `like`, but letters match in both cases.",
+        example: "ilike('Spark', '_PARK')",
         params: &[Param::String, Param::String, Param::String],
         kernel: |arguments| like(arguments, true),
         check: check_like,
         ..PREDICATE
     },
-    Function { name: "rlike", aliases: &["regexp_like", "regexp"], kernel: rlike, check: check_regex, ..PREDICATE },
+    Function {
+        name: "rlike",
+        aliases: &["regexp_like", "regexp"],
+        usage: "rlike(text, pattern)",
+        about: "Whether a regular expression matches a part of the text. The operator RLIKE.",
+        example: "rlike('Spark 4', r'\\d')",
+        kernel: rlike,
+        check: check_regex,
+        ..PREDICATE
+    },
 ];
 
 const BAD_LIKE: &str = "INVALID_FORMAT";

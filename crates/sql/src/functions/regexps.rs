@@ -15,9 +15,20 @@ const FIND: Function =
     Function { params: &[Param::String, Param::String], required: 2, check: check_regex, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "regexp_extract", params: &[Param::String, Param::String, Param::Int], kernel: extract, ..FIND },
+    Function {
+        name: "regexp_extract",
+        usage: "regexp_extract(text, pattern[, group])",
+        about: "A group of the first match, the first group by default; 0 is the whole match. An empty text if nothing matches.",
+        example: "regexp_extract('100-200', r'(\\d+)-(\\d+)', 1)",
+        params: &[Param::String, Param::String, Param::Int],
+        kernel: extract,
+        ..FIND
+    },
     Function {
         name: "regexp_replace",
+        usage: "regexp_replace(text, pattern, replacement[, position])",
+        about: "The text with all matches replaced; `$1` stands for a group.",
+        example: "regexp_replace('100-200', r'(\\d+)', 'num')",
         params: &[Param::String, Param::String, Param::String, Param::Int],
         required: 3,
         kernel: replace,
@@ -55,9 +66,32 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: str_to_map,
         ..FIND
     },
-    Function { name: "regexp_substr", kernel: substr, ..FIND },
-    Function { name: "regexp_count", gives: |_| DataType::Int32, kernel: count, ..FIND },
-    Function { name: "regexp_instr", gives: |_| DataType::Int32, kernel: instr, ..FIND },
+    Function {
+        name: "regexp_substr",
+        usage: "regexp_substr(text, pattern)",
+        about: "The first match; NULL if there is none.",
+        example: "regexp_substr('Steven Jones', 'Ste(v|ph)en')",
+        kernel: substr,
+        ..FIND
+    },
+    Function {
+        name: "regexp_count",
+        usage: "regexp_count(text, pattern)",
+        about: "How many matches there are.",
+        example: "regexp_count('Steven Jones and Stephen Smith', 'Ste(v|ph)en')",
+        gives: |_| DataType::Int32,
+        kernel: count,
+        ..FIND
+    },
+    Function {
+        name: "regexp_instr",
+        usage: "regexp_instr(text, pattern)",
+        about: "The place of the first match, counted from 1; 0 if there is none.",
+        example: "regexp_instr('user@spark.apache.org', '@[^.]*')",
+        gives: |_| DataType::Int32,
+        kernel: instr,
+        ..FIND
+    },
 ];
 
 /// The compiled pattern of each row; one that comes again, as a constant does, is compiled once.

@@ -25,15 +25,81 @@ const TRY: Function =
     Function { params: &[Param::Any, Param::Any], required: 2, gives: |x| x[0].data_type(), ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "round", kernel: |a| round(a, Half::Up), ..ROUND },
-    Function { name: "bround", kernel: |a| round(a, Half::Even), ..ROUND },
-    Function { name: "ceil", aliases: &["ceiling"], kernel: |a| whole(a, f64::ceil, 1), ..WHOLE },
-    Function { name: "floor", kernel: |a| whole(a, f64::floor, -1), ..WHOLE },
-    Function { name: "try_add", kernel: |a| attempt(a, Arithmetic::Add), ..TRY },
-    Function { name: "try_subtract", kernel: |a| attempt(a, Arithmetic::Subtract), ..TRY },
-    Function { name: "try_multiply", kernel: |a| attempt(a, Arithmetic::Multiply), ..TRY },
-    Function { name: "try_divide", order: Order::Backward, kernel: |a| attempt(a, Arithmetic::Divide), ..TRY },
-    Function { name: "try_mod", order: Order::Backward, kernel: |a| attempt(a, Arithmetic::Remainder), ..TRY },
+    Function {
+        name: "round",
+        usage: "round(number[, places])",
+        about: "Rounded to so many places, a half away from zero; a negative number of places rounds before the point.",
+        example: "round(2.5, 0)",
+        kernel: |a| round(a, Half::Up),
+        ..ROUND
+    },
+    Function {
+        name: "bround",
+        usage: "bround(number[, places])",
+        about: "Rounded to so many places, a half to the even digit.",
+        example: "bround(2.5, 0)",
+        kernel: |a| round(a, Half::Even),
+        ..ROUND
+    },
+    Function {
+        name: "ceil",
+        aliases: &["ceiling"],
+        usage: "ceil(number)",
+        about: "The least whole number that is not less.",
+        example: "ceil(-0.1)",
+        kernel: |a| whole(a, f64::ceil, 1),
+        ..WHOLE
+    },
+    Function {
+        name: "floor",
+        usage: "floor(number)",
+        about: "The greatest whole number that is not greater.",
+        example: "floor(-0.1)",
+        kernel: |a| whole(a, f64::floor, -1),
+        ..WHOLE
+    },
+    Function {
+        name: "try_add",
+        usage: "try_add(left, right)",
+        about: "`left + right`, or NULL if that overflows.",
+        example: "try_add(2147483647, 1)",
+        kernel: |a| attempt(a, Arithmetic::Add),
+        ..TRY
+    },
+    Function {
+        name: "try_subtract",
+        usage: "try_subtract(left, right)",
+        about: "`left - right`, or NULL if that overflows.",
+        example: "try_subtract(2, 1)",
+        kernel: |a| attempt(a, Arithmetic::Subtract),
+        ..TRY
+    },
+    Function {
+        name: "try_multiply",
+        usage: "try_multiply(left, right)",
+        about: "`left * right`, or NULL if that overflows.",
+        example: "try_multiply(2, 3)",
+        kernel: |a| attempt(a, Arithmetic::Multiply),
+        ..TRY
+    },
+    Function {
+        name: "try_divide",
+        usage: "try_divide(left, right)",
+        about: "`left / right`, or NULL if the right side is 0.",
+        example: "try_divide(3, 0)",
+        order: Order::Backward,
+        kernel: |a| attempt(a, Arithmetic::Divide),
+        ..TRY
+    },
+    Function {
+        name: "try_mod",
+        usage: "try_mod(left, right)",
+        about: "`left % right`, or NULL if the right side is 0.",
+        example: "try_mod(3, 0)",
+        order: Order::Backward,
+        kernel: |a| attempt(a, Arithmetic::Remainder),
+        ..TRY
+    },
     Function {
         name: "mod",
         usage: "mod(number, divisor)",
@@ -42,7 +108,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         form: true,
         ..TRY
     },
-    Function { name: "pmod", order: Order::Backward, kernel: pmod, ..TRY },
+    Function {
+        name: "pmod",
+        usage: "pmod(left, right)",
+        about: "The remainder that is never negative if the right side is positive.",
+        example: "pmod(-10, 3)",
+        order: Order::Backward,
+        kernel: pmod,
+        ..TRY
+    },
 ];
 
 /// Which way a half goes.

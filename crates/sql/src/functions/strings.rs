@@ -27,22 +27,123 @@ const PAD: Function =
     Function { params: &[Param::Alike, Param::Int, Param::Alike], required: 2, gives: alike, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "upper", aliases: &["ucase"], kernel: |a| map(a, str::to_uppercase), ..MAP },
-    Function { name: "lower", aliases: &["lcase"], kernel: |a| map(a, str::to_lowercase), ..MAP },
-    Function { name: "initcap", kernel: |a| map(a, initcap), ..MAP },
-    Function { name: "reverse", kernel: |a| map(a, |text| text.chars().rev().collect()), ..MAP },
-    Function { name: "trim", kernel: |a| trimmed(a, true, true), ..MAP },
-    Function { name: "btrim", kernel: |a| trimmed(a, true, true), ..TRIM },
+    Function {
+        name: "upper",
+        aliases: &["ucase"],
+        usage: "upper(text)",
+        about: "The text in capital letters.",
+        example: "upper('SparkSql')",
+        kernel: |a| map(a, str::to_uppercase),
+        ..MAP
+    },
+    Function {
+        name: "lower",
+        aliases: &["lcase"],
+        usage: "lower(text)",
+        about: "The text in small letters.",
+        example: "lower('SparkSql')",
+        kernel: |a| map(a, str::to_lowercase),
+        ..MAP
+    },
+    Function {
+        name: "initcap",
+        usage: "initcap(text)",
+        about: "The text with a capital letter at the start of each word, and small letters behind it.",
+        example: "initcap('sPark sql')",
+        kernel: |a| map(a, initcap),
+        ..MAP
+    },
+    Function {
+        name: "reverse",
+        usage: "reverse(value)",
+        about: "The text or ARRAY from its end to its start.",
+        example: "reverse('Spark SQL')",
+        kernel: |a| map(a, |text| text.chars().rev().collect()),
+        ..MAP
+    },
+    Function {
+        name: "trim",
+        usage: "trim(text)",
+        about: "The text without spaces at its ends. `trim(LEADING 'x' FROM text)` and the like name side and characters.",
+        example: "trim('    SparkSQL   ')",
+        kernel: |a| trimmed(a, true, true),
+        ..MAP
+    },
+    Function {
+        name: "btrim",
+        usage: "btrim(text[, characters])",
+        about: "The text without spaces, or the characters given, at its ends.",
+        example: "btrim('SSparkSQLS', 'SL')",
+        kernel: |a| trimmed(a, true, true),
+        ..TRIM
+    },
     // `btrim(text, set)`, but `ltrim(set, text)`.
-    Function { name: "ltrim", kernel: |a| trimmed(a, true, false), ..TRIM },
-    Function { name: "rtrim", kernel: |a| trimmed(a, false, true), ..TRIM },
-    Function { name: "length", aliases: &["char_length", "character_length", "len"], kernel: length, ..MEASURE },
-    Function { name: "octet_length", kernel: |a| bytes(a, 1), ..MEASURE },
-    Function { name: "bit_length", kernel: |a| bytes(a, 8), ..MEASURE },
-    Function { name: "ascii", params: &[Param::String], kernel: ascii, ..MEASURE },
-    Function { name: "concat", params: &[Param::Alike], repeats: true, gives: alike, kernel: concat, ..MAP },
+    Function {
+        name: "ltrim",
+        usage: "ltrim([characters, ]text)",
+        about: "The text without spaces, or the characters given, at its start.",
+        example: "ltrim('    SparkSQL')",
+        kernel: |a| trimmed(a, true, false),
+        ..TRIM
+    },
+    Function {
+        name: "rtrim",
+        usage: "rtrim([characters, ]text)",
+        about: "The text without spaces, or the characters given, at its end.",
+        example: "rtrim('SparkSQL    ')",
+        kernel: |a| trimmed(a, false, true),
+        ..TRIM
+    },
+    Function {
+        name: "length",
+        aliases: &["char_length", "character_length", "len"],
+        usage: "length(text)",
+        about: "The number of characters of a STRING, or of bytes of a BINARY.",
+        example: "length('Spark SQL ')",
+        kernel: length,
+        ..MEASURE
+    },
+    Function {
+        name: "octet_length",
+        usage: "octet_length(text)",
+        about: "The number of bytes.",
+        example: "octet_length('é')",
+        kernel: |a| bytes(a, 1),
+        ..MEASURE
+    },
+    Function {
+        name: "bit_length",
+        usage: "bit_length(text)",
+        about: "The number of bits.",
+        example: "bit_length('Spark SQL')",
+        kernel: |a| bytes(a, 8),
+        ..MEASURE
+    },
+    Function {
+        name: "ascii",
+        usage: "ascii(text)",
+        about: "The code of the first character; 0 for an empty text.",
+        example: "ascii('2')",
+        params: &[Param::String],
+        kernel: ascii,
+        ..MEASURE
+    },
+    Function {
+        name: "concat",
+        usage: "concat(value, …)",
+        about: "The texts, bytes or arrays one after the other; NULL if one is NULL. The operator `||`.",
+        example: "concat('Spark', 'SQL')",
+        params: &[Param::Alike],
+        repeats: true,
+        gives: alike,
+        kernel: concat,
+        ..MAP
+    },
     Function {
         name: "concat_ws",
+        usage: "concat_ws(separator, text or texts, …)",
+        about: "The texts joined with a separator; NULLs are left out.",
+        example: "concat_ws('/', 'foo', NULL, 'bar')",
         params: &[Param::String, Param::TextOrTexts],
         repeats: true,
         required: 1,
@@ -50,14 +151,74 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: concat_ws,
         ..TRIM
     },
-    Function { name: "repeat", params: &[Param::String, Param::Int], required: 2, kernel: repeat, ..MAP },
-    Function { name: "space", params: &[Param::Int], kernel: space, ..MAP },
-    Function { name: "lpad", kernel: |a| pad(a, true), ..PAD },
-    Function { name: "rpad", kernel: |a| pad(a, false), ..PAD },
-    Function { name: "contains", kernel: contains, ..ALIKE_TEST },
-    Function { name: "startswith", kernel: |a| test(a, |x, y| x.starts_with(y)), ..ALIKE_TEST },
-    Function { name: "endswith", kernel: |a| test(a, |x, y| x.ends_with(y)), ..ALIKE_TEST },
-    Function { name: "levenshtein", gives: |_| DataType::Int32, kernel: levenshtein, ..TEST },
+    Function {
+        name: "repeat",
+        usage: "repeat(text, times)",
+        about: "The text so many times.",
+        example: "repeat('123', 2)",
+        params: &[Param::String, Param::Int],
+        required: 2,
+        kernel: repeat,
+        ..MAP
+    },
+    Function {
+        name: "space",
+        usage: "space(count)",
+        about: "So many spaces.",
+        example: "concat(space(2), '1')",
+        params: &[Param::Int],
+        kernel: space,
+        ..MAP
+    },
+    Function {
+        name: "lpad",
+        usage: "lpad(text, length[, filling])",
+        about: "The text filled up at its start to a length, or cut to it.",
+        example: "lpad('hi', 5, '??')",
+        kernel: |a| pad(a, true),
+        ..PAD
+    },
+    Function {
+        name: "rpad",
+        usage: "rpad(text, length[, filling])",
+        about: "The text filled up at its end to a length, or cut to it.",
+        example: "rpad('hi', 5, '??')",
+        kernel: |a| pad(a, false),
+        ..PAD
+    },
+    Function {
+        name: "contains",
+        usage: "contains(text, part)",
+        about: "Whether the part is in the text.",
+        example: "contains('Spark SQL', 'Spark')",
+        kernel: contains,
+        ..ALIKE_TEST
+    },
+    Function {
+        name: "startswith",
+        usage: "startswith(text, start)",
+        about: "Whether the text starts so.",
+        example: "startswith('Spark SQL', 'Spark')",
+        kernel: |a| test(a, |x, y| x.starts_with(y)),
+        ..ALIKE_TEST
+    },
+    Function {
+        name: "endswith",
+        usage: "endswith(text, end)",
+        about: "Whether the text ends so.",
+        example: "endswith('Spark SQL', 'SQL')",
+        kernel: |a| test(a, |x, y| x.ends_with(y)),
+        ..ALIKE_TEST
+    },
+    Function {
+        name: "levenshtein",
+        usage: "levenshtein(text, other)",
+        about: "How many characters must be put in, taken out or replaced to make one text of the other.",
+        example: "levenshtein('kitten', 'sitting')",
+        gives: |_| DataType::Int32,
+        kernel: levenshtein,
+        ..TEST
+    },
 ];
 
 /// One string to another; NULL to NULL.

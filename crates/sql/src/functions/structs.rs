@@ -12,6 +12,9 @@ use std::sync::Arc;
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "named_struct",
+        usage: "named_struct(name, value, …)",
+        about: "A STRUCT of named fields.",
+        example: "named_struct('a', 1, 'b', 2)",
         params: &[Param::Any, Param::Any],
         required: 2,
         repeats: true,
@@ -22,6 +25,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "to_json",
+        usage: "to_json(value)",
+        about: "A STRUCT, ARRAY or MAP as JSON.",
+        example: "to_json(named_struct('a', 1, 'b', 2))",
         params: &[Param::Any],
         check: check_nested,
         zoned: ZONED,

@@ -20,14 +20,34 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "substring",
         aliases: &["substr"],
+        usage: "substring(text, position[, length])",
+        about: "A part of a text or BINARY; the position is counted from 1, or from the end if negative. Also `substring(text FROM position FOR length)`.",
+        example: "substring('Spark SQL', 5, 1)",
         params: &[Param::Alike, Param::Int, Param::Int],
         kernel: substring,
         ..CUT
     },
-    Function { name: "left", kernel: left, ..CUT },
-    Function { name: "right", kernel: right, ..PART },
+    Function {
+        name: "left",
+        usage: "left(text, length)",
+        about: "The first characters.",
+        example: "left('Spark SQL', 3)",
+        kernel: left,
+        ..CUT
+    },
+    Function {
+        name: "right",
+        usage: "right(text, length)",
+        about: "The last characters.",
+        example: "right('Spark SQL', 3)",
+        kernel: right,
+        ..PART
+    },
     Function {
         name: "substring_index",
+        usage: "substring_index(text, delimiter, count)",
+        about: "What stands before so many delimiters, or behind, counted from the end, if negative.",
+        example: "substring_index('www.apache.org', '.', 2)",
         params: &[Param::String, Param::String, Param::Int],
         required: 3,
         kernel: substring_index,
@@ -35,6 +55,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "split_part",
+        usage: "split_part(text, delimiter, number)",
+        about: "A piece between delimiters, counted from 1, or from the end if negative.",
+        example: "split_part('11.12.13', '.', 3)",
         params: &[Param::String, Param::String, Param::Int],
         required: 3,
         kernel: split_part,
@@ -42,6 +65,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "locate",
+        usage: "locate(part, text[, position])",
+        about: "The place of the first such part at a position or behind it, counted from 1; 0 if there is none.",
+        example: "locate('bar', 'foobarbar')",
         order: Order::ThirdFirst,
         aliases: &["position"],
         params: &[Param::String, Param::String, Param::Int],
@@ -51,15 +77,36 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "instr",
+        usage: "instr(text, part)",
+        about: "The place of the first such part, counted from 1; 0 if there is none.",
+        example: "instr('SparkSQL', 'SQL')",
         params: &[Param::String, Param::String],
         gives: |_| DataType::Int32,
         kernel: |a| locate(a, 1, 0),
         ..PART
     },
-    Function { name: "replace", required: 2, kernel: replace, ..THREE_TEXTS },
-    Function { name: "translate", kernel: translate, ..THREE_TEXTS },
+    Function {
+        name: "replace",
+        usage: "replace(text, part[, replacement])",
+        about: "The text with every such part replaced, or taken out.",
+        example: "replace('ABCabc', 'abc', 'DEF')",
+        required: 2,
+        kernel: replace,
+        ..THREE_TEXTS
+    },
+    Function {
+        name: "translate",
+        usage: "translate(text, from, to)",
+        about: "The text with each character of `from` replaced by the one at the same place of `to`, or taken out.",
+        example: "translate('AaBbCc', 'abc', '123')",
+        kernel: translate,
+        ..THREE_TEXTS
+    },
     Function {
         name: "overlay",
+        usage: "overlay(text, replacement, position[, length])",
+        about: "The text with a part replaced, which is as long as the replacement by default.",
+        example: "overlay('Spark SQL', '_', 6)",
         params: &[Param::Alike, Param::Alike, Param::Int, Param::Int],
         required: 3,
         kernel: overlay,
@@ -67,6 +114,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "find_in_set",
+        usage: "find_in_set(text, list)",
+        about: "The place of a text in a list with commas, counted from 1; 0 if it is not there.",
+        example: "find_in_set('ab', 'abc,b,ab,c,def')",
         params: &[Param::String, Param::String],
         gives: |_| DataType::Int32,
         kernel: find_in_set,

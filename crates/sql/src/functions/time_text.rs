@@ -33,9 +33,19 @@ const PARSE: Function =
 const NAME: Function = Function { params: &[Param::Date], ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "date_format", kernel: date_format, ..FORMAT },
+    Function {
+        name: "date_format",
+        usage: "date_format(time, pattern)",
+        about: "The time written by a constant pattern of Spark's: `yyyy-MM-dd HH:mm:ss` and so on.",
+        example: "date_format('2016-04-08', 'y')",
+        kernel: date_format,
+        ..FORMAT
+    },
     Function {
         name: "from_unixtime",
+        usage: "from_unixtime(seconds[, pattern])",
+        about: "Seconds since 1970 as text, by the session's clock.",
+        example: "from_unixtime(0, 'yyyy-MM-dd HH:mm:ss')",
         params: &[Param::Long, Param::String],
         required: 1,
         kernel: from_unixtime,
@@ -45,25 +55,73 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "to_timestamp",
         aliases: &["to_timestamp_ltz"],
+        usage: "to_timestamp(text[, pattern])",
+        about: "The TIMESTAMP that a text writes, by a constant pattern or as CAST reads it; another text fails the row.",
+        example: "to_timestamp('2016-12-31', 'yyyy-MM-dd')",
         gives: |_| types::timestamp(),
         kernel: to_timestamp,
         ..PARSE
     },
-    Function { name: "try_to_timestamp", gives: |_| types::timestamp(), kernel: try_to_timestamp, ..PARSE },
-    Function { name: "to_timestamp_ntz", gives: |_| types::timestamp_ntz(), kernel: to_timestamp_ntz, ..PARSE },
-    Function { name: "to_date", gives: |_| DataType::Date32, kernel: to_date, ..PARSE },
-    Function { name: "try_to_date", gives: |_| DataType::Date32, kernel: try_to_date, ..PARSE },
+    Function {
+        name: "try_to_timestamp",
+        usage: "try_to_timestamp(text[, pattern])",
+        about: "As `to_timestamp`, but NULL for another text.",
+        example: "try_to_timestamp('foo', 'yyyy-MM-dd')",
+        gives: |_| types::timestamp(),
+        kernel: try_to_timestamp,
+        ..PARSE
+    },
+    Function {
+        name: "to_timestamp_ntz",
+        usage: "to_timestamp_ntz(text[, pattern])",
+        about: "The TIMESTAMP_NTZ that a text writes; another text fails the row.",
+        example: "to_timestamp_ntz('2016-12-31 00:12:00')",
+        gives: |_| types::timestamp_ntz(),
+        kernel: to_timestamp_ntz,
+        ..PARSE
+    },
+    Function {
+        name: "to_date",
+        usage: "to_date(text[, pattern])",
+        about: "The DATE that a text writes, by a constant pattern or as CAST reads it; another text fails the row.",
+        example: "to_date('2016-12-31', 'yyyy-MM-dd')",
+        gives: |_| DataType::Date32,
+        kernel: to_date,
+        ..PARSE
+    },
+    Function {
+        name: "try_to_date",
+        usage: "try_to_date(text[, pattern])",
+        about: "As `to_date`, but NULL for another text.",
+        example: "try_to_date('foo', 'yyyy-MM-dd')",
+        gives: |_| DataType::Date32,
+        kernel: try_to_date,
+        ..PARSE
+    },
     Function {
         name: "unix_timestamp",
         aliases: &["to_unix_timestamp"],
+        usage: "unix_timestamp([time or text[, pattern]])",
+        about: "Seconds since 1970: of a time, of a text by a pattern, or of the batch's timestamp.",
+        example: "unix_timestamp('2016-04-08', 'yyyy-MM-dd')",
         gives: |_| DataType::Int64,
         required: 1,
         kernel: unix_timestamp,
         ..PARSE
     },
-    Function { name: "dayname", kernel: |a| name_of(a, |day| &DAYS[weekday(day) as usize][..3]), ..NAME },
+    Function {
+        name: "dayname",
+        usage: "dayname(date)",
+        about: "The weekday's short name in English.",
+        example: "dayname(DATE '2008-02-20')",
+        kernel: |a| name_of(a, |day| &DAYS[weekday(day) as usize][..3]),
+        ..NAME
+    },
     Function {
         name: "monthname",
+        usage: "monthname(date)",
+        about: "The month's short name in English.",
+        example: "monthname(DATE '2008-02-20')",
         kernel: |a| name_of(a, |day| &MONTHS[civil_from_days(day).1 as usize - 1][..3]),
         ..NAME
     },

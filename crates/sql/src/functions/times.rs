@@ -31,51 +31,158 @@ const DATE_DAYS: Function =
 const TIME_OF_LONG: Function = Function { params: &[Param::Long], gives: |_| types::timestamp(), ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "year", kernel: |a| of_date(a, |day| civil_from_days(day).0), ..INT_OF_DATE },
+    Function {
+        name: "year",
+        usage: "year(date)",
+        about: "The year.",
+        example: "year('2016-07-30')",
+        kernel: |a| of_date(a, |day| civil_from_days(day).0),
+        ..INT_OF_DATE
+    },
     Function {
         name: "quarter",
+        usage: "quarter(date)",
+        about: "The quarter, 1 to 4.",
+        example: "quarter('2016-08-31')",
         kernel: |a| of_date(a, |day| (i64::from(civil_from_days(day).1) + 2) / 3),
         ..INT_OF_DATE
     },
-    Function { name: "month", kernel: |a| of_date(a, |day| civil_from_days(day).1.into()), ..INT_OF_DATE },
+    Function {
+        name: "month",
+        usage: "month(date)",
+        about: "The month, 1 to 12.",
+        example: "month('2016-07-30')",
+        kernel: |a| of_date(a, |day| civil_from_days(day).1.into()),
+        ..INT_OF_DATE
+    },
     Function {
         name: "day",
         aliases: &["dayofmonth"],
+        usage: "day(date)",
+        about: "The day of the month.",
+        example: "day('2009-07-30')",
         kernel: |a| of_date(a, |day| civil_from_days(day).2.into()),
         ..INT_OF_DATE
     },
-    Function { name: "dayofyear", kernel: |a| of_date(a, day_of_year), ..INT_OF_DATE },
+    Function {
+        name: "dayofyear",
+        usage: "dayofyear(date)",
+        about: "The day of the year.",
+        example: "dayofyear('2016-04-09')",
+        kernel: |a| of_date(a, day_of_year),
+        ..INT_OF_DATE
+    },
     // 1 is Sunday.
-    Function { name: "dayofweek", kernel: |a| of_date(a, |day| weekday(day + 1) + 1), ..INT_OF_DATE },
+    Function {
+        name: "dayofweek",
+        usage: "dayofweek(date)",
+        about: "The day of the week: 1 is Sunday, 7 is Saturday.",
+        example: "dayofweek('2009-07-30')",
+        kernel: |a| of_date(a, |day| weekday(day + 1) + 1),
+        ..INT_OF_DATE
+    },
     // 0 is Monday.
-    Function { name: "weekday", kernel: |a| of_date(a, weekday), ..INT_OF_DATE },
-    Function { name: "weekofyear", kernel: |a| of_date(a, week_of_year), ..INT_OF_DATE },
+    Function {
+        name: "weekday",
+        usage: "weekday(date)",
+        about: "The day of the week: 0 is Monday, 6 is Sunday.",
+        example: "weekday('2009-07-30')",
+        kernel: |a| of_date(a, weekday),
+        ..INT_OF_DATE
+    },
+    Function {
+        name: "weekofyear",
+        usage: "weekofyear(date)",
+        about: "The week of the year by ISO 8601.",
+        example: "weekofyear('2008-02-20')",
+        kernel: |a| of_date(a, week_of_year),
+        ..INT_OF_DATE
+    },
     Function { name: "extract yearofweek", kernel: |a| of_date(a, year_of_week), ..INT_OF_DATE },
     Function { name: "extract dayofweek_iso", kernel: |a| of_date(a, |day| weekday(day) + 1), ..INT_OF_DATE },
-    Function { name: "unix_date", kernel: |a| of_date(a, |day| day), ..INT_OF_DATE },
+    Function {
+        name: "unix_date",
+        usage: "unix_date(date)",
+        about: "Days since 1970-01-01.",
+        example: "unix_date(DATE '1970-01-02')",
+        kernel: |a| of_date(a, |day| day),
+        ..INT_OF_DATE
+    },
     Function {
         name: "hour",
+        usage: "hour(time)",
+        about: "The hour by the session's clock.",
+        example: "hour('2009-07-30 12:58:59')",
         kernel: |a| of_time(a, |micros| micros.div_euclid(3_600 * MICROS_PER_SECOND).rem_euclid(24)),
         ..INT_OF_TIME
     },
     Function {
         name: "minute",
+        usage: "minute(time)",
+        about: "The minute.",
+        example: "minute('2009-07-30 12:58:59')",
         kernel: |a| of_time(a, |micros| micros.div_euclid(60 * MICROS_PER_SECOND).rem_euclid(60)),
         ..INT_OF_TIME
     },
     Function {
         name: "second",
+        usage: "second(time)",
+        about: "The second.",
+        example: "second('2009-07-30 12:58:59')",
         kernel: |a| of_time(a, |micros| micros.div_euclid(MICROS_PER_SECOND).rem_euclid(60)),
         ..INT_OF_TIME
     },
-    Function { name: "unix_seconds", kernel: |a| long_of_time(a, MICROS_PER_SECOND), ..LONG_OF_TIME },
-    Function { name: "unix_millis", kernel: |a| long_of_time(a, 1_000), ..LONG_OF_TIME },
-    Function { name: "unix_micros", kernel: |a| long_of_time(a, 1), ..LONG_OF_TIME },
+    Function {
+        name: "unix_seconds",
+        usage: "unix_seconds(time)",
+        about: "Whole seconds since 1970.",
+        example: "unix_seconds(TIMESTAMP '1970-01-01 00:00:01Z')",
+        kernel: |a| long_of_time(a, MICROS_PER_SECOND),
+        ..LONG_OF_TIME
+    },
+    Function {
+        name: "unix_millis",
+        usage: "unix_millis(time)",
+        about: "Whole milliseconds since 1970.",
+        example: "unix_millis(TIMESTAMP '1970-01-01 00:00:01Z')",
+        kernel: |a| long_of_time(a, 1_000),
+        ..LONG_OF_TIME
+    },
+    Function {
+        name: "unix_micros",
+        usage: "unix_micros(time)",
+        about: "Microseconds since 1970.",
+        example: "unix_micros(TIMESTAMP '1970-01-01 00:00:01Z')",
+        kernel: |a| long_of_time(a, 1),
+        ..LONG_OF_TIME
+    },
     // `unix_timestamp(time)`: truncated where `unix_seconds` floors; a TIMESTAMP_NTZ counts as it stands.
     Function { name: "unix_timestamp of time", params: &[Param::Clock], kernel: unix_timestamp, ..LONG_OF_TIME },
-    Function { name: "timestamp_seconds", params: &[Param::Number], kernel: seconds, ..TIME_OF_LONG },
-    Function { name: "timestamp_millis", kernel: |a| time_of_long(a, 1_000), ..TIME_OF_LONG },
-    Function { name: "timestamp_micros", kernel: |a| time_of_long(a, 1), ..TIME_OF_LONG },
+    Function {
+        name: "timestamp_seconds",
+        usage: "timestamp_seconds(seconds)",
+        about: "The TIMESTAMP so many seconds, with a fraction or none, after 1970 began in UTC.",
+        example: "timestamp_seconds(1230219000)",
+        params: &[Param::Number],
+        kernel: seconds,
+        ..TIME_OF_LONG
+    },
+    Function {
+        name: "timestamp_millis",
+        usage: "timestamp_millis(millis)",
+        about: "The TIMESTAMP so many milliseconds after 1970 began in UTC.",
+        example: "timestamp_millis(1230219000123)",
+        kernel: |a| time_of_long(a, 1_000),
+        ..TIME_OF_LONG
+    },
+    Function {
+        name: "timestamp_micros",
+        usage: "timestamp_micros(micros)",
+        about: "The TIMESTAMP so many microseconds after 1970 began in UTC.",
+        example: "timestamp_micros(1230219000123123)",
+        kernel: |a| time_of_long(a, 1),
+        ..TIME_OF_LONG
+    },
     // The seconds with their fraction, for EXTRACT(SECOND FROM …).
     Function {
         name: "extract second",
@@ -83,14 +190,64 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: seconds_of_minute,
         ..INT_OF_TIME
     },
-    Function { name: "date_add", kernel: |a| add_days(a, i32::wrapping_add), ..DATE_DAYS },
-    Function { name: "date_sub", kernel: |a| add_days(a, i32::wrapping_sub), ..DATE_DAYS },
-    Function { name: "add_months", kernel: months_later, ..DATE_DAYS },
-    Function { name: "date_from_unix_date", params: &[Param::Int], required: 1, kernel: date_of_days, ..DATE_DAYS },
-    Function { name: "last_day", params: &[Param::Date], required: 1, kernel: last_day, ..DATE_DAYS },
-    Function { name: "next_day", params: &[Param::Date, Param::String], kernel: next_day, ..DATE_DAYS },
+    Function {
+        name: "date_add",
+        usage: "date_add(date, days)",
+        about: "The DATE so many days later.",
+        example: "date_add('2016-07-30', 1)",
+        kernel: |a| add_days(a, i32::wrapping_add),
+        ..DATE_DAYS
+    },
+    Function {
+        name: "date_sub",
+        usage: "date_sub(date, days)",
+        about: "The DATE so many days earlier.",
+        example: "date_sub('2016-07-30', 1)",
+        kernel: |a| add_days(a, i32::wrapping_sub),
+        ..DATE_DAYS
+    },
+    Function {
+        name: "add_months",
+        usage: "add_months(date, months)",
+        about: "The DATE so many months later, or the last day of that month if it is shorter.",
+        example: "add_months('2016-08-31', 1)",
+        kernel: months_later,
+        ..DATE_DAYS
+    },
+    Function {
+        name: "date_from_unix_date",
+        usage: "date_from_unix_date(days)",
+        about: "The DATE so many days after 1970-01-01.",
+        example: "date_from_unix_date(1)",
+        params: &[Param::Int],
+        required: 1,
+        kernel: date_of_days,
+        ..DATE_DAYS
+    },
+    Function {
+        name: "last_day",
+        usage: "last_day(date)",
+        about: "The last day of the date's month.",
+        example: "last_day('2009-01-12')",
+        params: &[Param::Date],
+        required: 1,
+        kernel: last_day,
+        ..DATE_DAYS
+    },
+    Function {
+        name: "next_day",
+        usage: "next_day(date, weekday)",
+        about: "The next such day after the date; an unknown weekday fails the row.",
+        example: "next_day('2015-01-14', 'TU')",
+        params: &[Param::Date, Param::String],
+        kernel: next_day,
+        ..DATE_DAYS
+    },
     Function {
         name: "make_date",
+        usage: "make_date(year, month, day)",
+        about: "A DATE of its parts; parts that make none fail the row.",
+        example: "make_date(2013, 7, 15)",
         params: &[Param::Int, Param::Int, Param::Int],
         required: 3,
         kernel: make_date,
@@ -99,14 +256,28 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "datediff",
         aliases: &["date_diff"],
+        usage: "datediff(to, from)",
+        about: "The days from one date to another.",
+        example: "datediff('2009-07-31', '2009-07-30')",
         params: &[Param::Date, Param::Date],
         gives: |_| DataType::Int32,
         kernel: datediff,
         ..DATE_DAYS
     },
-    Function { name: "trunc", params: &[Param::Date, Param::String], kernel: trunc, ..DATE_DAYS },
+    Function {
+        name: "trunc",
+        usage: "trunc(date, unit)",
+        about: "The first day of the date's week, month, quarter or year.",
+        example: "trunc('2019-08-04', 'quarter')",
+        params: &[Param::Date, Param::String],
+        kernel: trunc,
+        ..DATE_DAYS
+    },
     Function {
         name: "date_trunc",
+        usage: "date_trunc(unit, time)",
+        about: "The start of the time's year, quarter, month, week, day, hour, minute, second, millisecond or microsecond.",
+        example: "date_trunc('HOUR', '2015-03-05T09:32:05.359')",
         params: &[Param::String, Param::Timestamp],
         required: 2,
         check: check_date_trunc,

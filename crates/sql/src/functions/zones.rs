@@ -31,11 +31,28 @@ const OF_PARTS: Function = Function {
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "from_utc_timestamp", kernel: |a| shifted(a, WallClock::shows), ..SHIFT },
-    Function { name: "to_utc_timestamp", kernel: |a| shifted(a, WallClock::instant_of), ..SHIFT },
+    Function {
+        name: "from_utc_timestamp",
+        usage: "from_utc_timestamp(time, zone)",
+        about: "What a zone's clock shows when UTC shows the time.",
+        example: "from_utc_timestamp('2016-08-31', 'Asia/Seoul')",
+        kernel: |a| shifted(a, WallClock::shows),
+        ..SHIFT
+    },
+    Function {
+        name: "to_utc_timestamp",
+        usage: "to_utc_timestamp(time, zone)",
+        about: "What UTC shows when a zone's clock shows the time.",
+        example: "to_utc_timestamp('2016-08-31', 'Asia/Seoul')",
+        kernel: |a| shifted(a, WallClock::instant_of),
+        ..SHIFT
+    },
     Function {
         name: "make_timestamp",
         aliases: &["make_timestamp_ltz"],
+        usage: "make_timestamp(year, month, day, hour, minute, second[, zone])",
+        about: "A TIMESTAMP of its parts, by the session's clock or a zone's; parts that make none fail the row.",
+        example: "make_timestamp(2014, 12, 28, 6, 30, 45.887)",
         params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
@@ -46,6 +63,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "try_make_timestamp",
         aliases: &["try_make_timestamp_ltz"],
+        usage: "try_make_timestamp(year, month, day, hour, minute, second[, zone])",
+        about: "As `make_timestamp`, but NULL for parts that make none.",
+        example: "try_make_timestamp(2014, 13, 28, 6, 30, 45)",
         params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
@@ -53,8 +73,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: |a| make_timestamp(a, TimestampKind::Instant, false),
         ..SHIFT
     },
-    Function { name: "make_timestamp_ntz", kernel: |a| make_timestamp(a, TimestampKind::Shown, true), ..OF_PARTS },
-    Function { name: "try_make_timestamp_ntz", kernel: |a| make_timestamp(a, TimestampKind::Shown, false), ..OF_PARTS },
+    Function {
+        name: "make_timestamp_ntz",
+        usage: "make_timestamp_ntz(year, month, day, hour, minute, second)",
+        about: "A TIMESTAMP_NTZ of its parts; parts that make none fail the row.",
+        example: "make_timestamp_ntz(2014, 12, 28, 6, 30, 45.887)",
+        kernel: |a| make_timestamp(a, TimestampKind::Shown, true),
+        ..OF_PARTS
+    },
+    Function {
+        name: "try_make_timestamp_ntz",
+        usage: "try_make_timestamp_ntz(year, month, day, hour, minute, second)",
+        about: "As `make_timestamp_ntz`, but NULL for parts that make none.",
+        example: "try_make_timestamp_ntz(2014, 13, 28, 6, 30, 45)",
+        kernel: |a| make_timestamp(a, TimestampKind::Shown, false),
+        ..OF_PARTS
+    },
 ];
 
 /// Refuses a constant that names no zone.
