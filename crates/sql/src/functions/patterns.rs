@@ -22,7 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "like",
         usage: "like(text, pattern[, escape])",
         about: "Whether the text matches: `%` stands for any text, `_` for a character. The operator LIKE.",
-        example: "like('Spark', '_park')",
+        example: "'Spark' LIKE '_park'",
         params: &[Param::String, Param::String, Param::String],
         kernel: |arguments| like(arguments, false),
         check: check_like,

@@ -211,7 +211,7 @@ fn server(authority: &str) -> Option<(Option<&str>, Option<&str>)> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let (inner, port) = rest.split_once(']')?;
-            let _: std::net::Ipv6Addr = inner.parse().ok()?;
+            let _: core::net::Ipv6Addr = inner.parse().ok()?;
             (&address[..inner.len() + 2], port.strip_prefix(':').unwrap_or(port))
         }
         None => address.split_once(':').unwrap_or((address, "")),
@@ -222,7 +222,7 @@ fn server(authority: &str) -> Option<(Option<&str>, Option<&str>)> {
 
 /// Names of letters, digits and hyphens with dots between them, the last of which begins with a letter; or an address.
 fn is_host(host: &str) -> bool {
-    if host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
+    if host.starts_with('[') || host.parse::<core::net::Ipv4Addr>().is_ok() {
         return true;
     }
     let labels: Vec<&str> = host.strip_suffix('.').unwrap_or(host).split('.').collect();
