@@ -100,7 +100,7 @@ impl Resolver<'_> {
         }
         if let "to_char" | "to_varchar" = name.as_str() {
             check_count(&name, 2, 2, call)?;
-            return self.to_char(&call.arguments, at);
+            return self.written_by_format(&call.arguments, at);
         }
         if name == "arrays_zip" {
             return self.arrays_zip(call, at);
@@ -311,7 +311,7 @@ impl Resolver<'_> {
     }
 
     /// `to_char` of a time, of bytes, of a number.
-    fn to_char(&mut self, arguments: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
+    fn written_by_format(&mut self, arguments: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
         let (value, format) = (self.placed(&arguments[0])?, self.placed(&arguments[1])?);
         let data_type = value.0.data_type();
         if types::is_datetime(&data_type) {
