@@ -1,9 +1,9 @@
 //! The last step of planning: decodes only the columns that are used, and renumbers every expression.
 
-use super::SourceTime;
 use super::generators::FIRST;
 use super::query::BranchFilters;
 use super::relation::Branch;
+use super::{SourceColumns, SourceTime};
 use crate::expr::Expr;
 use crate::plan::{Body, BranchPlan, EventTimePlan, Format, Step};
 use crate::types;
@@ -64,24 +64,10 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         }
     });
     let corrupt_record = columns.corrupt_record.filter(|index| used.contains(index)).map(position);
-    let format = match columns.kind {
-        SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) => {
-            let data = used.iter().filter(|index| Some(**index) != columns.corrupt_record);
-            let place =
-                |index: &usize| index - usize::from(columns.corrupt_record.is_some_and(|corrupt| corrupt < *index));
-            let values = columns.fields.len() - usize::from(columns.corrupt_record.is_some());
-            Format::Csv {
-                separator: *separator,
-                width: corrupt_record.filter(|_| used.len() == columns.fields.len()).map(|_| values),
-                places: data.map(place).collect(),
-            }
-        }
-        SourceKind::Files(_) | SourceKind::Kafka(_) => Format::Json,
-    };
     BranchPlan {
         table: columns.table.clone(),
         files: files(columns.kind),
-        format,
+        format: format(columns, &used),
         decode_schema: Arc::new(Schema::new(decode)),
         corrupt_record,
         event_time,
@@ -91,6 +77,22 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         steps,
         body,
         zone,
+    }
+}
+
+/// The format of the source's records, for the columns that are used.
+fn format(columns: &SourceColumns, used: &BTreeSet<usize>) -> Format {
+    let SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) = columns.kind else {
+        return Format::Json;
+    };
+    let corrupt = columns.corrupt_record;
+    let data = used.iter().filter(|index| Some(**index) != corrupt);
+    let place = |index: &usize| index - usize::from(corrupt.is_some_and(|corrupt| corrupt < *index));
+    let counts_values = corrupt.is_some() && used.len() == columns.fields.len();
+    Format::Csv {
+        separator: *separator,
+        places: data.map(place).collect(),
+        width: counts_values.then(|| columns.fields.len() - 1),
     }
 }
 
