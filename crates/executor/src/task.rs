@@ -142,7 +142,7 @@ impl Worker {
                     Some(place) => format!("{}:{}", place.file, place.line),
                     None => format!("record {} at offset {offset}", range.partition),
                 };
-                let help = "correct the query or the data, or set on_error = \"drop\" to count such records and go on";
+                let help = "mend the query or the data, or set on_error = \"drop\" to count such records and go on";
                 Error::external(format!("{record}: {}; {help}", failure.error))
             })?;
             if let Some(dead_letters) = &mut self.dead_letters {
@@ -202,7 +202,7 @@ struct Taken {
 fn too_large(task: &Task) -> String {
     let OffsetRange { partition, start, .. } = &task.ranges[0];
     format!(
-        "the record {partition} at offset {start} alone needs more than {} MB, the limit of a task; filter it \
+        "the record {partition} at offset {start} alone comes to more than {} MB, which is more than a task may build; filter it \
          out, or select less of it",
         FRAME_BYTES_MAX >> 20
     )

@@ -61,11 +61,7 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
         looks += 1;
         match TOPIC.pause(looks, made.elapsed()) {
             Some(pause) => thread::sleep(pause),
-            None => {
-                return Err(Error::transient(format!(
-                    "topic `{topic}` was created but is not in the metadata yet; try again"
-                )));
-            }
+            None => return Err(Error::transient(format!("topic `{topic}` was made but does not show; try again"))),
         }
     }
 }
@@ -78,7 +74,7 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
         Error::external(format!(
-            "Kafka at {} did not create topic `{topic}`: {reason}; create it by hand or choose another name",
+            "Kafka at {} does not make topic `{topic}`: {reason}; make it by hand or choose another name",
             options.bootstrap_servers
         ))
     };
@@ -100,7 +96,7 @@ pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
         Error::external(format!(
-            "Kafka at {} did not delete topic `{topic}`: {reason}; delete it by hand",
+            "Kafka at {} does not delete topic `{topic}`: {reason}; delete it by hand",
             options.bootstrap_servers
         ))
     };
