@@ -29,7 +29,6 @@ mod fleet;
 mod level;
 mod notes;
 mod open;
-mod pacing;
 mod plan;
 mod planning;
 mod report;

@@ -2,7 +2,6 @@
 
 use crate::reporter::Reporter;
 use crate::sources::Sources;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, Offsets, Result};
@@ -16,32 +15,11 @@ pub(crate) struct Watching {
     bounded: bool,
     /// Where a bounded run ends.
     until: Option<Extents>,
-    /// How often `extents` has changed.
-    version: u64,
-    /// By source: where the watch is asked that waits for it after news.
-    asks: Vec<Ask>,
-}
-
-/// How a source is asked for news.
-struct Ask {
-    to: SyncSender<()>,
-    /// It has told news, and waits to be asked.
-    waits: bool,
 }
 
 impl Watching {
-    pub(crate) fn new(sources: Sources, asks: Vec<SyncSender<()>>, bounded: bool) -> Watching {
-        let asks = asks.into_iter().map(|to| Ask { to, waits: false }).collect();
-        Watching { sources, extents: None, bounded, until: None, version: 0, asks }
-    }
-
-    /// Asks the sources that wait for it what they hold by now.
-    pub(crate) fn ask(&mut self) {
-        for ask in self.asks.iter_mut().filter(|ask| ask.waits) {
-            ask.waits = false;
-            // A watch that is gone has said why: its last event is in the inbox.
-            let _ = ask.to.try_send(());
-        }
+    pub(crate) fn new(sources: Sources, bounded: bool) -> Watching {
+        Watching { sources, extents: None, bounded, until: None }
     }
 
     pub(crate) fn sources(&self) -> &Sources {
@@ -64,8 +42,6 @@ impl Watching {
             }
             Err(error) => return Err(error),
         };
-        let changed = source.extents.as_ref() != Some(&extents);
-        self.asks[number].waits = changed && !extents.is_empty();
         let news = source.extents.as_ref().is_none_or(|known| known.is_empty() != extents.is_empty());
         if source.see(extents) {
             reporter.note("the source is back");
@@ -77,11 +53,7 @@ impl Watching {
             }
             reporter.note(&format!("{} does not exist yet; waiting for it", source.name));
         }
-        if !changed {
-            return Ok(self.extents.is_some());
-        }
         let Some(extents) = self.sources.extents() else { return Ok(false) };
-        self.version += 1;
         if self.until.is_none() && self.bounded {
             self.until = Some(extents.clone());
         }
@@ -94,12 +66,7 @@ impl Watching {
         self.extents.as_ref()
     }
 
-    /// Changes with what the sources hold.
-    pub(crate) fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// The same while all can be reached.
+    /// The same, while all sources can be reached.
     pub(crate) fn reachable(&self) -> Option<&Extents> {
         self.extents().filter(|_| self.sources.error().is_none())
     }
@@ -109,11 +76,8 @@ impl Watching {
         self.until.as_ref().or(self.extents.as_ref())
     }
 
-    /// What of it the sources let into the batch that begins at these positions; `None` where that is all of it.
+    /// What the sources admit into the batch that begins at these positions.
     pub(crate) fn admitted(&self, positions: &Offsets) -> Option<Extents> {
-        if !self.sources.admit_less() {
-            return None;
-        }
         let mut admitted = self.readable()?.clone();
         self.sources.admit(positions, &mut admitted);
         Some(admitted)

@@ -66,10 +66,7 @@ pub trait Watch: Send {
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents>;
 }
 
-/// A chunk that holds so many bytes of values takes no further record.
-pub const CHUNK_BYTES: usize = 8 << 20;
-
-/// Records of one partition in offset order, as one buffer.
+/// Records of one partition in offset order, in one buffer.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// The values, one after the other.
@@ -85,11 +82,6 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Whether it may take one more record, of at most so many.
-    pub fn has_room(&self, records_max: usize) -> bool {
-        self.len() < records_max && self.bytes.len() < CHUNK_BYTES
-    }
-
     /// Number of records.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -139,21 +131,15 @@ impl Values for Chunk {
 /// The executor's side of a source: reads one range at a time. One per worker thread; keeps its connection between
 /// ranges.
 pub trait Read: Send {
-    /// Tells which ranges will be opened from now on, in this order: they may be fetched ahead. What was expected before is
-    /// forgotten.
-    fn expect(&mut self, ranges: &[OffsetRange]) {
-        let _ = ranges;
-    }
-
-    /// Starts on a range. Whatever was left of the range before is dropped.
+    /// Starts a range. Drops what was left of the range before.
     ///
     /// # Errors
     /// As [`Read::next`].
     fn open(&mut self, range: &OffsetRange) -> Result<()>;
 
-    /// Fills `chunk` (emptied first) with the next records of the range, while it [has room](Chunk::has_room); returns false at the
-    /// range's end, when nothing was filled. Every offset below the range's end that exists is delivered exactly once;
-    /// offsets that hold no record (transaction markers, compaction) are passed over.
+    /// Replaces the content of `chunk` by the next records of the range, at most `records_max`. Returns false at the
+    /// range's end, with an empty chunk. Every existing offset in the range is delivered exactly once; offsets without
+    /// a record (transaction markers, compaction) are skipped.
     ///
     /// # Errors
     /// External, with the offsets: they are below the log's start (retention removed them). Transient: the broker

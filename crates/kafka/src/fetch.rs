@@ -23,26 +23,6 @@ pub enum Event<'a> {
     Failed { code: RDKafkaErrorCode },
 }
 
-/// A message that was taken out, with the buffer that it is in.
-pub struct Message(*mut native::rd_kafka_message_t);
-
-// SAFETY: a message may be used and destroyed from any thread.
-unsafe impl Send for Message {}
-
-impl Message {
-    pub fn event(&self) -> Event<'_> {
-        // SAFETY: valid until destroyed in `drop`.
-        unsafe { event(&*self.0) }
-    }
-}
-
-impl Drop for Message {
-    fn drop(&mut self) {
-        // SAFETY: taken from the queue by `Fetch::take_out`, destroyed once.
-        unsafe { native::rd_kafka_message_destroy(self.0) };
-    }
-}
-
 /// Messages taken from the queue at once.
 const TAKE: usize = 512;
 
@@ -96,31 +76,7 @@ impl Fetch {
         self.forget_taken();
     }
 
-    /// Stops one partition. What it has fetched is dropped, or comes up all the same and is nobody's.
-    pub fn stop_one(&mut self, topic: &str, partition: i32) {
-        let is_it = |(at, number): &(usize, i32)| *number == partition && self.topics[*at].0 == topic;
-        if let Some(at) = self.started.iter().position(is_it) {
-            let (topic, partition) = self.started.swap_remove(at);
-            // SAFETY: the topic is valid as long as `self`.
-            unsafe { native::rd_kafka_consume_stop(self.topics[topic].1.0, partition) };
-        }
-    }
-
-    /// Which partition the event is of that `peek` has returned.
-    pub fn origin(&self) -> Option<(&str, i32)> {
-        // SAFETY: messages from `next` on are valid.
-        let message = unsafe { &**self.taken.get(self.next)? };
-        let topic = self.topics.iter().find(|(_, topic)| topic.0 == message.rkt)?;
-        Some((topic.0.as_str(), message.partition))
-    }
-
-    /// Consumes the event that `peek` returned, and keeps its message.
-    pub fn take_out(&mut self) -> Message {
-        self.next += 1;
-        Message(self.taken[self.next - 1])
-    }
-
-    /// How many events are fetched and not consumed.
+    /// Number of fetched events that are not consumed.
     pub fn ahead(&self) -> usize {
         // SAFETY: the queue is valid as long as `self`.
         self.taken.len() - self.next + unsafe { native::rd_kafka_queue_length(self.queue.0) }
