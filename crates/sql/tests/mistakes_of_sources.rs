@@ -122,6 +122,10 @@ fn subqueries() {
         "SELECT 1 FROM (SELECT k, upper(k) AS K FROM a) q WHERE 'a' < q.K",
         "p.toml:2:71: the subquery has several columns `K`; give each a name of its own with AS",
     );
+    wrong(
+        "SELECT v.c FROM (SELECT k AS c FROM a) q LATERAL VIEW explode(array(1)) v AS c LATERAL VIEW explode(array(c)) w AS x",
+        "p.toml:2:114: there are several columns `c`; give each a name of its own with AS",
+    );
     let deep = format!("{}SELECT k FROM a{}", "SELECT k FROM (".repeat(40), ")".repeat(40));
     wrong(&deep, "p.toml:2:503: the query is nested too deeply; take parentheses away");
     let counted = |from: &str| format!("SELECT count(*) FROM ({from}) GROUP BY window(et, '5 seconds')");

@@ -60,37 +60,33 @@ impl Scope {
     /// `[table.]column[.field…]`.
     pub fn resolve(&self, parts: &[Ident]) -> Result<Expr, Fault> {
         let qualified = parts.len() > 1 && self.has_table(&parts[0]);
-        let after_table = self.of_table(parts);
-        let (column, fields) = match after_table {
-            Some(column) => (column, &parts[2..]),
-            None => match self.only(&parts[0])? {
-                Some(column) => (column, &parts[1..]),
-                None => return Err(self.unknown(if qualified { &parts[1] } else { &parts[0] }, parts.len() > 1)),
-            },
+        let (column, fields) = match parts {
+            [table, name, fields @ ..] if self.is_qualified(parts) => (self.only(Some(table), name)?, fields),
+            [name, fields @ ..] => (self.only(None, name)?, fields),
+            [] => panic!("a name has parts"),
         };
-        fields.iter().try_fold(column, field)
+        match column {
+            Some(column) => fields.iter().try_fold(column, field),
+            None => Err(self.unknown(if qualified { &parts[1] } else { &parts[0] }, parts.len() > 1)),
+        }
     }
 
-    /// The column with this name; fails if a subquery has two.
-    fn only(&self, name: &Ident) -> Result<Option<Expr>, Fault> {
-        if self.columns.iter().filter(|(known, ..)| same(known, &name.name)).count() > 1 {
-            let message = format!("there are several columns `{}`", name.name);
+    /// The column with this name, of a table or view or of all; fails if there are two.
+    fn only(&self, table: Option<&Ident>, name: &Ident) -> Result<Option<Expr>, Fault> {
+        let mut found = self.columns_of(table).filter(|(known, ..)| same(known, &name.name));
+        let first = found.next();
+        if found.next().is_some() {
+            let whose = if self.views.is_empty() { "the subquery has" } else { "there are" };
+            let message = format!("{whose} several columns `{}`", name.name);
             return Err(Fault::new(name.at.clone(), message, "give each a name of its own with AS"));
         }
-        Ok(self.column(&name.name))
+        Ok(first.map(|(_, index, data_type)| Expr::Column(*index, data_type.clone())))
     }
 
-    /// Whether a name begins with the source's name and not with a column.
+    /// Whether a name begins with a table's or view's name, followed by one of its columns.
     pub fn is_qualified(&self, parts: &[Ident]) -> bool {
-        self.of_table(parts).is_some()
-    }
-
-    /// The column that `table.column` means, if the name is of that form.
-    fn of_table(&self, parts: &[Ident]) -> Option<Expr> {
-        let [table, column, ..] = parts else { return None };
-        let mut columns = self.columns_of(Some(table)).filter(|(name, ..)| same(name, &column.name));
-        let (_, index, data_type) = columns.next()?;
-        Some(Expr::Column(*index, data_type.clone()))
+        let [table, column, ..] = parts else { return false };
+        self.columns_of(Some(table)).any(|(name, ..)| same(name, &column.name))
     }
 
     fn has_table(&self, name: &Ident) -> bool {
