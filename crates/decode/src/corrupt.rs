@@ -28,9 +28,12 @@ impl CorruptRecords {
     }
 
     /// Appends the record's text where it is corrupt, else NULL.
+    #[inline]
     pub(crate) fn push(&mut self, record: Option<&[u8]>, is_corrupt: bool) {
+        if self.place.is_none() {
+            return;
+        }
         match record.filter(|_| is_corrupt) {
-            _ if self.place.is_none() => {}
             Some(record) => {
                 self.text.clear();
                 push_decoded(record, &mut self.text);

@@ -74,8 +74,9 @@ impl CsvDecoder {
         let rows = chunk.len();
         let (mut faults, mut unfit) = (Vec::new(), Vec::new());
         for row in 0..rows {
-            let columns = self.line(chunk.value(row).unwrap_or_default());
-            self.corrupt.push(chunk.value(row), self.is_corrupt);
+            let value = chunk.value(row);
+            let columns = self.line(value.unwrap_or_default());
+            self.corrupt.push(value, self.is_corrupt);
             if let Some(columns) = columns {
                 faults.resize(rows, None);
                 faults[row] = Some(RecordFault::WrongType);

@@ -154,11 +154,12 @@ impl Decoder {
         self.root.reserve(rows);
         let (mut malformed, mut faults, mut unfit) = (0, Vec::new(), Vec::new());
         for row in 0..rows {
-            let fault = chunk.value(row).and_then(|value| self.record(value, row));
+            let value = chunk.value(row);
+            let fault = value.and_then(|value| self.record(value, row));
             if self.root.len() == row {
                 self.root.push_null();
             }
-            self.corrupt.push(chunk.value(row), fault.is_some());
+            self.corrupt.push(value, fault.is_some());
             if let Some(fault) = fault {
                 faults.resize(rows, None);
                 faults[row] = Some(fault);

@@ -284,6 +284,13 @@ impl Expr {
         }
     }
 
+    /// Whether the expression has a column whose index passes the test.
+    pub fn has_column(&self, test: impl Fn(usize) -> bool) -> bool {
+        let mut found = false;
+        self.columns(&mut |index| found |= test(index));
+        found
+    }
+
     /// Replaces the index of every column by `new_index`.
     pub fn renumber(&mut self, new_index: &dyn Fn(usize) -> usize) {
         match self {

@@ -65,23 +65,17 @@ impl Aggregates {
 
 /// Whether an expression under analysis contains the window.
 pub(super) fn has_window(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.columns(&mut |index| found |= index == WINDOW);
-    found
+    expr.has_column(|index| index == WINDOW)
 }
 
 /// Whether an expression under analysis contains the window or an aggregate call.
 pub(super) fn is_aggregate(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.columns(&mut |index| found |= index >= WINDOW);
-    found
+    expr.has_column(|index| index >= WINDOW)
 }
 
 /// Whether an expression under analysis contains an aggregate call.
 pub(super) fn has_calls(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.columns(&mut |index| found |= index >= FIRST_CALL);
-    found
+    expr.has_column(|index| index >= FIRST_CALL)
 }
 
 /// Rewrites an expression under analysis to one over the aggregate row `[window?, keys…, calls…]`. Fails with a source

@@ -175,9 +175,7 @@ pub(super) fn is_deterministic(expr: &Expr) -> bool {
 
 /// Whether the expression uses a column.
 pub(super) fn names(expr: &Expr, column: usize) -> bool {
-    let mut found = false;
-    expr.columns(&mut |index| found |= index == column);
-    found
+    expr.has_column(|index| index == column)
 }
 
 /// Functions on event times that, to the knowledge of Spark's optimizer, give NULL for NULL.

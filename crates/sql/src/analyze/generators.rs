@@ -58,17 +58,13 @@ impl Generator {
 
     /// Whether an expression names one of its columns.
     pub fn is_named_in(&self, expr: &Expr) -> bool {
-        let mut found = false;
-        expr.columns(&mut |column| found |= self.numbers().contains(&column));
-        found
+        expr.has_column(|column| self.numbers().contains(&column))
     }
 }
 
 /// Whether an expression names a column of a generator.
 pub(super) fn names_one(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.columns(&mut |column| found |= (FIRST..WINDOW).contains(&column));
-    found
+    expr.has_column(|column| (FIRST..WINDOW).contains(&column))
 }
 
 /// The number of the next generator's first column, over these branches.
@@ -139,7 +135,7 @@ impl Resolver<'_> {
         };
         let mut input = None;
         let (array, columns, members) = match base {
-            "stack" => self.stack(call, &node.at)?,
+            "stack" => self.stack(call)?,
             "json_tuple" => self.json_tuple(call)?,
             _ => {
                 check_count(name, 1, 1, call)?;
@@ -152,7 +148,7 @@ impl Resolver<'_> {
     }
 
     /// `stack(rows, value, …)`.
-    fn stack(&mut self, call: &Call, at: &Range<usize>) -> Result<(Expr, Fields, bool), Fault> {
+    fn stack(&mut self, call: &Call) -> Result<(Expr, Fields, bool), Fault> {
         check_count("stack", 2, usize::MAX, call)?;
         let rows = match &call.arguments[0].kind {
             NodeKind::Literal(Literal::Number(text)) => text.parse().unwrap_or(0),
@@ -192,9 +188,6 @@ impl Resolver<'_> {
         let fields = Fields::from(fields);
         let rows = (0..rows as usize).map(|row| structure(&fields, (0..width).map(|column| value(row, column))));
         let rows: Vec<Expr> = rows.collect();
-        if width == 0 {
-            return Err(Fault::new(at.clone(), "`stack` has no values", "write stack(2, a, b, c, d)"));
-        }
         Ok((array(rows), fields, true))
     }
 

@@ -454,8 +454,7 @@ impl BranchFilters {
 
 /// Whether a conjunct of HAVING uses only keys or the window.
 fn is_on_keys(conjunct: &Expr, keys: &[Expr], folded: bool) -> bool {
-    let mut names_a_key = false;
-    conjunct.columns(&mut |_| names_a_key = true);
+    let names_a_key = conjunct.has_column(|_| true);
     let on_keys = !has_calls(conjunct) && onto_groups(conjunct.clone(), keys, folded).is_ok();
     on_keys && names_a_key && conjuncts::is_deterministic(conjunct)
 }

@@ -170,14 +170,20 @@ fn derived(parts: [&[u8]; 3], length: usize) -> Vec<u8> {
     digest.finalize()[..length].to_vec()
 }
 
+/// Refuses additional data where the mode has none.
+fn check_aad(mode: Mode, aad: &[u8]) -> Result<(), Failure> {
+    match mode == Mode::Gcm || aad.is_empty() {
+        true => Ok(()),
+        false => Err(("UNSUPPORTED_FEATURE.AES_MODE_AAD", "only the mode GCM has additional data".into())),
+    }
+}
+
 fn encrypted(text: &[u8], key: &[u8], mode: Mode, iv: &[u8], aad: &[u8]) -> Result<Vec<u8>, Failure> {
     let cipher = Cipher::new(key)?;
     if mode == Mode::Ecb && !iv.is_empty() {
         return Err(("UNSUPPORTED_FEATURE.AES_MODE_IV", "the mode ECB has no initialization vector".into()));
     }
-    if mode != Mode::Gcm && !aad.is_empty() {
-        return Err(("UNSUPPORTED_FEATURE.AES_MODE_AAD", "only the mode GCM has additional data".into()));
-    }
+    check_aad(mode, aad)?;
     let wanted = match mode {
         Mode::Gcm => NONCE,
         Mode::Cbc => BLOCK,
@@ -208,9 +214,7 @@ fn encrypted(text: &[u8], key: &[u8], mode: Mode, iv: &[u8], aad: &[u8]) -> Resu
 
 fn decrypted(bytes: &[u8], key: &[u8], mode: Mode, aad: &[u8]) -> Result<Vec<u8>, Failure> {
     let cipher = Cipher::new(key)?;
-    if mode != Mode::Gcm && !aad.is_empty() {
-        return Err(("UNSUPPORTED_FEATURE.AES_MODE_AAD", "only the mode GCM has additional data".into()));
-    }
+    check_aad(mode, aad)?;
     let plain = match mode {
         Mode::Gcm => bytes.split_at_checked(NONCE).and_then(|(nonce, msg)| cipher.open(nonce, Payload { msg, aad })),
         Mode::Cbc => bytes.split_at_checked(BLOCK).and_then(|(iv, text)| unblocked(&cipher, text, Some(iv))),
