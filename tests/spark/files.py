@@ -101,6 +101,7 @@ def ask_lines(spark, folder, _group, cases):
 
 
 def ask_csv(spark, folder, group, cases):
+    from common.shown import scalar
     from pyspark.sql.types import _parse_datatype_string
 
     schema, *options = [part.strip(" ") for part in group.split("|")]
@@ -109,13 +110,14 @@ def ask_csv(spark, folder, group, cases):
         name, _, value = option.partition("=")
         reader = reader if name == "zone" else reader.option(name, content(value).decode() if value else "true")
     fields = _parse_datatype_string(schema).fields
-    row = [shown(f"`{field.name}`", field.dataType) for field in fields]
+    row = [scalar(f"`{field.name}`", field.dataType) for field in fields]
     rows = reader.csv(put(folder, cases)).selectExpr("_metadata.file_path", *row).collect()
     for case, lines in zip(cases, by_case(rows, len(cases))):
         yield {"case": case, "group": group, "rows": lines}
 
 
 def ask_corrupt(spark, folder, group, cases):
+    from common.shown import scalar
     from pyspark.sql.types import _parse_datatype_string
 
     schema, form, columns = [part.strip(" ") for part in group.split("|")]
@@ -125,7 +127,7 @@ def ask_corrupt(spark, folder, group, cases):
         name, _, value = option.partition("=")
         reader = reader.option("columnNameOfCorruptRecord" if name == "column" else name, value or "true")
     types = {field.name: field.dataType for field in _parse_datatype_string(schema).fields}
-    row = [shown(f"`{name}`", types[name]) for name in columns.split(", ")]
+    row = [scalar(f"`{name}`", types[name]) for name in columns.split(", ")]
     rows = reader.format(form).load(put(folder, cases)).selectExpr("_metadata.file_path", *row).collect()
     for case, lines in zip(cases, by_case(rows, len(cases))):
         yield {"case": case, "group": group, "rows": lines}
@@ -157,21 +159,6 @@ def ask_parquet(spark, _folder, _schema, cases):
     schema = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in rows.schema.fields)
     for case, text in zip(cases, texts, strict=True):
         yield {"case": case, "json": text, "schema": schema}
-
-
-def shown(value, data_type):
-    """SQL that turns a scalar into text."""
-    match data_type.typeName():
-        case "binary":
-            return f"hex({value})"
-        case "date":
-            return f"cast(unix_date({value}) as string)"
-        case "timestamp":
-            return f"cast(unix_micros({value}) as string)"
-        case "timestamp_ntz":
-            return f"cast(unix_micros(cast(concat({value}, 'Z') as timestamp)) as string)"
-        case _:
-            return f"cast({value} as string)"
 
 
 def mutated():

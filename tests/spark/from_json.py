@@ -68,12 +68,13 @@ def value(case):
 
 
 def ask(spark, schema, cases):
+    from common.shown import shown
     from pyspark.sql.types import _parse_datatype_string
 
     rows = [(number, value(case)) for number, case in enumerate(cases)]
     records = spark.createDataFrame(rows, "number INT, value BINARY")
     fields = _parse_datatype_string(schema).fields
-    row = ", ".join(shown(f"r.`{field.name}`", field.dataType) for field in fields)
+    row = ", ".join(shown(f"r.`{field.name}`", field.dataType, shortened) for field in fields)
     answers = records.selectExpr(
         "number",
         f"from_json(cast(value as string), '{schema}, _corrupt_record STRING', map('mode', 'PERMISSIVE')) r",
@@ -82,33 +83,13 @@ def ask(spark, schema, cases):
         yield {"case": cases[answer.number], "bad": answer.bad, "row": plain(answer.row)}
 
 
-def shown(value, data_type, depth=0):
-    """SQL that turns every scalar inside a value into text."""
-    from pyspark.sql import types
+def shortened(value, data_type):
+    """As `scalar`, but of a long string only the length."""
+    from common.shown import scalar
 
-    match data_type:
-        case types.StringType():
-            return f"if(length({value}) > {LONG}, concat('<length ', length({value}), '>'), {value})"
-        case types.BinaryType():
-            return f"hex({value})"
-        case types.DateType():
-            return f"cast(unix_date({value}) as string)"
-        case types.TimestampType():
-            return f"cast(unix_micros({value}) as string)"
-        case types.TimestampNTZType():
-            return f"cast(unix_micros(cast(concat({value}, 'Z') as timestamp)) as string)"
-        case types.StructType():
-            parts = [f"'{f.name}', {shown(f'{value}.`{f.name}`', f.dataType, depth)}" for f in data_type.fields]
-            return f"if({value} is null, null, named_struct({', '.join(parts)}))"
-        case types.ArrayType():
-            inner = f"v{depth}"
-            return f"transform({value}, {inner} -> {shown(inner, data_type.elementType, depth + 1)})"
-        case types.MapType():
-            inner = f"v{depth}"
-            entry = f"named_struct('k', {inner}.key, 'v', {shown(f'{inner}.value', data_type.valueType, depth + 1)})"
-            return f"transform(map_entries({value}), {inner} -> {entry})"
-        case _:
-            return f"cast({value} as string)"
+    if data_type.typeName() == "string":
+        return f"if(length({value}) > {LONG}, concat('<length ', length({value}), '>'), {value})"
+    return scalar(value, data_type)
 
 
 def plain(value):

@@ -33,9 +33,10 @@ import tempfile
 import threading
 import time
 
+from common.shown import shown
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession, functions, types
+from pyspark.sql import SparkSession, functions
 
 SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "scenarios"
 FAILURES = (PySparkException, Py4JError)
@@ -307,32 +308,6 @@ def condition(error):
     said = re.findall(r"^(?:: )?[\w.]*?(\w+(?:Exception|Error)): (.*?)\.?$", str(error), re.MULTILINE)
     message = ": ".join(said[0]) if said else str(error).splitlines()[0]
     return re.sub(r"#\d+", "", message)  # Spark numbers attributes anew in every run.
-
-
-def shown(value, data_type, depth=0):
-    """SQL that turns every scalar inside a value into text."""
-    match data_type:
-        case types.BinaryType():
-            return f"hex({value})"
-        case types.DateType():
-            return f"cast(unix_date({value}) as string)"
-        case types.TimestampType():
-            return f"cast(unix_micros({value}) as string)"
-        case types.TimestampNTZType():
-            return f"cast(unix_micros(cast(concat({value}, 'Z') as timestamp)) as string)"
-        case types.StructType():
-            parts = [f"'{f.name}', {shown(f'{value}.`{f.name}`', f.dataType, depth)}" for f in data_type.fields]
-            return f"if({value} is null, null, named_struct({', '.join(parts)}))"
-        case types.ArrayType():
-            inner = f"v{depth}"
-            return f"transform({value}, {inner} -> {shown(inner, data_type.elementType, depth + 1)})"
-        case types.MapType():
-            inner = f"v{depth}"
-            key = shown(f"{inner}.key", data_type.keyType, depth + 1)
-            entry = f"named_struct('k', {key}, 'v', {shown(f'{inner}.value', data_type.valueType, depth + 1)})"
-            return f"transform(map_entries({value}), {inner} -> {entry})"
-        case _:
-            return f"cast({value} as string)"
 
 
 def plain(value):
