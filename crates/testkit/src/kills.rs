@@ -43,16 +43,15 @@ pub(crate) struct Victim {
 }
 
 impl Kills {
-    /// Kills one of the living, the number modulo how many there are; false where there is none.
-    pub fn kill_one(&self, which: usize) -> bool {
+    /// Kills one of the living, if there are any: the number modulo how many there are.
+    pub fn kill_one(&self, which: usize) {
         let mut inner = self.inner();
         inner.living.retain(|victim| Arc::strong_count(&victim.phase) > 1 && !victim.killed.load(Ordering::SeqCst));
         let Some(victim) = which.checked_rem(inner.living.len()).map(|at| inner.living.swap_remove(at)) else {
-            return false;
+            return;
         };
         victim.killed.store(true, Ordering::SeqCst);
         *inner.counts.entry(PHASES[victim.phase.load(Ordering::SeqCst) as usize]).or_default() += 1;
-        true
     }
 
     /// The next executor to be started dies when it has said so many bytes.

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tidemill_model::Error;
 use tidemill_model::status::Command;
+use tidemill_testkit::scenario::Random;
 use tidemill_testkit::{Harness, Kills, Phase, Record, RunningDriver, Topic};
 
 /// Changes of size and kills.
 const ACTIONS: u64 = 10_000;
 const SEED: u64 = 11;
-const PARTITIONS: u64 = 4;
-const KEYS: u64 = 40;
+const PARTITIONS: i64 = 4;
+const KEYS: i64 = 40;
 const PUT: u64 = 20;
 /// A command that is not obeyed for so long hangs: the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,19 +33,6 @@ output_mode = "update"
 type = "console"
 "#;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 struct Chaos {
     harness: Harness,
     kills: Kills,
@@ -55,7 +43,6 @@ struct Chaos {
     size: u64,
     expected: BTreeMap<i64, i64>,
     rescales: u64,
-    killed: u64,
     drivers: u64,
 }
 
@@ -73,30 +60,24 @@ impl Chaos {
         }));
         let running = Some(harness.start().expect("a right pipeline"));
         let expected = BTreeMap::new();
-        let (rescales, killed, drivers, size, random) = (0, 0, 0, 4, Random(seed));
-        Chaos { harness, kills, random, sink_fails, running, size, expected, rescales, killed, drivers }
+        let (rescales, drivers, size, random) = (0, 0, 4, Random::new(seed));
+        Chaos { harness, kills, random, sink_fails, running, size, expected, rescales, drivers }
     }
 
     fn act(&mut self) {
-        match self.random.below(100) {
+        match self.random.between(0, 99) {
             0..60 => self.rescale(),
-            60..80 => {
-                let which = self.random.below(64) as usize;
-                self.killed += u64::from(self.kills.kill_one(which));
-            }
-            80..90 => {
-                let bytes = self.random.below(300) as usize;
-                self.kills.next_dies_after(bytes);
-            }
+            60..80 => self.kills.kill_one(self.random.between(0, 63) as usize),
+            80..90 => self.kills.next_dies_after(self.random.between(0, 299) as usize),
             90..99 => self.put(),
             _ => self.restart(),
         }
-        std::thread::sleep(Duration::from_micros(self.random.below(1_500)));
+        std::thread::sleep(Duration::from_micros(self.random.between(0, 1_499) as u64));
     }
 
     /// Another size, until the driver has decided it.
     fn rescale(&mut self) {
-        let size = (self.size + 1 + self.random.below(4)) % 5;
+        let size = (self.size + self.random.between(1, 4) as u64) % 5;
         let before = self.harness.size_changes();
         let commands = self.running.as_ref().expect("a driver").commands();
         let since = Instant::now();
@@ -116,7 +97,7 @@ impl Chaos {
     fn put(&mut self) {
         let mut records = Vec::new();
         for _ in 0..PUT {
-            let (partition, key) = (self.random.below(PARTITIONS) as i32, self.random.below(KEYS) as i64);
+            let (partition, key) = (self.random.between(0, PARTITIONS - 1) as i32, self.random.between(0, KEYS - 1));
             *self.expected.entry(key).or_default() += 1;
             let value = Some(format!("{{\"k\":{key}}}").into_bytes());
             records.push(Record { partition, timestamp_ms: 0, value });
@@ -126,7 +107,7 @@ impl Chaos {
 
     /// The driver ends, by command or in the middle of a write, and another one goes on.
     fn restart(&mut self) {
-        self.sink_fails.store(self.random.below(2) == 0, Ordering::SeqCst);
+        self.sink_fails.store(self.random.chance(50), Ordering::SeqCst);
         if let Err(error) = self.running.take().expect("a driver").stop() {
             let known = ["the driver is killed here", "ended before they were ready"];
             assert!(known.iter().any(|text| error.to_string().contains(text)), "{error}");

@@ -8,7 +8,7 @@ mod compare;
 mod data;
 mod generate;
 mod random;
-pub(crate) use random::Random;
+pub use random::Random;
 mod run;
 mod value;
 

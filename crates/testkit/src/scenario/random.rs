@@ -1,11 +1,11 @@
 //! Pseudo-random numbers from a seed: SplitMix64 (Steele, Lea, Flood 2014).
 
 /// A source of numbers.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// The same seed gives the same numbers.
-    pub(crate) fn new(seed: u64) -> Random {
+    pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -18,17 +18,17 @@ impl Random {
     }
 
     /// From `least` to `most`, both included.
-    pub(crate) fn between(&mut self, least: i64, most: i64) -> i64 {
+    pub fn between(&mut self, least: i64, most: i64) -> i64 {
         least + ((u128::from(self.next()) * ((most - least) as u128 + 1)) >> 64) as i64
     }
 
     /// True with this probability in percent.
-    pub(crate) fn chance(&mut self, percent: i64) -> bool {
+    pub fn chance(&mut self, percent: i64) -> bool {
         self.between(1, 100) <= percent
     }
 
     /// One of several.
-    pub(crate) fn one<T: Copy>(&mut self, of: &[T]) -> T {
+    pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.between(0, of.len() as i64 - 1) as usize]
     }
 }
