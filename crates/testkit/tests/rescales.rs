@@ -1,5 +1,5 @@
 //! Exactly once over rescales: ten thousand changes of size and kills at random, by a seed, against one pipeline. Executors
-//! die while they start, wait, work, speak and end; drivers die in the middle of a sink's write, or stop and go on. Every
+//! die while they start, wait, work, speak and end; drivers die between the writes of two sinks, or stop and go on. Every
 //! record is counted once, and a batch that is written again has the same rows.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tidemill_model::Error;
 use tidemill_model::status::Command;
 use tidemill_testkit::scenario::Random;
-use tidemill_testkit::{Harness, Kills, Phase, Record, RunningDriver, Topic};
+use tidemill_testkit::{Harness, Kills, MemorySink, Phase, Record, RunningDriver, Topic};
 
 /// Changes of size and kills.
 const ACTIONS: u64 = 10_000;
@@ -37,7 +37,7 @@ struct Chaos {
     harness: Harness,
     kills: Kills,
     random: Random,
-    /// The next write of the sink fails, and the driver with it.
+    /// The next write of the second sink fails, and the driver with it: the first has its rows, and no commit.
     sink_fails: Arc<AtomicBool>,
     running: Option<RunningDriver>,
     size: u64,
@@ -54,7 +54,8 @@ impl Chaos {
         harness.executors = 4;
         harness.kills = Some(kills.clone());
         let fails = sink_fails.clone();
-        harness.before_write = Some(Arc::new(move |_, _| match fails.swap(false, Ordering::SeqCst) {
+        harness.further_sinks = vec![MemorySink::default()];
+        harness.before_write = Some(Arc::new(move |sink, _| match sink == 1 && fails.swap(false, Ordering::SeqCst) {
             true => Err(Error::external("the driver is killed here")),
             false => Ok(()),
         }));
@@ -105,9 +106,17 @@ impl Chaos {
         self.harness.topic.put_records(records);
     }
 
-    /// The driver ends, by command or in the middle of a write, and another one goes on.
+    /// The driver ends, by command or between the writes of two sinks, and another one goes on.
     fn restart(&mut self) {
-        self.sink_fails.store(self.random.chance(50), Ordering::SeqCst);
+        if self.size > 0 && self.random.chance(50) {
+            self.sink_fails.store(true, Ordering::SeqCst);
+            self.put();
+            let (since, running) = (Instant::now(), self.running.as_ref().expect("a driver"));
+            while !running.has_ended() {
+                assert!(since.elapsed() < PATIENCE, "the driver writes no batch");
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        }
         if let Err(error) = self.running.take().expect("a driver").stop() {
             let known = ["the driver is killed here", "ended before they were ready"];
             assert!(known.iter().any(|text| error.to_string().contains(text)), "{error}");
@@ -151,6 +160,7 @@ fn a5_every_record_is_counted_once_over_ten_thousand_rescales_and_kills() {
     for phase in [Phase::Starting, Phase::Ready, Phase::Working, Phase::Draining, Phase::Speaking] {
         assert!(phases.get(&phase).is_some_and(|count| *count > 10), "{phase:?} is hit: {phases:?}");
     }
+    assert!(replays > 10, "batches are written again: {replays}");
     let (counts, expected, set_aside) = chaos.finish();
     let (records, counted): (i64, i64) = (expected.values().sum(), counts.values().sum());
     let more = expected.iter().filter(|(key, count)| counts.get(key) > Some(count)).count();
