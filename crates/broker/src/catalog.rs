@@ -309,9 +309,9 @@ pub(crate) fn storage_error(error: io::Error) -> Code {
     static REFUSED: ThrottledLog = ThrottledLog::new();
     REFUSED.log_line(|| {
         if handles::none_left(&error) {
-            return format!("no file handle is left: {error}; raise the limit (`ulimit -n`) or have fewer partitions");
+            return format!("no file handle is left: {error}; raise the limit (`ulimit -n`) or use fewer partitions");
         }
-        format!("the disk refuses: {error}; free some space or check the directory")
+        format!("writing to the disk failed: {error}; free some space or check the directory")
     });
     Code::KafkaStorageError
 }

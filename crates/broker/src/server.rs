@@ -144,7 +144,7 @@ impl Server {
             match accepted.and_then(|(stream, _)| self.serve(number, stream)) {
                 Ok(()) => {}
                 Err(error) => {
-                    log_line(&format!("cannot take a client: {error}"));
+                    log_line(&format!("cannot accept a client: {error}"));
                     thread::sleep(ACCEPT_PAUSE);
                 }
             }
@@ -158,7 +158,7 @@ impl Server {
             static FULL: ThrottledLog = ThrottledLog::new();
             FULL.log_line(|| {
                 let max = self.shared.config.max_connections;
-                format!("{max} clients are connected, another one was refused; raise --connections-max")
+                format!("{max} clients are connected and another one was refused; raise --connections-max")
             });
             return Ok(());
         }
@@ -212,13 +212,13 @@ impl Drop for Leave {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::PortTaken(addr) => write!(f, "{addr} is taken by something else"),
+            StartError::PortTaken(addr) => write!(f, "{addr} is in use by another program"),
             StartError::DirTaken(dir) => {
                 write!(f, "{} is used by another broker; stop it or choose another directory", dir.display())
             }
             StartError::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}; choose another address"),
             StartError::Dir(dir, error) => {
-                write!(f, "cannot use {}: {error}; mend it or choose another directory", dir.display())
+                write!(f, "cannot use {}: {error}; repair it or choose another directory", dir.display())
             }
         }
     }

@@ -108,7 +108,7 @@ impl Settings {
         }
         let Some(index) = KEYS.iter().position(|(key, _)| *key == name) else {
             let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
-            return Err(format!("`{name}={value}` is not offered by this broker; use {}", known.join(", ")));
+            return Err(format!("`{name}={value}` is not supported by this broker; use {}", known.join(", ")));
         };
         match value.parse() {
             Ok(number) if number >= KEYS[index].1 => self.values[index] = Some(number),

@@ -39,7 +39,7 @@ pub(crate) fn changes(old: &[String], new: &[String]) -> Vec<Change> {
 pub(crate) fn another_query(forbidden: &[Change]) -> Error {
     let lines: Vec<String> = forbidden.iter().map(|change| format!("  {change}")).collect();
     Error::user(format!(
-        "the checkpoint's state belongs to another query:\n{}\nundo the change, or give the changed query a --checkpoint of its own",
+        "the checkpoint's state belongs to another query:\n{}\nundo the change, or run the changed query with another --checkpoint",
         lines.join("\n")
     ))
 }

@@ -76,7 +76,7 @@ impl OsDisk {
         match DirLock::take(dir) {
             Ok(lock) => Ok(OsDisk { dir: dir.to_owned(), _lock: Some(lock) }),
             Err(LockError::Taken) => Err(Error::user(format!(
-                "another driver uses the checkpoint `{}`; stop it first, or give this one a --checkpoint of its own",
+                "another driver is using the checkpoint `{}`; stop it first, or use another --checkpoint for this one",
                 dir.display()
             ))),
             Err(LockError::Refused(path, error)) => Err(failed("lock", &path, &error)),
@@ -163,13 +163,13 @@ fn refuse_foreign(dir: &Path) -> Result<()> {
     let names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     if names.iter().any(|name| name == "metadata") && dir.join("commits").is_dir() {
         return Err(Error::user(format!(
-            "the checkpoint `{}` has format version 1, which this program no longer reads; start with a new directory",
+            "the checkpoint `{}` has format version 1, which this program cannot read any more; start with a new directory",
             dir.display()
         )));
     }
     match names.iter().find(|name| !OURS.contains(&name.as_str())) {
         Some(other) if !dir.join(crate::segment::FOLDER).is_dir() => Err(Error::user(format!(
-            "`{}` holds `{other}` and is no checkpoint; name an empty directory, or one that is not there yet",
+            "`{}` holds `{other}` and is not a checkpoint; name an empty directory, or one that does not exist yet",
             dir.display()
         ))),
         _ => Ok(()),
@@ -196,7 +196,7 @@ mod tests {
             assert!(error.message().contains(words), "{error}");
         };
         fs::write(dir.path().join("notes"), "somebody's").unwrap();
-        refused(dir.path(), "holds `notes` and is no checkpoint; name an empty directory");
+        refused(dir.path(), "holds `notes` and is not a checkpoint; name an empty directory");
         refused(&dir.path().join("notes"), "notes` is a file; name a directory");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was put there");
         fs::create_dir(dir.path().join("log")).unwrap();
@@ -210,7 +210,7 @@ mod tests {
         fs::create_dir(dir.path().join("commits")).unwrap();
         let error = OsDisk::open(dir.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(error.message().contains("format version 1, which this program no longer reads"), "{error}");
+        assert!(error.message().contains("format version 1, which this program cannot read any more"), "{error}");
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         let first = OsDisk::open(dir.path()).unwrap();
         let error = OsDisk::open(dir.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(error.message().starts_with("another driver uses the checkpoint"), "{error}");
+        assert!(error.message().starts_with("another driver is using the checkpoint"), "{error}");
         OsDisk::to_look_at(dir.path()).unwrap();
         drop(first);
         OsDisk::open(dir.path()).unwrap();

@@ -133,7 +133,7 @@ fn read(disk: &dyn Disk, name: &str) -> Result<Vec<u8>> {
     let bytes = disk.read(name).map_err(|error| refused("read", &disk.place(name), &error))?;
     bytes.ok_or_else(|| {
         Error::external(format!(
-            "checkpoint file `{name}` vanished while it was read; is something else cleaning the directory?"
+            "checkpoint file `{name}` vanished while it was read; does another program delete files in the directory?"
         ))
     })
 }

@@ -104,7 +104,7 @@ fn parse<T: DeserializeOwned>(name: &str, record: &Record<'_>) -> Result<T> {
 }
 
 fn unreadable(name: &str, why: &dyn std::fmt::Display) -> Error {
-    Error::external(format!("a record of `{name}` passed its checksum and does not read: {why}; {WAY_OUT}"))
+    Error::external(format!("a record of `{name}` has a valid checksum but cannot be decoded: {why}; {WAY_OUT}"))
 }
 
 fn missing(segment: u64) -> Error {

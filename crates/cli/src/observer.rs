@@ -53,14 +53,14 @@ impl JsonLinesFile {
         match write_counted(&mut self.file, &line) {
             (_, Ok(())) => {
                 if *lost > 0 {
-                    output::error_line(&format!("{name} takes records again; {lost} were not written"));
+                    output::error_line(&format!("{name} accepts records again; {lost} records were not written"));
                 }
                 (*lost, self.torn) = (0, false);
             }
             (count, Err(error)) => {
                 if *lost == 0 {
                     output::error_line(&format!(
-                        "cannot write to {name}: {error}; the run goes on, and its records are lost until there is room again"
+                        "cannot write to {name}: {error}; the run continues, but records are lost until there is space again"
                     ));
                 }
                 *lost += 1;

@@ -126,7 +126,7 @@ impl UsageLog {
         if let Err(error) = append(&self.dir, name, line) {
             self.broken = true;
             let dir = self.dir.display();
-            output::error_line(&format!("what the run uses cannot be kept in {dir}: {error}; the run goes on"));
+            output::error_line(&format!("cannot record the usage of the run in {dir}: {error}; the run continues"));
         }
     }
 }

@@ -180,7 +180,7 @@ fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> Files
 
 /// The message of a run whose output has no reader any more.
 pub(crate) const ABANDONED: &str =
-    "nobody reads the output any more: the run ends; what was not shown is not shown again";
+    "the reader of the output has gone, so the run ends; rows that were not shown are not shown again";
 
 /// The pipeline's sinks. When the console's reader goes away, a stop command is sent to `commands`.
 pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {

@@ -155,7 +155,7 @@ fn a_checkpoint_shows_what_it_holds() {
     let refused = show(&["in"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("is no checkpoint; name an empty directory"),
+        String::from_utf8_lossy(&refused.stderr).contains("is not a checkpoint; name an empty directory"),
         "{refused:?}"
     );
 }
@@ -216,7 +216,7 @@ fn what_cannot_be_is_said() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         messages.iter().for_each(|message| assert!(said.contains(message), "{said}"));
     };
-    check("\"in\"", "\"nowhere\"", &["directory `nowhere` does not exist; make it, or correct its name"]);
+    check("\"in\"", "\"nowhere\"", &["directory `nowhere` does not exist; create it, or correct its name"]);
     check("window.start,", "window,", &["p.toml:19:10: csv does not hold `window`", "write format = \"json\""]);
     check("AS total", "AS N", &["p.toml:9:7: two columns of the result are called `n`"]);
     let csv = "\"in\"\nformat = \"csv\"";

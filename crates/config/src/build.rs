@@ -345,7 +345,7 @@ fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetterTarget> {
 /// directory's use in the message.
 fn is_free(section: &Section, dir: &Located, taken: &[String], whose: &str) {
     if let Some(taken) = taken.iter().find(|taken| holds(&dir.text, taken)) {
-        let message = format!("`{}` is also the place of `{taken}`, which the pipeline reads or writes", dir.text);
+        let message = format!("`{}` is also the directory of `{taken}`, which the pipeline reads or writes", dir.text);
         section.fault(dir.span.clone(), message, format!("give {whose} another directory"));
     }
 }
@@ -385,7 +385,7 @@ fn autoscale(section: Section) -> Autoscale {
     };
     for (key, count) in [("max_executors", scale.max_executors), ("executor_cores", scale.executor_cores)] {
         if count > EXECUTORS_MAX {
-            let message = format!("`{key}` is {count}: more than one machine takes");
+            let message = format!("`{key}` is {count}: more than the limit");
             section.fault(section.value_span(key), message, format!("give {EXECUTORS_MAX} at most"));
         }
     }

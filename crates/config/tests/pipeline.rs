@@ -144,7 +144,7 @@ fn mistakes_are_named_at_their_place() {
     check(
         "max_executors = 4",
         "max_executors = 200000",
-        &["p.toml:39:17: `max_executors` is 200000: more than one machine takes; give 256 at most"],
+        &["p.toml:39:17: `max_executors` is 200000: more than the limit; give 256 at most"],
     );
     check(
         "min_executors = 0",
@@ -393,11 +393,12 @@ fn mistakes_in_files_are_named_at_their_place() {
     let letters = |path: &str| format!("[dead_letter]\ntype = \"files\"\npath = \"{path}\"\n[query]");
     for (path, taken) in [("./in/", "in/*.csv"), ("out", "out"), ("out/.", "out")] {
         let message =
-            format!("p.toml:12:8: `{path}` is also the place of `{taken}`, which the pipeline reads or writes");
+            format!("p.toml:12:8: `{path}` is also the directory of `{taken}`, which the pipeline reads or writes");
         check("[query]", &letters(path), &[&format!("{message}; give the dead letters another directory")]);
     }
     // A sink must not write where a source of the same query reads: the query would read its own output.
-    let taken = |path: &str| format!("`{path}` is also the place of `in/*.csv`, which the pipeline reads or writes");
+    let taken =
+        |path: &str| format!("`{path}` is also the directory of `in/*.csv`, which the pipeline reads or writes");
     for path in ["in", "./in/"] {
         let message = format!("p.toml:14:8: {}; give the sink another directory", taken(path));
         check("\"out\"", &format!("\"{path}\""), &[&message]);

@@ -24,12 +24,12 @@ pub fn check_host(headers: &HeaderMap, loopback: bool) -> Result<(), &'static st
 /// The reason to refuse a command, as the error. Only our own page may send commands.
 pub fn check_command(headers: &HeaderMap, loopback: bool) -> Result<(), &'static str> {
     if !loopback {
-        return Err("commands are taken on a loopback address only; listen on 127.0.0.1 and tunnel to it");
+        return Err("commands are accepted on a loopback address only; listen on 127.0.0.1 and tunnel to it");
     }
     let host = text(headers, HOST).unwrap_or_default();
     let own = text(headers, ORIGIN).and_then(|origin| origin.strip_prefix("http://")) == Some(host);
     if !own {
-        return Err("commands are taken from the dashboard's own page only; send its address as Origin");
+        return Err("commands are accepted from the dashboard's own page only; send its address as Origin");
     }
     let json = text(headers, CONTENT_TYPE).is_some_and(|value| value.split(';').next() == Some("application/json"));
     if json { Ok(()) } else { Err("a command is JSON; send it as application/json") }

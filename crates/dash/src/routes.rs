@@ -95,12 +95,12 @@ async fn command(request: Request<Incoming>, hub: &Hub) -> Reply {
     };
     match serde_json::from_slice::<Command>(&body) {
         Ok(Command::Pin(size)) if size > PIN_MAX => {
-            reply::refuse(StatusCode::BAD_REQUEST, "that many executors are not offered; pin a smaller number")
+            reply::refuse(StatusCode::BAD_REQUEST, "that many executors are not allowed; pin a smaller number")
         }
         Ok(command) => match refused(&command, hub) {
             Some(why) => reply::refuse(StatusCode::BAD_REQUEST, &why),
             None if hub.command(command) => reply::json(StatusCode::OK, "{}"),
-            None => reply::refuse(StatusCode::SERVICE_UNAVAILABLE, "this run takes no commands"),
+            None => reply::refuse(StatusCode::SERVICE_UNAVAILABLE, "this run accepts no commands"),
         },
         Err(_) => reply::refuse(StatusCode::BAD_REQUEST, wrong),
     }

@@ -197,7 +197,7 @@ impl Execution {
     /// # Errors
     /// As [`Execution::gone`].
     pub(crate) fn garbled(&mut self, id: u64, error: &Error, reporter: &mut Reporter) -> Result<()> {
-        reporter.note(&format!("executor {id} does not speak sense and is replaced: {error}"));
+        reporter.note(&format!("executor {id} sent an invalid message and is replaced: {error}"));
         self.gone(id, reporter)
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn given_up(lost: &PieceOutcome, keeps_dead_letters: bool) -> Option<
         PieceOutcome::Poison(range) if keeps_dead_letters => (range, "is set aside in the dead letters"),
         PieceOutcome::Poison(range) => (range, "is left out"),
         PieceOutcome::Unreadable(range) => {
-            (range, "cannot even be read: it is left out, its value is not in the dead letters")
+            (range, "cannot be read: it is left out, and the dead letters do not hold its value")
         }
     };
     Some(format!(
@@ -31,13 +31,16 @@ pub(crate) fn replaced(given_up: &ReplacedExecutor) -> String {
     let why = match given_up.why {
         ReplaceReason::Silent(silence) => {
             let tasks = given_up.pieces.len();
-            format!("has been silent for {:.1} s with {tasks} tasks to run: it is killed", silence.as_secs_f64())
+            format!(
+                "has sent nothing for {:.1} s while it has {tasks} tasks to run, and is killed",
+                silence.as_secs_f64()
+            )
         }
         ReplaceReason::Late(records, LateReason::Stuck(still)) => {
             format!("has made no progress with a task of {records} records for {:.1} s", still.as_secs_f64())
         }
         ReplaceReason::Late(records, LateReason::Slow(took, expected)) => format!(
-            "has worked on a task of {records} records for {:.1} s, where {:.1} s are usual",
+            "has worked on a task of {records} records for {:.1} s; {:.1} s are usual",
             took.as_secs_f64(),
             expected.as_secs_f64()
         ),

@@ -44,7 +44,7 @@ pub(crate) fn check_loss(positions: &Offsets, extents: &Extents) -> Result<()> {
         }
         if extent.end < *position {
             return Err(Error::external(format!(
-                "{partition}: the next record to read is offset {position}, but the log ends at {}: was the topic deleted and made again? \
+                "{partition}: the next record to read is offset {position}, but the log ends at {}: was the topic deleted and created again? \
                  Start with a new --checkpoint to read the new topic",
                 extent.end
             )));

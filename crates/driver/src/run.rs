@@ -106,7 +106,7 @@ impl QueryRun {
 
     fn tell_where_it_goes_on(&mut self) {
         if let Some(last) = self.planning.next_batch().checked_sub(1) {
-            let again = if self.planning.has_replay() { "; what was begun after it is done again" } else { "" };
+            let again = if self.planning.has_replay() { "; work begun after it is repeated" } else { "" };
             let groups = match self.job.plan.body() {
                 Body::Aggregate(_) => format!(" with {} groups in the state", self.state.rows()),
                 Body::Project(_) => String::new(),
@@ -116,7 +116,7 @@ impl QueryRun {
         if !self.changes.is_empty() {
             let changes: Vec<String> = self.changes.iter().map(|change| format!("  {change}")).collect();
             self.reporter.note(&format!(
-                "the query has changed since the checkpoint was written; it goes on with the state that is there:\n{}",
+                "the query has changed since the checkpoint was written; it continues with the existing state:\n{}",
                 changes.join("\n")
             ));
         }

@@ -32,7 +32,7 @@ impl EndedThread {
         let EndedThread { name, role, how } = self;
         match how {
             Err(panic) => Err(Error::internal(format!(
-                "the thread `{name}` {panic}; this is a mistake in Tidemill, please report it"
+                "the thread `{name}` {panic}; this is a bug in Tidemill, please report it"
             ))),
             Ok(Err(error)) => Err(error.context(name)),
             Ok(Ok(())) if role == Role::Needed => {
@@ -126,7 +126,7 @@ mod tests {
         let early = "the thread `painter` ended before the run; start the run again";
         assert_eq!(verdict(Role::Needed, || Ok(())), Err(early.into()));
         assert_eq!(verdict(Role::Passing, || Err(Error::external("no paint"))), Err("painter: no paint".into()));
-        let panic = "the thread `painter` panicked: out of canvas; this is a mistake in Tidemill, please report it";
+        let panic = "the thread `painter` panicked: out of canvas; this is a bug in Tidemill, please report it";
         assert_eq!(verdict(Role::Passing, || panic!("out of canvas")), Err(panic.into()));
     }
 }

@@ -48,7 +48,7 @@ impl Watching {
         }
         if news && source.is_missing() {
             if self.bounded {
-                let message = "does not exist; make it, or correct its name in the pipeline file";
+                let message = "does not exist; create it, or correct its name in the pipeline file";
                 return Err(Error::user(format!("{} {message}", source.name)));
             }
             reporter.note(&format!("{} does not exist yet; waiting for it", source.name));
@@ -104,7 +104,7 @@ impl Watching {
         let Some((error, since)) = lost else { return Ok(()) };
         let seconds = since.elapsed().as_secs();
         Err(Error::external(format!(
-            "{error}; waited {seconds} s for it: see that it runs and can be reached, then start again"
+            "{error}; waited {seconds} s for it: check that it runs and can be reached, then start again"
         )))
     }
 

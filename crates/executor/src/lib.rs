@@ -78,7 +78,9 @@ pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &W
         };
         match event.expect("this loop holds a sender itself") {
             Event::Message(ToExecutor::Task(task)) => pool.take(task),
-            Event::Message(ToExecutor::Hello { .. }) => return Err(Error::internal("the driver greeted twice")),
+            Event::Message(ToExecutor::Hello { .. }) => {
+                return Err(Error::internal("the driver sent its hello message twice"));
+            }
             Event::Ended(worker, answer) => {
                 pool.ended(worker);
                 answer.send(&mut output)?;
@@ -125,7 +127,7 @@ fn greet(inbox: &Receiver<Event>, output: &mut impl Write, wiring: &Wiring) -> R
     let hello = match inbox.recv() {
         Ok(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
         Ok(Event::Message(ToExecutor::Task(_))) => {
-            return Err(Error::internal("the driver sent a task before its greeting"));
+            return Err(Error::internal("the driver sent a task before its hello message"));
         }
         Ok(Event::Broken(error)) => return Err(error),
         _ => return Ok(None),
@@ -147,7 +149,7 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
     };
     if *version != VERSION {
         return Err(Error::internal(format!(
-            "the driver speaks version {version}, this executor {VERSION}: was the program replaced while it ran? Start it again"
+            "the driver uses protocol version {version}, this executor uses {VERSION}: was the program replaced while it ran? Start it again"
         )));
     }
     let pipeline = tidemill_config::parse(pipeline_file, pipeline_text.expose(), &[])?;

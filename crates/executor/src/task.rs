@@ -127,7 +127,7 @@ impl Worker {
                     Some(place) => format!("{}:{}", place.file, place.line),
                     None => format!("record {} at offset {offset}", task.range.partition),
                 };
-                let help = "mend the query or the data, or set on_error = \"drop\" to count such records and go on";
+                let help = "correct the query or the data, or set on_error = \"drop\" to count such records and go on";
                 Error::external(format!("{record}: {}; {help}", failure.error))
             })?;
             if let Some(dead_letters) = &mut self.dead_letters {
@@ -177,7 +177,7 @@ impl Worker {
 fn too_large(task: &Task) -> String {
     let OffsetRange { partition, start, .. } = &task.range;
     format!(
-        "the record {partition} at offset {start} alone comes to more than {} MB, which is more than a task may build; filter it \
+        "the record {partition} at offset {start} alone needs more than {} MB, the limit of a task; filter it \
          out, or select less of it",
         FRAME_BYTES_MAX >> 20
     )

@@ -36,10 +36,14 @@ pub fn sweep(dir: &Path) -> Result<()> {
 pub fn refused(action: &str, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let advice = match error.kind() {
-        StorageFull | QuotaExceeded => "free some space; if the run ends, start it again: it goes on with this batch",
+        StorageFull | QuotaExceeded => {
+            "free some space; if the run ends, start it again: the run continues with this batch"
+        }
         PermissionDenied | ReadOnlyFilesystem => "let this user write there, or name another directory",
         NotFound => "create the directory, or name another one",
-        _ => "see that it is a healthy directory of its own, then start again: the run goes on with this batch",
+        _ => {
+            "check that the directory is healthy and used by nothing else, then start again: the run continues with this batch"
+        }
     };
     let message = format!("cannot {action} {}: {error}; {advice}", path.display());
     match error.kind() {

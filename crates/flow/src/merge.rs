@@ -55,7 +55,7 @@ impl State {
         let (batches, deltas): (Vec<u64>, Vec<Vec<u8>>) = deltas.into_iter().unzip();
         let store = Store::restore(layout, threads, snapshot, deltas).map_err(|(delta, error)| match error {
             Unreadable::Damaged => Error::external(format!(
-                "the state of batch {} in the checkpoint does not read; restore the checkpoint from a copy, or start with a new one",
+                "the state of batch {} in the checkpoint cannot be decoded; restore the checkpoint from a copy, or start with a new one",
                 delta.map_or(first.unwrap_or_default(), |delta| batches[delta])
             )),
             Unreadable::Format => Error::user(
@@ -110,7 +110,7 @@ impl State {
         let adapt = PartialAdapter::new(plan, store.layout(), context);
         store
             .merge(&asked, &parts, &|section| adapt.adapt(section))
-            .map_err(|_| Error::internal("an executor's partial does not read"))
+            .map_err(|_| Error::internal("an executor's partial result cannot be decoded"))
     }
 }
 

@@ -62,7 +62,7 @@ pub fn group_rows(
     for (row, error) in errors.iter().filter(|(row, _)| keep[*row]) {
         if on_error == OnError::Fail {
             return Err(Error::external(format!(
-                "an output row failed: {error} (group {row} of the batch); mend the query, or set on_error = \"drop\" to count and leave out such rows"
+                "an output row failed: {error} (group {row} of the batch); correct the query, or set on_error = \"drop\" to count and leave out such rows"
             )));
         }
         failed.push(format!("{error}; group {}", group_text(plan, &rows, row, context.zone)));

@@ -61,7 +61,11 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
         looks += 1;
         match TOPIC.pause(looks, made.elapsed()) {
             Some(pause) => thread::sleep(pause),
-            None => return Err(Error::transient(format!("topic `{topic}` was made but does not show; try again"))),
+            None => {
+                return Err(Error::transient(format!(
+                    "topic `{topic}` was created but is not in the metadata yet; try again"
+                )));
+            }
         }
     }
 }
@@ -74,7 +78,7 @@ fn create(options: &KafkaOptions, topic: &str, partitions: Option<i32>) -> Resul
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
         Error::external(format!(
-            "Kafka at {} does not make topic `{topic}`: {reason}; make it by hand or choose another name",
+            "Kafka at {} did not create topic `{topic}`: {reason}; create it by hand or choose another name",
             options.bootstrap_servers
         ))
     };
@@ -96,7 +100,7 @@ pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
     let patience = AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX));
     let refused = |reason: String| {
         Error::external(format!(
-            "Kafka at {} does not delete topic `{topic}`: {reason}; delete it by hand",
+            "Kafka at {} did not delete topic `{topic}`: {reason}; delete it by hand",
             options.bootstrap_servers
         ))
     };

@@ -177,9 +177,9 @@ impl Handle {
             ) => Error::external(format!(
                 "Kafka at {servers} refuses {what}: {code}; correct the topic, the options or the rights"
             )),
-            Some(code) => {
-                Error::transient(format!("Kafka at {servers} cannot answer {what} now: {code}; it is tried again"))
-            }
+            Some(code) => Error::transient(format!(
+                "Kafka at {servers} cannot answer {what} now: {code}; the request is repeated"
+            )),
         }
     }
 

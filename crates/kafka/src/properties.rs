@@ -64,9 +64,9 @@ pub const WITHOUT_MEANING: [(&str, &str); 11] = [
     ("key.serializer", "leave it out: records are bytes"),
     ("value.serializer", "leave it out: records are bytes"),
     ("max.poll.records", "leave it out; `max_offsets_per_trigger` bounds a batch"),
-    ("max.poll.interval.ms", "leave it out: there is no group to be thrown out of"),
-    ("session.timeout.ms", "leave it out: there is no group to be thrown out of"),
-    ("heartbeat.interval.ms", "leave it out: there is no group to be thrown out of"),
+    ("max.poll.interval.ms", "leave it out: there is no consumer group"),
+    ("session.timeout.ms", "leave it out: there is no consumer group"),
+    ("heartbeat.interval.ms", "leave it out: there is no consumer group"),
     ("group.instance.id", "leave it out: there is no group"),
     ("sasl.jaas.config", "write \"sasl.username\" and \"sasl.password\""),
     ("ssl.truststore.password", "leave it out: certificates in PEM form have no password"),
@@ -94,12 +94,12 @@ pub fn refused(name: &str, value: &Secret) -> Option<Refused> {
         Err((_, reason))
             if reason.contains("not supported in this build") || reason.contains("not available at build") =>
         {
-            let help = "take a binary that was built with it, or leave the property out";
+            let help = "use a binary that was built with it, or leave the property out";
             Some(Refused::name("needs something that this binary was built without (TLS or a SASL library)", help))
         }
         Err((_, reason)) => {
             let reason = hidden(&reason, [value]);
-            Some(Refused::value(format!("does not take this value ({reason})"), "correct the value"))
+            Some(Refused::value(format!("does not accept this value ({reason})"), "correct the value"))
         }
     }
 }
@@ -137,8 +137,8 @@ fn unspoken(name: &str, value: &str, features: &str) -> Option<Refused> {
         _ => return None,
     };
     let help = match missing {
-        "TLS" => "take a binary that was built with TLS, or a listener without (PLAINTEXT, SASL_PLAINTEXT)",
-        _ => "take a binary that was built with it, or another mechanism, such as PLAIN",
+        "TLS" => "use a binary that was built with TLS, or a listener without (PLAINTEXT, SASL_PLAINTEXT)",
+        _ => "use a binary that was built with it, or another mechanism, such as PLAIN",
     };
     Some(Refused::value(format!("needs {missing}, which this binary was built without"), help))
 }
@@ -239,7 +239,7 @@ mod tests {
         for (name, value) in [("socket.timeout.ms", "soon"), ("socket.timeout.ms", "-5"), ("security.protocol", "tls")]
         {
             let refused = refused(name, &Secret::new(value)).expect(name);
-            assert!(refused.is_value && refused.what.starts_with("does not take this value ("), "{refused:?}");
+            assert!(refused.is_value && refused.what.starts_with("does not accept this value ("), "{refused:?}");
             assert!(!refused.what.contains(&format!("\"{value}\"")), "{refused:?}");
         }
     }

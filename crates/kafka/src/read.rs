@@ -88,7 +88,7 @@ impl KafkaReader {
         let what = format!("offsets {offset} to {} of {} are not there", range.end - 1, range.partition);
         match self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5)).map(|found| found[0]) {
             Ok(there) => Error::external(format!(
-                "{what}: the log holds {} to {} (retention removed the others, or the topic was made anew); \
+                "{what}: the log holds {} to {} (retention removed the others, or the topic was created again); \
                  start with a new checkpoint, or keep records longer",
                 there.start,
                 there.end - 1

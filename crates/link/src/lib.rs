@@ -206,7 +206,7 @@ pub fn receive<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option<T>>
     }
     postcard::from_bytes(&bytes)
         .map(Some)
-        .map_err(|error| Error::internal(format!("a frame between driver and executor does not read: {error}")))
+        .map_err(|error| Error::internal(format!("a frame between driver and executor cannot be decoded: {error}")))
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ pub fn run(options: &Options, control: &Control, mut progress: impl FnMut(&Progr
 }
 
 /// The error if a thread of the load panicked. The panic's message is on stderr already.
-const PANICKED: &str = "a producer panicked; this is a mistake in Tidemill, please report it";
+const PANICKED: &str = "a producer panicked; this is a bug in Tidemill, please report it";
 
 fn prepare(options: &Options) -> Result<i32> {
     if options.producers == 0 {

@@ -116,7 +116,7 @@ impl<'a> Producer<'a> {
         self.outlet.begin(block, first + self.index);
         loop {
             let (taken, all) = self.outlet.push(block).map_err(|code| {
-                Error::external(format!("librdkafka takes no more records: {code}; look at the broker's log"))
+                Error::external(format!("librdkafka accepts no more records: {code}; look at the broker's log"))
             })?;
             self.count(Counters { sent: taken, ..Counters::default() });
             if all || self.control.is_stopped() {

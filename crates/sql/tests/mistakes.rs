@@ -227,7 +227,7 @@ fn types() {
     check(
         "course IS NOT NULL",
         "event_time > 'yesterday'",
-        &["p.toml:22:22: 'yesterday' is no TIMESTAMP; mend the constant"],
+        &["p.toml:22:22: 'yesterday' is no TIMESTAMP; correct the constant"],
     );
     check(
         "course IS NOT NULL",
@@ -489,7 +489,7 @@ fn time_zones() {
         "to_utc_timestamp(event_time, 'europe/Paris')",
         "p.toml:20:47: 'europe/Paris' is no time zone; did you mean 'Europe/Paris'?",
     );
-    check("TIMESTAMP '12:00'", "p.toml:20:47: '12:00' is no TIMESTAMP; mend the constant");
+    check("TIMESTAMP '12:00'", "p.toml:20:47: '12:00' is no TIMESTAMP; correct the constant");
     let zoned = REFERENCE.replacen(select, "max(date_format(event_time, 'HH z')) AS x", 1);
     let plan = |zone: &str| {
         tidemill_sql::plan(

@@ -213,7 +213,7 @@ fn nested_types_lambdas_and_intervals() {
             "INTERVAL '1 month 2 days'",
             "15: one INTERVAL cannot have years or months and days or smaller units; add two, one after the other: time + INTERVAL '1 month' + INTERVAL '2 days'",
         ),
-        ("INTERVAL '25' DAY TO HOUR", "15: '25' is no INTERVAL DAY TO HOUR; mend the constant"),
+        ("INTERVAL '25' DAY TO HOUR", "15: '25' is no INTERVAL DAY TO HOUR; correct the constant"),
         (
             "INTERVAL '1' DAY + INTERVAL '1' MONTH",
             "15: INTERVAL DAY and INTERVAL MONTH have no sum; add two to a time, one after the other: time + INTERVAL '1 month' + INTERVAL '2 days'",

@@ -36,10 +36,7 @@ fn a_committer_that_panics_ends_the_run() {
     let mut harness = harness();
     harness.before_write = Some(Arc::new(|_, _| panic!("the sink broke")));
     let error = harness.run().expect_err("the committer is gone").to_string();
-    assert_eq!(
-        error,
-        "the thread `committer` panicked: the sink broke; this is a mistake in Tidemill, please report it"
-    );
+    assert_eq!(error, "the thread `committer` panicked: the sink broke; this is a bug in Tidemill, please report it");
     harness.before_write = None;
     assert_eq!(harness.run().unwrap()[0].rows, ROWS);
 }

@@ -160,7 +160,7 @@ impl Offsets {
     /// Deletes in memory in any case; the file is updated when possible.
     fn delete_at_last(&mut self, goes: Vec<(String, String, i32)>) {
         if let Err(error) = self.delete(goes.clone()) {
-            log_line(&format!("cannot write down that offsets are forgotten: {error}; it is tried again"));
+            log_line(&format!("cannot record that offsets have expired: {error}; the broker tries again"));
             goes.into_iter().for_each(|(group, topic, partition)| forget(&mut self.groups, &group, topic, partition));
             self.behind = true;
         }

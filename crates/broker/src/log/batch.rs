@@ -134,7 +134,7 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
     let invalid = |why: &str| Err(Refusal::new(Code::InvalidRecord, why));
     let Some(start) = records.first_chunk::<HEADER_BYTES>() else { return invalid("no whole record batch was sent") };
     if start[MAGIC_AT] < 2 {
-        return invalid("record formats before version 2 are not served; use a client of Kafka 0.11 or newer");
+        return invalid("record formats before version 2 are not supported; use a client of Kafka 0.11 or newer");
     }
     if start[MAGIC_AT] > 2 || i32::from_be_bytes(field(start, 8)) < (HEADER_BYTES - LENGTH_END) as i32 {
         return corrupt("no record batch begins here");

@@ -74,7 +74,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     demo.display.close();
     match report? {
         None => {
-            output::line("interrupted: everything was ended cleanly; no report");
+            output::line("interrupted: everything was stopped cleanly; there is no report");
             Ok(())
         }
         Some(report) => conclude_with(options, &report),
@@ -115,7 +115,8 @@ impl DemoDir {
             })?;
             let dir = DemoDir { dir: dir.canonicalize()?, temporary: None };
             if !dir.path(JOURNAL).exists() && std::fs::read_dir(&dir.dir)?.next().is_some() {
-                let message = "is not empty and holds no demo; give an empty --dir, or one that is not there yet";
+                let message =
+                    "is not empty and is not a demo's directory; give an empty --dir, or one that does not exist yet";
                 return Err(Error::user(format!("`{}` {message}", dir.dir.display())));
             }
             return Ok(dir);
@@ -439,7 +440,7 @@ fn early_end<T: Send + 'static>(name: &str, job: &mut Option<Job<Result<T>>>) ->
 /// The result of a thread.
 fn ended<T>(name: &str, end: Result<Result<T>, Panic>) -> Result<T> {
     end.unwrap_or_else(|panic| {
-        Err(Error::internal(format!("{name} {panic}; this is a mistake in Tidemill, please report it")))
+        Err(Error::internal(format!("{name} {panic}; this is a bug in Tidemill, please report it")))
     })
 }
 

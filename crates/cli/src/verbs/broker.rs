@@ -54,7 +54,7 @@ pub(crate) fn start_near(config: BrokerConfig) -> Result<Broker> {
             other => return other.map_err(told),
         }
     }
-    Err(Error::external(format!("no port is free from {LISTEN} on; give one with --listen")))
+    Err(Error::external(format!("no port from {LISTEN} up is free; give one with --listen")))
 }
 
 fn told(error: StartError) -> Error {

@@ -54,7 +54,7 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     }
     if summary.failed > 0 {
         return Err(Error::external(format!(
-            "{} records were not acknowledged; is the broker well? They may or may not be in the topic",
+            "{} records were not acknowledged; check the broker. They may or may not be in the topic",
             summary.failed
         )));
     }

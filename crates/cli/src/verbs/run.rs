@@ -33,7 +33,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         }
     };
     match &temporary {
-        Some(_) => say("no checkpoint is named: a temporary one is used, and deleted at the end"),
+        Some(_) => say("no --checkpoint given: the run uses a temporary one and deletes it at the end"),
         None => say(&format!("checkpoint in {}", dir.display())),
     }
     // Locked first: a sink may hold what another driver is writing.

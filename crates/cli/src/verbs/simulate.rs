@@ -81,7 +81,7 @@ fn sweep(
             "slo" => question.slo_ms = time.as_millis() as u64,
             "start-time" => question.start_ms = time.as_millis() as u64,
             "turn" => question.turn_s = Some(time.as_secs_f64()),
-            _ => return Err(Error::user(format!("`{key}` cannot be swept; give slo, start-time or turn"))),
+            _ => return Err(Error::user(format!("`{key}` cannot be varied; give slo, start-time or turn"))),
         }
         for (figures, _) in question.answer(trace, rules) {
             let name = if rules.len() > 1 { format!("{value} {}", figures.policy) } else { value.clone() };

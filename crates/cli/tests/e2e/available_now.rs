@@ -99,7 +99,7 @@ fn a_second_driver_on_one_checkpoint_is_refused_and_the_first_goes_on() {
     std::fs::write(testbed.path("rows/.batch-9.json.tmp"), "half").unwrap();
     for _ in 0..3 {
         let second = testbed.tidemill(&["run", "p.toml", "--available-now"]);
-        let words = "another driver uses the checkpoint `checkpoint`; stop it first, or give this one a --checkpoint of its own";
+        let words = "another driver is using the checkpoint `checkpoint`; stop it first, or use another --checkpoint for this one";
         assert_eq!(second.stderr.lines().last(), Some(words));
         assert_eq!((second.code, second.stdout.as_str()), (Some(2), ""));
     }

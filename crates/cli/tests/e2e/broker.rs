@@ -11,7 +11,7 @@ const SLOW: [&str; 4] =
 #[test]
 fn a_missing_topic_is_an_error_for_available_now() {
     let ended = Testbed::new().tidemill(&["run", "p.toml", "--available-now"]);
-    let words = "topic `logs` does not exist; make it, or correct its name in the pipeline file";
+    let words = "topic `logs` does not exist; create it, or correct its name in the pipeline file";
     assert_eq!((ended.code, ended.stderr.lines().last()), (Some(2), Some(words)));
 }
 

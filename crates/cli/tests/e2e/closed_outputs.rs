@@ -22,7 +22,7 @@ fn shell(testbed: &Testbed, rest: &str) -> (i32, String) {
 /// A run without end ends when nobody reads it any more, with or without rows to print.
 #[test]
 fn nobody_reads() {
-    let abandoned = "nobody reads the output any more";
+    let abandoned = "the reader of the output has gone";
     for holding in [0, 200] {
         let testbed = Testbed::holding(records(THEN, holding));
         // Without rows, `head` would wait for a first line.

@@ -178,6 +178,6 @@ fn what_cannot_be_is_said() {
         let told = ended.stderr.lines().last().unwrap_or_default();
         assert!(ended.code == Some(code) && told.contains(words), "{:?} {}", ended.code, ended.stderr);
     };
-    check("rows", 2, "`rows` is also the place of `rows`, which the pipeline reads or writes");
+    check("rows", 2, "`rows` is also the directory of `rows`, which the pipeline reads or writes");
     check("p.toml/letters", 1, "cannot create p.toml/letters: ");
 }

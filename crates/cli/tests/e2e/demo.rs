@@ -56,5 +56,9 @@ fn interrupted_it_ends_cleanly() {
     demo.signal("INT");
     let ended = demo.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stdout.ends_with("interrupted: everything was ended cleanly; no report\n"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.ends_with("interrupted: everything was stopped cleanly; there is no report\n"),
+        "{}",
+        ended.stdout
+    );
 }

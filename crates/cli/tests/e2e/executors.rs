@@ -70,7 +70,7 @@ fn stopped_again_and_again() {
         let victim =
             dashboard.executor("one more at work", |executor| executor.id > last && executor.tasks_running > 0);
         assert!(signal(victim.pid, "STOP"));
-        run.says(&format!("executor {} has been silent for", victim.id));
+        run.says(&format!("executor {} has sent nothing for", victim.id));
         run.says(&format!("executor {} was lost", victim.id));
         last = victim.id;
     }

@@ -77,8 +77,8 @@ fn properties_of_the_client_are_checked_with_the_file() {
         "topic = \"logs\"",
         &options("socket.timeout.ms = \"${ENV:HOME}\", security.protocol = \"SASL_SSL\""),
         &[
-            "p.toml:7:33: `options.socket.timeout.ms` does not take this value (Invalid value for configuration property \"socket.timeout.ms\"); correct the value",
-            "p.toml:7:68: `options.security.protocol` needs TLS, which this binary was built without; take a binary that was built with TLS, or a listener without (PLAINTEXT, SASL_PLAINTEXT)",
+            "p.toml:7:33: `options.socket.timeout.ms` does not accept this value (Invalid value for configuration property \"socket.timeout.ms\"); correct the value",
+            "p.toml:7:68: `options.security.protocol` needs TLS, which this binary was built without; use a binary that was built with TLS, or a listener without (PLAINTEXT, SASL_PLAINTEXT)",
         ],
     );
     check(

@@ -90,7 +90,7 @@ fn a_topic_that_is_missing_is_waited_for() {
     add_topic(&testbed);
     let ended = testbed.tidemill(&["run", "p.toml", "--available-now"]);
     assert_eq!(ended.code, Some(2));
-    let words = "topic `more` does not exist; make it, or correct its name in the pipeline file";
+    let words = "topic `more` does not exist; create it, or correct its name in the pipeline file";
     assert_eq!(ended.stderr.lines().last(), Some(words));
     let run = testbed.start_run(&[]);
     run.says("topic `more` does not exist yet; waiting for it");

@@ -281,5 +281,5 @@ fn z12_topic_recreated() {
     // Its positions mean nothing in the new topic: it says so and ends, instead of resting at zero for ever.
     let ended = run.process.end();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("was the topic deleted and made again?"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was the topic deleted and created again?"), "{}", ended.stderr);
 }

@@ -133,6 +133,6 @@ fn a_state_of_another_form_is_refused() {
         assert_eq!(error.exit_code(), exit_code, "{error}");
     };
     check(&[1, 0, 1, 4, 1, 0x61, 0, 0, 2, 0, 4, 1, 6, 2], "written by another version of this program", 2);
-    check(&[0xc2, 0, 0], "the state of batch 7 in the checkpoint does not read", 1);
-    check(&[], "the state of batch 7 in the checkpoint does not read", 1);
+    check(&[0xc2, 0, 0], "the state of batch 7 in the checkpoint cannot be decoded", 1);
+    check(&[], "the state of batch 7 in the checkpoint cannot be decoded", 1);
 }

@@ -89,7 +89,7 @@ pub(super) fn constant(text: &str, to: &DataType, zone: Zone, at: Range<usize>) 
     let times = Defaults { clock: WallClock::new(zone), now: None };
     let array = cast::cast(&input, to, CastMode::Ansi, &times, &mut errors);
     if !errors.is_empty() {
-        return Err(not("mend the constant"));
+        return Err(not("correct the constant"));
     }
     let value = Value::from_array(&array).expect("it is of no nested type");
     Ok(Expr::Literal(value, to.clone()))

@@ -40,7 +40,7 @@ pub(super) fn interval(literal: &Literal) -> Result<(i64, DataType), String> {
             })?;
             let value = intervals::of_text(text, &data_type);
             let value =
-                value.ok_or_else(|| format!("'{text}' is no {}; mend the constant", types::name(&data_type)))?;
+                value.ok_or_else(|| format!("'{text}' is no {}; correct the constant", types::name(&data_type)))?;
             Ok((value, data_type))
         }
         other => panic!("{other:?} is no interval"),
