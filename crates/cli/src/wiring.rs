@@ -11,6 +11,7 @@ use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Role, Source, Supervisor};
 use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink};
 use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
+use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch, properties};
 use tidemill_model::pipeline::{
@@ -133,8 +134,9 @@ fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Resul
 /// Readers for the sources of the plan's branches, for one worker thread of an executor.
 pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>> {
     let reader = |(number, source): (u32, &pipeline::Source)| -> Result<Box<dyn ports::Read>> {
+        let parts = kafka_columns::parts(plan.branches[number as usize].kafka_columns.as_ref());
         Ok(match &source.kind {
-            SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?),
+            SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?.with_parts(parts)),
             SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, number, files))),
         })
     };

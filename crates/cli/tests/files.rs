@@ -226,3 +226,21 @@ fn what_cannot_be_is_said() {
         &["which CSV does not hold"],
     );
 }
+
+#[test]
+fn a_pattern_that_no_file_matches_is_named() {
+    let stderr = |pattern: &str| {
+        let place = TestDir::new(1);
+        let output = place.command().args(["--set", &format!("sources.t.path={pattern}")]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let warning = "warning: no file matches `in/*.jsonll` yet; if files are there, correct the pattern";
+    let said = stderr("in/*.jsonll");
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
+    for pattern in ["in/*.jsonl", "in"] {
+        let said = stderr(pattern);
+        assert!(!said.contains("no file matches"), "{pattern}: {said}");
+    }
+}

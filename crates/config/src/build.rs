@@ -138,7 +138,14 @@ fn source(name: String, section: Section) -> Option<Source> {
             return None;
         }
     };
-    let schema = section.required_string("schema", "\"timestamp DOUBLE, course STRING\"");
+    let schema = match &kind {
+        // Without a schema, the columns are Kafka's own.
+        Some(SourceKind::Kafka(kafka)) if !section.has("schema") => {
+            needs_schema(&section, kafka);
+            Some(None)
+        }
+        _ => section.required_string("schema", "\"timestamp DOUBLE, course STRING\"").map(Some),
+    };
     let corrupt_record_column = section.string("column_name_of_corrupt_record").cloned();
     let event_time = section.section("event_time").map(event_time);
     section.finish();
@@ -146,7 +153,7 @@ fn source(name: String, section: Section) -> Option<Source> {
         name,
         span,
         kind: kind?,
-        schema: schema?.clone(),
+        schema: schema?.cloned(),
         corrupt_record_column: corrupt_record_column.unwrap_or_else(|| Located::unplaced("_corrupt_record")),
         event_time: match event_time {
             Some(event_time) => Some(event_time?),
@@ -169,14 +176,40 @@ fn kafka_source(section: &Section) -> Option<KafkaSource> {
     let starting_offsets = section.word("starting_offsets", &offsets).unwrap_or_default();
     let max_offsets_per_trigger = section.integer("max_offsets_per_trigger", 1).map(|count| count as u64);
     section.word("format", &[("json", ())]);
+    let metadata_column = section.string("metadata_column");
+    let include_headers = section.boolean("include_headers");
+    if include_headers == Some(true) && section.has("schema") && metadata_column.is_none() {
+        let help = "add metadata_column = \"kafka\", or leave out `include_headers`";
+        let message = "`include_headers` has no column to go to";
+        section.fault(section.value_span("include_headers"), message, help);
+    }
     let client_options = section.pairs("options");
     Some(KafkaSource {
         bootstrap_servers: servers?.text.clone(),
         topic: topic?.text.clone(),
         starting_offsets,
         max_offsets_per_trigger,
+        metadata_column: metadata_column.cloned(),
+        include_headers: include_headers.unwrap_or(false),
         client_options,
     })
+}
+
+/// Reports what a source without a schema has no use for.
+fn needs_schema(section: &Section, kafka: &KafkaSource) {
+    let add = "add a schema, for instance schema = \"timestamp DOUBLE, course STRING\", or leave this out";
+    if section.has("format") {
+        let message = "`format` says how to read the columns of a schema, and there is none";
+        section.fault(section.value_span("format"), message, add);
+    }
+    if section.has("column_name_of_corrupt_record") {
+        let message = "`column_name_of_corrupt_record` names a column of the schema, and there is none";
+        section.fault(section.value_span("column_name_of_corrupt_record"), message, add);
+    }
+    if let Some(column) = &kafka.metadata_column {
+        let message = "`metadata_column` stands beside the columns of a schema, and there is none";
+        section.fault(column.span.clone(), message, "leave it out: without a schema, Kafka's columns are the source's");
+    }
 }
 
 fn files_source(section: &Section) -> Option<FilesSource> {

@@ -33,10 +33,11 @@ mod values;
 pub mod zone;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{FieldRef, Fields, SchemaRef};
+use arrow_schema::{FieldRef, Fields, Schema, SchemaRef};
 use column::Struct;
 use corrupt::CorruptRecords;
 pub use csv::CsvDecoder;
+use std::sync::Arc;
 use tidemill_model::{Micros, RecordFault};
 use time::Defaults;
 use token::Reader;
@@ -90,6 +91,14 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Rows of records whose values are not read.
+    pub fn without_columns(rows: usize) -> Decoded {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+        let batch = batch.expect("a batch without columns");
+        Decoded { batch, malformed: 0, wrong_type: 0, faults: Vec::new(), unfit: Vec::new() }
+    }
+
     /// The columns that are NULL, wholly or partly, because the row's values do not fit them.
     pub fn unfit_columns(&self, row: usize) -> impl Iterator<Item = &FieldRef> {
         let of_row = self.unfit.binary_search_by_key(&row, |(row, _)| *row);

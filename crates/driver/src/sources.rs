@@ -14,6 +14,7 @@ pub(crate) struct Sources(pub(crate) Vec<SourceState>);
 pub(crate) struct SourceState {
     /// Name in messages.
     pub(crate) name: String,
+    warning_if_empty: Option<String>,
     starting_offsets: StartingOffsets,
     max_offsets_per_trigger: Option<u64>,
     /// Limits a batch, if the source has a limit of its own.
@@ -46,6 +47,7 @@ impl Sources {
             timelines.push(source.watch.timeline());
             seen.push(SourceState {
                 name: source.watch.name(),
+                warning_if_empty: source.watch.warning_if_empty(),
                 starting_offsets: source.starting_offsets,
                 max_offsets_per_trigger: source.max_offsets_per_trigger,
                 admission: source.watch.admission(),
@@ -120,6 +122,12 @@ impl SourceState {
         let since = self.error.as_ref().map(|(_, since)| *since);
         self.error = Some((why, since.unwrap_or_else(Instant::now)));
         since.is_none()
+    }
+
+    /// The warning about a source that exists and has never held a record.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        let extents = self.extents.as_ref().filter(|extents| !extents.is_empty())?;
+        self.warning_if_empty.as_deref().filter(|_| extents.values().all(|extent| extent.end == 0))
     }
 
     /// Whether the source was looked for and does not exist.

@@ -53,6 +53,9 @@ impl Watching {
             }
             reporter.note(&format!("{} does not exist yet; waiting for it", source.name));
         }
+        if let Some(warning) = source.warning().filter(|_| news) {
+            reporter.note(warning);
+        }
         let Some(extents) = self.sources.extents() else { return Ok(false) };
         if self.until.is_none() && self.bounded {
             self.until = Some(extents.clone());

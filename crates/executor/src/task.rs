@@ -108,12 +108,12 @@ impl Worker {
         let mut times = RecordTimes::default();
         let mut bytes = 0;
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
-        decoder.set_now(task.timestamp.to_micros());
+        decoder.begin(task.timestamp.to_micros(), &task.range.partition);
         if self.dead_letters.is_some() {
             fold.note_faults();
         }
         while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
-            bytes += self.chunk.bytes.len();
+            bytes += self.chunk.byte_size();
             if bytes > TASK_BYTES_MAX && task.range.len() > 1 {
                 return Ok(None);
             }

@@ -6,6 +6,7 @@
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod fold;
+pub mod kafka_columns;
 pub mod key;
 pub mod merge;
 pub mod output;

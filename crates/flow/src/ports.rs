@@ -37,6 +37,11 @@ pub trait Watch: Send {
     /// Name for messages: ``topic `t` ``.
     fn name(&self) -> String;
 
+    /// A warning for a user whose source exists and has never held a record: a pattern that no file matches.
+    fn warning_if_empty(&self) -> Option<String> {
+        None
+    }
+
     /// Called once, before the first [`Watch::watch`], with the end of the query's plans. The offsets cover all
     /// sources.
     ///
@@ -66,6 +71,56 @@ pub trait Watch: Send {
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents>;
 }
 
+/// Values in one buffer, some of them absent.
+#[derive(Debug, Default)]
+pub struct ByteColumn {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    absent: Vec<bool>,
+}
+
+impl ByteColumn {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// One value; `None` if absent.
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        (!self.absent[at]).then(|| &self.bytes[start..self.ends[at]])
+    }
+
+    /// Appends a value.
+    pub fn push(&mut self, value: Option<&[u8]>) {
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.ends.push(self.bytes.len());
+        self.absent.push(value.is_none());
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.absent.clear();
+    }
+}
+
+/// What a reader delivers of each record beside value, offset and timestamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// [`Chunk::keys`].
+    pub keys: bool,
+    /// [`Chunk::timestamp_types`].
+    pub timestamp_types: bool,
+    /// [`Chunk::header_names`] and the like.
+    pub headers: bool,
+}
+
 /// Records of one partition in offset order, in one buffer.
 #[derive(Debug, Default)]
 pub struct Chunk {
@@ -79,6 +134,16 @@ pub struct Chunk {
     pub offsets: Vec<i64>,
     /// Each record's Kafka timestamp in ms; −1 if it has none.
     pub timestamps: Vec<i64>,
+    /// Each record's key. Empty, as all that follows, unless the reader was told to deliver it ([`Parts`]).
+    pub keys: ByteColumn,
+    /// Who set each record's timestamp: 0 the producer, 1 the broker, −1 nobody.
+    pub timestamp_types: Vec<i32>,
+    /// End of each record's headers in `header_names` and `header_values`.
+    pub header_ends: Vec<usize>,
+    /// Names of the headers.
+    pub header_names: ByteColumn,
+    /// Values of the headers.
+    pub header_values: ByteColumn,
 }
 
 impl Chunk {
@@ -114,6 +179,16 @@ impl Chunk {
         self.absent.clear();
         self.offsets.clear();
         self.timestamps.clear();
+        self.keys.clear();
+        self.timestamp_types.clear();
+        self.header_ends.clear();
+        self.header_names.clear();
+        self.header_values.clear();
+    }
+
+    /// Memory of the records' bytes.
+    pub fn byte_size(&self) -> usize {
+        self.bytes.len() + self.keys.bytes.len() + self.header_names.bytes.len() + self.header_values.bytes.len()
     }
 }
 

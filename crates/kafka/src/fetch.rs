@@ -7,8 +7,8 @@ use crate::client::Handle;
 use rdkafka::bindings as native;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
-use std::ffi::CString;
-use std::ptr::null_mut;
+use std::ffi::{CStr, CString, c_void};
+use std::ptr::{null, null_mut};
 use std::slice;
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,65 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A record.
-    Record { offset: i64, timestamp: i64, value: Option<&'a [u8]> },
+    Record { offset: i64, timestamp: i64, value: Option<&'a [u8]>, message: Message<'a> },
     /// Everything has been delivered; the next offset does not exist yet.
     End { offset: i64 },
     /// The partition cannot be read any further.
     Failed { code: RDKafkaErrorCode },
+}
+
+/// What a record has beside its value. Read only where a query asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a>(&'a native::rd_kafka_message_t);
+
+impl<'a> Message<'a> {
+    /// The key.
+    pub fn key(self) -> Option<&'a [u8]> {
+        // SAFETY: key and length describe the key, as long as the message lives.
+        unsafe { bytes(self.0.key, self.0.key_len) }
+    }
+
+    /// Who set the timestamp, as Kafka numbers it: 0 the producer, 1 the broker, −1 nobody.
+    pub fn timestamp_type(self) -> i32 {
+        let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is valid, and so is the pointer to `kind`.
+        unsafe { native::rd_kafka_message_timestamp(self.0, &mut kind) };
+        match kind {
+            native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME => 0,
+            native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => 1,
+            native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => -1,
+        }
+    }
+
+    /// Calls `header(name, value)` for each header, in their order.
+    pub fn headers(self, mut header: impl FnMut(&[u8], Option<&[u8]>)) {
+        let mut list = null_mut();
+        // SAFETY: the message is valid and owns the list, which is not changed here.
+        if unsafe { native::rd_kafka_message_headers(self.0, &mut list) } != NO_ERROR {
+            return;
+        }
+        for index in 0.. {
+            let (mut name, mut value, mut length) = (null(), null(), 0);
+            // SAFETY: the list is valid as long as the message; what is written points into it.
+            let found = unsafe { native::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut length) };
+            if found != NO_ERROR {
+                return;
+            }
+            // SAFETY: a found header has a name that ends with a zero byte, and `length` bytes at `value`.
+            unsafe { header(CStr::from_ptr(name).to_bytes(), bytes(value, length)) };
+        }
+    }
+}
+
+const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+
+/// Bytes of librdkafka; a null pointer is a null value.
+///
+/// # Safety
+/// The pointer is null or valid for `length` bytes during `'a`.
+unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast::<u8>(), length) })
 }
 
 /// Messages taken from the queue at once.
@@ -151,12 +205,11 @@ impl Fetch {
 unsafe fn event(message: &native::rd_kafka_message_t) -> Event<'_> {
     match message.err {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
-            // SAFETY: payload and length describe the value while the message lives; a null payload is a null value.
-            let value = (!message.payload.is_null())
-                .then(|| unsafe { slice::from_raw_parts(message.payload.cast::<u8>(), message.len) });
+            // SAFETY: payload and length describe the value, as long as the message lives.
+            let value = unsafe { bytes(message.payload, message.len) };
             // SAFETY: the message is valid; the kind of timestamp is not requested.
             let timestamp = unsafe { native::rd_kafka_message_timestamp(message, null_mut()) };
-            Event::Record { offset: message.offset, timestamp, value }
+            Event::Record { offset: message.offset, timestamp, value, message: Message(message) }
         }
         RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Event::End { offset: message.offset },
         code => Event::Failed { code: code.into() },

@@ -5,11 +5,11 @@
 //! reader must not ask the broker 200 times a second.
 
 use crate::client::Handle;
-use crate::fetch::{Event, Fetch};
+use crate::fetch::{Event, Fetch, Message};
 use crate::options::KafkaOptions;
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Chunk, Read};
+use tidemill_flow::ports::{Chunk, Parts, Read};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
 /// How long a range may make no progress (a broker restarts) before that is an error.
@@ -28,6 +28,7 @@ pub struct KafkaReader {
     /// The partition that is being fetched, and its next offset.
     position: Option<(PartitionId, i64)>,
     still_max: Duration,
+    parts: Parts,
 }
 
 impl KafkaReader {
@@ -52,7 +53,14 @@ impl KafkaReader {
         ];
         let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
         let fetch = Fetch::new(Handle::new(options, &defaults, &must)?);
-        Ok(KafkaReader { fetch, range: None, position: None, still_max: STILL_MAX })
+        Ok(KafkaReader { fetch, range: None, position: None, still_max: STILL_MAX, parts: Parts::default() })
+    }
+
+    /// The same reader, delivering also these parts of each record.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Parts) -> KafkaReader {
+        self.parts = parts;
+        self
     }
 
     /// Sets how long a range may make no progress before a transient error.
@@ -98,6 +106,23 @@ impl KafkaReader {
     }
 }
 
+/// Appends what is wanted of the record that was pushed last.
+fn push_parts(chunk: &mut Chunk, parts: Parts, message: Message<'_>) {
+    if parts.keys {
+        chunk.keys.push(message.key());
+    }
+    if parts.timestamp_types {
+        chunk.timestamp_types.push(message.timestamp_type());
+    }
+    if parts.headers {
+        message.headers(|name, value| {
+            chunk.header_names.push(Some(name));
+            chunk.header_values.push(value);
+        });
+        chunk.header_ends.push(chunk.header_names.len());
+    }
+}
+
 impl Read for KafkaReader {
     fn open(&mut self, range: &OffsetRange) -> Result<()> {
         let goes_on = matches!(&self.position, Some((at, offset)) if *at == range.partition && *offset == range.start);
@@ -120,11 +145,12 @@ impl Read for KafkaReader {
             // Wait only for the first record: what is there now is worth more than a full chunk later.
             let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
             match self.fetch.peek(wait) {
-                Some(Event::Record { offset: found, timestamp, value }) if found < range.end => {
+                Some(Event::Record { offset: found, timestamp, value, message }) if found < range.end => {
                     // librdkafka skips records of a batch before the requested offset. If it did not, none may count
                     // twice.
                     if found >= offset {
                         chunk.push(found, timestamp, value);
+                        push_parts(chunk, self.parts, message);
                         offset = found + 1;
                     }
                     self.fetch.consume();

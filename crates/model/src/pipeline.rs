@@ -60,8 +60,8 @@ pub struct Source {
     pub span: Range<usize>,
     /// `type` with the options of that type.
     pub kind: SourceKind,
-    /// `schema`: Spark DDL of the value's columns.
-    pub schema: Located,
+    /// `schema`: Spark DDL of the value's columns. `None`: a Kafka source whose columns are Kafka's own.
+    pub schema: Option<Located>,
     /// `column_name_of_corrupt_record`, default `_corrupt_record`: the column of the schema that holds the text of a record
     /// that does not suit the others.
     pub corrupt_record_column: Located,
@@ -89,6 +89,10 @@ pub struct KafkaSource {
     pub starting_offsets: StartingOffsets,
     /// `max_offsets_per_trigger`: most offsets in a batch, over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
+    /// `metadata_column`: the name of a STRUCT of Kafka's own columns, beside those of the schema.
+    pub metadata_column: Option<Located>,
+    /// `include_headers`: whether Kafka's own columns include `headers`.
+    pub include_headers: bool,
     /// `[sources.NAME.options]`: the client's properties.
     pub client_options: Vec<ClientOption>,
 }

@@ -65,9 +65,14 @@ impl BranchPlan {
         if self.zone != Zone::UTC {
             line("time zone", self.zone.to_string());
         }
-        line("decode", columns(&self.decode_schema));
+        if self.format != Format::Raw {
+            line("decode", columns(&self.decode_schema));
+        }
         if let Some(column) = self.corrupt_record {
             line("corrupt records", name(self.decode_schema.field(column).name()));
+        }
+        if let Some(own) = &self.kafka_columns {
+            line("kafka", own.to_string());
         }
         if let Format::Csv { places, .. } = &self.format {
             let places: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();

@@ -11,6 +11,7 @@ pub mod eval;
 pub mod expr;
 pub mod functions;
 mod intervals;
+pub mod kafka;
 pub mod plan;
 mod syntax;
 pub mod text;

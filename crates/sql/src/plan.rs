@@ -13,6 +13,7 @@
 
 use crate::eval::EvalContext;
 use crate::expr::Expr;
+use crate::kafka::KafkaColumns;
 use crate::zone::Zone;
 use arrow_schema::{DataType, Fields, SchemaRef};
 use std::sync::Arc;
@@ -72,9 +73,12 @@ pub struct BranchPlan {
     pub decode_schema: SchemaRef,
     /// Which column of `decode_schema` takes the texts of corrupt records, if the query uses it.
     pub corrupt_record: Option<usize>,
+    /// Kafka's own columns that the query uses, if it uses any.
+    pub kafka_columns: Option<KafkaColumns>,
     /// The event time, when the source declares one.
     pub event_time: Option<EventTimePlan>,
-    /// The source row: `decode_schema`, then the event-time column if there is one. The expressions below are over it.
+    /// The source row: `decode_schema`, `kafka_columns`, then the event-time column if there is one. The expressions below
+    /// are over it.
     pub row_schema: SchemaRef,
     /// WHERE conjuncts below the watermark node (rule M1): the rows they reject do not move the watermark.
     /// They are evaluated before the event time and never name it, so they are valid over `decode_schema` too.
@@ -131,6 +135,8 @@ pub struct GeneratePlan {
 pub enum Format {
     /// A JSON value (rule J).
     Json,
+    /// The value has no columns: it is not read.
+    Raw,
     /// A line of CSV.
     Csv {
         /// The character between two values.

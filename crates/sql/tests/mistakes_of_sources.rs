@@ -253,3 +253,49 @@ fn the_column_of_corrupt_records() {
          records are corrupt depends on the columns that are read"
     );
 }
+
+/// A Kafka source with these keys, read by `SELECT 1`; its messages.
+fn check_source(keys: &str, expected: &str) {
+    let text = format!(
+        "[query]\nsql = \"SELECT 1 AS one FROM t\"\n[sinks.out]\ntype = \"console\"\n[sources.t]\ntype = \"kafka\"\n\
+         bootstrap_servers = \"h:1\"\ntopic = \"t\"\n{keys}"
+    );
+    let plan = tidemill_config::parse("p.toml", &text, &[]).and_then(|pipeline| tidemill_sql::plan(&pipeline));
+    assert_eq!(plan.expect_err(keys).to_string().trim_end(), expected, "{keys}");
+}
+
+#[test]
+fn kafka_columns() {
+    check_source(
+        "schema = \"a INT, Kafka STRING\"\nmetadata_column = \"kafka\"",
+        "p.toml:10:20: the source has a column `kafka` already; give `metadata_column` another name",
+    );
+    check_source(
+        "schema = \"a TIMESTAMP\"\nmetadata_column = \"et\"\nevent_time = { column = \"et\", expression = \"a\" }",
+        "p.toml:10:20: the source has a column `et` already; give `metadata_column` another name",
+    );
+    check_source(
+        "metadata_column = \"kafka\"",
+        "p.toml:9:19: `metadata_column` stands beside the columns of a schema, and there is none; leave it out: without a \
+         schema, Kafka's columns are the source's",
+    );
+    check_source(
+        "format = \"json\"",
+        "p.toml:9:10: `format` says how to read the columns of a schema, and there is none; add a schema, for instance \
+         schema = \"timestamp DOUBLE, course STRING\", or leave this out",
+    );
+    check_source(
+        "column_name_of_corrupt_record = \"bad\"",
+        "p.toml:9:33: `column_name_of_corrupt_record` names a column of the schema, and there is none; add a schema, for \
+         instance schema = \"timestamp DOUBLE, course STRING\", or leave this out",
+    );
+    check_source(
+        "schema = \"a INT\"\ninclude_headers = true",
+        "p.toml:10:19: `include_headers` has no column to go to; add metadata_column = \"kafka\", or leave out \
+         `include_headers`",
+    );
+    check_source(
+        "event_time = { column = \"et\", expression = \"timestampp\" }",
+        "p.toml:9:45: unknown column `timestampp`; did you mean `timestamp`, `timestampType`?",
+    );
+}

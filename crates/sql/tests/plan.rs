@@ -335,3 +335,33 @@ mode         update
     let lines: Vec<&str> = plain.lines().filter(without_time).collect();
     assert_eq!(lines.join("\n").replace("t TIMESTAMP, ", "") + "\n", expected);
 }
+
+/// The first lines of a plan over a Kafka source with these keys.
+fn kafka_source(keys: &str, sql: &str, lines: usize) -> Vec<String> {
+    let text = format!(
+        "[query]\nsql = \"{sql}\"\n[sinks.out]\ntype = \"console\"\n[sources.t]\ntype = \"kafka\"\n\
+         bootstrap_servers = \"h:1\"\ntopic = \"t\"\n{keys}"
+    );
+    let plan = tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap()).unwrap();
+    plan.describe().lines().take(lines).map(str::to_owned).collect()
+}
+
+#[test]
+fn kafka_columns_that_are_used() {
+    let time = "event_time = { column = \"et\", expression = \"timestamp\", watermark = \"1 minute\" }";
+    assert_eq!(
+        kafka_source(time, "SELECT CAST(key AS STRING) AS k FROM t WHERE partition = 1", 4),
+        [
+            "source       t",
+            "kafka        key BINARY, partition INT, timestamp TIMESTAMP",
+            "where        (partition = 1)",
+            "event time   et = timestamp"
+        ]
+    );
+    let beside = "schema = \"a INT, b INT\"\nmetadata_column = \"kafka\"";
+    assert_eq!(
+        kafka_source(beside, "SELECT b, kafka.timestamp AS ts FROM t", 5)[..3],
+        ["source       t", "decode       b INT", "kafka        kafka.timestamp TIMESTAMP"]
+    );
+    assert_eq!(kafka_source(beside, "SELECT b FROM t", 2), ["source       t", "decode       b INT"]);
+}

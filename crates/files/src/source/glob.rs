@@ -13,6 +13,11 @@ use tidemill_model::glob::matches;
 /// Most texts that the braces of a path may expand to.
 const ALTERNATIVES_MAX: usize = 10_000;
 
+/// Whether a path is a pattern rather than a directory.
+pub fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '{'])
+}
+
 /// The paths of the files, without opening them; `None` if the directory that the path begins with does not exist.
 pub fn files(path: &str) -> io::Result<Option<BTreeSet<PathBuf>>> {
     let mut found = BTreeSet::new();

@@ -99,6 +99,12 @@ impl Watch for FilesWatch {
         format!("directory `{}`", self.options.path)
     }
 
+    fn warning_if_empty(&self) -> Option<String> {
+        let path = &self.options.path;
+        glob::is_pattern(path)
+            .then(|| format!("warning: no file matches `{path}` yet; if files are there, correct the pattern"))
+    }
+
     /// Checks that the log covers the planned offsets. A shorter log has lost files, and new files must not take their
     /// offsets.
     fn resume(&mut self, planned: &Offsets) -> Result<()> {

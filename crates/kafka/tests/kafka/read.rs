@@ -3,10 +3,12 @@
 use crate::support::{Cluster, Record, clusters, flush, range, read, send, topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use tidemill_flow::ports::{Chunk, Read};
+use tidemill_flow::ports::{Chunk, Parts, Read};
 use tidemill_kafka::{KafkaReader, admin, scan};
 use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
 
@@ -46,6 +48,48 @@ fn values(count: usize) -> Vec<Option<Vec<u8>>> {
         _ => Some(format!("{n}-").repeat(n % 37 + 1).into_bytes()),
     };
     (0..count).map(value).collect()
+}
+
+#[test]
+fn keys_headers_and_timestamp_types_are_delivered_on_request() {
+    for cluster in clusters() {
+        let topic = topic("parts");
+        assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap(), 1);
+        let producer = cluster.producer(&[]);
+        let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("v") });
+        let headers = headers.insert(Header { key: "h", value: None::<&str> });
+        let record = BaseRecord::to(&topic).partition(0).key("k").payload("1").headers(headers);
+        producer.send(record).expect("sent");
+        flush(&producer);
+        producer.send(BaseRecord::<(), str>::to(&topic).partition(0).payload("2")).expect("sent");
+        flush(&producer);
+        let mut chunk = Chunk::default();
+        let read = |parts: Parts, chunk: &mut Chunk| {
+            let mut reader = KafkaReader::new(&cluster.options).expect("a reader").with_parts(parts);
+            reader.open(&range(&topic, 0, 0, 2)).expect("opened");
+            let mut rows = Vec::new();
+            while reader.next(chunk, 1).expect("read") {
+                let key = if chunk.keys.is_empty() { None } else { chunk.keys.get(0).map(<[u8]>::to_vec) };
+                let headers: Vec<_> = (0..chunk.header_names.len())
+                    .map(|at| {
+                        (chunk.header_names.get(at).unwrap().to_vec(), chunk.header_values.get(at).map(<[u8]>::to_vec))
+                    })
+                    .collect();
+                rows.push((key, chunk.timestamp_types.clone(), chunk.header_ends.clone(), headers));
+            }
+            rows
+        };
+        let all = Parts { keys: true, timestamp_types: true, headers: true };
+        let headers = vec![(b"h".to_vec(), Some(b"v".to_vec())), (b"h".to_vec(), None)];
+        assert_eq!(
+            read(all, &mut chunk),
+            [(Some(b"k".to_vec()), vec![0], vec![2], headers), (None, vec![0], vec![0], Vec::new())],
+            "{}",
+            cluster.name
+        );
+        let none = (None, Vec::new(), Vec::new(), Vec::new());
+        assert_eq!(read(Parts::default(), &mut chunk), [none.clone(), none], "{}", cluster.name);
+    }
 }
 
 #[test]

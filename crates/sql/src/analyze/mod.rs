@@ -31,11 +31,12 @@ mod windows;
 pub use aggregate_calls::NAMES as AGGREGATE_FUNCTIONS;
 
 use crate::expr::Expr;
+use crate::kafka;
 use crate::plan::QueryPlan;
 use crate::syntax::{self, Fault};
 use crate::types;
 use crate::zone::Zone;
-use arrow_schema::{DataType, Fields};
+use arrow_schema::{DataType, FieldRef, Fields};
 use resolve::Resolver;
 use scope::Scope;
 use tidemill_model::diagnostic::Located;
@@ -62,11 +63,13 @@ pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
 struct SourceColumns<'a> {
     table: String,
     kind: &'a SourceKind,
-    /// The schema's columns, numbered by position.
+    /// The schema's columns, then Kafka's own; their numbers are their positions.
     fields: Fields,
+    /// How many of `fields` are the schema's.
+    schema_fields: usize,
     /// Which of them takes the texts of corrupt records.
     corrupt_record: Option<usize>,
-    /// The event time. Its column number follows the schema's.
+    /// The event time. Its column number follows `fields`.
     event_time: Option<SourceTime>,
 }
 
@@ -130,9 +133,14 @@ fn zone_name<'a>(pipeline: &'a Pipeline, faults: &mut Faults) -> &'a str {
 
 /// A source as a table: its columns and their names.
 fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option<(SourceColumns<'a>, Scope)> {
-    let fields = faults.keep(&source.schema, syntax::parse_schema(&source.schema.text))?;
-    let fields = faults.keep(&source.schema, refuse_types(&source.kind, fields))?;
-    let corrupt_record = faults.keep(&source.schema, corrupt_record(&source.corrupt_record_column.text, &fields))?;
+    let (fields, schema_fields) = source_fields(source, faults)?;
+    let corrupt_record = match &source.schema {
+        Some(schema) => {
+            let of_schema = &fields[..schema_fields];
+            faults.keep(schema, corrupt_record(&source.corrupt_record_column.text, of_schema))?
+        }
+        None => None,
+    };
     let mut scope = Scope::of_fields(&source.name, fields.iter(), zone_name);
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
@@ -140,11 +148,12 @@ fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option
         scope.shadow(&time.name, fields.len(), types::timestamp());
         event_time = Some(time);
     }
-    Some((SourceColumns { table: source.name.clone(), kind: &source.kind, fields, corrupt_record, event_time }, scope))
+    let table = source.name.clone();
+    Some((SourceColumns { table, kind: &source.kind, fields, schema_fields, corrupt_record, event_time }, scope))
 }
 
 /// The index of the column of corrupt records, if the schema has one; its name is case-sensitive, as in Spark.
-fn corrupt_record(name: &str, fields: &Fields) -> Result<Option<usize>, Fault> {
+fn corrupt_record(name: &str, fields: &[FieldRef]) -> Result<Option<usize>, Fault> {
     let Some(index) = fields.iter().position(|field| field.name() == name) else { return Ok(None) };
     match fields[index].data_type() {
         DataType::Utf8 => Ok(Some(index)),
@@ -154,6 +163,33 @@ fn corrupt_record(name: &str, fields: &Fields) -> Result<Option<usize>, Fault> {
             "declare it STRING, or set column_name_of_corrupt_record to another name",
         )),
     }
+}
+
+/// The columns of a source, and how many of them are its schema's. The others are Kafka's own.
+fn source_fields(source: &Source, faults: &mut Faults) -> Option<(Fields, usize)> {
+    let kafka = match &source.kind {
+        SourceKind::Kafka(kafka) => Some(kafka),
+        SourceKind::Files(_) => None,
+    };
+    let Some(schema) = &source.schema else {
+        return Some((kafka::fields(kafka.is_some_and(|kafka| kafka.include_headers)), 0));
+    };
+    let fields = faults.keep(schema, syntax::parse_schema(&schema.text))?;
+    let fields = faults.keep(schema, refuse_types(&source.kind, fields))?;
+    let schema_fields = fields.len();
+    let Some((kafka, column)) = kafka.and_then(|kafka| Some((kafka, kafka.metadata_column.as_ref()?))) else {
+        return Some((fields, schema_fields));
+    };
+    let event_time = source.event_time.as_ref().map(|time| time.column.text.as_str());
+    let mut names = fields.iter().map(|field| field.name().as_str()).chain(event_time);
+    let taken = names.any(|name| scope::same(name, &column.text));
+    faults.keep(column, if taken { Err(taken_name(&column.text)) } else { Ok(()) })?;
+    let own = kafka::metadata_field(&column.text, kafka.include_headers);
+    Some((fields.iter().cloned().chain([own]).collect(), schema_fields))
+}
+
+fn taken_name(name: &str) -> Fault {
+    Fault::new(0..0, format!("the source has a column `{name}` already"), "give `metadata_column` another name")
 }
 
 /// The schema, unless the source's format cannot hold its types.

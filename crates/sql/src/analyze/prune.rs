@@ -5,6 +5,7 @@ use super::query::BranchFilters;
 use super::relation::Branch;
 use super::{SourceColumns, SourceTime};
 use crate::expr::Expr;
+use crate::kafka::{self, KafkaColumn, KafkaColumns};
 use crate::plan::{Body, BranchPlan, EventTimePlan, Format, Step};
 use crate::types;
 use crate::zone::Zone;
@@ -20,12 +21,8 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
     let time_column = columns.fields.len();
-    let mut used = BTreeSet::new();
-    let mut uses = |expr: &Expr| {
-        expr.columns(&mut |index| {
-            used.insert(index);
-        });
-    };
+    let (mut used, mut members) = (BTreeSet::new(), BTreeSet::new());
+    let mut uses = |expr: &Expr| use_columns(columns, expr, &mut used, &mut members);
     pushed_filters.iter().for_each(&mut uses);
     steps.iter_mut().for_each(|step| uses(expr_of(step)));
     each_expr(&mut body, &mut |expr| uses(expr));
@@ -33,9 +30,7 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
     let needed = |time: &&SourceTime| time.delay_ms.is_some() || time.max_ahead_ms.is_some();
     let event_time = columns.event_time.as_ref().filter(|time| needed(time) || used.contains(&time_column));
     if let Some(time) = event_time {
-        time.expr.columns(&mut |index| {
-            used.insert(index);
-        });
+        use_columns(columns, &time.expr, &mut used, &mut members);
     }
     used.remove(&time_column);
     used.retain(|column| *column < FIRST);
@@ -52,8 +47,10 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
     steps.iter_mut().for_each(|step| expr_of(step).renumber(&position));
     let time_filter = time_filter.map(renumber);
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
-    let decode: Vec<Field> = used.iter().map(|index| columns.fields[*index].as_ref().clone()).collect();
-    let mut row = decode.clone();
+    let field = |index: &usize| columns.fields[*index].as_ref().clone();
+    let decode: Vec<Field> = used.range(..columns.schema_fields).map(field).collect();
+    let mut row: Vec<Field> = used.iter().map(field).collect();
+    let kafka_columns = kafka_columns(columns, &used, &members);
     let event_time = event_time.map(|time| {
         row.push(Field::new(&time.name, types::timestamp(), true));
         EventTimePlan {
@@ -70,6 +67,7 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         format: format(columns, &used),
         decode_schema: Arc::new(Schema::new(decode)),
         corrupt_record,
+        kafka_columns,
         event_time,
         row_schema: Arc::new(Schema::new(row)),
         pushed_filters,
@@ -83,7 +81,8 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
 /// The format of the source's records, for the columns that are used.
 fn format(columns: &SourceColumns, used: &BTreeSet<usize>) -> Format {
     let SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) = columns.kind else {
-        return Format::Json;
+        let is_raw = columns.schema_fields == 0;
+        return if is_raw { Format::Raw } else { Format::Json };
     };
     let corrupt = columns.corrupt_record;
     let data = used.iter().filter(|index| Some(**index) != corrupt);
@@ -94,6 +93,26 @@ fn format(columns: &SourceColumns, used: &BTreeSet<usize>) -> Format {
         places: data.map(place).collect(),
         width: counts_values.then(|| columns.fields.len() - 1),
     }
+}
+
+/// Adds the columns that an expression uses, and the members of Kafka's STRUCT.
+fn use_columns(columns: &SourceColumns, expr: &Expr, used: &mut BTreeSet<usize>, members: &mut BTreeSet<usize>) {
+    expr.columns(&mut |index| {
+        used.insert(index);
+    });
+    kafka::used_members(expr, columns.schema_fields, members);
+}
+
+/// Kafka's own columns among `used`; `members` are those of the STRUCT.
+fn kafka_columns(columns: &SourceColumns, used: &BTreeSet<usize>, members: &BTreeSet<usize>) -> Option<KafkaColumns> {
+    let own: Vec<usize> = used.range(columns.schema_fields..).copied().collect();
+    let is_struct = columns.schema_fields > 0;
+    let filled = if is_struct { members.iter().copied().collect() } else { own.clone() };
+    (!own.is_empty()).then(|| KafkaColumns {
+        used: filled.into_iter().map(|number| KafkaColumn::ALL[number]).collect(),
+        fields: own.iter().map(|index| columns.fields[*index].clone()).collect(),
+        is_struct,
+    })
 }
 
 /// Describes a files source: everything except the limit of a batch.

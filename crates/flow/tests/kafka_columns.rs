@@ -1,0 +1,91 @@
+//! Kafka's own columns of a chunk's records, without a schema and beside one.
+
+use tidemill_decode::zone::{WallClock, Zone};
+use tidemill_flow::kafka_columns::parts;
+use tidemill_flow::ports::{Chunk, Parts};
+use tidemill_flow::records::Records;
+use tidemill_model::{Micros, PartitionId};
+use tidemill_sql::plan::BranchPlan;
+use tidemill_sql::text::json;
+
+fn plan(source: &str, sql: &str) -> BranchPlan {
+    let text = format!(
+        "[sources.t]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\n{source}\n\
+         [query]\nsql = \"{sql}\"\n[sinks.out]\ntype = \"console\"\n",
+    );
+    let plan = tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap()).unwrap();
+    plan.branches[0].as_ref().clone()
+}
+
+/// Two records: one with everything, one with nothing. Only the wanted parts are delivered.
+fn chunk(parts: Parts) -> Chunk {
+    let mut chunk = Chunk::default();
+    chunk.push(7, 1_500, Some(br#"{"a":1}"#));
+    chunk.push(9, -1, None);
+    if parts.keys {
+        chunk.keys.push(Some(b"k"));
+        chunk.keys.push(None);
+    }
+    if parts.timestamp_types {
+        chunk.timestamp_types.extend([1, -1]);
+    }
+    if parts.headers {
+        for (name, value) in [("h", Some(&b"v"[..])), ("h", None)] {
+            chunk.header_names.push(Some(name.as_bytes()));
+            chunk.header_values.push(value);
+        }
+        chunk.header_ends.extend([2, 2]);
+    }
+    chunk
+}
+
+/// The source rows as JSON lines.
+fn rows(source: &str, sql: &str) -> Vec<String> {
+    let plan = plan(source, sql);
+    let mut records = Records::new(&plan);
+    records.begin(Micros(0), &PartitionId { source: 0, topic: "orders".into(), partition: 3 });
+    let decoded = records.decode(&chunk(parts(plan.kafka_columns.as_ref())));
+    assert_eq!((decoded.malformed, decoded.wrong_type), (0, 0));
+    assert_eq!(decoded.batch.schema().fields(), plan.row_schema.fields());
+    let clock = WallClock::new(Zone::UTC);
+    (0..decoded.batch.num_rows())
+        .map(|row| {
+            let mut line = String::new();
+            json::write_row(&mut line, &decoded.batch, row, &clock);
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn without_a_schema() {
+    assert_eq!(
+        rows("include_headers = true", "SELECT * FROM t"),
+        [
+            r#"{"key":"aw==","value":"eyJhIjoxfQ==","topic":"orders","partition":3,"offset":7,"timestamp":"1970-01-01T00:00:01.500Z","timestampType":1,"headers":[{"key":"h","value":"dg=="},{"key":"h"}]}"#,
+            r#"{"topic":"orders","partition":3,"offset":9,"timestamp":"1969-12-31T23:59:59.999Z","timestampType":-1}"#,
+        ]
+    );
+    assert_eq!(rows("", "SELECT offset + 1 AS o FROM t"), [r#"{"offset":7}"#, r#"{"offset":9}"#]);
+}
+
+#[test]
+fn beside_a_schema_only_what_is_used_is_filled() {
+    let source = "schema = \"a INT, offset STRING\"\nmetadata_column = \"kafka\"";
+    assert_eq!(
+        rows(source, "SELECT a, kafka.offset, kafka.topic FROM t"),
+        [r#"{"a":1,"kafka":{"topic":"orders","offset":7}}"#, r#"{"kafka":{"topic":"orders","offset":9}}"#]
+    );
+    assert_eq!(rows(source, "SELECT a FROM t"), [r#"{"a":1}"#, "{}"]);
+}
+
+#[test]
+fn a_reader_delivers_what_the_query_uses() {
+    let delivered = |source: &str, sql: &str| parts(plan(source, sql).kafka_columns.as_ref());
+    assert_eq!(delivered("", "SELECT value, timestamp FROM t"), Parts::default());
+    assert_eq!(delivered("", "SELECT key FROM t"), Parts { keys: true, ..Parts::default() });
+    let beside = "schema = \"a INT\"\nmetadata_column = \"k\"\ninclude_headers = true";
+    assert_eq!(delivered(beside, "SELECT a FROM t"), Parts::default());
+    assert_eq!(delivered(beside, "SELECT k.headers FROM t"), Parts { headers: true, ..Parts::default() });
+    assert_eq!(delivered(beside, "SELECT k FROM t"), Parts { keys: true, timestamp_types: true, headers: true });
+}
