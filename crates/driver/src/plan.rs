@@ -111,7 +111,7 @@ mod tests {
         };
         assert_eq!(loss(5, 0, 9), Ok(()));
         assert!(loss(5, 7, 9).unwrap_err().contains("2 records were deleted"));
-        assert!(loss(5, 0, 3).unwrap_err().contains("deleted and made again"));
+        assert!(loss(5, 0, 3).unwrap_err().contains("deleted and created again"));
     }
 
     #[test]
