@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod clients;
 mod embedded;
 mod fuzz;
 mod json;

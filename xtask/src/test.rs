@@ -6,7 +6,7 @@
 use crate::embedded::EmbeddedBroker;
 use crate::kafka::{self, Broker};
 use crate::sh::{self, Outcome, cargo, command};
-use crate::{ports, venv};
+use crate::{clients, ports, venv};
 use std::path::Path;
 
 /// Address of an Apache Kafka for tests; if not set, those tests are skipped.
@@ -20,6 +20,7 @@ pub fn run(args: &[&str]) -> Outcome {
         Ok(python) => check_embedded_broker(&python).map(|()| "agree".to_owned()),
         Err(why) => Ok(format!("SKIPPED: {why}")),
     };
+    let others = check_with_other_clients();
     let kafka = start_kafka();
     let mut tests = cargo(&[&["test", "--release", "--locked", "--workspace"], args].concat());
     let apache = match &kafka {
@@ -29,11 +30,23 @@ pub fn run(args: &[&str]) -> Outcome {
         }
         Err(why) => format!("SKIPPED: {why}"),
     };
-    println!("\njudges:");
+    println!("\nreferences:");
     println!("  kafka-python and librdkafka on the embedded broker: {}", clients.as_ref().unwrap_or_else(|why| why));
+    match &others {
+        Ok(lines) => lines.iter().for_each(|line| println!("  {line}")),
+        Err(why) => println!("  {why}"),
+    }
     println!("  Apache Kafka: {apache}\n");
     sh::run(&mut tests)?;
-    clients.map(drop)
+    clients.and(others.map(drop))
+}
+
+/// Lets clients in other languages check the broker; with a broker of their own, whose topics they know.
+fn check_with_other_clients() -> Outcome<Vec<String>> {
+    let dir = sh::target().join("references/clients");
+    let _ = std::fs::remove_dir_all(&dir);
+    let broker = EmbeddedBroker::start(&dir)?;
+    clients::check(broker.address())
 }
 
 /// Runs the broker crate's own checks from another client.

@@ -4,7 +4,6 @@
 //! the topic's id, so a topic that is deleted and created again never sees old records, and what a crash leaves of a
 //! deletion is recognised.
 
-use crate::clock::now_ms;
 use crate::config::BrokerConfig;
 use crate::handles;
 use crate::log::Log;
@@ -17,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-use std::time::SystemTime;
+use std::time::{Duration, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// Most partitions of a topic. Each keeps a file open.
@@ -213,13 +212,14 @@ impl Catalog {
         })
     }
 
-    /// Removes what is beyond retention, in every partition.
-    pub fn enforce_retention(&self) {
+    /// Removes what is beyond retention at `now_ms`, in every partition: old segments and silent producers.
+    pub fn enforce_retention(&self, now_ms: i64) {
+        let now = UNIX_EPOCH + Duration::from_millis(now_ms.max(0) as u64);
         for topic in self.all() {
             for (index, partition) in topic.partitions().iter().enumerate() {
                 let enforced = partition.with_log(|log| {
-                    log.forget_producers(now_ms() - PRODUCER_EXPIRATION_MS);
-                    log.enforce_retention(SystemTime::now())
+                    log.forget_producers(now_ms - PRODUCER_EXPIRATION_MS);
+                    log.enforce_retention(now)
                 });
                 if let Err(error) = enforced {
                     log_line(&format!("cannot drop old records of {}-{index}: {error}", topic.name));
@@ -341,4 +341,33 @@ fn parse_line(line: &str) -> Option<(String, Uuid, i32, Settings)> {
         settings.set(key, value).ok()?;
     }
     Some((name, id, count, settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::AppendError;
+    use crate::log::batch::sample::Sample;
+    use crate::log::batch::{Rules, check_produced};
+
+    #[test]
+    fn producers_are_forgotten_a_day_after_their_last_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = BrokerConfig { dir: dir.path().to_owned(), retention_age: None, ..BrokerConfig::default() };
+        let catalog = Catalog::open(&config, None).unwrap();
+        let topic = catalog.create("t", 1, Settings::default()).unwrap();
+        let append = |first_sequence| {
+            let producer = (7, 0, first_sequence);
+            let batch = Sample { timestamps: &[1], producer, ..Sample::default() }.build();
+            let header = check_produced(&batch, Rules { max_bytes: 1 << 20, now_ms: i64::MAX }).unwrap();
+            topic.partition(0).unwrap().append(&batch, &header).expect("the topic is there")
+        };
+        let before_ms = crate::clock::now_ms();
+        append(0).unwrap();
+        let after_ms = crate::clock::now_ms();
+        catalog.enforce_retention(before_ms + PRODUCER_EXPIRATION_MS);
+        assert!(matches!(append(9), Err(AppendError::Refused(Code::OutOfOrderSequenceNumber))), "still known");
+        catalog.enforce_retention(after_ms + PRODUCER_EXPIRATION_MS + 1);
+        append(9).expect("an unknown producer begins anywhere");
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::api::Shared;
 use crate::catalog::Catalog;
+use crate::clock::now_ms;
 use crate::config::{BrokerConfig, Durability};
 use crate::connection;
 use crate::groups::Groups;
@@ -181,8 +182,8 @@ impl Server {
             let now = Instant::now();
             if now >= due {
                 drop(clients);
-                self.shared.catalog.enforce_retention();
-                self.shared.groups.expire(self.shared.config.offsets_retention);
+                self.shared.catalog.enforce_retention(now_ms());
+                self.shared.groups.expire(now_ms(), self.shared.config.offsets_retention);
                 due = Instant::now() + RETENTION_INTERVAL;
                 clients = self.clients();
             } else {

@@ -5,7 +5,8 @@ use crate::catalog::{Topic, storage_error};
 use crate::clock::now_ms;
 use crate::log::AppendError;
 use crate::log::batch::{self, Rules};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, start_of};
+use crate::stderr::ThrottledLog;
 use crate::wire::Answer;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// From this version on, an answer says why a batch was refused.
 const FIRST_VERSION_WITH_TEXT: i16 = 8;
+/// A longer transactional id is cut in the log line.
+const SHOWN_ID_BYTES: usize = 200;
 
 /// Stores each partition's batch. There is no answer if the client wants none (`acks` 0).
 pub(super) fn produce(call: &Call<'_>, request: ProduceRequest) -> Result<Option<Answer>, Malformed> {
@@ -70,7 +73,13 @@ fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64
 /// Gives an idempotent producer its id. Refuses transactions with a code that clients do not retry.
 pub(super) fn init_producer_id(call: &Call<'_>, request: InitProducerIdRequest) -> InitProducerIdResponse {
     let refused = InitProducerIdResponse::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
-    if request.transactional_id.is_some() {
+    if let Some(id) = &request.transactional_id {
+        static ASKED: ThrottledLog = ThrottledLog::new();
+        // The answer has no place for a text.
+        ASKED.log_line(|| {
+            let id = start_of(id, SHOWN_ID_BYTES);
+            format!("refused transactional.id {id:?}: this broker has no transactions; remove the setting")
+        });
         return refused.with_error_code(Code::TransactionalIdAuthorizationFailed.code());
     }
     match call.shared.producer_ids.next() {

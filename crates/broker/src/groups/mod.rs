@@ -140,12 +140,12 @@ impl Groups {
         names
     }
 
-    /// Removes groups without members, and offsets of such groups that are older than `retention`.
-    pub fn expire(&self, retention: Duration) {
+    /// Removes groups without members, and offsets of such groups that are older than `retention` at `now_ms`.
+    pub fn expire(&self, now_ms: i64, retention: Duration) {
         self.forget_all_idle();
         let alive: BTreeSet<String> = self.entries().keys().cloned().collect();
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        self.offsets().expire(now_ms(), retention_ms, |group| alive.contains(group));
+        self.offsets().expire(now_ms, retention_ms, |group| alive.contains(group));
     }
 
     fn forget_all_idle(&self) {

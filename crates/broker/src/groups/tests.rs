@@ -1,6 +1,8 @@
-//! Scenarios of one group: each line is an action at some second, and its result.
+//! Scenarios of one group: each line is an action at some second, and its result. The expiry of all groups' offsets.
 
+use super::Groups;
 use super::member::{Join, Joined};
+use super::offsets::Committed;
 use super::state::Group;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
@@ -179,4 +181,47 @@ fn members_agree_on_a_strategy() {
     scenario.check("0 join m1 range,sticky", "m1 waits | CompletingRebalance 2 m1,m3");
     assert_eq!(scenario.group.protocol.as_deref(), Some("sticky"));
     assert_eq!(scenario.group.leader.as_deref(), Some("m1"));
+}
+
+/// A member as a client without any specialities has it.
+fn plain_member() -> Join {
+    Join {
+        member_id: String::new(),
+        instance: None,
+        client_id: "c".to_owned(),
+        client_host: "/h".to_owned(),
+        session_timeout: Duration::from_secs(3600),
+        rebalance_timeout: Duration::from_secs(3600),
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![("range".to_owned(), Bytes::new())],
+        fresh_id: "m".to_owned(),
+        id_required: false,
+    }
+}
+
+#[test]
+fn offsets_are_kept_for_the_retention_after_the_last_member_has_left() {
+    const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+    const RETENTION_MS: i64 = RETENTION.as_millis() as i64;
+    let dir = tempfile::tempdir().unwrap();
+    let groups = Groups::open(dir.path().join("offsets"), false).unwrap();
+    let start_ms = crate::clock::now_ms();
+    let member = groups.join("members", plain_member()).unwrap().member_id;
+    for (group, protocol_type) in [("members", "consumer"), ("without", "")] {
+        let committed = Committed { offset: 1, leader_epoch: 0, metadata: String::new(), time_ms: start_ms };
+        groups.offsets().commit(group, protocol_type, vec![(("t".to_owned(), 0), committed)]).unwrap();
+    }
+    let check = |now_ms: i64, expected: &[&str]| {
+        groups.expire(now_ms, RETENTION);
+        assert_eq!(groups.names(), expected, "{} ms after the start", now_ms - start_ms);
+    };
+    check(start_ms + RETENTION_MS, &["members", "without"]);
+    check(start_ms + RETENTION_MS + 1, &["members"]);
+    let left_ms = start_ms + 5 * RETENTION_MS;
+    check(left_ms, &["members"]);
+    groups.with("members", |group, now| group.leave(&member, None, now)).unwrap();
+    check(left_ms + RETENTION_MS, &["members"]);
+    assert!(groups.offsets().get("members", "t", 0).is_some());
+    check(left_ms + RETENTION_MS + 1, &[]);
+    assert!(!groups.exists("members"));
 }

@@ -1,7 +1,9 @@
 //! The output of a run is closed, full, or has no reader: the run ends by itself or goes on. It never hangs, and it
 //! leaves its checkpoint unlocked.
 
-use crate::support::{Testbed, records};
+use crate::support::{Process, Testbed, records, until};
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
 
 const THEN: i64 = 1_700_000_000;
@@ -13,8 +15,7 @@ fn shell(testbed: &Testbed, rest: &str) -> (i32, String) {
     let (run, pipe) =
         script.split_once(" | ").map_or((script.as_str(), String::new()), |(run, to)| (run, format!(" | {to}")));
     let script = format!("{run}; echo $? > code ){pipe}");
-    let ended =
-        crate::support::Process::start(Command::new("sh").args(["-c", &script]).current_dir(testbed.path(""))).end();
+    let ended = Process::start(Command::new("sh").args(["-c", &script]).current_dir(testbed.path(""))).end();
     let code = std::fs::read_to_string(testbed.path("code")).expect("the shell writes it");
     (code.trim().parse().expect("a code"), ended.stdout + &ended.stderr)
 }
@@ -67,4 +68,27 @@ fn the_disk_is_full() {
     assert_eq!(code, 1, "{written}");
     assert!(written.contains("sink Console: cannot print batch 0"), "{written}");
     testbed.finish_exactly();
+}
+
+/// A broker without stderr loses its log lines and nothing else; the same without stdout.
+#[test]
+fn a_broker_without_outputs() {
+    for closed in ["2>&-", ">&-", ">&- 2>&-"] {
+        let testbed = Testbed::without_broker();
+        let address = testbed.address();
+        let program = env!("CARGO_BIN_EXE_tidemill");
+        let script = format!("exec '{program}' broker --listen {address} --dir broker --connections-max 8 {closed}");
+        let broker = Process::start(Command::new("sh").args(["-c", &script]).current_dir(testbed.path("")));
+        let connect = || until("a connection", || TcpStream::connect(address).ok());
+        // Each connection over the limit makes the broker write to stderr.
+        let clients: Vec<TcpStream> = (0..20).map(|_| connect()).collect();
+        let refused = |mut client: &TcpStream| matches!(client.read(&mut [0]), Ok(0) | Err(_));
+        assert!(clients[10..].iter().all(refused), "{closed}");
+        drop(clients);
+        testbed.send(records(THEN, 200));
+        testbed.run_now(&[]);
+        testbed.finish_exactly();
+        broker.signal("TERM");
+        assert_eq!(broker.end().code, Some(0), "{closed}");
+    }
 }

@@ -15,6 +15,7 @@ mod demo;
 mod examples;
 mod executors;
 mod faults;
+mod full_disk;
 mod mistakes;
 mod produce;
 mod signals;
