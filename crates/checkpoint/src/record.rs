@@ -84,6 +84,17 @@ pub(crate) fn decode(bytes: &[u8], at: usize) -> Option<Record<'_>> {
     (crc32c::crc32c(&bytes[at + 4..end]) == crc).then_some(Record { kind, durable: u64_at(header, 13), payload, end })
 }
 
+/// Corrects length and checksum of the record at `at`. Returns its end; `None` if there is no place for a header.
+pub(crate) fn reseal(bytes: &mut [u8], at: usize) -> Option<usize> {
+    let left = bytes.len().checked_sub(at + HEADER)?;
+    let length = u64_at(bytes, at + 4).min(left as u64);
+    bytes[at + 4..at + 12].copy_from_slice(&length.to_le_bytes());
+    let end = at + HEADER + length as usize;
+    let crc = crc32c::crc32c(&bytes[at + 4..end]);
+    bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    Some(end)
+}
+
 /// Describes the first record in some bytes: `plan 3`, `delta 3`. For tests.
 pub fn describe(bytes: &[u8]) -> String {
     let start = if bytes.starts_with(&crate::segment::header()) { crate::segment::HEADER } else { 0 };
@@ -99,7 +110,7 @@ pub fn describe(bytes: &[u8]) -> String {
 pub fn batch(kind: Kind, payload: &[u8]) -> Option<u64> {
     match kind {
         Kind::Base | Kind::Start => None,
-        Kind::Delta => Some(u64_at(payload, 0)),
+        Kind::Delta => payload.first_chunk().map(|batch| u64::from_le_bytes(*batch)),
         Kind::Plan | Kind::Commit => serde_json::from_slice::<serde_json::Value>(payload).ok()?["batch_id"].as_u64(),
     }
 }

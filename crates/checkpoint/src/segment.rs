@@ -4,7 +4,7 @@
 //! "TIDEMILL" | version: u8 | record | record | …
 //! ```
 
-use crate::record::{Kind, Record, decode, encode};
+use crate::record::{self, Kind, Record, decode, encode};
 use tidemill_model::{Error, Result};
 
 /// The folder of the segments.
@@ -96,6 +96,18 @@ pub fn of_records(records: &[(Kind, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
+/// Corrects the header, and the checksum of every record. A length beyond the end becomes what is left. For fuzzing.
+#[doc(hidden)]
+pub fn reseal(bytes: &mut [u8]) {
+    let header = header();
+    let Some(begin) = bytes.get_mut(..HEADER) else { return };
+    begin.copy_from_slice(&header);
+    let mut at = HEADER;
+    while let Some(end) = record::reseal(bytes, at) {
+        at = end;
+    }
+}
+
 /// Whether the bytes are a segment or the beginning of one.
 fn begins_well(bytes: &[u8]) -> bool {
     bytes.iter().zip(MAGIC).all(|(byte, expected)| byte == expected)
@@ -157,6 +169,20 @@ mod tests {
         check(0, None, Err("is no segment of a log"));
         assert!(read("s", &bytes, Some(bytes.len() as u64 + 1)).unwrap_err().message().contains("`s` is cut off"));
         assert!(read("s", b"", Some(0)).is_err());
+    }
+
+    #[test]
+    fn a_resealed_segment_passes_every_checksum() {
+        let (bytes, ends) = segment();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 2;
+            reseal(&mut changed);
+            let kinds_and_lengths = ends.iter().any(|end| (end - 7 - 17..end - 7).contains(&at));
+            let found = read("s", &changed, None);
+            assert!(kinds_and_lengths || found.unwrap().records.len() == 3, "changed at {at}");
+        }
+        (0..HEADER).for_each(|length| reseal(&mut vec![0xff; length]));
     }
 
     #[test]
