@@ -1,8 +1,9 @@
-//! `autoscale`: a load trace on the real engine (embedded broker, `tidemill produce`, `tidemill run`), and what it cost.
+//! `autoscale`: runs a load trace on the real engine (embedded broker, `tidemill produce`, `tidemill run`) and prints
+//! its cost.
 //!
-//! Each core is held to 2,500 records/s, so that a small machine can show four executors; everything else is as a user
-//! has it. Beside the executor-seconds stand two sums of the trace alone: the *work*, records over what an executor does,
-//! and *just enough*, the executors that each segment needs, rounded up.
+//! Each core is limited to 2,500 records/s, so that a small machine can show four executors. Everything else is the
+//! default. Two sums are computed from the trace alone: the *work*, which is records over the rate of an executor,
+//! and *just enough*, which is the executors that each segment needs, rounded up.
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process::KillOnDrop;
@@ -19,13 +20,13 @@ const PER_EXECUTOR: f64 = 2.0 * PER_CORE as f64;
 const EXECUTORS_MAX: u32 = 4;
 const SLO_MS: u64 = 10_000;
 
-/// The trace that is run when none is named: steps up and down, two pauses, a peak within what four executors do.
+/// The default trace: steps up and down, two pauses, a peak that four executors can serve.
 const TRACE: &str = "30@1000,20@9000,40@4000,30@0,10@15000,60@2500,20@0,40@7000,30@12000,40@500";
 
-/// Batches beside a change of size that are compared: some five seconds of them.
+/// Number of batches before and after a change of size that are compared, about five seconds.
 const BESIDE: usize = 10;
 
-/// Seconds at the end in which the last records come out and the executors go.
+/// Seconds at the end for the last results and for the executors to end.
 const AFTER: Duration = Duration::from_secs(12);
 
 /// A stretch of constant load.
@@ -35,8 +36,8 @@ struct Segment {
     per_second: u64,
 }
 
-/// `--trace FILE`, `--seed S` for a trace made up, `--set KEY=VALUE` for the pipeline, `--no-build` for the binary that is
-/// there.
+/// `--trace FILE`, `--seed S` (a random trace), `--set KEY=VALUE` (for the pipeline), `--no-build` (uses the existing
+/// binary).
 pub fn run(args: &[&str]) -> Outcome {
     let (mut trace, mut sets, mut build) = (parse(TRACE)?, Vec::new(), true);
     let mut args = args.iter();
@@ -67,7 +68,7 @@ pub fn run(args: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// What a run has shown.
+/// The results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunMeasurement {
     pub produced: u64,
@@ -75,13 +76,13 @@ pub struct RunMeasurement {
     pub executor_seconds: f64,
     pub p50_ms: u64,
     pub p99_ms: u64,
-    /// The oldest record of all, and records of batches that had one beyond the service level.
+    /// The greatest age of a record, and the number of records in batches with one beyond the service level.
     pub max_ms: u64,
     pub late: u64,
     pub starts: u64,
     pub actions: u64,
     pub greatest: u64,
-    /// Between one decision and the next, 99th percentile, ms.
+    /// Time between two decisions, 99th percentile, in ms.
     pub decision_gap_ms: u64,
     /// Time of the batches just after a change of the number of executors over that of those just before, p99 of each.
     pub rescale_gap: f64,
@@ -125,7 +126,7 @@ fn topic(bench_dir: &BenchDir) -> Outcome {
     bench_dir.produce(TOPIC, 1, 1).map(drop)
 }
 
-/// Each segment in turn, by the clock from the start of the trace on.
+/// Sends each segment at its time from the start of the trace.
 fn produce(bench_dir: &BenchDir, trace: &[Segment]) -> Outcome<u64> {
     let start = Instant::now();
     let (mut end, mut produced) = (Duration::ZERO, 1);
@@ -170,7 +171,8 @@ fn read_progress(text: &str, seen: &mut RunMeasurement) {
     }
 }
 
-/// Batches with records: (executors, duration). Those beside a change of the number of executors, neither of them none, count.
+/// Batches with records: (executors, duration). Those beside a change of the number of executors, neither of them none,
+/// count.
 fn rescale_gap(text: &str) -> f64 {
     let of = |line: &str| -> Option<(u64, u64)> {
         let rows: u64 = json::number(line, "numInputRows")?;
@@ -288,7 +290,8 @@ fn parse(text: &str) -> Outcome<Vec<Segment>> {
     text.split(',').map(|part| segment(part).ok_or_else(|| format!("`{part}` is not seconds@records/s"))).collect()
 }
 
-/// Ten segments of 10 to 60 s; a fifth of them quiet, the others up to what four executors do.
+/// Ten segments of 10 to 60 s. A fifth of them have no load; the others have up to the load that four executors can
+/// serve.
 fn made_up(seed: u64) -> Vec<Segment> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
     let mut next = |below: u64| {

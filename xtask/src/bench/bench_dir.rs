@@ -1,4 +1,4 @@
-//! What the benchmarks of the built binary stand on: a broker over an empty directory, records, the reference pipeline.
+//! The setting of benchmarks of the built binary: a broker with an empty directory, records, the reference pipeline.
 
 use crate::embedded::{EmbeddedBroker, binary};
 use crate::json;
@@ -7,20 +7,20 @@ use crate::usage::{self, Cost};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The reference pipeline, which everything is measured on.
+/// The reference pipeline that benchmarks run.
 const PIPELINE: &str = "crates/config/tests/reference.toml";
 
 /// The topic that it reads.
 pub const TOPIC: &str = "cs_student_logs";
 
-/// A broker and a directory; the broker ends and the directory goes when dropped.
+/// A broker and its directory. Dropping it ends the broker and removes the directory.
 pub struct BenchDir {
     pub broker: EmbeddedBroker,
     dir: PathBuf,
 }
 
 impl BenchDir {
-    /// Nothing in it yet.
+    /// An empty broker.
     pub fn new(name: &str) -> Outcome<BenchDir> {
         let dir = sh::target().join("bench").join(name);
         let _ = std::fs::remove_dir_all(&dir);
@@ -28,7 +28,8 @@ impl BenchDir {
         Ok(BenchDir { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
     }
 
-    /// `tidemill produce --rate max` into four partitions; returns records per second as it counts them, and its cost.
+    /// Runs `tidemill produce --rate max` into four partitions. Returns the records per second that it reports, and its
+    /// cost.
     pub fn produce(&self, topic: &str, count: u64, producers: u32) -> Outcome<(f64, Cost)> {
         let (count, producers) = (count.to_string(), producers.to_string());
         let servers = self.broker.address();
@@ -56,7 +57,7 @@ impl BenchDir {
         Ok(command)
     }
 
-    /// A file of the bench_dir.
+    /// The path of a file in the directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -65,7 +66,7 @@ impl BenchDir {
 impl Drop for BenchDir {
     fn drop(&mut self) {
         self.broker.end();
-        // What stays takes room and does no harm.
+        // A leftover takes disk space and does no harm.
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,6 +1,6 @@
-//! `bottlenecks`: loads that more executors do not help, on the real engine, and how soon the autoscaler says who holds them
-//! back: the driver (many keys), a sink (a slow reader of the console), the source (a client that fetches a little now and
-//! then), the machine (four executors without a limit on a few cores).
+//! `bottlenecks`: loads for which more executors do not help, on the real engine, and the time until the autoscaler
+//! names the bottleneck: the driver (many keys), a sink (a slow reader of the console), the source (a client that
+//! fetches little and rarely), the machine (four executors without a limit on a few cores).
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process::KillOnDrop;
@@ -12,13 +12,13 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
-/// Whoever is not named by then is not noticed.
+/// A bottleneck that is not named within this time counts as missed.
 const LONGEST: Duration = Duration::from_secs(90);
 
-/// A load: what it is called, how fast it comes, how the pipeline differs.
+/// A load: its name, its rate, the changes to the pipeline.
 struct Load {
     name: &'static str,
-    /// The word in the sentence that is expected.
+    /// A word of the expected reason.
     names: &'static str,
     rate: &'static str,
     producers: &'static str,
@@ -70,7 +70,7 @@ const LOADS: [Load; 4] = [
     },
 ];
 
-/// The named loads, or all; `--no-build` for the binary that is there.
+/// Runs the named loads, or all. `--no-build` uses the existing binary.
 pub fn run(args: &[&str]) -> Outcome {
     if !args.contains(&"--no-build") {
         sh::run(&mut sh::cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
@@ -139,7 +139,7 @@ fn read_slowly(mut console: ChildStdout) {
     }
 }
 
-/// The first decision that takes executors back because others hold them: the size kept, and why.
+/// The first decision that removes executors because of a bottleneck: the size kept, and the reason.
 fn guard(decisions: &Path) -> Option<(u64, String)> {
     let text = std::fs::read_to_string(decisions).ok()?;
     let (_, decision) = text.lines().find(|line| line.contains("\"kind\":\"guard\""))?.split_once("\"decision\":")?;

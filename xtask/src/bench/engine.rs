@@ -1,4 +1,5 @@
-//! `engine`: `tidemill run --available-now`, the reference pipeline from first to last record, start and end included.
+//! `engine`: `tidemill run --available-now` of the reference pipeline, from first to last record, including start and
+//! end.
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process;

@@ -1,5 +1,5 @@
-//! `groups`: queries with many groups, from first to last record, start and end included, rows to the `none` sink and the
-//! checkpoint on disk: a million keys, and windows of many slices.
+//! `groups`: queries with many groups, from first to last record, including start and end. Rows go to the `none` sink,
+//! the checkpoint to disk. There are a million keys, and windows of many slices.
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 const RECORDS: u64 = 4_000_000;
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Memory is looked at so often.
+/// Interval of memory measurements.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is run: name, key, window.
+/// The queries: name, key, window.
 const QUERIES: [(&str, &str, &str); 3] = [
     // The records' values of it are 8.45 · 10⁹ numbers, drawn evenly.
     ("million_keys", "CAST(cpu_usage_pct * 11834 AS BIGINT)", "'10 seconds', '5 seconds'"),
@@ -67,7 +67,7 @@ fn measure(bench_dir: &BenchDir, name: &str, key: &str, window: &str) -> Outcome
     let mut driver = command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the run: {error}"))?;
     let mut memory: f64 = 0.0;
     while start.elapsed() < LONGEST && process::is_alive(driver.id())? {
-        // Who has gone meanwhile takes no memory.
+        // A process that has ended takes no memory.
         let resident = |pid: u32| process::memory(pid).map_or(0.0, |memory| memory.resident);
         let children = process::children(driver.id())?;
         memory = memory.max(resident(driver.id()) + children.into_iter().map(resident).sum::<f64>());

@@ -1,5 +1,5 @@
-//! `hot`: all records in one partition, and the same number in four: records per second of four executors, each core held to
-//! 20,000 a second, from the first executor to the end.
+//! `hot`: records per second of four executors with all records in one partition, and with the same number in four.
+//! Each core is limited to 20,000 a second. Time runs from the first executor to the end.
 
 use super::bench_dir::{BenchDir, TOPIC};
 use crate::embedded::binary;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 const RECORDS: &str = "1600000";
 
-/// `--no-build` for the binary that is there.
+/// `--no-build` uses the existing binary.
 pub fn run(args: &[&str]) -> Outcome {
     if !args.contains(&"--no-build") {
         sh::run(&mut sh::cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;

@@ -1,5 +1,5 @@
-//! `driver_idle`: what a driver takes that has worked and has nothing to do, with no executor alive; and `idle --minutes M`,
-//! the same over a longer time, with what it used of executors.
+//! `driver_idle`: CPU and memory of a driver that has worked and is now idle, without executors. `idle --minutes M`
+//! measures the same over a longer time, with the executor-seconds used.
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process::{self, KillOnDrop, wait_until};
@@ -8,7 +8,7 @@ use crate::sh::{self, Outcome};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// What it works on before.
+/// Records that it processes first.
 const RECORDS: u64 = 500_000;
 const WATCHED: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ pub fn run() -> Outcome<String> {
     Ok(figures)
 }
 
-/// `--minutes M` [30]: a driver that has worked, then so long without a record.
+/// `--minutes M` (default 30): the time without records.
 pub fn run_long(args: &[&str]) -> Outcome {
     let minutes: f64 = match args {
         [] => 30.0,
@@ -50,7 +50,7 @@ fn start(bench_dir: &BenchDir, name: &str, dashboard: bool, more: &[&str]) -> Ou
     command.spawn().map_err(|error| format!("cannot start the run: {error}"))
 }
 
-/// Waits until the driver has worked and let its executors go, and looks at it for so long.
+/// Waits until the driver has processed everything and has no executors, then measures it for this time.
 fn watch(pid: u32, prefix: &str, watched: Duration) -> Outcome<String> {
     wait_until("an executor works", || Ok(!process::children(pid)?.is_empty()))?;
     wait_until("no executor is left", || Ok(process::children(pid)?.is_empty()))?;

@@ -1,8 +1,8 @@
 //! `bench`: runs each benchmark a few times and prints medians, with the CPU-seconds of the whole process tree.
 //!
-//! A benchmark is an example of a crate, or one of the modules here, which watch the built binary from outside. Of what it
-//! says, lines `figure NAME VALUE UNIT` (the value a plain number) go into the table; the other lines of its last run are
-//! shown below. `wall` and `cpu` are measured from outside, over its whole run with all that it starts.
+//! A benchmark is an example of a crate, or a module here that measures the built binary from outside. Its output lines
+//! `figure NAME VALUE UNIT` (the value is a plain number) go into the table. The other lines of the last run are
+//! shown below it. `wall` and `cpu` cover the whole run, with all processes that it starts.
 
 pub mod autoscale;
 mod bench_dir;
@@ -70,7 +70,7 @@ pub fn run(args: &[&str]) -> Outcome {
     }
     let (names, runs) = parse(args)?;
     let chosen = BENCHES.iter().filter(|bench| names.is_empty() || names.contains(&bench.name));
-    // What is measured is the binary as it is built from here.
+    // Benchmarks measure the binary of this workspace.
     sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
     println!("{:<12} {:<40} {:>14} {:>14} {:>14}  unit", "bench", "figure", "median", "least", "greatest");
     for bench in chosen {

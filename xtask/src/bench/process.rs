@@ -1,14 +1,14 @@
-//! What the kernel knows of a process while it lives, or until it is waited for: CPU time, memory, children. Linux only.
+//! CPU time, memory and children of a process, from `/proc`. Linux only.
 
 use crate::sh::Outcome;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// What is waited for comes sooner, or not at all.
+/// Longest wait for a condition.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// CPU-seconds, in steps of a hundredth.
+/// CPU-seconds, with a resolution of 0.01 s.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cpu {
     /// Of the process.
@@ -48,7 +48,7 @@ pub fn memory(pid: u32) -> Outcome<Memory> {
 pub fn children(pid: u32) -> Outcome<Vec<u32>> {
     let entries = Path::new("/proc").read_dir().map_err(|error| format!("cannot read /proc: {error}"))?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // A process that has gone meanwhile is nobody's child.
+    // A process that has ended in the meantime is skipped.
     let parent = |pid: u32| {
         let stat = stat(pid).ok()?;
         let fields = fields(&stat)?;
@@ -63,7 +63,7 @@ pub fn is_alive(pid: u32) -> Outcome<bool> {
     Ok(fields(&stat).is_some_and(|fields| fields[0] != "Z"))
 }
 
-/// Waits for a child's end without taking it off the kernel's list, and returns what it and its children took in all.
+/// Waits for a child's end without reaping it. Returns the CPU time of it and its children.
 pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
     let start = Instant::now();
     while start.elapsed() < longest {
@@ -76,13 +76,13 @@ pub fn end(pid: u32, longest: Duration) -> Outcome<Cpu> {
     Err(format!("process {pid} did not end within {} s", longest.as_secs()))
 }
 
-/// A process that is killed, where it has not ended, when it is no longer looked at.
+/// A process that is killed when dropped, unless it has ended.
 pub struct KillOnDrop(pub Child);
 
 impl KillOnDrop {
     /// SIGKILL, and waits for the end.
     pub fn end(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
+        // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -94,10 +94,10 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// Looks again and again until something is so.
+/// Waits for a condition.
 ///
 /// # Errors
-/// It is not so for too long, or cannot be found out.
+/// The condition does not come in time, or cannot be checked.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome {
     let start = Instant::now();
     while !is_so()? {
@@ -118,7 +118,7 @@ fn read(path: &str) -> Outcome<String> {
         .map_err(|error| format!("cannot read {path}: {error}; this is measured on Linux only"))
 }
 
-/// What follows the program's name, which may hold blanks: state, parent …
+/// The fields after the program's name, which may contain spaces: state, parent …
 fn fields(stat: &str) -> Option<Vec<&str>> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_whitespace().collect();
     (fields.len() > 14).then_some(fields)

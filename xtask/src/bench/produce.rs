@@ -1,4 +1,4 @@
-//! `produce`: what `tidemill produce --rate max` gives to `tidemill broker`, by one producer and by four.
+//! `produce`: the rate of `tidemill produce --rate max` into `tidemill broker`, with one producer and with four.
 
 use super::bench_dir::BenchDir;
 use super::process;

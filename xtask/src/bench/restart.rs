@@ -1,7 +1,9 @@
-//! `restart`: how long a driver with a large state takes to be back after SIGKILL, and that it has lost nothing.
+//! `restart`: the time that a driver with a large state takes to recover from SIGKILL, and a check that it has lost
+//! nothing.
 //!
-//! A million keys, a record each every five seconds of event time, one file a batch; windows of 10 s every 5 s; nothing is
-//! evicted. So batch b touches windows b and b + 1 of each key, and every line of every batch's file is known beforehand.
+//! A million keys have one record each per five seconds of event time and one file per batch. Windows are 10 s every 5
+//! s; nothing is evicted. Batch b changes windows b and b + 1 of each key, so every line of every output file is known
+//! in advance.
 
 use super::process::{self, KillOnDrop, wait_until};
 use crate::embedded::binary;
@@ -14,15 +16,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How a run begins that has read its checkpoint.
+/// The line by which a run says that it has read its checkpoint.
 const GOES_ON: &str = "goes on after batch";
 
 const KEYS: u64 = 1_000_000;
 
-/// The state has a million groups more than that.
+/// Number of batches; the state has a million groups more.
 const BATCHES: u64 = 9;
 
-/// The driver is killed when so many are committed.
+/// The driver is killed when this many batches are committed.
 const KILLED_AFTER: usize = 8;
 
 /// Event time of the first batch, s.
@@ -53,7 +55,7 @@ path = "checkpoint"
 /// The figures.
 ///
 /// # Errors
-/// Also when a row is not what it must be.
+/// A process fails, or a row is wrong.
 pub fn run() -> Outcome<String> {
     let dir = sh::target().join("bench/restart");
     let _ = fs::remove_dir_all(&dir);
@@ -71,7 +73,7 @@ pub fn run() -> Outcome<String> {
     let mut said = BufReader::new(said).lines().map_while(Result::ok);
     let back = said.find(|line| line.starts_with(GOES_ON)).map(|_| started.elapsed().as_secs_f64());
     let back = back.ok_or_else(|| format!("the second run did not say that it {GOES_ON} …"))?;
-    // What else it says must not fill the pipe.
+    // The rest of its output must not fill the pipe.
     let rest = std::thread::spawn(move || said.count());
     wait_until("a batch is committed", || Ok(bench_dir.committed().len() > before.len()))?;
     let committed = started.elapsed().as_secs_f64();
@@ -93,7 +95,7 @@ pub fn run() -> Outcome<String> {
     ))
 }
 
-/// A directory with a pipeline, its input and its output; it goes when dropped.
+/// A directory with a pipeline, its input and its output, removed when dropped.
 struct BenchDir {
     dir: PathBuf,
 }
@@ -125,7 +127,7 @@ impl BenchDir {
         whole.lines().filter(data).map(str::to_owned).collect()
     }
 
-    /// Compares a batch's rows with what they must be; returns how many they are.
+    /// Compares a batch's rows with the expected ones. Returns their number.
     fn check(&self, batch: u64) -> Outcome<u64> {
         let path = self.dir.join(format!("out/batch-{batch:020}.json"));
         let file = File::open(&path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
@@ -133,7 +135,7 @@ impl BenchDir {
         let mut expected = String::new();
         let mut rows = 0;
         for window in [batch, batch + 1] {
-            // Two records of a key fall into a window, one into the first, and one so far into the window that has just begun.
+            // Each window gets two records of a key; the first window and the newest one have one.
             let records = if window == 0 || window > batch { 1 } else { 2 };
             // The window of number 0 began 5 s before the first record.
             let start = START + 5 * window - 5;
@@ -159,7 +161,7 @@ impl BenchDir {
 
 impl Drop for BenchDir {
     fn drop(&mut self) {
-        // What stays takes room and does no harm.
+        // A leftover takes disk space and does no harm.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,5 +1,6 @@
-//! `wake`: from a record that comes while no executor lives to its result; and from a load that needs four executors to four
-//! that work. On the real engine: embedded broker, `tidemill produce`, `tidemill run` with its defaults.
+//! `wake`: the time from a record that arrives without executors to its result, and from a load that needs four
+//! executors to four ready ones. Runs the real engine: embedded broker, `tidemill produce`, `tidemill run` with its
+//! defaults.
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process::{KillOnDrop, wait_until};
@@ -10,13 +11,13 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-/// Wakes by a single record.
+/// Number of single records.
 const WAKES: u64 = 200;
-/// Single records come so often: the executor of the one before has gone by then.
+/// Interval of single records. The executor of the record before has ended by then.
 const WAKE_RATE: &str = "24/min";
-/// Backlogs that need all executors.
+/// Number of backlogs that need all executors.
 const BACKLOGS: u32 = 10;
-/// Records of such a backlog, and what a core is held to: 30 s of work for four executors of two cores.
+/// Records of such a backlog, and the limit per core: 30 s of work for four executors of two cores.
 const BACKLOG: u64 = 600_000;
 const PER_CORE: &str = "autoscale.max_records_per_second_per_core=2500";
 
@@ -40,8 +41,8 @@ pub fn run(args: &[&str]) -> Outcome {
     all_executors(backlogs)
 }
 
-/// A1: age of the single record when its rows were out and committed, from when it was made. That is more than the goal
-/// asks for: the goal's time ends when the record is folded.
+/// A1: age of the single record when its rows were committed, since it was created. This is more than the goal
+/// measures: the goal's time ends when the record is folded.
 fn single_records(count: u64) -> Outcome {
     let bench_dir = BenchDir::new("wake")?;
     bench_dir.produce(TOPIC, 1, 1)?;
@@ -63,7 +64,8 @@ fn single_records(count: u64) -> Outcome {
     Ok(())
 }
 
-/// A2: a backlog that four executors need half a minute for is there at once; each time a new run, which stands at zero.
+/// A2: a backlog of half a minute of work for four executors is there at once. Each time a new run begins without
+/// executors.
 fn all_executors(count: u32) -> Outcome {
     if count == 0 {
         return Ok(());

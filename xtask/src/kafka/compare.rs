@@ -1,11 +1,11 @@
-//! `kafka compare`: the same frames to Apache Kafka and to the embedded broker, and a table of both answers.
+//! `kafka compare`: sends the same frames to Apache Kafka and to the embedded broker, and prints a table of both answers.
 
 use super::Broker;
 use crate::embedded::EmbeddedBroker;
 use crate::sh::{self, Outcome, cargo, command};
 use crate::venv;
 
-/// Starts both, if they do not run, and lets `crates/broker/tests/compare.py` ask.
+/// Starts both if they do not run, then runs `crates/broker/tests/compare.py`.
 pub fn run(kafka: Broker) -> Outcome {
     let python = venv::ensure()?;
     sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;

@@ -1,15 +1,15 @@
-//! Jars by Maven's ordinary client: the broker's, some 90 of them, 54 MB; those of Spark's Kafka connector, 9, 14 MB.
+//! Downloads jars with Maven: the broker's (about 90, 54 MB) and those of Spark's Kafka connector (9, 14 MB).
 
 use super::VERSION;
 use crate::sh::{self, Outcome, command};
 use std::path::PathBuf;
 
-/// Exclusions of what pyspark has already: its Scala and Hadoop.
+/// Groups that pyspark already contains: Scala and Hadoop.
 const PYSPARK_HAS: [&str; 3] = ["org.scala-lang", "org.scala-lang.modules", "org.apache.hadoop"];
 
 /// The class path of an installed Kafka; installs it on first use.
 ///
-/// The error says why it cannot be had here.
+/// The error says why it cannot be installed.
 pub fn class_path() -> Outcome<String> {
     let group = "org.apache.kafka";
     let libs =
@@ -17,9 +17,9 @@ pub fn class_path() -> Outcome<String> {
     Ok(libs.join("*").to_string_lossy().into_owned())
 }
 
-/// The folder with the jars by which a Spark of that version reads and writes Kafka; fetches them on first use.
+/// The directory with the jars of the Kafka connector for that version of Spark. Downloads them on first use.
 ///
-/// The error says why it cannot be had here.
+/// The error says why it cannot be installed.
 pub fn spark_connector(version: &str) -> Outcome<PathBuf> {
     jars(&format!("spark-{version}"), &[("org.apache.spark", "spark-sql-kafka-0-10_2.13", version)], &PYSPARK_HAS)
 }

@@ -1,12 +1,12 @@
-//! `kafka`: an Apache Kafka broker of its own under `target/kafka/`, for tests and for trying out.
+//! `kafka`: a private Apache Kafka broker under `target/kafka/`, for tests and experiments.
 //!
 //! ```text
 //!   target/kafka/libs-VERSION/    the jars, fetched by Maven once
 //!   target/kafka/spark-VERSION/   those of Spark's Kafka connector
 //!   target/kafka/PORT/            server.properties, data, log.txt and pid of the broker on that port
 //! ```
-//! One node, broker and controller at once (KRaft), on loopback only; the controller takes the next port. Starting one
-//! that runs and stopping one that does not are no errors. Knows nothing of Tidemill.
+//! One KRaft node, broker and controller at once, on loopback. The controller takes the next port. Starting a broker
+//! that runs, or stopping one that does not, is no error. Does not use Tidemill.
 
 mod compare;
 mod install;
@@ -26,7 +26,7 @@ const PORT: u16 = 9092;
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(30);
 
-/// The verb.
+/// Runs `cargo xtask kafka`.
 pub fn run(args: &[&str]) -> Outcome {
     let (verb, port) = match args {
         [verb] => (*verb, PORT),
@@ -47,7 +47,7 @@ pub fn run(args: &[&str]) -> Outcome {
     }
 }
 
-/// One broker, by its port; it may run or not.
+/// One broker, identified by its port. It may or may not run.
 pub struct Broker {
     port: u16,
     dir: PathBuf,
@@ -59,15 +59,15 @@ impl Broker {
         Broker { port, dir: sh::target().join("kafka").join(port.to_string()) }
     }
 
-    /// What clients are told.
+    /// The address for clients.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Starts it, unless it runs, and waits until it answers. Data of an earlier start are still there.
+    /// Starts it unless it runs, and waits until it answers. It keeps its data from earlier starts.
     ///
     /// # Errors
-    /// When Java or Maven is missing, the port is taken, or the broker ends; the message says why.
+    /// Java or Maven is missing, the port is taken, or the broker ends. The message says which.
     pub fn start(&self) -> Outcome {
         if self.runs() {
             return Ok(());
@@ -91,10 +91,10 @@ impl Broker {
         self.wait_for_answer(process)
     }
 
-    /// Ends it, unless it does not run. Its data stay.
+    /// Stops it if it runs. Its data stay.
     ///
     /// # Errors
-    /// When it cannot be ended.
+    /// It cannot be stopped.
     pub fn stop(&self) -> Outcome {
         match self.process() {
             Some(pid) => process::end(pid, STOP_MAX),
@@ -102,7 +102,7 @@ impl Broker {
         }
     }
 
-    /// Ends it and removes its data.
+    /// Stops it and removes its data.
     ///
     /// # Errors
     /// As [`Broker::stop`].
@@ -118,7 +118,7 @@ impl Broker {
         self.process().is_some() && ports::answers(self.port)
     }
 
-    /// Its process, if it is one: a number left from before a restart of the machine may be somebody else's now.
+    /// Its process id. After a restart of the machine, the id in the file may belong to another program; that is `None`.
     fn process(&self) -> Option<u32> {
         process::running(&self.dir, "kafka.Kafka")
     }

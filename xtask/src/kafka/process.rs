@@ -1,4 +1,4 @@
-//! A process that outlives the task which started it, found again by a pid file.
+//! A process that outlives the task that started it. A pid file identifies it.
 
 use crate::sh::{self, Outcome};
 use std::fs::{self, File};
@@ -21,14 +21,14 @@ pub fn spawn(command: &mut Command, dir: &Path) -> Outcome<Child> {
     Ok(child)
 }
 
-/// The number of the process that was started in `dir`, if it runs and its command line names both `dir` and `word`.
+/// The id of the process that was started in `dir`, if it runs and its command line contains both `dir` and `word`.
 pub fn running(dir: &Path, word: &str) -> Option<u32> {
     let pid: u32 = fs::read_to_string(dir.join(PID)).ok()?.trim().parse().ok()?;
     let line = sh::read(&mut sh::command("ps", &["-ww", "-o", "args=", "-p", &pid.to_string()])).ok()?;
     (line.contains(word) && line.contains(&*dir.to_string_lossy())).then_some(pid)
 }
 
-/// Asks it to end, waits, and ends it by force when it does not.
+/// Asks it to end, waits, and kills it if it does not end.
 pub fn end(pid: u32, patience: Duration) -> Outcome {
     signal(pid, "-TERM")?;
     let start = Instant::now();
@@ -52,7 +52,7 @@ fn signal(pid: u32, signal: &str) -> Outcome {
     sh::read(&mut sh::command("kill", &[signal, &pid.to_string()])).map(drop)
 }
 
-/// A zombie has ended too, whoever has not waited for it.
+/// A zombie has ended, too.
 fn is_there(pid: u32) -> bool {
     let state = sh::read(&mut sh::command("ps", &["-o", "stat=", "-p", &pid.to_string()]));
     state.is_ok_and(|state| !state.trim().starts_with('Z'))

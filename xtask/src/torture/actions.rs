@@ -1,8 +1,8 @@
-//! What the killer does and when: a sequence that the seed alone decides. Pure.
+//! The sequence of kills and pins. It follows from the seed alone.
 
 use std::time::Duration;
 
-/// Shares of the actions, percent; what is left unpins.
+/// Shares of the actions in percent. The rest are unpins.
 const EXECUTOR: u64 = 55;
 const DRIVER: u64 = 15;
 const BROKER: u64 = 5;
@@ -11,10 +11,10 @@ const PIN: u64 = 20;
 /// The largest size that the pipeline may have.
 const EXECUTORS_MAX: u64 = 4;
 
-/// Between one action and the next, ms.
+/// Pause between two actions, in ms.
 const GAP_MS: (u64, u64) = (200, 1_800);
 
-/// A killed driver or broker is away so long at most, ms.
+/// Longest time until a killed driver or broker is started again, in ms.
 const AWAY_MS: u64 = 1_000;
 
 /// One action.
@@ -26,7 +26,7 @@ pub enum Action {
     KillDriver(Duration),
     /// The broker, which is started again after this time.
     KillBroker(Duration),
-    /// So many executors, whatever the autoscaler says.
+    /// Pins this number of executors.
     Pin(u64),
     /// The autoscaler decides again.
     Unpin,

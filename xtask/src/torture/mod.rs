@@ -1,11 +1,11 @@
-//! `torture`: real processes of a pipeline are killed at random, by a seed; every row must be right all the same.
+//! `torture`: kills real processes of a pipeline in a sequence given by a seed. Every row must still be right.
 //!
 //! ```text
 //!  demo of 1 s ──► directory ──► broker, load, driver and executors ──► demo again ──► report
-//!  (topic, pipeline)               ▲ SIGKILL, pins, for M minutes        (scans the topic, judges
+//!  (topic, pipeline)               ▲ SIGKILL, pins, for M minutes        (scans the topic, checks
 //!                                  └ actions (pure, from the seed)          each row of each batch)
 //! ```
-//! The reference is the demo's own: it computes each batch again a row at a time, and compares. Linux only.
+//! The reference is that of the demo: it computes each batch again, one row at a time, and compares. Linux only.
 
 mod actions;
 mod dashboard;
@@ -19,10 +19,10 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testbed::Testbed;
 
-/// Minutes, when nobody says how many.
+/// Default number of minutes.
 const MINUTES: u64 = 5;
 
-/// How often it says how far it is.
+/// Interval of progress lines.
 const WORD: Duration = Duration::from_secs(60);
 
 /// What has been done so far.
@@ -48,7 +48,7 @@ impl ActionCounts {
     }
 }
 
-/// Kills for some minutes, then demands zeros.
+/// Kills processes for some minutes. Afterwards no record may be lost, counted twice or wrong.
 pub fn run(args: &[&str]) -> Outcome {
     let (mut minutes, mut seed) = (MINUTES, None);
     let mut args = args.iter();
@@ -72,7 +72,7 @@ pub fn run(args: &[&str]) -> Outcome {
         .map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
     let verdict = demo(&dir, "after").and_then(|report| check(&dir, &report, &done, acknowledged));
     verdict.map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
-    // What stays takes room and does no harm.
+    // A leftover takes disk space and does no harm.
     let _ = std::fs::remove_dir_all(&dir);
     Ok(())
 }
@@ -85,7 +85,7 @@ fn demo(dir: &Path, when: &str) -> Outcome<String> {
     let mut demo = command(binary(), &["demo", "--headless", "--duration", "1s", "--dir", &home, "--report", &to]);
     let output = demo.output().map_err(|error| format!("cannot run the demo: {error}"))?;
     sh::write_file(&dir.join(format!("{when}.log")), &String::from_utf8_lossy(&output.stdout))?;
-    // A report that is not right is for the check to read.
+    // A report that shows faults is read by the check.
     let said = String::from_utf8_lossy(&output.stderr);
     sh::read_file(&report).map_err(|_| format!("the demo {when} the torture failed ({}):\n{said}", output.status))
 }
@@ -122,7 +122,10 @@ fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(ActionCounts, u6
     Ok((done, acknowledged))
 }
 
-/// Prints what was found; an error unless everything is right.
+/// Prints what was found.
+///
+/// # Errors
+/// A row is wrong, or a record is lost or counted twice.
 fn check(dir: &Path, report: &str, done: &ActionCounts, acknowledged: u64) -> Outcome {
     let of = |name: &str| json::number::<u64>(report, name).ok_or_else(|| format!("the demo's report has no `{name}`"));
     let sizes = |name: &'static str| report.lines().filter_map(move |line| json::number::<u64>(line, name));

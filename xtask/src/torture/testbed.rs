@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Records per second: little enough for a small machine, through hours.
+/// Records per second. A small machine can keep this up for hours.
 const RATE: &str = "1000/s";
 
-/// Held to this, one executor of two cores is just not enough, and a kill finds one in the middle of its work.
+/// Limit per core. With it, one executor of two cores is not quite enough, so that a kill hits executors at work.
 const LIMIT: &str = "autoscale.max_records_per_second_per_core=450";
 
-/// What was left must be read within this time when nobody kills any more.
+/// After the last kill, the backlog must be read within this time.
 const DRAIN: Duration = Duration::from_secs(900);
 
-/// A driver that was told to end has this long.
+/// Time for a driver to end after the signal.
 const END: Duration = Duration::from_secs(60);
 
 pub struct Testbed {
@@ -33,7 +33,7 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Starts everything over a directory that a demo has left: its topic, its pipeline, its checkpoint.
+    /// Starts all processes on the topic, pipeline and checkpoint that a demo has left in a directory.
     pub fn start(dir: &Path, length: Duration, seed: u64) -> Outcome<Testbed> {
         let broker_port = ports::free()?;
         let broker = EmbeddedBroker::start_on(broker_port, &dir.join("broker"))?;
@@ -52,7 +52,7 @@ impl Testbed {
         matches!(self.load.0.try_wait(), Ok(None))
     }
 
-    /// Kills one of the executors with SIGKILL; false when there are none.
+    /// Kills an executor with SIGKILL; false if there is none.
     pub fn kill_executor(&mut self, which: u64) -> Outcome<bool> {
         let mut living = process::children(self.driver.0.id())?;
         living.sort_unstable();
@@ -78,12 +78,12 @@ impl Testbed {
         Ok(())
     }
 
-    /// Pins a size, or gives it free; false when the driver was not there to hear it.
+    /// Pins the size, or unpins it; false if no driver accepts the command.
     pub fn pin(&self, size: Option<u64>) -> bool {
-        self.dashboard.command(&size.map_or("\"unpin\"".into(), |size| format!("{{\"pin\":{size}}}")))
+        self.dashboard.pin(size)
     }
 
-    /// An error when the driver has ended by itself.
+    /// Checks that the driver has not ended by itself.
     pub fn living(&mut self) -> Outcome {
         match self.driver.0.try_wait() {
             Ok(None) => Ok(()),
@@ -92,7 +92,7 @@ impl Testbed {
         }
     }
 
-    /// Waits until everything is read, then ends all in good order. Returns how many records the broker has
+    /// Waits until everything is read, then ends all processes. Returns the number of records that the broker has
     /// acknowledged to the load.
     pub fn settle(mut self) -> Outcome<u64> {
         let _ = self.load.0.wait();
@@ -137,7 +137,7 @@ impl Testbed {
 /// The demo's topic.
 const TOPIC: &str = "cs_student_logs";
 
-/// What the processes say, in the testbed's directory.
+/// Files with the processes' output, in the testbed's directory.
 const LOAD: &str = "load.json";
 const DRIVER: &str = "driver.log";
 
