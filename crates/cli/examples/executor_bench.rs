@@ -14,7 +14,7 @@ use tidemill_kafka::{KafkaOptions, admin};
 use tidemill_link::{FromExecutor, Task, TaskCost, ToExecutor, VERSION, receive, send};
 use tidemill_load::produce;
 use tidemill_model::limits::TASK_RECORDS;
-use tidemill_model::{Millis, OffsetRange, batch::cut_tasks};
+use tidemill_model::{Millis, OffsetRange, TaskCut, batch::cut_tasks};
 
 const PIPELINE: &str = include_str!("../../config/tests/reference.toml");
 const TOPIC: &str = "cs_student_logs";
@@ -50,8 +50,8 @@ fn throughput(hello: &ToExecutor, ranges: &[OffsetRange]) {
     let mut waiting: Vec<_> = tasks.chunks(tasks.len().div_ceil(CORES)).map(|tasks| tasks.iter()).collect();
     let (mut running, mut records, mut fetch_wait_us) = (0, 0, 0);
     let mut send = |executor: &mut Executor, core: usize| {
-        let range = waiting[core].next();
-        range.inspect(|range| executor.send(core as u64, (*range).clone())).is_some() as usize
+        let task = waiting[core].next();
+        task.inspect(|ranges| executor.send(core as u64, (*ranges).clone())).is_some() as usize
     };
     for core in 0..CORES {
         running += send(&mut executor, core);
@@ -86,7 +86,7 @@ fn first_results(hello: &ToExecutor, range: &OffsetRange, starts: u64) {
             let mut executor = Executor::start(hello);
             executor.ready();
             let ready = start.elapsed();
-            executor.send(0, range.clone());
+            executor.send(0, vec![range.clone()]);
             let (_, records, _) = executor.result();
             assert_eq!(records, range.len() as u64);
             [ready, start.elapsed()]
@@ -135,9 +135,9 @@ impl Executor {
         assert_eq!(self.receive(), FromExecutor::Ready);
     }
 
-    fn send(&mut self, id: u64, range: OffsetRange) {
+    fn send(&mut self, id: u64, ranges: TaskCut) {
         let (late_watermark, timestamp) = (Millis(i64::MIN), Millis(0));
-        let task = Task { id, batch_id: 0, range, late_watermark, timestamp, set_aside: false };
+        let task = Task { id, batch_id: 0, ranges, late_watermark, timestamp, set_aside: false };
         send(&mut self.stdin, &ToExecutor::Task(task)).expect("an executor that listens");
     }
 

@@ -4,8 +4,9 @@
 use crate::finish::SourceTotals;
 use std::cmp::Reverse;
 use tidemill_flow::ports::DriverDeadLetter;
+use tidemill_model::batch::task_len;
 use tidemill_model::limits::POISON_KILLS;
-use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault};
+use tidemill_model::{BatchPlan, OffsetRange, Partial, RecordFault, TaskCut};
 
 /// A batch whose tasks are running.
 pub(crate) struct Batch {
@@ -25,7 +26,7 @@ pub(crate) struct Batch {
 
 struct Piece {
     number: u64,
-    range: OffsetRange,
+    ranges: TaskCut,
     kills: u32,
     /// The piece is one record that kills executors. It is written to the dead letters without being decoded.
     set_aside: bool,
@@ -42,7 +43,19 @@ pub(crate) enum Suspicion {
 }
 
 impl Piece {
-    /// Whether an executor has died while this piece ran.
+    fn records(&self) -> i64 {
+        task_len(&self.ranges)
+    }
+
+    fn first(&self) -> &OffsetRange {
+        &self.ranges[0]
+    }
+
+    fn last(&self) -> &OffsetRange {
+        self.ranges.last().expect("a task has a range")
+    }
+
+    /// Whether an executor died while it ran.
     fn is_suspect(&self) -> bool {
         self.kills > 0 || self.set_aside
     }
@@ -52,7 +65,7 @@ impl Piece {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskAssignment {
     pub(crate) number: u64,
-    pub(crate) range: OffsetRange,
+    pub(crate) ranges: TaskCut,
     pub(crate) set_aside: bool,
     /// The piece is a suspect. Nothing else runs on the executor meanwhile, so that a death has one cause.
     pub(crate) alone: bool,
@@ -79,9 +92,9 @@ pub(crate) enum PieceOutcome {
 
 impl Batch {
     pub(crate) fn new(plan: BatchPlan, replayed: bool, keeps_dead_letters: bool) -> Batch {
-        let piece = |(number, range): (usize, &OffsetRange)| Piece {
+        let piece = |(number, task): (usize, &TaskCut)| Piece {
             number: number as u64,
-            range: range.clone(),
+            ranges: task.clone(),
             kills: 0,
             set_aside: false,
             state: PieceState::Waiting,
@@ -91,21 +104,22 @@ impl Batch {
         Batch { plan, replayed, pieces, next_number, keeps_dead_letters, unreadable: Vec::new(), retried: 0 }
     }
 
-    /// Takes the next piece to run. First choice is a piece that `goes_on`: it begins where a free core has read up to.
-    /// Otherwise it takes the start of the longest run of waiting pieces, or the middle of that run if a running piece
-    /// is about to reach its start. A suspect is given only to an executor that is `idle`.
-    pub(crate) fn take(&mut self, goes_on: impl Fn(&OffsetRange) -> bool, idle: bool) -> Option<TaskAssignment> {
+    /// Takes the next piece to run: one that `goes_on` (begins where a free core has read up to); otherwise the begin of
+    /// the longest stretch of waiting pieces, or its middle where somebody is about to reach its begin. A suspect is only
+    /// given to an executor that is `idle`.
+    pub(crate) fn take(&mut self, goes_on: impl Fn(&[OffsetRange]) -> bool, idle: bool) -> Option<TaskAssignment> {
         let waiting = |piece: &Piece| matches!(piece.state, PieceState::Waiting) && (idle || !piece.is_suspect());
-        let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.range)).or_else(|| self.apart(waiting))?;
+        let at = self.pieces.iter().position(|p| waiting(p) && goes_on(&p.ranges)).or_else(|| self.apart(waiting))?;
         let piece = &mut self.pieces[at];
         piece.state = PieceState::Running;
-        let (number, range, set_aside) = (piece.number, piece.range.clone(), piece.set_aside);
-        Some(TaskAssignment { number, range, set_aside, alone: piece.is_suspect() })
+        let (number, ranges, set_aside) = (piece.number, piece.ranges.clone(), piece.set_aside);
+        Some(TaskAssignment { number, ranges, set_aside, alone: piece.is_suspect() })
     }
 
     /// The waiting piece from which the most pieces can be read in a row.
     fn apart(&self, waiting: impl Fn(&Piece) -> bool) -> Option<usize> {
-        let follows = |a: &Piece, b: &Piece| a.range.partition == b.range.partition && a.range.end == b.range.start;
+        let follows =
+            |a: &Piece, b: &Piece| a.last().partition == b.first().partition && a.last().end == b.first().start;
         let mut best = None;
         let mut end = 0;
         for stretch in self.pieces.chunk_by(|a, b| follows(a, b) && waiting(a) && waiting(b)) {
@@ -150,7 +164,7 @@ impl Batch {
     pub(crate) fn too_large(&mut self, number: u64) -> Option<i64> {
         let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));
         let at = self.pieces.iter().position(open)?;
-        let (records, kills) = (self.pieces[at].range.len(), self.pieces[at].kills);
+        let (records, kills) = (self.pieces[at].records(), self.pieces[at].kills);
         self.split(at, kills);
         Some(records - records / 2)
     }
@@ -173,7 +187,7 @@ impl Batch {
         if piece.kills < POISON_KILLS {
             return PieceOutcome::Again;
         }
-        if piece.range.len() == 1 {
+        if piece.records() == 1 {
             return self.poison(at);
         }
         // One more kill splits the half that killed again.
@@ -184,13 +198,10 @@ impl Batch {
     /// Cuts a piece in the middle. Both halves get new numbers, so a late answer for the whole piece matches nothing.
     fn split(&mut self, at: usize, kills: u32) {
         let whole = self.pieces.remove(at);
-        let middle = whole.range.start + whole.range.len() / 2;
-        let halves = [(whole.range.start, middle), (middle, whole.range.end)];
-        for (offset, (start, end)) in halves.into_iter().enumerate() {
-            let range = OffsetRange { start, end, ..whole.range.clone() };
+        for (offset, ranges) in halves(whole.ranges).into_iter().enumerate() {
             let (number, state) = (self.next_number, PieceState::Waiting);
             self.next_number += 1;
-            self.pieces.insert(at + offset, Piece { number, range, kills, set_aside: whole.set_aside, state });
+            self.pieces.insert(at + offset, Piece { number, ranges, kills, set_aside: whole.set_aside, state });
         }
     }
 
@@ -198,7 +209,7 @@ impl Batch {
     /// there without decoding it. If that kills too, the record stays in the source.
     fn poison(&mut self, at: usize) -> PieceOutcome {
         let piece = &mut self.pieces[at];
-        let range = piece.range.clone();
+        let range = piece.first().clone();
         if self.keeps_dead_letters && !piece.set_aside {
             (piece.set_aside, piece.kills) = (true, 0);
             return PieceOutcome::Poison(range);
@@ -240,7 +251,7 @@ impl Batch {
     /// Records of the pieces that are not done.
     pub(crate) fn unfinished(&self) -> u64 {
         let open = self.pieces.iter().filter(|piece| !matches!(piece.state, PieceState::Done(_)));
-        open.map(|piece| piece.range.len() as u64).sum()
+        open.map(|piece| piece.records() as u64).sum()
     }
 
     /// Totals of each of the `sources` sources. Panics unless [`Batch::complete`].
@@ -248,7 +259,7 @@ impl Batch {
         let mut totals = vec![SourceTotals::default(); sources];
         for piece in &self.pieces {
             let PieceState::Done(partial) = &piece.state else { panic!("only complete batches are summed up") };
-            let totals = &mut totals[piece.range.partition.source as usize];
+            let totals = &mut totals[piece.first().partition.source as usize];
             totals.records += partial.records;
             totals.event_time.merge(&partial.event_time);
         }
@@ -271,6 +282,21 @@ impl Batch {
     }
 }
 
+/// Ranges cut in the middle of their offsets.
+fn halves(ranges: TaskCut) -> [TaskCut; 2] {
+    let mut left = task_len(&ranges) / 2;
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for range in ranges {
+        let middle = range.start + range.len().min(left);
+        left -= middle - range.start;
+        let parts = [(range.start, middle, &mut before), (middle, range.end, &mut after)];
+        for (start, end, half) in parts.into_iter().filter(|(start, end, _)| start < end) {
+            half.push(OffsetRange { start, end, ..range.clone() });
+        }
+    }
+    [before, after]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +311,7 @@ mod tests {
         let ranges: Vec<OffsetRange> = ranges.iter().map(range).collect();
         let plan = BatchPlan {
             batch_id: 0,
-            tasks: ranges.clone(),
+            tasks: ranges.iter().map(|range| vec![range.clone()]).collect(),
             ranges,
             watermark: Millis(0),
             late_watermark: Millis(0),
@@ -321,7 +347,7 @@ mod tests {
         let mut batch = batch(&[(0, 16), (16, 18)]);
         let mut least = i64::MAX;
         while let Some(taken) = batch.take(|_| false, true) {
-            let records = taken.range.len();
+            let records = task_len(&taken.ranges);
             match records * 2 > 9 {
                 true => least = least.min(batch.too_large(taken.number).expect("it is open")),
                 false => assert!(batch.done(taken.number, partial(records as u64))),
@@ -332,7 +358,25 @@ mod tests {
         assert_eq!(records, [4, 4, 4, 4, 2]);
     }
 
-    /// A late piece runs once more. The first answer counts, the second is ignored.
+    /// Ranges `(partition, start, end)` → the two halves of a task of them.
+    #[test]
+    fn a_task_of_several_ranges_is_cut_in_the_middle() {
+        let range = |(partition, start, end): &(i32, i64, i64)| OffsetRange {
+            partition: PartitionId { source: 0, topic: "t".into(), partition: *partition },
+            start: *start,
+            end: *end,
+        };
+        type Ranges<'a> = &'a [(i32, i64, i64)];
+        let check = |whole: Ranges<'_>, expected: [Ranges<'_>; 2]| {
+            let halves = halves(whole.iter().map(range).collect());
+            assert_eq!(halves, expected.map(|half| half.iter().map(range).collect::<Vec<_>>()), "{whole:?}");
+        };
+        check(&[(0, 0, 3), (1, 5, 8)], [&[(0, 0, 3)], &[(1, 5, 8)]]);
+        check(&[(0, 0, 1), (1, 5, 10), (2, 0, 1)], [&[(0, 0, 1), (1, 5, 7)], &[(1, 7, 10), (2, 0, 1)]]);
+        check(&[(0, 4, 7)], [&[(0, 4, 5)], &[(0, 5, 7)]]);
+    }
+
+    /// A piece is late: it runs once more. Whoever answers first has answered, and what becomes of the other is nobody's business.
     #[test]
     fn of_two_answers_the_first_wins() {
         let mut batch = batch(&[(0, 2)]);
@@ -361,15 +405,15 @@ mod tests {
         }
         assert!(!batch.done(0, partial(64)));
         let halves: Vec<i64> =
-            std::iter::from_fn(|| batch.take(|_| false, true)).map(|half| half.range.len()).collect();
+            std::iter::from_fn(|| batch.take(|_| false, true)).map(|half| task_len(&half.ranges)).collect();
         assert_eq!(halves, [32, 32]);
     }
 
     #[test]
     fn an_executor_goes_on_where_it_has_read() {
         let mut batch = batch(&[(0, 2), (2, 4), (4, 6)]);
-        assert_eq!(batch.take(|range| range.start == 2, true).unwrap().number, 1);
-        assert_eq!(batch.take(|range| range.start == 2, true).unwrap().number, 0);
+        assert_eq!(batch.take(|ranges| ranges[0].start == 2, true).unwrap().number, 1);
+        assert_eq!(batch.take(|ranges| ranges[0].start == 2, true).unwrap().number, 0);
         assert_eq!(batch.take(|_| true, true).unwrap().number, 2);
         assert!(batch.take(|_| true, true).is_none());
     }
@@ -412,7 +456,8 @@ mod tests {
         {
             let mut batch = Batch { keeps_dead_letters, ..batch(&[(0, 64)]) };
             let (mut kills, mut read, mut aside) = (0, 0, 0);
-            while let Some(TaskAssignment { number, range, set_aside, .. }) = batch.take(|_| false, true) {
+            while let Some(TaskAssignment { number, ranges, set_aside, .. }) = batch.take(|_| false, true) {
+                let range = &ranges[0];
                 if (range.start..range.end).contains(&poison) && (!set_aside || kills_readers) {
                     kills += 1;
                     if let PieceOutcome::Poison(range) | PieceOutcome::Unreadable(range) =
@@ -448,7 +493,7 @@ mod tests {
                 running.push(taken);
                 continue;
             }
-            if running.iter().any(|taken| (taken.range.start..taken.range.end).contains(&poison)) {
+            if running.iter().any(|taken| (taken.ranges[0].start..taken.ranges[0].end).contains(&poison)) {
                 for taken in running.drain(..) {
                     if let PieceOutcome::Poison(range) = batch.lost(taken.number, Suspicion::Suspect) {
                         assert_eq!((range.start, range.end), (poison, poison + 1));
@@ -457,8 +502,8 @@ mod tests {
                 continue;
             }
             let taken = running.pop().expect("something runs");
-            read += taken.range.len();
-            batch.done(taken.number, partial(taken.range.len() as u64));
+            read += task_len(&taken.ranges);
+            batch.done(taken.number, partial(task_len(&taken.ranges) as u64));
         }
         assert_eq!(read, 191);
     }

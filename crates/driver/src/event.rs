@@ -2,7 +2,7 @@
 
 use crate::commit::Committed;
 use crate::supervisor::EndedThread;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 use tidemill_flow::ports::{Extents, Watch};
 use tidemill_link::FromExecutor;
@@ -31,25 +31,29 @@ pub(crate) enum Event {
 /// How long one call to a source may wait for a change.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pause between two calls to a source that keeps changing.
-const WATCH_PAUSE: Duration = Duration::from_millis(50);
+/// A source that has told news is looked at again when the driver asks, or after this: the autoscaler is to see a backlog grow.
+const UNASKED: Duration = Duration::from_millis(100);
 
-/// Watches a source until the driver has ended.
-pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, events: &Sender<Event>) {
+/// Watches a source until the driver is gone. After news it waits to be asked: a driver that is at work needs no more of them,
+/// and one that asks gets all that has come meanwhile.
+pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, asked: &Receiver<()>, events: &Sender<Event>) {
     let mut known = Extents::new();
     loop {
         let seen = source.watch(&known, WATCH_TIMEOUT);
         let pause = match &seen {
-            Ok(extents) if *extents == known && !known.is_empty() => Duration::ZERO,
+            Ok(extents) if *extents == known && !known.is_empty() => None,
             Ok(extents) => {
                 known.clone_from(extents);
-                if known.is_empty() { SOURCE.first } else { WATCH_PAUSE }
+                Some(if known.is_empty() { SOURCE.first } else { UNASKED })
             }
-            Err(_) => SOURCE.first,
+            Err(_) => Some(SOURCE.first),
         };
         if events.send(Event::Extents(number, seen)).is_err() {
             return;
         }
-        std::thread::sleep(pause);
+        let over = pause.map(|pause| asked.recv_timeout(pause));
+        if over == Some(Err(RecvTimeoutError::Disconnected)) {
+            return;
+        }
     }
 }

@@ -114,10 +114,10 @@ impl Execution {
         let Some(in_flight) = &mut self.batch else { return Ok(()) };
         let batch = &mut in_flight.batch;
         let BatchPlan { batch_id, late_watermark, timestamp, .. } = batch.plan;
-        let task = |id, TaskAssignment { range, set_aside, .. }| Task {
+        let task = |id, TaskAssignment { ranges, set_aside, .. }| Task {
             id,
             batch_id,
-            range,
+            ranges,
             late_watermark,
             timestamp,
             set_aside,

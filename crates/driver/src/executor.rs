@@ -170,14 +170,16 @@ impl Executor {
         self.running.values().find_map(|running| Some((running.records, pace.late(&running.clock, now)?)))
     }
 
-    /// Whether a free core has read up to the start of the range.
-    pub(crate) fn stands_at(&self, range: &OffsetRange) -> bool {
+    /// Whether a core that runs nothing has read up to where a task begins. Of several ranges nothing is fetched ahead.
+    pub(crate) fn stands_at(&self, ranges: &[OffsetRange]) -> bool {
+        let [range] = ranges else { return false };
         let mut free = self.positions.iter().filter(|(task, ..)| !self.running.contains_key(task));
         free.any(|(_, partition, offset)| *partition == range.partition && *offset == range.start)
     }
 
-    /// Records that a free core takes a range: the core that is at its start, or else the one idle for longest.
-    pub(crate) fn remember(&mut self, task: u64, range: &OffsetRange, cores: usize) {
+    /// A free core goes on with a task: the one that stands at its begin, or the one that has stood still the longest.
+    pub(crate) fn remember(&mut self, task: u64, ranges: &[OffsetRange], cores: usize) {
+        let range = &ranges[0];
         let free = |position: &(u64, PartitionId, i64)| !self.running.contains_key(&position.0);
         let begin = |position: &(u64, PartitionId, i64)| position.1 == range.partition && position.2 == range.start;
         let same = self.positions.iter().position(|position| free(position) && begin(position));
@@ -187,7 +189,9 @@ impl Executor {
         if let Some(left) = same.or_else(oldest) {
             self.positions.remove(left);
         }
-        self.positions.push((task, range.partition.clone(), range.end));
+        if ranges.len() == 1 {
+            self.positions.push((task, range.partition.clone(), range.end));
+        }
     }
 }
 

@@ -133,7 +133,7 @@ pub(crate) fn finish(
     let mut own = batch.take_unreadable();
     let sources = batch.by_source(query.branches.len());
     let mut partials = batch.into_partials();
-    let files = partials.iter_mut().filter_map(|partial| partial.dead_letters.take()).collect();
+    let files = partials.iter_mut().flat_map(|partial| std::mem::take(&mut partial.dead_letters)).collect();
     let context = query.context(plan.timestamp);
     let (mut faults, mut left_out) = (FaultCounts::default(), FaultCounts::default());
     for partial in &partials {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use tidemill_link::{Beat, Task, TaskCost, ToExecutor};
+use tidemill_model::batch::task_len;
 use tidemill_model::status::ExecutorStatus;
 use tidemill_model::{Error, OffsetRange, Result};
 
@@ -160,11 +161,11 @@ impl Fleet {
         Ok(())
     }
 
-    /// Gives tasks to free cores while `next` returns any. `next` gets a test for whether a range begins where a free
-    /// core has read up to, and whether the executor is idle.
+    /// Gives tasks to free cores while `next` has any. `next` is asked with whether a task goes on where a free core of
+    /// the executor has read up to, and whether the executor runs nothing else.
     pub(crate) fn dispatch(
         &mut self,
-        mut next: impl FnMut(&dyn Fn(&OffsetRange) -> bool, bool) -> Option<TaskAssignment>,
+        mut next: impl FnMut(&dyn Fn(&[OffsetRange]) -> bool, bool) -> Option<TaskAssignment>,
         task: impl Fn(u64, TaskAssignment) -> Task,
     ) {
         loop {
@@ -176,11 +177,11 @@ impl Fleet {
             else {
                 return;
             };
-            let Some(taken) = next(&|range| executor.stands_at(range), executor.running.is_empty()) else { return };
+            let Some(taken) = next(&|ranges| executor.stands_at(ranges), executor.running.is_empty()) else { return };
             let id = self.next_task;
             self.next_task += 1;
-            executor.remember(id, &taken.range, self.cores);
-            let records = taken.range.len() as u64;
+            executor.remember(id, &taken.ranges, self.cores);
+            let records = task_len(&taken.ranges) as u64;
             let (piece, alone, clock) = (taken.number, taken.alone, TaskClock::start(records, Instant::now()));
             let task = task(id, taken);
             executor.running.insert(id, Running { batch_id: task.batch_id, piece, records, alone, clock });

@@ -29,6 +29,7 @@ mod fleet;
 mod level;
 mod notes;
 mod open;
+mod pacing;
 mod plan;
 mod planning;
 mod report;

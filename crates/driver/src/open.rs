@@ -16,7 +16,7 @@ use crate::sources::Sources;
 use crate::supervisor::{Role, Supervisor};
 use crate::watching::Watching;
 use crate::{Job, Source, Wiring};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 use tidemill_checkpoint::{Checkpoint, Query};
 use tidemill_flow::merge::State;
@@ -48,8 +48,8 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let wants_snapshot = commits.wants_snapshot();
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
-    let targets = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits };
-    let committer = start_threads(watches, targets, wiring.commands, &mut supervisor)?;
+    let places = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits };
+    let (committer, asks) = start_threads(watches, places, wiring.commands, &mut supervisor)?;
     let standing = QueryPosition {
         positions,
         next_batch,
@@ -59,7 +59,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     };
     let fleet = Fleet::new(wiring.spawn, hello(&job, &settings), settings.cores, task_timeout(&job));
     let query = QueryRun {
-        watching: Watching::new(sources, job.trigger == Trigger::AvailableNow),
+        watching: Watching::new(sources, asks, job.trigger == Trigger::AvailableNow),
         planning: Planning::new(&job, plans, level, standing),
         execution: Execution::new(fleet, keeps_dead_letters),
         state,
@@ -146,11 +146,15 @@ fn start_threads(
     targets: CommitTargets,
     commands: Receiver<tidemill_model::status::Command>,
     supervisor: &mut Supervisor,
-) -> Result<Sender<commit::Job>> {
+) -> Result<(Sender<commit::Job>, Vec<SyncSender<()>>)> {
+    let mut asks = Vec::new();
     for (number, source) in sources.into_iter().enumerate() {
         let (name, events) = (format!("watch {}", source.name()), supervisor.events());
+        // One question is enough: its answer is all that there is.
+        let (ask, asked) = sync_channel(1);
+        asks.push(ask);
         supervisor.spawn(name, Role::Needed, move || {
-            watch(number, source, &events);
+            watch(number, source, &asked, &events);
             Ok(())
         })?;
     }
@@ -166,5 +170,5 @@ fn start_threads(
         commands.into_iter().all(|command| events.send(Event::Command(command)).is_ok());
         Ok(())
     })?;
-    Ok(committer)
+    Ok((committer, asks))
 }

@@ -2,6 +2,7 @@
 
 use crate::finish::has_no_data_batches;
 use crate::level::{Level, SourceUnavailable};
+use crate::pacing::Pacing;
 use crate::plan;
 use crate::run::now_millis;
 use crate::sources::Share;
@@ -39,6 +40,21 @@ pub(crate) struct Planning {
     batch_started: Option<Instant>,
     /// No batch before this time; `None` without a trigger interval, or before the first batch.
     next_trigger: Option<Instant>,
+    pacing: Pacing,
+    /// How often the positions have changed.
+    moves: u64,
+    survey: Survey,
+}
+
+/// What there is to read: worked out once for the same positions and extents, not at every event.
+#[derive(Default)]
+struct Survey {
+    /// Of which extents, and after how many moves of the positions.
+    of: (u64, u64),
+    /// Offsets that are there.
+    total: u64,
+    /// What of them the sources let into one batch.
+    admitted: Vec<(PartitionId, OffsetRange)>,
 }
 
 /// The position of a query: offsets, batch number, watermarks, plans to replay.
@@ -53,8 +69,7 @@ pub(crate) struct QueryPosition {
 /// What is due next.
 pub(crate) enum Due {
     Replay,
-    /// A batch with these ranges, which the sources admit.
-    Data(Vec<(PartitionId, OffsetRange)>),
+    Data,
     NoData,
 }
 
@@ -88,6 +103,9 @@ impl Planning {
             replay,
             batch_started: None,
             next_trigger: None,
+            pacing: Pacing::new(job.trigger == Trigger::AsSoonAsPossible),
+            moves: 1,
+            survey: Survey::default(),
         }
     }
 
@@ -98,6 +116,7 @@ impl Planning {
             let positions = watching.sources().beginnings(extents);
             self.plans.write_start(&positions)?;
             self.positions = Some(positions);
+            self.moves += 1;
         }
         plan::check_loss(self.positions.as_ref().expect("decided above"), extents)
     }
@@ -121,44 +140,79 @@ impl Planning {
         !self.replay.is_empty()
     }
 
-    /// The next time at which a batch may become due.
-    pub(crate) fn next_trigger(&self) -> Option<Instant> {
-        self.next_trigger
+    /// The next moment at which a batch may be due that is not due yet.
+    pub(crate) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let no_data_from = self.pacing.no_data_from().filter(|_| self.owes_no_data());
+        let moments = [self.next_trigger, self.pacing.data_from(), no_data_from];
+        moments.into_iter().flatten().filter(|at| *at > now).min()
     }
 
-    /// What there is to read.
-    pub(crate) fn backlog(&self, watching: &Watching) -> Vec<(PartitionId, OffsetRange)> {
-        match (&self.positions, watching.readable()) {
-            (Some(positions), Some(extents)) => plan::backlog(positions, extents),
-            _ => Vec::new(),
-        }
+    /// The driver's loop has worked for so long.
+    pub(crate) fn spend(&mut self, time: Duration) {
+        self.pacing.spend(time);
     }
 
-    /// The backlog that needs executors now. Between two triggers that is only what the last batch left.
-    pub(crate) fn due_backlog(&self, watching: &Watching) -> u64 {
-        let all = plan::total(&self.backlog(watching));
+    /// Whether the sources are to be asked what there is: nothing is known that is not read, and a batch may begin.
+    pub(crate) fn asks(&mut self, watching: &Watching) -> bool {
+        self.pacing.asks(Instant::now()) && !self.has_replay() && self.survey(watching).admitted.is_empty()
+    }
+
+    /// Records that there are to read.
+    pub(crate) fn backlog(&mut self, watching: &Watching) -> u64 {
+        self.survey(watching).total
+    }
+
+    /// What executors are needed for now: between two triggers only what the last batch had to leave.
+    pub(crate) fn due_backlog(&mut self, watching: &Watching) -> u64 {
+        let (all, left_over) = (self.backlog(watching), self.left_over);
         match self.next_trigger {
-            Some(at) if Instant::now() < at => all.min(self.left_over),
+            Some(at) if Instant::now() < at => all.min(left_over),
             _ => all,
         }
     }
 
     /// Whether a batch is due, and which.
-    pub(crate) fn due(&self, watching: &Watching) -> Option<Due> {
+    pub(crate) fn due(&mut self, watching: &Watching) -> Option<Due> {
         if self.has_replay() {
             return Some(Due::Replay);
         }
-        // Until all sources are seen, it is unknown whether there is data: a no-data batch would be too early.
-        if watching.extents().is_none() || self.next_trigger.is_some_and(|at| Instant::now() < at) {
+        let now = Instant::now();
+        let over = |moment: Option<Instant>| moment.is_none_or(|at| at <= now);
+        // Before the source was looked at, nobody knows whether there is data: a no-data batch would come too early.
+        if watching.extents().is_none() || !over(self.next_trigger) || self.positions.is_none() {
             return None;
         }
-        let positions = self.positions.as_ref()?;
-        let admitted = plan::backlog(positions, &watching.admitted(positions)?);
-        if !admitted.is_empty() {
-            return Some(Due::Data(admitted));
+        if !self.survey(watching).admitted.is_empty() {
+            return over(self.pacing.data_from()).then_some(Due::Data);
         }
-        let moved = self.watermark > self.late_watermark;
-        (moved && self.no_data_batches).then_some(Due::NoData)
+        (self.owes_no_data() && over(self.pacing.no_data_from())).then_some(Due::NoData)
+    }
+
+    /// Whether a batch is to come even if nothing more does, once it may begin.
+    pub(crate) fn owes(&mut self, watching: &Watching) -> bool {
+        self.due(watching).is_some() || (self.pacing.no_data_from().is_some() && self.owes_no_data())
+    }
+
+    /// Whether the watermark has moved, and is to move through the state.
+    fn owes_no_data(&self) -> bool {
+        self.watermark > self.late_watermark && self.no_data_batches
+    }
+
+    fn survey(&mut self, watching: &Watching) -> &Survey {
+        let of = (watching.version(), self.moves);
+        if self.survey.of != of {
+            let (total, admitted) = match (&self.positions, watching.readable()) {
+                (Some(positions), Some(extents)) => {
+                    let all = plan::backlog(positions, extents);
+                    let total = plan::total(&all);
+                    let admitted = watching.admitted(positions).map(|extents| plan::backlog(positions, &extents));
+                    (total, admitted.unwrap_or(all))
+                }
+                _ => (0, Vec::new()),
+            };
+            self.survey = Survey { of, total, admitted };
+        }
+        &self.survey
     }
 
     /// Steps 2 and 3: makes the plan and logs it. The batch reads `capacity` records unless another limit applies.
@@ -175,13 +229,17 @@ impl Planning {
         self.next_trigger = self.trigger_after(started);
         let replayed = matches!(due, Due::Replay);
         let ranges = match due {
-            Due::Data(admitted) => match self.next_ranges(&admitted, watching, capacity) {
-                Ok(ranges) => ranges,
-                Err(unanswered) => {
-                    self.next_trigger = Some(started + retry::TASK.first);
-                    return Ok(Err(unanswered));
+            Due::Data => {
+                self.survey(watching);
+                let admitted = std::mem::take(&mut self.survey).admitted;
+                match self.next_ranges(&admitted, watching, capacity) {
+                    Ok(ranges) => ranges,
+                    Err(unanswered) => {
+                        self.next_trigger = Some(started + retry::TASK.first);
+                        return Ok(Err(unanswered));
+                    }
                 }
-            },
+            }
             Due::Replay | Due::NoData => Vec::new(),
         };
         let known = Instant::now();
@@ -197,7 +255,9 @@ impl Planning {
         let logged = Instant::now();
         self.next_batch += 1;
         self.positions = Some(plan.end_offsets.clone());
-        self.left_over = plan::total(&self.backlog(watching));
+        self.moves += 1;
+        self.left_over = self.backlog(watching);
+        self.pacing.begin(started, self.left_over == 0);
         let since_last = self.batch_started.replace(started).map(|last| started - last);
         Ok(Ok(Planned { plan, replayed, since_last, started, known, planned, logged }))
     }

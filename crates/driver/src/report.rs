@@ -200,7 +200,7 @@ fn of_source(offsets: &Offsets, source: u32) -> Offsets {
 fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {
     let mut topics: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
     for (partition, offset) in &offsets.0 {
-        topics.entry(partition.topic.clone()).or_default().insert(partition.partition.to_string(), *offset);
+        topics.entry(partition.topic.to_string()).or_default().insert(partition.partition.to_string(), *offset);
     }
     topics
 }

@@ -17,7 +17,6 @@ use crate::finish::{Limits, Watermarks, finish};
 use crate::level::SourceUnavailable;
 use crate::notes;
 use crate::open::{COMMITTER, open};
-use crate::plan;
 use crate::planning::{Due, Planning};
 use crate::report::BatchStats;
 use crate::reporter::Reporter;
@@ -98,8 +97,11 @@ impl QueryRun {
                 self.tick()?;
             }
             self.advance()?;
+            self.ask();
             self.tell_when_idle();
-            self.busy.driver += woken.elapsed();
+            let spent = woken.elapsed();
+            self.busy.driver += spent;
+            self.planning.spend(spent);
         }
         self.close(inbox)
     }
@@ -234,7 +236,7 @@ impl QueryRun {
             if let Some(in_flight) = complete {
                 self.finish(in_flight)?;
             } else if self.execution.batch().is_none()
-                && let Some(due) = self.due().filter(|due| self.scaling.keep() > 0 || !matches!(due, Due::Data(_)))
+                && let Some(due) = self.due().filter(|due| self.scaling.keep() > 0 || !matches!(due, Due::Data))
             {
                 self.start(due)?;
             } else {
@@ -246,16 +248,23 @@ impl QueryRun {
     }
 
     /// Whether a batch is due, and which.
-    fn due(&self) -> Option<Due> {
+    fn due(&mut self) -> Option<Due> {
         if self.stopping { None } else { self.planning.due(&self.watching) }
+    }
+
+    /// Nothing is in flight and nothing that is known is left: what has come since the last look?
+    fn ask(&mut self) {
+        if self.execution.batch().is_none() && !self.stopping && self.planning.asks(&self.watching) {
+            self.watching.ask();
+        }
     }
 
     fn tell_when_idle(&mut self) {
         let busy = self.execution.batch().is_some() || self.committing.is_busy();
         let idle = !busy
             && self.watching.extents().is_some()
-            && self.due().is_none()
-            && self.planning.backlog(&self.watching).is_empty();
+            && (self.stopping || !self.planning.owes(&self.watching))
+            && self.planning.backlog(&self.watching) == 0;
         if idle && !self.idle {
             self.reporter.idle(self.planning.positions().expect("decided when the extents were seen"));
         }
@@ -305,15 +314,14 @@ impl QueryRun {
         self.busy.commit_ends();
         let no_extents = Extents::new();
         let latest = self.watching.extents().unwrap_or(&no_extents);
-        let left = plan::total(&self.planning.backlog(&self.watching));
+        let left = self.planning.backlog(&self.watching);
         let now = (self.execution.fleet().sizes().ready, left);
         self.reporter.committed(&self.job.plan, &stats, committed, latest, now);
     }
 
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
-        let trigger = self.planning.next_trigger().filter(|at| *at > now);
-        let moments = [Some(self.scaling.next_tick()), trigger, self.execution.retry_at()];
+        let moments = [Some(self.scaling.next_tick()), self.planning.wake_at(now), self.execution.retry_at()];
         moments.into_iter().flatten().min().expect("there is always a next tick")
     }
 

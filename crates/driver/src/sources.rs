@@ -93,7 +93,12 @@ impl Sources {
         Offsets(extents.iter().map(begin).collect())
     }
 
-    /// Limits extents to what the sources admit into one batch.
+    /// Whether any has a say in how far a batch may go.
+    pub(crate) fn admit_less(&self) -> bool {
+        self.0.iter().any(|source| source.admission.is_some())
+    }
+
+    /// Cuts extents to what they let into one batch.
     pub(crate) fn admit(&self, positions: &Offsets, extents: &mut Extents) {
         self.0.iter().filter_map(|source| source.admission.as_ref()).for_each(|admit| admit(positions, extents));
     }

@@ -1,6 +1,5 @@
 //! Builds the run's status snapshot.
 
-use crate::plan;
 use crate::run::QueryRun;
 use tidemill_model::status::Status;
 use tidemill_scale::Mode;
@@ -11,7 +10,7 @@ impl QueryRun {
         let batch = self.execution.batch();
         let decision = self.scaling.decision();
         let uncommitted = u64::from(batch.is_some()) + u64::from(self.committing.is_busy());
-        let waiting = plan::total(&self.planning.backlog(&self.watching));
+        let waiting = self.planning.backlog(&self.watching);
         let status = Status {
             activity: self.activity(),
             rate_in: decision.map_or(0.0, |decision| decision.terms.lambda2),

@@ -2,6 +2,7 @@
 
 use crate::reporter::Reporter;
 use crate::sources::Sources;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, Offsets, Result};
@@ -15,11 +16,32 @@ pub(crate) struct Watching {
     bounded: bool,
     /// Where a bounded run ends.
     until: Option<Extents>,
+    /// How often `extents` has changed.
+    version: u64,
+    /// By source: where the watch is asked that waits for it after news.
+    asks: Vec<Ask>,
+}
+
+/// How a source is asked for news.
+struct Ask {
+    to: SyncSender<()>,
+    /// It has told news, and waits to be asked.
+    waits: bool,
 }
 
 impl Watching {
-    pub(crate) fn new(sources: Sources, bounded: bool) -> Watching {
-        Watching { sources, extents: None, bounded, until: None }
+    pub(crate) fn new(sources: Sources, asks: Vec<SyncSender<()>>, bounded: bool) -> Watching {
+        let asks = asks.into_iter().map(|to| Ask { to, waits: false }).collect();
+        Watching { sources, extents: None, bounded, until: None, version: 0, asks }
+    }
+
+    /// Asks the sources that wait for it what they hold by now.
+    pub(crate) fn ask(&mut self) {
+        for ask in self.asks.iter_mut().filter(|ask| ask.waits) {
+            ask.waits = false;
+            // A watch that is gone has said why: its last event is in the inbox.
+            let _ = ask.to.try_send(());
+        }
     }
 
     pub(crate) fn sources(&self) -> &Sources {
@@ -42,6 +64,8 @@ impl Watching {
             }
             Err(error) => return Err(error),
         };
+        let changed = source.extents.as_ref() != Some(&extents);
+        self.asks[number].waits = changed && !extents.is_empty();
         let news = source.extents.as_ref().is_none_or(|known| known.is_empty() != extents.is_empty());
         if source.see(extents) {
             reporter.note("the source is back");
@@ -56,7 +80,11 @@ impl Watching {
         if let Some(warning) = source.warning().filter(|_| news) {
             reporter.note(warning);
         }
+        if !changed {
+            return Ok(self.extents.is_some());
+        }
         let Some(extents) = self.sources.extents() else { return Ok(false) };
+        self.version += 1;
         if self.until.is_none() && self.bounded {
             self.until = Some(extents.clone());
         }
@@ -69,7 +97,12 @@ impl Watching {
         self.extents.as_ref()
     }
 
-    /// The same, while all sources can be reached.
+    /// Changes with what the sources hold.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The same while all can be reached.
     pub(crate) fn reachable(&self) -> Option<&Extents> {
         self.extents().filter(|_| self.sources.error().is_none())
     }
@@ -79,8 +112,11 @@ impl Watching {
         self.until.as_ref().or(self.extents.as_ref())
     }
 
-    /// What the sources admit into the batch that begins at these positions.
+    /// What of it the sources let into the batch that begins at these positions; `None` where that is all of it.
     pub(crate) fn admitted(&self, positions: &Offsets) -> Option<Extents> {
+        if !self.sources.admit_less() {
+            return None;
+        }
         let mut admitted = self.readable()?.clone();
         self.sources.admit(positions, &mut admitted);
         Some(admitted)

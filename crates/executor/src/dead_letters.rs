@@ -7,7 +7,6 @@ use std::time::Instant;
 use tidemill_decode::Decoded;
 use tidemill_flow::fold::FaultyRow;
 use tidemill_flow::ports::{Chunk, DeadLetter, DeadLetterWriter, Read};
-use tidemill_link::Task;
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
 use tidemill_os::retry::DEAD_LETTERS;
 use tidemill_sql::types;
@@ -25,9 +24,9 @@ impl DeadLetters {
         DeadLetters { writer, refused: None, range: None }
     }
 
-    pub(crate) fn begin(&mut self, task: &Task) {
-        self.writer.begin(task.batch_id, &task.range);
-        self.range = Some(task.range.clone());
+    pub(crate) fn begin(&mut self, batch_id: u64, range: &OffsetRange) {
+        self.writer.begin(batch_id, range);
+        self.range = Some(range.clone());
     }
 
     /// Writes a dead letter for each fault of a chunk's records, in record order, then by reason.
@@ -62,7 +61,7 @@ impl DeadLetters {
         (0..chunk.len()).try_for_each(|row| self.write(reader, chunk, row, RecordFault::Malformed, Some(detail)))
     }
 
-    /// Ends the task.
+    /// Ends the range.
     ///
     /// # Errors
     /// As [`DeadLetterWriter::finish`]. A transient error becomes permanent after a minute.
@@ -82,7 +81,7 @@ impl DeadLetters {
         fault: RecordFault,
         detail: Option<&str>,
     ) -> Result<()> {
-        let range = self.range.as_ref().expect("dead letters are those of a task that was begun");
+        let range = self.range.as_ref().expect("dead letters are those of a range that was begun");
         let (offset, timestamp) = (chunk.offsets[row], chunk.timestamps[row]);
         let letter = DeadLetter {
             at: Some((&range.partition, offset)),

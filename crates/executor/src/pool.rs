@@ -65,11 +65,14 @@ impl Pool {
     fn assign(&mut self) {
         while let Some(task) = self.waiting.front() {
             let free = self.workers.iter_mut().filter(|slot| slot.task.is_none());
-            let Some(slot) = free.min_by_key(|slot| loss(&slot.positions, &task.range)) else { return };
+            let Some(slot) = free.min_by_key(|slot| loss(&slot.positions, &task.ranges[0])) else { return };
             slot.task = Some(task.id);
             slot.progress.begin();
-            slot.positions.retain(|(partition, _)| partition.source != task.range.partition.source);
-            slot.positions.push((task.range.partition.clone(), task.range.end));
+            slot.positions.retain(|(partition, _)| partition.source as usize != task.source());
+            // Of several ranges nothing is fetched ahead.
+            if let [range] = &task.ranges[..] {
+                slot.positions.push((range.partition.clone(), range.end));
+            }
             let task = self.waiting.pop_front().expect("looked at above");
             // If the worker is gone, it panicked; its last event is in the inbox.
             let _ = slot.tasks.send(task);
@@ -101,7 +104,7 @@ mod tests {
     use tidemill_model::Millis;
 
     fn task(id: u64, range: OffsetRange) -> Task {
-        Task { id, batch_id: 0, range, late_watermark: Millis(0), timestamp: Millis(0), set_aside: false }
+        Task { id, batch_id: 0, ranges: vec![range], late_watermark: Millis(0), timestamp: Millis(0), set_aside: false }
     }
 
     fn slot(tasks: Sender<Task>) -> Slot {

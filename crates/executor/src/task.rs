@@ -13,14 +13,14 @@ use tidemill_flow::records::Records;
 use tidemill_link::{Frame, FromExecutor, Task, TaskCost};
 use tidemill_model::limits::{FRAME_BYTES_MAX, PARTIAL_BYTES_MAX, TASK_BYTES_MAX};
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{Error, OffsetRange, Partial, RecordFault, Result};
+use tidemill_model::{DeadLetterFile, Error, OffsetRange, Partial, RecordFault, Result};
 use tidemill_sql::plan::BranchPlan;
 
 /// Records decoded and folded at once: few enough to keep the columns in the cache, enough to spread the overhead.
 const CHUNK_RECORDS: usize = 2_048;
 
-/// Resolution of the reported record times, in ms.
-const TIME_STEP_MS: i64 = 10;
+/// Record times are reported in so many runs at most.
+const TIME_RUNS_MAX: usize = 500;
 
 /// A worker's reader and decoder for one source of the query.
 pub(crate) struct Input {
@@ -73,7 +73,7 @@ impl Worker {
     /// driver splits the task.
     pub(crate) fn answer(&mut self, task: &Task) -> Frame {
         let answer = self.run(task);
-        let may_split = task.range.len() > 1 && matches!(answer, FromExecutor::Done { .. });
+        let may_split = task.records() > 1 && matches!(answer, FromExecutor::Done { .. });
         let bytes_max = if may_split { PARTIAL_BYTES_MAX } else { FRAME_BYTES_MAX };
         if let Some(frame) = Frame::of(&answer).filter(|frame| frame.message_bytes() <= bytes_max) {
             return frame;
@@ -101,23 +101,39 @@ impl Worker {
 
     /// The task's partial; `None` if its records are larger than a task may hold.
     fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Option<Partial>> {
-        self.open(task)?;
-        let Input { plan, reader, decoder } = &mut self.inputs[task.range.partition.source as usize];
+        let Input { plan, reader, decoder } = &mut self.inputs[task.source()];
         let context = plan.context(task.timestamp);
         let mut fold = Fold::new(plan.clone(), self.on_error, context, task.late_watermark.0);
-        let mut times = RecordTimes::default();
-        let mut bytes = 0;
-        let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
-        decoder.begin(task.timestamp.to_micros(), &task.range.partition);
+        decoder.set_now(task.timestamp.to_micros());
         if self.dead_letters.is_some() {
             fold.note_faults();
         }
-        while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
-            bytes += self.chunk.byte_size();
-            if bytes > TASK_BYTES_MAX && task.range.len() > 1 {
+        reader.expect(&task.ranges);
+        let mut taken = Taken { may_split: task.records() > 1, ..Taken::default() };
+        let mut files = Vec::new();
+        for range in &task.ranges {
+            self.open(task.batch_id, range)?;
+            if !self.fold_range(range, &mut fold, &mut taken)? {
                 return Ok(None);
             }
-            times.add(&self.chunk.timestamps);
+            files.extend(self.close()?);
+        }
+        cost.limit_wait_us = micros(taken.limit_wait);
+        cost.fetch_wait_us = micros(self.inputs[task.source()].reader.waited());
+        Ok(Some(taken.times.into_partial(fold.finish(), files)))
+    }
+
+    /// Folds the range that is open; false where the task has come to be too large.
+    fn fold_range(&mut self, range: &OffsetRange, fold: &mut Fold, taken: &mut Taken) -> Result<bool> {
+        let Input { reader, decoder, .. } = &mut self.inputs[range.partition.source as usize];
+        decoder.set_partition(&range.partition);
+        let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
+        while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
+            taken.bytes += self.chunk.byte_size();
+            if taken.bytes > TASK_BYTES_MAX && taken.may_split {
+                return Ok(false);
+            }
+            taken.times.add(&self.chunk.timestamps);
             let decoded = decoder.decode(&self.chunk);
             fold.partial_mut().faults.malformed += decoded.malformed;
             fold.partial_mut().faults.wrong_type += decoded.wrong_type;
@@ -125,7 +141,7 @@ impl Worker {
                 let offset = self.chunk.offsets[failure.row];
                 let record = match reader.place(offset) {
                     Some(place) => format!("{}:{}", place.file, place.line),
-                    None => format!("record {} at offset {offset}", task.range.partition),
+                    None => format!("record {} at offset {offset}", range.partition),
                 };
                 let help = "correct the query or the data, or set on_error = \"drop\" to count such records and go on";
                 Error::external(format!("{record}: {}; {help}", failure.error))
@@ -134,48 +150,58 @@ impl Worker {
                 dead_letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
             }
             self.progress.add(self.chunk.len());
-            cost.limit_wait_us += micros(self.limit.pay(self.chunk.len()));
+            taken.limit_wait += self.limit.pay(self.chunk.len());
         }
-        cost.fetch_wait_us += micros(reader.waited());
-        self.close(fold.finish(), times).map(Some)
+        Ok(true)
     }
 
     /// Writes the task's records to the dead letters without decoding them.
     fn set_aside(&mut self, task: &Task) -> Result<Partial> {
         let mut partial = Partial::default();
         let mut times = RecordTimes::default();
-        self.open(task)?;
-        let reader = &mut self.inputs[task.range.partition.source as usize].reader;
-        while self.progress.waiting(|| reader.next(&mut self.chunk, CHUNK_RECORDS))? {
-            times.add(&self.chunk.timestamps);
-            partial.records += self.chunk.len() as u64;
-            partial.leave_out(RecordFault::Malformed, self.chunk.len() as u64);
-            let dead_letters = self.dead_letters.as_mut().expect("who sets records aside has a place for them");
-            dead_letters.set_aside(reader.as_mut(), &self.chunk)?;
-            self.progress.add(self.chunk.len());
+        let mut files = Vec::new();
+        for range in &task.ranges {
+            self.open(task.batch_id, range)?;
+            let reader = &mut self.inputs[task.source()].reader;
+            while self.progress.waiting(|| reader.next(&mut self.chunk, CHUNK_RECORDS))? {
+                times.add(&self.chunk.timestamps);
+                partial.records += self.chunk.len() as u64;
+                partial.leave_out(RecordFault::Malformed, self.chunk.len() as u64);
+                let dead_letters = self.dead_letters.as_mut().expect("who sets records aside has a place for them");
+                dead_letters.set_aside(reader.as_mut(), &self.chunk)?;
+                self.progress.add(self.chunk.len());
+            }
+            files.extend(self.close()?);
         }
-        self.close(partial, times)
+        Ok(times.into_partial(partial, files))
     }
 
-    fn open(&mut self, task: &Task) -> Result<()> {
+    fn open(&mut self, batch_id: u64, range: &OffsetRange) -> Result<()> {
         if let Some(dead_letters) = &mut self.dead_letters {
-            dead_letters.begin(task);
+            dead_letters.begin(batch_id, range);
         }
-        let reader = &mut self.inputs[task.range.partition.source as usize].reader;
-        self.progress.waiting(|| reader.open(&task.range))
+        let reader = &mut self.inputs[range.partition.source as usize].reader;
+        self.progress.waiting(|| reader.open(range))
     }
 
-    fn close(&mut self, mut partial: Partial, times: RecordTimes) -> Result<Partial> {
-        partial.record_times = times.runs.into_iter().collect();
-        partial.oldest_record_ms = times.oldest;
-        partial.dead_letters = self.dead_letters.as_mut().map(DeadLetters::finish).transpose()?.flatten();
-        Ok(partial)
+    fn close(&mut self) -> Result<Option<DeadLetterFile>> {
+        Ok(self.dead_letters.as_mut().map(DeadLetters::finish).transpose()?.flatten())
     }
 }
 
-/// The message for a task that is too large and cannot be split.
+/// What a task has taken so far.
+#[derive(Default)]
+struct Taken {
+    may_split: bool,
+    /// Of the records' values.
+    bytes: usize,
+    times: RecordTimes,
+    limit_wait: Duration,
+}
+
+/// Why a task that cannot be split is given up.
 fn too_large(task: &Task) -> String {
-    let OffsetRange { partition, start, .. } = &task.range;
+    let OffsetRange { partition, start, .. } = &task.ranges[0];
     format!(
         "the record {partition} at offset {start} alone needs more than {} MB, the limit of a task; filter it \
          out, or select less of it",
@@ -183,26 +209,49 @@ fn too_large(task: &Task) -> String {
     )
 }
 
-/// Kafka timestamps, counted in steps of [`TIME_STEP_MS`].
-#[derive(Default)]
+/// Kafka timestamps as runs of some milliseconds each.
 struct RecordTimes {
     runs: BTreeMap<i64, u64>,
+    /// Width of a run, ms.
+    step_ms: i64,
     oldest: Option<i64>,
+}
+
+impl Default for RecordTimes {
+    fn default() -> RecordTimes {
+        RecordTimes { runs: BTreeMap::new(), step_ms: 1, oldest: None }
+    }
 }
 
 impl RecordTimes {
     fn add(&mut self, timestamps: &[i64]) {
         let mut at = 0;
         while let Some(&first) = timestamps.get(at) {
-            let step = first.div_euclid(TIME_STEP_MS);
-            let same = timestamps[at..].iter().take_while(|ms| ms.div_euclid(TIME_STEP_MS) == step).count();
+            let step = first.div_euclid(self.step_ms);
+            let same = timestamps[at..].iter().take_while(|ms| ms.div_euclid(self.step_ms) == step).count();
             if first >= 0 {
-                *self.runs.entry(step * TIME_STEP_MS).or_default() += same as u64;
+                *self.runs.entry(step * self.step_ms).or_default() += same as u64;
                 let least = timestamps[at..at + same].iter().copied().min();
                 self.oldest = self.oldest.into_iter().chain(least).min();
             }
             at += same;
+            if self.runs.len() > TIME_RUNS_MAX {
+                self.widen();
+            }
         }
+    }
+
+    /// Ten times the width: an age of so many different ones is not asked for to the millisecond.
+    fn widen(&mut self) {
+        self.step_ms *= 10;
+        for (ms, records) in std::mem::take(&mut self.runs) {
+            *self.runs.entry(ms.div_euclid(self.step_ms) * self.step_ms).or_default() += records;
+        }
+    }
+
+    fn into_partial(self, partial: Partial, dead_letters: Vec<DeadLetterFile>) -> Partial {
+        let record_times = self.runs.into_iter().collect();
+        Partial { record_times, oldest_record_ms: self.oldest, dead_letters, ..partial }
     }
 }
 
@@ -215,11 +264,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn record_times_in_steps_of_ten() {
+    fn record_times_are_kept_to_the_millisecond_or_in_wider_runs() {
         let mut times = RecordTimes::default();
-        times.add(&[1_003, 1_009, 1_010, -1, 1_001]);
-        times.add(&[1_011]);
-        assert_eq!(times.runs.into_iter().collect::<Vec<_>>(), [(1_000, 3), (1_010, 2)]);
+        times.add(&[1_003, 1_009, 1_009, -1, 1_001]);
+        times.add(&[1_003]);
+        assert_eq!(
+            times.runs.iter().map(|(ms, records)| (*ms, *records)).collect::<Vec<_>>(),
+            [(1_001, 1), (1_003, 2), (1_009, 2)]
+        );
         assert_eq!(times.oldest, Some(1_001));
+        times.add(&(2_000..9_000).collect::<Vec<i64>>());
+        assert_eq!((times.step_ms, times.runs.values().sum::<u64>()), (100, 7_005));
+        assert_eq!(times.runs.keys().next(), Some(&1_000));
     }
 }

@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     fn partition(&self) -> PartitionId {
-        PartitionId { source: 0, topic: self.options.path.clone(), partition: 0 }
+        PartitionId { source: 0, topic: self.options.path.as_str().into(), partition: 0 }
     }
 
     fn end(&self, extents: &Extents) -> i64 {

@@ -30,7 +30,7 @@ pub(crate) struct Builder {
     columns: KafkaColumns,
     /// The decoder's columns, then these.
     schema: SchemaRef,
-    topic: String,
+    topic: Arc<str>,
     partition: i32,
 }
 
@@ -38,7 +38,7 @@ impl Builder {
     pub(crate) fn new(columns: &KafkaColumns, decode_schema: &Schema) -> Builder {
         let fields = decode_schema.fields().iter().chain(&columns.fields).cloned();
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Builder { columns: columns.clone(), schema, topic: String::new(), partition: 0 }
+        Builder { columns: columns.clone(), schema, topic: Arc::from(""), partition: 0 }
     }
 
     /// Sets the partition of the next chunks.
@@ -76,7 +76,7 @@ impl Builder {
         match column {
             KafkaColumn::Key => binary((0..rows).map(|row| chunk.keys.get(row))),
             KafkaColumn::Value => binary((0..rows).map(|row| chunk.value(row))),
-            KafkaColumn::Topic => Arc::new(StringArray::from_iter_values((0..rows).map(|_| &self.topic))),
+            KafkaColumn::Topic => Arc::new(StringArray::from_iter_values((0..rows).map(|_| &*self.topic))),
             KafkaColumn::Partition => Arc::new(Int32Array::from(vec![self.partition; rows])),
             KafkaColumn::Offset => Arc::new(Int64Array::from(chunk.offsets.clone())),
             KafkaColumn::Timestamp => {

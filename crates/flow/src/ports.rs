@@ -71,6 +71,9 @@ pub trait Watch: Send {
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents>;
 }
 
+/// A chunk that holds so many bytes of values takes no further record.
+pub const CHUNK_BYTES: usize = 8 << 20;
+
 /// Values in one buffer, some of them absent.
 #[derive(Debug, Default)]
 pub struct ByteColumn {
@@ -121,7 +124,7 @@ pub struct Parts {
     pub headers: bool,
 }
 
-/// Records of one partition in offset order, in one buffer.
+/// Records of one partition in offset order, as one buffer.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// The values, one after the other.
@@ -147,6 +150,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Whether it may take one more record, of at most so many.
+    pub fn has_room(&self, records_max: usize) -> bool {
+        self.len() < records_max && self.byte_size() < CHUNK_BYTES
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -206,15 +214,21 @@ impl Values for Chunk {
 /// The executor's side of a source: reads one range at a time. One per worker thread; keeps its connection between
 /// ranges.
 pub trait Read: Send {
-    /// Starts a range. Drops what was left of the range before.
+    /// Tells which ranges will be opened from now on, in this order: they may be fetched ahead. What was expected before is
+    /// forgotten.
+    fn expect(&mut self, ranges: &[OffsetRange]) {
+        let _ = ranges;
+    }
+
+    /// Starts on a range. Whatever was left of the range before is dropped.
     ///
     /// # Errors
     /// As [`Read::next`].
     fn open(&mut self, range: &OffsetRange) -> Result<()>;
 
-    /// Replaces the content of `chunk` by the next records of the range, at most `records_max`. Returns false at the
-    /// range's end, with an empty chunk. Every existing offset in the range is delivered exactly once; offsets without
-    /// a record (transaction markers, compaction) are skipped.
+    /// Fills `chunk` (emptied first) with the next records of the range, while it [has room](Chunk::has_room); returns false at the
+    /// range's end, when nothing was filled. Every offset below the range's end that exists is delivered exactly once;
+    /// offsets that hold no record (transaction markers, compaction) are passed over.
     ///
     /// # Errors
     /// External, with the offsets: they are below the log's start (retention removed them). Transient: the broker

@@ -35,13 +35,17 @@ impl Records {
         Records { value, kafka_columns }
     }
 
-    /// Sets the timestamp of the next batch and the partition of the next chunks.
-    pub fn begin(&mut self, now: Micros, partition: &PartitionId) {
+    /// Sets the timestamp of the next batch.
+    pub fn set_now(&mut self, now: Micros) {
         match &mut self.value {
             Value::Json(decoder) => decoder.set_now(now),
             Value::Csv(decoder) => decoder.set_now(now),
             Value::Raw => {}
         }
+    }
+
+    /// Sets the partition of the next chunks.
+    pub fn set_partition(&mut self, partition: &PartitionId) {
         if let Some(columns) = &mut self.kafka_columns {
             columns.set_partition(partition);
         }

@@ -4,7 +4,7 @@ use tidemill_decode::zone::{WallClock, Zone};
 use tidemill_flow::kafka_columns::parts;
 use tidemill_flow::ports::{Chunk, Parts};
 use tidemill_flow::records::Records;
-use tidemill_model::{Micros, PartitionId};
+use tidemill_model::PartitionId;
 use tidemill_sql::plan::BranchPlan;
 use tidemill_sql::text::json;
 
@@ -43,7 +43,7 @@ fn chunk(parts: Parts) -> Chunk {
 fn rows(source: &str, sql: &str) -> Vec<String> {
     let plan = plan(source, sql);
     let mut records = Records::new(&plan);
-    records.begin(Micros(0), &PartitionId { source: 0, topic: "orders".into(), partition: 3 });
+    records.set_partition(&PartitionId { source: 0, topic: "orders".into(), partition: 3 });
     let decoded = records.decode(&chunk(parts(plan.kafka_columns.as_ref())));
     assert_eq!((decoded.malformed, decoded.wrong_type), (0, 0));
     assert_eq!(decoded.batch.schema().fields(), plan.row_schema.fields());

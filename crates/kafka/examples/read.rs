@@ -22,7 +22,7 @@ fn main() {
     let start = Instant::now();
     let mut reader = KafkaReader::new(&options).expect("a reader");
     let (mut chunk, mut chunks, mut records, mut bytes, mut longest) = (Chunk::default(), 0, 0, 0, 0.0f64);
-    for task in cut_tasks(&ranges, range_records) {
+    for task in cut_tasks(&ranges, range_records).into_iter().flatten() {
         let opened = Instant::now();
         reader.open(&task).expect("open");
         let mut next = task.start;

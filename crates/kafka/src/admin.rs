@@ -38,7 +38,7 @@ pub fn extents(options: &KafkaOptions, topic: &str) -> Result<Extents> {
         return Ok(Extents::new());
     }
     let found = handle.extents(topic, &partitions, ANSWER_MAX)?;
-    let id = |partition: &i32| PartitionId { source: 0, topic: topic.to_owned(), partition: *partition };
+    let id = |partition: &i32| PartitionId { source: 0, topic: topic.into(), partition: *partition };
     Ok(partitions.iter().map(id).zip(found).collect())
 }
 

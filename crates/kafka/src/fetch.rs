@@ -11,31 +11,69 @@ use std::ffi::{CStr, CString, c_void};
 use std::ptr::{null, null_mut};
 use std::slice;
 use std::time::{Duration, Instant};
+use tidemill_flow::ports::{Chunk, Parts};
 
 /// An event of a partition.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A record.
-    Record { offset: i64, timestamp: i64, value: Option<&'a [u8]>, message: Message<'a> },
+    Record { offset: i64, timestamp: i64, value: Option<&'a [u8]>, extras: Extras<'a> },
     /// Everything has been delivered; the next offset does not exist yet.
     End { offset: i64 },
     /// The partition cannot be read any further.
     Failed { code: RDKafkaErrorCode },
 }
 
+/// A message that was taken out, with the buffer that it is in.
+pub struct Message(*mut native::rd_kafka_message_t);
+
+// SAFETY: a message may be used and destroyed from any thread.
+unsafe impl Send for Message {}
+
+impl Message {
+    pub fn event(&self) -> Event<'_> {
+        // SAFETY: valid until destroyed in `drop`.
+        unsafe { event(&*self.0) }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // SAFETY: taken from the queue by `Fetch::take_out`, destroyed once.
+        unsafe { native::rd_kafka_message_destroy(self.0) };
+    }
+}
+
 /// What a record has beside its value. Read only where a query asks for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a>(&'a native::rd_kafka_message_t);
+pub struct Extras<'a>(&'a native::rd_kafka_message_t);
 
-impl<'a> Message<'a> {
+impl<'a> Extras<'a> {
+    /// Appends the wanted parts to a chunk that the record was just added to.
+    pub fn push_to(self, chunk: &mut Chunk, parts: Parts) {
+        if parts.keys {
+            chunk.keys.push(self.key());
+        }
+        if parts.timestamp_types {
+            chunk.timestamp_types.push(self.timestamp_type());
+        }
+        if parts.headers {
+            self.headers(|name, value| {
+                chunk.header_names.push(Some(name));
+                chunk.header_values.push(value);
+            });
+            chunk.header_ends.push(chunk.header_names.len());
+        }
+    }
+
     /// The key.
-    pub fn key(self) -> Option<&'a [u8]> {
+    fn key(self) -> Option<&'a [u8]> {
         // SAFETY: key and length describe the key, as long as the message lives.
         unsafe { bytes(self.0.key, self.0.key_len) }
     }
 
     /// Who set the timestamp, as Kafka numbers it: 0 the producer, 1 the broker, −1 nobody.
-    pub fn timestamp_type(self) -> i32 {
+    fn timestamp_type(self) -> i32 {
         let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is valid, and so is the pointer to `kind`.
         unsafe { native::rd_kafka_message_timestamp(self.0, &mut kind) };
@@ -47,7 +85,7 @@ impl<'a> Message<'a> {
     }
 
     /// Calls `header(name, value)` for each header, in their order.
-    pub fn headers(self, mut header: impl FnMut(&[u8], Option<&[u8]>)) {
+    fn headers(self, mut header: impl FnMut(&[u8], Option<&[u8]>)) {
         let mut list = null_mut();
         // SAFETY: the message is valid and owns the list, which is not changed here.
         if unsafe { native::rd_kafka_message_headers(self.0, &mut list) } != NO_ERROR {
@@ -130,7 +168,31 @@ impl Fetch {
         self.forget_taken();
     }
 
-    /// Number of fetched events that are not consumed.
+    /// Stops one partition. What it has fetched is dropped, or comes up all the same and is nobody's.
+    pub fn stop_one(&mut self, topic: &str, partition: i32) {
+        let is_it = |(at, number): &(usize, i32)| *number == partition && self.topics[*at].0 == topic;
+        if let Some(at) = self.started.iter().position(is_it) {
+            let (topic, partition) = self.started.swap_remove(at);
+            // SAFETY: the topic is valid as long as `self`.
+            unsafe { native::rd_kafka_consume_stop(self.topics[topic].1.0, partition) };
+        }
+    }
+
+    /// Which partition the event is of that `peek` has returned.
+    pub fn origin(&self) -> Option<(&str, i32)> {
+        // SAFETY: messages from `next` on are valid.
+        let message = unsafe { &**self.taken.get(self.next)? };
+        let topic = self.topics.iter().find(|(_, topic)| topic.0 == message.rkt)?;
+        Some((topic.0.as_str(), message.partition))
+    }
+
+    /// Consumes the event that `peek` returned, and keeps its message.
+    pub fn take_out(&mut self) -> Message {
+        self.next += 1;
+        Message(self.taken[self.next - 1])
+    }
+
+    /// How many events are fetched and not consumed.
     pub fn ahead(&self) -> usize {
         // SAFETY: the queue is valid as long as `self`.
         self.taken.len() - self.next + unsafe { native::rd_kafka_queue_length(self.queue.0) }
@@ -209,7 +271,7 @@ unsafe fn event(message: &native::rd_kafka_message_t) -> Event<'_> {
             let value = unsafe { bytes(message.payload, message.len) };
             // SAFETY: the message is valid; the kind of timestamp is not requested.
             let timestamp = unsafe { native::rd_kafka_message_timestamp(message, null_mut()) };
-            Event::Record { offset: message.offset, timestamp, value, message: Message(message) }
+            Event::Record { offset: message.offset, timestamp, value, extras: Extras(message) }
         }
         RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Event::End { offset: message.offset },
         code => Event::Failed { code: code.into() },

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! driver    KafkaWatch   metadata + ListOffsets, and while the topic is quiet a long-poll fetch at its end
-//! executor  KafkaReader  one partition at a time, from an explicit offset; prefetches at most 4 MB and one answer
+//! executor  KafkaReader  ranges from explicit offsets; at most 4 MB and one answer fetched ahead, 16 MB of a task of many ranges
 //! ```
 //! Consumer groups are never used: no group id, no coordinator, no committed offsets. Knows no pipeline, no batch and
 //! no record format. librdkafka's log lines are dropped; its last message about a connection becomes part of our
@@ -13,6 +13,7 @@ pub mod options;
 pub mod properties;
 pub mod scan;
 
+mod ahead;
 mod client;
 mod fetch;
 mod read;

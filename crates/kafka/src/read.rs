@@ -1,11 +1,13 @@
-//! The executor's side: reads one range of one partition at a time.
+//! The executor's side: ranges of partitions, one after the other.
 //!
-//! A range that begins where the one before ended uses what is already fetched. Any other start drops it and begins
-//! anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are prefetched: an idle
-//! reader must not ask the broker 200 times a second.
+//! Of a task of several ranges those that follow are fetched while the first is read (`ahead.rs`).
+//! A range that begins where the one before ended goes on with what is fetched already; any other start drops it and
+//! begins anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are fetched ahead: an idle reader must
+//! not ask the broker 200 times a second.
 
+use crate::ahead::Ahead;
 use crate::client::Handle;
-use crate::fetch::{Event, Fetch, Message};
+use crate::fetch::{Event, Fetch};
 use crate::options::KafkaOptions;
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
@@ -27,6 +29,10 @@ pub struct KafkaReader {
     range: Option<OffsetRange>,
     /// The partition that is being fetched, and its next offset.
     position: Option<(PartitionId, i64)>,
+    /// Ranges that are to come, and what was fetched of them.
+    ahead: Ahead,
+    /// The first of them is open.
+    reads_ahead: bool,
     still_max: Duration,
     parts: Parts,
 }
@@ -39,9 +45,10 @@ impl KafkaReader {
     pub fn new(options: &KafkaOptions) -> Result<KafkaReader> {
         let defaults = [
             ("isolation.level", "read_committed"),
-            // All offsets of a range exist, so answers come at once. Only a prefetch beyond the end waits, and the next
-            // partition waits for it.
-            ("fetch.wait.max.ms", "5"),
+            // What is read exists, so that answers come at once; only asking ahead waits, and the next partition waits for it.
+            ("fetch.wait.max.ms", "1"),
+            // Bounds an answer of many partitions.
+            ("fetch.max.bytes", "4194304"),
             ("fetch.message.max.bytes", "1048576"),
             ("queued.max.messages.kbytes", "4096"),
             // Pause before a full queue is checked again; half of the queue is left then at a million records a second.
@@ -53,7 +60,15 @@ impl KafkaReader {
         ];
         let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
         let fetch = Fetch::new(Handle::new(options, &defaults, &must)?);
-        Ok(KafkaReader { fetch, range: None, position: None, still_max: STILL_MAX, parts: Parts::default() })
+        Ok(KafkaReader {
+            fetch,
+            range: None,
+            position: None,
+            ahead: Ahead::default(),
+            reads_ahead: false,
+            still_max: STILL_MAX,
+            parts: Parts::default(),
+        })
     }
 
     /// The same reader, delivering also these parts of each record.
@@ -106,25 +121,69 @@ impl KafkaReader {
     }
 }
 
-/// Appends what is wanted of the record that was pushed last.
-fn push_parts(chunk: &mut Chunk, parts: Parts, message: Message<'_>) {
-    if parts.keys {
-        chunk.keys.push(message.key());
+impl KafkaReader {
+    fn give_up_ahead(&mut self) {
+        self.ahead.forget(&mut self.fetch);
+        self.reads_ahead = false;
     }
-    if parts.timestamp_types {
-        chunk.timestamp_types.push(message.timestamp_type());
-    }
-    if parts.headers {
-        message.headers(|name, value| {
-            chunk.header_names.push(Some(name));
-            chunk.header_values.push(value);
-        });
-        chunk.header_ends.push(chunk.header_names.len());
+
+    /// The next records of the first of the ranges that are fetched ahead.
+    fn next_ahead(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        let start = Instant::now();
+        loop {
+            self.ahead.drain(chunk, records_max, self.parts);
+            if self.ahead.is_at_end() {
+                if chunk.is_empty() {
+                    self.ahead.pop(&mut self.fetch);
+                    self.reads_ahead = false;
+                }
+                return Ok(!chunk.is_empty());
+            }
+            if !chunk.has_room(records_max) {
+                return Ok(true);
+            }
+            // Waits only for the first record: what is there is worth more now than a full chunk later.
+            let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
+            let (range, offset) = self.ahead.front();
+            match self.ahead.take_in(&mut self.fetch, wait) {
+                Ok(true) => continue,
+                Ok(false) if !chunk.is_empty() => return Ok(true),
+                Ok(false) => self.fetch.handle.drain_events(),
+                Err((code, range, offset)) => {
+                    if let Some(error) = self.failure(code, &range, offset) {
+                        self.give_up_ahead();
+                        return Err(error);
+                    }
+                }
+            }
+            if chunk.is_empty() && start.elapsed() >= self.still_max {
+                self.give_up_ahead();
+                return Err(self
+                    .fetch
+                    .handle
+                    .failed(&format!("a fetch of {} at offset {offset}", range.partition), None));
+            }
+        }
     }
 }
 
 impl Read for KafkaReader {
+    fn expect(&mut self, ranges: &[OffsetRange]) {
+        self.ahead.forget(&mut self.fetch);
+        self.reads_ahead = false;
+        if ranges.len() > 1 {
+            self.fetch.stop();
+            (self.range, self.position) = (None, None);
+            self.ahead.expect(&mut self.fetch, ranges);
+        }
+    }
+
     fn open(&mut self, range: &OffsetRange) -> Result<()> {
+        self.reads_ahead = self.ahead.begins_with(range);
+        if self.reads_ahead {
+            return Ok(());
+        }
+        self.ahead.forget(&mut self.fetch);
         let goes_on = matches!(&self.position, Some((at, offset)) if *at == range.partition && *offset == range.start);
         if !goes_on && !range.is_empty() {
             self.fetch.stop();
@@ -137,20 +196,23 @@ impl Read for KafkaReader {
 
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         chunk.clear();
+        if self.reads_ahead {
+            return self.next_ahead(chunk, records_max);
+        }
         let Some(range) = self.range.take() else { return Ok(false) };
         let (_, mut offset) = self.position.take().expect("an open range has a position");
         let start = Instant::now();
         let mut at_end = false;
-        while !at_end && chunk.len() < records_max {
-            // Wait only for the first record: what is there now is worth more than a full chunk later.
+        while !at_end && chunk.has_room(records_max) {
+            // Waits only for the first record: what is there is worth more now than a full chunk later.
             let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
             match self.fetch.peek(wait) {
-                Some(Event::Record { offset: found, timestamp, value, message }) if found < range.end => {
+                Some(Event::Record { offset: found, timestamp, value, extras }) if found < range.end => {
                     // librdkafka skips records of a batch before the requested offset. If it did not, none may count
                     // twice.
                     if found >= offset {
                         chunk.push(found, timestamp, value);
-                        push_parts(chunk, self.parts, message);
+                        extras.push_to(chunk, self.parts);
                         offset = found + 1;
                     }
                     self.fetch.consume();

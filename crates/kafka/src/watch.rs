@@ -1,11 +1,10 @@
 //! The driver's side: reports what a topic holds, and wakes when it holds more.
 //!
-//! It notices appends in one of two ways:
-//! - Quiet topic or few records: *armed*. A fetch waits at the end of every partition and is answered within a
-//!   millisecond of an append; its few records are dropped. When idle this costs one fetch every 5 s and one poll a
-//!   second.
-//! - Busy topic: *polling*. One ListOffsets for all partitions, every 10 ms at most. Fetching would transfer the whole
-//!   stream once more.
+//! Two ways to notice an append, chosen by what flows:
+//! - quiet or a trickle: *armed*. A fetch waits at the end of every partition and is answered within a millisecond of an append;
+//!   the few records that it carries are thrown away. At rest this is one fetch every 5 s and one look a second.
+//! - busy: *looking*. One ListOffsets for all partitions, when the driver asks: it finds what has come since the last one. Only
+//!   where it finds nothing it is repeated after a pause. A fetch would be answered at every append, needed or not.
 //!
 //! The answer always comes from ListOffsets: last stable offsets, so open transactions are not counted.
 
@@ -13,18 +12,23 @@ use crate::client::Handle;
 use crate::fetch::Fetch;
 use crate::options::KafkaOptions;
 use rdkafka::Offset;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extent, Extents, Timeline, Watch};
 use tidemill_model::{PartitionId, Result};
 
-/// Interval of polls while records arrive.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// After this time without new records the watch is armed.
-const QUIET_AFTER: Duration = Duration::from_millis(50);
-/// Rate in records per second up to which the watch stays armed; about 1 MB/s is then fetched for nothing.
-const TRICKLE_PER_SECOND: f64 = 4_000.0;
-/// Interval of polls while armed, in case a fetch or the broker is lost.
+/// Time between two looks that find nothing: a part of the time that it has been quiet for, within these.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+/// Records per second below which the watch is armed; one that is armed stays so up to twice as many. Each may be an append,
+/// which costs a fetch and a look; above, the driver's own questions find as much.
+const TRICKLE_PER_SECOND: f64 = 100.0;
+/// A fetch that waits names every partition each time: with more than so many, it must pay for fewer appends.
+const TRICKLE_PARTITIONS: f64 = 64.0;
+/// The rate is that of about so many seconds.
+const RATE_SECONDS: f64 = 0.1;
+/// Time between two looks while armed, in case a fetch is lost or the broker is.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval of looking for new partitions.
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3);
@@ -40,7 +44,7 @@ const ISOLATION: (&str, &str) = ("isolation.level", "read_committed");
 /// Watches one topic.
 pub struct KafkaWatch {
     options: KafkaOptions,
-    topic: String,
+    topic: Arc<str>,
     source: u32,
     /// The client for requests. It is a separate client because a broker answers the requests of a connection in order:
     /// a request behind a waiting fetch would wait with it.
@@ -53,6 +57,8 @@ pub struct KafkaWatch {
     seen: Timestamped<Extents>,
     /// When a poll last found new records.
     news_at: Instant,
+    /// Records per second.
+    rate: f64,
     armed: bool,
     /// A waiting fetch was answered.
     woken: bool,
@@ -103,7 +109,7 @@ impl KafkaWatch {
         let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
         Ok(KafkaWatch {
             options: options.clone(),
-            topic: topic.to_owned(),
+            topic: topic.into(),
             source: 0,
             asks: Handle::new(options, &[ISOLATION], &[])?,
             fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
@@ -111,6 +117,7 @@ impl KafkaWatch {
             starts: Timestamped::never(),
             seen: Timestamped::never(),
             news_at: Instant::now(),
+            rate: 0.0,
             armed: false,
             woken: false,
         })
@@ -161,30 +168,40 @@ impl KafkaWatch {
 
     /// Takes the result of a poll, and decides whether to stay armed.
     fn see(&mut self, found: Extents) {
+        let mut records = 0;
         if found != self.seen.value {
             let end = |extents: &Extents| extents.values().map(|extent| extent.end).sum::<i64>();
-            let records = end(&found) - end(&self.seen.value);
-            if !is_trickle(records, self.seen.at.map_or(Duration::ZERO, |at| at.elapsed())) {
-                self.disarm();
-            }
+            // What was there before the first look says nothing about what flows.
+            records = if self.seen.at.is_some() { end(&found) - end(&self.seen.value) } else { 0 };
             self.news_at = Instant::now();
+        }
+        let elapsed = self.seen.at.map_or(Duration::ZERO, |at| at.elapsed());
+        self.rate = rate_after(self.rate, records, elapsed);
+        if self.armed && self.rate >= 2.0 * self.trickle() {
+            self.disarm();
         }
         self.seen.set(found);
     }
 
-    fn look_is_due(&self) -> bool {
-        let interval = match () {
+    /// Records per second that are a trickle.
+    fn trickle(&self) -> f64 {
+        TRICKLE_PER_SECOND * (TRICKLE_PARTITIONS / self.partitions.value.len() as f64).min(1.0)
+    }
+
+    /// Time between two looks.
+    fn interval(&self) -> Duration {
+        match () {
             () if self.woken => Duration::ZERO,
             () if self.armed => CHECK_INTERVAL,
             () if self.partitions.value.is_empty() => MISSING_INTERVAL,
-            () => LOOK_INTERVAL,
-        };
-        self.seen.is_older(interval)
+            () => (self.news_at.elapsed() / 4).clamp(PAUSE_MIN, PAUSE_MAX),
+        }
     }
 
     /// Waits until a poll is due, at most `wait`.
     fn wait(&mut self, wait: Duration) {
-        if !self.armed && !self.partitions.value.is_empty() && self.news_at.elapsed() >= QUIET_AFTER {
+        let now = rate_after(self.rate, 0, self.seen.at.map_or(Duration::ZERO, |at| at.elapsed()));
+        if !self.armed && !self.partitions.value.is_empty() && now < self.trickle() {
             self.arm();
         }
         if self.armed {
@@ -196,8 +213,7 @@ impl KafkaWatch {
             }
             self.fetch.handle.drain_events();
         } else {
-            let interval = if self.partitions.value.is_empty() { MISSING_INTERVAL } else { LOOK_INTERVAL };
-            thread::sleep(wait.min(self.seen.fresh_for(interval)));
+            thread::sleep(wait.min(self.seen.fresh_for(self.interval())));
         }
     }
 
@@ -237,7 +253,9 @@ impl Watch for KafkaWatch {
         let deadline = Instant::now() + timeout;
         let mut looked = false;
         loop {
-            if self.look_is_due() || (known.is_empty() && !looked && !self.seen.value.is_empty()) {
+            // Who asks wants to know what is there now; while a fetch waits, that is what was seen last.
+            let asked = !looked && (known.is_empty() || !self.armed) && !self.partitions.value.is_empty();
+            if asked || self.seen.is_older(self.interval()) {
                 if let Err(error) = self.look() {
                     // Leaders and partitions may have changed.
                     self.disarm();
@@ -255,27 +273,29 @@ impl Watch for KafkaWatch {
     }
 }
 
-/// Whether so few records arrive that fetching them for nothing costs less than polling.
-fn is_trickle(records: i64, elapsed: Duration) -> bool {
-    // Fewer than 50 records do not give a rate.
-    records >= 0 && (records as f64) < (elapsed.as_secs_f64() * TRICKLE_PER_SECOND).max(50.0)
+/// Records per second, after so many more have come in a time. Older ones count less; what falls behind is a topic made anew.
+fn rate_after(rate: f64, records: i64, elapsed: Duration) -> f64 {
+    let weight = (-elapsed.as_secs_f64() / RATE_SECONDS).exp();
+    rate * weight + records.max(0) as f64 / RATE_SECONDS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Looks `(records found, ms since the look before)` → records per second after them.
+    fn check(looks: &[(i64, u64)], expected: std::ops::Range<f64>) {
+        let rate = looks.iter().fold(0.0, |rate, (found, ms)| rate_after(rate, *found, Duration::from_millis(*ms)));
+        assert!(expected.contains(&rate), "{rate} of {looks:?}");
+    }
+
     #[test]
-    fn a_trickle_is_few_records_or_few_in_their_time() {
-        for (records, ms, expected) in [
-            (0, 0, true),
-            (49, 0, true),
-            (50, 0, false),
-            (3_999, 1_000, true),
-            (4_000, 1_000, false),
-            (-1, 1_000, false),
-        ] {
-            assert_eq!(is_trickle(records, Duration::from_millis(ms)), expected, "{records} in {ms} ms");
-        }
+    fn the_rate_is_that_of_the_last_moments() {
+        check(&[(0, 0), (0, 1_000)], 0.0..0.1);
+        check(&[(1, 1_000)], 9.0..11.0);
+        check(&vec![(1, 10); 100], 100.0..110.0);
+        check(&vec![(10, 10); 100], 1_000.0..1_100.0);
+        check(&[&vec![(10, 10); 100][..], &[(0, 300)]].concat(), 40.0..60.0);
+        check(&[(-500, 10), (0, 10)], 0.0..0.1);
     }
 }

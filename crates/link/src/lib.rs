@@ -15,11 +15,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::time::Duration;
+use tidemill_model::batch::task_len;
 use tidemill_model::limits::FRAME_BYTES_MAX;
-use tidemill_model::{Error, Millis, OffsetRange, Partial, Result, Secret};
+use tidemill_model::{Error, Millis, Partial, Result, Secret, TaskCut};
 
-/// Version of the messages.
-pub const VERSION: u32 = 4;
+/// The version of these messages.
+pub const VERSION: u32 = 5;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ pub enum ToExecutor {
         /// `max_records_per_second_per_core`.
         max_records_per_second_per_core: Option<f64>,
     },
-    /// Fold one range.
+    /// Fold some ranges.
     Task(Task),
 }
 
@@ -58,21 +59,33 @@ mod secret_text {
     }
 }
 
-/// One range to fold.
+/// Ranges to fold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Number of the dispatch. A driver uses each number once.
     pub id: u64,
     /// The batch of the task.
     pub batch_id: u64,
-    /// What to read.
-    pub range: OffsetRange,
+    /// What to read, in this order: ranges of one source, none of them empty.
+    pub ranges: TaskCut,
     /// wm(N−1) of the batch.
     pub late_watermark: Millis,
     /// The batch's `current_timestamp()`.
     pub timestamp: Millis,
     /// The records kill executors. They are only read and written to the dead letters, not decoded.
     pub set_aside: bool,
+}
+
+impl Task {
+    /// The number of the source that it reads.
+    pub fn source(&self) -> usize {
+        self.ranges[0].partition.source as usize
+    }
+
+    /// Its offsets.
+    pub fn records(&self) -> i64 {
+        task_len(&self.ranges)
+    }
 }
 
 /// Executor → driver.
@@ -212,7 +225,7 @@ pub fn receive<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option<T>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemill_model::PartitionId;
+    use tidemill_model::{OffsetRange, PartitionId};
 
     fn task() -> ToExecutor {
         let range =
@@ -220,7 +233,7 @@ mod tests {
         ToExecutor::Task(Task {
             id: 7,
             batch_id: 2,
-            range,
+            ranges: vec![range],
             late_watermark: Millis(-1),
             timestamp: Millis(5),
             set_aside: false,

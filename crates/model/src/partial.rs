@@ -96,12 +96,11 @@ pub struct Partial {
     pub left_out: FaultCounts,
     /// Records by fault, whether or not they reached the result. A record with two faults counts under each.
     pub faults: FaultCounts,
-    /// The task's dead letters, if it wrote any.
-    pub dead_letters: Option<DeadLetterFile>,
+    /// The task's dead letters, a file for each of its ranges that has any, in their order.
+    pub dead_letters: Vec<DeadLetterFile>,
     /// Least Kafka timestamp among the records read, ms; `None` when there was none.
     pub oldest_record_ms: Option<i64>,
-    /// Kafka timestamps of the records, as (ms, number of records), at most one entry per distinct `ms / 10`. Input of
-    /// the age histogram.
+    /// Kafka timestamps of the records read, as (ms, records) runs of a millisecond, or of more where the records' times are far apart: the age histogram's input.
     pub record_times: Vec<(i64, u64)>,
 }
 

@@ -290,7 +290,7 @@ impl Read for TopicReader {
         let range = self.range.as_mut().expect("opened before it is read");
         let log = self.topic.log();
         let records = &log.partitions[range.partition.partition as usize];
-        while !range.is_empty() && chunk.len() < records_max {
+        while !range.is_empty() && chunk.has_room(records_max) {
             if let Some(record) = &records[range.start as usize] {
                 chunk.push(range.start, record.timestamp_ms, record.value.as_deref());
             }

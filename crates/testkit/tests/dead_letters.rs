@@ -180,7 +180,7 @@ fn letters_that_cannot_be_written_are_written_later() {
 #[test]
 fn a_poison_record_is_in_the_letters() {
     let poison = (1, 20);
-    for (times, value) in [(9, Some(&br#"{"s":108,"k":"k1","v":4}"#[..])), (u32::MAX, None)] {
+    for (times, value) in [(10, Some(&br#"{"s":108,"k":"k1","v":4}"#[..])), (u32::MAX, None)] {
         let dead_letters = MemoryDeadLetters::default();
         let mut harness = Harness::new(PIPELINE);
         harness.topic = tidemill_testkit::Topic::new(2);

@@ -40,6 +40,14 @@ impl BenchDir {
         Ok((per_second.ok_or_else(|| format!("`tidemill produce --json` printed {text}"))?, cost))
     }
 
+    /// `tidemill produce` into a topic of so many partitions.
+    pub fn producer(&self, topic: &str, rate: &str, partitions: u32) -> Command {
+        let servers = self.broker.address();
+        let mut command = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", topic]);
+        command.args(["--partitions", &partitions.to_string(), "--rate", rate]);
+        command
+    }
+
     /// `tidemill run` of the reference pipeline from the topic's beginning, in a checkpoint of its own.
     pub fn run(&self, name: &str, dashboard: bool) -> Outcome<Command> {
         let reference = sh::read_file(&sh::root().join(PIPELINE))?;

@@ -11,6 +11,7 @@ mod engine;
 mod groups;
 mod hot;
 mod idle;
+mod latency;
 pub mod process;
 mod produce;
 mod restart;
@@ -43,6 +44,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "executor", program: Example("tidemill-cli", "executor_bench") },
     Bench { name: "engine", program: Own(engine::run) },
     Bench { name: "groups", program: Own(groups::run) },
+    Bench { name: "latency", program: Own(latency::run) },
     Bench { name: "driver_idle", program: Own(idle::run) },
     Bench { name: "produce", program: Own(produce::run) },
     Bench { name: "restart", program: Own(restart::run) },

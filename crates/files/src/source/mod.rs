@@ -43,6 +43,6 @@ pub struct FilesOptions {
 
 impl FilesOptions {
     fn partition(&self) -> PartitionId {
-        PartitionId { source: self.source, topic: self.path.clone(), partition: 0 }
+        PartitionId { source: self.source, topic: self.path.as_str().into(), partition: 0 }
     }
 }

@@ -10,9 +10,6 @@ use std::time::Duration;
 use tidemill_flow::ports::{self, Chunk, Place};
 use tidemill_model::{Error, OffsetRange, Result};
 
-/// A chunk is full at this many bytes, so that long lines do not add up.
-const CHUNK_BYTES: usize = 8 << 20;
-
 /// Reads ranges of a files source.
 pub struct FilesReader {
     csv: bool,
@@ -61,7 +58,7 @@ impl ports::Read for FilesReader {
 
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         chunk.clear();
-        while self.next < self.end && chunk.len() < records_max && chunk.bytes.len() < CHUNK_BYTES {
+        while self.next < self.end && chunk.has_room(records_max) {
             let mut file = match self.open.take() {
                 Some(file) => file,
                 None => self.open_file()?,

@@ -2,8 +2,8 @@
 //! batch.
 //!
 //! ```text
-//!  executor ─DeadLetterWriter─►    one file per task that has dead letters; its name returns with the task's partial
-//!  driver   ─DeadLetterCommitter─► records which files belong to the batch, before the batch's commit record
+//!  executor ─DeadLetterWriter─► a file of each range that has dead letters ─┐ its name comes back with the task's partial
+//!  driver   ─DeadLetterCommitter─► the batch has these files, and no others, before its commit record
 //! ```
 //! A task that runs again writes the same file again. A task that was killed, split or lost may leave a file too; no
 //! batch names it, so it does not count. There is one dead letter per fault of a record, so a batch's dead letters,
@@ -37,9 +37,9 @@ pub struct DeadLetter<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// The executor's side: writes the dead letters of one task at a time. One per worker thread.
+/// The executor's side: writes the dead letters of one range after the other. One per worker thread.
 pub trait DeadLetterWriter: Send {
-    /// Starts a task. Drops what was left of the task before.
+    /// Starts on a range. What was left of the one before is dropped.
     fn begin(&mut self, batch_id: u64, range: &OffsetRange);
 
     /// Adds a dead letter. Holds at most one buffer of them in memory.
@@ -49,8 +49,8 @@ pub trait DeadLetterWriter: Send {
     /// dropped.
     fn write(&mut self, letter: &DeadLetter<'_>) -> Result<()>;
 
-    /// Ends the task. Its dead letters are durable, under a name that depends only on batch and range; they replace
-    /// those of an earlier run of the task. A task without dead letters writes nothing.
+    /// Ends the range: its dead letters are durable, under a name that depends on batch and range alone, and replace those of an
+    /// earlier run of it. A range without dead letters leaves nothing.
     ///
     /// # Errors
     /// As [`DeadLetterWriter::write`].

@@ -54,42 +54,53 @@ fn values(count: usize) -> Vec<Option<Vec<u8>>> {
 fn keys_headers_and_timestamp_types_are_delivered_on_request() {
     for cluster in clusters() {
         let topic = topic("parts");
-        assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap(), 1);
+        assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(2)).unwrap(), 2);
         let producer = cluster.producer(&[]);
         let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("v") });
         let headers = headers.insert(Header { key: "h", value: None::<&str> });
         let record = BaseRecord::to(&topic).partition(0).key("k").payload("1").headers(headers);
         producer.send(record).expect("sent");
         flush(&producer);
-        producer.send(BaseRecord::<(), str>::to(&topic).partition(0).payload("2")).expect("sent");
+        producer.send(BaseRecord::<(), str>::to(&topic).partition(1).payload("2")).expect("sent");
         flush(&producer);
-        let mut chunk = Chunk::default();
-        let read = |parts: Parts, chunk: &mut Chunk| {
-            let mut reader = KafkaReader::new(&cluster.options).expect("a reader").with_parts(parts);
-            reader.open(&range(&topic, 0, 0, 2)).expect("opened");
-            let mut rows = Vec::new();
-            while reader.next(chunk, 1).expect("read") {
-                let key = if chunk.keys.is_empty() { None } else { chunk.keys.get(0).map(<[u8]>::to_vec) };
-                let headers: Vec<_> = (0..chunk.header_names.len())
-                    .map(|at| {
-                        (chunk.header_names.get(at).unwrap().to_vec(), chunk.header_values.get(at).map(<[u8]>::to_vec))
-                    })
-                    .collect();
-                rows.push((key, chunk.timestamp_types.clone(), chunk.header_ends.clone(), headers));
-            }
-            rows
-        };
-        let all = Parts { keys: true, timestamp_types: true, headers: true };
-        let headers = vec![(b"h".to_vec(), Some(b"v".to_vec())), (b"h".to_vec(), None)];
-        assert_eq!(
-            read(all, &mut chunk),
-            [(Some(b"k".to_vec()), vec![0], vec![2], headers), (None, vec![0], vec![0], Vec::new())],
-            "{}",
-            cluster.name
-        );
-        let none = (None, Vec::new(), Vec::new(), Vec::new());
-        assert_eq!(read(Parts::default(), &mut chunk), [none.clone(), none], "{}", cluster.name);
+        let ranges = [range(&topic, 0, 0, 1), range(&topic, 1, 0, 1)];
+        for together in [false, true] {
+            let all = Parts { keys: true, timestamp_types: true, headers: true };
+            let headers = vec![(b"h".to_vec(), Some(b"v".to_vec())), (b"h".to_vec(), None)];
+            let expected = [(Some(b"k".to_vec()), vec![0], vec![2], headers), (None, vec![0], vec![0], Vec::new())];
+            assert_eq!(read_parts(&cluster, &ranges, together, all), expected, "{}", cluster.name);
+            let none = (None, Vec::new(), Vec::new(), Vec::new());
+            assert_eq!(
+                read_parts(&cluster, &ranges, together, Parts::default()),
+                [none.clone(), none],
+                "{}",
+                cluster.name
+            );
+        }
     }
+}
+
+/// A record's key, its chunk's timestamp types and ends of headers, and the headers.
+type RecordParts = (Option<Vec<u8>>, Vec<i32>, Vec<usize>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+/// Reads the ranges, one record a chunk; fetched together as those of one task, or one by one.
+fn read_parts(cluster: &Cluster, ranges: &[OffsetRange], together: bool, parts: Parts) -> Vec<RecordParts> {
+    let mut reader = KafkaReader::new(&cluster.options).expect("a reader").with_parts(parts);
+    let (mut chunk, mut records) = (Chunk::default(), Vec::new());
+    if together {
+        reader.expect(ranges);
+    }
+    for range in ranges {
+        reader.open(range).expect("opened");
+        while reader.next(&mut chunk, 1).expect("read") {
+            let key = if chunk.keys.is_empty() { None } else { chunk.keys.get(0).map(<[u8]>::to_vec) };
+            let name = |at| chunk.header_names.get(at).expect("a name").to_vec();
+            let header = |at| (name(at), chunk.header_values.get(at).map(<[u8]>::to_vec));
+            let headers = (0..chunk.header_names.len()).map(header).collect();
+            records.push((key, chunk.timestamp_types.clone(), chunk.header_ends.clone(), headers));
+        }
+    }
+    records
 }
 
 #[test]
@@ -104,14 +115,42 @@ fn ranges_hold_what_is_there_once_and_in_order() {
         check(&cluster, &expected, &whole, 8_192);
         check(&cluster, &expected, &whole, 1);
         // One after the other, as for a reader that has a partition to itself.
-        check(&cluster, &expected, &cut_tasks(&whole, 700), 100);
-        check(&cluster, &expected, &cut_tasks(&whole[1..], 1), 100);
+        check(&cluster, &expected, &cut_tasks(&whole, 700).concat(), 100);
+        check(&cluster, &expected, &cut_tasks(&whole[1..], 1).concat(), 100);
         // Every other piece, as for one of two readers; then backwards, and alternating between partitions.
-        let pieces = cut_tasks(&whole, 3_000);
+        let pieces = cut_tasks(&whole, 3_000).concat();
         check(&cluster, &expected, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
         check(&cluster, &expected, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
         let swing = |k: i64| range(&topic, (k % 2) as i32, k * 13, k * 13 + 26);
         check(&cluster, &expected, &(0..30).map(swing).collect::<Vec<_>>(), 10);
+    }
+}
+
+/// A task of small ranges of many partitions is fetched together and handed on in order, also where the values are too large
+/// to be kept out of turn; a reader that is called off in the middle of it goes on with whatever comes next.
+#[test]
+fn ranges_of_many_partitions_are_read_together() {
+    const PARTITIONS: i32 = 12;
+    for cluster in clusters() {
+        for (name, values) in [("gathered", values(300)), ("large", vec![Some(vec![b'x'; 400_000]); 8])] {
+            let topic = topic(name);
+            admin::ensure_topic(&cluster.options, &topic, Some(PARTITIONS)).unwrap();
+            (0..PARTITIONS).for_each(|partition| cluster.append(&topic, partition, std::slice::from_ref(&values)));
+            let expected = expected(&cluster, &topic);
+            let end = values.len() as i64;
+            let whole: Vec<_> = (0..PARTITIONS).map(|partition| range(&topic, partition, 1, end - 1)).collect();
+            let mut reader = KafkaReader::new(&cluster.options).unwrap();
+            for (ranges, read_up_to) in [(&whole[..], 12), (&whole[..], 2), (&whole[5..8], 3), (&whole[3..4], 1)] {
+                reader.expect(ranges);
+                for range in &ranges[..read_up_to] {
+                    let there = &expected[&range.partition.partition];
+                    let expected = there.iter().filter(|(offset, ..)| (range.start..range.end).contains(offset));
+                    let found = read(&mut reader, range, 100);
+                    assert!(found.iter().eq(expected), "{range:?} of {name} on {}", cluster.name);
+                }
+            }
+            check(&cluster, &expected, &whole, 100);
+        }
     }
 }
 
@@ -150,7 +189,7 @@ fn compressed_batches_are_entered_in_the_middle() {
         let expected = expected(&cluster, &topic);
         let whole: Vec<_> = (0..codecs.len() as i32).map(|partition| range(&topic, partition, 0, 1_000)).collect();
         check(&cluster, &expected, &whole, 333);
-        check(&cluster, &expected, &cut_tasks(&whole, 77).into_iter().rev().collect::<Vec<_>>(), 50);
+        check(&cluster, &expected, &cut_tasks(&whole, 77).concat().into_iter().rev().collect::<Vec<_>>(), 50);
     }
 }
 

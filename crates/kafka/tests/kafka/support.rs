@@ -108,7 +108,7 @@ pub fn topic(test: &str) -> String {
 }
 
 pub fn range(topic: &str, partition: i32, start: i64, end: i64) -> OffsetRange {
-    OffsetRange { partition: PartitionId { source: 0, topic: topic.to_owned(), partition }, start, end }
+    OffsetRange { partition: PartitionId { source: 0, topic: topic.into(), partition }, start, end }
 }
 
 /// All records of a range, read in chunks of at most `records_max`.

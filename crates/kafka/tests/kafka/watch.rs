@@ -69,7 +69,7 @@ fn a_time_begins_at_the_first_record_that_is_not_older() {
         flush(&producer);
         let mut timeline = watch.timeline().expect("Kafka's records have timestamps");
         let partitions: Vec<PartitionId> =
-            [2, 0, 1].map(|partition| PartitionId { source: 0, topic: topic.clone(), partition }).into();
+            [2, 0, 1].map(|partition| PartitionId { source: 0, topic: topic.as_str().into(), partition }).into();
         for (timestamp, expected) in [
             (0, [None, Some(0), Some(0)]),
             (1_001, [None, Some(1), Some(0)]),

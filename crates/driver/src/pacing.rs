@@ -1,0 +1,81 @@
+//! When the next batch of a query may begin that runs as soon as possible.
+//!
+//! A batch costs the driver something however few records it reads. Where one has read all that there was, the next one begins
+//! after ten times what it cost, so that a trickle takes a tenth of the driver's core at most; a record waits half of that on
+//! average. After a pause nothing waits. A batch without data waits as long again: if records come, they move the watermark
+//! through the state on their way.
+
+use std::time::{Duration, Instant};
+
+/// The driver's share of its core, inverted.
+const COST_FACTOR: u32 = 10;
+
+/// The interval is not shorter: sixty thousand batches in ten minutes are enough.
+const INTERVAL_MIN: Duration = Duration::from_millis(8);
+
+/// Nor longer: what a machine under load takes is no cost of the batch.
+const INTERVAL_MAX: Duration = Duration::from_millis(50);
+
+pub(crate) struct Pacing {
+    as_soon_as_possible: bool,
+    /// The loop's time since the last batch began.
+    spent: Duration,
+    /// When the last batch began that has read all there was, and the interval after it.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Pacing {
+    pub(crate) fn new(as_soon_as_possible: bool) -> Pacing {
+        Pacing { as_soon_as_possible, spent: Duration::ZERO, last: None }
+    }
+
+    /// The loop has worked for so long.
+    pub(crate) fn spend(&mut self, time: Duration) {
+        self.spent += time;
+    }
+
+    /// A batch begins, and reads all there is or leaves some.
+    pub(crate) fn begin(&mut self, now: Instant, reads_all: bool) {
+        let interval = (std::mem::take(&mut self.spent) * COST_FACTOR).clamp(INTERVAL_MIN, INTERVAL_MAX);
+        self.last = (self.as_soon_as_possible && reads_all).then_some((now, interval));
+    }
+
+    /// No batch with data before this moment.
+    pub(crate) fn data_from(&self) -> Option<Instant> {
+        self.last.map(|(begun, interval)| begun + interval)
+    }
+
+    /// No batch without data before this moment.
+    pub(crate) fn no_data_from(&self) -> Option<Instant> {
+        self.last.map(|(begun, interval)| begun + 2 * interval)
+    }
+
+    /// Whether the driver asks the sources what there is, now.
+    pub(crate) fn asks(&self, now: Instant) -> bool {
+        self.as_soon_as_possible && self.data_from().is_none_or(|from| from <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_follows_the_cost() {
+        let start = Instant::now();
+        for (spent_us, expected_ms) in [(0, 8), (800, 8), (1_500, 15), (60_000, 50)] {
+            let mut pacing = Pacing::new(true);
+            assert!(pacing.asks(start));
+            pacing.spend(Duration::from_micros(spent_us));
+            pacing.begin(start, true);
+            let after = [pacing.data_from(), pacing.no_data_from()].map(|from| from.map(|from| from - start));
+            assert_eq!(after, [expected_ms, 2 * expected_ms].map(|ms| Some(Duration::from_millis(ms))), "{spent_us}");
+            assert!(!pacing.asks(start));
+            pacing.begin(start, false);
+            assert_eq!((pacing.data_from(), pacing.asks(start)), (None, true));
+        }
+        let mut at_intervals = Pacing::new(false);
+        at_intervals.begin(start, true);
+        assert_eq!((at_intervals.data_from(), at_intervals.asks(start)), (None, false));
+    }
+}
