@@ -235,7 +235,8 @@ impl Planning {
                 match self.next_ranges(&admitted, watching, capacity) {
                     Ok(ranges) => ranges,
                     Err(unanswered) => {
-                        self.next_trigger = Some(started + retry::TASK.first);
+                        // From now on: the question itself may have taken longer than the pause.
+                        self.next_trigger = Some(Instant::now() + retry::TASK.first);
                         return Ok(Err(unanswered));
                     }
                 }

@@ -236,7 +236,7 @@ impl QueryRun {
             if let Some(in_flight) = complete {
                 self.finish(in_flight)?;
             } else if self.execution.batch().is_none()
-                && let Some(due) = self.due().filter(|due| self.scaling.keep() > 0 || !matches!(due, Due::Data))
+                && let Some(due) = self.due().filter(|due| self.can_read() || !matches!(due, Due::Data))
             {
                 self.start(due)?;
             } else {
@@ -250,6 +250,12 @@ impl QueryRun {
     /// Whether a batch is due, and which.
     fn due(&mut self) -> Option<Due> {
         if self.stopping { None } else { self.planning.due(&self.watching) }
+    }
+
+    /// Whether data can be read now: an executor is wanted, and no source is out of reach. A question to a source that does not
+    /// answer holds up the loop, and with it the end of the run.
+    fn can_read(&self) -> bool {
+        self.scaling.keep() > 0 && self.watching.error().is_none()
     }
 
     /// Nothing is in flight and nothing that is known is left: what has come since the last look?

@@ -50,6 +50,8 @@ struct Shared {
     grown: Condvar,
     questions: AtomicUsize,
     unanswered: AtomicUsize,
+    /// How long a lookup that fails takes.
+    unanswered_for: Mutex<Duration>,
     readers: AtomicUsize,
     /// Records that kill their readers, and how many more times.
     deadly: Mutex<BTreeMap<(i32, i64), u32>>,
@@ -77,6 +79,7 @@ impl Topic {
             grown: Condvar::new(),
             questions: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
+            unanswered_for: Mutex::default(),
             readers: AtomicUsize::new(0),
             deadly: Mutex::default(),
         };
@@ -145,8 +148,9 @@ impl Topic {
         Offsets(extents.into_iter().map(|(partition, extent)| (partition, extent.end)).collect())
     }
 
-    /// Makes the next lookups fail with a transient error.
-    pub fn leave_unanswered(&self, questions: usize) {
+    /// Makes the next lookups fail with a transient error, each after some time.
+    pub fn leave_unanswered(&self, questions: usize, each_for: Duration) {
+        *self.shared.unanswered_for.lock().expect("no holder panics") = each_for;
         self.shared.unanswered.store(questions, Ordering::Relaxed);
     }
 
@@ -245,6 +249,8 @@ impl Watch for Topic {
             topic.shared.questions.fetch_add(1, Ordering::Relaxed);
             let fewer = |left: usize| left.checked_sub(1);
             if topic.shared.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+                let each_for = *topic.shared.unanswered_for.lock().expect("no holder panics");
+                std::thread::sleep(each_for);
                 return Err(Error::transient("the topic in memory does not answer"));
             }
             let log = topic.log();
