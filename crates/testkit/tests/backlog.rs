@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tidemill_model::Error;
 use tidemill_model::status::Command;
-use tidemill_os::retry;
 use tidemill_testkit::{BeforeWrite, Cut, Harness, Record, Topic};
 
 const PIPELINE: &str = r#"
@@ -205,14 +204,14 @@ fn l4_a_cut_waits_for_its_answer() {
     assert_eq!((summary.records, summary.faults.late), (records().len() as u64, 0));
 }
 
-/// A source takes longer to fail than the pause before the next question: the run is told to end all the same, long before the
+/// A source takes longer to fail than the half second before the next question: the run is told to end all the same, long before the
 /// source answers.
 #[test]
 fn a_run_whose_source_does_not_answer_ends_when_told() {
     let mut harness = Harness::new(PIPELINE);
     harness.topic = Topic::new(4);
     harness.max_offsets_per_trigger = Some(BUDGET);
-    harness.topic.leave_unanswered(20, retry::TASK.first + Duration::from_millis(50));
+    harness.topic.leave_unanswered(20, Duration::from_millis(600));
     let running = harness.start().unwrap();
     harness.topic.put_records(records());
     while harness.topic.questions() == 0 {
