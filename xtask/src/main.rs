@@ -13,6 +13,9 @@ mod kafka;
 mod licences;
 mod packages;
 mod ports;
+#[path = "../../crates/model/src/random.rs"]
+#[allow(dead_code, reason = "the product uses more of it")]
+mod random;
 mod scoreboard;
 mod sh;
 mod spark;

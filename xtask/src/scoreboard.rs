@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const PAGE: &str = "docs/scoreboard.md";
 
 /// A measurement: the name that its output is kept under, and its command.
-const MEASUREMENTS: [(&str, &[&str]); 9] = [
+const MEASUREMENTS: [(&str, &[&str]); 11] = [
     ("torture", &["xtask", "torture", "--minutes", "60"]),
     ("model", &["run", "--release", "--quiet", "-p", "tidemill-simulate", "--example", "scoreboard"]),
     ("wake", &["xtask", "bench", "wake"]),
@@ -21,6 +21,8 @@ const MEASUREMENTS: [(&str, &[&str]); 9] = [
     ("hot", &["xtask", "bench", "hot"]),
     ("bottlenecks", &["xtask", "bench", "bottlenecks"]),
     ("rescales", &["test", "--release", "-p", "tidemill-testkit", "--test", "rescales", "--", "--nocapture"]),
+    ("virtual", &["test", "--release", "-p", "tidemill-testkit", "--test", "virtual_time", "--", "--nocapture"]),
+    ("processes", &["xtask", "bench", "model"]),
     ("zero", &["test", "--release", "-p", "tidemill-cli", "--test", "e2e", "zero::", "--", "--nocapture"]),
     ("idle", &["xtask", "bench", "idle"]),
 ];
@@ -39,7 +41,7 @@ struct Goal {
     find: fn(&Figures) -> Finding,
 }
 
-const GOALS: [Goal; 18] = [
+const GOALS: [Goal; 20] = [
     Goal {
         id: "A1",
         measure: "one record at zero executors, until its rows are out and committed",
@@ -163,7 +165,7 @@ const GOALS: [Goal; 18] = [
     },
     Goal {
         id: "A11",
-        measure: "a step of load, until the size for it is decided",
+        measure: "a step of load, until the size for it is decided, beside the wake from zero and the turns of the load before",
         goal: "≤ 3 s, one change",
         by: &["model"],
         find: |f| {
@@ -218,6 +220,28 @@ const GOALS: [Goal; 18] = [
                 seconds / 60.0
             );
             Some((text, day == 0.0 && cpu <= 1.0 && memory <= 40.0))
+        },
+    },
+    Goal {
+        id: "level 3",
+        measure: "the real driver in virtual time, with seeded faults: decisions, progress and rows twice the same bytes",
+        goal: "all seeds, every record counted once",
+        by: &["virtual"],
+        find: |f| {
+            let (seeds, same) = (*f.get("virtual_seeds")?, *f.get("virtual_same")?);
+            Some((format!("{same} of {seeds} seeds"), seeds > 0.0 && same == seeds))
+        },
+    },
+    Goal {
+        id: "level 4",
+        measure: "real processes on five compressed traces: late records; sizes within one of the simulator's, within 1 s",
+        goal: "0 late, all moments",
+        by: &["processes"],
+        find: |f| {
+            let (late, moments) = (*f.get("model_late")?, *f.get("model_moments")?);
+            let (apart, unshifted) = (*f.get("model_apart")?, *f.get("model_unshifted")?);
+            let text = format!("{late} late; {apart} of {moments} moments apart ({} without the second)", moments - unshifted);
+            Some((text, late == 0.0 && apart == 0.0))
         },
     },
     Goal {

@@ -147,6 +147,9 @@ pub(crate) struct SimulateOptions {
     /// Draw load, sizes, backlog and age over time, or a sweep's curve, as SVG
     #[arg(long, value_name = "OUT.svg")]
     pub(crate) plot: Option<PathBuf>,
+    /// Write the decisions of the runway policy as JSON lines, as `tidemill run --decisions` does
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    pub(crate) decisions: Option<PathBuf>,
     /// Take the load of a past run from its checkpoint directory
     #[arg(long, value_name = "DIR", conflicts_with = "trace")]
     pub(crate) from: Option<PathBuf>,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord};
 use tidemill_flow::ports::{DeadLetterCommitter, Sink};
 use tidemill_model::Result;
-use tidemill_os::retry;
+use tidemill_os::{clock, retry};
 
 /// A batch to write to the sinks and commit.
 pub(crate) struct Job {
@@ -51,7 +51,7 @@ pub(crate) struct CommitTargets {
 
 /// Commits batches until the jobs end or one fails.
 pub(crate) fn run(jobs: &Receiver<Job>, mut targets: CommitTargets, events: &Sender<Event>) {
-    for mut job in jobs {
+    while let Some(mut job) = clock::receive(jobs) {
         let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
         let result = carry_out(job, snapshot.is_some(), &mut targets);
         let failed = result.is_err();
@@ -68,7 +68,7 @@ pub(crate) fn run(jobs: &Receiver<Job>, mut targets: CommitTargets, events: &Sen
 }
 
 fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> Result<Committed> {
-    let started = Instant::now();
+    let started = clock::now();
     let CommitTargets { sinks, dead_letters, log } = targets;
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
@@ -80,13 +80,13 @@ fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> R
         let commit = |_| committer.commit(batch_id, &job.dead_letters.files, &job.dead_letters.own);
         patiently(commit).map_err(|error| error.context(committer.description()))?;
     }
-    let out_at = Instant::now();
+    let out_at = clock::now();
     log.commit(&job.record, &job.delta)?;
     Ok(Committed {
         batch_id,
         out_at,
         sink_time: out_at - started,
-        commit_time: out_at.elapsed(),
+        commit_time: clock::since(out_at),
         wants_snapshot: !snapshot_follows && log.wants_snapshot(),
         rows: job.rows,
     })
@@ -94,13 +94,13 @@ fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> R
 
 /// Retries an attempt that fails with a transient error. The attempt is told whether it is a retry.
 fn patiently(mut attempt: impl FnMut(bool) -> Result<()>) -> Result<()> {
-    let started = Instant::now();
+    let started = clock::now();
     let mut failures = 0;
     loop {
         let Err(error) = attempt(failures > 0) else { return Ok(()) };
         failures += 1;
-        match retry::COMMIT.pause(failures, started.elapsed()) {
-            Some(pause) if error.retry => std::thread::sleep(pause),
+        match retry::COMMIT.pause(failures, clock::since(started)) {
+            Some(pause) if error.retry => clock::sleep(pause),
             _ => return Err(error),
         }
     }

@@ -8,6 +8,7 @@ use tidemill_flow::ports::{Extents, Watch};
 use tidemill_link::FromExecutor;
 use tidemill_model::Result;
 use tidemill_model::status::Command;
+use tidemill_os::clock;
 use tidemill_os::retry::SOURCE;
 
 /// One wake-up.
@@ -51,7 +52,7 @@ pub(crate) fn watch(number: usize, mut source: Box<dyn Watch>, asked: &Receiver<
         if events.send(Event::Extents(number, seen)).is_err() {
             return;
         }
-        let over = pause.map(|pause| asked.recv_timeout(pause));
+        let over = pause.map(|pause| clock::receive_until(asked, clock::now() + pause));
         if over == Some(Err(RecvTimeoutError::Disconnected)) {
             return;
         }

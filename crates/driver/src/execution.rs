@@ -10,7 +10,7 @@ use crate::supervisor::Supervisor;
 use std::time::{Duration, Instant};
 use tidemill_link::{FromExecutor, Task};
 use tidemill_model::{BatchPlan, Error, Result};
-use tidemill_os::retry;
+use tidemill_os::{clock, retry};
 
 /// While tasks keep failing, the user is told this often.
 const RETRY_TOLD: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl Execution {
     pub(crate) fn begin(&mut self, planned: Planned) {
         let Planned { plan, replayed, since_last, started, known, planned, logged } = planned;
         let batch = Batch::new(plan, replayed, self.keeps_dead_letters);
-        let dispatched = Instant::now();
+        let dispatched = clock::now();
         let start = StartTimes {
             since_last,
             latest_ms: (known - started).as_millis() as u64,
@@ -107,7 +107,7 @@ impl Execution {
     /// External: no executor can be started.
     pub(crate) fn dispatch(&mut self, executors: u32, supervisor: &mut Supervisor) -> Result<()> {
         self.fleet.follow(executors, supervisor)?;
-        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+        if self.retry_at.is_some_and(|at| clock::now() < at) {
             return Ok(());
         }
         self.retry_at = None;
@@ -161,7 +161,7 @@ impl Execution {
                 {
                     batch.again(piece.number);
                     self.tell_failure(&message, reporter);
-                    self.retry_at = Some(Instant::now() + retry::TASK.first);
+                    self.retry_at = Some(clock::now() + retry::TASK.first);
                 }
             }
         }
@@ -203,7 +203,7 @@ impl Execution {
 
     /// Replaces executors that are silent or late. Their tasks run elsewhere.
     pub(crate) fn give_up_late(&mut self, reporter: &mut Reporter) {
-        for given_up in self.fleet.check(Instant::now()) {
+        for given_up in self.fleet.check(clock::now()) {
             reporter.note(&notes::replaced(&given_up));
             for piece in given_up.pieces {
                 if let Some(batch) = self.batch_of(piece) {
@@ -214,8 +214,8 @@ impl Execution {
     }
 
     fn tell_failure(&mut self, message: &str, reporter: &mut Reporter) {
-        if self.retry_told_at.is_none_or(|at| at.elapsed() >= RETRY_TOLD) {
-            self.retry_told_at = Some(Instant::now());
+        if self.retry_told_at.is_none_or(|at| clock::since(at) >= RETRY_TOLD) {
+            self.retry_told_at = Some(clock::now());
             reporter.note(&format!("{message}; the task will be run again"));
         }
     }

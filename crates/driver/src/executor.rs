@@ -18,6 +18,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tidemill_link::{FromExecutor, ToExecutor, receive, send};
 use tidemill_model::{OffsetRange, PartitionId, Result};
+use tidemill_os::clock;
 
 pub(crate) struct Executor {
     handle: Box<dyn Handle>,
@@ -68,7 +69,7 @@ impl Executor {
         hello: ToExecutor,
         supervisor: &mut Supervisor,
     ) -> Result<Executor> {
-        let (start, heard) = (Instant::now(), LastOutput::default());
+        let (start, heard) = (clock::now(), LastOutput::default());
         let Spawned { input, output, handle } = spawn()?;
         let (to_executor, messages) = channel();
         // Created first: when an error below drops it, the process ends.
@@ -134,13 +135,13 @@ impl Executor {
 
     /// Stops giving it tasks. It ends when its current tasks are done.
     pub(crate) fn drain(&mut self) {
-        self.draining.get_or_insert_with(Instant::now);
+        self.draining.get_or_insert_with(clock::now);
         self.end_when_idle();
     }
 
     pub(crate) fn end_when_idle(&mut self) {
         if self.draining.is_some() && self.running.is_empty() {
-            self.told_to_end.get_or_insert_with(Instant::now);
+            self.told_to_end.get_or_insert_with(clock::now);
             self.input = None;
         }
     }
@@ -197,7 +198,7 @@ impl Executor {
 
 /// Writes messages until there are no more or the pipe is broken; then closes the pipe.
 fn speak(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
-    for message in messages {
+    while let Some(message) = clock::receive(messages) {
         if send(&mut input, &message).is_err() {
             return;
         }
@@ -229,7 +230,7 @@ struct LivenessReader {
 impl Read for LivenessReader {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let count = self.stream.read(bytes)?;
-        self.heard.0.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.heard.0.store(clock::since(self.start).as_millis() as u64, Ordering::Relaxed);
         Ok(count)
     }
 }

@@ -3,6 +3,7 @@
 use crate::fleet::Fleet;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
+use tidemill_os::clock;
 use tidemill_scale::{Facts, Work};
 
 /// The facts that do not come from the executors.
@@ -64,25 +65,28 @@ pub(crate) struct Busy {
 
 impl Busy {
     pub(crate) fn commit_begins(&mut self) {
-        self.committing = Some(Instant::now());
+        self.committing = Some(clock::now());
     }
 
     pub(crate) fn commit_ends(&mut self) {
-        self.commit += self.committing.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.commit += self.committing.take().map_or(Duration::ZERO, clock::since);
     }
 
     /// Time of commits, including the one that is running.
     fn take_commit(&mut self) -> Duration {
         if let Some(since) = &mut self.committing {
-            self.commit += since.elapsed();
-            *since = Instant::now();
+            self.commit += clock::since(*since);
+            *since = clock::now();
         }
         std::mem::take(&mut self.commit)
     }
 
     /// Busy share of this machine's cores, in thousandths; `None` on the first call and on systems that do not report
-    /// it.
+    /// it. In virtual time nothing is known of the machine.
     fn machine(&mut self) -> Option<u32> {
+        if clock::is_virtual() {
+            return None;
+        }
         let ticks = machine_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?;
         let before = self.ticks.replace(ticks)?;
         let (busy, all) = (ticks.0.checked_sub(before.0)?, ticks.1.checked_sub(before.1)?);

@@ -12,6 +12,7 @@ use tidemill_link::{Beat, Task, TaskCost, ToExecutor};
 use tidemill_model::batch::task_len;
 use tidemill_model::status::ExecutorStatus;
 use tidemill_model::{Error, OffsetRange, Result};
+use tidemill_os::clock;
 
 /// Starts an executor.
 pub type Spawn = Box<dyn FnMut() -> Result<Spawned> + Send>;
@@ -125,7 +126,7 @@ pub(crate) enum ReplaceReason {
 
 impl Fleet {
     pub(crate) fn new(spawn: Spawn, hello: ToExecutor, cores: u32, task_timeout: Duration) -> Fleet {
-        let now = Instant::now();
+        let now = clock::now();
         Fleet {
             spawn,
             hello,
@@ -182,7 +183,7 @@ impl Fleet {
             self.next_task += 1;
             executor.remember(id, &taken.ranges, self.cores);
             let records = task_len(&taken.ranges) as u64;
-            let (piece, alone, clock) = (taken.number, taken.alone, TaskClock::start(records, Instant::now()));
+            let (piece, alone, clock) = (taken.number, taken.alone, TaskClock::start(records, clock::now()));
             let task = task(id, taken);
             executor.running.insert(id, Running { batch_id: task.batch_id, piece, records, alone, clock });
             executor.send(ToExecutor::Task(task));
@@ -194,7 +195,7 @@ impl Fleet {
         self.failed_starts = 0;
         if let Some(executor) = self.executors.get_mut(&id) {
             executor.ready = true;
-            executor.unused = executor.spawned.elapsed();
+            executor.unused = clock::since(executor.spawned);
             self.starts.push(executor.unused);
         }
     }
@@ -223,7 +224,7 @@ impl Fleet {
         let Some(executor) = self.executors.get_mut(&id) else { return };
         for beat in beats {
             if let Some(running) = executor.running.get_mut(&beat.task) {
-                running.clock.beat(beat, Instant::now());
+                running.clock.beat(beat, clock::now());
             }
         }
     }
@@ -238,7 +239,7 @@ impl Fleet {
         for (id, executor) in &mut self.executors {
             let draining = executor.draining.map(|since| now.saturating_duration_since(since));
             if executor.running.is_empty() {
-                let stuck_start = !executor.ready && executor.spawned.elapsed() > START_TIMEOUT;
+                let stuck_start = !executor.ready && clock::since(executor.spawned) > START_TIMEOUT;
                 if stuck_start || draining > Some(END_TIMEOUT) {
                     executor.kill();
                 }
@@ -273,11 +274,11 @@ impl Fleet {
     pub(crate) fn gone(&mut self, id: u64) -> Result<Option<ExitedExecutor>> {
         let Some(mut executor) = self.executors.remove(&id) else { return Ok(None) };
         if let Some(told) = executor.told_to_end.filter(|_| executor.ready) {
-            self.start_costs.push(executor.unused + told.elapsed());
+            self.start_costs.push(executor.unused + clock::since(told));
         }
         // It may have closed its output and be alive: kill it instead of waiting.
         let how = executor.end();
-        self.past += executor.spawned.elapsed();
+        self.past += clock::since(executor.spawned);
         if !executor.ready && executor.draining.is_none() {
             self.failed_starts += 1;
             if self.failed_starts >= FAILED_STARTS_MAX {
@@ -329,7 +330,7 @@ impl Fleet {
 
     /// Time from spawn to exit, summed over all executors so far.
     pub(crate) fn lifetime(&self) -> Duration {
-        self.past + self.executors.values().map(|executor| executor.spawned.elapsed()).sum::<Duration>()
+        self.past + self.executors.values().map(|executor| clock::since(executor.spawned)).sum::<Duration>()
     }
 
     pub(crate) fn status(&self) -> Vec<ExecutorStatus> {

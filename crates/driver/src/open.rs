@@ -24,6 +24,7 @@ use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::{Offsets, Result};
+use tidemill_os::clock;
 use tidemill_scale::{Prior, Settings};
 use uuid::Uuid;
 
@@ -167,7 +168,9 @@ fn start_threads(
     let events = supervisor.events();
     // Ends with its sender or with the run.
     supervisor.spawn("commands", Role::Passing, move || {
-        commands.into_iter().all(|command| events.send(Event::Command(command)).is_ok());
+        while let Some(command) = clock::receive(&commands)
+            && events.send(Event::Command(command)).is_ok()
+        {}
         Ok(())
     })?;
     Ok((committer, asks))

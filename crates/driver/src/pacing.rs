@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_interval_follows_the_cost() {
-        let start = Instant::now();
+        let start = tidemill_os::clock::now();
         for (spent_us, expected_ms) in [(0, 8), (800, 8), (1_500, 15), (60_000, 50)] {
             let mut pacing = Pacing::new(true);
             assert!(pacing.asks(start));

@@ -4,7 +4,6 @@ use crate::finish::has_no_data_batches;
 use crate::level::{Level, SourceUnavailable};
 use crate::pacing::Pacing;
 use crate::plan;
-use crate::run::now_millis;
 use crate::sources::Share;
 use crate::watching::Watching;
 use crate::{Job, finish::Finished};
@@ -14,7 +13,7 @@ use tidemill_checkpoint::PlanLog;
 use tidemill_model::limits::TASK_RECORDS;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, PartitionId, Result, batch::cut_tasks};
-use tidemill_os::retry;
+use tidemill_os::{clock, retry};
 
 pub(crate) struct Planning {
     plans: PlanLog,
@@ -154,7 +153,7 @@ impl Planning {
 
     /// Whether the sources are to be asked what there is: nothing is known that is not read, and a batch may begin.
     pub(crate) fn asks(&mut self, watching: &Watching) -> bool {
-        self.pacing.asks(Instant::now()) && !self.has_replay() && self.survey(watching).admitted.is_empty()
+        self.pacing.asks(clock::now()) && !self.has_replay() && self.survey(watching).admitted.is_empty()
     }
 
     /// Records that there are to read.
@@ -166,7 +165,7 @@ impl Planning {
     pub(crate) fn due_backlog(&mut self, watching: &Watching) -> u64 {
         let (all, left_over) = (self.backlog(watching), self.left_over);
         match self.next_trigger {
-            Some(at) if Instant::now() < at => all.min(left_over),
+            Some(at) if clock::now() < at => all.min(left_over),
             _ => all,
         }
     }
@@ -176,7 +175,7 @@ impl Planning {
         if self.has_replay() {
             return Some(Due::Replay);
         }
-        let now = Instant::now();
+        let now = clock::now();
         let over = |moment: Option<Instant>| moment.is_none_or(|at| at <= now);
         // Before the source was looked at, nobody knows whether there is data: a no-data batch would come too early.
         if watching.extents().is_none() || !over(self.next_trigger) || self.positions.is_none() {
@@ -225,7 +224,7 @@ impl Planning {
         watching: &Watching,
         capacity: u64,
     ) -> Result<Result<Planned, SourceUnavailable>> {
-        let started = Instant::now();
+        let started = clock::now();
         self.next_trigger = self.trigger_after(started);
         let replayed = matches!(due, Due::Replay);
         let ranges = match due {
@@ -236,24 +235,24 @@ impl Planning {
                     Ok(ranges) => ranges,
                     Err(unanswered) => {
                         // From now on: the question itself may have taken longer than the pause.
-                        self.next_trigger = Some(Instant::now() + retry::TASK.first);
+                        self.next_trigger = Some(clock::now() + retry::TASK.first);
                         return Ok(Err(unanswered));
                     }
                 }
             }
             Due::Replay | Due::NoData => Vec::new(),
         };
-        let known = Instant::now();
+        let known = clock::now();
         let plan = if replayed { self.replay.pop_front().expect("a replay is due") } else { self.plan(ranges) };
         assert_eq!(plan.batch_id, self.next_batch, "batches follow each other");
         // A replay uses the logged watermarks (rule M3), even if the query has changed since then and the batch before
         // it would give another one.
         (self.watermark, self.late_watermark) = (plan.watermark, plan.late_watermark);
-        let planned = Instant::now();
+        let planned = clock::now();
         if !replayed {
             self.plans.write(&plan)?;
         }
-        let logged = Instant::now();
+        let logged = clock::now();
         self.next_batch += 1;
         self.positions = Some(plan.end_offsets.clone());
         self.moves += 1;
@@ -317,7 +316,7 @@ impl Planning {
             ranges,
             watermark: self.watermark,
             late_watermark: self.late_watermark,
-            timestamp: now_millis(),
+            timestamp: Millis(clock::wall_ms()),
             start_offsets,
             end_offsets,
         }
@@ -327,7 +326,7 @@ impl Planning {
     /// longer is followed at once by the next.
     fn trigger_after(&self, started: Instant) -> Option<Instant> {
         let Trigger::Every(interval_ms) = self.trigger else { return None };
-        let into_ms = now_millis().0.unsigned_abs() % interval_ms;
+        let into_ms = clock::wall_ms().unsigned_abs() % interval_ms;
         Some(started + Duration::from_millis(interval_ms - into_ms))
     }
 }

@@ -3,13 +3,13 @@
 use crate::ages::Ages;
 use crate::commit::Committed;
 use crate::report::{BatchStats, DoneRate, Identity, RecentOutput, progress};
-use crate::run::now_millis;
 use crate::{Observer, Summary};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_model::Offsets;
 use tidemill_model::status::Status;
+use tidemill_os::clock;
 use tidemill_scale::{Decision, Facts, Settings, State};
 use tidemill_sql::plan::QueryPlan;
 
@@ -34,7 +34,7 @@ impl Reporter {
             identity,
             observer,
             keeps_dead_letters,
-            started: Instant::now(),
+            started: clock::now(),
             summary: Summary::default(),
             ages: Ages::new(),
             recent_ages: VecDeque::new(),
@@ -49,7 +49,7 @@ impl Reporter {
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
+        clock::since(self.started).as_millis() as u64
     }
 
     /// A task of this many records is done.
@@ -62,7 +62,7 @@ impl Reporter {
     }
 
     pub(crate) fn decided(&mut self, facts: &Facts, decision: &Decision) {
-        self.recent.decision(now_millis().0, decision);
+        self.recent.decision(clock::wall_ms(), decision);
         self.observer.decision(facts, decision);
     }
 
@@ -75,7 +75,7 @@ impl Reporter {
         latest: &Extents,
         now: (u32, u64),
     ) {
-        let out_ms = now_millis().0 - committed.out_at.elapsed().as_millis() as i64;
+        let out_ms = clock::wall_ms() - clock::since(committed.out_at).as_millis() as i64;
         let mut ages = Ages::new();
         ages.add(&stats.finished.record_times, out_ms);
         self.summary.batches += 1;
@@ -108,7 +108,7 @@ impl Reporter {
         let uptime_ms = self.uptime_ms();
         let status = Status {
             name: self.identity.name.clone(),
-            now_ms: now_millis().0,
+            now_ms: clock::wall_ms(),
             uptime_ms,
             rate_done: self.done.rate(uptime_ms),
             age_p50_ms: recent.quantile(0.5),

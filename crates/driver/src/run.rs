@@ -25,13 +25,14 @@ use crate::supervisor::Supervisor;
 use crate::watching::Watching;
 use crate::{Job, Summary, Wiring};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tidemill_checkpoint::Change;
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::Extents;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
-use tidemill_model::{Millis, Result};
+use tidemill_model::Result;
+use tidemill_os::clock;
 use tidemill_scale::{Mode, Settings};
 use tidemill_sql::plan::Body;
 
@@ -80,9 +81,8 @@ impl QueryRun {
         self.scaling.begin(&mut self.reporter);
         self.tell_where_it_goes_on();
         while !self.ended() {
-            let wait = self.wake_at().saturating_duration_since(Instant::now());
-            let event = inbox.recv_timeout(wait);
-            let woken = Instant::now();
+            let event = clock::receive_until(inbox, self.wake_at());
+            let woken = clock::now();
             match event {
                 Ok(event) => {
                     self.handle(event)?;
@@ -93,13 +93,13 @@ impl QueryRun {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the supervisor holds a sender"),
             }
-            if Instant::now() >= self.scaling.next_tick() {
+            if clock::now() >= self.scaling.next_tick() {
                 self.tick()?;
             }
             self.advance()?;
             self.ask();
             self.tell_when_idle();
-            let spent = woken.elapsed();
+            let spent = clock::since(woken);
             self.busy.driver += spent;
             self.planning.spend(spent);
         }
@@ -290,7 +290,7 @@ impl QueryRun {
 
     /// Steps 5 and 6: merges, advances the watermark, builds the rows, and hands the batch to the committer.
     fn finish(&mut self, in_flight: InFlight) -> Result<()> {
-        let started = Instant::now();
+        let started = clock::now();
         let InFlight { batch, start, dispatched } = in_flight;
         let pipeline = &self.job.pipeline;
         let limits = Limits { on_error: pipeline.on_error, state_bytes_max: pipeline.state_bytes_max };
@@ -306,7 +306,7 @@ impl QueryRun {
             state_bytes: self.state.bytes(),
             start,
             dispatch_ms: (started - dispatched).as_millis() as u64,
-            merge_ms: started.elapsed().as_millis() as u64,
+            merge_ms: clock::since(started).as_millis() as u64,
             finished,
         };
         self.committing.begin(stats, (delta, snapshot), self.scaling.capacity());
@@ -326,7 +326,7 @@ impl QueryRun {
     }
 
     fn wake_at(&self) -> Instant {
-        let now = Instant::now();
+        let now = clock::now();
         let moments = [Some(self.scaling.next_tick()), self.planning.wake_at(now), self.execution.retry_at()];
         moments.into_iter().flatten().min().expect("there is always a next tick")
     }
@@ -347,12 +347,12 @@ impl QueryRun {
     fn close(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
         let fleet = self.execution.fleet_mut();
         fleet.follow(0, &mut self.supervisor)?;
-        let patience = Instant::now() + CLOSE_TIMEOUT;
-        while !fleet.is_empty() && Instant::now() < patience {
-            match inbox.recv_timeout(Duration::from_millis(100)) {
+        let patience = clock::now() + CLOSE_TIMEOUT;
+        while !fleet.is_empty() && clock::now() < patience {
+            match clock::receive_until(inbox, clock::now() + Duration::from_millis(100)) {
                 Ok(Event::Gone(id) | Event::Executor(id, Err(_))) => drop(fleet.gone(id)?),
                 Ok(Event::Ended(ended)) => ended.verdict()?,
-                _ => drop(fleet.check(Instant::now())),
+                _ => drop(fleet.check(clock::now())),
             }
         }
         let lifetime = fleet.lifetime();
@@ -368,10 +368,4 @@ impl QueryRun {
         drop(committing);
         supervisor.release(COMMITTER);
     }
-}
-
-/// The wall clock.
-pub(crate) fn now_millis() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
-    Millis(since.as_millis() as i64)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::{ScaleMode, Trigger};
 use tidemill_model::scale_change::ScaleChange;
+use tidemill_os::clock;
 use tidemill_scale::{Decision, Facts, Mode, Prior, Settings, State, decide};
 
 /// Interval at which the autoscaler is asked and a status is reported.
@@ -34,7 +35,7 @@ impl Scaling {
             decision: None,
             keep: settings.min,
             settings,
-            next_tick: Instant::now(),
+            next_tick: clock::now(),
         }
     }
 
@@ -121,7 +122,7 @@ impl Scaling {
 
     /// Asks the autoscaler. A run that is `stopping` gets no more executors than it needs to finish its batch.
     pub(crate) fn rescale(&mut self, facts: &Facts, stopping: Option<u32>, reporter: &mut Reporter) {
-        self.next_tick = Instant::now() + TICK;
+        self.next_tick = clock::now() + TICK;
         let decision = decide(&mut self.state, &self.settings, facts);
         self.keep = stopping.map_or(decision.keep, |least| self.keep.min(decision.keep).max(least));
         reporter.decided(facts, &decision);

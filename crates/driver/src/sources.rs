@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Admission, Extents, Timeline, Watch};
 use tidemill_model::pipeline::StartingOffsets;
 use tidemill_model::{Offsets, PartitionId, Result};
+use tidemill_os::clock;
 
 /// All sources, by number.
 pub(crate) struct Sources(pub(crate) Vec<SourceState>);
@@ -52,7 +53,7 @@ impl Sources {
                 max_offsets_per_trigger: source.max_offsets_per_trigger,
                 admission: source.watch.admission(),
                 extents: None,
-                at: Instant::now(),
+                at: clock::now(),
                 error: None,
             });
             watches.push(source.watch);
@@ -73,7 +74,7 @@ impl Sources {
 
     /// Time since the least recently seen source was seen.
     pub(crate) fn age(&self) -> Duration {
-        self.0.iter().map(|source| source.at.elapsed()).max().unwrap_or_default()
+        self.0.iter().map(|source| clock::since(source.at)).max().unwrap_or_default()
     }
 
     /// Why a source cannot be reached, and since when.
@@ -118,14 +119,14 @@ impl SourceState {
     /// Records what the source holds. Returns true if it was out of reach until now.
     pub(crate) fn see(&mut self, extents: Extents) -> bool {
         self.extents = Some(extents);
-        self.at = Instant::now();
+        self.at = clock::now();
         self.error.take().is_some()
     }
 
     /// Records that the source cannot be reached. Returns true if it could be until now.
     pub(crate) fn lose(&mut self, why: String) -> bool {
         let since = self.error.as_ref().map(|(_, since)| *since);
-        self.error = Some((why, since.unwrap_or_else(Instant::now)));
+        self.error = Some((why, since.unwrap_or_else(clock::now)));
         since.is_none()
     }
 

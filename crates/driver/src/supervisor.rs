@@ -6,8 +6,9 @@
 use crate::event::Event;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidemill_model::{Error, Result};
+use tidemill_os::clock;
 use tidemill_os::thread::{self, Panic};
 
 /// What the end of a thread means.
@@ -99,12 +100,12 @@ impl Supervisor {
     /// Waits for a thread that was told to end, at most [`RELEASE_TIMEOUT`], so that what it holds (the checkpoint's
     /// lock) is free. A thread that hangs is left behind.
     pub(crate) fn release(&mut self, name: &str) {
-        let deadline = Instant::now() + RELEASE_TIMEOUT;
+        let deadline = clock::now() + RELEASE_TIMEOUT;
         let running = |threads: &[(String, JoinHandle<()>)]| {
             threads.iter().any(|(own, thread)| own == name && !thread.is_finished())
         };
-        while running(&self.threads) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
+        while running(&self.threads) && clock::now() < deadline {
+            clock::sleep(Duration::from_millis(1));
         }
     }
 }

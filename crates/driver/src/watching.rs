@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, Offsets, Result};
+use tidemill_os::clock;
 use tidemill_os::retry::BOUNDED_SOURCE;
 
 pub(crate) struct Watching {
@@ -139,9 +140,9 @@ impl Watching {
 
     /// Fails when a bounded run has waited long enough for a source that cannot be reached.
     pub(crate) fn check_patience(&self) -> Result<()> {
-        let lost = self.sources.error().filter(|(_, since)| self.bounded && BOUNDED_SOURCE.is_over(since.elapsed()));
+        let lost = self.sources.error().filter(|(_, since)| self.bounded && BOUNDED_SOURCE.is_over(clock::since(*since)));
         let Some((error, since)) = lost else { return Ok(()) };
-        let seconds = since.elapsed().as_secs();
+        let seconds = clock::since(*since).as_secs();
         Err(Error::external(format!(
             "{error}; waited {seconds} s for it: check that it runs and can be reached, then start again"
         )))

@@ -8,6 +8,7 @@ use tidemill_decode::Decoded;
 use tidemill_flow::fold::FaultyRow;
 use tidemill_flow::ports::{Chunk, DeadLetter, DeadLetterWriter, Read};
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, RecordFault, Result};
+use tidemill_os::clock;
 use tidemill_os::retry::DEAD_LETTERS;
 use tidemill_sql::types;
 
@@ -98,11 +99,11 @@ impl DeadLetters {
     /// The error, made permanent if failures have lasted too long.
     fn refused(&mut self, error: Error) -> Error {
         let error = error.context("dead letters");
-        let now = Instant::now();
+        let now = clock::now();
         // After a long pause without failures, counting starts again.
         let since = self.refused.filter(|(_, last)| !DEAD_LETTERS.is_over(now - *last)).map_or(now, |(since, _)| since);
         self.refused = Some((since, now));
-        if error.retry && DEAD_LETTERS.is_over(since.elapsed()) { Error::external(error.message()) } else { error }
+        if error.retry && DEAD_LETTERS.is_over(clock::since(since)) { Error::external(error.message()) } else { error }
     }
 }
 

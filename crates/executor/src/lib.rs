@@ -22,11 +22,11 @@ mod task;
 use pool::Pool;
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Instant;
 use task::{Input, Worker};
 use tidemill_flow::ports;
 use tidemill_link::{BEAT, Frame, FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Pipeline, Result};
+use tidemill_os::clock;
 use tidemill_os::thread::{self, Panic};
 use tidemill_sql::plan::QueryPlan;
 
@@ -62,19 +62,19 @@ pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &W
     let Some(workers) = greet(&inbox, &mut output, wiring)? else { return Ok(()) };
     let mut pool = Pool::start(workers, &events)?;
     send(&mut output, &FromExecutor::Ready)?;
-    let mut told = Instant::now();
+    let mut told = clock::now();
     loop {
-        if pool.is_busy() && told.elapsed() >= BEAT {
-            told = Instant::now();
+        if pool.is_busy() && clock::since(told) >= BEAT {
+            told = clock::now();
             send(&mut output, &FromExecutor::Alive { tasks: pool.beats() })?;
         }
         // Without tasks it sends no heartbeats: it waits for an event.
         let event = match pool.is_busy() {
-            true => match inbox.recv_timeout(BEAT.saturating_sub(told.elapsed())) {
+            true => match clock::receive_until(&inbox, told + BEAT) {
                 Err(RecvTimeoutError::Timeout) => continue,
                 event => event.ok(),
             },
-            false => inbox.recv().ok(),
+            false => clock::receive(&inbox),
         };
         match event.expect("this loop holds a sender itself") {
             Event::Message(ToExecutor::Task(task)) => pool.take(task),
@@ -124,12 +124,12 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static, events: Sender<Event>
 
 /// Takes the first message and starts the workers; `None` if the executor had to refuse.
 fn greet(inbox: &Receiver<Event>, output: &mut impl Write, wiring: &Wiring) -> Result<Option<Vec<Worker>>> {
-    let hello = match inbox.recv() {
-        Ok(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
-        Ok(Event::Message(ToExecutor::Task(_))) => {
+    let hello = match clock::receive(inbox) {
+        Some(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
+        Some(Event::Message(ToExecutor::Task(_))) => {
             return Err(Error::internal("the driver sent a task before its hello message"));
         }
-        Ok(Event::Broken(error)) => return Err(error),
+        Some(Event::Broken(error)) => return Err(error),
         _ => return Ok(None),
     };
     match prepare(&hello, wiring) {

@@ -2,6 +2,7 @@
 //! as work.
 
 use std::time::{Duration, Instant};
+use tidemill_os::clock;
 
 /// The rate limit of one worker.
 pub(crate) struct Limit {
@@ -12,7 +13,7 @@ pub(crate) struct Limit {
 
 impl Limit {
     pub(crate) fn new(per_second: Option<f64>) -> Limit {
-        Limit { per_second, paid_until: Instant::now() }
+        Limit { per_second, paid_until: clock::now() }
     }
 
     /// How many records to take at once, so that no wait is longer than about 50 ms.
@@ -23,11 +24,11 @@ impl Limit {
     /// Waits until `records` more are within the rate. Returns the time waited.
     pub(crate) fn pay(&mut self, records: usize) -> Duration {
         let Some(rate) = self.per_second else { return Duration::ZERO };
-        let now = Instant::now();
+        let now = clock::now();
         // Idle time is not saved up.
         self.paid_until = self.paid_until.max(now) + Duration::from_secs_f64(records as f64 / rate);
         let wait = self.paid_until.saturating_duration_since(now);
-        std::thread::sleep(wait);
+        clock::sleep(wait);
         wait
     }
 }

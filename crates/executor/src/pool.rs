@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tidemill_link::{Beat, Task};
 use tidemill_model::{OffsetRange, PartitionId, Result};
+use tidemill_os::clock;
 
 /// The workers and the tasks that wait for one.
 pub(crate) struct Pool {
@@ -91,7 +92,7 @@ fn loss(positions: &[(PartitionId, i64)], range: &OffsetRange) -> u8 {
 }
 
 fn work(number: usize, mut worker: Worker, queue: &Receiver<Task>, events: &Sender<Event>) {
-    for task in queue {
+    while let Some(task) = clock::receive(queue) {
         if events.send(Event::Ended(number, worker.answer(&task))).is_err() {
             return;
         }

@@ -6,7 +6,7 @@ use crate::limit::Limit;
 use crate::progress::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidemill_flow::fold::Fold;
 use tidemill_flow::ports::{self, Chunk};
 use tidemill_flow::records::Records;
@@ -14,6 +14,7 @@ use tidemill_link::{Frame, FromExecutor, Task, TaskCost};
 use tidemill_model::limits::{FRAME_BYTES_MAX, PARTIAL_BYTES_MAX, TASK_BYTES_MAX};
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, Partial, RecordFault, Result};
+use tidemill_os::clock;
 use tidemill_sql::plan::BranchPlan;
 
 /// Records decoded and folded at once: few enough to keep the columns in the cache, enough to spread the overhead.
@@ -86,13 +87,13 @@ impl Worker {
     }
 
     fn run(&mut self, task: &Task) -> FromExecutor {
-        let started = Instant::now();
+        let started = clock::now();
         let mut cost = TaskCost::default();
         let result = if task.set_aside { self.set_aside(task).map(Some) } else { self.fold(task, &mut cost) };
         match result {
             Ok(None) => FromExecutor::TooLarge { id: task.id },
             Ok(Some(partial)) => {
-                cost.total_us = started.elapsed().as_micros() as u64;
+                cost.total_us = clock::since(started).as_micros() as u64;
                 FromExecutor::Done { id: task.id, partial, cost }
             }
             Err(error) => FromExecutor::Failed { id: task.id, message: error.to_string(), retry: error.retry },

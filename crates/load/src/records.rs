@@ -127,19 +127,6 @@ impl Generator {
     }
 }
 
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Scales 64 random bits to `0..bound`.
-fn below(bits: u64, bound: u64) -> u64 {
-    ((u128::from(bits) * u128::from(bound)) >> 64) as u64
-}
-
 fn between(bits: u64, range: &std::ops::RangeInclusive<u64>) -> u64 {
     range.start() + below(bits, range.end() - range.start() + 1)
 }

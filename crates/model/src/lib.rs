@@ -16,6 +16,7 @@ pub mod limits;
 pub mod partial;
 pub mod pipeline;
 pub mod progress;
+pub mod random;
 pub mod scale_change;
 pub mod secret;
 pub mod status;

@@ -1,5 +1,6 @@
 //! Threads whose end is always reported. Otherwise a thread that panics leaves others waiting for it for ever.
 
+use crate::clock;
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -17,7 +18,8 @@ impl fmt::Display for Panic {
     }
 }
 
-/// Runs `body` on a named thread, then calls `ended` with its result, also after a panic.
+/// Runs `body` on a named thread, then calls `ended` with its result, also after a panic. The thread lives in the time of
+/// the one that starts it ([`crate::clock`]).
 ///
 /// # Errors
 /// The system has no thread left.
@@ -26,7 +28,12 @@ pub fn spawn<T>(
     body: impl FnOnce() -> T + Send + 'static,
     ended: impl FnOnce(Result<T, Panic>) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.to_owned()).spawn(move || ended(caught(body)))
+    let place = clock::place_for_child();
+    let all = move || ended(caught(body));
+    Builder::new().name(name.to_owned()).spawn(move || match place {
+        Some(place) => place.run(all),
+        None => all(),
+    })
 }
 
 /// A thread with a result.

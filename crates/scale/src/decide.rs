@@ -15,6 +15,8 @@ const STEP_OVER: f64 = 1.05;
 /// A load up to this many times a size's capacity outgrows it barely. λ15 of a load that varies by a fifth stays
 /// within.
 const HAIR: f64 = 1.15;
+/// A step is measured after this many seconds: half a second, less the observation that has shown it.
+const STEP_MEASURED_S: f64 = 0.25;
 /// A backlog over its budget needs no action if it drains within this many T_c.
 const DRAINING: f64 = 1.5;
 
@@ -64,7 +66,7 @@ impl Case<'_> {
             return verdict;
         }
         let stepped = self.stepped(state);
-        if stepped || self.short(backlog as f64) || self.slack_used(backlog as f64) {
+        if stepped || self.short(backlog as f64) || (!self.too_young(state) && self.slack_used(backlog as f64)) {
             return self.up(state, stepped);
         }
         if let Some(verdict) = self.zero(state).or_else(|| self.down(state)) {
@@ -170,6 +172,11 @@ impl Case<'_> {
         since_ms.is_some_and(|since_ms| seconds(self.facts.now_ms, since_ms) >= self.settings.policy.step_s)
     }
 
+    /// A step has begun just now: in a moment the newest rate measures it alone, and one change is enough for it.
+    fn too_young(&self, state: &State) -> bool {
+        state.step_since_ms.is_some_and(|since_ms| seconds(self.facts.now_ms, since_ms) < STEP_MEASURED_S)
+    }
+
     fn up(&self, state: &mut State, stepped: bool) -> Verdict {
         let (from, terms) = (self.from, self.terms);
         if from == self.settings.max {
@@ -184,7 +191,7 @@ impl Case<'_> {
         // During a step λ5 lags behind, so the size is chosen for the step, whatever rule asks for growth.
         let rate = match state.step_since_ms {
             Some(_) if stepped => terms.lambda_up.max(terms.lambda2),
-            Some(_) => terms.lambda_up.max(terms.lambda1),
+            Some(_) => terms.lambda_up.max(terms.lambda1).max(terms.lambda_half),
             None => terms.lambda_up,
         };
         let need = rate + over / self.settings.policy.catch_up_s;

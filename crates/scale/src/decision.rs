@@ -52,6 +52,9 @@ pub enum Kind {
 /// number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
+    /// λ½: the rate over the last half second.
+    #[serde(default)]
+    pub lambda_half: f64,
     /// λ1: the rate over the last second.
     pub lambda1: f64,
     /// λ2: over 2 s.

@@ -16,6 +16,9 @@ const GAP_MS: u64 = 1_000;
 /// Shorter spans are divided by this: one record 5 ms after the start is not a rate of 200/s.
 const SPAN_MIN_MS: u64 = 1_000;
 
+/// The span of the newest rate: two observations, so that one that comes early or late does not double it.
+const NEWEST_MS: u64 = 500;
+
 /// The arrival curve of the last seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
@@ -41,6 +44,14 @@ impl Rates {
     /// Records/s over the `window_s` before the newest sample; over what is known where that is less; 0 before two samples.
     pub fn rate(&self, window_s: u64) -> f64 {
         self.samples.back().map_or(0.0, |&(now_ms, _)| self.rate_until(now_ms, window_s))
+    }
+
+    /// Records/s over the newest half second, or over as much as is known.
+    pub fn newest(&self) -> f64 {
+        let Some(&(now_ms, _)) = self.samples.back() else { return 0.0 };
+        let from_ms = now_ms.saturating_sub(NEWEST_MS).max(self.samples[0].0);
+        let span_s = (now_ms - from_ms).max(NEWEST_MS) as f64 / 1000.0;
+        (self.total_at(now_ms) - self.total_at(from_ms)) / span_s
     }
 
     /// The rate over the same window `ago_s` earlier; `None` if the history is too short.

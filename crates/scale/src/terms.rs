@@ -20,16 +20,17 @@ struct Turn {
     over: f64,
 }
 
-/// The shortest turn at which starts cost no more than their share. Records gather for S at size n, of which the load
-/// exceeds the capacity, and are done at n + 1: where the load needs the share f of that executor, a turn lasts S/(1 − f)
-/// and uses n + f executors meanwhile. `None`: that would take too long, so the greater size stays.
+/// The shortest turn at which a start costs no more than its share of what the greater size would cost if it stayed.
+/// Records gather for S at size n, of which the load exceeds the capacity, and are done at n + 1: where the load needs the
+/// share f of that executor, a turn lasts S/(1 − f), and n + 1 executors would stay for as long. `None`: that would take too
+/// long, so the greater size stays.
 fn turn(settings: &Settings, capacity: &[f64], lambda: f64, price_s: f64) -> Option<Turn> {
     let policy = &settings.policy;
     let size = capacity.iter().rposition(|able| *able < lambda)?;
     let (below, above) = (capacity[size], capacity.get(size + 1)?);
     let over = lambda - below;
     let share = over / (above - below);
-    let wait_s = price_s / policy.turn_share * (1.0 - share.min(policy.turn_above)) / (size as f64 + share);
+    let wait_s = price_s / policy.turn_share * (1.0 - share.min(policy.turn_above)) / (size as f64 + 1.0);
     (wait_s * 1000.0 <= policy.turn_slo * settings.slo_ms as f64).then_some(Turn { wait_s, over })
 }
 
@@ -60,6 +61,7 @@ pub(crate) fn terms(state: &State, settings: &Settings, facts: &Facts) -> Terms 
     let enough_below = capacity.iter().enumerate().map(|(size, able)| thousandth(able * margin(size))).collect();
     let runway_s = capacity.iter().map(|&able| runway(able, lambda_up, known, budget).map(thousandth)).collect();
     Terms {
+        lambda_half: thousandth(rates.newest()),
         lambda1: thousandth(rates.rate(1)),
         lambda2: thousandth(rates.rate(2)),
         lambda5: thousandth(lambda5),

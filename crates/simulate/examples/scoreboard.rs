@@ -168,13 +168,16 @@ fn drain(shapes: Shapes, mechanism: &Mechanism) {
 
 fn steadiness(name: &str, shapes: Shapes, mechanism: &Mechanism) {
     println!("\nA10 constant load ± 20 %, 24 h: what changes cost of the executor-seconds, by the load in executors");
-    let mut most = 0.0_f64;
+    let (mut most, mut most_of_used, mut half_of_used) = (0.0_f64, 0.0_f64, 0.0_f64);
     for level in [0.1, 0.25, 0.4, 0.45, 0.5, 0.55, 0.6, 0.75, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 2.95, 3.5]
     {
         let outcome = runway(&shapes.constant(level, DAY_S), mechanism);
-        let share = 100.0 * outcome.starts as f64 * mechanism.price_s() / outcome.executor_seconds;
+        let paid = outcome.starts as f64 * mechanism.price_s();
+        // What the size costs that is enough, if it stays.
+        let kept = (level / 0.97_f64).ceil() * DAY_S as f64;
+        let (share, of_used) = (100.0 * paid / kept, 100.0 * paid / outcome.executor_seconds);
         println!(
-            "  {level:4}: {:6} starts, {share:.2} % of {:.0} executor-seconds; work {:.0}; late {:.2} %, p50 {} ms, p99 {} ms",
+            "  {level:4}: {:6} starts, {share:.2} % of {kept:.0} kept, {of_used:.2} % of {:.0} used; work {:.0}; late {:.2} %, p50 {} ms, p99 {} ms",
             outcome.starts,
             outcome.executor_seconds,
             outcome.records / mechanism.per_executor,
@@ -183,8 +186,13 @@ fn steadiness(name: &str, shapes: Shapes, mechanism: &Mechanism) {
             outcome.age_p99_ms
         );
         most = most.max(share);
+        most_of_used = most_of_used.max(of_used);
+        if level >= 0.5 {
+            half_of_used = half_of_used.max(of_used);
+        }
     }
-    println!("figure {name}_changes_percent {most:.2}");
+    println!("figure {name}_changes_percent {most:.2}\nfigure {name}_changes_of_used_percent {most_of_used:.2}");
+    println!("figure {name}_changes_from_half_percent {half_of_used:.2}");
 }
 
 fn steps(name: &str, shapes: Shapes, mechanism: &Mechanism) {
@@ -192,13 +200,17 @@ fn steps(name: &str, shapes: Shapes, mechanism: &Mechanism) {
     let (mut slowest_s, mut most) = (0.0_f64, 0);
     for (from, to) in [(0.0, 0.5), (0.0, 3.5), (0.5, 1.5), (0.5, 2.5), (0.5, 3.5), (1.5, 2.5), (1.5, 3.5), (2.5, 3.5)] {
         let outcome = runway(&shapes.step_between(from, to), mechanism);
+        // Not answers to the step: the wake from zero, which waits for no measurement, and what happens without the step
+        // too, where two sizes serve the load before it in turns.
+        let without = runway(&shapes.step_between(from, from), mechanism).actions;
+        let other = |action: &(u64, u32, u32)| action.1 == 0 || without.contains(action);
         // The time until the size for the new load is reached.
         let enough = (to / 0.97).ceil() as u32;
         let mut short = true;
         let answers: Vec<_> = outcome
             .actions
             .iter()
-            .filter(|action| action.0 > 300_000)
+            .filter(|action| action.0 > 300_000 && !other(action))
             .take_while(|action| std::mem::replace(&mut short, action.2 < enough))
             .collect();
         if let Some(last) = answers.last() {

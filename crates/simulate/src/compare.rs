@@ -5,12 +5,12 @@ use crate::machine::{Mechanism, run};
 use crate::oracle::optimum;
 use crate::outcome::Outcome;
 use crate::scaler::{Runway, Scaler};
-use crate::shapes::Noise;
 use crate::trace::Trace;
 use serde::Serialize;
 use std::fmt::Write;
+use tidemill_model::random::Random;
 use tidemill_model::{Error, Result};
-use tidemill_scale::Settings;
+use tidemill_scale::{Record, Settings};
 
 /// Two opposite changes of size within this many seconds are a reversal.
 const REVERSAL_S: u64 = 120;
@@ -161,6 +161,13 @@ impl CompareSettings {
         rules.iter().map(answer).collect()
     }
 
+    /// Every decision of the runway policy on the load, as a run logs them.
+    pub fn decisions(&self, trace: &Trace) -> Vec<Record> {
+        let mut scaler = Runway::new(&self.settings()).logged();
+        run(trace, &self.mechanism(), self.slo_ms, &mut scaler);
+        scaler.log().to_vec()
+    }
+
     fn figures(&self, rule: Rule, outcome: &Outcome, best: Option<f64>) -> Figures {
         let seconds = |ms: u64| ms as f64 / 1000.0;
         let used = outcome.executor_seconds;
@@ -182,7 +189,7 @@ impl CompareSettings {
 
 /// Rates that vary by a tenth from second to second.
 pub fn with_noise(trace: &Trace, seed: u64) -> Trace {
-    let mut noise = Noise(seed);
+    let mut noise = Random::new(seed);
     let arrivals = trace.arrivals.iter().map(|records| records * noise.around(0.1)).collect();
     Trace { arrivals, ..trace.clone() }
 }

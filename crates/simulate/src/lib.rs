@@ -18,5 +18,5 @@ pub use machine::{Mechanism, run};
 pub use oracle::{Optimum, optimum};
 pub use outcome::{Outcome, Sample};
 pub use scaler::{Observation, Runway, Scaler};
-pub use shapes::{Noise, Shapes};
+pub use shapes::Shapes;
 pub use trace::Trace;

@@ -13,6 +13,9 @@ const RIGHT: f64 = 20.0;
 const PANEL: f64 = 130.0;
 const GAP: f64 = 34.0;
 const TOP: f64 = 52.0;
+/// Room for the label of a point: width, height.
+const LABEL: f64 = 110.0;
+const LINE: f64 = 14.0;
 /// More points than pixels add nothing.
 const POINTS_MAX: usize = 800;
 const COLOURS: [&str; 8] = ["#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#846358", "#868e96", "#1864ab"];
@@ -49,10 +52,17 @@ pub fn curve(key: &str, points: &[(String, Figures)]) -> String {
     };
     let line: Vec<(f64, f64)> = points.iter().map(|(_, figures)| at(figures)).collect();
     svg.line(&line, COLOURS[0], "");
+    let mut labels: Vec<(f64, f64)> = Vec::new();
     for (value, figures) in points {
         let (x, y) = at(figures);
         let _ = write!(svg.0, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{}\"/>", COLOURS[0]);
-        svg.text(x + 5.0, y - 6.0, &format!("{value}: {:.2} % late", figures.late_percent));
+        let (x, mut y) = ((x + 5.0).min(WIDTH - RIGHT - LABEL), y - 6.0);
+        // Points that lie together have their labels below each other.
+        while labels.iter().any(|(left, top)| (left - x).abs() < LABEL && (top - y).abs() < LINE) {
+            y += LINE;
+        }
+        labels.push((x, y));
+        svg.text(x, y, &format!("{value}: {:.2} % late", figures.late_percent));
     }
     svg.end()
 }
@@ -104,7 +114,8 @@ impl Svg {
         for part in 0..=4 {
             if seconds > 0.0 {
                 let share = f64::from(part) / 4.0;
-                self.text(LEFT + share * (right - LEFT) - 12.0, bottom + 14.0, &format!("{:.0} s", share * seconds));
+                let x = LEFT + share * (right - LEFT) - if part == 4 { 22.0 } else { 12.0 };
+                self.text(x, bottom + 14.0, &format!("{:.0} s", share * seconds));
             }
         }
     }

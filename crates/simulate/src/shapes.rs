@@ -1,6 +1,7 @@
 //! Generated loads, in units of one executor's work. The same seed gives the same trace.
 
 use crate::trace::Trace;
+use tidemill_model::random::Random;
 
 /// Generates traces for a machine on which one executor does `per_executor` records/s.
 #[derive(Clone, Copy, Debug)]
@@ -140,8 +141,8 @@ impl Shapes {
         self.trace(&format!("step {from} to {to}"), 600, |t, _| if t < 300 { from } else { to })
     }
 
-    fn trace(self, name: &str, seconds: usize, mut rate: impl FnMut(usize, &mut Noise) -> f64) -> Trace {
-        let mut noise = Noise(self.seed);
+    fn trace(self, name: &str, seconds: usize, mut rate: impl FnMut(usize, &mut Random) -> f64) -> Trace {
+        let mut noise = Random::new(self.seed);
         let arrivals = (0..seconds).map(|second| rate(second, &mut noise) * self.per_executor).collect();
         Trace::new(name, arrivals)
     }
@@ -150,29 +151,4 @@ impl Shapes {
 /// Between 0.2 and 3.4 executors, lowest at the start.
 fn wave(second: usize, period_s: f64) -> f64 {
     1.8 - 1.6 * (second as f64 / period_s * std::f64::consts::TAU).cos()
-}
-
-/// A small generator of random numbers (SplitMix64).
-#[derive(Clone, Debug)]
-pub struct Noise(pub u64);
-
-impl Noise {
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// In [0, 1).
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// 1 ± `share`.
-    pub fn around(&mut self, share: f64) -> f64 {
-        1.0 + share * (2.0 * self.unit() - 1.0)
-    }
 }

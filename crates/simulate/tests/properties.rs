@@ -1,13 +1,14 @@
 //! Properties that hold for any load: seeded loops over random loads in the fluid model.
 
 use tidemill_scale::{Decision, Facts, Kind, Record, Settings, State, decide, replay};
-use tidemill_simulate::{Mechanism, Noise, Observation, Runway, Scaler, Trace, run};
+use tidemill_model::random::Random;
+use tidemill_simulate::{Mechanism, Observation, Runway, Scaler, Trace, run};
 
 const LOADS: u64 = 60;
 const SECONDS: usize = 240;
 
 /// Levels that hold for a random time: quiet, within capacity, beyond it, single records.
-fn random_trace(noise: &mut Noise, per_executor: f64, greatest: f64) -> Trace {
+fn random_trace(noise: &mut Random, per_executor: f64, greatest: f64) -> Trace {
     let mut arrivals = Vec::new();
     while arrivals.len() < SECONDS {
         let level = match noise.bits() >> 62 {
@@ -24,7 +25,7 @@ fn random_trace(noise: &mut Noise, per_executor: f64, greatest: f64) -> Trace {
     Trace::new("random", arrivals)
 }
 
-fn settings(mechanism: &Mechanism, noise: &mut Noise) -> Settings {
+fn settings(mechanism: &Mechanism, noise: &mut Random) -> Settings {
     let mut settings = Settings { idle_timeout_ms: 3_000 + noise.bits() / (u64::MAX / 10_000), ..Settings::default() };
     settings.policy.assumed_per_core = mechanism.per_executor / 2.0 * noise.around(0.3);
     settings
@@ -35,7 +36,7 @@ fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Sett
     struct Watch<'a, F> {
         settings: Settings,
         state: State,
-        noise: Noise,
+        noise: Random,
         unknown: f64,
         see: &'a mut F,
     }
@@ -53,7 +54,7 @@ fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Sett
     }
     let mechanism = Mechanism::default();
     for seed in 0..LOADS {
-        let mut noise = Noise(seed);
+        let mut noise = Random::new(seed);
         let trace = random_trace(&mut noise, mechanism.per_executor, greatest);
         let settings = settings(&mechanism, &mut noise);
         let state = State::new(&settings);
@@ -127,7 +128,7 @@ fn a_load_within_capacity_drains() {
     let mechanism = Mechanism::default();
     let greatest = 0.97 * mechanism.able(4) / mechanism.per_executor;
     for seed in 0..LOADS {
-        let mut noise = Noise(seed ^ 0xD00D);
+        let mut noise = Random::new(seed ^ 0xD00D);
         let mut trace = random_trace(&mut noise, mechanism.per_executor, greatest);
         trace.arrivals[0] = noise.unit() * 100.0 * mechanism.per_executor;
         trace.arrivals.extend([0.0; 300]);
@@ -142,7 +143,7 @@ fn a_load_within_capacity_drains() {
 fn a_log_replays_to_the_same_decisions_through_its_text() {
     let mechanism = Mechanism::default();
     for seed in 0..LOADS / 4 {
-        let mut noise = Noise(seed);
+        let mut noise = Random::new(seed);
         let trace = random_trace(&mut noise, mechanism.per_executor, 4.5);
         let settings = settings(&mechanism, &mut noise);
         let mut runway = Runway::new(&settings).logged();

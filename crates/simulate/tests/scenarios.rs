@@ -56,18 +56,18 @@ fn the_demo_shows_all_sizes() {
     check(
         demo(),
         "5s 0, 20s 0.6, 20s 3.4, 25s 0.6, 20s 0",
-        "5.25: activate 0→1, 9.25: down 1→0, 11.25: activate 0→1, 13.75: down 1→0, 15.5: activate 0→1, 18.25: down 1→0, 20: activate 0→1, 22.5: down 1→0, 24.25: activate 0→1, 25.75: up 1→3, 27.25: up 3→4, 33: down 4→3, 34.25: up 3→4, 35.25: down 4→3, 36.5: up 3→4, 37.5: down 4→3, 38.75: up 3→4, 39.75: down 4→3, 41: up 3→4, 42: down 4→3, 43.25: up 3→4, 44.25: down 4→3, 48.25: down 3→2, 50.25: down 2→1, 51.25: down 1→0, 53.25: activate 0→1, 55.75: down 1→0, 57.5: activate 0→1, 60.25: down 1→0, 62: activate 0→1, 64.5: down 1→0, 66.25: activate 0→1, 69: down 1→0, 71.25: activate 0→1, 72.25: zero 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 6.75: activate 0→1, 8: down 1→0, 9.25: activate 0→1, 11.25: down 1→0, 12.5: activate 0→1, 14.25: down 1→0, 15.5: activate 0→1, 17.5: down 1→0, 18.75: activate 0→1, 20.5: down 1→0, 21.5: activate 0→1, 23: down 1→0, 24: activate 0→1, 25.75: up 1→4, 29.5: down 4→3, 30.75: up 3→4, 31.75: down 4→3, 33: up 3→4, 34: down 4→3, 35.25: up 3→4, 36.25: down 4→3, 37.5: up 3→4, 38.5: down 4→3, 39.75: up 3→4, 40.75: down 4→3, 42: up 3→4, 43: down 4→3, 44.25: up 3→4, 45.25: down 4→3, 48.25: down 3→2, 51.25: down 2→1, 56: down 1→0, 57.25: activate 0→1, 59: down 1→0, 60.25: activate 0→1, 62: down 1→0, 63.25: activate 0→1, 65.25: down 1→0, 66.5: activate 0→1, 68.25: down 1→0, 69.5: activate 0→1, 70.75: down 1→0 | late 0.00 % | left 0",
     );
     check(
         demo(),
         "5s 0, 15s 0.6, 15s 1.6, 15s 2.6, 15s 3.5, 10s 0.4, 15s 0",
-        "5.25: activate 0→1, 9.25: down 1→0, 11.25: activate 0→1, 13.75: down 1→0, 15.5: activate 0→1, 18.25: down 1→0, 20: activate 0→1, 21.5: up 1→2, 26.75: down 2→1, 27.75: up 1→2, 29.25: down 2→1, 30.25: up 1→2, 31.75: down 2→1, 32.75: up 1→2, 34.25: down 2→1, 35.25: up 1→2, 36: up 2→3, 39.25: down 3→2, 40.25: up 2→3, 42: down 3→2, 43: up 2→3, 44.75: down 3→2, 45.75: up 2→3, 47.25: down 3→2, 48.25: up 2→3, 49.75: down 3→2, 50.25: up 2→3, 50.5: up 3→4, 52: down 4→3, 53: up 3→4, 54: down 4→3, 55: up 3→4, 56.25: down 4→3, 57.25: up 3→4, 58.5: down 4→3, 59.5: up 3→4, 60.75: down 4→3, 61.75: up 3→4, 62.75: down 4→3, 63.75: up 3→4, 64.75: down 4→3, 68.5: down 3→2, 69.75: down 2→1, 76.25: zero 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 6.75: activate 0→1, 8: down 1→0, 9.25: activate 0→1, 11.25: down 1→0, 12.5: activate 0→1, 14.25: down 1→0, 15.5: activate 0→1, 17.5: down 1→0, 18.75: activate 0→1, 21.5: up 1→2, 24.5: down 2→1, 25.5: up 1→2, 27: down 2→1, 28: up 1→2, 29.5: down 2→1, 30.5: up 1→2, 32: down 2→1, 33: up 1→2, 34.5: down 2→1, 35.25: up 1→2, 36: up 2→3, 39: down 3→2, 40: up 2→3, 41.75: down 3→2, 42.75: up 2→3, 44.5: down 3→2, 45.5: up 2→3, 47: down 3→2, 48: up 2→3, 49.5: down 3→2, 50.25: up 2→3, 50.5: up 3→4, 52.25: down 4→3, 53.25: up 3→4, 54.5: down 4→3, 55.5: up 3→4, 56.75: down 4→3, 57.75: up 3→4, 59: down 4→3, 60: up 3→4, 61.25: down 4→3, 62.25: up 3→4, 63.25: down 4→3, 64.25: up 3→4, 65.25: down 4→3, 68.5: down 3→2, 70.5: down 2→1, 75.25: down 1→0 | late 0.00 % | left 0",
     );
 }
 
 #[test]
 fn one_record_in_a_quiet_stream_is_one_executor() {
-    check(demo(), "30s 0, 1s 0.0002, 29s 0", "30.5: activate 0→1, 31.75: zero 1→0 | late 0.00 % | left 0");
+    check(demo(), "30s 0, 1s 0.0002, 29s 0", "30.5: activate 0→1, 31: down 1→0 | late 0.00 % | left 0");
     check(production(), "30s 0, 1s 0.0001, 29s 0", "30.5: activate 0→1, 41.5: zero 1→0 | late 0.00 % | left 0");
 }
 
@@ -89,12 +89,12 @@ fn who_starts_for_nothing_is_not_kept() {
     check(
         cheap(),
         "20s 0, 10s 0.5, 10s 0",
-        "20.25: activate 0→1, 25: down 1→0, 28: activate 0→1, 31.25: zero 1→0 | late 0.00 % | left 0",
+        "20.25: activate 0→1, 20.75: down 1→0, 21.75: activate 0→1, 22.75: down 1→0, 24.25: activate 0→1, 25.75: down 1→0, 27.25: activate 0→1, 28.75: down 1→0, 30.75: activate 0→1, 31.5: down 1→0 | late 0.00 % | left 0",
     );
     check(
         cheap(),
         "20s 1.5, 10s 0.1",
-        "0.25: activate 0→1, 1: up 1→2, 2.75: down 2→1, 3.75: up 1→2, 5: down 2→1, 6: up 1→2, 7.25: down 2→1, 8.25: up 1→2, 9.5: down 2→1, 10.5: up 1→2, 11.75: down 2→1, 12.75: up 1→2, 14: down 2→1, 15: up 1→2, 16.25: down 2→1, 17.25: up 1→2, 18.5: down 2→1, 19.5: up 1→2, 20.5: down 2→1, 23: down 1→0, 23.75: activate 0→1 | late 0.00 % | left 0",
+        "0.25: activate 0→1, 1.25: up 1→2, 3.25: down 2→1, 4.25: up 1→2, 5.5: down 2→1, 6.5: up 1→2, 7.75: down 2→1, 8.75: up 1→2, 10: down 2→1, 11: up 1→2, 12.25: down 2→1, 13.25: up 1→2, 14.5: down 2→1, 15.5: up 1→2, 16.75: down 2→1, 17.75: up 1→2, 19: down 2→1, 20: up 1→2, 20.5: down 2→1, 23.25: down 1→0, 26.5: activate 0→1, 27.25: down 1→0 | late 0.00 % | left 2750",
     );
     check(cheap(), "10s 0, 1s 100, 60s 0", "10.25: activate 0→4, 37.25: zero 4→0 | late 63.34 % | left 0");
     check(
@@ -111,7 +111,7 @@ fn bounds_and_pins_hold() {
     check(
         (settings.clone(), mechanism.clone()),
         "20s 0, 20s 3, 30s 0",
-        "21.5: up 1→4, 24.5: down 4→3, 26.75: up 3→4, 27.25: down 4→3, 29.5: up 3→4, 30: down 4→3, 32.25: up 3→4, 32.75: down 4→3, 41: down 3→2, 44: down 2→1 | late 0.00 % | left 0",
+        "21.5: up 1→4, 24.5: down 4→3, 26.75: up 3→4, 27.25: down 4→3, 29.5: up 3→4, 30: down 4→3, 32.25: up 3→4, 32.75: down 4→3, 41: down 3→2, 44.25: down 2→1 | late 0.00 % | left 0",
     );
     settings.max = 2;
     check(

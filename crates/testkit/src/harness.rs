@@ -6,12 +6,13 @@ use crate::kills::Kills;
 use crate::sink::MemorySink;
 use crate::threads::threads;
 use crate::topic::Topic;
+use crate::transcript::Transcript;
+use crate::virtual_time::Beside;
 use arrow_array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tidemill_checkpoint::disk::Disk;
 use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
@@ -20,6 +21,7 @@ use tidemill_model::pipeline::{StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Offsets, Result};
+use tidemill_os::clock;
 use tidemill_scale::{Decision, Facts, Settings, State};
 
 /// A driver that does nothing for this long hangs: the test fails.
@@ -35,7 +37,7 @@ pub type SpawnOverride = Arc<dyn Fn(u32) -> Option<Result<Spawned>> + Send + Syn
 #[derive(Clone)]
 pub struct Harness {
     /// The text of the pipeline file. Its sources are replaced by [`Harness::topic`], read from the beginning; its
-    /// sinks and `[autoscale]` are ignored.
+    /// sinks are ignored, and so is the mode of `[autoscale]`, unless [`Harness::autoscales`].
     pub pipeline: String,
     /// The topic of the records.
     pub topic: Topic,
@@ -61,6 +63,10 @@ pub struct Harness {
     pub kills: Option<Kills>,
     /// Number of executors.
     pub executors: u32,
+    /// The autoscaler chooses their number by the pipeline's `[autoscale]`.
+    pub autoscales: bool,
+    /// Gets every decision, progress record, row and message.
+    pub transcript: Option<Transcript>,
     /// Number of changes of size that were decided.
     size_changes: Arc<AtomicU64>,
     /// Number of records of committed batches that are in no row.
@@ -97,6 +103,8 @@ impl Harness {
             spawn_override: None,
             kills: None,
             executors: 1,
+            autoscales: false,
+            transcript: None,
             size_changes: Arc::default(),
             left_out: Arc::default(),
             max_offsets_per_trigger: None,
@@ -111,7 +119,7 @@ impl Harness {
     pub fn run(&self) -> Result<Vec<Batch>> {
         let mut running = self.start_with(Trigger::AvailableNow)?;
         let mut batches = Vec::new();
-        while let Ok(told) = running.told.recv_timeout(PATIENCE) {
+        while let Ok(told) = clock::receive_until(&running.told, clock::now() + PATIENCE) {
             batches.extend(told.batch());
         }
         running.end()?;
@@ -145,7 +153,7 @@ impl Harness {
         let topics: Vec<Topic> = (0..).zip(&tables).map(|(number, table)| self.topic(number, table)).collect();
         let (own_topics, own_tables) = (topics.clone(), tables.clone());
         let harness = self.clone();
-        let driver = std::thread::spawn(move || {
+        let driver = Beside::spawn(move || {
             let wiring = Wiring {
                 sources: tables.iter().zip(&topics).map(|(table, topic)| harness.source(table, topic)).collect(),
                 sinks: harness.held_sinks(&held),
@@ -158,6 +166,7 @@ impl Harness {
                 observer: Box::new(EventObserver {
                     events,
                     sink: harness.sink,
+                    transcript: harness.transcript,
                     size_changes: harness.size_changes,
                     left_out: harness.left_out,
                 }),
@@ -214,7 +223,8 @@ impl Harness {
     fn job(&self, trigger: Trigger) -> Result<Job> {
         let set = [("autoscale.mode", "pinned".to_owned()), ("autoscale.max_executors", self.executors.to_string())];
         let set = set.map(|(key, value)| (key.to_owned(), value));
-        let pipeline = tidemill_config::parse("test.toml", &self.pipeline, &set)?;
+        let set = if self.autoscales { &[][..] } else { &set };
+        let pipeline = tidemill_config::parse("test.toml", &self.pipeline, set)?;
         let plan = tidemill_sql::plan(&pipeline)?;
         Ok(Job { trigger, plan: Arc::new(plan), pipeline: Arc::new(pipeline) })
     }
@@ -226,7 +236,7 @@ pub struct RunningDriver {
     topics: Vec<Topic>,
     /// Names of the sources.
     tables: Vec<String>,
-    driver: Option<JoinHandle<Result<Summary>>>,
+    driver: Option<Beside<Result<Summary>>>,
     told: Receiver<Event>,
     commands: Sender<Command>,
     /// Disconnected when the committer has released the sinks and the checkpoint.
@@ -244,7 +254,7 @@ impl RunningDriver {
         let ends = Offsets(self.topics.iter().flat_map(|topic| topic.ends().0).collect());
         let mut batches = Vec::new();
         while self.idle_at.as_ref() != Some(&ends) {
-            match self.told.recv_timeout(PATIENCE) {
+            match clock::receive_until(&self.told, clock::now() + PATIENCE) {
                 Ok(Event::Idle(positions)) => self.idle_at = Some(positions),
                 Ok(told) => batches.extend(told.batch()),
                 Err(_) => {
@@ -265,7 +275,7 @@ impl RunningDriver {
 
     /// Whether the driver has ended.
     pub fn has_ended(&self) -> bool {
-        self.driver.as_ref().is_none_or(JoinHandle::is_finished)
+        self.driver.as_ref().is_none_or(Beside::has_ended)
     }
 
     /// The channel for users' commands.
@@ -287,7 +297,7 @@ impl RunningDriver {
         // A driver that has ended needs no command.
         let _ = self.commands.send(Command::Stop);
         let result = driver.join().expect("the driver does not panic");
-        while self.released.recv_timeout(PATIENCE).is_ok() {}
+        while clock::receive_until(&self.released, clock::now() + PATIENCE).is_ok() {}
         result
     }
 }
@@ -316,6 +326,7 @@ impl Event {
 struct EventObserver {
     events: Sender<Event>,
     sink: MemorySink,
+    transcript: Option<Transcript>,
     size_changes: Arc<AtomicU64>,
     left_out: Arc<AtomicU64>,
 }
@@ -327,19 +338,33 @@ impl Observer for EventObserver {
         self.left_out.fetch_add(own.left_out.total(), Ordering::SeqCst);
         assert_eq!(accounted, progress.num_input_rows, "every record of a batch is accounted for: {own:?}");
         let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
+        if let Some(transcript) = &self.transcript {
+            transcript.batch(progress, &batch.rows);
+        }
         // The receiver may be gone.
         let _ = self.events.send(Event::Batch(Box::new(batch)));
     }
 
-    fn deciding(&mut self, _: &Settings, _: &State) {}
+    fn deciding(&mut self, settings: &Settings, state: &State) {
+        if let Some(transcript) = &self.transcript {
+            transcript.begin(settings, state);
+        }
+    }
 
-    fn decision(&mut self, _: &Facts, decision: &Decision) {
+    fn decision(&mut self, facts: &Facts, decision: &Decision) {
+        if let Some(transcript) = &self.transcript {
+            transcript.decision(facts, decision);
+        }
         self.size_changes.fetch_add(u64::from(decision.acts()), Ordering::SeqCst);
     }
 
     fn status(&mut self, _: &Status) {}
 
-    fn note(&mut self, _: &str) {}
+    fn note(&mut self, note: &str) {
+        if let Some(transcript) = &self.transcript {
+            transcript.note(note);
+        }
+    }
 
     fn idle(&mut self, positions: &Offsets) {
         let _ = self.events.send(Event::Idle(positions.clone()));

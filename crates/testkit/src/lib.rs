@@ -25,6 +25,8 @@ mod sink;
 pub mod sql_fuzz;
 mod threads;
 mod topic;
+mod transcript;
+mod virtual_time;
 
 pub use dead_letters::{BeforeCommit, KillPoint, MemoryDeadLetters, SavedDeadLetter};
 pub use disk::{CrashImage, Fault, Operation, SimDisk};
@@ -33,3 +35,5 @@ pub use kills::{Kills, Phase};
 pub use sink::MemorySink;
 pub use threads::{scripted, threads};
 pub use topic::{Cut, Record, TOPIC, Topic};
+pub use transcript::Transcript;
+pub use virtual_time::Timeline;

@@ -3,7 +3,7 @@
 //!
 //! The number of tokens is limited, and so is the depth of a query. `mistakes_of_sources.rs` tests deep nesting.
 
-use crate::scenario::Random;
+use tidemill_model::random::Random;
 
 /// Most tokens in a query.
 const TOKENS_MAX: usize = 300;

@@ -3,13 +3,14 @@
 use crate::dead_letters::MemoryDeadLetters;
 use crate::kills::Kills;
 use crate::topic::Topic;
+use crate::virtual_time::{self, Beside};
 use std::io::{PipeReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use tidemill_driver::{Handle, Spawn, Spawned};
 use tidemill_executor::Wiring;
 use tidemill_model::Result;
+use tidemill_os::clock;
 
 /// Starts a scripted executor: `script` reads the driver's messages and answers anything. After a kill its output
 /// accepts nothing more.
@@ -35,13 +36,13 @@ pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills
     let (topics, dead_letters) = (topics.to_vec(), dead_letters.cloned());
     let mut started = 0;
     Box::new(move || {
-        let (input, to_executor) = std::io::pipe()?;
-        let (from_executor, output) = std::io::pipe()?;
         let killed = Arc::new(AtomicBool::new(false));
+        let (input, to_executor) = pipe(&killed)?;
+        let (from_executor, output) = pipe(&killed)?;
         let (topics, dead_letters) = (topics.clone(), dead_letters.clone());
         let output = KillableStream { stream: output, killed: killed.clone() };
         let (input, output) = kills.enlist(killed.clone(), input, output);
-        let thread = std::thread::spawn(move || {
+        let thread = Beside::spawn(move || {
             let dead_letters = move |_: &_| dead_letters.as_ref().map(MemoryDeadLetters::writer);
             let readers = move |_: &_, _: &_| Ok(topics.iter().map(Topic::reader).collect());
             let wiring = Wiring { readers: Box::new(readers), dead_letters: Box::new(dead_letters) };
@@ -56,11 +57,21 @@ pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills
     })
 }
 
+/// A pipe of the system, or in virtual time one in memory.
+fn pipe(killed: &Arc<AtomicBool>) -> Result<(Box<dyn Read + Send>, Box<dyn Write + Send>)> {
+    if clock::is_virtual() {
+        let (reader, writer) = virtual_time::pipe(killed);
+        return Ok((Box::new(reader), Box::new(writer)));
+    }
+    let (reader, writer) = std::io::pipe()?;
+    Ok((Box::new(reader), Box::new(writer)))
+}
+
 /// A thread cannot be killed. After a kill its output accepts nothing more and has ended.
 struct Thread {
     number: u32,
     killed: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<()>>>,
+    thread: Option<Beside<Result<()>>>,
 }
 
 impl Handle for Thread {
@@ -73,7 +84,7 @@ impl Handle for Thread {
     }
 
     fn wait(&mut self) -> String {
-        match self.thread.take().map(JoinHandle::join) {
+        match self.thread.take().map(Beside::join) {
             Some(Ok(Err(error))) => error.to_string(),
             Some(Err(_)) => "a panic".into(),
             _ => "no error".into(),

@@ -6,11 +6,12 @@
 
 use crate::dead_letters::die;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Timeline, Watch};
 use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
+use tidemill_os::clock;
 
 /// The topic's name in offsets.
 pub const TOPIC: &str = "topic";
@@ -43,6 +44,8 @@ pub struct Topic {
     shared: Arc<Shared>,
     cut: Cut,
     source: u32,
+    /// A put is no batch.
+    flows: bool,
 }
 
 struct Shared {
@@ -52,6 +55,7 @@ struct Shared {
     unanswered: AtomicUsize,
     /// How long a lookup that fails takes.
     unanswered_for: Mutex<Duration>,
+    away: AtomicBool,
     readers: AtomicUsize,
     /// Records that kill their readers, and how many more times.
     deadly: Mutex<BTreeMap<(i32, i64), u32>>,
@@ -80,16 +84,23 @@ impl Topic {
             questions: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             unanswered_for: Mutex::default(),
+            away: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
             deadly: Mutex::default(),
         };
-        Topic { shared: Arc::new(shared), cut: Cut::Timestamps, source: 0 }
+        Topic { shared: Arc::new(shared), cut: Cut::Timestamps, source: 0, flows: false }
     }
 
     /// The topic for a driver that cuts in this way.
     #[must_use]
     pub fn cut_by(self, cut: Cut) -> Topic {
         Topic { cut, ..self }
+    }
+
+    /// The topic for a driver that takes all there is, as from Kafka: a put is no batch.
+    #[must_use]
+    pub fn flowing(self) -> Topic {
+        Topic { flows: true, ..self }
     }
 
     /// The topic as the source of this number.
@@ -152,6 +163,19 @@ impl Topic {
     pub fn leave_unanswered(&self, questions: usize, each_for: Duration) {
         *self.shared.unanswered_for.lock().expect("no holder panics") = each_for;
         self.shared.unanswered.store(questions, Ordering::Relaxed);
+    }
+
+    /// From now on the topic cannot be reached, or can be again.
+    pub fn set_away(&self, away: bool) {
+        self.shared.away.store(away, Ordering::SeqCst);
+        self.shared.grown.notify_all();
+    }
+
+    fn reach(&self) -> Result<()> {
+        match self.shared.away.load(Ordering::SeqCst) {
+            true => Err(Error::transient("the topic in memory cannot be reached")),
+            false => Ok(()),
+        }
     }
 
     /// Makes a record kill the next `times` executors that read it.
@@ -225,7 +249,7 @@ impl Watch for Topic {
 
     fn admission(&self) -> Option<Admission> {
         let topic = self.clone();
-        Some(Box::new(move |positions, extents| {
+        let admission: Admission = Box::new(move |positions, extents| {
             let log = topic.log();
             let Some(put) = topic.next_put(&log, positions) else { return };
             let seen = |(id, end): &(PartitionId, i64)| extents.get(id).is_some_and(|extent| extent.end >= *end);
@@ -240,7 +264,8 @@ impl Watch for Topic {
                     extent.end = extent.end.min(position + share);
                 }
             }
-        }))
+        });
+        (!self.flows).then_some(admission)
     }
 
     fn timeline(&self) -> Option<Timeline> {
@@ -250,9 +275,10 @@ impl Watch for Topic {
             let fewer = |left: usize| left.checked_sub(1);
             if topic.shared.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
                 let each_for = *topic.shared.unanswered_for.lock().expect("no holder panics");
-                std::thread::sleep(each_for);
+                clock::sleep(each_for);
                 return Err(Error::transient("the topic in memory does not answer"));
             }
+            topic.reach()?;
             let log = topic.log();
             let first = |id: &PartitionId| {
                 let mut records = log.partitions[id.partition as usize].iter();
@@ -265,6 +291,12 @@ impl Watch for Topic {
     }
 
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
+        self.reach()?;
+        if clock::is_virtual() {
+            let changed = || self.reach().is_err() || self.extents(&self.log()) != *known;
+            clock::wait_until(Some(clock::now() + timeout), &mut { changed });
+            return self.reach().map(|()| self.extents(&self.log()));
+        }
         let same = |log: &mut Log| self.extents(log) == *known;
         let (log, _) = self.shared.grown.wait_timeout_while(self.log(), timeout, same).expect("no holder panics");
         Ok(self.extents(&log))
@@ -293,6 +325,7 @@ impl Read for TopicReader {
 
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         chunk.clear();
+        self.topic.reach()?;
         let range = self.range.as_mut().expect("opened before it is read");
         let log = self.topic.log();
         let records = &log.partitions[range.partition.partition as usize];

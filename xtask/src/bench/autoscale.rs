@@ -9,6 +9,7 @@ use super::bench_dir::{BenchDir, TOPIC};
 use super::process::KillOnDrop;
 use crate::embedded::binary;
 use crate::json;
+use crate::random::Random;
 use crate::sh::{self, Outcome};
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -31,9 +32,9 @@ const AFTER: Duration = Duration::from_secs(12);
 
 /// A stretch of constant load.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Segment {
-    seconds: u64,
-    per_second: u64,
+pub struct Segment {
+    pub seconds: u64,
+    pub per_second: u64,
 }
 
 /// `--trace FILE`, `--seed S` (a random trace), `--set KEY=VALUE` (for the pipeline), `--no-build` (uses the existing
@@ -61,8 +62,7 @@ pub fn run(args: &[&str]) -> Outcome {
     if build {
         sh::run(&mut sh::cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
     }
-    let text: Vec<String> = trace.iter().map(|segment| format!("{}@{}", segment.seconds, segment.per_second)).collect();
-    println!("trace, seconds @ records/s: {}", text.join(", "));
+    println!("trace, seconds @ records/s: {}", text(&trace));
     let seen = measure(&trace, &sets)?;
     print!("{}{}", report(&trace, &seen), figures(&trace, &seen));
     Ok(())
@@ -86,9 +86,18 @@ pub struct RunMeasurement {
     pub decision_gap_ms: u64,
     /// Time of the batches just after a change of the number of executors over that of those just before, p99 of each.
     pub rescale_gap: f64,
+    /// The decision log.
+    pub decisions: String,
 }
 
-fn measure(trace: &[Segment], sets: &[String]) -> Outcome<RunMeasurement> {
+/// The trace in words: seconds @ records/s.
+pub fn text(trace: &[Segment]) -> String {
+    let text: Vec<String> = trace.iter().map(|segment| format!("{}@{}", segment.seconds, segment.per_second)).collect();
+    text.join(", ")
+}
+
+/// Runs a trace on the real engine.
+pub fn measure(trace: &[Segment], sets: &[String]) -> Outcome<RunMeasurement> {
     let bench_dir = BenchDir::new("autoscale")?;
     topic(&bench_dir)?;
     let (progress, decisions) = (bench_dir.file("progress"), bench_dir.file("decisions"));
@@ -117,7 +126,8 @@ fn measure(trace: &[Segment], sets: &[String]) -> Outcome<RunMeasurement> {
     let mut seen = RunMeasurement { produced, ..RunMeasurement::default() };
     read_end(&said, &mut seen)?;
     read_progress(&sh::read_file(&progress)?, &mut seen);
-    read_decisions(&sh::read_file(&decisions)?, &mut seen);
+    seen.decisions = sh::read_file(&decisions)?;
+    read_decisions(&seen.decisions.clone(), &mut seen);
     Ok(seen)
 }
 
@@ -293,17 +303,11 @@ fn parse(text: &str) -> Outcome<Vec<Segment>> {
 /// Ten segments of 10 to 60 s. A fifth of them have no load; the others have up to the load that four executors can
 /// serve.
 fn made_up(seed: u64) -> Vec<Segment> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
-    let mut next = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % below
-    };
+    let mut random = Random::new(seed);
     let mut segments = Vec::new();
     for _ in 0..10 {
-        let seconds = 10 + next(51);
-        let per_second = if next(5) == 0 { 0 } else { 250 * (1 + next(72)) };
+        let seconds = random.between(10, 60) as u64;
+        let per_second = if random.chance(20) { 0 } else { 250 * random.between(1, 72) as u64 };
         segments.push(Segment { seconds, per_second });
     }
     segments

@@ -12,6 +12,7 @@ mod groups;
 mod hot;
 mod idle;
 mod latency;
+mod model;
 pub mod process;
 mod produce;
 mod restart;
@@ -62,6 +63,7 @@ pub fn run(args: &[&str]) -> Outcome {
         ["autoscale", rest @ ..] => return autoscale::run(rest),
         ["bottlenecks", rest @ ..] => return bottlenecks::run(rest),
         ["hot", rest @ ..] => return hot::run(rest),
+        ["model", rest @ ..] => return model::run(rest),
         ["idle", rest @ ..] => return idle::run_long(rest),
         ["wake", rest @ ..] => return wake::run(rest),
         _ => {}

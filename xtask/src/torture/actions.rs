@@ -1,5 +1,6 @@
 //! The sequence of kills and pins. It follows from the seed alone.
 
+use crate::random::Random;
 use std::time::Duration;
 
 /// Shares of the actions in percent. The rest are unpins.
@@ -34,19 +35,19 @@ pub enum Action {
 
 /// The sequence.
 pub struct ActionSequence {
-    state: u64,
+    random: Random,
 }
 
 impl ActionSequence {
     /// Another seed, another sequence.
     pub fn new(seed: u64) -> ActionSequence {
-        ActionSequence { state: seed }
+        ActionSequence { random: Random::new(seed) }
     }
 
     /// The next action, and how long to wait before it.
     pub fn next(&mut self) -> (Duration, Action) {
-        let gap = GAP_MS.0 + self.draw() % (GAP_MS.1 - GAP_MS.0);
-        let (kind, detail) = (self.draw() % 100, self.draw());
+        let gap = GAP_MS.0 + self.random.bits() % (GAP_MS.1 - GAP_MS.0);
+        let (kind, detail) = (self.random.bits() % 100, self.random.bits());
         let away = Duration::from_millis(detail % AWAY_MS);
         let action = match kind {
             kind if kind < EXECUTOR => Action::KillExecutor(detail),
@@ -56,15 +57,6 @@ impl ActionSequence {
             _ => Action::Unpin,
         };
         (Duration::from_millis(gap), action)
-    }
-
-    /// SplitMix64 (Steele, Lea and Flood, 2014).
-    fn draw(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

@@ -48,10 +48,18 @@ pub(crate) fn run(options: &SimulateOptions) -> Result<()> {
         output::line(table(label, &rows).trim_end());
     }
     if let Some(path) = &options.plot {
-        std::fs::write(path, svg)
-            .map_err(|error| Error::user(format!("cannot write {}: {error}; give another path", path.display())))?;
+        write(path, &svg)?;
+    }
+    if let Some(path) = &options.decisions {
+        let line = |record| serde_json::to_string(record).expect("plain data") + "\n";
+        write(path, &question.decisions(&trace).iter().map(line).collect::<String>())?;
     }
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text)
+        .map_err(|error| Error::user(format!("cannot write {}: {error}; give another path", path.display())))
 }
 
 fn json(label: &str, rows: &[(String, Figures)]) -> String {

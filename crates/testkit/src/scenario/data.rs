@@ -1,6 +1,6 @@
 //! Generates records and their times from a seed.
 
-use super::random::Random;
+use tidemill_model::random::Random;
 
 /// Parameters of a scenario's records.
 pub(super) struct Data {

@@ -7,8 +7,6 @@
 mod compare;
 mod data;
 mod generate;
-mod random;
-pub use random::Random;
 mod run;
 mod value;
 
