@@ -9,7 +9,7 @@
 //! `run.rs` is one loop over [`event::Event`]. Six parts hold the state: `watching.rs` (what there is to read),
 //! `planning.rs` (what the next batch reads), `execution.rs` (the batch in flight), `committing.rs` (the batch on its
 //! way to its commit record), `scaling.rs` (the number of executors) and `reporter.rs` (progress and status). The same
-//! plan gives the same rows at any number of executors and across any crash. The driver reads the clock; pure crates
+//! plan gives the same rows at any number of executors and across any crash. The driver takes the time from `os::clock`; pure crates
 //! get the time as an argument. It does not know Kafka, decoding or HTTP: sources and sinks are traits, and an executor
 //! is two pipes and a [`Handle`].
 

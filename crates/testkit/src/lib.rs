@@ -9,6 +9,8 @@
 //! * *drained*: [`Harness::start`], then for each batch `harness.topic.put(…)` and [`RunningDriver::settle`].
 //! * *restart*: [`RunningDriver::stop`], then [`Harness::start`] or [`Harness::run`] again.
 //!
+//! * *virtual time*: the same within [`Timeline::run`]. Minutes pass in seconds, and the same inputs give the same steps.
+//!
 //! Each returns the [`Batch`]es: the progress record, and the rows as the sink has them (JSON text, rule S1).
 //! `tests/harness.rs` shows all three; `tests/crash.rs` uses a [`SimDisk`] whose machine dies at every operation. Only
 //! tests use this crate.
