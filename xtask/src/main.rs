@@ -42,6 +42,7 @@ cargo xtask VERB
   bench wake [--count N] [--backlogs N]   from a record at zero executors to its result, 200 times; from a backlog to four executors
   bench bottlenecks [NAME…]  loads that more executors do not help: how soon the autoscaler says why
   bench hot                 all records in one partition, and the same in four: throughput of four executors
+  bench model [--seed S]…   five compressed traces on the real engine, their sizes beside the simulator's
   bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
                             TARGET --input FILE runs a saved input again

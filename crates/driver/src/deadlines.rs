@@ -135,7 +135,7 @@ mod tests {
     /// Heartbeats `(second, records done, waits for the source)` of a task of 10,000 records; the timeout is 10 s and
     /// the learnt rate is 10,000 records in `learnt` seconds → why the task is late at second `at`.
     fn check(learnt: Option<u64>, beats: &[(u64, u64, bool)], at: u64, expected: Option<LateReason>) {
-        let start = Instant::now();
+        let start = tidemill_os::clock::now();
         let moment = |second: u64| start + Duration::from_secs(second);
         let mut pace = Pace::new(Duration::from_secs(10));
         learnt.iter().for_each(|seconds| pace.learn(10_000, Duration::from_secs(*seconds)));

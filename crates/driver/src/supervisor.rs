@@ -120,7 +120,7 @@ mod tests {
         let inbox = supervisor.take_inbox();
         let mut verdict = |role, body: fn() -> Result<()>| {
             supervisor.spawn("painter", role, body).expect("a thread");
-            let Ok(Event::Ended(ended)) = inbox.recv() else { panic!("only ends are told here") };
+            let Some(Event::Ended(ended)) = clock::receive(&inbox) else { panic!("only ends are told here") };
             ended.verdict().map_err(|error| error.to_string())
         };
         assert_eq!(verdict(Role::Passing, || Ok(())), Ok(()));

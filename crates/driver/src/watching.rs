@@ -140,7 +140,8 @@ impl Watching {
 
     /// Fails when a bounded run has waited long enough for a source that cannot be reached.
     pub(crate) fn check_patience(&self) -> Result<()> {
-        let lost = self.sources.error().filter(|(_, since)| self.bounded && BOUNDED_SOURCE.is_over(clock::since(*since)));
+        let lost =
+            self.sources.error().filter(|(_, since)| self.bounded && BOUNDED_SOURCE.is_over(clock::since(*since)));
         let Some((error, since)) = lost else { return Ok(()) };
         let seconds = clock::since(*since).as_secs();
         Err(Error::external(format!(

@@ -7,6 +7,7 @@
 use crate::fields::{ACTIVITIES, COURSES, CPU_E8, ERRORS, Fragments, LINES, STUDENTS, TOOLS, can_fail, writes_code};
 use std::time::Duration;
 use tidemill_model::Micros;
+use tidemill_model::random::{STEP, below, mix};
 
 /// Shares of late and malformed records.
 #[derive(Clone, Debug, PartialEq)]

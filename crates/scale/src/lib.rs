@@ -9,8 +9,9 @@
 //! long an executor is kept depends on the *price of a start*, which is measured: its time without work from spawn to
 //! the first record, and from the last record to its end. On one machine that is milliseconds. A load that needs one
 //! and a half executors is then served by two and one in turns: records gather for as long as makes starts cost less than
-//! 1 % of what two kept executors cost, and are done together. A load that needs a tenth of an executor gets one for a
-//! moment every few seconds. If a start costs many seconds, the same rules keep executors for minutes.
+//! 1 %, and are done together. The less of an executor a load needs, the longer that would take; below about half an
+//! executor's load records gather for as long as they may, if starts then cost less than 1 % of an executor that stays.
+//! If a start costs many seconds, the same rules keep executors for minutes.
 //!
 //! # The terms, all in [`Terms`]
 //! ```text

@@ -55,8 +55,7 @@ pub struct Policy {
     pub down_s: f64,
     /// Lower limit of W, seconds, against noise.
     pub hold_min_s: f64,
-    /// Two sizes may serve a load in turns where starts then cost no more than this share of the executor-seconds that the
-    /// greater size would use.
+    /// Two sizes may serve a load in turns where starts then cost no more than this share of the executor-seconds.
     pub turn_share: f64,
     /// Records gather for that no longer than this share of the service level.
     pub turn_slo: f64,

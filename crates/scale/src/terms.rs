@@ -20,18 +20,20 @@ struct Turn {
     over: f64,
 }
 
-/// The shortest turn at which a start costs no more than its share of what the greater size would cost if it stayed.
-/// Records gather for S at size n, of which the load exceeds the capacity, and are done at n + 1: where the load needs the
-/// share f of that executor, a turn lasts S/(1 − f), and n + 1 executors would stay for as long. `None`: that would take too
-/// long, so the greater size stays.
+/// The shortest turn at which starts cost no more than their share. Records gather for S at size n, of which the load
+/// exceeds the capacity, and are done at n + 1: where the load needs the share f of that executor, a turn lasts S/(1 − f)
+/// and uses n + f executors meanwhile. Where that would take too long, a turn is as long as it may be if a start then costs
+/// no more than its share of the n + 1 executors that would stay instead. `None`: it costs more, so the greater size stays.
 fn turn(settings: &Settings, capacity: &[f64], lambda: f64, price_s: f64) -> Option<Turn> {
     let policy = &settings.policy;
     let size = capacity.iter().rposition(|able| *able < lambda)?;
     let (below, above) = (capacity[size], capacity.get(size + 1)?);
     let over = lambda - below;
     let share = over / (above - below);
-    let wait_s = price_s / policy.turn_share * (1.0 - share.min(policy.turn_above)) / (size as f64 + 1.0);
-    (wait_s * 1000.0 <= policy.turn_slo * settings.slo_ms as f64).then_some(Turn { wait_s, over })
+    let rest = 1.0 - share.min(policy.turn_above);
+    let (cheap_s, most_s) = (price_s / policy.turn_share * rest, policy.turn_slo * settings.slo_ms as f64 / 1000.0);
+    let wait_s = (cheap_s / (size as f64 + share)).min(most_s);
+    (cheap_s / (size as f64 + 1.0) <= wait_s).then_some(Turn { wait_s, over })
 }
 
 /// All terms except the timers, which [`note_timers`] adds after they are updated.

@@ -203,15 +203,15 @@ fn steps(name: &str, shapes: Shapes, mechanism: &Mechanism) {
         // Not answers to the step: the wake from zero, which waits for no measurement, and what happens without the step
         // too, where two sizes serve the load before it in turns.
         let without = runway(&shapes.step_between(from, from), mechanism).actions;
-        let other = |action: &(u64, u32, u32)| action.1 == 0 || without.contains(action);
         // The time until the size for the new load is reached.
         let enough = (to / 0.97).ceil() as u32;
         let mut short = true;
         let answers: Vec<_> = outcome
             .actions
             .iter()
-            .filter(|action| action.0 > 300_000 && !other(action))
+            .filter(|action| action.0 > 300_000 && !without.contains(action))
             .take_while(|action| std::mem::replace(&mut short, action.2 < enough))
+            .filter(|action| action.1 > 0)
             .collect();
         if let Some(last) = answers.last() {
             slowest_s = slowest_s.max(last.0 as f64 / 1000.0 - 300.0);

@@ -148,7 +148,15 @@ fn steps(values: &[f64], seconds: f64) -> Vec<(f64, f64)> {
         let value = part.iter().copied().fold(0.0, f64::max);
         [(x(index * width), value), (x(index * width + part.len()), value)]
     };
-    values.chunks(width).enumerate().flat_map(stretch).collect()
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for point in values.chunks(width).enumerate().flat_map(stretch) {
+        // The middle of a level stretch adds nothing.
+        if points.len() > 1 && points.iter().rev().take(2).all(|before| before.1 == point.1) {
+            points.pop();
+        }
+        points.push(point);
+    }
+    points
 }
 
 fn number(value: f64) -> String {
@@ -171,6 +179,9 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 1 + 3 * rules.len() + 4 + 1, "load, series, axes, slo");
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
+        let level = steps(&[2.0; 60], 60.0);
+        assert_eq!(level.len(), 2, "a level stretch is one line: {level:?}");
+        assert_eq!(steps(&[2.0, 2.0, 3.0], 3.0).len(), 4);
         let figures = vec![("5s".to_owned(), answers[0].0.clone()), ("<10s".to_owned(), answers[1].0.clone())];
         let svg = curve("slo", &figures);
         assert_eq!(svg.matches("<circle").count(), 2);

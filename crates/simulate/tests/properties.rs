@@ -1,7 +1,7 @@
 //! Properties that hold for any load: seeded loops over random loads in the fluid model.
 
-use tidemill_scale::{Decision, Facts, Kind, Record, Settings, State, decide, replay};
 use tidemill_model::random::Random;
+use tidemill_scale::{Decision, Facts, Kind, Record, Settings, State, decide, replay};
 use tidemill_simulate::{Mechanism, Observation, Runway, Scaler, Trace, run};
 
 const LOADS: u64 = 60;

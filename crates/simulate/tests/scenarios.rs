@@ -56,12 +56,12 @@ fn the_demo_shows_all_sizes() {
     check(
         demo(),
         "5s 0, 20s 0.6, 20s 3.4, 25s 0.6, 20s 0",
-        "5.25: activate 0→1, 5.75: down 1→0, 6.75: activate 0→1, 8: down 1→0, 9.25: activate 0→1, 11.25: down 1→0, 12.5: activate 0→1, 14.25: down 1→0, 15.5: activate 0→1, 17.5: down 1→0, 18.75: activate 0→1, 20.5: down 1→0, 21.5: activate 0→1, 23: down 1→0, 24: activate 0→1, 25.75: up 1→4, 29.5: down 4→3, 30.75: up 3→4, 31.75: down 4→3, 33: up 3→4, 34: down 4→3, 35.25: up 3→4, 36.25: down 4→3, 37.5: up 3→4, 38.5: down 4→3, 39.75: up 3→4, 40.75: down 4→3, 42: up 3→4, 43: down 4→3, 44.25: up 3→4, 45.25: down 4→3, 48.25: down 3→2, 51.25: down 2→1, 56: down 1→0, 57.25: activate 0→1, 59: down 1→0, 60.25: activate 0→1, 62: down 1→0, 63.25: activate 0→1, 65.25: down 1→0, 66.5: activate 0→1, 68.25: down 1→0, 69.5: activate 0→1, 70.75: down 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 7.5: activate 0→1, 9.25: down 1→0, 10.75: activate 0→1, 13.5: down 1→0, 15.25: activate 0→1, 17.75: down 1→0, 19.5: activate 0→1, 22.25: down 1→0, 24: activate 0→1, 25.75: up 1→4, 30.25: down 4→3, 31.5: up 3→4, 32.5: down 4→3, 33.75: up 3→4, 34.75: down 4→3, 36: up 3→4, 37: down 4→3, 38.25: up 3→4, 39.25: down 4→3, 40.5: up 3→4, 41.5: down 4→3, 42.75: up 3→4, 43.75: down 4→3, 45: up 3→4, 45.5: down 4→3, 48.25: down 3→2, 50.25: down 2→1, 51.25: down 1→0, 53.25: activate 0→1, 55.75: down 1→0, 57.5: activate 0→1, 60.25: down 1→0, 62: activate 0→1, 64.5: down 1→0, 66.25: activate 0→1, 69: down 1→0, 72.75: activate 0→1, 73.75: zero 1→0 | late 0.00 % | left 0",
     );
     check(
         demo(),
         "5s 0, 15s 0.6, 15s 1.6, 15s 2.6, 15s 3.5, 10s 0.4, 15s 0",
-        "5.25: activate 0→1, 5.75: down 1→0, 6.75: activate 0→1, 8: down 1→0, 9.25: activate 0→1, 11.25: down 1→0, 12.5: activate 0→1, 14.25: down 1→0, 15.5: activate 0→1, 17.5: down 1→0, 18.75: activate 0→1, 21.5: up 1→2, 24.5: down 2→1, 25.5: up 1→2, 27: down 2→1, 28: up 1→2, 29.5: down 2→1, 30.5: up 1→2, 32: down 2→1, 33: up 1→2, 34.5: down 2→1, 35.25: up 1→2, 36: up 2→3, 39: down 3→2, 40: up 2→3, 41.75: down 3→2, 42.75: up 2→3, 44.5: down 3→2, 45.5: up 2→3, 47: down 3→2, 48: up 2→3, 49.5: down 3→2, 50.25: up 2→3, 50.5: up 3→4, 52.25: down 4→3, 53.25: up 3→4, 54.5: down 4→3, 55.5: up 3→4, 56.75: down 4→3, 57.75: up 3→4, 59: down 4→3, 60: up 3→4, 61.25: down 4→3, 62.25: up 3→4, 63.25: down 4→3, 64.25: up 3→4, 65.25: down 4→3, 68.5: down 3→2, 70.5: down 2→1, 75.25: down 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 7.5: activate 0→1, 9.25: down 1→0, 10.75: activate 0→1, 13.5: down 1→0, 15.25: activate 0→1, 17.75: down 1→0, 19.5: activate 0→1, 21.5: up 1→2, 26.5: down 2→1, 27.5: up 1→2, 29: down 2→1, 30: up 1→2, 31.5: down 2→1, 32.5: up 1→2, 34: down 2→1, 35: up 1→2, 36: up 2→3, 39: down 3→2, 40: up 2→3, 41.75: down 3→2, 42.75: up 2→3, 44.5: down 3→2, 45.5: up 2→3, 47: down 3→2, 48: up 2→3, 49.5: down 3→2, 50.25: up 2→3, 50.5: up 3→4, 52.25: down 4→3, 53.25: up 3→4, 54.5: down 4→3, 55.5: up 3→4, 56.75: down 4→3, 57.75: up 3→4, 59: down 4→3, 60: up 3→4, 61.25: down 4→3, 62.25: up 3→4, 63.25: down 4→3, 64.25: up 3→4, 65.25: down 4→3, 68.5: down 3→2, 69.75: down 2→1, 70.25: down 1→0, 73.75: activate 0→1, 75.75: down 1→0 | late 0.00 % | left 0",
     );
 }
 
@@ -89,12 +89,12 @@ fn who_starts_for_nothing_is_not_kept() {
     check(
         cheap(),
         "20s 0, 10s 0.5, 10s 0",
-        "20.25: activate 0→1, 20.75: down 1→0, 21.75: activate 0→1, 22.75: down 1→0, 24.25: activate 0→1, 25.75: down 1→0, 27.25: activate 0→1, 28.75: down 1→0, 30.75: activate 0→1, 31.5: down 1→0 | late 0.00 % | left 0",
+        "20.25: activate 0→1, 20.75: down 1→0, 22.5: activate 0→1, 24: down 1→0, 26.75: activate 0→1, 29.25: down 1→0, 33: activate 0→1, 33.75: down 1→0 | late 0.00 % | left 0",
     );
     check(
         cheap(),
         "20s 1.5, 10s 0.1",
-        "0.25: activate 0→1, 1.25: up 1→2, 3.25: down 2→1, 4.25: up 1→2, 5.5: down 2→1, 6.5: up 1→2, 7.75: down 2→1, 8.75: up 1→2, 10: down 2→1, 11: up 1→2, 12.25: down 2→1, 13.25: up 1→2, 14.5: down 2→1, 15.5: up 1→2, 16.75: down 2→1, 17.75: up 1→2, 19: down 2→1, 20: up 1→2, 20.5: down 2→1, 23.25: down 1→0, 26.5: activate 0→1, 27.25: down 1→0 | late 0.00 % | left 2750",
+        "0.25: activate 0→1, 1.25: up 1→2, 3.25: down 2→1, 4.25: up 1→2, 5.5: down 2→1, 6.5: up 1→2, 7.75: down 2→1, 8.75: up 1→2, 10: down 2→1, 11: up 1→2, 12.25: down 2→1, 13.25: up 1→2, 14.5: down 2→1, 15.5: up 1→2, 16.75: down 2→1, 17.75: up 1→2, 19: down 2→1, 20: up 1→2, 20.5: down 2→1, 23: down 1→0, 26.75: activate 0→1, 27.5: down 1→0 | late 0.00 % | left 2500",
     );
     check(cheap(), "10s 0, 1s 100, 60s 0", "10.25: activate 0→4, 37.25: zero 4→0 | late 63.34 % | left 0");
     check(
@@ -111,7 +111,7 @@ fn bounds_and_pins_hold() {
     check(
         (settings.clone(), mechanism.clone()),
         "20s 0, 20s 3, 30s 0",
-        "21.5: up 1→4, 24.5: down 4→3, 26.75: up 3→4, 27.25: down 4→3, 29.5: up 3→4, 30: down 4→3, 32.25: up 3→4, 32.75: down 4→3, 41: down 3→2, 44.25: down 2→1 | late 0.00 % | left 0",
+        "21.5: up 1→4, 24.5: down 4→3, 26.75: up 3→4, 27.25: down 4→3, 29.5: up 3→4, 30: down 4→3, 32.25: up 3→4, 32.75: down 4→3, 41: down 3→2, 44: down 2→1 | late 0.00 % | left 0",
     );
     settings.max = 2;
     check(

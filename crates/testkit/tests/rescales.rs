@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tidemill_model::Error;
-use tidemill_model::status::Command;
 use tidemill_model::random::Random;
+use tidemill_model::status::Command;
 use tidemill_testkit::{Harness, Kills, MemorySink, Phase, Record, RunningDriver, Topic};
 
 /// Changes of size and kills.

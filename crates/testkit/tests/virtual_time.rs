@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tidemill_model::Error;
-use tidemill_os::clock;
 use tidemill_model::random::Random;
+use tidemill_os::clock;
 use tidemill_testkit::{Harness, Kills, Record, RunningDriver, Timeline, Topic, Transcript};
 
 const PARTITIONS: i64 = 4;

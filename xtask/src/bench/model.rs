@@ -156,7 +156,9 @@ mod tests {
     #[test]
     fn sizes_are_compared_moment_by_moment() {
         let line = |ms: u64, total: u64, to: u64| {
-            format!("{{\"step\":{{\"facts\":{{\"now_ms\":{ms},\"end_total\":{total}}},\"decision\":{{\"from\":0,\"to\":{to}}}}}}}\n")
+            format!(
+                "{{\"step\":{{\"facts\":{{\"now_ms\":{ms},\"end_total\":{total}}},\"decision\":{{\"from\":0,\"to\":{to}}}}}}}\n"
+            )
         };
         let log = line(100, 1, 0) + &line(350, 90, 1) + &line(600, 180, 3);
         let engine = from_first_arrival(&log);

@@ -1,9 +1,9 @@
 //! Generates scenarios from a seed: pipelines that Spark accepts, and data that are late, null, malformed, out of
 //! order, before 1970, from the far future, or exactly on a window's bound.
 
-use tidemill_model::random::Random;
 use super::data::Data;
 use super::{EventTime, Lines, Restart, Run, Scenario};
+use tidemill_model::random::Random;
 
 /// The scenario of a seed, without Spark's result.
 pub(super) fn generate(seed: u64) -> Scenario {
