@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod clients;
+mod cluster;
 mod embedded;
 mod fuzz;
 mod json;
@@ -49,6 +50,11 @@ cargo xtask VERB
   kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
   kafka compare [--port N]  asks Apache Kafka and the embedded broker the same, and prints both answers; fails on a difference
                             that is not explained
+  spark start|stop|status [--workers N]   Spark 4.1.1 with its Kafka connector under target/spark: Master, Workers of two cores,
+                            Connect server (Java 17 and Maven are needed)
+  spark check               clippy and tests of the Spark engine, the cargo feature `spark`
+  spark compare [--cases N [--seed S]]   pipelines made up from a seed, and all scenarios, on both engines; fails where rows differ
+  spark sink [--check]      builds crates/spark/sink/outbox.jar from its source (a JDK 17 is needed)
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
   differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
@@ -82,6 +88,7 @@ fn run(args: &[&str]) -> Outcome {
         ["bench", rest @ ..] => bench::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["kafka", rest @ ..] => kafka::run(rest),
+        ["spark", rest @ ..] => cluster::run(rest),
         ["spark-goldens", names @ ..] => spark::goldens(names),
         ["differential", rest @ ..] => spark::differential(rest),
         ["function-examples", kinds @ ..] => spark::function_examples(kinds),

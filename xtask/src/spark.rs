@@ -96,6 +96,17 @@ fn scripts() -> Outcome<Vec<String>> {
     Ok(names)
 }
 
+/// Spark's folder, and its version.
+pub fn home() -> Outcome<(PathBuf, String)> {
+    let python = python()?;
+    let script = "import os, pyspark; print(os.path.dirname(pyspark.__file__)); print(pyspark.__version__)";
+    let said = sh::read(&mut command(&python, &["-c", script]))?;
+    match said.lines().collect::<Vec<_>>()[..] {
+        [home, version] => Ok((PathBuf::from(home), version.to_owned())),
+        _ => Err(format!("{} has no pyspark", python.display())),
+    }
+}
+
 /// The Python that has pyspark.
 fn python() -> Outcome<PathBuf> {
     if !sh::has("java", "-version") {

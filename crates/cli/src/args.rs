@@ -103,6 +103,32 @@ pub(crate) struct RunOptions {
     /// Print no lines about progress, decisions and executors on stderr
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// What runs the query
+    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = ["local", "spark"])]
+    pub(crate) engine: String,
+    #[command(flatten)]
+    pub(crate) spark: SparkOptions,
+    /// With --engine spark: start the query and leave it running; the same command without --detach takes it over
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// Where Spark is.
+#[derive(Options)]
+pub(crate) struct SparkOptions {
+    /// The Connect server of a Spark 4.x
+    #[arg(long, value_name = "sc://HOST:PORT[/;token=…][;use_ssl=true]", conflicts_with = "spark_local")]
+    pub(crate) spark_remote: Option<String>,
+    /// Start a Connect server on this machine for this run, from a folder of Spark or of a Python environment with
+    /// pyspark; `auto` finds one
+    #[arg(long, value_name = "DIR|auto")]
+    pub(crate) spark_local: Option<String>,
+    /// The master of that server
+    #[arg(long, value_name = "MASTER", default_value = "local[2]")]
+    pub(crate) spark_master: String,
+    /// An option of that server, for instance `spark.driver.memory=2g`; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) spark_conf: Vec<(String, String)>,
 }
 
 #[derive(Options)]
@@ -112,6 +138,9 @@ pub(crate) struct CheckOptions {
     /// Set a value of the file, for instance `query.output_mode=append`; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
+    /// What is to run the query. `spark` refuses what cannot have the same rows on Spark, and prints what Spark is told
+    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = ["local", "spark"])]
+    pub(crate) engine: String,
 }
 
 #[derive(Options)]

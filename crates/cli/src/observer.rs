@@ -44,7 +44,7 @@ impl JsonLinesFile {
         JsonLinesFile { name, file, lost: 0, torn: false }
     }
 
-    fn write(&mut self, record: &impl serde::Serialize) {
+    pub(crate) fn write(&mut self, record: &impl serde::Serialize) {
         let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, record).expect("records serialise");
         line.push(b'\n');
@@ -185,7 +185,7 @@ impl Observer for RunObserver {
 }
 
 /// The wall clock, ms since 1970.
-fn wall_ms() -> i64 {
+pub(crate) fn wall_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as i64)
 }

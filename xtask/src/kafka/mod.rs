@@ -10,7 +10,7 @@
 
 mod compare;
 mod install;
-mod process;
+pub mod process;
 
 pub use install::spark_connector;
 

@@ -72,6 +72,7 @@ const CRATES: &[Crate] = &[
         tests_use: &["link"],
         unsaid: &[],
     },
+    Crate { name: "spark", uses: &["model", "sql"], tests_use: &["config"], unsaid: &[] },
     Crate { name: "dash", uses: &["model"], tests_use: &[], unsaid: &[] },
     Crate {
         name: "cli",
@@ -92,6 +93,7 @@ const CRATES: &[Crate] = &[
             "driver",
             "dash",
             "simulate",
+            "spark",
         ],
         tests_use: &[],
         unsaid: &[],

@@ -8,6 +8,9 @@ use tidemill_os::output;
 
 pub(crate) fn run(options: &CheckOptions) -> Result<()> {
     let job = wiring::load(&options.pipeline, &options.set)?;
+    if options.engine == "spark" {
+        return super::spark::check(&job);
+    }
     output::line(job.plan.describe().trim_end());
     if let Some(DeadLetterTarget::Files { path }) = &job.pipeline.dead_letter {
         output::line(&format!("{:<12} each fault of a record, as JSON lines in {path}", "dead letters"));

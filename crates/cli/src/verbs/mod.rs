@@ -9,3 +9,10 @@ pub(crate) mod executor;
 pub(crate) mod produce;
 pub(crate) mod run;
 pub(crate) mod simulate;
+#[cfg(feature = "spark")]
+pub(crate) mod spark;
+#[cfg(not(feature = "spark"))]
+#[path = "without_spark.rs"]
+pub(crate) mod spark;
+#[cfg(feature = "spark")]
+mod spark_board;

@@ -16,6 +16,10 @@ use tidemill_model::{Error, Result};
 use tidemill_os::output::{self, Stream};
 
 pub(crate) fn run(options: &RunOptions) -> Result<()> {
+    if options.engine == "spark" {
+        return super::spark::run(options);
+    }
+    refuse_options_of_spark(options)?;
     let mut set = set(options)?;
     let job = wiring::load(&options.pipeline, &set)?;
     let (dir, temporary) = checkpoint(options, &job)?;
@@ -75,6 +79,15 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     Ok(())
 }
 
+fn refuse_options_of_spark(options: &RunOptions) -> Result<()> {
+    let spark = &options.spark;
+    let given = spark.spark_remote.is_some() || spark.spark_local.is_some() || !spark.spark_conf.is_empty();
+    match given || options.detach {
+        true => Err(Error::user("--spark-… and --detach are for Spark; add --engine spark")),
+        false => Ok(()),
+    }
+}
+
 /// The run's last message.
 fn ended(summary: &Summary, limits: &str) -> String {
     let dead_letters = match summary.dead_letters {
@@ -94,7 +107,7 @@ fn ended(summary: &Summary, limits: &str) -> String {
 }
 
 /// The streams that must have a reader. Without one, the run has no purpose.
-fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
+pub(super) fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
     let console = job.pipeline.sinks.iter().any(|sink| matches!(sink.kind, SinkKind::Console { .. }));
     [(console, Stream::Out), (!quiet, Stream::Err)]
         .into_iter()
@@ -103,7 +116,7 @@ fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
 }
 
 /// The `--set` values. `--json` sets the json option of every console sink.
-fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
+pub(super) fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
     let mut set = options.set.clone();
     if options.json {
         let pipeline = wiring::load(&options.pipeline, &set)?.pipeline;

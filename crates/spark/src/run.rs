@@ -1,0 +1,387 @@
+//! One run of a query on Spark: starts it or finds it running, follows it batch by batch, stops it.
+//!
+//! ```text
+//!   Spark ─ batch N ─► CHECKPOINT/outbox/batch-N ─ committed in CHECKPOINT/spark/commits ─► read over Connect ─► sinks
+//!                                    ▲── deleted after ── CHECKPOINT/outbox/acknowledged ◄──────── written ──────┘
+//! ```
+//! Sinks get only batches that Spark has committed, in order, and each is acknowledged after all sinks have it. Sinks
+//! are idempotent by batch id, so a batch that is read twice is in them once. The query survives this process: whoever
+//! runs the same file again takes it over.
+
+use crate::progress;
+use crate::query::SparkQuery;
+use crate::relation::{self, DataSource, quoted};
+use crate::rows;
+use crate::session::Session;
+use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use spark_connect_proto as proto;
+use spark_connect_proto::execute_plan_response::ResponseType;
+use spark_connect_proto::streaming_query_command::Command as Ask;
+use spark_connect_proto::streaming_query_command_result::ResultType as Told;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+use tidemill_model::progress::Progress;
+use tidemill_model::{Error, Result};
+
+/// The jar with the sink `tidemill.Outbox`; `crates/spark/sink` has its source.
+const JAR: &[u8] = include_bytes!("../sink/outbox.jar");
+const JAR_NAME: &str = "tidemill-outbox-1.jar";
+
+/// Pause between two looks at a query: short after news, longer while there are none.
+const LOOK_MIN: Duration = Duration::from_millis(50);
+const LOOK_MAX: Duration = Duration::from_millis(500);
+/// An acknowledgement is a job on Spark: at most one in this time, and one at the end.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(5);
+/// How long a stop waits for the end of the batch.
+const BATCH_END_MAX: Duration = Duration::from_secs(60);
+/// How often a query is started again in one run, when the server has lost it, within [`LOST_WITHIN`].
+const LOST_MAX: u32 = 5;
+const LOST_WITHIN: Duration = Duration::from_secs(600);
+
+/// What a run tells, and asks.
+pub trait Host {
+    /// The query's id, kept in the checkpoint. Called once, before the first batch.
+    ///
+    /// # Errors
+    /// A sink belongs to another query.
+    fn begin(&mut self, query_id: &str) -> Result<()>;
+    /// A batch is committed on Spark: its rows go to the sinks now. `None` where the query has no sinks.
+    ///
+    /// # Errors
+    /// A sink fails; the run ends, the query goes on.
+    fn batch(&mut self, progress: &Progress, rows: Option<&RecordBatch>) -> Result<()>;
+    /// A message to the user, one sentence.
+    fn note(&mut self, text: &str);
+    /// Called a few times a second: whether the run is to end.
+    fn wants_stop(&mut self) -> bool;
+}
+
+/// What is run.
+pub struct Run {
+    /// The session.
+    pub session: Session,
+    /// The query.
+    pub query: SparkQuery,
+    /// Names and types of the result.
+    pub schema: SchemaRef,
+    /// The directory for Spark's checkpoint and the outbox: a path or URI that Spark reaches.
+    pub checkpoint: String,
+    /// Start the query, or find it, and leave it running.
+    pub detach: bool,
+}
+
+/// How following a query ended.
+enum End {
+    /// The query has ended by its trigger, or was stopped.
+    Done,
+    /// The server does not know the query any more.
+    Lost,
+}
+
+impl Run {
+    /// Runs it until its trigger ends it or the host wants it to stop.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses the query, or the query fails; or a sink fails.
+    pub async fn run(self, host: &mut dyn Host) -> Result<()> {
+        let mut follower =
+            Follower { run: &self, next: None, acknowledged: None, figures: BTreeMap::new(), begun: false };
+        let (mut lost, mut since) = (0, Instant::now());
+        loop {
+            let id = follower.run.started(host).await?;
+            if self.detach {
+                return Ok(());
+            }
+            if !follower.begun {
+                host.begin(&id.id)?;
+                follower.begun = true;
+            }
+            let end = match follower.follow(&id, host).await {
+                Err(error) if is_unknown(&error) => End::Lost,
+                other => other?,
+            };
+            match end {
+                End::Done => return Ok(()),
+                End::Lost => {
+                    if since.elapsed() > LOST_WITHIN {
+                        (lost, since) = (0, Instant::now());
+                    }
+                    lost += 1;
+                    if lost > LOST_MAX {
+                        return Err(Error::external(format!(
+                            "the Connect server lost the query {LOST_MAX} times within {} minutes; see its log (memory?), then \
+                             start again: the query goes on from its checkpoint",
+                            LOST_WITHIN.as_secs() / 60
+                        )));
+                    }
+                    host.note(
+                        "the Connect server does not know the query any more; starting it again from its checkpoint",
+                    );
+                }
+            }
+        }
+    }
+
+    /// The running query of the session with our name, or a new one.
+    async fn started(&self, host: &mut dyn Host) -> Result<proto::StreamingQueryInstanceId> {
+        self.session.check_version().await?;
+        if let Some(id) = self.running().await? {
+            host.note(&format!("the query `{}` runs already; taking it over", self.query.name));
+            return Ok(id);
+        }
+        let options: Vec<(&str, &str)> = self.query.options.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        self.session.configure(&options).await?;
+        if self.query.needs_rows {
+            self.session.add_jar(JAR_NAME, JAR).await?;
+        }
+        for view in &self.query.views {
+            let raw = relation::read(&view.raw, true);
+            self.session.execute(relation::create_view(&view.raw_name(), raw)).all().await?;
+            self.session.execute(relation::create_view(&view.name, view.relation())).all().await?;
+        }
+        let mut options = HashMap::from([("checkpointLocation".to_owned(), format!("{}/spark", self.checkpoint))]);
+        let format = match self.query.needs_rows {
+            true => "tidemill.Outbox",
+            false => "noop",
+        };
+        options.insert("path".into(), self.outbox());
+        let (mode, trigger) = (self.query.output_mode, self.query.trigger());
+        let plan = relation::start(self.query.relation(), format, options, mode, trigger, &self.query.name);
+        for response in self.session.execute(plan).all().await? {
+            if let ResponseType::WriteStreamOperationStartResult(started) = response {
+                return started.query_id.ok_or_else(|| self.session.unexpected("the query's id"));
+            }
+        }
+        Err(self.session.unexpected("the query's id"))
+    }
+
+    async fn running(&self) -> Result<Option<proto::StreamingQueryInstanceId>> {
+        use proto::streaming_query_manager_command_result::ResultType;
+        for response in self.session.execute(relation::active_queries()).all().await? {
+            let ResponseType::StreamingQueryManagerCommandResult(found) = response else { continue };
+            let Some(ResultType::Active(active)) = found.result_type else { continue };
+            let ours = active.active_queries.into_iter().find(|query| query.name() == self.query.name);
+            return Ok(ours.and_then(|query| query.id));
+        }
+        Ok(None)
+    }
+
+    fn outbox(&self) -> String {
+        format!("{}/outbox", self.checkpoint)
+    }
+
+    /// What the server says of the query; `None` if it does not know it.
+    async fn ask(&self, id: &proto::StreamingQueryInstanceId, ask: Ask) -> Result<Option<Told>> {
+        match self.session.execute(relation::query_command(id, ask)).all().await {
+            Ok(responses) => {
+                for response in responses {
+                    if let ResponseType::StreamingQueryCommandResult(found) = response {
+                        return Ok(found.result_type);
+                    }
+                }
+                Err(self.session.unexpected("the query's state"))
+            }
+            Err(error) if is_unknown(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Rows of a plan that reads files; `None` if there are no such files.
+    async fn read(&self, relation: proto::Relation) -> Result<Option<Vec<RecordBatch>>> {
+        match self.session.execute(relation::rows(relation)).all().await {
+            Ok(responses) => Ok(Some(rows::batches(&responses)?)),
+            Err(error) if error.message().contains("PATH_NOT_FOUND") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last batch that Spark has committed.
+    async fn committed(&self) -> Result<Option<u64>> {
+        let path = format!("{}/spark/commits", self.checkpoint);
+        let names =
+            format!("SELECT max(try_cast(_metadata.file_name AS BIGINT)) FROM text.{}", relation::identifier(&path));
+        let found = self.read(relation::sql(&names)).await?.unwrap_or_default();
+        let numbers = found.iter().filter_map(|rows| rows.column(0).as_any().downcast_ref::<Int64Array>());
+        Ok(numbers.flat_map(|numbers| numbers.iter().flatten()).filter_map(|id| id.try_into().ok()).max())
+    }
+
+    /// The last batch that the sinks have.
+    async fn acknowledged(&self) -> Result<Option<u64>> {
+        let source = DataSource {
+            format: "text".into(),
+            paths: vec![format!("{}/acknowledged", self.outbox())],
+            ..DataSource::default()
+        };
+        let found = self.read(relation::read(&source, false)).await?.unwrap_or_default();
+        let texts = found.iter().filter_map(|rows| rows.column(0).as_any().downcast_ref::<StringArray>());
+        Ok(texts.flat_map(|texts| texts.iter().flatten()).filter_map(|text| text.trim().parse().ok()).max())
+    }
+
+    async fn acknowledge(&self, batch_id: u64) -> Result<()> {
+        let path = format!("{}/acknowledged", self.outbox());
+        let text =
+            format!("INSERT OVERWRITE DIRECTORY USING text OPTIONS (path {}) SELECT '{batch_id}'", quoted(&path));
+        self.session.execute(relation::statement(&text)).all().await.map(drop)
+    }
+
+    /// The rows of a committed batch.
+    async fn rows(&self, batch_id: u64) -> Result<RecordBatch> {
+        let source = DataSource {
+            format: "parquet".into(),
+            paths: vec![format!("{}/batch-{batch_id}", self.outbox())],
+            ..DataSource::default()
+        };
+        match self.read(relation::read(&source, false)).await? {
+            Some(found) => rows::conformed(&found, &self.schema),
+            None => Err(Error::external(format!(
+                "the rows of batch {batch_id} are not in {}; the directory was changed by somebody else: restore it, or run \
+                 the pipeline again with an empty checkpoint",
+                self.outbox()
+            ))),
+        }
+    }
+}
+
+/// Whether the server has forgotten the query: it was started again, or the session has expired.
+fn is_unknown(error: &Error) -> bool {
+    ["STREAMING_QUERY_NOT_FOUND", "is not found", "INVALID_HANDLE.SESSION", "INVALID_HANDLE.OPERATION"]
+        .iter()
+        .any(|part| error.message().contains(part))
+}
+
+/// Follows a query.
+struct Follower<'a> {
+    run: &'a Run,
+    /// The first batch that the sinks do not have.
+    next: Option<u64>,
+    /// The last acknowledged batch, and when it was.
+    acknowledged: Option<(u64, Instant)>,
+    /// What Spark said of batches that the sinks do not have.
+    figures: BTreeMap<u64, Progress>,
+    begun: bool,
+}
+
+impl Follower<'_> {
+    async fn follow(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<End> {
+        let mut pause = LOOK_MIN;
+        // Batches that were committed while nobody followed.
+        if let Some(committed) = self.run.committed().await? {
+            self.drain(committed, host).await?;
+        }
+        let mut stopping: Option<Instant> = None;
+        loop {
+            let Some(Told::Status(status)) = self.run.ask(id, Ask::Status(true)).await? else { return Ok(End::Lost) };
+            let news = self.look(id, host).await?;
+            if !status.is_active {
+                return self.ended(id, host).await;
+            }
+            if host.wants_stop() && stopping.is_none() {
+                stopping = Some(Instant::now());
+            }
+            if let Some(since) = stopping
+                && (news || !status.is_trigger_active || since.elapsed() > BATCH_END_MAX)
+            {
+                self.run.ask(id, Ask::Stop(true)).await?;
+                return self.ended(id, host).await;
+            }
+            pause = if news { LOOK_MIN } else { (pause * 2).min(LOOK_MAX) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Takes new progress records; whether there was a new batch.
+    async fn look(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<bool> {
+        let Some(last) = self.ask_progress(id, Ask::LastProgress(true)).await?.pop() else { return Ok(false) };
+        if self.next.is_some_and(|next| last.batch_id < next) {
+            return Ok(false);
+        }
+        if self.next.is_none_or(|next| last.batch_id > next) {
+            for record in self.ask_progress(id, Ask::RecentProgress(true)).await? {
+                self.figures.insert(record.batch_id, record);
+            }
+        }
+        let batch_id = last.batch_id;
+        self.figures.insert(batch_id, last);
+        self.drain(batch_id, host).await?;
+        Ok(true)
+    }
+
+    async fn ask_progress(&self, id: &proto::StreamingQueryInstanceId, ask: Ask) -> Result<Vec<Progress>> {
+        match self.run.ask(id, ask).await? {
+            Some(Told::RecentProgress(found)) => {
+                Ok(found.recent_progress_json.iter().filter_map(|json| progress::record(json)).collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives the sinks every batch up to a committed one.
+    async fn drain(&mut self, committed: u64, host: &mut dyn Host) -> Result<()> {
+        if !self.run.query.needs_rows {
+            let records = std::mem::take(&mut self.figures);
+            self.next = Some(committed + 1);
+            return records.into_values().try_for_each(|record| host.batch(&record, None));
+        }
+        let mut next = match self.next {
+            Some(next) => next,
+            None => self.run.acknowledged().await?.map_or(0, |last| last + 1),
+        };
+        self.next = Some(next);
+        if next > committed {
+            return Ok(());
+        }
+        while next <= committed {
+            let rows = self.run.rows(next).await?;
+            let unknown = Progress { batch_id: next, name: self.run.query.name.clone(), ..Progress::default() };
+            let mut record = self.figures.remove(&next).unwrap_or(unknown);
+            record.sink.num_output_rows = rows.num_rows() as u64;
+            host.batch(&record, Some(&rows))?;
+            next += 1;
+            self.next = Some(next);
+        }
+        self.figures.retain(|batch_id, _| *batch_id >= next);
+        match self.acknowledged {
+            Some((_, at)) if at.elapsed() < ACKNOWLEDGE_EVERY => Ok(()),
+            _ => self.acknowledge().await,
+        }
+    }
+
+    /// Tells the outbox which batches the sinks have.
+    async fn acknowledge(&mut self) -> Result<()> {
+        let Some(last) = self.next.and_then(|next| next.checked_sub(1)) else { return Ok(()) };
+        if self.run.query.needs_rows && self.acknowledged.is_none_or(|(before, _)| before < last) {
+            self.run.acknowledge(last).await?;
+            self.acknowledged = Some((last, Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// The query is not active any more.
+    async fn ended(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<End> {
+        let failure = self.run.ask(id, Ask::Exception(true)).await?;
+        self.look(id, host).await?;
+        if let Some(committed) = self.run.committed().await? {
+            self.drain(committed, host).await?;
+        }
+        self.acknowledge().await?;
+        match failure {
+            Some(Told::Exception(failure)) if failure.exception_message.is_some() => {
+                let said = failure.exception_message.unwrap_or_default();
+                Err(failed(&said, &self.run.checkpoint))
+            }
+            _ => Ok(End::Done),
+        }
+    }
+}
+
+/// The query has failed on Spark.
+fn failed(said: &str, checkpoint: &str) -> Error {
+    if let Some(error) = crate::retry::known(said) {
+        return error;
+    }
+    Error::external(format!(
+        "the query failed on Spark: {}; mend the cause, then start again: the query goes on from its checkpoint in {checkpoint}",
+        said.trim().trim_end_matches('.')
+    ))
+}
