@@ -47,7 +47,8 @@ cargo xtask VERB
   bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
                             TARGET --input FILE runs a saved input again
-  kafka start|stop|status [--port N]   Apache Kafka under target/kafka (Java 17 and Maven are needed)
+  kafka start|stop|status [--port N] [--secure]   Apache Kafka under target/kafka (Java 17 and Maven are needed); --secure
+                            adds a listener with TLS and SASL two ports on
   kafka compare [--port N]  asks Apache Kafka and the embedded broker the same, and prints both answers; fails on a difference
                             that is not explained
   spark start|stop|status [--workers N]   Spark 4.1.1 with its Kafka connector under target/spark: Master, Workers of two cores,

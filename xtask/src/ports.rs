@@ -10,11 +10,13 @@ pub fn free() -> Outcome<u16> {
     Ok(listener.local_addr().map_err(|error| format!("no free port: {error}"))?.port())
 }
 
-/// Returns a port that is free at the moment, and so is the next one.
-pub fn free_pair() -> Outcome<u16> {
-    let next_is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok();
+/// Returns a port that is free at the moment, and so are the next two.
+pub fn free_three() -> Outcome<u16> {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let next_are_free = |port: &u16| is_free(port + 1) && is_free(port + 2);
     let tries: Result<Vec<u16>, String> = (0..20).map(|_| free()).collect();
-    tries?.into_iter().filter(|port| *port < u16::MAX).find(next_is_free).ok_or("no two free ports in a row".into())
+    let found = tries?.into_iter().filter(|port| *port < u16::MAX - 1).find(next_are_free);
+    found.ok_or("no three free ports in a row".into())
 }
 
 /// Whether a program listens on the port.

@@ -11,6 +11,9 @@ use std::path::Path;
 
 /// Address of an Apache Kafka for tests; if not set, those tests are skipped.
 const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
+/// Its listener with TLS and SASL, and the directory of the certificates.
+const SECURE_KAFKA: &str = "TIDEMILL_TEST_SECURE_KAFKA";
+const CERTIFICATES: &str = "TIDEMILL_TEST_CERTIFICATES";
 
 /// Runs the references and the tests. Arguments are passed to `cargo test`.
 pub fn run(args: &[&str]) -> Outcome {
@@ -26,6 +29,7 @@ pub fn run(args: &[&str]) -> Outcome {
     let apache = match &kafka {
         Ok(kafka) => {
             tests.env(KAFKA, kafka.0.address());
+            tests.env(SECURE_KAFKA, kafka.0.secure_address()).env(CERTIFICATES, kafka.0.certificates());
             format!("{} on {}, used by the tests below", kafka::VERSION, kafka.0.address())
         }
         Err(why) => format!("SKIPPED: {why}"),
@@ -61,7 +65,7 @@ fn check_embedded_broker(python: &Path) -> Outcome {
 struct OwnKafka(Broker);
 
 fn start_kafka() -> Outcome<OwnKafka> {
-    let kafka = OwnKafka(Broker::at(ports::free_pair()?));
+    let kafka = OwnKafka(Broker::at(ports::free_three()?).secured());
     kafka.0.start()?;
     Ok(kafka)
 }

@@ -3,7 +3,7 @@
 //! A malformed or oversized frame ends the connection and affects nothing else.
 
 use crate::api::{self, Client, Shared};
-use crate::guard::Bounds;
+
 use crate::partition::Signal;
 use bytes::{Buf, Bytes};
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tidemill_wire::Bounds;
 
 /// As Apache Kafka's `connections.max.idle.ms`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);

@@ -24,7 +24,6 @@ mod disk;
 #[doc(hidden)]
 pub mod fuzz;
 mod groups;
-mod guard;
 mod handles;
 mod log;
 mod partition;

@@ -13,6 +13,7 @@ use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, Fil
 use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
+use tidemill_kafka::choice::{self, Chosen};
 use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch, properties};
 use tidemill_model::pipeline::{
     self, DeadLetterTarget, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
@@ -163,9 +164,22 @@ pub(crate) fn dead_letter_committer(pipeline: &Pipeline) -> Result<Option<Box<dy
     Ok(Some(Box::new(FilesDeadLetterCommitter::new(path)?)))
 }
 
+/// Which client reads each Kafka source, by the source's name.
+pub(crate) fn clients(pipeline: &Pipeline) -> Vec<(&str, Chosen)> {
+    let chosen = |source: &'_ pipeline::Source| match &source.kind {
+        SourceKind::Kafka(kafka) => Some(choice::chosen(&kafka_options(kafka))),
+        SourceKind::Files(_) => None,
+    };
+    pipeline.sources.iter().filter_map(|source| Some((source.name.as_str(), chosen(source)?))).collect()
+}
+
 fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
     let options = kafka.client_options.iter().map(|option| (option.name.clone(), option.value.clone()));
-    KafkaOptions { bootstrap_servers: kafka.bootstrap_servers.clone(), client_options: options.collect() }
+    KafkaOptions {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        client_options: options.collect(),
+        client: kafka.client,
+    }
 }
 
 fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> FilesOptions {

@@ -9,8 +9,8 @@ use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
 use tidemill_model::glob;
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetterTarget, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline, Query, ScaleMode,
-    Sink, SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    Autoscale, ClientChoice, DeadLetterTarget, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline,
+    Query, ScaleMode, Sink, SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::scale_change::EXECUTORS_MAX;
 
@@ -183,6 +183,9 @@ fn kafka_source(section: &Section) -> Option<KafkaSource> {
         let message = "`include_headers` has no column to go to";
         section.fault(section.value_span("include_headers"), message, help);
     }
+    let clients =
+        [("auto", ClientChoice::Auto), ("native", ClientChoice::Native), ("librdkafka", ClientChoice::Librdkafka)];
+    let client = section.word("client", &clients).unwrap_or_default();
     let client_options = section.pairs("options");
     Some(KafkaSource {
         bootstrap_servers: servers?.text.clone(),
@@ -191,6 +194,7 @@ fn kafka_source(section: &Section) -> Option<KafkaSource> {
         max_offsets_per_trigger,
         metadata_column: metadata_column.cloned(),
         include_headers: include_headers.unwrap_or(false),
+        client,
         client_options,
     })
 }

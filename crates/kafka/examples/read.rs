@@ -1,15 +1,17 @@
-//! Benchmark of the reader: `read BROKER TOPIC [RANGE_RECORDS] [WORK_NANOS] [name=value …]`. Reads each partition in
-//! ranges, waits for some time per record, and prints records per second of wall time and of CPU time.
+//! Benchmark of the reader: `read BROKER TOPIC [TASK_RECORDS] [WORK_NANOS] [client=native] [name=value …]`. Reads tasks of so
+//! many records, waits for some time per record, and prints records per second of wall time and of CPU time.
 
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};
-use tidemill_kafka::{KafkaOptions, KafkaReader, admin};
+use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaReader, admin};
 use tidemill_model::{OffsetRange, Secret, batch::cut_tasks};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut options = KafkaOptions::new(arguments[0].clone());
-    let pairs = arguments.iter().filter_map(|pair| pair.split_once('='));
+    let is_native = arguments.iter().any(|word| word == "client=native");
+    options.client = if is_native { ClientChoice::Native } else { ClientChoice::Librdkafka };
+    let pairs = arguments.iter().filter_map(|pair| pair.split_once('=')).filter(|(name, _)| *name != "client");
     options.client_options = pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
     let range_records = arguments.get(2).map_or(100_000, |text| text.parse().expect("a number of records"));
     let work_nanos = arguments.get(3).map_or(0, |text| text.parse().expect("nanoseconds of work for each record"));
@@ -22,16 +24,21 @@ fn main() {
     let start = Instant::now();
     let mut reader = KafkaReader::new(&options).expect("a reader");
     let (mut chunk, mut chunks, mut records, mut bytes, mut longest) = (Chunk::default(), 0, 0, 0, 0.0f64);
-    for task in cut_tasks(&ranges, range_records).into_iter().flatten() {
+    let tasks = cut_tasks(&ranges, range_records);
+    let in_order = tasks.iter().flat_map(|task| task.iter().enumerate().map(move |(at, range)| (task, at, range)));
+    for (task, at, range) in in_order {
+        if at == 0 {
+            reader.expect(task);
+        }
         let opened = Instant::now();
-        reader.open(&task).expect("open");
-        let mut next = task.start;
+        reader.open(range).expect("open");
+        let mut next = range.start;
         while reader.next(&mut chunk, 8192).expect("next") {
-            if next == task.start {
+            if next == range.start {
                 longest = longest.max(opened.elapsed().as_secs_f64());
             }
             for offset in &chunk.offsets {
-                assert!(*offset >= next, "{task:?}");
+                assert!(*offset >= next, "{range:?}");
                 next = offset + 1;
             }
             chunks += 1;

@@ -1,4 +1,4 @@
-//! Kafka as a source, through librdkafka: [`KafkaWatch`] and [`KafkaReader`] implement the traits of `flow`.
+//! Kafka as a source, through the native client or librdkafka: [`KafkaWatch`] and [`KafkaReader`] implement the traits of `flow`.
 //!
 //! ```text
 //! driver    KafkaWatch   metadata + ListOffsets, and while the topic is quiet a long-poll fetch at its end
@@ -9,6 +9,7 @@
 //! errors.
 
 pub mod admin;
+pub mod choice;
 pub mod options;
 pub mod properties;
 pub mod scan;
@@ -16,9 +17,12 @@ pub mod scan;
 mod ahead;
 mod client;
 mod fetch;
+mod librdkafka_read;
+mod native;
 mod read;
 mod watch;
 
+pub use choice::ClientChoice;
 pub use client::ErrorContext;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;

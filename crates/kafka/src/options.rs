@@ -1,5 +1,6 @@
 //! Connection options of a Kafka cluster.
 
+use crate::choice::ClientChoice;
 use crate::properties::renamed;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -14,12 +15,18 @@ pub struct KafkaOptions {
     /// The client's properties by librdkafka's or Java's name; they override our defaults. Any may be a password, so
     /// none is shown.
     pub client_options: Vec<(String, Secret)>,
+    /// Which client reads.
+    pub client: ClientChoice,
 }
 
 impl KafkaOptions {
     /// Options with the brokers only.
     pub fn new(bootstrap_servers: impl Into<String>) -> KafkaOptions {
-        KafkaOptions { bootstrap_servers: bootstrap_servers.into(), client_options: Vec::new() }
+        KafkaOptions {
+            bootstrap_servers: bootstrap_servers.into(),
+            client_options: Vec::new(),
+            client: ClientChoice::Auto,
+        }
     }
 
     /// A client's configuration: `defaults`, then the user's properties, then `must`, which this crate relies on.

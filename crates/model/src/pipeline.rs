@@ -78,6 +78,18 @@ pub enum SourceKind {
     Files(FilesSource),
 }
 
+/// `client`: which Kafka client reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientChoice {
+    /// `auto`: librdkafka.
+    #[default]
+    Auto,
+    /// `native`
+    Native,
+    /// `librdkafka`
+    Librdkafka,
+}
+
 /// Options of `type = "kafka"`.
 #[derive(Clone, Debug)]
 pub struct KafkaSource {
@@ -93,6 +105,8 @@ pub struct KafkaSource {
     pub metadata_column: Option<Located>,
     /// `include_headers`: whether Kafka's own columns include `headers`.
     pub include_headers: bool,
+    /// `client`: which client reads.
+    pub client: ClientChoice,
     /// `[sources.NAME.options]`: the client's properties.
     pub client_options: Vec<ClientOption>,
 }

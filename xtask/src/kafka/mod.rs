@@ -5,9 +5,11 @@
 //!   target/kafka/spark-VERSION/   those of Spark's Kafka connector
 //!   target/kafka/PORT/            server.properties, data, log.txt and pid of the broker on that port
 //! ```
-//! One KRaft node, broker and controller at once, on loopback. The controller takes the next port. Starting a broker
-//! that runs, or stopping one that does not, is no error. Does not use Tidemill.
+//! One KRaft node, broker and controller at once, on loopback. The controller takes the next port; with `--secure` the port
+//! after it is a listener with TLS and SASL. Starting a broker that runs, or stopping one that does not, is no error. Does
+//! not use Tidemill.
 
+mod certificates;
 mod compare;
 mod install;
 pub mod process;
@@ -28,15 +30,27 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `cargo xtask kafka`.
 pub fn run(args: &[&str]) -> Outcome {
+    let (args, is_secure) = match args {
+        [args @ .., "--secure"] => (args, true),
+        args => (args, false),
+    };
     let (verb, port) = match args {
         [verb] => (*verb, PORT),
         [verb, "--port", port] => (*verb, port.parse().map_err(|_| format!("`{port}` is no port"))?),
-        _ => return Err("kafka start|stop|status|compare [--port N]".into()),
+        _ => return Err("kafka start|stop|status|compare [--port N] [--secure]".into()),
     };
-    let broker = Broker::at(port);
+    let broker = Broker { is_secure, ..Broker::at(port) };
     match verb {
         "compare" => compare::run(broker),
-        "start" => broker.start().map(|()| println!("Apache Kafka {VERSION} on {}", broker.address())),
+        "start" => {
+            broker.start()?;
+            println!("Apache Kafka {VERSION} on {}", broker.address());
+            if is_secure {
+                let certificates = broker.certificates();
+                println!("SASL_SSL on {}, certificates in {}", broker.secure_address(), certificates.display());
+            }
+            Ok(())
+        }
         "stop" => broker.stop().map(|()| println!("Apache Kafka on {} is stopped", broker.address())),
         "status" if broker.runs() => {
             println!("Apache Kafka {VERSION} on {}", broker.address());
@@ -51,12 +65,33 @@ pub fn run(args: &[&str]) -> Outcome {
 pub struct Broker {
     port: u16,
     dir: PathBuf,
+    /// It has a listener with TLS and SASL too.
+    is_secure: bool,
 }
+
+/// Users of the secure listener, each with the password `NAME-secret`. The first may do all, the second nothing: no ACL names
+/// it. Clients of the plain listener may do all.
+const USERS: [&str; 2] = ["alice", "bob"];
 
 impl Broker {
     /// The broker of a port.
     pub fn at(port: u16) -> Broker {
-        Broker { port, dir: sh::target().join("kafka").join(port.to_string()) }
+        Broker { port, dir: sh::target().join("kafka").join(port.to_string()), is_secure: false }
+    }
+
+    /// The same with a secure listener.
+    pub fn secured(self) -> Broker {
+        Broker { is_secure: true, ..self }
+    }
+
+    /// What clients of the secure listener are told.
+    pub fn secure_address(&self) -> String {
+        format!("localhost:{}", self.port + 2)
+    }
+
+    /// Where the certificates of the secure listener lie.
+    pub fn certificates(&self) -> PathBuf {
+        self.dir.join("certificates")
     }
 
     /// The address for clients.
@@ -79,13 +114,20 @@ impl Broker {
             }
         }
         let properties = self.dir.join("server.properties");
-        sh::write_file(&properties, &self.properties())?;
+        let secure = if self.is_secure { self.secure_properties() } else { String::new() };
+        if self.is_secure {
+            certificates::make(&self.certificates())?;
+        }
+        sh::write_file(&properties, &(self.properties() + &secure))?;
         let java =
             |class: &str, args: &[&str]| sh::command("java", &[&["-Xmx1g", "-cp", &class_path, class], args].concat());
         let properties = properties.to_string_lossy();
         if !self.dir.join("data/meta.properties").exists() {
             let id = sh::read(&mut java("kafka.tools.StorageTool", &["random-uuid"]))?;
-            sh::read(&mut java("kafka.tools.StorageTool", &["format", "-t", id.trim(), "-c", &properties]))?;
+            let scram = scram_users();
+            let scram: Vec<&str> = scram.iter().flat_map(|user| ["--add-scram", user]).collect();
+            let format = ["format", "-t", id.trim(), "-c", &properties];
+            sh::read(&mut java("kafka.tools.StorageTool", &[&format[..], &scram].concat()))?;
         }
         let process = process::spawn(&mut java("kafka.Kafka", &[&properties]), &self.dir)?;
         self.wait_for_answer(process)
@@ -144,15 +186,16 @@ impl Broker {
 
     fn properties(&self) -> String {
         let (broker, controller) = (self.address(), format!("127.0.0.1:{}", self.controller_port()));
+        let secure = if self.is_secure { format!(",SASL_SSL://{}", self.secure_address()) } else { String::new() };
         format!(
             "\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
-listeners=PLAINTEXT://{broker},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{broker}
+listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{secure}
+advertised.listeners=PLAINTEXT://{broker}{secure}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={}
 num.partitions=4
 offsets.topic.replication.factor=1
@@ -165,4 +208,31 @@ group.initial.rebalance.delay.ms=0
             self.dir.join("data").display()
         )
     }
+    /// Users by PLAIN and SCRAM. Who logs in by SCRAM-SHA-256 must do so again every second (KIP-368).
+    fn secure_properties(&self) -> String {
+        let plain = USERS.map(|user| format!("user_{user}=\"{user}-secret\"")).join(" ");
+        let (listener, login) = ("listener.name.sasl_ssl", "org.apache.kafka.common.security");
+        let scram = format!("sasl.jaas.config={login}.scram.ScramLoginModule required;");
+        format!(
+            "\
+{listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+{listener}.plain.sasl.jaas.config={login}.plain.PlainLoginModule required {plain};
+{listener}.scram-sha-256.{scram}
+{listener}.scram-sha-512.{scram}
+{listener}.scram-sha-256.connections.max.reauth.ms=1000
+{listener}.ssl.keystore.type=PEM
+{listener}.ssl.keystore.location={}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:{}
+",
+            self.certificates().join("broker.pem").display(),
+            USERS[0]
+        )
+    }
+}
+
+/// The users as the storage tool takes them.
+fn scram_users() -> Vec<String> {
+    let user = |hash: &'static str| move |user| format!("SCRAM-SHA-{hash}=[name={user},password={user}-secret]");
+    USERS.into_iter().flat_map(|name| ["256", "512"].map(|hash| user(hash)(name))).collect()
 }

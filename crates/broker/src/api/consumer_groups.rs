@@ -4,7 +4,7 @@ use super::{Call, code_of, once, text};
 use crate::groups::JoinAnswer;
 use crate::groups::member::{Join, Member};
 use crate::groups::state::Group;
-use crate::guard::STRING_BYTES_MAX;
+
 use crate::refusal::start_of;
 use crate::wire::Answer;
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::time::Duration;
+use tidemill_wire::STRING_BYTES_MAX;
 
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// Apache Kafka's limit for names of static members.

@@ -16,7 +16,7 @@ mod topics;
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
-use crate::guard::{self, Bounds};
+
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
 use crate::shape;
@@ -31,6 +31,7 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tidemill_wire::Bounds;
 
 /// State shared by all requests.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Ans
         return if key == ApiKey::ApiVersions { Ok(Some(refusal())) } else { Err(Malformed) };
     }
     let header: RequestHeader =
-        guard::decode(&mut frame, key.request_header_version(version), bounds).ok_or(Malformed)?;
+        tidemill_wire::decode(&mut frame, key.request_header_version(version), bounds).ok_or(Malformed)?;
     let client_id = header.client_id.map(|id| id.to_string()).unwrap_or_default();
     shape::elements(key, version, &frame, bounds.reads(frame.len())).ok_or(Malformed)?;
     let call = Call { client, shared: client.shared, version, client_id, correlation_id, bounds };
@@ -156,7 +157,7 @@ fn dispatch(key: ApiKey, call: &Call<'_>, frame: Bytes) -> Result<Answer, Malfor
 
 impl Call<'_> {
     fn decode<Q: Decodable>(&self, mut frame: Bytes) -> Result<Q, Malformed> {
-        guard::decode(&mut frame, self.version, self.bounds).ok_or(Malformed)
+        tidemill_wire::decode(&mut frame, self.version, self.bounds).ok_or(Malformed)
     }
 
     /// Decodes a request, calls `serve`, and encodes its answer.

@@ -4,11 +4,12 @@
 //! rewrite, so the cost is spread over many commits.
 
 use crate::disk::FrameFile;
-use crate::guard::STRING_BYTES_MAX;
+
 use crate::stderr::log_line;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use tidemill_wire::STRING_BYTES_MAX;
 
 /// The file is rewritten when it is larger than this and than [`STALE_FACTOR`] times what is needed.
 const REWRITE_BYTES: u64 = 1 << 20;

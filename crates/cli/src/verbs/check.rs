@@ -12,6 +12,9 @@ pub(crate) fn run(options: &CheckOptions) -> Result<()> {
         return super::spark::check(&job);
     }
     output::line(job.plan.describe().trim_end());
+    for (source, chosen) in wiring::clients(&job.pipeline) {
+        output::line(&format!("{:<12} {} reads `{source}`: {}", "client", chosen.name(), chosen.why));
+    }
     if let Some(DeadLetterTarget::Files { path }) = &job.pipeline.dead_letter {
         output::line(&format!("{:<12} each fault of a record, as JSON lines in {path}", "dead letters"));
     }

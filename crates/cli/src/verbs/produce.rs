@@ -17,7 +17,7 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
         }
     }
     let kafka =
-        KafkaOptions { bootstrap_servers: options.bootstrap_servers.clone(), client_options: options.option.clone() };
+        KafkaOptions { client_options: options.option.clone(), ..KafkaOptions::new(&options.bootstrap_servers) };
     let load = produce::Options {
         rate: options.rate,
         count: options.count,

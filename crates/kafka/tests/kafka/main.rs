@@ -2,6 +2,7 @@
 //! one.
 
 mod read;
+mod secure;
 mod support;
 mod transactions;
 mod watch;

@@ -1,6 +1,6 @@
 //! Ranges in any order and of any size hold exactly what a simple scan finds in them.
 
-use crate::support::{Cluster, Record, clusters, flush, range, read, send, topic};
+use crate::support::{CLIENTS, Cluster, Record, clusters, flush, range, read, send, topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -195,7 +195,10 @@ fn compressed_batches_are_entered_in_the_middle() {
 
 #[test]
 fn a_reader_outlives_a_restart_of_the_broker() {
-    let mut cluster = Cluster::embedded();
+    CLIENTS.into_iter().for_each(|client| outlives_a_restart(Cluster::embedded().read_by(client)));
+}
+
+fn outlives_a_restart(mut cluster: Cluster) {
     let topic = topic("restart");
     admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
     cluster.append(&topic, 0, &[values(60_000)]);
@@ -214,17 +217,21 @@ fn a_reader_outlives_a_restart_of_the_broker() {
 
 #[test]
 fn a_broker_that_stays_away_is_a_transient_error() {
-    let mut cluster = Cluster::embedded();
+    CLIENTS.into_iter().for_each(|client| stays_away(Cluster::embedded().read_by(client)));
+}
+
+fn stays_away(mut cluster: Cluster) {
     let topic = topic("away");
     admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
     cluster.append(&topic, 0, &[values(10)]);
     let mut reader = KafkaReader::new(&cluster.options).unwrap().with_still_max(Duration::from_millis(600));
     assert_eq!(read(&mut reader, &range(&topic, 0, 0, 10), 100).len(), 10);
+    let client = cluster.options.client;
     cluster.restart(|| {
         reader.open(&range(&topic, 0, 2, 10)).unwrap();
         let error = reader.next(&mut Chunk::default(), 100).unwrap_err();
         assert!(error.retry && error.domain == Domain::External, "{error}");
-        assert!(error.message().contains("did not answer"), "{error}");
+        assert!(error.message().contains("did not answer"), "{client:?}: {error}");
     });
     assert_eq!(read(&mut reader.with_still_max(Duration::from_secs(30)), &range(&topic, 0, 2, 10), 100).len(), 8);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use tidemill_broker::{Broker, BrokerConfig};
 use tidemill_flow::ports::{Chunk, Read};
-use tidemill_kafka::{KafkaOptions, KafkaReader, admin};
+use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaReader, admin};
 use tidemill_model::{OffsetRange, PartitionId};
 
 /// A cluster, ended when dropped.
@@ -21,12 +21,23 @@ pub struct Cluster {
 /// A record: offset, Kafka timestamp, value.
 pub type Record = (i64, i64, Option<Vec<u8>>);
 
-/// All available clusters.
+/// All available clusters, each with both clients.
 pub fn clusters() -> Vec<Cluster> {
-    [Some(Cluster::embedded()), Cluster::apache()].into_iter().flatten().collect()
+    let with = |client: ClientChoice| {
+        [Some(Cluster::embedded()), Cluster::apache()].map(|cluster| cluster.map(|cluster| cluster.read_by(client)))
+    };
+    CLIENTS.into_iter().flat_map(with).flatten().collect()
 }
 
+/// The clients that read.
+pub const CLIENTS: [ClientChoice; 2] = [ClientChoice::Native, ClientChoice::Librdkafka];
+
 impl Cluster {
+    pub fn read_by(mut self, client: ClientChoice) -> Cluster {
+        self.options.client = client;
+        self
+    }
+
     pub fn embedded() -> Cluster {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let broker = start(&dir, SocketAddr::from(([127, 0, 0, 1], 0)));

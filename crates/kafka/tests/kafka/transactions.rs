@@ -1,6 +1,6 @@
 //! Transactions: markers and aborted records take offsets, but are not records.
 
-use crate::support::{Cluster, flush, range, read, send, topic};
+use crate::support::{CLIENTS, Cluster, flush, range, read, send, topic};
 use rdkafka::producer::Producer;
 use std::thread;
 use std::time::Duration;
@@ -65,10 +65,12 @@ fn check(cluster: &Cluster, script: &str) {
     }
 }
 
+const SCRIPTS: [&str; 8] = ["tC", "ttCptA", "tAtAtA", "pptptCp", "tpAp", "ttAttCp", "tCpt", "ptAtpp"];
+
 #[test]
 fn only_committed_records_are_read_and_every_range_ends() {
-    let Some(cluster) = Cluster::apache() else { return };
-    for script in ["tC", "ttCptA", "tAtAtA", "pptptCp", "tpAp", "ttAttCp", "tCpt", "ptAtpp"] {
-        check(&cluster, script);
+    for (client, script) in CLIENTS.into_iter().flat_map(|client| SCRIPTS.map(|script| (client, script))) {
+        let Some(cluster) = Cluster::apache() else { return };
+        check(&cluster.read_by(client), script);
     }
 }

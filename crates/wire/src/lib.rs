@@ -1,4 +1,6 @@
-//! Decodes a request without trusting its lengths, and within a limit on memory.
+//! Kafka messages from anyone. The embedded broker decodes requests with it, the client responses.
+//!
+//! Decodes a message without trusting its lengths, and within a limit on memory.
 //!
 //! The decoder reserves memory for as many elements as an array claims to have; a claim of two thousand million would
 //! end the process. So [`decode`] reads through [`BoundedBuf`], which knows that nothing in a frame is longer than the
@@ -19,7 +21,7 @@ use std::ops::Range;
 /// Numbers up to this are taken as they are: the longest string, and room for so many elements can be reserved without harm.
 const HARMLESS: usize = 32 << 10;
 /// The longest string that every version of the protocol can carry.
-pub(crate) const STRING_BYTES_MAX: usize = i16::MAX as usize;
+pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 /// What any frame may cost in memory, however small it is.
 const SMALL_FRAME_BYTES: usize = 4 << 20;
@@ -28,7 +30,7 @@ const COST_FACTOR: usize = 3;
 
 /// Limits of a request, on the wire and in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Bytes of the whole frame.
     pub frame_bytes: usize,
     /// What each number, string and array in it costs at most, on the average over a field of the longest list; measured
@@ -55,7 +57,7 @@ impl Bounds {
 }
 
 /// Decodes a message from an untrusted client; `None` if it is malformed or exceeds `bounds`.
-pub(crate) fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> Option<T> {
+pub fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> Option<T> {
     let mut guarded = BoundedBuf::new(body, bounds, false);
     let mut message = T::decode(&mut guarded, version).ok()?;
     if guarded.clamped {

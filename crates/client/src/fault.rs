@@ -1,0 +1,195 @@
+//! What can go wrong between a client and a cluster, and the error that it ends in.
+
+use kafka_protocol::ResponseError as Code;
+use std::time::Duration;
+use tidemill_model::Error;
+
+/// Why a request has no answer that helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection, a broken one, or silence: trying again may help. The text says which broker and what happened.
+    Lost(String),
+    /// The broker refuses who we are, or is not whom we expect: a person must act. The text ends with what to do.
+    Refused(String),
+    /// A setting of the client is wrong. The text ends with what to do.
+    Setting(String),
+    /// The answer has an error code.
+    Code {
+        /// What was asked.
+        what: String,
+        /// What came back.
+        code: Code,
+        /// The broker's own words, where it has any.
+        message: Option<String>,
+    },
+    /// The broker sent what is no answer.
+    Malformed(String),
+}
+
+impl Fault {
+    /// An answer with an error code.
+    pub fn code(what: impl Into<String>, code: Code) -> Fault {
+        Fault::Code { what: what.into(), code, message: None }
+    }
+
+    /// Whether the same request may succeed later, by itself.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Fault::Lost(_) => true,
+            Fault::Code { code, .. } => is_transient(*code),
+            Fault::Refused(_) | Fault::Setting(_) | Fault::Malformed(_) => false,
+        }
+    }
+
+    /// Whether what is known of leaders may be wrong.
+    pub fn wants_metadata(&self) -> bool {
+        match self {
+            Fault::Lost(_) => true,
+            Fault::Code { code, .. } => wants_metadata(*code),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the same request may succeed later, by itself.
+pub fn is_transient(code: Code) -> bool {
+    code.is_retriable()
+        || matches!(
+            code,
+            Code::UnknownServerError
+                | Code::ThrottlingQuotaExceeded
+                | Code::ConcurrentTransactions
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+        )
+}
+
+/// Whether this code tells that a leader has moved.
+pub fn wants_metadata(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotLeaderOrFollower
+            | Code::LeaderNotAvailable
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownTopicId
+            | Code::InconsistentTopicId
+            | Code::ReplicaNotAvailable
+            | Code::KafkaStorageError
+            | Code::ListenerNotFound
+            | Code::OffsetNotAvailable
+    )
+}
+
+impl Fault {
+    /// The error that a person reads; `servers` are those that the user named.
+    pub fn into_error(self, servers: &str) -> Error {
+        match self {
+            Fault::Lost(why) => Error::transient(format!(
+                "Kafka at {servers} cannot be reached: {why}; start it, or correct `bootstrap_servers`"
+            )),
+            Fault::Refused(why) => Error::external(format!("Kafka at {servers}: {why}")),
+            Fault::Setting(why) => Error::user(format!("the Kafka client refuses its properties: {why}")),
+            Fault::Malformed(why) => Error::external(format!(
+                "Kafka at {servers} sent what cannot be read: {why}; see that the port is that of a Kafka broker (2.7 or \
+                 newer), or write client = \"librdkafka\""
+            )),
+            Fault::Code { what, code, message } => of_code(servers, &what, code, message.as_deref()),
+        }
+    }
+}
+
+fn of_code(servers: &str, what: &str, code: Code, message: Option<&str>) -> Error {
+    let words = message.map(|words| format!(" ({})", words.trim_end_matches('.'))).unwrap_or_default();
+    if let Some(help) = help(code) {
+        return Error::external(format!("Kafka at {servers} refuses {what}: {}{words}; {help}", name(code)));
+    }
+    match is_transient(code) {
+        true => Error::transient(format!(
+            "Kafka at {servers} cannot answer {what} now: {}{words}; it is tried again",
+            name(code)
+        )),
+        false => Error::external(format!(
+            "Kafka at {servers} refuses {what}: {}{words}; correct the topic, the options or the rights",
+            name(code)
+        )),
+    }
+}
+
+/// What a person can do about a refusal.
+fn help(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::TopicAuthorizationFailed => {
+            "give the user the right (ACL): READ and DESCRIBE on the topic to read it, WRITE to write, CREATE or DELETE to make \
+             or remove it (kafka-acls --add --allow-principal User:NAME --operation READ --topic TOPIC)"
+        }
+        Code::GroupAuthorizationFailed => "give the user the right (ACL) READ on the group",
+        Code::ClusterAuthorizationFailed => {
+            "give the user the right (ACL) on the cluster: CREATE to make topics, IDEMPOTENT_WRITE to write"
+        }
+        Code::TransactionalIdAuthorizationFailed => {
+            "give the user the rights (ACL) WRITE and DESCRIBE on the transactional id"
+        }
+        Code::SaslAuthenticationFailed => "correct the user name and the password",
+        Code::InvalidTopicException => "a topic's name has letters, digits, `.`, `_` and `-`, at most 249 of them",
+        Code::ProducerFenced | Code::InvalidProducerEpoch => {
+            "another producer has taken over this transactional id: end it, or choose another id"
+        }
+        _ => return None,
+    })
+}
+
+/// A code as Kafka's documents write it: `TOPIC_AUTHORIZATION_FAILED`.
+pub fn name(code: Code) -> String {
+    let camel = format!("{code:?}");
+    let mut name = String::with_capacity(camel.len() + 8);
+    for (index, letter) in camel.char_indices() {
+        if letter.is_ascii_uppercase() && index > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+/// Pauses between attempts: doubled each time, with a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Before the second attempt.
+    pub first: Duration,
+    /// No pause is longer.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// The pause after so many failures.
+    pub fn pause(&self, failures: u32) -> Duration {
+        self.first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(20))).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_become_errors_that_say_what_to_do() {
+        for (code, retry, words) in [
+            (Code::TopicAuthorizationFailed, false, "TOPIC_AUTHORIZATION_FAILED; give the user the right (ACL): READ"),
+            (Code::NotLeaderOrFollower, true, "cannot answer a fetch now: NOT_LEADER_OR_FOLLOWER"),
+            (Code::InvalidConfig, false, "refuses a fetch: INVALID_CONFIG; correct"),
+        ] {
+            let error = Fault::code("a fetch", code).into_error("k:1");
+            assert_eq!(error.retry, retry, "{error}");
+            assert!(error.message().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1) };
+        let pauses: Vec<u128> = [1, 2, 3, 6, 7, 1_000].map(|failures| backoff.pause(failures).as_millis()).to_vec();
+        assert_eq!(pauses, [20, 40, 80, 640, 1_000, 1_000]);
+    }
+}

@@ -1,0 +1,235 @@
+//! TLS by rustls: certificates and keys from PEM texts, and its failures in words.
+
+use crate::fault::Fault;
+use crate::settings::{Pem, TlsSettings};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error as TlsError,
+    RootCertStore, SignatureScheme,
+};
+use std::io;
+use std::sync::Arc;
+
+/// What all connections of a client share.
+pub(crate) fn config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, Fault> {
+    let provider = provider();
+    let verifier: Arc<dyn ServerCertVerifier> = if settings.unverified {
+        Arc::new(Lenient { inner: None, provider: Arc::clone(&provider) })
+    } else {
+        let roots = Arc::new(roots(settings.ca.as_ref())?);
+        let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let strict = strict
+            .map_err(|error| Fault::Setting(format!("no certificate is trusted: {error}; set `ssl.ca.location`")))?;
+        match settings.any_host_name {
+            true => Arc::new(Lenient { inner: Some(strict), provider: Arc::clone(&provider) }),
+            false => strict,
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has the protocol's versions")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else {
+        return Ok(Arc::new(builder.with_no_client_auth()));
+    };
+    let config = builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?);
+    config.map(Arc::new).map_err(|error| {
+        Fault::Setting(format!(
+            "`{}` and `{}` do not fit: {error}; give a certificate and its key",
+            certificate.name(),
+            key.name()
+        ))
+    })
+}
+
+/// One connection's session with a host.
+pub(crate) fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnection, Fault> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        Fault::Setting(format!("`{host}` is no host name that a certificate can be for; correct `bootstrap_servers`"))
+    })?;
+    ClientConnection::new(Arc::clone(config), name).map_err(|error| Fault::Lost(error.to_string()))
+}
+
+/// A root store of a file or text, or the system's.
+pub(crate) fn roots(ca: Option<&Pem>) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(pem) => {
+            for certificate in certificates(pem)? {
+                roots.add(certificate).map_err(|error| pem.bad(&format!("a certificate in it is no CA's: {error}")))?;
+            }
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+            if roots.is_empty() {
+                let why = "this system has no list of trusted certificates; set `ssl.ca.location` to the CA's PEM file";
+                return Err(Fault::Setting(why.into()));
+            }
+        }
+    }
+    Ok(roots)
+}
+
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The certificates of a PEM text, ours first.
+pub(crate) fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let text = pem.read()?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(pem.bad("it holds no certificate in PEM form")),
+        Err(error) => Err(pem.bad(&error.to_string())),
+    }
+}
+
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Fault> {
+    let text = pem.read()?;
+    let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
+    match PrivateKeyDer::from_pem_slice(&text) {
+        Ok(key) => Ok(key),
+        Err(_) if is_encrypted => Err(pem.bad(
+            "the key is encrypted, which this client does not read; `openssl pkey -in KEY -out PLAIN.pem` decrypts it",
+        )),
+        Err(_) => Err(pem.bad("it holds no private key in PEM form")),
+    }
+}
+
+impl Pem {
+    fn name(&self) -> &'static str {
+        match self {
+            Pem::Text(name, _) | Pem::File(name, _) => name,
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, Fault> {
+        match self {
+            Pem::Text(_, text) => Ok(text.expose().as_bytes().to_vec()),
+            Pem::File(_, path) => std::fs::read(path.expose()).map_err(|error| self.bad(&error.to_string())),
+        }
+    }
+
+    fn bad(&self, why: &str) -> Fault {
+        Fault::Setting(format!("`{}` cannot be used: {why}; correct it under `options`", self.name()))
+    }
+}
+
+/// A failed handshake, or a connection that the broker has ended by an alert.
+pub(crate) fn fault(broker: &str, error: &io::Error) -> Fault {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    let Some(inner) = inner else { return Fault::Lost(format!("{broker}: {error} (TLS)")) };
+    let refused = |why: String| Fault::Refused(format!("{broker}: {why}"));
+    match inner {
+        TlsError::InvalidCertificate(why) => refused(certificate(why)),
+        TlsError::AlertReceived(alert) => match alert {
+            AlertDescription::CertificateRequired | AlertDescription::BadCertificate | AlertDescription::HandshakeFailure => {
+                refused(format!(
+                    "the broker does not take our certificate, or wants one ({alert:?}); set `ssl.certificate.location` and \
+                     `ssl.key.location` to one that it trusts"
+                ))
+            }
+            AlertDescription::UnknownCA | AlertDescription::CertificateUnknown | AlertDescription::CertificateExpired => {
+                refused(format!(
+                    "the broker does not trust our certificate ({alert:?}); set `ssl.certificate.location` and \
+                     `ssl.key.location` to one that is signed by a CA of its truststore and not expired"
+                ))
+            }
+            alert => refused(format!("the broker ends the TLS handshake ({alert:?}); see its log for the reason")),
+        },
+        TlsError::InvalidMessage(_) => refused(
+            "what answers does not speak TLS; set `security.protocol` to PLAINTEXT or SASL_PLAINTEXT, or take the port of \
+             the TLS listener"
+                .into(),
+        ),
+        TlsError::PeerIncompatible(why) => {
+            refused(format!("the broker offers no TLS that this client speaks (1.2 or 1.3): {why:?}; allow it at the broker"))
+        }
+        other => Fault::Lost(format!("{broker}: {other} (TLS)")),
+    }
+}
+
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is not signed by a CA that is trusted here; set `ssl.ca.location` to the PEM file of the \
+             broker's CA"
+                .into()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            let names = match error {
+                CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+                    format!(" but for {}", presented.join(", "))
+                }
+                _ => String::new(),
+            };
+            format!(
+                "its certificate is not for this host name{names}; name the broker as the certificate does (bootstrap_servers \
+                 here, advertised.listeners there), or give it a certificate for this name"
+            )
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired; renew it at the broker, and see that this machine's clock is right".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; see that the clocks are right".into()
+        }
+        CertificateError::Revoked => "its certificate is revoked; renew it at the broker".into(),
+        other => format!("its certificate cannot be trusted: {other:?}; renew it at the broker"),
+    }
+}
+
+/// Looks at the certificate's chain and not at its name, or at nothing: as the user has written.
+#[derive(Debug)]
+struct Lenient {
+    inner: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
+        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(TlsError::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,255 @@
+//! The executor's side by librdkafka: ranges of partitions, one after the other.
+//!
+//! Of a task of several ranges those that follow are fetched while the first is read (`ahead.rs`).
+//! A range that begins where the one before ended goes on with what is fetched already; any other start drops it and
+//! begins anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are fetched ahead: an idle reader must
+//! not ask the broker 200 times a second.
+
+use crate::ahead::Ahead;
+use crate::client::Handle;
+use crate::fetch::{Event, Fetch};
+use crate::options::KafkaOptions;
+use rdkafka::error::RDKafkaErrorCode;
+use std::time::{Duration, Instant};
+use tidemill_flow::ports::{Chunk, Parts, Read};
+use tidemill_model::{Error, OffsetRange, PartitionId, Result};
+
+/// How long a range may make no progress (a broker restarts) before that is an error.
+const STILL_MAX: Duration = Duration::from_secs(30);
+/// How often librdkafka's own events are drained while waiting.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Least number of records prefetched beyond a range's end that are kept for the next range. Fewer are quickly fetched
+/// again.
+const AHEAD_MIN: usize = 1_000;
+
+/// Reads ranges of Kafka partitions.
+pub struct LibrdkafkaReader {
+    fetch: Fetch,
+    range: Option<OffsetRange>,
+    /// The partition that is being fetched, and its next offset.
+    position: Option<(PartitionId, i64)>,
+    /// Ranges that are to come, and what was fetched of them.
+    ahead: Ahead,
+    /// The first of them is open.
+    reads_ahead: bool,
+    still_max: Duration,
+    parts: Parts,
+}
+
+impl LibrdkafkaReader {
+    /// A reader with its own client, which connects in the background.
+    ///
+    /// # Errors
+    /// User: a wrong option.
+    pub fn new(options: &KafkaOptions) -> Result<LibrdkafkaReader> {
+        let defaults = [
+            ("isolation.level", "read_committed"),
+            // What is read exists, so that answers come at once; only asking ahead waits, and the next partition waits for it.
+            ("fetch.wait.max.ms", "1"),
+            // Bounds an answer of many partitions.
+            ("fetch.max.bytes", "4194304"),
+            ("fetch.message.max.bytes", "1048576"),
+            ("queued.max.messages.kbytes", "4096"),
+            // Pause before a full queue is checked again; half of the queue is left then at a million records a second.
+            // librdkafka's default of one second would stop a reader for most of that second; 1 ms would cost an idle
+            // reader 2 % of a core.
+            ("fetch.queue.backoff.ms", "5"),
+            ("check.crcs", "true"),
+            ("fetch.error.backoff.ms", "50"),
+        ];
+        let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
+        let fetch = Fetch::new(Handle::new(options, &defaults, &must)?);
+        Ok(LibrdkafkaReader {
+            fetch,
+            range: None,
+            position: None,
+            ahead: Ahead::default(),
+            reads_ahead: false,
+            still_max: STILL_MAX,
+            parts: Parts::default(),
+        })
+    }
+
+    /// The same reader, delivering also these parts of each record.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Parts) -> LibrdkafkaReader {
+        self.parts = parts;
+        self
+    }
+
+    /// Sets how long a range may make no progress before a transient error.
+    #[must_use]
+    pub fn with_still_max(mut self, still_max: Duration) -> LibrdkafkaReader {
+        self.still_max = still_max;
+        self
+    }
+
+    fn finish(&mut self, range: OffsetRange) {
+        if self.fetch.ahead() >= AHEAD_MIN {
+            self.position = Some((range.partition, range.end));
+        } else {
+            self.fetch.stop();
+        }
+    }
+
+    /// The error for a failure of the partition at `offset`; `None` if librdkafka recovers by itself.
+    fn failure(&mut self, code: RDKafkaErrorCode, range: &OffsetRange, offset: i64) -> Option<Error> {
+        match code {
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::OperationTimedOut => None,
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Some(self.lost(range, offset)),
+            code => Some(
+                self.fetch.handle.failed(&format!("a fetch of {} at offset {offset}", range.partition), Some(code)),
+            ),
+        }
+    }
+
+    fn lost(&self, range: &OffsetRange, offset: i64) -> Error {
+        let PartitionId { topic, partition, .. } = &range.partition;
+        let what = format!("offsets {offset} to {} of {} are not there", range.end - 1, range.partition);
+        match self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5)).map(|found| found[0]) {
+            Ok(there) => Error::external(format!(
+                "{what}: the log holds {} to {} (retention removed the others, or the topic was created again); \
+                 start with a new checkpoint, or keep records longer",
+                there.start,
+                there.end - 1
+            )),
+            Err(error) => error.context(what),
+        }
+    }
+}
+
+impl LibrdkafkaReader {
+    fn give_up_ahead(&mut self) {
+        self.ahead.forget(&mut self.fetch);
+        self.reads_ahead = false;
+    }
+
+    /// The next records of the first of the ranges that are fetched ahead.
+    fn next_ahead(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        let start = Instant::now();
+        loop {
+            self.ahead.drain(chunk, records_max, self.parts);
+            if self.ahead.is_at_end() {
+                if chunk.is_empty() {
+                    self.ahead.pop(&mut self.fetch);
+                    self.reads_ahead = false;
+                }
+                return Ok(!chunk.is_empty());
+            }
+            if !chunk.has_room(records_max) {
+                return Ok(true);
+            }
+            // Waits only for the first record: what is there is worth more now than a full chunk later.
+            let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
+            let (range, offset) = self.ahead.front();
+            match self.ahead.take_in(&mut self.fetch, wait) {
+                Ok(true) => continue,
+                Ok(false) if !chunk.is_empty() => return Ok(true),
+                Ok(false) => self.fetch.handle.drain_events(),
+                Err((code, range, offset)) => {
+                    if let Some(error) = self.failure(code, &range, offset) {
+                        self.give_up_ahead();
+                        return Err(error);
+                    }
+                }
+            }
+            if chunk.is_empty() && start.elapsed() >= self.still_max {
+                self.give_up_ahead();
+                return Err(self
+                    .fetch
+                    .handle
+                    .failed(&format!("a fetch of {} at offset {offset}", range.partition), None));
+            }
+        }
+    }
+}
+
+impl Read for LibrdkafkaReader {
+    fn expect(&mut self, ranges: &[OffsetRange]) {
+        self.ahead.forget(&mut self.fetch);
+        self.reads_ahead = false;
+        if ranges.len() > 1 {
+            self.fetch.stop();
+            (self.range, self.position) = (None, None);
+            self.ahead.expect(&mut self.fetch, ranges);
+        }
+    }
+
+    fn open(&mut self, range: &OffsetRange) -> Result<()> {
+        self.reads_ahead = self.ahead.begins_with(range);
+        if self.reads_ahead {
+            return Ok(());
+        }
+        self.ahead.forget(&mut self.fetch);
+        let goes_on = matches!(&self.position, Some((at, offset)) if *at == range.partition && *offset == range.start);
+        if !goes_on && !range.is_empty() {
+            self.fetch.stop();
+            self.fetch.start(&range.partition.topic, range.partition.partition, range.start);
+            self.position = Some((range.partition.clone(), range.start));
+        }
+        self.range = (!range.is_empty()).then(|| range.clone());
+        Ok(())
+    }
+
+    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        chunk.clear();
+        if self.reads_ahead {
+            return self.next_ahead(chunk, records_max);
+        }
+        let Some(range) = self.range.take() else { return Ok(false) };
+        let (_, mut offset) = self.position.take().expect("an open range has a position");
+        let start = Instant::now();
+        let mut at_end = false;
+        while !at_end && chunk.has_room(records_max) {
+            // Waits only for the first record: what is there is worth more now than a full chunk later.
+            let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
+            match self.fetch.peek(wait) {
+                Some(Event::Record { offset: found, timestamp, value, extras }) if found < range.end => {
+                    // librdkafka skips records of a batch before the requested offset. If it did not, none may count
+                    // twice.
+                    if found >= offset {
+                        chunk.push(found, timestamp, value);
+                        extras.push_to(chunk, self.parts);
+                        offset = found + 1;
+                    }
+                    self.fetch.consume();
+                    at_end = offset == range.end;
+                    continue;
+                }
+                Some(Event::Record { .. }) => at_end = true,
+                Some(Event::End { offset: found }) => {
+                    self.fetch.consume();
+                    at_end = found >= range.end;
+                }
+                Some(Event::Failed { code }) => {
+                    self.fetch.consume();
+                    if let Some(error) = self.failure(code, &range, offset) {
+                        self.fetch.stop();
+                        return Err(error);
+                    }
+                }
+                None if !chunk.is_empty() => break,
+                None => self.fetch.handle.drain_events(),
+            }
+            if !at_end && chunk.is_empty() && start.elapsed() >= self.still_max {
+                let what = format!("a fetch of {} at offset {offset}", range.partition);
+                self.fetch.stop();
+                return Err(self.fetch.handle.failed(&what, None));
+            }
+        }
+        if at_end {
+            self.finish(range);
+        } else {
+            self.position = Some((range.partition.clone(), offset));
+            self.range = Some(range);
+        }
+        Ok(!chunk.is_empty())
+    }
+
+    fn waited(&mut self) -> Duration {
+        std::mem::take(&mut self.fetch.waited)
+    }
+}
