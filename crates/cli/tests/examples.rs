@@ -1,4 +1,4 @@
-//! The example pipelines that need no broker, run from a copy of `examples/`. The Kafka example runs in `tests/e2e`.
+//! The example pipelines that need no broker, run from a copy of `examples/`. The Kafka examples run in `tests/e2e`.
 
 use std::collections::BTreeSet;
 use std::fs;

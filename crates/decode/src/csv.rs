@@ -89,7 +89,7 @@ impl CsvDecoder {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.expect("columns are built by the schema");
-        Decoded { batch, malformed: 0, wrong_type: unfit.len() as u64, faults, unfit }
+        Decoded { batch, malformed: 0, wrong_type: unfit.len() as u64, faults, empty: Vec::new(), unfit }
     }
 
     /// Appends a row. Returns a bit set of the columns (of the first 64) whose value does not fit; `None` if all fit.

@@ -33,13 +33,14 @@ mod values;
 pub mod zone;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{FieldRef, Fields, Schema, SchemaRef};
-use column::Struct;
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use column::{Column, Struct};
 use corrupt::CorruptRecords;
 pub use csv::CsvDecoder;
 use std::sync::Arc;
 use tidemill_model::{Micros, RecordFault};
 use time::Defaults;
+pub use time::{Formats, TextReader};
 use token::Reader;
 use value::Fit;
 pub use values::Values;
@@ -85,6 +86,8 @@ pub struct Decoded {
     /// The fault of each record: [`RecordFault::Malformed`], [`RecordFault::WrongType`] or none. Empty if no record of
     /// the chunk has a fault.
     pub faults: Vec<Option<RecordFault>>,
+    /// The rows of JSON records that are absent or blank, ascending.
+    pub empty: Vec<usize>,
     /// For each record of a wrong type: its row, and a bit set of the columns whose value does not fit. Columns from
     /// the 65th on are not included.
     unfit: Vec<(usize, u64)>,
@@ -96,7 +99,7 @@ impl Decoded {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
         let batch = batch.expect("a batch without columns");
-        Decoded { batch, malformed: 0, wrong_type: 0, faults: Vec::new(), unfit: Vec::new() }
+        Decoded { batch, malformed: 0, wrong_type: 0, faults: Vec::new(), empty: Vec::new(), unfit: Vec::new() }
     }
 
     /// The columns that are NULL, wholly or partly, because the row's values do not fit them.
@@ -116,6 +119,8 @@ pub struct Decoder {
     /// The fields of the schema but for that of corrupt records.
     data_fields: Fields,
     root: Struct,
+    /// Whether a record is the value of the only column, not an object of columns.
+    is_value: bool,
     scratch: Scratch,
 }
 
@@ -129,6 +134,7 @@ struct Scratch {
     text: String,
     bytes: Vec<u8>,
     defaults: Defaults,
+    formats: Formats,
 }
 
 /// The outcome of a record.
@@ -146,10 +152,25 @@ impl Decoder {
     /// If the schema has a type that no schema text can give, or a field, element or map value that is not nullable: a
     /// bug in the planner (rule J10).
     pub fn new(schema: &SchemaRef, options: Options) -> Decoder {
-        let scratch = Scratch { text: String::new(), bytes: Vec::new(), defaults: options.defaults() };
+        let (text, bytes, formats) = (String::new(), Vec::new(), Formats::default());
+        let scratch = Scratch { text, bytes, defaults: options.defaults(), formats };
         let corrupt = CorruptRecords::new(options.corrupt_record);
         let data_fields = corrupt.data_fields(schema);
-        Decoder { schema: schema.clone(), corrupt, root: Struct::new(&data_fields), data_fields, scratch }
+        let root = Struct::new(&data_fields);
+        Decoder { schema: schema.clone(), corrupt, root, data_fields, is_value: false, scratch }
+    }
+
+    /// A decoder of records that are an ARRAY or a MAP: the only column of the rows. As in Spark, an object is an ARRAY of
+    /// one STRUCT.
+    pub fn of_value(data_type: &DataType, options: Options) -> Decoder {
+        let schema = Arc::new(Schema::new(vec![Field::new("value", data_type.clone(), true)]));
+        Decoder { is_value: true, ..Decoder::new(&schema, options) }
+    }
+
+    /// Reads the texts of times by these formats.
+    pub fn with_formats(mut self, formats: Formats) -> Decoder {
+        self.scratch.formats = formats;
+        self
     }
 
     /// Sets the timestamp of the next batch.
@@ -161,12 +182,15 @@ impl Decoder {
     pub fn decode(&mut self, chunk: &(impl Values + ?Sized)) -> Decoded {
         let rows = chunk.len();
         self.root.reserve(rows);
-        let (mut malformed, mut faults, mut unfit) = (0, Vec::new(), Vec::new());
+        let (mut malformed, mut faults, mut empty, mut unfit) = (0, Vec::new(), Vec::new(), Vec::new());
         for row in 0..rows {
             let value = chunk.value(row);
             let fault = value.and_then(|value| self.record(value, row));
             if self.root.len() == row {
                 self.root.push_null();
+                if fault.is_none() {
+                    empty.push(row);
+                }
             }
             self.corrupt.push(value, fault.is_some());
             if let Some(fault) = fault {
@@ -184,14 +208,15 @@ impl Decoder {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.expect("columns are built by the schema");
-        Decoded { batch, malformed, wrong_type: unfit.len() as u64, faults, unfit }
+        Decoded { batch, malformed, wrong_type: unfit.len() as u64, faults, empty, unfit }
     }
 
     /// Decodes one record. Appends a row unless the record is absent or blank.
     #[inline]
     fn record(&mut self, value: &[u8], row: usize) -> Option<RecordFault> {
         let mut reader = Reader { bytes: value, at: 0, depth: 0, scratch: &mut self.scratch };
-        match reader.root(&mut self.root) {
+        let read = if self.is_value { reader.value_root(&mut self.root) } else { reader.root(&mut self.root) };
+        match read {
             Ok(Row::Members(Fit::Whole) | Row::Blank) => None,
             Ok(Row::Members(_)) => Some(RecordFault::WrongType),
             Err(Malformed) => {
@@ -214,5 +239,26 @@ impl Reader<'_> {
             _ if self.at == self.bytes.len() => Ok(Row::Blank),
             _ => Err(Malformed),
         }
+    }
+
+    /// Reads the record's ARRAY or MAP. What follows it is not read.
+    fn value_root(&mut self, root: &mut Struct) -> Result<Row, Malformed> {
+        let first = self.skip_space();
+        if self.at == self.bytes.len() {
+            return Ok(Row::Blank);
+        }
+        root.begin_row();
+        root.is_first(0);
+        let fit = match (&mut root.columns[0], first) {
+            (Column::List(list), b'{') if matches!(list.elements, Column::Struct(_)) => {
+                let fit = self.value(&mut list.elements)?;
+                list.end_row();
+                fit
+            }
+            (column @ Column::List(_), b'[') | (column @ Column::Map(_), b'{') => self.value(column)?,
+            _ => return Err(Malformed),
+        };
+        root.end_row();
+        Ok(Row::Members(fit))
     }
 }

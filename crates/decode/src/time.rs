@@ -5,10 +5,46 @@
 use super::java::java_int;
 use crate::times;
 pub use crate::times::Defaults;
+use std::fmt;
 use tidemill_model::time::days_from_civil;
 
 /// First day of the Gregorian calendar, 1582-10-15, in days since the epoch.
 const GREGORIAN_START: i32 = -141_427;
+
+/// Reads a text as microseconds, or as days of a DATE; `None` if it does not fit.
+pub type TextReader = Box<dyn Fn(&str) -> Option<i64> + Send>;
+
+/// What reads the texts of times where the usual forms do not count.
+#[derive(Default)]
+pub struct Formats {
+    /// Of a TIMESTAMP.
+    pub timestamp: Option<TextReader>,
+    /// Of a TIMESTAMP_NTZ.
+    pub timestamp_ntz: Option<TextReader>,
+    /// Of a DATE.
+    pub date: Option<TextReader>,
+}
+
+impl Formats {
+    pub(crate) fn timestamp(&self, text: &str, defaults: &Defaults) -> Option<i64> {
+        self.timestamp.as_ref().map_or_else(|| timestamp(text, defaults), |read| read(text))
+    }
+
+    pub(crate) fn timestamp_ntz(&self, text: &str) -> Option<i64> {
+        self.timestamp_ntz.as_ref().map_or_else(|| timestamp_ntz(text), |read| read(text))
+    }
+
+    pub(crate) fn date(&self, text: &str) -> Option<i32> {
+        self.date.as_ref().map_or_else(|| date(text), |read| read(text)?.try_into().ok())
+    }
+}
+
+impl fmt::Debug for Formats {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = [self.timestamp.is_some(), self.timestamp_ntz.is_some(), self.date.is_some()];
+        write!(out, "Formats({given:?})")
+    }
+}
 
 /// A TIMESTAMP: microseconds since the epoch.
 pub fn timestamp(text: &str, defaults: &Defaults) -> Option<i64> {

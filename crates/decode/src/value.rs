@@ -11,7 +11,7 @@ use super::rewrite::Rewriter;
 use super::shape::{Member, Step};
 use super::text::{Text, unescape, utf16_length};
 use super::token::{Reader, Token, Visitor};
-use super::{Malformed, STRING_MAX, time};
+use super::{Malformed, STRING_MAX};
 
 /// How a value fits its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,9 +181,9 @@ impl Reader<'_> {
             Column::Decimal { precision, scale, values } => {
                 put(values, decimal(&said.replace(',', ""), *precision, *scale))
             }
-            Column::Timestamp(values) => put(values, time::timestamp(said, &scratch.defaults)),
-            Column::TimestampNtz(values) => put(values, time::timestamp_ntz(said)),
-            Column::Date(values) => put(values, time::date(said)),
+            Column::Timestamp(values) => put(values, scratch.formats.timestamp(said, &scratch.defaults)),
+            Column::TimestampNtz(values) => put(values, scratch.formats.timestamp_ntz(said)),
+            Column::Date(values) => put(values, scratch.formats.date(said)),
             _ => false,
         }
     }

@@ -1,6 +1,6 @@
 //! What a decoder reads: the values of some records.
 
-use arrow_array::{Array, StringArray};
+use arrow_array::{Array, BinaryArray, StringArray};
 
 /// The values of some records, each of which may be absent.
 pub trait Values {
@@ -23,6 +23,16 @@ impl Values for StringArray {
 
     fn value(&self, record: usize) -> Option<&[u8]> {
         self.is_valid(record).then(|| StringArray::value(self, record).as_bytes())
+    }
+}
+
+impl Values for BinaryArray {
+    fn len(&self) -> usize {
+        Array::len(self)
+    }
+
+    fn value(&self, record: usize) -> Option<&[u8]> {
+        self.is_valid(record).then(|| BinaryArray::value(self, record))
     }
 }
 

@@ -1,16 +1,30 @@
-//! The decoder of a source: its value by the format, then Kafka's own columns.
+//! The decoder of a source: its value by the format, then Kafka's own columns, then what is parsed from the texts of these.
 
 use crate::kafka_columns::Builder;
 use crate::ports::Chunk;
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{Schema, SchemaRef};
+use std::sync::Arc;
 use tidemill_decode::{CsvDecoder, Decoded, Decoder, Options};
-use tidemill_model::{Micros, PartitionId};
-use tidemill_sql::plan::{BranchPlan, Format};
+use tidemill_model::{Micros, Millis, PartitionId};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate};
+use tidemill_sql::plan::{BranchPlan, Format, ParsedColumn};
 
 /// Decodes the records of a branch, in the source's format. One per worker thread.
 #[derive(Debug)]
 pub struct Records {
     value: Value,
     kafka_columns: Option<Builder>,
+    parsed: Option<Parsed>,
+}
+
+/// The columns that are parsed from those before.
+#[derive(Debug)]
+struct Parsed {
+    columns: Vec<ParsedColumn>,
+    /// The columns before, then these.
+    schema: SchemaRef,
+    context: EvalContext,
 }
 
 #[derive(Debug)]
@@ -32,7 +46,8 @@ impl Records {
             }
         };
         let kafka_columns = plan.kafka_columns.as_ref().map(|columns| Builder::new(columns, &plan.decode_schema));
-        Records { value, kafka_columns }
+        let parsed = (!plan.parsed.is_empty()).then(|| Parsed::new(plan));
+        Records { value, kafka_columns, parsed }
     }
 
     /// Sets the timestamp of the next batch.
@@ -49,6 +64,9 @@ impl Records {
         if let Some(columns) = &mut self.kafka_columns {
             columns.set_partition(partition);
         }
+        if let Some(parsed) = &mut self.parsed {
+            parsed.context.timestamp = now.floor_millis();
+        }
     }
 
     /// Decodes a chunk's records, one row each.
@@ -61,6 +79,29 @@ impl Records {
         if let Some(columns) = &self.kafka_columns {
             decoded.batch = columns.append(&decoded.batch, chunk);
         }
+        if let Some(parsed) = &self.parsed {
+            decoded.batch = parsed.append(&decoded.batch);
+        }
         decoded
+    }
+}
+
+impl Parsed {
+    fn new(plan: &BranchPlan) -> Parsed {
+        let before_event_time = plan.row_schema.fields().len() - usize::from(plan.event_time.is_some());
+        let fields = plan.row_schema.fields().iter().take(before_event_time).cloned();
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Parsed { columns: plan.parsed.clone(), schema, context: plan.context(Millis(0)) }
+    }
+
+    /// The rows with the columns appended.
+    fn append(&self, rows: &RecordBatch) -> RecordBatch {
+        let mut errors = RowErrors::default();
+        let parsed = self.columns.iter().map(|column| evaluate(&column.expr, rows, &self.context, &mut errors));
+        let columns = rows.columns().iter().cloned().chain(parsed.collect::<Vec<_>>()).collect();
+        assert!(errors.is_empty(), "a parsed column fails no row");
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .expect("columns are built by the schema")
     }
 }

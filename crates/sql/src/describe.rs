@@ -79,6 +79,9 @@ impl BranchPlan {
             line("values", if places.is_empty() { "none".into() } else { places.join(", ") });
         }
         let row = self.row_names();
+        for parsed in &self.parsed {
+            line("parse", format!("{} = {}", name(&parsed.name), row.show(&parsed.expr)));
+        }
         self.pushed_filters.iter().for_each(|filter| line("where", row.show(filter)));
         if let Some(time) = &self.event_time {
             line("event time", format!("{} = {}", name(&time.name), row.show(&time.expr)));

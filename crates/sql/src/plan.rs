@@ -75,13 +75,15 @@ pub struct BranchPlan {
     pub corrupt_record: Option<usize>,
     /// Kafka's own columns that the query uses, if it uses any.
     pub kafka_columns: Option<KafkaColumns>,
+    /// Columns made of the texts of those before, each parsed once.
+    pub parsed: Vec<ParsedColumn>,
     /// The event time, when the source declares one.
     pub event_time: Option<EventTimePlan>,
-    /// The source row: `decode_schema`, `kafka_columns`, then the event-time column if there is one. The expressions below
-    /// are over it.
+    /// The source row: `decode_schema`, `kafka_columns`, `parsed`, then the event-time column if there is one. The
+    /// expressions below are over it.
     pub row_schema: SchemaRef,
     /// WHERE conjuncts below the watermark node (rule M1): the rows they reject do not move the watermark.
-    /// They are evaluated before the event time and never name it, so they are valid over `decode_schema` too.
+    /// They are evaluated before the event time and never name it.
     pub pushed_filters: Vec<Expr>,
     /// The one of `pushed_filters` that the user did not write: the window's time is not NULL. It exists if the window
     /// is over
@@ -149,12 +151,21 @@ pub enum Format {
     },
 }
 
+/// A column of the source row that a text is parsed into. It fails no row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedColumn {
+    /// Its name in the plan's text.
+    pub name: String,
+    /// Over the columns before all parsed ones.
+    pub expr: Expr,
+}
+
 /// The event-time column of the source row.
 #[derive(Clone, Debug)]
 pub struct EventTimePlan {
     /// Its name.
     pub name: String,
-    /// The event time, over `decode_schema`; of type TIMESTAMP.
+    /// The event time, over the columns before it; of type TIMESTAMP.
     pub expr: Expr,
     /// The watermark's delay, ms; `None`: no watermark.
     pub delay_ms: Option<i64>,

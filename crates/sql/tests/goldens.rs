@@ -6,7 +6,7 @@ use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, MapFieldNames,
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
-    Float64Array, PrimitiveArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    Float64Array, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Fields, Schema};
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
         .iter()
         .map(|field| fixture.schema().index_of(field.name()).unwrap())
         .collect();
-    let rows = fixture.project(&columns).unwrap();
+    let rows = with_parsed(&plan, fixture.project(&columns).unwrap());
     let Body::Project(outputs) = plan.body() else {
         panic!("no aggregate here");
     };
@@ -140,8 +140,18 @@ fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
     if values.iter().all(|value| *value == values[0]) {
         values.truncate(1);
     }
-    let kind = tidemill_sql::types::name(&outputs[0].data_type()).to_lowercase().replace(": ", ":").replace(", ", ",");
+    let kind = tidemill_sql::types::simple_name(&outputs[0].data_type());
     format!("{kind} | {}", values.join(" | "))
+}
+
+/// The rows with the columns that texts are parsed into.
+fn with_parsed(plan: &QueryPlan, rows: RecordBatch) -> RecordBatch {
+    let branch = &plan.branches[0];
+    let context = plan.context(Millis(1_700_000_000_123));
+    let parsed = branch.parsed.iter().map(|column| evaluate(&column.expr, &rows, &context, &mut RowErrors::default()));
+    let columns = rows.columns().iter().cloned().chain(parsed).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(branch.row_schema.clone(), columns, &options).unwrap()
 }
 
 fn plan(zone: &str, expression: &str) -> Result<QueryPlan, String> {

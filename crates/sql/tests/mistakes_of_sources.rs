@@ -105,7 +105,8 @@ fn subqueries() {
         "SELECT n FROM (SELECT v, count(*) AS n FROM a GROUP BY k)",
         "p.toml:2:30: the column `v` is neither in GROUP BY nor inside an aggregate function; add it to GROUP BY, or write for instance max(v)",
     );
-    wrong("SELECT a.k FROM a AS x", "p.toml:2:15: unknown column or table `a`; the table is called `x` here");
+    wrong("SELECT a.k FROM a AS x", "p.toml:2:15: unknown table `a`; the table is called `x` here");
+    wrong("SELECT a.k FROM (SELECT k FROM a) AS x", "p.toml:2:15: unknown table `a`; the table is `x`");
     wrong("SELECT a.* FROM a AS x", "p.toml:2:15: unknown table `a`; the table is called `x` here");
     wrong("SELECT * EXCEPT (q) FROM a", "p.toml:2:25: unknown column `q`; did you mean `k`, `t`, `v`?");
     wrong(
@@ -117,7 +118,10 @@ fn subqueries() {
     let fault = "the query has more than 256 SELECTs; a query that WITH names counts as often as it is read: read it less often";
     wrong(&doubled, &format!("p.toml:2:324: {fault}"));
     wrong("SELECT v FROM (SELECT k FROM a)", "p.toml:2:15: unknown column `v`; did you mean `k`?");
-    wrong("SELECT a.k FROM (SELECT k FROM a)", "p.toml:2:15: unknown column or table `a`; did you mean `k`?");
+    wrong(
+        "SELECT a.k FROM (SELECT k FROM a)",
+        "p.toml:2:15: unknown table `a`; leave it out, or give the subquery a name with AS",
+    );
     wrong(
         "SELECT 1 FROM (SELECT k, upper(k) AS K FROM a) q WHERE 'a' < q.K",
         "p.toml:2:71: the subquery has several columns `K`; give each a name of its own with AS",
@@ -155,11 +159,16 @@ fn all_columns_of_a_table() {
     let wrong = |sql: &str, expected: &str| check_union(sql, "update", &[expected]);
     wrong("SELECT b.* FROM a", "p.toml:2:15: unknown table `b`; the table is `a`");
     wrong("SELECT a.* FROM a AS x", "p.toml:2:15: unknown table `a`; the table is called `x` here");
-    wrong("SELECT st.* FROM a", "p.toml:2:15: `st.*` of a column is not supported; name its fields one by one");
+    wrong("SELECT k.* FROM a", "p.toml:2:15: `.*` stands behind a table or a STRUCT, not STRING; leave it out");
+    wrong(
+        "SELECT * EXCEPT k FROM a",
+        "p.toml:2:17: EXCEPT behind `*` takes names in parentheses; write * EXCEPT (a, b)",
+    );
+    wrong("SELECT * EXCLUDE (k) FROM a", "p.toml:2:17: `* EXCLUDE` is not SQL of Spark; write * EXCEPT (a, b)");
     wrong("SELECT a.* AS x FROM a", "p.toml:2:15: `*` takes no alias; leave the alias out");
     wrong(
         "SELECT u.* FROM (SELECT k FROM a)",
-        "p.toml:2:15: unknown table `u`; write `*`, or give the subquery a name with AS",
+        "p.toml:2:15: unknown table `u`; leave it out, or give the subquery a name with AS",
     );
 }
 

@@ -365,3 +365,65 @@ fn kafka_columns_that_are_used() {
     );
     assert_eq!(kafka_source(beside, "SELECT b FROM t", 2), ["source       t", "decode       b INT"]);
 }
+
+const PARSED: &str = "from_json(CAST(value AS STRING), 'ts TIMESTAMP, course STRING, n INT')";
+
+const PARSED_TIME: &str = "event_time = { column = \"et\", expression = \"from_json(CAST(value AS STRING), 'ts TIMESTAMP').ts\", \
+                           watermark = \"1 minute\" }";
+
+#[test]
+fn a_text_is_parsed_once() {
+    let nested =
+        format!("SELECT d.course, d.n + 1 AS n, upper(d.course) AS u FROM (SELECT {PARSED} AS d FROM t) WHERE d.n > 1");
+    assert_eq!(
+        kafka_source("", &nested, 7),
+        [
+            "source       t",
+            "kafka        value BINARY",
+            "parse        json = from_json(value, 'STRUCT<n: INT, course: STRING>')",
+            "where        (json.n > 1)",
+            "output       course STRING = json.course",
+            "output       n INT = (json.n + 1): INT",
+            "output       u STRING = upper(json.course)",
+        ]
+    );
+    // As a whole; beside the same schema with options; and where it may fail, in place.
+    let lines = kafka_source("", &format!("SELECT {PARSED} AS d, {PARSED}.n AS n FROM t"), 5);
+    assert_eq!(lines[2], "parse        json = from_json(value, 'STRUCT<ts: TIMESTAMP, course: STRING, n: INT>')");
+    assert_eq!(lines[4], "output       n INT = json.n");
+    let failing = "SELECT from_json(CAST(value AS STRING), 'n INT', map('mode', 'FAILFAST')).n AS n FROM t";
+    assert_eq!(
+        kafka_source("", failing, 3)[2],
+        "output       n INT = from_json(CAST(value AS STRING), 'STRUCT<n: INT>', 'mode', 'FAILFAST').n"
+    );
+}
+
+#[test]
+fn the_event_time_that_a_query_parses_itself() {
+    let grouped = |time: &str| {
+        format!(
+            "SELECT window.start, d.course, count(*) AS c FROM (SELECT {PARSED} AS d FROM t) GROUP BY window({time}, '1 minute'), d.course"
+        )
+    };
+    let lines = kafka_source(PARSED_TIME, &grouped("d.ts"), 20);
+    assert_eq!(lines[2], "parse        json = from_json(value, 'STRUCT<ts: TIMESTAMP, course: STRING>')");
+    assert!(lines.contains(&"event time   et = json.ts".to_owned()), "{lines:#?}");
+    assert!(lines.contains(&"groups       dropped and evicted by the watermark".to_owned()), "{lines:#?}");
+    // The star, and a condition on the time: it is above the watermark, as in Spark.
+    let star = format!(
+        "SELECT window.start, course, count(*) AS c FROM (SELECT d.* FROM (SELECT {PARSED} AS d FROM t)) \
+         WHERE ts > TIMESTAMP '2026-01-01 00:00:00' GROUP BY window(ts, '1 minute'), course"
+    );
+    let lines = kafka_source(PARSED_TIME, &star, 20);
+    assert!(lines.iter().any(|line| line.starts_with("then where   (et > ")), "{lines:#?}");
+    assert!(lines.contains(&"groups       dropped and evicted by the watermark".to_owned()), "{lines:#?}");
+    // Directly over the table, and another field of that name.
+    let direct = format!("SELECT window.start, count(*) AS c FROM t GROUP BY window({PARSED}.ts, '1 minute')");
+    let lines = kafka_source(PARSED_TIME, &direct, 20);
+    assert!(lines.contains(&"groups       dropped and evicted by the watermark".to_owned()), "{lines:#?}");
+    let other = "SELECT window.start, count(*) AS c FROM t \
+                 GROUP BY window(from_json(CAST(key AS STRING), 'ts TIMESTAMP').ts, '1 minute')";
+    let in_update_mode = format!("{other}\"\noutput_mode = \"update");
+    let lines = kafka_source(PARSED_TIME, &in_update_mode, 20);
+    assert!(lines.contains(&"groups       kept for good".to_owned()), "{lines:#?}");
+}

@@ -1,4 +1,4 @@
-//! The example pipeline that reads Kafka.
+//! The example pipelines that read Kafka.
 
 use crate::support::Testbed;
 use std::path::Path;
@@ -28,4 +28,29 @@ fn cs_student_activity() {
     for expected in [row("07:59:55", "08:00:05"), row("08:00:00", "08:00:10")] {
         assert!(rows.contains(&expected), "{}", ended.stdout);
     }
+}
+
+/// The value is parsed by the query. The window over the parsed time is over the event time: the watermark closes it.
+#[test]
+fn orders_from_json() {
+    let testbed = Testbed::new();
+    let records = [
+        r#"{"ts":"2026-01-05T08:01:00Z","country":"fr","amount":10.0}"#,
+        r#"{"ts":"2026-01-05T08:04:59Z","country":"fr","amount":20.5,"more":[1]}"#,
+        r#"{"ts":"2026-01-05T08:05:00Z","country":"it","amount":"none"}"#,
+        "not JSON",
+        "",
+        r#"{"ts":"2026-01-05T09:00:00Z","country":"fr","amount":1.0}"#,
+    ];
+    testbed.send_to("orders", records.into_iter().map(str::to_owned));
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(["orders-from-json", ".toml"].concat());
+    let server = format!("sources.events.bootstrap_servers={}", testbed.address());
+    let ended = testbed.tidemill(&["run", example.to_str().unwrap(), "--available-now", "--set", &server]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let rows: Vec<Vec<&str>> = ended.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    let has = |row: &[&str]| rows.iter().any(|found| found.starts_with(row));
+    assert!(has(&["2026-01-05", "08:00:00", "fr", "2", "15.25"]), "{}", ended.stdout);
+    assert!(has(&["2026-01-05", "08:05:00", "it", "1"]), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("09:00:00"), "the window is still open: {}", ended.stdout);
 }

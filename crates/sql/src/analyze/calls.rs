@@ -8,6 +8,8 @@ use super::scope::list;
 use super::windows;
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
+use crate::functions::from_json::FROM_JSON;
+use crate::functions::structs::TO_JSON;
 use crate::functions::{self, Function, Param};
 use crate::intervals;
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
@@ -116,6 +118,17 @@ impl Resolver<'_> {
         check_count(&name, function.required, greatest, call)?;
         if function.form {
             return self.form(&name, &call.arguments);
+        }
+        self.of_table(function, call, at)
+    }
+
+    /// A call of a function of the table that has a kernel.
+    fn of_table(&mut self, function: &'static Function, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
+        if function.name == FROM_JSON {
+            return self.from_json(function, call);
+        }
+        if function.name == TO_JSON && call.arguments.len() == 2 {
+            return self.to_json(function, call, at);
         }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
         let (function, arguments) = self.collection_call(function, &call.name.name, arguments, at)?;

@@ -14,12 +14,14 @@ mod collected;
 mod collections;
 mod conjuncts;
 mod constants;
+mod from_json;
 mod generators;
 mod intervals;
 mod lambdas;
 mod literals;
 mod modes;
 mod names;
+mod parse_once;
 mod prune;
 mod pushdown;
 mod query;
@@ -37,6 +39,7 @@ use crate::syntax::{self, Fault};
 use crate::types;
 use crate::zone::Zone;
 use arrow_schema::{DataType, FieldRef, Fields};
+use parse_once::EventTimeForm;
 use resolve::Resolver;
 use scope::Scope;
 use tidemill_model::diagnostic::Located;
@@ -84,6 +87,11 @@ impl SourceColumns<'_> {
     /// Number of the event-time column, if there is one.
     fn event_time_column(&self) -> Option<usize> {
         self.event_time.as_ref().map(|_| self.fields.len())
+    }
+
+    /// The form in which a query may write the event time.
+    fn event_time_form(&self) -> Option<EventTimeForm> {
+        self.event_time.as_ref().and_then(|time| EventTimeForm::of(&time.expr, self.fields.len()))
     }
 
     fn has_watermark(&self) -> bool {
@@ -146,6 +154,7 @@ fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option
     if let Some(declared) = &source.event_time {
         let time = plan_event_time(declared, &scope, faults)?;
         scope.shadow(&time.name, fields.len(), types::timestamp());
+        scope.event_time = EventTimeForm::of(&time.expr, fields.len());
         event_time = Some(time);
     }
     let table = source.name.clone();

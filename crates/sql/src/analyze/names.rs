@@ -245,6 +245,8 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
+        ("from_json", [json, _, ..]) => return format!("{name}({json})"),
+        ("to_json", [value, _]) => return format!("{name}({value})"),
         ("array_agg", [x]) => return format!("collect_list({x}){}", filter_name(call, scope)),
         ("mode", [x, deterministic]) => {
             let is_told = deterministic == "true";

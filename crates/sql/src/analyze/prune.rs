@@ -1,6 +1,7 @@
 //! The last step of planning: decodes only the columns that are used, and renumbers every expression.
 
 use super::generators::FIRST;
+use super::parse_once;
 use super::query::BranchFilters;
 use super::relation::Branch;
 use super::{SourceColumns, SourceTime};
@@ -61,13 +62,14 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         }
     });
     let corrupt_record = columns.corrupt_record.filter(|index| used.contains(index)).map(position);
-    BranchPlan {
+    let mut plan = BranchPlan {
         table: columns.table.clone(),
         files: files(columns.kind),
         format: format(columns, &used),
         decode_schema: Arc::new(Schema::new(decode)),
         corrupt_record,
         kafka_columns,
+        parsed: Vec::new(),
         event_time,
         row_schema: Arc::new(Schema::new(row)),
         pushed_filters,
@@ -75,7 +77,9 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         steps,
         body,
         zone,
-    }
+    };
+    parse_once::lift(&mut plan);
+    plan
 }
 
 /// The format of the source's records, for the columns that are used.
@@ -127,7 +131,7 @@ fn files(kind: &SourceKind) -> Option<String> {
     })
 }
 
-fn expr_of(step: &mut Step) -> &mut Expr {
+pub(super) fn expr_of(step: &mut Step) -> &mut Expr {
     match step {
         Step::Filter(condition) => condition,
         Step::Window(window) => &mut window.time,
@@ -136,7 +140,7 @@ fn expr_of(step: &mut Step) -> &mut Expr {
 }
 
 /// Visits every expression over rows, not those over groups.
-fn each_expr(body: &mut Body, visit: &mut dyn FnMut(&mut Expr)) {
+pub(super) fn each_expr(body: &mut Body, visit: &mut dyn FnMut(&mut Expr)) {
     match body {
         Body::Project(outputs) => outputs.iter_mut().for_each(visit),
         Body::Aggregate(plan) => {

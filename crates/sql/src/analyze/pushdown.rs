@@ -16,6 +16,7 @@ use super::aggregates::is_aggregate;
 use super::conjuncts::{demanded, is_constant, is_deterministic, simplify, split};
 use super::constants::{folded, null_is_false};
 use super::generators::Generator;
+use super::parse_once::EventTimeForm;
 use super::relation;
 use crate::expr::{Comparison, Expr};
 use crate::functions;
@@ -42,6 +43,8 @@ pub(super) enum Layer {
     Select {
         values: Vec<Expr>,
         in_union: bool,
+        /// What is the event time of the source, if the columns are made of the source's.
+        event_time: Option<EventTimeForm>,
     },
 }
 
@@ -49,8 +52,11 @@ impl Layer {
     /// Rewrites an expression over what is above the layer to one over what is below. The window and aggregate calls
     /// stay.
     pub fn under(&self, mut expr: Expr) -> Expr {
-        if let Layer::Select { values, .. } = self {
+        if let Layer::Select { values, event_time, .. } = self {
             expr.substitute(&|column| values.get(column).cloned());
+            if let Some(form) = event_time {
+                form.recognise(&mut expr);
+            }
         }
         expr
     }
@@ -133,7 +139,9 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
                 Some(Layer::Project) => true,
                 Some(Layer::Expand) => (passes.expand)(x),
                 Some(Layer::Generate(generator)) => passes_generator(generator, x),
-                Some(Layer::Select { values, in_union }) => !is_aggregate(x) && relation::passes(values, *in_union, x),
+                Some(Layer::Select { values, in_union, .. }) => {
+                    !is_aggregate(x) && relation::passes(values, *in_union, x)
+                }
                 None => (passes.watermark)(x),
             };
             if let Some(Layer::Filter(lower)) = layers.get(at + 1) {
@@ -173,7 +181,7 @@ pub(super) fn inferred_of_generators(layers: &[Layer], passes: &Passes) -> Vec<E
         let below = layers[at + 1..].iter().try_fold(input, |input, layer| {
             let passes = match layer {
                 Layer::Generate(generator) => passes_generator(generator, &input),
-                Layer::Select { values, in_union } => relation::passes(values, *in_union, &input),
+                Layer::Select { values, in_union, .. } => relation::passes(values, *in_union, &input),
                 Layer::Expand => (passes.expand)(&input),
                 _ => true,
             };

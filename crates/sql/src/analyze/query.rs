@@ -242,20 +242,10 @@ pub(super) fn read_items<'a>(
     let mut complete = true;
     for item in &select.items {
         if item.node.kind == NodeKind::Star {
-            let known = item.table.as_ref().map_or(Ok(()), |table| resolver.scope.is_table(table));
-            complete &= faults.keep(sql, known).is_some();
-            let unknown = item.except.iter().find(|name| resolver.scope.column(&name.name).is_none());
-            if let Some(name) = unknown {
-                let unknown = resolver.scope.resolve(std::slice::from_ref(name)).map(drop);
-                complete &= faults.keep(sql, unknown).is_some();
+            match faults.keep(sql, resolver.scope.star(&item.before_star, &item.except)) {
+                Some(columns) => items.extend(columns.into_iter().map(|(name, expr)| Item { name, expr, node: None })),
+                None => complete = false,
             }
-            let is_left_out = |column: &str| item.except.iter().any(|name| same(&name.name, column));
-            let columns = resolver.scope.columns_of(item.table.as_ref()).filter(|(name, ..)| !is_left_out(name));
-            items.extend(columns.map(|(name, index, data_type)| Item {
-                name: name.clone(),
-                expr: Expr::Column(*index, data_type.clone()),
-                node: None,
-            }));
             continue;
         }
         if generators::name(&item.node).is_some() && resolver.next_generated.is_some() {

@@ -128,14 +128,17 @@ fn union<'a>(
     let names = parts[0].columns.iter().map(|(name, _)| name.clone()).zip(types.iter().cloned()).enumerate();
     let columns = names.map(|(at, (name, t))| (name, at, t)).collect();
     // Every table's scope has the session's zone.
-    let scope = Scope { table: String::new(), hidden: None, columns, views: Vec::new(), ..tables[0].1.clone() };
+    let of_table = tables[0].1.clone();
+    let scope = Scope { table: String::new(), hidden: None, columns, views: Vec::new(), event_time: None, ..of_table };
     let in_union = parts.len() > 1;
     let mut branches = Vec::new();
     for part in parts {
         let values = part.columns.into_iter().zip(&types).map(|((_, (value, _)), t)| coerce::cast_to(value, t));
         let values: Vec<Expr> = values.collect();
         for branch in part.branches {
-            let select = Layer::Select { values: values.clone(), in_union };
+            let over_table = !branch.layers.iter().any(|layer| matches!(layer, Layer::Select { .. }));
+            let event_time = branch.columns.event_time_form().filter(|_| over_table);
+            let select = Layer::Select { values: values.clone(), in_union, event_time };
             branches.push(Branch { layers: [vec![select], branch.layers].concat(), ..branch });
         }
     }

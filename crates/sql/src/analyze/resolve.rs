@@ -75,6 +75,14 @@ impl<'a> Resolver<'a> {
     }
 
     pub fn resolve(&mut self, node: &Node) -> Result<Expr, Fault> {
+        let mut expr = self.resolve_kind(node)?;
+        if let Some(form) = &self.scope.event_time {
+            form.recognise(&mut expr);
+        }
+        Ok(expr)
+    }
+
+    fn resolve_kind(&mut self, node: &Node) -> Result<Expr, Fault> {
         match &node.kind {
             NodeKind::Name(parts) => self.name(parts),
             NodeKind::Literal(literal) => constant(literal, self.scope.zone, &node.at),

@@ -1,5 +1,6 @@
 //! Resolves names: the columns of a source or subquery, the window, and their fields.
 
+use super::parse_once::EventTimeForm;
 use crate::expr::{Expr, HigherCall, HigherFunction, Lambda};
 use crate::functions::{self, collections};
 use crate::syntax::{Fault, Ident};
@@ -21,6 +22,8 @@ pub(crate) struct Scope {
     pub columns: Vec<(String, usize, DataType)>,
     /// LATERAL VIEWs: name, and the numbers of its columns.
     pub views: Vec<(String, Range<usize>)>,
+    /// What is the event time under another name; of a source's own columns.
+    pub event_time: Option<EventTimeForm>,
     /// The session's time zone.
     pub zone: Zone,
     /// The zone as the pipeline's file names it.
@@ -39,6 +42,7 @@ impl Scope {
             hidden: None,
             columns: columns.collect(),
             views: Vec::new(),
+            event_time: None,
             zone,
             zone_name: zone_name.into(),
             variables: Vec::new(),
@@ -67,6 +71,9 @@ impl Scope {
         };
         match column {
             Some(column) => fields.iter().try_fold(column, field),
+            None if !qualified && parts.get(1).is_some_and(|name| self.column(&name.name).is_some()) => {
+                Err(self.no_table(&parts[0]))
+            }
             None => Err(self.unknown(if qualified { &parts[1] } else { &parts[0] }, parts.len() > 1)),
         }
     }
@@ -105,24 +112,37 @@ impl Scope {
         })
     }
 
-    /// Refuses a name before `.*` that is not the table.
-    pub fn is_table(&self, name: &Ident) -> Result<(), Fault> {
-        if self.has_table(name) {
-            return Ok(());
-        }
-        let (message, help) = match self.column(&name.name) {
-            Some(_) => {
-                (format!("`{0}.*` of a column is not supported", name.name), "name its fields one by one".into())
+    /// The columns that a star stands for: all, those of a table or view, or the fields of a STRUCT.
+    pub fn star(&self, before: &[Ident], except: &[Ident]) -> Result<Vec<(String, Expr)>, Fault> {
+        let all = match before {
+            [] => self.named(None),
+            [table] if self.has_table(table) => self.named(Some(table)),
+            [table, ..] if self.column(&table.name).is_none() && !self.is_qualified(before) => {
+                return Err(self.no_table(table));
             }
-            None if self.table.is_empty() => {
-                (format!("unknown table `{}`", name.name), "write `*`, or give the subquery a name with AS".into())
-            }
-            None if self.hidden.as_ref().is_some_and(|hidden| same(hidden, &name.name)) => {
-                (format!("unknown table `{}`", name.name), format!("the table is called `{}` here", self.table))
-            }
-            None => (format!("unknown table `{}`", name.name), format!("the table is `{}`", self.table)),
+            path => fields_of(self.resolve(path)?, path)?,
         };
-        Err(Fault::new(name.at.clone(), message, help))
+        if let Some(name) = except.iter().find(|name| !all.iter().any(|(known, _)| same(known, &name.name))) {
+            return Err(self.unknown(name, false));
+        }
+        Ok(all.into_iter().filter(|(column, _)| !except.iter().any(|name| same(&name.name, column))).collect())
+    }
+
+    fn named(&self, table: Option<&Ident>) -> Vec<(String, Expr)> {
+        let column = |(name, index, t): &(String, usize, DataType)| (name.clone(), Expr::Column(*index, t.clone()));
+        self.columns_of(table).map(column).collect()
+    }
+
+    /// Of a name before `.*` that is neither a table nor a column.
+    fn no_table(&self, name: &Ident) -> Fault {
+        let help = if self.table.is_empty() {
+            "leave it out, or give the subquery a name with AS".into()
+        } else if self.hidden.as_ref().is_some_and(|hidden| same(hidden, &name.name)) {
+            format!("the table is called `{}` here", self.table)
+        } else {
+            format!("the table is `{}`", self.table)
+        };
+        Fault::new(name.at.clone(), format!("unknown table `{}`", name.name), help)
     }
 
     fn unknown(&self, name: &Ident, has_more: bool) -> Fault {
@@ -139,6 +159,20 @@ impl Scope {
         let what = if has_more { "column or table" } else { "column" };
         Fault::new(name.at.clone(), format!("unknown {what} `{}`", name.name), help)
     }
+}
+
+/// The fields of a STRUCT, by name.
+fn fields_of(value: Expr, path: &[Ident]) -> Result<Vec<(String, Expr)>, Fault> {
+    let DataType::Struct(fields) = value.data_type() else {
+        let at = path[0].at.start..path[path.len() - 1].at.end;
+        let message = format!("`.*` stands behind a table or a STRUCT, not {}", types::name(&value.data_type()));
+        return Err(Fault::new(at, message, "leave it out"));
+    };
+    let one = |(index, field): (usize, &FieldRef)| {
+        let value = Expr::Field(Box::new(value.clone()), index, field.data_type().clone());
+        (field.name().clone(), value)
+    };
+    Ok(fields.iter().enumerate().map(one).collect())
 }
 
 /// A field of a STRUCT value.

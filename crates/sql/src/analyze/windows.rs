@@ -91,7 +91,7 @@ pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowP
     let of_time = || window.is_some_and(|window| is_time(&window.time));
     match key {
         Expr::Column(..) => branch.is_event_time(key) || is_window(&branch.over_source(key)) && of_time(),
-        _ => window_of_time(&branch.over_source(key)).is_some_and(is_window) && of_time(),
+        _ => branch.is_event_time(key) || window_of_time(&branch.over_source(key)).is_some_and(is_window) && of_time(),
     }
 }
 

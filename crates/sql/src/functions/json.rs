@@ -1,83 +1,9 @@
-//! `get_json_object(text, '$.a.b[0]')`: extracts one value from a JSON text, as Spark's Jackson does.
+//! Reads JSON texts as Spark's Jackson does: strings in single quotes too, fractions through double.
 //!
-//! A matching name with a null value is skipped; the first other value is the result. The rest of the surrounding
-//! objects is still read, and an error there gives NULL. A string is returned raw, other values as compact JSON, with
-//! fractions through double. The planner refuses wildcards.
+//! `get_json_object`, `json_tuple`, `schema_of_json` and the like read with it. `from_json` has the decoder of sources.
 
-use super::{Arguments, Function, Param, build};
-use crate::expr::Expr;
 use crate::text::java_double::write_java_double;
-use crate::value::Value;
-use arrow_array::ArrayRef;
 use std::fmt::Write;
-
-pub(super) const FUNCTIONS: &[Function] = &[Function {
-    name: "get_json_object",
-    usage: "get_json_object(json, path)",
-    about: "The part of a JSON text at a constant path such as `$.a.b[0]`, as text; NULL if there is none.",
-    example: "get_json_object('{\"a\":\"b\"}', '$.a')",
-    params: &[Param::String, Param::String],
-    required: 2,
-    check: check_path,
-    kernel: get_json_object,
-    ..Function::BLANK
-}];
-
-fn check_path(arguments: &[Expr]) -> Result<(), String> {
-    match &arguments[1] {
-        Expr::Literal(Value::String(path), _) if path.contains('*') => {
-            Err(format!("the path '{path}' has a wildcard, which is not supported; name one field or element"))
-        }
-        Expr::Literal(..) => Ok(()),
-        _ => Err("the path is not a constant; write it as a string".into()),
-    }
-}
-
-fn get_json_object(arguments: &mut Arguments) -> ArrayRef {
-    let (texts, paths) = (arguments.columns[0].texts(), arguments.columns[1].texts());
-    let path = paths.get(0).and_then(parse_path);
-    build::texts(arguments.rows, |row| {
-        let mut json = Json::new(texts.get(row)?);
-        let mut out = String::new();
-        let found = json.find(path.as_deref()?, &mut out).ok()?;
-        found.then_some(out)
-    })
-}
-
-/// A step of a path.
-pub(super) enum Step {
-    Name(String),
-    Index(usize),
-}
-
-/// `$`, then `.name`, `['name']` or `[number]`; `None` for anything else.
-fn parse_path(path: &str) -> Option<Vec<Step>> {
-    let mut rest = path.strip_prefix('$')?;
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if let Some(name) = rest.strip_prefix('.') {
-            let end = name.find(['.', '[']).unwrap_or(name.len());
-            if end == 0 {
-                return None;
-            }
-            steps.push(Step::Name(name[..end].into()));
-            rest = &name[end..];
-        } else if let Some(name) = rest.strip_prefix("['") {
-            let end = name.find("']")?;
-            if end == 0 || name[..end].contains(['\'', '?']) {
-                return None;
-            }
-            steps.push(Step::Name(name[..end].into()));
-            rest = &name[end + 2..];
-        } else {
-            let number = rest.strip_prefix('[')?;
-            let end = number.find(']')?;
-            steps.push(Step::Index(number[..end].parse().ok()?));
-            rest = &number[end + 1..];
-        }
-    }
-    Some(steps)
-}
 
 /// The text is not JSON.
 pub(super) struct Malformed;
@@ -113,50 +39,18 @@ impl<'a> Json<'a> {
         Json { text, at: 0, depth: 0 }
     }
 
-    /// Appends the value at the path; returns whether there is one.
-    pub(super) fn find(&mut self, path: &[Step], out: &mut String) -> Read<bool> {
-        match (self.peek()?, path) {
-            ('"' | '\'', []) => {
-                let text = self.string()?;
-                // A text with unpaired surrogates gives no value; inside objects they are written as escapes.
-                if !text.halves.is_empty() {
-                    return Err(Malformed);
-                }
-                out.push_str(&text.whole);
-                Ok(true)
-            }
-            (_, []) => {
-                self.copy(Some(out))?;
-                Ok(true)
-            }
-            ('{', [Step::Name(name), rest @ ..]) => {
-                let mut found = false;
-                self.members('{', '}', |json, _| {
-                    let key = json.key()?;
-                    if found || !key.halves.is_empty() || key.whole != *name || json.rest_starts("null") {
-                        return json.copy(None);
-                    }
-                    found = json.find(rest, out)?;
-                    Ok(())
-                })?;
-                Ok(found)
-            }
-            ('[', [Step::Index(index), rest @ ..]) => {
-                let mut found = false;
-                self.members('[', ']', |json, number| {
-                    if number != *index {
-                        return json.copy(None);
-                    }
-                    found = json.find(rest, out)?;
-                    Ok(())
-                })?;
-                Ok(found)
-            }
-            _ => {
-                self.copy(None)?;
-                Ok(false)
-            }
+    /// Appends a value: a string without quotes, another one as compact JSON.
+    pub(super) fn raw(&mut self, out: &mut String) -> Read<()> {
+        if !matches!(self.peek()?, '"' | '\'') {
+            return self.copy(Some(out));
         }
+        let text = self.string()?;
+        // A text with unpaired surrogates gives no value; inside objects they are written as escapes.
+        if !text.halves.is_empty() {
+            return Err(Malformed);
+        }
+        out.push_str(&text.whole);
+        Ok(())
     }
 
     /// Skips a value and, if wanted, appends it as compact JSON.
@@ -222,6 +116,7 @@ impl<'a> Json<'a> {
         close: char,
         mut member: impl FnMut(&mut Self, usize) -> Read<()>,
     ) -> Read<()> {
+        self.peek()?;
         self.take(open)?;
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -257,6 +152,10 @@ impl<'a> Json<'a> {
     }
 
     /// The next character after white space.
+    pub(super) fn next_char(&mut self) -> Read<char> {
+        self.peek()
+    }
+
     fn peek(&mut self) -> Read<char> {
         let rest = &self.text[self.at..];
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();

@@ -19,9 +19,12 @@ mod decimal_format;
 mod digits;
 mod encodings;
 mod forms;
+pub(crate) mod from_json;
 pub mod hashes;
 mod intervals;
 mod json;
+mod json_path;
+mod json_schema;
 mod lists;
 pub(crate) mod maps;
 pub(crate) mod moments;
@@ -34,7 +37,7 @@ mod rounding;
 mod rows;
 mod statistics;
 mod strings;
-mod structs;
+pub(crate) mod structs;
 mod substrings;
 mod texts;
 mod time_text;
@@ -272,7 +275,11 @@ pub const FAMILIES: &[Family] = &[
         title: "Arrays, maps and structs",
         tables: &[collections::FUNCTIONS, arrays::FUNCTIONS, maps::FUNCTIONS, structs::FUNCTIONS],
     },
-    Family { name: "json", title: "JSON", tables: &[json::FUNCTIONS] },
+    Family {
+        name: "json",
+        title: "JSON",
+        tables: &[from_json::FUNCTIONS, json_path::FUNCTIONS, json_schema::FUNCTIONS],
+    },
     // What aggregates are finished with, and what rows are made of: the planner's own.
     Family { name: "aggregates", title: "Aggregates", tables: &[statistics::FUNCTIONS, rows::FUNCTIONS] },
 ];

@@ -69,7 +69,7 @@ fn members(text: &str, names: &[Option<&str>]) -> Read<Vec<Option<String>>> {
             return json.copy(None);
         }
         let mut value = String::new();
-        json.find(&[], &mut value)?;
+        json.raw(&mut value)?;
         for (place, _) in names.iter().enumerate().filter(|(_, name)| wanted(name)) {
             found[place] = Some(value.clone());
         }

@@ -1,13 +1,20 @@
 //! STRUCTs made of values, and values written as JSON: `named_struct`, `struct` and `to_json` (rule S1).
 
+use super::time_text::Pattern;
 use super::{Arguments, Function, Param, ZONED, build};
+use crate::eval::Column;
+use crate::eval::cast::time::MICROS_PER_DAY;
 use crate::expr::Expr;
 use crate::text::json;
 use crate::types;
 use crate::value::Value;
+use crate::zone::{WallClock, Zone};
 use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_schema::{DataType, Field, Fields};
 use std::sync::Arc;
+
+/// The name of `to_json` in the table.
+pub(crate) const TO_JSON: &str = "to_json";
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -24,11 +31,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ..Function::BLANK
     },
     Function {
-        name: "to_json",
-        usage: "to_json(value)",
-        about: "A STRUCT, ARRAY or MAP as JSON.",
+        name: TO_JSON,
+        usage: "to_json(value[, options])",
+        about: "A STRUCT, ARRAY or MAP as JSON. Options: `map('ignoreNullFields', 'false')`, `timestampFormat`, \
+                `timestampNTZFormat`, `dateFormat`, `timeZone`.",
         example: "to_json(named_struct('a', 1, 'b', 2))",
-        params: &[Param::Any],
+        params: &[Param::Any, Param::Any],
+        required: 1,
         check: check_nested,
         zoned: ZONED,
         kernel: to_json,
@@ -67,6 +76,7 @@ fn named_struct(arguments: &mut Arguments) -> ArrayRef {
 fn check_nested(arguments: &[Expr]) -> Result<(), String> {
     match arguments[0].data_type() {
         DataType::Struct(_) | DataType::List(_) | DataType::Map(..) => Ok(()),
+        DataType::Null => Ok(()),
         other => Err(format!(
             "`to_json` takes a STRUCT, ARRAY or MAP, not {}; write to_json(struct(…))",
             types::name(&other)
@@ -75,10 +85,82 @@ fn check_nested(arguments: &[Expr]) -> Result<(), String> {
 }
 
 fn to_json(arguments: &mut Arguments) -> ArrayRef {
+    let options = JsonWriting::of(pairs_of(arguments).into_iter()).expect("checked with the file");
     let values = arguments.columns[0].clone().into_rows(arguments.rows);
+    let clock = WallClock::new(options.zone.unwrap_or(arguments.times.clock.zone()));
+    let (shown, wall) = (&clock, &WallClock::new(Zone::UTC));
+    let pattern =
+        |text: &Option<String>| text.as_ref().map(|text| Pattern::parse(text).expect("checked with the file"));
+    let [timestamp, ntz, date] = [&options.timestamp, &options.timestamp_ntz, &options.date].map(pattern);
+    let timestamp = timestamp.as_ref().map(|pattern| move |micros: i64| pattern.format(micros, shown));
+    let ntz = ntz.as_ref().map(|pattern| move |micros: i64| pattern.format(micros, wall));
+    // A DATE beyond the years of a TIMESTAMP is written as the last of them.
+    let date = date.as_ref().map(|pattern| move |days: i64| pattern.format(days.saturating_mul(MICROS_PER_DAY), wall));
+    let style = json::Style {
+        clock: shown,
+        keeps_nulls: options.keeps_nulls,
+        timestamp: timestamp.as_ref().map(|format| format as &dyn Fn(i64) -> String),
+        timestamp_ntz: ntz.as_ref().map(|format| format as &dyn Fn(i64) -> String),
+        date: date.as_ref().map(|format| format as &dyn Fn(i64) -> String),
+    };
+    let has_values = !values.data_type().is_null();
     build::texts(arguments.rows, |row| {
         let mut out = String::new();
-        values.is_valid(row).then(|| json::write_value(&mut out, &values, row, &arguments.times.clock))?;
+        (has_values && values.is_valid(row)).then(|| json::write_styled(&mut out, &values, row, &style))?;
         Some(out)
     })
+}
+
+/// The options of a call of `to_json`.
+#[derive(Default)]
+pub(crate) struct JsonWriting {
+    keeps_nulls: bool,
+    timestamp: Option<String>,
+    timestamp_ntz: Option<String>,
+    date: Option<String>,
+    zone: Option<Zone>,
+}
+
+impl JsonWriting {
+    /// Reads pairs of names and values.
+    ///
+    /// # Errors
+    /// Which option is wrong, and what to do.
+    pub fn of(pairs: impl Iterator<Item = (String, String)>) -> Result<JsonWriting, String> {
+        let mut options = JsonWriting::default();
+        for (name, value) in pairs {
+            let format = || Pattern::parse(&value).map(|_| Some(value.clone()));
+            match name.to_ascii_lowercase().as_str() {
+                "ignorenullfields" => options.keeps_nulls = !is_true(&name, &value)?,
+                "timestampformat" => options.timestamp = format()?,
+                "timestampntzformat" => options.timestamp_ntz = format()?,
+                "dateformat" => options.date = format()?,
+                "timezone" => {
+                    let unknown =
+                        || format!("the option timeZone: '{value}' is no time zone; write for instance 'UTC'");
+                    options.zone = Some(Zone::parse(&value).ok_or_else(unknown)?);
+                }
+                _ => {
+                    let known = "ignoreNullFields, timestampFormat, timestampNTZFormat, dateFormat, timeZone";
+                    return Err(format!("the option `{name}` is not supported; the options are {known}"));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn is_true(name: &str, value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("the option {name}: '{value}' is neither; write 'true' or 'false'")),
+    }
+}
+
+/// The options behind the first argument.
+fn pairs_of(arguments: &Arguments) -> Vec<(String, String)> {
+    let text = |column: &Column| column.texts().get(0).expect("an option has a value").to_string();
+    let texts: Vec<String> = arguments.columns[1..].iter().map(text).collect();
+    texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }

@@ -162,18 +162,9 @@ fn check_pattern(arguments: &[Expr]) -> Result<(), String> {
 /// Texts are not read by days of the week and quarters, in Spark neither.
 fn check_parsed(arguments: &[Expr]) -> Result<(), String> {
     check_pattern(arguments)?;
-    let Some(Expr::Literal(Value::String(pattern), _)) = arguments.get(1) else {
-        return Ok(());
-    };
-    let unread = |piece: &Piece| match piece {
-        Piece::Field(letter @ ('E' | 'F' | 'Q' | 'q'), _) => Some(*letter),
-        _ => None,
-    };
-    match Pattern::parse(pattern)?.0.iter().find_map(unread) {
-        Some(letter) => {
-            Err(format!("the pattern '{pattern}' is not for reading: `{letter}` is only written; leave it out"))
-        }
-        None => Ok(()),
+    match arguments.get(1) {
+        Some(Expr::Literal(Value::String(pattern), _)) => Pattern::parse_for_reading(pattern).map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -276,7 +267,7 @@ fn parsed<'a>(arguments: &'a mut Arguments) -> impl FnMut(usize) -> Option<i64> 
 }
 
 /// A pattern taken apart.
-struct Pattern(Vec<Piece>);
+pub(super) struct Pattern(Vec<Piece>);
 
 enum Piece {
     Text(String),
@@ -287,7 +278,22 @@ enum Piece {
 }
 
 impl Pattern {
-    fn parse(pattern: &str) -> Result<Pattern, String> {
+    /// A pattern that texts are read by.
+    pub(super) fn parse_for_reading(pattern: &str) -> Result<Pattern, String> {
+        let unread = |piece: &Piece| match piece {
+            Piece::Field(letter @ ('E' | 'F' | 'Q' | 'q'), _) => Some(*letter),
+            _ => None,
+        };
+        let parsed = Pattern::parse(pattern)?;
+        match parsed.0.iter().find_map(unread) {
+            Some(letter) => {
+                Err(format!("the pattern '{pattern}' is not for reading: `{letter}` is only written; leave it out"))
+            }
+            None => Ok(parsed),
+        }
+    }
+
+    pub(super) fn parse(pattern: &str) -> Result<Pattern, String> {
         let refused =
             |what: String| Err(format!("the pattern '{pattern}' is not supported: {what}; use other letters"));
         let mut pieces = Vec::new();
@@ -351,14 +357,14 @@ impl Pattern {
     }
 
     /// A time, µs, as text.
-    fn format(&self, micros: i64, clock: &WallClock) -> String {
+    pub(super) fn format(&self, micros: i64, clock: &WallClock) -> String {
         let mut out = String::new();
         format_pieces(&mut out, &self.0, micros, clock);
         out
     }
 
     /// The time of a text, µs; fields that the pattern lacks are those of 1970-01-01 00:00:00, a zone is the clock's.
-    fn parse_text(&self, text: &str, clock: &WallClock) -> Option<i64> {
+    pub(super) fn parse_text(&self, text: &str, clock: &WallClock) -> Option<i64> {
         let mut time = Parsed { year: 1970, ..Parsed::default() };
         if !parse_pieces(&self.0, &mut time, text)?.is_empty() {
             return None;

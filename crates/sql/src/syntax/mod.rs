@@ -17,7 +17,7 @@ pub(crate) use lexer::Ident;
 pub(crate) use query::{From, GroupBy, Query, Select, SelectItem, View};
 pub(crate) use tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
-use arrow_schema::Fields;
+use arrow_schema::{DataType, Fields};
 use std::ops::Range;
 
 /// What is wrong with a text, at a byte range of it.
@@ -59,9 +59,28 @@ pub(crate) fn parse_schema(text: &str) -> Result<Fields, Fault> {
     Ok(fields)
 }
 
+/// The schema of a record in a text: a type, or the columns of a STRUCT, whose names may differ in case alone.
+pub(crate) fn parse_record(text: &str) -> Result<DataType, Fault> {
+    let mut parser = parser::Parser::new(text)?;
+    parser.of_table = true;
+    let of_type = parser.data_type().and_then(|data_type| parser.end().map(|()| data_type));
+    let nested = ["ARRAY", "MAP", "STRUCT"].into_iter().any(|word| {
+        let start = text.trim_start().get(..word.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(word)) && text.contains('<')
+    });
+    if of_type.is_ok() || nested {
+        return of_type;
+    }
+    let mut parser = parser::Parser::new(text)?;
+    (parser.of_table, parser.of_record) = (true, true);
+    let fields = parser.columns()?;
+    parser.end()?;
+    Ok(DataType::Struct(fields))
+}
+
 /// A lone type.
 #[cfg(test)]
-pub(crate) fn parse_type(text: &str) -> Result<arrow_schema::DataType, Fault> {
+pub(crate) fn parse_type(text: &str) -> Result<DataType, Fault> {
     let mut parser = parser::Parser::new(text)?;
     let data_type = parser.data_type()?;
     parser.end()?;

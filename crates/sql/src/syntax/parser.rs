@@ -14,6 +14,8 @@ pub(super) struct Parser<'a> {
     pub depth: usize,
     /// Whether a table's columns are being read.
     pub of_table: bool,
+    /// Whether they are those of a record in a text: no colon behind a name, and names may differ in case alone.
+    pub of_record: bool,
     /// The queries that WITH names, those that are seen first at the end.
     pub named: Vec<(Ident, Query)>,
     /// SELECTs read so far; one that WITH names counts as often as it is read.
@@ -23,7 +25,7 @@ pub(super) struct Parser<'a> {
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Result<Parser<'a>, Fault> {
         let (named, selects) = (Vec::new(), 0);
-        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0, of_table: false, named, selects })
+        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0, of_table: false, of_record: false, named, selects })
     }
 
     pub fn peek(&self) -> &Token {

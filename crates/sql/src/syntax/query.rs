@@ -50,8 +50,8 @@ pub(crate) struct View {
 #[derive(Clone, Debug)]
 pub(crate) struct SelectItem {
     pub node: Node,
-    /// The table before a star: `t.*`.
-    pub table: Option<Ident>,
+    /// The table or STRUCT before a star: `t.*`, `t.column.*`.
+    pub before_star: Vec<Ident>,
     /// What a star leaves out: `* EXCEPT (a, b)`.
     pub except: Vec<Ident>,
     pub alias: Option<Ident>,
@@ -129,7 +129,8 @@ impl Query {
     pub fn all_of(self, distinct: Option<Range<usize>>) -> Select {
         let at = self.selects[0].at.clone();
         let node = Node { kind: NodeKind::Star, at: at.clone() };
-        let items = vec![SelectItem { node, table: None, except: Vec::new(), alias: None, aliases: Vec::new() }];
+        let items =
+            vec![SelectItem { node, before_star: Vec::new(), except: Vec::new(), alias: None, aliases: Vec::new() }];
         let from = From::Query(self);
         Select { at, distinct, items, from, alias: None, views: Vec::new(), filter: None, group_by: None, having: None }
     }
@@ -289,12 +290,20 @@ impl Parser<'_> {
 
     fn select_item(&mut self) -> Result<SelectItem, Fault> {
         let start = self.here().start;
-        let table = self.table_before_star()?;
+        let before_star = self.names_before_star()?;
         let mut node = self.expression()?;
         node.at.start = start;
         let mut except = Vec::new();
-        if node.kind == NodeKind::Star && self.is_word("EXCEPT") && matches!(self.peek_at(1), Token::Symbol("(")) {
+        let leaves_out = ["EXCEPT", "EXCLUDE", "REPLACE"].into_iter().find(|word| self.is_word(word));
+        if let Some(word) = leaves_out.filter(|_| node.kind == NodeKind::Star) {
+            let at = self.here();
             self.advance();
+            if word != "EXCEPT" {
+                return Err(Fault::new(at, format!("`* {word}` is not SQL of Spark"), "write * EXCEPT (a, b)"));
+            }
+            if !self.is_symbol("(") {
+                return Err(Fault::new(at, "EXCEPT behind `*` takes names in parentheses", "write * EXCEPT (a, b)"));
+            }
             self.expect_symbol("(")?;
             except = self.list(|parser| parser.ident("a column"))?;
             self.expect_symbol(")")?;
@@ -309,7 +318,7 @@ impl Parser<'_> {
         if node.kind == NodeKind::Star && (alias.is_some() || !aliases.is_empty()) {
             return Err(Fault::new(node.at, "`*` takes no alias", "leave the alias out"));
         }
-        Ok(SelectItem { node, table, except, alias, aliases })
+        Ok(SelectItem { node, before_star, except, alias, aliases })
     }
 
     /// `(a, b)`.
@@ -332,16 +341,22 @@ impl Parser<'_> {
     }
 
     /// `t.`, if a star follows.
-    fn table_before_star(&mut self) -> Result<Option<Ident>, Fault> {
-        let (dot, star) = (Token::Symbol("."), Token::Symbol("*"));
-        if !matches!(self.peek(), Token::Word(_) | Token::Quoted(_))
-            || (self.peek_at(1), self.peek_at(2)) != (&dot, &star)
-        {
-            return Ok(None);
+    fn names_before_star(&mut self) -> Result<Vec<Ident>, Fault> {
+        let is_name = |token: &Token| matches!(token, Token::Word(_) | Token::Quoted(_));
+        let is_dot = |token: &Token| matches!(token, Token::Symbol("."));
+        let mut count = 0;
+        while is_name(self.peek_at(2 * count)) && is_dot(self.peek_at(2 * count + 1)) {
+            count += 1;
         }
-        let table = self.ident("a table")?;
-        self.advance();
-        Ok(Some(table))
+        if count == 0 || !matches!(self.peek_at(2 * count), Token::Symbol("*")) {
+            return Ok(Vec::new());
+        }
+        let mut names = Vec::new();
+        for _ in 0..count {
+            names.push(self.ident("a table or a column")?);
+            self.advance();
+        }
+        Ok(names)
     }
 
     fn alias(&mut self) -> Result<Option<Ident>, Fault> {

@@ -41,13 +41,17 @@ impl Parser<'_> {
         let mut fields: Vec<Field> = Vec::new();
         loop {
             let name = self.ident("a column's name")?;
-            self.take_symbol(":");
+            if !self.of_record {
+                self.take_symbol(":");
+            }
             let data_type = self.data_type()?;
             self.take_words(&["NOT", "NULL"]);
             if self.take_word("COMMENT") && !matches!(self.advance(), Token::String(_)) {
                 return Err(self.unexpected("the comment's text"));
             }
-            if let Some(twin) = fields.iter().find(|field| field.name().to_lowercase() == name.name.to_lowercase()) {
+            let same =
+                |known: &str| known == name.name || !self.of_record && known.to_lowercase() == name.name.to_lowercase();
+            if let Some(twin) = fields.iter().find(|field| same(field.name())) {
                 let message = format!("the column `{}` is there twice", twin.name());
                 return Err(Fault::new(name.at, message, "give it another name (names are case-insensitive)"));
             }
@@ -93,7 +97,10 @@ impl Parser<'_> {
             "STRUCT" if self.take_symbol("<>") => Ok(DataType::Struct(Fields::empty())),
             "STRUCT" => {
                 self.expect_symbol("<")?;
-                let fields = self.columns()?;
+                let of_record = std::mem::replace(&mut self.of_record, false);
+                let fields = self.columns();
+                self.of_record = of_record;
+                let fields = fields?;
                 self.expect_symbol(">")?;
                 Ok(DataType::Struct(fields))
             }

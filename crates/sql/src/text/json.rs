@@ -13,12 +13,33 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Fields, TimeUnit};
 use std::fmt::Write;
 
+/// How values are written.
+pub struct Style<'a> {
+    /// What instants are shown by.
+    pub clock: &'a WallClock,
+    /// Whether members of a STRUCT that are NULL are written as `null`.
+    pub keeps_nulls: bool,
+    /// How a TIMESTAMP is written, in microseconds; `None`: as ISO 8601.
+    pub timestamp: Option<&'a dyn Fn(i64) -> String>,
+    /// The same of a TIMESTAMP_NTZ.
+    pub timestamp_ntz: Option<&'a dyn Fn(i64) -> String>,
+    /// The same of a DATE, in days.
+    pub date: Option<&'a dyn Fn(i64) -> String>,
+}
+
+impl<'a> Style<'a> {
+    /// Spark's without options.
+    pub fn plain(clock: &'a WallClock) -> Style<'a> {
+        Style { clock, keeps_nulls: false, timestamp: None, timestamp_ntz: None, date: None }
+    }
+}
+
 /// Appends one row as a JSON object, without a line end; instants as `clock` shows them.
 ///
 /// # Panics
 /// On a type that no plan has.
 pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize, clock: &WallClock) {
-    write_members(out, rows.schema_ref().fields(), rows.columns(), row, clock);
+    write_members(out, rows.schema_ref().fields(), rows.columns(), row, &Style::plain(clock));
 }
 
 /// Appends one value; NULL as `null`.
@@ -26,13 +47,18 @@ pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize, clock: &WallC
 /// # Panics
 /// On a type that no plan has.
 pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &WallClock) {
+    write_styled(out, array, row, &Style::plain(clock));
+}
+
+/// The same in a style.
+pub fn write_styled(out: &mut String, array: &dyn Array, row: usize, style: &Style) {
     if array.data_type() == &DataType::Null || array.is_null(row) {
         out.push_str("null");
         return;
     }
     match array.data_type() {
         DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-            show::write_value(out, array, row, clock);
+            show::write_value(out, array, row, style.clock);
         }
         DataType::Float32 => {
             let value = array.as_primitive::<Float32Type>().value(row);
@@ -48,21 +74,34 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize, clock: &Wall
         DataType::Utf8 => write_string(out, array.as_string::<i32>().value(row)),
         DataType::Binary => write_base64(out, array.as_binary::<i32>().value(row)),
         DataType::Date32 => {
-            out.push('"');
-            write_date(out, i64::from(array.as_primitive::<Date32Type>().value(row)));
-            out.push('"');
+            let day = i64::from(array.as_primitive::<Date32Type>().value(row));
+            match style.date {
+                Some(format) => write_string(out, &format(day)),
+                None => {
+                    out.push('"');
+                    write_date(out, day);
+                    out.push('"');
+                }
+            }
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
-            write_timestamp(out, micros, offset_of(micros, zone.is_some(), clock), zone.is_some());
+            let format = if zone.is_some() { style.timestamp } else { style.timestamp_ntz };
+            match format {
+                Some(format) => write_string(out, &format(micros)),
+                None => {
+                    let offset = offset_of(micros, zone.is_some(), style.clock);
+                    write_timestamp(out, micros, offset, zone.is_some());
+                }
+            }
         }
-        DataType::Struct(fields) => write_members(out, fields, array.as_struct().columns(), row, clock),
-        DataType::List(_) => write_array(out, &array.as_list::<i32>().value(row), clock),
+        DataType::Struct(fields) => write_members(out, fields, array.as_struct().columns(), row, style),
+        DataType::List(_) => write_array(out, &array.as_list::<i32>().value(row), style),
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
-            write_map(out, entries.column(0), entries.column(1), clock);
+            write_map(out, entries.column(0), entries.column(1), style);
         }
-        other if intervals::is_interval(other) => write_string(out, &show::value(array, row, clock)),
+        other if intervals::is_interval(other) => write_string(out, &show::value(array, row, style.clock)),
         other => panic!("no plan has columns of type {other}"),
     }
 }
@@ -92,27 +131,27 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-fn write_members(out: &mut String, fields: &Fields, columns: &[ArrayRef], row: usize, clock: &WallClock) {
+fn write_members(out: &mut String, fields: &Fields, columns: &[ArrayRef], row: usize, style: &Style) {
     out.push('{');
     let mut first = true;
     for (field, column) in fields.iter().zip(columns) {
-        if column.data_type() == &DataType::Null || column.is_null(row) {
+        if !style.keeps_nulls && (column.data_type() == &DataType::Null || column.is_null(row)) {
             continue;
         }
         write_comma(out, &mut first);
         write_string(out, field.name());
         out.push(':');
-        write_value(out, column, row, clock);
+        write_styled(out, column, row, style);
     }
     out.push('}');
 }
 
-fn write_array(out: &mut String, items: &dyn Array, clock: &WallClock) {
+fn write_array(out: &mut String, items: &dyn Array, style: &Style) {
     out.push('[');
     let mut first = true;
     for item in 0..items.len() {
         write_comma(out, &mut first);
-        write_value(out, items, item, clock);
+        write_styled(out, items, item, style);
     }
     out.push(']');
 }
@@ -134,15 +173,15 @@ fn internal_text(keys: &dyn Array, entry: usize, clock: &WallClock) -> String {
     }
 }
 
-fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array, clock: &WallClock) {
+fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array, style: &Style) {
     out.push('{');
     let mut first = true;
     for entry in 0..keys.len() {
         write_comma(out, &mut first);
-        let key = internal_text(keys, entry, clock);
+        let key = internal_text(keys, entry, style.clock);
         write_string(out, &key);
         out.push(':');
-        write_value(out, values, entry, clock);
+        write_styled(out, values, entry, style);
     }
     out.push('}');
 }
