@@ -57,15 +57,15 @@ impl Records {
             Value::Csv(decoder) => decoder.set_now(now),
             Value::Raw => {}
         }
+        if let Some(parsed) = &mut self.parsed {
+            parsed.context.timestamp = now.floor_millis();
+        }
     }
 
     /// Sets the partition of the next chunks.
     pub fn set_partition(&mut self, partition: &PartitionId) {
         if let Some(columns) = &mut self.kafka_columns {
             columns.set_partition(partition);
-        }
-        if let Some(parsed) = &mut self.parsed {
-            parsed.context.timestamp = now.floor_millis();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Kafka's own columns of a chunk's records, without a schema and beside one.
 
+use arrow_array::Array;
 use tidemill_decode::zone::{WallClock, Zone};
 use tidemill_flow::kafka_columns::parts;
 use tidemill_flow::ports::{Chunk, Parts};
@@ -88,4 +89,53 @@ fn a_reader_delivers_what_the_query_uses() {
     assert_eq!(delivered(beside, "SELECT a FROM t"), Parts::default());
     assert_eq!(delivered(beside, "SELECT k.headers FROM t"), Parts { headers: true, ..Parts::default() });
     assert_eq!(delivered(beside, "SELECT k FROM t"), Parts { keys: true, timestamp_types: true, headers: true });
+}
+
+#[test]
+fn what_the_query_parses_follows() {
+    let parsed = "SELECT d.a, d.b FROM (SELECT from_json(CAST(value AS STRING), 'a INT, b STRING, c INT') AS d FROM t)";
+    assert_eq!(rows("", parsed), [r#"{"value":"eyJhIjoxfQ==","json":{"a":1}}"#, "{}"]);
+}
+
+/// What Spark 4.1.1 gives for records of Apache Kafka 4.1.0. It fails at the last one; here its time is NULL.
+#[test]
+fn timestamps_and_parts_as_spark_gives_them() {
+    let plan = plan("include_headers = true", "SELECT key, value, timestamp, headers FROM t");
+    let mut records = Records::new(&plan);
+    records.set_partition(&PartitionId { source: 0, topic: "create".into(), partition: 0 });
+    let mut chunk = Chunk::default();
+    let times = [1_500, 0, 1_700_000_000_123, 9_223_372_036_854_775, 9_223_372_036_854_776];
+    let keys: [Option<&[u8]>; 5] = [Some(b"k"), None, Some(b""), Some(b"\xff\x00"), None];
+    let values: [Option<&[u8]>; 5] = [Some(b"{}"), Some(b""), None, Some(b"\xff\xfe"), None];
+    for (offset, ((time, key), value)) in times.into_iter().zip(keys).zip(values).enumerate() {
+        chunk.push(offset as i64, time, value);
+        chunk.keys.push(key);
+        if offset == 0 {
+            for value in [Some(&b"v"[..]), None, Some(b"")] {
+                chunk.header_names.push(Some(b"h"));
+                chunk.header_values.push(value);
+            }
+        }
+        chunk.header_ends.push(3);
+    }
+    let batch = records.decode(&chunk).batch;
+    let text = |column: usize, row: usize| {
+        let clock = WallClock::new(Zone::UTC);
+        let is_null = batch.column(column).is_null(row);
+        if is_null { "NULL".to_owned() } else { tidemill_sql::text::show::cast(batch.column(column), row, &clock) }
+    };
+    let column = |column: usize| (0..5).map(|row| text(column, row)).collect::<Vec<_>>();
+    assert_eq!(column(0), ["k", "NULL", "", "\u{fffd}\0", "NULL"]);
+    assert_eq!(column(1), ["{}", "", "NULL", "\u{fffd}\u{fffd}", "NULL"]);
+    assert_eq!(
+        column(2),
+        [
+            "1970-01-01 00:00:01.5",
+            "1970-01-01 00:00:00",
+            "2023-11-14 22:13:20.123",
+            "+294247-01-10 04:00:54.775",
+            "NULL"
+        ]
+    );
+    assert_eq!(column(3), ["[{h, v}, {h, null}, {h, }]", "NULL", "NULL", "NULL", "NULL"]);
 }
