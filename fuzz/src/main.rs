@@ -10,6 +10,8 @@
 //! A target is a file in `targets/`, a line in `targets::ALL` and seeds: inputs in `fuzz/corpus/NAME.hex`, one a line in
 //! hexadecimal, or text in `fuzz/corpus/NAME.txt`, one a line.
 
+#![forbid(unsafe_code)]
+
 mod memory;
 mod mutate;
 mod targets;

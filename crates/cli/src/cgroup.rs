@@ -91,14 +91,14 @@ impl Drop for Group {
     }
 }
 
-/// What holds executors, for people.
+/// What limits an executor, as a sentence.
 pub(crate) fn sentence(groups: &Result<Groups, String>, limits: Limits) -> String {
     let cores = limits.cores;
     let memory = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     match (groups, limits.memory_bytes) {
         (Ok(_), Some(bytes)) => format!("cgroup v2: {cores} cores and {} each", memory(bytes)),
         (Ok(_), None) => format!("cgroup v2: {cores} cores each"),
-        (Err(why), Some(_)) => format!("threads only, {cores} each; executor_memory holds nobody: {why}"),
+        (Err(why), Some(_)) => format!("threads only, {cores} each; executor_memory has no effect: {why}"),
         (Err(why), None) => format!("threads only, {cores} each: {why}"),
     }
 }
@@ -136,7 +136,7 @@ mod tests {
         let mount = tempfile::tempdir().expect("a directory");
         let groups = Groups::below(mount.path(), LIMITS);
         let path = mount.path().display();
-        let expected = format!("threads only, 2 each; executor_memory holds nobody: {path} is no cgroup v2");
+        let expected = format!("threads only, 2 each; executor_memory has no effect: {path} is no cgroup v2");
         assert_eq!(sentence(&groups, LIMITS), expected);
         fs::write(mount.path().join("cgroup.controllers"), "cpuset io\n").expect("a file");
         let limits = Limits { memory_bytes: None, ..LIMITS };

@@ -13,7 +13,7 @@ use tidemill_dash::Dashboard;
 use tidemill_driver::Observer;
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
-use tidemill_model::{Error, FaultCounts, RecordFault, Result};
+use tidemill_model::{Error, FaultCounts, RecordFault, Result, counted};
 use tidemill_os::output::{self, Stream};
 use tidemill_scale::{Changes, Decision, Facts, Record, Settings, State};
 
@@ -53,7 +53,7 @@ impl JsonLinesFile {
         match write_counted(&mut self.file, &line) {
             (_, Ok(())) => {
                 if *lost > 0 {
-                    output::error_line(&format!("{name} accepts records again; {lost} records were not written"));
+                    output::error_line(&format!("{name} accepts records again; it lacks {}", counted(*lost, "record")));
                 }
                 (*lost, self.torn) = (0, false);
             }
@@ -275,8 +275,13 @@ impl PendingBatches {
         let (first, last) = self.of?;
         let batches = if first == last { format!("batch {first}") } else { format!("batches {first}–{last}") };
         let mut line = format!(
-            "{batches}: {} records in {} ms · {} rows · backlog {} · executors {} · age p99 {} ms",
-            self.records, self.ms, self.rows, self.backlog, self.executors, self.age_p99_ms
+            "{batches}: {} in {} ms · {} · backlog {} · executors {} · age p99 {} ms",
+            counted(self.records, "record"),
+            self.ms,
+            counted(self.rows, "row"),
+            self.backlog,
+            self.executors,
+            self.age_p99_ms
         );
         for fault in RecordFault::ALL.into_iter().filter(|fault| self.faults.get(*fault) > 0) {
             line.push_str(&format!(" · {} {}", self.faults.get(fault), fault.name()));

@@ -150,7 +150,7 @@ fn a_checkpoint_shows_what_it_holds() {
     ];
     words.iter().for_each(|words| assert!(json.contains(words), "{words} is not in {json}"));
     let text = String::from_utf8(show(&["checkpoint"]).stdout).unwrap();
-    let lines = ["committed    batch 2, 60 records in all", "read up to   in-0: 63", "log          1 segments, "];
+    let lines = ["committed    batch 2, 60 records in all", "read up to   in-0: 63", "log          1 segment, "];
     lines.iter().for_each(|line| assert!(text.contains(line), "{line} is not in {text}"));
     let refused = show(&["in"]);
     assert_eq!(refused.status.code(), Some(2));

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod guard;
 mod history;
 mod hub;

@@ -165,6 +165,7 @@ fn eight_digits(word: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(text: &str) {
         for padding in ["", ",", " ,\"next\":1}", "}}}}}}}}}}}}}}}}"] {
@@ -190,13 +191,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn j4_ties_and_neighbours_of_random_numbers() {
-        let mut state = 7u64;
-        for _ in 0..20_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let mantissa = state >> (state & 15);
-            let fraction = ((state >> 40) as usize & 31).min(mantissa.to_string().len() - 1);
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn j4_ties_and_neighbours_of_random_numbers(bits in any::<u64>(), shift in 0..16_u32, fraction in 0..32_usize) {
+            let mantissa = bits >> shift;
+            let fraction = fraction.min(mantissa.to_string().len() - 1);
             let mut text = mantissa.to_string();
             if fraction > 0 {
                 text.insert(text.len() - fraction, '.');

@@ -29,9 +29,9 @@ use std::time::{Duration, Instant};
 use tidemill_checkpoint::Change;
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::Extents;
-use tidemill_model::Result;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
+use tidemill_model::{Result, counted};
 use tidemill_os::clock;
 use tidemill_scale::{Mode, Settings};
 use tidemill_sql::plan::Body;
@@ -110,7 +110,7 @@ impl QueryRun {
         if let Some(last) = self.planning.next_batch().checked_sub(1) {
             let again = if self.planning.has_replay() { "; work begun after it is repeated" } else { "" };
             let groups = match self.job.plan.body() {
-                Body::Aggregate(_) => format!(" with {} groups in the state", self.state.rows()),
+                Body::Aggregate(_) => format!(" with {} in the state", counted(self.state.rows(), "group")),
                 Body::Project(_) => String::new(),
             };
             self.reporter.note(&format!("goes on after batch {last}{groups}{again}"));

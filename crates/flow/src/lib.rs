@@ -3,6 +3,7 @@
 //!
 //! Knows no clock, threads or async. Only implementations of the traits do I/O, and they live in other crates.
 
+#![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod fold;

@@ -88,7 +88,7 @@ impl KafkaOptions {
     pub fn unreachable(&self, what: &str, reason: Option<String>) -> Error {
         let reason = reason.map(|reason| format!(" ({})", self.hidden(&reason))).unwrap_or_default();
         Error::transient(format!(
-            "Kafka at {} did not answer to {what}{reason}; start it, or correct `bootstrap_servers`",
+            "Kafka at {} did not answer {what}{reason}; start it, or correct `bootstrap_servers`",
             self.bootstrap_servers
         ))
     }

@@ -7,6 +7,7 @@
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod batch;
+mod counted;
 pub mod diagnostic;
 pub mod error;
 pub mod fault;
@@ -24,6 +25,7 @@ pub mod time;
 pub mod window;
 
 pub use batch::{BatchPlan, OffsetRange, Offsets, PartitionId, TaskCut};
+pub use counted::counted;
 pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
 pub use error::{Domain, Error, Result};
 pub use fault::{FaultCounts, RecordFault};

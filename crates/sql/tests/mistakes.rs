@@ -1,5 +1,7 @@
 //! Bad pipeline files: each kind of mistake in schema, event time and query, with its exact message.
 
+use proptest::prelude::*;
+
 const REFERENCE: &str = include_str!("../../config/tests/reference.toml");
 
 /// Replaces the first text by the second in the reference pipeline and expects these messages.
@@ -402,29 +404,29 @@ fn o1_o6_output_modes() {
     assert_eq!(plan(&stateless.replace("\"append\"", "\"complete\"")), Err(expected.to_string()));
 }
 
-/// Whatever stands in the file, the answer is a plan or mistakes with a place in it: never a panic.
-#[test]
-fn mutilated_queries_are_answered() {
-    let words = [
-        "(", ")", ",", "'", "NULL", "window", "count(*)", "1e3", "-", "CASE", "END", "course", "AND", "::", "[", "]",
-        "X'1'", "`", ".", "NOT",
-    ];
-    let start = REFERENCE.find("SELECT").unwrap();
-    let end = REFERENCE.find("\"\"\"\noutput_mode").unwrap();
-    let pieces: Vec<&str> = REFERENCE[start..end].split_inclusive([' ', '(', ')', ',', '.']).collect();
-    let mut state = 42_u64;
-    let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
-    for _ in 0..5_000 {
-        let mut pieces = pieces.clone();
-        for _ in 0..=random(3) {
-            let at = random(pieces.len());
-            match random(3) {
-                0 => drop(pieces.remove(at)),
-                1 => pieces.insert(at, words[random(words.len())]),
-                _ => {
+/// A change of a query's pieces.
+#[derive(Clone, Debug)]
+enum Edit {
+    Remove,
+    Insert(&'static str),
+    SwapWithNext,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the file contains, the result is a plan or mistakes with a place in it, and never a panic.
+    #[test]
+    fn damaged_queries_are_answered(edits in prop::collection::vec((any::<prop::sample::Index>(), edit()), 1..5)) {
+        let start = REFERENCE.find("SELECT").unwrap();
+        let end = REFERENCE.find("\"\"\"\noutput_mode").unwrap();
+        let mut pieces: Vec<&str> = REFERENCE[start..end].split_inclusive([' ', '(', ')', ',', '.']).collect();
+        for (at, edit) in edits {
+            let at = at.index(pieces.len());
+            match edit {
+                Edit::Remove => drop(pieces.remove(at)),
+                Edit::Insert(piece) => pieces.insert(at, piece),
+                Edit::SwapWithNext => {
                     let next = (at + 1).min(pieces.len() - 1);
                     pieces.swap(at, next);
                 }
@@ -434,12 +436,20 @@ fn mutilated_queries_are_answered() {
         let pipeline = tidemill_config::parse("p.toml", &text, &[]).unwrap();
         if let Err(faults) = tidemill_sql::plan(&pipeline) {
             let lines = text.lines().count();
-            assert!(
+            prop_assert!(
                 faults.0.iter().all(|fault| (1..=lines).contains(&fault.line) && !fault.help.is_empty()),
                 "{faults}"
             );
         }
     }
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let pieces = &[
+        "(", ")", ",", "'", "NULL", "window", "count(*)", "1e3", "-", "CASE", "END", "course", "AND", "::", "[", "]",
+        "X'1'", "`", ".", "NOT",
+    ];
+    prop_oneof![Just(Edit::Remove), prop::sample::select(&pieces[..]).prop_map(Edit::Insert), Just(Edit::SwapWithNext),]
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::{Inspection, inspect};
 use tidemill_model::time::iso_millis;
-use tidemill_model::{BatchPlan, Offsets, Result};
+use tidemill_model::{BatchPlan, Offsets, Result, counted};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
@@ -69,7 +69,10 @@ fn as_text(dir: &Path, found: &Inspection) -> String {
         None => lines.push(line("committed", "no batch yet")),
         Some(record) => {
             let next = iso_millis(record.next_watermark);
-            lines.push(line("committed", &format!("batch {}, {} records in all", record.batch_id, record.records)));
+            lines.push(line(
+                "committed",
+                &format!("batch {}, {} in all", record.batch_id, counted(record.records, "record")),
+            ));
             lines.push(line("watermark", &format!("{next} in batch {}", record.batch_id + 1)));
             lines.push(line("read up to", &positions(&record.end_offsets)));
         }
@@ -88,7 +91,7 @@ fn as_text(dir: &Path, found: &Inspection) -> String {
     };
     lines.push(line("state", &format!("{snapshot}, {} changes since ({change_bytes} bytes)", recovered.deltas.len())));
     let log_bytes: u64 = found.segments.iter().map(|(_, bytes)| bytes).sum();
-    lines.push(line("log", &format!("{} segments, {log_bytes} bytes", found.segments.len())));
+    lines.push(line("log", &format!("{}, {log_bytes} bytes", counted(found.segments.len() as u64, "segment"))));
     lines.push("query".into());
     lines.extend(found.query.text.lines().map(|line| format!("  {line}")));
     lines.join("\n")

@@ -1,18 +1,15 @@
 //! `tidemill ctl`: asks and commands a running pipeline through its dashboard.
 
 use crate::args::{CtlAction, CtlOptions};
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::net::ToSocketAddrs;
+use tidemill_dash::client;
 use tidemill_load::text;
 use tidemill_model::pipeline::ScaleMode;
 use tidemill_model::scale_change::ScaleChange;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, Result};
 use tidemill_os::output;
-
-/// A dashboard that does not answer for so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(options: &CtlOptions) -> Result<()> {
     let address = &options.dashboard;
@@ -92,7 +89,7 @@ fn change(changes: &[(String, String)]) -> Result<ScaleChange> {
 }
 
 /// One request to the dashboard, as its own page would make it; its answer, or what it refuses.
-fn ask(address: &str, first: &str, body: &str) -> Result<String> {
+fn ask(address: &str, request: &str, body: &str) -> Result<String> {
     let cannot = |error: std::io::Error| {
         Error::external(format!(
             "no dashboard answers on {address}: {error}; name the run's with --dashboard ADDRESS:PORT"
@@ -100,23 +97,13 @@ fn ask(address: &str, first: &str, body: &str) -> Result<String> {
     };
     let place = address.to_socket_addrs().map_err(cannot)?.next();
     let place = place.ok_or_else(|| Error::user(format!("{address} is no address; write ADDRESS:PORT")))?;
-    let mut stream = TcpStream::connect_timeout(&place, PATIENCE).map_err(cannot)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(cannot)?;
-    let request = format!(
-        "{first} HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\nContent-Type: application/json\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).map_err(cannot)?;
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).map_err(cannot)?;
-    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_default();
-    match head.split(' ').nth(1) {
-        Some("200") => Ok(body.to_owned()),
-        Some(_) => Err(Error::user(body.trim_end().to_owned())),
-        None => Err(Error::external(format!(
+    match client::ask(place, request, body) {
+        Ok(answer) if answer.code == 200 => Ok(answer.body),
+        Ok(answer) => Err(Error::user(answer.body.trim_end().to_owned())),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(Error::external(format!(
             "{address} does not answer as a dashboard does; name the run's with --dashboard"
         ))),
+        Err(error) => Err(cannot(error)),
     }
 }
 

@@ -12,7 +12,7 @@ use tidemill_checkpoint::disk::OsDisk;
 use tidemill_driver::{Job, Summary, Supervisor, Wiring};
 use tidemill_model::pipeline::SinkKind;
 use tidemill_model::status::Command;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, counted};
 use tidemill_os::output::{self, Stream};
 
 pub(crate) fn run(options: &RunOptions) -> Result<()> {
@@ -92,14 +92,14 @@ fn refuse_options_of_spark(options: &RunOptions) -> Result<()> {
 fn ended(summary: &Summary, limits: &str) -> String {
     let dead_letters = match summary.dead_letters {
         0 => String::new(),
-        count => format!(" · {count} dead letters"),
+        count => format!(" · {}", counted(count, "dead letter")),
     };
     format!(
-        "ended: {} records in {} batches, {} rows out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds · limits: \
+        "ended: {} in {}, {} out{dead_letters} · age p50 {} ms, p99 {} ms · {:.1} executor-seconds · limits: \
          {limits}",
-        summary.records,
-        summary.batches,
-        summary.rows,
+        counted(summary.records, "record"),
+        counted(summary.batches, "batch"),
+        counted(summary.rows, "row"),
         summary.age_p50_ms,
         summary.age_p99_ms,
         summary.executor_seconds

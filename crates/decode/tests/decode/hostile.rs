@@ -3,6 +3,10 @@
 use crate::case::schema;
 use crate::reference::{self, Verdict};
 use crate::show;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tidemill_decode::{Decoder, Options};
 use tidemill_model::RecordFault;
 
@@ -61,121 +65,135 @@ fn j2_a_record_cut_at_any_byte() {
 #[test]
 fn every_byte_replaced_by_every_mark() {
     for (ddl, record) in RECORDS {
-        let mut wounded = Vec::new();
+        let mut damaged = Vec::new();
         for at in 0..record.len() {
             for mark in *b"\"'\\{}[]:,-+.e0 9nNI/\n\0\x7f\x80\xe2\xff" {
                 let mut bytes = record.as_bytes().to_vec();
                 bytes[at] = mark;
-                wounded.push(bytes);
+                damaged.push(bytes);
             }
         }
-        check(ddl, &wounded);
+        check(ddl, &damaged);
     }
 }
 
 #[test]
-fn many_wounds() {
-    let mut random = Random(20_240_209);
-    for (ddl, record) in RECORDS {
-        let wounded: Vec<Vec<u8>> = (0..20_000).map(|_| random.wound(record.as_bytes())).collect();
-        check(ddl, &wounded);
-    }
+fn several_damages() {
+    check_chunks(|_, record| damaged(record).boxed());
 }
 
 #[test]
 fn random_bytes_and_random_marks() {
-    let mut random = Random(7);
-    let marks = b"{}[]\",:\\'0123456789.eE+-aslmtrufNI \xc3\xa9\xed\xa0\x00\n";
-    for (ddl, _) in RECORDS {
-        let bytes = |random: &mut Random, alphabet: Option<&[u8]>| -> Vec<u8> {
-            let length = random.below(60);
-            let pick = |random: &mut Random| alphabet.map_or(random.below(256) as u8, |of| of[random.below(of.len())]);
-            std::iter::once(b'{').chain((0..length).map(|_| pick(random))).collect()
-        };
-        let records: Vec<Vec<u8>> =
-            (0..40_000).map(|n| bytes(&mut random, (n % 4 != 0).then_some(&marks[..]))).collect();
-        check(ddl, &records);
-    }
+    let marks = || vec(select(MARKS), 0..60);
+    let bytes = prop_oneof![3 => marks(), 1 => vec(any::<u8>(), 0..60)];
+    let record = bytes.prop_map(|bytes| [&b"{"[..], &bytes].concat()).boxed();
+    check_chunks(|_, _| record.clone());
 }
 
 #[test]
 fn objects_of_random_members() {
-    let mut random = Random(99);
-    for (ddl, _) in RECORDS {
-        let schema = schema(ddl);
-        let names: Vec<&str> =
-            schema.fields().iter().map(|field| field.name().as_str()).chain(["other", "x"]).collect();
-        let records: Vec<Vec<u8>> = (0..20_000).map(|_| random.object(&names, 3).into_bytes()).collect();
-        check(ddl, &records);
+    check_chunks(|ddl, _| {
+        let fields = schema(ddl).fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        let names = [fields, vec_of(&["other", "x"])].concat();
+        object(names, value()).prop_map(String::into_bytes).boxed()
+    });
+}
+
+/// Characters with a meaning in JSON, and some without.
+const MARKS: &[u8] = b"{}[]\",:\\'0123456789.eE+-aslmtrufNI \xc3\xa9\xed\xa0\x00\n";
+
+const SCALARS: [&str; 23] = [
+    "null",
+    "true",
+    "1",
+    "-0",
+    "127",
+    "200",
+    "32768",
+    "2147483648",
+    "9223372036854775808",
+    "1.5",
+    "1e3",
+    "1E-7",
+    "-0.0",
+    "NaN",
+    "-Infinity",
+    "\"NaN\"",
+    "\"\"",
+    "\"x\"",
+    "\"long enough to fill a block of sixteen\"",
+    "'s'",
+    "\"\\u00e9\\n\"",
+    "\"é\"",
+    "\"\\ud83d\"",
+];
+
+/// Checks 400 chunks of up to 100 records for each schema. The chunks are the same in every run; `cargo xtask fuzz json`
+/// looks for others.
+fn check_chunks(record: impl Fn(&'static str, &'static str) -> BoxedStrategy<Vec<u8>>) {
+    for (ddl, valid) in RECORDS {
+        let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let chunks = vec(record(ddl, valid), 1..100);
+        runner.run(&chunks, |chunk| Ok(check(ddl, &chunk))).unwrap_or_else(|failure| panic!("{ddl}: {failure}"));
     }
 }
 
-/// A pseudo-random sequence, the same in every run.
-struct Random(u64);
+/// A change of some bytes of a record.
+#[derive(Clone, Debug)]
+enum Damage {
+    Remove,
+    Set(u8),
+    Insert(u8),
+    Reverse,
+    Repeat,
+}
 
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
-
-    fn wound(&mut self, record: &[u8]) -> Vec<u8> {
-        let mut bytes = record.to_vec();
-        for _ in 0..1 + self.below(3) {
-            let at = self.below(bytes.len());
-            let end = (at + 1 + self.below(9)).min(bytes.len());
-            match self.below(5) {
-                0 => drop(bytes.drain(at..end)),
-                1 => bytes[at] = self.below(256) as u8,
-                2 => bytes.insert(at, b"\"\\{}[],:0 .-e'nx"[self.below(16)]),
-                3 => bytes[at..end].reverse(),
-                _ => bytes = [&bytes[..end], &bytes[at..]].concat(),
+/// A record with one to three damages.
+fn damaged(record: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let damage = prop_oneof![
+        Just(Damage::Remove),
+        any::<u8>().prop_map(Damage::Set),
+        select(&b"\"\\{}[],:0 .-e'nx"[..]).prop_map(Damage::Insert),
+        Just(Damage::Reverse),
+        Just(Damage::Repeat),
+    ];
+    vec((any::<Index>(), 1..10_usize, damage), 1..4).prop_map(move |damages| {
+        let mut bytes = record.as_bytes().to_vec();
+        for (at, length, damage) in damages {
+            let at = at.index(bytes.len());
+            let end = (at + length).min(bytes.len());
+            match damage {
+                Damage::Remove => drop(bytes.drain(at..end)),
+                Damage::Set(byte) => bytes[at] = byte,
+                Damage::Insert(byte) => bytes.insert(at, byte),
+                Damage::Reverse => bytes[at..end].reverse(),
+                Damage::Repeat => bytes = [&bytes[..end], &bytes[at..]].concat(),
             }
-            bytes.extend((bytes.is_empty()).then_some(b'{'));
+            bytes.extend(bytes.is_empty().then_some(b'{'));
         }
         bytes
-    }
+    })
+}
 
-    fn object(&mut self, names: &[&str], depth: usize) -> String {
-        let members: Vec<String> = (0..self.below(6))
-            .map(|_| format!("\"{}\":{}", names[self.below(names.len())], self.value(depth)))
-            .collect();
-        format!("{{{}}}", members.join([",", ", ", " ,"][self.below(3)]))
-    }
+/// Any value, up to three levels deep.
+fn value() -> BoxedStrategy<String> {
+    let scalar = select(&SCALARS[..]).prop_map(str::to_owned);
+    let nested = |inner: BoxedStrategy<String>| {
+        let array = vec(inner.clone(), 0..4).prop_map(|elements| format!("[{}]", elements.join(",")));
+        prop_oneof![1 => array, 2 => object(vec_of(&["x", "y", "z", "w", "e", "k", "k"]), inner)]
+    };
+    scalar.prop_recursive(3, 24, 5, nested).boxed()
+}
 
-    fn value(&mut self, depth: usize) -> String {
-        let scalars = [
-            "null",
-            "true",
-            "1",
-            "-0",
-            "127",
-            "200",
-            "32768",
-            "2147483648",
-            "9223372036854775808",
-            "1.5",
-            "1e3",
-            "1E-7",
-            "-0.0",
-            "NaN",
-            "-Infinity",
-            "\"NaN\"",
-            "\"\"",
-            "\"x\"",
-            "\"long enough to fill a block of sixteen\"",
-            "'s'",
-            "\"\\u00e9\\n\"",
-            "\"é\"",
-            "\"\\ud83d\"",
-        ];
-        match self.below(if depth == 0 { 3 } else { 6 }) {
-            0..=2 => scalars[self.below(scalars.len())].to_string(),
-            3 => {
-                let elements: Vec<String> = (0..self.below(4)).map(|_| self.value(depth - 1)).collect();
-                format!("[{}]", elements.join(","))
-            }
-            _ => self.object(&["x", "y", "z", "w", "e", "k", "k"], depth - 1),
-        }
-    }
+fn object(names: Vec<String>, value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
+    let members = vec((select(names), value), 0..6);
+    (members, select(&[",", ", ", " ,"][..])).prop_map(|(members, comma)| {
+        let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", members.join(comma))
+    })
+}
+
+fn vec_of(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }

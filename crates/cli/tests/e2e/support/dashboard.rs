@@ -1,8 +1,7 @@
-//! Talks to the dashboard of a run over a plain socket: status and commands.
+//! Talks to the dashboard of a run: status and commands.
 
 use super::process::{Process, until};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use tidemill_dash::client;
 use tidemill_model::status::{ExecutorStatus, Status};
 
 /// Arguments that give a run a dashboard.
@@ -47,16 +46,7 @@ impl Dashboard {
 
     /// The body of the answer, if the code is 200.
     fn ask(&self, what: &str, body: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(&self.0).ok()?;
-        let (host, length) = (&self.0, body.len());
-        let request = format!(
-            "{what} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent-Type: application/json\r\n\
-             Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).ok()?;
-        let (head, body) = reply.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+        let answer = client::ask(self.0.parse().ok()?, what, body).ok()?;
+        (answer.code == 200).then_some(answer.body)
     }
 }
