@@ -38,6 +38,8 @@ pub(crate) enum Verb {
     Ctl(CtlOptions),
     /// Inspect a checkpoint
     Checkpoint(CheckpointOptions),
+    /// List the SQL functions, or explain one
+    Functions(FunctionsOptions),
     /// An executor. A driver starts it and talks to it over stdin and stdout
     #[command(hide = true)]
     Executor,
@@ -197,6 +199,18 @@ pub(crate) struct CostOptions {
     /// The size to compare with [default: the run's `max_executors`]
     #[arg(long, value_name = "N")]
     pub(crate) fixed: Option<u32>,
+}
+
+#[derive(Options)]
+pub(crate) struct FunctionsOptions {
+    /// The function to explain
+    pub(crate) name: Option<String>,
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the pages of the documentation into this directory
+    #[arg(long, hide = true, value_name = "DIR", conflicts_with_all = ["name", "json"])]
+    pub(crate) pages: Option<PathBuf>,
 }
 
 #[derive(Options)]

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Verb::Cost(options) => verbs::cost::run(&options),
         Verb::Ctl(options) => verbs::ctl::run(&options),
         Verb::Checkpoint(options) => verbs::checkpoint::run(&options),
+        Verb::Functions(options) => verbs::functions::run(&options),
         Verb::Executor => verbs::executor::run(),
     };
     match result {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod alone;
 pub mod fold;
 pub mod kafka_columns;
 pub mod key;

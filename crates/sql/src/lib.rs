@@ -13,10 +13,11 @@ pub mod functions;
 mod intervals;
 pub mod kafka;
 pub mod plan;
+pub mod reference;
 mod syntax;
 pub mod text;
 pub mod types;
 pub mod value;
 
-pub use analyze::{AGGREGATE_FUNCTIONS, plan};
+pub use analyze::{AGGREGATE_FUNCTIONS, GENERATORS, LAMBDAS, plan};
 pub use tidemill_decode::zone;

@@ -1,11 +1,13 @@
-//! Every function of the table says how it is called, what it gives and shows it; `docs/sql.md` names it.
+//! Every function says how it is called, what it gives and shows it. `crates/cli/tests/e2e/functions.rs` compares the pages in
+//! `docs/functions` with them.
 
 use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
-use std::path::Path;
 use tidemill_model::Millis;
 use tidemill_sql::eval::{RowErrors, evaluate};
 use tidemill_sql::functions::{Function, all};
 use tidemill_sql::plan::Body;
+use tidemill_sql::reference::{REFUSED, Refused, sections};
+use tidemill_sql::{AGGREGATE_FUNCTIONS, GENERATORS, LAMBDAS};
 
 /// Those that a query can call: a name with a space is the planner's own.
 fn callable() -> impl Iterator<Item = &'static Function> {
@@ -13,14 +15,26 @@ fn callable() -> impl Iterator<Item = &'static Function> {
 }
 
 #[test]
-fn the_reference_names_every_function() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sql.md")).unwrap();
-    let names = callable().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
-    let names = names.chain(tidemill_sql::AGGREGATE_FUNCTIONS);
-    // A bar ends a cell of a table.
-    let named = |name: &&str| text.contains(&format!("`{}`", name.replace('|', "\\|")));
-    let missing: Vec<&str> = names.filter(|name| !named(name)).collect();
-    assert!(missing.is_empty(), "docs/sql.md does not name {missing:?}");
+fn the_reference_has_every_function_once() {
+    let entries = sections().into_iter().flat_map(|section| section.entries);
+    let listed: Vec<&str> = entries.flat_map(|entry| entry.aliases.iter().copied().chain([entry.name])).collect();
+    let callable = callable().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
+    let planned = AGGREGATE_FUNCTIONS.into_iter().chain(GENERATORS).chain(LAMBDAS);
+    let missing: Vec<&str> = callable.chain(planned).filter(|name| !listed.contains(name)).collect();
+    assert!(missing.is_empty(), "the reference does not have {missing:?}");
+    let refused = REFUSED.iter().flat_map(|refused| refused.names);
+    let both: Vec<&&str> = refused.filter(|name| listed.contains(name)).collect();
+    assert!(both.is_empty(), "listed and refused: {both:?}");
+}
+
+#[test]
+fn what_is_refused_is_refused_with_its_reason() {
+    for Refused { names, reason, instead } in REFUSED {
+        for name in *names {
+            let fault = fault(&format!("{name}(1)")).expect("a refusal");
+            assert!(fault.contains(reason), "{name}: {fault}, and the reference says {reason}; {instead}");
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //!
 //! `TIDEMILL_BLESS=1` rewrites `goldens/function_examples_refused.txt`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use tidemill_testkit::function_examples::{Verdict, run_all};
+use tidemill_sql::reference::find;
+use tidemill_testkit::function_examples::{Verdict, examples, run_all};
 
 #[test]
 fn no_example_has_another_answer_than_sparks_and_the_refused_ones_are_those_listed() {
@@ -36,6 +38,20 @@ fn no_example_has_another_answer_than_sparks_and_the_refused_ones_are_those_list
         missing.is_empty() && fresh.is_empty(),
         "no longer refused: {missing:#?}\nrefused and not listed: {fresh:#?}"
     );
+}
+
+/// Operators and words of the syntax that Spark documents as functions.
+const OPERATORS: &[&str] = &[
+    "!", "!=", "%", "*", "+", "-", "/", "<", "<<", "<=", "<=>", "<>", "=", "==", ">", ">=", ">>", ">>>", "||", "and",
+    "between", "case", "cast", "div", "in", "not", "or", "when",
+];
+
+#[test]
+fn every_function_of_spark_is_there_or_refused_with_a_reason() {
+    let names = examples().into_iter().flat_map(|example| example.functions);
+    let unknown = |name: &String| find(name).is_empty() && !OPERATORS.contains(&name.as_str());
+    let unknown: BTreeSet<String> = names.filter(unknown).collect();
+    assert!(unknown.is_empty(), "neither in the tables nor refused: {unknown:?}");
 }
 
 fn one_line(sql: &str) -> String {

@@ -6,6 +6,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod cost;
 pub(crate) mod ctl;
 pub(crate) mod executor;
+pub(crate) mod functions;
 pub(crate) mod produce;
 pub(crate) mod run;
 pub(crate) mod simulate;

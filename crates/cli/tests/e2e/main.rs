@@ -16,6 +16,7 @@ mod examples;
 mod executors;
 mod faults;
 mod full_disk;
+mod functions;
 mod kafka_columns;
 mod mistakes;
 mod produce;

@@ -4,7 +4,6 @@ use super::calls::check_count;
 use super::coerce::{SpannedExpr, cast_to};
 use super::collected;
 use super::resolve::Resolver;
-use super::scope::list;
 use crate::expr::Expr;
 use crate::intervals;
 use crate::plan::AggregateFunction;
@@ -58,34 +57,8 @@ pub const NAMES: [&str; OWN_NAMES.len() + collected::NAMES.len()] = {
     all
 };
 
-/// Spark's aggregate functions that are not supported.
-const UNSUPPORTED: [&str; 15] = [
-    "approx_top_k",
-    "bitmap_construct_agg",
-    "bitmap_or_agg",
-    "count_min_sketch",
-    "grouping",
-    "grouping_id",
-    "hll_sketch_agg",
-    "hll_union_agg",
-    "percentile_cont",
-    "percentile_disc",
-    "schema_of_variant_agg",
-    "theta_sketch_agg",
-    "theta_union_agg",
-    "theta_intersection_agg",
-    "kll_sketch_agg_bigint",
-];
-
 /// Allowed precisions: a sketch has 2^precision registers.
 const PRECISIONS: std::ops::RangeInclusive<u8> = 4..=18;
-
-/// The fault of a call of an aggregate function that Spark has and Tidemill does not support.
-pub(super) fn unsupported(name: &str, at: &Range<usize>) -> Option<Fault> {
-    let known = UNSUPPORTED.contains(&name);
-    let help = || format!("the aggregate functions are {}", list(NAMES.into_iter()));
-    known.then(|| Fault::new(at.clone(), format!("the aggregate function `{name}` is not supported"), help()))
-}
 
 impl Resolver<'_> {
     /// A call of an aggregate function, as a column of the aggregate row.

@@ -12,6 +12,7 @@ use crate::functions::from_json::FROM_JSON;
 use crate::functions::structs::TO_JSON;
 use crate::functions::{self, Function, Param};
 use crate::intervals;
+use crate::reference;
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
 use crate::value::Value;
@@ -60,8 +61,9 @@ impl Resolver<'_> {
         if name == "window" || aggregate_calls::NAMES.contains(&name.as_str()) {
             return self.aggregate_or_window(&name, call, at);
         }
-        if let Some(fault) = aggregate_calls::unsupported(&name, at) {
-            return Err(fault);
+        if let Some(refused) = reference::refused(&name) {
+            let message = format!("Spark's function `{name}` is not supported: {}", refused.reason);
+            return Err(Fault::new(at.clone(), message, refused.instead));
         }
         let given = [
             (call.distinct, "DISTINCT"),
@@ -294,10 +296,6 @@ impl Resolver<'_> {
             let help = "have it alone in an item of SELECT, or write FROM … LATERAL VIEW explode(array) t AS x";
             return Err(Fault::new(at.clone(), message, help));
         }
-        if name == "session_window" {
-            let message = "session_window(…) is not supported";
-            return Err(Fault::new(at.clone(), message, "group by window(time, '10 seconds')"));
-        }
         Err(unknown(call))
     }
 
@@ -400,6 +398,7 @@ impl Resolver<'_> {
     fn form(&mut self, name: &str, arguments: &[Node]) -> Result<Expr, Fault> {
         match name {
             "current_timestamp" | "now" => return Ok(Expr::Now),
+            "localtimestamp" => return Ok(cast_to(Expr::Now, &types::timestamp_ntz())),
             "current_date" | "curdate" => return Ok(cast_to(Expr::Now, &DataType::Date32)),
             "current_timezone" => {
                 return Ok(Expr::Literal(Value::String(self.scope.zone_name.clone()), DataType::Utf8));
@@ -550,12 +549,12 @@ pub(super) fn check_count(name: &str, least: usize, greatest: usize, call: &Call
 }
 
 fn unknown(call: &Call) -> Fault {
-    let scalar = functions::all().flat_map(|function| function.aliases.iter().copied().chain([function.name]));
-    let known: Vec<&str> =
-        scalar.chain(aggregate_calls::NAMES).chain(super::lambdas::names()).chain(["window"]).collect();
-    let near = nearest(&call.name.name, known.iter().copied().filter(|name| !name.contains(' ')));
+    let sections = reference::sections();
+    let entries = sections.iter().flat_map(|section| &section.entries);
+    let known: Vec<&str> = entries.flat_map(|entry| entry.aliases.iter().copied().chain([entry.name])).collect();
+    let near = nearest(&call.name.name, known.into_iter());
     let help = if near.is_empty() {
-        "docs/sql.md lists the functions that there are".to_string()
+        "`tidemill functions` lists the functions that there are".to_string()
     } else {
         format!("did you mean {}?", list(near.into_iter()))
     };

@@ -31,7 +31,8 @@ pub(super) const FIRST: usize = usize::MAX / 4;
 /// Rows that `stack` may make of one.
 const STACK_ROWS_MAX: i64 = 10_000;
 
-const NAMES: [&str; 8] =
+/// The names of the generators.
+pub const NAMES: [&str; 8] =
     ["explode", "explode_outer", "posexplode", "posexplode_outer", "inline", "inline_outer", "stack", "json_tuple"];
 
 /// What a generator makes of a relation's rows.
@@ -82,7 +83,7 @@ pub(super) fn name(node: &Node) -> Option<(&'static str, &Call)> {
 
 /// Whether a name is that of a generator.
 pub(super) fn is_name(name: &str) -> bool {
-    NAMES.contains(&name) || ["variant_explode", "variant_explode_outer"].contains(&name)
+    NAMES.contains(&name)
 }
 
 /// A branch's generators over its source, from the bottom up.

@@ -27,10 +27,16 @@ const FUNCTIONS: [(&str, HigherFunction); 12] = [
     ("map_zip_with", HigherFunction::MapZipWith),
 ];
 
-/// The names, for help.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|(name, _)| *name)
-}
+/// Their names.
+pub const NAMES: [&str; FUNCTIONS.len()] = {
+    let mut names = [""; FUNCTIONS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = FUNCTIONS[at].0;
+        at += 1;
+    }
+    names
+};
 
 impl Resolver<'_> {
     /// The call, if its function takes lambdas.

@@ -31,6 +31,8 @@ mod scope;
 mod windows;
 
 pub use aggregate_calls::NAMES as AGGREGATE_FUNCTIONS;
+pub use generators::NAMES as GENERATORS;
+pub use lambdas::NAMES as LAMBDAS;
 
 use crate::expr::Expr;
 use crate::kafka;

@@ -172,6 +172,7 @@ impl<'a> Resolver<'a> {
         if resolved.is_err() && parts.len() == 1 && !first.quoted {
             match first.name.to_ascii_lowercase().as_str() {
                 "current_timestamp" | "now" => return Ok(Expr::Now),
+                "localtimestamp" => return Ok(coerce::cast_to(Expr::Now, &types::timestamp_ntz())),
                 "current_date" => return Ok(coerce::cast_to(Expr::Now, &DataType::Date32)),
                 _ => {}
             }

@@ -132,6 +132,13 @@ pub(super) const TIMES: &[Function] = &[
         ..NOTHING
     },
     Function {
+        name: "localtimestamp",
+        usage: "localtimestamp()",
+        about: "The batch's timestamp as the session's clock shows it: a TIMESTAMP_NTZ.",
+        example: "localtimestamp() IS NOT NULL",
+        ..NOTHING
+    },
+    Function {
         name: "current_date",
         aliases: &["curdate"],
         usage: "current_date()",

@@ -1,17 +1,11 @@
-//! Runs an example as a query over a source: plan, decode, fold, merge, output.
+//! Runs an example as a query over a source.
 
 use super::golden::{Answer, Example, Table};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
-use tidemill_decode::{Decoder, Options};
-use tidemill_flow::fold::Fold;
-use tidemill_flow::merge::State;
-use tidemill_flow::output;
-use tidemill_flow::ports::Chunk;
-use tidemill_model::pipeline::{OnError, OutputMode};
-use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, PartitionId};
+use tidemill_flow::alone;
+use tidemill_model::Millis;
 use tidemill_sql::eval::EvalContext;
-use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
 
@@ -28,7 +22,7 @@ pub(super) fn answer(example: &Example) -> Result<Answer, String> {
     );
     let pipeline = tidemill_config::parse("p.toml", &text, &[]).map_err(|faults| faults.0[0].message.clone())?;
     let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.0[0].message.clone())?;
-    Ok(match run(&Arc::new(plan), &records) {
+    Ok(match alone::run(&Arc::new(plan), &records, &CONTEXT) {
         Ok(rows) => shown(&rows),
         Err(class) => Answer::Error(class),
     })
@@ -68,48 +62,6 @@ fn reads_a_table(sql: &str) -> bool {
         }
     }
     outside.split_whitespace().any(|word| word.eq_ignore_ascii_case("FROM"))
-}
-
-/// The output of one batch with one task, or the class of the error.
-fn run(plan: &Arc<QueryPlan>, records: &[String]) -> Result<RecordBatch, String> {
-    let mut decoder = Decoder::new(&plan.branches[0].decode_schema, Options::default());
-    let mut fold = Fold::new(plan.branches[0].clone(), OnError::Fail, CONTEXT, 0);
-    let mut chunk = Chunk::default();
-    records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));
-    let decoded = decoder.decode(&chunk);
-    fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).map_err(|failure| failure.error.class.to_string())?;
-    let partial = fold.finish();
-    match plan.body() {
-        Body::Project(columns) => {
-            Ok(output::projected_rows(columns, &plan.output_schema, partial.output.iter().map(AsRef::as_ref)))
-        }
-        Body::Aggregate(aggregate) => {
-            let merged = State::new(plan, 1).merge(aggregate, OutputMode::Update, &batch(), &CONTEXT, &[partial]);
-            let merged = merged.map_err(|error| class_of(&error.to_string()))?;
-            let rows = output::group_rows(aggregate, &plan.output_schema, &merged.output, OnError::Fail, &CONTEXT);
-            rows.map(|output| output.rows).map_err(|error| class_of(&error.to_string()))
-        }
-    }
-}
-
-/// `… [CLASS] …`
-fn class_of(message: &str) -> String {
-    let class = message.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-    class.map_or(message, |(class, _)| class).to_owned()
-}
-
-fn batch() -> BatchPlan {
-    let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
-    BatchPlan {
-        batch_id: 0,
-        ranges: vec![OffsetRange { partition, start: 0, end: 1 }],
-        tasks: Vec::new(),
-        watermark: Millis(0),
-        late_watermark: Millis(0),
-        timestamp: CONTEXT.timestamp,
-        start_offsets: Offsets::default(),
-        end_offsets: Offsets::default(),
-    }
 }
 
 fn shown(rows: &RecordBatch) -> Answer {
