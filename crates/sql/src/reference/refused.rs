@@ -119,6 +119,11 @@ pub const REFUSED: &[Refused] = &[
         instead: "turn the records into JSON before they come to Kafka",
     },
     Refused {
+        names: &["from_csv", "to_csv", "schema_of_csv"],
+        reason: "CSV inside of a value is not supported",
+        instead: "split(text, ',') reads it, concat_ws(',', …) writes it; a source of CSV has format = \"csv\"",
+    },
+    Refused {
         names: &["from_avro", "to_avro", "schema_of_avro", "from_protobuf", "to_protobuf"],
         reason: "Avro and Protobuf records are not supported",
         instead: "turn the records into JSON before they come to Kafka",
