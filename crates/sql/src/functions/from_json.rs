@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: FROM_JSON,
     usage: "from_json(json, schema[, options])",
     about: "The STRUCT, ARRAY or MAP that a JSON text holds, by a constant schema such as `'a INT, b ARRAY<STRING>'`; fields \
-            that do not fit are NULL. The options, `map('mode', 'FAILFAST')`, are those of [its section](../sql.md#from_json).",
+            that do not fit are NULL. The options, `map('mode', 'FAILFAST')`, are in docs/sql.md.",
     example: "from_json('{\"a\":1, \"b\":0.8}', 'a INT, b DOUBLE')",
     params: &[Param::String, Param::String, Param::Any],
     required: 2,
