@@ -135,7 +135,11 @@ fn check_chunks(record: impl Fn(&'static str, &'static str) -> BoxedStrategy<Vec
         let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
         let chunks = vec(record(ddl, valid), 1..100);
-        runner.run(&chunks, |chunk| Ok(check(ddl, &chunk))).unwrap_or_else(|failure| panic!("{ddl}: {failure}"));
+        let each = |chunk: Vec<Vec<u8>>| {
+            check(ddl, &chunk);
+            Ok(())
+        };
+        runner.run(&chunks, each).unwrap_or_else(|failure| panic!("{ddl}: {failure}"));
     }
 }
 

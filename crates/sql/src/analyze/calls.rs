@@ -127,10 +127,10 @@ impl Resolver<'_> {
     /// A call of a function of the table that has a kernel.
     fn of_table(&mut self, function: &'static Function, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         if function.name == FROM_JSON {
-            return self.from_json(function, call);
+            return self.json_read(function, call);
         }
         if function.name == TO_JSON && call.arguments.len() == 2 {
-            return self.to_json(function, call, at);
+            return self.json_written(function, call, at);
         }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
         let (function, arguments) = self.collection_call(function, &call.name.name, arguments, at)?;

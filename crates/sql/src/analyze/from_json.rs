@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Fields};
 use std::ops::Range;
 
 impl Resolver<'_> {
-    pub(super) fn from_json(&mut self, function: &'static Function, call: &Call) -> Result<Expr, Fault> {
+    pub(super) fn json_read(&mut self, function: &'static Function, call: &Call) -> Result<Expr, Fault> {
         let name = function.name;
         check_count(name, 2, 3, call)?;
         let json = self.resolve(&call.arguments[0])?;
@@ -49,7 +49,7 @@ impl Resolver<'_> {
     }
 
     /// `to_json(value, options)`: the options become constants behind the value.
-    pub(super) fn to_json(
+    pub(super) fn json_written(
         &mut self,
         function: &'static Function,
         call: &Call,

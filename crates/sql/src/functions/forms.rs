@@ -147,6 +147,15 @@ pub(super) const TIMES: &[Function] = &[
         ..NOTHING
     },
     Function {
+        name: "dateadd",
+        usage: "dateadd(date, days), dateadd(unit, count, time)",
+        about: "The same as date_add, and with a unit as timestampadd.",
+        example: "dateadd(DATE '2016-07-30', 1)",
+        params: &[Param::Any, Param::Any, Param::Any],
+        required: 2,
+        ..FORM
+    },
+    Function {
         name: "current_timezone",
         usage: "current_timezone()",
         about: "The session's time zone.",

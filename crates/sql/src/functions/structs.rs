@@ -18,6 +18,16 @@ pub(crate) const TO_JSON: &str = "to_json";
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
+        name: "struct",
+        usage: "struct(value, …)",
+        about: "A STRUCT of values. A field has the name of its column or alias, else `col1`, `col2` and so on by its place.",
+        example: "struct(1, 'a' AS letter)",
+        form: true,
+        params: &[Param::Any],
+        repeats: true,
+        ..Function::BLANK
+    },
+    Function {
         name: "named_struct",
         usage: "named_struct(name, value, …)",
         about: "A STRUCT of named fields.",
