@@ -20,8 +20,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "struct",
         usage: "struct(value, …)",
-        about: "A STRUCT of values. A field has the name of its column or alias, else `col1`, `col2` and so on by its place.",
-        example: "struct(1, 'a' AS letter)",
+        about: "A STRUCT of values. A field has the name of its column, else `col1`, `col2` and so on by its place.",
+        example: "struct(1, 'a')",
         form: true,
         params: &[Param::Any],
         repeats: true,
