@@ -362,9 +362,9 @@ mod tests {
             let header = check_produced(&batch, Rules { max_bytes: 1 << 20, now_ms: i64::MAX }).unwrap();
             topic.partition(0).unwrap().append(&batch, &header).expect("the topic is there")
         };
-        let before_ms = crate::clock::now_ms();
+        let before_ms = tidemill_os::clock::wall_ms();
         append(0).unwrap();
-        let after_ms = crate::clock::now_ms();
+        let after_ms = tidemill_os::clock::wall_ms();
         catalog.enforce_retention(before_ms + PRODUCER_EXPIRATION_MS);
         assert!(matches!(append(9), Err(AppendError::Refused(Code::OutOfOrderSequenceNumber))), "still known");
         catalog.enforce_retention(after_ms + PRODUCER_EXPIRATION_MS + 1);

@@ -3,7 +3,6 @@
 //! A malformed or oversized frame ends the connection and affects nothing else.
 
 use crate::api::{self, Client, Shared};
-
 use crate::partition::Signal;
 use bytes::{Buf, Bytes};
 use std::io::{self, BufRead, BufReader, Read};

@@ -17,7 +17,6 @@
 
 mod api;
 mod catalog;
-mod clock;
 mod config;
 mod connection;
 mod disk;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use tidemill_os::clock::wall_ms;
 
 /// Ids reserved on disk at a time. A restart skips the unused ones.
 const BLOCK: i64 = 1000;
@@ -45,8 +45,7 @@ impl ProducerIds {
 
 /// A starting id: a thousand for each millisecond since 1970.
 fn fresh_start() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as i64 * 1_000
+    wall_ms() * 1_000
 }
 
 #[cfg(test)]

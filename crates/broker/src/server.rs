@@ -3,7 +3,6 @@
 
 use crate::api::Shared;
 use crate::catalog::Catalog;
-use crate::clock::now_ms;
 use crate::config::{BrokerConfig, Durability};
 use crate::connection;
 use crate::groups::Groups;
@@ -20,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tidemill_os::clock::wall_ms;
 use tidemill_os::disk::{DirLock, LockError};
 use uuid::Uuid;
 
@@ -182,8 +182,8 @@ impl Server {
             let now = Instant::now();
             if now >= due {
                 drop(clients);
-                self.shared.catalog.enforce_retention(now_ms());
-                self.shared.groups.expire(now_ms(), self.shared.config.offsets_retention);
+                self.shared.catalog.enforce_retention(wall_ms());
+                self.shared.groups.expire(wall_ms(), self.shared.config.offsets_retention);
                 due = Instant::now() + RETENTION_INTERVAL;
                 clients = self.clients();
             } else {

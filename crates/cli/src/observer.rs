@@ -14,6 +14,7 @@ use tidemill_driver::Observer;
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, FaultCounts, RecordFault, Result, counted};
+use tidemill_os::clock::wall_ms;
 use tidemill_os::output::{self, Stream};
 use tidemill_scale::{Changes, Decision, Facts, Record, Settings, State};
 
@@ -182,12 +183,6 @@ impl Observer for RunObserver {
             log.note(note);
         }
     }
-}
-
-/// The wall clock, ms since 1970.
-pub(crate) fn wall_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 /// Notes as text; and also decisions and batches, for a run that is not watched by its snapshots.

@@ -1,110 +1,37 @@
 //! Record batches (format v2), read where they lie: nothing is copied and nothing is allocated for a record.
 //!
 //! ```text
-//!  0 base offset i64 | 8 length i32 | 12 leader epoch i32 | 16 magic i8 | 17 CRC-32C u32 | 21 attributes i16
-//! 23 last offset delta i32 | 27 base timestamp i64 | 35 max timestamp i64 | 43 producer id i64 | 51 producer epoch i16
-//! 53 base sequence i32 | 57 record count i32 | 61 records…
-//!
 //!  record: length, attributes i8, timestamp delta, offset delta, key length, key, value length, value, headers
 //! ```
-//! `length` counts from byte 12, the checksum covers everything from byte 21. A record's numbers are of variable length.
+//! A record's numbers are of variable length. [`BatchHeader`] has the header.
 
 use std::ops::Range;
-
-/// Bytes before the first record.
-pub const HEADER_BYTES: usize = 61;
-const LENGTH_END: usize = 12;
-const CRC_START: usize = 21;
-
-const CODEC_MASK: i16 = 0b111;
-const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
-
-/// A batch's header, as far as a reader needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Offset from which the records count.
-    pub base_offset: i64,
-    /// The whole batch, header included.
-    pub total_bytes: usize,
-    /// Offset of the last record that the batch was made with.
-    pub last_offset: i64,
-    /// Timestamp from which the records count, ms.
-    pub base_timestamp: i64,
-    /// The latest timestamp, ms.
-    pub max_timestamp: i64,
-    /// Who wrote it; −1 for a producer that is not idempotent.
-    pub producer_id: i64,
-    /// Records that are there.
-    pub record_count: i32,
-    crc: u32,
-    attributes: i16,
-}
+use tidemill_wire::batch::MAGIC_AT;
+pub use tidemill_wire::batch::{BatchHeader, HEADER_BYTES};
 
 /// What stands where a batch should begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A batch that is whole.
-    Whole(Header),
+    Whole(BatchHeader),
     /// The beginning of a batch, of which the rest was not sent.
     Part,
     /// No batch of format v2; why.
     Malformed(&'static str),
 }
 
-impl Header {
-    /// Reads what stands at the start of `bytes`.
-    pub fn find(bytes: &[u8]) -> Found {
-        let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Found::Part };
-        if header[16] != 2 {
-            return Found::Malformed(
-                "records are in a format before version 2; have the topic's log written anew by Kafka 0.11 or later",
-            );
-        }
-        let length = i32::from_be_bytes(field(header, 8));
-        let (base_offset, delta) = (i64::from_be_bytes(field(header, 0)), i32::from_be_bytes(field(header, 23)));
-        let record_count = i32::from_be_bytes(field(header, 57));
-        let sound = length >= (HEADER_BYTES - LENGTH_END) as i32 && base_offset >= 0 && delta >= 0 && record_count >= 0;
-        let last_offset = base_offset.checked_add(i64::from(delta)).filter(|last| *last < i64::MAX);
-        let (true, Some(last_offset)) = (sound, last_offset) else {
-            return Found::Malformed("a batch's header has impossible numbers");
-        };
-        let total_bytes = LENGTH_END + length as usize;
-        if total_bytes > bytes.len() {
-            return Found::Part;
-        }
-        Found::Whole(Header {
-            base_offset,
-            total_bytes,
-            last_offset,
-            base_timestamp: i64::from_be_bytes(field(header, 27)),
-            max_timestamp: i64::from_be_bytes(field(header, 35)),
-            producer_id: i64::from_be_bytes(field(header, 43)),
-            record_count,
-            crc: u32::from_be_bytes(field(header, 17)),
-            attributes: i16::from_be_bytes(field(header, 21)),
-        })
+/// Reads what stands at the start of `bytes`.
+pub fn find(bytes: &[u8]) -> Found {
+    let Some(header) = bytes.get(..HEADER_BYTES) else { return Found::Part };
+    if header[MAGIC_AT] != 2 {
+        return Found::Malformed(
+            "records are in a format before version 2; have the topic's log written anew by Kafka 0.11 or later",
+        );
     }
-
-    /// How the records are packed: 0 for not at all.
-    pub fn codec(&self) -> i16 {
-        self.attributes & CODEC_MASK
-    }
-
-    /// Whether the batch belongs to a transaction.
-    pub fn is_transactional(&self) -> bool {
-        self.attributes & TRANSACTIONAL != 0
-    }
-
-    /// Whether the batch is a marker that ends a transaction.
-    pub fn is_control(&self) -> bool {
-        self.attributes & CONTROL != 0
-    }
-
-    /// Whether the checksum of the whole batch is right.
-    pub fn crc_is_right(&self, batch: &[u8]) -> bool {
-        crc32c::crc32c(&batch[CRC_START..]) == self.crc
+    match BatchHeader::parse(header) {
+        None => Found::Malformed("a batch's header has impossible numbers"),
+        Some(header) if header.total_bytes > bytes.len() => Found::Part,
+        Some(header) => Found::Whole(header),
     }
 }
 
@@ -114,12 +41,12 @@ pub(crate) fn walk_headers(mut bytes: &[u8], offset: i64) -> Result<Option<i64>,
     let mut next = offset;
     let mut last = -1;
     while !bytes.is_empty() {
-        match Header::find(bytes) {
+        match find(bytes) {
             Found::Whole(header) => {
                 if header.base_offset <= last {
                     return Err("its batches overlap");
                 }
-                last = header.last_offset;
+                last = header.last_offset();
                 next = next.max(last + 1);
                 bytes = &bytes[header.total_bytes..];
             }
@@ -129,10 +56,6 @@ pub(crate) fn walk_headers(mut bytes: &[u8], offset: i64) -> Result<Option<i64>,
         }
     }
     Ok((next > offset).then_some(next))
-}
-
-fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("a field within the header")
 }
 
 /// A record, borrowed from the buffer that it came in.
@@ -185,12 +108,12 @@ pub(crate) struct Walk {
 pub struct Malformed;
 
 impl Walk {
-    pub(crate) fn over(header: &Header) -> Walk {
+    pub(crate) fn over(header: &BatchHeader) -> Walk {
         Walk {
             base_offset: header.base_offset,
-            last_offset: header.last_offset,
+            last_offset: header.last_offset(),
             base_timestamp: header.base_timestamp,
-            append_time: (header.attributes & LOG_APPEND_TIME != 0).then_some(header.max_timestamp),
+            append_time: header.is_append_time().then_some(header.max_timestamp),
             at: 0,
             left: header.record_count,
         }
@@ -231,7 +154,7 @@ impl Walk {
 
 /// Whether a control batch aborts its transaction; `bytes` are those after the header. A marker's key is its version and
 /// its kind, 0 for abort.
-pub(crate) fn is_abort(header: &Header, bytes: &[u8]) -> bool {
+pub(crate) fn is_abort(header: &BatchHeader, bytes: &[u8]) -> bool {
     let record = Walk::over(header).next(bytes);
     matches!(record, Ok(Some(Record { key: Some([_, _, 0, 0, ..]), .. })))
 }
@@ -317,13 +240,13 @@ mod tests {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes[11] = 49;
         bytes[16] = 2;
-        assert!(matches!(Header::find(&bytes), Found::Whole(header) if header.total_bytes == HEADER_BYTES));
-        assert_eq!(Header::find(&bytes[..60]), Found::Part);
+        assert!(matches!(find(&bytes), Found::Whole(header) if header.total_bytes == HEADER_BYTES));
+        assert_eq!(find(&bytes[..60]), Found::Part);
         bytes[11] = 50;
-        assert_eq!(Header::find(&bytes), Found::Part);
+        assert_eq!(find(&bytes), Found::Part);
         bytes[11] = 48;
-        assert!(matches!(Header::find(&bytes), Found::Malformed(_)));
+        assert!(matches!(find(&bytes), Found::Malformed(_)));
         bytes[16] = 1;
-        assert!(matches!(Header::find(&bytes), Found::Malformed(_)));
+        assert!(matches!(find(&bytes), Found::Malformed(_)));
     }
 }

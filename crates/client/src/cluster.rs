@@ -112,7 +112,7 @@ impl Cluster {
                 Err(fault) => fault,
             };
             failures += 1;
-            let pause = self.shared.settings.backoff.pause(failures);
+            let pause = self.shared.settings.backoff.pause_after(failures);
             if !fault.is_transient() || Instant::now() + pause >= deadline {
                 return Err(self.error(fault));
             }
@@ -263,7 +263,7 @@ impl Cluster {
                 }
                 Err(fault) => {
                     let failures = self.troubles.get(address).map_or(1, |trouble| trouble.failures + 1);
-                    let not_before = Instant::now() + self.shared.settings.backoff.pause(failures);
+                    let not_before = Instant::now() + self.shared.settings.backoff.pause_after(failures);
                     self.troubles.insert(address.clone(), Trouble { failures, not_before, fault: fault.clone() });
                     return Err(fault);
                 }

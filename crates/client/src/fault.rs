@@ -1,7 +1,6 @@
 //! What can go wrong between a client and a cluster, and the error that it ends in.
 
 use kafka_protocol::ResponseError as Code;
-use std::time::Duration;
 use tidemill_model::Error;
 
 /// Why a request has no answer that helps.
@@ -153,22 +152,6 @@ pub fn name(code: Code) -> String {
     name
 }
 
-/// Pauses between attempts: doubled each time, with a bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// Before the second attempt.
-    pub first: Duration,
-    /// No pause is longer.
-    pub longest: Duration,
-}
-
-impl Backoff {
-    /// The pause after so many failures.
-    pub fn pause(&self, failures: u32) -> Duration {
-        self.first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(20))).min(self.longest)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,12 +167,5 @@ mod tests {
             assert_eq!(error.retry, retry, "{error}");
             assert!(error.message().contains(words), "{error}");
         }
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1) };
-        let pauses: Vec<u128> = [1, 2, 3, 6, 7, 1_000].map(|failures| backoff.pause(failures).as_millis()).to_vec();
-        assert_eq!(pauses, [20, 40, 80, 640, 1_000, 1_000]);
     }
 }

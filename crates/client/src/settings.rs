@@ -4,9 +4,9 @@
 //! Nothing here connects or opens a file: `tidemill check` asks it whether the native client understands a pipeline's
 //! properties.
 
-use crate::fault::Backoff;
 use std::time::Duration;
 use tidemill_model::Secret;
+use tidemill_os::retry::{self, Retry};
 
 /// Where the brokers are and how to talk to them.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Settings {
     /// How long a broker may take to answer, beyond what the request asks it to wait.
     pub answer_max: Duration,
     /// Pauses between connections that fail.
-    pub backoff: Backoff,
+    pub backoff: Retry,
     /// How long what is known of topics and leaders counts.
     pub metadata_age_max: Duration,
     /// Larger answers are refused.
@@ -142,7 +142,7 @@ impl Settings {
             connect_max: Duration::from_secs(10),
             answer_max: Duration::from_secs(30),
             // A broker that is back is noticed within a second.
-            backoff: Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1) },
+            backoff: retry::CONNECTION,
             metadata_age_max: Duration::from_secs(300),
             frame_bytes_max: 100 << 20,
             keepalive: false,

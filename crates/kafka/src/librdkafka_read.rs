@@ -9,13 +9,12 @@ use crate::ahead::Ahead;
 use crate::client::Handle;
 use crate::fetch::{Event, Fetch};
 use crate::options::KafkaOptions;
+use crate::read::{STILL_MAX, lost};
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Parts, Read};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
-/// How long a range may make no progress (a broker restarts) before that is an error.
-const STILL_MAX: Duration = Duration::from_secs(30);
 /// How often librdkafka's own events are drained while waiting.
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -109,19 +108,10 @@ impl LibrdkafkaReader {
     fn lost(&self, range: &OffsetRange, offset: i64) -> Error {
         let PartitionId { topic, partition, .. } = &range.partition;
         let what = format!("offsets {offset} to {} of {} are not there", range.end - 1, range.partition);
-        match self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5)).map(|found| found[0]) {
-            Ok(there) => Error::external(format!(
-                "{what}: the log holds {} to {} (retention removed the others, or the topic was created again); \
-                 start with a new checkpoint, or keep records longer",
-                there.start,
-                there.end - 1
-            )),
-            Err(error) => error.context(what),
-        }
+        let there = self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5));
+        lost(what, there.map(|found| (found[0].start, found[0].end)))
     }
-}
 
-impl LibrdkafkaReader {
     fn give_up_ahead(&mut self) {
         self.ahead.forget(&mut self.fetch);
         self.reads_ahead = false;

@@ -6,7 +6,22 @@ use crate::native::NativeReader;
 use crate::options::KafkaOptions;
 use std::time::Duration;
 use tidemill_flow::ports::{Chunk, Parts, Read};
-use tidemill_model::{OffsetRange, Result};
+use tidemill_model::{Error, OffsetRange, Result};
+
+/// How long a range may make no progress (a broker restarts) before that is an error.
+pub(crate) const STILL_MAX: Duration = Duration::from_secs(30);
+
+/// The error of offsets that are not there: `what` names them, `there` is what the log holds, from its start up to its end.
+pub(crate) fn lost(what: String, there: Result<(i64, i64)>) -> Error {
+    match there {
+        Ok((start, end)) => Error::external(format!(
+            "{what}: the log holds {start} to {} (retention removed the others, or the topic was created again); \
+             start with a new checkpoint, or keep records longer",
+            end - 1
+        )),
+        Err(error) => error.context(what),
+    }
+}
 
 /// Reads ranges of Kafka partitions.
 pub struct KafkaReader(Inner);

@@ -93,13 +93,12 @@ pub fn since(moment: Instant) -> Duration {
     now().saturating_duration_since(moment)
 }
 
-/// The moment as milliseconds since 1970.
+/// The moment as milliseconds since 1970; 0 where the machine's clock is set before that.
 pub fn wall_ms() -> i64 {
     if let Some((time, _)) = own() {
         return time.wall_ms();
     }
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
-    since.as_millis() as i64
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// Waits for this long.

@@ -8,6 +8,9 @@
 //! | [`SOURCE`] | a look at a source that cannot be reached or is not there | 500 ms | 500 ms | never |
 //! | [`BOUNDED_SOURCE`] | the same in a run that is to end by itself | 500 ms | 500 ms | 60 s |
 //! | [`TOPIC`] | a look at a topic that was just made | 20 ms | 20 ms | 10 s |
+//! | [`CONNECTION`] | a connection of the native Kafka client; properties may set the pauses | 20 ms | 1 s | never |
+//! | [`SPARK`] | a call to a Spark Connect server that has answered before | 50 ms | 5 s | 90 s |
+//! | [`SPARK_FIRST`] | a call to one that has not | 50 ms | 5 s | 10 s |
 
 use std::time::Duration;
 
@@ -42,15 +45,23 @@ pub const SOURCE: Retry = policy(500, 500, None);
 pub const BOUNDED_SOURCE: Retry = policy(500, 500, Some(60));
 /// Looking for a topic that was just created.
 pub const TOPIC: Retry = policy(20, 20, Some(10));
+/// A connection of the native Kafka client.
+pub const CONNECTION: Retry = policy(20, 1_000, None);
+/// A call to a Spark Connect server that has answered before.
+pub const SPARK: Retry = policy(50, 5_000, Some(90));
+/// A call to a Spark Connect server that has not answered yet.
+pub const SPARK_FIRST: Retry = policy(50, 5_000, Some(10));
 
 impl Retry {
     /// The pause before the next attempt, given the number of failures and the time since the first; `None`: give up.
     pub fn pause(&self, failures: u32, since_first: Duration) -> Option<Duration> {
-        if self.is_over(since_first) {
-            return None;
-        }
+        (!self.is_over(since_first)).then(|| self.pause_after(failures))
+    }
+
+    /// The pause after so many failures, whatever the patience.
+    pub fn pause_after(&self, failures: u32) -> Duration {
         let factor = 2u32.saturating_pow(failures.saturating_sub(1));
-        Some(self.first.saturating_mul(factor).min(self.longest))
+        self.first.saturating_mul(factor).min(self.longest)
     }
 
     /// Whether it is time to give up.
@@ -71,5 +82,7 @@ mod tests {
         assert_eq!(COMMIT.pause(u32::MAX, Duration::from_secs(59)), Some(COMMIT.longest));
         assert_eq!(COMMIT.pause(1, Duration::from_secs(60)), None);
         assert_eq!(TASK.pause(9, Duration::MAX), Some(TASK.first));
+        let connecting = [1, 2, 3, 6, 7, 1_000].map(|failures| CONNECTION.pause_after(failures).as_millis());
+        assert_eq!(connecting, [20, 40, 80, 640, 1_000, 1_000]);
     }
 }

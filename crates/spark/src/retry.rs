@@ -1,19 +1,13 @@
 //! What a failed call means, and when it is tried again.
 //!
 //! As Spark's own clients: `UNAVAILABLE` and a lost cursor are tried again, from 50 ms up to 60 s apart, for ten
-//! minutes at most; anything else ends the call. Our limit is lower, so that a user hears of a server that is gone.
+//! minutes at most; anything else ends the call. Our limit is lower (`os::retry`), so that a user hears of a server that is gone.
 
 use spark_connect_proto as proto;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tidemill_model::{Error, Result};
+use tidemill_os::retry::{self, Retry};
 use tonic::{Code, Status};
-
-/// How long a server may be away.
-pub(crate) const AWAY_MAX: Duration = Duration::from_secs(90);
-/// How long a server that has never answered is waited for.
-pub(crate) const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(5);
 
 /// A failed call.
 #[derive(Debug)]
@@ -148,15 +142,14 @@ fn error_id(status: &Status) -> Option<String> {
 
 /// Waits longer from failure to failure.
 pub(crate) struct Backoff {
-    longest: Duration,
+    policy: Retry,
     since: Option<Instant>,
-    wait: Duration,
+    failures: u32,
 }
 
 impl Backoff {
-    /// Tries for so long.
-    pub(crate) fn new(longest: Duration) -> Backoff {
-        Backoff { longest, since: None, wait: Duration::ZERO }
+    pub(crate) fn new(policy: Retry) -> Backoff {
+        Backoff { policy, since: None, failures: 0 }
     }
 
     /// Waits before the next try.
@@ -165,17 +158,17 @@ impl Backoff {
     /// The fault, if another try would not help or the server has been away for too long.
     pub(crate) async fn after(&mut self, fault: Fault) -> Result<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
-        if !fault.again || since.elapsed() > self.longest {
-            return Err(fault.told());
+        self.failures += 1;
+        match self.policy.pause(self.failures, since.elapsed()) {
+            Some(pause) if fault.again => tokio::time::sleep(pause).await,
+            _ => return Err(fault.told()),
         }
-        self.wait = (self.wait * 2).clamp(FIRST, LONGEST);
-        tokio::time::sleep(self.wait).await;
         Ok(())
     }
 
     /// The server answered.
     pub(crate) fn reset(&mut self) {
-        *self = Backoff::new(AWAY_MAX);
+        *self = Backoff::new(retry::SPARK);
     }
 }
 

@@ -11,7 +11,7 @@
 use crate::execute::Execution;
 use crate::relation;
 use crate::remote::Remote;
-use crate::retry::{AWAY_MAX, Backoff, FIRST_ANSWER_MAX, Fault};
+use crate::retry::{Backoff, Fault};
 use crate::rows;
 use arrow_array::RecordBatch;
 use spark_connect_proto as proto;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidemill_model::{Error, Result};
+use tidemill_os::retry;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -320,7 +321,7 @@ impl Session {
 
     pub(crate) fn backoff(&self) -> Backoff {
         let answered = self.answered.load(Ordering::Relaxed);
-        Backoff::new(if answered { AWAY_MAX } else { FIRST_ANSWER_MAX })
+        Backoff::new(if answered { retry::SPARK } else { retry::SPARK_FIRST })
     }
 
     pub(crate) fn user(&self) -> Option<proto::UserContext> {

@@ -24,6 +24,20 @@ use tidemill_model::{Offsets, Result};
 use tidemill_os::clock;
 use tidemill_scale::{Decision, Facts, Settings, State};
 
+/// A pipeline that counts the records `{"k": …}` by `k`.
+pub const COUNT_BY_KEY: &str = r#"
+[sources.t]
+type = "kafka"
+bootstrap_servers = "memory:9092"
+topic = "topic"
+schema = "k BIGINT"
+[query]
+sql = "SELECT k, count(*) AS n FROM t GROUP BY k"
+output_mode = "update"
+[sinks.screen]
+type = "console"
+"#;
+
 /// A driver that does nothing for this long hangs: the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 

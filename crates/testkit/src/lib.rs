@@ -32,7 +32,7 @@ mod virtual_time;
 
 pub use dead_letters::{BeforeCommit, KillPoint, MemoryDeadLetters, SavedDeadLetter};
 pub use disk::{CrashImage, Fault, Operation, SimDisk};
-pub use harness::{Batch, BeforeWrite, Harness, RunningDriver, SpawnOverride};
+pub use harness::{Batch, BeforeWrite, COUNT_BY_KEY, Harness, RunningDriver, SpawnOverride};
 pub use kills::{Kills, Phase};
 pub use sink::MemorySink;
 pub use threads::{scripted, threads};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tidemill_model::Error;
 use tidemill_model::random::Random;
 use tidemill_model::status::Command;
-use tidemill_testkit::{Harness, Kills, MemorySink, Phase, Record, RunningDriver, Topic};
+use tidemill_testkit::{COUNT_BY_KEY, Harness, Kills, MemorySink, Phase, Record, RunningDriver, Topic};
 
 /// Changes of size and kills.
 const ACTIONS: u64 = 10_000;
@@ -19,19 +19,6 @@ const KEYS: i64 = 40;
 const PUT: u64 = 20;
 /// A command that is not obeyed for so long hangs: the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const PIPELINE: &str = r#"
-[sources.t]
-type = "kafka"
-bootstrap_servers = "memory:9092"
-topic = "topic"
-schema = "k BIGINT"
-[query]
-sql = "SELECT k, count(*) AS n FROM t GROUP BY k"
-output_mode = "update"
-[sinks.screen]
-type = "console"
-"#;
 
 struct Chaos {
     harness: Harness,
@@ -49,7 +36,7 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64) -> Chaos {
         let (kills, sink_fails) = (Kills::default(), Arc::new(AtomicBool::new(false)));
-        let mut harness = Harness::new(PIPELINE);
+        let mut harness = Harness::new(COUNT_BY_KEY);
         harness.topic = Topic::new(PARTITIONS as usize);
         harness.executors = 4;
         harness.kills = Some(kills.clone());

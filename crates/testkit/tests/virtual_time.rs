@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tidemill_model::Error;
 use tidemill_model::random::Random;
 use tidemill_os::clock;
-use tidemill_testkit::{Harness, Kills, Record, RunningDriver, Timeline, Topic, Transcript};
+use tidemill_testkit::{COUNT_BY_KEY, Harness, Kills, Record, RunningDriver, Timeline, Topic, Transcript};
 
 const PARTITIONS: i64 = 4;
 const KEYS: u64 = 50;
@@ -20,20 +20,7 @@ const PUT: Duration = Duration::from_millis(20);
 /// Time after the load in which everything becomes quiet.
 const AFTER: Duration = Duration::from_secs(15);
 
-const PIPELINE: &str = r#"
-[sources.t]
-type = "kafka"
-bootstrap_servers = "memory:9092"
-topic = "topic"
-schema = "k BIGINT"
-[query]
-sql = "SELECT k, count(*) AS n FROM t GROUP BY k"
-output_mode = "update"
-[sinks.screen]
-type = "console"
-[autoscale]
-max_records_per_second_per_core = 250
-"#;
+const AUTOSCALE: &str = "[autoscale]\nmax_records_per_second_per_core = 250\n";
 
 /// A load: (seconds, records per second).
 type Load = Vec<(u64, u64)>;
@@ -68,7 +55,7 @@ fn run(load: Load, faults: Vec<(u64, Fault)>) -> Seen {
 fn story(timeline: &Timeline, load: Load, faults: Vec<(u64, Fault)>) -> Seen {
     let (kills, transcript) = (Kills::default(), Transcript::default());
     let [fails, dies] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-    let mut harness = Harness::new(PIPELINE);
+    let mut harness = Harness::new(&[COUNT_BY_KEY, AUTOSCALE].concat());
     harness.topic = Topic::new(PARTITIONS as usize).flowing();
     harness.autoscales = true;
     harness.transcript = Some(transcript.clone());

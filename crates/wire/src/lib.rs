@@ -13,6 +13,8 @@
 //! charged what it stands for at most, in the request and in the answer to it ([`Bounds::read_bytes`]). A frame may cost
 //! four times its own size, or [`SMALL_FRAME_BYTES`] where that is more; one that costs more is malformed.
 
+pub mod batch;
+
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::buf::ByteBuf;

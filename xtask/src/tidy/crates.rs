@@ -53,7 +53,7 @@ const CRATES: &[Crate] = &[
     Crate { name: "kafka", uses: &["model", "os", "flow", "client"], tests_use: &["broker"], unsaid: &[] },
     Crate { name: "files", uses: &["model", "os", "sql", "flow"], tests_use: &["config", "decode"], unsaid: &[CLOCK] },
     Crate { name: "wire", uses: &[], tests_use: &[], unsaid: &[CLOCK, WORLD] },
-    Crate { name: "client", uses: &["model", "wire"], tests_use: &[], unsaid: &[] },
+    Crate { name: "client", uses: &["model", "os", "wire"], tests_use: &[], unsaid: &[] },
     Crate { name: "broker", uses: &["model", "os", "wire"], tests_use: &[], unsaid: &[] },
     Crate { name: "load", uses: &["model", "kafka"], tests_use: &["broker"], unsaid: &[] },
     Crate {
@@ -74,7 +74,7 @@ const CRATES: &[Crate] = &[
         tests_use: &["link"],
         unsaid: &[],
     },
-    Crate { name: "spark", uses: &["model", "sql"], tests_use: &["config"], unsaid: &[] },
+    Crate { name: "spark", uses: &["model", "os", "sql"], tests_use: &["config"], unsaid: &[] },
     Crate { name: "dash", uses: &["model"], tests_use: &[], unsaid: &[] },
     Crate {
         name: "cli",

@@ -4,7 +4,6 @@ use super::{Call, code_of, once, text};
 use crate::groups::JoinAnswer;
 use crate::groups::member::{Join, Member};
 use crate::groups::state::Group;
-
 use crate::refusal::start_of;
 use crate::wire::Answer;
 use bytes::Bytes;

@@ -2,7 +2,6 @@
 
 use super::{Call, code_of, once};
 use crate::catalog::storage_error;
-use crate::clock::now_ms;
 use crate::groups::offsets::Committed;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -16,6 +15,7 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use tidemill_os::clock::wall_ms;
 
 /// Most bytes of text that a client may store with an offset.
 const METADATA_BYTES_MAX: usize = 4096;
@@ -27,7 +27,7 @@ pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> Of
     let checked = check(call, &request);
     let refused = checked.as_ref().err().copied();
     let protocol_type = checked.unwrap_or_default();
-    let time_ms = now_ms();
+    let time_ms = wall_ms();
     let mut positions = Vec::new();
     let mut check = |topic: &TopicName, partition: &OffsetCommitRequestPartition| {
         if let Some(code) = refused {

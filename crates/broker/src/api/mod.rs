@@ -16,7 +16,6 @@ mod topics;
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
 use crate::groups::Groups;
-
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
 use crate::shape;

@@ -2,7 +2,6 @@
 
 use super::{Call, Malformed};
 use crate::catalog::{Topic, storage_error};
-use crate::clock::now_ms;
 use crate::log::AppendError;
 use crate::log::batch::{self, Rules};
 use crate::refusal::{Refusal, start_of};
@@ -13,6 +12,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceReq
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 use std::sync::Arc;
+use tidemill_os::clock::wall_ms;
 
 /// From this version on, an answer says why a batch was refused.
 const FIRST_VERSION_WITH_TEXT: i16 = 8;
@@ -61,7 +61,7 @@ fn store(topic: Option<&Arc<Topic>>, data: &PartitionProduceData) -> Result<(i64
     let partition = topic.and_then(|topic| topic.partition(data.index)).ok_or(Code::UnknownTopicOrPartition)?;
     let records = data.records.as_deref().unwrap_or_default();
     let max_bytes = partition.with_log(|log| log.config().max_message_bytes);
-    let header = batch::check_produced(records, Rules { max_bytes, now_ms: now_ms() })?;
+    let header = batch::check_produced(records, Rules { max_bytes, now_ms: wall_ms() })?;
     match partition.append(records, &header) {
         Some(Ok(stored)) => Ok(stored),
         Some(Err(AppendError::Refused(code))) => Err(code.into()),

@@ -9,7 +9,6 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::clock::now_ms;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
 use member::{Join, Joined, Member, Phase};
@@ -21,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use tidemill_os::clock::wall_ms;
 
 /// How long a waiter sleeps if the group has no deadline.
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,7 +57,7 @@ pub(crate) struct JoinAnswer {
 impl Groups {
     /// Opens the committed offsets.
     pub fn open(path: PathBuf, sync: bool) -> io::Result<Groups> {
-        let offsets = Mutex::new(Offsets::open(path, sync, now_ms())?);
+        let offsets = Mutex::new(Offsets::open(path, sync, wall_ms())?);
         Ok(Groups { entries: Mutex::default(), offsets, stopping: AtomicBool::new(false) })
     }
 

@@ -4,7 +4,6 @@
 //! rewrite, so the cost is spread over many commits.
 
 use crate::disk::FrameFile;
-
 use crate::stderr::log_line;
 use std::collections::BTreeMap;
 use std::io;

@@ -205,7 +205,7 @@ fn offsets_are_kept_for_the_retention_after_the_last_member_has_left() {
     const RETENTION_MS: i64 = RETENTION.as_millis() as i64;
     let dir = tempfile::tempdir().unwrap();
     let groups = Groups::open(dir.path().join("offsets"), false).unwrap();
-    let start_ms = crate::clock::now_ms();
+    let start_ms = tidemill_os::clock::wall_ms();
     let member = groups.join("members", plain_member()).unwrap().member_id;
     for (group, protocol_type) in [("members", "consumer"), ("without", "")] {
         let committed = Committed { offset: 1, leader_epoch: 0, metadata: String::new(), time_ms: start_ms };

@@ -1,101 +1,14 @@
-//! The header of a record batch (format v2), and the checks of a produced batch.
-//!
-//! ```text
-//!  0 base offset i64 | 8 length i32 | 12 leader epoch i32 | 16 magic i8 | 17 CRC-32C u32 | 21 attributes i16
-//! 23 last offset delta i32 | 27 base timestamp i64 | 35 max timestamp i64 | 43 producer id i64 | 51 producer epoch i16
-//! 53 base sequence i32 | 57 record count i32 | 61 records…
-//! ```
-//! `length` counts from byte 12. The checksum covers everything from byte 21, so the broker may set base offset and
-//! leader epoch without changing it.
+//! The checks of a produced batch, and what the broker sets in it.
 
 use super::records;
 use crate::refusal::Refusal;
 use kafka_protocol::ResponseError as Code;
 use std::ops::ControlFlow;
+pub(crate) use tidemill_wire::batch::{BatchHeader, HEADER_BYTES};
+use tidemill_wire::batch::{CRC_START, LENGTH_END, MAGIC_AT, field};
 
-/// Bytes before the first record.
-pub(crate) const HEADER_BYTES: usize = 61;
-/// Bytes before the part that `length` counts.
-const LENGTH_END: usize = 12;
-const CRC_START: usize = 21;
-const MAGIC_AT: usize = 16;
-
-const COMPRESSION_MASK: i16 = 0b111;
-const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
 /// none, gzip, snappy, lz4, zstd
 const LAST_CODEC: i16 = 4;
-
-/// The fields of the header that the broker needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BatchHeader {
-    pub base_offset: i64,
-    /// The whole batch, header included.
-    pub total_bytes: usize,
-    pub crc: u32,
-    pub attributes: i16,
-    pub last_offset_delta: i32,
-    pub base_timestamp: i64,
-    pub max_timestamp: i64,
-    pub producer_id: i64,
-    pub producer_epoch: i16,
-    pub base_sequence: i32,
-    pub record_count: i32,
-}
-
-impl BatchHeader {
-    /// Reads the header at the start of `bytes`; `None` if there is no well-formed v2 header.
-    pub fn parse(bytes: &[u8]) -> Option<BatchHeader> {
-        let bytes: &[u8; HEADER_BYTES] = bytes.get(..HEADER_BYTES)?.try_into().ok()?;
-        let length = i32::from_be_bytes(field(bytes, 8));
-        let header = BatchHeader {
-            base_offset: i64::from_be_bytes(field(bytes, 0)),
-            total_bytes: LENGTH_END + usize::try_from(length).ok()?,
-            crc: u32::from_be_bytes(field(bytes, 17)),
-            attributes: i16::from_be_bytes(field(bytes, 21)),
-            last_offset_delta: i32::from_be_bytes(field(bytes, 23)),
-            base_timestamp: i64::from_be_bytes(field(bytes, 27)),
-            max_timestamp: i64::from_be_bytes(field(bytes, 35)),
-            producer_id: i64::from_be_bytes(field(bytes, 43)),
-            producer_epoch: i16::from_be_bytes(field(bytes, 51)),
-            base_sequence: i32::from_be_bytes(field(bytes, 53)),
-            record_count: i32::from_be_bytes(field(bytes, 57)),
-        };
-        let sound = bytes[16] == 2
-            && header.total_bytes >= HEADER_BYTES
-            && header.base_offset >= 0
-            && header.record_count >= 0
-            && header.last_offset_delta >= 0
-            && header.base_offset.checked_add(i64::from(header.last_offset_delta)).is_some_and(|last| last < i64::MAX);
-        sound.then_some(header)
-    }
-
-    /// Offset of the last record.
-    pub fn last_offset(&self) -> i64 {
-        self.base_offset + i64::from(self.last_offset_delta)
-    }
-
-    /// The compression codec; 0 for none.
-    pub fn codec(&self) -> i16 {
-        self.attributes & COMPRESSION_MASK
-    }
-
-    /// Whether the batch belongs to a transaction.
-    pub fn is_transactional(&self) -> bool {
-        self.attributes & TRANSACTIONAL != 0
-    }
-
-    /// Whether the batch is a marker that ends a transaction.
-    pub fn is_control(&self) -> bool {
-        self.attributes & CONTROL != 0
-    }
-}
-
-/// Whether the checksum of a whole batch is correct.
-pub(crate) fn crc_is_right(batch: &[u8], header: &BatchHeader) -> bool {
-    crc32c::crc32c(&batch[CRC_START..]) == header.crc
-}
 
 /// Record timestamps may be ahead of the clock by this much; Apache Kafka's `message.timestamp.after.max.ms`.
 const AHEAD_MS_MAX: i64 = 3_600_000;
@@ -148,7 +61,7 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
     if records.len() < header.total_bytes {
         return invalid("the batch is longer than what was sent");
     }
-    if !crc_is_right(&records[..header.total_bytes], &header) {
+    if !header.crc_is_right(&records[..header.total_bytes]) {
         return corrupt("the batch's checksum is wrong");
     }
     let sequence_fits = header.producer_id < 0 || (header.base_sequence >= 0 && header.producer_epoch >= 0);
@@ -158,7 +71,7 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
         (header.last_offset_delta != header.record_count - 1, "offsets and number of records do not agree"),
         (!sequence_fits, "a producer's batch has no sequence number"),
         (header.is_control(), "clients may not write control records"),
-        (header.attributes & LOG_APPEND_TIME != 0, "clients may not set the time of appending"),
+        (header.is_append_time(), "clients may not set the time of appending"),
     ];
     if let Some((_, why)) = faults.iter().find(|(is_so, _)| *is_so) {
         return Err(Refusal::new(Code::InvalidRecord, *why));
@@ -188,10 +101,6 @@ pub(crate) fn stored_prefix(batch: &[u8], base_offset: i64) -> [u8; 16] {
     prefix[..8].copy_from_slice(&base_offset.to_be_bytes());
     prefix[8..12].copy_from_slice(&batch[8..12]);
     prefix
-}
-
-fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("a field lies inside the header")
 }
 
 /// Batches for tests, encoded by hand.
@@ -292,6 +201,7 @@ pub(crate) mod sample {
 mod tests {
     use super::sample::{Sample, pack};
     use super::*;
+    use tidemill_wire::batch::{CONTROL, TRANSACTIONAL};
 
     const RULES: Rules = Rules { max_bytes: 200, now_ms: 1_000_000 };
 

@@ -18,7 +18,6 @@ mod unpack;
 pub(crate) use scan::read_exact_at;
 pub(crate) use segment::Slice;
 
-use crate::clock::now_ms;
 use crate::config::Durability;
 use batch::BatchHeader;
 use kafka_protocol::ResponseError as Code;
@@ -27,6 +26,7 @@ use segment::Segment;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use tidemill_os::clock::wall_ms;
 
 /// Settings of a log.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ impl Log {
         }
         let header = BatchHeader { base_offset: self.end_offset(), ..*header };
         self.write(batch, &header).map_err(AppendError::Disk)?;
-        self.producers.note(&header, now_ms());
+        self.producers.note(&header, wall_ms());
         Ok(header.base_offset)
     }
 

@@ -86,7 +86,7 @@ impl Segment {
             if check_crc {
                 batch.resize(header.total_bytes, 0);
                 read_exact_at(&file, &mut batch, position)?;
-                if !batch::crc_is_right(&batch, &header) {
+                if !header.crc_is_right(&batch) {
                     break;
                 }
             }

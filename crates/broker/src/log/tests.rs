@@ -40,7 +40,7 @@ fn read(log: &Log, offset: i64, max_bytes: u64, at_least_one: bool) -> Option<Ve
     let (mut rest, mut offsets) = (&bytes[..], Vec::new());
     while !rest.is_empty() {
         let header = BatchHeader::parse(rest).expect("a slice holds whole batches");
-        assert!(batch::crc_is_right(&rest[..header.total_bytes], &header));
+        assert!(header.crc_is_right(&rest[..header.total_bytes]));
         offsets.push(header.base_offset);
         rest = &rest[header.total_bytes..];
     }

@@ -5,7 +5,6 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use tidemill_flow::alone;
-use tidemill_model::diagnostic::nearest;
 use tidemill_model::{Error, Millis, Result};
 use tidemill_os::output;
 use tidemill_sql::eval::EvalContext;
@@ -30,10 +29,7 @@ pub(crate) fn run(options: &FunctionsOptions) -> Result<()> {
 fn explain(name: &str, json: bool) -> Result<()> {
     let found = reference::find(name);
     if found.is_empty() {
-        let sections = reference::sections();
-        let entries = sections.iter().flat_map(|section| &section.entries);
-        let known = entries.flat_map(|entry| entry.aliases.iter().copied().chain([entry.name]));
-        let near: Vec<String> = nearest(name, known).iter().map(|name| format!("`{name}`")).collect();
+        let near: Vec<String> = reference::near(name).iter().map(|name| format!("`{name}`")).collect();
         let help = match near.as_slice() {
             [] => "`tidemill functions` lists all".to_string(),
             near => format!("did you mean {}?", near.join(" or ")),
@@ -86,7 +82,7 @@ fn list(json: bool) {
     }
     for section in &sections {
         output::line(section.title);
-        lines(section.entries.iter().flat_map(|entry| [entry.name].into_iter().chain(entry.aliases.iter().copied())));
+        lines(section.entries.iter().flat_map(|entry| entry.names()));
     }
     output::line("Functions of Spark that are not supported");
     lines(REFUSED.iter().flat_map(|refused| refused.names.iter().copied()));

@@ -12,7 +12,7 @@ use tidemill_driver::{Job, Supervisor};
 use tidemill_flow::ports::Sink;
 use tidemill_model::progress::Progress;
 use tidemill_model::status::Command;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, counted};
 use tidemill_os::output::{self, Stream};
 use tidemill_spark::refuse::{self, Reach};
 use tidemill_spark::server::{Server, ServerOptions};
@@ -108,10 +108,10 @@ async fn started(options: &RunOptions, job: &Job, remote: Option<Remote>, place:
     }
     drop(session.release().await);
     (host.say)(&format!(
-        "ended: {} records in {} batches, {} rows out · on Spark at {}",
-        host.board.status.records,
-        host.batches,
-        host.rows,
+        "ended: {} in {}, {} out · on Spark at {}",
+        counted(host.board.status.records, "record"),
+        counted(host.batches, "batch"),
+        counted(host.rows, "row"),
         remote.address()
     ));
     Ok(())
@@ -220,16 +220,14 @@ struct RunHost {
 
 /// The message about a batch; `None` where there is nothing to tell.
 fn batch_line(progress: &Progress) -> Option<String> {
-    let (id, rows) = (progress.batch_id, progress.sink.num_output_rows);
+    let (id, rows) = (progress.batch_id, counted(progress.sink.num_output_rows, "row"));
     // Spark keeps the figures of the newest batches only, and none when it is started again.
     if progress.timestamp.is_empty() {
-        return Some(format!(
-            "batch {id}: {rows} rows · committed while nobody followed, so its records are not counted"
-        ));
+        return Some(format!("batch {id}: {rows} · committed while nobody followed, so its records are not counted"));
     }
     let (records, ms, backlog) = (progress.num_input_rows, progress.batch_duration, progress.tidemill.backlog);
-    (records > 0 || rows > 0)
-        .then(|| format!("batch {id}: {records} records in {ms} ms · {rows} rows · backlog {backlog}"))
+    (records > 0 || progress.sink.num_output_rows > 0)
+        .then(|| format!("batch {id}: {} in {ms} ms · {rows} · backlog {backlog}", counted(records, "record")))
 }
 
 impl Host for RunHost {

@@ -1,6 +1,5 @@
 //! The dashboard of a run on Spark: the figures of its batches. Executors are Spark's, and not shown.
 
-use crate::observer::wall_ms;
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +7,7 @@ use tidemill_dash::Dashboard;
 use tidemill_driver::Job;
 use tidemill_model::progress::Progress;
 use tidemill_model::status::Status;
+use tidemill_os::clock::wall_ms;
 use tidemill_sql::text::show::result_rows;
 use tidemill_sql::zone::{WallClock, Zone};
 

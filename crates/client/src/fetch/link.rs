@@ -4,13 +4,14 @@ use super::wire::{self, Forgotten, Head, Terms, Wanted};
 use super::{Partition, Slot, Topic};
 use crate::cluster::{Address, Cluster};
 use crate::connection::Connection;
-use crate::fault::{Backoff, Fault};
+use crate::fault::Fault;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::VersionRange;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::time::{Duration, Instant};
+use tidemill_os::retry::Retry;
 
 const VERSIONS: VersionRange = VersionRange { min: 12, max: 13 };
 
@@ -170,10 +171,10 @@ impl Link {
     }
 
     /// Ends the connection; the next is made after a pause.
-    pub(super) fn close(&mut self, backoff: Backoff) {
+    pub(super) fn close(&mut self, backoff: Retry) {
         (self.connection, self.under_way) = (None, None);
         self.reset();
         self.failures += 1;
-        self.not_before = Some(Instant::now() + backoff.pause(self.failures).max(Duration::from_millis(1)));
+        self.not_before = Some(Instant::now() + backoff.pause_after(self.failures).max(Duration::from_millis(1)));
     }
 }

@@ -15,7 +15,7 @@ mod link;
 mod transactions;
 mod wire;
 
-use crate::batch::{Found, Header, Record, Walk, walk_headers};
+use crate::batch::{BatchHeader, Found, Record, Walk, find, walk_headers};
 use crate::cluster::{Cluster, wants_metadata};
 use crate::fault::{Fault, is_transient};
 use crate::settings::Settings;
@@ -175,8 +175,13 @@ impl Fetcher {
         self.topics.iter().find(|known| known.name == topic)?.slots.get(&partition).copied()
     }
 
+    /// Asks for no more of the partition; what was fetched of it is dropped.
+    pub fn forget(&mut self, slot: Slot) {
+        self.seek(slot, 0, 0);
+    }
+
     /// Goes on at another offset; what was fetched of the partition is dropped.
-    pub fn seek(&mut self, slot: Slot, offset: i64, until: i64) {
+    fn seek(&mut self, slot: Slot, offset: i64, until: i64) {
         let held_bytes = &mut self.held_bytes;
         self.pieces.retain(|piece| {
             let stays = piece.slot != slot;
@@ -301,7 +306,7 @@ impl Fetcher {
         }
         self.cluster.forget_leaders();
         self.lead_failures += 1;
-        self.lead_not_before = Instant::now() + self.cluster.settings().backoff.pause(self.lead_failures);
+        self.lead_not_before = Instant::now() + self.cluster.settings().backoff.pause_after(self.lead_failures);
         self.trouble = Some(fault);
         Ok(())
     }
@@ -494,7 +499,7 @@ impl Fetcher {
         self.current = None;
         while let Some(at) = self.pieces.iter().position(|piece| piece.slot == slot) {
             let piece = &mut self.pieces[at];
-            let Found::Whole(header) = Header::find(&piece.frame[piece.records.clone()]) else {
+            let Found::Whole(header) = find(&piece.frame[piece.records.clone()]) else {
                 self.held_bytes -= piece.records.len();
                 self.pieces.remove(at);
                 continue;
@@ -511,7 +516,7 @@ impl Fetcher {
             if piece.aborted.leaves_out(&header, &frame[records.clone()]) && self.leaves_out(&header) {
                 continue;
             }
-            if header.last_offset < from || header.record_count == 0 {
+            if header.last_offset() < from || header.record_count == 0 {
                 continue;
             }
             let base_offset = header.base_offset;
@@ -531,7 +536,7 @@ impl Fetcher {
     }
 
     /// Control batches are never for us, those of aborted transactions not where only committed ones are wanted.
-    fn leaves_out(&self, header: &Header) -> bool {
+    fn leaves_out(&self, header: &BatchHeader) -> bool {
         header.is_control() || self.cluster.shared.settings.fetch.committed_only
     }
 

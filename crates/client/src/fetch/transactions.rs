@@ -3,7 +3,7 @@
 //! A broker names the aborted transactions of what it sends: who wrote them, and from which offset on. One ends at its
 //! abort marker.
 
-use crate::batch::{self, Header};
+use crate::batch::{self, BatchHeader};
 use std::collections::{HashSet, VecDeque};
 
 /// The aborted transactions of one partition in one answer.
@@ -22,8 +22,8 @@ impl Aborted {
     }
 
     /// Whether the records of the next batch are left out. `records` are the bytes after the header.
-    pub(super) fn leaves_out(&mut self, header: &Header, records: &[u8]) -> bool {
-        while let Some((producer, _)) = self.ahead.front().filter(|(_, first)| *first <= header.last_offset) {
+    pub(super) fn leaves_out(&mut self, header: &BatchHeader, records: &[u8]) -> bool {
+        while let Some((producer, _)) = self.ahead.front().filter(|(_, first)| *first <= header.last_offset()) {
             self.open.insert(*producer);
             self.ahead.pop_front();
         }

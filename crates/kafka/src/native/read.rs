@@ -9,6 +9,7 @@
 
 use crate::choice::settings;
 use crate::options::KafkaOptions;
+use crate::read::{STILL_MAX, lost};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_client::batch::Record;
@@ -16,8 +17,6 @@ use tidemill_client::{At, Fetcher, Step};
 use tidemill_flow::ports::{Chunk, Parts, Read};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
-/// How long a range may make no progress (a broker restarts) before that is an error.
-const STILL_MAX: Duration = Duration::from_secs(30);
 /// What exists is read, so answers come at once; this bounds the wait for an open transaction's end.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 /// Bytes of an answer: as large as the processor's caches like.
@@ -117,14 +116,7 @@ impl NativeReader {
         let cluster = self.fetcher.cluster();
         let mut ask =
             |at| cluster.offsets(topic, &[*partition], at, Duration::from_secs(5)).map(|found| found[0].unwrap_or(0));
-        match ask(At::Earliest).and_then(|start| Ok((start, ask(At::Latest)?))) {
-            Ok((start, end)) => Error::external(format!(
-                "{what}: the log holds {start} to {} (retention deleted the others, or the topic was created again); \
-                 start with a new checkpoint, or keep records longer",
-                end - 1
-            )),
-            Err(error) => error.context(what),
-        }
+        lost(what, ask(At::Earliest).and_then(|start| Ok((start, ask(At::Latest)?))))
     }
 
     fn still(&self, open: &Open) -> Error {
@@ -163,14 +155,14 @@ impl NativeReader {
     fn forget_ahead(&mut self) {
         self.waiting.clear();
         for (_, slot) in std::mem::take(&mut self.asked) {
-            self.fetcher.seek(slot, 0, 0);
+            self.fetcher.forget(slot);
         }
     }
 
     /// The range that is open is read no further.
     fn call_off(&mut self) {
         if let Some(unread) = self.range.take().filter(|open| open.is_one_of_many) {
-            self.fetcher.seek(unread.slot, 0, 0);
+            self.fetcher.forget(unread.slot);
         }
     }
 
@@ -179,7 +171,7 @@ impl NativeReader {
         if let Some((before, _)) = self.position.take()
             && let Some(slot) = self.fetcher.slot(&before.topic, before.partition)
         {
-            self.fetcher.seek(slot, 0, 0);
+            self.fetcher.forget(slot);
         }
     }
 
@@ -193,7 +185,7 @@ impl NativeReader {
 
     fn finish(&mut self, open: Open) {
         if open.is_one_of_many {
-            self.fetcher.seek(open.slot, 0, 0);
+            self.fetcher.forget(open.slot);
         } else {
             self.position = Some((open.range.partition, open.range.end));
         }
@@ -296,7 +288,7 @@ impl Read for NativeReader {
             };
             if let Some(error) = failed {
                 // The next range begins anew.
-                self.fetcher.seek(open.slot, 0, 0);
+                self.fetcher.forget(open.slot);
                 self.forget_ahead();
                 self.position = None;
                 return Err(error);

@@ -19,7 +19,6 @@ use crate::value::Value;
 use crate::zone::Zone;
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::diagnostic::nearest;
 
 /// Functions that are casts to the type they name.
 const CASTS: [(&str, fn() -> DataType); 13] = [
@@ -549,10 +548,7 @@ pub(super) fn check_count(name: &str, least: usize, greatest: usize, call: &Call
 }
 
 fn unknown(call: &Call) -> Fault {
-    let sections = reference::sections();
-    let entries = sections.iter().flat_map(|section| &section.entries);
-    let known: Vec<&str> = entries.flat_map(|entry| entry.aliases.iter().copied().chain([entry.name])).collect();
-    let near = nearest(&call.name.name, known.into_iter());
+    let near = reference::near(&call.name.name);
     let help = if near.is_empty() {
         "`tidemill functions` lists the functions that there are".to_string()
     } else {

@@ -7,6 +7,7 @@ use super::resolve::{Resolver, sentence};
 use crate::expr::Expr;
 use crate::functions::Function;
 use crate::functions::from_json::JsonOptions;
+use crate::functions::json_options::{Pairs, constants, paired};
 use crate::functions::structs::JsonWriting;
 use crate::syntax::{self, Call, Fault, Node, NodeKind};
 use crate::types;
@@ -40,12 +41,11 @@ impl Resolver<'_> {
             let at = call.arguments.get(2).map_or(call.name.at.clone(), |node| node.at.clone());
             sentence(at, &message)
         };
-        let options = JsonOptions::of(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let options = options.map_err(of_options)?;
+        let options = JsonOptions::of(&pairs).map_err(of_options)?;
         if let DataType::Struct(fields) = &data_type {
             check_corrupt_column(&options, fields, &call.arguments[1])?;
         }
-        Ok(parsed(function, json, data_type, pairs))
+        Ok(parsed(function, json, data_type, constants(pairs)))
     }
 
     /// `to_json(value, options)`: the options become constants behind the value.
@@ -57,11 +57,10 @@ impl Resolver<'_> {
     ) -> Result<Expr, Fault> {
         let value = self.placed(&call.arguments[0])?;
         let pairs = self.options(function.name, &call.arguments[1])?;
-        JsonWriting::of(pairs.iter().cloned()).map_err(|message| sentence(call.arguments[1].at.clone(), &message))?;
+        JsonWriting::of(&pairs).map_err(|message| sentence(call.arguments[1].at.clone(), &message))?;
         let mut written = self.apply(function, function.name, vec![value], at)?;
         if let Expr::Call(_, arguments, _) = &mut written {
-            let text = |text: String| Expr::Literal(Value::String(text), DataType::Utf8);
-            arguments.extend(pairs.into_iter().flat_map(|(name, value)| [text(name), text(value)]));
+            arguments.extend(constants(pairs));
         }
         Ok(written)
     }
@@ -88,7 +87,7 @@ impl Resolver<'_> {
     }
 
     /// The pairs of a call `map('name', 'value', …)`, sorted by name.
-    fn options(&mut self, name: &str, node: &Node) -> Result<Vec<(String, String)>, Fault> {
+    fn options(&mut self, name: &str, node: &Node) -> Result<Pairs, Fault> {
         let wrong = |node: &Node| {
             let message = format!("the options of `{name}` are not a MAP of constant STRINGs");
             Fault::new(node.at.clone(), message, "write map('mode', 'FAILFAST')")
@@ -104,22 +103,20 @@ impl Resolver<'_> {
                 _ => return Err(wrong(node)),
             }
         }
-        let mut pairs: Vec<_> = texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let mut pairs = paired(texts.into_iter());
         pairs.sort();
         Ok(pairs)
     }
 }
 
-/// The call. Its schema is written out again, so that the plan's text tells all.
+/// The call with options that are constants. Its schema is written out again, so that the plan's text tells all.
 pub(super) fn parsed(
     function: &'static Function,
     json: Expr,
     data_type: DataType,
-    pairs: Vec<(String, String)>,
+    options: impl Iterator<Item = Expr>,
 ) -> Expr {
-    let text = |text: String| Expr::Literal(Value::String(text), DataType::Utf8);
-    let schema = text(types::name(&data_type));
-    let options = pairs.into_iter().flat_map(|(name, value)| [text(name), text(value)]);
+    let schema = Expr::Literal(Value::String(types::name(&data_type)), DataType::Utf8);
     Expr::Call(function, [json, schema].into_iter().chain(options).collect(), data_type)
 }
 

@@ -78,12 +78,7 @@ fn prunable(call: &Expr) -> Option<&Fields> {
 /// The call with another STRUCT.
 fn with_fields(call: &Expr, fields: Fields) -> Expr {
     let Expr::Call(function, arguments, _) = call else { panic!("a call") };
-    let data_type = DataType::Struct(fields);
-    let Expr::Call(_, mut schema, _) = parsed(function, arguments[0].clone(), data_type.clone(), Vec::new()) else {
-        panic!("a call");
-    };
-    schema.extend_from_slice(&arguments[2..]);
-    Expr::Call(function, schema, data_type)
+    parsed(function, arguments[0].clone(), DataType::Struct(fields), arguments[2..].iter().cloned())
 }
 
 /// A parse that becomes a column.

@@ -5,9 +5,8 @@
 //! not fit its type is NULL (rules J1 to J12). With mode FAILFAST these rows fail.
 
 use super::time_text::Pattern;
-use super::{Arguments, Function, Param, ZONED};
+use super::{Arguments, Function, Param, ZONED, json_options};
 use crate::expr::Expr;
-use crate::value::Value;
 use crate::zone::{WallClock, Zone};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, StructArray};
@@ -80,7 +79,7 @@ impl JsonOptions {
     ///
     /// # Errors
     /// Which option is wrong, and what to do.
-    pub fn of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<JsonOptions, String> {
+    pub fn of(pairs: &[(String, String)]) -> Result<JsonOptions, String> {
         let mut options = JsonOptions {
             fail_fast: false,
             corrupt_column: "_corrupt_record".into(),
@@ -103,10 +102,7 @@ impl JsonOptions {
             "timestampformat" => self.timestamp = format()?,
             "timestampntzformat" => self.timestamp_ntz = format()?,
             "dateformat" => self.date = format()?,
-            "timezone" => {
-                let unknown = || format!("the option timeZone: '{value}' is no time zone; write for instance 'UTC'");
-                self.zone = Some(Zone::parse(value).ok_or_else(unknown)?);
-            }
+            "timezone" => self.zone = Some(json_options::zone(value)?),
             _ => return is_fixed(name, value),
         }
         Ok(())
@@ -172,20 +168,11 @@ fn is_fixed(name: &str, value: &str) -> Result<(), String> {
 
 /// The options of a call that is planned.
 pub(crate) fn options_of(arguments: &[Expr]) -> JsonOptions {
-    let text = |argument: &Expr| match argument {
-        Expr::Literal(Value::String(text), _) => text.clone(),
-        other => panic!("the planner writes the options as constants: {other:?}"),
-    };
-    let texts: Vec<String> = arguments[2..].iter().map(text).collect();
-    let pairs = texts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str()));
-    JsonOptions::of(pairs).expect("checked with the file")
+    JsonOptions::of(&json_options::of_constants(&arguments[2..])).expect("checked with the file")
 }
 
 fn from_json(arguments: &mut Arguments) -> ArrayRef {
-    let text = |column: &crate::eval::Column| column.texts().get(0).expect("an option has a value").to_string();
-    let texts: Vec<String> = arguments.columns[2..].iter().map(text).collect();
-    let pairs = texts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str()));
-    let options = JsonOptions::of(pairs).expect("checked with the file");
+    let options = JsonOptions::of(&json_options::of_columns(&arguments.columns[2..])).expect("checked with the file");
     let mut decoder = options.decoder(arguments.data_type, arguments);
     let records = &arguments.columns[0].array;
     let decoded = match records.as_string_opt::<i32>() {

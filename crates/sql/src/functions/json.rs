@@ -151,12 +151,8 @@ impl<'a> Json<'a> {
         Ok(key)
     }
 
-    /// The next character after white space.
-    pub(super) fn next_char(&mut self) -> Read<char> {
-        self.peek()
-    }
-
-    fn peek(&mut self) -> Read<char> {
+    /// The next character after white space; it stays the next.
+    pub(super) fn peek(&mut self) -> Read<char> {
         let rest = &self.text[self.at..];
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
         self.text[self.at..].chars().next().ok_or(Malformed)

@@ -126,7 +126,7 @@ impl Written {
 
 /// Writes the value at the path; returns whether there is one.
 fn find(json: &mut Json, path: &[Step], style: Style, out: &mut Written) -> Read<bool> {
-    match (json.next_char()?, path) {
+    match (json.peek()?, path) {
         (_, []) if style == Style::Raw => json.raw(&mut out.text).map(|()| true),
         ('[', []) if style == Style::Flat => each(json, |json| find(json, &[], style, out)).map(|count| count > 0),
         (_, []) => {

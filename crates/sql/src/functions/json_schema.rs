@@ -108,7 +108,7 @@ fn schema_of_json(arguments: &mut Arguments) -> ArrayRef {
 
 /// The type of the next value; NULL where it tells nothing.
 fn infer(json: &mut Json) -> Read<DataType> {
-    match json.next_char()? {
+    match json.peek()? {
         '{' => {
             let mut fields: Vec<Field> = Vec::new();
             json.members('{', '}', |json, _| {

@@ -23,6 +23,7 @@ pub(crate) mod from_json;
 pub mod hashes;
 mod intervals;
 mod json;
+pub(crate) mod json_options;
 mod json_path;
 mod json_schema;
 mod lists;

@@ -1,8 +1,7 @@
 //! STRUCTs made of values, and values written as JSON: `named_struct`, `struct` and `to_json` (rule S1).
 
 use super::time_text::Pattern;
-use super::{Arguments, Function, Param, ZONED, build};
-use crate::eval::Column;
+use super::{Arguments, Function, Param, ZONED, build, json_options};
 use crate::eval::cast::time::MICROS_PER_DAY;
 use crate::expr::Expr;
 use crate::text::json;
@@ -95,7 +94,7 @@ fn check_nested(arguments: &[Expr]) -> Result<(), String> {
 }
 
 fn to_json(arguments: &mut Arguments) -> ArrayRef {
-    let options = JsonWriting::of(pairs_of(arguments).into_iter()).expect("checked with the file");
+    let options = JsonWriting::of(&json_options::of_columns(&arguments.columns[1..])).expect("checked with the file");
     let values = arguments.columns[0].clone().into_rows(arguments.rows);
     let clock = WallClock::new(options.zone.unwrap_or(arguments.times.clock.zone()));
     let (shown, wall) = (&clock, &WallClock::new(Zone::UTC));
@@ -136,20 +135,16 @@ impl JsonWriting {
     ///
     /// # Errors
     /// Which option is wrong, and what to do.
-    pub fn of(pairs: impl Iterator<Item = (String, String)>) -> Result<JsonWriting, String> {
+    pub fn of(pairs: &[(String, String)]) -> Result<JsonWriting, String> {
         let mut options = JsonWriting::default();
         for (name, value) in pairs {
-            let format = || Pattern::parse(&value).map(|_| Some(value.clone()));
+            let format = || Pattern::parse(value).map(|_| Some(value.clone()));
             match name.to_ascii_lowercase().as_str() {
-                "ignorenullfields" => options.keeps_nulls = !is_true(&name, &value)?,
+                "ignorenullfields" => options.keeps_nulls = !is_true(name, value)?,
                 "timestampformat" => options.timestamp = format()?,
                 "timestampntzformat" => options.timestamp_ntz = format()?,
                 "dateformat" => options.date = format()?,
-                "timezone" => {
-                    let unknown =
-                        || format!("the option timeZone: '{value}' is no time zone; write for instance 'UTC'");
-                    options.zone = Some(Zone::parse(&value).ok_or_else(unknown)?);
-                }
+                "timezone" => options.zone = Some(json_options::zone(value)?),
                 _ => {
                     let known = "ignoreNullFields, timestampFormat, timestampNTZFormat, dateFormat, timeZone";
                     return Err(format!("the option `{name}` is not supported; the options are {known}"));
@@ -166,11 +161,4 @@ fn is_true(name: &str, value: &str) -> Result<bool, String> {
         "false" => Ok(false),
         _ => Err(format!("the option {name}: '{value}' is neither; write 'true' or 'false'")),
     }
-}
-
-/// The options behind the first argument.
-fn pairs_of(arguments: &Arguments) -> Vec<(String, String)> {
-    let text = |column: &Column| column.texts().get(0).expect("an option has a value").to_string();
-    let texts: Vec<String> = arguments.columns[1..].iter().map(text).collect();
-    texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }

@@ -9,6 +9,7 @@ mod refused;
 
 use crate::functions::{FAMILIES, Function};
 pub use refused::{REFUSED, Refused};
+use tidemill_model::diagnostic::nearest;
 
 /// What is said about a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,13 @@ pub struct Entry {
     pub about: &'static str,
     /// What shows it.
     pub example: Example,
+}
+
+impl Entry {
+    /// All its names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        [self.name].into_iter().chain(self.aliases.iter().copied())
+    }
 }
 
 /// A call that shows a function.
@@ -99,9 +107,14 @@ pub enum Found {
 pub fn find(name: &str) -> Vec<Found> {
     let name = name.to_ascii_lowercase();
     let entries = sections().into_iter().flat_map(|section| section.entries);
-    let named = entries.filter(|entry| entry.name == name || entry.aliases.contains(&name.as_str()));
-    let refused = REFUSED.iter().filter(|refused| refused.names.contains(&name.as_str()));
-    named.map(Found::Function).chain(refused.map(Found::Refused)).collect()
+    let named = entries.filter(|entry| entry.names().any(|known| known == name));
+    named.map(Found::Function).chain(refused(&name).map(Found::Refused)).collect()
+}
+
+/// Names of functions that are nearest to an unknown one, nearest first; none if all are too different.
+pub fn near(name: &str) -> Vec<&'static str> {
+    let entries = sections().into_iter().flat_map(|section| section.entries);
+    nearest(name, entries.flat_map(|entry| entry.names()))
 }
 
 /// Why Spark's function of this name is refused, if it is.
