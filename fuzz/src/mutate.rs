@@ -1,6 +1,7 @@
 //! Derives inputs from existing ones by a few small changes. The seed makes a run repeatable.
 
 use std::collections::VecDeque;
+use tidemill_model::random::{self, Random};
 
 /// Numbers at limits of integer types, where errors are likely.
 const EDGES: [u64; 16] = [
@@ -26,12 +27,12 @@ const TOKENS: [&str; 12] = ["\"", "\\u", "{", "}", "[", "]", ",", "\n", "(", ")"
 
 /// A seeded generator of inputs.
 pub struct Mutator {
-    state: u64,
+    random: Random,
 }
 
 impl Mutator {
     pub fn new(seed: u64) -> Mutator {
-        Mutator { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        Mutator { random: Random::new(seed) }
     }
 
     /// A new input, derived from a seed or from an input found since.
@@ -77,7 +78,7 @@ impl Mutator {
             }
             7 => input.truncate(at),
             _ => {
-                let filler = self.next() as u8;
+                let filler = self.random.bits() as u8;
                 drop(input.splice(at..at, std::iter::repeat_n(filler, count)));
             }
         }
@@ -93,7 +94,7 @@ impl Mutator {
     fn set_byte(&mut self, input: &mut [u8]) {
         if !input.is_empty() {
             let at = self.below(input.len());
-            input[at] = self.next() as u8;
+            input[at] = self.random.bits() as u8;
         }
     }
 
@@ -107,15 +108,7 @@ impl Mutator {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// xorshift64*.
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        random::below(self.random.bits(), end as u64) as usize
     }
 }
 

@@ -14,28 +14,10 @@ import json
 import pathlib
 import sys
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException, ParseException, PySparkException
-from pyspark.sql import SparkSession
+from common.session import FAILURES, condition, session
+from pyspark.errors import AnalysisException, ParseException
 
-FAILURES = (PySparkException, Py4JJavaError)
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "crates/flow/tests/goldens/aggregates"
-
-
-def session():
-    builder = SparkSession.builder.master("local[1]").appName("goldens")
-    for key, value in {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1500m",
-        "spark.sql.shuffle.partitions": "1",
-    }.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("OFF")
-    return spark
 
 
 def table(spark, schema, records, tasks):
@@ -49,11 +31,6 @@ def table(spark, schema, records, tasks):
     frame.createOrReplaceTempView("raw")
     columns = schema.replace("'", "\\'")
     return spark.sql(f"SELECT row.* FROM (SELECT from_json(value, '{columns}') AS row FROM raw)")
-
-
-def condition(error):
-    found = error.getCondition() if hasattr(error, "getCondition") else None
-    return found or type(error).__name__
 
 
 def result(spark, query):

@@ -13,34 +13,9 @@ import pathlib
 import re
 import sys
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from common.session import FAILURES, condition, session
 
-FAILURES = (PySparkException, Py4JJavaError)
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "crates/sql/tests/goldens"
-
-
-def session():
-    builder = SparkSession.builder.master("local[1]").appName("goldens")
-    for key, value in {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "1",
-        # Constant folding would raise an error of one branch for the whole query.
-        "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConstantFolding",
-    }.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("OFF")
-    return spark
-
-
-def condition(error):
-    found = error.getCondition() if hasattr(error, "getCondition") else None
-    return found or type(error).__name__
 
 
 def values(spark, expression, rows):
@@ -88,7 +63,9 @@ def result(spark, expression, rows):
 
 
 def main():
-    spark = session()
+    # Constant folding would raise an error of one branch for the whole query.
+    folding = "org.apache.spark.sql.catalyst.optimizer.ConstantFolding"
+    spark = session({"spark.sql.optimizer.excludedRules": folding})
     spark.sql((GOLDENS / "fixture.sql").read_text()).createOrReplaceTempView("fixture")
     rows = spark.table("fixture").count()
     spark.sql("CACHE TABLE fixture")

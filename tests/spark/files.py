@@ -32,18 +32,9 @@ SEED = 20260101
 def main():
     if "--mutate" in sys.argv:
         (GOLDENS / "csv-mutated.txt").write_text(mutated())
-    from pyspark.sql import SparkSession
+    from common.session import session
 
-    spark = (
-        SparkSession.builder.master("local[1]")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.memory", "1500m")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
-    )
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = session()
     java = spark._jvm.System.getProperty("java.version")
     asks = {"parquet": ask_parquet, "lines": ask_lines, "csv": ask_csv, "corrupt": ask_corrupt, "write": ask_write}
     only = [arg for arg in sys.argv[1:] if not arg.startswith("-")]

@@ -22,19 +22,11 @@ LONG = 1200  # characters beyond which only a string's length is kept
 def main():
     if "--mutate" in sys.argv:
         (GOLDENS / "mutated.txt").write_text(mutated())
-    from pyspark.sql import SparkSession
+    from common.session import session
 
-    spark = (
-        SparkSession.builder.master("local[1]")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.memory", "3g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        # Columns are not pruned out of from_json's schema: each case is parsed once, with all of them.
-        .config("spark.sql.optimizer.enableJsonExpressionOptimization", "false")
-        .getOrCreate()
-    )
+    # Columns are not pruned out of from_json's schema: each case is parsed once, with all of them.
+    pruning = "spark.sql.optimizer.enableJsonExpressionOptimization"
+    spark = session({"spark.driver.memory": "3g", pruning: "false"})
     java = spark._jvm.System.getProperty("java.version")
     for path in sorted(GOLDENS.glob("*.txt")):
         lines = [json.dumps({"spark": spark.version, "java": java})]

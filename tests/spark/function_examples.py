@@ -13,11 +13,8 @@ import json
 import pathlib
 import re
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from common.session import FAILURES, condition, session
 
-FAILURES = (PySparkException, Py4JJavaError)
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "crates/testkit/tests/goldens/function_examples.jsonl"
 
 # What an example calls, and why its answer is not a matter of the function alone.
@@ -30,21 +27,6 @@ SKIPPED = {
 }
 
 
-def session():
-    builder = SparkSession.builder.master("local[1]").appName("goldens")
-    for key, value in {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "1",
-    }.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("OFF")
-    return spark
-
-
 def examples(spark):
     """Each example once, with the functions that document it."""
     found = {}
@@ -53,11 +35,6 @@ def examples(spark):
         for example in re.split(r"\n\s*> ", text)[1:]:
             found.setdefault(example.split(";\n")[0].strip().rstrip(";"), []).append(function)
     return found
-
-
-def condition(error):
-    found = error.getCondition() if hasattr(error, "getCondition") else None
-    return found or type(error).__name__
 
 
 def answer(spark, sql):

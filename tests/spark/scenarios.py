@@ -5,6 +5,8 @@ A scenario is a JSON file. Its first half is the case: `schema` (DDL), `event_ti
 before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch),
 `batches` (a list of lines for each file), and where needed `restarts` (`before`: number of a file; `lost_commits`: how
 many commit records vanish meanwhile), `no_data_batches` (false: switched off) and `zone` (the session's, else UTC). A
+case without `schema` has Kafka's own columns; each of its lines is an object of a record's `key`, `value`, `headers`
+(pairs) and `timestamp` (ms), and is read here as the row that Spark's Kafka source makes of it. A
 query over several tables has `sources` instead of `schema`, `event_time` and `watermark`: a list of those three with a
 `name`; each of its batches is an object of lines by name, and a source that is not named there gets no file. The
 second half, `spark`, is written here: version, columns, and each batch with its rows; `refused` where the query did
@@ -20,7 +22,9 @@ Without files: those of tests/scenarios. With `--cache`, a case that was run bef
 """
 
 import argparse
+import base64
 import concurrent.futures
+import datetime
 import hashlib
 import json
 import logging
@@ -38,6 +42,11 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession, functions
 
+# Rows of Spark's Kafka source, with its headers.
+KAFKA_SCHEMA = (
+    "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, timestampType INT, "
+    "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
+)
 SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "scenarios"
 FAILURES = (PySparkException, Py4JError)
 # Files are read in the order of their modification times, which are a second apart.
@@ -170,6 +179,7 @@ class Scenario:
 
     def __init__(self, spark, case):
         self.spark, self.case, self.batches, self.result = spark, case, [], {"version": spark.version}
+        self.offset = 0
         single = {"name": "events", **{name: case.get(name) for name in ("schema", "event_time", "watermark")}}
         self.sources = case.get("sources", [single])
         self.home = pathlib.Path(scratch_directory())
@@ -208,7 +218,7 @@ class Scenario:
 
     def table(self, source):
         lines = self.spark.readStream.format("text").option("maxFilesPerTrigger", 1).load(str(self.home / source["name"]))
-        row = functions.from_json(functions.col("value"), source["schema"], {"mode": "PERMISSIVE"})
+        row = functions.from_json(functions.col("value"), source["schema"] or KAFKA_SCHEMA, {"mode": "PERMISSIVE"})
         events = lines.select(row.alias("row")).select("row.*")
         if source["event_time"]:
             column = source["event_time"]["column"]
@@ -283,9 +293,16 @@ class Scenario:
     def put(self, number, batch):
         for name, lines in (batch if isinstance(batch, dict) else {"events": batch}).items():
             waiting = self.home / "waiting" / f"{number:06}.txt"
+            lines = lines if self.sources[0]["schema"] else self.kafka_rows(lines)
             waiting.write_bytes("".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
             os.utime(waiting, (FIRST_FILE_TIME + number, FIRST_FILE_TIME + number))
             waiting.rename(self.home / name / waiting.name)
+
+    def kafka_rows(self, lines):
+        """Rows of Spark's Kafka source, as JSON. An empty batch also takes an offset."""
+        rows = [kafka_row(json.loads(line), self.offset + at) for at, line in enumerate(lines)]
+        self.offset += max(1, len(lines))
+        return rows
 
     def lose_commits(self, count):
         commits = self.home / "checkpoint/commits"
@@ -293,6 +310,18 @@ class Scenario:
         for path in known[len(known) - count :] if count else []:
             path.unlink()
             (commits / f".{path.name}.crc").unlink(missing_ok=True)
+
+
+def kafka_row(record, offset):
+    """A row of the only partition of a topic. JSON has BINARY as base64."""
+    binary = lambda text: None if text is None else base64.b64encode(text.encode()).decode()
+    headers = [{"key": name, "value": binary(value)} for name, value in record.get("headers", [])]
+    time = datetime.datetime.fromtimestamp(record["timestamp"] / 1000, datetime.timezone.utc)
+    return json.dumps({
+        "key": binary(record["key"]), "value": binary(record["value"]), "topic": "topic", "partition": 0,
+        "offset": offset, "timestamp": time.isoformat(timespec="milliseconds"), "timestampType": 0,
+        "headers": headers or None,
+    })
 
 
 def condition(error):

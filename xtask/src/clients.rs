@@ -1,8 +1,9 @@
-//! Clients in other languages that check the embedded broker: sarama (Go) and kafkajs (Node).
+//! Clients in other languages that check a broker: sarama (Go), kafkajs (Node) and the Java client.
 //!
 //! Each is a program in `crates/broker/tests/clients/NAME` with pinned packages. It is copied to `target/clients/NAME`
 //! and installed there, on first use and when the program changes.
 
+use crate::kafka;
 use crate::sh::{self, Outcome, command};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,11 +15,13 @@ struct Client {
     needs: (&'static str, &'static str),
     /// Installs packages or compiles.
     install: &'static [&'static str],
-    /// The program; the broker's address follows.
+    /// The program; `JARS` stands for the jars of Apache Kafka, and the broker's address follows.
     run: &'static [&'static str],
 }
 
-const CLIENTS: [Client; 2] = [
+const JARS: &str = "JARS";
+
+const CLIENTS: [Client; 3] = [
     Client {
         name: "sarama",
         needs: ("go", "version"),
@@ -31,21 +34,31 @@ const CLIENTS: [Client; 2] = [
         install: &["npm", "ci", "--silent", "--no-audit", "--no-fund"],
         run: &["node", "main.js"],
     },
+    Client {
+        name: "java",
+        needs: ("java", "-version"),
+        install: &["java", "-version"],
+        run: &["java", "-cp", JARS, "Check.java"],
+    },
 ];
 
-/// Runs every client on a broker. Returns a line per client; one that is not installed is skipped.
+/// Runs every client on a broker, whose topics they make. Returns a line per client; one that is not installed is skipped.
 ///
 /// # Errors
 /// A client ran and disagrees.
-pub fn check(address: &str) -> Outcome<Vec<String>> {
+pub fn check(broker: &str, address: &str) -> Outcome<Vec<String>> {
     let mut lines = Vec::new();
     for client in &CLIENTS {
         match client.installed() {
-            Ok(dir) => {
-                sh::run(client.command(client.run, &dir).arg(address))?;
-                lines.push(format!("{}: agrees", client.name));
-            }
-            Err(why) => lines.push(format!("{}: SKIPPED: {why}", client.name)),
+            Ok(dir) => match client.line() {
+                Ok(line) => {
+                    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+                    sh::run(client.command(&line, &dir).arg(address))?;
+                    lines.push(format!("{} on {broker}: agrees", client.name));
+                }
+                Err(why) => lines.push(format!("{} on {broker}: SKIPPED: {why}", client.name)),
+            },
+            Err(why) => lines.push(format!("{} on {broker}: SKIPPED: {why}", client.name)),
         }
     }
     Ok(lines)
@@ -68,6 +81,12 @@ impl Client {
         sh::read(&mut self.command(self.install, &dir))?;
         sh::write_file(&stamp, &wanted)?;
         Ok(dir)
+    }
+
+    /// The program with its arguments. The error says why the jars cannot be had.
+    fn line(&self) -> Outcome<Vec<String>> {
+        let word = |word: &&str| if *word == JARS { kafka::class_path() } else { Ok((*word).to_owned()) };
+        self.run.iter().map(word).collect()
     }
 
     fn command(&self, line: &[&str], dir: &Path) -> Command {

@@ -45,28 +45,28 @@ pub fn run(args: &[&str]) -> Outcome {
 }
 
 /// One process of the cluster.
-struct Part {
+struct ClusterProcess {
     dir: PathBuf,
     /// A word of its command line.
     class: &'static str,
 }
 
-impl Part {
-    fn master() -> Part {
-        Part { dir: home_of("master"), class: "deploy.master.Master" }
+impl ClusterProcess {
+    fn master() -> ClusterProcess {
+        ClusterProcess { dir: home_of("master"), class: "deploy.master.Master" }
     }
 
-    fn worker(number: u32) -> Part {
-        Part { dir: home_of(&format!("worker-{number}")), class: "deploy.worker.Worker" }
+    fn worker(number: u32) -> ClusterProcess {
+        ClusterProcess { dir: home_of(&format!("worker-{number}")), class: "deploy.worker.Worker" }
     }
 
-    fn connect() -> Part {
-        Part { dir: home_of("connect"), class: "SparkConnectServer" }
+    fn connect() -> ClusterProcess {
+        ClusterProcess { dir: home_of("connect"), class: "SparkConnectServer" }
     }
 
-    fn all() -> Vec<Part> {
-        let workers = (1..=WORKERS_MAX).rev().map(Part::worker);
-        std::iter::once(Part::connect()).chain(workers).chain([Part::master()]).collect()
+    fn all() -> Vec<ClusterProcess> {
+        let workers = (1..=WORKERS_MAX).rev().map(ClusterProcess::worker);
+        std::iter::once(ClusterProcess::connect()).chain(workers).chain([ClusterProcess::master()]).collect()
     }
 
     fn pid(&self) -> Option<u32> {
@@ -119,25 +119,25 @@ fn home_of(part: &str) -> PathBuf {
 fn start(workers: u32) -> Outcome {
     let (home, version) = spark::home()?;
     let master_url = format!("spark://127.0.0.1:{MASTER_PORT}");
-    for (part, port) in [(Part::master(), MASTER_PORT), (Part::connect(), CONNECT_PORT)] {
+    for (part, port) in [(ClusterProcess::master(), MASTER_PORT), (ClusterProcess::connect(), CONNECT_PORT)] {
         if part.pid().is_none() && ports::answers(port) {
             return Err(format!("port {port} is taken by another program; end it first"));
         }
     }
     let (port, page) = (MASTER_PORT.to_string(), MASTER_PAGE.to_string());
-    let master = Part::master();
+    let master = ClusterProcess::master();
     let class = "org.apache.spark.deploy.master.Master";
     master.start(&home, "spark-class", &[class, "--host", "127.0.0.1", "--port", &port, "--webui-port", &page])?;
     master.wait_for(MASTER_PORT)?;
     for number in 1..=workers {
-        let worker = Part::worker(number);
+        let worker = ClusterProcess::worker(number);
         let work = worker.dir.join("work").display().to_string();
         let class = "org.apache.spark.deploy.worker.Worker";
         let size = ["--cores", "2", "--memory", "1g", "--host", "127.0.0.1", "--webui-port", "0", "--work-dir", &work];
         worker.start(&home, "spark-class", &[&[class], &size[..], &[&master_url]].concat())?;
     }
     let jars = kafka::spark_connector(&version)?;
-    let connect = Part::connect();
+    let connect = ClusterProcess::connect();
     let conf: Vec<String> =
         connect_conf(&connect.dir, &jars)?.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mut args = vec!["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "--master", &master_url];
@@ -174,7 +174,7 @@ fn connect_conf(dir: &Path, jars: &Path) -> Outcome<Vec<(&'static str, String)>>
 }
 
 fn stop() -> Outcome {
-    for part in Part::all() {
+    for part in ClusterProcess::all() {
         if let Some(pid) = part.pid() {
             process::end(pid, STOP_MAX)?;
             println!("Spark's {} is stopped", part.name());
@@ -185,7 +185,7 @@ fn stop() -> Outcome {
 
 fn status() -> Outcome {
     let mut running = 0;
-    for part in Part::all() {
+    for part in ClusterProcess::all() {
         if let Some(pid) = part.pid() {
             println!("{}: process {pid}", part.name());
             running += 1;

@@ -10,13 +10,13 @@ pub fn free() -> Outcome<u16> {
     Ok(listener.local_addr().map_err(|error| format!("no free port: {error}"))?.port())
 }
 
-/// Returns a port that is free at the moment, and so are the next two.
-pub fn free_three() -> Outcome<u16> {
+/// Returns a port that is free at the moment, and so are the next three.
+pub fn free_four() -> Outcome<u16> {
     let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let next_are_free = |port: &u16| is_free(port + 1) && is_free(port + 2);
+    let next_are_free = |port: &u16| (1..=3).all(|next| is_free(port + next));
     let tries: Result<Vec<u16>, String> = (0..20).map(|_| free()).collect();
-    let found = tries?.into_iter().filter(|port| *port < u16::MAX - 1).find(next_are_free);
-    found.ok_or("no three free ports in a row".into())
+    let found = tries?.into_iter().filter(|port| *port < u16::MAX - 3).find(next_are_free);
+    found.ok_or("no four free ports in a row".into())
 }
 
 /// Whether a program listens on the port.

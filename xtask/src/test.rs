@@ -11,8 +11,9 @@ use std::path::Path;
 
 /// Address of an Apache Kafka for tests; if not set, those tests are skipped.
 const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
-/// Its listener with TLS and SASL, and the directory of the certificates.
+/// Its listeners with TLS and SASL and with mutual TLS, and the directory of the certificates.
 const SECURE_KAFKA: &str = "TIDEMILL_TEST_SECURE_KAFKA";
+const MUTUAL_KAFKA: &str = "TIDEMILL_TEST_MUTUAL_KAFKA";
 const CERTIFICATES: &str = "TIDEMILL_TEST_CERTIFICATES";
 
 /// Runs the references and the tests. Arguments are passed to `cargo test`.
@@ -23,12 +24,20 @@ pub fn run(args: &[&str]) -> Outcome {
         Ok(python) => check_embedded_broker(&python).map(|()| "agree".to_owned()),
         Err(why) => Ok(format!("SKIPPED: {why}")),
     };
-    let others = check_with_other_clients();
+    let mut others = check_with_other_clients();
     let kafka = start_kafka();
+    if let (Ok(lines), Ok(kafka)) = (&mut others, &kafka) {
+        // The same programs must say the same of the broker that they were written for.
+        match clients::check("Apache Kafka", &kafka.0.address()) {
+            Ok(more) => lines.extend(more),
+            Err(why) => others = Err(why),
+        }
+    }
     let mut tests = cargo(&[&["test", "--release", "--locked", "--workspace"], args].concat());
     let apache = match &kafka {
         Ok(kafka) => {
             tests.env(KAFKA, kafka.0.address());
+            tests.env(MUTUAL_KAFKA, kafka.0.mutual_address());
             tests.env(SECURE_KAFKA, kafka.0.secure_address()).env(CERTIFICATES, kafka.0.certificates());
             format!("{} on {}, used by the tests below", kafka::VERSION, kafka.0.address())
         }
@@ -45,12 +54,12 @@ pub fn run(args: &[&str]) -> Outcome {
     clients.and(others.map(drop))
 }
 
-/// Lets clients in other languages check the broker; with a broker of their own, whose topics they know.
+/// Lets clients in other languages check the broker. They get a separate broker, whose topics they know.
 fn check_with_other_clients() -> Outcome<Vec<String>> {
     let dir = sh::target().join("references/clients");
     let _ = std::fs::remove_dir_all(&dir);
     let broker = EmbeddedBroker::start(&dir)?;
-    clients::check(broker.address())
+    clients::check("the embedded broker", broker.address())
 }
 
 /// Runs the broker crate's own checks from another client.
@@ -65,7 +74,7 @@ fn check_embedded_broker(python: &Path) -> Outcome {
 struct OwnKafka(Broker);
 
 fn start_kafka() -> Outcome<OwnKafka> {
-    let kafka = OwnKafka(Broker::at(ports::free_three()?).secured());
+    let kafka = OwnKafka(Broker::at(ports::free_four()?).secured());
     kafka.0.start()?;
     Ok(kafka)
 }

@@ -1,7 +1,8 @@
-//! What checking a produced batch costs, by codec: CPU time per million records of 250 bytes, 1,000 in a batch.
+//! Measures what the check of a produced batch costs, by codec: CPU time per million records of 250 bytes, 1,000 in a
+//! batch.
 //!
-//! The text repeats, so packed batches are small and what is measured is their unpacking. A batch that nobody has packed is
-//! walked from record to record, and its checksum is taken.
+//! The text repeats, so compressed batches are small and the cost is mostly decompression. The check of an uncompressed
+//! batch walks the records and computes the checksum.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -63,7 +64,7 @@ fn pack(records: &[u8], codec: usize) -> Vec<u8> {
     }
 }
 
-/// A batch without a producer id, its checksum right.
+/// A batch without a producer id, with a correct checksum.
 fn batch(records: &[u8], codec: u8) -> Vec<u8> {
     let count = RECORDS as i32;
     let covered =

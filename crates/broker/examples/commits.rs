@@ -1,7 +1,7 @@
-//! What a commit of offsets costs when there are many groups: `commits [GROUPS]`, 20,000 unless told otherwise.
+//! Measures what an offset commit costs with many groups: `commits [GROUPS]`, 20,000 by default.
 //!
-//! Frames are made by hand and sent one after the other on one connection, so that the broker is measured and no client.
-//! Every commit is one group's position in one partition, answered before the next is sent.
+//! The program builds the frames itself and sends them one after the other on one connection. So it measures the broker
+//! and no client library. Every commit is one group's offset in one partition, answered before the next is sent.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ fn main() {
     let mut times: Vec<Duration> = (0..MEASURED)
         .map(|number| {
             let begin = Instant::now();
-            // Another group each time, all over the table.
+            // A different group each time, spread over the table.
             commit(&mut stream, number * 7919 % groups, number as i64);
             begin.elapsed()
         })

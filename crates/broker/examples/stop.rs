@@ -1,6 +1,6 @@
-//! How long the broker takes to end: `stop [CLIENTS] [TOPICS]`, 200 and 500 unless told otherwise.
+//! Measures how long the broker takes to stop: `stop [CLIENTS] [TOPICS]`, 200 and 500 by default.
 //!
-//! Every client has asked once and is idle. Every topic has four partitions, each with an open file.
+//! Every client has sent one request and is idle. Every topic has four partitions, each with an open file.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ fn main() {
     let mut streams: Vec<TcpStream> =
         (0..clients.max(1)).map(|_| TcpStream::connect(broker.local_addr()).unwrap()).collect();
     for topic in 0..topics {
-        // Metadata creates a topic that is not there.
+        // Metadata creates a missing topic.
         ask_metadata(&mut streams[0], &format!("topic-{topic}"));
     }
     streams.iter_mut().for_each(|stream| ask_metadata(stream, "topic-0"));

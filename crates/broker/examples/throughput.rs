@@ -1,7 +1,7 @@
-//! Benchmark through librdkafka: records per second in and out, and the broker's own cost: `throughput [RECORDS]`.
+//! Benchmark with librdkafka: records per second in and out, and the broker's own CPU time: `throughput [RECORDS]`.
 //!
 //! The broker is a separate process (this program with the argument `broker DIR`), so that its CPU time is separate
-//! from the clients'. Records have 250 bytes, uncompressed, in four partitions, from an idempotent producer.
+//! from the clients'. An idempotent producer writes records of 250 bytes, uncompressed, to four partitions.
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -105,6 +105,6 @@ fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: f64 = after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
-    // A tick is a hundredth of a second on every Linux.
+    // A tick is 10 ms on every Linux.
     ticks / 100.0
 }

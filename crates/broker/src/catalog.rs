@@ -1,8 +1,8 @@
 //! The topics: names, ids, settings and partitions, in memory and in the file `topics`.
 //!
-//! One line per topic: `NAME ID PARTITIONS [SETTING=VALUE…]`. The file is replaced atomically. Data are stored under
-//! the topic's id, so a topic that is deleted and created again never sees old records, and what a crash leaves of a
-//! deletion is recognised.
+//! One line per topic: `NAME ID PARTITIONS [SETTING=VALUE…]`. The file is replaced atomically. Data is stored under the
+//! topic's id. So a topic that is deleted and created again never sees old records, and the next start recognises the
+//! remains of an interrupted deletion.
 
 use crate::config::BrokerConfig;
 use crate::handles;
@@ -25,9 +25,9 @@ pub(crate) const MAX_PARTITIONS: i32 = 100_000;
 const SPARE_HANDLES: u64 = 100;
 /// Names of Apache Kafka's internal topics.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__cluster_metadata"];
-/// The one of them that Apache Kafka never shows as a topic.
+/// The internal topic that Apache Kafka never shows as a topic.
 const METADATA_LOG: &str = "__cluster_metadata";
-/// As Apache Kafka's `producer.id.expiration.ms`.
+/// Apache Kafka's `producer.id.expiration.ms`.
 const PRODUCER_EXPIRATION_MS: i64 = 24 * 3600 * 1000;
 /// Extension of the directory of a deleted topic.
 const DELETED: &str = ".deleted";
@@ -39,8 +39,8 @@ pub(crate) struct Catalog {
     dir: PathBuf,
     config: BrokerConfig,
     topics: RwLock<Topics>,
-    /// Held by changes, so that readers do not wait for their disk writes.
-    turn: Mutex<()>,
+    /// Held while the topics change. Readers do not take it, so they do not wait for disk writes.
+    change_lock: Mutex<()>,
     /// Most files and connections that the process may have open.
     handles_max: Option<u64>,
 }
@@ -52,7 +52,7 @@ type Topics = BTreeMap<String, Arc<Topic>>;
 pub(crate) struct Topic {
     pub name: String,
     pub id: Uuid,
-    pub settings: Settings,
+    settings: RwLock<Settings>,
     partitions: RwLock<Vec<Arc<Partition>>>,
 }
 
@@ -63,7 +63,7 @@ impl Catalog {
             dir: config.dir.clone(),
             config: config.clone(),
             topics: RwLock::default(),
-            turn: Mutex::default(),
+            change_lock: Mutex::default(),
             handles_max,
         };
         let deleted = catalog.deleted()?;
@@ -89,12 +89,12 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The topic of that name.
+    /// The topic with this name.
     pub fn get(&self, name: &str) -> Option<Arc<Topic>> {
         self.read().get(name).cloned()
     }
 
-    /// The topic of that id.
+    /// The topic with this id.
     pub fn get_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
         self.read().values().find(|topic| topic.id == id).cloned()
     }
@@ -110,31 +110,31 @@ impl Catalog {
         self.check_room(0, partitions)
     }
 
-    /// Checks whether a topic of this name could be created.
+    /// Checks whether a topic with this name could be created.
     pub fn check_new_name(&self, name: &str) -> Result<(), Refusal> {
         check_legal(name)?;
         if INTERNAL.contains(&name) {
-            // In Apache Kafka the two others exist as soon as they are needed.
+            // Apache Kafka creates the two others when it needs them.
             let code = if name == METADATA_LOG { Code::InvalidRequest } else { Code::TopicAlreadyExists };
             let why = format!("`{name}` is an internal topic of Apache Kafka; choose another name");
             return Err(Refusal::new(code, why));
         }
         let topics = self.read();
         if topics.contains_key(name) {
-            return Err(Refusal::new(Code::TopicAlreadyExists, format!("topic `{name}` exists already")));
+            return Err(Refusal::new(Code::TopicAlreadyExists, format!("topic `{name}` already exists")));
         }
         let metric = |name: &str| name.replace('.', "_");
         let (own, mixed) = (metric(name), name.contains(['.', '_']));
         match topics.keys().find(|other| mixed && metric(other) == own) {
             None => Ok(()),
             Some(other) => {
-                let why = format!("topic `{name}` collides with `{other}`: `.` and `_` are the same in metric names");
+                let why = format!("topic `{name}` collides with `{other}`: `.` and `_` are equal in metric names");
                 Err(Refusal::new(Code::InvalidTopicException, why))
             }
         }
     }
 
-    /// Checks whether a topic may have `count` partitions, of which it has `before`.
+    /// Checks whether a topic that has `before` partitions may have `count`.
     fn check_room(&self, before: i32, count: i32) -> Result<(), Refusal> {
         if !(1..=MAX_PARTITIONS).contains(&count) {
             let why = format!("{count} partitions; a topic has 1 to {MAX_PARTITIONS}");
@@ -147,7 +147,7 @@ impl Catalog {
             return Ok(());
         }
         let why = format!(
-            "{} more partitions need a file handle each, and of the {handles} that this process may have {free} are left; \
+            "{} more partitions need a file handle each; {free} of this process's {handles} are left; \
              raise the limit (`ulimit -n`) or lower --connections-max",
             count - before
         );
@@ -156,7 +156,7 @@ impl Catalog {
 
     /// Creates a topic.
     pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Refusal> {
-        let _turn = self.turn();
+        let _guard = self.lock_changes();
         self.check_new(name, partitions)?;
         let topic = self.load(name.to_owned(), Uuid::new_v4(), partitions, settings).map_err(storage_error)?;
         let topic = Arc::new(topic);
@@ -167,34 +167,34 @@ impl Catalog {
         Ok(topic)
     }
 
-    /// Deletes a topic with its records. Works on a full disk: a renamed directory marks the topic as deleted, the
-    /// records are removed, and then there is space for the new list of topics.
+    /// Deletes a topic with its records. Works on a full disk: a renamed directory marks the topic as deleted, and
+    /// removing the records frees the space for the new list of topics.
     pub fn delete(&self, name: &str) -> Result<(), Refusal> {
-        let _turn = self.turn();
+        let _guard = self.lock_changes();
         let mut topics = self.read().clone();
         let topic = topics.remove(name).ok_or(Code::UnknownTopicOrPartition)?;
         let marked = self.dir.join("data").join(format!("{}{DELETED}", topic.id));
         std::fs::rename(self.data_dir(topic.id), &marked).map_err(storage_error)?;
         self.publish(topics.clone());
         topic.partitions().iter().for_each(|partition| partition.mark_deleted());
-        // What cannot be removed now is removed at the next start.
+        // The next start removes what cannot be removed now.
         for entry in std::fs::read_dir(&marked).into_iter().flatten().flatten() {
             let _ = std::fs::remove_dir_all(entry.path());
         }
-        // The mark stays until the list of topics is written without this topic.
+        // The mark stays until the list without this topic is written.
         if self.save(&topics).is_ok() {
             let _ = std::fs::remove_dir(&marked);
         }
         Ok(())
     }
 
-    /// Adds partitions up to `count`; with `validate_only` only checks.
+    /// Adds partitions up to `count`. With `validate_only` it only checks.
     pub fn grow(&self, name: &str, count: i32, validate_only: bool) -> Result<(), Refusal> {
-        let _turn = self.turn();
+        let _guard = self.lock_changes();
         let topic = self.get(name).ok_or(Code::UnknownTopicOrPartition)?;
         let before = topic.partitions().len();
         if i64::from(count) <= before as i64 {
-            let why = format!("topic `{name}` has {before} partitions already, more than or as many as {count}");
+            let why = format!("topic `{name}` already has {before} partitions; {count} is not more");
             return Err(Refusal::new(Code::InvalidPartitions, why));
         }
         self.check_room(before as i32, count)?;
@@ -203,7 +203,7 @@ impl Catalog {
         }
         let mut added = Vec::new();
         for index in before as i32..count {
-            added.push(self.open_partition(topic.id, index, &topic.settings).map_err(storage_error)?);
+            added.push(self.open_partition(topic.id, index, &topic.settings()).map_err(storage_error)?);
         }
         topic.partitions.write().expect("no panic under this lock").extend(added);
         self.save(&self.read().clone()).map_err(|error| {
@@ -212,7 +212,32 @@ impl Catalog {
         })
     }
 
-    /// Removes what is beyond retention at `now_ms`, in every partition: old segments and silent producers.
+    /// Changes a topic's settings. With `validate_only` it only checks. If `change` fails, nothing changes.
+    pub fn alter(
+        &self,
+        name: &str,
+        validate_only: bool,
+        change: impl FnOnce(&mut Settings) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let _guard = self.lock_changes();
+        let topic = self.get(name).ok_or(Code::UnknownTopicOrPartition)?;
+        let before = topic.settings();
+        let mut settings = before.clone();
+        change(&mut settings)?;
+        if validate_only || settings == before {
+            return Ok(());
+        }
+        topic.set_settings(settings.clone());
+        if let Err(error) = self.save(&self.read().clone()) {
+            topic.set_settings(before);
+            return Err(storage_error(error).into());
+        }
+        let config = settings.log_config(&self.config);
+        topic.partitions().iter().for_each(|partition| partition.with_log(|log| log.set_config(config.clone())));
+        Ok(())
+    }
+
+    /// Applies retention at `now_ms` in every partition: removes old segments and forgets silent producers.
     pub fn enforce_retention(&self, now_ms: i64) {
         let now = UNIX_EPOCH + Duration::from_millis(now_ms.max(0) as u64);
         for topic in self.all() {
@@ -222,7 +247,7 @@ impl Catalog {
                     log.enforce_retention(now)
                 });
                 if let Err(error) = enforced {
-                    log_line(&format!("cannot drop old records of {}-{index}: {error}", topic.name));
+                    log_line(&format!("cannot remove old records of {}-{index}: {error}", topic.name));
                 }
             }
         }
@@ -231,7 +256,7 @@ impl Catalog {
     fn load(&self, name: String, id: Uuid, count: i32, settings: Settings) -> io::Result<Topic> {
         let partitions =
             (0..count).map(|index| self.open_partition(id, index, &settings)).collect::<io::Result<_>>()?;
-        Ok(Topic { name, id, settings, partitions: RwLock::new(partitions) })
+        Ok(Topic { name, id, settings: RwLock::new(settings), partitions: RwLock::new(partitions) })
     }
 
     fn open_partition(&self, id: Uuid, index: i32, settings: &Settings) -> io::Result<Arc<Partition>> {
@@ -243,7 +268,7 @@ impl Catalog {
 
     fn save(&self, topics: &Topics) -> io::Result<()> {
         let line = |topic: &Arc<Topic>| {
-            format!("{} {} {}{}\n", topic.name, topic.id, topic.partitions().len(), topic.settings)
+            format!("{} {} {}{}\n", topic.name, topic.id, topic.partitions().len(), topic.settings())
         };
         tidemill_os::disk::replace(&self.file(), topics.values().map(line).collect::<String>().as_bytes())
     }
@@ -286,16 +311,25 @@ impl Catalog {
         *self.topics.write().expect("no panic under this lock") = topics;
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().expect("a change that fails does not panic")
+    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        self.change_lock.lock().expect("no panic under this lock")
     }
 }
 
 impl Topic {
-    /// The partition of that number.
+    /// The partition with this number.
     pub fn partition(&self, index: i32) -> Option<Arc<Partition>> {
         let index = usize::try_from(index).ok()?;
         self.partitions.read().expect("no panic under this lock").get(index).cloned()
+    }
+
+    /// The settings that the topic overrides.
+    pub fn settings(&self) -> Settings {
+        self.settings.read().expect("no panic under this lock").clone()
+    }
+
+    fn set_settings(&self, settings: Settings) {
+        *self.settings.write().expect("no panic under this lock") = settings;
     }
 
     /// All partitions in order.
@@ -304,7 +338,7 @@ impl Topic {
     }
 }
 
-/// The error code for a disk failure. Logs the cause, at most once in a while since clients retry.
+/// The error code for a disk failure. Logs the cause, but not each time, since clients retry.
 pub(crate) fn storage_error(error: io::Error) -> Code {
     static REFUSED: ThrottledLog = ThrottledLog::new();
     REFUSED.log_line(|| {
@@ -316,7 +350,7 @@ pub(crate) fn storage_error(error: io::Error) -> Code {
     Code::KafkaStorageError
 }
 
-/// Whether a topic may have that name.
+/// Checks whether a topic may have this name.
 pub(crate) fn check_legal(name: &str) -> Result<(), Refusal> {
     if is_legal(name) {
         return Ok(());
@@ -368,6 +402,27 @@ mod tests {
         catalog.enforce_retention(before_ms + PRODUCER_EXPIRATION_MS);
         assert!(matches!(append(9), Err(AppendError::Refused(Code::OutOfOrderSequenceNumber))), "still known");
         catalog.enforce_retention(after_ms + PRODUCER_EXPIRATION_MS + 1);
-        append(9).expect("an unknown producer begins anywhere");
+        append(9).expect("an unknown producer may begin with any sequence number");
+    }
+
+    #[test]
+    fn changed_settings_hold_at_once_and_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = BrokerConfig { dir: dir.path().to_owned(), ..BrokerConfig::default() };
+        let catalog = Catalog::open(&config, None).unwrap();
+        let topic = catalog.create("t", 1, Settings::default()).unwrap();
+        let set = |value: &'static str| {
+            move |settings: &mut Settings| {
+                settings.set("max.message.bytes", value).map_err(|why| Refusal::new(Code::InvalidConfig, why))
+            }
+        };
+        let limit = |topic: &Topic| topic.partition(0).unwrap().with_log(|log| log.config().max_message_bytes);
+        catalog.alter("t", true, set("7")).unwrap();
+        assert_eq!(limit(&topic), config.max_message_bytes, "it was only checked");
+        assert_eq!(catalog.alter("t", false, set("x")).unwrap_err().code, Code::InvalidConfig);
+        catalog.alter("t", false, set("7")).unwrap();
+        assert_eq!(limit(&topic), 7);
+        let topic = Catalog::open(&config, None).unwrap().get("t").unwrap();
+        assert_eq!(limit(&topic), 7);
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// Settings of a broker. `BrokerConfig { dir, ..Default::default() }` is a good start.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
-    /// Address to listen on; port 0 takes any free port. There is no authentication: use loopback, unless everyone who
-    /// can reach the port may read and write everything.
+    /// Address to listen on. Port 0 takes any free port. There is no authentication: everyone who can reach the port
+    /// can read and write everything. Use loopback unless that is acceptable.
     pub listen: SocketAddr,
     /// Host and port that clients are told to connect to. Default: the address at which each client reached the broker.
     pub advertised: Option<(String, u16)>,
@@ -16,23 +16,23 @@ pub struct BrokerConfig {
     pub dir: PathBuf,
     /// Partitions of a topic that is created on first use or with a count of −1.
     pub default_partitions: i32,
-    /// Whether a topic is created when a client first asks for it (and allows it).
+    /// Whether a topic is created when a client first asks for it. The client must allow it too.
     pub auto_create_topics: bool,
     /// Largest size of a segment file; at most 2 GiB.
     pub segment_bytes: u64,
     /// Largest accepted record batch in bytes (Kafka's `message.max.bytes`).
     pub max_message_bytes: u64,
-    /// Bytes kept per partition, in whole segments, at least the open one; `None` keeps all.
+    /// Bytes kept per partition. Only whole segments are removed, and never the open one. `None` keeps all.
     pub retention_bytes: Option<u64>,
-    /// A segment is removed when nothing was appended to it for this long. The file's time counts, not the records'
-    /// timestamps: replayed history would vanish otherwise. `None` keeps all.
+    /// A segment is removed when nothing was appended to it for this long. The file's modification time counts, not the
+    /// records' timestamps, so replayed old records are kept. `None` keeps all.
     pub retention_age: Option<Duration>,
     /// A group's offsets are removed when they are older than this and the group had no members for this long. An
     /// idempotent producer is forgotten a day after its last batch.
     pub offsets_retention: Duration,
     /// When a record counts as stored.
     pub durability: Durability,
-    /// Further connections are closed at once.
+    /// Most connections at a time. Further ones are closed at once.
     pub max_connections: usize,
 }
 

@@ -1,4 +1,4 @@
-//! One client's connection: reads frames and writes answers in order, on its own thread.
+//! The connection of one client. Its own thread reads frames and writes the answers in order.
 //!
 //! A malformed or oversized frame ends the connection and affects nothing else.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidemill_wire::Bounds;
 
-/// As Apache Kafka's `connections.max.idle.ms`.
+/// Apache Kafka's `connections.max.idle.ms`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The buffer of the last frame is freed if no frame follows within this time.
 const KEPT_FOR: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const READ_BUFFER_BYTES: usize = 8 << 10;
 const KEPT_WHEN_IDLE_BYTES: usize = 16 << 10;
 /// Larger buffers are not reused for the next frame.
 const KEPT_BYTES: usize = 4 << 20;
-/// Bytes of the request's kind, with which each frame begins.
+/// Each frame begins with the API key of the request, in this many bytes.
 const KEY_BYTES: usize = 2;
 
 /// Serves a client until it disconnects, misbehaves, or the broker stops.
@@ -53,7 +53,7 @@ fn serve_frames(shared: &Shared, stopping: &AtomicBool, stream: &TcpStream, sign
     Ok(())
 }
 
-/// Waits a moment for the next frame; frees the buffer if none comes.
+/// Waits a moment for the next frame. Frees the buffer if none comes.
 fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
     if !reader.buffer().is_empty() {
         return Ok(buffer);
@@ -68,7 +68,7 @@ fn keep_for_the_next(reader: &mut BufReader<&TcpStream>, buffer: Vec<u8>) -> io:
     Ok(if came { buffer } else { Vec::new() })
 }
 
-/// Reads one frame into `buffer`. Its kind limits its length.
+/// Reads one frame into `buffer`. The API key limits the length.
 fn read_frame(reader: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<Bytes> {
     let mut length = [0; 4];
     reader.read_exact(&mut length)?;
@@ -90,7 +90,7 @@ fn read_frame(reader: &mut impl Read, mut buffer: Vec<u8>) -> io::Result<Bytes> 
     Ok(Bytes::from(buffer))
 }
 
-/// The buffer of a frame that is no longer referenced, emptied.
+/// Takes back the buffer of a frame that is no longer referenced, and empties it.
 fn reclaim(mut frame: Bytes) -> Vec<u8> {
     let bytes = frame.len();
     frame.advance(bytes);

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use tidemill_os::disk::replace;
 
-/// An append-only file of frames `length u32 | CRC-32C u32 | payload`. A cut tail is removed on opening.
+/// An append-only file of frames `length u32 | CRC-32C u32 | payload`. Opening removes an incomplete last frame.
 #[derive(Debug)]
 pub(crate) struct FrameFile {
     path: PathBuf,
@@ -31,7 +31,7 @@ impl FrameFile {
         Ok(frames)
     }
 
-    /// Appends one frame; after an error the file is as before. With `sync` the frame is on the disk.
+    /// Appends one frame. After an error the file is as before. With `sync` the frame is on the disk.
     pub fn append(&mut self, payload: &[u8], sync: bool) -> io::Result<()> {
         self.cut_torn_tail()?;
         let frame = frame(payload);

@@ -7,13 +7,14 @@ use crate::groups::Groups;
 use crate::log::batch::{self, Rules};
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
+use crate::transactions::Transactions;
 use bytes::Bytes;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Few enough handles that no input creates more than some hundred partitions.
+/// With so few handles no input can create more than a few hundred partitions.
 const HANDLES: u64 = 400;
 
 /// A broker without connections. Nothing waits: a fetch or a join is answered at once.
@@ -31,6 +32,7 @@ impl FrameServer {
             catalog: Catalog::open(&config, Some(HANDLES)).expect("an empty directory"),
             groups: Groups::open(dir.join("offsets"), false).expect("an empty directory"),
             producer_ids: ProducerIds::open(dir.join("producer-ids")).expect("an empty directory"),
+            transactions: Transactions::open(dir.join("transactions"), false).expect("an empty directory"),
             cluster_id: "fuzz".to_owned(),
             config,
         };

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!  client ──► connection (a thread each) ──► api ──► catalog ──► partition ──► log ──► segment files
-//!                                              └───► groups ───► offsets file
+//!                                              ├───► groups ───► offsets file
+//!                                              └───► transactions ───► file of transactional ids
 //! ```
-//! - Record batches are checked when they arrive, which decompresses them once. They are stored and sent unchanged.
-//! - Threads and blocking I/O, no async runtime: an embedded broker has tens of clients, not tens of thousands, and a
-//!   waiting thread costs nothing. Nothing polls: an append wakes the waiting fetches.
+//! - Record batches are checked when they arrive. The check decompresses each batch once. They are stored and sent
+//!   unchanged.
+//! - The broker uses threads and blocking I/O, no async runtime. An embedded broker has tens of clients, not tens of
+//!   thousands, and a waiting thread costs nothing. Nothing polls: an append wakes the waiting fetches.
 //! - An acknowledged record is in the operating system's cache: it survives SIGKILL of the broker. With
 //!   [`Durability::Disk`] it also survives a power loss.
-//! - One broker, one replica, no transactions, no authentication, no share or streams groups, no log compaction.
+//! - One broker, one replica, no authentication, no share or streams groups, no log compaction.
 //!
 //! Knows nothing of engines, pipelines or the content of records.
 
@@ -32,6 +34,7 @@ mod server;
 mod settings;
 mod shape;
 mod stderr;
+mod transactions;
 mod wire;
 
 pub use config::{BrokerConfig, Durability};

@@ -1,7 +1,9 @@
 //! A partition: its log behind a lock, and the fetches that wait for an append.
 
 use crate::log::batch::BatchHeader;
-use crate::log::{AppendError, Log};
+use crate::log::transactions::Outcome;
+use crate::log::{AppendError, Isolation, Log};
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -14,7 +16,8 @@ pub(crate) struct Partition {
 #[derive(Debug)]
 struct State {
     log: Log,
-    waiting: Vec<Arc<Signal>>,
+    /// Waiting fetches, each with its isolation.
+    waiting: Vec<(Arc<Signal>, Isolation)>,
     /// The topic is deleted: nothing more may be written.
     deleted: bool,
 }
@@ -31,18 +34,31 @@ impl Partition {
         Partition { state: Mutex::new(State { log, waiting: Vec::new(), deleted: false }) }
     }
 
-    /// Appends a checked batch, wakes waiting fetches, and returns (base offset, log start offset); `None` if the topic
+    /// Appends a checked batch, wakes waiting fetches, and returns (base offset, log start offset). `None` if the topic
     /// is deleted.
     pub fn append(&self, batch: &[u8], header: &BatchHeader) -> Option<Result<(i64, i64), AppendError>> {
+        self.change(|log| log.append(batch, header).map(|offset| (offset, log.start_offset())))
+    }
+
+    /// Appends the marker that ends a producer's transaction; `None` if the topic is deleted.
+    pub fn append_marker(&self, producer_id: i64, epoch: i16, outcome: Outcome) -> Option<io::Result<()>> {
+        self.change(|log| log.append_marker(producer_id, epoch, outcome))
+    }
+
+    /// Changes the log and wakes the fetches that see more of it now. `None` if the topic is deleted.
+    fn change<T>(&self, change: impl FnOnce(&mut Log) -> T) -> Option<T> {
         let mut state = self.lock();
         if state.deleted {
             return None;
         }
-        let appended = state.log.append(batch, header).map(|offset| (offset, state.log.start_offset()));
-        let waiting = std::mem::take(&mut state.waiting);
+        let stable_before = state.log.visible_end(Isolation::ReadCommitted);
+        let changed = change(&mut state.log);
+        let is_stable = state.log.visible_end(Isolation::ReadCommitted) > stable_before;
+        let sees = |(_, isolation): &mut (_, Isolation)| is_stable || *isolation == Isolation::ReadUncommitted;
+        let waiting: Vec<_> = state.waiting.extract_if(.., sees).collect();
         drop(state);
-        waiting.iter().for_each(|signal| signal.fire());
-        Some(appended)
+        waiting.iter().for_each(|(signal, _)| signal.fire());
+        Some(changed)
     }
 
     /// Runs `read` on the log.
@@ -50,31 +66,31 @@ impl Partition {
         read(&mut self.lock().log)
     }
 
-    /// The next append fires `signal`. If the log already extends beyond `end_offset`, fires it now.
-    pub fn wake_on_growth(&self, end_offset: i64, signal: &Arc<Signal>) {
+    /// Fires `signal` as soon as the visible end is not `end_offset`: now, or at a later append.
+    pub fn wake_on_growth(&self, end_offset: i64, isolation: Isolation, signal: &Arc<Signal>) {
         let mut state = self.lock();
-        if state.log.end_offset() != end_offset || state.deleted {
+        if state.log.visible_end(isolation) != end_offset || state.deleted {
             drop(state);
             signal.fire();
         } else {
-            state.waiting.push(Arc::clone(signal));
+            state.waiting.push((Arc::clone(signal), isolation));
         }
     }
 
     /// Removes a signal that nobody waits for.
     pub fn forget(&self, signal: &Arc<Signal>) {
-        self.lock().waiting.retain(|waiting| !Arc::ptr_eq(waiting, signal));
+        self.lock().waiting.retain(|(waiting, _)| !Arc::ptr_eq(waiting, signal));
     }
 
     /// Refuses all further appends.
     pub fn mark_deleted(&self) {
         let mut state = self.lock();
         state.deleted = true;
-        state.waiting.drain(..).for_each(|signal| signal.fire());
+        state.waiting.drain(..).for_each(|(signal, _)| signal.fire());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread panics with a log in its hands")
+        self.state.lock().expect("no panic under this lock")
     }
 }
 

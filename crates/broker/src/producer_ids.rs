@@ -23,7 +23,7 @@ impl ProducerIds {
             Ok(text) => text.trim().parse().map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number: `{text}`", path.display()))
             })?,
-            // Producers of a broker whose files were deleted may still use their ids: start elsewhere.
+            // If the files were deleted, producers may still use ids from before. Start at other ids.
             Err(error) if error.kind() == io::ErrorKind::NotFound => fresh_start(),
             Err(error) => return Err(error),
         };

@@ -1,9 +1,9 @@
-//! Why a request, or a part of it, is refused: the protocol's code and a sentence.
+//! Why a request or a part of it is refused: the protocol's code and a sentence.
 
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::protocol::StrBytes;
 
-/// Texts are cut to this length, so that they fit in a message of any version.
+/// Texts are truncated to this length, so that they fit in a message of any version.
 const WHY_BYTES_MAX: usize = 1000;
 
 /// One refusal.
@@ -18,7 +18,7 @@ impl Refusal {
         Refusal { code, why: why.into() }
     }
 
-    /// The sentence, as a message carries it.
+    /// The sentence, truncated for a message.
     pub fn text(&self) -> StrBytes {
         StrBytes::from_string(start_of(&self.why, WHY_BYTES_MAX).to_owned())
     }
@@ -30,7 +30,7 @@ impl From<Code> for Refusal {
     }
 }
 
-/// At most `bytes` of a text.
+/// The start of a text: at most `bytes`, in whole characters.
 pub(crate) fn start_of(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {

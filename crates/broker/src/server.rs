@@ -1,5 +1,4 @@
-//! Starts and stops the broker: the lock of the directory, the listener, a thread per client, and a thread for
-//! retention.
+//! Starts and stops the broker: the directory lock, the listener, one thread per client, and one maintenance thread.
 
 use crate::api::Shared;
 use crate::catalog::Catalog;
@@ -10,6 +9,7 @@ use crate::handles;
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
 use crate::stderr::{ThrottledLog, log_line};
+use crate::transactions::Transactions;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -23,9 +23,11 @@ use tidemill_os::clock::wall_ms;
 use tidemill_os::disk::{DirLock, LockError};
 use uuid::Uuid;
 
-/// Interval of applying retention.
+/// Interval between checks for overdue transactions.
+const TRANSACTIONS_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between applications of retention.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
-/// Pause when there is no file handle for another client.
+/// Pause after an accept failed, for example because no file handle is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CLIENT_STACK_BYTES: usize = 512 << 10;
 
@@ -41,7 +43,7 @@ pub struct Broker {
 /// Why a broker could not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Another process listens there.
+    /// Another process listens on the address.
     PortTaken(SocketAddr),
     /// Another broker uses the directory.
     DirTaken(PathBuf),
@@ -54,7 +56,7 @@ pub enum StartError {
 /// Each client's connection, and the signal that wakes its fetch.
 type Clients = HashMap<u64, (Arc<TcpStream>, Arc<Signal>)>;
 
-/// Shared by the acceptor, the clients' threads and the owner.
+/// Shared by the acceptor, the client threads and the owner.
 #[derive(Debug)]
 struct Server {
     shared: Shared,
@@ -76,19 +78,22 @@ impl Broker {
             _ => StartError::Listen(config.listen, error),
         })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+        let sync = config.durability == Durability::Disk;
         let shared = Shared {
             catalog: Catalog::open(&config, handles::raise_limit()).map_err(dir_error)?,
-            groups: Groups::open(dir.join("offsets"), config.durability == Durability::Disk).map_err(dir_error)?,
+            groups: Groups::open(dir.join("offsets"), sync).map_err(dir_error)?,
             producer_ids: ProducerIds::open(dir.join("producer-ids")).map_err(dir_error)?,
+            transactions: Transactions::open(dir.join("transactions"), sync).map_err(dir_error)?,
             cluster_id: cluster_id(&dir).map_err(dir_error)?,
             config,
         };
+        shared.transactions.recover(shared.participants(), wall_ms());
         let stopping = AtomicBool::new(false);
         let server = Arc::new(Server { shared, stopping, clients: Mutex::default(), changed: Condvar::new() });
-        let (acceptor, keeper) = (Arc::clone(&server), Arc::clone(&server));
+        let (acceptor, maintainer) = (Arc::clone(&server), Arc::clone(&server));
         let threads = vec![
             spawn("broker-accept", move || acceptor.accept(&listener)).map_err(dir_error)?,
-            spawn("broker-retention", move || keeper.keep()).map_err(dir_error)?,
+            spawn("broker-retention", move || maintainer.maintain()).map_err(dir_error)?,
         ];
         Ok(Broker { server, local_addr, threads, _lock: lock })
     }
@@ -159,7 +164,7 @@ impl Server {
             static FULL: ThrottledLog = ThrottledLog::new();
             FULL.log_line(|| {
                 let max = self.shared.config.max_connections;
-                format!("{max} clients are connected and another one was refused; raise --connections-max")
+                format!("a client was refused because {max} are connected; raise --connections-max")
             });
             return Ok(());
         }
@@ -175,20 +180,25 @@ impl Server {
         Ok(())
     }
 
-    fn keep(&self) {
+    fn maintain(&self) {
         let mut clients = self.clients();
-        let mut due = Instant::now() + RETENTION_INTERVAL;
+        let mut retention_due = Instant::now() + RETENTION_INTERVAL;
+        let (mut pause, mut transactions_due) = (TRANSACTIONS_INTERVAL, Instant::now() + TRANSACTIONS_INTERVAL);
         while !self.stopping.load(Ordering::SeqCst) {
-            let now = Instant::now();
-            if now >= due {
-                drop(clients);
+            clients = self.changed.wait_timeout(clients, pause).expect("no panic under this lock").0;
+            pause = transactions_due.saturating_duration_since(Instant::now());
+            if !pause.is_zero() {
+                continue;
+            }
+            drop(clients);
+            self.shared.transactions.maintain(self.shared.participants(), wall_ms());
+            if Instant::now() >= retention_due {
                 self.shared.catalog.enforce_retention(wall_ms());
                 self.shared.groups.expire(wall_ms(), self.shared.config.offsets_retention);
-                due = Instant::now() + RETENTION_INTERVAL;
-                clients = self.clients();
-            } else {
-                clients = self.changed.wait_timeout(clients, due - now).expect("no panic under this lock").0;
+                retention_due = Instant::now() + RETENTION_INTERVAL;
             }
+            (pause, transactions_due) = (TRANSACTIONS_INTERVAL, Instant::now() + TRANSACTIONS_INTERVAL);
+            clients = self.clients();
         }
     }
 
@@ -256,7 +266,7 @@ fn cluster_id(dir: &Path) -> io::Result<String> {
     }
 }
 
-/// The address by which this machine reaches its own listener.
+/// An address at which this machine can reach its own listener.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,5 +1,5 @@
-//! Settings of a topic, under Kafka's names. Settings that cannot change anything on a single broker are taken and shown
-//! ([`INERT`]); what would change something elsewhere and not here is refused.
+//! The settings of a topic, under Kafka's names. A setting that makes no difference on a single broker is accepted and
+//! shown ([`INERT`]). A value that this broker cannot honour is refused.
 
 use crate::config::BrokerConfig;
 use crate::log::LogConfig;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 const MAX_SEGMENT_BYTES: u64 = 2 << 30;
 
-/// A topic's own settings; all others come from the broker's config.
+/// The settings that a topic overrides. All others come from the broker's config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// In the order of [`KEYS`]; −1 means no limit.
     values: [Option<i64>; 4],
-    /// Those of [`INERT`] that the topic states.
+    /// Settings from [`INERT`] that the topic sets.
     inert: BTreeMap<&'static str, String>,
 }
 
@@ -22,11 +22,11 @@ pub(crate) struct Settings {
 const KEYS: [(&str, i64); 4] =
     [("retention.bytes", -1), ("retention.ms", -1), ("segment.bytes", 1024), ("max.message.bytes", 0)];
 
-/// What an inert setting may be.
+/// The values that an inert setting may have.
 enum Values {
-    /// A whole number, at least and at most.
+    /// A whole number between a minimum and a maximum.
     Number(i64, i64),
-    /// A part of 1.
+    /// A number between 0 and 1.
     Ratio,
     OneOf(&'static [&'static str]),
     Any,
@@ -36,8 +36,8 @@ use Values::{Any, Number, OneOf, Ratio};
 const BOOLEAN: Values = OneOf(&["true", "false"]);
 const MAX: i64 = i64::MAX;
 
-/// Settings that make no difference to the clients of a single broker, with the values that they may have: they steer
-/// replication, compaction of topics that are not compacted, index files, and how a broker stores what it sends as it came.
+/// Settings that make no difference to the clients of a single broker, with their allowed values. They control
+/// replication, compaction, index files, and the storage format.
 const INERT: [(&str, Values); 23] = [
     ("cleanup.policy", OneOf(&["delete"])),
     ("compression.gzip.level", Number(-1, 9)),
@@ -65,7 +65,7 @@ const INERT: [(&str, Values); 23] = [
 ];
 
 impl Values {
-    /// What is allowed, when `value` is not.
+    /// Describes the allowed values if `value` is not one of them.
     fn refuse(&self, value: &str) -> Option<String> {
         match self {
             Number(least, most) => {
@@ -78,17 +78,22 @@ impl Values {
                 (!fits).then(|| "a number between 0 and 1".to_owned())
             }
             OneOf(values) => (!values.contains(&value)).then(|| values.join(" or ")),
-            // As the file of topics has it between spaces.
+            // The topics file separates settings by spaces.
             Any => value.contains(char::is_whitespace).then(|| "a text without spaces".to_owned()),
         }
     }
+}
+
+/// Whether a setting is a list, so that APPEND and SUBTRACT apply to it.
+pub(crate) fn is_list(name: &str) -> bool {
+    name == "cleanup.policy" || name.ends_with(".replication.throttled.replicas")
 }
 
 /// One setting as DescribeConfigs shows it.
 pub(crate) struct Described {
     pub name: &'static str,
     pub value: String,
-    /// Whether the topic has set it itself.
+    /// Whether the topic overrides it.
     pub own: bool,
     /// Whether CreateTopics refuses it.
     pub read_only: bool,
@@ -108,7 +113,7 @@ impl Settings {
         }
         let Some(index) = KEYS.iter().position(|(key, _)| *key == name) else {
             let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
-            return Err(format!("`{name}={value}` is not supported by this broker; use {}", known.join(", ")));
+            return Err(format!("`{name}={value}` is not supported by this broker; choose from {}", known.join(", ")));
         };
         match value.parse() {
             Ok(number) if number >= KEYS[index].1 => self.values[index] = Some(number),
@@ -117,7 +122,20 @@ impl Settings {
         Ok(())
     }
 
-    /// The log's settings: the topic's own over the broker's.
+    /// Returns one setting to its default.
+    pub fn unset(&mut self, name: &str) {
+        self.inert.remove(name);
+        if let Some(index) = KEYS.iter().position(|(key, _)| *key == name) {
+            self.values[index] = None;
+        }
+    }
+
+    /// The topic's value of an inert setting.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.inert.get(name).cloned()
+    }
+
+    /// The settings of the topic's logs. The topic's own settings override the broker's.
     pub fn log_config(&self, broker: &BrokerConfig) -> LogConfig {
         let limit = |value: Option<i64>, default: Option<u64>| match value {
             Some(value) => u64::try_from(value).ok(),
@@ -134,7 +152,7 @@ impl Settings {
         }
     }
 
-    /// All settings of a topic with these own settings.
+    /// All settings of the topic: its own, and the defaults.
     pub fn describe(&self, broker: &BrokerConfig) -> Vec<Described> {
         let log = self.log_config(broker);
         let limit = |limit: Option<u64>| limit.map_or("-1".to_owned(), |limit| limit.to_string());

@@ -1,15 +1,15 @@
-//! The shape of the requests that carry bytes, walked before they are decoded.
+//! Counts the list elements of a request before the request is decoded.
 //!
-//! A field of bytes may be as long as its frame; a list must not, as the decoder reserves memory for as many elements as
-//! the list claims. A number alone does not tell which of the two it measures, so the few requests that have both are
-//! walked by a description of their fields first.
+//! The decoder reserves memory for as many elements as a list claims to have. So a list needs a limit, but a field of
+//! bytes may be as long as its frame. A length on the wire does not tell which of the two it belongs to. For the few
+//! requests that have both, this module describes the fields and walks them first.
 
 use kafka_protocol::messages::ApiKey;
 
 /// One field of a request.
 #[derive(Clone, Debug)]
 enum Field {
-    /// So many bytes.
+    /// This many bytes.
     Fixed(usize),
     Text,
     Bytes,
@@ -18,8 +18,8 @@ enum Field {
 }
 use Field::{Bytes, Fixed, List, Tags, Text};
 
-/// How many elements all lists of a request have, when it is one that carries bytes; `None` when it does not look like
-/// what it says it is, or has more than `elements_max`.
+/// The number of elements in all lists of a request; 0 for a request that carries no bytes. `None` if the request is
+/// malformed or has more than `elements_max` elements.
 pub(crate) fn elements(key: ApiKey, version: i16, body: &[u8], elements_max: usize) -> Option<usize> {
     let (fields, first_compact_version) = fields(key, version);
     let compact = version >= first_compact_version;
@@ -28,7 +28,7 @@ pub(crate) fn elements(key: ApiKey, version: i16, body: &[u8], elements_max: usi
     Some(walk.elements)
 }
 
-/// The fields of a request, and the version from which on it has compact lengths and tags; none when it carries no bytes.
+/// The fields of a request, and the first version with compact lengths and tags. No fields if it carries no bytes.
 fn fields(key: ApiKey, version: i16) -> (Vec<Field>, i16) {
     let from = |first: i16, field: Field| (version >= first).then_some(field);
     match key {
@@ -84,7 +84,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A length, of so many bytes where it is not compact; that of nothing is 0.
+    /// Reads a length: compact, or of this many bytes. The length of null is 0.
     fn length(&mut self, bytes: usize) -> Option<usize> {
         if self.compact {
             return usize::try_from(self.varint()?.saturating_sub(1)).ok();
@@ -119,14 +119,14 @@ impl Walk<'_> {
 mod tests {
     use super::*;
 
-    /// `conformance.py` asks every version; here are the two encodings, cut off and over the bound.
+    /// `conformance.py` sends every version. This test covers both encodings, truncated requests and too many elements.
     #[test]
     fn elements_are_counted() {
         let check = |key, version, parts: &[&[u8]], expected: usize| {
             let body = parts.concat();
             let count = |body: &[u8], max| elements(key, version, body, max);
             assert_eq!(count(&body, 100), Some(expected), "{key:?} {version}");
-            assert_eq!(count(&body[..body.len() - 1], 100), None, "{key:?} {version}, cut off");
+            assert_eq!(count(&body[..body.len() - 1], 100), None, "{key:?} {version}, truncated");
             assert_eq!(count(&body, expected - 1), None, "{key:?} {version}, too many");
         };
         let partition: &[u8] = &[0, 0, 0, 7, 0, 0, 0, 2, 9, 9];

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Least interval between two equal messages.
+/// Least interval between two messages of the same [`ThrottledLog`].
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Writes one line.
@@ -11,7 +11,7 @@ pub(crate) fn log_line(line: &str) {
     tidemill_os::output::error_line(&format!("broker: {line}"));
 }
 
-/// A message whose cause may occur a thousand times a second.
+/// Limits the rate of a message whose cause may occur a thousand times a second.
 #[derive(Debug)]
 pub(crate) struct ThrottledLog(Mutex<Option<Instant>>);
 

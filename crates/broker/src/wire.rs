@@ -1,4 +1,4 @@
-//! An answer to a client: encoded bytes, and between them pieces of segment files, which are never decoded.
+//! An answer to a client: encoded bytes with pieces of segment files between them. The pieces are never decoded.
 
 use crate::log::{Slice, read_exact_at};
 use bytes::{BufMut, BytesMut};
@@ -6,13 +6,13 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use std::io::{self, Write};
 
 const LENGTH_BYTES: usize = 4;
-/// Bytes read from files and handed to the system at a time.
+/// Bytes that are read from a file and written to the socket at a time.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// One framed answer.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// Everything except the files' bytes, after space for the frame's length.
+    /// Space for the frame's length, then everything except the bytes of the files.
     bytes: BytesMut,
     /// Pieces of files, each with its position in `bytes`.
     slices: Vec<(usize, Slice)>,
@@ -39,11 +39,11 @@ impl Answer {
 
     /// Adds a part of the body.
     pub fn put<T: Encodable>(&mut self, part: &T, version: i16) {
-        part.encode(&mut self.bytes, version).expect("what we answer can be said in the version that was asked in");
+        part.encode(&mut self.bytes, version).expect("the answer can be encoded in the requested version");
     }
 
-    /// A whole answer whose last part is a list of many, which are encoded one by one and never held as structures.
-    /// `body` is the answer with that list empty; `behind` of its bytes come after the list, before the tags.
+    /// A complete answer that ends with a long list. The elements are encoded one by one, so they are never all in
+    /// memory. `body` is the answer with an empty list. `behind` of its bytes follow the list, before the tags.
     pub fn listed<T: Encodable + HeaderVersion, E: Encodable>(
         (body, behind): (&T, usize),
         elements: impl ExactSizeIterator<Item = E>,
@@ -51,11 +51,11 @@ impl Answer {
         version: i16,
     ) -> Answer {
         let mut answer = Answer::of(body, correlation_id, version);
-        // Answers that have tags have them in their headers too.
+        // An answer has tags if its header has them.
         let has_tags = T::header_version(version) >= 1;
         let said_none = if has_tags { [1].as_slice() } else { [0; 4].as_slice() };
         let tail = answer.bytes.split_off(answer.bytes.len() - behind - usize::from(has_tags));
-        assert!(answer.bytes.ends_with(said_none), "the list is empty, and the last part but for {behind} bytes");
+        assert!(answer.bytes.ends_with(said_none), "the list is empty, and only {behind} bytes follow it");
         answer.bytes.truncate(answer.bytes.len() - said_none.len());
         answer.put_count(has_tags, elements.len());
         for element in elements {
@@ -84,7 +84,7 @@ impl Answer {
         self.slices.push((self.bytes.len(), slice));
     }
 
-    /// Adds an unsigned number of variable length.
+    /// Adds an unsigned varint.
     pub fn put_varint(&mut self, mut value: u32) {
         while value >= 0x80 {
             self.bytes.put_u8(value as u8 | 0x80);
@@ -93,7 +93,7 @@ impl Answer {
         self.bytes.put_u8(value as u8);
     }
 
-    /// Sends the frame. Bytes of files pass through a buffer of fixed size.
+    /// Sends the frame. The bytes of files pass through a buffer of fixed size.
     pub fn send(mut self, to: &mut impl Write) -> io::Result<()> {
         let total = self.bytes.len() + self.slices.iter().map(|(_, slice)| slice.bytes).sum::<usize>();
         self.bytes[..LENGTH_BYTES].copy_from_slice(&((total - LENGTH_BYTES) as u32).to_be_bytes());

@@ -1,4 +1,4 @@
-//! The broker as librdkafka sees it: records, groups, administration, restarts, misbehaving clients.
+//! Tests the broker with librdkafka: records, groups, administration, restarts, misbehaving clients.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -58,7 +58,7 @@ fn assign(broker: &Broker, topic: &str, offset: i64, options: &[(&str, &str)]) -
     consumer
 }
 
-/// Reads `count` records of partition 0 and checks that each is at the offset that it names.
+/// Reads `count` records of partition 0 and checks that the value of each is its offset.
 fn consume(broker: &Broker, topic: &str, from: i64, count: i64, options: &[(&str, &str)]) {
     let consumer = assign(broker, topic, from, options);
     for offset in from..from + count {
@@ -222,7 +222,7 @@ fn topics_are_made_described_grown_deleted_and_made_anew() {
     assert_eq!(consumer.fetch_watermarks("a", 0, LONG).unwrap(), (0, 0));
 }
 
-/// A full disk refuses the new list of topics just as a directory in its place does.
+/// A directory in the place of the list makes the write fail, as a full disk does.
 #[test]
 fn a_topic_is_deleted_although_the_list_of_topics_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
@@ -237,7 +237,7 @@ fn a_topic_is_deleted_although_the_list_of_topics_cannot_be_written() {
     assert_eq!(wait(admin(&broker).delete_topics(&["gone"], &options)).unwrap(), [Ok("gone".to_owned())]);
     consume(&broker, "kept", 0, 10, &[]);
     broker.shutdown();
-    // The list as it was before, as after a crash: the topic stays deleted.
+    // Restore the old list, as after a crash. The topic stays deleted.
     std::fs::remove_dir_all(&list).unwrap();
     std::fs::write(&list, before).unwrap();
     let broker = start(dir.path());
@@ -245,16 +245,128 @@ fn a_topic_is_deleted_although_the_list_of_topics_cannot_be_written() {
     assert_eq!(metadata.topics().iter().map(|topic| topic.name()).collect::<Vec<_>>(), ["kept"]);
 }
 
-#[test]
-fn transactions_are_refused_clearly() {
-    let (broker, _dir) = fresh();
-    let producer: BaseProducer = client(&broker, &[("transactional.id", "x")]).create().unwrap();
-    match producer.init_transactions(LONG) {
-        Err(KafkaError::Transaction(error)) => {
-            assert_eq!(error.code(), RDKafkaErrorCode::TransactionalIdAuthorizationFailed);
-        }
-        other => panic!("{other:?}"),
+fn transactional(broker: &Broker, options: &[(&str, &str)]) -> BaseProducer {
+    let producer: BaseProducer = client(broker, &[&[("transactional.id", "x")], options].concat()).create().unwrap();
+    producer.init_transactions(LONG).unwrap();
+    producer
+}
+
+/// Sends values to partition 0 and waits until they are stored.
+fn send(producer: &BaseProducer, values: &[&str]) {
+    for value in values {
+        producer.send(BaseRecord::<(), _>::to("t").partition(0).payload(*value)).map_err(|(error, _)| error).unwrap();
     }
+    producer.flush(LONG).unwrap();
+}
+
+/// Values of partition 0, up to the end that is visible with this isolation.
+fn values(broker: &Broker, isolation: &str) -> Vec<String> {
+    let options = [("isolation.level", isolation), ("enable.partition.eof", "true")];
+    let (consumer, mut seen) = (assign(broker, "t", 0, &options), Vec::new());
+    loop {
+        match consumer.poll(LONG).expect("a record or the end in time") {
+            Ok(message) => seen.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap()),
+            Err(KafkaError::PartitionEOF(_)) => return seen,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn committed_transactions_are_seen_and_aborted_ones_are_not() {
+    let (broker, dir) = fresh();
+    let producer = transactional(&broker, &[]);
+    let mut written = Vec::new();
+    for (value, commit) in [("a", true), ("b", false), ("c", true), ("d", false), ("e", true)] {
+        producer.begin_transaction().unwrap();
+        send(&producer, &[value, value]);
+        if commit {
+            producer.commit_transaction(LONG).unwrap()
+        } else {
+            producer.abort_transaction(LONG).unwrap()
+        }
+        written.extend([value, value]);
+        assert_eq!(values(&broker, "read_uncommitted"), written);
+        assert_eq!(
+            values(&broker, "read_committed"),
+            written.iter().copied().filter(|v| !["b", "d"].contains(v)).collect::<Vec<_>>()
+        );
+    }
+    producer.begin_transaction().unwrap();
+    send(&producer, &["f"]);
+    produce(&broker, "t", 0..1, &[]);
+    let committed = ["a", "a", "c", "c", "e", "e"];
+    assert_eq!(values(&broker, "read_committed"), committed, "records after an open transaction are not visible");
+    broker.shutdown();
+    let broker = start(dir.path());
+    assert_eq!(values(&broker, "read_committed"), committed, "after a restart");
+    // The next producer with the same id aborts the transaction that the earlier one left open.
+    let next = transactional(&broker, &[]);
+    assert_eq!(values(&broker, "read_committed"), ["a", "a", "c", "c", "e", "e", "0"]);
+    next.begin_transaction().unwrap();
+    send(&next, &["g"]);
+    next.commit_transaction(LONG).unwrap();
+    assert_eq!(values(&broker, "read_committed"), ["a", "a", "c", "c", "e", "e", "0", "g"]);
+}
+
+#[test]
+fn the_positions_of_a_transaction_count_when_it_is_committed() {
+    let (broker, _dir) = fresh();
+    produce(&broker, "t", 0..10, &[]);
+    let consumer = assign(&broker, "t", 0, &[]);
+    let metadata = consumer.group_metadata().unwrap();
+    let committed = || {
+        let mut list = TopicPartitionList::new();
+        list.add_partition("t", 0);
+        consumer.committed_offsets(list, LONG).unwrap().elements()[0].offset()
+    };
+    let producer = transactional(&broker, &[]);
+    for (position, commit, expected) in [
+        (3, false, Offset::Invalid),
+        (4, true, Offset::Offset(4)),
+        (5, false, Offset::Offset(4)),
+        (6, true, Offset::Offset(6)),
+    ] {
+        producer.begin_transaction().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("t", 0, Offset::Offset(position)).unwrap();
+        producer.send_offsets_to_transaction(&list, &metadata, LONG).unwrap();
+        if commit {
+            producer.commit_transaction(LONG).unwrap()
+        } else {
+            producer.abort_transaction(LONG).unwrap()
+        }
+        assert_eq!(committed(), expected);
+    }
+}
+
+#[test]
+fn the_second_producer_of_a_name_fences_the_first() {
+    let (broker, _dir) = fresh();
+    let first = transactional(&broker, &[]);
+    first.begin_transaction().unwrap();
+    send(&first, &["lost"]);
+    let second = transactional(&broker, &[]);
+    second.begin_transaction().unwrap();
+    send(&second, &["kept"]);
+    second.commit_transaction(LONG).unwrap();
+    let Err(KafkaError::Transaction(error)) = first.commit_transaction(LONG) else { panic!("it is fenced") };
+    assert!(error.is_fatal(), "{error}");
+    assert_eq!(values(&broker, "read_committed"), ["kept"]);
+}
+
+#[test]
+fn a_transaction_that_is_left_open_is_aborted_after_its_timeout() {
+    let (broker, _dir) = fresh();
+    let producer = transactional(&broker, &[("transaction.timeout.ms", "1000")]);
+    producer.begin_transaction().unwrap();
+    send(&producer, &["left"]);
+    produce(&broker, "t", 0..1, &[]);
+    // The abort wakes a reader that waits.
+    let consumer = assign(&broker, "t", 0, &[("isolation.level", "read_committed")]);
+    let message = consumer.poll(LONG).expect("a record in time").unwrap();
+    assert_eq!((message.payload(), message.offset()), (Some(&b"0"[..]), 1));
+    assert!(matches!(producer.commit_transaction(LONG), Err(KafkaError::Transaction(_))));
 }
 
 #[test]
@@ -294,13 +406,10 @@ fn a_client_that_misbehaves_hurts_itself_alone() {
     check("an unknown request", &frame(&[0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff]));
     check("an unserved request", &frame(&[0, 38, 0, 0, 0, 0, 0, 1, 0xff, 0xff]));
     check("an unknown version", &frame(&[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff]));
-    check(
-        "a list of two thousand million topics",
-        &frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]),
-    );
+    check("a list of two billion topics", &frame(&[0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]));
     let newest = send(&frame(&[0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff]));
-    assert_eq!(newest[4..10], [0, 0, 0, 7, 0, 35], "ApiVersions of an unknown version is told what there is");
-    // Every request with every version, and a body of each kind of garbage.
+    assert_eq!(newest[4..10], [0, 0, 0, 7, 0, 35], "ApiVersions of an unknown version gets the supported versions");
+    // Every request in every version, with each kind of garbage as body.
     for key in 0..70u8 {
         for version in 0..14u8 {
             for filler in [0u8, 1, 0x7f, 0xff] {

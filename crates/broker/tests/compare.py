@@ -1,6 +1,6 @@
-"""Asks two brokers the same and compares what they answer: compare.py EMBEDDED APACHE [FILTER]
+"""Sends the same requests to two brokers and compares the answers: compare.py EMBEDDED APACHE [FILTER]
 
-Each probe sends hand-made frames and returns what came back in a few words. The table shows both answers; a difference
+Each probe sends hand-made frames and summarises the answer in a few words. The table shows both answers. A difference
 that DIFFERENCES does not explain ends the run with exit code 1. Called by `cargo xtask kafka compare`.
 """
 
@@ -16,21 +16,22 @@ import kafka.protocol.consumer as consumer
 import kafka.protocol.metadata as metadata
 import kafka.protocol.producer as producer
 
+from compare_admin import probes as admin_probes
+from compare_transactions import probes as transaction_probes
 from versions import Connection
 
-# Why an answer differs from Apache Kafka's on purpose; docs/broker.md has the same list in words.
-UNKNOWN = "Apache Kafka fails inside and answers UNKNOWN_SERVER_ERROR, which says nothing"
-STRICTER = "what readers would trip over is not stored"
-HEADER_TIME = "the probe's header says a smaller greatest timestamp than its records have; Apache Kafka rewrites the header"
-NO_TRANSACTIONS = "there are no transactions"
-NOT_OFFERED = "it would change something that this broker does not do"
+# Why an answer differs from Apache Kafka's on purpose. docs/broker.md explains the same list.
+UNKNOWN = "Apache Kafka fails internally and answers UNKNOWN_SERVER_ERROR, which says nothing"
+STRICTER = "this broker refuses batches that readers cannot process"
+HEADER_TIME = "the maximum timestamp in the probe's header is too small; Apache Kafka rewrites the header"
+NOT_OFFERED = "this broker does not have the feature that the setting controls"
 DIFFERENCES = (
     {f"produce: garbage under {codec}": UNKNOWN for codec in ("gzip", "snappy", "lz4", "zstd")}
     | {f"produce: nothing under {codec}": UNKNOWN for codec in ("gzip", "snappy", "lz4")}
     | {f"produce: codec {codec}": UNKNOWN for codec in (5, 6, 7)}
     | {
         "produce: gzip, cut off": UNKNOWN,
-        "produce: null": "Apache Kafka fails inside and never answers",
+        "produce: null": "Apache Kafka fails internally and never answers",
         "produce: offset deltas with a gap": STRICTER,
         "produce: offset deltas from 1": STRICTER,
         "produce: a key of length -2": STRICTER,
@@ -40,13 +41,9 @@ DIFFERENCES = (
         "produce: stamped with the time of appending": STRICTER,
         "offsets: at 1001": HEADER_TIME,
         "offsets: at -3": HEADER_TIME,
-        "producer: transactional": NO_TRANSACTIONS,
-        "producer: transactional, without a name": NO_TRANSACTIONS,
-        "producer: transactional, a timeout of a day": NO_TRANSACTIONS,
-        "producer: transactional, a timeout of 0": NO_TRANSACTIONS,
-        "producer: an id without an epoch": NO_TRANSACTIONS,
-        "producer: an epoch without an id": NO_TRANSACTIONS,
-        "producer: an id of somebody else": NO_TRANSACTIONS,
+        "alter: twice in one request": "Apache Kafka never answers",
+        "change: an unknown operation": UNKNOWN,
+        "change: twice in one request": "each resource is answered once",
         "create with cleanup.policy=compact": NOT_OFFERED,
         "create with cleanup.policy=compact,delete": NOT_OFFERED,
         "create with cleanup.policy=delete,compact": NOT_OFFERED,
@@ -83,7 +80,7 @@ def main():
 
 
 def warm_up(broker):
-    """Lets the coordinators come up: Apache Kafka makes their topics on first use."""
+    """Waits for the coordinators: Apache Kafka creates their topics on first use."""
     for kind in (0, 1):
         assert coordinated(broker, kind) == "ok"
     broker.create()
@@ -111,7 +108,7 @@ def name_of(code):
 
 
 class Broker:
-    """One connection, and the requests that the probes are made of."""
+    """One connection, and the requests that the probes use."""
 
     def __init__(self, address):
         self.connection = Connection(address)
@@ -125,7 +122,7 @@ class Broker:
         topic = {"name": name if name is not None else self.topic, "num_partitions": partitions, "replication_factor": replicas}
         topic |= {"assignments": assignments, "configs": configs}
         topics = [topic] * (2 if twice else 1)
-        # Ten tries: a topic of the same name may still be going.
+        # A topic with the same name may still be in deletion: try for ten seconds.
         answer = self.ask(admin.CreateTopicsRequest, 7, topics=topics, timeout_ms=10_000, validate_only=validate_only)
         return ", ".join(name_of(topic.error_code) for topic in answer.topics)
 
@@ -136,7 +133,7 @@ class Broker:
         for _ in range(20):
             answer = self.ask(producer.ProduceRequest, version, **fields)
             [stored] = answer.responses[0].partition_responses
-            # A topic that has just been made may not have its leader yet; that of another name never will.
+            # A new topic may not have a leader yet. A topic with another name never gets one.
             if stored.error_code not in (3, 6) or partition != 0 or topic:
                 break
             time.sleep(0.1)
@@ -152,7 +149,7 @@ class Broker:
         for _ in range(20):
             answer = self.ask(consumer.ListOffsetsRequest, version, replica_id=-1, isolation_level=0, topics=topics)
             [found] = answer.topics[0].partitions
-            # As with produce: a topic that has just been made.
+            # As in produce: a new topic may not have a leader yet.
             if found.error_code not in (3, 6) or partition != 0:
                 break
             time.sleep(0.1)
@@ -196,7 +193,7 @@ class Broker:
         return [(g.protocol_type, g.group_state) for g in found]
 
 
-# Batches, made by hand.
+# Hand-made batches.
 
 
 def varint(value):
@@ -215,7 +212,7 @@ def record(delta, time_delta=0, value=b"value", key=None):
 
 
 def batch(records=None, count=2, last_delta=None, attributes=0, producer=NO_SEQUENCE, magic=2, crc=None, time_ms=None, length=None):
-    """Two records, unless something else is given."""
+    """A batch, by default of two records."""
     records = b"".join(record(delta) for delta in range(2)) if records is None else records
     time_ms = int(time.time() * 1000) if time_ms is None else time_ms
     last_delta = count - 1 if last_delta is None else last_delta
@@ -243,7 +240,7 @@ def now_ms():
 
 
 def batches():
-    """Each one batch, or what is sent in its place."""
+    """The names of probes, each with a batch or with what is sent in its place."""
     yield "sound", batch()
     for codec, name in enumerate(["gzip", "snappy", "lz4", "zstd"], 1):
         yield f"garbage under {name}", batch(GARBAGE, attributes=codec)
@@ -302,7 +299,7 @@ def batches():
 
 
 def sequences(broker):
-    """What an idempotent producer is told: in order, again, beyond, from another epoch."""
+    """The answers to an idempotent producer: in order, repeated, with a gap, from another epoch."""
     broker.create()
     fields = {"transactional_id": None, "transaction_timeout_ms": 1000, "producer_id": -1, "producer_epoch": -1}
     for _ in range(50):
@@ -583,6 +580,8 @@ PROBES = (
         "producer: an epoch without an id": lambda broker: initialised(broker, broker.topic, epoch=5),
         "producer: an id of somebody else": lambda broker: initialised(broker, broker.topic, producer_id=5, epoch=5),
     }
+    | transaction_probes(batch, name_of)
+    | admin_probes(batch, name_of, committed)
 )
 
 

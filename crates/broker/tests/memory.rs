@@ -1,7 +1,7 @@
-//! What one client can make the broker hold: hostile frames take at most four times their own size (or a fixed sum, when
-//! they are small), and a connection that is idle holds nothing of what has passed through it.
+//! Bounds the memory that one client can make the broker use. A hostile frame costs at most four times its own size, or
+//! a fixed amount if it is small. An idle connection holds nothing of what has passed through it.
 //!
-//! The allocator counts. Everything happens in this process, and the tests take turns.
+//! The allocator counts the bytes. Everything runs in this process, so the tests run one at a time.
 
 use peak_alloc::PeakAlloc;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use tidemill_broker::{Broker, BrokerConfig};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// What a small frame may cost: the broker's own bound, and what growing an answer costs for a moment.
+/// Memory that a small frame may cost: the broker's own bound, and the reallocations of a growing answer.
 const SMALL_FRAME_BYTES: usize = 6 << 20;
 const LONG: Duration = Duration::from_secs(30);
 
@@ -36,7 +36,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Length and header of a request; `compact` as its version has it.
+    /// Length and header of a request. `compact` tells whether this version has compact lengths.
     fn new(key: i16, version: i16, compact: bool) -> Frame {
         let mut frame = Frame { bytes: vec![0; 4], compact };
         frame.bytes.extend(key.to_be_bytes());
@@ -92,7 +92,7 @@ impl Frame {
     }
 }
 
-/// Sends a frame and takes the answer, if there is one. Returns the answer's bytes.
+/// Sends a frame and reads the answer, if there is one. Returns the answer's length in bytes.
 fn ask(stream: &mut TcpStream, frame: &[u8]) -> usize {
     // The broker may end the connection before it has read everything.
     if stream.write_all(frame).is_err() {
@@ -122,7 +122,7 @@ fn connect(broker: &Broker) -> TcpStream {
 /// A frame of `count` elements.
 type Make = fn(usize) -> Frame;
 
-/// A name of five bytes that no other has.
+/// A name of five bytes, different for each number.
 fn unique(number: usize) -> String {
     format!("{number:05x}")
 }
@@ -235,11 +235,105 @@ const FRAMES: &[(&str, Make)] = &[
         let member = |f: Frame, _| f.text("").raw(&[0, 0]).tags();
         Frame::new(13, 5, true).text("g").list(n, member).tags()
     }),
+    ("InitProducerId 4, an id of that length", |n| {
+        Frame::new(22, 4, true).text(&"i".repeat(n)).i32(1000).raw(&[255; 8 + 2]).tags()
+    }),
+    ("AddPartitionsToTxn 3, partitions", |n| {
+        let topic = |f: Frame, _| f.text("absent").list(n, |f, i| f.i32(i as i32)).tags();
+        Frame::new(24, 3, true).text("x").raw(&[0; 8 + 2]).list(1, topic).tags()
+    }),
+    ("AddPartitionsToTxn 3, partition 0 again and again", |n| {
+        let topic = |f: Frame, _| f.text(&long_topic()).list(n, |f, _| f.i32(0)).tags();
+        Frame::new(24, 3, true).text("x").raw(&[0; 8 + 2]).list(1, topic).tags()
+    }),
+    ("AddPartitionsToTxn 3, topics", |n| {
+        let topic = |f: Frame, _| f.text("").raw(&[1]).tags();
+        Frame::new(24, 3, true).text("x").raw(&[0; 8 + 2]).list(n, topic).tags()
+    }),
+    ("AddPartitionsToTxn 0, partitions", |n| {
+        let topic = |f: Frame, _| f.text("absent").list(n, |f, i| f.i32(i as i32));
+        Frame::new(24, 0, false).text("x").raw(&[0; 8 + 2]).list(1, topic)
+    }),
+    ("AddOffsetsToTxn 3, a group of that length", |n| {
+        Frame::new(25, 3, true).text("x").raw(&[0; 8 + 2]).text(&"g".repeat(n)).tags()
+    }),
+    ("EndTxn 3, an id of that length", |n| Frame::new(26, 3, true).text(&"i".repeat(n)).raw(&[0; 8 + 2 + 1]).tags()),
+    ("TxnOffsetCommit 3, partitions of no topic", |n| txn_commit(n, "absent")),
+    ("TxnOffsetCommit 3, partition 0 again and again", |n| txn_commit(n, &long_topic())),
+    ("TxnOffsetCommit 3, topics", |n| {
+        let topic = |f: Frame, _| f.text("").raw(&[1]).tags();
+        let frame = Frame::new(28, 3, true).text("x").text("g").raw(&[0; 8 + 2]).i32(-1).text("").raw(&[0]);
+        frame.list(n, topic).tags()
+    }),
+    ("DescribeTransactions 0, unique ids", |n| Frame::new(65, 0, true).list(n, |f, i| f.text(&unique(i))).tags()),
+    ("ListTransactions 1, states", |n| {
+        Frame::new(66, 1, true).list(n, |f, i| f.text(&unique(i))).raw(&[1]).raw(&[255; 8]).tags()
+    }),
+    ("ListTransactions 1, producers", |n| {
+        Frame::new(66, 1, true).raw(&[1]).list(n, |f, _| f.raw(&[0; 8])).raw(&[255; 8]).tags()
+    }),
+    ("DescribeProducers 0, partitions", |n| {
+        let topic = |f: Frame, _| f.text("absent").list(n, |f, i| f.i32(i as i32)).tags();
+        Frame::new(61, 0, true).list(1, topic).tags()
+    }),
+    ("DescribeProducers 0, topics", |n| {
+        let topic = |f: Frame, i| f.text(&unique(i)).raw(&[1]).tags();
+        Frame::new(61, 0, true).list(n, topic).tags()
+    }),
+    ("AlterConfigs 2, unique topics", |n| {
+        let resource = |f: Frame, i| f.raw(&[2]).text(&unique(i)).raw(&[1]).tags();
+        Frame::new(33, 2, true).list(n, resource).raw(&[0]).tags()
+    }),
+    ("AlterConfigs 2, settings", |n| {
+        let setting = |f: Frame, _| f.text("").text("").tags();
+        let resource = |f: Frame, _| f.raw(&[2]).text(&long_topic()).list(n, setting).tags();
+        Frame::new(33, 2, true).list(1, resource).raw(&[0]).tags()
+    }),
+    ("IncrementalAlterConfigs 1, settings", |n| {
+        let setting = |f: Frame, i| f.text(&unique(i)).raw(&[0]).text("").tags();
+        let resource = |f: Frame, _| f.raw(&[2]).text(&long_topic()).list(n, setting).tags();
+        Frame::new(44, 1, true).list(1, resource).raw(&[0]).tags()
+    }),
+    ("IncrementalAlterConfigs 1, a list that grows", |n| {
+        let setting =
+            |f: Frame| f.text("follower.replication.throttled.replicas").raw(&[2]).text(&"1,".repeat(n)).tags();
+        let resource = |f: Frame, _| setting(f.raw(&[2]).text(&long_topic()).length(1)).tags();
+        Frame::new(44, 1, true).list(1, resource).raw(&[0]).tags()
+    }),
+    ("DescribeLogDirs 4, partitions", |n| {
+        let topic = |f: Frame, _| f.text(&long_topic()).list(n, |f, i| f.i32(i as i32)).tags();
+        Frame::new(35, 4, true).list(1, topic).tags()
+    }),
+    ("DescribeLogDirs 4, one topic again and again", |n| {
+        let topic = |f: Frame, _| f.text(&long_topic()).list(1, |f, _| f.i32(0)).tags();
+        Frame::new(35, 4, true).list(n, topic).tags()
+    }),
+    ("DeleteRecords 2, partitions", |n| {
+        let partition = |f: Frame, i: usize| f.i32(i as i32).raw(&[0; 8]).tags();
+        let topic = |f: Frame, _| f.text("absent").list(n, partition).tags();
+        Frame::new(21, 2, true).list(1, topic).i32(1000).tags()
+    }),
+    ("OffsetDelete 0, partitions", |n| {
+        let topic = |f: Frame, _| f.text("absent").list(n, |f, i| f.i32(i as i32));
+        Frame::new(47, 0, false).text("g").list(1, topic)
+    }),
+    ("OffsetForLeaderEpoch 4, partitions", |n| {
+        let partition = |f: Frame, i: usize| f.i32(i as i32).raw(&[0; 8]).tags();
+        let topic = |f: Frame, _| f.text("absent").list(n, partition).tags();
+        Frame::new(23, 4, true).i32(-1).list(1, topic).tags()
+    }),
     ("ApiVersions 3, tags", |n| {
         let frame = Frame::new(18, 3, true).text("x").text("1").varint(n);
         (0..n).fold(frame, |f, i| f.varint(i).raw(&[0]))
     }),
 ];
+
+fn txn_commit(count: usize, topic: &str) -> Frame {
+    let partition = |f: Frame, _| f.i32(0).raw(&[0; 8 + 4]).text("").tags();
+    let topic = |f: Frame, _| f.text(topic).list(count, partition).tags();
+    let frame = Frame::new(28, 3, true).text("x").text("g").raw(&[0; 8 + 2]).i32(-1).text("").raw(&[0]);
+    frame.list(1, topic).tags()
+}
 
 fn commit(count: usize, topic: &str) -> Frame {
     let partition = |f: Frame, _| f.i32(0).raw(&[0; 8 + 4]).text("").tags();
@@ -265,7 +359,7 @@ fn a_hostile_frame_costs_at_most_four_times_its_size() {
             let answer = ask(&mut stream, &frame);
             let peak = ALLOCATOR.peak_usage().saturating_sub(before);
             println!("{name:<46} {count:>8} {:>10} {answer:>10} {peak:>10}", frame.len());
-            // What a closed connection had, at most; none of it is the frame's when it was refused by its size.
+            // The peak includes buffers of connections that closed meanwhile.
             if peak > (4 * frame.len()).max(SMALL_FRAME_BYTES) {
                 faults.push(format!("{name} × {count}: {} bytes cost {peak}", frame.len()));
             }
@@ -302,7 +396,7 @@ fn batch(bytes: usize) -> Vec<u8> {
 #[test]
 fn connections_that_fetched_much_hold_nothing_afterwards() {
     const CONNECTIONS: usize = 20;
-    /// For each connection: its read buffer and what a thread has of its own.
+    /// Per connection: its read buffer and the data of its thread.
     const IDLE_BYTES: usize = 32 << 10;
     let _turn = turn();
     let (broker, _dir) = fresh();
@@ -325,7 +419,7 @@ fn connections_that_fetched_much_hold_nothing_afterwards() {
     for client in &mut clients {
         assert!(ask(client, &fetch) > 50_000_000, "each connection fetches 50 MB");
     }
-    // Memory of the last frame is kept for a moment, for the next one.
+    // A connection keeps the last frame's memory for a moment, for the next frame.
     let held = || ALLOCATOR.current_usage().saturating_sub(before);
     let mut waited = Duration::ZERO;
     while held() > CONNECTIONS * IDLE_BYTES && waited < LONG {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidemill_load::{Rate, text};
 use tidemill_model::Secret;
+use tidemill_model::pipeline::ClientChoice;
 
 /// Streaming ETL and window aggregation over Kafka with Spark's semantics, on executors that follow the load
 #[derive(Parser)]
@@ -140,7 +141,7 @@ pub(crate) struct CheckOptions {
     /// Set a value of the file, for instance `query.output_mode=append`; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
-    /// What is to run the query. `spark` refuses what cannot have the same rows on Spark, and prints what Spark is told
+    /// What runs the query. `spark` refuses what cannot have the same rows on Spark, and prints what is sent to Spark
     #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = ["local", "spark"])]
     pub(crate) engine: String,
 }
@@ -271,7 +272,7 @@ pub(crate) struct BrokerOptions {
     /// and write [default: 127.0.0.1:9092, or the next free port]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket_address)]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address that clients are told to connect to, if it differs from the one they reached
+    /// Address that the broker gives to clients, if it differs from the one that they reached
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub(crate) advertised: Option<(String, u16)>,
     /// Directory for records, topics and group offsets
@@ -339,6 +340,9 @@ pub(crate) struct ProduceOptions {
     /// repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = client_option)]
     pub(crate) option: Vec<(String, Secret)>,
+    /// The client that writes: `auto`, `native` or `librdkafka`
+    #[arg(long, value_name = "CLIENT", default_value = "auto", value_parser = client)]
+    pub(crate) client: ClientChoice,
     /// Print the summary as JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -378,6 +382,11 @@ fn host_port(text: &str) -> Result<(String, u16), String> {
         Some((host, port)) if !host.is_empty() => Ok((host.into(), port)),
         _ => Err("write HOST:PORT".into()),
     }
+}
+
+fn client(text: &str) -> Result<ClientChoice, String> {
+    let known = ClientChoice::NAMES.iter().find(|(name, _)| *name == text);
+    known.map(|(_, client)| *client).ok_or_else(|| "`auto`, `native` or `librdkafka`".into())
 }
 
 fn producers(text: &str) -> Result<usize, String> {

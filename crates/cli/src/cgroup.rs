@@ -13,9 +13,6 @@ use std::path::{Path, PathBuf};
 /// The length of the kernel's accounting period, µs: its own default.
 const PERIOD_US: u64 = 100_000;
 
-/// Where cgroup v2 is mounted on every system that has it alone.
-const MOUNT: &str = "/sys/fs/cgroup";
-
 /// What an executor may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -39,7 +36,8 @@ impl Groups {
     /// Groups below that of this process; or why there are none.
     pub(crate) fn new(limits: Limits) -> Result<Groups, String> {
         let own = fs::read_to_string("/proc/self/cgroup").map_err(|_| "this system has no cgroups".to_owned())?;
-        Groups::below(&parent(Path::new(MOUNT), &own)?, limits)
+        let mounts = fs::read_to_string("/proc/self/mounts").map_err(|_| "this system has no cgroups".to_owned())?;
+        Groups::below(&parent(&mounts, &own)?, limits)
     }
 
     fn below(parent: &Path, limits: Limits) -> Result<Groups, String> {
@@ -54,7 +52,7 @@ impl Groups {
             wanted.iter().try_for_each(|name| fs::write(parent.join("cgroup.subtree_control"), format!("+{name}")))
         };
         if hand_on().is_err() {
-            // A group with processes of its own hands on nothing: the driver goes into one beside the executors'.
+            // A group that holds processes cannot pass controllers on, so the driver moves into a group beside the executors'.
             let leaf = parent.join(format!("tidemill-{}-driver", std::process::id()));
             let go = |to: &Path| fs::write(to.join("cgroup.procs"), std::process::id().to_string());
             let moved = fs::create_dir(&leaf).and_then(|()| go(&leaf));
@@ -103,10 +101,17 @@ pub(crate) fn sentence(groups: &Result<Groups, String>, limits: Limits) -> Strin
     }
 }
 
-/// The group of this process below a mount; `own` is its `/proc/self/cgroup`.
-fn parent(mount: &Path, own: &str) -> Result<PathBuf, String> {
-    let path = own.lines().find_map(|line| line.strip_prefix("0::/")).ok_or("this system has no cgroup v2")?;
-    Ok(mount.join(path))
+/// The group of this process. `mounts` is its `/proc/self/mounts`, `own` its `/proc/self/cgroup`. A system that has both
+/// versions mounts version 2 beside version 1.
+fn parent(mounts: &str, own: &str) -> Result<PathBuf, String> {
+    let none = "this system has no cgroup v2";
+    let mount = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (path, kind) = (fields.next()?, fields.next()?);
+        (kind == "cgroup2").then_some(path)
+    });
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    Ok(Path::new(mount.ok_or(none)?).join(path.ok_or(none)?))
 }
 
 #[cfg(test)]
@@ -119,7 +124,9 @@ mod tests {
     fn an_executor_gets_a_group_with_its_limits() {
         let mount = tempfile::tempdir().expect("a directory");
         let own = "1:name=systemd:/x\n0::/user/run\n";
-        let path = parent(mount.path(), own).expect("a v2 group");
+        let mounts = format!("cgroup /c/cpu cgroup rw,cpu 0 0\ncgroup2 {} cgroup2 rw 0 0\n", mount.path().display());
+        let path = parent(&mounts, own).expect("a v2 group");
+        assert_eq!(path, mount.path().join("user/run"));
         fs::create_dir_all(&path).expect("a group");
         fs::write(path.join("cgroup.controllers"), "cpuset cpu io memory\n").expect("a file");
         let mut groups = Groups::below(&path, LIMITS);
@@ -132,7 +139,9 @@ mod tests {
 
     #[test]
     fn where_there_are_no_groups_threads_hold_alone() {
-        assert_eq!(parent(Path::new("/m"), "4:memory:/x\n"), Err("this system has no cgroup v2".into()));
+        let none = Err("this system has no cgroup v2".to_owned());
+        assert_eq!(parent("cgroup2 /m cgroup2 rw 0 0\n", "4:memory:/x\n"), none);
+        assert_eq!(parent("cgroup /m cgroup rw,cpu 0 0\n", "0::/x\n"), none);
         let mount = tempfile::tempdir().expect("a directory");
         let groups = Groups::below(mount.path(), LIMITS);
         let path = mount.path().display();

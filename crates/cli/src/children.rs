@@ -17,7 +17,7 @@ pub(crate) fn spawn(autoscale: &Autoscale) -> Result<(Spawn, String)> {
     let mut groups = Groups::new(limits);
     let sentence = cgroup::sentence(&groups, limits);
     let program = std::env::current_exe().map_err(|error| {
-        Error::external(format!("cannot find this program's own file to start executors from: {error}"))
+        Error::external(format!("cannot find this program's executable to start executors: {error}"))
     })?;
     let spawn: Spawn = Box::new(move || {
         let mut command = Command::new(&program);
@@ -32,7 +32,7 @@ pub(crate) fn spawn(autoscale: &Autoscale) -> Result<(Spawn, String)> {
         let output = Box::new(child.stdout.take().expect("piped above"));
         let group = groups.as_mut().ok().map(|groups| groups.hold(child.id())).transpose();
         let group = group.unwrap_or_else(|why| {
-            output::error_line(&format!("an executor is held by its threads alone: {why}"));
+            output::error_line(&format!("an executor is limited only by its threads: {why}"));
             None
         });
         Ok(Spawned { input, output, handle: Box::new(Process { child, group }) })

@@ -6,6 +6,8 @@ mod args;
 mod cgroup;
 mod children;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod observer;
 mod signals;
 mod usage;

@@ -213,7 +213,7 @@ impl TextLog {
 
     fn decision(&mut self, decision: &Decision) {
         if self.every_step
-            && let Some(reason) = self.changes.tell(decision)
+            && let Some(reason) = self.changes.line(decision)
         {
             self.note(&format!("executors {} → {}: {reason}", decision.from, decision.to));
         }

@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 use tidemill_config::Reference;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Role, Source, Supervisor};
-use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink};
+use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink, Roll};
 use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
@@ -56,14 +57,16 @@ fn look_up(reference: Reference<'_>) -> std::result::Result<Secret, String> {
             Err(VarError::NotPresent) => {
                 Err(format!("the environment variable `{name}` is not set; set it, or write the value here"))
             }
-            Err(VarError::NotUnicode(_)) => Err(format!("the environment variable `{name}` is not UTF-8; set it anew")),
+            Err(VarError::NotUnicode(_)) => {
+                Err(format!("the environment variable `{name}` is not UTF-8; set it again"))
+            }
         },
         Reference::File(path) => match std::fs::read_to_string(path) {
             Ok(text) => {
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
             }
-            Err(error) => Err(format!("the file `{path}` does not read: {error}; give the path of a text file")),
+            Err(error) => Err(format!("the file `{path}` cannot be read: {error}; give the path of a text file")),
         },
     }
 }
@@ -73,16 +76,24 @@ pub(crate) fn substituted(text: &str) -> std::result::Result<Secret, String> {
     tidemill_config::substituted(text, &look_up)
 }
 
-/// Fails if a client property is unknown or has an invalid value.
+/// Fails if a client property is unknown or has an invalid value, or if the properties do not go together.
 fn check_clients(pipeline: &Pipeline) -> Result<()> {
     let mut faults = Vec::new();
     for source in &pipeline.sources {
         let SourceKind::Kafka(kafka) = &source.kind else { continue };
+        let (options, before) = (kafka_options(kafka), faults.len());
         for option in &kafka.client_options {
-            let Some(refused) = properties::refused(&option.name, &option.value) else { continue };
+            let Some(refused) = properties::refused(&options, &option.name, &option.value) else { continue };
             let span = if refused.is_value { &option.value_span } else { &option.key_span };
             let message = format!("`{}` {}", option.key, refused.what);
             faults.push(pipeline.source_text.diagnostic(span.clone(), message, refused.help));
+        }
+        if let Some(why) = properties::refused_together(&options).filter(|_| faults.len() == before) {
+            let (message, help) = why.split_once("; ").unwrap_or((&why, "correct the options"));
+            let of_security = |option: &&pipeline::ClientOption| option.name == "security.protocol";
+            let place = kafka.client_options.iter().find(of_security).or(kafka.client_options.first());
+            let span = place.map_or(source.span.clone(), |option| option.key_span.clone());
+            faults.push(pipeline.source_text.diagnostic(span, message, help));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Diagnostics(faults).into()) }
@@ -96,7 +107,7 @@ fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -
     };
     if let Some(field) = tidemill_files::unheld(*format, schema) {
         let (name, kind) = (format.name(), types::name(field.data_type()));
-        let message = format!("{name} does not hold `{}`, which is {kind}", field.name());
+        let message = format!("{name} cannot store `{}`, which is {kind}", field.name());
         return fault(format_span, message, "select it as columns of other types, or write format = \"json\"");
     }
     let mut names: Vec<String> = schema.fields().iter().map(|field| field.name().to_lowercase()).collect();
@@ -196,7 +207,7 @@ fn files_options(pipeline: &Pipeline, source: u32, files: &FilesSource) -> Files
 
 /// The message of a run whose output has no reader any more.
 pub(crate) const ABANDONED: &str =
-    "the reader of the output has gone, so the run ends; rows that were not shown are not shown again";
+    "the reader of the output is gone, so the run ends; rows that were not shown will not be shown again";
 
 /// The pipeline's sinks. When the console's reader goes away, a stop command is sent to `commands`.
 pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
@@ -221,7 +232,11 @@ pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box
                 Box::new(ConsoleSink::new(options).on_closed(stop))
             }
             SinkKind::None => Box::new(NoneSink),
-            SinkKind::Files { path, format, .. } => Box::new(FilesSink::new(path, *format, zone)?),
+            SinkKind::Files { path, format, roll_bytes, roll_ms, .. } => {
+                let roll = Roll { size: *roll_bytes, interval: roll_ms.map(Duration::from_millis) };
+                let rolls = roll.size.is_some() || roll.interval.is_some();
+                Box::new(FilesSink::new(path, *format, zone)?.rolling(rolls.then_some(roll)))
+            }
         })
     };
     job.pipeline.sinks.iter().map(sink).collect()

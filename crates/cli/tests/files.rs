@@ -217,13 +217,13 @@ fn what_cannot_be_is_said() {
         messages.iter().for_each(|message| assert!(said.contains(message), "{said}"));
     };
     check("\"in\"", "\"nowhere\"", &["directory `nowhere` does not exist; create it, or correct its name"]);
-    check("window.start,", "window,", &["p.toml:19:10: csv does not hold `window`", "write format = \"json\""]);
+    check("window.start,", "window,", &["p.toml:19:10: csv cannot store `window`", "write format = \"json\""]);
     check("AS total", "AS N", &["p.toml:9:7: two columns of the result are called `n`"]);
     let csv = "\"in\"\nformat = \"csv\"";
     check(
         "\"in\"\nmax_files_per_trigger = 1\nschema = \"",
         &format!("{csv}\nschema = \"a ARRAY<INT>, "),
-        &["which CSV does not hold"],
+        &["which CSV cannot store"],
     );
 }
 

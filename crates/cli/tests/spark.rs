@@ -42,7 +42,7 @@ fn server(folder: &str, conf: &[(&str, &str)]) -> Server {
     server_at(folder, conf, 0, None)
 }
 
-/// A server on a port, 0 for a free one; with a token, or one of its own.
+/// A server on a port, 0 for a free one; with a token, or with a generated one.
 fn server_at(folder: &str, conf: &[(&str, &str)], port: u16, token: Option<&str>) -> Server {
     let conf = conf.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let (folder, token) = (folder.into(), token.map(Secret::new));

@@ -1,42 +1,42 @@
-//! Record batches (format v2), read where they lie: nothing is copied and nothing is allocated for a record.
+//! Reads record batches (format v2) in place: nothing is copied and nothing is allocated per record.
 //!
 //! ```text
 //!  record: length, attributes i8, timestamp delta, offset delta, key length, key, value length, value, headers
 //! ```
-//! A record's numbers are of variable length. [`BatchHeader`] has the header.
+//! The lengths and deltas of a record are zigzag varints. [`BatchHeader`] describes the header.
 
 use std::ops::Range;
 use tidemill_wire::batch::MAGIC_AT;
 pub use tidemill_wire::batch::{BatchHeader, HEADER_BYTES};
 
-/// What stands where a batch should begin.
+/// What [`find`] found at the place where a batch should begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A batch that is whole.
+    /// A complete batch.
     Whole(BatchHeader),
-    /// The beginning of a batch, of which the rest was not sent.
-    Part,
-    /// No batch of format v2; why.
+    /// The beginning of a batch. The rest was not sent.
+    Incomplete,
+    /// No valid batch of format v2. The text says why.
     Malformed(&'static str),
 }
 
-/// Reads what stands at the start of `bytes`.
+/// Reads the batch at the start of `bytes`.
 pub fn find(bytes: &[u8]) -> Found {
-    let Some(header) = bytes.get(..HEADER_BYTES) else { return Found::Part };
+    let Some(header) = bytes.get(..HEADER_BYTES) else { return Found::Incomplete };
     if header[MAGIC_AT] != 2 {
         return Found::Malformed(
-            "records are in a format before version 2; have the topic's log written anew by Kafka 0.11 or later",
+            "the records have a format before version 2; rewrite the topic with Kafka 0.11 or later",
         );
     }
     match BatchHeader::parse(header) {
-        None => Found::Malformed("a batch's header has impossible numbers"),
-        Some(header) if header.total_bytes > bytes.len() => Found::Part,
+        None => Found::Malformed("a batch header is invalid"),
+        Some(header) if header.total_bytes > bytes.len() => Found::Incomplete,
         Some(header) => Found::Whole(header),
     }
 }
 
-/// Goes over the batches of a partition's records, from the one that holds `offset`: one past the last whole batch's last
-/// offset; `None` where there is no batch.
+/// Checks the headers of a partition's batches, from the one that holds `offset` on. Returns one past the last offset
+/// of the last complete batch, or `None` if there is no batch.
 pub(crate) fn walk_headers(mut bytes: &[u8], offset: i64) -> Result<Option<i64>, &'static str> {
     let mut next = offset;
     let mut last = -1;
@@ -44,42 +44,42 @@ pub(crate) fn walk_headers(mut bytes: &[u8], offset: i64) -> Result<Option<i64>,
         match find(bytes) {
             Found::Whole(header) => {
                 if header.base_offset <= last {
-                    return Err("its batches overlap");
+                    return Err("the batches overlap");
                 }
                 last = header.last_offset();
                 next = next.max(last + 1);
                 bytes = &bytes[header.total_bytes..];
             }
-            Found::Part if next == offset => return Err("a batch was not sent whole"),
-            Found::Part => break,
+            Found::Incomplete if next == offset => return Err("a batch is incomplete"),
+            Found::Incomplete => break,
             Found::Malformed(why) => return Err(why),
         }
     }
     Ok((next > offset).then_some(next))
 }
 
-/// A record, borrowed from the buffer that it came in.
+/// A record, borrowed from the buffer that it arrived in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its place in the partition.
+    /// Its offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970; −1 where it has none.
+    /// Milliseconds since 1970; −1 if it has none.
     pub timestamp: i64,
-    /// Whether the broker has set the timestamp, not the producer.
+    /// Whether the broker has set the timestamp, instead of the producer.
     pub is_append_time: bool,
     /// Its key, if any.
     pub key: Option<&'a [u8]>,
     /// Its value; absent in a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Its headers, as they were sent.
+    /// Its headers, encoded.
     pub headers: &'a [u8],
 }
 
 impl<'a> Record<'a> {
-    /// Calls `header(name, value)` for each header, in their order.
+    /// Calls `header(name, value)` for each header, in order.
     ///
     /// # Errors
-    /// The headers' numbers cannot be.
+    /// The headers are malformed.
     pub fn each_header(&self, mut header: impl FnMut(&'a [u8], Option<&'a [u8]>)) -> Result<(), Malformed> {
         let (bytes, mut at) = (self.headers, 0);
         for _ in 0..number(bytes, &mut at)? {
@@ -91,19 +91,19 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A walk over the records of a batch, unpacked. It can be left and gone on with.
+/// Iterates over the decompressed records of a batch. The state borrows nothing, so the walk can be interrupted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk {
     base_offset: i64,
     last_offset: i64,
     base_timestamp: i64,
-    /// What all records have as their timestamp, where the broker has set it.
+    /// The timestamp of all records, if the broker has set it.
     append_time: Option<i64>,
     at: usize,
     left: i32,
 }
 
-/// A record whose numbers cannot be.
+/// A record is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -119,7 +119,7 @@ impl Walk {
         }
     }
 
-    /// The next record; `bytes` are those after the header, unpacked.
+    /// The next record. `bytes` are the decompressed bytes after the header.
     #[inline]
     pub(crate) fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Record<'a>>, Malformed> {
         if self.left == 0 {
@@ -129,7 +129,7 @@ impl Walk {
         let length = usize::try_from(length).map_err(|_| Malformed)?;
         let end = self.at.checked_add(length).filter(|end| *end <= bytes.len()).ok_or(Malformed)?;
         let body = &bytes[..end];
-        // Attributes of a record have no meaning so far.
+        // Skip the attributes of the record, which have no meaning so far.
         let mut at = self.at + 1;
         let timestamp_delta = number(body, &mut at)?;
         let offset_delta = number(body, &mut at)?;
@@ -152,8 +152,8 @@ impl Walk {
     }
 }
 
-/// Whether a control batch aborts its transaction; `bytes` are those after the header. A marker's key is its version and
-/// its kind, 0 for abort.
+/// Whether a control batch aborts its transaction. `bytes` are the bytes after the header. The key of a marker is a
+/// version and a type; type 0 is an abort.
 pub(crate) fn is_abort(header: &BatchHeader, bytes: &[u8]) -> bool {
     let record = Walk::over(header).next(bytes);
     matches!(record, Ok(Some(Record { key: Some([_, _, 0, 0, ..]), .. })))
@@ -172,7 +172,7 @@ fn bounded(bytes: &[u8], at: &mut usize) -> Result<Option<Range<usize>>, Malform
     Ok(Some(start..*at))
 }
 
-/// A number of variable length with its sign in the lowest bit.
+/// Reads a zigzag varint.
 #[inline]
 fn number(bytes: &[u8], at: &mut usize) -> Result<i64, Malformed> {
     let first = *bytes.get(*at).ok_or(Malformed)?;
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// Bytes of headers → names and values; `None` where they do not decode.
+    /// Decodes headers and compares names and values. `None` if they must not decode.
     fn check_headers(bytes: &[u8], expected: Option<&[(&str, Option<&str>)]>) {
         let record = Record { offset: 0, timestamp: 0, is_append_time: false, key: None, value: None, headers: bytes };
         let mut found = Vec::new();
@@ -241,9 +241,9 @@ mod tests {
         bytes[11] = 49;
         bytes[16] = 2;
         assert!(matches!(find(&bytes), Found::Whole(header) if header.total_bytes == HEADER_BYTES));
-        assert_eq!(find(&bytes[..60]), Found::Part);
+        assert_eq!(find(&bytes[..60]), Found::Incomplete);
         bytes[11] = 50;
-        assert_eq!(find(&bytes), Found::Part);
+        assert_eq!(find(&bytes), Found::Incomplete);
         bytes[11] = 48;
         assert!(matches!(find(&bytes), Found::Malformed(_)));
         bytes[16] = 1;

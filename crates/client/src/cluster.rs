@@ -1,7 +1,7 @@
-//! A cluster as a client knows it: brokers, leaders, and one connection to each broker that is asked.
+//! A cluster as a client sees it: brokers, leaders, and one connection to each broker that it uses.
 //!
-//! What a broker refuses for now (a leader that has moved, a connection that broke) is asked again, with growing pauses,
-//! until the caller's deadline.
+//! A request that fails for now (a leader has moved, a connection broke) is retried until the caller's deadline. The
+//! pauses between the attempts grow.
 
 use crate::connection::{Connection, Shared, check};
 use crate::fault::{self, Fault};
@@ -18,21 +18,23 @@ use tidemill_model::{Error, Result};
 use tidemill_wire::Bounds;
 use uuid::Uuid;
 
-/// Answers that name every partition of a topic.
+/// Limits of answers that name every partition of a topic.
 pub(crate) const PARTITIONS: Bounds = Bounds { frame_bytes: 64 << 20, read_bytes: 96, holds_bytes: false };
 const METADATA: VersionRange = VersionRange { min: 4, max: 12 };
 
-/// Connections to a cluster, and what is known of it.
+/// Connections to a cluster, and its cached metadata.
 pub struct Cluster {
     pub(crate) shared: Arc<Shared>,
     seeds: Vec<Address>,
-    /// The seed that was asked last; the next failure asks the next.
+    /// The seed that was asked last. After a failure the next one is asked.
     seed: usize,
     brokers: BTreeMap<i32, Address>,
     controller: Option<i32>,
     topics: HashMap<String, Topic>,
     pub(crate) connections: HashMap<Address, Connection>,
     troubles: HashMap<Address, Trouble>,
+    /// A broker has accepted our credentials before.
+    was_let_in: bool,
 }
 
 /// A broker's host and port.
@@ -45,7 +47,7 @@ struct Trouble {
     fault: Fault,
 }
 
-/// What is known of a topic.
+/// The cached metadata of a topic.
 #[derive(Clone, Debug)]
 pub(crate) struct Topic {
     pub(crate) id: Uuid,
@@ -53,19 +55,19 @@ pub(crate) struct Topic {
     at: Instant,
 }
 
-/// Who leads a partition.
+/// The leader of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Leader {
-    /// The broker's id; −1 where nobody leads.
+    /// The broker's id; −1 if the partition has no leader.
     pub(crate) broker: i32,
     pub(crate) epoch: i32,
 }
 
 impl Cluster {
-    /// A client of a cluster; connects when it is first asked.
+    /// A client of a cluster. It connects on the first request.
     ///
     /// # Errors
-    /// A user error for certificates that cannot be read or addresses that are none.
+    /// User: a certificate cannot be read, or an address is malformed.
     pub fn new(settings: Settings) -> Result<Cluster> {
         let servers = settings.servers.clone();
         let made = seeds(&servers).and_then(|seeds| Ok((seeds, Shared::new(settings)?)));
@@ -79,18 +81,19 @@ impl Cluster {
             topics: HashMap::new(),
             connections: HashMap::new(),
             troubles: HashMap::new(),
+            was_let_in: false,
         })
     }
 
-    /// What the client was told.
+    /// The settings of this client.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
     }
 
-    /// The partitions of a topic, ascending; `None` where there is no such topic.
+    /// The partitions of a topic, ascending. `None` if the topic does not exist.
     ///
     /// # Errors
-    /// A transient error when no broker answers within `patience`; any other when one refuses.
+    /// Transient: no broker answers within `patience`. Otherwise a broker refused.
     pub fn partitions(&mut self, topic: &str, patience: Duration) -> Result<Option<Vec<i32>>> {
         self.asking(patience, |cluster| {
             cluster.refresh(&[topic])?;
@@ -98,7 +101,7 @@ impl Cluster {
         })
     }
 
-    /// Does something until it works, fails for good, or `patience` is over.
+    /// Repeats a request until it succeeds, fails for good, or `patience` is over.
     pub(crate) fn asking<T>(
         &mut self,
         patience: Duration,
@@ -124,15 +127,19 @@ impl Cluster {
     }
 
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        fault.into_error(&self.shared.settings.servers)
+        // Passwords and certificates may change while we run. Credentials that worked before may work again.
+        let is_refused = self.was_let_in && matches!(fault, Fault::Refused(_));
+        let mut error = fault.into_error(&self.shared.settings.servers);
+        error.retry |= is_refused;
+        error
     }
 
-    /// What is known of leaders may be wrong: it is asked anew before it is next used.
+    /// Drops the cached leaders, which may be wrong. They are read again before the next use.
     pub(crate) fn forget_leaders(&mut self) {
         self.topics.clear();
     }
 
-    /// A topic as it was seen within the age that settings allow; `None` where there is none.
+    /// A topic's metadata, not older than the settings allow. `None` if the topic does not exist.
     pub(crate) fn topic(&mut self, name: &str) -> Result<Option<&Topic>, Fault> {
         let age_max = self.shared.settings.metadata_age_max;
         if self.topics.get(name).is_none_or(|topic| topic.at.elapsed() >= age_max) {
@@ -141,7 +148,7 @@ impl Cluster {
         Ok(self.topics.get(name))
     }
 
-    /// Asks any broker for brokers and leaders.
+    /// Reads brokers and leaders from any broker.
     fn refresh(&mut self, topics: &[&str]) -> Result<(), Fault> {
         let wanted = topics.iter().map(|topic| {
             MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string((*topic).to_owned()))))
@@ -182,7 +189,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks any broker: one that is connected, else each that is known, once.
+    /// Asks any broker: a connected one, or else each known one once.
     pub(crate) fn any<T>(&mut self, mut ask: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let idle =
             self.connections.iter().find(|(_, connection)| connection.is_idle()).map(|(address, _)| address.clone());
@@ -216,7 +223,7 @@ impl Cluster {
         self.on(&address, ask)
     }
 
-    /// Asks the controller, where one is named, else any broker.
+    /// Asks the controller if it is known, or else any broker.
     pub(crate) fn controller<T>(
         &mut self,
         mut ask: impl FnMut(&mut Connection) -> Result<T, Fault>,
@@ -241,14 +248,14 @@ impl Cluster {
         mut ask: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let result = ask(self.connection(address)?);
-        // After a broken or unreadable answer nobody knows which answer comes next.
+        // After a broken or unreadable answer, the next answer on this connection is unknown.
         if matches!(result, Err(Fault::Lost(_) | Fault::Malformed(_) | Fault::Refused(_))) {
             self.connections.remove(address);
         }
         result
     }
 
-    /// The connection to a broker; made if there is none, unless one has failed just now.
+    /// The connection to a broker. Connects if there is none, unless an attempt has failed just now.
     pub(crate) fn connection(&mut self, address: &Address) -> Result<&mut Connection, Fault> {
         if !self.connections.contains_key(address) {
             if let Some(trouble) = self.troubles.get(address)
@@ -259,6 +266,7 @@ impl Cluster {
             match Connection::open(&self.shared, (&address.0, address.1)) {
                 Ok(connection) => {
                     self.troubles.remove(address);
+                    self.was_let_in = true;
                     self.connections.insert(address.clone(), connection);
                 }
                 Err(fault) => {
@@ -269,7 +277,7 @@ impl Cluster {
                 }
             }
         }
-        Ok(self.connections.get_mut(address).expect("it is there, or was made"))
+        Ok(self.connections.get_mut(address).expect("the connection exists or was just made"))
     }
 
     /// Groups partitions by the broker that leads them.
@@ -295,7 +303,7 @@ impl Cluster {
 
 fn seeds(servers: &str) -> Result<Vec<Address>, Fault> {
     let one = |server: &str| {
-        // A scheme, as in the broker's own settings, is not part of an address.
+        // Users copy `SCHEME://HOST:PORT` from the broker's settings. The scheme is not part of the address.
         let server = server.rsplit_once("://").map_or(server, |(_, server)| server);
         let (host, port) = server.rsplit_once(':').unwrap_or((server, "9092"));
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -306,12 +314,12 @@ fn seeds(servers: &str) -> Result<Vec<Address>, Fault> {
         servers.split(',').map(str::trim).filter(|server| !server.is_empty()).map(one).collect();
     seeds.filter(|seeds| !seeds.is_empty()).ok_or_else(|| {
         Fault::Setting(format!(
-            "`{servers}` names no broker; write `bootstrap_servers` as HOST:PORT, several with commas between"
+            "`{servers}` names no broker; write `bootstrap_servers` as HOST:PORT, several separated by commas"
         ))
     })
 }
 
-/// Fails with the code of an answer about a partition.
+/// Turns the error code of an answer about a partition into a fault.
 pub(crate) fn check_partition(what: &str, topic: &str, partition: i32, code: i16) -> Result<(), Fault> {
     check(&format!("{what} of partition {partition} of topic `{topic}`"), code, None)
 }

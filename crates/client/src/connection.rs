@@ -1,12 +1,12 @@
-//! One connection to one broker: requests out, answers in, in their order.
+//! One connection to one broker: requests out, answers in, in the same order.
 //!
 //! ```text
 //!  open: connect ─► TLS ─► ApiVersions ─► SaslHandshake, SaslAuthenticate…        (all before one deadline)
-//!  send  4 bytes of length, header, body ──►   answers come in the order of the requests
-//!  receive ◄── 4 bytes of length, correlation id, body: into one buffer that is used again
+//!  send     4 bytes of length, header, body ──►         answers come in the order of the requests
+//!  receive  ◄── 4 bytes of length, correlation id, body    into one buffer that is reused
 //! ```
-//! A broker that limits how long an authentication counts (KIP-368) is told again who we are before that time is over,
-//! when no answer is outstanding.
+//! A broker may limit the lifetime of an authentication (KIP-368). The connection authenticates again before that time
+//! is over, when no answer is outstanding.
 
 use crate::fault::Fault;
 use crate::sasl::oauth::Tokens;
@@ -30,13 +30,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_wire::Bounds;
 
-/// The buffer grows in such steps while an answer comes in: a claim alone takes no memory.
+/// The buffer grows by this much while an answer arrives, so a claimed length alone takes no memory.
 const GROWTH_BYTES: usize = 1 << 20;
-/// A buffer that grew beyond this for one large answer is given back.
+/// A buffer that grew beyond this for one large answer is freed.
 const KEPT_BYTES_MAX: usize = 16 << 20;
-/// A broker's wish to be left alone is followed for so long at most.
+/// Longest throttle time that the client honours.
 const THROTTLE_MAX: Duration = Duration::from_secs(60);
-/// How a TLS alert begins, read as a length.
+/// The start of a TLS alert, read as a length.
 const TLS_ALERT: u32 = 0x1503_0000;
 
 /// What all connections of a client share.
@@ -67,9 +67,9 @@ pub(crate) struct Connection {
     awaited: VecDeque<Awaited>,
     outbound: BytesMut,
     inbound: Inbound,
-    /// When the broker is to be told again who we are.
+    /// When to authenticate again.
     renew_at: Option<Instant>,
-    /// The broker has asked for no requests until then.
+    /// The broker wants no requests until then.
     muted_until: Option<Instant>,
 }
 
@@ -79,7 +79,7 @@ struct Awaited {
     what: &'static str,
 }
 
-/// An answer while it comes in. The first four bytes are its length.
+/// An answer while it arrives. The first four bytes are its length.
 #[derive(Default)]
 struct Inbound {
     buffer: Vec<u8>,
@@ -111,7 +111,7 @@ impl Connection {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("tidemill"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        // A broker that does not know version 3 answers in version 0 that it does not, with those that it knows.
+        // A broker that does not know version 3 answers in version 0, with the versions that it knows.
         let mut answer: ApiVersionsResponse = ApiVersionsResponse::default();
         for version in [3, 0] {
             self.send(ApiKey::ApiVersions, version, &request, deadline)?;
@@ -123,7 +123,7 @@ impl Connection {
                 break;
             }
         }
-        check("the versions that it speaks", answer.error_code, None)?;
+        check("the supported versions", answer.error_code, None)?;
         self.versions = answer
             .api_keys
             .iter()
@@ -132,7 +132,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The newest version of a request that both sides speak, within what we want of it.
+    /// The newest version of a request that both sides support, within the range `ours`.
     pub(crate) fn version(&self, key: ApiKey, ours: VersionRange) -> Result<i16, Fault> {
         let theirs = self.versions.get(&(key as i16)).copied().unwrap_or(VersionRange { min: 0, max: -1 });
         let version = ours.max.min(theirs.max);
@@ -146,7 +146,7 @@ impl Connection {
         Ok(version)
     }
 
-    /// Sends a request; its answer is to be received later.
+    /// Sends a request. The caller receives the answer later.
     pub(crate) fn send(
         &mut self,
         key: ApiKey,
@@ -157,11 +157,23 @@ impl Connection {
         self.begin(key, version);
         let encoded = body.encode(&mut self.outbound, version);
         encoded
-            .map_err(|error| Fault::Malformed(format!("{key:?} cannot be written in version {version}: {error}")))?;
+            .map_err(|error| Fault::Malformed(format!("{key:?} cannot be encoded in version {version}: {error}")))?;
         self.finish(key, version, deadline)
     }
 
-    /// Sends a request whose body is written by hand.
+    /// Sends a request on a connection that may have been idle. The caller receives the answer later.
+    pub(crate) fn send_later(
+        &mut self,
+        key: ApiKey,
+        version: i16,
+        body: &impl Encodable,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        self.renew(deadline)?;
+        self.send(key, version, body, deadline)
+    }
+
+    /// Sends a request whose body the caller encodes.
     pub(crate) fn send_by_hand(
         &mut self,
         key: ApiKey,
@@ -184,7 +196,7 @@ impl Connection {
             .with_request_api_version(version)
             .with_correlation_id(self.correlation)
             .with_client_id(Some(StrBytes::from_string(self.shared.settings.client_id.clone())));
-        header.encode(&mut self.outbound, key.request_header_version(version)).expect("a header can be written");
+        header.encode(&mut self.outbound, key.request_header_version(version)).expect("a header can be encoded");
     }
 
     fn finish(&mut self, key: ApiKey, version: i16, deadline: Instant) -> Result<(), Fault> {
@@ -192,7 +204,7 @@ impl Connection {
         self.outbound[..4].copy_from_slice(&length.to_be_bytes());
         match self.stream.write_all(&self.outbound, deadline) {
             Ok(Some(())) => {}
-            Ok(None) => return Err(Fault::Lost(format!("{} takes no request in time", self.broker))),
+            Ok(None) => return Err(Fault::Lost(format!("{} did not accept a request in time", self.broker))),
             Err(error) => return Err(self.broken(&error)),
         }
         let header_version = key.response_header_version(version);
@@ -200,8 +212,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes in what has come of the next answer. When it is whole, its buffer is exchanged for `frame`, and the place of its
-    /// body there is returned.
+    /// Reads what has arrived of the next answer. When the answer is complete, swaps its buffer with `frame` and
+    /// returns the position of its body there.
     pub(crate) fn receive_into(&mut self, frame: &mut Vec<u8>) -> Result<Option<Range<usize>>, Fault> {
         if !self.fill()? {
             return Ok(None);
@@ -211,19 +223,19 @@ impl Connection {
         let awaited = self.awaited.pop_front().ok_or_else(|| self.unreadable("an answer to no request"))?;
         let malformed = |why: &str| Fault::Malformed(format!("{}: {why} ({})", self.broker, awaited.what));
         let Some((id, mut body)) = frame[4..whole].split_first_chunk() else {
-            return Err(malformed("an answer without a head"));
+            return Err(malformed("an answer without a header"));
         };
         if i32::from_be_bytes(*id) != awaited.correlation {
             return Err(malformed("the answer to another request"));
         }
         if awaited.header_version > 0 {
-            // Tagged fields that no version has so far.
-            body = skip_tags(body).ok_or_else(|| malformed("a head that does not end"))?;
+            // Tagged fields, which no version uses so far.
+            body = skip_tags(body).ok_or_else(|| malformed("a header that does not end"))?;
         }
         Ok(Some(whole - body.len()..whole))
     }
 
-    /// Whether the next answer is whole.
+    /// Reads from the socket. Returns whether the next answer is complete.
     fn fill(&mut self) -> Result<bool, Fault> {
         loop {
             let whole = self.whole_bytes()?;
@@ -249,7 +261,7 @@ impl Connection {
         }
     }
 
-    /// Bytes of the next answer, its length included, as far as that is known.
+    /// Bytes of the next answer, including its length field. Before that field has arrived, only its size.
     fn whole_bytes(&self) -> Result<usize, Fault> {
         if self.inbound.filled < 4 {
             return Ok(4);
@@ -264,7 +276,7 @@ impl Connection {
         let most = self.shared.settings.frame_bytes_max;
         if length as usize > most {
             return Err(self.unreadable(&format!(
-                "an answer of {length} bytes, where {most} are allowed (`receive.message.max.bytes`)"
+                "an answer of {length} bytes is larger than the {most} allowed (`receive.message.max.bytes`)"
             )));
         }
         Ok(4 + length as usize)
@@ -279,12 +291,12 @@ impl Connection {
                 return Ok(bytes.split_off(body.start).split_to(body.len()));
             }
             if !self.stream.wait(Readiness::Read, deadline) {
-                return Err(Fault::Lost(format!("{} does not answer to {what} in time", self.broker)));
+                return Err(Fault::Lost(format!("{} did not answer {what} in time", self.broker)));
             }
         }
     }
 
-    /// One request and its answer, in the newest version that both sides speak.
+    /// Sends a request in the newest version that both sides support, and waits for the answer.
     pub(crate) fn call<R: Request>(
         &mut self,
         ours: VersionRange,
@@ -294,7 +306,7 @@ impl Connection {
         self.call_within(ours, request, bounds, Duration::ZERO)
     }
 
-    /// The same where the request asks the broker to take its time.
+    /// Like [`Connection::call`], for a request that lets the broker take longer.
     pub(crate) fn call_within<R: Request>(
         &mut self,
         ours: VersionRange,
@@ -312,7 +324,7 @@ impl Connection {
         decode(&mut body, version, bounds, &self.broker)
     }
 
-    /// The broker asks to be left alone for so many milliseconds.
+    /// Honours a throttle time from the broker.
     pub(crate) fn throttle(&mut self, ms: i32) {
         if ms > 0 {
             self.muted_until = Some(Instant::now() + Duration::from_millis(ms as u64).min(THROTTLE_MAX));
@@ -324,7 +336,7 @@ impl Connection {
         self.awaited.is_empty()
     }
 
-    /// Until when the broker wants no requests.
+    /// The time until which the broker wants no requests.
     pub(crate) fn muted_until(&self) -> Option<Instant> {
         self.muted_until.filter(|until| *until > Instant::now())
     }
@@ -335,12 +347,12 @@ impl Connection {
         }
     }
 
-    /// The socket, to be waited for.
+    /// The socket, for [`crate::stream::wait`].
     pub(crate) fn socket(&self) -> &TcpStream {
         self.stream.socket()
     }
 
-    /// Says again who we are, if it is time and no answer is outstanding.
+    /// Authenticates again if it is time and no answer is outstanding.
     fn renew(&mut self, deadline: Instant) -> Result<(), Fault> {
         if self.awaited.is_empty() && self.renew_at.is_some_and(|at| at <= Instant::now()) {
             self.authenticate(deadline)?;
@@ -352,7 +364,7 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let Some(sasl) = &shared.settings.sasl else { return Ok(()) };
         let mechanism = sasl::mechanism(sasl);
-        // The token first: the broker's patience with a half-authenticated connection is short.
+        // Get the token first. The broker does not wait long for the rest of an authentication.
         let mut exchange = Exchange::begin(sasl, &shared.tokens, deadline)?;
         self.choose(mechanism, deadline)?;
         let version = self.version(ApiKey::SaslAuthenticate, VersionRange { min: 0, max: 2 })?;
@@ -370,7 +382,7 @@ impl Connection {
             (received, life_ms) = (answer.auth_bytes, answer.session_lifetime_ms);
         }
         self.renew_at = u64::try_from(life_ms).ok().filter(|ms| *ms > 0).map(|ms| {
-            // Early enough that a slow answer does not end the connection.
+            // Renew early enough that a slow answer does not end the connection.
             Instant::now() + Duration::from_millis(ms).mul_f64(0.85)
         });
         Ok(())
@@ -386,13 +398,13 @@ impl Connection {
         if answer.error_code == Code::UnsupportedSaslMechanism.code() {
             let offered = answer.mechanisms.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Fault::Refused(format!(
-                "{} does not offer {mechanism}, but {offered}; set `sasl.mechanism` to one of these",
+                "{} does not offer {mechanism}, only {offered}; set `sasl.mechanism` to one of these",
                 self.broker
             )));
         }
         if answer.error_code == Code::IllegalSaslState.code() {
             return Err(Fault::Refused(format!(
-                "{}: the listener wants no authentication; set `security.protocol` to PLAINTEXT or SSL",
+                "{}: the listener does not use authentication; set `security.protocol` to PLAINTEXT or SSL",
                 self.broker
             )));
         }
@@ -404,7 +416,7 @@ impl Connection {
         Fault::Refused(format!("{} refuses the credentials: {words}; {}", self.broker, sasl::help(sasl)))
     }
 
-    /// What the end of a connection means in the middle of an authentication.
+    /// Explains a connection that ends during an authentication.
     fn silent(&self, fault: Fault, mechanism: &str) -> Fault {
         match fault {
             Fault::Lost(why) => Fault::Lost(format!("{why} (while authenticating with {mechanism})")),
@@ -420,9 +432,9 @@ impl Connection {
     }
 
     fn closed(&self) -> Fault {
-        // A listener with TLS or SASL ends a connection of strangers without a word.
+        // A listener with TLS closes a plaintext connection without an answer.
         let hint = if self.versions.is_empty() && self.shared.tls.is_none() {
-            " before its first answer; a TLS listener does so: see `security.protocol`"
+            " before its first answer, as a TLS listener does; check `security.protocol`"
         } else {
             ""
         };
@@ -434,7 +446,7 @@ impl Connection {
     }
 }
 
-/// Fails with the code of an answer, if it has one.
+/// Turns the error code of an answer into a fault, if there is one.
 pub(crate) fn check(what: &str, code: i16, message: Option<&str>) -> Result<(), Fault> {
     match Code::try_from_code(code) {
         None => Ok(()),
@@ -442,7 +454,7 @@ pub(crate) fn check(what: &str, code: i16, message: Option<&str>) -> Result<(), 
     }
 }
 
-/// Decodes an answer; nothing in it is believed.
+/// Decodes an answer without trusting its lengths.
 pub(crate) fn decode<T: Decodable + HeaderVersion>(
     body: &mut Bytes,
     version: i16,
@@ -450,7 +462,7 @@ pub(crate) fn decode<T: Decodable + HeaderVersion>(
     broker: &str,
 ) -> Result<T, Fault> {
     tidemill_wire::decode(body, version, bounds)
-        .ok_or_else(|| Fault::Malformed(format!("{broker}: an answer that does not decode in version {version}")))
+        .ok_or_else(|| Fault::Malformed(format!("{broker}: an answer does not decode in version {version}")))
 }
 
 fn skip_tags(body: &[u8]) -> Option<&[u8]> {

@@ -1,32 +1,32 @@
-//! What can go wrong between a client and a cluster, and the error that it ends in.
+//! The faults between a client and a cluster, and the errors that users see.
 
 use kafka_protocol::ResponseError as Code;
 use tidemill_model::Error;
 
-/// Why a request has no answer that helps.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No connection, a broken one, or silence: trying again may help. The text says which broker and what happened.
+    /// There is no connection, it broke, or the broker is silent. A retry may help. The text names the broker.
     Lost(String),
-    /// The broker refuses who we are, or is not whom we expect: a person must act. The text ends with what to do.
+    /// The broker refuses our credentials, or we do not trust the broker. A person must act. The text says how.
     Refused(String),
-    /// A setting of the client is wrong. The text ends with what to do.
+    /// A setting of the client is wrong. The text says what to do.
     Setting(String),
     /// The answer has an error code.
     Code {
-        /// What was asked.
+        /// The request.
         what: String,
-        /// What came back.
+        /// The error code.
         code: Code,
-        /// The broker's own words, where it has any.
+        /// The broker's message, if any.
         message: Option<String>,
     },
-    /// The broker sent what is no answer.
+    /// The broker sent an answer that cannot be read.
     Malformed(String),
 }
 
 impl Fault {
-    /// An answer with an error code.
+    /// A fault for an answer with an error code.
     pub fn code(what: impl Into<String>, code: Code) -> Fault {
         Fault::Code { what: what.into(), code, message: None }
     }
@@ -40,7 +40,7 @@ impl Fault {
         }
     }
 
-    /// Whether what is known of leaders may be wrong.
+    /// Whether the cached leaders may be wrong.
     pub fn wants_metadata(&self) -> bool {
         match self {
             Fault::Lost(_) => true,
@@ -63,7 +63,7 @@ pub fn is_transient(code: Code) -> bool {
         )
 }
 
-/// Whether this code tells that a leader has moved.
+/// Whether this code means that a leader may have moved.
 pub fn wants_metadata(code: Code) -> bool {
     matches!(
         code,
@@ -82,7 +82,7 @@ pub fn wants_metadata(code: Code) -> bool {
 }
 
 impl Fault {
-    /// The error that a person reads; `servers` are those that the user named.
+    /// The error that the user sees. `servers` are the bootstrap servers as the user wrote them.
     pub fn into_error(self, servers: &str) -> Error {
         match self {
             Fault::Lost(why) => Error::transient(format!(
@@ -91,7 +91,7 @@ impl Fault {
             Fault::Refused(why) => Error::external(format!("Kafka at {servers}: {why}")),
             Fault::Setting(why) => Error::user(format!("the Kafka client refuses its properties: {why}")),
             Fault::Malformed(why) => Error::external(format!(
-                "Kafka at {servers} sent what cannot be read: {why}; see that the port is that of a Kafka broker (2.7 or \
+                "Kafka at {servers} sent an unreadable answer: {why}; check that the port is a Kafka broker's (2.7 or \
                  newer), or write client = \"librdkafka\""
             )),
             Fault::Code { what, code, message } => of_code(servers, &what, code, message.as_deref()),
@@ -120,12 +120,12 @@ fn of_code(servers: &str, what: &str, code: Code, message: Option<&str>) -> Erro
 fn help(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::TopicAuthorizationFailed => {
-            "give the user the right (ACL): READ and DESCRIBE on the topic to read it, WRITE to write, CREATE or DELETE to make \
-             or remove it (kafka-acls --add --allow-principal User:NAME --operation READ --topic TOPIC)"
+            "give the user the right (ACL): READ and DESCRIBE on the topic to read it, WRITE to write, CREATE or DELETE to \
+            create or delete it (kafka-acls --add --allow-principal User:NAME --operation READ --topic TOPIC)"
         }
         Code::GroupAuthorizationFailed => "give the user the right (ACL) READ on the group",
         Code::ClusterAuthorizationFailed => {
-            "give the user the right (ACL) on the cluster: CREATE to make topics, IDEMPOTENT_WRITE to write"
+            "give the user the right (ACL) on the cluster: CREATE to create topics, IDEMPOTENT_WRITE to write"
         }
         Code::TransactionalIdAuthorizationFailed => {
             "give the user the rights (ACL) WRITE and DESCRIBE on the transactional id"
@@ -139,7 +139,7 @@ fn help(code: Code) -> Option<&'static str> {
     })
 }
 
-/// A code as Kafka's documents write it: `TOPIC_AUTHORIZATION_FAILED`.
+/// The name of a code in Kafka's documentation: `TOPIC_AUTHORIZATION_FAILED`.
 pub fn name(code: Code) -> String {
     let camel = format!("{code:?}");
     let mut name = String::with_capacity(camel.len() + 8);

@@ -1,18 +1,21 @@
-//! A Kafka client in Rust: connections, security, metadata, offsets, topics, and fetching without a copy.
+//! A Kafka client in Rust: connections, security, metadata, offsets, topics, zero-copy fetch, idempotent producer.
 //!
 //! ```text
-//!  Settings ──► Cluster   metadata, offsets, topics: one question, one answer, asked again while that can help
-//!          └──► Fetcher   many partitions, one request under way to each broker, records where they lie
+//!  Settings ──► Cluster   metadata, offsets, topics: one request, one answer, retried while a retry can help
+//!          ├──► Fetcher   many partitions, one request in flight to each broker, records borrowed from the answer
+//!          ├──► Producer  batches of many partitions, one request in flight to each broker, each batch once, in order
 //!                 └─ Connection: frames ─ Stream: TLS or not ─ socket
 //! ```
-//! There are no threads but the caller's, and nothing waits without a deadline. What a broker sends is not believed:
-//! lengths are checked before memory is taken, and nothing panics. Knows no pipeline, no batch of the engine and no group.
+//! The client runs on the caller's thread, and nothing waits without a deadline. It does not trust what a broker sends:
+//! it checks lengths before it takes memory, and it never panics. Knows no pipeline, no micro-batch and no consumer
+//! group.
 
 #![forbid(unsafe_code)]
 
 pub mod batch;
 pub mod fault;
 pub mod fetch;
+pub mod produce;
 pub mod settings;
 
 mod cluster;

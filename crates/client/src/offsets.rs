@@ -1,4 +1,4 @@
-//! ListOffsets: where partitions begin and end, and where a time begins in them.
+//! ListOffsets: the first and the last offset of partitions, and the offset of a timestamp.
 
 use crate::cluster::{Cluster, PARTITIONS, check_partition};
 use crate::connection::Connection;
@@ -12,23 +12,23 @@ use tidemill_model::Result;
 
 const VERSIONS: VersionRange = VersionRange { min: 2, max: 7 };
 
-/// Which offset is asked for.
+/// Which offset to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
-    /// The first that is there.
+    /// The first offset.
     Earliest,
-    /// One past the last that may be read.
+    /// One past the last offset that may be read.
     Latest,
-    /// That of the first record with this timestamp (ms, from 0 on) or a later one.
+    /// The offset of the first record with this timestamp (ms, not negative) or a later one.
     Timestamp(i64),
 }
 
 impl Cluster {
-    /// The offsets that `at` stands for, in the order of `partitions`; `None` where no record is so late. One round trip for
-    /// each broker.
+    /// The offsets that `at` means, in the order of `partitions`. `None` if no record is so late. Costs one round trip
+    /// per broker.
     ///
     /// # Errors
-    /// A transient error when no broker answers within `patience`; any other when one refuses.
+    /// Transient: no broker answers within `patience`. Otherwise a broker refused.
     pub fn offsets(&mut self, topic: &str, partitions: &[i32], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
         self.asking(patience, |cluster| {
             let mut found: HashMap<i32, Option<i64>> = HashMap::new();
@@ -39,9 +39,8 @@ impl Cluster {
                 found.extend(cluster.broker(broker, |connection| ask(connection, topic, &request))?);
             }
             let offset = |partition: &i32| {
-                let missing = || {
-                    Fault::Malformed(format!("no offset of partition {partition} of `{topic}`, which was asked for"))
-                };
+                let missing =
+                    || Fault::Malformed(format!("the answer lacks the offset of partition {partition} of `{topic}`"));
                 found.get(partition).copied().ok_or_else(missing)
             };
             partitions.iter().map(offset).collect()

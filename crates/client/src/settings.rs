@@ -1,31 +1,32 @@
-//! What a client is told, and the properties by which it is told: names of librdkafka and of the Java client, where both
-//! mean the same.
+//! The settings of a client, and the properties that set them. A property has librdkafka's name, or the Java client's
+//! name if both mean the same.
 //!
-//! Nothing here connects or opens a file: `tidemill check` asks it whether the native client understands a pipeline's
-//! properties.
+//! Nothing here connects or opens a file. `tidemill check` uses it to find out whether the native client supports a
+//! pipeline's properties.
 
+use crate::produce::Codec;
 use std::time::Duration;
 use tidemill_model::Secret;
 use tidemill_os::retry::{self, Retry};
 
-/// Where the brokers are and how to talk to them.
+/// The brokers, and how to talk to them.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// As the user wrote them, for messages.
+    /// The bootstrap servers as the user wrote them, for messages.
     pub servers: String,
-    /// What brokers write into their logs.
+    /// The name of this client in the brokers' logs.
     pub client_id: String,
-    /// TLS, unless the connection is in the clear.
+    /// TLS; `None` for plaintext.
     pub tls: Option<TlsSettings>,
-    /// Who we are, where the listener asks.
+    /// The credentials; `None` if the listener does not use SASL.
     pub sasl: Option<Sasl>,
-    /// How long a connection may take to be made, authentication included.
+    /// Longest time to connect, including authentication.
     pub connect_max: Duration,
-    /// How long a broker may take to answer, beyond what the request asks it to wait.
+    /// Longest wait for an answer, in addition to the wait that the request asks for.
     pub answer_max: Duration,
-    /// Pauses between connections that fail.
+    /// Pauses between attempts to connect.
     pub backoff: Retry,
-    /// How long what is known of topics and leaders counts.
+    /// Metadata of topics and leaders is read again after this time.
     pub metadata_age_max: Duration,
     /// Larger answers are refused.
     pub frame_bytes_max: usize,
@@ -33,6 +34,25 @@ pub struct Settings {
     pub keepalive: bool,
     /// How to fetch.
     pub fetch: FetchSettings,
+    /// How to produce.
+    pub produce: ProduceSettings,
+}
+
+/// How to produce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProduceSettings {
+    /// A batch that is not full waits this long for more records.
+    pub linger: Duration,
+    /// Bytes of a batch before compression. A larger record is a batch of its own.
+    pub batch_bytes_max: usize,
+    /// Bytes of one request. A single larger batch is sent nevertheless.
+    pub request_bytes_max: usize,
+    /// Most bytes of records that are not acknowledged. Beyond it the producer accepts no more.
+    pub buffer_bytes_max: usize,
+    /// A batch that is not acknowledged within this time is given up.
+    pub delivery_max: Duration,
+    /// How batches are compressed.
+    pub codec: Codec,
 }
 
 /// How to fetch.
@@ -40,34 +60,34 @@ pub struct Settings {
 pub struct FetchSettings {
     /// How long a broker waits for `bytes_min`.
     pub wait_max: Duration,
-    /// An answer waits until there is so much.
+    /// The broker answers when it has this many bytes.
     pub bytes_min: u32,
-    /// Bytes of one answer; one larger batch comes nevertheless.
+    /// Bytes of one answer. A single larger batch is sent nevertheless.
     pub bytes_max: u32,
     /// Bytes of one partition in an answer.
     pub partition_bytes_max: u32,
-    /// Records of open and aborted transactions are left out.
+    /// Skips the records of open and aborted transactions.
     pub committed_only: bool,
-    /// Checksums are verified.
+    /// Verifies checksums.
     pub check_crcs: bool,
 }
 
-/// Certificates and keys: PEM texts, or files of them.
+/// Certificates and keys, as PEM texts or files.
 #[derive(Clone, Debug, Default)]
 pub struct TlsSettings {
-    /// Who is trusted; the system's certificates where nobody is named.
+    /// The trusted CAs; `None` for the system's.
     pub ca: Option<Pem>,
-    /// Our certificate and the chain behind it, for mutual TLS.
+    /// Our certificate and its chain, for mutual TLS.
     pub certificate: Option<Pem>,
-    /// Its key.
+    /// The key of our certificate.
     pub key: Option<Pem>,
-    /// The broker's certificate need not be for the host's name.
+    /// Accepts a broker certificate for another host name.
     pub any_host_name: bool,
-    /// The broker's certificate is not looked at.
+    /// Accepts any broker certificate.
     pub unverified: bool,
 }
 
-/// A text in PEM form, or the file that holds it; with the property that named it.
+/// A PEM text, or the file that holds it, with the property that named it.
 #[derive(Clone, Debug)]
 pub enum Pem {
     /// The text itself.
@@ -76,10 +96,10 @@ pub enum Pem {
     File(&'static str, Secret),
 }
 
-/// A way to say who we are.
+/// A SASL mechanism with its credentials.
 #[derive(Clone, Debug)]
 pub enum Sasl {
-    /// User name and password as they are.
+    /// User name and password in plain text.
     Plain(Login),
     /// A proof that we know the password.
     Scram(ScramHash, Login),
@@ -87,7 +107,7 @@ pub enum Sasl {
     OAuthBearer(Oidc),
 }
 
-/// A digest of SCRAM.
+/// The hash function of SCRAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScramHash {
     /// SCRAM-SHA-256
@@ -108,7 +128,7 @@ pub struct Login {
 /// Client credentials for an identity provider.
 #[derive(Clone, Debug, Default)]
 pub struct Oidc {
-    /// Where tokens are given out.
+    /// The token endpoint.
     pub token_url: String,
     /// `sasl.oauthbearer.client.id`
     pub client_id: Secret,
@@ -118,21 +138,21 @@ pub struct Oidc {
     pub scope: Option<String>,
     /// `sasl.oauthbearer.extensions`: names and values for the broker.
     pub extensions: Vec<(String, String)>,
-    /// Who is trusted with the provider's certificate; the system's certificates where nobody is named.
+    /// The CAs that are trusted for the provider's certificate; `None` for the system's.
     pub ca: Option<Pem>,
 }
 
-/// Why a property cannot be as it is.
+/// Why a property is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The native client does not know it.
+    /// The native client does not know the property.
     Unknown,
-    /// It knows the property and not this value; what it takes.
+    /// The value is wrong. The text says which values are allowed.
     Value(String),
 }
 
 impl Settings {
-    /// Settings with nothing but the brokers.
+    /// The default settings for these brokers.
     pub fn new(servers: impl Into<String>) -> Settings {
         Settings {
             servers: servers.into(),
@@ -141,7 +161,7 @@ impl Settings {
             sasl: None,
             connect_max: Duration::from_secs(10),
             answer_max: Duration::from_secs(30),
-            // A broker that is back is noticed within a second.
+            // Reconnects within a second after a broker is back.
             backoff: retry::CONNECTION,
             metadata_age_max: Duration::from_secs(300),
             frame_bytes_max: 100 << 20,
@@ -154,39 +174,48 @@ impl Settings {
                 committed_only: true,
                 check_crcs: true,
             },
+            produce: ProduceSettings {
+                linger: Duration::from_millis(5),
+                // The default limit of brokers and topics (`max.message.bytes`).
+                batch_bytes_max: 1_000_000,
+                request_bytes_max: 16 << 20,
+                buffer_bytes_max: 64 << 20,
+                delivery_max: Duration::from_secs(30),
+                codec: Codec::None,
+            },
         }
     }
 
-    /// Settings of brokers and properties.
+    /// The settings for these brokers and properties.
     ///
     /// # Errors
-    /// What is wrong, and with which property.
+    /// Names the wrong property and says what is wrong.
     pub fn of(servers: &str, properties: &[(String, Secret)]) -> Result<Settings, String> {
-        let mut draft = Draft::new(servers);
+        let mut builder = SettingsBuilder::new(servers);
         for (name, value) in properties {
-            draft.set(name, value).map_err(|refusal| match refusal {
+            builder.set(name, value).map_err(|refusal| match refusal {
                 Refusal::Unknown => format!(
                     "`{name}` is not a property of the native client; leave it out, or write client = \"librdkafka\""
                 ),
                 Refusal::Value(takes) => format!("`{name}` takes {takes}; correct it under `options`"),
             })?;
         }
-        draft.finish()
+        builder.finish()
     }
 }
 
-/// Why the native client cannot have a property with this value; `None`: it can.
+/// Why the native client refuses a property with this value; `None` if it accepts it.
 pub fn refusal(name: &str, value: &Secret) -> Option<Refusal> {
-    Draft::new("").set(name, value).err()
+    SettingsBuilder::new("").set(name, value).err()
 }
 
-/// Whether the properties make sense together; what is wrong if not.
+/// What is wrong with the properties together; `None` if nothing is.
 pub fn together(properties: &[(String, Secret)]) -> Option<String> {
     Settings::of("", properties).err()
 }
 
-/// Settings while properties come in, in any order.
-struct Draft {
+/// Builds settings from properties, which come in any order.
+struct SettingsBuilder {
     settings: Settings,
     tls: TlsSettings,
     with_tls: bool,
@@ -203,9 +232,9 @@ enum Mechanism {
     OAuthBearer,
 }
 
-impl Draft {
-    fn new(servers: &str) -> Draft {
-        Draft {
+impl SettingsBuilder {
+    fn new(servers: &str) -> SettingsBuilder {
+        SettingsBuilder {
             settings: Settings::new(servers),
             tls: TlsSettings::default(),
             with_tls: false,
@@ -271,7 +300,7 @@ impl Draft {
             "sasl.oauthbearer.scope" => self.oidc.scope = (!value.is_empty()).then(|| value.to_owned()),
             "sasl.oauthbearer.extensions" => match extensions(value) {
                 Some(extensions) => self.oidc.extensions = extensions,
-                None => return takes("NAME=VALUE, several with commas between them"),
+                None => return takes("NAME=VALUE, several separated by commas"),
             },
             "https.ca.location" => self.oidc.ca = Some(Pem::File("https.ca.location", secret.clone())),
             _ => return Err(Refusal::Unknown),
@@ -298,7 +327,7 @@ impl Draft {
             "ssl.key.pem" | "ssl.keystore.key" => self.tls.key = Some(Pem::Text("ssl.key.pem", secret.clone())),
             "ssl.keystore.type" | "ssl.truststore.type" if is_pem(value) => {}
             "ssl.keystore.type" | "ssl.truststore.type" => {
-                return takes("PEM (openssl pkcs12 -in STORE.p12 -out STORE.pem -nodes turns another store into one)");
+                return takes("PEM (openssl pkcs12 -in STORE.p12 -out STORE.pem -nodes converts another store)");
             }
             "ssl.endpoint.identification.algorithm" => {
                 self.tls.any_host_name = match value {
@@ -337,6 +366,33 @@ impl Draft {
                     _ => return takes("read_committed or read_uncommitted"),
                 }
             }
+            _ => return self.set_produce(name, value),
+        }
+        Ok(())
+    }
+
+    fn set_produce(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        let ms = |most| number(value, 0, most).map(Duration::from_millis);
+        let bytes = || number(value, 1, 1_000_000_000).map(|bytes| bytes as usize);
+        let produce = &mut self.settings.produce;
+        match name {
+            "linger.ms" | "queue.buffering.max.ms" => produce.linger = ms(900_000)?,
+            "batch.size" => produce.batch_bytes_max = bytes()?,
+            "message.max.bytes" | "max.request.size" => produce.request_bytes_max = bytes()?,
+            "buffer.memory" => produce.buffer_bytes_max = bytes()?,
+            "queue.buffering.max.kbytes" => produce.buffer_bytes_max = bytes()?.saturating_mul(1024),
+            "message.timeout.ms" | "delivery.timeout.ms" => produce.delivery_max = ms(86_400_000)?,
+            "compression.type" | "compression.codec" => {
+                produce.codec = match Codec::of(value) {
+                    Some(codec) => codec,
+                    None => return takes("none, gzip, snappy, lz4 or zstd"),
+                }
+            }
+            // The producer is always idempotent and waits for all in-sync replicas.
+            "acks" | "request.required.acks" if matches!(value, "all" | "-1") => {}
+            "acks" | "request.required.acks" => return takes("all"),
+            "enable.idempotence" if boolean(value)? => {}
+            "enable.idempotence" => return takes("true"),
             _ => return Err(Refusal::Unknown),
         }
         Ok(())
@@ -382,7 +438,7 @@ fn whole(oidc: Oidc) -> Result<Oidc, String> {
         ("sasl.oauthbearer.client.secret", oidc.client_secret.expose().is_empty()),
     ] {
         if is_missing {
-            return Err(format!("`{name}` is missing, which OAUTHBEARER needs to get a token; give it"));
+            return Err(format!("`{name}` is missing; OAUTHBEARER needs it to get a token"));
         }
     }
     Ok(oidc)

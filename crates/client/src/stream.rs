@@ -1,7 +1,7 @@
-//! A socket with or without TLS, and waiting for it with a deadline.
+//! A socket with or without TLS, and waits with a deadline.
 //!
-//! The socket never blocks: what cannot be read or written now is waited for by `poll`, so that several brokers can be
-//! waited for at once and nothing outlasts its deadline.
+//! The socket never blocks. `poll` waits until it can be read or written. So the client can wait for several brokers at
+//! once, and no wait outlasts its deadline.
 
 use crate::fault::Fault;
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ pub(crate) enum Stream {
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
-/// What a stream is waited for.
+/// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
     Read,
@@ -29,7 +29,7 @@ pub(crate) enum Readiness {
 }
 
 impl Stream {
-    /// Connects, and shakes hands where there is TLS. A host with several addresses is tried at each.
+    /// Connects, and does the TLS handshake if TLS is configured. Tries every address of the host.
     pub(crate) fn connect(
         settings: &Settings,
         tls: Option<&Arc<ClientConfig>>,
@@ -37,7 +37,7 @@ impl Stream {
         deadline: Instant,
     ) -> Result<Stream, Fault> {
         let broker = format!("{host}:{port}");
-        let mut reason = "its name has no address".to_owned();
+        let mut reason = "the host name has no address".to_owned();
         for address in addresses(host, port, deadline)? {
             match connect(settings, address, deadline) {
                 Ok(socket) => {
@@ -65,11 +65,11 @@ impl Stream {
                 Err(error) if would_block(&error) => {
                     if !self.wait(wants, deadline) {
                         return Err(Fault::Lost(format!(
-                            "{broker}: no end of the TLS handshake in time; see that the listener speaks TLS (SSL or SASL_SSL)"
+                            "{broker}: no TLS handshake in time; check that the listener uses TLS (SSL or SASL_SSL)"
                         )));
                     }
                 }
-                // A broker that ends does that too: trying again may help.
+                // A broker that stops also closes the connection. A retry may help.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                     return Err(Fault::Lost(format!(
                         "{broker}: it ended the TLS handshake; if its listener does not speak TLS, set `security.protocol` to \
@@ -81,7 +81,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there; an error of kind `WouldBlock` when that is nothing.
+    /// Reads the available bytes. Fails with `WouldBlock` if there are none.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
@@ -89,7 +89,7 @@ impl Stream {
         }
     }
 
-    /// Writes all of it before the deadline; `None` when it is too slow.
+    /// Writes all bytes. `None` if the deadline passes first.
     pub(crate) fn write_all(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<Option<()>> {
         while !bytes.is_empty() || self.wants_write() {
             let result = match self {
@@ -116,7 +116,7 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.conn.wants_write())
     }
 
-    /// The socket, to be waited for.
+    /// The socket, for [`wait`].
     pub(crate) fn socket(&self) -> &TcpStream {
         match self {
             Stream::Plain(socket) => socket,
@@ -124,13 +124,13 @@ impl Stream {
         }
     }
 
-    /// Waits until it is ready or the deadline has passed; whether it is ready.
+    /// Waits until the stream is ready or the deadline has passed. Returns whether it is ready.
     pub(crate) fn wait(&self, wants: Readiness, deadline: Instant) -> bool {
         wait(&[self.socket()], wants, deadline)
     }
 }
 
-/// Waits until one of the sockets is ready or the deadline has passed; whether one is ready.
+/// Waits until one of the sockets is ready or the deadline has passed. Returns whether one is ready.
 pub(crate) fn wait(sockets: &[&TcpStream], wants: Readiness, deadline: Instant) -> bool {
     let flags = if wants == Readiness::Read { PollFlags::IN } else { PollFlags::OUT };
     let mut waited: Vec<PollFd<'_>> = sockets.iter().map(|socket| PollFd::new(*socket, flags)).collect();
@@ -140,7 +140,7 @@ pub(crate) fn wait(sockets: &[&TcpStream], wants: Readiness, deadline: Instant) 
         match poll(&mut waited, Some(&left)) {
             Ok(count) => return count > 0,
             Err(error) if error == rustix::io::Errno::INTR => {}
-            // What is wrong with a socket shows when it is read.
+            // The next read reports the error of the socket.
             Err(_) => return true,
         }
     }
@@ -153,7 +153,7 @@ pub(crate) fn would_block(error: &io::Error) -> bool {
 fn connect(settings: &Settings, address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(io::Error::new(ErrorKind::TimedOut, "no connection in time"));
+        return Err(io::Error::new(ErrorKind::TimedOut, "the connection was not made in time"));
     }
     let socket = TcpStream::connect_timeout(&address, left)?;
     socket.set_nodelay(true)?;
@@ -164,7 +164,7 @@ fn connect(settings: &Settings, address: SocketAddr, deadline: Instant) -> io::R
     Ok(socket)
 }
 
-/// The addresses of a host. The system's resolver has no deadline, so it is asked on a thread that may outlast ours.
+/// The addresses of a host. The system's resolver has no deadline, so it runs on a thread that may outlast ours.
 fn addresses(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Fault> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -173,17 +173,17 @@ fn addresses(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>
     let owned = host.to_owned();
     let asking = thread::Builder::new().name("resolver".into()).spawn(move || {
         let found = (owned.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        // Nobody waits any more: the answer came too late.
+        // If the answer comes too late, nobody receives it.
         let _ = answer.send(found);
     });
-    asking.map_err(|error| Fault::Lost(format!("{host}: its name cannot be looked up: {error}")))?;
+    asking.map_err(|error| Fault::Lost(format!("{host}: the name cannot be looked up: {error}")))?;
     match answered.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         Ok(Ok(mut found)) => {
-            // Brokers on this machine listen on IPv4 more often than on both.
+            // Try IPv4 first: local brokers often listen only there.
             found.sort_by_key(SocketAddr::is_ipv6);
             Ok(found)
         }
         Ok(Err(error)) => Err(Fault::Lost(format!("{host}:{port}: {error}"))),
-        Err(_) => Err(Fault::Lost(format!("{host}:{port}: its name was not looked up in time"))),
+        Err(_) => Err(Fault::Lost(format!("{host}:{port}: the name was not looked up in time"))),
     }
 }

@@ -1,4 +1,4 @@
-//! TLS by rustls: certificates and keys from PEM texts, and its failures in words.
+//! TLS with rustls: certificates and keys from PEM texts, and readable messages for its failures.
 
 use crate::fault::Fault;
 use crate::settings::{Pem, TlsSettings};
@@ -14,7 +14,7 @@ use rustls::{
 use std::io;
 use std::sync::Arc;
 
-/// What all connections of a client share.
+/// The TLS configuration that all connections of a client share.
 pub(crate) fn config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, Fault> {
     let provider = provider();
     let verifier: Arc<dyn ServerCertVerifier> = if settings.unverified {
@@ -22,8 +22,8 @@ pub(crate) fn config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, Fault>
     } else {
         let roots = Arc::new(roots(settings.ca.as_ref())?);
         let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-        let strict = strict
-            .map_err(|error| Fault::Setting(format!("no certificate is trusted: {error}; set `ssl.ca.location`")))?;
+        let strict =
+            strict.map_err(|error| Fault::Setting(format!("no CA is trusted: {error}; set `ssl.ca.location`")))?;
         match settings.any_host_name {
             true => Arc::new(Lenient { inner: Some(strict), provider: Arc::clone(&provider) }),
             false => strict,
@@ -31,7 +31,7 @@ pub(crate) fn config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, Fault>
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("ring has the protocol's versions")
+        .expect("ring supports the protocol versions")
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else {
@@ -40,28 +40,28 @@ pub(crate) fn config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, Fault>
     let config = builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?);
     config.map(Arc::new).map_err(|error| {
         Fault::Setting(format!(
-            "`{}` and `{}` do not fit: {error}; give a certificate and its key",
+            "`{}` and `{}` do not match: {error}; give a certificate and its key",
             certificate.name(),
             key.name()
         ))
     })
 }
 
-/// One connection's session with a host.
+/// The TLS session of one connection.
 pub(crate) fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnection, Fault> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        Fault::Setting(format!("`{host}` is no host name that a certificate can be for; correct `bootstrap_servers`"))
+        Fault::Setting(format!("`{host}` is not a valid host name for a certificate; correct `bootstrap_servers`"))
     })?;
     ClientConnection::new(Arc::clone(config), name).map_err(|error| Fault::Lost(error.to_string()))
 }
 
-/// A root store of a file or text, or the system's.
+/// The trusted CAs: those of a PEM file or text, or the system's.
 pub(crate) fn roots(ca: Option<&Pem>) -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(pem) => {
             for certificate in certificates(pem)? {
-                roots.add(certificate).map_err(|error| pem.bad(&format!("a certificate in it is no CA's: {error}")))?;
+                roots.add(certificate).map_err(|error| pem.bad(&format!("a certificate is not a CA's: {error}")))?;
             }
         }
         None => {
@@ -80,13 +80,13 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The certificates of a PEM text, ours first.
+/// The certificates of a PEM text, in order.
 pub(crate) fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let text = pem.read()?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(pem.bad("it holds no certificate in PEM form")),
+        Ok(_) => Err(pem.bad("it holds no PEM certificate")),
         Err(error) => Err(pem.bad(&error.to_string())),
     }
 }
@@ -97,9 +97,9 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Fault> {
     match PrivateKeyDer::from_pem_slice(&text) {
         Ok(key) => Ok(key),
         Err(_) if is_encrypted => Err(pem.bad(
-            "the key is encrypted, which this client does not read; `openssl pkey -in KEY -out PLAIN.pem` decrypts it",
+            "the key is encrypted, which this client does not support; decrypt it: openssl pkey -in KEY -out PLAIN.pem",
         )),
-        Err(_) => Err(pem.bad("it holds no private key in PEM form")),
+        Err(_) => Err(pem.bad("it holds no PEM private key")),
     }
 }
 
@@ -122,7 +122,7 @@ impl Pem {
     }
 }
 
-/// A failed handshake, or a connection that the broker has ended by an alert.
+/// Explains a failed handshake, or a connection that the broker ended with an alert.
 pub(crate) fn fault(broker: &str, error: &io::Error) -> Fault {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let Some(inner) = inner else { return Fault::Lost(format!("{broker}: {error} (TLS)")) };
@@ -130,27 +130,27 @@ pub(crate) fn fault(broker: &str, error: &io::Error) -> Fault {
     match inner {
         TlsError::InvalidCertificate(why) => refused(certificate(why)),
         TlsError::AlertReceived(alert) => match alert {
-            AlertDescription::CertificateRequired | AlertDescription::BadCertificate | AlertDescription::HandshakeFailure => {
-                refused(format!(
-                    "the broker does not take our certificate, or wants one ({alert:?}); set `ssl.certificate.location` and \
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::HandshakeFailure => refused(format!(
+                "the broker requires a client certificate, or refuses ours ({alert:?}); set `ssl.certificate.location` and \
                      `ssl.key.location` to one that it trusts"
-                ))
-            }
-            AlertDescription::UnknownCA | AlertDescription::CertificateUnknown | AlertDescription::CertificateExpired => {
-                refused(format!(
-                    "the broker does not trust our certificate ({alert:?}); set `ssl.certificate.location` and \
-                     `ssl.key.location` to one that is signed by a CA of its truststore and not expired"
-                ))
-            }
-            alert => refused(format!("the broker ends the TLS handshake ({alert:?}); see its log for the reason")),
+            )),
+            AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired => refused(format!(
+                "the broker does not trust our certificate ({alert:?}); set `ssl.certificate.location` and \
+                     `ssl.key.location` to one that is not expired and is signed by a CA in the broker's truststore"
+            )),
+            alert => refused(format!("the broker aborted the TLS handshake ({alert:?}); its log says why")),
         },
         TlsError::InvalidMessage(_) => refused(
-            "what answers does not speak TLS; set `security.protocol` to PLAINTEXT or SASL_PLAINTEXT, or take the port of \
+            "the port does not speak TLS; set `security.protocol` to PLAINTEXT or SASL_PLAINTEXT, or use the port of \
              the TLS listener"
                 .into(),
         ),
         TlsError::PeerIncompatible(why) => {
-            refused(format!("the broker offers no TLS that this client speaks (1.2 or 1.3): {why:?}; allow it at the broker"))
+            refused(format!("the broker supports neither TLS 1.2 nor 1.3: {why:?}; enable one at the broker"))
         }
         other => Fault::Lost(format!("{broker}: {other} (TLS)")),
     }
@@ -176,17 +176,17 @@ fn certificate(error: &CertificateError) -> String {
             )
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired; renew it at the broker, and see that this machine's clock is right".into()
+            "its certificate has expired; renew it at the broker, and check this machine's clock".into()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet; see that the clocks are right".into()
+            "its certificate is not valid yet; check the clocks of both machines".into()
         }
         CertificateError::Revoked => "its certificate is revoked; renew it at the broker".into(),
         other => format!("its certificate cannot be trusted: {other:?}; renew it at the broker"),
     }
 }
 
-/// Looks at the certificate's chain and not at its name, or at nothing: as the user has written.
+/// Verifies the certificate's chain but not its host name, or nothing at all if there is no `inner` verifier.
 #[derive(Debug)]
 struct Lenient {
     inner: Option<Arc<WebPkiServerVerifier>>,

@@ -1,4 +1,4 @@
-//! Topics: making and deleting them.
+//! Creates and deletes topics.
 
 use crate::cluster::Cluster;
 use crate::fault::Fault;
@@ -13,14 +13,14 @@ use tidemill_wire::Bounds;
 
 const CREATE: VersionRange = VersionRange { min: 4, max: 7 };
 const DELETE: VersionRange = VersionRange { min: 3, max: 6 };
-/// What a broker may take to do it.
+/// Longest time for a broker to create or delete a topic.
 const TIME: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// Makes a topic; one that is there already is well. `partitions` and replicas are the cluster's own where `None`.
+    /// Creates a topic. An existing topic is not an error. `None` means the cluster's default number of partitions.
     ///
     /// # Errors
-    /// A transient error when no broker answers within `patience`, an external one when it refuses.
+    /// Transient: no broker answers within `patience`. External: the broker refuses.
     pub fn create_topic(
         &mut self,
         topic: &str,
@@ -42,15 +42,19 @@ impl Cluster {
             let answer =
                 cluster.controller(|connection| connection.call_within(CREATE, &request, Bounds::NAMES, TIME))?;
             match answer.topics.first() {
-                None => Err(Fault::Malformed(format!("no word about topic `{topic}`, which was to be made"))),
-                Some(made) => {
-                    outcome("to make", topic, made.error_code, made.error_message.as_deref(), Code::TopicAlreadyExists)
-                }
+                None => Err(Fault::Malformed(format!("the answer lacks topic `{topic}`, which was to be created"))),
+                Some(made) => outcome(
+                    "to create",
+                    topic,
+                    made.error_code,
+                    made.error_message.as_deref(),
+                    Code::TopicAlreadyExists,
+                ),
             }
         })
     }
 
-    /// Deletes a topic with all its records; one that is not there is well.
+    /// Deletes a topic with all its records. A missing topic is not an error.
     ///
     /// # Errors
     /// As [`Cluster::create_topic`].
@@ -63,7 +67,7 @@ impl Cluster {
             .with_timeout_ms(TIME.as_millis() as i32);
         self.asking(patience, |cluster| {
             let answer = cluster.controller(|connection| {
-                // From version 6 on topics are structures, before they are names.
+                // From version 6 on a topic is a structure. Before that it is a name.
                 let version = connection.version(kafka_protocol::messages::ApiKey::DeleteTopics, DELETE)?;
                 let mut request = request.clone();
                 if version < 6 {
@@ -74,7 +78,7 @@ impl Cluster {
                 connection.call_within(DELETE, &request, Bounds::NAMES, TIME)
             })?;
             match answer.responses.first() {
-                None => Err(Fault::Malformed(format!("no word about topic `{topic}`, which was to be deleted"))),
+                None => Err(Fault::Malformed(format!("the answer lacks topic `{topic}`, which was to be deleted"))),
                 Some(gone) => outcome(
                     "to delete",
                     topic,

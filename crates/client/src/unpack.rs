@@ -1,19 +1,18 @@
-//! Packed records into one buffer that is used again: gzip, snappy (in blocks as Java frames them, or bare), lz4 (framed),
-//! zstd.
+//! Decompresses records into one buffer that is reused: gzip, snappy (in Java's blocks, or raw), lz4 (framed), zstd.
 
 use std::io::{self, Read};
 
-/// A batch that holds more is refused: a kilobyte may claim to hold gigabytes.
+/// A batch that unpacks to more is refused. A kilobyte may claim to hold gigabytes.
 const UNPACKED_BYTES_MAX: usize = 256 << 20;
-/// A buffer that grew beyond this for one large batch is given back.
+/// A buffer that grew beyond this for one large batch is freed.
 const KEPT_BYTES_MAX: usize = 16 << 20;
-/// As much as zstd's own tools take.
+/// The default limit of zstd's own tools.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
-/// How Java's snappy stream begins: a mark, a version, the oldest version that can read it.
+/// Start of Java's snappy stream. Its version and the oldest compatible version follow.
 const SNAPPY_MARK: &[u8] = b"\x82SNAPPY\0";
 const SNAPPY_HEADER_BYTES: usize = 16;
 
-/// The codecs' states and their output.
+/// The states of the codecs, and their output.
 #[derive(Default)]
 pub(crate) struct Unpacker {
     pub(crate) bytes: Vec<u8>,
@@ -22,7 +21,7 @@ pub(crate) struct Unpacker {
 }
 
 impl Unpacker {
-    /// Unpacks into `bytes` what a codec (as numbered in a batch's attributes) has packed.
+    /// Decompresses into `bytes`. `codec` is the number in the batch's attributes.
     pub(crate) fn unpack(&mut self, codec: i16, packed: &[u8]) -> io::Result<()> {
         self.bytes.clear();
         if self.bytes.capacity() > KEPT_BYTES_MAX {
@@ -33,7 +32,7 @@ impl Unpacker {
             2 => self.snappy(packed),
             3 => self.read(lz4_flex::frame::FrameDecoder::new(packed)),
             4 => self.zstd(packed),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the codec is none of gzip, snappy, lz4, zstd")),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the codec is not gzip, snappy, lz4 or zstd")),
         }
     }
 
@@ -63,7 +62,7 @@ impl Unpacker {
 
     fn snappy_block(&mut self, block: &[u8]) -> io::Result<()> {
         let (at, bytes) = (self.bytes.len(), snap::raw::decompress_len(block)?);
-        // Snappy packs at most some 21 to 1: what claims more is no block.
+        // Snappy compresses at most about 21 to 1. A block that claims much more is malformed.
         if bytes > UNPACKED_BYTES_MAX - at || bytes / 64 > block.len() {
             return Err(too_large());
         }
@@ -112,7 +111,7 @@ impl Unpacker {
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a batch holds more than 256 MiB")
+    io::Error::new(io::ErrorKind::InvalidData, "a batch unpacks to more than 256 MiB")
 }
 
 #[cfg(test)]

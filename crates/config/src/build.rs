@@ -183,9 +183,7 @@ fn kafka_source(section: &Section) -> Option<KafkaSource> {
         let message = "`include_headers` has no column to go to";
         section.fault(section.value_span("include_headers"), message, help);
     }
-    let clients =
-        [("auto", ClientChoice::Auto), ("native", ClientChoice::Native), ("librdkafka", ClientChoice::Librdkafka)];
-    let client = section.word("client", &clients).unwrap_or_default();
+    let client = section.word("client", &ClientChoice::NAMES).unwrap_or_default();
     let client_options = section.pairs("options");
     Some(KafkaSource {
         bootstrap_servers: servers?.text.clone(),
@@ -256,7 +254,7 @@ fn is_path(section: &Section, text: &Located) -> bool {
     let wrong = if text.text.trim().is_empty() {
         Some("the path is empty".to_owned())
     } else if text.text.contains("://") {
-        Some(format!("`{}` is not a path of this machine", text.text))
+        Some(format!("`{}` is not a path on this machine", text.text))
     } else {
         None
     };
@@ -349,8 +347,10 @@ fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink>
                 is_free(&section, path, taken, "the sink");
                 taken.push(path.text.clone());
             }
+            let (roll_bytes, roll_ms) = (section.byte_size("roll_size"), section.millis("roll_interval", 1));
             section.finish();
-            return Some(Sink { name, span, kind: SinkKind::Files { path: path?.text.clone(), format, format_span } });
+            let path = path?.text.clone();
+            return Some(Sink { name, span, kind: SinkKind::Files { path, format, format_span, roll_bytes, roll_ms } });
         }
         other => {
             let message = format!("a sink of type \"{other}\" is not supported yet");
@@ -423,7 +423,7 @@ fn autoscale(section: Section) -> Autoscale {
     for (key, count) in [("max_executors", scale.max_executors), ("executor_cores", scale.executor_cores)] {
         if count > EXECUTORS_MAX {
             let message = format!("`{key}` is {count}: more than the limit");
-            section.fault(section.value_span(key), message, format!("give {EXECUTORS_MAX} at most"));
+            section.fault(section.value_span(key), message, format!("give at most {EXECUTORS_MAX}"));
         }
     }
     if scale.min_executors > scale.max_executors {

@@ -78,8 +78,8 @@ pub(crate) fn read(
         let message = error.message().trim().replace('\n', ", ");
         let at = error.span().unwrap_or(0..0);
         let help = match message.contains("escape") {
-            true => "a text in \" or \"\"\" gives \\ a meaning; write it in ' or ''', where \\ stands for itself",
-            false => "mend the TOML",
+            true => "\\ begins an escape inside \" and \"\"\"; use ' or ''', where it is a plain character",
+            false => "correct the TOML",
         };
         faults.push(source.diagnostic(at, message, help));
     }

@@ -144,7 +144,7 @@ fn mistakes_are_named_at_their_place() {
     check(
         "max_executors = 4",
         "max_executors = 200000",
-        &["p.toml:39:17: `max_executors` is 200000: more than the limit; give 256 at most"],
+        &["p.toml:39:17: `max_executors` is 200000: more than the limit; give at most 256"],
     );
     check(
         "min_executors = 0",
@@ -238,13 +238,13 @@ fn mistakes_are_named_at_their_place() {
     check(
         "type = \"kafka\"",
         "type = kafka",
-        &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
+        &["p.toml:4:8: string values must be quoted, expected literal string; correct the TOML"],
     );
     check(
         "SELECT window.start",
         "SELECT '\\d', window.start",
         &[
-            "p.toml:19:12: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`; a text in \" or \"\"\" gives \\ a meaning; write it in ' or ''', where \\ stands for itself",
+            "p.toml:19:12: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`; \\ begins an escape inside \" and \"\"\"; use ' or ''', where it is a plain character",
         ],
     );
 }
@@ -387,7 +387,7 @@ fn mistakes_in_files_are_named_at_their_place() {
         "in/*.csv",
         "s3://bucket/in",
         &[
-            "p.toml:4:8: `s3://bucket/in` is not a path of this machine; give a directory, for instance \"data/incoming\"",
+            "p.toml:4:8: `s3://bucket/in` is not a path on this machine; give a directory, for instance \"data/incoming\"",
         ],
     );
     let letters = |path: &str| format!("[dead_letter]\ntype = \"files\"\npath = \"{path}\"\n[query]");

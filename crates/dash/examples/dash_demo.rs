@@ -89,6 +89,7 @@ impl Run {
         status.state_rows = if self.done > 0.0 { 350 } else { 0 };
         status.capacity_per_core = (self.done > 0.0).then_some(11_020.0);
         status.executor_seconds += status.executors.len() as f64 * seconds;
+        status.always_on_executor_seconds += 4.0 * seconds;
         let fault = |per_million: u64| status.records * per_million / 1_000_000;
         status.faults = FaultCounts {
             malformed: fault(900),

@@ -118,7 +118,7 @@ function showFigures(status) {
   put("executors-now", count(now));
   const wanted = status.executors_target;
   put("executors-words", wanted === now ? `as many as wanted` : `${count(wanted)} wanted`);
-  const cost = saved(status, fleetSize);
+  const cost = saved(status);
   put("saved", cost.value);
   put("saved-words", cost.words);
 }
@@ -181,7 +181,7 @@ function showHold(pinned) {
 // The fields follow the run until somebody types in them.
 let settings = null;
 function showSettings(status) {
-  put("limits", status.limits ? `Each executor is held by ${status.limits}.` : "");
+  put("limits", status.limits ? `Limits of each executor: ${status.limits}.` : "");
   const now = { mode: status.mode, min_executors: status.executors_min, max_executors: status.executors_max, slo_ms: status.slo_ms };
   if (JSON.stringify(now) === JSON.stringify(settings)) return;
   settings = now;
@@ -191,7 +191,7 @@ function showSettings(status) {
   byId("set-slo").value = now.slo_ms / 1000;
 }
 
-// What is as it was is not sent: a mode that is named lets go of a number held by hand.
+// Unchanged settings are not sent: a mode would end a pin.
 byId("settings").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = {

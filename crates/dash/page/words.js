@@ -60,10 +60,9 @@ export function backlogWords({ backlog, rate_in: arriving, rate_done: done }) {
   return -gain > arriving * 0.02 && -gain > 1 ? "waiting, growing" : "records waiting";
 }
 
-// The price: seconds of executors that were, against `size` of them all the time.
-export function saved({ executor_seconds: used, uptime_ms: uptime }, size) {
-  const always = (size * uptime) / 1000;
+// The price: seconds of executors that were, against the maximum of each moment, always on.
+export function saved({ executor_seconds: used, always_on_executor_seconds: always }) {
   if (always < 1) return { value: "–", words: "executor-seconds" };
   const percent = Math.max(0, 100 * (1 - used / always));
-  return { value: `${Math.round(percent)} %`, words: `${count(used)} s instead of ${size}\u00a0×\u00a0${count(uptime / 1000)}\u00a0s` };
+  return { value: `${Math.round(percent)} %`, words: `${count(used)} of ${count(always)} executor-seconds` };
 }

@@ -54,7 +54,7 @@ const METRICS: &[Metric] = &[
     }),
     gauge("tidemill_state_rows", "Groups in the state.", |s| one(count(s.state_rows))),
     gauge("tidemill_target_executors", "Executors that the autoscaler wants.", |s| one(f64::from(s.executors_target))),
-    gauge("tidemill_running_executors", "Executors that are, by their state.", |s| {
+    gauge("tidemill_running_executors", "Executors, by state.", |s| {
         let of = |state: &str| s.executors.iter().filter(|executor| executor.state == state).count();
         ["starting", "ready", "draining"].iter().map(|state| (label("state", state), of(state) as f64)).collect()
     }),
@@ -62,6 +62,11 @@ const METRICS: &[Metric] = &[
         one(s.executors.iter().map(|executor| f64::from(executor.tasks_running)).sum())
     }),
     counter("tidemill_executor_seconds_total", "Spawn to exit of all executors, summed.", |s| one(s.executor_seconds)),
+    counter(
+        "tidemill_always_on_executor_seconds_total",
+        "What the largest allowed size would have used, always on.",
+        |s| one(s.always_on_executor_seconds),
+    ),
     gauge("tidemill_core_capacity_records_per_second", "Capacity of one core as measured.", |s| {
         s.capacity_per_core.map(|rate| (String::new(), rate)).into_iter().collect()
     }),

@@ -69,6 +69,7 @@ fn status() -> Status {
         executors_target: 2,
         executors: vec![executor(1, "ready"), executor(2, "starting")],
         executor_seconds: 3.25,
+        always_on_executor_seconds: 10.5,
         decisions: vec![decision],
         windows: ResultRows { columns: vec!["course".into()], rows: vec![vec!["<b>é".into()]] },
         ..Status::default()
@@ -133,6 +134,7 @@ fn metrics_are_as_prometheus_reads_them() {
         "tidemill_watermark_timestamp_seconds -2.5",
         r#"tidemill_running_executors{state="starting"} 1"#,
         "tidemill_executor_seconds_total 3.25",
+        "tidemill_always_on_executor_seconds_total 10.5",
     ] {
         assert!(body.lines().any(|line| line == expected), "no line `{expected}` in\n{body}");
     }

@@ -8,6 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::fs;
 use std::sync::Arc;
 use tidemill_decode::{Decoder, Options};
+use tidemill_model::random::Random;
 
 const FIELDS: [(&str, DataType); 9] = [
     ("timestamp", DataType::Float64),
@@ -87,7 +88,7 @@ enum Style {
 }
 
 fn chunks(style: Style) -> Vec<StringArray> {
-    let mut random = Random(42);
+    let mut random = Random::new(42);
     let mut chunks = Vec::new();
     for first in (0..RECORDS).step_by(CHUNK_RECORDS) {
         let records = (first..first + CHUNK_RECORDS).map(|offset| Some(record(&mut random, style, offset)));
@@ -103,16 +104,16 @@ fn record(random: &mut Random, style: Style, offset: usize) -> String {
     let tools = ["VS Code", "PyCharm", "Vim", "Jupyter Notebook", "Terminal", "Sublime Text"];
     let names = ["Zoha", "Amelia Fischer", "Bo Li", "Maximiliane Oberländer", "José Ñíguez", "Ngozi Adeyemi"];
     let errors = ["SyntaxError", "SegmentationFault", "NullPointer", "IndentationError"];
-    let activity = random.pick(&activities);
-    let failing = (activity == "debugging" || activity == "running_tests") && random.below(2) == 0;
+    let activity = random.one(&activities);
+    let failing = (activity == "debugging" || activity == "running_tests") && random.chance(50);
     let (timestamp, cpu) = if style == Style::LongDoubles {
         (
-            format!("{}.{:07}", 1_700_000_000 + offset, random.below(10_000_000)),
+            format!("{}.{:07}", 1_700_000_000 + offset, random.between(0, 9_999_999)),
             format!("{}", 10.5 + random.unit() * 84.5),
         )
     } else {
         (
-            format!("{}.{:03}", 1_700_000_000 + offset, random.below(1_000)),
+            format!("{}.{:03}", 1_700_000_000 + offset, random.between(0, 999)),
             format!("{:.8}", 10.5 + random.unit() * 84.5),
         )
     };
@@ -120,41 +121,19 @@ fn record(random: &mut Random, style: Style, offset: usize) -> String {
     let name = if style == Style::NonAscii { names[3 + offset % 2] } else { names[offset % 3] };
     let mut members = vec![
         ("timestamp", timestamp),
-        ("student_id", quoted(&format!("CS-{}", 2_021_000 + random.below(5_000)))),
+        ("student_id", quoted(&format!("CS-{}", 2_021_000 + random.between(0, 4_999)))),
         ("student_name", quoted(name)),
-        ("course", quoted(random.pick(&courses))),
+        ("course", quoted(random.one(&courses))),
         ("activity", quoted(activity)),
-        ("tool_used", quoted(random.pick(&tools))),
-        ("lines_of_code", if activity == "coding" { 5 + random.below(146) } else { 0 }.to_string()),
-        ("last_error", quoted(if failing { random.pick(&errors) } else { "None" })),
+        ("tool_used", quoted(random.one(&tools))),
+        ("lines_of_code", if activity == "coding" { random.between(5, 150) } else { 0 }.to_string()),
+        ("last_error", quoted(if failing { random.one(&errors) } else { "None" })),
         ("cpu_usage_pct", cpu),
     ];
     if style == Style::Shuffled {
-        members.rotate_left(random.below(9) as usize);
+        members.rotate_left(random.between(0, 8) as usize);
     }
     let (comma, colon) = if style == Style::Compact { (",", ":") } else { (", ", ": ") };
     let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\"{colon}{value}")).collect();
     format!("{{{}}}", members.join(comma))
-}
-
-/// A pseudo-random sequence, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).expect("a bound above zero")
-    }
-
-    fn unit(&mut self) -> f64 {
-        self.next() as f64 / (1u64 << 31) as f64
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len() as u64) as usize]
-    }
 }

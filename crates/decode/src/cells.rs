@@ -14,9 +14,36 @@
 #[derive(Debug)]
 pub struct Cells {
     separator: Vec<u8>,
+    quote: u8,
+    escape: u8,
     text: Vec<u8>,
     /// One past the last byte of each value in `text`.
     ends: Vec<usize>,
+}
+
+/// How values stand in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvForm {
+    /// What stands between two values.
+    pub separator: String,
+    /// What stands around a value that holds a separator.
+    pub quote: u8,
+    /// What stands before a quote inside of quotes; another character than `quote`.
+    pub escape: u8,
+}
+
+impl Default for CsvForm {
+    fn default() -> CsvForm {
+        CsvForm { separator: ",".into(), quote: b'"', escape: b'\\' }
+    }
+}
+
+/// The values of a line.
+pub fn split_csv(line: &str, form: &CsvForm) -> Vec<String> {
+    let mut cells = Cells::of(form);
+    cells.cut(line.as_bytes());
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (0..cells.len()).filter_map(|place| cells.get(place).map(text)).collect()
 }
 
 /// The character class at a position of the line.
@@ -51,7 +78,13 @@ struct Cutter<'a> {
 impl Cells {
     /// A splitter for this separator.
     pub fn new(separator: char) -> Cells {
-        Cells { separator: separator.to_string().into_bytes(), text: Vec::new(), ends: Vec::new() }
+        Cells::of(&CsvForm { separator: separator.to_string(), ..CsvForm::default() })
+    }
+
+    /// A splitter for lines of this form.
+    pub fn of(form: &CsvForm) -> Cells {
+        let separator = form.separator.clone().into_bytes();
+        Cells { separator, quote: form.quote, escape: form.escape, text: Vec::new(), ends: Vec::new() }
     }
 
     /// Splits a line; replaces the line before.
@@ -161,7 +194,7 @@ impl Cutter<'_> {
 
     /// The rest of a value that is not quoted after all: puts its quote back and reads up to the separator.
     fn raw(&mut self) -> Step {
-        self.cells.text.insert(self.start, b'"');
+        self.cells.text.insert(self.start, self.cells.quote);
         self.before = self.now;
         self.step()?;
         self.take_until(&[Mark::Separator])
@@ -230,8 +263,8 @@ impl Cutter<'_> {
         }
         self.at += 1;
         Some(match first {
-            b'"' => Mark::Quote,
-            b'\\' => Mark::Escape,
+            quote if quote == self.cells.quote => Mark::Quote,
+            escape if escape == self.cells.escape => Mark::Escape,
             0..=b' ' => Mark::Space(first),
             _ => Mark::Plain(first),
         })
@@ -240,8 +273,8 @@ impl Cutter<'_> {
     fn put(&mut self, mark: Mark) {
         match mark {
             Mark::Nothing => {}
-            Mark::Quote => self.cells.text.push(b'"'),
-            Mark::Escape => self.cells.text.push(b'\\'),
+            Mark::Quote => self.cells.text.push(self.cells.quote),
+            Mark::Escape => self.cells.text.push(self.cells.escape),
             Mark::Separator => self.cells.text.extend_from_slice(&self.cells.separator),
             Mark::Space(byte) | Mark::Plain(byte) => self.cells.text.push(byte),
         }

@@ -3,13 +3,13 @@
 //! Values belong to columns by position. An empty value is NULL, quoted or not. A value that does not fit its type is
 //! NULL and the others are kept. Values beyond the schema are ignored. One row per line, in order.
 
-use super::cells::Cells;
+use super::cells::{Cells, CsvForm};
 use super::column::{Column, Fixed};
 use super::corrupt::CorruptRecords;
 use super::decimal::decimal;
 use super::java::{java_float, java_integer};
 use super::text::push_decoded;
-use super::time::{self, Defaults};
+use super::time::{self, Defaults, Formats};
 use super::{Decoded, Options};
 use crate::values::Values;
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -32,6 +32,7 @@ pub struct CsvDecoder {
     cells: Cells,
     text: String,
     defaults: Defaults,
+    formats: Formats,
 }
 
 impl CsvDecoder {
@@ -61,7 +62,20 @@ impl CsvDecoder {
             cells: Cells::new(separator),
             text: String::new(),
             defaults: options.defaults(),
+            formats: Formats::default(),
         }
+    }
+
+    /// With lines of another form.
+    pub fn with_form(mut self, form: &CsvForm) -> CsvDecoder {
+        self.cells = Cells::of(form);
+        self
+    }
+
+    /// With other readers of times.
+    pub fn with_formats(mut self, formats: Formats) -> CsvDecoder {
+        self.formats = formats;
+        self
     }
 
     /// Sets the timestamp of the next batch.
@@ -106,7 +120,7 @@ impl CsvDecoder {
                 Some(bytes) => {
                     self.text.clear();
                     push_decoded(bytes, &mut self.text);
-                    let fit = put_text(column, &self.text, &self.defaults);
+                    let fit = put_text(column, &self.text, &self.defaults, &self.formats);
                     self.is_corrupt |= !fit;
                     fit
                 }
@@ -124,9 +138,9 @@ impl CsvDecoder {
 }
 
 /// Appends a value to a column. If it does not fit, appends NULL and returns false.
-fn put_text(column: &mut Column, said: &str, defaults: &Defaults) -> bool {
+fn put_text(column: &mut Column, said: &str, defaults: &Defaults, formats: &Formats) -> bool {
     match column {
-        Column::String(values) => {
+        Column::String(values) | Column::Binary(values) => {
             values.push(said.as_bytes());
             true
         }
@@ -140,12 +154,19 @@ fn put_text(column: &mut Column, said: &str, defaults: &Defaults) -> bool {
         Column::Decimal { precision, scale, values } => {
             put(values, decimal(&said.replace(',', ""), *precision, *scale))
         }
-        Column::Date(values) => put(values, time::date_without_number(said)),
-        Column::Timestamp(values) => put(values, time::timestamp(said, defaults)),
-        Column::TimestampNtz(values) => put(values, time::timestamp_ntz(said)),
-        Column::Binary(_) | Column::Struct(_) | Column::List(_) | Column::Map(_) => {
+        Column::Date(values) => put(values, date(said, formats)),
+        Column::Timestamp(values) => put(values, formats.timestamp(said, defaults)),
+        Column::TimestampNtz(values) => put(values, formats.timestamp_ntz(said)),
+        Column::Struct(_) | Column::List(_) | Column::Map(_) => {
             panic!("the plan refuses types that CSV does not hold")
         }
+    }
+}
+
+fn date(said: &str, formats: &Formats) -> Option<i32> {
+    match &formats.date {
+        Some(read) => read(said)?.try_into().ok(),
+        None => time::date_without_number(said),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Java before 19 does not always write the shortest text (`2e23` becomes `1.9999999999999998E23`). Its method is that of
 //! Steele and White, stopping at the half-way points to the neighbours, with habits that show in the output and are
 //! marked below: it reckons in 64-bit words where it can, and what overflows there stays so; in longer numbers a tie with
-//! the upper half-way point stops it; the E notation tries for two digits; whole numbers below 2⁶³ go a way of their own.
+//! the upper half-way point stops it; the E notation tries for two digits; whole numbers below 2⁶³ are written separately.
 //!
 //! ```text
 //!   value = b/s · 10^k,  half a step to the neighbour = m/s · 10^k      (b, s, m integers without common power of 2)

@@ -34,6 +34,7 @@ pub mod zone;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+pub use cells::{CsvForm, split_csv};
 use column::{Column, Struct};
 use corrupt::CorruptRecords;
 pub use csv::CsvDecoder;

@@ -47,7 +47,7 @@ impl Visitor for Rewriter {
             },
             Token::Number(number) => self.double(number.double(bytes)),
             Token::Word(value) => self.double(*value),
-            Token::Text(_) | Token::Open(_) => unreachable!("told of by the other calls"),
+            Token::Text(_) | Token::Open(_) => unreachable!("the other calls report these"),
         }
     }
 

@@ -376,7 +376,7 @@ mod tests {
         check(&[(0, 4, 7)], [&[(0, 4, 5)], &[(0, 5, 7)]]);
     }
 
-    /// A piece is late: it runs once more. Whoever answers first has answered, and what becomes of the other is nobody's business.
+    /// A piece is late: it runs once more. The first answer counts, and the second is ignored.
     #[test]
     fn of_two_answers_the_first_wins() {
         let mut batch = batch(&[(0, 2)]);

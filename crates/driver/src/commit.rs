@@ -8,7 +8,7 @@
 use crate::event::Event;
 use crate::finish::BatchDeadLetters;
 use arrow_array::RecordBatch;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord};
 use tidemill_flow::ports::{DeadLetterCommitter, Sink};
@@ -49,21 +49,73 @@ pub(crate) struct CommitTargets {
     pub(crate) log: CommitLog,
 }
 
-/// Commits batches until the jobs end or one fails.
-pub(crate) fn run(jobs: &Receiver<Job>, mut targets: CommitTargets, events: &Sender<Event>) {
-    while let Some(mut job) = clock::receive(jobs) {
-        let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
-        let result = carry_out(job, snapshot.is_some(), &mut targets);
-        let failed = result.is_err();
-        if events.send(Event::Committed(result)).is_err() || failed {
-            return;
+/// What the committer is asked to do.
+pub(crate) enum Work {
+    /// Commit a batch.
+    Commit(Box<Job>),
+    /// The run ends: publish what the sinks still gather.
+    Close,
+}
+
+/// Commits batches until the work ends. An error ends it too, and is told as that of a batch.
+pub(crate) fn run(work: &Receiver<Work>, mut targets: CommitTargets, events: &Sender<Event>) {
+    if let Err(error) = serve(work, &mut targets, events) {
+        // A driver that is gone needs no reason.
+        let _ = events.send(Event::Committed(Err(error)));
+    }
+}
+
+fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<()> {
+    let mut publish_at = targets.publish(false)?;
+    loop {
+        let next = match publish_at {
+            Some(at) => clock::receive_until(work, at),
+            None => clock::receive(work).ok_or(RecvTimeoutError::Disconnected),
+        };
+        let heard = match next {
+            Ok(Work::Commit(job)) => {
+                let heard = commit(*job, targets, events)?;
+                publish_at = targets.publish(false)?;
+                heard
+            }
+            Ok(Work::Close) => {
+                publish_at = targets.publish(true)?;
+                events.send(Event::Closed).is_ok()
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                publish_at = targets.publish(false)?;
+                true
+            }
+            Err(RecvTimeoutError::Disconnected) => false,
+        };
+        if !heard {
+            return Ok(());
         }
-        let Some(state) = snapshot else { continue };
-        let result = targets.log.snapshot(batch_id, &state);
-        let failed = result.is_err();
-        if events.send(Event::Snapshot(result)).is_err() || failed {
-            return;
+    }
+}
+
+/// Returns whether the driver is still there.
+fn commit(mut job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<bool> {
+    let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
+    let committed = carry_out(job, snapshot.is_some(), targets)?;
+    if events.send(Event::Committed(Ok(committed))).is_err() {
+        return Ok(false);
+    }
+    let Some(state) = snapshot else { return Ok(true) };
+    targets.log.snapshot(batch_id, &state)?;
+    Ok(events.send(Event::Snapshot).is_ok())
+}
+
+impl CommitTargets {
+    /// Publishes what the sinks have gathered: what is due, or `all`. Returns when the next is due.
+    fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
+        let mut next: Option<Instant> = None;
+        for sink in &mut self.sinks {
+            let due = patiently(|_| sink.publish(all))
+                .map_err(|error| error.context(format!("sink {}", sink.description())))?;
+            next = [next, due].into_iter().flatten().min();
         }
+        Ok(next)
     }
 }
 
@@ -92,12 +144,15 @@ fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> R
     })
 }
 
-/// Retries an attempt that fails with a transient error. The attempt is told whether it is a retry.
-fn patiently(mut attempt: impl FnMut(bool) -> Result<()>) -> Result<()> {
+/// Retries an attempt that fails with a transient error. The argument of the attempt says whether it is a retry.
+fn patiently<T>(mut attempt: impl FnMut(bool) -> Result<T>) -> Result<T> {
     let started = clock::now();
     let mut failures = 0;
     loop {
-        let Err(error) = attempt(failures > 0) else { return Ok(()) };
+        let error = match attempt(failures > 0) {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
         failures += 1;
         match retry::COMMIT.pause(failures, clock::since(started)) {
             Some(pause) if error.retry => clock::sleep(pause),

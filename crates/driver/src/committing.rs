@@ -1,12 +1,12 @@
 //! The driver's side of the committer: the batch that is being committed, and whether a snapshot is due.
 
-use crate::commit::{self, Committed};
+use crate::commit::{self, Committed, Work};
 use crate::report::BatchStats;
 use std::sync::mpsc::Sender;
 use tidemill_checkpoint::CommitRecord;
 
 pub(crate) struct Committing {
-    committer: Sender<commit::Job>,
+    committer: Sender<Work>,
     stats: Option<BatchStats>,
     /// Whether the next batch should come with a snapshot.
     wants_snapshot: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Committing {
 }
 
 impl Committing {
-    pub(crate) fn new(committer: Sender<commit::Job>, wants_snapshot: bool, records: u64) -> Committing {
+    pub(crate) fn new(committer: Sender<Work>, wants_snapshot: bool, records: u64) -> Committing {
         Committing { committer, stats: None, wants_snapshot, writing_snapshot: false, records }
     }
 
@@ -65,8 +65,13 @@ impl Committing {
         let (rows, dead_letters) = (finished.rows.clone(), finished.dead_letters.clone());
         let job = commit::Job { record, rows, replayed: finished.replayed, dead_letters, delta, snapshot };
         // If the committer is gone, its last event in the inbox says why.
-        let _ = self.committer.send(job);
+        let _ = self.committer.send(Work::Commit(Box::new(job)));
         self.stats = Some(stats);
+    }
+
+    /// The run ends: [`crate::event::Event::Closed`] follows when all rows are published.
+    pub(crate) fn close(&self) {
+        let _ = self.committer.send(Work::Close);
     }
 
     /// Steps 7 and 8 are done.

@@ -5,7 +5,7 @@
 //!  messages, but a task makes no progress for `task_timeout`        → stuck: its worker loops
 //!  progress, but the task takes ten times as long as expected       → slow: another executor may be faster
 //! ```
-//! A task that waits for its source makes no progress either. Its reader has a deadline of its own, so such a task gets
+//! A task that waits for its source makes no progress either. Its reader has its own deadline, so such a task gets
 //! longer.
 
 use std::time::{Duration, Instant};

@@ -19,10 +19,12 @@ pub(crate) enum Event {
     Executor(u64, Result<FromExecutor>),
     /// An executor's output has ended: the executor is gone.
     Gone(u64),
-    /// A batch is committed, or could not be.
+    /// A batch is committed, or the committer has failed.
     Committed(Result<Committed>),
-    /// The snapshot after a batch is written, or could not be.
-    Snapshot(Result<()>),
+    /// The snapshot after a batch is written.
+    Snapshot,
+    /// All rows are published.
+    Closed,
     /// A user's command.
     Command(Command),
     /// A thread of the run has ended.
@@ -32,7 +34,7 @@ pub(crate) enum Event {
 /// How long one call to a source may wait for a change.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A source that has told news is looked at again when the driver asks, or after this: the autoscaler is to see a backlog grow.
+/// A source that has reported news is looked at again when the driver asks, or after this time: the autoscaler must see a backlog grow.
 const UNASKED: Duration = Duration::from_millis(100);
 
 /// Watches a source until the driver is gone. After news it waits to be asked: a driver that is at work needs no more of them,

@@ -12,7 +12,7 @@ use tidemill_link::{FromExecutor, Task};
 use tidemill_model::{BatchPlan, Error, Result};
 use tidemill_os::{clock, retry};
 
-/// While tasks keep failing, the user is told this often.
+/// While tasks keep failing, a message is printed this often.
 const RETRY_TOLD: Duration = Duration::from_secs(10);
 
 pub(crate) struct Execution {
@@ -22,7 +22,7 @@ pub(crate) struct Execution {
     keeps_dead_letters: bool,
     /// Nothing is dispatched before this time: a task failed because its source could not be reached.
     retry_at: Option<Instant>,
-    /// When the user was last told of a failed task.
+    /// When a failed task was last reported.
     retry_told_at: Option<Instant>,
     /// Executors lost since [`Execution::take_crashes`].
     crashes: u32,
@@ -174,7 +174,7 @@ impl Execution {
     /// External: too many executors in a row ended before they were ready.
     pub(crate) fn gone(&mut self, id: u64, reporter: &mut Reporter) -> Result<()> {
         let Some(departed) = self.fleet.gone(id)? else { return Ok(()) };
-        // An executor that was told to end finishes its tasks first. If it has tasks left, it was lost like any other.
+        // An executor that was asked to end finishes its tasks first. If it still has tasks, it was lost like any other.
         if departed.expected && departed.pieces.is_empty() {
             return Ok(());
         }

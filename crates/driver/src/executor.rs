@@ -22,12 +22,12 @@ use tidemill_os::clock;
 
 pub(crate) struct Executor {
     handle: Box<dyn Handle>,
-    /// `None` once the executor is told to end.
+    /// `None` once the executor was asked to end.
     input: Option<Sender<ToExecutor>>,
     pub(crate) spawned: Instant,
     /// Time without work: until it was ready, and until its first task had records.
     pub(crate) unused: Duration,
-    /// When it was told to end.
+    /// When it was asked to end.
     pub(crate) told_to_end: Option<Instant>,
     pub(crate) ready: bool,
     /// Since when it gets no more tasks.
@@ -92,7 +92,7 @@ impl Executor {
         let events = supervisor.events();
         let threads = supervisor
             .spawn(format!("executor {id} in"), Role::Passing, move || {
-                speak(input, &messages);
+                forward(input, &messages);
                 Ok(())
             })
             .and_then(|()| {
@@ -197,7 +197,7 @@ impl Executor {
 }
 
 /// Writes messages until there are no more or the pipe is broken; then closes the pipe.
-fn speak(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
+fn forward(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
     while let Some(message) = clock::receive(messages) {
         if send(&mut input, &message).is_err() {
             return;

@@ -40,7 +40,7 @@ pub trait Handle: Send {
 /// An executor that is not ready after this time counts as dead.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// An executor without tasks that was told to end counts as dead after this time.
+/// An executor without tasks that was asked to end counts as dead after this time.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// If two checks are further apart than this, the driver itself was stopped. Silence before the check then means
@@ -93,7 +93,7 @@ pub(crate) struct ExitedExecutor {
     pub(crate) id: u64,
     /// The pieces that it was running.
     pub(crate) pieces: Vec<RunningPiece>,
-    /// Whether it was told to end.
+    /// Whether it was asked to end.
     pub(crate) expected: bool,
 }
 
@@ -283,7 +283,7 @@ impl Fleet {
             self.failed_starts += 1;
             if self.failed_starts >= FAILED_STARTS_MAX {
                 return Err(Error::external(format!(
-                    "{} executors in a row ended before they were ready (the last with {how}); what they wrote to stderr stands above",
+                    "{} executors in a row ended before they were ready (the last with {how}); see their messages above",
                     self.failed_starts
                 )));
             }
@@ -331,6 +331,11 @@ impl Fleet {
     /// Time from spawn to exit, summed over all executors so far.
     pub(crate) fn lifetime(&self) -> Duration {
         self.past + self.executors.values().map(|executor| clock::since(executor.spawned)).sum::<Duration>()
+    }
+
+    /// Operating system process ids of the living executors.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.executors.values().map(Executor::pid).collect()
     }
 
     pub(crate) fn status(&self) -> Vec<ExecutorStatus> {

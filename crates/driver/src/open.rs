@@ -147,7 +147,7 @@ fn start_threads(
     targets: CommitTargets,
     commands: Receiver<tidemill_model::status::Command>,
     supervisor: &mut Supervisor,
-) -> Result<(Sender<commit::Job>, Vec<SyncSender<()>>)> {
+) -> Result<(Sender<commit::Work>, Vec<SyncSender<()>>)> {
     let mut asks = Vec::new();
     for (number, source) in sources.into_iter().enumerate() {
         let (name, events) = (format!("watch {}", source.name()), supervisor.events());

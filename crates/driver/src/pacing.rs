@@ -1,19 +1,19 @@
 //! When the next batch of a query may begin that runs as soon as possible.
 //!
-//! A batch costs the driver something however few records it reads. Where one has read all that there was, the next one begins
-//! after ten times what it cost, so that a trickle takes a tenth of the driver's core at most; a record waits half of that on
-//! average. After a pause nothing waits. A batch without data waits as long again: if records come, they move the watermark
-//! through the state on their way.
+//! A batch has a fixed cost in the driver, however few records it reads. If a batch has read all that there was, the next one
+//! begins after ten times its cost, so a trickle takes at most a tenth of the driver's core. A record waits half of that time
+//! on average. After a pause it does not wait. A batch without data waits twice as long: if records come meanwhile, their
+//! batch also moves the watermark through the state.
 
 use std::time::{Duration, Instant};
 
 /// The driver's share of its core, inverted.
 const COST_FACTOR: u32 = 10;
 
-/// The interval is not shorter: sixty thousand batches in ten minutes are enough.
+/// The shortest interval: sixty thousand batches in ten minutes are enough.
 const INTERVAL_MIN: Duration = Duration::from_millis(8);
 
-/// Nor longer: what a machine under load takes is no cost of the batch.
+/// The longest interval: on a loaded machine, most of the measured time is not the batch's cost.
 const INTERVAL_MAX: Duration = Duration::from_millis(50);
 
 pub(crate) struct Pacing {

@@ -216,7 +216,7 @@ pub(crate) struct RecentOutput {
 impl RecentOutput {
     /// A change that is worth a line: where two sizes take turns, not every one is.
     pub(crate) fn decision(&mut self, at_ms: i64, decision: &Decision) {
-        let Some(reason) = self.changes.tell(decision) else { return };
+        let Some(reason) = self.changes.line(decision) else { return };
         self.decisions.push_back(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
         while self.decisions.len() > DECISIONS_SHOWN {
             self.decisions.pop_front();

@@ -39,7 +39,7 @@ use tidemill_sql::plan::Body;
 /// At the end of a run, executors have this long to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs a pipeline until it is told to stop, or until its trigger has nothing more to do.
+/// Runs a pipeline until it is stopped, or until its trigger has nothing more to do.
 ///
 /// # Errors
 /// User: the checkpoint belongs to another query, or is in use. External: source, sink, disk or data failed for good.
@@ -72,7 +72,7 @@ pub(crate) struct QueryRun {
     /// Busy time of everything but the executors.
     pub(crate) busy: Busy,
     pub(crate) stopping: bool,
-    /// Whether the observer was last told that the run is idle.
+    /// Whether the last report to the observer said that the run is idle.
     pub(crate) idle: bool,
 }
 
@@ -139,10 +139,11 @@ impl QueryRun {
                 self.committed(&result?);
                 Ok(())
             }
-            Event::Snapshot(result) => {
+            Event::Snapshot => {
                 self.committing.snapshot_written();
-                result
+                Ok(())
             }
+            Event::Closed => unreachable!("the committer is asked to close after the last batch"),
             Event::Command(command) => {
                 self.obey(command);
                 Ok(())
@@ -343,15 +344,19 @@ impl QueryRun {
         self.stopping || (bounded && self.watching.has_end() && self.due().is_none())
     }
 
-    /// Ends the executors and builds the summary.
+    /// Ends the executors, waits until all rows are published, and builds the summary.
     fn close(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
+        self.committing.close();
+        let mut published = false;
         let fleet = self.execution.fleet_mut();
         fleet.follow(0, &mut self.supervisor)?;
         let patience = clock::now() + CLOSE_TIMEOUT;
-        while !fleet.is_empty() && clock::now() < patience {
+        while !published || (!fleet.is_empty() && clock::now() < patience) {
             match clock::receive_until(inbox, clock::now() + Duration::from_millis(100)) {
                 Ok(Event::Gone(id) | Event::Executor(id, Err(_))) => drop(fleet.gone(id)?),
                 Ok(Event::Ended(ended)) => ended.verdict()?,
+                Ok(Event::Committed(Err(error))) => return Err(error),
+                Ok(Event::Closed) => published = true,
                 _ => drop(fleet.check(clock::now())),
             }
         }

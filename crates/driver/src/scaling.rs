@@ -23,6 +23,25 @@ pub(crate) struct Scaling {
     /// Wanted number of executors.
     keep: u32,
     next_tick: Instant,
+    always_on: AlwaysOn,
+}
+
+/// What the largest allowed size, always on, would have used. Each moment counts at the maximum of that moment.
+struct AlwaysOn {
+    /// Executor-seconds until the maximum was last changed.
+    before: f64,
+    since: Instant,
+}
+
+impl AlwaysOn {
+    fn executor_seconds(&self, max: u32, now: Instant) -> f64 {
+        self.before + f64::from(max) * now.saturating_duration_since(self.since).as_secs_f64()
+    }
+
+    /// The maximum has been `max` and changes now.
+    fn change(&mut self, max: u32, now: Instant) {
+        *self = AlwaysOn { before: self.executor_seconds(max, now), since: now };
+    }
 }
 
 impl Scaling {
@@ -36,6 +55,7 @@ impl Scaling {
             keep: settings.min,
             settings,
             next_tick: clock::now(),
+            always_on: AlwaysOn { before: 0.0, since: clock::now() },
         }
     }
 
@@ -59,6 +79,11 @@ impl Scaling {
 
     pub(crate) fn decision(&self) -> Option<&Decision> {
         self.decision.as_ref()
+    }
+
+    /// Executor-seconds that the maximum of each moment, always on, would have used so far.
+    pub(crate) fn always_on_seconds(&self) -> f64 {
+        self.always_on.executor_seconds(self.settings.max, clock::now())
     }
 
     pub(crate) fn next_tick(&self) -> Instant {
@@ -87,6 +112,7 @@ impl Scaling {
     /// They may not be so: a sentence.
     pub(crate) fn change(&mut self, change: &ScaleChange, reporter: &mut Reporter) -> Result<(), String> {
         change.check(self.settings.min, self.settings.max)?;
+        self.always_on.change(self.settings.max, clock::now());
         let settings = &mut self.settings;
         settings.min = change.min_executors.unwrap_or(settings.min);
         settings.max = change.max_executors.unwrap_or(settings.max);
@@ -139,5 +165,23 @@ impl Scaling {
             Trigger::AsSoonAsPossible | Trigger::AvailableNow => BATCH_TARGET_MS,
         };
         (per_second * target_ms as f64 / 1_000.0).max(1_000.0) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_moment_counts_at_its_maximum() {
+        let start = clock::now();
+        let moment = |seconds| start + Duration::from_secs(seconds);
+        let mut always_on = AlwaysOn { before: 0.0, since: start };
+        assert_eq!(always_on.executor_seconds(4, moment(10)), 40.0);
+        always_on.change(4, moment(10));
+        assert_eq!(always_on.executor_seconds(2, moment(10)), 40.0);
+        assert_eq!(always_on.executor_seconds(2, moment(15)), 50.0);
+        always_on.change(2, moment(15));
+        assert_eq!(always_on.executor_seconds(0, moment(99)), 50.0);
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct SourceState {
     warning_if_empty: Option<String>,
     starting_offsets: StartingOffsets,
     max_offsets_per_trigger: Option<u64>,
-    /// Limits a batch, if the source has a limit of its own.
+    /// Limits a batch, if the source has a limit.
     admission: Option<Admission>,
     /// What the source holds, as last seen; `None` until it was seen.
     pub(crate) extents: Option<Extents>,

@@ -28,6 +28,7 @@ impl QueryRun {
             executors_pinned: self.pinned(),
             executors: self.execution.fleet().status(),
             executor_seconds: self.execution.fleet().lifetime().as_secs_f64(),
+            always_on_executor_seconds: self.scaling.always_on_seconds(),
             capacity_per_core: self.capacity_per_core(),
             ..Status::default()
         };

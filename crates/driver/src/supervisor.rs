@@ -97,7 +97,7 @@ impl Supervisor {
         self.inbox.take().expect("a supervisor serves one run")
     }
 
-    /// Waits for a thread that was told to end, at most [`RELEASE_TIMEOUT`], so that what it holds (the checkpoint's
+    /// Waits for a thread that was asked to end, at most [`RELEASE_TIMEOUT`], so that what it holds (the checkpoint's
     /// lock) is free. A thread that hangs is left behind.
     pub(crate) fn release(&mut self, name: &str) {
         let deadline = clock::now() + RELEASE_TIMEOUT;

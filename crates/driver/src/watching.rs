@@ -26,7 +26,7 @@ pub(crate) struct Watching {
 /// How a source is asked for news.
 struct Ask {
     to: SyncSender<()>,
-    /// It has told news, and waits to be asked.
+    /// It has reported news and waits until the driver asks.
     waits: bool,
 }
 

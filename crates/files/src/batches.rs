@@ -9,29 +9,50 @@
 //! completely and once, or not at all; a reader that lists the directory sees complete files. A replay writes the same
 //! file again. Cost: three fsyncs per batch, one for a batch without rows. Takes all three output modes; Spark's file
 //! sink takes append only (rule S2). In update and complete mode a later batch's rows replace those of the same group.
+//!
+//! With a [`Roll`], the rows of several batches are [gathered](crate::gathered) (one fsync per batch) and become one
+//! file: its batches become visible together, and still completely and once.
 
 use crate::durable::{refused, sweep, write_whole};
+use crate::gathered::Gathered;
 use crate::manifest::{self, Entry, Manifest};
 use crate::owner::Claim;
 use crate::parquet_file;
 use arrow_array::RecordBatch;
-use arrow_schema::{FieldRef, Schema};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, FieldRef, Schema};
+use arrow_select::concat::concat_batches;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Error, Result};
+use tidemill_os::clock;
 use tidemill_sql::text::{csv, json};
 use tidemill_sql::zone::{WallClock, Zone};
 
-/// Writes each batch's rows to its own file.
+/// Writes each batch's rows to its own file, or gathers those of several.
 pub struct FilesSink {
     dir: PathBuf,
     format: SinkFormat,
     zone: Zone,
     manifest: Manifest,
     claim: Claim,
+    roll: Option<Roll>,
+    /// What is gathered; `None` without `roll`, and before the first use.
+    gathered: Option<Gathered>,
+}
+
+/// When gathered rows become a file: whichever comes first, or the end of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roll {
+    /// As soon as they have so many bytes, before compression.
+    pub size: Option<u64>,
+    /// When the first of them has waited for so long.
+    pub interval: Option<Duration>,
 }
 
 impl FilesSink {
@@ -43,7 +64,52 @@ impl FilesSink {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesSink { dir, format, zone, manifest, claim: Claim::default() })
+        Ok(FilesSink { dir, format, zone, manifest, claim: Claim::default(), roll: None, gathered: None })
+    }
+
+    /// Gathers the rows of several batches.
+    #[must_use]
+    pub fn rolling(self, roll: Option<Roll>) -> FilesSink {
+        FilesSink { roll, ..self }
+    }
+
+    /// Publishes what a run before has left gathered. Format, columns and [`Roll`] may have changed since.
+    fn resume(&mut self) -> Result<()> {
+        for format in [SinkFormat::Json, SinkFormat::Csv, SinkFormat::Parquet] {
+            let mut gathered = Gathered::open(&self.dir, format, self.manifest.last())?;
+            self.put(&mut gathered, format)?;
+            if self.roll.is_some() && format == self.format {
+                self.gathered = Some(gathered);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a file of what is gathered, and then its line in the manifest.
+    fn put(&mut self, gathered: &mut Gathered, format: SinkFormat) -> Result<()> {
+        let Some(range) = gathered.range() else { return Ok(()) };
+        let name = file_name(range, format);
+        let content = joined(format, &gathered.contents()?)
+            .map_err(|error| damaged(&self.dir, &format!("what was gathered for {name} cannot be read ({error})")))?;
+        write_whole(&self.dir, &name, &content)?;
+        let (first, last) = range;
+        let first_batch_id = (first < last).then_some(first);
+        let entry = Entry { first_batch_id, batch_id: last, rows: gathered.rows(), files: vec![name] };
+        self.manifest.add(&entry)?;
+        gathered.clear()
+    }
+
+    fn gather(&mut self, batch_id: u64, rows: &RecordBatch) -> Result<()> {
+        if self.manifest.last() >= Some(batch_id) {
+            // A replay of a batch that is visible: its rows are the same.
+            return Ok(());
+        }
+        let content = match self.format {
+            SinkFormat::Parquet => encoded(rows).expect("memory takes rows of any type"),
+            SinkFormat::Json | SinkFormat::Csv => content(self.format, self.zone, rows),
+        };
+        let gathered = self.gathered.as_mut().expect("`begin` comes before the first write");
+        gathered.add(batch_id, rows.num_rows() as u64, &content)
     }
 }
 
@@ -55,19 +121,61 @@ impl Sink for FilesSink {
     /// Also removes unfinished files of a crashed run.
     fn begin(&mut self, query_id: &str) -> Result<()> {
         self.claim.begin(&self.dir, query_id.to_owned(), self.manifest.last().is_some())?;
-        sweep(&self.dir)
+        sweep(&self.dir)?;
+        self.resume()
     }
 
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, _replayed: bool) -> Result<()> {
         self.claim.make(&self.dir)?;
+        if self.roll.is_some() {
+            return self.gather(batch_id, rows);
+        }
         let mut files = Vec::new();
         if rows.num_rows() > 0 {
-            let name = format!("batch-{batch_id:020}.{}", self.format.name());
+            let name = file_name((batch_id, batch_id), self.format);
             write_whole(&self.dir, &name, &content(self.format, self.zone, rows))?;
             files.push(name);
         }
-        self.manifest.add(&Entry { batch_id, rows: rows.num_rows() as u64, files })
+        self.manifest.add(&Entry::of(batch_id, rows.num_rows() as u64, files))
     }
+
+    fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
+        let (Some(roll), Some(mut gathered)) = (self.roll, self.gathered.take()) else { return Ok(None) };
+        let due_at = roll.interval.map(|interval| gathered.since() + interval);
+        let large = roll.size.is_some_and(|size| gathered.bytes() >= size);
+        let due = all || large || due_at.is_some_and(|at| at <= clock::now());
+        let result = if due { self.put(&mut gathered, self.format) } else { Ok(()) };
+        let waits = gathered.range().is_some();
+        self.gathered = Some(gathered);
+        result.map(|()| due_at.filter(|_| waits))
+    }
+}
+
+fn file_name((first, last): (u64, u64), format: SinkFormat) -> String {
+    match first < last {
+        true => format!("batch-{first:020}-{last:020}.{}", format.name()),
+        false => format!("batch-{last:020}.{}", format.name()),
+    }
+}
+
+/// The file of the rows of several batches.
+fn joined(format: SinkFormat, contents: &[Vec<u8>]) -> std::result::Result<Vec<u8>, ArrowError> {
+    if format != SinkFormat::Parquet {
+        return Ok(contents.concat());
+    }
+    let mut batches = Vec::new();
+    for content in contents {
+        batches.extend(StreamReader::try_new(&content[..], None)?.collect::<std::result::Result<Vec<_>, _>>()?);
+    }
+    let schema = batches.last().expect("gathered batches have rows").schema();
+    Ok(parquet_file::write(&concat_batches(&schema, &batches)?))
+}
+
+/// The rows as an Arrow IPC stream.
+fn encoded(rows: &RecordBatch) -> std::result::Result<Vec<u8>, ArrowError> {
+    let mut writer = StreamWriter::try_new(Vec::new(), rows.schema_ref())?;
+    writer.write(rows)?;
+    writer.into_inner()
 }
 
 /// The first column that a format cannot hold.

@@ -7,8 +7,7 @@
 //!   executors ─DeadLetterWriter─► a file of dead letters per task; driver ─DeadLetterCommitter─► the files of each
 //!   batch
 //! ```
-//! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka, plan or
-//! clock. Of the checkpoint it knows the directory for its log of files. `tidemill_sql::text` formats values.
+//! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka and no plan. Of the checkpoint it knows the directory for its log of files. `tidemill_sql::text` formats values.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +16,7 @@ mod console;
 mod dead_letters;
 mod dremel;
 mod durable;
+mod gathered;
 mod line_log;
 mod manifest;
 mod none;
@@ -25,7 +25,7 @@ mod parquet_file;
 mod source;
 mod table;
 
-pub use batches::{FilesSink, read_batches, unheld};
+pub use batches::{FilesSink, Roll, read_batches, unheld};
 pub use console::{ConsoleOptions, ConsoleSink};
 pub use dead_letters::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 pub use none::NoneSink;

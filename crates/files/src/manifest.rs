@@ -4,6 +4,7 @@
 //!   {"tidemill_batches":1}                                             the version, first
 //!   {"batch_id":0,"rows":25,"files":["batch-00000000000000000000.json"]}
 //!   {"batch_id":1,"rows":0,"files":[]}                                 a batch without rows has no file
+//!   {"first_batch_id":2,"batch_id":9,"rows":40,"files":["batch-…02-…09.json"]}  batches that were gathered into one file
 //! ```
 //! A line is appended and synced after its files are complete. Text after the last line end was cut off by a crash and
 //! does not count. A batch has one line; if it was written again with other rows, its last line counts. Knows no rows
@@ -25,12 +26,22 @@ const KIND: Kind = Kind { header: "{\"tidemill_batches\":1}", advice: "restore t
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Number of the batch.
+    /// Number of the first batch, where the rows of several were gathered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_batch_id: Option<u64>,
+    /// Number of the batch, or of the last one.
     pub batch_id: u64,
     /// Rows in all its files.
     pub rows: u64,
     /// Names of its files, in row order.
     pub files: Vec<String>,
+}
+
+impl Entry {
+    /// That of one batch.
+    pub fn of(batch_id: u64, rows: u64, files: Vec<String>) -> Entry {
+        Entry { first_batch_id: None, batch_id, rows, files }
+    }
 }
 
 /// A manifest, open for writing.

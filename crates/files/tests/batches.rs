@@ -1,11 +1,13 @@
 //! A directory of batches, with crashes, replays and disks that fail.
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use tidemill_files::{FilesSink, read_batches};
+use std::time::{Duration, Instant};
+use tidemill_files::{FilesSink, Roll, read_batches};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Domain, Error};
@@ -133,4 +135,132 @@ fn damage_is_told_not_read_over() {
     let empty = tempfile::tempdir().unwrap();
     let error = read_batches(empty.path()).err().unwrap();
     assert_eq!((error.domain, error.message().contains("holds no batches")), (Domain::User, true));
+}
+
+fn rolling(dir: &Path, format: SinkFormat, roll: Roll) -> FilesSink {
+    let mut sink = FilesSink::new(dir, format, Zone::UTC).unwrap().rolling(Some(roll));
+    sink.begin("query").unwrap();
+    sink
+}
+
+/// Never by itself.
+const AT_THE_END: Roll = Roll { size: None, interval: None };
+
+#[test]
+fn batches_are_gathered_until_they_are_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sink = rolling(dir.path(), SinkFormat::Json, Roll { size: Some(20), interval: None });
+    for (id, values) in [(2, &[1, 2][..]), (3, &[]), (4, &[3])] {
+        assert!(read(dir.path()).is_empty(), "batch {id} comes, and nothing is visible");
+        sink.write(id, &rows(values), false).unwrap();
+        assert_eq!(sink.publish(false).unwrap(), None);
+    }
+    let file = "batch-00000000000000000002-00000000000000000004.json";
+    assert_eq!(read(dir.path()), [(4, vec![json!({"v": 1}), json!({"v": 2}), json!({"v": 3})])]);
+    sink.write(5, &rows(&[4]), false).unwrap();
+    assert_eq!(sink.publish(false).unwrap(), None);
+    assert_eq!(names(dir.path()), ["_gathered.json", "_manifest.jsonl", "_owner", file]);
+    sink.publish(true).unwrap();
+    assert_eq!(read(dir.path())[1], (5, vec![json!({"v": 4})]));
+    let manifest = fs::read_to_string(dir.path().join("_manifest.jsonl")).unwrap();
+    let lines: Vec<&str> = manifest.lines().skip(1).collect();
+    let first = format!("{{\"first_batch_id\":2,\"batch_id\":4,\"rows\":3,\"files\":[\"{file}\"]}}");
+    assert_eq!(lines, [first.as_str(), r#"{"batch_id":5,"rows":1,"files":["batch-00000000000000000005.json"]}"#]);
+    assert_eq!(fs::read(dir.path().join("_gathered.json")).unwrap(), b"");
+}
+
+#[test]
+fn gathered_rows_wait_for_their_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = Roll { size: None, interval: Some(Duration::from_secs(3600)) };
+    let mut sink = rolling(dir.path(), SinkFormat::Csv, long);
+    assert_eq!(sink.publish(false).unwrap(), None, "nothing waits");
+    let before = Instant::now();
+    sink.write(0, &rows(&[1]), false).unwrap();
+    let first = sink.publish(false).unwrap().expect("a row waits");
+    assert!(first >= before + Duration::from_secs(3600));
+    sink.write(1, &rows(&[2]), false).unwrap();
+    assert_eq!(sink.publish(false).unwrap(), Some(first), "the first row decides");
+    drop(sink);
+    let mut sink = rolling(dir.path(), SinkFormat::Csv, Roll { size: None, interval: Some(Duration::ZERO) });
+    let file = |first: u64, last: u64| dir.path().join(format!("batch-{first:020}-{last:020}.csv"));
+    assert_eq!(fs::read_to_string(file(0, 1)).unwrap(), "1\n2\n", "the next run publishes what was left");
+    sink.write(2, &rows(&[3]), false).unwrap();
+    assert_eq!(sink.publish(false).unwrap(), None);
+    assert_eq!(fs::read_to_string(dir.path().join("batch-00000000000000000002.csv")).unwrap(), "3\n");
+}
+
+/// The format may change between two runs.
+#[test]
+fn gathered_parquet_is_one_row_group() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let dir = tempfile::tempdir().unwrap();
+    let mut sink = rolling(dir.path(), SinkFormat::Parquet, AT_THE_END);
+    (0..3).for_each(|id| sink.write(id, &rows(&[id as i64, 7]), false).unwrap());
+    drop(sink);
+    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().begin("query").unwrap();
+    let path = dir.path().join("batch-00000000000000000000-00000000000000000002.parquet");
+    let file = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    assert_eq!((file.num_row_groups(), file.metadata().file_metadata().num_rows()), (1, 6));
+}
+
+proptest! {
+    /// Batches, publishing, and crashes that cut off what was not synced and run the last batch again: at the end every
+    /// batch is there once, in order.
+    #[test]
+    fn no_crash_loses_or_repeats_a_gathered_batch(steps in proptest::collection::vec((0..4u8, 0..3usize, any::<u16>()), 1..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || rolling(dir.path(), SinkFormat::Json, AT_THE_END);
+        let content = |id: u64, count: usize| (0..count as i64).map(|at| 10 * id as i64 + at).collect::<Vec<_>>();
+        let (mut sink, mut expected) = (open(), Vec::new());
+        for (step, count, cut) in steps {
+            let id = expected.len() as u64;
+            match step {
+                0 | 1 => {
+                    sink.write(id, &rows(&content(id, count)), false).unwrap();
+                    expected.push(content(id, count));
+                }
+                2 => drop(sink.publish(true).unwrap()),
+                _ => {
+                    // The batch after the last one was being written; then the last one was not committed.
+                    drop(sink);
+                    let (path, torn) = (dir.path().join("_gathered.json"), [7; 64]);
+                    let mut bytes = fs::read(&path).unwrap_or_default();
+                    bytes.extend(&torn[..usize::from(cut) % 64]);
+                    fs::write(&path, bytes).unwrap();
+                    sink = open();
+                    if let Some(last) = expected.last() {
+                        sink.write(id - 1, &rows(last), true).unwrap();
+                    }
+                }
+            }
+        }
+        sink.publish(true).unwrap();
+        let found: Vec<Value> = read(dir.path()).into_iter().flat_map(|(_, rows)| rows).collect();
+        let expected: Vec<Value> = expected.into_iter().flatten().map(|v| json!({ "v": v })).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+/// A crash between the file and its line, and between the line and the end of what was gathered.
+#[test]
+fn a_crash_while_publishing_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let mut sink = rolling(dir.path(), SinkFormat::Json, AT_THE_END);
+    (0..2).for_each(|id| sink.write(id, &rows(&[id as i64]), false).unwrap());
+    let gathered = fs::read(at("_gathered.json")).unwrap();
+    let manifest = fs::read(at("_manifest.jsonl")).unwrap();
+    sink.publish(true).unwrap();
+    let published = fs::read(at("_manifest.jsonl")).unwrap();
+    drop(sink);
+    for before in [&manifest, &published] {
+        fs::write(at("_gathered.json"), &gathered).unwrap();
+        fs::write(at("_manifest.jsonl"), before).unwrap();
+        let mut sink = rolling(dir.path(), SinkFormat::Json, AT_THE_END);
+        sink.write(1, &rows(&[1]), true).unwrap();
+        sink.publish(true).unwrap();
+        assert_eq!(read(dir.path()), [(1, vec![json!({"v": 0}), json!({"v": 1})])]);
+        assert_eq!(fs::read(at("_manifest.jsonl")).unwrap(), published);
+    }
 }

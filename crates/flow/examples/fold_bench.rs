@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tidemill_flow::fold::Fold;
 use tidemill_model::Millis;
 use tidemill_model::pipeline::OnError;
+use tidemill_model::random::Random;
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::BranchPlan;
 use tidemill_sql::zone::Zone;
@@ -67,7 +68,7 @@ fn cpu_seconds() -> f64 {
 
 /// A chunk of the columns that the plan decodes, one record per millisecond.
 fn rows(plan: &BranchPlan, chunk: usize) -> RecordBatch {
-    let mut random = Random(chunk as u64 + 1);
+    let mut random = Random::new(chunk as u64 + 1);
     let courses = ["Operating Systems", "Data Structures", "Web Engineering", "Linear Algebra"];
     let activities = ["coding", "debugging", "reading_docs", "committing_code", "running_tests"];
     let mut column = |name: &str| -> ArrayRef {
@@ -79,28 +80,18 @@ fn rows(plan: &BranchPlan, chunk: usize) -> RecordBatch {
                 let at = |row| 1_700_000_000.0 + (chunk * CHUNK_ROWS + row) as f64 / 1e3;
                 Arc::new(Float64Array::from_iter_values((0..CHUNK_ROWS).map(at)))
             }
-            "course" => each(&mut |random| courses[random.below(4) as usize].into()),
-            "activity" => each(&mut |random| activities[random.below(5) as usize].into()),
-            "student_id" => each(&mut |random| format!("CS-{}", 2_021_000 + random.below(5_000))),
+            "course" => each(&mut |random| random.one(&courses).into()),
+            "activity" => each(&mut |random| random.one(&activities).into()),
+            "student_id" => each(&mut |random| format!("CS-{}", 2_021_000 + random.between(0, 4_999))),
             "lines_of_code" => {
-                Arc::new(Int32Array::from_iter_values((0..CHUNK_ROWS).map(|_| random.below(150) as i32)))
+                Arc::new(Int32Array::from_iter_values((0..CHUNK_ROWS).map(|_| random.between(0, 149) as i32)))
             }
-            "cpu_usage_pct" => {
-                Arc::new(Float64Array::from_iter_values((0..CHUNK_ROWS).map(|_| random.below(10_000) as f64 / 100.0)))
-            }
+            "cpu_usage_pct" => Arc::new(Float64Array::from_iter_values(
+                (0..CHUNK_ROWS).map(|_| random.between(0, 9_999) as f64 / 100.0),
+            )),
             other => panic!("the queries above use no {other}"),
         }
     };
     let columns = plan.decode_schema.fields().iter().map(|field| column(field.name())).collect();
     RecordBatch::try_new(plan.decode_schema.clone(), columns).expect("columns of the schema's types")
-}
-
-/// A pseudo-random sequence, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33).checked_rem(bound).expect("a bound above zero")
-    }
 }

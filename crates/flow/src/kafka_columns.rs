@@ -2,7 +2,7 @@
 //!
 //! Only the columns that the query uses are built. Does not know where the records come from.
 
-use crate::ports::{Chunk, Parts};
+use crate::ports::{Chunk, RecordMetadata};
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{
     ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
@@ -15,9 +15,9 @@ use tidemill_model::PartitionId;
 use tidemill_sql::kafka::{KafkaColumn, KafkaColumns};
 
 /// What a reader has to deliver beside values, offsets and timestamps.
-pub fn parts(columns: Option<&KafkaColumns>) -> Parts {
+pub fn parts(columns: Option<&KafkaColumns>) -> RecordMetadata {
     let uses = |column| columns.is_some_and(|columns| columns.used.contains(&column));
-    Parts {
+    RecordMetadata {
         keys: uses(KafkaColumn::Key),
         timestamp_types: uses(KafkaColumn::TimestampType),
         headers: uses(KafkaColumn::Headers),

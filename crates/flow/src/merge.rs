@@ -21,7 +21,7 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{BatchPlan, Error, Partial, Result, WindowSpec};
-use tidemill_sql::eval::EvalContext;
+use tidemill_sql::eval::{EvalContext, field};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
 use tidemill_state::{Batch, Emit, Grid, KeyTime, Layout, Section, Store, Unreadable};
@@ -149,7 +149,7 @@ fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
     Some(Arc::new(move |key| {
         let mut cursor = [Some(key)];
         let column = types.iter().map(|data_type| key::decode(&mut cursor, data_type)).last()?;
-        let column = column.as_struct_opt().map_or(&column, |window| window.column(1));
+        let column = if column.data_type().is_nested() { field(&column, 1) } else { column };
         let times = column.as_primitive::<TimestampMicrosecondType>();
         times.is_valid(0).then(|| times.value(0))
     }))

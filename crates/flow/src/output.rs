@@ -16,10 +16,11 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{DataType, Schema, SchemaRef};
+use std::cmp::Ordering;
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Error, Result};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches, order_of};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
 use tidemill_sql::text::json;
@@ -58,6 +59,8 @@ pub fn group_rows(
         errors.iter().for_each(|(row, _)| keep[row] = true);
     }
     let columns: Vec<ArrayRef> = plan.output.iter().map(|expr| evaluate(expr, &rows, context, &mut errors)).collect();
+    let sorted_by: Vec<ArrayRef> =
+        plan.order.iter().map(|key| evaluate(&key.expr, &rows, context, &mut errors)).collect();
     let mut failed = Vec::new();
     for (row, error) in errors.iter().filter(|(row, _)| keep[*row]) {
         if on_error == OnError::Fail {
@@ -68,7 +71,29 @@ pub fn group_rows(
         failed.push(format!("{error}; group {}", group_text(plan, &rows, row, context.zone)));
     }
     errors.iter().for_each(|(row, _)| keep[row] = false);
-    Ok(Output { rows: filtered(schema, columns, &keep), failed })
+    let order = order(plan, &sorted_by, &keep);
+    Ok(Output { rows: picked(schema, columns, order), failed })
+}
+
+/// The kept rows in the plan's order, up to its limit; those of one place in the order of the groups. `None`: all as they are.
+fn order(plan: &AggregatePlan, sorted_by: &[ArrayRef], keep: &[bool]) -> Option<Vec<usize>> {
+    if plan.order.is_empty() && plan.limit.is_none() && keep.iter().all(|keep| *keep) {
+        return None;
+    }
+    let mut rows: Vec<usize> = (0..keep.len()).filter(|row| keep[*row]).collect();
+    let compare = |i: &usize, j: &usize| {
+        let keys = plan.order.iter().zip(sorted_by);
+        let orders = keys.map(|(key, values)| {
+            let order = order_of(values, *i, *j);
+            let has_null = values.data_type().is_null() || values.is_null(*i) || values.is_null(*j);
+            let turned = if has_null { key.nulls_last } else { key.descending };
+            if turned { order.reverse() } else { order }
+        });
+        orders.fold(Ordering::Equal, Ordering::then)
+    };
+    rows.sort_by(compare);
+    rows.truncate(plan.limit.unwrap_or(rows.len()));
+    Some(rows)
 }
 
 /// Window and keys of an aggregate row as JSON.
@@ -92,12 +117,11 @@ fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Reco
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).expect("columns have the plan's types")
 }
 
-/// The kept rows. Free if all are kept, the common case.
-fn filtered(schema: &SchemaRef, columns: Vec<ArrayRef>, keep: &[bool]) -> RecordBatch {
-    let all = record_batch(schema, columns, keep.len());
-    if keep.iter().all(|keep| *keep) {
-        return all;
-    }
+/// Some rows, in this order. Free if all are kept, the common case.
+fn picked(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: Option<Vec<usize>>) -> RecordBatch {
+    let count = columns.first().map_or(0, |column| column.len());
+    let all = record_batch(schema, columns, count);
+    let Some(rows) = rows else { return all };
     let encoders: Vec<key::Encoder<'_>> =
         all.columns().iter().map(|c| key::Encoder::new(c, key::Zeros::Keep)).collect();
     let encode = |row: usize| {
@@ -105,7 +129,7 @@ fn filtered(schema: &SchemaRef, columns: Vec<ArrayRef>, keep: &[bool]) -> Record
         encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
         bytes
     };
-    let kept: Vec<Vec<u8>> = (0..keep.len()).filter(|row| keep[*row]).map(encode).collect();
+    let kept: Vec<Vec<u8>> = rows.into_iter().map(encode).collect();
     let mut cursors: Vec<Option<&[u8]>> = kept.iter().map(|row| Some(row.as_slice())).collect();
     let columns = schema.fields().iter().map(|field| key::decode(&mut cursors, field.data_type())).collect();
     record_batch(schema, columns, kept.len())
@@ -280,7 +304,7 @@ fn finish_decimals(call: &AggregateCall, sums: impl Iterator<Item = (i128, u64)>
         F::TrySum => ("try_sum", false, true),
         F::Avg => ("avg", true, false),
         F::TryAvg => ("try_avg", true, true),
-        other => panic!("{other:?} gives no decimal of its own"),
+        other => panic!("{other:?} gives no decimal"),
     };
     let (DataType::Decimal128(input_precision, input_scale), DataType::Decimal128(precision, scale)) =
         (call.inputs[0].data_type(), &call.data_type)

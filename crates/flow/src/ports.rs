@@ -5,7 +5,7 @@ mod dead_letters;
 use arrow_array::RecordBatch;
 pub use dead_letters::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, Place};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_decode::Values;
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
@@ -115,7 +115,7 @@ impl ByteColumn {
 
 /// What a reader delivers of each record beside value, offset and timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct RecordMetadata {
     /// [`Chunk::keys`].
     pub keys: bool,
     /// [`Chunk::timestamp_types`].
@@ -137,7 +137,7 @@ pub struct Chunk {
     pub offsets: Vec<i64>,
     /// Each record's Kafka timestamp in ms; −1 if it has none.
     pub timestamps: Vec<i64>,
-    /// Each record's key. Empty, as all that follows, unless the reader was told to deliver it ([`Parts`]).
+    /// Each record's key. This and the columns below are empty unless the reader delivers them ([`RecordMetadata`]).
     pub keys: ByteColumn,
     /// Who set each record's timestamp: 0 the producer, 1 the broker, −1 nobody.
     pub timestamp_types: Vec<i32>,
@@ -267,4 +267,15 @@ pub trait Sink: Send {
     /// # Errors
     /// The caller retries a transient error. Any other error ends the run.
     fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()>;
+
+    /// Makes rows visible that the sink gathers over several batches: those that were kept back for long enough, or, at
+    /// the end of a run, `all` of them. Called after each commit, and at the moment that it returned last; returns `None`
+    /// while no rows wait for a moment.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
+        let _ = all;
+        Ok(None)
+    }
 }

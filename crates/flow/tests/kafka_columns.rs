@@ -3,7 +3,7 @@
 use arrow_array::Array;
 use tidemill_decode::zone::{WallClock, Zone};
 use tidemill_flow::kafka_columns::parts;
-use tidemill_flow::ports::{Chunk, Parts};
+use tidemill_flow::ports::{Chunk, RecordMetadata};
 use tidemill_flow::records::Records;
 use tidemill_model::PartitionId;
 use tidemill_sql::plan::BranchPlan;
@@ -19,7 +19,7 @@ fn plan(source: &str, sql: &str) -> BranchPlan {
 }
 
 /// Two records: one with everything, one with nothing. Only the wanted parts are delivered.
-fn chunk(parts: Parts) -> Chunk {
+fn chunk(parts: RecordMetadata) -> Chunk {
     let mut chunk = Chunk::default();
     chunk.push(7, 1_500, Some(br#"{"a":1}"#));
     chunk.push(9, -1, None);
@@ -83,12 +83,18 @@ fn beside_a_schema_only_what_is_used_is_filled() {
 #[test]
 fn a_reader_delivers_what_the_query_uses() {
     let delivered = |source: &str, sql: &str| parts(plan(source, sql).kafka_columns.as_ref());
-    assert_eq!(delivered("", "SELECT value, timestamp FROM t"), Parts::default());
-    assert_eq!(delivered("", "SELECT key FROM t"), Parts { keys: true, ..Parts::default() });
+    assert_eq!(delivered("", "SELECT value, timestamp FROM t"), RecordMetadata::default());
+    assert_eq!(delivered("", "SELECT key FROM t"), RecordMetadata { keys: true, ..RecordMetadata::default() });
     let beside = "schema = \"a INT\"\nmetadata_column = \"k\"\ninclude_headers = true";
-    assert_eq!(delivered(beside, "SELECT a FROM t"), Parts::default());
-    assert_eq!(delivered(beside, "SELECT k.headers FROM t"), Parts { headers: true, ..Parts::default() });
-    assert_eq!(delivered(beside, "SELECT k FROM t"), Parts { keys: true, timestamp_types: true, headers: true });
+    assert_eq!(delivered(beside, "SELECT a FROM t"), RecordMetadata::default());
+    assert_eq!(
+        delivered(beside, "SELECT k.headers FROM t"),
+        RecordMetadata { headers: true, ..RecordMetadata::default() }
+    );
+    assert_eq!(
+        delivered(beside, "SELECT k FROM t"),
+        RecordMetadata { keys: true, timestamp_types: true, headers: true }
+    );
 }
 
 #[test]

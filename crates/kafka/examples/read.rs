@@ -1,5 +1,5 @@
-//! Benchmark of the reader: `read BROKER TOPIC [TASK_RECORDS] [WORK_NANOS] [client=native] [name=value …]`. Reads tasks of so
-//! many records, waits for some time per record, and prints records per second of wall time and of CPU time.
+//! Benchmark of the reader: `read BROKER TOPIC [TASK_RECORDS] [WORK_NANOS] [client=native] [name=value …]`. Reads tasks
+//! of TASK_RECORDS records, waits WORK_NANOS per record, and prints records per second of wall time and of CPU time.
 
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};
@@ -52,6 +52,8 @@ fn main() {
         }
     }
     let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
+    println!("figure records_per_s {} records/s", records as f64 / seconds);
+    println!("figure records_per_cpu_s {} records/CPU-s", records as f64 / cpu);
     println!(
         "{records} records, {bytes} bytes in {seconds:.2} s, {cpu:.2} CPU-s: {:.0} records/s, {:.0} per CPU-second; first record of a range after {:.1} ms at most; {} records a chunk",
         records as f64 / seconds,

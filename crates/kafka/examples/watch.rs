@@ -1,14 +1,18 @@
-//! Benchmark of the watch: `watch BROKER TOPIC`. Prints how long after an append it wakes, and its cost when idle.
+//! Benchmark of the watch: `watch BROKER TOPIC [client=native]`. Prints the time from an append to the wake-up, and the
+//! cost when idle.
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Watch;
-use tidemill_kafka::{KafkaOptions, KafkaWatch, admin};
+use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaWatch, admin};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let options = KafkaOptions::new(arguments[0].clone());
+    let mut options = KafkaOptions::new(arguments[0].clone());
+    if arguments.iter().any(|word| word == "client=native") {
+        options.client = ClientChoice::Native;
+    }
     let topic = arguments[1].clone();
     admin::ensure_topic(&options, &topic, Some(4)).expect("a topic");
     let mut watch = KafkaWatch::new(&options, &topic).expect("a watch");

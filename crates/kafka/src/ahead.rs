@@ -1,52 +1,52 @@
-//! The ranges of a task that gathers several: they are fetched together and handed on one after the other.
+//! Fetches the ranges of a gathered task together and delivers them one after the other.
 //!
 //! ```text
-//!  waiting ──start──► open: [ front | … | … ]      front is read; the others keep what comes for them until it is their turn
+//!  waiting ──start──► open: [ front | … | … ]      front is read; the others keep their messages until their turn
 //!                       └── at most 8,192 records of ranges and 16 MB of messages out of turn ──┘
 //! ```
-//! One fetch serves all partitions that are open, so that a task of a hundred small ranges costs a few round trips. Messages
-//! stay in librdkafka's buffers. Who exceeds the bytes is stopped and fetched again at its turn.
+//! One fetch serves all open partitions, so a task of a hundred small ranges costs a few round trips. Messages stay in
+//! librdkafka's buffers. If they exceed the bytes, the last ranges are stopped and fetched again at their turn.
 
 use crate::fetch::{Event, Fetch, Message};
 use rdkafka::error::RDKafkaErrorCode;
 use std::collections::VecDeque;
 use std::time::Duration;
-use tidemill_flow::ports::{Chunk, Parts};
+use tidemill_flow::ports::{Chunk, RecordMetadata};
 use tidemill_model::OffsetRange;
 
-/// Ranges of so many records together are open at once; one always is.
+/// The open ranges hold at most this many records together. One range is always open.
 const OPEN_RECORDS: i64 = 8_192;
 
-/// Bytes of values kept out of turn.
+/// Most bytes of values that are kept out of turn.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
-/// A partition that cannot be read on: why, and where.
+/// A partition that cannot be read further: the code, the range, and the offset.
 pub type Failure = (RDKafkaErrorCode, OffsetRange, i64);
 
-/// Ranges that are to be read, in order.
+/// The ranges to read, in order.
 #[derive(Default)]
 pub struct Ahead {
     waiting: VecDeque<OffsetRange>,
-    open: VecDeque<Part>,
-    /// Ranges of so many records may be open.
+    open: VecDeque<OpenRange>,
+    /// The open ranges may hold this many records.
     open_records_max: i64,
     kept_bytes: usize,
 }
 
 /// A range that is being fetched.
-struct Part {
+struct OpenRange {
     range: OffsetRange,
-    /// The next offset to come.
+    /// The next expected offset.
     next: i64,
     kept: VecDeque<Message>,
 }
 
-impl Part {
-    fn new(range: OffsetRange) -> Part {
-        Part { next: range.start, range, kept: VecDeque::new() }
+impl OpenRange {
+    fn new(range: OffsetRange) -> OpenRange {
+        OpenRange { next: range.start, range, kept: VecDeque::new() }
     }
 
-    /// Whether all of it has come.
+    /// Whether the whole range has arrived.
     fn is_complete(&self) -> bool {
         self.next >= self.range.end
     }
@@ -62,19 +62,19 @@ impl Ahead {
         self.open.is_empty()
     }
 
-    /// Whether a range is the one whose turn it is.
+    /// Whether a range is the front one.
     pub fn begins_with(&self, range: &OffsetRange) -> bool {
         self.open.front().is_some_and(|part| part.range == *range)
     }
 
-    /// Begins to fetch these ranges, none of them empty. Nothing is being fetched.
+    /// Begins to fetch these ranges, none of them empty. Call while nothing is being fetched.
     pub fn expect(&mut self, fetch: &mut Fetch, ranges: &[OffsetRange]) {
         self.waiting = ranges.iter().cloned().collect();
         self.open_records_max = OPEN_RECORDS;
         self.fill(fetch);
     }
 
-    /// Stops fetching, and forgets what is there.
+    /// Stops fetching, and drops what has arrived.
     pub fn forget(&mut self, fetch: &mut Fetch) {
         if !self.is_empty() {
             fetch.stop();
@@ -82,19 +82,19 @@ impl Ahead {
         *self = Ahead::default();
     }
 
-    /// The range whose turn it is, and the next offset that is to come of it.
+    /// The front range, and its next expected offset.
     pub fn front(&self) -> (OffsetRange, i64) {
         let part = self.open.front().expect("a range is open");
         (part.range.clone(), part.next)
     }
 
-    /// Whether all of the front range has come and was handed on.
+    /// Whether the whole front range has arrived and was delivered.
     pub fn is_at_end(&self) -> bool {
         self.open.front().is_some_and(|part| part.is_complete() && part.kept.is_empty())
     }
 
-    /// Hands on what is there of the front range, while the chunk has room.
-    pub fn drain(&mut self, chunk: &mut Chunk, records_max: usize, parts: Parts) {
+    /// Delivers what has arrived of the front range, while the chunk has room.
+    pub fn drain(&mut self, chunk: &mut Chunk, records_max: usize, parts: RecordMetadata) {
         let Some(part) = self.open.front_mut() else { return };
         while chunk.has_room(records_max)
             && let Some(message) = part.kept.pop_front()
@@ -106,16 +106,16 @@ impl Ahead {
         }
     }
 
-    /// Goes on to the next range. The front one is at its end.
+    /// Moves to the next range. The front one is at its end.
     pub fn pop(&mut self, fetch: &mut Fetch) {
         self.open.pop_front();
         self.fill(fetch);
     }
 
-    /// Takes in one event, for whichever range; waits at most `wait` for it. Whether there was one.
+    /// Takes one event of any range. Waits at most `wait` for it. Returns whether there was one.
     ///
     /// # Errors
-    /// A partition of an open range cannot be read on.
+    /// A partition of an open range cannot be read further.
     pub fn take_in(&mut self, fetch: &mut Fetch, wait: Duration) -> Result<bool, Failure> {
         let Some(event) = fetch.peek(wait) else { return Ok(false) };
         let (found, bytes) = match event {
@@ -124,7 +124,7 @@ impl Ahead {
             Event::Failed { code } => (Err(code), 0),
         };
         let part = fetch.origin().and_then(|origin| self.open.iter_mut().find(|part| part.is_of(origin)));
-        // A partition that was stopped; or librdkafka has not skipped what a batch holds before the offset asked for.
+        // The partition was stopped, or librdkafka did not skip records of a batch before the requested offset.
         let Some(part) = part.filter(|part| !part.is_complete()) else {
             fetch.consume();
             return Ok(true);
@@ -156,7 +156,7 @@ impl Ahead {
         Ok(true)
     }
 
-    /// Opens as many ranges as may be.
+    /// Opens as many ranges as the limit allows.
     fn fill(&mut self, fetch: &mut Fetch) {
         let mut records: i64 = self.open.iter().map(|part| part.range.len()).sum();
         while let Some(range) = self.waiting.front() {
@@ -165,15 +165,15 @@ impl Ahead {
             }
             records += range.len();
             fetch.start(&range.partition.topic, range.partition.partition, range.start);
-            self.open.extend(self.waiting.pop_front().map(Part::new));
+            self.open.extend(self.waiting.pop_front().map(OpenRange::new));
         }
     }
 
-    /// Too much is kept: all but the front range wait again, and fewer are open from now on.
+    /// Called when too much is kept. All but the front range wait again, and fewer are open from now on.
     fn shed(&mut self, fetch: &mut Fetch) {
         self.open_records_max /= 2;
         while self.open.len() > 1 {
-            let part = self.open.pop_back().expect("there are two at least");
+            let part = self.open.pop_back().expect("at least two ranges are open");
             self.kept_bytes -= part.kept.iter().map(|message| bytes(&message.event())).sum::<usize>();
             fetch.stop_one(&part.range.partition.topic, part.range.partition.partition);
             self.waiting.push_front(part.range);

@@ -1,34 +1,48 @@
-//! Which client reads: librdkafka, or the native one where it is asked for.
+//! Chooses the client: librdkafka, or the native client if the user asks for it or only it supports the options.
 
 use crate::options::KafkaOptions;
+use crate::properties::unspoken;
 use tidemill_client::Settings;
 pub use tidemill_model::pipeline::ClientChoice;
 use tidemill_model::{Error, Result};
 
-/// A choice made, and why.
+/// The chosen client, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
     /// Whether it is the native client.
     pub is_native: bool,
-    /// Ends the sentence "it is used, for …".
+    /// The reason, as a main clause: ``client = "native" asks for it``.
     pub why: String,
 }
 
 impl Chosen {
-    /// What the client is called.
+    /// The name of the client.
     pub fn name(&self) -> &'static str {
         if self.is_native { "native" } else { "librdkafka" }
     }
 }
 
-/// Which client reads with these options.
+/// Chooses the client for these options.
 pub fn chosen(options: &KafkaOptions) -> Chosen {
     let (is_native, why) = match options.client {
         ClientChoice::Native => (true, "client = \"native\" asks for it".into()),
         ClientChoice::Librdkafka => (false, "client = \"librdkafka\" asks for it".into()),
-        ClientChoice::Auto => (false, "client = \"auto\" takes it; \"native\" would take the native client".into()),
+        ClientChoice::Auto => match only_native(options) {
+            Some((name, what)) => {
+                (true, format!("`{name}` needs {what}, and this binary's librdkafka is built without it"))
+            }
+            None => (false, "client = \"auto\" chooses it; write \"native\" for the native client".into()),
+        },
     };
     Chosen { is_native, why }
+}
+
+/// The property that the native client supports and this build of librdkafka does not, and what the property needs.
+fn only_native(options: &KafkaOptions) -> Option<(&str, &'static str)> {
+    options.client_options.iter().find_map(|(name, value)| {
+        let missing = unspoken(name, value.expose())?;
+        tidemill_client::settings::refusal(name, value).is_none().then_some((name.as_str(), missing))
+    })
 }
 
 /// The native client's settings.
@@ -47,16 +61,22 @@ mod tests {
 
     #[test]
     fn a_choice_is_kept() {
-        for (client, name, expected) in [
-            (ClientChoice::Auto, "client.id", false),
-            (ClientChoice::Auto, "client.rack", false),
-            (ClientChoice::Native, "client.rack", true),
-            (ClientChoice::Librdkafka, "client.id", false),
+        for (client, property, expected) in [
+            (ClientChoice::Auto, ("client.id", "x"), false),
+            (ClientChoice::Auto, ("client.rack", "x"), false),
+            (ClientChoice::Auto, ("security.protocol", "SASL_PLAINTEXT"), false),
+            (ClientChoice::Auto, ("security.protocol", "sasl_ssl"), true),
+            (ClientChoice::Auto, ("security.protocol", "SSL"), true),
+            (ClientChoice::Auto, ("sasl.mechanism", "PLAIN"), false),
+            (ClientChoice::Auto, ("sasl.mechanism", "SCRAM-SHA-256"), true),
+            (ClientChoice::Auto, ("sasl.mechanism", "GSSAPI"), false),
+            (ClientChoice::Native, ("client.rack", "x"), true),
+            (ClientChoice::Librdkafka, ("security.protocol", "SSL"), false),
         ] {
             let mut options = KafkaOptions::new("k:1");
             options.client = client;
-            options.client_options.push((name.into(), Secret::new("x")));
-            assert_eq!(chosen(&options).is_native, expected, "{client:?} with {name}");
+            options.client_options.push((property.0.into(), Secret::new(property.1)));
+            assert_eq!(chosen(&options).is_native, expected, "{client:?} with {property:?}");
         }
         let mut options = KafkaOptions::new("k:1");
         options.client_options.push(("client.rack".into(), Secret::new("x")));

@@ -12,7 +12,6 @@ use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tidemill_flow::ports::Extent;
 use tidemill_model::{Error, Result};
 
 /// A client context that prints nothing and keeps librdkafka's last error message.
@@ -72,6 +71,11 @@ impl Handle {
         Ok(Handle { options: options.clone(), client, events })
     }
 
+    /// The options of this client.
+    pub fn options(&self) -> &KafkaOptions {
+        &self.options
+    }
+
     /// The native handle; valid as long as `self`.
     pub fn native(&self) -> *mut native::rd_kafka_t {
         self.client.native_ptr()
@@ -98,43 +102,8 @@ impl Handle {
         Ok((!partitions.is_empty()).then_some(partitions))
     }
 
-    /// First offset and last stable offset of these partitions, in order. Two round trips for all of them.
-    ///
-    /// # Errors
-    /// As [`Handle::partitions`].
-    pub fn extents(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<Vec<Extent>> {
-        let starts = self.offsets(topic, partitions, Offset::Beginning, timeout)?;
-        let ends = self.offsets(topic, partitions, Offset::End, timeout)?;
-        Ok(starts.into_iter().zip(ends).map(|(start, end)| Extent { start, end }).collect())
-    }
-
-    /// The offsets that `at` (beginning or end) means, in the order of `partitions`. One round trip per broker.
-    ///
-    /// # Errors
-    /// As [`Handle::partitions`].
-    pub fn offsets(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<i64>> {
-        let found = self.list(topic, partitions, at, timeout)?;
-        let gone = || self.failed(&listing(topic), Some(RDKafkaErrorCode::UnknownPartition));
-        found.into_iter().map(|offset| offset.ok_or_else(gone)).collect()
-    }
-
-    /// The first offset whose record has this timestamp (ms, at least 0) or a later one, in the order of `partitions`;
-    /// `None` if there is no such record. One round trip per broker.
-    ///
-    /// # Errors
-    /// As [`Handle::partitions`].
-    pub fn first_at(
-        &self,
-        topic: &str,
-        partitions: &[i32],
-        timestamp: i64,
-        timeout: Duration,
-    ) -> Result<Vec<Option<i64>>> {
-        self.list(topic, partitions, Offset::Offset(timestamp), timeout)
-    }
-
     /// Sends ListOffsets; `at` is the timestamp in the request.
-    fn list(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<Option<i64>>> {
+    pub fn list(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<Option<i64>>> {
         let what = listing(topic);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {

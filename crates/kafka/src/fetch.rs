@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString, c_void};
 use std::ptr::{null, null_mut};
 use std::slice;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Chunk, Parts};
+use tidemill_flow::ports::{Chunk, RecordMetadata};
 
 /// An event of a partition.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub enum Event<'a> {
     Failed { code: RDKafkaErrorCode },
 }
 
-/// A message that was taken out, with the buffer that it is in.
+/// A message that was taken out of the queue, with its buffer.
 pub struct Message(*mut native::rd_kafka_message_t);
 
 // SAFETY: a message may be used and destroyed from any thread.
@@ -44,13 +44,13 @@ impl Drop for Message {
     }
 }
 
-/// What a record has beside its value. Read only where a query asks for it.
+/// The parts of a record beside its value. They are read only if a query uses them.
 #[derive(Clone, Copy, Debug)]
 pub struct Extras<'a>(&'a native::rd_kafka_message_t);
 
 impl<'a> Extras<'a> {
     /// Appends the wanted parts to a chunk that the record was just added to.
-    pub fn push_to(self, chunk: &mut Chunk, parts: Parts) {
+    pub fn push_to(self, chunk: &mut Chunk, parts: RecordMetadata) {
         if parts.keys {
             chunk.keys.push(self.key());
         }
@@ -72,7 +72,7 @@ impl<'a> Extras<'a> {
         unsafe { bytes(self.0.key, self.0.key_len) }
     }
 
-    /// Who set the timestamp, as Kafka numbers it: 0 the producer, 1 the broker, −1 nobody.
+    /// Kafka's number for who set the timestamp: 0 the producer, 1 the broker, −1 nobody.
     fn timestamp_type(self) -> i32 {
         let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is valid, and so is the pointer to `kind`.
@@ -84,7 +84,7 @@ impl<'a> Extras<'a> {
         }
     }
 
-    /// Calls `header(name, value)` for each header, in their order.
+    /// Calls `header(name, value)` for each header, in order.
     fn headers(self, mut header: impl FnMut(&[u8], Option<&[u8]>)) {
         let mut list = null_mut();
         // SAFETY: the message is valid and owns the list, which is not changed here.
@@ -93,7 +93,7 @@ impl<'a> Extras<'a> {
         }
         for index in 0.. {
             let (mut name, mut value, mut length) = (null(), null(), 0);
-            // SAFETY: the list is valid as long as the message; what is written points into it.
+            // SAFETY: the list is valid as long as the message. The call writes pointers into the list.
             let found = unsafe { native::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut length) };
             if found != NO_ERROR {
                 return;
@@ -106,7 +106,7 @@ impl<'a> Extras<'a> {
 
 const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
 
-/// Bytes of librdkafka; a null pointer is a null value.
+/// Bytes from librdkafka. A null pointer is a null value.
 ///
 /// # Safety
 /// The pointer is null or valid for `length` bytes during `'a`.
@@ -120,7 +120,7 @@ const TAKE: usize = 512;
 
 /// Partitions of one or more topics, delivering into one queue.
 pub struct Fetch {
-    /// Before `handle`, so that topics and queue are released before the client ends.
+    /// Declared before `handle`, so that topics and queue are released before the client ends.
     topics: Vec<(String, Topic)>,
     queue: Queue,
     pub handle: Handle,
@@ -128,7 +128,7 @@ pub struct Fetch {
     taken: Vec<*mut native::rd_kafka_message_t>,
     /// Index of the first message in `taken` that is not consumed. Earlier ones are destroyed.
     next: usize,
-    /// Time spent without a message.
+    /// Time spent waiting for messages.
     pub waited: Duration,
 }
 
@@ -168,7 +168,7 @@ impl Fetch {
         self.forget_taken();
     }
 
-    /// Stops one partition. What it has fetched is dropped, or comes up all the same and is nobody's.
+    /// Stops one partition. Its fetched messages are dropped, but some may still arrive: the caller must ignore them.
     pub fn stop_one(&mut self, topic: &str, partition: i32) {
         let is_it = |(at, number): &(usize, i32)| *number == partition && self.topics[*at].0 == topic;
         if let Some(at) = self.started.iter().position(is_it) {
@@ -178,7 +178,7 @@ impl Fetch {
         }
     }
 
-    /// Which partition the event is of that `peek` has returned.
+    /// The partition of the event that `peek` returned.
     pub fn origin(&self) -> Option<(&str, i32)> {
         // SAFETY: messages from `next` on are valid.
         let message = unsafe { &**self.taken.get(self.next)? };
@@ -192,7 +192,7 @@ impl Fetch {
         Message(self.taken[self.next - 1])
     }
 
-    /// How many events are fetched and not consumed.
+    /// The number of events that are fetched and not consumed.
     pub fn ahead(&self) -> usize {
         // SAFETY: the queue is valid as long as `self`.
         self.taken.len() - self.next + unsafe { native::rd_kafka_queue_length(self.queue.0) }
@@ -251,10 +251,10 @@ impl Fetch {
         if let Some(index) = self.topics.iter().position(|(known, _)| known == name) {
             return index;
         }
-        let c_name = CString::new(name).expect("a topic's name holds no zero byte");
+        let c_name = CString::new(name).expect("a topic name holds no zero byte");
         // SAFETY: the client is valid; the topic is destroyed in `drop`.
         let topic = unsafe { native::rd_kafka_topic_new(self.handle.native(), c_name.as_ptr(), null_mut()) };
-        assert!(!topic.is_null(), "a topic handle needs a valid name only");
+        assert!(!topic.is_null(), "a topic handle needs only a valid name");
         self.topics.push((name.to_owned(), Topic(topic)));
         self.topics.len() - 1
     }

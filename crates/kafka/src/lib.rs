@@ -1,8 +1,10 @@
-//! Kafka as a source, through the native client or librdkafka: [`KafkaWatch`] and [`KafkaReader`] implement the traits of `flow`.
+//! Kafka as a source, through the native client or librdkafka. [`KafkaWatch`] and [`KafkaReader`] implement the traits
+//! of `flow`.
 //!
 //! ```text
 //! driver    KafkaWatch   metadata + ListOffsets, and while the topic is quiet a long-poll fetch at its end
-//! executor  KafkaReader  ranges from explicit offsets; at most 4 MB and one answer fetched ahead, 16 MB of a task of many ranges
+//! executor  KafkaReader  ranges from explicit offsets; fetches ahead at most 4 MB and one answer, or 16 MB in a task of
+//!                        many ranges
 //! ```
 //! Consumer groups are never used: no group id, no coordinator, no committed offsets. Knows no pipeline, no batch and
 //! no record format. librdkafka's log lines are dropped; its last message about a connection becomes part of our
@@ -11,12 +13,17 @@
 pub mod admin;
 pub mod choice;
 pub mod options;
+pub mod produce;
 pub mod properties;
 pub mod scan;
 
 mod ahead;
+mod alarm;
+mod ask;
 mod client;
 mod fetch;
+mod librdkafka_alarm;
+mod librdkafka_ask;
 mod librdkafka_read;
 mod native;
 mod read;

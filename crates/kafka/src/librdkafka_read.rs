@@ -1,25 +1,26 @@
-//! The executor's side by librdkafka: ranges of partitions, one after the other.
+//! The executor's reader on librdkafka: ranges of partitions, one after the other.
 //!
-//! Of a task of several ranges those that follow are fetched while the first is read (`ahead.rs`).
-//! A range that begins where the one before ended goes on with what is fetched already; any other start drops it and
-//! begins anew (4–6 ms). At the end of a range the partition is stopped unless a thousand records are fetched ahead: an idle reader must
-//! not ask the broker 200 times a second.
+//! In a task of several ranges, the later ones are fetched while the first is read (`ahead.rs`). A range that starts
+//! where the previous one ended reuses the fetched records. Any other start discards them and fetches again, which
+//! costs 4–6 ms. At the end of a range the reader stops the partition, unless a thousand records are fetched ahead.
+//! Otherwise an idle reader would ask the broker 200 times a second.
 
 use crate::ahead::Ahead;
+use crate::ask::Ask;
 use crate::client::Handle;
 use crate::fetch::{Event, Fetch};
 use crate::options::KafkaOptions;
 use crate::read::{STILL_MAX, lost};
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Chunk, Parts, Read};
+use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
 /// How often librdkafka's own events are drained while waiting.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Least number of records prefetched beyond a range's end that are kept for the next range. Fewer are quickly fetched
-/// again.
+/// Records that are prefetched beyond a range's end are kept for the next range if there are at least this many. Fewer
+/// are quickly fetched again.
 const AHEAD_MIN: usize = 1_000;
 
 /// Reads ranges of Kafka partitions.
@@ -28,12 +29,12 @@ pub struct LibrdkafkaReader {
     range: Option<OffsetRange>,
     /// The partition that is being fetched, and its next offset.
     position: Option<(PartitionId, i64)>,
-    /// Ranges that are to come, and what was fetched of them.
+    /// The ranges to come, and what was fetched of them.
     ahead: Ahead,
-    /// The first of them is open.
+    /// The first range of `ahead` is open.
     reads_ahead: bool,
     still_max: Duration,
-    parts: Parts,
+    parts: RecordMetadata,
 }
 
 impl LibrdkafkaReader {
@@ -44,15 +45,16 @@ impl LibrdkafkaReader {
     pub fn new(options: &KafkaOptions) -> Result<LibrdkafkaReader> {
         let defaults = [
             ("isolation.level", "read_committed"),
-            // What is read exists, so that answers come at once; only asking ahead waits, and the next partition waits for it.
+            // The records of a range exist, so the broker answers at once. Only a fetch beyond them waits, and it
+            // delays the next partition.
             ("fetch.wait.max.ms", "1"),
-            // Bounds an answer of many partitions.
+            // Limits an answer for many partitions.
             ("fetch.max.bytes", "4194304"),
             ("fetch.message.max.bytes", "1048576"),
             ("queued.max.messages.kbytes", "4096"),
-            // Pause before a full queue is checked again; half of the queue is left then at a million records a second.
-            // librdkafka's default of one second would stop a reader for most of that second; 1 ms would cost an idle
-            // reader 2 % of a core.
+            // Pause before a full queue is checked again. At a million records a second the queue is then still half
+            // full. With librdkafka's default of one second a reader would stand still for most of it. With 1 ms an
+            // idle reader would cost 2 % of a core.
             ("fetch.queue.backoff.ms", "5"),
             ("check.crcs", "true"),
             ("fetch.error.backoff.ms", "50"),
@@ -66,13 +68,13 @@ impl LibrdkafkaReader {
             ahead: Ahead::default(),
             reads_ahead: false,
             still_max: STILL_MAX,
-            parts: Parts::default(),
+            parts: RecordMetadata::default(),
         })
     }
 
-    /// The same reader, delivering also these parts of each record.
+    /// Makes the reader also deliver these parts of each record.
     #[must_use]
-    pub fn with_parts(mut self, parts: Parts) -> LibrdkafkaReader {
+    pub fn with_parts(mut self, parts: RecordMetadata) -> LibrdkafkaReader {
         self.parts = parts;
         self
     }
@@ -105,9 +107,9 @@ impl LibrdkafkaReader {
         }
     }
 
-    fn lost(&self, range: &OffsetRange, offset: i64) -> Error {
+    fn lost(&mut self, range: &OffsetRange, offset: i64) -> Error {
         let PartitionId { topic, partition, .. } = &range.partition;
-        let what = format!("offsets {offset} to {} of {} are not there", range.end - 1, range.partition);
+        let what = format!("offsets {offset} to {} of {} do not exist", range.end - 1, range.partition);
         let there = self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5));
         lost(what, there.map(|found| (found[0].start, found[0].end)))
     }
@@ -117,7 +119,7 @@ impl LibrdkafkaReader {
         self.reads_ahead = false;
     }
 
-    /// The next records of the first of the ranges that are fetched ahead.
+    /// The next records of the front range in `ahead`.
     fn next_ahead(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         let start = Instant::now();
         loop {
@@ -198,8 +200,8 @@ impl Read for LibrdkafkaReader {
             let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
             match self.fetch.peek(wait) {
                 Some(Event::Record { offset: found, timestamp, value, extras }) if found < range.end => {
-                    // librdkafka skips records of a batch before the requested offset. If it did not, none may count
-                    // twice.
+                    // librdkafka skips records of a batch before the requested offset. If it did not, they must not
+                    // count twice.
                     if found >= offset {
                         chunk.push(found, timestamp, value);
                         extras.push_to(chunk, self.parts);

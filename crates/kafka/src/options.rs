@@ -7,13 +7,13 @@ use rdkafka::error::KafkaError;
 use tidemill_model::secret::scrubbed;
 use tidemill_model::{Error, Result, Secret};
 
-/// The brokers, and further properties for librdkafka.
+/// The brokers, and further properties of the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KafkaOptions {
     /// `host:port`, several separated by commas.
     pub bootstrap_servers: String,
-    /// The client's properties by librdkafka's or Java's name; they override our defaults. Any may be a password, so
-    /// none is shown.
+    /// The client's properties, by librdkafka's or Java's name. They override our defaults. Any of them may be a
+    /// password, so no value is shown.
     pub client_options: Vec<(String, Secret)>,
     /// Which client reads.
     pub client: ClientChoice,
@@ -33,9 +33,9 @@ impl KafkaOptions {
     pub fn config(&self, defaults: &[(&str, &str)], must: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("client.id", "tidemill");
-        // A broker that is back is noticed within a second. librdkafka also waits for half of the least backoff between
-        // its first connection and the connection to the broker that it learnt of; an executor's first result waits for
-        // that.
+        // Reconnect within a second after a broker is back. librdkafka also waits for half of the least backoff between
+        // its first connection and the connection to the broker that it discovered. This delays an executor's first
+        // result.
         config.set("reconnect.backoff.ms", "20");
         config.set("reconnect.backoff.max.ms", "1000");
         for (name, value) in defaults {
@@ -51,7 +51,7 @@ impl KafkaOptions {
         config
     }
 
-    /// A text of librdkafka's with the properties' values masked.
+    /// A text from librdkafka with the properties' values masked.
     pub(crate) fn hidden(&self, text: &str) -> String {
         hidden(text, self.client_options.iter().map(|(_, value)| value))
     }
@@ -79,7 +79,7 @@ impl KafkaOptions {
             }
             other => {
                 let reason = self.hidden(&other.to_string());
-                Error::external(format!("the Kafka client cannot be made: {reason}; correct `options`"))
+                Error::external(format!("the Kafka client cannot be created: {reason}; correct `options`"))
             }
         }
     }

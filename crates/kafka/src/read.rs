@@ -1,17 +1,17 @@
-//! The executor's side: a reader by either client.
+//! The executor's reader, on either client.
 
 use crate::choice;
 use crate::librdkafka_read::LibrdkafkaReader;
 use crate::native::NativeReader;
 use crate::options::KafkaOptions;
 use std::time::Duration;
-use tidemill_flow::ports::{Chunk, Parts, Read};
+use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_model::{Error, OffsetRange, Result};
 
-/// How long a range may make no progress (a broker restarts) before that is an error.
+/// A range may make no progress for this long (a broker restarts). Then it is an error.
 pub(crate) const STILL_MAX: Duration = Duration::from_secs(30);
 
-/// The error of offsets that are not there: `what` names them, `there` is what the log holds, from its start up to its end.
+/// The error for missing offsets. `what` names them. `there` is the start and the end of the log.
 pub(crate) fn lost(what: String, there: Result<(i64, i64)>) -> Error {
     match there {
         Ok((start, end)) => Error::external(format!(
@@ -43,16 +43,16 @@ impl KafkaReader {
         }))
     }
 
-    /// The same reader, delivering also these parts of each record.
+    /// Makes the reader also deliver these parts of each record.
     #[must_use]
-    pub fn with_parts(self, parts: Parts) -> KafkaReader {
+    pub fn with_parts(self, parts: RecordMetadata) -> KafkaReader {
         KafkaReader(match self.0 {
             Inner::Native(reader) => Inner::Native(Box::new(reader.with_parts(parts))),
             Inner::Librdkafka(reader) => Inner::Librdkafka(reader.with_parts(parts)),
         })
     }
 
-    /// Sets how long a range may make no progress before that is a transient error.
+    /// Sets how long a range may make no progress before a transient error.
     #[must_use]
     pub fn with_still_max(self, still_max: Duration) -> KafkaReader {
         KafkaReader(match self.0 {

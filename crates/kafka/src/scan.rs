@@ -1,6 +1,6 @@
-//! A simple scan of a topic, record by record, from its beginning to its end at the start of the scan.
+//! A simple scan of a topic, record by record, from its first record to its end at the start of the scan.
 //!
-//! Serves as the reference in checks: it shares only librdkafka with [`crate::KafkaReader`]. It uses rdkafka's
+//! It is the reference in checks, so it shares no code with [`crate::KafkaReader`] but librdkafka. It uses rdkafka's
 //! consumer.
 
 use crate::admin;
@@ -18,7 +18,7 @@ use tidemill_model::{Error, Result};
 
 impl ConsumerContext for ErrorContext {}
 
-/// How long the scan may make no progress before that is an error.
+/// The scan may make no progress for this long. Then it is an error.
 const STILL_MAX: Duration = Duration::from_secs(30);
 
 /// Calls `record(partition, offset, timestamp_ms, key, value)` for every record that the topic holds at the start of
@@ -39,7 +39,7 @@ pub fn scan(
         open.push((id.partition, there.end));
         list.add_partition_offset(topic, id.partition, Offset::Offset(there.start)).expect("an explicit offset");
     }
-    // librdkafka's assignment needs a group name, although nothing is committed.
+    // librdkafka's assignment needs a group id, although nothing is committed.
     let must = [("group.id", "tidemill-scan"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
     let config = options.config(&[("isolation.level", "read_committed"), ("auto.offset.reset", "error")], &must);
     let consumer = options.created(BaseConsumer::from_config_and_context(&config, ErrorContext::default()))?;

@@ -1,56 +1,53 @@
-//! The driver's side: reports what a topic holds, and wakes when it holds more.
+//! The driver's watch: reports what a topic holds, and wakes when it holds more.
 //!
-//! Two ways to notice an append, chosen by what flows:
-//! - quiet or a trickle: *armed*. A fetch waits at the end of every partition and is answered within a millisecond of an append;
-//!   the few records that it carries are thrown away. At rest this is one fetch every 5 s and one look a second.
-//! - busy: *looking*. One ListOffsets for all partitions, when the driver asks: it finds what has come since the last one. Only
-//!   where it finds nothing it is repeated after a pause. A fetch would be answered at every append, needed or not.
+//! The watch notices an append in one of two ways, depending on the rate:
+//! - *Armed*, at a low rate. A fetch waits at the end of every partition. The broker answers it within a millisecond of
+//!   an append. Its few records are thrown away. At rest this costs one fetch every 5 s and one poll a second. Until a
+//!   fetch waits for every partition, the watch polls too.
+//! - *Polling*, at a high rate. When the driver asks, one ListOffsets for all partitions finds what was appended since
+//!   the last one. If it finds nothing, it is repeated after a pause. A fetch would be answered at every append, needed
+//!   or not.
 //!
-//! The answer always comes from ListOffsets: last stable offsets, so open transactions are not counted.
+//! The reported offsets always come from ListOffsets. They are last stable offsets, so open transactions do not count.
 
-use crate::client::Handle;
-use crate::fetch::Fetch;
+use crate::alarm::{self, Alarm};
+use crate::ask::{self, Ask, At};
 use crate::options::KafkaOptions;
-use rdkafka::Offset;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extent, Extents, Timeline, Watch};
 use tidemill_model::{PartitionId, Result};
 
-/// Time between two looks that find nothing: a part of the time that it has been quiet for, within these.
+/// The pause between two polls that find nothing is a fraction of the quiet time, within these limits.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
-/// Records per second below which the watch is armed; one that is armed stays so up to twice as many. Each may be an append,
-/// which costs a fetch and a look; above, the driver's own questions find as much.
+/// The watch arms below this rate (records/s) and disarms above twice this rate. While armed, each record may be an
+/// append of its own, which costs a fetch and a poll. At higher rates the driver's own requests notice as much.
 const TRICKLE_PER_SECOND: f64 = 100.0;
-/// A fetch that waits names every partition each time: with more than so many, it must pay for fewer appends.
+/// With more partitions than this, the arming rate is lower, since every waiting fetch names all partitions.
 const TRICKLE_PARTITIONS: f64 = 64.0;
-/// The rate is that of about so many seconds.
+/// Time constant of the rate's moving average, in seconds.
 const RATE_SECONDS: f64 = 0.1;
-/// Time between two looks while armed, in case a fetch is lost or the broker is.
+/// Time between two polls while armed, in case a fetch or the broker is lost.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval of looking for new partitions.
+/// Interval between checks for new partitions.
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3);
-/// Interval of looking for a topic that does not exist.
+/// Interval between checks for a missing topic.
 const MISSING_INTERVAL: Duration = Duration::from_millis(100);
-/// Interval of reading the first offsets, which only retention moves.
+/// Interval between reads of the first offsets, which only retention moves.
 const STARTS_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait for an answer of a broker.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
-
-const ISOLATION: (&str, &str) = ("isolation.level", "read_committed");
 
 /// Watches one topic.
 pub struct KafkaWatch {
     options: KafkaOptions,
     topic: Arc<str>,
     source: u32,
-    /// The client for requests. It is a separate client because a broker answers the requests of a connection in order:
-    /// a request behind a waiting fetch would wait with it.
-    asks: Handle,
+    asks: Box<dyn Ask>,
     /// The waiting fetches, while armed.
-    fetch: Fetch,
+    alarm: Box<dyn Alarm>,
     partitions: Timestamped<Vec<i32>>,
     starts: Timestamped<Vec<i64>>,
     /// Result and time of the last poll.
@@ -98,21 +95,12 @@ impl KafkaWatch {
     /// # Errors
     /// User: a wrong option.
     pub fn new(options: &KafkaOptions, topic: &str) -> Result<KafkaWatch> {
-        let defaults = [
-            ISOLATION,
-            ("fetch.wait.max.ms", "5000"),
-            ("fetch.min.bytes", "1"),
-            ("fetch.message.max.bytes", "1024"),
-            ("queued.max.messages.kbytes", "256"),
-            ("fetch.queue.backoff.ms", "50"),
-        ];
-        let must = [("enable.partition.eof", "true"), ("auto.offset.reset", "error")];
         Ok(KafkaWatch {
             options: options.clone(),
             topic: topic.into(),
             source: 0,
-            asks: Handle::new(options, &[ISOLATION], &[])?,
-            fetch: Fetch::new(Handle::new(options, &defaults, &must)?),
+            asks: ask::open(options)?,
+            alarm: alarm::open(options)?,
             partitions: Timestamped::never(),
             starts: Timestamped::never(),
             seen: Timestamped::never(),
@@ -129,6 +117,23 @@ impl KafkaWatch {
         KafkaWatch { source, ..self }
     }
 
+    fn watch_for(&mut self, known: &Extents, deadline: Instant) -> Result<Extents> {
+        let mut looked = false;
+        loop {
+            // The caller wants the current ends. While a fetch waits, the last result is current.
+            let asked = !looked && (known.is_empty() || !self.is_armed()) && !self.partitions.value.is_empty();
+            if asked || self.seen.is_older(self.interval()) {
+                self.look()?;
+                looked = true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.seen.value != *known || left.is_zero() || (known.is_empty() && looked) {
+                return Ok(self.seen.value.clone());
+            }
+            self.wait(left)?;
+        }
+    }
+
     /// Polls the brokers.
     fn look(&mut self) -> Result<()> {
         self.woken = false;
@@ -139,11 +144,11 @@ impl KafkaWatch {
             return Ok(());
         }
         if self.starts.is_older(STARTS_INTERVAL) {
-            self.starts.set(self.asks.offsets(&self.topic, partitions, Offset::Beginning, ANSWER_MAX)?);
+            self.starts.set(self.asks.bounds(&self.topic, partitions, At::Earliest, ANSWER_MAX)?);
         }
-        let ends = self.asks.offsets(&self.topic, partitions, Offset::End, ANSWER_MAX)?;
+        let ends = self.asks.bounds(&self.topic, partitions, At::Latest, ANSWER_MAX)?;
         let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
-            // The start offset was read earlier; retention can only have raised it since.
+            // The start offset may be older. Retention can only have raised it since.
             (
                 PartitionId { source: self.source, topic: self.topic.clone(), partition },
                 Extent { start: start.min(end), end },
@@ -171,7 +176,7 @@ impl KafkaWatch {
         let mut records = 0;
         if found != self.seen.value {
             let end = |extents: &Extents| extents.values().map(|extent| extent.end).sum::<i64>();
-            // What was there before the first look says nothing about what flows.
+            // Records from before the first poll do not count for the rate.
             records = if self.seen.at.is_some() { end(&found) - end(&self.seen.value) } else { 0 };
             self.news_at = Instant::now();
         }
@@ -180,52 +185,52 @@ impl KafkaWatch {
         if self.armed && self.rate >= 2.0 * self.trickle() {
             self.disarm();
         }
+        if self.armed {
+            self.alarm.advance(&self.topic, &found);
+        }
         self.seen.set(found);
     }
 
-    /// Records per second that are a trickle.
+    /// The rate below which the watch arms, for the current number of partitions.
     fn trickle(&self) -> f64 {
         TRICKLE_PER_SECOND * (TRICKLE_PARTITIONS / self.partitions.value.len() as f64).min(1.0)
     }
 
-    /// Time between two looks.
+    /// Time between two polls.
     fn interval(&self) -> Duration {
-        match () {
-            () if self.woken => Duration::ZERO,
-            () if self.armed => CHECK_INTERVAL,
-            () if self.partitions.value.is_empty() => MISSING_INTERVAL,
-            () => (self.news_at.elapsed() / 4).clamp(PAUSE_MIN, PAUSE_MAX),
+        if self.woken {
+            Duration::ZERO
+        } else if self.is_armed() {
+            CHECK_INTERVAL
+        } else if self.partitions.value.is_empty() {
+            MISSING_INTERVAL
+        } else {
+            (self.news_at.elapsed() / 4).clamp(PAUSE_MIN, PAUSE_MAX)
         }
     }
 
     /// Waits until a poll is due, at most `wait`.
-    fn wait(&mut self, wait: Duration) {
+    fn wait(&mut self, wait: Duration) -> Result<()> {
         let now = rate_after(self.rate, 0, self.seen.at.map_or(Duration::ZERO, |at| at.elapsed()));
         if !self.armed && !self.partitions.value.is_empty() && now < self.trickle() {
-            self.arm();
+            self.alarm.set(&self.topic, &self.seen.value);
+            self.armed = true;
         }
         if self.armed {
-            let mut wait = wait.min(self.seen.fresh_for(CHECK_INTERVAL));
-            while self.fetch.peek(wait).is_some() {
-                self.fetch.consume();
-                self.woken = true;
-                wait = Duration::ZERO;
-            }
-            self.fetch.handle.drain_events();
+            self.woken |= self.alarm.wait(wait.min(self.seen.fresh_for(self.interval())))?;
         } else {
             thread::sleep(wait.min(self.seen.fresh_for(self.interval())));
         }
+        Ok(())
     }
 
-    fn arm(&mut self) {
-        for (id, extent) in &self.seen.value {
-            self.fetch.start(&self.topic, id.partition, extent.end);
-        }
-        self.armed = true;
+    /// Whether a fetch waits for every partition, so that no append is missed.
+    fn is_armed(&self) -> bool {
+        self.armed && self.alarm.is_set()
     }
 
     fn disarm(&mut self) {
-        self.fetch.stop();
+        self.alarm.disarm();
         self.armed = false;
     }
 }
@@ -235,45 +240,33 @@ impl Watch for KafkaWatch {
         format!("topic `{}`", self.topic)
     }
 
-    /// Has its own client, created when first used: most runs never have a backlog.
+    /// The timeline has its own client. It is created on first use, since most runs never have a backlog.
     fn timeline(&self) -> Option<Timeline> {
         let (options, topic) = (self.options.clone(), self.topic.clone());
         let mut client = None;
         Some(Box::new(move |partitions, timestamp| {
-            let asks = match &client {
+            let asks = match &mut client {
                 Some(asks) => asks,
-                None => client.insert(Handle::new(&options, &[ISOLATION], &[])?),
+                None => client.insert(ask::open(&options)?),
             };
             let numbers: Vec<i32> = partitions.iter().map(|id| id.partition).collect();
-            asks.first_at(&topic, &numbers, timestamp, ANSWER_MAX)
+            asks.offsets(&topic, &numbers, At::Timestamp(timestamp), ANSWER_MAX)
         }))
     }
 
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents> {
-        let deadline = Instant::now() + timeout;
-        let mut looked = false;
-        loop {
-            // Who asks wants to know what is there now; while a fetch waits, that is what was seen last.
-            let asked = !looked && (known.is_empty() || !self.armed) && !self.partitions.value.is_empty();
-            if asked || self.seen.is_older(self.interval()) {
-                if let Err(error) = self.look() {
-                    // Leaders and partitions may have changed.
-                    self.disarm();
-                    self.partitions.at = None;
-                    return Err(error);
-                }
-                looked = true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.seen.value != *known || left.is_zero() || (known.is_empty() && looked) {
-                return Ok(self.seen.value.clone());
-            }
-            self.wait(left);
+        let result = self.watch_for(known, Instant::now() + timeout);
+        if result.is_err() {
+            // Leaders and partitions may have changed.
+            self.disarm();
+            self.partitions.at = None;
         }
+        result
     }
 }
 
-/// Records per second, after so many more have come in a time. Older ones count less; what falls behind is a topic made anew.
+/// The new rate after `records` more in `elapsed`: an exponential moving average. A negative number (the topic was
+/// created again) counts as 0.
 fn rate_after(rate: f64, records: i64, elapsed: Duration) -> f64 {
     let weight = (-elapsed.as_secs_f64() / RATE_SECONDS).exp();
     rate * weight + records.max(0) as f64 / RATE_SECONDS
@@ -283,7 +276,7 @@ fn rate_after(rate: f64, records: i64, elapsed: Duration) -> f64 {
 mod tests {
     use super::*;
 
-    /// Looks `(records found, ms since the look before)` → records per second after them.
+    /// Polls `(records found, ms since the previous poll)` → the rate after them.
     fn check(looks: &[(i64, u64)], expected: std::ops::Range<f64>) {
         let rate = looks.iter().fold(0.0, |rate, (found, ms)| rate_after(rate, *found, Duration::from_millis(*ms)));
         assert!(expected.contains(&rate), "{rate} of {looks:?}");

@@ -81,7 +81,7 @@ impl Control {
         self.stopped.store(true, Relaxed);
     }
 
-    /// Whether the load was told to end.
+    /// Whether the load was asked to end.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Relaxed)
     }

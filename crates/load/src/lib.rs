@@ -2,7 +2,7 @@
 //! steady rate.
 //!
 //! ```text
-//! records (pure: seed, producer, index → bytes) ──► batch ──► librdkafka's queue (64 MB at most) ──► broker
+//! records (pure: seed, producer, index → bytes) ──► outlet: librdkafka or the native client (64 MB at most) ──► broker
 //!         ▲ how many are due: pace (pure)                         └─ acknowledged, failed ──► Control
 //! ```
 //! Knows Kafka's topics, but no pipeline, no engine and no schema except its own nine fields.
@@ -13,8 +13,10 @@ pub mod produce;
 pub mod records;
 pub mod text;
 
-mod batch;
 mod fields;
+mod librdkafka;
+mod native;
+mod outlet;
 mod producer;
 
 pub use control::{Control, Counters};

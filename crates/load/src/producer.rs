@@ -1,17 +1,13 @@
 //! One producer: a thread with its own connection that generates records and sends them when they are due.
 
-use crate::batch::{Block, DeliveryContext, NativeTopic};
 use crate::control::{Control, Counters};
+use crate::outlet::{self, Block, Outlet};
 use crate::pace::{Pace, Rate};
 use crate::produce::Options;
 use crate::records::Generator;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::producer::{BaseProducer, Producer as _};
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use tidemill_kafka::KafkaOptions;
-use tidemill_model::{Error, Micros, Result};
+use tidemill_model::{Micros, Result};
 
 /// Most records generated at once: 250 kB, which fit in a core's cache.
 const BLOCK_RECORDS: u64 = 1_000;
@@ -25,7 +21,7 @@ pub struct Producer<'a> {
     options: &'a Options,
     control: &'a Control,
     generator: Generator,
-    outlet: NativeTopic,
+    outlet: Box<dyn Outlet>,
     /// Counters of this producer.
     counted: Counters,
     /// Records left to send; `None`: no end.
@@ -41,22 +37,23 @@ impl<'a> Producer<'a> {
             options,
             control,
             generator: Generator::new(options.seed, index, &options.records),
-            outlet: NativeTopic::new(connect(&options.kafka)?, &options.topic, partitions),
+            outlet: outlet::open(&options.kafka, &options.topic, partitions)?,
             counted: Counters::default(),
             left: options.count.map(|count| count / producers + u64::from(index < count % producers)),
         })
     }
 
-    /// Sends until told to stop, out of time or out of records, then waits until all records are acknowledged or given
+    /// Sends until it is stopped, or until time or records run out, then waits until all records are acknowledged or given
     /// up. The load began at `start`; this producer joined `since` later.
     pub fn run(mut self, start: Instant, since: Duration) -> Result<()> {
         let result = self.send_all(start, since);
         self.outlet.abandon();
         // Ends within `message.timeout.ms`, when each record is acknowledged or given up.
         while self.counted.acknowledged + self.counted.failed < self.counted.sent {
-            // An error means that records are still in flight, which the counters also tell.
-            let _ = self.outlet.producer().flush(Duration::from_millis(5));
-            self.settle();
+            let settled = self.outlet.flush(Duration::from_millis(5)).and_then(|()| self.settle());
+            if settled.is_err() {
+                return result.and(settled);
+            }
         }
         result
     }
@@ -87,7 +84,7 @@ impl<'a> Producer<'a> {
             } else if now == end {
                 break;
             }
-            self.settle();
+            self.settle()?;
             if due < BLOCK_RECORDS {
                 thread::sleep(pace.sleep(now, TICK).min(end - now));
             }
@@ -115,17 +112,15 @@ impl<'a> Producer<'a> {
         // Each producer starts at another partition, so that a few records per second are spread evenly too.
         self.outlet.begin(block, first + self.index);
         loop {
-            let (taken, all) = self.outlet.push(block).map_err(|code| {
-                Error::external(format!("librdkafka accepts no more records: {code}; look at the broker's log"))
-            })?;
+            let (taken, all) = self.outlet.push(block)?;
             self.count(Counters { sent: taken, ..Counters::default() });
             if all || self.control.is_stopped() {
                 self.left = self.left.map(|left| left.saturating_sub(records));
                 return Ok(());
             }
             // The queue is full: the broker is slower than this producer.
-            self.outlet.producer().poll(Duration::from_millis(2));
-            self.settle();
+            self.outlet.work(Duration::from_millis(2))?;
+            self.settle()?;
         }
     }
 
@@ -144,17 +139,16 @@ impl<'a> Producer<'a> {
     }
 
     /// Counts delivered and failed records and updates the control.
-    fn settle(&mut self) {
-        let producer = self.outlet.producer();
-        producer.poll(Duration::ZERO);
-        let failed = producer.context().failed.load(Relaxed);
-        let on_their_way = producer.in_flight_count().max(0) as u64;
+    fn settle(&mut self) -> Result<()> {
+        self.outlet.work(Duration::ZERO)?;
+        let (failed, on_their_way) = (self.outlet.failed(), self.outlet.on_their_way());
         let acknowledged = self.counted.sent.saturating_sub(failed + on_their_way).max(self.counted.acknowledged);
         self.count(Counters {
             sent: 0,
             acknowledged: acknowledged - self.counted.acknowledged,
             failed: failed - self.counted.failed,
         });
+        Ok(())
     }
 
     fn count(&mut self, more: Counters) {
@@ -163,21 +157,6 @@ impl<'a> Producer<'a> {
         self.counted.failed += more.failed;
         self.control.add(more);
     }
-}
-
-fn connect(options: &KafkaOptions) -> Result<BaseProducer<DeliveryContext>> {
-    let config = options.config(
-        &[
-            ("linger.ms", "5"),
-            ("message.timeout.ms", "30000"),
-            ("queue.buffering.max.kbytes", "65536"),
-            ("queue.buffering.max.messages", "200000"),
-            ("allow.auto.create.topics", "false"),
-        ],
-        // Success follows from the queue's length: a report per record would cost as much as making the record.
-        &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
-    );
-    options.created(BaseProducer::from_config_and_context(&config, DeliveryContext::default()))
 }
 
 fn now() -> Micros {

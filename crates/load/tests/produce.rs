@@ -6,13 +6,21 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 use tidemill_broker::{Broker, BrokerConfig};
-use tidemill_kafka::{KafkaOptions, scan};
+use tidemill_kafka::{ClientChoice, KafkaOptions, scan};
 use tidemill_load::produce::{Options, run};
 use tidemill_load::records::Generator;
 use tidemill_load::{Rate, records};
 use tidemill_model::{Domain, Micros};
 
 const START: Micros = Micros(1_700_000_000_000_000);
+
+/// The clients that write.
+const CLIENTS: [ClientChoice; 2] = [ClientChoice::Native, ClientChoice::Librdkafka];
+
+fn broker_for(client: ClientChoice) -> (Broker, TempDir, KafkaOptions) {
+    let (broker, dir, kafka) = broker();
+    (broker, dir, KafkaOptions { client, ..kafka })
+}
 
 fn broker() -> (Broker, TempDir, KafkaOptions) {
     let dir = tempfile::tempdir().unwrap();
@@ -41,8 +49,9 @@ fn values(kafka: &KafkaOptions) -> Vec<Vec<Vec<u8>>> {
 
 #[test]
 fn what_arrives_is_what_the_generator_says() {
-    for (producers, count) in [(1, 30_001), (3, 20_000)] {
-        let (broker, _dir, kafka) = broker();
+    let loads = CLIENTS.into_iter().flat_map(|client| [(client, 1, 30_001), (client, 3, 20_000)]);
+    for (client, producers, count) in loads {
+        let (broker, _dir, kafka) = broker_for(client);
         let options = Options { partitions: Some(3), ..options(&kafka, Some(count), producers) };
         let summary = run(&options, &options.control(), |_| {}).unwrap();
         assert_eq!((summary.sent, summary.acknowledged, summary.failed), (count, count, 0));
@@ -75,7 +84,11 @@ fn partitions_get_their_turns() {
 
 #[test]
 fn a_load_is_steered_while_it_runs() {
-    let (_broker, _dir, kafka) = broker();
+    CLIENTS.into_iter().for_each(check_steered);
+}
+
+fn check_steered(client: ClientChoice) {
+    let (_broker, _dir, kafka) = broker_for(client);
     let options = Options { rate: Rate::PerSecond(0.0), ..options(&kafka, None, 1) };
     let control = options.control();
     let sent_at = Mutex::new(Vec::new());

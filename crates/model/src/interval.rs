@@ -35,7 +35,7 @@ impl Interval {
                 let digits = number.trim_end_matches(|c: char| c.is_ascii_alphabetic());
                 let example = if digits.is_empty() || digits == number { "10" } else { digits };
                 return Err(format!(
-                    "`{text}` is not an interval: units are words of their own; write for instance '{example} seconds'"
+                    "`{text}` is not an interval: units are separate words; write for instance '{example} seconds'"
                 ));
             };
             total = total.plus(number, sign, unit, text)?;

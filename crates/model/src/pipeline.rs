@@ -78,16 +78,22 @@ pub enum SourceKind {
     Files(FilesSource),
 }
 
-/// `client`: which Kafka client reads.
+/// `client`: which Kafka client is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientChoice {
-    /// `auto`: librdkafka.
+    /// `auto`: librdkafka, but for what only the native client can.
     #[default]
     Auto,
     /// `native`
     Native,
     /// `librdkafka`
     Librdkafka,
+}
+
+impl ClientChoice {
+    /// The choices by name.
+    pub const NAMES: [(&'static str, ClientChoice); 3] =
+        [("auto", ClientChoice::Auto), ("native", ClientChoice::Native), ("librdkafka", ClientChoice::Librdkafka)];
 }
 
 /// Options of `type = "kafka"`.
@@ -105,7 +111,7 @@ pub struct KafkaSource {
     pub metadata_column: Option<Located>,
     /// `include_headers`: whether Kafka's own columns include `headers`.
     pub include_headers: bool,
-    /// `client`: which client reads.
+    /// `client`: which client is used.
     pub client: ClientChoice,
     /// `[sources.NAME.options]`: the client's properties.
     pub client_options: Vec<ClientOption>,
@@ -255,6 +261,10 @@ pub enum SinkKind {
         format: SinkFormat,
         /// Where the format stands in the file, for errors about it.
         format_span: Range<usize>,
+        /// `roll_size`: rows of several batches become one file of about so many bytes.
+        roll_bytes: Option<u64>,
+        /// `roll_interval`: they do so after this time, ms.
+        roll_ms: Option<u64>,
     },
 }
 

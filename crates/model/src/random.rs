@@ -1,5 +1,6 @@
-//! Pseudo-random numbers from a seed: SplitMix64 (Steele, Lea, Flood 2014). For generated loads and tests; not for secrets.
-//! The same seed gives the same numbers. The project's task runner includes this file too.
+//! Pseudo-random numbers from a seed: SplitMix64 (Steele, Lea, Flood 2014). For generated loads, benchmarks, the fuzzer and
+//! simulations that are replayed by their seed; property tests use proptest. Not for secrets. The same seed gives the same
+//! numbers. The project's task runner includes this file too.
 
 /// What the state moves on by.
 pub const STEP: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -58,6 +58,9 @@ pub struct Status {
     pub executors: Vec<ExecutorStatus>,
     /// Seconds from spawn to exit, summed over all executors so far.
     pub executor_seconds: f64,
+    /// What the largest allowed size would have used, always on. Each moment counts at the maximum of that moment.
+    #[serde(default)]
+    pub always_on_executor_seconds: f64,
     /// Records/s of one executor core: measured, or its limit if that is lower or nothing has been measured. `None` if
     /// neither is known.
     pub capacity_per_core: Option<f64>,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A time of its own, and whose turn it is among its threads.
+/// A virtual time, and which of its threads runs next.
 pub trait VirtualTime: Send + Sync {
     /// The moment.
     fn now(&self) -> Instant;

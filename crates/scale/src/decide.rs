@@ -65,9 +65,8 @@ impl Case<'_> {
         if let Some(verdict) = self.guard(state, backlog) {
             return verdict;
         }
-        let stepped = self.stepped(state);
-        if stepped || self.short(backlog as f64) || (!self.too_young(state) && self.slack_used(backlog as f64)) {
-            return self.up(state, stepped);
+        if let Some(verdict) = self.up(state, backlog as f64) {
+            return verdict;
         }
         if let Some(verdict) = self.zero(state).or_else(|| self.down(state)) {
             return verdict;
@@ -86,7 +85,7 @@ impl Case<'_> {
             Mode::Active | Mode::Advisory => self.from.clamp(min, max),
         };
         let kind = if to == self.from { Kind::Hold } else { Kind::Bound };
-        Some((kind, to, reason::bound(self.settings, to)))
+        Some((kind, to, reason::bound(self.settings, self.from, to)))
     }
 
     fn note(&self, state: &mut State, backlog: f64) {
@@ -98,8 +97,7 @@ impl Case<'_> {
             if below >= lambda && below > 0.0 {
                 return backlog <= DOWN_SHARE * terms.slack;
             }
-            // Not enough for the load, but what then waits may wait: the present work is done, so executors pause for a
-            // while.
+            // Too small for the load, but the records that gather are within the slack: executors pause for a while.
             let left_s = runway(below, lambda, backlog, terms.slack);
             let next = terms.turn_s.is_some() || size > 0;
             let next = next && size + 1 == self.from as usize;
@@ -131,8 +129,10 @@ impl Case<'_> {
         let since_ms = *state.waiting_since_ms.get_or_insert(self.facts.now_ms);
         let oldest_s = seconds(self.facts.now_ms, since_ms) + terms.start_s;
         let soon = backlog + terms.lambda2.max(terms.lambda_up) * terms.start_s;
-        // A lone record is no load, and what one executor cannot do is no load for turns with none.
-        let turn_s = terms.turn_s.filter(|_| orphaned == 0 && terms.lambda5 <= at(&terms.capacity, 1));
+        // After a silence, or where records are rare, each starts an executor: waiting for others saves next to nothing.
+        let lone = state.rates.rate_before(15, 1) * terms.price_s <= self.settings.policy.lone_share;
+        // What one executor cannot do is no load for turns with none.
+        let turn_s = terms.turn_s.filter(|_| orphaned == 0 && !lone && terms.lambda5 <= at(&terms.capacity, 1));
         if turn_s.is_some_and(|turn_s| oldest_s < turn_s) && soon < terms.slack {
             return Some((Kind::Hold, 0, reason::wait(backlog, terms)));
         }
@@ -177,15 +177,21 @@ impl Case<'_> {
         state.step_since_ms.is_some_and(|since_ms| seconds(self.facts.now_ms, since_ms) < STEP_MEASURED_S)
     }
 
-    fn up(&self, state: &mut State, stepped: bool) -> Verdict {
+    /// From zero only a record that waits starts an executor, by `activate`: what the averages remember does not.
+    fn up(&self, state: &mut State, backlog: f64) -> Option<Verdict> {
         let (from, terms) = (self.from, self.terms);
+        let stepped = self.stepped(state);
+        let needed = stepped || self.short(backlog) || (!self.too_young(state) && self.slack_used(backlog));
+        if from == 0 || !needed {
+            return None;
+        }
         if from == self.settings.max {
             state.timers.reset();
-            return (Kind::Hold, from, reason::at_max(from, terms));
+            return Some((Kind::Hold, from, reason::at_max(from, terms)));
         }
         if let Some(guard) = &terms.guard {
             state.timers.reset();
-            return (Kind::Hold, from, reason::blocked(from, guard));
+            return Some((Kind::Hold, from, reason::blocked(from, guard)));
         }
         let over = (terms.backlog_up - terms.budget / 2.0).max(0.0);
         // During a step λ5 lags behind, so the size is chosen for the step, whatever rule asks for growth.
@@ -199,7 +205,7 @@ impl Case<'_> {
         state.promised.clone_from(&terms.capacity);
         state.note_outgrown(from, terms.lambda15 <= HAIR * at(&terms.capacity, from));
         state.timers.after_up(self.facts.now_ms, self.settings, terms.price_s);
-        (Kind::Up, to, reason::up(to, need, terms))
+        Some((Kind::Up, to, reason::up(to, need, terms)))
     }
 
     /// More executors than help, although the backlog is over the budget and grows: the bottleneck is elsewhere. A
@@ -217,6 +223,11 @@ impl Case<'_> {
             release(&mut state.blocked);
             return None;
         };
+        if bottleneck == Bottleneck::OtherPrograms {
+            release(&mut state.blocked);
+            let until_ms = now_ms + (policy.block_s * 1000.0) as u64;
+            return self.explain(state, backlog, until_ms, (done, bottleneck));
+        }
         // On a full machine every executor is slower: compare with the capacity that was believed before the growth.
         let promised = match bottleneck {
             Bottleneck::Machine => &state.promised,

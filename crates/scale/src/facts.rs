@@ -28,7 +28,7 @@ pub struct Facts {
     /// Times from spawn to ready, in ms, of the executors that became ready since the last call.
     pub start_ms: Vec<u64>,
     /// Costs of starts that became known since the last call, in ms: executor time without work (spawn → ready, the
-    /// wait for a first record, told to end → gone).
+    /// wait for a first record, asked to end → gone).
     #[serde(default)]
     pub start_cost_ms: Vec<u64>,
     /// Working time of the driver's own thread since the last call, µs.
@@ -40,7 +40,10 @@ pub struct Facts {
     /// Busy share of the machine's cores since the last call, thousandths; `None` if unknown.
     #[serde(default)]
     pub machine_busy: Option<u32>,
-    /// Executors that ended without being told to since the last call.
+    /// The part of it that driver and executors used, thousandths of the machine's cores; `None` if unknown.
+    #[serde(default)]
+    pub own_busy: Option<u32>,
+    /// Executors that ended unexpectedly since the last call.
     pub crashes: u32,
 }
 

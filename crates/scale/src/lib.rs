@@ -8,10 +8,10 @@
 //! present size. If it is shorter than a start takes, the policy scales up at once, straight to the size needed. How
 //! long an executor is kept depends on the *price of a start*, which is measured: its time without work from spawn to
 //! the first record, and from the last record to its end. On one machine that is milliseconds. A load that needs one
-//! and a half executors is then served by two and one in turns: records gather for as long as makes starts cost less than
-//! 1 %, and are done together. The less of an executor a load needs, the longer that would take; below about half an
-//! executor's load records gather for as long as they may, if starts then cost less than 1 % of an executor that stays.
-//! If a start costs many seconds, the same rules keep executors for minutes.
+//! and a half executors is then served by one and two in turns: records gather at one executor, and two process them
+//! together. A turn is so long that starts cost less than 1 %. The less of an executor a load needs, the longer a turn
+//! would have to be. Below about half an executor's load a turn has its greatest length, if starts then cost less than
+//! 1 % of an executor that stays. If a start costs many seconds, the same rules keep executors for minutes.
 //!
 //! # The terms, all in [`Terms`]
 //! ```text
@@ -29,7 +29,7 @@
 //! W             P, from 0.25 s to `down_hold`; doubles with each flap, near a size's capacity only          state
 //! T_dn          20 · P, at least two starts, at most 600 s
 //! ```
-//! # The rules, in the order in which they speak ([`decide`])
+//! # The rules, in the order in which they apply ([`decide`])
 //! ```text
 //! bound      a pin, min, max                                                        → that size
 //! unknown    any offset unknown                                                     → hold, all timers at zero

@@ -59,6 +59,8 @@ pub struct Policy {
     pub turn_share: f64,
     /// Records gather for that no longer than this share of the service level.
     pub turn_slo: f64,
+    /// Records that come so rarely that a start for each costs no more than this share of an executor do not wait for others.
+    pub lone_share: f64,
     /// A load that needs more than this share of the greater size's last executor is not served in turns.
     pub turn_above: f64,
     /// A size that is not enough for the load is left for the next smaller one when the backlog is below this share of
@@ -113,6 +115,7 @@ impl Default for Policy {
             hold_min_s: 0.25,
             turn_share: 0.008,
             turn_slo: 0.35,
+            lone_share: 0.02,
             turn_above: 0.85,
             drained: 0.3,
             near: 0.3,

@@ -3,6 +3,7 @@
 
 use crate::decision::Terms;
 use crate::facts::Facts;
+use crate::reason;
 use crate::settings::Settings;
 use crate::state::{Blocked, State, seconds};
 
@@ -20,10 +21,10 @@ struct Turn {
     over: f64,
 }
 
-/// The shortest turn at which starts cost no more than their share. Records gather for S at size n, of which the load
-/// exceeds the capacity, and are done at n + 1: where the load needs the share f of that executor, a turn lasts S/(1 − f)
-/// and uses n + f executors meanwhile. Where that would take too long, a turn is as long as it may be if a start then costs
-/// no more than its share of the n + 1 executors that would stay instead. `None`: it costs more, so the greater size stays.
+/// The shortest turn at which starts cost no more than their share. The load exceeds the capacity of size n, so records
+/// gather there for S and are processed at n + 1. If the load needs the share f of that executor, a turn lasts S/(1 − f)
+/// and uses n + f executors. If S would be too long, it is the longest that is allowed, provided that a start then costs
+/// no more than its share of the n + 1 executors that would stay instead. `None`: it costs more, and the greater size stays.
 fn turn(settings: &Settings, capacity: &[f64], lambda: f64, price_s: f64) -> Option<Turn> {
     let policy = &settings.policy;
     let size = capacity.iter().rposition(|able| *able < lambda)?;
@@ -109,8 +110,7 @@ pub(crate) fn at(capacity: &[f64], size: u32) -> f64 {
 
 fn guard_text(blocked: Blocked, now_ms: u64) -> String {
     let left_s = seconds(blocked.until_ms, now_ms).ceil();
-    let (done, why) = (blocked.done, blocked.bottleneck.sentence());
-    format!("growth is blocked for {left_s} s, more executors did not bring more than {done:.0} records/s: {why}")
+    reason::no_growth(left_s as u64, blocked.done, blocked.bottleneck)
 }
 
 fn thousandth(value: f64) -> f64 {

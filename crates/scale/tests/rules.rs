@@ -43,7 +43,23 @@ fn check(what: &str, case: Case, expected: (Kind, u32)) {
 fn from_zero() {
     let zero = Case { size: 0, rate: 0, ..CASE };
     check("nothing to do", Case { ..zero }, (Kind::Hold, 0));
+    check(
+        "records came, all are done",
+        Case { size: 0, rate: 1_300, facts: |f| f.age_ms = 700, settings: |s| s.slo_ms = 5_000 },
+        (Kind::Hold, 0),
+    );
     check("one record", Case { size: 0, rate: 0, facts: |f| f.backlog = Some(1), ..CASE }, (Kind::Activate, 1));
+    let one_a_second = Case { size: 0, rate: 1, facts: |f| f.backlog = Some(1), ..CASE };
+    check(
+        "one record a second, cheap starts",
+        Case { settings: |s| s.policy.assumed_start_ms = 15, ..one_a_second },
+        (Kind::Activate, 1),
+    );
+    check(
+        "one record a second, starts of more than 2 % of an executor",
+        Case { settings: |s| s.policy.assumed_start_ms = 25, ..one_a_second },
+        (Kind::Hold, 0),
+    );
     check(
         "150,000 in 10 s",
         Case { size: 0, rate: 0, facts: |f| f.backlog = Some(150_000), ..CASE },

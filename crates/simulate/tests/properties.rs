@@ -1,49 +1,72 @@
-//! Properties that hold for any load: seeded loops over random loads in the fluid model.
+//! Properties that hold for any load in the fluid model. The cases are the same in every run.
 
-use tidemill_model::random::Random;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use std::cell::Cell;
 use tidemill_scale::{Decision, Facts, Kind, Record, Settings, State, decide, replay};
 use tidemill_simulate::{Mechanism, Observation, Runway, Scaler, Trace, run};
 
-const LOADS: u64 = 60;
+const LOADS: u32 = 60;
 const SECONDS: usize = 240;
+/// The scaler is called four times a second.
+const CALLS: usize = SECONDS * 4;
 
-/// Levels that hold for a random time: quiet, within capacity, beyond it, single records.
-fn random_trace(noise: &mut Random, per_executor: f64, greatest: f64) -> Trace {
-    let mut arrivals = Vec::new();
-    while arrivals.len() < SECONDS {
-        let level = match noise.bits() >> 62 {
-            0 => 0.0,
-            1 => noise.unit() * greatest * 0.3,
-            _ => noise.unit() * greatest,
-        };
-        let length = 1 + (noise.unit() * 40.0) as usize;
-        for _ in 0..length {
-            arrivals.push((level * per_executor * noise.around(0.2)).min(greatest * per_executor));
-        }
+/// A load, and what the autoscaler is told about it.
+#[derive(Clone, Debug)]
+struct Load {
+    /// Records that arrive in each second.
+    arrivals: Vec<f64>,
+    settings: Settings,
+    /// Whether the backlog is unknown at each call.
+    unknown: Vec<bool>,
+}
+
+/// Levels that hold for a random time: quiet, within capacity, beyond it. `greatest` is in executors; `unknown` is the
+/// probability of a call without a backlog.
+fn loads(greatest: f64, unknown: f64) -> impl Strategy<Value = Load> {
+    let level = prop_oneof![1 => Just(0.0), 1 => 0.0..0.3, 2 => 0.0..1.0];
+    let levels = vec((level, 1..=40_usize), SECONDS / 8..SECONDS);
+    let unknown = vec(proptest::bool::weighted(unknown), CALLS);
+    (levels, vec(0.8..1.2, SECONDS), unknown, 3_000..13_000_u64, 0.7..1.3).prop_map(
+        move |(levels, noise, unknown, idle_timeout_ms, speed): (Vec<(f64, usize)>, Vec<f64>, _, _, f64)| {
+            let per_executor = Mechanism::default().per_executor;
+            let levels = levels.into_iter().flat_map(|(level, seconds)| std::iter::repeat_n(level * greatest, seconds));
+            let rate = |(level, noise): (f64, f64)| (level * noise).min(greatest) * per_executor;
+            let mut arrivals: Vec<f64> = levels.zip(noise).map(rate).collect();
+            arrivals.resize(SECONDS, 0.0);
+            let mut settings = Settings { idle_timeout_ms, ..Settings::default() };
+            settings.policy.assumed_per_core = per_executor / 2.0 * speed;
+            Load { arrivals, settings, unknown }
+        },
+    )
+}
+
+/// Checks some loads.
+fn for_loads(count: u32, loads: impl Strategy<Value = Load>, check: impl Fn(Load)) {
+    let config = ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let outcome = runner.run(&loads, |load| {
+        check(load);
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
     }
-    arrivals.truncate(SECONDS);
-    Trace::new("random", arrivals)
 }
 
-fn settings(mechanism: &Mechanism, noise: &mut Random) -> Settings {
-    let mut settings = Settings { idle_timeout_ms: 3_000 + noise.bits() / (u64::MAX / 10_000), ..Settings::default() };
-    settings.policy.assumed_per_core = mechanism.per_executor / 2.0 * noise.around(0.3);
-    settings
-}
-
-/// Runs random loads and passes every call to `see(state before, settings, facts, decision)`.
-fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Settings, &Facts, &Decision)) {
+/// Runs loads and passes every call to `see(state before, settings, facts, decision)`.
+fn for_every_call(greatest: f64, unknown: f64, see: impl Fn(&State, &Settings, &Facts, &Decision)) {
     struct Watch<'a, F> {
         settings: Settings,
         state: State,
-        noise: Random,
-        unknown: f64,
-        see: &'a mut F,
+        unknown: std::vec::IntoIter<bool>,
+        see: &'a F,
     }
-    impl<F: FnMut(&State, &Settings, &Facts, &Decision)> Scaler for Watch<'_, F> {
+    impl<F: Fn(&State, &Settings, &Facts, &Decision)> Scaler for Watch<'_, F> {
         fn size(&mut self, facts: &Facts, _: &Observation) -> u32 {
             let mut facts = facts.clone();
-            if self.noise.unit() < self.unknown {
+            if self.unknown.next() == Some(true) {
                 facts.backlog = None;
             }
             let before = self.state.clone();
@@ -52,20 +75,16 @@ fn for_every_call(greatest: f64, unknown: f64, mut see: impl FnMut(&State, &Sett
             decision.keep
         }
     }
-    let mechanism = Mechanism::default();
-    for seed in 0..LOADS {
-        let mut noise = Random::new(seed);
-        let trace = random_trace(&mut noise, mechanism.per_executor, greatest);
-        let settings = settings(&mechanism, &mut noise);
-        let state = State::new(&settings);
-        let slo_ms = settings.slo_ms;
-        run(&trace, &mechanism, slo_ms, &mut Watch { settings, state, noise, unknown, see: &mut see });
-    }
+    for_loads(LOADS, loads(greatest, unknown), |load| {
+        let (state, slo_ms) = (State::new(&load.settings), load.settings.slo_ms);
+        let mut watch = Watch { settings: load.settings, state, unknown: load.unknown.into_iter(), see: &see };
+        run(&Trace::new("random", load.arrivals), &Mechanism::default(), slo_ms, &mut watch);
+    });
 }
 
 #[test]
 fn a_greater_backlog_never_gives_fewer_executors() {
-    let mut compared = 0;
+    let compared = Cell::new(0);
     for_every_call(4.5, 0.0, |before, settings, facts, decision| {
         // The guard decides by what executors added, not by the backlog.
         let Some(backlog) = facts.backlog.filter(|_| decision.kind != Kind::Guard) else { return };
@@ -78,10 +97,10 @@ fn a_greater_backlog_never_gives_fewer_executors() {
                 other.to,
                 decision.to
             );
-            compared += 1;
+            compared.set(compared.get() + 1);
         }
     });
-    assert!(compared > 100_000, "{compared}");
+    assert!(compared.get() > 100_000, "{compared:?}");
 }
 
 #[test]
@@ -93,67 +112,65 @@ fn the_size_stays_within_its_bounds() {
 
 #[test]
 fn zero_only_with_nothing_to_do() {
-    let (mut zeros, mut left) = (0, 0);
+    let (zeros, left) = (Cell::new(0), Cell::new(0));
     for_every_call(3.0, 0.1, |_, settings, facts, decision| {
         let (Some(backlog), terms) = (facts.backlog.map(|backlog| backlog as f64), &decision.terms) else { return };
         if decision.kind == Kind::Zero {
             assert_eq!((backlog, facts.unfinished, facts.all_committed), (0.0, 0, true), "{decision:?}");
-            zeros += 1;
+            zeros.set(zeros.get() + 1);
         } else if decision.to == 0 && decision.from > 0 {
             assert!(backlog <= settings.policy.drained * terms.slack, "records wait and are left: {decision:?}");
-            left += 1;
+            left.set(left.get() + 1);
         } else if decision.to == 0 && backlog > 0.0 {
             let waiting_s = terms.waiting_s.expect("it is known since when they wait");
             assert!(Some(waiting_s) < terms.turn_s && backlog < terms.slack, "nobody is woken: {decision:?}");
         }
     });
-    assert!(left > 20, "{left}");
-    assert!(zeros > 20, "{zeros}");
+    assert!(left.get() > 20, "{left:?}");
+    assert!(zeros.get() > 20, "{zeros:?}");
 }
 
 #[test]
 fn unknown_facts_never_change_the_size() {
-    let mut unknown = 0;
+    let unknown = Cell::new(0);
     for_every_call(3.0, 0.3, |_, _, facts, decision| {
         if facts.backlog.is_none() {
             assert_eq!(decision.from, decision.to, "{decision:?}");
-            unknown += 1;
+            unknown.set(unknown.get() + 1);
         }
     });
-    assert!(unknown > 10_000, "{unknown}");
+    assert!(unknown.get() > 10_000, "{unknown:?}");
 }
 
 #[test]
 fn a_load_within_capacity_drains() {
     let mechanism = Mechanism::default();
     let greatest = 0.97 * mechanism.able(4) / mechanism.per_executor;
-    for seed in 0..LOADS {
-        let mut noise = Random::new(seed ^ 0xD00D);
-        let mut trace = random_trace(&mut noise, mechanism.per_executor, greatest);
-        trace.arrivals[0] = noise.unit() * 100.0 * mechanism.per_executor;
-        trace.arrivals.extend([0.0; 300]);
-        let settings = settings(&mechanism, &mut noise);
-        let outcome = run(&trace, &mechanism, settings.slo_ms, &mut Runway::new(&settings));
-        assert_eq!(outcome.left, 0.0, "seed {seed}: {:?}", outcome.actions);
-        assert_eq!(outcome.actions.last().map(|action| action.2), Some(0), "seed {seed} ends at zero");
-    }
+    let backlogs = 0.0..100.0 * mechanism.per_executor;
+    let loads = (loads(greatest, 0.0), backlogs).prop_map(|(mut load, backlog)| {
+        load.arrivals[0] = backlog;
+        load.arrivals.extend([0.0; 300]);
+        load
+    });
+    for_loads(LOADS, loads, |load| {
+        let trace = Trace::new("random", load.arrivals);
+        let outcome = run(&trace, &mechanism, load.settings.slo_ms, &mut Runway::new(&load.settings));
+        assert_eq!(outcome.left, 0.0, "{:?}", outcome.actions);
+        assert_eq!(outcome.actions.last().map(|action| action.2), Some(0), "it ends at zero");
+    });
 }
 
 #[test]
 fn a_log_replays_to_the_same_decisions_through_its_text() {
-    let mechanism = Mechanism::default();
-    for seed in 0..LOADS / 4 {
-        let mut noise = Random::new(seed);
-        let trace = random_trace(&mut noise, mechanism.per_executor, 4.5);
-        let settings = settings(&mechanism, &mut noise);
-        let mut runway = Runway::new(&settings).logged();
-        run(&trace, &mechanism, settings.slo_ms, &mut runway);
+    for_loads(LOADS / 4, loads(4.5, 0.0), |load| {
+        let mut runway = Runway::new(&load.settings).logged();
+        run(&Trace::new("random", load.arrivals), &Mechanism::default(), load.settings.slo_ms, &mut runway);
         let lines = runway.log().iter().map(|record| serde_json::to_string(record).expect("plain data"));
         let mut read: Vec<Record> = lines.map(|line| serde_json::from_str(&line).expect("what was written")).collect();
-        assert_eq!(replay(&read), (SECONDS * 4, vec![]), "seed {seed}");
+        assert_eq!(replay(&read), (CALLS, vec![]));
         // Change one fact: the replay must differ, otherwise this test would prove nothing.
         let Some(Record::Step { facts, .. }) = read.get_mut(400) else { panic!("a log of {SECONDS} s") };
         facts.backlog = Some(50_000_000);
-        assert!(!replay(&read).1.is_empty(), "seed {seed}");
-    }
+        assert!(!replay(&read).1.is_empty());
+    });
 }

@@ -56,12 +56,12 @@ fn the_demo_shows_all_sizes() {
     check(
         demo(),
         "5s 0, 20s 0.6, 20s 3.4, 25s 0.6, 20s 0",
-        "5.25: activate 0→1, 5.75: down 1→0, 7.5: activate 0→1, 9.25: down 1→0, 10.75: activate 0→1, 13.5: down 1→0, 15.25: activate 0→1, 17.75: down 1→0, 19.5: activate 0→1, 22.25: down 1→0, 24: activate 0→1, 25.75: up 1→4, 30.25: down 4→3, 31.5: up 3→4, 32.5: down 4→3, 33.75: up 3→4, 34.75: down 4→3, 36: up 3→4, 37: down 4→3, 38.25: up 3→4, 39.25: down 4→3, 40.5: up 3→4, 41.5: down 4→3, 42.75: up 3→4, 43.75: down 4→3, 45: up 3→4, 45.5: down 4→3, 48.25: down 3→2, 50.25: down 2→1, 51.25: down 1→0, 53.25: activate 0→1, 55.75: down 1→0, 57.5: activate 0→1, 60.25: down 1→0, 62: activate 0→1, 64.5: down 1→0, 66.25: activate 0→1, 69: down 1→0, 72.75: activate 0→1, 73.75: zero 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 6: activate 0→1, 6.5: down 1→0, 9.25: activate 0→1, 13: down 1→0, 14.75: activate 0→1, 17.25: down 1→0, 19: activate 0→1, 21.75: down 1→0, 23.5: activate 0→1, 25.75: up 1→4, 30: down 4→3, 31.25: up 3→4, 32.25: down 4→3, 33.5: up 3→4, 34.5: down 4→3, 35.75: up 3→4, 36.75: down 4→3, 38: up 3→4, 39: down 4→3, 40.25: up 3→4, 41.25: down 4→3, 42.5: up 3→4, 43.5: down 4→3, 44.75: up 3→4, 45.5: down 4→3, 48.25: down 3→2, 50.25: down 2→1, 51.25: down 1→0, 53.25: activate 0→1, 55.75: down 1→0, 57.5: activate 0→1, 60.25: down 1→0, 62: activate 0→1, 64.5: down 1→0, 66.25: activate 0→1, 69: down 1→0, 72.75: activate 0→1, 73.75: zero 1→0 | late 0.00 % | left 0",
     );
     check(
         demo(),
         "5s 0, 15s 0.6, 15s 1.6, 15s 2.6, 15s 3.5, 10s 0.4, 15s 0",
-        "5.25: activate 0→1, 5.75: down 1→0, 7.5: activate 0→1, 9.25: down 1→0, 10.75: activate 0→1, 13.5: down 1→0, 15.25: activate 0→1, 17.75: down 1→0, 19.5: activate 0→1, 21.5: up 1→2, 26.5: down 2→1, 27.5: up 1→2, 29: down 2→1, 30: up 1→2, 31.5: down 2→1, 32.5: up 1→2, 34: down 2→1, 35: up 1→2, 36: up 2→3, 39: down 3→2, 40: up 2→3, 41.75: down 3→2, 42.75: up 2→3, 44.5: down 3→2, 45.5: up 2→3, 47: down 3→2, 48: up 2→3, 49.5: down 3→2, 50.25: up 2→3, 50.5: up 3→4, 52.25: down 4→3, 53.25: up 3→4, 54.5: down 4→3, 55.5: up 3→4, 56.75: down 4→3, 57.75: up 3→4, 59: down 4→3, 60: up 3→4, 61.25: down 4→3, 62.25: up 3→4, 63.25: down 4→3, 64.25: up 3→4, 65.25: down 4→3, 68.5: down 3→2, 69.75: down 2→1, 70.25: down 1→0, 73.75: activate 0→1, 75.75: down 1→0 | late 0.00 % | left 0",
+        "5.25: activate 0→1, 5.75: down 1→0, 6: activate 0→1, 6.5: down 1→0, 9.25: activate 0→1, 13: down 1→0, 14.75: activate 0→1, 17.25: down 1→0, 19: activate 0→1, 21.5: up 1→2, 26: down 2→1, 27: up 1→2, 28.5: down 2→1, 29.5: up 1→2, 31: down 2→1, 32: up 1→2, 33.5: down 2→1, 34.5: up 1→2, 36: up 2→3, 38.5: down 3→2, 39.5: up 2→3, 41.25: down 3→2, 42.25: up 2→3, 44: down 3→2, 45: up 2→3, 46.5: down 3→2, 47.5: up 2→3, 49: down 3→2, 50: up 2→3, 50.5: up 3→4, 52.25: down 4→3, 53.25: up 3→4, 54.5: down 4→3, 55.5: up 3→4, 56.75: down 4→3, 57.75: up 3→4, 59: down 4→3, 60: up 3→4, 61.25: down 4→3, 62.25: up 3→4, 63.25: down 4→3, 64.25: up 3→4, 65.25: down 4→3, 68.5: down 3→2, 69.75: down 2→1, 70.25: down 1→0, 73.75: activate 0→1, 75.75: down 1→0 | late 0.00 % | left 0",
     );
 }
 
@@ -89,7 +89,7 @@ fn who_starts_for_nothing_is_not_kept() {
     check(
         cheap(),
         "20s 0, 10s 0.5, 10s 0",
-        "20.25: activate 0→1, 20.75: down 1→0, 22.5: activate 0→1, 24: down 1→0, 26.75: activate 0→1, 29.25: down 1→0, 33: activate 0→1, 33.75: down 1→0 | late 0.00 % | left 0",
+        "20.25: activate 0→1, 20.75: down 1→0, 21: activate 0→1, 21.5: down 1→0, 24.75: activate 0→1, 27.5: down 1→0, 30: activate 0→1, 31.5: down 1→0 | late 0.00 % | left 0",
     );
     check(
         cheap(),
@@ -166,7 +166,7 @@ fn a_source_that_gives_too_little_is_named_though_one_executor_stays() {
     };
     let named = runway.log().iter().find_map(guard).expect("it is named");
     assert_eq!((named.from, named.to), (1, 1));
-    let sentence = "1 executor did only 2,000/s while the backlog grew: the source gives no more";
+    let sentence = "1 executor processed only 2,000/s while the backlog grew: the source delivers no more records";
     assert!(named.reason.starts_with(sentence), "{}", named.reason);
     assert!(named.at_ms <= 30_000, "{}", named.at_ms);
 }

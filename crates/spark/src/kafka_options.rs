@@ -54,7 +54,7 @@ const PEM: [(&str, &str, &str); 4] = [
 const USER: &str = "sasl.username";
 const PASSWORD: &str = "sasl.password";
 
-/// Whether Spark can be told a property.
+/// Whether Spark takes a property.
 pub(crate) fn is_known(name: &str) -> bool {
     [USER, PASSWORD].contains(&name)
         || SAME.contains(&name)

@@ -31,7 +31,7 @@ pub use remote::Remote;
 pub use run::{Host, Run};
 pub use session::Session;
 
-/// Runs a future on a runtime of its own, on this thread.
+/// Runs a future on a new runtime, on this thread.
 ///
 /// # Errors
 /// External: the system gives no runtime.

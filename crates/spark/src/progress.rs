@@ -1,6 +1,6 @@
 //! Spark's progress JSON → the progress record that the local engine writes. Its names are Spark's already.
 //!
-//! Not told by Spark, and 0: the ages of records, tasks, and faults by reason.
+//! Spark does not report the ages of records, the tasks, and the faults by reason: these are 0.
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -34,7 +34,7 @@ pub fn check(pipeline: &Pipeline, plan: &QueryPlan, reach: Reach) -> Result<(), 
         faults.push(at_key(
             pipeline,
             "dead_letter",
-            "Spark does not tell which records are broken, so the Spark engine keeps no dead letters",
+            "Spark does not report which records are broken, so the Spark engine keeps no dead letters",
             "remove [dead_letter]; a column `_corrupt_record STRING` in the schema gives the query the texts of corrupt records",
         ));
     }
@@ -56,7 +56,7 @@ fn source_faults(pipeline: &Pipeline, source: &Source, reach: Reach) -> Vec<Diag
     };
     if source.event_time.as_ref().is_some_and(|time| time.max_ahead_ms.is_some()) {
         let span = find(pipeline, "max_event_time_ahead").unwrap_or_else(|| source.span.clone());
-        let message = "Spark has no max_event_time_ahead, and a filter in its place moves the watermark otherwise";
+        let message = "Spark has no max_event_time_ahead, and a filter instead would move the watermark differently";
         fault(&span, message.into(), "remove it on Spark");
     }
     match &source.kind {
@@ -82,7 +82,7 @@ fn result_faults(pipeline: &Pipeline, plan: &QueryPlan) -> Vec<Diagnostic> {
     let unheld = plan.output_schema.fields().iter().filter(|field| !is_held(field.data_type()));
     let fault = |field: &arrow_schema::FieldRef| {
         let message =
-            format!("the column `{}` is {}, which Parquet does not hold", field.name(), types::name(field.data_type()));
+            format!("the column `{}` is {}, which Parquet cannot store", field.name(), types::name(field.data_type()));
         pipeline.source_text.diagnostic(
             pipeline.query.sql.span.clone(),
             message,

@@ -39,7 +39,8 @@ impl Remote {
             Some((address, options)) => (address, options),
             None => (rest, ""),
         };
-        let (host, port) = host_and_port(address).ok_or_else(|| wrong("there is no host, or the port is no number"))?;
+        let (host, port) =
+            host_and_port(address).ok_or_else(|| wrong("there is no host, or the port is not a number"))?;
         let user_id = std::env::var("SPARK_CONNECT_USER").or_else(|_| std::env::var("USER"));
         let mut remote = Remote {
             host,

@@ -381,7 +381,7 @@ fn failed(said: &str, checkpoint: &str) -> Error {
         return error;
     }
     Error::external(format!(
-        "the query failed on Spark: {}; mend the cause, then start again: the query goes on from its checkpoint in {checkpoint}",
+        "the query failed on Spark: {}; correct the cause, then start again: the query goes on from its checkpoint in {checkpoint}",
         said.trim().trim_end_matches('.')
     ))
 }

@@ -45,6 +45,12 @@ impl QueryPlan {
         for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
             line("output", groups.column(expr, field));
         }
+        for key in &plan.order {
+            let direction = if key.descending { "descending" } else { "ascending" };
+            let nulls = if key.nulls_last { "last" } else { "first" };
+            line("order", format!("{} {direction}, NULL {nulls}", groups.show(&key.expr)));
+        }
+        plan.limit.iter().for_each(|limit| line("limit", limit.to_string()));
         let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
         line("groups", state.into());
     }
@@ -295,7 +301,7 @@ impl Names {
             Expr::And(l, r) => format!("({} AND {})", self.show(l), self.show(r)),
             Expr::Or(l, r) => format!("({} OR {})", self.show(l), self.show(r)),
             Expr::Compare(operator, l, r) => format!("({} {} {})", self.show(l), comparison(*operator), self.show(r)),
-            Expr::In(x, list) => format!("({} IN ({}))", self.show(x), self.list(list)),
+            Expr::In(x, list) => format!("({} IN ({}))", self.show(x), self.list(list.values())),
             Expr::Arithmetic(operator, l, r, to) => {
                 format!("({} {} {}): {}", self.show(l), arithmetic(*operator), self.show(r), types::name(to))
             }

@@ -2,6 +2,7 @@
 //!
 //! Implicit conversions are explicit [`Expr::Cast`]s here, and names are column numbers.
 
+use crate::eval::InList;
 use crate::functions::Function;
 use crate::value::Value;
 use arrow_schema::DataType;
@@ -30,7 +31,7 @@ pub enum Expr {
     /// A comparison of two values of one type.
     Compare(Comparison, Box<Expr>, Box<Expr>),
     /// `x IN (a, b, …)`, all of one type.
-    In(Box<Expr>, Vec<Expr>),
+    In(Box<Expr>, InList),
     /// Arithmetic. The operands have the types that the operator requires; the last part is the result's type.
     Arithmetic(Arithmetic, Box<Expr>, Box<Expr>, DataType),
     /// `CASE WHEN condition THEN value … ELSE otherwise END`: the first condition that holds.
@@ -209,7 +210,7 @@ impl Expr {
             }
             Expr::In(x, list) => {
                 visit(x);
-                list.iter().for_each(visit);
+                list.values().iter().for_each(visit);
             }
             Expr::Case(branches, otherwise, _) => {
                 for (condition, value) in branches {
@@ -242,7 +243,7 @@ impl Expr {
             }
             Expr::In(x, list) => {
                 visit(x);
-                list.iter_mut().for_each(visit);
+                list.values_mut().iter_mut().for_each(visit);
             }
             Expr::Case(branches, otherwise, _) => {
                 for (condition, value) in branches {

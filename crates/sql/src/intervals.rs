@@ -1,7 +1,7 @@
 //! Intervals: their types, constants and texts.
 //!
 //! A year-month interval is a number of months in 32 bits, a day-time interval a number of microseconds in 64. Both types have a
-//! first and a last field, as `INTERVAL DAY TO SECOND`. Arrow's interval types have no room for them, so the types are Arrow's
+//! first and a last field, as `INTERVAL DAY TO SECOND`. Arrow's interval types cannot hold them, so the types are Arrow's
 //! Decimal32 and Decimal64, which have two parameters and are of no other use here; only this file knows how. What
 //! `make_interval` gives has months, days and microseconds, and is Arrow's month-day-nano interval with microseconds in the
 //! place of nanoseconds.

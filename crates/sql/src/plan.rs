@@ -205,12 +205,27 @@ pub struct AggregatePlan {
     pub having: Option<Expr>,
     /// One expression per output column.
     pub output: Vec<Expr>,
+    /// The order of the output rows; otherwise it is that of the groups.
+    pub order: Vec<SortKey>,
+    /// The most rows that are output, the first in order.
+    pub limit: Option<usize>,
     /// Whether the watermark evicts groups and drops late rows (rules O1–O3, O6). It does if all of these hold: the
     /// mode is not
     /// complete; the source (with several, the first branch's) has a watermark; the window is over the watermarked
     /// column, or
     /// that column is itself a key.
     pub watermarked: bool,
+}
+
+/// What rows are sorted by.
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    /// Over the aggregate row.
+    pub expr: Expr,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+    /// Whether NULLs come last.
+    pub nulls_last: bool,
 }
 
 /// `window(time, width[, slide[, start]])`.

@@ -30,7 +30,7 @@ pub fn map(key: DataType, value: DataType) -> DataType {
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entry), false)), false)
 }
 
-/// STRUCT<key, value>: a map's entry as a value of its own.
+/// STRUCT<key, value>: a map's entry as a value.
 pub fn entry(key: DataType, value: DataType) -> DataType {
     DataType::Struct(Fields::from(vec![Field::new("key", key, true), Field::new("value", value, true)]))
 }
@@ -148,9 +148,35 @@ pub fn decimal_of(t: &DataType) -> Option<(u8, i8)> {
     }
 }
 
-/// The type that two values have in common, for comparisons, CASE, COALESCE, IN and the operands of arithmetic on
-/// anything but decimals. Strings have nothing in common with other types here: a documented deviation.
+/// The type that two values have in common without a change of kind: for array functions, `greatest`, `least` and the
+/// operands of arithmetic on anything but decimals. Strings have nothing in common with other types.
 pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    common_by(&|_, _| None, a, b)
+}
+
+/// The common type for CASE, COALESCE, IN, UNION ALL and values of one array or map. A STRING beside a BINARY becomes a
+/// BINARY, also inside of nested types. With other types a STRING has nothing in common: a documented deviation.
+pub fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+    common_by(&text_as_bytes, a, b)
+}
+
+/// The common type for a comparison: as [`wider`], but a nested type keeps its kinds.
+pub fn compared(a: &DataType, b: &DataType) -> Option<DataType> {
+    text_as_bytes(a, b).or_else(|| common(a, b))
+}
+
+fn text_as_bytes(a: &DataType, b: &DataType) -> Option<DataType> {
+    matches!((a, b), (DataType::Utf8, DataType::Binary) | (DataType::Binary, DataType::Utf8))
+        .then_some(DataType::Binary)
+}
+
+/// `mixed` gives the common type of two types of different kinds.
+fn common_by(
+    mixed: &impl Fn(&DataType, &DataType) -> Option<DataType>,
+    a: &DataType,
+    b: &DataType,
+) -> Option<DataType> {
+    let common = |a: &DataType, b: &DataType| common_by(mixed, a, b);
     match (a, b) {
         (a, b) if a == b => Some(a.clone()),
         (DataType::Null, t) | (t, DataType::Null) => Some(t.clone()),
@@ -174,7 +200,7 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
             };
             Some(DataType::Struct(a.iter().zip(b.iter()).map(field).collect::<Option<Fields>>()?))
         }
-        _ => None,
+        (a, b) => mixed(a, b),
     }
 }
 
@@ -231,6 +257,24 @@ mod tests {
         ] {
             assert_eq!(common(&a, &b), expected, "{a} {b}");
             assert_eq!(common(&b, &a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn text_beside_bytes_becomes_bytes() {
+        let nested = |inner: DataType| map(DataType::Utf8, array(inner));
+        for (a, b, [common_type, wider_type, compared_type]) in [
+            (DataType::Utf8, DataType::Binary, [None, Some(DataType::Binary), Some(DataType::Binary)]),
+            (nested(DataType::Utf8), nested(DataType::Binary), [None, Some(nested(DataType::Binary)), None]),
+            (DataType::Binary, DataType::Int32, [None, None, None]),
+        ] {
+            for (a, b) in [(&a, &b), (&b, &a)] {
+                assert_eq!(
+                    [common(a, b), wider(a, b), compared(a, b)],
+                    [&common_type, &wider_type, &compared_type].map(Clone::clone),
+                    "{a} {b}"
+                );
+            }
         }
     }
 }

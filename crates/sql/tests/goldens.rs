@@ -181,7 +181,7 @@ fn parts(line: &str) -> Vec<String> {
 fn same_value(ours: &str, golden: &str) -> bool {
     let number = |text: &str| text.strip_prefix('"')?.strip_suffix('"')?.parse::<f64>().ok();
     let class = |text: &str| text.trim_start_matches("BINARY_").split('.').next().unwrap_or_default().to_string();
-    // A Java exception without a class of its own: any error of ours is as good.
+    // A Java exception without an error class: any error of ours is as good.
     if ours == golden
         || ((golden == "Py4JJavaError" || golden.ends_with("Exception")) && !ours.starts_with('"') && ours != "null")
     {

@@ -15,7 +15,7 @@ fn check_union(sql: &str, mode: &str, expected: &[&str]) {
         source("unread", "k STRING", ""),
     );
     let faults = tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap()).expect_err(sql).to_string();
-    let unread = "p.toml:15:10: the query does not read the source `unread`; take the source away, or read it: SELECT … UNION ALL SELECT …";
+    let unread = "p.toml:15:10: the query does not read the source `unread`; remove the source, or read it: SELECT … UNION ALL SELECT …";
     let expected = if expected.is_empty() { &[unread] } else { expected };
     assert_eq!(faults.lines().collect::<Vec<_>>(), expected, "{sql}");
 }
@@ -44,11 +44,11 @@ fn union_all() {
     );
     wrong(
         "SELECT k FROM a EXCEPT SELECT k FROM b",
-        "p.toml:2:24: this combination of queries is not supported; UNION ALL is the one that streams have",
+        "p.toml:2:24: this combination of queries is not supported; streams have only UNION ALL",
     );
     wrong(
         "(SELECT k FROM a) MINUS SELECT k FROM b",
-        "p.toml:2:26: this combination of queries is not supported; UNION ALL is the one that streams have",
+        "p.toml:2:26: this combination of queries is not supported; streams have only UNION ALL",
     );
     wrong(
         "SELECT k FROM a UNION ALL SELECT k FROM other",
@@ -56,11 +56,11 @@ fn union_all() {
     );
     wrong(
         "SELECT k, v FROM a UNION ALL SELECT k FROM b",
-        "p.toml:2:37: the branches of UNION ALL differ in their number of columns: 1 here, 2 in the first; columns meet by position: select as many in each",
+        "p.toml:2:37: the branches of UNION ALL differ in their number of columns: 1 here, 2 in the first; columns are matched by position: select the same number in each",
     );
     wrong(
         "SELECT k, v FROM a UNION ALL SELECT k, v FROM b UNION ALL SELECT k, b FROM b",
-        "p.toml:2:76: column 2 is BOOLEAN here, and DOUBLE in the branches before; make them one type with CAST",
+        "p.toml:2:76: column 2 is BOOLEAN here, but DOUBLE in the branches before; make them one type with CAST",
     );
     wrong(
         "SELECT st, k FROM a UNION ALL SELECT named, k FROM b",
@@ -79,19 +79,19 @@ fn subqueries() {
     let one = "a query has one aggregation: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
     wrong(
         "SELECT k FROM (SELECT k, count(*) AS n FROM a GROUP BY k) UNION ALL SELECT k FROM b",
-        &format!("p.toml:2:23: GROUP BY cannot stand in a subquery or a branch of UNION ALL; {one}"),
+        &format!("p.toml:2:23: GROUP BY is not allowed in a subquery or a branch of UNION ALL; {one}"),
     );
     wrong(
         "SELECT k FROM a UNION ALL SELECT DISTINCT k FROM b",
-        &format!("p.toml:2:41: DISTINCT cannot stand in a subquery or a branch of UNION ALL; {one}"),
+        &format!("p.toml:2:41: DISTINCT is not allowed in a subquery or a branch of UNION ALL; {one}"),
     );
     wrong(
         "SELECT k FROM a UNION ALL SELECT k FROM b HAVING k > 'a'",
-        &format!("p.toml:2:57: HAVING cannot stand in a subquery or a branch of UNION ALL; {one}"),
+        &format!("p.toml:2:57: HAVING is not allowed in a subquery or a branch of UNION ALL; {one}"),
     );
     wrong(
         "SELECT sum(v) FROM a UNION ALL SELECT v FROM b",
-        "p.toml:2:15: the aggregate function `sum` cannot stand in a subquery or a branch of UNION ALL; aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
+        "p.toml:2:15: the aggregate function `sum` is not allowed in a subquery or a branch of UNION ALL; aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
     );
     wrong(
         "SELECT window(w.start, '5 seconds') FROM (SELECT window(et, '5 seconds') AS w FROM a)",
@@ -99,7 +99,7 @@ fn subqueries() {
     );
     wrong(
         "SELECT sum(n) FROM (SELECT k, count(*) AS n FROM a GROUP BY k)",
-        &format!("p.toml:2:28: GROUP BY cannot stand in a subquery or a branch of UNION ALL; {one}"),
+        &format!("p.toml:2:28: GROUP BY is not allowed in a subquery or a branch of UNION ALL; {one}"),
     );
     wrong(
         "SELECT n FROM (SELECT v, count(*) AS n FROM a GROUP BY k)",
@@ -124,11 +124,11 @@ fn subqueries() {
     );
     wrong(
         "SELECT 1 FROM (SELECT k, upper(k) AS K FROM a) q WHERE 'a' < q.K",
-        "p.toml:2:71: the subquery has several columns `K`; give each a name of its own with AS",
+        "p.toml:2:71: the subquery has several columns `K`; give them different names with AS",
     );
     wrong(
         "SELECT v.c FROM (SELECT k AS c FROM a) q LATERAL VIEW explode(array(1)) v AS c LATERAL VIEW explode(array(c)) w AS x",
-        "p.toml:2:114: there are several columns `c`; give each a name of its own with AS",
+        "p.toml:2:114: there are several columns `c`; give them different names with AS",
     );
     let deep = format!("{}SELECT k FROM a{}", "SELECT k FROM (".repeat(40), ")".repeat(40));
     wrong(&deep, "p.toml:2:503: the query is nested too deeply; take parentheses away");
@@ -195,7 +195,7 @@ fn nested_types_lambdas_and_intervals() {
         ),
         (
             "zip_with(array(1), array(2), (x, x) -> x)",
-            "48: the lambda has two parameters `x`; give each a name of its own",
+            "48: the lambda has two parameters `x`; give them different names",
         ),
         (
             "filter(array(1), x -> x)",
@@ -211,9 +211,9 @@ fn nested_types_lambdas_and_intervals() {
         ),
         (
             "transform(array(1), x -> sum(x))",
-            "40: the aggregate function `sum` cannot stand in a lambda; aggregate in a subquery, and call the lambda on its columns",
+            "40: the aggregate function `sum` is not allowed in a lambda; aggregate in a subquery, and call the lambda on its columns",
         ),
-        ("map(1, 2, 3)", "15: `map` takes keys and values by turns, not 3 arguments; write map(key, value, …)"),
+        ("map(1, 2, 3)", "15: `map` takes pairs of a key and a value, not 3 arguments; write map(key, value, …)"),
         (
             "array_append(array(1), k)",
             "38: `array_append` takes a value of the array's element type, INT, as argument 2, not STRING; give it another argument",

@@ -14,7 +14,7 @@ pub struct Layout {
     pub kinds: Vec<Kind>,
     /// How slots form groups.
     pub grid: Grid,
-    /// Each window gets a slot of its own even with slices, because some groups of a slice do not take its rows.
+    /// Each window gets its own slot even with slices, because some groups of a slice do not take its rows.
     pub apart: bool,
     /// The event time in a group's key, if it decides when the group closes; otherwise the window does.
     pub key_time: Option<KeyTime>,

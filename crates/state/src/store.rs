@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// Restores a state from a snapshot, if there is one, and the deltas of later batches. If the stored layout differs
-    /// from `layout` in slices or eviction, each window gets a slot of its own.
+    /// from `layout` in slices or eviction, each window gets its own slot.
     ///
     /// # Errors
     /// The snapshot (`None`) or the delta of this batch cannot be decoded.

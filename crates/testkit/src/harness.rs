@@ -273,7 +273,7 @@ impl RunningDriver {
                 Ok(told) => batches.extend(told.batch()),
                 Err(_) => {
                     self.end()?;
-                    panic!("the driver ended without being told to");
+                    panic!("the driver ended unexpectedly");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Kills executors that are threads: one of the living at any moment, or the next one in the middle of what it says; and
+//! Kills executors that are threads: one of the living at any moment, or the next one in the middle of a message; and
 //! counts in which phase each was hit.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ pub enum Phase {
     Ready,
     /// It had been given something since it last spoke.
     Working,
-    /// It was told to end.
+    /// It was asked to end.
     Draining,
     /// It was in the middle of a message.
     Speaking,

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidemill_driver::{Handle, Spawn, Spawned};
 use tidemill_executor::Wiring;
+use tidemill_flow::kafka_columns;
 use tidemill_model::Result;
 use tidemill_os::clock;
+use tidemill_sql::plan::{BranchPlan, QueryPlan};
 
 /// Starts a scripted executor: `script` reads the driver's messages and answers anything. After a kill its output
 /// accepts nothing more.
@@ -44,7 +46,12 @@ pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills
         let (input, output) = kills.enlist(killed.clone(), input, output);
         let thread = Beside::spawn(move || {
             let dead_letters = move |_: &_| dead_letters.as_ref().map(MemoryDeadLetters::writer);
-            let readers = move |_: &_, _: &_| Ok(topics.iter().map(Topic::reader).collect());
+            let readers = move |_: &_, plan: &QueryPlan| {
+                let reader = |(topic, branch): (&Topic, &Arc<BranchPlan>)| {
+                    topic.reader(kafka_columns::parts(branch.kafka_columns.as_ref()))
+                };
+                Ok(topics.iter().zip(&plan.branches).map(reader).collect())
+            };
             let wiring = Wiring { readers: Box::new(readers), dead_letters: Box::new(dead_letters) };
             tidemill_executor::run(input, output, &wiring)
         });

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
-use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, Timeline, Watch};
+use tidemill_flow::ports::{Admission, Chunk, Extent, Extents, Read, RecordMetadata, Timeline, Watch};
 use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
 use tidemill_os::clock;
 
@@ -17,7 +17,7 @@ use tidemill_os::clock;
 pub const TOPIC: &str = "topic";
 
 /// One record to put.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Partition number.
     pub partition: i32,
@@ -25,6 +25,10 @@ pub struct Record {
     pub timestamp_ms: i64,
     /// The value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// Names and values of the headers.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// How a put that exceeds a batch is cut.
@@ -193,10 +197,10 @@ impl Topic {
         Box::new(self.clone())
     }
 
-    /// The executor's side.
-    pub fn reader(&self) -> Box<dyn Read> {
+    /// The executor's side. It delivers these parts of each record.
+    pub fn reader(&self, parts: RecordMetadata) -> Box<dyn Read> {
         self.shared.readers.fetch_add(1, Ordering::SeqCst);
-        Box::new(TopicReader { topic: self.clone(), range: None })
+        Box::new(TopicReader { topic: self.clone(), parts, range: None })
     }
 
     fn deadly(&self) -> MutexGuard<'_, BTreeMap<(i32, i64), u32>> {
@@ -238,6 +242,7 @@ fn records<V: AsRef<[u8]>>(values: &[V]) -> Vec<Record> {
         partition: 0,
         timestamp_ms: at as i64,
         value: Some(value.as_ref().to_vec()),
+        ..Record::default()
     };
     values.iter().enumerate().map(record).collect()
 }
@@ -305,6 +310,7 @@ impl Watch for Topic {
 
 struct TopicReader {
     topic: Topic,
+    parts: RecordMetadata,
     range: Option<OffsetRange>,
 }
 
@@ -332,6 +338,7 @@ impl Read for TopicReader {
         while !range.is_empty() && chunk.has_room(records_max) {
             if let Some(record) = &records[range.start as usize] {
                 chunk.push(range.start, record.timestamp_ms, record.value.as_deref());
+                push_parts(self.parts, chunk, record);
             }
             range.start += 1;
         }
@@ -340,5 +347,22 @@ impl Read for TopicReader {
 
     fn waited(&mut self) -> Duration {
         Duration::ZERO
+    }
+}
+
+/// Appends what a reader delivers beside value, offset and timestamp. The producer sets all timestamps.
+fn push_parts(parts: RecordMetadata, chunk: &mut Chunk, record: &Record) {
+    if parts.keys {
+        chunk.keys.push(record.key.as_deref());
+    }
+    if parts.timestamp_types {
+        chunk.timestamp_types.push(0);
+    }
+    if parts.headers {
+        for (name, value) in &record.headers {
+            chunk.header_names.push(Some(name.as_bytes()));
+            chunk.header_values.push(value.as_deref());
+        }
+        chunk.header_ends.push(chunk.header_names.len());
     }
 }

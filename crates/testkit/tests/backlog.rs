@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tidemill_model::Error;
+use tidemill_model::random::Random;
 use tidemill_model::status::Command;
 use tidemill_testkit::{BeforeWrite, Cut, Harness, Record, Topic};
 
@@ -39,7 +40,7 @@ const WINDOW_MS: i64 = 10_000;
 /// Gives 37 batches or more from 18,420 records.
 const BUDGET: u64 = 512;
 /// Greatest lateness of a record in its partition; less than the delay.
-const DISORDER_MS: u64 = 55_000;
+const DISORDER_MS: i64 = 55_000;
 /// Executors that do not start or end within this time hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -54,20 +55,21 @@ fn due() -> [Vec<i64>; 4] {
 
 /// The records, each at its time or up to [`DISORDER_MS`] before.
 fn records() -> Vec<Record> {
-    let mut seed = 7_u64;
-    let mut random = |below: u64| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((seed >> 33) % below) as i64
-    };
+    let mut random = Random::new(7);
     let mut records = Vec::new();
     for (partition, due) in due().into_iter().enumerate() {
         let mut newest = i64::MIN;
         for due in due {
-            let ms = START_MS + due - random(DISORDER_MS);
+            let ms = START_MS + due - random.between(0, DISORDER_MS - 1);
             assert!(ms >= newest.saturating_sub(DELAY_MS), "within the delay inside its partition");
             newest = newest.max(ms);
             let value = format!("{{\"ms\":{ms},\"p\":{partition}}}").into_bytes();
-            records.push(Record { partition: partition as i32, timestamp_ms: ms, value: Some(value) });
+            records.push(Record {
+                partition: partition as i32,
+                timestamp_ms: ms,
+                value: Some(value),
+                ..Record::default()
+            });
         }
     }
     records
@@ -129,7 +131,12 @@ fn drain(cut: Cut) -> Drained {
     let questions = harness.topic.questions();
     let last = START_MS + 2 * HOUR_MS;
     let value = format!("{{\"ms\":{last},\"p\":-1}}").into_bytes();
-    harness.topic.put_records(vec![Record { partition: 0, timestamp_ms: last, value: Some(value) }]);
+    harness.topic.put_records(vec![Record {
+        partition: 0,
+        timestamp_ms: last,
+        value: Some(value),
+        ..Record::default()
+    }]);
     batches.extend(running.settle().unwrap());
     let late = running.stop().unwrap().faults.late;
 
@@ -204,7 +211,7 @@ fn l4_a_cut_waits_for_its_answer() {
     assert_eq!((summary.records, summary.faults.late), (records().len() as u64, 0));
 }
 
-/// A source takes longer to fail than the half second before the next question: the run is told to end all the same, long before the
+/// A source takes longer to fail than the half second before the next question: the run is asked to end all the same, long before the
 /// source answers.
 #[test]
 fn a_run_whose_source_does_not_answer_ends_when_told() {

@@ -160,7 +160,7 @@ fn m3_a_replay_has_the_watermark_that_was_logged() {
             while !logged() {
                 std::thread::yield_now();
             }
-            Err(Error::external("the sink is full; make room"))
+            Err(Error::external("the sink is full; free some space"))
         }
     }));
     for second in [21, 50, 70] {

@@ -45,6 +45,7 @@ fn records(batch: i64, count: i64) -> Vec<Record> {
         partition: (number % PARTITIONS as i64) as i32,
         timestamp_ms: now * 1_000 + number,
         value: value(number).map(String::into_bytes),
+        ..Record::default()
     };
     (0..count).map(record).collect()
 }
@@ -189,6 +190,7 @@ fn a_poison_record_is_in_the_letters() {
             partition: (number / 64) as i32,
             timestamp_ms: 108_000,
             value: Some(format!(r#"{{"s":108,"k":"k1","v":{}}}"#, number % 9 + 1).into_bytes()),
+            ..Record::default()
         };
         harness.topic.put_records((0..128).map(record).collect());
         harness.topic.kill_at(poison.0, poison.1, times);

@@ -1,5 +1,5 @@
 //! Exactly once over rescales: ten thousand changes of size and kills at random, by a seed, against one pipeline. Executors
-//! die while they start, wait, work, speak and end; drivers die between the writes of two sinks, or stop and go on. Every
+//! die while they start, wait, work, send and end; drivers die between the writes of two sinks, or stop and go on. Every
 //! record is counted once, and a batch that is written again has the same rows.
 
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ impl Chaos {
             let (partition, key) = (self.random.between(0, PARTITIONS - 1) as i32, self.random.between(0, KEYS - 1));
             *self.expected.entry(key).or_default() += 1;
             let value = Some(format!("{{\"k\":{key}}}").into_bytes());
-            records.push(Record { partition, timestamp_ms: 0, value });
+            records.push(Record { partition, timestamp_ms: 0, value, ..Record::default() });
         }
         self.harness.topic.put_records(records);
     }

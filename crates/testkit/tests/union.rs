@@ -57,6 +57,7 @@ fn records(source: usize, put: i64, count: i64) -> Vec<Record> {
         partition: (number % PARTITIONS[source] as i64) as i32,
         timestamp_ms: put * 15_000 + number,
         value: Some(value(number).into_bytes()),
+        ..Record::default()
     };
     (0..count).map(record).collect()
 }

@@ -36,7 +36,7 @@ enum Fault {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Observed {
     transcript: Transcript,
     counted: BTreeMap<u64, u64>,
     put: BTreeMap<u64, u64>,
@@ -46,13 +46,13 @@ struct Seen {
 }
 
 /// Runs the load with the faults, in virtual time.
-fn run(load: Load, faults: Vec<(u64, Fault)>) -> Seen {
+fn run(load: Load, faults: Vec<(u64, Fault)>) -> Observed {
     let timeline = Timeline::default();
     let own = timeline.clone();
-    timeline.run(move || story(&own, load, faults))
+    timeline.run(move || scenario(&own, load, faults))
 }
 
-fn story(timeline: &Timeline, load: Load, faults: Vec<(u64, Fault)>) -> Seen {
+fn scenario(timeline: &Timeline, load: Load, faults: Vec<(u64, Fault)>) -> Observed {
     let (kills, transcript) = (Kills::default(), Transcript::default());
     let [fails, dies] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
     let mut harness = Harness::new(&[COUNT_BY_KEY, AUTOSCALE].concat());
@@ -82,8 +82,8 @@ fn story(timeline: &Timeline, load: Load, faults: Vec<(u64, Fault)>) -> Seen {
     while clock::since(start) < finish {
         clock::sleep(Duration::from_millis(50));
         if driver.as_ref().is_some_and(RunningDriver::has_ended) {
-            // It has died as it was told; another one goes on.
-            driver.take().expect("seen").stop().expect_err("it was told to die");
+            // It has died as planned; another one continues.
+            driver.take().expect("seen").stop().expect_err("the test killed it");
             driver = Some(harness.start().expect("a right pipeline"));
             drivers += 1;
         }
@@ -110,7 +110,7 @@ fn story(timeline: &Timeline, load: Load, faults: Vec<(u64, Fault)>) -> Seen {
         let row: serde_json::Value = serde_json::from_str(row).expect("a row");
         counted.insert(row["k"].as_u64().expect("a key"), row["n"].as_u64().expect("a count"));
     }
-    Seen {
+    Observed {
         transcript,
         counted,
         put: put.recv().expect("it has ended"),
@@ -137,7 +137,7 @@ fn produce(topic: &Topic, load: &Load) -> BTreeMap<u64, u64> {
                 *put.entry(key).or_default() += 1;
                 let partition = (number % PARTITIONS as u64) as i32;
                 let value = Some(format!("{{\"k\":{key}}}").into_bytes());
-                records.push(Record { partition, timestamp_ms: clock::wall_ms(), value });
+                records.push(Record { partition, timestamp_ms: clock::wall_ms(), value, ..Record::default() });
                 number += 1;
             }
             if !records.is_empty() {
@@ -173,7 +173,7 @@ fn made_up(seed: u64) -> (Load, Vec<(u64, Fault)>) {
     (load, faults)
 }
 
-fn check(seen: &Seen) {
+fn check(seen: &Observed) {
     assert_eq!(seen.left_out, 0);
     assert_eq!(seen.counted, seen.put, "every record is counted once");
     for pair in seen.transcript.decisions().windows(2) {

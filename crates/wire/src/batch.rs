@@ -5,54 +5,54 @@
 //! 23 last offset delta i32 | 27 base timestamp i64 | 35 max timestamp i64 | 43 producer id i64 | 51 producer epoch i16
 //! 53 base sequence i32 | 57 record count i32 | 61 records…
 //! ```
-//! `length` counts from byte 12. The checksum covers everything from byte 21, so a broker may set base offset and leader
-//! epoch without changing it.
+//! `length` counts from byte 12. The checksum covers everything from byte 21. So a broker can set the base offset and
+//! the leader epoch without changing the checksum.
 
 /// Bytes before the first record.
 pub const HEADER_BYTES: usize = 61;
 /// Bytes before the part that `length` counts.
 pub const LENGTH_END: usize = 12;
-/// Where the part begins that the checksum covers.
+/// First byte that the checksum covers.
 pub const CRC_START: usize = 21;
-/// Where the version of the format stands.
+/// Position of the format's version.
 pub const MAGIC_AT: usize = 16;
 
 const CODEC_MASK: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;
-/// In the attributes: the batch belongs to a transaction.
+/// Attribute bit: the batch belongs to a transaction.
 pub const TRANSACTIONAL: i16 = 1 << 4;
-/// In the attributes: the batch is a marker.
+/// Attribute bit: the batch is a control batch, such as a transaction marker.
 pub const CONTROL: i16 = 1 << 5;
 
 /// A batch's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
-    /// Offset from which the records count.
+    /// Base of the records' offsets.
     pub base_offset: i64,
-    /// The whole batch, header included.
+    /// Bytes of the whole batch, including the header.
     pub total_bytes: usize,
     /// The checksum.
     pub crc: u32,
-    /// Codec, kind of timestamps, and what the batch is.
+    /// Codec, type of timestamps, and kind of batch.
     pub attributes: i16,
-    /// The last record's offset, counted from `base_offset`.
+    /// The last record's offset, relative to `base_offset`.
     pub last_offset_delta: i32,
-    /// Timestamp from which the records count, ms.
+    /// Base of the records' timestamps, ms.
     pub base_timestamp: i64,
     /// The latest timestamp, ms.
     pub max_timestamp: i64,
-    /// Who wrote it; −1 for a producer that is not idempotent.
+    /// The producer's id. −1 if it is not idempotent.
     pub producer_id: i64,
-    /// Which life of the producer.
+    /// The producer's epoch.
     pub producer_epoch: i16,
-    /// The producer's number of the first record.
+    /// The sequence number of the first record.
     pub base_sequence: i32,
-    /// Records that are there.
+    /// Number of records.
     pub record_count: i32,
 }
 
 impl BatchHeader {
-    /// Reads the header at the start of `bytes`; `None` if there is no well-formed v2 header.
+    /// Reads the header at the start of `bytes`. `None` if there is no well-formed v2 header.
     pub fn parse(bytes: &[u8]) -> Option<BatchHeader> {
         let bytes: &[u8; HEADER_BYTES] = bytes.get(..HEADER_BYTES)?.try_into().ok()?;
         let length = i32::from_be_bytes(field(bytes, 8));
@@ -93,7 +93,7 @@ impl BatchHeader {
         self.attributes & TRANSACTIONAL != 0
     }
 
-    /// Whether the batch is a marker that ends a transaction.
+    /// Whether the batch is a control batch, such as a transaction marker.
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
     }

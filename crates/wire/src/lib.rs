@@ -1,17 +1,17 @@
-//! Kafka messages from anyone. The embedded broker decodes requests with it, the client responses.
+//! Decodes Kafka messages from untrusted peers, within a limit on memory. The embedded broker decodes requests with it,
+//! and the client decodes responses.
 //!
-//! Decodes a message without trusting its lengths, and within a limit on memory.
+//! kafka-protocol's decoder reserves memory for as many elements as an array claims to have. A claim of two billion
+//! would end the process. So [`decode`] reads through [`BoundedBuf`], which refuses lengths that exceed the frame:
 //!
-//! The decoder reserves memory for as many elements as an array claims to have; a claim of two thousand million would
-//! end the process. So [`decode`] reads through [`BoundedBuf`], which knows that nothing in a frame is longer than the
-//! frame. A variable-length number is nearly always a length: one that is too large ends the decoding. A plain number
-//! may also be a limit or a timeout, so it is first read as a smaller number. If it was a length, decoding fails, since
-//! the frame is too short even for the smaller number. If not, the structure is now known to be sound, and the frame is
-//! decoded once more with the real numbers.
+//! - A varint is nearly always a length. One that is too large ends the decoding.
+//! - A fixed-size number may be a length, a limit or a timeout. If it is larger than any possible length, it is
+//!   first read as a smaller number. If it is a length, decoding then fails, since the frame is too short even for the
+//!   smaller number. Otherwise decoding succeeds, and the frame is decoded a second time with the real numbers.
 //!
-//! A byte on the wire may be a structure of hundreds of bytes in memory. Each number, string and array that is read is
-//! charged what it stands for at most, in the request and in the answer to it ([`Bounds::read_bytes`]). A frame may cost
-//! four times its own size, or [`SMALL_FRAME_BYTES`] where that is more; one that costs more is malformed.
+//! One byte on the wire may become a structure of hundreds of bytes in memory. Each number, string and array that is
+//! read is charged [`Bounds::read_bytes`]: the most that it costs, in the request and in its answer. A frame may cost
+//! four times its own size, or [`SMALL_FRAME_BYTES`] if that is more. A frame that costs more is malformed.
 
 pub mod batch;
 
@@ -20,50 +20,51 @@ use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::buf::ByteBuf;
 use std::ops::Range;
 
-/// Numbers up to this are taken as they are: the longest string, and room for so many elements can be reserved without harm.
+/// Numbers up to this are read unchanged. It is the longest string, and reserving memory for this many elements is
+/// harmless.
 const HARMLESS: usize = 32 << 10;
 /// The longest string that every version of the protocol can carry.
 pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
-/// What any frame may cost in memory, however small it is.
+/// Memory that any frame may cost, however small it is.
 const SMALL_FRAME_BYTES: usize = 4 << 20;
-/// What a frame may cost beside itself, as a multiple of its size.
+/// Memory that a frame may cost besides its own bytes, as a multiple of its size.
 const COST_FACTOR: usize = 3;
 
-/// Limits of a request, on the wire and in memory.
+/// Limits of a message, on the wire and in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of the whole frame.
     pub frame_bytes: usize,
-    /// What each number, string and array in it costs at most, on the average over a field of the longest list; measured
-    /// by `tests/memory.rs`.
+    /// Most memory that a number, string or array costs, as an average over the fields of the longest list. Measured by
+    /// the broker's `tests/memory.rs`.
     pub read_bytes: usize,
-    /// Whether some field holds bytes, which may be longer than a string.
+    /// Whether the message has a field of bytes, which may be longer than a string.
     pub holds_bytes: bool,
 }
 
 impl Bounds {
-    /// Requests that carry record batches: as Apache Kafka's `socket.request.max.bytes`.
+    /// Requests that carry record batches. The limit is that of Apache Kafka's `socket.request.max.bytes`.
     pub const RECORDS: Bounds = Bounds { frame_bytes: 100 << 20, read_bytes: 96, holds_bytes: true };
     /// Requests that name partitions.
     pub const PARTITIONS: Bounds = Bounds { frame_bytes: 8 << 20, read_bytes: 96, holds_bytes: false };
     /// Requests that name topics, groups or settings.
     pub const NAMES: Bounds = Bounds { frame_bytes: 4 << 20, read_bytes: 96, holds_bytes: false };
-    /// Requests with data that members of a group exchange.
+    /// Requests with data that the members of a group exchange.
     pub const MEMBERS: Bounds = Bounds { frame_bytes: 1 << 20, read_bytes: 96, holds_bytes: true };
 
-    /// How much may be read from a frame of that size.
+    /// Number of reads that a frame of this size may cost.
     pub fn reads(self, frame_bytes: usize) -> usize {
         (COST_FACTOR * frame_bytes).max(SMALL_FRAME_BYTES) / self.read_bytes
     }
 }
 
-/// Decodes a message from an untrusted client; `None` if it is malformed or exceeds `bounds`.
+/// Decodes a message from an untrusted peer. `None` if it is malformed or exceeds `bounds`.
 pub fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> Option<T> {
     let mut guarded = BoundedBuf::new(body, bounds, false);
     let mut message = T::decode(&mut guarded, version).ok()?;
     if guarded.clamped {
-        // The same reader type again, so that each message is compiled only once.
+        // Use the same reader type, so that each message's decoder is compiled only once.
         drop(message);
         guarded = BoundedBuf::new(body, bounds, true);
         message = T::decode(&mut guarded, version).ok()?;
@@ -77,17 +78,17 @@ pub fn decode<T: Decodable>(body: &mut Bytes, version: i16, bounds: Bounds) -> O
 
 struct BoundedBuf {
     inner: Bytes,
-    /// Value so far of a number that continues in the next byte.
+    /// Value so far of a varint that continues in the next byte.
     varint: u64,
     varint_bytes: u32,
-    /// The structure is known to be sound: plain numbers are read unchanged.
+    /// The structure is known to be valid: fixed-size numbers are read unchanged.
     sound: bool,
-    /// Some plain number was read as a smaller one.
+    /// Some fixed-size number was read as a smaller one.
     clamped: bool,
-    /// What may be read before the bounds are exceeded.
+    /// Number of reads before the bounds are exceeded.
     reads_left: usize,
     holds_bytes: bool,
-    /// The bounds are exceeded: nothing is read any more.
+    /// The bounds are exceeded. All further reads fail.
     over: bool,
 }
 
@@ -104,10 +105,10 @@ impl BoundedBuf {
         self.reads_left = self.reads_left.saturating_sub(1);
     }
 
-    /// The largest possible length here. Compact lengths are one more than the number of bytes.
+    /// The largest possible length at this point. Compact lengths are stored plus one.
     fn limit(&self) -> usize {
         let remaining = self.inner.remaining();
-        // Elements are charged as they are read, so no array is longer than the reads that are left.
+        // Each element costs a read, so an array cannot have more elements than there are reads left.
         let elements = if self.holds_bytes { remaining } else { remaining.min(self.reads_left) };
         HARMLESS.max(elements + 1)
     }
@@ -187,14 +188,14 @@ mod tests {
 
     #[test]
     fn impossible_lengths_are_malformed_and_large_numbers_are_not() {
-        // An empty list of groups, and claims of far too many.
+        // An empty list of groups, and lists that claim far too many.
         check::<DescribeGroupsRequest>(0, &[0, 0, 0, 0], true);
         check::<DescribeGroupsRequest>(0, &[0x7f, 0xff, 0xff, 0xff], false);
         check::<DescribeGroupsRequest>(0, &[0x10, 0, 0, 0, 0, 1, b'g'], false);
         check::<DescribeGroupsRequest>(5, &[1, 0, 0], true);
         check::<DescribeGroupsRequest>(5, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], false);
         check::<DescribeGroupsRequest>(5, &[0xff, 0xff, 0xff, 0x7f, 0, 0], false);
-        // Neither a generation nor a byte limit is a length.
+        // A generation and a byte limit are not lengths.
         let beat = &[0, 1, b'g', 0x7f, 0xff, 0xff, 0xff, 0, 1, b'm'];
         check::<HeartbeatRequest>(0, beat, true);
         let read = decode::<HeartbeatRequest>(&mut Bytes::from_static(beat), 0, Bounds::NAMES).unwrap();
@@ -224,7 +225,7 @@ mod tests {
         let plain_ids = |count: usize| [&(count as i32).to_be_bytes()[..], &vec![0; 2 * count]].concat();
         check::<DescribeGroupsRequest>(0, &plain_ids(10_000), true);
         check::<DescribeGroupsRequest>(0, &plain_ids(100_000), false);
-        // An id that versions before compact strings could not carry.
+        // An id that is too long for versions without compact strings.
         let long_id = |bytes: usize| {
             let length = bytes as u32 + 1;
             let varint = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];

@@ -48,7 +48,7 @@ impl BenchDir {
         command
     }
 
-    /// `tidemill run` of the reference pipeline from the topic's beginning, in a checkpoint of its own.
+    /// `tidemill run` of the reference pipeline from the topic's beginning, with its own checkpoint.
     pub fn run(&self, name: &str, dashboard: bool) -> Outcome<Command> {
         let reference = sh::read_file(&sh::root().join(PIPELINE))?;
         let own = |line: &&str| dashboard || !["[dashboard]", "listen ="].iter().any(|start| line.starts_with(start));

@@ -7,6 +7,7 @@
 pub mod autoscale;
 mod bench_dir;
 mod bottlenecks;
+mod consume;
 mod engine;
 mod groups;
 mod hot;
@@ -62,6 +63,7 @@ pub fn run(args: &[&str]) -> Outcome {
     match args {
         ["autoscale", rest @ ..] => return autoscale::run(rest),
         ["bottlenecks", rest @ ..] => return bottlenecks::run(rest),
+        ["consume", rest @ ..] => return consume::run(rest),
         ["hot", rest @ ..] => return hot::run(rest),
         ["model", rest @ ..] => return model::run(rest),
         ["idle", rest @ ..] => return idle::run_long(rest),

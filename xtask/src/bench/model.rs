@@ -1,9 +1,10 @@
 //! `bench model`: real processes on compressed traces beside the simulator's policy on the same traces.
 //!
 //! Five traces of some 45 s are made up by seeds. For each, a run decides for itself; then `tidemill simulate` decides on the
-//! same trace. Both write decision logs, and the sizes are compared every quarter of a second. A moment is the same if the
-//! sizes differ by one at most. The engine measures a rate by whole observations, and its load comes from processes that
-//! need a moment to start; so a moment also counts as the same if the simulator has such a size within [`SHIFT_MS`] of it.
+//! load that the run has seen, second by second: the processes that make the load need a moment to start. Both write decision
+//! logs, and the sizes are compared every quarter of a second. A moment is the same if the sizes differ by one at most. The
+//! engine measures a rate by whole observations; so a moment also counts as the same if the simulator has such a size within
+//! [`SHIFT_MS`] of it.
 
 use super::autoscale::{self, Segment};
 use crate::embedded::binary;
@@ -41,8 +42,8 @@ pub fn run(args: &[&str]) -> Outcome {
     for seed in seeds {
         let trace = compressed(seed);
         let seen = autoscale::measure(&trace, &[])?;
-        let engine = from_first_arrival(&seen.decisions);
-        let model = simulated(&trace)?;
+        let steps = from_first_arrival(&seen.decisions);
+        let (engine, model) = (sizes(&steps), simulated(&steps)?);
         let end_ms: u64 = trace.iter().map(|segment| segment.seconds * 1_000).sum();
         let found = compare(&engine, &model, end_ms);
         println!(
@@ -79,43 +80,60 @@ fn compressed(seed: u64) -> Vec<Segment> {
     (0..8).map(segment).collect()
 }
 
-/// The sizes of a decision log, counted from the first arrival.
-fn from_first_arrival(log: &str) -> Sizes {
-    let (mut before, mut start_ms, mut sizes) = (None, None, Vec::new());
-    for line in log.lines() {
-        let Some((facts, decision)) = line.split_once("\"decision\":") else { continue };
-        let (Some(now_ms), Some(size)) = (json::number::<u64>(facts, "now_ms"), json::number(decision, "to")) else {
-            continue;
-        };
-        let total: Option<u64> = json::number(facts, "end_total");
-        // Of the records of before the trace there is one.
-        if start_ms.is_none() && total > Some(1) {
-            start_ms = before.or(Some(now_ms));
-        }
-        before = Some(now_ms);
-        if let Some(start_ms) = start_ms {
-            sizes.push((now_ms - start_ms, size));
-        }
-    }
-    sizes
+/// A step of a decision log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Step {
+    /// Since the step before the first arrival.
+    at_ms: u64,
+    /// Records that the source has got so far.
+    total: u64,
+    size: u64,
 }
 
-fn simulated(trace: &[Segment]) -> Outcome<Sizes> {
+/// The steps of a decision log from the one before the first arrival on.
+fn from_first_arrival(log: &str) -> Vec<Step> {
+    let step = |line: &str| {
+        let (facts, decision) = line.split_once("\"decision\":")?;
+        let (at_ms, size) = (json::number(facts, "now_ms")?, json::number(decision, "to")?);
+        Some(Step { at_ms, total: json::number(facts, "end_total").unwrap_or(0), size })
+    };
+    let steps: Vec<Step> = log.lines().filter_map(step).collect();
+    // Of the records of before the trace there is one.
+    let first = steps.iter().position(|step| step.total > 1).unwrap_or(0).saturating_sub(1);
+    let start_ms = steps.get(first).map_or(0, |step| step.at_ms);
+    steps[first..].iter().map(|step| Step { at_ms: step.at_ms - start_ms, ..*step }).collect()
+}
+
+fn sizes(steps: &[Step]) -> Sizes {
+    steps.iter().map(|step| (step.at_ms, step.size)).collect()
+}
+
+fn simulated(seen: &[Step]) -> Outcome<Sizes> {
     let dir = sh::target().join("bench");
     let (csv, log) = (dir.join("model.csv"), dir.join("model.jsonl"));
-    sh::write_file(&csv, &csv_of(trace))?;
+    sh::write_file(&csv, &csv_of(seen))?;
     let mut simulate = sh::command(binary(), &["simulate", &csv.to_string_lossy(), "--capacity-per-executor", "5000"]);
     sh::read(simulate.args(["--decisions", &log.to_string_lossy()]))?;
-    Ok(from_first_arrival(&sh::read_file(&log)?))
+    Ok(sizes(&from_first_arrival(&sh::read_file(&log)?)))
 }
 
-fn csv_of(trace: &[Segment]) -> String {
-    let (mut text, mut at) = ("seconds,records_per_second\n".to_owned(), 0);
-    for segment in trace {
-        let _ = writeln!(text, "{at},{}", segment.per_second);
-        at += segment.seconds;
+/// The load that was seen, as a trace: what came in each second.
+fn csv_of(seen: &[Step]) -> String {
+    let mut text = "seconds,records_per_second\n".to_owned();
+    let seconds = seen.last().map_or(0, |last| last.at_ms / 1_000);
+    for second in 0..seconds {
+        let came = total_at(seen, (second + 1) * 1_000) - total_at(seen, second * 1_000);
+        let _ = writeln!(text, "{second},{came:.0}");
     }
-    text + &format!("{at},0\n")
+    text + &format!("{seconds},0\n")
+}
+
+/// The records that had come by a moment: evenly between two steps.
+fn total_at(seen: &[Step], at_ms: u64) -> f64 {
+    let after = seen.partition_point(|step| step.at_ms <= at_ms).min(seen.len() - 1);
+    let (before, after) = (seen[after.saturating_sub(1)], seen[after]);
+    let share = (at_ms - before.at_ms) as f64 / (after.at_ms - before.at_ms).max(1) as f64;
+    before.total as f64 + share * (after.total - before.total) as f64
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -161,13 +179,17 @@ mod tests {
             )
         };
         let log = line(100, 1, 0) + &line(350, 90, 1) + &line(600, 180, 3);
-        let engine = from_first_arrival(&log);
-        assert_eq!(engine, [(250, 1), (500, 3)]);
+        let steps = from_first_arrival(&log);
+        assert_eq!(csv_of(&steps), "seconds,records_per_second\n0,0\n");
+        let later = Step { at_ms: 1_500, total: 680, size: 4 };
+        let longer: Vec<Step> = steps.iter().copied().chain([later]).collect();
+        assert_eq!(csv_of(&longer), "seconds,records_per_second\n0,429\n1,0\n");
+        let engine = sizes(&steps);
+        assert_eq!(engine, [(0, 0), (250, 1), (500, 3)]);
         assert_eq!(compare(&engine, &vec![(0, 0), (1_250, 3)], 2_000).same_unshifted, 5);
         assert_eq!(compare(&engine, &vec![(0, 0), (1_250, 3)], 2_000).same, 8);
         let found = compare(&engine, &vec![(0, 1)], 1_000);
         assert_eq!((found.moments, found.same), (4, 2));
         assert_eq!(found.apart[0], "0.50 s: 3, the simulator 1");
-        assert_eq!(csv_of(&compressed(1)).lines().count(), 10);
     }
 }

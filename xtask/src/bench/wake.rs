@@ -53,7 +53,7 @@ fn single_records(count: u64) -> Outcome {
     let (servers, text) = (bench_dir.broker.address(), count.to_string());
     let mut produce = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", TOPIC]);
     sh::read(produce.args(["--rate", WAKE_RATE, "--count", &text, "--json"]))?;
-    wait_until("all records are out", || Ok(batches(&progress).len() as u64 > count))?;
+    wait_until("all records are out", || Ok(records(&progress) > count))?;
     drop(driver);
     let mut ages: Vec<u64> = batches(&progress).into_iter().skip(1).collect();
     let woken = changes(&decisions).iter().filter(|change| change.from == 0).count() - 1;
@@ -96,6 +96,12 @@ fn start(bench_dir: &BenchDir, name: &str, progress: &Path, decisions: &Path, mo
     command.args(["--progress", &progress.to_string_lossy(), "--decisions", &decisions.to_string_lossy()]);
     command.args(more).stdout(Stdio::null());
     command.spawn().map_err(|error| format!("cannot start the run: {error}"))
+}
+
+/// Records in all batches.
+fn records(progress: &Path) -> u64 {
+    let text = std::fs::read_to_string(progress).unwrap_or_default();
+    text.lines().filter_map(|line| json::number::<u64>(line, "numInputRows")).sum()
 }
 
 /// Age of the oldest record of each batch with records, ms.

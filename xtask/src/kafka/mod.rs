@@ -6,7 +6,7 @@
 //!   target/kafka/PORT/            server.properties, data, log.txt and pid of the broker on that port
 //! ```
 //! One KRaft node, broker and controller at once, on loopback. The controller takes the next port; with `--secure` the port
-//! after it is a listener with TLS and SASL. Starting a broker that runs, or stopping one that does not, is no error. Does
+//! after it is a listener with TLS and SASL, and the one after that a listener with mutual TLS. Starting a broker that runs, or stopping one that does not, is no error. Does
 //! not use Tidemill.
 
 mod certificates;
@@ -14,7 +14,7 @@ mod compare;
 mod install;
 pub mod process;
 
-pub use install::spark_connector;
+pub use install::{class_path, spark_connector};
 
 use crate::ports;
 use crate::sh::{self, Outcome};
@@ -48,6 +48,7 @@ pub fn run(args: &[&str]) -> Outcome {
             if is_secure {
                 let certificates = broker.certificates();
                 println!("SASL_SSL on {}, certificates in {}", broker.secure_address(), certificates.display());
+                println!("mutual TLS on {}", broker.mutual_address());
             }
             Ok(())
         }
@@ -70,7 +71,7 @@ pub struct Broker {
 }
 
 /// Users of the secure listener, each with the password `NAME-secret`. The first may do all, the second nothing: no ACL names
-/// it. Clients of the plain listener may do all.
+/// it. Clients of the plain listener and who shows a certificate of `carol` may do all.
 const USERS: [&str; 2] = ["alice", "bob"];
 
 impl Broker {
@@ -87,6 +88,11 @@ impl Broker {
     /// What clients of the secure listener are told.
     pub fn secure_address(&self) -> String {
         format!("localhost:{}", self.port + 2)
+    }
+
+    /// What clients of the listener with mutual TLS are told.
+    pub fn mutual_address(&self) -> String {
+        format!("localhost:{}", self.port + 3)
     }
 
     /// Where the certificates of the secure listener lie.
@@ -186,7 +192,10 @@ impl Broker {
 
     fn properties(&self) -> String {
         let (broker, controller) = (self.address(), format!("127.0.0.1:{}", self.controller_port()));
-        let secure = if self.is_secure { format!(",SASL_SSL://{}", self.secure_address()) } else { String::new() };
+        let secure = match self.is_secure {
+            true => format!(",SASL_SSL://{},MUTUAL://{}", self.secure_address(), self.mutual_address()),
+            false => String::new(),
+        };
         format!(
             "\
 process.roles=broker,controller
@@ -195,7 +204,7 @@ controller.quorum.voters=1@{controller}
 listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{secure}
 advertised.listeners=PLAINTEXT://{broker}{secure}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,MUTUAL:SSL
 log.dirs={}
 num.partitions=4
 offsets.topic.replication.factor=1
@@ -208,24 +217,37 @@ group.initial.rebalance.delay.ms=0
             self.dir.join("data").display()
         )
     }
-    /// Users by PLAIN and SCRAM. Who logs in by SCRAM-SHA-256 must do so again every second (KIP-368).
+
+    /// Users by PLAIN, SCRAM and OAUTHBEARER. Who logs in by SCRAM-SHA-256 must do so again every second (KIP-368).
     fn secure_properties(&self) -> String {
         let plain = USERS.map(|user| format!("user_{user}=\"{user}-secret\"")).join(" ");
         let (listener, login) = ("listener.name.sasl_ssl", "org.apache.kafka.common.security");
+        // Kafka takes tokens without a signature where no validator is named.
+        let oauth = format!(
+            "sasl.jaas.config={login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
+        );
+        let (mutual, keystore) = ("listener.name.mutual", self.certificates().join("broker.pem"));
+        let keystore = keystore.display();
         let scram = format!("sasl.jaas.config={login}.scram.ScramLoginModule required;");
         format!(
             "\
-{listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+{listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+{listener}.oauthbearer.{oauth}
 {listener}.plain.sasl.jaas.config={login}.plain.PlainLoginModule required {plain};
 {listener}.scram-sha-256.{scram}
 {listener}.scram-sha-512.{scram}
 {listener}.scram-sha-256.connections.max.reauth.ms=1000
 {listener}.ssl.keystore.type=PEM
-{listener}.ssl.keystore.location={}
+{listener}.ssl.keystore.location={keystore}
+{mutual}.ssl.keystore.type=PEM
+{mutual}.ssl.keystore.location={keystore}
+{mutual}.ssl.truststore.type=PEM
+{mutual}.ssl.truststore.location={}
+{mutual}.ssl.client.auth=required
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS;User:{}
+super.users=User:ANONYMOUS;User:{};User:CN=carol
 ",
-            self.certificates().join("broker.pem").display(),
+            self.certificates().join("ca.pem").display(),
             USERS[0]
         )
     }

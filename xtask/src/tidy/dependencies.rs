@@ -48,7 +48,7 @@ fn row(number: usize, line: &str) -> Vec<(&str, usize)> {
 fn own_versions(manifest: &File) -> Vec<String> {
     let own = dependencies(manifest).filter(|(_, _, rest)| !rest.contains("workspace = true"));
     let what = |name: &str| {
-        format!("{name} has a version of its own; put it into the root Cargo.toml and say `workspace = true`")
+        format!("{name} has its own version; put it into the root Cargo.toml and write `workspace = true`")
     };
     own.map(|(number, name, _)| manifest.complain(number, &what(name))).collect()
 }

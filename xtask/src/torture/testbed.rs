@@ -116,7 +116,7 @@ impl Testbed {
             }
         };
         if !status.success() {
-            return Err(format!("the driver was told to end and failed ({status}):\n{}", self.last_words()));
+            return Err(format!("the driver was asked to end and failed ({status}):\n{}", self.last_words()));
         }
         let summary = sh::read_file(&self.dir.join(LOAD))?;
         json::number(&summary, "acknowledged").ok_or_else(|| format!("the load did not end well: it said `{summary}`"))

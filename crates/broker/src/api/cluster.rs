@@ -1,4 +1,4 @@
-//! Metadata, DescribeCluster and FindCoordinator: a cluster of one, which is leader and coordinator of everything.
+//! Metadata, DescribeCluster and FindCoordinator. The only broker leads and coordinates everything.
 
 use super::{Call, once, text};
 use crate::catalog::Topic;
@@ -22,21 +22,21 @@ use std::sync::Arc;
 
 /// This broker's id.
 pub(super) const NODE: BrokerId = BrokerId(1);
-/// From this version on, a request says whether topics may be created.
+/// First version that says whether topics may be created.
 const FIRST_VERSION_WITH_CREATION: i16 = 4;
-/// The versions whose answer ends with what the client may do with the cluster.
+/// The versions whose answer ends with the operations that the client may perform on the cluster.
 const VERSIONS_WITH_OPERATIONS: RangeInclusive<i16> = 8..=10;
 const OPERATIONS_BYTES: usize = 4;
-/// FindCoordinator's types of keys that there is a coordinator for: consumer groups and transactional ids.
+/// FindCoordinator's key types that this broker coordinates: consumer groups and transactional ids.
 const COORDINATED_KEYS: [i8; 2] = [0, 1];
-/// From this version on, FindCoordinator asks for several keys at once.
+/// First version of FindCoordinator that asks for several keys at once.
 const FIRST_VERSION_WITH_KEYS: i16 = 4;
 
-/// Topics and partitions, each once however often it is requested. Creates missing topics if client and config allow
-/// it.
+/// Topics and partitions. Each topic is answered once, however often it is requested. Creates missing topics if client
+/// and config allow it.
 pub(super) fn metadata(call: &Call<'_>, request: MetadataRequest) -> Answer {
     let may_create = call.version < FIRST_VERSION_WITH_CREATION || request.allow_auto_topic_creation;
-    // Before version 1 an empty list meant all topics.
+    // In version 0 an empty list means all topics.
     let wanted = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let (host, port) = advertised(call);
     let broker = MetadataResponseBroker::default().with_node_id(NODE).with_host(host).with_port(port);
@@ -106,8 +106,7 @@ pub(super) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> De
         .with_brokers(vec![broker])
 }
 
-/// This broker coordinates every consumer group. Transactional ids find it too: InitProducerId refuses them, which clients
-/// report at once, where they try again to find a coordinator.
+/// This broker coordinates every consumer group and every transactional id.
 pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> Answer {
     let (host, port) = advertised(call);
     let found = |key: &StrBytes| {
@@ -115,7 +114,7 @@ pub(super) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest)
         if COORDINATED_KEYS.contains(&request.key_type) {
             return coordinator.with_node_id(NODE).with_host(host.clone()).with_port(port);
         }
-        let why = text("this broker coordinates consumer groups only");
+        let why = text("this broker coordinates only consumer groups and transactions");
         let coordinator = coordinator.with_error_code(Code::InvalidRequest.code()).with_error_message(Some(why));
         coordinator.with_node_id(BrokerId(-1)).with_port(-1)
     };

@@ -10,8 +10,8 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-/// Kinds of resources.
-const TOPIC: i8 = 2;
+/// Resource types.
+pub(super) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 /// The protocol's number for the source of a value: the topic itself, or a default.
@@ -45,7 +45,7 @@ fn described(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<
         TOPIC => {
             check_legal(&resource.resource_name).map_err(|refusal| refusal.code)?;
             let topic = call.shared.catalog.get(&resource.resource_name).ok_or(Code::UnknownTopicOrPartition)?;
-            Ok(topic.settings.describe(&call.shared.config))
+            Ok(topic.settings().describe(&call.shared.config))
         }
         BROKER if resource.resource_name.is_empty() || *resource.resource_name == NODE.0.to_string() => {
             let mut configs = broker(call);

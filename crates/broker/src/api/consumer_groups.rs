@@ -24,15 +24,15 @@ use std::time::Duration;
 use tidemill_wire::STRING_BYTES_MAX;
 
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-/// Apache Kafka's limit for names of static members.
+/// Apache Kafka's limit for the instance id of a static member.
 const INSTANCE_BYTES_MAX: usize = 249;
-/// Bytes of a client's name that its member ids begin with.
+/// A member id begins with at most this many bytes of the client id.
 const NAME_BYTES_MAX: usize = 249;
 const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(1800);
 
-/// Joins a group. The answer comes when the rebalance is over.
+/// Joins a group. Answers when the rebalance is over.
 pub(super) fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
-    // An id that is too long is not repeated in the answer.
+    // The answer does not repeat an id that is too long for it.
     let told = |code| {
         (code, Some(request.member_id.to_string()).filter(|id| id.len() <= STRING_BYTES_MAX).unwrap_or_default())
     };
@@ -75,7 +75,7 @@ fn join_of(call: &Call<'_>, request: &JoinGroupRequest) -> Join {
         client_id: call.client_id.clone(),
         client_host: format!("/{}", call.client.peer.ip()),
         session_timeout,
-        // Version 0 had one timeout for both.
+        // Version 0 has one timeout for both.
         rebalance_timeout: if call.version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) },
         protocol_type: request.protocol_type.to_string(),
         protocols: request.protocols.iter().map(|p| (p.name.to_string(), own(&p.metadata))).collect(),
@@ -90,7 +90,7 @@ fn own(bytes: &Bytes) -> Bytes {
 }
 
 fn encode_join(call: &Call<'_>, answer: JoinAnswer) -> JoinGroupResponse {
-    // A client that cannot be told to skip the assignment is not told that it is the leader.
+    // Older clients cannot be told to skip the assignment. They are not told that they are the leader.
     let hide = answer.skip_assignment && call.version < 9;
     let member = |(id, instance, metadata): (String, Option<String>, Bytes)| {
         JoinGroupResponseMember::default()
@@ -108,7 +108,7 @@ fn encode_join(call: &Call<'_>, answer: JoinAnswer) -> JoinGroupResponse {
         .with_members(if hide { Vec::new() } else { answer.members.into_iter().map(member).collect() })
 }
 
-/// Takes the leader's assignments, or waits for the member's own.
+/// Takes the leader's assignments. Waits for the member's own.
 pub(super) fn sync_group(call: &Call<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
     let assignments = request.assignments.iter().map(|a| (a.member_id.to_string(), own(&a.assignment))).collect();
     let member = (request.member_id.as_str(), request.group_instance_id.as_deref());

@@ -1,28 +1,31 @@
-//! Fetch: finds batches, waits if there are too few, and sends the bytes of segment files unchanged.
+//! Fetch: finds batches, waits if there are too few bytes, and sends the bytes of segment files unchanged.
 
 use super::Call;
 use crate::catalog::storage_error;
-use crate::log::Slice;
+use crate::log::transactions::Aborted;
+use crate::log::{Isolation, Slice};
 use crate::partition::{Partition, Signal};
 use crate::wire::Answer;
 use bytes::BufMut;
 use kafka_protocol::ResponseError as Code;
-use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchResponse, PartitionData};
+use kafka_protocol::messages::{FetchRequest, ProducerId};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Longest wait. A client that wants to wait longer gets an empty answer and asks again.
+/// Longest wait. A client that would wait longer gets an empty answer and asks again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// Most bytes in an answer, unless its first batch is larger: Apache Kafka's `fetch.max.bytes`.
+/// Most bytes in an answer, unless its first batch is larger. Apache Kafka's `fetch.max.bytes`.
 const ANSWER_BYTES_MAX: u64 = 55 << 20;
+/// The protocol's number for this isolation level.
+pub(super) const READ_COMMITTED: i8 = 1;
 const FIRST_FLEXIBLE_VERSION: i16 = 12;
 const FIRST_TOPIC_ID_VERSION: i16 = 13;
 
-/// What was found for one partition.
+/// The data found for one partition.
 struct Found {
     data: PartitionData,
     slice: Option<Slice>,
@@ -43,20 +46,27 @@ pub(super) fn fetch(call: &Call<'_>, request: &FetchRequest) -> Answer {
         if enough || stopping || Instant::now() >= deadline || request.topics.is_empty() {
             return encode(call, request, found);
         }
-        wait_for_growth(&found, &call.client.signal, deadline);
+        wait_for_growth(&found, isolation(request), &call.client.signal, deadline);
     }
 }
 
-fn wait_for_growth(found: &[Vec<Found>], signal: &Arc<Signal>, deadline: Instant) {
-    let growing =
-        || found.iter().flatten().filter_map(|found| Some((found.grows.as_ref()?, found.data.high_watermark)));
-    growing().for_each(|(partition, end_offset)| partition.wake_on_growth(end_offset, signal));
+fn isolation(request: &FetchRequest) -> Isolation {
+    if request.isolation_level == READ_COMMITTED { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+}
+
+fn wait_for_growth(found: &[Vec<Found>], isolation: Isolation, signal: &Arc<Signal>, deadline: Instant) {
+    let visible_end = |data: &PartitionData| match isolation {
+        Isolation::ReadUncommitted => data.high_watermark,
+        Isolation::ReadCommitted => data.last_stable_offset,
+    };
+    let growing = || found.iter().flatten().filter_map(|found| Some((found.grows.as_ref()?, visible_end(&found.data))));
+    growing().for_each(|(partition, end_offset)| partition.wake_on_growth(end_offset, isolation, signal));
     signal.wait_until(deadline);
     growing().for_each(|(partition, _)| partition.forget(signal));
 }
 
-/// What there is for each topic and partition of the request, in order. The first batch is sent however large it is, so
-/// that a client always makes progress.
+/// Finds the data for each topic and partition of the request, in order. The first batch is sent however large it is,
+/// so that a client always makes progress.
 fn find_all(call: &Call<'_>, request: &FetchRequest) -> Vec<Vec<Found>> {
     let mut left = (request.max_bytes.max(0) as u64).min(ANSWER_BYTES_MAX);
     let mut empty = true;
@@ -71,7 +81,7 @@ fn find_all(call: &Call<'_>, request: &FetchRequest) -> Vec<Vec<Found>> {
                 return Found::error(asked, Code::UnknownTopicOrPartition);
             };
             let max_bytes = left.min(asked.partition_max_bytes.max(0) as u64);
-            let found = find(partition, asked, max_bytes, empty);
+            let found = find(partition, asked, isolation(request), max_bytes, empty);
             let bytes = found.slice.as_ref().map_or(0, |slice| slice.bytes as u64);
             left = left.saturating_sub(bytes);
             empty &= bytes == 0;
@@ -82,21 +92,40 @@ fn find_all(call: &Call<'_>, request: &FetchRequest) -> Vec<Vec<Found>> {
     request.topics.iter().map(&mut find_topic).collect()
 }
 
-fn find(partition: Arc<Partition>, asked: &FetchPartition, max_bytes: u64, at_least_one: bool) -> Found {
-    let (slice, start, end) = partition
-        .with_log(|log| (log.slice(asked.fetch_offset, max_bytes, at_least_one), log.start_offset(), log.end_offset()));
-    let mut data = empty_data(asked).with_high_watermark(end).with_last_stable_offset(end).with_log_start_offset(start);
-    let slice = match slice {
-        Ok(Some(slice)) => Some(slice).filter(|slice| slice.bytes > 0),
-        Ok(None) => {
-            return Found::error(asked, Code::OffsetOutOfRange);
-        }
+fn find(
+    partition: Arc<Partition>,
+    asked: &FetchPartition,
+    isolation: Isolation,
+    max_bytes: u64,
+    at_least_one: bool,
+) -> Found {
+    let (slice, data) = partition.with_log(|log| {
+        let slice = log.slice(asked.fetch_offset, isolation, max_bytes, at_least_one);
+        let aborted = match (&slice, isolation) {
+            (Ok(Some(slice)), Isolation::ReadCommitted) => Some(log.aborted(asked.fetch_offset, slice.end_offset)),
+            _ => None,
+        };
+        let data = empty_data(asked)
+            .with_high_watermark(log.end_offset())
+            .with_last_stable_offset(log.visible_end(Isolation::ReadCommitted))
+            .with_log_start_offset(log.start_offset())
+            .with_aborted_transactions(aborted.map(|aborted| aborted.iter().map(encode_aborted).collect()));
+        (slice, data)
+    });
+    match slice {
+        Ok(Some(slice)) => Found { data, slice: Some(slice).filter(|slice| slice.bytes > 0), grows: Some(partition) },
+        Ok(None) => Found::error(asked, Code::OffsetOutOfRange),
         Err(error) => {
-            data.error_code = storage_error(error).code();
-            None
+            let data = data.with_error_code(storage_error(error).code());
+            Found { data, slice: None, grows: Some(partition) }
         }
-    };
-    Found { data, slice, grows: Some(partition) }
+    }
+}
+
+fn encode_aborted(aborted: &Aborted) -> AbortedTransaction {
+    AbortedTransaction::default()
+        .with_producer_id(ProducerId(aborted.producer_id))
+        .with_first_offset(aborted.first_offset)
 }
 
 impl Found {
@@ -110,14 +139,14 @@ fn empty_data(asked: &FetchPartition) -> PartitionData {
     PartitionData::default().with_partition_index(asked.partition).with_aborted_transactions(None)
 }
 
-/// Encodes by hand what surrounds the partitions, so that the records do not pass through the encoder's memory.
+/// Encodes the answer around the partitions by hand, so that the records are not copied into the encoder's memory.
 fn encode(call: &Call<'_>, request: &FetchRequest, found: Vec<Vec<Found>>) -> Answer {
     let version = call.version;
     let flexible = version >= FIRST_FLEXIBLE_VERSION;
     let mut answer = Answer::begin::<FetchResponse>(call.correlation_id, version);
     answer.bytes().put_i32(0);
     if version >= 7 {
-        // No error, and no fetch session: clients name their partitions in each request.
+        // No error and no fetch session: clients name their partitions in each request.
         answer.bytes().put_i16(0);
         answer.bytes().put_i32(0);
     }
@@ -146,7 +175,8 @@ fn put_topic(answer: &mut Answer, version: i16, name: &str, id: Uuid) {
     }
 }
 
-/// Encodes a partition without records. Its last bytes, which say so, are replaced by the real length and the slice.
+/// Encodes a partition without records, then replaces its last bytes, the empty length, by the real length and the
+/// slice.
 fn put_partition(answer: &mut Answer, version: i16, found: Found) {
     let flexible = version >= FIRST_FLEXIBLE_VERSION;
     answer.put(&found.data, version);

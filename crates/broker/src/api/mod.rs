@@ -1,17 +1,21 @@
 //! The supported requests with their versions, and the dispatch of a frame.
 //!
-//! Every advertised version is exercised by `tests/conformance.py`, with one exception: Produce is advertised from
-//! version 0, as in Apache Kafka 4, because older librdkafka otherwise assumes a broker without compression. Versions 0
-//! to 2 carry formats that are not supported and end the connection.
+//! `tests/conformance.py` exercises every advertised version, with one exception: Produce is advertised from version 0,
+//! as in Apache Kafka 4. Otherwise older versions of librdkafka assume a broker without compression. Produce 0 to 2
+//! carry unsupported record formats and end the connection.
 
+mod alter_configs;
 mod cluster;
 mod configs;
 mod consumer_groups;
+mod describe_transactions;
 mod fetch;
 mod group_offsets;
 mod list_offsets;
+mod log_dirs;
 mod produce;
 mod topics;
+mod transactions;
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
@@ -19,6 +23,7 @@ use crate::groups::Groups;
 use crate::partition::Signal;
 use crate::producer_ids::ProducerIds;
 use crate::shape;
+use crate::transactions::Transactions;
 use crate::wire::Answer;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
@@ -39,6 +44,7 @@ pub(crate) struct Shared {
     pub catalog: Catalog,
     pub groups: Groups,
     pub producer_ids: ProducerIds,
+    pub transactions: Transactions,
     pub cluster_id: String,
 }
 
@@ -63,15 +69,15 @@ pub(crate) struct Call<'a> {
     correlation_id: i32,
 }
 
-/// The frame is malformed, or asks for something that cannot be answered: the connection ends.
+/// The frame is malformed or cannot be answered. The connection ends.
 pub(crate) struct Malformed;
 
-/// A kind of request: its first and last version, and its bounds.
+/// A supported request: its key, first version, last version, and bounds.
 #[derive(Clone, Copy)]
 struct Served(ApiKey, i16, i16, Bounds);
 
-const APIS: [Served; 21] = [
-    Served(ApiKey::Produce, 0, 12, Bounds::RECORDS),
+const APIS: [Served; 34] = [
+    Served(ApiKey::Produce, 0, 11, Bounds::RECORDS),
     Served(ApiKey::Fetch, 4, 16, Bounds::PARTITIONS),
     Served(ApiKey::ListOffsets, 1, 7, Bounds::PARTITIONS),
     Served(ApiKey::Metadata, 0, 12, Bounds::NAMES),
@@ -87,8 +93,21 @@ const APIS: [Served; 21] = [
     Served(ApiKey::ApiVersions, 0, 3, Bounds::NAMES),
     Served(ApiKey::CreateTopics, 2, 7, Bounds::NAMES),
     Served(ApiKey::DeleteTopics, 1, 6, Bounds::NAMES),
-    Served(ApiKey::InitProducerId, 0, 4, Bounds::NAMES),
+    Served(ApiKey::InitProducerId, 0, 5, Bounds::NAMES),
+    Served(ApiKey::AddPartitionsToTxn, 0, 3, Bounds::PARTITIONS),
+    Served(ApiKey::AddOffsetsToTxn, 0, 4, Bounds::NAMES),
+    Served(ApiKey::EndTxn, 0, 4, Bounds::NAMES),
+    Served(ApiKey::TxnOffsetCommit, 0, 4, Bounds::PARTITIONS),
+    Served(ApiKey::DescribeTransactions, 0, 0, Bounds::NAMES),
+    Served(ApiKey::ListTransactions, 0, 1, Bounds::NAMES),
+    Served(ApiKey::DescribeProducers, 0, 0, Bounds::PARTITIONS),
     Served(ApiKey::DescribeConfigs, 1, 4, Bounds::NAMES),
+    Served(ApiKey::AlterConfigs, 0, 2, Bounds::NAMES),
+    Served(ApiKey::IncrementalAlterConfigs, 0, 1, Bounds::NAMES),
+    Served(ApiKey::DescribeLogDirs, 1, 4, Bounds::PARTITIONS),
+    Served(ApiKey::DeleteRecords, 0, 2, Bounds::PARTITIONS),
+    Served(ApiKey::OffsetDelete, 0, 0, Bounds::PARTITIONS),
+    Served(ApiKey::OffsetForLeaderEpoch, 2, 4, Bounds::PARTITIONS),
     Served(ApiKey::CreatePartitions, 0, 3, Bounds::NAMES),
     Served(ApiKey::DeleteGroups, 0, 2, Bounds::NAMES),
     Served(ApiKey::DescribeCluster, 0, 1, Bounds::NAMES),
@@ -99,12 +118,12 @@ fn served(key: i16) -> Option<&'static Served> {
     APIS.iter().find(|Served(served, ..)| *served as i16 == key)
 }
 
-/// The bounds of a request of this kind; `None` if it is not supported.
+/// The bounds of requests with this API key. `None` if the key is not supported.
 pub(crate) fn bounds(key: i16) -> Option<Bounds> {
     served(key).map(|Served(_, _, _, bounds)| *bounds)
 }
 
-/// Answers one frame; `None` if the request wants no answer.
+/// Answers one frame. `None` if the request wants no answer.
 pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Answer>, Malformed> {
     let prefix: [u8; 8] = frame.get(..8).and_then(|prefix| prefix.try_into().ok()).ok_or(Malformed)?;
     let key = ApiKey::try_from(i16::from_be_bytes([prefix[0], prefix[1]])).map_err(|()| Malformed)?;
@@ -112,7 +131,8 @@ pub(crate) fn answer(client: &Client<'_>, mut frame: Bytes) -> Result<Option<Ans
     let correlation_id = i32::from_be_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
     let Served(_, first, last, bounds) = *served(key as i16).ok_or(Malformed)?;
     if !(first..=last).contains(&version) {
-        // Only here may a client guess a version. The answer lists the supported versions, in the oldest format.
+        // ApiVersions is the only request whose version a client may guess. The answer lists the supported versions in
+        // the oldest format.
         let refusal = || Answer::of(&api_versions(Code::UnsupportedVersion.code()), correlation_id, 0);
         return if key == ApiKey::ApiVersions { Ok(Some(refusal())) } else { Err(Malformed) };
     }
@@ -135,12 +155,25 @@ fn dispatch(key: ApiKey, call: &Call<'_>, frame: Bytes) -> Result<Answer, Malfor
         ApiKey::Metadata => call.direct(frame, cluster::metadata),
         ApiKey::DescribeCluster => call.plain(frame, cluster::describe_cluster),
         ApiKey::FindCoordinator => call.direct(frame, cluster::find_coordinator),
-        ApiKey::InitProducerId => call.plain(frame, produce::init_producer_id),
+        ApiKey::InitProducerId => call.plain(frame, transactions::init_producer_id),
+        ApiKey::AddPartitionsToTxn => call.plain(frame, transactions::add_partitions),
+        ApiKey::AddOffsetsToTxn => call.plain(frame, transactions::add_offsets),
+        ApiKey::TxnOffsetCommit => call.plain(frame, transactions::txn_offset_commit),
+        ApiKey::EndTxn => call.plain(frame, transactions::end_txn),
+        ApiKey::DescribeTransactions => call.direct(frame, describe_transactions::describe_transactions),
+        ApiKey::ListTransactions => call.direct(frame, describe_transactions::list_transactions),
+        ApiKey::DescribeProducers => call.direct(frame, describe_transactions::describe_producers),
         ApiKey::ListOffsets => call.plain(frame, list_offsets::list_offsets),
         ApiKey::CreateTopics => call.direct(frame, topics::create_topics),
         ApiKey::DeleteTopics => call.direct(frame, topics::delete_topics),
         ApiKey::CreatePartitions => call.direct(frame, topics::create_partitions),
         ApiKey::DescribeConfigs => call.direct(frame, configs::describe_configs),
+        ApiKey::AlterConfigs => call.direct(frame, alter_configs::alter_configs),
+        ApiKey::IncrementalAlterConfigs => call.direct(frame, alter_configs::incremental_alter_configs),
+        ApiKey::DescribeLogDirs => call.plain(frame, log_dirs::describe_log_dirs),
+        ApiKey::DeleteRecords => call.direct(frame, log_dirs::delete_records),
+        ApiKey::OffsetDelete => call.plain(frame, group_offsets::offset_delete),
+        ApiKey::OffsetForLeaderEpoch => call.plain(frame, list_offsets::offset_for_leader_epoch),
         ApiKey::JoinGroup => call.plain(frame, consumer_groups::join_group),
         ApiKey::SyncGroup => call.plain(frame, consumer_groups::sync_group),
         ApiKey::Heartbeat => call.plain(frame, consumer_groups::heartbeat),
@@ -169,7 +202,7 @@ impl Call<'_> {
         Ok(Answer::of(&serve(self, request), self.correlation_id, self.version))
     }
 
-    /// Decodes the request and lets `serve` answer it.
+    /// Decodes a request. `serve` builds its answer.
     fn direct<Q: Decodable>(
         &self,
         frame: Bytes,
@@ -178,7 +211,7 @@ impl Call<'_> {
         Ok(serve(self, self.decode(frame)?))
     }
 
-    /// An answer as it is.
+    /// A complete answer.
     fn whole<A: Encodable + HeaderVersion>(&self, answer: &A) -> Answer {
         Answer::of(answer, self.correlation_id, self.version)
     }
@@ -205,7 +238,7 @@ fn code_of<T>(result: &Result<T, Code>) -> i16 {
     result.as_ref().err().map_or(0, Code::code)
 }
 
-/// The items without repeated keys: each is answered once, however often it is requested.
+/// The items without repeated keys. Each item is answered once, however often it is requested.
 fn once<'a, T: 'a, K: Eq + Hash + 'a>(
     items: impl Iterator<Item = &'a T>,
     key: impl Fn(&'a T) -> K,

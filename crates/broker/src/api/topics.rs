@@ -19,14 +19,14 @@ use kafka_protocol::messages::{
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// From this version on, a request names topics one by one, by name or id.
+/// First version that names topics by name or by id.
 const FIRST_DELETE_VERSION_WITH_IDS: i16 = 6;
-/// From this version on, the answer says why a topic was not deleted.
+/// First version whose answer says why a topic was not deleted.
 const FIRST_DELETE_VERSION_WITH_TEXT: i16 = 5;
-/// From this version on, the answer says what was created.
+/// First version whose answer describes the created topic.
 const FIRST_CREATE_VERSION_WITH_DETAILS: i16 = 5;
 
-/// Creates each topic, or says why not. A topic that is named twice is not created.
+/// Creates each topic. A topic that is named twice is refused.
 pub(super) fn create_topics(call: &Call<'_>, request: CreateTopicsRequest) -> Answer {
     let mut count: HashMap<&TopicName, usize> = HashMap::new();
     request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
@@ -64,7 +64,7 @@ fn create_topic(
     }
     let partitions = if topic.assignments.is_empty() {
         if topic.replication_factor != 1 && topic.replication_factor != -1 {
-            let why = "this broker is alone; use a replication factor of 1";
+            let why = "the cluster has one broker; use a replication factor of 1";
             return Err(Refusal::new(Code::InvalidReplicationFactor, why));
         }
         if topic.num_partitions == -1 { call.shared.config.default_partitions } else { topic.num_partitions }
@@ -79,25 +79,23 @@ fn create_topic(
     Ok((created.id, partitions, settings))
 }
 
-/// Number of partitions of a manual assignment. Each must be on this broker, the only one.
+/// The number of partitions in a manual assignment. Each must be on this broker.
 fn assigned_partitions(topic: &CreatableTopic) -> Result<i32, Refusal> {
     if topic.num_partitions != -1 || topic.replication_factor != -1 {
-        let why = "with replicas assigned by hand, number of partitions and replication factor must be -1";
+        let why = "with a replica assignment, the number of partitions and the replication factor must be -1";
         return Err(Refusal::new(Code::InvalidRequest, why));
     }
     check_assignment(0, topic.assignments.iter().map(|a| (a.partition_index, &a.broker_ids[..])))?;
     Ok(topic.assignments.len() as i32)
 }
 
-/// Checks that partitions are numbered from `first` on without a gap, and that each is on this broker alone.
+/// Checks that partitions are numbered consecutively from `first` on, and that each is on this broker only.
 fn check_assignment<'a>(first: i32, assignments: impl Iterator<Item = (i32, &'a [BrokerId])>) -> Result<(), Refusal> {
     let mut assignments: Vec<(i32, &[BrokerId])> = assignments.collect();
     assignments.sort_by_key(|(index, _)| *index);
     for (expected, (index, brokers)) in (first..).zip(assignments) {
         let why = if index != expected {
-            format!(
-                "partitions must be numbered from {first} on without a gap; {expected} is missing, or {index} is there twice"
-            )
+            format!("partitions must be consecutive from {first} on; {expected} is missing, or {index} occurs twice")
         } else if *brokers != [NODE] {
             let named: Vec<String> = brokers.iter().map(|broker| broker.0.to_string()).collect();
             format!("partition {index} is assigned to [{}], and the only broker is {}", named.join(", "), NODE.0)
@@ -133,7 +131,7 @@ pub(super) fn delete_topics(call: &Call<'_>, request: DeleteTopicsRequest) -> An
         let found = match &topic.name {
             Some(name) => Ok(name.to_string()),
             None if topic.topic_id.is_nil() => {
-                Err(Refusal::new(Code::InvalidRequest, "a topic is named by its name or by its id"))
+                Err(Refusal::new(Code::InvalidRequest, "the topic has no name and no id; give one of them"))
             }
             None => match call.shared.catalog.get_by_id(topic.topic_id) {
                 Some(topic) => Ok(topic.name.clone()),
@@ -186,7 +184,7 @@ fn grow(call: &Call<'_>, topic: &CreatePartitionsTopic, validate_only: bool) -> 
         check_assignment(before, (before..).zip(assignments.iter().map(|a| &a.broker_ids[..])))?;
         if before + assignments.len() as i32 != topic.count {
             let why =
-                format!("{} partitions are assigned by hand, {} are added", assignments.len(), topic.count - before);
+                format!("the assignment has {} partitions, but {} are added", assignments.len(), topic.count - before);
             return Err(Refusal::new(Code::InvalidReplicaAssignment, why));
         }
     }

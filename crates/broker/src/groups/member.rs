@@ -22,11 +22,11 @@ pub(crate) struct Member {
     pub assignment: Bytes,
     pub session_timeout: Duration,
     pub rebalance_timeout: Duration,
-    /// When the member is removed unless it sends something.
+    /// The member is removed at this time unless it sends something.
     pub expires: Instant,
-    /// It waits for the rebalance to complete.
+    /// The member waits for the rebalance to complete.
     pub joining: bool,
-    /// It waits for its assignment.
+    /// The member waits for its assignment.
     pub syncing: bool,
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct Join {
     pub protocols: Vec<(String, Bytes)>,
     /// The id for a member that has none.
     pub fresh_id: String,
-    /// Whether a new member must come back with its new id (JoinGroup 4 and later).
+    /// Whether a new member must join again with its new id (JoinGroup 4 and later).
     pub id_required: bool,
 }
 
-/// The result of joining.
+/// The result of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
     /// The member must join again with this id.

@@ -1,7 +1,7 @@
 //! Consumer groups: their members ([`state`], pure) and their committed offsets ([`offsets`], on disk).
 //!
-//! A join or sync waits on its connection's thread until the group changes. Every access to a group first advances its
-//! time, so there is no timer. Membership is only in memory: clients join again after a restart.
+//! A join or sync waits on its connection's thread until the group changes. Every access to a group first advances the
+//! group's time, so there is no timer. Membership is kept only in memory: clients join again after a restart.
 
 pub(crate) mod member;
 pub(crate) mod offsets;
@@ -33,7 +33,7 @@ pub(crate) struct Groups {
     stopping: AtomicBool,
 }
 
-/// A group, and a signal for those that wait for its next change.
+/// A group, and a signal for the threads that wait for its next change.
 #[derive(Debug)]
 pub(crate) struct GroupEntry {
     group: Mutex<Group>,
@@ -48,9 +48,9 @@ pub(crate) struct JoinAnswer {
     pub protocol_type: String,
     pub protocol: String,
     pub leader: String,
-    /// The leader already has a stable assignment and need not make one (a static leader came back).
+    /// A static leader came back. The assignment is still valid, so the leader need not make one.
     pub skip_assignment: bool,
-    /// Members with instance and metadata; only for the leader.
+    /// Members with instance and metadata. Only the leader gets them.
     pub members: Vec<(String, Option<String>, Bytes)>,
 }
 
@@ -100,7 +100,7 @@ impl Groups {
         }
     }
 
-    /// Takes the leader's assignments, or waits for a member's own.
+    /// Takes the leader's assignments. Waits for the member's own.
     pub fn sync(
         &self,
         group: &str,
@@ -126,7 +126,7 @@ impl Groups {
         result
     }
 
-    /// Whether the group has had a member since the start.
+    /// Whether the group has had a member since the broker started.
     pub fn exists(&self, group: &str) -> bool {
         self.existing(group).is_some()
     }
@@ -140,7 +140,7 @@ impl Groups {
         names
     }
 
-    /// Removes groups without members, and offsets of such groups that are older than `retention` at `now_ms`.
+    /// Removes groups without members. Removes their offsets if these are older than `retention` at `now_ms`.
     pub fn expire(&self, now_ms: i64, retention: Duration) {
         self.forget_all_idle();
         let alive: BTreeSet<String> = self.entries().keys().cloned().collect();

@@ -1,4 +1,4 @@
-//! One consumer group as a pure state machine: time is an argument, nothing waits here.
+//! One consumer group as a pure state machine. Time is an argument, and nothing waits here.
 //!
 //! ```text
 //!          join                    all joined, or the deadline             leader's assignment
@@ -6,17 +6,20 @@
 //!                        ▲                                 │ join, leave, expiry          │
 //!                        └─────────────────────────────────┴──────────────────────────────┘
 //! ```
-//! [`Group::tick`] advances the time. Every access to the group begins with it, so there is no timer.
+//! [`Group::tick`] advances the time. Every access to the group calls it first, so there is no timer.
 
 use super::member::{Join, Joined, Member, Phase};
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Code;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+
+/// The protocol type of consumers.
+const CONSUMER: &str = "consumer";
 
 /// Most bytes that the members of a group may store about themselves.
 const GROUP_BYTES_MAX: usize = 16 << 20;
-/// Most member ids that are given out and not yet used.
+/// Most member ids that may be issued and not yet used.
 const PENDING_MAX: usize = 10_000;
 
 /// One consumer group.
@@ -29,9 +32,9 @@ pub(crate) struct Group {
     pub protocol: Option<String>,
     pub leader: Option<String>,
     pub members: BTreeMap<String, Member>,
-    /// Member ids given out and not yet used, and when they expire.
+    /// Member ids that are issued and not yet used, and when they expire.
     pending: BTreeMap<String, Instant>,
-    /// When the current phase ends, even if members are missing.
+    /// The current phase ends at this time even if members are missing.
     deadline: Option<Instant>,
 }
 
@@ -80,7 +83,7 @@ impl Group {
         silent.chain(self.pending.values().copied()).chain(self.deadline).min()
     }
 
-    /// Whether it has no members and expects none.
+    /// Whether the group has no members and expects none.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Empty && self.members.is_empty() && self.pending.is_empty()
     }
@@ -107,7 +110,7 @@ impl Group {
         let known = self.members.get(&id);
         let unchanged = known.is_some_and(|member| member.protocols == join.protocols);
         let is_leader = self.leader.as_ref() == Some(&id);
-        // A member that lost its answer asks for it again; a leader that joins again wants a new assignment.
+        // A member that joins again has lost its answer and gets it again. A known leader wants a new assignment.
         let settled = match self.phase {
             Phase::Stable => unchanged && (!is_leader || join.member_id.is_empty()),
             Phase::CompletingRebalance => unchanged,
@@ -121,11 +124,11 @@ impl Group {
         Ok(Joined::Wait(id))
     }
 
-    /// The member of a join request; `None` for a new one.
+    /// The member that a join request is for. `None` for a new member.
     fn resolve(&mut self, join: &Join) -> Result<Option<String>, Code> {
         let static_id = join.instance.as_ref().and_then(|instance| self.static_member(instance));
         if join.member_id.is_empty() {
-            // A restarted static member takes its old place under a new id, which fences off the old one.
+            // A restarted static member replaces its old self under a new id. This fences the old one.
             if let Some(old) = static_id {
                 let member = self.members.remove(&old).expect("a static member is a member");
                 self.members.insert(join.fresh_id.clone(), member);
@@ -146,7 +149,7 @@ impl Group {
         self.members.get(member_id).map(|member| !member.joining).ok_or(Code::UnknownMemberId)
     }
 
-    /// The leader sends assignments, a follower asks for its own. Then call [`Group::assignment`] until it answers.
+    /// The leader sends assignments. A follower asks for its own. Then call [`Group::assignment`] until it answers.
     pub fn sync(
         &mut self,
         id: &str,
@@ -174,7 +177,7 @@ impl Group {
         Ok(())
     }
 
-    /// A member's assignment in this generation; `None` until the leader has sent it.
+    /// A member's assignment in this generation. `None` until the leader has sent it.
     pub fn assignment(&mut self, id: &str, generation: i32, now: Instant) -> Result<Option<Bytes>, Code> {
         if !self.members.contains_key(id) {
             return Err(Code::UnknownMemberId);
@@ -197,7 +200,7 @@ impl Group {
         if self.phase == Phase::PreparingRebalance { Err(Code::RebalanceInProgress) } else { Ok(()) }
     }
 
-    /// Removes a member, by its instance name if it is a static one with an unknown id.
+    /// Removes a member. A static member may leave by its instance name alone.
     pub fn leave(&mut self, id: &str, instance: Option<&str>, now: Instant) -> Result<(), Code> {
         self.tick(now);
         let id = match instance.and_then(|instance| self.static_member(instance)) {
@@ -215,8 +218,19 @@ impl Group {
         Ok(())
     }
 
-    /// Checks whether this member may commit offsets. Without a group (`generation` −1), only while the group has no
-    /// members.
+    /// The topics that the group's consumers subscribe to. `None` if their metadata does not tell. An error if the
+    /// members are not consumers.
+    pub fn subscribed(&self) -> Result<Option<BTreeSet<String>>, Code> {
+        if !self.members.is_empty() && self.protocol_type != CONSUMER {
+            return Err(Code::NonEmptyGroup);
+        }
+        let metadata = self.members.values().flat_map(|member| &member.protocols).map(|(_, metadata)| metadata);
+        let topics: Option<Vec<Vec<String>>> = metadata.map(|metadata| subscription(metadata)).collect();
+        Ok(topics.map(|topics| topics.into_iter().flatten().collect()))
+    }
+
+    /// Checks whether this member may commit offsets. A client that is no member (`generation` −1) may do so only while
+    /// the group has no members.
     pub fn check_commit(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
         self.tick(now);
         if generation < 0 && self.members.is_empty() {
@@ -226,7 +240,7 @@ impl Group {
         if self.phase == Phase::CompletingRebalance { Err(Code::RebalanceInProgress) } else { Ok(()) }
     }
 
-    /// Refuses a static member whose place another instance has taken.
+    /// Refuses a static member that another process with the same instance name has replaced.
     pub fn check_instance(&self, id: &str, instance: Option<&str>) -> Result<(), Code> {
         let Some(instance) = instance else { return Ok(()) };
         match self.static_member(instance) {
@@ -236,7 +250,8 @@ impl Group {
         }
     }
 
-    fn check_member(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
+    /// Checks that this is a member of this generation, and records that it is alive.
+    pub fn check_member(&mut self, id: &str, generation: i32, now: Instant) -> Result<(), Code> {
         self.tick(now);
         let group_generation = self.generation;
         let member = self.members.get_mut(id).ok_or(Code::UnknownMemberId)?;
@@ -321,7 +336,8 @@ impl Group {
         }
     }
 
-    /// Each member votes for its first strategy that all support. The most votes win; ties go to the first name.
+    /// Each member votes for the first of its strategies that all members support. The most votes win. Ties go to the
+    /// first name.
     fn vote(&self) -> String {
         let common = |name: &str| self.members.values().all(|member| member.protocols.iter().any(|(n, _)| n == name));
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -340,4 +356,39 @@ impl Group {
 
 fn protocol_bytes(protocols: &[(String, Bytes)]) -> usize {
     protocols.iter().map(|(name, metadata)| size_of::<(String, Bytes)>() + name.len() + metadata.len()).sum()
+}
+
+/// The topics in a consumer's metadata: version i16, then a list of names. `None` if the metadata is malformed.
+fn subscription(metadata: &[u8]) -> Option<Vec<String>> {
+    fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+        let (taken, left) = rest.split_at_checked(count)?;
+        *rest = left;
+        Some(taken)
+    }
+    let (mut rest, mut topics) = (metadata.get(2..)?, Vec::new());
+    for _ in 0..i32::from_be_bytes(take(&mut rest, 4)?.try_into().ok()?) {
+        let length = u16::from_be_bytes(take(&mut rest, 2)?.try_into().ok()?);
+        topics.push(String::from_utf8_lossy(take(&mut rest, length.into())?).into_owned());
+    }
+    Some(topics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_names_topics() {
+        let check = |metadata: &[u8], expected: Option<&[&str]>| {
+            let topics = subscription(metadata);
+            let expected = expected.map(|topics| topics.iter().map(|topic| (*topic).to_owned()).collect());
+            assert_eq!(topics, expected, "{metadata:?}");
+        };
+        check(&[0, 1, 0, 0, 0, 2, 0, 1, b'a', 0, 2, b'b', b'c', 9, 9], Some(&["a", "bc"]));
+        check(&[0, 1, 0, 0, 0, 0], Some(&[]));
+        check(&[0, 1, 0, 0, 0, 2, 0, 1, b'a', 0, 2, b'b'], None);
+        check(&[0, 1, 0x7f, 0xff, 0xff, 0xff, 0, 0], None);
+        check(b"m", None);
+        check(b"", None);
+    }
 }

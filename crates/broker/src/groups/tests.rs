@@ -1,4 +1,4 @@
-//! Scenarios of one group: each line is an action at some second, and its result. The expiry of all groups' offsets.
+//! Scenarios of one group: each line is an action at a second, and its result. Also tests the expiry of offsets.
 
 use super::Groups;
 use super::member::{Join, Joined};
@@ -50,8 +50,8 @@ impl Scenario {
         assert_eq!(found.trim_end(), expected, "after `{line}`");
     }
 
-    /// `new` and `again` are members without an id, of a client that need not or must come back with one; `static` has
-    /// an instance name.
+    /// `new`, `again` and `static` have no member id. An `again` must join again with its new id, a `new` need not. A
+    /// `static` has an instance name.
     fn join(&mut self, who: &str, strategies: &str, now: Instant) -> String {
         let known = !matches!(who, "new" | "again" | "static");
         self.fresh += 1;
@@ -183,7 +183,7 @@ fn members_agree_on_a_strategy() {
     assert_eq!(scenario.group.leader.as_deref(), Some("m1"));
 }
 
-/// A member as a client without any specialities has it.
+/// A plain dynamic member.
 fn plain_member() -> Join {
     Join {
         member_id: String::new(),

@@ -4,25 +4,25 @@ use super::records;
 use crate::refusal::Refusal;
 use kafka_protocol::ResponseError as Code;
 use std::ops::ControlFlow;
-pub(crate) use tidemill_wire::batch::{BatchHeader, HEADER_BYTES};
-use tidemill_wire::batch::{CRC_START, LENGTH_END, MAGIC_AT, field};
+pub(crate) use tidemill_wire::batch::{BatchHeader, HEADER_BYTES, MAGIC_AT};
+use tidemill_wire::batch::{CRC_START, LENGTH_END, field};
 
 /// none, gzip, snappy, lz4, zstd
 const LAST_CODEC: i16 = 4;
 
-/// Record timestamps may be ahead of the clock by this much; Apache Kafka's `message.timestamp.after.max.ms`.
+/// Record timestamps may be this far ahead of the clock. Apache Kafka's `message.timestamp.after.max.ms`.
 const AHEAD_MS_MAX: i64 = 3_600_000;
 
 /// The limits for a produced batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub max_bytes: u64,
-    /// Milliseconds since 1970.
+    /// The time, in ms since 1970.
     pub now_ms: i64,
 }
 
-/// Checks what a producer sent for one partition: exactly one complete, sound v2 batch with as many records as it
-/// claims.
+/// Checks what a producer sent for one partition. It must be exactly one complete and valid v2 batch with as many
+/// records as its header says.
 pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader, Refusal> {
     let header = check_header(records, rules.max_bytes)?;
     let mut ahead = None;
@@ -45,9 +45,9 @@ pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader
 fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> {
     let corrupt = |why: &str| Err(Refusal::new(Code::CorruptMessage, why));
     let invalid = |why: &str| Err(Refusal::new(Code::InvalidRecord, why));
-    let Some(start) = records.first_chunk::<HEADER_BYTES>() else { return invalid("no whole record batch was sent") };
+    let Some(start) = records.first_chunk::<HEADER_BYTES>() else { return invalid("the record batch is incomplete") };
     if start[MAGIC_AT] < 2 {
-        return invalid("record formats before version 2 are not supported; use a client of Kafka 0.11 or newer");
+        return invalid("record formats before version 2 are not supported; use a client for Kafka 0.11 or newer");
     }
     if start[MAGIC_AT] > 2 || i32::from_be_bytes(field(start, 8)) < (HEADER_BYTES - LENGTH_END) as i32 {
         return corrupt("no record batch begins here");
@@ -55,7 +55,7 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
     let Some(header) = BatchHeader::parse(records) else { return invalid("the batch's header contradicts itself") };
     if header.total_bytes as u64 > max_bytes {
         let why =
-            format!("the batch has {} bytes; this topic takes {max_bytes} (max.message.bytes)", header.total_bytes);
+            format!("the batch has {} bytes; this topic accepts {max_bytes} (max.message.bytes)", header.total_bytes);
         return Err(Refusal::new(Code::MessageTooLarge, why));
     }
     if records.len() < header.total_bytes {
@@ -68,26 +68,23 @@ fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> 
     let faults = [
         (records.len() != header.total_bytes, "more than one batch was sent for one partition"),
         (header.record_count == 0, "the batch has no records"),
-        (header.last_offset_delta != header.record_count - 1, "offsets and number of records do not agree"),
-        (!sequence_fits, "a producer's batch has no sequence number"),
+        (header.last_offset_delta != header.record_count - 1, "the last offset does not match the number of records"),
+        (!sequence_fits, "the batch has a producer id but no epoch or sequence number"),
+        (header.is_transactional() && header.producer_id < 0, "a transactional batch has no producer id"),
         (header.is_control(), "clients may not write control records"),
-        (header.is_append_time(), "clients may not set the time of appending"),
+        (header.is_append_time(), "clients may not set the append time"),
     ];
     if let Some((_, why)) = faults.iter().find(|(is_so, _)| *is_so) {
         return Err(Refusal::new(Code::InvalidRecord, *why));
     }
-    if header.is_transactional() {
-        let why = "this broker has no transactions";
-        return Err(Refusal::new(Code::TransactionalIdAuthorizationFailed, why));
-    }
     if header.codec() > LAST_CODEC {
-        let why = format!("there is no codec {}", header.codec());
+        let why = format!("compression codec {} does not exist", header.codec());
         return Err(Refusal::new(Code::UnsupportedCompressionType, why));
     }
     Ok(header)
 }
 
-/// Sets length and checksum of a batch to match its bytes.
+/// Sets the length and the checksum of a batch to match its bytes.
 pub(crate) fn seal(batch: &mut [u8]) {
     let length = (batch.len() - LENGTH_END) as i32;
     batch[8..12].copy_from_slice(&length.to_be_bytes());
@@ -108,7 +105,7 @@ pub(crate) fn stored_prefix(batch: &[u8], base_offset: i64) -> [u8; 16] {
 pub(crate) mod sample {
     use std::io::Write;
 
-    /// A batch to be built: `producer` is (id, epoch, first sequence).
+    /// A batch to build. `producer` is (id, epoch, first sequence).
     pub struct Sample<'a> {
         pub timestamps: &'a [i64],
         pub value_bytes: usize,
@@ -219,14 +216,10 @@ mod tests {
                 seal(batch);
             }
         };
-        check("a sound one", |_| (), Ok(3));
-        check("a codec that there is not", attributes(5), Err(Code::UnsupportedCompressionType));
+        check("a valid batch", |_| (), Ok(3));
+        check("an unknown codec", attributes(5), Err(Code::UnsupportedCompressionType));
         check("a control batch", attributes(CONTROL as u8), Err(Code::InvalidRecord));
-        check(
-            "a batch of a transaction",
-            attributes(TRANSACTIONAL as u8),
-            Err(Code::TransactionalIdAuthorizationFailed),
-        );
+        check("a transactional batch without a producer", attributes(TRANSACTIONAL as u8), Err(Code::InvalidRecord));
         check("an old format", |batch| batch[16] = 1, Err(Code::InvalidRecord));
         check("a future format", |batch| batch[16] = 3, Err(Code::CorruptMessage));
         check("a wrong byte", |batch| *batch.last_mut().unwrap() ^= 1, Err(Code::CorruptMessage));
@@ -249,16 +242,16 @@ mod tests {
             let checked = check_produced(&batch, RULES).map(drop).map_err(|refusal| refusal.code);
             assert_eq!(checked, expected, "{what}");
         }
-        check("a sound one", |_| (), Ok(()));
+        check("a valid batch", |_| (), Ok(()));
         let broken = Err(Code::InvalidRecord);
         for codec in 1..=4u8 {
             check("packed", |batch| *batch = pack(batch, codec.into()), Ok(()));
-            check("not packed, and said to be", |batch| batch[22] = codec, broken);
+            check("uncompressed, but marked as compressed", |batch| batch[22] = codec, broken);
             check("garbage", |batch| (batch[22], batch[70]) = (codec, 0x55), broken);
         }
         check("more records than there are", |batch| (batch[26], batch[60]) = (3, 4), broken);
         check("fewer records than there are", |batch| (batch[26], batch[60]) = (1, 2), broken);
-        check("a count that the offsets do not have", |batch| batch[60] = 2, broken);
+        check("a count that does not match the offsets", |batch| batch[60] = 2, broken);
         check("no records", |batch| (batch[60], batch[26]) = (0, 0), broken);
         check(
             "no records at all",

@@ -3,8 +3,9 @@
 //! ```text
 //! DIR/data/<topic id>/<partition>/00000000000000000000.log   00000000000000481516.log ← appended to
 //! ```
-//! Opening the log removes any bytes that are not part of a complete batch; acknowledged batches were written
-//! completely before. Knows nothing of topics, clients or the protocol. One thread at a time (the partition's lock).
+//! Opening the log removes any bytes that are not part of a complete batch. This loses no acknowledged batch, since a
+//! batch is acknowledged after it is written completely. Knows nothing of topics, clients or the protocol. One thread
+//! uses a log at a time (the partition's lock).
 
 pub(crate) mod batch;
 mod producers;
@@ -13,6 +14,7 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transactions;
 mod unpack;
 
 pub(crate) use scan::read_exact_at;
@@ -27,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tidemill_os::clock::wall_ms;
+use transactions::{Aborted, Outcome, Transactions};
 
 /// Settings of a log.
 #[derive(Clone, Debug)]
@@ -46,6 +49,33 @@ pub(crate) struct Log {
     /// In offset order; never empty. Appends go to the last one.
     segments: Vec<Segment>,
     producers: Producers,
+    transactions: Transactions,
+    /// Records before this offset are deleted, even if the first segment still has them. Stored in the file [`START`].
+    start: i64,
+}
+
+/// The file that stores [`Log::start`]. It is absent until records are deleted.
+const START: &str = "start";
+
+/// What a fetch may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Everything.
+    ReadUncommitted,
+    /// Records before the stable end.
+    ReadCommitted,
+}
+
+/// What a partition knows of a producer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownProducer {
+    pub epoch: i16,
+    /// −1 if the partition knows only markers of it.
+    pub last_sequence: i32,
+    /// When it last wrote, in ms since 1970.
+    pub time_ms: i64,
+    /// Where its open transaction begins.
+    pub first_offset: Option<i64>,
 }
 
 /// Why an append failed.
@@ -58,21 +88,26 @@ pub(crate) enum AppendError {
 }
 
 impl Log {
-    /// Opens or creates the log in `dir` and removes a cut tail.
+    /// Opens or creates the log in `dir`. Removes an incomplete batch at the end.
     pub fn open(dir: &Path, config: LogConfig) -> io::Result<Log> {
         std::fs::create_dir_all(dir)?;
         let mut files = segment_files(dir)?;
         files.sort();
-        let mut log = Log { dir: dir.to_owned(), config, segments: Vec::new(), producers: Producers::default() };
+        let (producers, transactions) = (Producers::default(), Transactions::default());
+        let start = read_start(&dir.join(START))?;
+        let mut log = Log { dir: dir.to_owned(), config, segments: Vec::new(), producers, transactions, start };
         let last = files.len().saturating_sub(1);
         for (index, (base_offset, path)) in files.iter().enumerate() {
             let gap = log.segments.last().is_some_and(|before| before.end_offset > *base_offset);
             if gap {
                 break;
             }
-            let producers = &mut log.producers;
-            // The clock at that time, as far as the records show it.
-            let note = |header: &BatchHeader| producers.note(header, header.max_timestamp);
+            let (producers, transactions) = (&mut log.producers, &mut log.transactions);
+            let note = |header: &BatchHeader, outcome: Option<Outcome>| {
+                // The best known time of the write: the records' largest timestamp.
+                producers.note(header, header.max_timestamp);
+                transactions.note(header, outcome);
+            };
             let (segment, torn) = Segment::recover(path.clone(), *base_offset, index == last, note)?;
             if let Some(before) = log.segments.last_mut() {
                 before.close();
@@ -82,13 +117,14 @@ impl Log {
                 break;
             }
         }
-        // Segments after a cut one may leave a gap.
+        // Segments after a truncated one could leave a gap in the offsets.
         for (_, path) in &files[log.segments.len()..] {
             std::fs::remove_file(path)?;
         }
         if log.segments.is_empty() {
-            log.segments.push(Segment::create(dir, 0)?);
+            log.segments.push(Segment::create(dir, log.start)?);
         }
+        log.start = log.start.min(log.end_offset());
         Ok(log)
     }
 
@@ -97,9 +133,14 @@ impl Log {
         &self.config
     }
 
+    /// Changes the settings from now on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
     /// First offset that can be read.
     pub fn start_offset(&self) -> i64 {
-        self.segments[0].base_offset
+        self.segments[0].base_offset.max(self.start)
     }
 
     /// One past the last offset.
@@ -107,13 +148,43 @@ impl Log {
         self.open_segment().end_offset
     }
 
+    /// One past the last offset that a reader with this isolation sees.
+    pub fn visible_end(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.end_offset(),
+            Isolation::ReadCommitted => self.transactions.stable_end(self.end_offset()).max(self.start_offset()),
+        }
+    }
+
+    /// The aborted transactions that have records or a marker in `[from, to)`.
+    pub fn aborted(&self, from: i64, to: i64) -> Vec<Aborted> {
+        self.transactions.aborted(from, to)
+    }
+
+    /// The producers with an open transaction in this partition, each with its epoch.
+    pub fn open_producers(&self) -> Vec<(i64, i16)> {
+        let open = self.transactions.open_producers().into_iter();
+        open.map(|id| (id, self.producers.epoch(id).unwrap_or(0))).collect()
+    }
+
+    /// The known producers, by id.
+    pub fn known_producers(&self) -> Vec<(i64, KnownProducer)> {
+        let known = self.producers.all().map(|(id, epoch, last_sequence, time_ms)| {
+            let first_offset = self.transactions.first_offset(id);
+            (id, KnownProducer { epoch, last_sequence, time_ms, first_offset })
+        });
+        let mut known: Vec<_> = known.collect();
+        known.sort_unstable_by_key(|(id, _)| *id);
+        known
+    }
+
     /// Bytes in all segments.
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Stores a batch that [`batch::check_produced`] accepted and returns its base offset. A repeated batch of an
-    /// idempotent producer gets the offset that it already has.
+    /// Stores a batch that [`batch::check_produced`] accepted, and returns its base offset. For a repeated batch of an
+    /// idempotent producer it returns the existing offset.
     pub fn append(&mut self, batch: &[u8], header: &BatchHeader) -> Result<i64, AppendError> {
         match self.producers.check(header).map_err(AppendError::Refused)? {
             Verdict::Duplicate { base_offset } => return Ok(base_offset),
@@ -122,7 +193,20 @@ impl Log {
         let header = BatchHeader { base_offset: self.end_offset(), ..*header };
         self.write(batch, &header).map_err(AppendError::Disk)?;
         self.producers.note(&header, wall_ms());
+        self.transactions.note(&header, None);
         Ok(header.base_offset)
+    }
+
+    /// Stores the marker that ends a producer's transaction here.
+    pub fn append_marker(&mut self, producer_id: i64, epoch: i16, outcome: Outcome) -> io::Result<()> {
+        let now_ms = wall_ms();
+        let batch = transactions::marker(producer_id, epoch, outcome, now_ms);
+        let header = BatchHeader::parse(&batch).expect("a marker is a valid batch");
+        let header = BatchHeader { base_offset: self.end_offset(), ..header };
+        self.write(&batch, &header)?;
+        self.producers.note(&header, now_ms);
+        self.transactions.note(&header, Some(outcome));
+        Ok(())
     }
 
     fn write(&mut self, batch: &[u8], header: &BatchHeader) -> io::Result<()> {
@@ -135,21 +219,27 @@ impl Log {
         self.segments.last_mut().expect("a log has a segment").append(batch, header, sync)
     }
 
-    /// Where the batches from `offset` are: up to about `max_bytes` of complete batches of one segment. `None` if the
-    /// offset is out of range; an empty slice at the end.
-    pub fn slice(&self, offset: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Option<Slice>> {
+    /// Complete batches of one segment from `offset` on, up to about `max_bytes`. `None` if the offset is out of range.
+    /// The slice is empty at the visible end.
+    pub fn slice(
+        &self,
+        offset: i64,
+        isolation: Isolation,
+        max_bytes: u64,
+        at_least_one: bool,
+    ) -> io::Result<Option<Slice>> {
         if offset < self.start_offset() || offset > self.end_offset() {
             return Ok(None);
         }
         let segment = self.segments.partition_point(|segment| segment.end_offset <= offset);
         let segment = self.segments.get(segment).unwrap_or(self.open_segment());
-        segment.slice(offset, max_bytes, at_least_one).map(Some)
+        segment.slice(offset, self.visible_end(isolation), max_bytes, at_least_one).map(Some)
     }
 
     /// Timestamp and offset of the first record at or after `timestamp` (milliseconds), if any.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
         for segment in &self.segments {
-            if let Some(found) = segment.offset_for_timestamp(timestamp)? {
+            if let Some(found) = segment.offset_for_timestamp(timestamp, self.start)? {
                 return Ok(Some(found));
             }
         }
@@ -160,18 +250,18 @@ impl Log {
     pub fn max_timestamp(&self) -> io::Result<Option<(i64, i64)>> {
         let mut max: Option<(i64, i64)> = None;
         for segment in &self.segments {
-            let found = segment.max_timestamp()?;
+            let found = segment.max_timestamp(self.start)?;
             max = if found.is_some_and(|(time, _)| max.is_none_or(|(before, _)| time > before)) { found } else { max };
         }
         Ok(max)
     }
 
-    /// Forgets producers that wrote nothing since `before_ms`.
+    /// Forgets producers that have written nothing since `before_ms`.
     pub fn forget_producers(&mut self, before_ms: i64) {
         self.producers.forget(before_ms);
     }
 
-    /// Removes whole segments beyond the retention by bytes or by age.
+    /// Removes whole segments that exceed the retention by bytes or by age.
     pub fn enforce_retention(&mut self, now: SystemTime) -> io::Result<()> {
         if let Some(age) = self.config.retention_age {
             let expired = |segment: &Segment| -> io::Result<bool> {
@@ -184,7 +274,26 @@ impl Log {
                 self.segments.remove(0).remove()?;
             }
         }
-        self.drop_beyond_bytes()
+        self.drop_beyond_bytes()?;
+        self.transactions.forget_before(self.start_offset());
+        Ok(())
+    }
+
+    /// Deletes the records before an offset. Removes the segments that lie entirely before it.
+    pub fn delete_before(&mut self, offset: i64) -> io::Result<()> {
+        if offset <= self.start_offset() {
+            return Ok(());
+        }
+        tidemill_os::disk::replace(&self.dir.join(START), format!("{offset}\n").as_bytes())?;
+        self.start = offset;
+        if self.open_segment().bytes > 0 && self.end_offset() == offset {
+            self.roll()?;
+        }
+        while self.segments.len() > 1 && self.segments[0].end_offset <= offset {
+            self.segments.remove(0).remove()?;
+        }
+        self.transactions.forget_before(offset);
+        Ok(())
     }
 
     fn drop_beyond_bytes(&mut self) -> io::Result<()> {
@@ -206,6 +315,16 @@ impl Log {
 
     fn open_segment(&self) -> &Segment {
         self.segments.last().expect("a log has a segment")
+    }
+}
+
+fn read_start(path: &Path) -> io::Result<i64> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number: `{text}`", path.display()))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
     }
 }
 

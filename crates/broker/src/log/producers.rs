@@ -1,9 +1,9 @@
-//! Idempotence: the batches that a partition already has of each producer.
+//! Idempotence: the latest batches that a partition has from each producer.
 //!
-//! As in Apache Kafka, the last five batches of each producer are remembered. A repeat of one of them is acknowledged
-//! with its old offset and not written again. A gap in the sequence is refused. The table is rebuilt from the batch
-//! headers when the broker starts. It forgets producers that were silent for a day (`producer.id.expiration.ms`). An
-//! unknown producer may begin with any sequence number.
+//! As in Apache Kafka, a partition remembers the last five batches of each producer. It acknowledges a repeat of one of
+//! them with the old offset and does not write it again. It refuses a gap in the sequence. An unknown producer may
+//! begin with any sequence number. The table is rebuilt from the batch headers when the broker starts. It forgets
+//! producers that were silent for a day (`producer.id.expiration.ms`).
 
 use super::batch::BatchHeader;
 use kafka_protocol::ResponseError as Code;
@@ -57,11 +57,13 @@ impl Producers {
         if let Some(recent) = producer.recent.iter().find(same) {
             return Ok(Verdict::Duplicate { base_offset: recent.base_offset });
         }
-        let newest = producer.recent.back().expect("a known producer has written");
-        if first == following(newest.last_sequence, 1) { Ok(Verdict::New) } else { Err(Code::OutOfOrderSequenceNumber) }
+        // A producer that is known only by a marker may begin with any number, like an unknown one.
+        let is_next = producer.recent.back().is_none_or(|newest| first == following(newest.last_sequence, 1));
+        if is_next { Ok(Verdict::New) } else { Err(Code::OutOfOrderSequenceNumber) }
     }
 
-    /// Remembers a batch that was written.
+    /// Remembers a batch that was written. A marker has no sequence number. A marker with a later epoch fences the
+    /// earlier epochs.
     pub fn note(&mut self, header: &BatchHeader, time_ms: i64) {
         if header.producer_id < 0 {
             return;
@@ -73,6 +75,9 @@ impl Producers {
             *producer = fresh();
         }
         producer.time_ms = time_ms;
+        if header.is_control() {
+            return;
+        }
         if producer.recent.len() == REMEMBERED_BATCHES {
             producer.recent.pop_front();
         }
@@ -83,7 +88,18 @@ impl Producers {
         });
     }
 
-    /// Forgets producers that wrote nothing since `before_ms`.
+    /// For every producer: id, epoch, last sequence number, and time of the last batch. In no particular order.
+    pub fn all(&self) -> impl Iterator<Item = (i64, i16, i32, i64)> {
+        let last = |producer: &Producer| producer.recent.back().map_or(-1, |recent| recent.last_sequence);
+        self.0.iter().map(move |(id, producer)| (*id, producer.epoch, last(producer), producer.time_ms))
+    }
+
+    /// The epoch of a known producer.
+    pub fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.0.get(&producer_id).map(|producer| producer.epoch)
+    }
+
+    /// Forgets producers that have written nothing since `before_ms`.
     pub fn forget(&mut self, before_ms: i64) {
         self.0.retain(|_, producer| producer.time_ms >= before_ms);
     }
@@ -108,7 +124,7 @@ mod tests {
         BatchHeader { base_offset, ..BatchHeader::parse(&batch).unwrap() }
     }
 
-    /// Checks `next` after `before` was written; both as (id, epoch, first sequence, records), one offset per record.
+    /// Writes the batches `before`, then checks `next`. A batch is (id, epoch, first sequence, records).
     fn check(before: &[(i64, i16, i32, usize)], next: (i64, i16, i32, usize), expected: Result<Verdict, Code>) {
         let mut producers = Producers::default();
         let mut offset = 0;

@@ -1,5 +1,4 @@
-//! Iterates over the records of a batch, compressed or not: to check a produced batch, and to find a record by its
-//! time.
+//! Iterates over the records of a batch, compressed or not. This checks a produced batch, and finds a record by time.
 //!
 //! ```text
 //! length varint | attributes i8 | timestamp delta varint | offset delta varint
@@ -19,11 +18,13 @@ pub(crate) struct Record {
     pub offset: i64,
 }
 
-/// Passes every record of a whole batch to `each`, until it breaks.
+/// Passes every record of a complete batch to `each`, until it breaks.
 ///
 /// # Errors
-/// The records are not compressed as the header says, are malformed, differ in number from the header, are not numbered
-/// consecutively (unless `gaps` are allowed, which compaction leaves), or are followed by other bytes.
+/// - The compression is not the one in the header.
+/// - A record is malformed, or other bytes follow the last one.
+/// - The number of records differs from the header.
+/// - The offsets are not consecutive. `gaps` allows this, since compaction leaves gaps.
 pub(crate) fn walk<T>(
     batch: &[u8],
     header: &BatchHeader,
@@ -51,7 +52,7 @@ fn walk_source<T>(
         let (timestamp_delta, offset_delta) = step(source)?;
         let in_order = if gaps { offset_delta > delta_before } else { offset_delta == delta_before + 1 };
         if !in_order || offset_delta > i64::from(header.last_offset_delta) {
-            return Err(malformed("the records are not numbered one by one"));
+            return Err(malformed("the records' offsets are not consecutive"));
         }
         delta_before = offset_delta;
         let record = Record {
@@ -65,7 +66,7 @@ fn walk_source<T>(
     if source.is_at_end()? { Ok(None) } else { Err(malformed("bytes follow the last record")) }
 }
 
-/// One record: timestamp delta, offset delta.
+/// Reads one record. Returns (timestamp delta, offset delta).
 fn step(source: &mut impl Source) -> io::Result<(i64, i64)> {
     let length = varint(source)?;
     let mut left = Counted { source, left: u64::try_from(length).map_err(|_| malformed("a negative length"))? };
@@ -78,7 +79,7 @@ fn step(source: &mut impl Source) -> io::Result<(i64, i64)> {
         skip_field(&mut left, true)?;
     }
     if left.left > 0 {
-        return Err(malformed("a record is longer than its fields"));
+        return Err(malformed("bytes follow the last field of a record"));
     }
     Ok((timestamp_delta, offset_delta))
 }
@@ -99,7 +100,7 @@ fn length_of(length: i64, may_be_null: bool) -> io::Result<Option<u64>> {
     }
 }
 
-/// A zigzag variable-length integer.
+/// Reads a zigzag varint.
 fn varint(source: &mut impl Source) -> io::Result<i64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
@@ -109,10 +110,10 @@ fn varint(source: &mut impl Source) -> io::Result<i64> {
             return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
         }
     }
-    Err(malformed("a number of more than ten bytes"))
+    Err(malformed("a varint has more than ten bytes"))
 }
 
-/// The bytes of one record; reading beyond them is an error.
+/// The bytes of one record. Reading beyond them is an error.
 struct Counted<'a, S> {
     source: &'a mut S,
     left: u64,
@@ -136,7 +137,7 @@ impl<S: Source> Source for Counted<'_, S> {
 
 impl<S> Counted<'_, S> {
     fn take(&mut self, count: u64) -> io::Result<()> {
-        self.left = self.left.checked_sub(count).ok_or_else(|| malformed("fields are longer than their record"))?;
+        self.left = self.left.checked_sub(count).ok_or_else(|| malformed("a record is shorter than its fields"))?;
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ pub(crate) struct HeaderScan<'a> {
 }
 
 impl<'a> HeaderScan<'a> {
-    /// Iterates over `[start, end)`; `start` is the first byte of a batch. Reads `chunk_bytes` at a time: few to look
-    /// up one batch, many for a whole file.
+    /// Iterates over `[start, end)`. `start` is the first byte of a batch. Reads `chunk_bytes` at a time: choose few to
+    /// look up one batch, and many to scan a whole file.
     pub fn new(file: &'a File, start: u64, end: u64, chunk_bytes: usize) -> HeaderScan<'a> {
         assert!(chunk_bytes >= HEADER_BYTES, "a chunk holds at least a header");
         HeaderScan { file, position: start, end, chunk: Vec::new(), chunk_start: 0, chunk_bytes }
@@ -56,7 +56,7 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, position)
 }
 
-/// Fills `buffer` from `position`. Moves the cursor, which nobody uses: files are opened for appending.
+/// Fills `buffer` from `position`. Moves the cursor, but nobody uses it: files are opened for appending.
 #[cfg(windows)]
 pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<()> {
     while !buffer.is_empty() {

@@ -1,14 +1,15 @@
 //! One file of a partition's log, named by its first offset, with a sparse index in memory.
 //!
-//! Only the segment that is appended to keeps its file open. The others are opened for each read, so a long log needs
-//! no more handles than a short one.
+//! Only the last segment, which takes the appends, keeps its file open. The others are opened for each read. So a long
+//! log needs no more file handles than a short one.
 //!
-//! The index has an entry about every [`INDEX_INTERVAL_BYTES`]; between entries the headers are scanned. It is rebuilt
-//! from the headers when the broker starts, so no index file can disagree with the log.
+//! The index has an entry about every [`INDEX_INTERVAL_BYTES`]. A lookup scans the headers between two entries. The
+//! index is rebuilt from the headers when the broker starts, so no index file can contradict the log.
 
 use super::batch::{self, BatchHeader};
 use super::records;
 use super::scan::{HeaderScan, read_exact_at};
+use super::transactions::{self, Outcome};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::ops::ControlFlow;
@@ -28,10 +29,10 @@ pub(crate) struct Segment {
     /// Bytes of complete batches.
     pub bytes: u64,
     path: PathBuf,
-    /// Open while the segment is appended to.
+    /// Open in the last segment only.
     file: Option<Arc<File>>,
     index: Vec<IndexEntry>,
-    /// Largest timestamp of any batch (`i64::MIN` if empty), and the first batch that has it.
+    /// Largest timestamp of any batch (`i64::MIN` if there is none), and the base offset of the first batch with it.
     max_timestamp: i64,
     max_timestamp_offset: i64,
     indexed_up_to: u64,
@@ -53,10 +54,12 @@ pub(crate) struct Slice {
     pub file: Arc<File>,
     pub position: u64,
     pub bytes: usize,
+    /// All its records are before this offset.
+    pub end_offset: i64,
 }
 
 impl Segment {
-    /// Creates the segment that begins at `base_offset`; truncates an existing file.
+    /// Creates the segment that begins at `base_offset`. Truncates an existing file.
     pub fn create(dir: &Path, base_offset: i64) -> io::Result<Segment> {
         let path = dir.join(format!("{base_offset:020}.log"));
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
@@ -65,13 +68,14 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Opens an existing segment: scans its headers, calls `seen` for each batch, and removes what is not a complete
-    /// batch. With `check_crc` it also verifies every checksum. Returns whether something was removed.
+    /// Opens an existing segment: scans its headers, calls `seen` for each batch, and removes an incomplete batch at
+    /// the end. If the batch is a marker, `seen` also gets the outcome of the transaction. With `check_crc` it also
+    /// verifies every checksum. Returns whether it removed something.
     pub fn recover(
         path: PathBuf,
         base_offset: i64,
         check_crc: bool,
-        mut seen: impl FnMut(&BatchHeader),
+        mut seen: impl FnMut(&BatchHeader, Option<Outcome>),
     ) -> io::Result<(Segment, bool)> {
         let file = OpenOptions::new().read(true).append(true).open(&path)?;
         let file_bytes = file.metadata()?.len();
@@ -83,14 +87,14 @@ impl Segment {
             if header.base_offset < segment.end_offset {
                 break;
             }
-            if check_crc {
+            if check_crc || header.is_control() {
                 batch.resize(header.total_bytes, 0);
                 read_exact_at(&file, &mut batch, position)?;
                 if !header.crc_is_right(&batch) {
                     break;
                 }
             }
-            seen(&header);
+            seen(&header, if header.is_control() { transactions::outcome(&batch) } else { None });
             segment.note(&header);
         }
         let torn = segment.bytes < file_bytes;
@@ -115,7 +119,7 @@ impl Segment {
         }
     }
 
-    /// Writes a checked batch at the end; with `sync` to the disk. After an error the segment is as before.
+    /// Appends a checked batch. With `sync` it is on the disk. After an error the segment is as before.
     pub fn append(&mut self, batch: &[u8], header: &BatchHeader, sync: bool) -> io::Result<()> {
         if self.torn {
             self.truncate(self.bytes)?;
@@ -125,7 +129,7 @@ impl Segment {
         let written = write_both(&file, &prefix, &batch[prefix.len()..]);
         if let Err(error) = written.and_then(|()| if sync { file.sync_data() } else { Ok(()) }) {
             self.torn = true;
-            // If this fails, it is tried again before the next append.
+            // If this fails, the next append tries it again.
             let _ = self.truncate(self.bytes);
             return Err(error);
         }
@@ -133,7 +137,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Records a batch at the end of the file.
+    /// Accounts for a batch at the end of the file.
     fn note(&mut self, header: &BatchHeader) {
         if self.index.is_empty() || self.bytes - self.indexed_up_to >= INDEX_INTERVAL_BYTES {
             self.index.push(IndexEntry {
@@ -150,84 +154,101 @@ impl Segment {
         }
     }
 
-    /// Whether a batch fits: file size and offsets stay within the limits of an index entry.
+    /// Whether a batch fits: the file stays within `segment_bytes`, and its offsets within an index entry.
     pub fn has_room_for(&self, bytes: u64, record_count: i32, segment_bytes: u64) -> bool {
         let offsets = self.end_offset - self.base_offset + i64::from(record_count);
         self.bytes == 0 || (self.bytes + bytes <= segment_bytes && offsets <= i64::from(u32::MAX))
     }
 
-    /// Complete batches from the one that contains `offset` (or the first after it), up to about `max_bytes`. With
-    /// `at_least_one`, at least one batch, however large.
-    pub fn slice(&self, offset: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Slice> {
+    /// Complete batches from the one that contains `offset` (or the first after it) to the offset `visible_end`, up to
+    /// about `max_bytes`. With `at_least_one` it returns at least one batch, however large.
+    pub fn slice(&self, offset: i64, visible_end: i64, max_bytes: u64, at_least_one: bool) -> io::Result<Slice> {
         let file = self.file()?;
+        let visible = self.position_of(&file, visible_end)?;
         let mut scan = self.scan_from(&file, self.entry_before(offset));
-        let (mut start, mut end) = (self.bytes, self.bytes);
+        let (mut start, mut end, mut end_offset) = (visible, visible, visible_end.min(self.end_offset));
         while let Some((position, header)) = scan.next()? {
-            if header.last_offset() >= offset {
-                (start, end) = (position, position + header.total_bytes as u64);
+            if header.last_offset() >= offset && position < visible {
+                (start, end, end_offset) = (position, position + header.total_bytes as u64, header.last_offset() + 1);
                 break;
             }
         }
         let limit = start.saturating_add(max_bytes);
-        if limit >= self.bytes {
-            end = self.bytes;
+        if limit >= visible {
+            (end, end_offset) = (visible, visible_end.min(self.end_offset));
         } else if end > limit {
             // The first batch alone is too large.
             end = if at_least_one { end } else { start };
         } else {
-            end = self.last_boundary(&mut scan, end, limit)?;
+            (end, end_offset) = self.last_boundary(&mut scan, (end, end_offset), limit)?;
         }
-        Ok(Slice { file: Arc::clone(&file), position: start, bytes: (end - start) as usize })
+        Ok(Slice { file: Arc::clone(&file), position: start, bytes: (end - start) as usize, end_offset })
     }
 
-    /// The last start of a batch in `[end, limit]` that a short scan finds.
-    fn last_boundary(&self, scan: &mut HeaderScan<'_>, mut end: u64, limit: u64) -> io::Result<u64> {
+    /// The last batch boundary in `[end, limit]` that the index or a short scan finds, with its offset.
+    fn last_boundary(&self, scan: &mut HeaderScan<'_>, end: (u64, i64), limit: u64) -> io::Result<(u64, i64)> {
         let entries = self.index.partition_point(|entry| u64::from(entry.position) <= limit);
-        let indexed = entries.checked_sub(1).map_or(0, |last| u64::from(self.index[last].position));
-        if indexed > end {
-            return Ok(indexed);
+        if let Some(entry) = self.index[..entries].last().filter(|entry| u64::from(entry.position) > end.0) {
+            return Ok((u64::from(entry.position), self.base_offset + i64::from(entry.relative_offset)));
         }
+        let mut end = end;
         while let Some((position, header)) = scan.next()? {
             let next = position + header.total_bytes as u64;
             if next > limit {
                 break;
             }
-            end = next;
+            end = (next, header.last_offset() + 1);
         }
         Ok(end)
     }
 
-    /// Timestamp and offset of the first record at or after `timestamp`.
-    pub fn offset_for_timestamp(&self, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
+    /// The position of the first batch that contains this offset or a later one.
+    fn position_of(&self, file: &File, offset: i64) -> io::Result<u64> {
+        if offset >= self.end_offset {
+            return Ok(self.bytes);
+        }
+        let mut scan = self.scan_from(file, self.entry_before(offset));
+        while let Some((position, header)) = scan.next()? {
+            if header.last_offset() >= offset {
+                return Ok(position);
+            }
+        }
+        Ok(self.bytes)
+    }
+
+    /// Timestamp and offset of the first record at or after `timestamp`, from offset `from` on.
+    pub fn offset_for_timestamp(&self, timestamp: i64, from: i64) -> io::Result<Option<(i64, i64)>> {
         if self.max_timestamp < timestamp {
             return Ok(None);
         }
         let after = self.index.partition_point(|entry| entry.max_timestamp_before < timestamp);
-        self.first_at_or_after(after.saturating_sub(1), timestamp)
+        self.first_at_or_after(after.saturating_sub(1), timestamp, from)
     }
 
-    /// Timestamp and offset of the first record that has the largest timestamp; `None` when there are no records.
-    pub fn max_timestamp(&self) -> io::Result<Option<(i64, i64)>> {
+    /// Timestamp and offset of the first record that has the largest timestamp. `None` if there are no records, or if
+    /// that record is before offset `from`.
+    pub fn max_timestamp(&self, from: i64) -> io::Result<Option<(i64, i64)>> {
         if self.bytes == 0 {
             return Ok(None);
         }
-        self.first_at_or_after(self.entry_before(self.max_timestamp_offset), self.max_timestamp)
+        self.first_at_or_after(self.entry_before(self.max_timestamp_offset), self.max_timestamp, from)
     }
 
-    /// Searches from an index entry on. Skips a batch that cannot be read; older versions accepted some.
-    fn first_at_or_after(&self, entry: usize, timestamp: i64) -> io::Result<Option<(i64, i64)>> {
+    /// Searches from an index entry on. Skips unreadable batches: older versions of this broker accepted some.
+    fn first_at_or_after(&self, entry: usize, timestamp: i64, from: i64) -> io::Result<Option<(i64, i64)>> {
         let file = self.file()?;
         let mut scan = self.scan_from(&file, entry);
         let mut batch = Vec::new();
         while let Some((position, header)) = scan.next()? {
-            if header.max_timestamp < timestamp || header.is_control() {
+            if header.max_timestamp < timestamp || header.last_offset() < from || header.is_control() {
                 continue;
             }
             batch.resize(header.total_bytes, 0);
             read_exact_at(&file, &mut batch, position)?;
             let found = records::walk(&batch, &header, true, |record| {
                 let found = (record.timestamp, record.offset);
-                if record.timestamp >= timestamp { ControlFlow::Break(found) } else { ControlFlow::Continue(()) }
+                let fits = record.timestamp >= timestamp && record.offset >= from;
+                if fits { ControlFlow::Break(found) } else { ControlFlow::Continue(()) }
             });
             if let Ok(Some(found)) = found {
                 return Ok(Some(found));
@@ -236,7 +257,7 @@ impl Segment {
         Ok(None)
     }
 
-    /// The last entry of the index at or before an offset.
+    /// The last index entry at or before an offset.
     fn entry_before(&self, offset: i64) -> usize {
         let at_or_before = |entry: &IndexEntry| self.base_offset + i64::from(entry.relative_offset) <= offset;
         self.index.partition_point(at_or_before).saturating_sub(1)
@@ -264,7 +285,7 @@ impl Segment {
         std::fs::metadata(&self.path)?.modified()
     }
 
-    /// Removes the file. Fetches that are reading it may finish.
+    /// Removes the file. Fetches that already read it can finish.
     pub fn remove(self) -> io::Result<()> {
         std::fs::remove_file(&self.path)
     }

@@ -1,5 +1,5 @@
-//! The log as a whole: what is written is read back, after a restart, after a cut at any byte, on a full disk, with
-//! retention.
+//! Tests of the whole log. What is written can be read: after a restart, after truncation at any byte, on a full disk,
+//! and with retention.
 
 use super::batch::sample::{Sample, pack};
 use super::batch::{BatchHeader, Rules, check_produced};
@@ -32,14 +32,14 @@ fn fill(log: &mut Log, count: i64) {
     }
 }
 
-/// Base offsets of the batches that a fetch gets; verifies their checksums.
+/// Base offsets of the batches that a fetch returns. Verifies their checksums.
 fn read(log: &Log, offset: i64, max_bytes: u64, at_least_one: bool) -> Option<Vec<i64>> {
-    let slice = log.slice(offset, max_bytes, at_least_one).unwrap()?;
+    let slice = log.slice(offset, Isolation::ReadUncommitted, max_bytes, at_least_one).unwrap()?;
     let mut bytes = vec![0; slice.bytes];
     read_exact_at(&slice.file, &mut bytes, slice.position).unwrap();
     let (mut rest, mut offsets) = (&bytes[..], Vec::new());
     while !rest.is_empty() {
-        let header = BatchHeader::parse(rest).expect("a slice holds whole batches");
+        let header = BatchHeader::parse(rest).expect("a slice holds complete batches");
         assert!(header.crc_is_right(&rest[..header.total_bytes]));
         offsets.push(header.base_offset);
         rest = &rest[header.total_bytes..];
@@ -178,8 +178,8 @@ fn a_tail_torn_at_any_byte_is_cut_off_and_written_over() {
         check(&whole[..cut], &[0, 2], &format!("cut at {cut}"));
         let mut zeros = whole[..cut].to_vec();
         zeros.resize(whole.len() + 100, 0);
-        // The last byte of a record is its number of headers, 0. Cutting only that byte loses nothing, since it reads
-        // as zero again.
+        // The last byte of a record is its number of headers, 0. If only that byte is replaced by a zero, nothing is
+        // lost.
         let lost = if cut < whole.len() - 1 { &[0, 2][..] } else { &[0, 2, 4] };
         check(&zeros, lost, &format!("zeros from {cut}"));
     }
@@ -263,4 +263,32 @@ fn with_disk_durability_the_same_is_read_back() {
     let mut log = Log::open(dir.path(), config).unwrap();
     fill(&mut log, 10);
     assert_eq!(all(&Log::open(dir.path(), log.config().clone()).unwrap()), all(&log));
+}
+
+#[test]
+fn deleted_records_stay_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), LogConfig { segment_bytes: 1000, ..config() }).unwrap();
+    fill(&mut log, 30);
+    let segments = files(&dir).len();
+    let check = |log: &mut Log, start: i64, first: i64| {
+        log.delete_before(start).unwrap();
+        for _ in 0..2 {
+            assert_eq!((log.start_offset(), log.end_offset()), (start, 60));
+            assert_eq!(read(log, start - 1, 1, true), None);
+            assert_eq!(all(log), (first..60).step_by(2).collect::<Vec<_>>());
+            let time = 10 * (start / 2 + 1) + 5 * (start % 2);
+            assert_eq!(log.offset_for_timestamp(0).unwrap(), (start < 60).then_some((time, start)), "from {start} on");
+            *log = Log::open(dir.path(), log.config().clone()).unwrap();
+        }
+    };
+    check(&mut log, 1, 0);
+    check(&mut log, 4, 4);
+    check(&mut log, 33, 32);
+    assert!(files(&dir).len() < segments, "whole segments are removed");
+    log.delete_before(5).unwrap();
+    check(&mut log, 33, 32);
+    check(&mut log, 60, 60);
+    fill(&mut log, 1);
+    assert_eq!(all(&log), [60]);
 }

@@ -1,19 +1,19 @@
-//! Decompresses the records of a batch piece by piece through a window of fixed size. A batch of a kilobyte may hold
-//! gigabytes; they are never in memory at once.
+//! Decompresses the records of a batch piece by piece through a buffer of fixed size. A batch of a kilobyte may hold
+//! gigabytes. They are never in memory at once.
 //!
 //! Codecs of the protocol: gzip, snappy (in Java's blocks, or raw), lz4 (framed), zstd.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 const WINDOW_BYTES: usize = 32 << 10;
-/// Larger batches are refused; no client could fetch them either.
+/// Batches that unpack to more are refused. No client could fetch them either.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
-/// 16 MiB, enough for zstd levels up to 19. A batch of a kilobyte may ask its readers for 128 MiB.
+/// 16 MiB, enough for zstd levels up to 19. Without a limit a batch of a kilobyte can make its readers reserve 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;
-/// Start of Java's snappy stream; then follow its version and the oldest compatible version.
+/// Start of Java's snappy stream. Its version and the oldest compatible version follow.
 const SNAPPY_MARK: &[u8] = b"\x82SNAPPY\0";
 const SNAPPY_HEADER_BYTES: usize = 16;
-/// A snappy block is held in memory as a whole; Java's blocks have 32 KiB.
+/// A snappy block is held in memory as a whole. Java's blocks have 32 KiB.
 const SNAPPY_BLOCK_BYTES_MAX: usize = 16 << 20;
 
 /// Decompresses by codec (its number in a batch's attributes); `None` for an unknown codec.
@@ -95,7 +95,7 @@ impl Source for Unpacked<'_> {
 /// Snappy, block by block.
 struct Snappy<'a> {
     packed: &'a [u8],
-    /// Blocks are preceded by their length.
+    /// Whether each block follows its length.
     framed: bool,
     block: Vec<u8>,
     taken: usize,
@@ -120,7 +120,7 @@ impl<'a> Snappy<'a> {
         };
         let bytes = snap::raw::decompress_len(block)?;
         if bytes > SNAPPY_BLOCK_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a block of snappy claims to hold over 16 MiB"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a snappy block claims to hold over 16 MiB"));
         }
         self.block.resize(bytes, 0);
         self.taken = 0;

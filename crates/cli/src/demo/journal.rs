@@ -151,9 +151,8 @@ impl Journal {
     /// Writes atomically: a partial journal would end the demo.
     fn write(&mut self) -> Result<()> {
         self.written = Some(Instant::now());
-        let temporary = self.path.with_extension("tmp");
         let json = serde_json::to_vec(&self.now).expect("a journal serialises");
-        std::fs::write(&temporary, json).and_then(|()| std::fs::rename(&temporary, &self.path)).map_err(|error| {
+        tidemill_os::disk::replace(&self.path, &json).map_err(|error| {
             Error::external(format!("cannot write `{}`: {error}; is the disk full?", self.path.display()))
         })
     }

@@ -230,7 +230,7 @@ impl Demo {
         }
         if let Some(limit) = limit {
             self.display.say(&format!(
-                "each executor is held to {limit:.0} records/s a core, so that a small machine can show all sizes (--full-speed: no limit)"
+                "each executor is limited to {limit:.0} records/s per core, so that a small machine can show all sizes (--full-speed: no limit)"
             ));
         }
         self.display

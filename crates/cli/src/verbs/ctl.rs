@@ -51,7 +51,7 @@ fn lines(status: &Status) -> String {
          executors      {} of {} wanted; {} to {} allowed\n\
          slo            {} ms; age p50 {} ms, p99 {} ms\n\
          backlog        {} records; {:.0}/s arrive, {:.0}/s are processed\n\
-         held by        {}\n\
+         limits         {}\n\
          last decision  {decision}",
         status.name,
         status.activity,

@@ -11,13 +11,16 @@ use tidemill_model::{Error, Micros, Result};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
+    let (bootstrap_servers, client) = (options.bootstrap_servers.clone(), options.client);
+    let kafka = KafkaOptions { bootstrap_servers, client_options: options.option.clone(), client };
     for (name, value) in &options.option {
-        if let Some(refused) = properties::refused(name, value) {
+        if let Some(refused) = properties::refused(&kafka, name, value) {
             return Err(Error::user(format!("--option {name} {}; {}", refused.what, refused.help)));
         }
     }
-    let kafka =
-        KafkaOptions { client_options: options.option.clone(), ..KafkaOptions::new(&options.bootstrap_servers) };
+    if let Some(why) = properties::refused_together(&kafka) {
+        return Err(Error::user(format!("--option: {why}")));
+    }
     let load = produce::Options {
         rate: options.rate,
         count: options.count,

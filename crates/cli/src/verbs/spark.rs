@@ -152,7 +152,7 @@ fn detached(options: &RunOptions, session: &Session) -> String {
         "the query runs on Spark; its rows wait in the checkpoint's outbox\n\
          take it over:  tidemill run {file} --engine spark --spark-remote '{address}'\n\
          stop it:       the same, then Ctrl-C\n\
-         Spark stops it when nobody has asked for it for the server's session timeout (60 minutes by default): start the \
+         Spark stops it when no client has asked for it within the server's session timeout (60 minutes by default): start the \
          Connect server with spark.connect.session.manager.defaultSessionTimeout=-1 to let it run"
     )
 }
@@ -223,7 +223,9 @@ fn batch_line(progress: &Progress) -> Option<String> {
     let (id, rows) = (progress.batch_id, counted(progress.sink.num_output_rows, "row"));
     // Spark keeps the figures of the newest batches only, and none when it is started again.
     if progress.timestamp.is_empty() {
-        return Some(format!("batch {id}: {rows} · committed while nobody followed, so its records are not counted"));
+        return Some(format!(
+            "batch {id}: {rows} · committed while no client followed, so its records are not counted"
+        ));
     }
     let (records, ms, backlog) = (progress.num_input_rows, progress.batch_duration, progress.tidemill.backlog);
     (records > 0 || progress.sink.num_output_rows > 0)

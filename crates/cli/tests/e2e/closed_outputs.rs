@@ -23,7 +23,7 @@ fn shell(testbed: &Testbed, rest: &str) -> (i32, String) {
 /// A run without end ends when nobody reads it any more, with or without rows to print.
 #[test]
 fn nobody_reads() {
-    let abandoned = "the reader of the output has gone";
+    let abandoned = "the reader of the output is gone";
     for holding in [0, 200] {
         // Without rows, `head` would wait for a first line.
         let head = if holding > 0 { "--json | head -1" } else { "--json | true" };

@@ -22,7 +22,8 @@ fn a_run_is_changed_while_it_runs() {
     done(&["set", "mode=advisory", "max_executors=3"]);
     let advised = |mode: ScaleMode, count: usize| {
         dashboard.wait(&format!("{count} executors, {mode:?}"), |status| {
-            status.mode == mode && status.executors.iter().filter(|executor| executor.state == "ready").count() == count
+            let ready = status.executors.iter().all(|executor| executor.state == "ready");
+            status.mode == mode && ready && status.executors.len() == count
         })
     };
     advised(ScaleMode::Advisory, 3);

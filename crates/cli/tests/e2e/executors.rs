@@ -30,7 +30,7 @@ fn killed_again_and_again() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// An executor that was told to end finishes its tasks first. If it is killed meanwhile, they run elsewhere.
+/// An executor that was asked to end finishes its tasks first. If it is killed meanwhile, they run elsewhere.
 #[test]
 fn killed_while_it_is_draining() {
     let testbed = Testbed::holding(records(THEN, 2_000));
@@ -81,7 +81,7 @@ fn stopped_again_and_again() {
     assert_eq!(testbed.rows(), testbed.expected());
 }
 
-/// An executor that is stopped while idle does not end when told to, and is killed.
+/// An executor that is stopped while idle does not end when asked to, and is killed.
 #[test]
 fn stopped_while_idle() {
     let testbed = Testbed::holding(records(THEN, 400));

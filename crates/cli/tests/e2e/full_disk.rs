@@ -17,7 +17,7 @@ use tidemill_kafka::admin;
 
 const THEN: i64 = 1_700_000_000;
 
-/// A file system of its own, unmounted when dropped.
+/// A separate file system, unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {

@@ -20,6 +20,8 @@ mod functions;
 mod kafka_columns;
 mod mistakes;
 mod produce;
+mod secrets;
+mod secure;
 mod signals;
 mod support;
 mod union;

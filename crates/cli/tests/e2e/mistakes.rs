@@ -39,7 +39,7 @@ fn each_kind_of_mistake_is_told_at_its_place() {
     check(
         "type = \"kafka\"",
         "type = kafka",
-        &["p.toml:4:8: string values must be quoted, expected literal string; mend the TOML"],
+        &["p.toml:4:8: string values must be quoted, expected literal string; correct the TOML"],
     );
     check("INT", "INTEGR", &["p.toml:8:58: unknown type `INTEGR`; did you mean INTEGER?"]);
     check("  FROM logs", "", &["p.toml:19:3: `WHERE` is unexpected; FROM is expected here"]);
@@ -70,22 +70,41 @@ fn properties_of_the_client_are_checked_with_the_file() {
         &options("fetch.wait.ms = 5, \"group.id\" = \"g\", client.id = \"me\""),
         &[
             "p.toml:7:13: `options.fetch.wait.ms` is not a property of the client; did you mean `fetch.max.wait.ms`?",
-            "p.toml:7:32: `options.group.id` is set by Tidemill itself; leave it out: which partitions are read is decided by the query, and kept in the checkpoint",
+            "p.toml:7:32: `options.group.id` is set by Tidemill itself; leave it out: the query decides what is read, and the checkpoint stores the offsets",
         ],
     );
     check(
         "topic = \"logs\"",
-        &options("socket.timeout.ms = \"${ENV:HOME}\", security.protocol = \"SASL_SSL\""),
+        &options("socket.timeout.ms = \"${ENV:HOME}\", sasl.mechanism = \"GSSAPI\""),
         &[
             "p.toml:7:33: `options.socket.timeout.ms` does not accept this value (Invalid value for configuration property \"socket.timeout.ms\"); correct the value",
-            "p.toml:7:68: `options.security.protocol` needs TLS, which this binary was built without; use a binary that was built with TLS, or a listener without (PLAINTEXT, SASL_PLAINTEXT)",
+            "p.toml:7:65: `options.sasl.mechanism` needs Kerberos, and this binary's librdkafka is built without it; use a binary built with it, or another mechanism such as PLAIN",
         ],
+    );
+    check(
+        "topic = \"logs\"",
+        &("client = \"librdkafka\"\n".to_owned() + &options("security.protocol = \"SSL\"")),
+        &[
+            "p.toml:8:33: `options.security.protocol` needs TLS, and this binary's librdkafka is built without it; write client = \"native\" or \"auto\"",
+        ],
+    );
+    check(
+        "topic = \"logs\"",
+        &options("security.protocol = \"SASL_SSL\", client.rack = \"a\""),
+        &[
+            "p.toml:7:45: `options.client.rack` is not a property of the native client, which is used here; leave it out, or write client = \"librdkafka\"",
+        ],
+    );
+    check(
+        "topic = \"logs\"",
+        &options("security.protocol = \"SASL_SSL\""),
+        &["p.toml:7:13: `sasl.mechanism` is missing; give PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"],
     );
     check(
         "topic = \"logs\"",
         &options("ssl.key.password = \"${FILE:/no/such}\""),
         &[
-            "p.toml:7:33: the file `/no/such` does not read: No such file or directory (os error 2); give the path of a text file",
+            "p.toml:7:33: the file `/no/such` cannot be read: No such file or directory (os error 2); give the path of a text file",
         ],
     );
 }

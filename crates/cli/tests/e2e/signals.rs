@@ -1,4 +1,4 @@
-//! The driver is told to end, or is killed: what was committed stays, and the next run does exactly the rest.
+//! The driver is asked to end, or is killed: what was committed stays, and the next run does exactly the rest.
 
 use crate::support::{self, Dashboard, Testbed, WITH_DASHBOARD, records, until};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

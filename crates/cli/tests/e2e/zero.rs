@@ -1,4 +1,4 @@
-//! Twelve ways in which the way to zero and back goes wrong elsewhere, on the real driver and a real broker: the embedded one,
+//! Twelve ways in which scaling to zero and back goes wrong in other systems, on the real driver and a real broker: the embedded one,
 //! and Apache Kafka (`TIDEMILL_TEST_KAFKA=host:port`) for what only that has: transactions, deleted records, new partitions.
 //!
 //! Always asked: with nothing to do no executor is started, one record is enough to start one, and every row is right.

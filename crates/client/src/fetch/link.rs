@@ -1,4 +1,4 @@
-//! A broker that is fetched from: its connection, its session, and when it may be asked again.
+//! A broker that the fetcher reads from: its connection, its fetch session, and when to ask it again.
 
 use super::wire::{self, Forgotten, Head, Terms, Wanted};
 use super::{Partition, Slot, Topic};
@@ -15,61 +15,66 @@ use tidemill_os::retry::Retry;
 
 const VERSIONS: VersionRange = VersionRange { min: 12, max: 13 };
 
-/// A broker that is fetched from.
+/// A broker that the fetcher reads from.
 #[derive(Default)]
 pub(super) struct Link {
     connection: Option<Connection>,
     pub(super) version: i16,
-    /// Whether it has ever let us in.
+    /// Whether it has ever accepted our credentials.
     pub(super) has_worked: bool,
     session: Session,
-    /// What the request under way asks for: partition and offset. `None`: nothing is under way.
+    /// The partitions and offsets of the request in flight. `None` if none is in flight.
     under_way: Option<HashMap<Slot, i64>>,
     answer_due: Option<Instant>,
     failures: u32,
     not_before: Option<Instant>,
 }
 
-/// What the broker remembers of our partitions.
+/// The fetch session: what the broker remembers of our partitions.
 #[derive(Default)]
 struct Session {
     id: i32,
-    /// 0 begins a session.
+    /// Epoch of the next request. 0 begins a session.
     epoch: i32,
-    /// Offset and bytes that each partition was last asked with.
+    /// The offset and byte limit that each partition was last requested with.
     known: HashMap<Slot, (i64, u32)>,
 }
 
 impl Link {
-    /// Whether it may be asked now.
+    /// Whether a request may be sent now.
     pub(super) fn is_ready(&self) -> bool {
         let muted = self.connection.as_ref().and_then(Connection::muted_until);
         self.under_way.is_none() && muted.or(self.not_before).is_none_or(|at| at <= Instant::now())
     }
 
-    /// When it is to be looked at again, whether or not it has answered.
+    /// When to check the link again, even without an answer.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         match self.under_way {
             Some(_) => self.answer_due,
             None => {
                 let muted = self.connection.as_ref().and_then(Connection::muted_until);
-                // What is over wakes nobody: a broker that leads nothing of ours is not asked again.
+                // A time in the past must not wake the caller: a broker that leads none of our partitions stays unused.
                 muted.or(self.not_before).filter(|at| *at > Instant::now())
             }
         }
     }
 
-    /// What is waited for, while a request is under way.
+    /// The socket to wait for, while a request is in flight.
     pub(super) fn socket(&self) -> Option<&TcpStream> {
         self.under_way.as_ref()?;
         self.connection.as_ref().map(Connection::socket)
+    }
+
+    /// Whether the request in flight is answered as soon as the partition has a record from the offset on.
+    pub(super) fn waits_for(&self, slot: Slot, offset: i64) -> bool {
+        self.under_way.as_ref().and_then(|asked| asked.get(&slot)).is_some_and(|asked| *asked <= offset)
     }
 
     pub(super) fn name(&self) -> &str {
         self.connection.as_ref().map_or("a broker", |connection| &connection.broker)
     }
 
-    /// Sends a request for all partitions of ours that the broker leads: those that have changed, in a session.
+    /// Sends a request for all our partitions that the broker leads. In a session it names only those that changed.
     pub(super) fn ask(
         &mut self,
         cluster: &Cluster,
@@ -121,7 +126,7 @@ impl Link {
             bytes_max: fetch.bytes_max as i32,
             committed_only: fetch.committed_only,
             session_id: session.id,
-            // A single partition is named each time: nothing would be saved by a session.
+            // A session saves nothing for a single partition. Name it each time.
             session_epoch: if session.id == 0 && ours.len() == 1 { -1 } else { session.epoch },
         };
         let deadline = Instant::now() + fetch.wait_max + settings.answer_max;
@@ -136,20 +141,20 @@ impl Link {
         Ok(())
     }
 
-    /// The answer, if it is whole: it goes into `frame`, and its body's place there is returned.
+    /// Receives the answer into `frame` if it is complete. Returns the position of its body there.
     pub(super) fn receive(&mut self, frame: &mut Vec<u8>) -> Result<Option<Range<usize>>, Fault> {
         if self.under_way.is_none() {
             return Ok(None);
         }
-        let connection = self.connection.as_mut().expect("a request is under way on it");
+        let connection = self.connection.as_mut().expect("a request in flight has a connection");
         let body = connection.receive_into(frame)?;
         if body.is_none() && self.answer_due.is_some_and(|due| due <= Instant::now()) {
-            return Err(Fault::Lost(format!("{} does not answer to a fetch in time", connection.broker)));
+            return Err(Fault::Lost(format!("{} did not answer a Fetch request in time", connection.broker)));
         }
         Ok(body)
     }
 
-    /// The request is answered: what it had asked for.
+    /// Records that the request is answered. Returns the partitions and offsets that it asked for.
     pub(super) fn answered(&mut self, head: Head) -> HashMap<Slot, i64> {
         (self.has_worked, self.failures, self.not_before) = (true, 0, None);
         if let Some(connection) = &mut self.connection {
@@ -158,19 +163,19 @@ impl Link {
         if head.session_id == 0 {
             self.reset();
         } else {
-            // After the largest comes 1 again: 0 begins a session.
+            // 1 follows the largest epoch, since 0 begins a session.
             let next = self.session.epoch.checked_add(1).unwrap_or(1);
             (self.session.id, self.session.epoch) = (head.session_id, next);
         }
         self.under_way.take().unwrap_or_default()
     }
 
-    /// The broker remembers nothing: it is told all the next time.
+    /// Drops the session. The next request names all partitions.
     pub(super) fn reset(&mut self) {
         self.session = Session::default();
     }
 
-    /// Ends the connection; the next is made after a pause.
+    /// Closes the connection. The next attempt waits for a pause.
     pub(super) fn close(&mut self, backoff: Retry) {
         (self.connection, self.under_way) = (None, None);
         self.reset();

@@ -1,21 +1,23 @@
-//! Fetching: many partitions from several brokers, each record borrowed from the answer that it came in.
+//! Fetches many partitions from several brokers. Each record is borrowed from the answer that it arrived in.
 //!
 //! ```text
 //!  poll ──► one answer of one broker ──► its batches: next_batch ──► its records: next_record
-//!             └─ the next request to that broker is sent before the answer is looked at
+//!             └─ the next request to that broker is sent before the answer is processed
 //! ```
-//! At most one request is under way to each broker. What the caller does not take of an answer is held, as long as it is not
-//! taken: who reads one partition after the other asks for no more once too much is held. Each broker keeps a session (KIP-227), which is
-//! told only what has changed: a thousand partitions cost hardly more than four. A broker without sessions is told all.
+//! At most one request is in flight to each broker. The fetcher holds the records that the caller does not take. A
+//! caller that reads one partition after the other must watch [`Fetcher::held_bytes`] and stop requesting the others.
+//! A broker keeps a fetch session (KIP-227), and a request names only the partitions that changed. So a thousand
+//! partitions cost hardly more than four. Without a session every request names all partitions.
 //!
-//! Leaders that move, brokers that end and slow answers are no errors: they are asked again, with growing pauses, and
-//! [`Fetcher::trouble`] says what is waited for. The caller decides for how long.
+//! Leaders that move, brokers that stop and slow answers are not errors. The fetcher asks again, with growing pauses,
+//! and [`Fetcher::trouble`] tells what it waits for. The caller decides how long to wait.
 
 mod link;
+mod records;
 mod transactions;
 mod wire;
 
-use crate::batch::{BatchHeader, Found, Record, Walk, find, walk_headers};
+use crate::batch::walk_headers;
 use crate::cluster::{Cluster, wants_metadata};
 use crate::fault::{Fault, is_transient};
 use crate::settings::Settings;
@@ -23,6 +25,8 @@ use crate::stream::{Readiness, wait};
 use crate::unpack::Unpacker;
 use kafka_protocol::ResponseError as Code;
 use link::Link;
+pub use records::Step;
+use records::{Current, Piece};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,9 +35,9 @@ use std::time::{Duration, Instant};
 use tidemill_model::{Error, Result};
 use transactions::Aborted;
 use uuid::Uuid;
-use wire::{Part, TopicKey};
+use wire::{PartitionAnswer, TopicKey};
 
-/// A partition that is fetched: the index that [`Fetcher::add`] has given it.
+/// The index of a fetched partition, from [`Fetcher::add`].
 pub type Slot = usize;
 
 /// Fetches partitions.
@@ -42,17 +46,17 @@ pub struct Fetcher {
     topics: Vec<Topic>,
     slots: Vec<Partition>,
     links: BTreeMap<i32, Link>,
-    /// The broker whose answer was taken last: the others are looked at first.
+    /// The broker whose answer was taken last. The others come first next time.
     last: i32,
     /// The last answer.
     frame: Arc<Vec<u8>>,
-    /// What is not delivered yet of this answer and those before, in the order in which it came.
+    /// Records of this answer and earlier ones that are not delivered yet, in order of arrival.
     pieces: VecDeque<Piece>,
-    /// Bytes of them.
+    /// Bytes of `pieces`.
     held_bytes: usize,
     current: Option<Current>,
     unpacker: Unpacker,
-    /// No look for leaders before.
+    /// No request for leaders before this time.
     lead_not_before: Instant,
     lead_failures: u32,
     trouble: Option<Fault>,
@@ -69,57 +73,26 @@ struct Topic {
 struct Partition {
     topic: usize,
     number: i32,
-    /// Who leads it: broker and epoch.
+    /// The leader: broker and epoch.
     leader: Option<(i32, i32)>,
-    /// The next offset to be asked for.
+    /// The next offset to request.
     offset: i64,
-    /// Nothing is asked for from here on.
+    /// Offsets from here on are not requested.
     until: i64,
     bytes_max: u32,
-    /// What the last answer said: first and last stable offset.
+    /// First offset and last stable offset in the last answer.
     extent: Option<(i64, i64)>,
-    /// The offset is not in the log.
+    /// The log does not hold the offset.
     is_out_of_range: bool,
-    /// Answers in a row that held no record though there should be one.
+    /// Consecutive answers without a record although one should exist.
     empty: u32,
 }
 
-/// Batches of one partition in an answer.
-struct Piece {
-    slot: Slot,
-    frame: Arc<Vec<u8>>,
-    records: Range<usize>,
-    aborted: Aborted,
-    /// Records before are not asked for: a batch may begin earlier.
-    from: i64,
-}
-
-/// The batch at work.
-struct Current {
-    walk: Walk,
-    /// The answer, and where the batch's records lie in it; `None`: in the unpacker.
-    place: Option<(Arc<Vec<u8>>, Range<usize>)>,
-    from: i64,
-    slot: Slot,
-    base_offset: i64,
-}
-
-/// What comes next in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// A record.
-    Record(Record<'a>),
-    /// A record from the bound on, which is left for later.
-    Beyond,
-    /// The batch is at its end.
-    End,
-}
-
 impl Fetcher {
-    /// A fetcher with connections of its own; connects when it is first polled.
+    /// A fetcher with its own connections. It connects on the first poll.
     ///
     /// # Errors
-    /// A user error for settings that cannot be.
+    /// User: a setting is wrong.
     pub fn new(settings: Settings) -> Result<Fetcher> {
         Ok(Fetcher {
             cluster: Cluster::new(settings)?,
@@ -139,12 +112,12 @@ impl Fetcher {
         })
     }
 
-    /// The cluster, to be asked for other things on a connection of its own.
+    /// The cluster, for other requests. They use their own connections.
     pub fn cluster(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
 
-    /// Begins to fetch a partition at an offset, up to `until`; one that is fetched already goes on there.
+    /// Begins to fetch a partition at an offset, up to `until`. A partition that is already fetched moves there.
     pub fn add(&mut self, topic: &str, partition: i32, offset: i64, until: i64) -> Slot {
         let index = self.topics.iter().position(|known| known.name == topic).unwrap_or_else(|| {
             self.topics.push(Topic { name: topic.to_owned(), id: Uuid::nil(), slots: HashMap::new() });
@@ -175,12 +148,12 @@ impl Fetcher {
         self.topics.iter().find(|known| known.name == topic)?.slots.get(&partition).copied()
     }
 
-    /// Asks for no more of the partition; what was fetched of it is dropped.
+    /// Stops fetching a partition and drops what was fetched of it.
     pub fn forget(&mut self, slot: Slot) {
         self.seek(slot, 0, 0);
     }
 
-    /// Goes on at another offset; what was fetched of the partition is dropped.
+    /// Continues at another offset and drops what was fetched of the partition.
     fn seek(&mut self, slot: Slot, offset: i64, until: i64) {
         let held_bytes = &mut self.held_bytes;
         self.pieces.retain(|piece| {
@@ -193,50 +166,66 @@ impl Fetcher {
         (partition.offset, partition.until, partition.is_out_of_range, partition.empty) = (offset, until, false, 0);
     }
 
-    /// Nothing is asked for from `until` on; what is fetched stays.
+    /// Requests nothing from `until` on. Keeps what is already fetched.
     pub fn bound(&mut self, slot: Slot, until: i64) {
         self.slots[slot].until = until;
     }
 
-    /// How many bytes of the partition an answer holds at most; one larger batch comes nevertheless.
+    /// Limits the bytes of the partition in an answer. A single larger batch is sent nevertheless.
     pub fn limit(&mut self, slot: Slot, bytes_max: u32) {
         self.slots[slot].bytes_max = bytes_max;
     }
 
-    /// The next offset to be asked for: all before are delivered, once the answer at work is used up.
+    /// The next offset to request. All earlier ones are delivered or held.
     pub fn position(&self, slot: Slot) -> i64 {
         self.slots[slot].offset
     }
 
-    /// Bytes that have come and are not delivered.
+    /// Bytes that have arrived and are not delivered.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
-    /// First offset and last stable offset, as the last answer about the partition said.
+    /// First offset and last stable offset, from the last answer about the partition.
     pub fn extent(&self, slot: Slot) -> Option<(i64, i64)> {
         self.slots[slot].extent
     }
 
-    /// Whether the partition's log does not hold the offset that was asked for.
+    /// Whether the partition's log does not hold the requested offset.
     pub fn is_out_of_range(&self, slot: Slot) -> bool {
         self.slots[slot].is_out_of_range
     }
 
-    /// The error that is being waited out, if any.
+    /// The error that the fetcher is waiting out, if any.
     pub fn trouble(&self) -> Option<Error> {
         self.trouble.clone().map(|fault| self.cluster.error(fault))
     }
 
-    /// Time spent waiting since the last call.
+    /// Whether requests in flight will report the next record of every partition.
+    pub fn is_waiting(&self) -> bool {
+        let mut active = self.slots.iter().enumerate().filter(|(_, partition)| partition.is_active());
+        active.all(|(slot, partition)| {
+            let link = partition.leader.and_then(|(broker, _)| self.links.get(&broker));
+            link.is_some_and(|link| link.waits_for(slot, partition.offset))
+        })
+    }
+
+    /// Drops what has arrived and is not delivered.
+    pub fn drop_held(&mut self) {
+        self.pieces.clear();
+        (self.held_bytes, self.current) = (0, None);
+    }
+
+    /// The time spent waiting for answers since the last call.
     pub fn take_waited(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
     }
 
-    /// Waits for an answer of any broker, at most `wait`; whether there was one. What is left of those before stays.
+    /// Waits at most `wait` for an answer of any broker. Returns whether there was one. Keeps the records of earlier
+    /// answers.
     ///
     /// # Errors
-    /// What does not go away by itself: rights, records that cannot be read.
+    /// Errors that waiting does not solve: missing rights, unreadable records.
     pub fn poll(&mut self, wait: Duration) -> Result<bool> {
         let result = self.poll_for(Instant::now() + wait);
         result.map_err(|fault| self.cluster.error(fault))
@@ -297,9 +286,9 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Remembers what is in the way, and looks for leaders again after a pause; an error where waiting does not help.
+    /// Records the fault and looks for leaders again after a pause. Fails if waiting does not help.
     fn wait_out(&mut self, fault: Fault) -> Result<(), Fault> {
-        // Who was let in before may be again: rights and passwords are changed while we run.
+        // Rights and passwords may change while we run. Credentials that worked before may work again.
         let was_let_in = self.links.values().any(|link| link.has_worked);
         if !(fault.is_transient() || was_let_in && matches!(fault, Fault::Refused(_))) {
             return Err(fault);
@@ -311,7 +300,7 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Brokers that lead partitions of ours and have nothing to answer.
+    /// Brokers that lead our partitions and have no request in flight.
     fn idle_brokers(&self) -> Vec<i32> {
         let mut brokers: Vec<i32> =
             self.slots.iter().filter(|slot| slot.is_active()).filter_map(|slot| Some(slot.leader?.0)).collect();
@@ -333,7 +322,7 @@ impl Fetcher {
         }
     }
 
-    /// A broker cannot be asked: its partitions may have other leaders by now.
+    /// Handles the loss of a broker. Its partitions may have other leaders now.
     fn lose(&mut self, broker: i32, fault: Fault) -> Result<(), Fault> {
         if let Some(link) = self.links.get_mut(&broker) {
             link.close(self.cluster.settings().backoff);
@@ -344,19 +333,19 @@ impl Fetcher {
         self.wait_out(fault)
     }
 
-    /// Waits for an answer: the broker that has sent it, and where its body lies in `frame`. `None` when the deadline has
-    /// passed or something else is to be done first.
+    /// Waits for an answer. Returns the broker and the position of the body in `frame`. `None` if the deadline has
+    /// passed or something else must be done first.
     fn answer(&mut self, deadline: Instant) -> Result<Option<(i32, Range<usize>)>, Fault> {
         loop {
             let (after, before): (Vec<i32>, Vec<i32>) = self.links.keys().partition(|broker| **broker > self.last);
             let mut lost = None;
             for broker in after.into_iter().chain(before) {
                 let link = self.links.get_mut(&broker).expect("listed above");
-                // Who still holds the last answer keeps it.
+                // If someone still holds the last answer, use a new buffer.
                 if Arc::get_mut(&mut self.frame).is_none() {
                     self.frame = Arc::default();
                 }
-                let frame = Arc::get_mut(&mut self.frame).expect("nobody else has it");
+                let frame = Arc::get_mut(&mut self.frame).expect("there is no other reference");
                 match link.receive(frame) {
                     Ok(Some(body)) => {
                         self.last = broker;
@@ -392,8 +381,8 @@ impl Fetcher {
     }
 
     fn take_in(&mut self, broker: i32, body: Range<usize>) -> Result<(), Fault> {
-        let link = self.links.get_mut(&broker).expect("it has answered");
-        let mut parts: Vec<(Slot, Part, Aborted)> = Vec::new();
+        let link = self.links.get_mut(&broker).expect("a broker that answered has a link");
+        let mut parts: Vec<(Slot, PartitionAnswer, Aborted)> = Vec::new();
         let topics = &self.topics;
         let head = wire::read(&self.frame[body.clone()], link.version, |key, part, aborted| {
             let topic = topics.iter().find(|topic| match key {
@@ -405,7 +394,7 @@ impl Fetcher {
             }
         });
         let Ok(head) = head else {
-            let fault = Fault::Malformed(format!("{}: an answer to Fetch that does not decode", link.name()));
+            let fault = Fault::Malformed(format!("{}: an answer to Fetch does not decode", link.name()));
             return Err(fault);
         };
         let asked = link.answered(head);
@@ -432,7 +421,7 @@ impl Fetcher {
         }
         if is_well {
             (self.trouble, self.lead_failures) = (None, 0);
-            // The broker works on the next answer while we work on this one.
+            // Ask again first, so that the broker prepares the next answer while we process this one.
             if self.slots.iter().any(|slot| slot.is_active() && slot.leader.is_some_and(|(leader, _)| leader == broker))
                 && self.links.get(&broker).is_some_and(Link::is_ready)
             {
@@ -442,17 +431,18 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Takes in one partition, which was asked for from an offset, alone or with others; whether it is well.
+    /// Takes one partition of an answer. `asked` is the requested offset, and whether the partition was requested
+    /// alone. Returns false if its leader must be looked up again.
     fn take_part(
         &mut self,
         slot: Slot,
-        part: Part,
+        part: PartitionAnswer,
         aborted: Aborted,
         asked: Option<(i64, bool)>,
         base: usize,
     ) -> Result<bool, Fault> {
         let partition = &mut self.slots[slot];
-        // Another offset is wanted by now.
+        // The partition has moved to another offset since the request.
         let Some((_, is_alone)) = asked.filter(|(offset, _)| *offset == partition.offset) else { return Ok(true) };
         let what =
             || format!("a fetch of partition {} of topic `{}`", partition.number, self.topics[partition.topic].name);
@@ -482,7 +472,8 @@ impl Fetcher {
             self.pieces.push_back(Piece { slot, frame, records, aborted, from: partition.offset });
             (partition.offset, partition.empty) = (next, 0);
         } else if end > partition.offset && is_alone {
-            // Of several partitions, others may have taken all the room. Of one alone, nothing is left up to the end.
+            // Next to others it may only have found no space in the answer. Alone, it has no more records up to the
+            // end.
             partition.empty += 1;
             if partition.empty >= 2 {
                 (partition.offset, partition.empty) = (end, 0);
@@ -490,102 +481,6 @@ impl Fetcher {
         }
         Ok(true)
     }
-
-    /// Goes to the next batch of a partition that has come and has records for us; whether there is one.
-    ///
-    /// # Errors
-    /// An external one for a batch that cannot be read.
-    pub fn next_batch(&mut self, slot: Slot) -> Result<bool> {
-        self.current = None;
-        while let Some(at) = self.pieces.iter().position(|piece| piece.slot == slot) {
-            let piece = &mut self.pieces[at];
-            let Found::Whole(header) = find(&piece.frame[piece.records.clone()]) else {
-                self.held_bytes -= piece.records.len();
-                self.pieces.remove(at);
-                continue;
-            };
-            let frame = Arc::clone(&piece.frame);
-            let (from, start) = (piece.from, piece.records.start);
-            let batch = start..start + header.total_bytes;
-            piece.records.start = batch.end;
-            self.held_bytes -= header.total_bytes;
-            if self.cluster.shared.settings.fetch.check_crcs && !header.crc_is_right(&frame[batch.clone()]) {
-                return Err(self.unreadable(slot, header.base_offset, "its checksum is wrong"));
-            }
-            let records = batch.start + crate::batch::HEADER_BYTES..batch.end;
-            if piece.aborted.leaves_out(&header, &frame[records.clone()]) && self.leaves_out(&header) {
-                continue;
-            }
-            if header.last_offset() < from || header.record_count == 0 {
-                continue;
-            }
-            let base_offset = header.base_offset;
-            let place = match header.codec() {
-                0 => Some((frame, records)),
-                codec => {
-                    if let Err(error) = self.unpacker.unpack(codec, &frame[records]) {
-                        return Err(self.unreadable(slot, base_offset, &error.to_string()));
-                    }
-                    None
-                }
-            };
-            self.current = Some(Current { walk: Walk::over(&header), place, from, slot, base_offset });
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// Control batches are never for us, those of aborted transactions not where only committed ones are wanted.
-    fn leaves_out(&self, header: &BatchHeader) -> bool {
-        header.is_control() || self.cluster.shared.settings.fetch.committed_only
-    }
-
-    /// The next record of the batch at work, if its offset is below `until`.
-    ///
-    /// # Errors
-    /// An external one for a record that cannot be read.
-    #[inline]
-    pub fn next_record(&mut self, until: i64) -> Result<Step<'_>> {
-        let Some(current) = &mut self.current else { return Ok(Step::End) };
-        let bytes: &[u8] = match &current.place {
-            Some((frame, place)) => &frame[place.clone()],
-            None => &self.unpacker.bytes,
-        };
-        loop {
-            let before = current.walk;
-            match current.walk.next(bytes) {
-                Ok(Some(record)) if record.offset < current.from => {}
-                Ok(Some(record)) if record.offset < until => return Ok(Step::Record(record)),
-                Ok(Some(_)) => {
-                    current.walk = before;
-                    return Ok(Step::Beyond);
-                }
-                Ok(None) => return Ok(Step::End),
-                Err(_) => {
-                    let partition = &self.slots[current.slot];
-                    let topic = &self.topics[partition.topic].name;
-                    return Err(unreadable(
-                        topic,
-                        partition.number,
-                        current.base_offset,
-                        "a record's numbers are impossible",
-                    ));
-                }
-            }
-        }
-    }
-
-    fn unreadable(&self, slot: Slot, offset: i64, why: &str) -> Error {
-        let partition = &self.slots[slot];
-        unreadable(&self.topics[partition.topic].name, partition.number, offset, why)
-    }
-}
-
-fn unreadable(topic: &str, partition: i32, offset: i64, why: &str) -> Error {
-    Error::external(format!(
-        "the record batch at offset {offset} of {topic}-{partition} cannot be read: {why}; see the broker's disk and log, or \
-         read on from a later offset"
-    ))
 }
 
 impl Partition {

@@ -1,7 +1,7 @@
 //! Which batches of a partition belong to aborted transactions.
 //!
-//! A broker names the aborted transactions of what it sends: who wrote them, and from which offset on. One ends at its
-//! abort marker.
+//! An answer lists the aborted transactions among its records: the producer and the first offset of each. A transaction
+//! ends at its abort marker.
 
 use crate::batch::{self, BatchHeader};
 use std::collections::{HashSet, VecDeque};
@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 /// The aborted transactions of one partition in one answer.
 #[derive(Debug, Default)]
 pub(super) struct Aborted {
-    /// Producer and first offset, ascending by offset.
+    /// Producer and first offset of the transactions that lie ahead, ascending by offset.
     ahead: VecDeque<(i64, i64)>,
     open: HashSet<i64>,
 }
@@ -21,7 +21,7 @@ impl Aborted {
         Aborted { ahead: ahead.into(), open: HashSet::new() }
     }
 
-    /// Whether the records of the next batch are left out. `records` are the bytes after the header.
+    /// Whether to skip the records of the next batch. `records` are the bytes after the header.
     pub(super) fn leaves_out(&mut self, header: &BatchHeader, records: &[u8]) -> bool {
         while let Some((producer, _)) = self.ahead.front().filter(|(_, first)| *first <= header.last_offset()) {
             self.open.insert(*producer);

@@ -1,4 +1,5 @@
-//! Fetch as bytes, by hand: the answer's records stay where they are. Versions 12 (topics by name) and 13 (by id).
+//! Encodes Fetch requests and decodes the answers by hand, so that the records of an answer are not copied. Versions 12
+//! (topics by name) and 13 (by id).
 
 use bytes::{BufMut, BytesMut};
 use std::ops::Range;
@@ -14,7 +15,7 @@ pub(super) struct Wanted<'a> {
     pub bytes_max: u32,
 }
 
-/// A request's fields that concern all partitions.
+/// The fields of a request that apply to all partitions.
 pub(super) struct Terms {
     pub wait_max_ms: i32,
     pub bytes_min: i32,
@@ -24,7 +25,7 @@ pub(super) struct Terms {
     pub session_epoch: i32,
 }
 
-/// A partition that a session is to forget: name and id of the topic, number.
+/// A partition that the session must forget: name and id of the topic, number.
 pub(super) type Forgotten = (String, Uuid, i32);
 
 pub(super) fn write(out: &mut BytesMut, version: i16, terms: &Terms, wanted: &[Wanted<'_>], forgotten: &[Forgotten]) {
@@ -43,7 +44,7 @@ pub(super) fn write(out: &mut BytesMut, version: i16, terms: &Terms, wanted: &[W
             out.put_i32(partition.partition);
             out.put_i32(partition.leader_epoch);
             out.put_i64(partition.offset);
-            // No fetched epoch and no log start: those of followers.
+            // Last fetched epoch and log start, which only followers send.
             out.put_i32(-1);
             out.put_i64(-1);
             out.put_i32(partition.bytes_max as i32);
@@ -72,7 +73,7 @@ fn put_topic(out: &mut BytesMut, version: i16, name: &str, id: Uuid) {
     }
 }
 
-/// A compact length: one more than it is, seven bits a byte.
+/// Writes a compact length: the length plus one, as a varint.
 fn put_length(out: &mut BytesMut, length: usize) {
     let mut value = length + 1;
     while value >= 0x80 {
@@ -82,7 +83,7 @@ fn put_length(out: &mut BytesMut, length: usize) {
     out.put_u8(value as u8);
 }
 
-/// An answer's fields that concern all partitions.
+/// The fields of an answer that apply to all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub throttle_ms: i32,
@@ -99,25 +100,26 @@ pub(crate) enum TopicKey<'a> {
 
 /// A partition in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct PartitionAnswer {
     pub partition: i32,
     pub code: i16,
     pub high_watermark: i64,
     pub last_stable: i64,
     pub log_start: i64,
-    /// Where the records lie in the answer.
+    /// The position of the records in the answer.
     pub records: Range<usize>,
 }
 
-/// An answer that does not end where it should, or has impossible lengths.
+/// The answer has wrong lengths or does not end where it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Reads an answer; `part` is told of each partition with its topic and its aborted transactions (producer, first offset).
+/// Decodes an answer. Calls `part` for each partition with its topic and its aborted transactions (producer, first
+/// offset).
 pub(crate) fn read<'a>(
     bytes: &'a [u8],
     version: i16,
-    mut part: impl FnMut(&TopicKey<'a>, Part, &[(i64, i64)]),
+    mut part: impl FnMut(&TopicKey<'a>, PartitionAnswer, &[(i64, i64)]),
 ) -> Result<Head, Malformed> {
     let mut cursor = Cursor { bytes, at: 0 };
     let head = Head { throttle_ms: cursor.i32()?, code: cursor.i16()?, session_id: cursor.i32()? };
@@ -138,14 +140,14 @@ pub(crate) fn read<'a>(
                 aborted.push((cursor.i64()?, cursor.i64()?));
                 cursor.tags()?;
             }
-            // The preferred replica is for clients with a rack.
+            // Skip the preferred replica, which is only for clients with a rack.
             cursor.i32()?;
             let length = cursor.length()?.unwrap_or(0);
             let start = cursor.at;
             cursor.slice(length)?;
             cursor.tags()?;
             let records = start..start + length;
-            part(&key, Part { partition, code, high_watermark, last_stable, log_start, records }, &aborted);
+            part(&key, PartitionAnswer { partition, code, high_watermark, last_stable, log_start, records }, &aborted);
         }
         cursor.tags()?;
     }
@@ -167,7 +169,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        Ok(self.slice(N)?.try_into().expect("as long as was asked for"))
+        Ok(self.slice(N)?.try_into().expect("the slice has N bytes"))
     }
 
     fn i16(&mut self) -> Result<i16, Malformed> {
@@ -194,7 +196,7 @@ impl<'a> Cursor<'a> {
         Err(Malformed)
     }
 
-    /// A compact length; `None` for null. Nothing is longer than what is left.
+    /// Reads a compact length. `None` for null. Refuses a length beyond the end of the answer.
     fn length(&mut self) -> Result<Option<usize>, Malformed> {
         match self.varint()? {
             0 => Ok(None),

@@ -1,4 +1,4 @@
-//! Who we are: the exchange of each mechanism as messages in and out, without a connection.
+//! SASL authentication: the messages of each mechanism, without a connection.
 
 pub(crate) mod oauth;
 mod scram;
@@ -13,12 +13,12 @@ use std::time::Instant;
 pub(crate) enum Exchange {
     /// A single message, which the broker only confirms.
     Once(Option<Vec<u8>>),
-    /// A token: a refusal comes as a JSON text, which is to be confirmed by a byte.
+    /// A token. A refusal comes as JSON, which the client must acknowledge with one byte.
     Token(Option<Vec<u8>>),
     Scram(Box<Scram>),
 }
 
-/// What the mechanism is called.
+/// The protocol's name of the mechanism.
 pub(crate) fn mechanism(sasl: &Sasl) -> &'static str {
     match sasl {
         Sasl::Plain(_) => "PLAIN",
@@ -29,7 +29,7 @@ pub(crate) fn mechanism(sasl: &Sasl) -> &'static str {
 }
 
 impl Exchange {
-    /// Begins; a token is got first, where one is needed.
+    /// Begins an exchange. Gets a token first if the mechanism needs one.
     pub(crate) fn begin(sasl: &Sasl, tokens: &Tokens, deadline: Instant) -> Result<Exchange, Fault> {
         Ok(match sasl {
             Sasl::Plain(login) => Exchange::Once(Some(plain(login))),
@@ -38,13 +38,13 @@ impl Exchange {
         })
     }
 
-    /// The next message for the broker, given its last (empty at first); `None`: the exchange is over.
+    /// The next message for the broker, after its last message (empty at first). `None` if the exchange is over.
     pub(crate) fn step(&mut self, received: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         match self {
             Exchange::Once(message) => Ok(message.take()),
             Exchange::Token(message) => match message.take() {
                 Some(message) => Ok(Some(message)),
-                // The broker says in JSON what is wrong; the error itself follows our confirmation.
+                // The broker explains a refusal in JSON. It sends the error after our acknowledgement.
                 None if !received.is_empty() => Ok(Some(vec![1])),
                 None => Ok(None),
             },
@@ -63,11 +63,11 @@ pub(crate) fn help(sasl: &Sasl) -> &'static str {
     match sasl {
         Sasl::Plain(_) => "correct `sasl.username` and `sasl.password`",
         Sasl::Scram(..) => {
-            "correct `sasl.username` and `sasl.password`, or make the credentials at the broker (kafka-configs --alter \
+            "correct `sasl.username` and `sasl.password`, or create the credentials at the broker (kafka-configs --alter \
              --add-config 'SCRAM-SHA-512=[password=…]' --entity-type users --entity-name NAME)"
         }
         Sasl::OAuthBearer(_) => {
-            "see that the token is one that the broker takes: its issuer, audience and scope, and that it is not expired"
+            "check that the broker accepts the token: issuer, audience and scope, and that it is not expired"
         }
     }
 }

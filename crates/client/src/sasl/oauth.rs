@@ -1,6 +1,6 @@
-//! OAUTHBEARER (RFC 7628): a token of an identity provider, got with client credentials (RFC 6749, section 4.4).
+//! OAUTHBEARER (RFC 7628): gets a token from an identity provider with client credentials (RFC 6749, section 4.4).
 //!
-//! A token is shared by all connections of a client and got again when four fifths of its life are over.
+//! All connections of a client share a token. It is renewed after four fifths of its lifetime.
 
 use crate::fault::Fault;
 use crate::settings::Oidc;
@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 use tidemill_model::Secret;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// A provider that does not say how long its tokens live.
+/// Lifetime of a token if the provider does not state it.
 const LIFE_UNSAID: Duration = Duration::from_secs(300);
-/// A token in an answer of a provider is not longer.
+/// Longest answer of a provider.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
-/// The token of a client, while it lives.
+/// The token of a client, and when it must be renewed.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens(Mutex<Option<(Secret, Instant)>>);
 
 impl Tokens {
-    /// A token that is fresh.
+    /// A valid token.
     pub(crate) fn get(&self, oidc: &Oidc, deadline: Instant) -> Result<Secret, Fault> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((token, until)) = &*kept
@@ -35,7 +35,7 @@ impl Tokens {
         Ok(token)
     }
 
-    /// The broker does not take the token: the next one is got anew.
+    /// Drops a token that the broker refused. The next [`Tokens::get`] gets a new one.
     pub(crate) fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -65,7 +65,7 @@ fn fetch(oidc: &Oidc, deadline: Instant) -> Result<(Secret, Duration), Fault> {
         .header("Accept", "application/json")
         .send(form);
     let mut answer =
-        sent.map_err(|error| Fault::Lost(format!("the identity provider at {url} gives no answer: {error}")))?;
+        sent.map_err(|error| Fault::Lost(format!("the identity provider at {url} does not answer: {error}")))?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
     let text = text.map_err(|error| Fault::Lost(format!("the identity provider at {url} breaks off: {error}")))?;
@@ -78,9 +78,9 @@ fn fetch(oidc: &Oidc, deadline: Instant) -> Result<(Secret, Duration), Fault> {
     let words = [status.to_string(), word("error"), word("error_description")];
     let words = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ");
     match status {
-        429 | 500.. => Err(Fault::Lost(format!("the identity provider at {url} gives no token now: {words}"))),
+        429 | 500.. => Err(Fault::Lost(format!("the identity provider at {url} issues no token now: {words}"))),
         _ => Err(Fault::Refused(format!(
-            "the identity provider at {url} gives no token: {words}; correct `sasl.oauthbearer.client.id`, \
+            "the identity provider at {url} issues no token: {words}; correct `sasl.oauthbearer.client.id`, \
              `sasl.oauthbearer.client.secret` and `sasl.oauthbearer.token.endpoint.url`"
         ))),
     }
@@ -108,7 +108,7 @@ fn agent(oidc: &Oidc, deadline: Instant) -> Result<ureq::Agent, Fault> {
     Ok(config.build().new_agent())
 }
 
-/// Percent-encoded, as forms have it.
+/// Percent-encodes a form value.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither sends it.
+//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password without sending it.
 //!
 //! ```text
 //!  us      n,,n=USER,r=NONCE
@@ -16,14 +16,14 @@ use ring::{digest, hmac, pbkdf2};
 use std::num::NonZeroU32;
 use tidemill_model::Secret;
 
-/// More would be an attack on our processor's time.
+/// A broker that asks for more is refused: it would waste our CPU time.
 const ITERATIONS_MAX: u32 = 1 << 20;
 
-/// An exchange under way.
+/// An exchange in progress.
 pub(crate) struct Scram {
     hash: ScramHash,
     password: Secret,
-    /// Our first message without the part that says that there is no channel binding.
+    /// Our first message without its channel-binding prefix.
     bare: String,
     nonce: String,
     stage: Stage,
@@ -32,7 +32,7 @@ pub(crate) struct Scram {
 enum Stage {
     First,
     Final,
-    /// What the broker's signature must be.
+    /// The expected signature of the broker.
     Verify(Vec<u8>),
     Done,
 }
@@ -41,7 +41,7 @@ impl Scram {
     pub(crate) fn new(hash: ScramHash, login: &Login) -> Result<Scram, Fault> {
         let mut random = [0; 18];
         let filled = SystemRandom::new().fill(&mut random);
-        filled.map_err(|_| Fault::Lost("the system gives no random numbers".into()))?;
+        filled.map_err(|_| Fault::Lost("the system provides no random numbers".into()))?;
         Ok(Scram::with_nonce(hash, login, STANDARD.encode(random)))
     }
 
@@ -63,8 +63,8 @@ impl Scram {
                 let signature = field(text, 'v').and_then(|v| STANDARD.decode(v).ok());
                 if signature.as_deref() != Some(expected) {
                     return Err(Fault::Refused(
-                        "the broker does not prove that it knows the password: it may be a wrong one; see that \
-                         `bootstrap_servers` names yours"
+                        "the broker does not prove that it knows the password, so it may be an impostor; check \
+                        `bootstrap_servers`"
                             .into(),
                     ));
                 }
@@ -76,7 +76,7 @@ impl Scram {
     }
 
     fn prove(&mut self, received: &[u8]) -> Result<Vec<u8>, Fault> {
-        let malformed = || Fault::Malformed("a message of SCRAM without nonce, salt and iterations".into());
+        let malformed = || Fault::Malformed("a SCRAM message lacks a valid nonce, salt or iteration count".into());
         let text = std::str::from_utf8(received).map_err(|_| malformed())?;
         let nonce = field(text, 'r').filter(|nonce| nonce.starts_with(&self.nonce)).ok_or_else(malformed)?;
         let salt = field(text, 's').and_then(|salt| STANDARD.decode(salt).ok()).ok_or_else(malformed)?;
@@ -120,7 +120,7 @@ mod tests {
         let proof = scram.step(challenge).unwrap().unwrap();
         let expected = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
         assert_eq!(String::from_utf8(proof).unwrap(), expected);
-        assert!(scram.step(b"v=AAAA").is_err(), "a broker that does not know the password");
+        assert!(scram.step(b"v=AAAA").is_err(), "the broker does not know the password");
         assert_eq!(scram.step(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").unwrap(), None);
     }
 

@@ -82,6 +82,6 @@ impl DeadLetterCommitter for FilesDeadLetterCommitter {
             write_whole(&self.dir, &name, text.as_bytes())?;
             names.push(name);
         }
-        self.manifest.add(&Entry { batch_id, rows: lines, files: names })
+        self.manifest.add(&Entry::of(batch_id, lines, names))
     }
 }

@@ -1,4 +1,4 @@
-//! Rows repeated for each element of an array, with the element's columns behind the others: `explode` and its kin. Costs a
+//! Rows repeated for each element of an array, with the element's columns behind the others: `explode` and similar generators. Costs a
 //! copy of the columns for each element. Rows of elements that are not there come to nothing, unless the query keeps them.
 
 use super::rows::Selection;

@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use std::collections::BTreeSet;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Millis, Partial, RecordFault, WindowSpec};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, field, matches};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{BranchPlan, GeneratePlan, WindowPlan};
 
@@ -232,7 +232,7 @@ impl Selection {
     /// The records whose rows all have a key that ends at or before `until` (µs), with that end. The end of a window
     /// key is the window's end; of a time key, the time itself.
     pub(super) fn late(&self, key: &ArrayRef, until: i64) -> Vec<(usize, i64)> {
-        let key = key.as_struct_opt().map_or(key, |window| window.column(1));
+        let key = if key.data_type().is_nested() { field(key, 1) } else { key.clone() };
         let ends = key.as_primitive::<TimestampMicrosecondType>();
         let mut late: Vec<(usize, i64)> = Vec::new();
         let mut open = None;

@@ -1,11 +1,11 @@
-//! The executor's side by the native client: ranges of partitions, one after the other.
+//! The executor's reader on the native client: ranges of partitions, one after the other.
 //!
-//! Nothing is asked for beyond a range's end, so an idle reader is silent. What an answer holds beyond the end is kept: a
-//! range that begins where the one before ended uses it. An answer is asked for with about the bytes that the range still
-//! needs.
+//! The reader requests nothing beyond a range's end, so an idle reader is silent. Records that an answer holds beyond
+//! the end are kept. A range that starts where the previous one ended reuses them. The byte limit of a request is about
+//! what the range still needs.
 //!
-//! Of a task of several ranges those that follow are asked for together with the first: one request serves hundreds of small
-//! ones. What comes for them is held until it is their turn; they are asked for no more while too much is held.
+//! In a task of several ranges, the later ones are requested together with the first. So one request serves hundreds of
+//! small ranges. Their records are held until their turn. While too much is held, the reader requests only the first.
 
 use crate::choice::settings;
 use crate::options::KafkaOptions;
@@ -14,45 +14,45 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_client::batch::Record;
 use tidemill_client::{At, Fetcher, Step};
-use tidemill_flow::ports::{Chunk, Parts, Read};
+use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
-/// What exists is read, so answers come at once; this bounds the wait for an open transaction's end.
+/// The records of a range exist, so answers come at once. This limits the wait for an open transaction to end.
 const WAIT_MAX: Duration = Duration::from_millis(500);
-/// Bytes of an answer: as large as the processor's caches like.
+/// Most bytes of an answer, so that it fits in the processor's caches.
 const BYTES_MAX: u32 = 1 << 20;
-/// Fewer are not worth a request.
+/// Least bytes of an answer. Fewer are not worth a request.
 const BYTES_MIN: u32 = 16 << 10;
-/// A record's size before any was seen.
+/// Assumed size of a record before any was read.
 const RECORD_BYTES: u64 = 256;
-/// Ranges of so many records together are asked for at once; one always is.
+/// The requested ranges hold at most this many records together. One range is always requested.
 const EXPECTED_RECORDS: i64 = 8_192;
-/// After so many answers without a record of the range that is read, the others wait: where only offsets without a record
-/// are left, that shows only when it is asked for alone.
+/// After this many answers without a record of the current range, it is requested alone. If only offsets without
+/// records are left, the fetcher can tell only then.
 const ANSWERS_TOGETHER: u32 = 4;
-/// Bytes held out of turn before no more are asked for; the answers under way still come.
+/// Bytes held out of turn beyond which the later ranges are not requested. Answers in flight still arrive.
 const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// Reads ranges of Kafka partitions.
 pub(crate) struct NativeReader {
     fetcher: Fetcher,
     range: Option<Open>,
-    /// Where the next range goes on with what is fetched.
+    /// The partition and the offset at which the next range can reuse fetched records.
     position: Option<(PartitionId, i64)>,
-    /// Ranges that follow, in order: those that are asked for, and those that are not yet.
+    /// The later ranges, in order: those that are requested, and those that are not yet.
     asked: VecDeque<(OffsetRange, usize)>,
     waiting: VecDeque<OffsetRange>,
-    /// Bytes of a record, as seen lately.
+    /// Recent size of a record in bytes.
     record_bytes: u64,
     still_max: Duration,
-    parts: Parts,
+    parts: RecordMetadata,
 }
 
-/// The range at work.
+/// The current range.
 struct Open {
     range: OffsetRange,
     slot: usize,
-    /// It was asked for together with others: nothing is kept beyond its end.
+    /// It was requested together with others. Nothing is kept beyond its end.
     is_one_of_many: bool,
     /// The next offset that may be delivered.
     offset: i64,
@@ -72,11 +72,11 @@ impl NativeReader {
             waiting: VecDeque::new(),
             record_bytes: RECORD_BYTES,
             still_max: STILL_MAX,
-            parts: Parts::default(),
+            parts: RecordMetadata::default(),
         })
     }
 
-    pub(crate) fn with_parts(mut self, parts: Parts) -> NativeReader {
+    pub(crate) fn with_parts(mut self, parts: RecordMetadata) -> NativeReader {
         self.parts = parts;
         self
     }
@@ -86,13 +86,13 @@ impl NativeReader {
         self
     }
 
-    /// Fills `chunk` from what is fetched; whether the range is at its end.
+    /// Fills `chunk` from the fetched records. Returns whether the range is at its end.
     fn fill(&mut self, open: &mut Open, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         while chunk.has_room(records_max) {
             match self.fetcher.next_record(open.range.end)? {
                 Step::Record(record) => {
                     chunk.push(record.offset, record.timestamp, record.value);
-                    if self.parts != Parts::default() {
+                    if self.parts != RecordMetadata::default() {
                         push_parts(&record, chunk, self.parts, &open.range)?;
                     }
                     open.offset = record.offset + 1;
@@ -112,7 +112,7 @@ impl NativeReader {
     fn lost(&mut self, open: &Open) -> Error {
         let PartitionId { topic, partition, .. } = &open.range.partition;
         let what =
-            format!("offsets {} to {} of {} are not there", open.offset, open.range.end - 1, open.range.partition);
+            format!("offsets {} to {} of {} do not exist", open.offset, open.range.end - 1, open.range.partition);
         let cluster = self.fetcher.cluster();
         let mut ask =
             |at| cluster.offsets(topic, &[*partition], at, Duration::from_secs(5)).map(|found| found[0].unwrap_or(0));
@@ -123,18 +123,18 @@ impl NativeReader {
         let what = format!("a fetch of {} at offset {}", open.range.partition, open.offset);
         match self.fetcher.trouble() {
             Some(error) => error.context(format!("{what} did not answer")),
-            None => Error::transient(format!("{what} did not answer; see the broker's log, it is tried again")),
+            None => Error::transient(format!("{what} did not answer; the request is repeated; see the broker's log")),
         }
     }
 
-    /// Asks for about as many bytes as the records need.
+    /// Limits the next answer to about the bytes that the records need.
     fn limit(&mut self, slot: usize, records: i64) {
         let needed = (records as u64).saturating_mul(self.record_bytes).saturating_mul(9) / 8;
         let bytes = needed.clamp(u64::from(BYTES_MIN), u64::from(BYTES_MAX)) as u32;
         self.fetcher.limit(slot, bytes);
     }
 
-    /// Asks for as many of the ranges that follow as may be.
+    /// Requests as many of the later ranges as the limit allows.
     fn ask_ahead(&mut self) {
         let mut records: i64 = self.asked.iter().map(|(range, _)| range.len()).sum();
         while let Some(range) = self.waiting.front() {
@@ -151,7 +151,7 @@ impl NativeReader {
         }
     }
 
-    /// Nothing more is asked for of the ranges that follow, and what has come of them is dropped.
+    /// Stops requesting the later ranges, and drops what has arrived of them.
     fn forget_ahead(&mut self) {
         self.waiting.clear();
         for (_, slot) in std::mem::take(&mut self.asked) {
@@ -159,14 +159,14 @@ impl NativeReader {
         }
     }
 
-    /// The range that is open is read no further.
+    /// Closes the open range before its end.
     fn call_off(&mut self) {
         if let Some(unread) = self.range.take().filter(|open| open.is_one_of_many) {
             self.fetcher.forget(unread.slot);
         }
     }
 
-    /// What was fetched where the reader was is dropped.
+    /// Drops the records that were kept for the next range.
     fn forget_position(&mut self) {
         if let Some((before, _)) = self.position.take()
             && let Some(slot) = self.fetcher.slot(&before.topic, before.partition)
@@ -175,7 +175,7 @@ impl NativeReader {
         }
     }
 
-    /// While too much is held, or little comes for it, only the range that is read is asked for.
+    /// Requests only the current range while too much is held, or while answers bring nothing for it.
     fn bound_ahead(&mut self, answers: u32) {
         let is_alone = self.fetcher.held_bytes() > HELD_BYTES_MAX || answers >= ANSWERS_TOGETHER;
         for (range, slot) in &self.asked {
@@ -193,7 +193,7 @@ impl NativeReader {
 }
 
 /// Appends the wanted parts to a chunk that the record was just added to.
-fn push_parts(record: &Record<'_>, chunk: &mut Chunk, parts: Parts, range: &OffsetRange) -> Result<()> {
+fn push_parts(record: &Record<'_>, chunk: &mut Chunk, parts: RecordMetadata, range: &OffsetRange) -> Result<()> {
     if parts.keys {
         chunk.keys.push(record.key);
     }
@@ -208,7 +208,7 @@ fn push_parts(record: &Record<'_>, chunk: &mut Chunk, parts: Parts, range: &Offs
         if pushed.is_err() {
             let place = format!("{} at offset {}", range.partition, record.offset);
             return Err(Error::external(format!(
-                "the headers of the record {place} do not decode: correct what writes them, or leave out `include_headers`"
+                "the headers of the record {place} are malformed; correct their producer, or leave out `include_headers`"
             )));
         }
         chunk.header_ends.push(chunk.header_names.len());
@@ -247,7 +247,7 @@ impl Read for NativeReader {
         }
         let PartitionId { topic, partition, .. } = &range.partition;
         let slot = match goes_on {
-            true => self.fetcher.slot(topic, *partition).expect("it was read before"),
+            true => self.fetcher.slot(topic, *partition).expect("the partition was read before"),
             false => self.fetcher.add(topic, *partition, range.start, range.end),
         };
         self.fetcher.bound(slot, range.end);
@@ -287,7 +287,7 @@ impl Read for NativeReader {
                 Err(error) => Some(error),
             };
             if let Some(error) = failed {
-                // The next range begins anew.
+                // The next range cannot reuse anything.
                 self.fetcher.forget(open.slot);
                 self.forget_ahead();
                 self.position = None;

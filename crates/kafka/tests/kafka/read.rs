@@ -1,4 +1,4 @@
-//! Ranges in any order and of any size hold exactly what a simple scan finds in them.
+//! Ranges in any order and of any size hold exactly the records that a simple scan finds.
 
 use crate::support::{CLIENTS, Cluster, Record, clusters, flush, range, read, send, topic};
 use rdkafka::TopicPartitionList;
@@ -8,11 +8,11 @@ use rdkafka::producer::BaseRecord;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use tidemill_flow::ports::{Chunk, Parts, Read};
+use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_kafka::{KafkaReader, admin, scan};
 use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
 
-/// What a simple scan finds in each partition.
+/// The records of each partition, from a simple scan.
 type Expected = BTreeMap<i32, Vec<Record>>;
 
 fn expected(cluster: &Cluster, topic: &str) -> Expected {
@@ -65,13 +65,13 @@ fn keys_headers_and_timestamp_types_are_delivered_on_request() {
         flush(&producer);
         let ranges = [range(&topic, 0, 0, 1), range(&topic, 1, 0, 1)];
         for together in [false, true] {
-            let all = Parts { keys: true, timestamp_types: true, headers: true };
+            let all = RecordMetadata { keys: true, timestamp_types: true, headers: true };
             let headers = vec![(b"h".to_vec(), Some(b"v".to_vec())), (b"h".to_vec(), None)];
             let expected = [(Some(b"k".to_vec()), vec![0], vec![2], headers), (None, vec![0], vec![0], Vec::new())];
             assert_eq!(read_parts(&cluster, &ranges, together, all), expected, "{}", cluster.name);
             let none = (None, Vec::new(), Vec::new(), Vec::new());
             assert_eq!(
-                read_parts(&cluster, &ranges, together, Parts::default()),
+                read_parts(&cluster, &ranges, together, RecordMetadata::default()),
                 [none.clone(), none],
                 "{}",
                 cluster.name
@@ -83,8 +83,8 @@ fn keys_headers_and_timestamp_types_are_delivered_on_request() {
 /// A record's key, its chunk's timestamp types and ends of headers, and the headers.
 type RecordParts = (Option<Vec<u8>>, Vec<i32>, Vec<usize>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
-/// Reads the ranges, one record a chunk; fetched together as those of one task, or one by one.
-fn read_parts(cluster: &Cluster, ranges: &[OffsetRange], together: bool, parts: Parts) -> Vec<RecordParts> {
+/// Reads the ranges, one record per chunk. Fetches them together as one task, or one by one.
+fn read_parts(cluster: &Cluster, ranges: &[OffsetRange], together: bool, parts: RecordMetadata) -> Vec<RecordParts> {
     let mut reader = KafkaReader::new(&cluster.options).expect("a reader").with_parts(parts);
     let (mut chunk, mut records) = (Chunk::default(), Vec::new());
     if together {
@@ -114,10 +114,10 @@ fn ranges_hold_what_is_there_once_and_in_order() {
         let whole = [range(&topic, 0, 0, 20_000), range(&topic, 1, 0, 511), range(&topic, 2, 0, 0)];
         check(&cluster, &expected, &whole, 8_192);
         check(&cluster, &expected, &whole, 1);
-        // One after the other, as for a reader that has a partition to itself.
+        // One after the other, as in a reader that has the partition to itself.
         check(&cluster, &expected, &cut_tasks(&whole, 700).concat(), 100);
         check(&cluster, &expected, &cut_tasks(&whole[1..], 1).concat(), 100);
-        // Every other piece, as for one of two readers; then backwards, and alternating between partitions.
+        // Every other piece, as in one of two readers. Then backwards, and alternating between partitions.
         let pieces = cut_tasks(&whole, 3_000).concat();
         check(&cluster, &expected, &pieces.iter().step_by(2).cloned().collect::<Vec<_>>(), 1_000);
         check(&cluster, &expected, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
@@ -126,8 +126,8 @@ fn ranges_hold_what_is_there_once_and_in_order() {
     }
 }
 
-/// A task of small ranges of many partitions is fetched together and handed on in order, also where the values are too large
-/// to be kept out of turn; a reader that is called off in the middle of it goes on with whatever comes next.
+/// A task of small ranges of many partitions is fetched together and delivered in order, even if the values are too
+/// large to be kept out of turn. A reader that is stopped in the middle of the task can read any other range next.
 #[test]
 fn ranges_of_many_partitions_are_read_together() {
     const PARTITIONS: i32 = 12;
@@ -250,8 +250,7 @@ fn offsets_that_are_gone_are_named() {
         reader.open(&range(&topic, 0, lost.0, lost.1)).unwrap();
         let error = reader.next(&mut Chunk::default(), 100).unwrap_err();
         assert!(!error.retry && error.domain == Domain::External, "{error}");
-        let words =
-            format!("offsets {} to {} of {topic}-0 are not there: the log holds {}", lost.0, lost.1 - 1, lost.2);
+        let words = format!("offsets {} to {} of {topic}-0 do not exist: the log holds {}", lost.0, lost.1 - 1, lost.2);
         assert!(error.message().starts_with(&words), "{error}");
         // The reader is still usable.
         assert_eq!(read(&mut reader, &range(&topic, 0, 50, 100), 100).len(), 50);

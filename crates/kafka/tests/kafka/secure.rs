@@ -1,26 +1,28 @@
-//! The native client at a listener with TLS and SASL: what lets it in, and what a person reads when something keeps it out.
+//! The native client at a listener with TLS and SASL: what lets it in, and the errors that users see otherwise.
 //!
-//! `cargo xtask kafka start --secure` starts an Apache Kafka with such a listener; `TIDEMILL_TEST_SECURE_KAFKA=host:port` and
-//! `TIDEMILL_TEST_CERTIFICATES=DIR` name it and its certificates, `TIDEMILL_TEST_KAFKA` its plain listener.
+//! `cargo xtask kafka start --secure` starts an Apache Kafka with such a listener;
+//! `TIDEMILL_TEST_SECURE_KAFKA=host:port` and `TIDEMILL_TEST_CERTIFICATES=DIR` name it and its certificates,
+//! `TIDEMILL_TEST_KAFKA` its plain listener.
 
 use crate::support::{Cluster, range, topic};
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read};
+use tidemill_kafka::produce::{NewRecord, producer};
 use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaReader, admin};
 use tidemill_model::{Result, Secret};
 
-/// A topic at the broker of both listeners, with four records.
-struct Secure {
-    address: String,
+/// A broker with a secure and a plain listener, and a topic with four records.
+pub struct Secure {
+    pub address: String,
     plain: String,
     certificates: PathBuf,
     topic: String,
 }
 
 impl Secure {
-    fn new() -> Option<Secure> {
+    pub fn new() -> Option<Secure> {
         let set = |name| std::env::var(name).ok();
         let (Some(address), Some(certificates), Some(cluster)) =
             (set("TIDEMILL_TEST_SECURE_KAFKA"), set("TIDEMILL_TEST_CERTIFICATES"), Cluster::apache())
@@ -37,8 +39,8 @@ impl Secure {
         Some(Secure { address, plain, certificates: certificates.into(), topic })
     }
 
-    /// Options of alice, in order.
-    fn options(&self, mechanism: &str) -> Vec<(&'static str, String)> {
+    /// Correct options of the user alice.
+    pub fn options(&self, mechanism: &str) -> Vec<(&'static str, String)> {
         let ca = self.certificates.join("ca.pem").to_string_lossy().into_owned();
         vec![
             ("security.protocol", "SASL_SSL".into()),
@@ -49,13 +51,13 @@ impl Secure {
         ]
     }
 
-    fn reader(&self, address: &str, options: Vec<(&'static str, String)>) -> Result<KafkaReader> {
+    pub fn reader(&self, address: &str, options: Vec<(&'static str, String)>) -> Result<KafkaReader> {
         let client_options = options.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
         let client = ClientChoice::Native;
         KafkaReader::new(&KafkaOptions { client_options, client, ..KafkaOptions::new(address) })
     }
 
-    fn read(&self, reader: &mut KafkaReader, from: i64, to: i64) -> Result<usize> {
+    pub fn read(&self, reader: &mut KafkaReader, from: i64, to: i64) -> Result<usize> {
         reader.open(&range(&self.topic, 0, from, to))?;
         let (mut chunk, mut records) = (Chunk::default(), 0);
         while reader.next(&mut chunk, 100)? {
@@ -64,7 +66,7 @@ impl Secure {
         Ok(records)
     }
 
-    /// Reads as alice by PLAIN with some options changed → what the error says.
+    /// Reads as alice with PLAIN and some changed options. Compares words of the error.
     fn check(&self, address: &str, changed: &[(&'static str, &str)], words: &[&str]) {
         let mut options = self.options("PLAIN");
         for (name, value) in changed {
@@ -91,7 +93,7 @@ fn who_has_the_right_credentials_reads() {
     }
 }
 
-/// The broker ends connections that have not said again within a second who they are.
+/// The broker ends connections that do not authenticate again within a second.
 #[test]
 fn a_long_connection_authenticates_again() {
     let Some(secure) = Secure::new() else { return };
@@ -123,11 +125,50 @@ fn who_is_kept_out_reads_what_to_do() {
 }
 
 #[test]
+fn who_may_write_writes_and_who_may_not_reads_why() {
+    let Some(secure) = Secure::new() else { return };
+    let options = |name: &str| {
+        let mut options = secure.options("SCRAM-SHA-512");
+        options.retain(|(own, _)| !["sasl.username", "sasl.password"].contains(own));
+        options.extend([("sasl.username", name.to_owned()), ("sasl.password", format!("{name}-secret"))]);
+        let client_options = options.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
+        // No choice is needed: only the native client speaks TLS.
+        KafkaOptions { client_options, ..KafkaOptions::new(&secure.address) }
+    };
+    let alice = options("alice");
+    let made = topic("written");
+    assert_eq!(admin::ensure_topic(&alice, &made, Some(2)).expect("alice makes it"), 2);
+    let record = NewRecord { value: Some(b"x"), ..NewRecord::default() };
+    let mut by_alice = producer(&alice, &made, 2).expect("a producer");
+    for partition in [0, 1, 1] {
+        assert!(by_alice.append(partition, &record, Instant::now()).expect("taken"));
+    }
+    while by_alice.pending() > 0 {
+        by_alice.flush(Duration::from_secs(1)).expect("alice may write");
+    }
+    let extents = admin::extents(&alice, &made).expect("alice may look");
+    assert_eq!(extents.values().map(|there| there.end).collect::<Vec<_>>(), [1, 2]);
+
+    let bob = options("bob");
+    let mut by_bob = producer(&bob, &made, 2).expect("a producer");
+    assert!(by_bob.append(0, &record, Instant::now()).expect("taken"));
+    let errors = [
+        by_bob.flush(Duration::from_secs(1)).expect_err("bob may not write"),
+        admin::ensure_topic(&bob, &topic("bobs"), Some(1)).expect_err("bob may not make it"),
+    ];
+    for error in errors {
+        let words = ["TOPIC_AUTHORIZATION_FAILED", "give the user the right (ACL)", "WRITE"];
+        assert!(!error.retry && words.iter().all(|word| error.message().contains(word)), "{error}");
+    }
+    admin::delete_topic(&alice, &made).expect("alice deletes it");
+}
+
+#[test]
 fn a_client_at_the_wrong_listener_says_which_is_right() {
     let Some(secure) = Secure::new() else { return };
     let tls_there = &["the listener speaks TLS; set `security.protocol`"];
     secure.check(&secure.address, &[("security.protocol", "SASL_PLAINTEXT")], tls_there);
-    // The broker ends such a connection without a word, as one that stops does.
+    // The broker closes such a connection without an answer, as a stopping broker does.
     let reader = secure.reader(&secure.plain, secure.options("PLAIN")).expect("a reader");
     let error = secure.read(&mut reader.with_still_max(Duration::from_millis(100)), 0, 4).expect_err("no TLS there");
     assert!(error.retry && error.to_string().contains("if its listener does not speak TLS, set"), "{error}");

@@ -2,8 +2,10 @@
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use tidemill_broker::{Broker, BrokerConfig};
@@ -11,11 +13,14 @@ use tidemill_flow::ports::{Chunk, Read};
 use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaReader, admin};
 use tidemill_model::{OffsetRange, PartitionId};
 
-/// A cluster, ended when dropped.
+/// A cluster. It stops when dropped.
 pub struct Cluster {
     pub name: &'static str,
     pub options: KafkaOptions,
     embedded: Option<(Broker, TempDir)>,
+    /// The producer for [`Cluster::append`]. It is kept, since librdkafka takes most of a second to start an idempotent
+    /// one.
+    appender: OnceCell<BaseProducer>,
 }
 
 /// A record: offset, Kafka timestamp, value.
@@ -41,14 +46,34 @@ impl Cluster {
     pub fn embedded() -> Cluster {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let broker = start(&dir, SocketAddr::from(([127, 0, 0, 1], 0)));
+        Cluster::of(broker, dir)
+    }
+
+    /// An embedded broker that sends its clients to another address.
+    pub fn embedded_behind(at: SocketAddr) -> Cluster {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let advertised = Some((at.ip().to_string(), at.port()));
+        let config = BrokerConfig { advertised, dir: dir.path().to_owned(), ..BrokerConfig::default() };
+        Cluster::of(Broker::start(config).expect("the embedded broker starts"), dir)
+    }
+
+    /// The address of the embedded broker.
+    pub fn address(&self) -> SocketAddr {
+        self.embedded.as_ref().expect("an embedded broker").0.local_addr()
+    }
+
+    fn of(broker: Broker, dir: TempDir) -> Cluster {
         let options = KafkaOptions::new(broker.local_addr().to_string());
-        Cluster { name: "embedded", options, embedded: Some((broker, dir)) }
+        Cluster { name: "embedded", options, embedded: Some((broker, dir)), appender: OnceCell::new() }
     }
 
     /// Apache Kafka, if available.
     pub fn apache() -> Option<Cluster> {
         match std::env::var("TIDEMILL_TEST_KAFKA") {
-            Ok(servers) => Some(Cluster { name: "apache", options: KafkaOptions::new(servers), embedded: None }),
+            Ok(servers) => {
+                let options = KafkaOptions::new(servers);
+                Some(Cluster { name: "apache", options, embedded: None, appender: OnceCell::new() })
+            }
             Err(_) => {
                 eprintln!("skipped for Apache Kafka: TIDEMILL_TEST_KAFKA=host:port names none");
                 None
@@ -71,16 +96,18 @@ impl Cluster {
 
     /// Appends values to a partition, one batch after the other.
     pub fn append(&self, topic: &str, partition: i32, batches: &[Vec<Option<Vec<u8>>>]) {
-        let producer = self.producer(&[("enable.idempotence", "true")]);
+        let producer = self.appender.get_or_init(|| self.producer(&[("enable.idempotence", "true")]));
         for batch in batches {
             for value in batch {
-                send(&producer, topic, partition, value.as_deref());
+                send(producer, topic, partition, value.as_deref());
             }
-            flush(&producer);
+            flush(producer);
         }
     }
 
-    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+    pub fn add_partitions(&mut self, topic: &str, partitions: usize) {
+        // The producer caches the topic's metadata for minutes.
+        self.appender.take();
         let admin: AdminClient<_> = self.options.config(&[], &[]).create().expect("an admin client");
         let results =
             admin::wait(admin.create_partitions([&NewPartitions::new(topic, partitions)], &AdminOptions::new()));
@@ -102,11 +129,12 @@ pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: Option<
     }
 }
 
-/// Waits until all is acknowledged, without the 100 ms steps of the client's own flush.
+/// Waits until everything is acknowledged, without the 100 ms steps of the client's own flush.
 pub fn flush(producer: &BaseProducer) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
+        producer.poll(Duration::ZERO);
+        thread::sleep(Duration::from_micros(500));
         assert!(Instant::now() < deadline, "records are acknowledged");
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tidemill_flow::ports::{Extents, Watch};
 use tidemill_kafka::{KafkaReader, KafkaWatch, admin};
 
-/// Writes a script to one partition, where each letter takes one offset: `t` a record in a transaction, `C` its commit,
-/// `A` its abort, `p` a record without a transaction; a transaction may be left open. Then reads every range of the partition.
+/// Writes a script to one partition, then reads every range of the partition. Each letter takes one offset: `t` is a
+/// record in a transaction, `C` its commit, `A` its abort, `p` a record without a transaction. The last transaction may
+/// stay open.
 fn check(cluster: &Cluster, script: &str) {
     const PATIENCE: Duration = Duration::from_secs(30);
     let topic = topic("transactions");
@@ -47,7 +48,7 @@ fn check(cluster: &Cluster, script: &str) {
             }
         }
     }
-    // What follows the first record of an open transaction is not stable.
+    // Records after the first record of an open transaction are not stable.
     let end = open.first().copied().unwrap_or(script.len() as i64);
     expected.retain(|offset| *offset < end);
     expected.sort_unstable();

@@ -1,11 +1,11 @@
-//! What the watch reports as topics, partitions and records are added.
+//! The watch reports topics, partitions and records as they are added.
 
-use crate::support::{Cluster, clusters, flush, topic};
+use crate::support::{CLIENTS, Cluster, clusters, flush, topic};
 use rdkafka::producer::BaseRecord;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Extents, Watch};
-use tidemill_kafka::{KafkaOptions, KafkaWatch, admin};
+use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaWatch, admin};
 use tidemill_model::{Domain, PartitionId};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,11 +27,11 @@ fn await_ends(watch: &mut KafkaWatch, known: &mut Extents, expected: &[i64]) {
 
 #[test]
 fn topics_partitions_and_records_are_seen_as_they_come() {
-    for cluster in clusters() {
+    for mut cluster in clusters() {
         let topic = topic("watch");
         let mut watch = KafkaWatch::new(&cluster.options, &topic).unwrap();
         let mut known = watch.watch(&Extents::new(), PATIENCE).unwrap();
-        assert!(known.is_empty(), "a topic that is missing holds nothing, and watching does not make it");
+        assert!(known.is_empty(), "a missing topic holds nothing, and the watch does not create it");
         assert_eq!(admin::partition_count(&cluster.options, &topic).unwrap(), None);
         admin::ensure_topic(&cluster.options, &topic, Some(2)).unwrap();
         while known.is_empty() {
@@ -105,16 +105,23 @@ fn many_small_appends_are_all_seen() {
 #[test]
 fn a_broker_that_is_not_there_is_a_transient_error() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut watch = KafkaWatch::new(&KafkaOptions::new(format!("127.0.0.1:{port}")), "t").unwrap();
-    let error = watch.watch(&Extents::new(), Duration::from_secs(1)).unwrap_err();
-    assert!(error.retry && error.domain == Domain::External, "{error}");
-    let words = ["did not answer", "Connection refused", &format!("127.0.0.1:{port}"), "start it"];
-    assert!(words.iter().all(|word| error.message().contains(word)), "{error}");
+    for (client, what) in [(ClientChoice::Librdkafka, "did not answer"), (ClientChoice::Native, "cannot be reached")] {
+        let options = KafkaOptions { client, ..KafkaOptions::new(format!("127.0.0.1:{port}")) };
+        let mut watch = KafkaWatch::new(&options, "t").unwrap();
+        let error = watch.watch(&Extents::new(), Duration::from_secs(1)).unwrap_err();
+        assert!(error.retry && error.domain == Domain::External, "{error}");
+        let words = [what, "Connection refused", &format!("127.0.0.1:{port}"), "start it"];
+        assert!(words.iter().all(|word| error.message().contains(word)), "{error}");
+    }
 }
 
 #[test]
 fn a_restart_of_the_broker_is_an_error_and_then_forgotten() {
-    let mut cluster = Cluster::embedded();
+    CLIENTS.into_iter().for_each(check_restart);
+}
+
+fn check_restart(client: ClientChoice) {
+    let mut cluster = Cluster::embedded().read_by(client);
     let topic = topic("restart");
     admin::ensure_topic(&cluster.options, &topic, Some(1)).unwrap();
     cluster.append(&topic, 0, &[vec![Some(b"x".to_vec())]]);

@@ -13,7 +13,7 @@ use crate::value::Value;
 use arrow_schema::DataType;
 use std::ops::Range;
 
-/// Aggregate functions with an accumulator of their own.
+/// Aggregate functions with their own accumulator.
 const OWN_NAMES: [&str; 29] = [
     "count",
     "count_if",
@@ -67,7 +67,7 @@ impl Resolver<'_> {
         let picks = ["first", "first_value", "any_value", "last", "last_value"].contains(&name);
         if let Some((_, at)) = call.ignore_nulls.as_ref().filter(|_| !picks) {
             let message = format!("`{name}` takes no IGNORE NULLS or RESPECT NULLS");
-            return Err(Fault::new(at.clone(), message, "leave it out: only first and last tell NULLs apart"));
+            return Err(Fault::new(at.clone(), message, "leave it out: only first and last have this option"));
         }
         match name {
             "count" => self.count(call, filter),
@@ -158,7 +158,7 @@ impl Resolver<'_> {
         let Some(precision) = PRECISIONS.clone().find(|known| f64::from(*known) == precision) else {
             let message =
                 format!("`approx_count_distinct` takes a relative standard deviation of 0.0022 to 0.39, not {rsd}");
-            return Err(Fault::new(call.arguments[1].at.clone(), message, "0.05 is what it has without one"));
+            return Err(Fault::new(call.arguments[1].at.clone(), message, "the default is 0.05"));
         };
         let function = AggregateFunction::ApproxCountDistinct { precision };
         Ok(self.aggregates.call_column(function, vec![filtered(filter, input)], DataType::Int64))
@@ -176,8 +176,8 @@ impl Resolver<'_> {
             (None, Some((ignore, _))) => *ignore,
             (Some((NodeKind::Literal(Literal::Boolean(ignore)), _)), None) => *ignore,
             (Some(_), Some((_, at))) => {
-                let message = format!("`{name}` is told twice what to do with NULLs");
-                return Err(Fault::new(at.clone(), message, "leave one of the two out"));
+                let message = format!("`{name}` says twice what to do with NULLs");
+                return Err(Fault::new(at.clone(), message, "remove one of the two"));
             }
             (Some((_, at)), None) => {
                 let message = format!("argument 2 of `{name}` says whether NULLs are ignored: true or false");

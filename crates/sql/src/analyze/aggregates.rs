@@ -113,14 +113,14 @@ impl Resolver<'_> {
             return self.window(call, at);
         }
         if !self.variables.is_empty() {
-            let message = format!("the aggregate function `{name}` cannot stand in a lambda");
+            let message = format!("the aggregate function `{name}` is not allowed in a lambda");
             return Err(Fault::new(at.clone(), message, "aggregate in a subquery, and call the lambda on its columns"));
         }
         if let Some(clause) = self.no_aggregates {
-            let message = format!("the aggregate function `{name}` cannot stand in {clause}");
+            let message = format!("the aggregate function `{name}` is not allowed in {clause}");
             let help = match clause {
                 "WHERE" => "filter groups in HAVING",
-                OVER_GROUPS => "a query has one aggregation: have it in the query below",
+                OVER_GROUPS => "a query has one aggregation: put it into the subquery",
                 relation::CLAUSE => "aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
                 _ => "use it in SELECT or HAVING",
             };
@@ -144,7 +144,7 @@ impl Resolver<'_> {
         if let Some(clause) =
             self.no_aggregates.filter(|clause| !["WHERE", "GROUP BY", OVER_GROUPS, relation::CLAUSE].contains(clause))
         {
-            let message = format!("window(…) cannot stand in {clause}");
+            let message = format!("window(…) is not allowed in {clause}");
             let help = "name it in a subquery: SELECT … FROM (SELECT *, window(…) AS w FROM …) WHERE w.start > …";
             return Err(Fault::new(at.clone(), message, help));
         }

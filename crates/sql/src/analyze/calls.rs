@@ -71,7 +71,7 @@ impl Resolver<'_> {
         ];
         for (given, what) in given {
             if given {
-                let message = format!("{what} is for aggregate functions, and `{name}` is none");
+                let message = format!("{what} is only for aggregate functions, and `{name}` is not one");
                 return Err(Fault::new(call.name.at.clone(), message, format!("leave {what} out")));
             }
         }
@@ -128,6 +128,9 @@ impl Resolver<'_> {
         if function.name == FROM_JSON {
             return self.json_read(function, call);
         }
+        if super::csv::is_csv(function) {
+            return self.csv_call(function, call, at);
+        }
         if function.name == TO_JSON && call.arguments.len() == 2 {
             return self.json_written(function, call, at);
         }
@@ -148,7 +151,7 @@ impl Resolver<'_> {
         let common: Vec<usize> = (0..arguments.len()).filter(|index| param(*index) == Param::Common).collect();
         if !common.is_empty() {
             let values = common.iter().map(|index| arguments[*index].clone()).collect();
-            let (values, data_type) = coerce::unify(values, self.scope.zone, &format!("`{shown}` cannot mix"))?;
+            let (values, data_type) = coerce::unify_alike(values, self.scope.zone, &format!("`{shown}` cannot mix"))?;
             if !types::is_orderable(&data_type) {
                 let message = format!("`{shown}` takes {}, not {}", Param::Common.accepts(), types::name(&data_type));
                 return Err(Fault::new(at.clone(), message, "a MAP has no order"));
@@ -156,10 +159,11 @@ impl Resolver<'_> {
             common.into_iter().zip(values).for_each(|(index, value)| arguments[index].0 = value);
         }
         let zone = self.scope.zone;
-        let mut alike = arguments.iter().enumerate().filter(|(index, _)| param(*index) == Param::Alike);
+        let is_alike = |param| matches!(param, Param::Alike | Param::SameKind);
+        let mut alike = arguments.iter().enumerate().filter(|(index, _)| is_alike(param(*index)));
         let in_bytes = alike.all(|(_, (argument, _))| argument.data_type() == DataType::Binary);
         let param = |index: usize| match param(index) {
-            Param::Alike if in_bytes => Param::Binary,
+            Param::Alike | Param::SameKind if in_bytes => Param::Binary,
             Param::Alike => Param::String,
             other => other,
         };
@@ -183,7 +187,7 @@ impl Resolver<'_> {
             {
                 let to = parsed_type(name);
                 let mode = if name.starts_with("try") { CastMode::Try } else { CastMode::Ansi };
-                let x = self.placed(&call.arguments[0])?;
+                let x = text_of_bytes(self.placed(&call.arguments[0])?);
                 self.cast(x, &to, mode).map(Some)
             }
             "to_timestamp" | "to_timestamp_ltz" | "to_timestamp_ntz" | "to_date" | "try_to_date" if given == 2 => {
@@ -272,7 +276,7 @@ impl Resolver<'_> {
             "MINUTE" | "M" | "MIN" | "MINS" | "MINUTES" => "minute",
             "SECOND" | "S" | "SEC" | "SECONDS" | "SECS" => "extract second",
             _ => {
-                let message = format!("`{field}` is no field of a time");
+                let message = format!("`{field}` is not a field of a time");
                 let help = "the fields are YEAR, QUARTER, MONTH, WEEK, DAY, DOW, DOY, HOUR, MINUTE and SECOND";
                 return Err(Fault::new(arguments[0].at.clone(), message, help));
             }
@@ -290,9 +294,12 @@ impl Resolver<'_> {
             check_count(name, 1, 1, call)?;
             return self.window_time(&call.arguments[0]);
         }
+        if let "grouping" | "grouping_id" = name {
+            return self.grouping_call(name, call, at);
+        }
         if generators::is_name(name) {
-            let message = format!("`{name}` makes rows, and cannot stand here");
-            let help = "have it alone in an item of SELECT, or write FROM … LATERAL VIEW explode(array) t AS x";
+            let message = format!("`{name}` makes rows and is not allowed here");
+            let help = "make it an item of SELECT, or write FROM … LATERAL VIEW explode(array) t AS x";
             return Err(Fault::new(at.clone(), message, help));
         }
         Err(unknown(call))
@@ -305,10 +312,8 @@ impl Resolver<'_> {
         let mut results = Vec::new();
         for pair in arguments[1..].chunks(2) {
             if let [search, result] = pair {
-                let sides = vec![value.clone(), self.placed(search)?];
-                let (mut sides, _) = coerce::unify(sides, self.scope.zone, "`decode` cannot compare")?;
-                let right = sides.pop().expect("two sides");
-                let left = sides.pop().expect("two sides");
+                let sides = [value.clone(), self.placed(search)?];
+                let ([left, right], _) = coerce::unify_sides(sides, self.scope.zone, "`decode` cannot compare")?;
                 conditions.push(Expr::Compare(Comparison::NullSafeEqual, Box::new(left), Box::new(right)));
                 results.push(self.placed(result)?);
             } else {
@@ -423,9 +428,8 @@ impl Resolver<'_> {
                 choose(Expr::IsNotNull(Box::new(tested)), values, self.scope.zone, name)
             }
             "equal_null" => {
-                let (mut sides, _) = coerce::unify(values, self.scope.zone, "`equal_null` cannot compare")?;
-                let right = sides.pop().expect("two arguments");
-                let left = sides.pop().expect("two arguments");
+                let sides = values.try_into().expect("two arguments");
+                let ([left, right], _) = coerce::unify_sides(sides, self.scope.zone, "`equal_null` cannot compare")?;
                 Ok(Expr::Compare(Comparison::NullSafeEqual, Box::new(left), Box::new(right)))
             }
             "zeroifnull" => {
@@ -438,9 +442,9 @@ impl Resolver<'_> {
                     values.push((Expr::Literal(Value::Integer(0), DataType::Int32), values[0].1.clone()));
                 }
                 let (first, data_type) = (values[0].0.clone(), values[0].0.data_type());
-                let (mut sides, _) = coerce::unify(values, self.scope.zone, &format!("`{name}` cannot compare"))?;
-                let right = sides.pop().expect("two arguments");
-                let left = sides.pop().expect("two arguments");
+                let sides = values.try_into().expect("two arguments");
+                let ([left, right], _) =
+                    coerce::unify_sides(sides, self.scope.zone, &format!("`{name}` cannot compare"))?;
                 let equal = Expr::Compare(Comparison::Equal, Box::new(left), Box::new(right));
                 let null = Expr::Literal(Value::Null, data_type.clone());
                 Ok(Expr::Case(vec![(equal, null)], Some(Box::new(first)), data_type))
@@ -450,6 +454,14 @@ impl Resolver<'_> {
                 Ok(Expr::Coalesce(values, data_type))
             }
         }
+    }
+}
+
+/// BINARY as the text that it holds.
+fn text_of_bytes((x, at): SpannedExpr) -> SpannedExpr {
+    match x.data_type() {
+        DataType::Binary => (cast_to(x, &DataType::Utf8), at),
+        _ => (x, at),
     }
 }
 
@@ -490,7 +502,7 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::Text if is_binary_or_text => return Ok(expr),
         Param::Number if types::is_numeric(&from) => return Ok(expr),
         Param::TextOrTexts if matches!(from, DataType::List(_)) => types::array(DataType::Utf8),
-        Param::String | Param::Text | Param::TextOrTexts => DataType::Utf8,
+        Param::String | Param::OnlyString | Param::SameKind | Param::Text | Param::TextOrTexts => DataType::Utf8,
         Param::Binary => DataType::Binary,
         Param::Whole if from == DataType::Int64 => return Ok(expr),
         Param::Int | Param::Whole => DataType::Int32,
@@ -512,6 +524,11 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
     }
     let takes = match param {
         Param::String | Param::Text => !types::is_nested(&from),
+        // Spark writes a constant number or time as text here, but nothing else.
+        Param::OnlyString => {
+            from == DataType::Utf8 || !types::is_nested(&from) && from != DataType::Binary && !expr.has_column(|_| true)
+        }
+        Param::SameKind => !types::is_nested(&from) && from != DataType::Binary,
         Param::TextOrTexts => cast::allowed(&from, &to),
         Param::Binary => is_binary_or_text,
         Param::Int | Param::Long | Param::Whole => types::is_numeric(&from),

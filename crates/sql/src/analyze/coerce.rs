@@ -25,14 +25,42 @@ pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
     }
 }
 
+/// How two types become one: [`types::wider`], [`types::compared`] or [`types::common`].
+pub(super) type CommonType = fn(&DataType, &DataType) -> Option<DataType>;
+
 /// Converts values to their common type. `what` begins the message if there is none.
 pub(super) fn unify(values: Vec<SpannedExpr>, zone: Zone, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
+    unify_by(types::wider, values, zone, what)
+}
+
+/// Converts the two sides of a comparison to their common type.
+pub(super) fn unify_sides(sides: [SpannedExpr; 2], zone: Zone, what: &str) -> Result<([Expr; 2], DataType), Fault> {
+    let (sides, data_type) = unify_by(types::compared, sides.into(), zone, what)?;
+    Ok((sides.try_into().expect("two sides"), data_type))
+}
+
+/// Converts values to their common type, where Spark makes no bytes of a text: `greatest`, `least`.
+pub(super) fn unify_alike(values: Vec<SpannedExpr>, zone: Zone, what: &str) -> Result<(Vec<Expr>, DataType), Fault> {
+    let is = |wanted: DataType| values.iter().find(|(expr, _)| expr.data_type() == wanted);
+    if let (Some(_), Some((_, at))) = (is(DataType::Binary), is(DataType::Utf8)) {
+        let message = format!("{what} BINARY and STRING");
+        return Err(Fault::new(at.clone(), message, way_to_one_type(&DataType::Binary, &DataType::Utf8)));
+    }
+    unify_by(types::common, values, zone, what)
+}
+
+fn unify_by(
+    common: CommonType,
+    values: Vec<SpannedExpr>,
+    zone: Zone,
+    what: &str,
+) -> Result<(Vec<Expr>, DataType), Fault> {
     let is_free_text = |(expr, _): &SpannedExpr| matches!(expr, Expr::Literal(Value::String(_), _));
     let mut others = values.iter().filter(|value| !is_free_text(value)).map(|(expr, at)| (expr.data_type(), at));
     let (first, _) = others.next().unwrap_or((DataType::Utf8, &(0..0)));
     let mut shared = first;
     for (next, at) in others {
-        shared = match types::common(&shared, &next) {
+        shared = match common(&shared, &next) {
             Some(wider) => wider,
             None => {
                 let message = format!("{what} {} and {}", types::name(&shared), types::name(&next));

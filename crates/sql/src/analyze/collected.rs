@@ -114,7 +114,7 @@ impl Resolver<'_> {
         let mut is_constant = true;
         shares.columns(&mut |_| is_constant = false);
         if !is_constant {
-            return Err(wrong(format!("the shares of `{name}` are no constants")));
+            return Err(wrong(format!("the shares of `{name}` are not constants")));
         }
         let given: Vec<&Expr> = match &shares {
             Expr::Call(function, elements, _) if function.name == "array" => elements.iter().collect(),
@@ -191,7 +191,7 @@ impl Resolver<'_> {
             if !matches!(accuracy, Expr::Literal(Value::Integer(accuracy), _) if (1..=i64::from(i32::MAX)).contains(&accuracy))
             {
                 let message = format!("the accuracy of `{name}` is a constant from 1 on");
-                return Err(Fault::new(node.at.clone(), message, "10000 is what it has without one"));
+                return Err(Fault::new(node.at.clone(), message, "the default is 10000"));
             }
         }
         let values = self.collected_values(filtered(filter, x));

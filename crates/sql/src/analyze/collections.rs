@@ -1,7 +1,7 @@
 //! Prepares the arguments of array and map functions before a kernel sees them: elements, keys and values get a common
 //! type, as in Spark; a constant NULL becomes an empty array or map type.
 
-use super::coerce::{self, SpannedExpr, cast_to};
+use super::coerce::{self, CommonType, SpannedExpr, cast_to};
 use super::resolve::Resolver;
 use crate::expr::Expr;
 use crate::functions::collections::{element_type, index_type};
@@ -24,7 +24,10 @@ impl Resolver<'_> {
         let given = CallArguments { name, arguments, at };
         let arguments = match function.name {
             "concat" if given.arguments.iter().any(is_array) => {
-                return Ok((named("concat arrays"), given.not_null()?.of_one_type(types::array(DataType::Null))?));
+                return Ok((
+                    named("concat arrays"),
+                    given.not_null()?.of_one_type(types::wider, types::array(DataType::Null))?,
+                ));
             }
             "reverse" if given.arguments.iter().any(is_array) => return Ok((named("reverse array"), given.arguments)),
             "array" => self.array(given)?,
@@ -35,7 +38,7 @@ impl Resolver<'_> {
             "array_insert" => given.with_place()?.array_and_value(2)?,
             "get" => given.with_array_or_null(0)?.with_any_place(),
             "array_union" | "array_intersect" | "array_except" | "arrays_overlap" => {
-                given.not_null()?.orderable_arrays()?.of_one_type(types::array(DataType::Null))?
+                given.not_null()?.orderable_arrays()?.of_one_type(types::common, types::array(DataType::Null))?
             }
             "sort_array" => given.with_constant_order()?.orderable_arrays()?.arguments,
             "array_distinct" | "array_max" | "array_min" | "array_sort" => given.orderable_arrays()?.arguments,
@@ -44,7 +47,9 @@ impl Resolver<'_> {
             "size" => given.with_collection(),
             "array_join" => given.array_of_texts()?,
             "flatten" => given.array_of_arrays()?,
-            "map_concat" => given.not_null()?.maps()?.of_one_type(types::map(DataType::Null, DataType::Null))?,
+            "map_concat" => {
+                given.not_null()?.maps()?.of_one_type(types::wider, types::map(DataType::Null, DataType::Null))?
+            }
             "map_keys" | "map_values" | "map_entries" => given.maps()?.arguments,
             "map_contains_key" | "element_at" | "try_element_at" => given.with_key()?,
             "map_from_arrays" => given.keys_and_values()?,
@@ -63,7 +68,7 @@ impl Resolver<'_> {
     /// `map(key, value, …)`.
     fn map(&self, given: CallArguments) -> Result<Vec<SpannedExpr>, Fault> {
         if given.arguments.len() & 1 == 1 {
-            let message = format!("`map` takes keys and values by turns, not {} arguments", given.arguments.len());
+            let message = format!("`map` takes pairs of a key and a value, not {} arguments", given.arguments.len());
             return Err(Fault::new(given.at.clone(), message, "write map(key, value, …)"));
         }
         let mut sides: [Vec<SpannedExpr>; 2] = [Vec::new(), Vec::new()];
@@ -219,11 +224,11 @@ impl CallArguments<'_> {
     }
 
     /// Converts all arguments to their common type, which must be like `kind`.
-    fn of_one_type(mut self, kind: DataType) -> Result<Vec<SpannedExpr>, Fault> {
+    fn of_one_type(mut self, common: CommonType, kind: DataType) -> Result<Vec<SpannedExpr>, Fault> {
         let mut shared = kind;
         for number in 0..self.arguments.len() {
             let next = self.data_type(number);
-            shared = types::common(&shared, &next).ok_or_else(|| {
+            shared = common(&shared, &next).ok_or_else(|| {
                 let message =
                     format!("`{}` cannot take both {} and {}", self.name, types::name(&shared), types::name(&next));
                 Fault::new(self.arguments[number].1.clone(), message, coerce::way_to_one_type(&shared, &next))

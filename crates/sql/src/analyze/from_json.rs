@@ -66,7 +66,7 @@ impl Resolver<'_> {
     }
 
     /// The type that a constant text names.
-    fn schema_of_record(&mut self, name: &str, node: &Node) -> Result<DataType, Fault> {
+    pub(super) fn schema_of_record(&mut self, name: &str, node: &Node) -> Result<DataType, Fault> {
         let help = "write it as a string, such as 'a INT, b STRING', or schema_of_json('{…}')";
         let Expr::Literal(Value::String(text), _) = computed(self.resolve(node)?, self.scope.zone) else {
             return Err(Fault::new(node.at.clone(), format!("the schema of `{name}` is not a constant STRING"), help));
@@ -87,7 +87,7 @@ impl Resolver<'_> {
     }
 
     /// The pairs of a call `map('name', 'value', …)`, sorted by name.
-    fn options(&mut self, name: &str, node: &Node) -> Result<Pairs, Fault> {
+    pub(super) fn options(&mut self, name: &str, node: &Node) -> Result<Pairs, Fault> {
         let wrong = |node: &Node| {
             let message = format!("the options of `{name}` are not a MAP of constant STRINGs");
             Fault::new(node.at.clone(), message, "write map('mode', 'FAILFAST')")

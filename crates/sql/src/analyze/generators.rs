@@ -112,7 +112,7 @@ pub(super) fn named(mut generator: Generator, names: &[Ident], at: &Range<usize>
     let count = generator.plan.columns.len();
     if !names.is_empty() && names.len() != count {
         let own: Vec<&str> = generator.plan.columns.iter().map(|field| field.name().as_str()).collect();
-        let message = format!("the generator gives {count} columns, and {} names stand here", names.len());
+        let message = format!("the generator gives {count} columns, but there are {} names", names.len());
         return Err(Fault::new(at.clone(), message, format!("its columns are {}", list(own.into_iter()))));
     }
     let columns = generator.plan.columns.iter().zip(names);
@@ -170,11 +170,11 @@ impl Resolver<'_> {
                     known = data_type;
                 } else if !data_type.is_null() && data_type != known {
                     let message = format!(
-                        "column {column} of `stack` is {} before, and {} here",
+                        "column {column} of `stack` is {} before, but {} here",
                         types::name(&known),
                         types::name(&data_type)
                     );
-                    return Err(Fault::new(place.clone(), message, "cast one of them: Spark converts none here"));
+                    return Err(Fault::new(place.clone(), message, "cast one of them: Spark does not convert here"));
                 }
             }
             data_types.push(known);
@@ -252,12 +252,12 @@ fn call_of(name: &str, arguments: Vec<Expr>, data_type: DataType) -> Expr {
     Expr::Call(functions::find(name).expect("a function of the table"), arguments, data_type)
 }
 
-fn array(elements: Vec<Expr>) -> Expr {
+pub(super) fn array(elements: Vec<Expr>) -> Expr {
     let data_type = types::array(elements[0].data_type());
     call_of("array", elements, data_type)
 }
 
-fn structure(fields: &Fields, values: impl Iterator<Item = Expr>) -> Expr {
+pub(super) fn structure(fields: &Fields, values: impl Iterator<Item = Expr>) -> Expr {
     let name = |field: &Field| Expr::Literal(Value::String(field.name().clone()), DataType::Utf8);
     let members = fields.iter().zip(values).flat_map(|(field, value)| [name(field), value]).collect();
     call_of("named_struct", members, DataType::Struct(fields.clone()))

@@ -258,7 +258,7 @@ impl LambdaSyntax<'_> {
         for (at, parameter) in self.parameters.iter().enumerate() {
             if self.parameters[..at].iter().any(|known| known.name.eq_ignore_ascii_case(&parameter.name)) {
                 let message = format!("the lambda has two parameters `{}`", parameter.name);
-                return Err(Fault::new(parameter.at.clone(), message, "give each a name of its own"));
+                return Err(Fault::new(parameter.at.clone(), message, "give them different names"));
             }
         }
         Ok(())

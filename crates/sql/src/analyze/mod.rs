@@ -8,19 +8,23 @@
 
 mod aggregate_calls;
 mod aggregates;
+mod branch_filters;
 mod calls;
 mod coerce;
 mod collected;
 mod collections;
 mod conjuncts;
 mod constants;
+mod csv;
 mod from_json;
 mod generators;
+mod grouping;
 mod intervals;
 mod lambdas;
 mod literals;
 mod modes;
 mod names;
+mod order;
 mod parse_once;
 mod prune;
 mod pushdown;
@@ -118,7 +122,7 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
     for source in &pipeline.sources {
         if !plan.branches.iter().any(|branch| branch.table == source.name) {
             let message = format!("the query does not read the source `{}`", source.name);
-            let help = "take the source away, or read it: SELECT … UNION ALL SELECT …";
+            let help = "remove the source, or read it: SELECT … UNION ALL SELECT …";
             faults.found.push(pipeline.source_text.diagnostic(source.span.clone(), message, help));
         }
     }
@@ -210,7 +214,7 @@ fn refuse_types(kind: &SourceKind, fields: Fields) -> Result<Fields, Fault> {
     match fields.iter().find(|field| is_csv && unfit(field.data_type())) {
         Some(field) => Err(Fault::new(
             0..0,
-            format!("the column `{}` is {}, which CSV does not hold", field.name(), types::name(field.data_type())),
+            format!("the column `{}` is {}, which CSV cannot store", field.name(), types::name(field.data_type())),
             "declare it STRING, or read JSON",
         )),
         None => Ok(fields),

@@ -137,7 +137,7 @@ fn case(operand: Option<&Node>, branches: &[(Node, Node)], otherwise: Option<&No
     out + " END"
 }
 
-/// A lambda's parameters have no names of their own.
+/// A lambda's parameters have no names in the result.
 fn lambda(parameters: &[Ident], body: &Node, scope: &Scope) -> String {
     let mut scope = scope.clone();
     for parameter in parameters {

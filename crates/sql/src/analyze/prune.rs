@@ -1,8 +1,8 @@
 //! The last step of planning: decodes only the columns that are used, and renumbers every expression.
 
+use super::branch_filters::BranchFilters;
 use super::generators::FIRST;
 use super::parse_once;
-use super::query::BranchFilters;
 use super::relation::Branch;
 use super::{SourceColumns, SourceTime};
 use crate::expr::Expr;

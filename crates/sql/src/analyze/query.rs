@@ -1,18 +1,18 @@
 //! SELECT → plan. Handles the clauses in the order in which they depend on one another.
 
-use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, has_window, is_aggregate, onto_groups};
-use super::generators::Generator;
-use super::pushdown::{Layer, Passes, PlacedFilters};
-use super::relation::{Branch, Relation, relation};
+use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, onto_groups};
+use super::branch_filters::BranchFilters;
+use super::grouping::Grouping;
+use super::pushdown::Layer;
+use super::relation::{self, Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use super::{
-    Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, prune, pushdown,
-    windows,
+    Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, order, prune, windows,
 };
 use crate::expr::Expr;
-use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, Step, WindowPlan};
-use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem};
+use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, SortKey, Step, WindowPlan};
+use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem, Tail};
 use crate::types;
 use arrow_schema::{Field, Schema};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(super) fn plan_query(
     tables: &[(SourceColumns, Scope)],
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
+    let tail = std::mem::take(&mut query.tail);
+    order::check_mode(pipeline, &tail, faults)?;
     // What makes rows stands below the rest of the query.
     let makes_rows = |select: &Select| select.items.iter().any(|item| generators::name(&item.node).is_some());
     if let [select] = query.selects.as_slice()
@@ -48,7 +50,7 @@ pub(super) fn plan_query(
     };
     let (select, over) = down_to_groups(&select);
     let mut relation = relation(select, tables, &pipeline.query.sql, faults)?;
-    plan_select(pipeline, select, &over, &mut relation, faults)
+    plan_select(pipeline, (select, &tail), &over, &mut relation, faults)
 }
 
 fn makes_groups(select: &Select) -> bool {
@@ -74,24 +76,82 @@ fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
     (select, over)
 }
 
+/// A query's clauses over its relation, analyzed.
+struct Clauses<'a> {
+    filter: Option<Expr>,
+    keys: Vec<coerce::SpannedExpr>,
+    items: Vec<Item<'a>>,
+    having: Option<Expr>,
+    order: Vec<SortKey>,
+}
+
+fn read_clauses<'a>(
+    (select, tail): (&'a Select, &Tail),
+    is_top: bool,
+    branches: &mut [Branch],
+    resolver: &mut Resolver,
+    sql: &Text,
+    faults: &mut Faults,
+) -> Option<Clauses<'a>> {
+    let filter = read_filter(select, resolver, sql, faults);
+    faults.keep(sql, windows::of_filter(branches, resolver, &select.at))?;
+    let keys = read_keys(select, resolver, sql, faults);
+    if let Some(keys) = &keys {
+        let grouping = Grouping::of(select, keys, generators::next(branches));
+        resolver.grouping = faults.keep(sql, grouping)?;
+    }
+    let items = read_items(select, resolver, sql, faults);
+    let (filter, keys, items) = (filter?, keys?, items?);
+    let having = match &select.having {
+        Some(node) => Some(faults.keep(sql, read_having(node, &items, resolver))?),
+        None => None,
+    };
+    let order = if is_top { faults.keep(sql, order::read(tail, &items, resolver))? } else { Vec::new() };
+    let mut clauses = Clauses { filter, keys, items, having, order };
+    if let Some(grouping) = resolver.grouping.clone() {
+        faults.keep(sql, clauses.repeat_for_sets(&grouping, resolver, branches, &select.at))?;
+    }
+    Some(clauses)
+}
+
+impl Clauses<'_> {
+    /// Puts what repeats the rows for each set of keys on top of the branches, and WHERE and the window below it. Outside of
+    /// aggregates the keys are its columns then.
+    fn repeat_for_sets(
+        &mut self,
+        grouping: &Grouping,
+        resolver: &mut Resolver,
+        branches: &mut [Branch],
+        at: &std::ops::Range<usize>,
+    ) -> Result<(), Fault> {
+        let (filter, window) = (self.filter.take(), resolver.aggregates.window.take());
+        if window.is_some() {
+            windows::only(branches, at)?;
+        }
+        for branch in branches.iter_mut() {
+            branch.layers.splice(0..0, filter.clone().map(Layer::Filter));
+            window.iter().for_each(|window| windows::put(branch, window));
+        }
+        relation::put_generator(branches, &grouping.generator());
+        self.items.iter_mut().for_each(|item| item.expr = grouping.over(item.expr.clone()));
+        self.order.iter_mut().for_each(|key| key.expr = grouping.over(key.expr.clone()));
+        self.having = self.having.take().map(|condition| grouping.over(condition));
+        self.keys = grouping.columns().into_iter().map(|key| (key, at.clone())).collect();
+        Ok(())
+    }
+}
+
 fn plan_select(
     pipeline: &Pipeline,
-    select: &Select,
+    (select, tail): (&Select, &Tail),
     over: &[&Select],
     relation: &mut Relation,
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
     let sql = &pipeline.query.sql;
     let mut resolver = Resolver::new(&relation.scope);
-    let filter = read_filter(select, &mut resolver, sql, faults);
-    faults.keep(sql, windows::of_filter(&mut relation.branches, &mut resolver, &select.at))?;
-    let keys = read_keys(select, &mut resolver, sql, faults);
-    let items = read_items(select, &mut resolver, sql, faults);
-    let (filter, keys, mut items) = (filter?, keys?, items?);
-    let mut having = match &select.having {
-        Some(node) => Some(faults.keep(sql, read_having(node, &items, &mut resolver))?),
-        None => None,
-    };
+    let clauses = read_clauses((select, tail), over.is_empty(), &mut relation.branches, &mut resolver, sql, faults);
+    let Clauses { filter, keys, mut items, mut having, mut order } = clauses?;
     let (mut keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
     let aggregated = has_aggregates || !keys.is_empty();
     if having.is_some() && !aggregated {
@@ -115,14 +175,25 @@ fn plan_select(
         (items, conditions) = read_over(outer, &items, resolver.scope, sql, faults)?;
         having = Expr::all(having.into_iter().chain(conditions));
     }
+    if !over.is_empty() {
+        order = faults.keep(sql, order::read_over(tail, &items, &relation.scope))?;
+    }
     let keys_if = aggregated.then_some(keys.as_slice());
     let placed = |branch| BranchFilters::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
     let mut parts: Vec<BranchFilters> = relation.branches.iter().map(placed).collect();
     let body = if aggregated {
         // What is about groups is the same in every branch.
         let window = resolver.aggregates.window.take().filter(|_| folded);
-        let aggregation = aggregation(select, (window, keys), &items, &parts[0], resolver, pipeline, relation);
-        Body::Aggregate(faults.keep(sql, aggregation)?)
+        let of_order = keys.clone();
+        let planned = aggregation(select, (window, keys), &items, &parts[0], resolver, pipeline, relation);
+        let mut planned = faults.keep(sql, planned)?;
+        planned.limit = faults.keep(sql, order::limit(tail, &relation.scope))?;
+        let put = order::put(&mut planned, order, &of_order);
+        faults.keep(
+            sql,
+            put.map_err(|column| ungrouped(column, tail.order.first().map(|item| &item.node), select, &relation.scope)),
+        )?;
+        Body::Aggregate(planned)
     } else {
         Body::Project(items.iter().map(|item| item.expr.clone()).collect())
     };
@@ -154,8 +225,8 @@ fn read_over<'a>(
     let items = read_items(outer, &mut resolver, sql, faults);
     let (filter, mut items) = (filter?, items?);
     if resolver.aggregates.window.is_some() {
-        let help = "put it into the query below";
-        let fault = Fault::new(outer.at.clone(), "window(…) cannot stand in a query over groups", help);
+        let help = "put it into the subquery";
+        let fault = Fault::new(outer.at.clone(), "window(…) is not allowed in a query over groups", help);
         return faults.keep(sql, Err(fault));
     }
     let under = |mut expr: Expr| {
@@ -199,7 +270,7 @@ fn read_keys(
     sql: &Text,
     faults: &mut Faults,
 ) -> Option<Vec<coerce::SpannedExpr>> {
-    let Some(GroupBy::Keys(nodes)) = &select.group_by else {
+    let Some(GroupBy::Keys(nodes) | GroupBy::Sets { keys: nodes, .. }) = &select.group_by else {
         return Some(Vec::new());
     };
     resolver.no_aggregates = Some("GROUP BY");
@@ -333,122 +404,6 @@ fn group(
     Ok((distinct, has_aggregates))
 }
 
-/// A branch's filters, each where Spark's optimizer leaves it.
-#[derive(Default)]
-pub(super) struct BranchFilters {
-    /// On rows, below the watermark.
-    pub pushed: Vec<Expr>,
-    /// The implicit one of `pushed`: the window's time is not NULL.
-    pub time: Option<Expr>,
-    /// On rows, above the watermark; and the generators, and the window as a column.
-    pub steps: Vec<Step>,
-    /// Numbers of the columns that the steps add, in their order.
-    pub added: Vec<usize>,
-    /// On groups, on output.
-    having: Vec<Expr>,
-    /// Those of `having` that use only the window and keys: groups that they reject are not created.
-    on_groups: Vec<Expr>,
-}
-
-impl BranchFilters {
-    /// `keys` are the keys of an aggregation other than the window, `None` without aggregation. The resulting filters
-    /// on rows are over the branch's source, those on groups over the relation.
-    fn place(
-        filter: Option<Expr>,
-        having: Option<Expr>,
-        keys: Option<&[Expr]>,
-        folded: bool,
-        resolver: &Resolver,
-        branch: &Branch,
-    ) -> BranchFilters {
-        let columns = branch.columns;
-        let own = resolver.aggregates.window.as_ref();
-        let event_time = columns.event_time_column();
-        let names_time = |x: &Expr| {
-            event_time.is_some_and(|column| conjuncts::names(x, column)) || is_aggregate(x) || generators::names_one(x)
-        };
-        let is_key = |x: &Expr| keys.is_some_and(|keys| keys.contains(x));
-        let passes = Passes {
-            is_key: &is_key,
-            aggregate: &|x| keys.is_some_and(|keys| is_on_keys(x, keys, folded)),
-            expand: &|x| !is_aggregate(x),
-            watermark: &|x| conjuncts::is_deterministic(x) && !names_time(x),
-            of_groups: &|x| folded && is_aggregate(x),
-        };
-        let mut layers: Vec<Layer> = having.map(Layer::Filter).into_iter().collect();
-        layers.extend(keys.map(|_| Layer::Aggregate));
-        layers.extend(own.into_iter().flat_map(windows::layers));
-        let is_written = |x: &Expr| filter.iter().cloned().flat_map(conjuncts::split).any(|known| known == *x);
-        layers.extend(filter.clone().map(Layer::Filter));
-        layers.extend(branch.layers.iter().cloned());
-        let zone = resolver.scope.zone;
-        // Over the table, for whichever window there is.
-        let own = own.map(|window| WindowPlan { time: branch.over_source(&window.time), ..window.clone() });
-        let window = own.or_else(|| branch.window.clone());
-        let known_time = window.as_ref().and_then(windows::known_time);
-        let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
-        let known_time = known_time.map(|condition| constants::computed(condition, zone));
-        let of_generators = pushdown::inferred_of_generators(&layers, &passes);
-        let PlacedFilters { having, mut above, mut below } = pushdown::place(layers, &passes, zone);
-        below.extend(of_generators.into_iter().filter(|x| !below.contains(x)).collect::<Vec<_>>());
-        let is_column = |x: &Expr| matches!(x, Expr::Column(..)) && !is_aggregate(x);
-        below.extend(pushdown::inferred(&above, &is_column).into_iter().filter(|x| (passes.watermark)(x)));
-        let of_keys = pushdown::inferred(&having, &is_key).into_iter().filter(|x| (passes.aggregate)(x));
-        let (lower, higher): (Vec<Expr>, Vec<Expr>) = of_keys.partition(|x| (passes.watermark)(x));
-        below.extend(lower);
-        above.extend(higher);
-        // The fold counts NULL times, unless the rows do not reach the watermark.
-        below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
-        let time = known_time.clone().filter(|x| is_own && below.contains(x));
-        let mut parts = BranchFilters { pushed: below, time, having, ..BranchFilters::default() };
-        let above = above.into_iter().filter(|x| Some(x) != known_time.as_ref());
-        let (of_windows, filters): (Vec<Expr>, Vec<Expr>) = above.partition(has_window);
-        if folded {
-            parts.having.extend(of_windows.iter().cloned());
-            parts.on_groups = of_windows;
-            parts.order_steps(generators::over_source(branch), None, filters);
-        } else {
-            parts.order_steps(generators::over_source(branch), window, [filters, of_windows].concat());
-        }
-        parts
-    }
-
-    /// The generators and the window, each as soon as what it names is there, and each filter as early as it can be.
-    fn order_steps(&mut self, generators: Vec<Generator>, window: Option<WindowPlan>, mut filters: Vec<Expr>) {
-        let (after, before): (Vec<_>, Vec<_>) = generators.into_iter().partition(|x| has_window(&x.plan.array));
-        let generate = |generator: Generator| (generator.numbers(), Step::Generate(generator.plan));
-        let adding = before.into_iter().map(generate);
-        let adding = adding.chain(window.map(|window| (WINDOW..WINDOW + 1, Step::Window(window))));
-        for (numbers, step) in adding.chain(after.into_iter().map(generate)).collect::<Vec<_>>() {
-            self.take_filters(&mut filters);
-            self.added.extend(numbers);
-            self.steps.push(step);
-        }
-        self.take_filters(&mut filters);
-        assert!(filters.is_empty(), "a filter names columns that are there");
-    }
-
-    /// Those filters whose columns are there.
-    fn take_filters(&mut self, filters: &mut Vec<Expr>) {
-        let added = &self.added;
-        let is_there = |x: &Expr| {
-            let mut there = true;
-            x.columns(&mut |column| there &= column < generators::FIRST || added.contains(&column));
-            there
-        };
-        let (ready, later): (Vec<Expr>, Vec<Expr>) = std::mem::take(filters).into_iter().partition(is_there);
-        self.steps.extend(ready.into_iter().map(Step::Filter));
-        *filters = later;
-    }
-}
-
-/// Whether a conjunct of HAVING uses only keys or the window.
-fn is_on_keys(conjunct: &Expr, keys: &[Expr], folded: bool) -> bool {
-    let names_a_key = conjunct.has_column(|_| true);
-    let on_keys = !has_calls(conjunct) && onto_groups(conjunct.clone(), keys, folded).is_ok();
-    on_keys && names_a_key && conjuncts::is_deterministic(conjunct)
-}
-
 fn aggregation(
     select: &Select,
     (window, keys): (Option<WindowPlan>, Vec<Expr>),
@@ -473,7 +428,10 @@ fn aggregation(
         Step::Window(window) => Some(window),
         Step::Filter(_) | Step::Generate(_) => None,
     });
-    let is_event_time = |expr: &Expr| windows::is_event_time(expr, first, own);
+    let is_event_time = |expr: &Expr| {
+        let origin = resolver.grouping.as_ref().and_then(|grouping| grouping.origin(expr));
+        windows::is_event_time(origin.unwrap_or(expr), first, own)
+    };
     let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);
     let has_watermark = first.columns.has_watermark();
     let calls = resolver.aggregates.calls;
@@ -492,6 +450,8 @@ fn aggregation(
         group_filters,
         having,
         output,
+        order: Vec::new(),
+        limit: None,
         watermarked: pipeline.query.output_mode != OutputMode::Complete && has_watermark && by_time,
     })
 }

@@ -93,7 +93,7 @@ fn view_generator(view: &View, relation: &Relation) -> Result<Generator, Fault> 
     generators::named(generator, &view.columns, &view.call.at)
 }
 
-fn put_generator(branches: &mut [Branch], generator: &Generator) {
+pub(super) fn put_generator(branches: &mut [Branch], generator: &Generator) {
     branches.iter_mut().for_each(|branch| branch.layers.insert(0, Layer::Generate(generator.clone())));
 }
 
@@ -185,7 +185,7 @@ fn refuse_groups(select: &Select) -> Result<(), Fault> {
         return Ok(());
     };
     let help = "a query has one aggregation: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
-    Err(Fault::new(what.0, format!("{} cannot stand in {CLAUSE}", what.1), help))
+    Err(Fault::new(what.0, format!("{} is not allowed in {CLAUSE}", what.1), help))
 }
 
 /// The common type of the columns at each position.
@@ -197,12 +197,16 @@ fn common_types(parts: &[SelectRelation]) -> Result<Vec<DataType>, Fault> {
             let message = format!(
                 "the branches of UNION ALL differ in their number of columns: {count} here, {first} in the first"
             );
-            return Err(Fault::new(part.at.clone(), message, "columns meet by position: select as many in each"));
+            return Err(Fault::new(
+                part.at.clone(),
+                message,
+                "columns are matched by position: select the same number in each",
+            ));
         }
         for (number, (shared, (_, (value, at)))) in (1..).zip(types.iter_mut().zip(&part.columns)) {
-            *shared = types::common(shared, &value.data_type()).ok_or_else(|| {
+            *shared = types::wider(shared, &value.data_type()).ok_or_else(|| {
                 let (before, here) = (types::name(shared), types::name(&value.data_type()));
-                let message = format!("column {number} is {here} here, and {before} in the branches before");
+                let message = format!("column {number} is {here} here, but {before} in the branches before");
                 Fault::new(at.clone(), message, coerce::way_to_one_type(shared, &value.data_type()))
             })?;
         }

@@ -3,9 +3,10 @@
 use super::aggregates::Aggregates;
 use super::coerce::{self, SpannedExpr};
 use super::generators::Generator;
+use super::grouping::Grouping;
 use super::literals::{constant, number};
 use super::scope::{self, Scope, same};
-use crate::eval::cast;
+use crate::eval::{InList, cast};
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::{self, collections};
 use crate::intervals;
@@ -30,6 +31,8 @@ pub(super) struct Resolver<'a> {
     pub variables: Vec<(String, DataType)>,
     /// Number of the first column that a generator in SELECT makes; `None` where there may be none.
     pub next_generated: Option<usize>,
+    /// The sets of keys, if GROUP BY has some.
+    pub grouping: Option<Grouping>,
     /// The generators in SELECT.
     pub generated: Vec<Generator>,
 }
@@ -44,6 +47,7 @@ impl<'a> Resolver<'a> {
             items_before: Vec::new(),
             variables: Vec::new(),
             next_generated: None,
+            grouping: None,
             generated: Vec::new(),
         }
     }
@@ -169,6 +173,12 @@ impl<'a> Resolver<'a> {
             let help = "group by window(time, '10 seconds') to have one";
             return Err(Fault::new(first.at.clone(), "there is no window in GROUP BY", help));
         }
+        if resolved.is_err()
+            && same(&first.name, "grouping__id")
+            && let Some(grouping) = &self.grouping
+        {
+            return Ok(grouping.id());
+        }
         if resolved.is_err() && parts.len() == 1 && !first.quoted {
             match first.name.to_ascii_lowercase().as_str() {
                 "current_timestamp" | "now" => return Ok(Expr::Now),
@@ -264,14 +274,13 @@ impl<'a> Resolver<'a> {
     }
 
     fn compare(&mut self, operator: Comparison, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
-        let sides = vec![self.placed(l)?, self.placed(r)?];
-        let (mut sides, data_type) = coerce::unify(sides, self.scope.zone, &format!("`{symbol}` cannot compare"))?;
+        let sides = [self.placed(l)?, self.placed(r)?];
+        let ([left, right], data_type) =
+            coerce::unify_sides(sides, self.scope.zone, &format!("`{symbol}` cannot compare"))?;
         if !types::is_orderable(&data_type) {
             let message = format!("`{symbol}` cannot compare values of type {}", types::name(&data_type));
             return Err(Fault::new(l.at.clone(), message, "a MAP has no order"));
         }
-        let right = sides.pop().expect("two sides");
-        let left = sides.pop().expect("two sides");
         Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
     }
 
@@ -279,16 +288,17 @@ impl<'a> Resolver<'a> {
     fn index(&mut self, x: &Node, index: &Node, at: &Range<usize>) -> Result<Expr, Fault> {
         let (x, index) = (self.placed(x)?, self.placed(index)?);
         let Some(wanted) = collections::index_type(&x.0.data_type()) else {
-            let message = format!("`[…]` is asked of a value of type {}", types::name(&x.0.data_type()));
+            let message = format!("`[…]` is applied to a value of type {}", types::name(&x.0.data_type()));
             return Err(Fault::new(
                 at.clone(),
                 message,
-                "ask an ARRAY or a MAP; STRUCT fields are read with a dot: a.b",
+                "apply it to an ARRAY or a MAP; STRUCT fields are read with a dot: a.b",
             ));
         };
-        let integral = |t: &DataType| types::is_integral(t);
         let given = index.0.data_type();
-        if given != wanted && !given.is_null() && !(integral(&given) && integral(&wanted)) {
+        let integral = types::is_integral(&given) && types::is_integral(&wanted);
+        let text = types::compared(&given, &wanted) == Some(DataType::Binary);
+        if given != wanted && !given.is_null() && !integral && !text {
             let message = format!("`[…]` takes {} here, not {}", types::name(&wanted), types::name(&given));
             return Err(Fault::new(index.1, message, "CAST it"));
         }
@@ -326,7 +336,7 @@ impl<'a> Resolver<'a> {
             return Err(Fault::new(x.at.clone(), message, "a MAP has no order"));
         }
         let x = values.remove(0);
-        Ok(negate_if(negated, Expr::In(Box::new(x), values)))
+        Ok(negate_if(negated, Expr::In(Box::new(x), InList::new(values))))
     }
 
     fn like(

@@ -85,7 +85,7 @@ impl Scope {
         if found.next().is_some() {
             let whose = if self.views.is_empty() { "the subquery has" } else { "there are" };
             let message = format!("{whose} several columns `{}`", name.name);
-            return Err(Fault::new(name.at.clone(), message, "give each a name of its own with AS"));
+            return Err(Fault::new(name.at.clone(), message, "give them different names with AS"));
         }
         Ok(first.map(|(_, index, data_type)| Expr::Column(*index, data_type.clone())))
     }
@@ -200,7 +200,7 @@ pub(crate) fn field(value: Expr, name: &Ident) -> Result<Expr, Fault> {
             Ok(Expr::Call(read, vec![value, key], data_type))
         }
         other => {
-            let message = format!("`{}` is asked of a value of type {}", name.name, types::name(&other));
+            let message = format!("`{}` is applied to a value of type {}", name.name, types::name(&other));
             Err(Fault::new(name.at.clone(), message, "only a STRUCT, an ARRAY of them or a MAP has fields"))
         }
     }

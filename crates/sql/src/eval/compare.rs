@@ -121,7 +121,7 @@ pub(crate) fn order_at(l: &dyn Array, i: usize, r: &dyn Array, j: usize) -> Orde
     }
 }
 
-fn order_nullable(l: &dyn Array, i: usize, r: &dyn Array, j: usize) -> Ordering {
+pub(super) fn order_nullable(l: &dyn Array, i: usize, r: &dyn Array, j: usize) -> Ordering {
     match (l.is_null(i), r.is_null(j)) {
         (false, false) => order_at(l, i, r, j),
         (left, right) => right.cmp(&left),

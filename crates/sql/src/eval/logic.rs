@@ -1,14 +1,12 @@
 //! Three-valued logic, and expressions of which a row evaluates only one branch.
 
+use super::in_set::InList;
 use super::{Column, Input, RowErrors, column, compare, pick, take_or_null};
 use crate::expr::{Comparison, Expr};
-use crate::value::Value;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BooleanArray, new_null_array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) fn not(x: &Column) -> BooleanArray {
@@ -146,75 +144,22 @@ pub(super) fn coalesce(list: &[Expr], data_type: &DataType, input: &Input, error
     Column::rows(pick(&values, choice.into_iter()))
 }
 
-/// So many constants of IN, and more, are looked up by their hash.
-const SET_MIN: usize = 10;
-
-/// The constants of an IN, hashed.
-struct ConstantSet<'a> {
-    numbers: HashSet<i64>,
-    texts: HashSet<&'a str>,
-    has_null: bool,
-}
-
-impl<'a> ConstantSet<'a> {
-    /// Of values of a type that has one form for each value; `None` of others, and of few.
-    fn of(list: &'a [Expr], data_type: &DataType) -> Option<ConstantSet<'a>> {
-        let is_number = matches!(
-            data_type,
-            DataType::Int8
-                | DataType::Int16
-                | DataType::Int32
-                | DataType::Int64
-                | DataType::Date32
-                | DataType::Timestamp(..)
-        );
-        if list.len() < SET_MIN || !is_number && *data_type != DataType::Utf8 {
-            return None;
-        }
-        let mut set = ConstantSet { numbers: HashSet::new(), texts: HashSet::new(), has_null: false };
-        for value in list {
-            match value {
-                Expr::Literal(Value::Null, _) => set.has_null = true,
-                Expr::Literal(Value::Integer(value), _) if is_number => drop(set.numbers.insert(*value)),
-                Expr::Literal(Value::String(value), _) if !is_number => drop(set.texts.insert(value)),
-                _ => return None,
-            }
-        }
-        Some(set)
-    }
-
-    /// Whether the value of a row, which is not NULL, is among them.
-    fn contains(&self, x: &Column, row: usize) -> bool {
-        let (array, at) = (&x.array, x.at(row));
-        let number = match array.data_type() {
-            DataType::Utf8 => return self.texts.contains(array.as_string::<i32>().value(at)),
-            DataType::Int8 => array.as_primitive::<Int8Type>().value(at).into(),
-            DataType::Int16 => array.as_primitive::<Int16Type>().value(at).into(),
-            DataType::Int32 => array.as_primitive::<Int32Type>().value(at).into(),
-            DataType::Date32 => array.as_primitive::<Date32Type>().value(at).into(),
-            DataType::Timestamp(..) => array.as_primitive::<TimestampMicrosecondType>().value(at),
-            _ => array.as_primitive::<Int64Type>().value(at),
-        };
-        self.numbers.contains(&number)
-    }
-}
-
 /// True if a value is equal, else NULL if `x` or a value is NULL, else false. Values after an equal one do not count;
 /// none counts if `x` is NULL.
-pub(super) fn in_list(x: &Expr, list: &[Expr], input: &Input, errors: &mut RowErrors) -> Column {
+pub(super) fn in_list(x: &Expr, list: &InList, input: &Input, errors: &mut RowErrors) -> Column {
     let rows = input.rows.num_rows();
     let x = column(x, input, errors);
     let nulls = x.nulls(rows);
     let given = nulls.map_or_else(|| BooleanBuffer::new_set(rows), |nulls| nulls.into_inner());
     let mut found = BooleanBuffer::new_unset(rows);
-    if let Some(set) = ConstantSet::of(list, x.array.data_type()) {
-        let found = BooleanBuffer::collect_bool(rows, |row| given.value(row) && set.contains(&x, row));
+    if let Some(set) = list.set() {
+        let found = set.found(&x, &given);
         let known = if set.has_null { found.clone() } else { given };
         let nulls = NullBuffer::new(known);
         return Column::rows(Arc::new(BooleanArray::new(found, Some(nulls).filter(|nulls| nulls.null_count() > 0))));
     }
     let mut unknown = !&given;
-    for value in list {
+    for value in list.values() {
         let mut own = RowErrors::default();
         let value = column(value, input, &mut own);
         errors.absorb(own, |row| given.value(row) && !found.value(row));

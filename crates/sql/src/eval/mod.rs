@@ -9,12 +9,14 @@ pub(crate) mod cast;
 mod column;
 pub(crate) mod compare;
 mod errors;
+mod in_set;
 mod lambdas;
 mod logic;
 
 pub use column::{Column, take, take_or_null};
 pub(crate) use column::{Texts, pick};
 pub use errors::{RowError, RowErrors};
+pub use in_set::InList;
 
 use crate::expr::{Arithmetic, Comparison, Expr};
 use crate::functions::Arguments;
@@ -49,6 +51,11 @@ pub fn evaluate(expr: &Expr, rows: &RecordBatch, context: &EvalContext, errors: 
     }
     let input = Input { rows, context, times: context.defaults(), variables: Vec::new() };
     column(expr, &input, errors).into_rows(rows.num_rows())
+}
+
+/// The order of two values of one array, as ORDER BY has it; a NULL is less than any value.
+pub fn order_of(values: &ArrayRef, i: usize, j: usize) -> std::cmp::Ordering {
+    compare::order_nullable(values, i, values, j)
 }
 
 /// For each row whether the filter holds: false where it is false, NULL, or failed (see `errors`).

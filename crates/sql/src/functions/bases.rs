@@ -11,7 +11,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "conv",
         usage: "conv(digits, from, to)",
-        about: "A number's digits in another base, 2 to 36. It is unsigned, or signed where `to` is negative. Reading ends at the first character that is no digit of the base.",
+        about: "A number's digits in another base, 2 to 36. It is unsigned, or signed where `to` is negative. Reading ends at the first character that is not a digit of the base.",
         example: "conv('100', 2, 10)",
         params: &[Param::String, Param::Int, Param::Int],
         required: 3,

@@ -55,7 +55,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "^",
         usage: "number ^ number",
-        about: "The bits that one of two integral numbers has and the other has not.",
+        about: "The bits that exactly one of two integral numbers has.",
         example: "3 ^ 5",
         kernel: |a| combined(a, |x, y| x ^ y),
         ..OPERATOR
@@ -63,7 +63,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "~",
         usage: "~ number",
-        about: "The bits that an integral number has not.",
+        about: "The inverted bits of an integral number.",
         example: "~ 0",
         params: &[Param::Any],
         required: 1,

@@ -22,7 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "encode",
         usage: "encode(text, charset)",
-        about: "The text's bytes in a character set: US-ASCII, ISO-8859-1, UTF-8, UTF-16BE, UTF-16LE, UTF-16 or UTF-32. A character that it has not fails the row.",
+        about: "The text's bytes in a character set: US-ASCII, ISO-8859-1, UTF-8, UTF-16BE, UTF-16LE, UTF-16 or UTF-32. A character outside of it fails the row.",
         example: "encode('abc', 'utf-8')",
         required: 2,
         kernel: encode,

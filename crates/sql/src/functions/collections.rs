@@ -78,7 +78,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "array_join(array, separator[, null_text])",
         about: "The elements as one text; NULLs are left out or written as the last argument.",
         example: "array_join(array('a', NULL, 'b'), ',', '?')",
-        params: &[Param::Any, Param::String, Param::String],
+        params: &[Param::Any, Param::OnlyString, Param::OnlyString],
         gives: |_| DataType::Utf8,
         check: check_texts,
         kernel: join,
@@ -123,7 +123,7 @@ fn check_read(arguments: &[Expr]) -> Result<(), String> {
         (Some(wanted), given) if wanted == given => Ok(()),
         (Some(wanted), given) => {
             let names = (types::name(&wanted), types::name(&given));
-            Err(format!("it is asked by {}, not by {}; CAST the argument", names.0, names.1))
+            Err(format!("its key is {}, not {}; CAST the argument", names.0, names.1))
         }
         (None, _) => Err("an ARRAY or a MAP is wanted; give it one".into()),
     }

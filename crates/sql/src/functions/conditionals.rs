@@ -1,4 +1,4 @@
-//! Functions that choose among their arguments. Those that do not evaluate all of them are expressions of their own.
+//! Functions that choose among their arguments. Those that do not evaluate all of them are separate expressions.
 
 use super::{Arguments, Function, Param};
 use crate::eval::Order;

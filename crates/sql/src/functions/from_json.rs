@@ -97,7 +97,7 @@ impl JsonOptions {
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let format = || Pattern::parse_for_reading(value).map(|_| Some(value.to_string()));
         match name.to_ascii_lowercase().as_str() {
-            "mode" => self.fail_fast = fails_fast(value)?,
+            "mode" => self.fail_fast = json_options::fails_fast(value)?,
             "columnnameofcorruptrecord" => self.corrupt_column = value.into(),
             "timestampformat" => self.timestamp = format()?,
             "timestampntzformat" => self.timestamp_ntz = format()?,
@@ -123,15 +123,18 @@ impl JsonOptions {
     }
 
     fn formats(&self, zone: Zone) -> Formats {
-        let pattern = |text: &String| Pattern::parse_for_reading(text).expect("checked with the file");
-        Formats {
-            timestamp: self.timestamp.as_ref().map(|text| reader(pattern(text), zone, |micros, _| micros)),
-            timestamp_ntz: self
-                .timestamp_ntz
-                .as_ref()
-                .map(|text| reader(pattern(text), zone, |micros, clock| clock.shows(micros))),
-            date: self.date.as_ref().map(|text| reader(pattern(text), zone, |micros, clock| day(clock.shows(micros)))),
-        }
+        text_formats([&self.timestamp, &self.timestamp_ntz, &self.date], zone)
+    }
+}
+
+/// Readers of times by patterns: of TIMESTAMP, TIMESTAMP_NTZ and DATE.
+pub(super) fn text_formats([timestamp, timestamp_ntz, date]: [&Option<String>; 3], zone: Zone) -> Formats {
+    let pattern = |text: &String| Pattern::parse_for_reading(text).expect("checked with the file");
+    let local = |micros, clock: &WallClock| clock.shows(micros);
+    Formats {
+        timestamp: timestamp.as_ref().map(|text| reader(pattern(text), zone, |micros, _| micros)),
+        timestamp_ntz: timestamp_ntz.as_ref().map(|text| reader(pattern(text), zone, local)),
+        date: date.as_ref().map(|text| reader(pattern(text), zone, |micros, clock| day(clock.shows(micros)))),
     }
 }
 
@@ -142,14 +145,6 @@ fn day(micros: i64) -> i64 {
 fn reader(pattern: Pattern, zone: Zone, finish: fn(i64, &WallClock) -> i64) -> TextReader {
     let clock = WallClock::new(zone);
     Box::new(move |text| Some(finish(pattern.parse_text(text, &clock)?, &clock)))
-}
-
-fn fails_fast(mode: &str) -> Result<bool, String> {
-    match mode.to_ascii_uppercase().as_str() {
-        "PERMISSIVE" => Ok(false),
-        "FAILFAST" => Ok(true),
-        _ => Err(format!("the option mode: '{mode}' is not supported; write 'PERMISSIVE' or 'FAILFAST'")),
-    }
 }
 
 /// Refuses an option that is not known, or known with another value.

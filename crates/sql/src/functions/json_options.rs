@@ -1,4 +1,4 @@
-//! Options of JSON functions: the planner puts them behind the arguments, as pairs of constants.
+//! Options of the functions of JSON and CSV: the planner puts them behind the arguments, as pairs of constants.
 
 use crate::eval::Column;
 use crate::expr::Expr;
@@ -38,4 +38,22 @@ pub(crate) fn paired(texts: impl Iterator<Item = String>) -> Pairs {
 pub(super) fn zone(value: &str) -> Result<Zone, String> {
     let unknown = || format!("the option timeZone: '{value}' is no time zone; write for instance 'UTC'");
     Zone::parse(value).ok_or_else(unknown)
+}
+
+/// Whether the option `mode` has broken records fail.
+pub(super) fn fails_fast(mode: &str) -> Result<bool, String> {
+    match mode.to_ascii_uppercase().as_str() {
+        "PERMISSIVE" => Ok(false),
+        "FAILFAST" => Ok(true),
+        _ => Err(format!("the option mode: '{mode}' is not supported; write 'PERMISSIVE' or 'FAILFAST'")),
+    }
+}
+
+/// A yes or a no.
+pub(super) fn is_true(name: &str, value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("the option {name}: '{value}' is neither; write 'true' or 'false'")),
+    }
 }

@@ -14,7 +14,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     usage: "get_json_object(json, path)",
     about: "The part of a JSON text at a path such as `$.a.b[0]` or `$.a[*].b`, as text; NULL if there is none.",
     example: "get_json_object('{\"a\":\"b\"}', '$.a')",
-    params: &[Param::String, Param::String],
+    params: &[Param::OnlyString, Param::OnlyString],
     required: 2,
     kernel: get_json_object,
     ..Function::BLANK

@@ -5,7 +5,7 @@
 
 use super::json::{Json, Malformed, Read};
 use super::lists::ListBuilder;
-use super::{Arguments, Function, build};
+use super::{Arguments, Function, Param, build};
 use crate::expr::Expr;
 use crate::types;
 use crate::value::Value;
@@ -20,6 +20,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "schema_of_json",
         usage: "schema_of_json(json)",
         about: "The schema of a constant JSON text, as `from_json` takes it.",
+        params: &[Param::OnlyString],
         example: "schema_of_json('{\"a\":1, \"b\":[0.8]}')",
         check: check_constant,
         kernel: schema_of_json,
@@ -29,6 +30,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "json_array_length",
         usage: "json_array_length(json)",
         about: "The number of elements of a JSON array; NULL for any other text.",
+        params: &[Param::OnlyString],
         example: "json_array_length('[1, 2, [3, 4]]')",
         gives: |_| DataType::Int32,
         kernel: array_length,
@@ -38,6 +40,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "json_object_keys",
         usage: "json_object_keys(json)",
         about: "The names of a JSON object's outermost members, as an ARRAY; NULL for any other text.",
+        params: &[Param::OnlyString],
         example: "json_object_keys('{\"a\":1, \"b\":{\"c\":2}}')",
         gives: |_| types::array(DataType::Utf8),
         kernel: object_keys,

@@ -15,6 +15,7 @@ mod build;
 mod charsets;
 pub(crate) mod collections;
 mod conditionals;
+pub(crate) mod csv_text;
 mod decimal_format;
 mod digits;
 mod encodings;
@@ -95,12 +96,16 @@ pub struct Function {
 pub enum Param {
     /// STRING; numbers, dates and the like are written as text.
     String,
+    /// STRING; of other types only constants, but no BINARY.
+    OnlyString,
     /// BINARY, or a STRING's UTF-8.
     Binary,
     /// STRING or BINARY, as it comes.
     Text,
     /// BINARY where all such arguments are, else STRING.
     Alike,
+    /// As `Alike`, but a BINARY beside a STRING is refused.
+    SameKind,
     /// STRING, or ARRAY<STRING>.
     TextOrTexts,
     /// INT, from any integral type.
@@ -133,7 +138,7 @@ impl Param {
     /// For messages: what may be given.
     pub fn accepts(self) -> &'static str {
         match self {
-            Param::String | Param::Alike => "a STRING",
+            Param::String | Param::OnlyString | Param::Alike | Param::SameKind => "a STRING",
             Param::TextOrTexts => "a STRING or an ARRAY<STRING>",
             Param::Binary => "BINARY or a STRING",
             Param::Text => "a STRING or BINARY",
@@ -278,8 +283,8 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "json",
-        title: "JSON",
-        tables: &[from_json::FUNCTIONS, json_path::FUNCTIONS, json_schema::FUNCTIONS],
+        title: "JSON and CSV",
+        tables: &[from_json::FUNCTIONS, json_path::FUNCTIONS, json_schema::FUNCTIONS, csv_text::FUNCTIONS],
     },
     // What aggregates are finished with, and what rows are made of: the planner's own.
     Family { name: "aggregates", title: "Aggregates", tables: &[statistics::FUNCTIONS, rows::FUNCTIONS] },

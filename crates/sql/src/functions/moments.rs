@@ -138,7 +138,7 @@ fn add(arguments: &mut Arguments) -> ArrayRef {
     for row in 0..arguments.rows {
         let lost = !columns[0].is_null(row) && counts.get(row).is_some() && result.is_null(row);
         if lost {
-            let message = || "the time is moved out of its range; move it by less".to_string();
+            let message = || "the result is outside of the range of times; move it by less".to_string();
             arguments.errors.record(row, "DATETIME_OVERFLOW", message);
         }
     }

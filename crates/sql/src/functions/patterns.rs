@@ -12,6 +12,8 @@ use crate::value::Value;
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::DataType;
 use regex_lite::{Regex, RegexBuilder};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const PREDICATE: Function =
@@ -178,8 +180,30 @@ impl LikePattern {
     }
 }
 
+/// So many compiled patterns are kept.
+const COMPILED_MAX: usize = 32;
+
+thread_local! {
+    /// Patterns compiled by this thread, the latest last, so that a constant one is not compiled for every batch.
+    static COMPILED: RefCell<VecDeque<(String, Regex)>> = const { RefCell::new(VecDeque::new()) };
+}
+
 /// A Java regular expression as one of `regex-lite`, or why it is none.
 pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
+    COMPILED.with_borrow_mut(|known| {
+        if let Some((_, compiled)) = known.iter().find(|(known, _)| known == pattern) {
+            return Ok(compiled.clone());
+        }
+        let compiled = compile(pattern)?;
+        if known.len() == COMPILED_MAX {
+            known.pop_front();
+        }
+        known.push_back((pattern.into(), compiled.clone()));
+        Ok(compiled)
+    })
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
     let mut out = String::new();
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;

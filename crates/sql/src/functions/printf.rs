@@ -150,7 +150,7 @@ fn filled(format: &str, values: &[Column], row: usize) -> Result<String, String>
                     }
                 };
                 last = Some(index);
-                let missing = || format!("the format has a place for value {}, which there is not; give it", index + 1);
+                let missing = || format!("the format has a place for value {}, which is missing; give it", index + 1);
                 out.push_str(&place.written(values.get(index).ok_or_else(missing)?, row)?);
             }
         }

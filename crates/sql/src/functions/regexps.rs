@@ -59,7 +59,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "str_to_map(text[, pair_delimiter[, key_delimiter]])",
         about: "A MAP of the pairs in a text. The delimiters are patterns, `,` and `:` by default; a key without a value has NULL, a key that comes twice fails the row.",
         example: "str_to_map('a:1,b:2,c:3', ',', ':')",
-        params: &[Param::String, Param::String, Param::String],
+        params: &[Param::OnlyString; 3],
         required: 1,
         gives: |_| types::map(DataType::Utf8, DataType::Utf8),
         check: |_| Ok(()),
@@ -301,7 +301,7 @@ fn matches<'t, M>(
 /// Java's `Matcher.appendReplacement`.
 fn expand(out: &mut String, replacement: &str, found: &Captures) -> Result<(), String> {
     let bad =
-        || format!("the replacement '{replacement}' names a group that there is not; write \\$ for a dollar sign");
+        || format!("the replacement '{replacement}' names a group that does not exist; write \\$ for a dollar sign");
     let mut chars = replacement.chars().peekable();
     while let Some(c) = chars.next() {
         match c {

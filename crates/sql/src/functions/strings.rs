@@ -64,7 +64,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "trim",
         usage: "trim(text)",
-        about: "The text without spaces at its ends. `trim(LEADING 'x' FROM text)` and the like name side and characters.",
+        about: "The text without spaces at its ends. `trim(LEADING 'x' FROM text)` names the side and the characters; `trim('x' FROM text)` means both sides.",
         example: "trim('    SparkSQL   ')",
         kernel: |a| trimmed(a, true, true),
         ..MAP
@@ -197,7 +197,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "startswith",
         usage: "startswith(text, start)",
-        about: "Whether the text starts so.",
+        about: "Whether the text starts with the part.",
         example: "startswith('Spark SQL', 'Spark')",
         kernel: |a| test(a, |x, y| x.starts_with(y)),
         ..ALIKE_TEST
@@ -205,7 +205,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "endswith",
         usage: "endswith(text, end)",
-        about: "Whether the text ends so.",
+        about: "Whether the text ends with the part.",
         example: "endswith('Spark SQL', 'SQL')",
         kernel: |a| test(a, |x, y| x.ends_with(y)),
         ..ALIKE_TEST

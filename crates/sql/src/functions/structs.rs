@@ -140,7 +140,7 @@ impl JsonWriting {
         for (name, value) in pairs {
             let format = || Pattern::parse(value).map(|_| Some(value.clone()));
             match name.to_ascii_lowercase().as_str() {
-                "ignorenullfields" => options.keeps_nulls = !is_true(name, value)?,
+                "ignorenullfields" => options.keeps_nulls = !json_options::is_true(name, value)?,
                 "timestampformat" => options.timestamp = format()?,
                 "timestampntzformat" => options.timestamp_ntz = format()?,
                 "dateformat" => options.date = format()?,
@@ -152,13 +152,5 @@ impl JsonWriting {
             }
         }
         Ok(options)
-    }
-}
-
-fn is_true(name: &str, value: &str) -> Result<bool, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(format!("the option {name}: '{value}' is neither; write 'true' or 'false'")),
     }
 }

@@ -107,7 +107,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "overlay(text, replacement, position[, length])",
         about: "The text with a part replaced, which is as long as the replacement by default.",
         example: "overlay('Spark SQL', '_', 6)",
-        params: &[Param::Alike, Param::Alike, Param::Int, Param::Int],
+        params: &[Param::SameKind, Param::SameKind, Param::Int, Param::Int],
         required: 3,
         kernel: overlay,
         ..CUT

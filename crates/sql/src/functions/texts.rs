@@ -27,9 +27,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "mask",
         usage: "mask(text[, upper[, lower[, digit[, other]]]])",
-        about: "The text with its capital letters, small letters, digits and other characters replaced, by X, x and n; NULL leaves a kind as it is, which others are unless told.",
+        about: "The text with its capital letters, small letters and digits replaced, by default by X, x and n. Other characters stay unless `other` is given. NULL leaves a kind as it is.",
         example: "mask('AbCD123-@$#')",
-        params: &[Param::String, Param::String, Param::String, Param::String, Param::String],
+        params: &[Param::OnlyString; 5],
         order: Order::Whole,
         check: check_mask,
         kernel: mask,
@@ -48,6 +48,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "soundex(text)",
         about: "A letter and three digits that are the same for words of a similar sound in English; a text that begins with no letter stays as it is.",
         example: "soundex('Miller')",
+        params: &[Param::OnlyString],
         kernel: |a| mapped(a, soundex),
         ..Function::BLANK
     },
@@ -181,7 +182,7 @@ fn check_mask(arguments: &[Expr]) -> Result<(), String> {
         match argument {
             Expr::Literal(Value::Null, _) => {}
             Expr::Literal(Value::String(text), _) if text.chars().count() == 1 => {}
-            _ => return Err("what `mask` puts in is one constant character, or NULL; give it one".into()),
+            _ => return Err("the replacement in `mask` is one constant character, or NULL; give it one".into()),
         }
     }
     Ok(())

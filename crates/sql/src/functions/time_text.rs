@@ -104,6 +104,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "unix_timestamp([time or text[, pattern]])",
         about: "Seconds since 1970: of a time, of a text by a pattern, or of the batch's timestamp.",
         example: "unix_timestamp('2016-04-08', 'yyyy-MM-dd')",
+        params: &[Param::OnlyString, Param::String],
         gives: |_| DataType::Int64,
         required: 1,
         kernel: unix_timestamp,

@@ -4,7 +4,7 @@ use super::{Arguments, Function, Param, build};
 use arrow_array::ArrayRef;
 
 const PARSE: Function =
-    Function { params: &[Param::String, Param::String, Param::String], required: 2, ..Function::BLANK };
+    Function { params: &[Param::OnlyString, Param::OnlyString, Param::OnlyString], required: 2, ..Function::BLANK };
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {

@@ -105,6 +105,18 @@ const AGGREGATES: &[Entry] = &[
         "`x` of the row with the greatest `order`. Rows with a NULL `order` do not count.",
         yx("max_by(y, x)", "array(struct('a', 3), struct('b', 1))"),
     ),
+    of(
+        "grouping",
+        "grouping(key)",
+        "With ROLLUP, CUBE and GROUPING SETS: 1 where the row's set of keys lacks this one, else 0.",
+        Example::Text("SELECT k, grouping(k) AS g, count(*) FROM events GROUP BY ROLLUP(k)"),
+    ),
+    of(
+        "grouping_id",
+        "grouping_id([key, …])",
+        "The bits of `grouping` of all keys as a number, that of the first key in front.",
+        Example::Text("SELECT k, j, grouping_id() AS id, count(*) FROM events GROUP BY CUBE(k, j)"),
+    ),
     known_as(
         &["first_value", "any_value"],
         of(
@@ -132,9 +144,14 @@ const AGGREGATES: &[Entry] = &[
         &["some", "any"],
         of("bool_or", "bool_or(x)", "Whether a value is true.", x("bool_or(x)", "array(true, false, NULL)")),
     ),
-    of("bit_and", "bit_and(x)", "The bits that all integers have.", x("bit_and(x)", "array(3, 5)")),
-    of("bit_or", "bit_or(x)", "The bits that an integer has.", x("bit_or(x)", "array(3, 5)")),
-    of("bit_xor", "bit_xor(x)", "The bits that an odd number of integers have.", x("bit_xor(x)", "array(3, 5)")),
+    of("bit_and", "bit_and(x)", "The bits that are set in all integers.", x("bit_and(x)", "array(3, 5)")),
+    of("bit_or", "bit_or(x)", "The bits that are set in any of the integers.", x("bit_or(x)", "array(3, 5)")),
+    of(
+        "bit_xor",
+        "bit_xor(x)",
+        "The bits that are set in an odd number of the integers.",
+        x("bit_xor(x)", "array(3, 5)"),
+    ),
     known_as(
         &["stddev_samp", "std"],
         of(
@@ -155,11 +172,11 @@ const AGGREGATES: &[Entry] = &[
         ),
     ),
     of("var_pop", "var_pop(x)", "The variance of a population.", x("var_pop(x)", "array(1, 2, 4)")),
-    of("skewness", "skewness(x)", "How much the values lean to one side.", x("skewness(x)", "array(1, 2, 4)")),
+    of("skewness", "skewness(x)", "The skewness: how asymmetric the values are.", x("skewness(x)", "array(1, 2, 4)")),
     of(
         "kurtosis",
         "kurtosis(x)",
-        "How heavy the ends are; 0 for a normal distribution.",
+        "The excess kurtosis: how heavy the tails are; 0 for a normal distribution.",
         x("kurtosis(x)", "array(1, 2, 4)"),
     ),
     of("corr", "corr(y, x)", "Pearson's correlation of two numbers.", yx("corr(y, x)", POINTS)),

@@ -19,11 +19,6 @@ pub const REFUSED: &[Refused] = &[
         instead: "group by window(…), and use max_by, min_by, first or last",
     },
     Refused {
-        names: &["grouping", "grouping_id"],
-        reason: "ROLLUP, CUBE and GROUPING SETS are not supported",
-        instead: "write one query for each set of keys, and combine them with UNION ALL before the aggregate",
-    },
-    Refused {
         names: &["percentile_cont", "percentile_disc"],
         reason: "WITHIN GROUP (ORDER BY …) is not supported",
         instead: "percentile(x, 0.5) interpolates as percentile_cont does; percentile_approx gives a value that occurs",
@@ -119,11 +114,6 @@ pub const REFUSED: &[Refused] = &[
         instead: "turn the records into JSON before they come to Kafka",
     },
     Refused {
-        names: &["from_csv", "to_csv", "schema_of_csv"],
-        reason: "CSV inside of a value is not supported",
-        instead: "split(text, ',') reads it, concat_ws(',', …) writes it; a source of CSV has format = \"csv\"",
-    },
-    Refused {
         names: &["from_avro", "to_avro", "schema_of_avro", "from_protobuf", "to_protobuf"],
         reason: "Avro and Protobuf records are not supported",
         instead: "turn the records into JSON before they come to Kafka",
@@ -156,7 +146,7 @@ pub const REFUSED: &[Refused] = &[
     Refused {
         names: &["input_file_name", "input_file_block_start", "input_file_block_length"],
         reason: "the name of the file that a row comes from is not kept",
-        instead: "put what matters of it into the records",
+        instead: "put what the query needs of it into the records",
     },
     Refused {
         names: &[

@@ -1,4 +1,4 @@
-//! Expressions that begin with a word of their own: CASE, CAST, INTERVAL, and calls with their keyword forms.
+//! Expressions that begin with a keyword: CASE, CAST, INTERVAL, and calls with their keyword forms.
 
 use super::Fault;
 use super::lexer::{Ident, Token};
@@ -92,19 +92,19 @@ impl Parser<'_> {
                 call.arguments.push(self.expression()?);
             }
             "trim" if self.is_any_word(&["BOTH", "LEADING", "TRAILING"]) => {
-                call.keywords = true;
                 let side = self.ident("BOTH, LEADING or TRAILING")?;
-                call.name.name = match side.name.to_ascii_lowercase().as_str() {
-                    "leading" => "ltrim".into(),
-                    "trailing" => "rtrim".into(),
-                    _ => "btrim".into(),
-                };
                 let what = if self.is_word("FROM") { None } else { Some(self.expression()?) };
-                self.expect_word("FROM")?;
-                call.arguments.push(self.expression()?);
-                // `btrim(text, set)`, but `ltrim(set, text)`.
-                let at = if call.name.name == "btrim" { 1 } else { 0 };
-                what.into_iter().for_each(|what| call.arguments.insert(at, what));
+                self.trim_from(&mut call, &side.name, what)?;
+            }
+            "trim" if !self.is_symbol(")") => {
+                let first = self.expression()?;
+                match self.is_word("FROM") {
+                    true => self.trim_from(&mut call, "BOTH", Some(first))?,
+                    false => {
+                        call.arguments.push(first);
+                        self.rest_of_arguments(&mut call)?;
+                    }
+                }
             }
             "position" => {
                 call.arguments.push(self.comparison()?);
@@ -139,6 +139,22 @@ impl Parser<'_> {
             return Err(Fault::new(self.here(), "OVER (…) is not supported on streams", help));
         }
         Ok(call)
+    }
+
+    /// `FROM text` of `TRIM(side [what] FROM text)`.
+    fn trim_from(&mut self, call: &mut Call, side: &str, what: Option<Node>) -> Result<(), Fault> {
+        call.keywords = true;
+        call.name.name = match side.to_ascii_lowercase().as_str() {
+            "leading" => "ltrim".into(),
+            "trailing" => "rtrim".into(),
+            _ => "btrim".into(),
+        };
+        self.expect_word("FROM")?;
+        call.arguments.push(self.expression()?);
+        // `btrim(text, set)`, but `ltrim(set, text)`.
+        let at = if call.name.name == "btrim" { 1 } else { 0 };
+        what.into_iter().for_each(|what| call.arguments.insert(at, what));
+        Ok(())
     }
 
     /// One argument or more, with the words that may stand between them and behind them.

@@ -7,13 +7,18 @@
 
 mod expression;
 mod forms;
+mod grouping;
 mod lexer;
+mod order;
 mod parser;
+mod pipes;
 mod query;
 mod tree;
 mod types;
 
+pub(crate) use grouping::too_many_keys;
 pub(crate) use lexer::Ident;
+pub(crate) use order::{SortItem, Tail};
 pub(crate) use query::{From, GroupBy, Query, Select, SelectItem, View};
 pub(crate) use tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 

@@ -46,6 +46,15 @@ impl<'a> Parser<'a> {
         if self.next == 0 { 0 } else { self.tokens[self.next - 1].1.end }
     }
 
+    /// Where the cursor stands, for [`Parser::go_back`].
+    pub fn place(&self) -> usize {
+        self.next
+    }
+
+    pub fn go_back(&mut self, place: usize) {
+        self.next = place;
+    }
+
     pub fn advance(&mut self) -> Token {
         let token = self.tokens[self.next].0.clone();
         self.next = (self.next + 1).min(self.tokens.len() - 1);
@@ -53,7 +62,11 @@ impl<'a> Parser<'a> {
     }
 
     pub fn is_symbol(&self, symbol: &str) -> bool {
-        matches!(self.peek(), Token::Symbol(found) if *found == symbol)
+        self.is_symbol_at(0, symbol)
+    }
+
+    pub fn is_symbol_at(&self, ahead: usize, symbol: &str) -> bool {
+        matches!(self.peek_at(ahead), Token::Symbol(found) if *found == symbol)
     }
 
     /// Whether a symbol comes so often, with nothing between.

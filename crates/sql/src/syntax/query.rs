@@ -2,7 +2,9 @@
 //! UNION [ALL] between, at the top or as a subquery of FROM. A query that WITH names is put where its name stands.
 
 use super::lexer::{Ident, Token};
+use super::order::Tail;
 use super::parser::Parser;
+use super::pipes;
 use super::tree::Node;
 use super::{Fault, NodeKind};
 use std::ops::Range;
@@ -11,6 +13,8 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
     pub selects: Vec<Select>,
+    /// Of the whole statement.
+    pub tail: Tail,
 }
 
 /// A SELECT statement.
@@ -65,6 +69,12 @@ pub(crate) enum GroupBy {
     /// `GROUP BY ALL`: every item without an aggregate.
     All,
     Keys(Vec<Node>),
+    /// ROLLUP, CUBE, GROUPING SETS.
+    Sets {
+        keys: Vec<Node>,
+        /// Positions in `keys`.
+        sets: Vec<Vec<usize>>,
+    },
 }
 
 const SUPPORTED: &str = "a pipeline's query is SELECT … FROM source [WHERE …] [GROUP BY …] [HAVING …]";
@@ -76,7 +86,8 @@ const DEPTH_MAX: usize = 32;
 const SELECTS_MAX: usize = 256;
 
 /// Words that end an expression and so are no aliases.
-const CLAUSES: [&str; 31] = [
+const CLAUSES: [&str; 32] = [
+    "SELECT",
     "FROM",
     "WHERE",
     "GROUP",
@@ -128,11 +139,7 @@ impl Query {
     /// `SELECT [DISTINCT] * FROM (query)`.
     pub fn all_of(self, distinct: Option<Range<usize>>) -> Select {
         let at = self.selects[0].at.clone();
-        let node = Node { kind: NodeKind::Star, at: at.clone() };
-        let items =
-            vec![SelectItem { node, before_star: Vec::new(), except: Vec::new(), alias: None, aliases: Vec::new() }];
-        let from = From::Query(self);
-        Select { at, distinct, items, from, alias: None, views: Vec::new(), filter: None, group_by: None, having: None }
+        Select { distinct, ..pipes::whole(at, From::Query(self)) }
     }
 
     /// SELECTs in it, and how deep they stand inside one another.
@@ -148,7 +155,9 @@ impl Query {
 impl Parser<'_> {
     /// The statement; the text's end is not looked for.
     pub fn statement(&mut self) -> Result<Query, Fault> {
-        let query = self.query(0)?;
+        let mut query = self.query(0)?;
+        query.tail = self.tail()?;
+        self.refuse_clauses(1)?;
         self.take_symbol(";");
         Ok(query)
     }
@@ -168,7 +177,7 @@ impl Parser<'_> {
             if self.take_symbol("(") {
                 selects.extend(self.query(depth + 1)?.selects);
                 self.expect_symbol(")")?;
-                self.refuse_clauses()?;
+                self.refuse_clauses(depth)?;
             } else {
                 selects.push(self.select(depth)?);
             }
@@ -187,8 +196,20 @@ impl Parser<'_> {
             }
         }
         self.named.truncate(outside);
-        let query = Query { selects };
-        Ok(if distinct.is_some() { Query { selects: vec![query.all_of(distinct)] } } else { query })
+        let mut query = Query { selects, tail: Tail::default() };
+        if distinct.is_some() {
+            query = Query { selects: vec![query.all_of(distinct)], tail: Tail::default() };
+        }
+        for steps in depth.. {
+            if !self.is_at_pipe() {
+                break;
+            }
+            if steps > DEPTH_MAX {
+                return Err(Fault::new(self.here(), "the pipe has too many steps", "put some of them together"));
+            }
+            query = self.pipe(query)?;
+        }
+        Ok(query)
     }
 
     /// `name AS (query), …` behind WITH.
@@ -229,27 +250,42 @@ impl Parser<'_> {
     fn select(&mut self, depth: usize) -> Result<Select, Fault> {
         let at = self.here();
         self.count(1, &at)?;
+        let first = if self.take_word("FROM") { Some(self.rows(at.clone(), depth)?) } else { None };
         if !self.take_word("SELECT") {
-            return Err(Fault::new(at, "the query does not begin with SELECT", SUPPORTED));
+            // `FROM a` alone is all of it.
+            let message = "the query does not begin with SELECT";
+            return first.ok_or_else(|| Fault::new(at, message, SUPPORTED));
         }
         let distinct = self.is_word("DISTINCT").then(|| self.here());
         if !self.take_word("DISTINCT") {
             self.take_word("ALL");
         }
         let items = self.list(Self::select_item)?;
-        self.expect_word("FROM")?;
+        let mut select = match first {
+            Some(first) => first,
+            None => {
+                self.expect_word("FROM")?;
+                self.rows(at, depth)?
+            }
+        };
+        (select.distinct, select.items) = (distinct, items);
+        select.filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
+        select.group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
+        select.having = if self.take_word("HAVING") { Some(self.expression()?) } else { None };
+        self.refuse_clauses(depth)?;
+        Ok(select)
+    }
+
+    /// What FROM names, as all of it.
+    fn rows(&mut self, at: Range<usize>, depth: usize) -> Result<Select, Fault> {
         let (from, name) = self.from(depth)?;
         let alias = self.alias()?.or(name);
         let mut views = Vec::new();
         while self.take_words(&["LATERAL", "VIEW"]) {
             views.push(self.view()?);
         }
-        self.refuse_clauses()?;
-        let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
-        let group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
-        let having = if self.take_word("HAVING") { Some(self.expression()?) } else { None };
-        self.refuse_clauses()?;
-        Ok(Select { at, distinct, items, from, alias, views, filter, group_by, having })
+        self.refuse_clauses(depth)?;
+        Ok(Select { alias, views, ..pipes::whole(at, from) })
     }
 
     fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
@@ -268,6 +304,11 @@ impl Parser<'_> {
             self.expect_symbol(")")?;
             return Ok((From::Query(query), None));
         }
+        if self.is_word("VALUES") && !matches!(self.peek_at(1), Token::Word(_) | Token::Symbol("|>") | Token::End) {
+            let help =
+                "Spark refuses a UNION of a stream with a table, too; choose by CASE, or look up in a constant map(…)";
+            return Err(Fault::new(self.here(), "VALUES is a table, and this query reads streams", help));
+        }
         if matches!(self.peek_at(1), Token::Word(_) | Token::Quoted(_))
             && !self.is_any_word_at(1, &CLAUSES)
             && !self.is_word_at(1, "AS")
@@ -283,12 +324,12 @@ impl Parser<'_> {
         let (count, height) = query.size();
         self.count(count, &table.at)?;
         if depth + height > DEPTH_MAX {
-            return Err(Fault::new(table.at, "the query is nested too deeply", "take names of WITH away"));
+            return Err(Fault::new(table.at, "the query is nested too deeply", "remove names of WITH"));
         }
         Ok((From::Query(query), Some(table)))
     }
 
-    fn select_item(&mut self) -> Result<SelectItem, Fault> {
+    pub(super) fn select_item(&mut self) -> Result<SelectItem, Fault> {
         let start = self.here().start;
         let before_star = self.names_before_star()?;
         let mut node = self.expression()?;
@@ -371,38 +412,23 @@ impl Parser<'_> {
         matches!(self.peek(), Token::Word(_)) && !self.is_any_word(&CLAUSES)
     }
 
-    fn group_by(&mut self) -> Result<GroupBy, Fault> {
-        if self.is_word("ALL") && !matches!(self.peek_at(1), Token::Symbol("(" | ".")) {
-            self.advance();
-            return Ok(GroupBy::All);
+    /// Refuses clauses that are not there; ORDER BY and LIMIT may follow the outermost query.
+    fn refuse_clauses(&mut self, depth: usize) -> Result<(), Fault> {
+        if depth == 0 && self.is_any_word(&["ORDER", "LIMIT"]) {
+            return Ok(());
         }
-        for words in [&["GROUPING", "SETS"][..], &["CUBE"], &["ROLLUP"]] {
-            if words.iter().enumerate().all(|(ahead, word)| self.is_word_at(ahead, word)) {
-                let message = format!("GROUP BY {} is not supported on streams", words.join(" "));
-                return Err(Fault::new(self.here(), message, "name the keys: GROUP BY a, b"));
-            }
-        }
-        let keys = self.list(Self::expression)?;
-        for word in ["ROLLUP", "CUBE"] {
-            if self.is_word("WITH") && self.is_word_at(1, word) {
-                let message = format!("GROUP BY … WITH {word} is not supported on streams");
-                return Err(Fault::new(self.here(), message, "name the keys: GROUP BY a, b"));
-            }
-        }
-        Ok(GroupBy::Keys(keys))
-    }
-
-    fn refuse_clauses(&mut self) -> Result<(), Fault> {
         let (what, help) = if self.is_symbol(",") {
             ("a second table", "joins are not supported yet: read one source, or several with UNION ALL")
         } else if self.is_any_word(&["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "SEMI", "ANTI"]) {
             ("JOIN", "joins are not supported yet: read one source, or several with UNION ALL")
         } else if self.is_word("ORDER") {
-            ("ORDER BY", UNSORTED)
-        } else if self.is_any_word(&["LIMIT", "OFFSET"]) {
-            ("LIMIT", "leave it out; a console sink takes rows_max")
+            ("ORDER BY", "put it at the end of the outermost query, in complete mode")
+        } else if self.is_word("LIMIT") {
+            ("LIMIT", "put it at the end of the outermost query, in complete mode")
+        } else if self.is_word("OFFSET") {
+            ("OFFSET", "leave it out; a console sink takes rows_max")
         } else if self.is_any_word(&["INTERSECT", "EXCEPT", "MINUS"]) {
-            ("this combination of queries", "UNION ALL is the one that streams have")
+            ("this combination of queries", "streams have only UNION ALL")
         } else if self.is_word("WATERMARK") {
             ("WATERMARK", "declare it in [sources.NAME.event_time]: watermark = \"1 minute\"")
         } else if let Some((_, what, help)) = UNSUPPORTED.iter().find(|(word, ..)| self.is_word(word)) {

@@ -36,7 +36,7 @@ pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize, clock: &WallC
 
 fn write_value(out: &mut String, array: &dyn Array, row: usize, is_first: bool, clock: &WallClock) {
     match array.data_type() {
-        DataType::Utf8 => write_string(out, array.as_string::<i32>().value(row), is_first),
+        DataType::Utf8 => write_text(out, array.as_string::<i32>().value(row), is_first, ",", false),
         DataType::Binary => show::write_value(out, array, row, clock),
         // As in JSON, where dates, times and numbers that are none stand in quotes.
         _ => {
@@ -50,9 +50,14 @@ fn write_value(out: &mut String, array: &dyn Array, row: usize, is_first: bool, 
     }
 }
 
-fn write_string(out: &mut String, text: &str, is_first: bool) {
+/// Appends a text, in quotes if it needs them.
+pub(crate) fn write_text(out: &mut String, text: &str, is_first: bool, separator: &str, quotes_all: bool) {
     let text = text.trim_matches(|c| c <= ' ');
-    let quoted = text.is_empty() || text.contains([',', '"', '\n', '\r']) || (is_first && text.starts_with('#'));
+    let quoted = quotes_all
+        || text.is_empty()
+        || text.contains(separator)
+        || text.contains(['"', '\n', '\r'])
+        || (is_first && text.starts_with('#'));
     if !quoted {
         out.push_str(text);
         return;

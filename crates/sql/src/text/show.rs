@@ -43,6 +43,13 @@ pub fn cast(array: &dyn Array, row: usize, clock: &WallClock) -> String {
     out
 }
 
+/// As [`cast`], but a NULL inside the value is nothing at all: `[1,, 2]`.
+pub(crate) fn bare(array: &dyn Array, row: usize, clock: &WallClock) -> String {
+    let mut out = String::new();
+    write(&mut out, array, row, &Style { clock, null: "", bytes: write_hex });
+    out
+}
+
 /// Appends one value.
 ///
 /// # Panics
@@ -83,11 +90,11 @@ fn write(out: &mut String, array: &dyn Array, row: usize, style: &Style) {
             write_timestamp(out, micros, offset_of(micros, zone.is_some(), clock));
         }
         DataType::Struct(_) => write_list(out, ['{', '}'], array.as_struct().columns(), |out, column| {
-            write(out, column, row, style);
+            write_item(out, column, row, style);
         }),
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
-            write_list(out, ['[', ']'], 0..items.len(), |out, item| write(out, &items, item, style));
+            write_list(out, ['[', ']'], 0..items.len(), |out, item| write_item(out, &items, item, style));
         }
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
@@ -108,6 +115,15 @@ fn write_interval(out: &mut String, array: &dyn Array, row: usize, data_type: &D
         Kind::DayTime(..) => intervals::write(out, array.as_primitive::<Decimal64Type>().value(row), kind),
         Kind::Calendar => intervals::write_calendar(out, array.as_primitive::<IntervalMonthDayNanoType>().value(row)),
     }
+}
+
+/// An item of a list; the space before a NULL that is nothing goes away.
+fn write_item(out: &mut String, array: &dyn Array, row: usize, style: &Style) {
+    let is_nothing = style.null.is_empty() && (array.data_type() == &DataType::Null || array.is_null(row));
+    if is_nothing && out.ends_with(' ') {
+        out.pop();
+    }
+    write(out, array, row, style);
 }
 
 fn write_display(out: &mut String, value: impl std::fmt::Display) {

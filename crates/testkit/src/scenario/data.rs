@@ -1,4 +1,4 @@
-//! Generates records and their times from a seed.
+//! Generates records and their times from a seed. Why this is not proptest: see [`super::generate`].
 
 use tidemill_model::random::Random;
 

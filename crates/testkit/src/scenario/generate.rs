@@ -1,5 +1,8 @@
 //! Generates scenarios from a seed: pipelines that Spark accepts, and data that are late, null, malformed, out of
 //! order, before 1970, from the far future, or exactly on a window's bound.
+//!
+//! A seed must give the same case for ever: real Spark answers each case once, and `cargo xtask differential` keeps the
+//! answers. So this does not use proptest, whose cases may change with its version.
 
 use super::data::Data;
 use super::{EventTime, Lines, Restart, Run, Scenario};

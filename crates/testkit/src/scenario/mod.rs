@@ -7,6 +7,7 @@
 mod compare;
 mod data;
 mod generate;
+mod kafka;
 mod run;
 mod value;
 
@@ -20,8 +21,9 @@ use std::collections::BTreeMap;
 pub struct Scenario {
     /// What it shows, a sentence.
     pub about: String,
-    /// DDL of the records' columns.
-    #[serde(default)]
+    /// DDL of the records' columns. Without it (and without `sources`) they are Kafka's own, and a line holds a record's
+    /// key, value, headers and timestamp.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub schema: String,
     /// The event time, if there is one.
     #[serde(default)]
@@ -185,6 +187,10 @@ impl Scenario {
     /// Generates the case of this number from this seed.
     pub fn generate(seed: u64, number: u64) -> Scenario {
         generate::generate(seed.wrapping_mul(1_000_003).wrapping_add(number))
+    }
+
+    fn has_kafka_columns(&self) -> bool {
+        self.schema.is_empty() && self.sources.is_empty()
     }
 
     /// Runs the case on the real driver.

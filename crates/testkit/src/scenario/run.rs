@@ -1,7 +1,7 @@
 //! Runs a scenario on the real driver.
 
 use super::value::rows;
-use super::{BatchResult, EventTime, Lines, Restart, Run, RunResult, Scenario};
+use super::{BatchResult, EventTime, Lines, Restart, Run, RunResult, Scenario, kafka};
 use crate::{Batch, Harness, Topic};
 use arrow_schema::DataType;
 use tidemill_checkpoint::record::{Kind, batch};
@@ -26,8 +26,8 @@ pub(super) fn run(scenario: &Scenario) -> RunResult {
         lose_commits(&harness, start.lost_commits);
         let batches = &scenario.batches[start.before..end];
         let outcome = match scenario.run {
-            Run::Drained => drained(&harness, batches, &mut result.batches),
-            Run::Backlog => backlog(&harness, batches, &mut result.batches),
+            Run::Drained => drained(scenario, &harness, batches, &mut result.batches),
+            Run::Backlog => backlog(scenario, &harness, batches, &mut result.batches),
         };
         if let Err(error) = outcome {
             result.error = Some(error.to_string());
@@ -64,6 +64,7 @@ type = "console"
     )
 }
 
+/// A source. Without a schema it has Kafka's own columns.
 fn source(name: &str, schema: &str, event_time: Option<&EventTime>, watermark: Option<&str>) -> String {
     let event_time = event_time.map_or(String::new(), |event_time| {
         let watermark = watermark.map_or(String::new(), |delay| format!("watermark = {}", quoted(delay)));
@@ -73,16 +74,19 @@ fn source(name: &str, schema: &str, event_time: Option<&EventTime>, watermark: O
             quoted(&event_time.expression)
         )
     });
+    let columns = match schema {
+        "" => "include_headers = true".into(),
+        schema => format!("schema = {}", quoted(schema)),
+    };
     format!(
         r#"
 [sources.{name}]
 type = "kafka"
 bootstrap_servers = "memory:9092"
 topic = "topic"
-schema = {}
+{columns}
 {event_time}
-"#,
-        quoted(schema)
+"#
     )
 }
 
@@ -101,11 +105,12 @@ fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String>
     Ok(plan.output_schema.fields().iter().map(column).collect())
 }
 
-fn drained(harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) -> Result<()> {
+fn drained(scenario: &Scenario, harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) -> Result<()> {
     let mut running = harness.start()?;
     result.extend(running.settle()?.iter().map(batch_result));
     for batch in batches {
         match batch {
+            Lines::All(lines) if scenario.has_kafka_columns() => harness.topic.put_records(kafka::records(lines)),
             Lines::All(lines) => harness.topic.put(lines),
             Lines::BySource(lines) => running.put_together(lines),
         }
@@ -114,9 +119,10 @@ fn drained(harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) 
     running.stop().map(drop)
 }
 
-fn backlog(harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) -> Result<()> {
+fn backlog(scenario: &Scenario, harness: &Harness, batches: &[Lines], result: &mut Vec<BatchResult>) -> Result<()> {
     for batch in batches {
         match batch {
+            Lines::All(lines) if scenario.has_kafka_columns() => harness.topic.put_records(kafka::records(lines)),
             Lines::All(lines) => harness.topic.put(lines),
             Lines::BySource(lines) => {
                 lines.iter().for_each(|(source, lines)| harness.further_topics[source].put(lines));

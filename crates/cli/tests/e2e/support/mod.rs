@@ -6,7 +6,7 @@ mod reference;
 
 pub use dashboard::{Dashboard, WITH_DASHBOARD};
 pub use process::{Ended, Process, signal, until};
-pub use reference::{Groups, json_lines};
+pub use reference::{Groups, count, json_lines};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::net::TcpListener;
@@ -104,6 +104,11 @@ impl Testbed {
         self.broker.take().expect("a broker").kill();
     }
 
+    /// Sends the broker a signal.
+    pub fn signal_broker(&self, name: &str) {
+        self.broker.as_ref().expect("a broker").signal(name);
+    }
+
     /// Appends records to the topic, which is created if necessary.
     pub fn send(&self, values: impl IntoIterator<Item = String>) {
         self.send_bytes(values.into_iter().map(|value| Some(value.into_bytes())));
@@ -120,18 +125,7 @@ impl Testbed {
     }
 
     fn send_bytes_to(&self, topic: &str, values: impl IntoIterator<Item = Option<Vec<u8>>>) {
-        let partitions = admin::ensure_topic(&self.kafka(), topic, Some(4)).expect("the topic is made");
-        let config = self.kafka().config(&[("linger.ms", "1"), ("enable.idempotence", "true")], &[]);
-        let producer: BaseProducer = config.create().expect("a producer");
-        for (value, partition) in values.into_iter().zip((0..partitions).cycle()) {
-            let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
-            record.payload = value.as_deref();
-            while let Err((_, unsent)) = producer.send(record) {
-                producer.poll(Duration::from_millis(10));
-                record = unsent;
-            }
-        }
-        producer.flush(Duration::from_secs(60)).expect("the broker acknowledges");
+        append(&self.kafka(), topic, values);
     }
 
     /// The broker's connection options.
@@ -209,6 +203,22 @@ impl Testbed {
         assert!(!expected.is_empty());
         assert_eq!(self.rows(), expected);
     }
+}
+
+/// Appends records to a topic of any broker in turn, which is created with four partitions if necessary.
+pub fn append(kafka: &KafkaOptions, topic: &str, values: impl IntoIterator<Item = Option<Vec<u8>>>) {
+    let partitions = admin::ensure_topic(kafka, topic, Some(4)).expect("the topic is made");
+    let config = kafka.config(&[("linger.ms", "1"), ("enable.idempotence", "true")], &[]);
+    let producer: BaseProducer = config.create().expect("a producer");
+    for (value, partition) in values.into_iter().zip((0..partitions).cycle()) {
+        let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
+        record.payload = value.as_deref();
+        while let Err((_, unsent)) = producer.send(record) {
+            producer.poll(Duration::from_millis(10));
+            record = unsent;
+        }
+    }
+    producer.flush(Duration::from_secs(60)).expect("the broker acknowledges");
 }
 
 /// The program, to run in a directory.

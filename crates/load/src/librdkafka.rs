@@ -1,6 +1,8 @@
-//! Hands records to librdkafka, many in one call. A call per record costs three times as much.
+//! The outlet by librdkafka: many records in one call. A call per record costs three times as much.
 
+use crate::outlet::{Block, Outlet};
 use rdkafka::bindings as native;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
@@ -8,22 +10,9 @@ use rdkafka::{ClientContext, bindings::rd_kafka_message_t};
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tidemill_kafka::ErrorContext;
-
-/// Records in one buffer.
-#[derive(Default)]
-pub struct Block {
-    pub bytes: Vec<u8>,
-    /// End of each record.
-    pub ends: Vec<usize>,
-}
-
-impl Block {
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-}
+use std::time::Duration;
+use tidemill_kafka::{ErrorContext, KafkaOptions};
+use tidemill_model::{Error, Result};
 
 /// Counts records that could not be delivered. Success is not reported; it follows from the length of the queue.
 #[derive(Default)]
@@ -53,7 +42,7 @@ impl ProducerContext for DeliveryContext {
 }
 
 /// A topic's native handle, and buffers for the messages of a call.
-pub struct NativeTopic {
+pub struct LibrdkafkaOutlet {
     topic: *mut native::rd_kafka_topic_t,
     producer: BaseProducer<DeliveryContext>,
     partitions: u64,
@@ -63,24 +52,24 @@ pub struct NativeTopic {
 
 // SAFETY: librdkafka's handles may be used from any thread. The messages in `waiting` point into the block of the last
 // `begin`, and only `push` reads them, which takes that block again.
-unsafe impl Send for NativeTopic {}
+unsafe impl Send for LibrdkafkaOutlet {}
 
-impl NativeTopic {
-    pub fn new(producer: BaseProducer<DeliveryContext>, topic: &str, partitions: i32) -> NativeTopic {
+impl LibrdkafkaOutlet {
+    /// # Errors
+    /// User: a wrong option.
+    pub fn new(options: &KafkaOptions, topic: &str, partitions: i32) -> Result<LibrdkafkaOutlet> {
+        let producer = connect(options)?;
         let name = CString::new(topic).expect("Kafka has accepted the topic's name");
         // SAFETY: the client lives as long as `self`; a null configuration is the default.
         let topic = unsafe { native::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), null_mut()) };
         assert!(!topic.is_null(), "a topic handle needs a valid name only");
         let waiting = (0..partitions).map(|_| Vec::new()).collect();
-        NativeTopic { topic, producer, partitions: partitions as u64, waiting }
+        Ok(LibrdkafkaOutlet { topic, producer, partitions: partitions as u64, waiting })
     }
+}
 
-    pub fn producer(&self) -> &BaseProducer<DeliveryContext> {
-        &self.producer
-    }
-
-    /// Distributes a block's records over the partitions in turn, starting at number `first`.
-    pub fn begin(&mut self, block: &Block, first: u64) {
+impl Outlet for LibrdkafkaOutlet {
+    fn begin(&mut self, block: &Block, first: u64) {
         let mut start = 0;
         for (record, &end) in block.ends.iter().enumerate() {
             let partition = (first + record as u64) % self.partitions;
@@ -99,12 +88,7 @@ impl NativeTopic {
         }
     }
 
-    /// Hands over the messages that `begin` made of this block, as many as the queue takes. Returns how many, and
-    /// whether that is all.
-    ///
-    /// # Errors
-    /// librdkafka's code if it refuses for a reason other than a full queue.
-    pub fn push(&mut self, _block: &Block) -> Result<(u64, bool), RDKafkaErrorCode> {
+    fn push(&mut self, _block: &Block) -> Result<(u64, bool)> {
         let mut taken = 0;
         let mut all = true;
         for (partition, messages) in self.waiting.iter_mut().enumerate() {
@@ -125,7 +109,10 @@ impl NativeTopic {
             // A full queue refuses the remaining messages, never one in the middle.
             if let Some(refused) = messages.get(count as usize) {
                 if refused.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL {
-                    return Err(refused.err.into());
+                    let code: RDKafkaErrorCode = refused.err.into();
+                    return Err(Error::external(format!(
+                        "librdkafka accepts no more records: {code}; look at the broker's log"
+                    )));
                 }
                 all = false;
             }
@@ -134,15 +121,48 @@ impl NativeTopic {
         Ok((taken, all))
     }
 
-    /// Drops the messages that were not handed over.
-    pub fn abandon(&mut self) {
+    fn abandon(&mut self) {
         self.waiting.iter_mut().for_each(Vec::clear);
+    }
+
+    fn work(&mut self, wait: Duration) -> Result<()> {
+        self.producer.poll(wait);
+        Ok(())
+    }
+
+    fn flush(&mut self, wait: Duration) -> Result<()> {
+        // An error means that records are still in flight, which the counts also tell.
+        let _ = self.producer.flush(wait);
+        Ok(())
+    }
+
+    fn failed(&self) -> u64 {
+        self.producer.context().failed.load(Relaxed)
+    }
+
+    fn on_their_way(&self) -> u64 {
+        self.producer.in_flight_count().max(0) as u64
     }
 }
 
-impl Drop for NativeTopic {
+impl Drop for LibrdkafkaOutlet {
     fn drop(&mut self) {
         // SAFETY: made in `new`; the client, a field, is dropped after.
         unsafe { native::rd_kafka_topic_destroy(self.topic) };
     }
+}
+
+fn connect(options: &KafkaOptions) -> Result<BaseProducer<DeliveryContext>> {
+    let config = options.config(
+        &[
+            ("linger.ms", "5"),
+            ("message.timeout.ms", "30000"),
+            ("queue.buffering.max.kbytes", "65536"),
+            ("queue.buffering.max.messages", "200000"),
+            ("allow.auto.create.topics", "false"),
+        ],
+        // Success follows from the queue's length: a report per record would cost as much as making the record.
+        &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
+    );
+    options.created(BaseProducer::from_config_and_context(&config, DeliveryContext::default()))
 }

@@ -1,7 +1,9 @@
 //! SIGKILLs the broker again and again while an idempotent producer writes. Afterwards every acknowledged record is at
-//! its acknowledged offset, every record is there once, and each partition is in order.
+//! its acknowledged offset, every record is stored once, and each partition is in order.
 //!
-//! Has no test harness: with the argument `broker ADDR DIR`, this program is the broker that is killed.
+//! This program has no test harness. With the argument `broker ADDR DIR` it is the broker that is killed.
+
+mod transactions;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -25,7 +27,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["broker", listen, dir] => be_the_broker(listen, dir),
-        _ => kill_and_compare(),
+        _ => {
+            kill_and_compare();
+            transactions::kill_and_compare();
+        }
     }
 }
 
@@ -38,7 +43,7 @@ fn be_the_broker(listen: &str, dir: &str) {
     };
     let broker = Broker::start(config).unwrap();
     println!("{}", broker.local_addr());
-    // Until it is killed or its parent is gone.
+    // Run until this process is killed or its parent is gone.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
@@ -57,7 +62,7 @@ fn kill_and_compare() {
     for kill in 0..=KILLS {
         let until = (kill + 1) * RECORDS_BETWEEN_KILLS;
         while acknowledged.lock().unwrap().len() < until {
-            // Stay ahead, but by no more than can be in flight.
+            // Stay ahead of the acknowledgements, but not by more than half a round.
             if sent < until + RECORDS_BETWEEN_KILLS / 2 && send(&producer, sent) {
                 sent += 1;
             } else {
@@ -76,7 +81,7 @@ fn kill_and_compare() {
     compare(&address, sent, acknowledged);
     child.kill().unwrap();
     child.wait().unwrap();
-    println!("{KILLS} kills, {sent} records: each there once, in order, where it was acknowledged");
+    println!("{KILLS} kills, {sent} records: each is stored once, in order, at its acknowledged offset");
 }
 
 fn spawn(listen: &str, dir: &Path) -> (Child, String) {
@@ -128,7 +133,7 @@ fn compare(address: &str, sent: usize, acknowledged: Vec<(usize, i32, i64)>) {
 
 type Acknowledged = Arc<Mutex<Vec<(usize, i32, i64)>>>;
 
-/// Records number, partition and offset of everything acknowledged.
+/// Collects number, partition and offset of everything acknowledged.
 struct Recorder(Acknowledged);
 
 impl ClientContext for Recorder {

@@ -1,0 +1,132 @@
+//! Delivers what has arrived: batch by batch, record by record, each borrowed from its answer.
+
+use super::transactions::Aborted;
+use super::{Fetcher, Slot};
+use crate::batch::{BatchHeader, Found, HEADER_BYTES, Record, Walk, find};
+use std::ops::Range;
+use std::sync::Arc;
+use tidemill_model::{Error, Result};
+
+/// Batches of one partition in an answer.
+pub(super) struct Piece {
+    pub(super) slot: Slot,
+    pub(super) frame: Arc<Vec<u8>>,
+    pub(super) records: Range<usize>,
+    pub(super) aborted: Aborted,
+    /// Records before this offset are skipped, since a batch may begin earlier.
+    pub(super) from: i64,
+}
+
+/// The current batch.
+pub(super) struct Current {
+    walk: Walk,
+    /// The answer, and the position of the batch's records in it. `None` if they are in the unpacker.
+    place: Option<(Arc<Vec<u8>>, Range<usize>)>,
+    from: i64,
+    pub(super) slot: Slot,
+    base_offset: i64,
+}
+
+/// The next item of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A record.
+    Record(Record<'a>),
+    /// The next record is at or beyond the bound and stays for later.
+    Beyond,
+    /// The end of the batch.
+    End,
+}
+
+impl Fetcher {
+    /// Moves to the next batch of a partition that has arrived and has records for us. Returns whether there is one.
+    ///
+    /// # Errors
+    /// External: the batch cannot be read.
+    pub fn next_batch(&mut self, slot: Slot) -> Result<bool> {
+        self.current = None;
+        while let Some(at) = self.pieces.iter().position(|piece| piece.slot == slot) {
+            let piece = &mut self.pieces[at];
+            let Found::Whole(header) = find(&piece.frame[piece.records.clone()]) else {
+                self.held_bytes -= piece.records.len();
+                self.pieces.remove(at);
+                continue;
+            };
+            let frame = Arc::clone(&piece.frame);
+            let (from, start) = (piece.from, piece.records.start);
+            let batch = start..start + header.total_bytes;
+            piece.records.start = batch.end;
+            self.held_bytes -= header.total_bytes;
+            if self.cluster.shared.settings.fetch.check_crcs && !header.crc_is_right(&frame[batch.clone()]) {
+                return Err(self.unreadable(slot, header.base_offset, "its checksum is wrong"));
+            }
+            let records = batch.start + HEADER_BYTES..batch.end;
+            if piece.aborted.leaves_out(&header, &frame[records.clone()]) && self.leaves_out(&header) {
+                continue;
+            }
+            if header.last_offset() < from || header.record_count == 0 {
+                continue;
+            }
+            let base_offset = header.base_offset;
+            let place = match header.codec() {
+                0 => Some((frame, records)),
+                codec => {
+                    if let Err(error) = self.unpacker.unpack(codec, &frame[records]) {
+                        return Err(self.unreadable(slot, base_offset, &error.to_string()));
+                    }
+                    None
+                }
+            };
+            self.current = Some(Current { walk: Walk::over(&header), place, from, slot, base_offset });
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Skips control batches always, and aborted batches if only committed records are wanted.
+    fn leaves_out(&self, header: &BatchHeader) -> bool {
+        header.is_control() || self.cluster.shared.settings.fetch.committed_only
+    }
+
+    /// The next record of the current batch, if its offset is below `until`.
+    ///
+    /// # Errors
+    /// External: the record cannot be read.
+    #[inline]
+    pub fn next_record(&mut self, until: i64) -> Result<Step<'_>> {
+        let Some(current) = &mut self.current else { return Ok(Step::End) };
+        let bytes: &[u8] = match &current.place {
+            Some((frame, place)) => &frame[place.clone()],
+            None => &self.unpacker.bytes,
+        };
+        loop {
+            let before = current.walk;
+            match current.walk.next(bytes) {
+                Ok(Some(record)) if record.offset < current.from => {}
+                Ok(Some(record)) if record.offset < until => return Ok(Step::Record(record)),
+                Ok(Some(_)) => {
+                    current.walk = before;
+                    return Ok(Step::Beyond);
+                }
+                Ok(None) => return Ok(Step::End),
+                Err(_) => {
+                    let partition = &self.slots[current.slot];
+                    let topic = &self.topics[partition.topic].name;
+                    return Err(unreadable(topic, partition.number, current.base_offset, "a record is malformed"));
+                }
+            }
+        }
+    }
+
+    fn unreadable(&self, slot: Slot, offset: i64, why: &str) -> Error {
+        let partition = &self.slots[slot];
+        unreadable(&self.topics[partition.topic].name, partition.number, offset, why)
+    }
+}
+
+fn unreadable(topic: &str, partition: i32, offset: i64, why: &str) -> Error {
+    Error::external(format!(
+        "the record batch at offset {offset} of {topic}-{partition} cannot be read: {why}; see the broker's disk and log, or \
+         read on from a later offset"
+    ))
+}
