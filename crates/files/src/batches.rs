@@ -19,10 +19,8 @@ use crate::manifest::{self, Entry, Manifest};
 use crate::owner::Claim;
 use crate::parquet_file;
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
-use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, FieldRef, Schema};
-use arrow_select::concat::concat_batches;
+use arrow_schema::{FieldRef, Schema};
+use parquet::errors::ParquetError;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,7 +87,7 @@ impl FilesSink {
     fn put(&mut self, gathered: &mut Gathered, format: SinkFormat) -> Result<()> {
         let Some(range) = gathered.range() else { return Ok(()) };
         let name = file_name(range, format);
-        let content = joined(format, &gathered.contents()?)
+        let content = joined(format, gathered.contents()?)
             .map_err(|error| damaged(&self.dir, &format!("what was gathered for {name} cannot be read ({error})")))?;
         write_whole(&self.dir, &name, &content)?;
         let (first, last) = range;
@@ -105,7 +103,7 @@ impl FilesSink {
             return Ok(());
         }
         let content = match self.format {
-            SinkFormat::Parquet => encoded(rows).expect("memory takes rows of any type"),
+            SinkFormat::Parquet => parquet_file::write_part(rows),
             SinkFormat::Json | SinkFormat::Csv => content(self.format, self.zone, rows),
         };
         let gathered = self.gathered.as_mut().expect("`begin` comes before the first write");
@@ -159,23 +157,11 @@ fn file_name((first, last): (u64, u64), format: SinkFormat) -> String {
 }
 
 /// The file of the rows of several batches.
-fn joined(format: SinkFormat, contents: &[Vec<u8>]) -> std::result::Result<Vec<u8>, ArrowError> {
-    if format != SinkFormat::Parquet {
-        return Ok(contents.concat());
+fn joined(format: SinkFormat, contents: Vec<Vec<u8>>) -> std::result::Result<Vec<u8>, ParquetError> {
+    match format {
+        SinkFormat::Json | SinkFormat::Csv => Ok(contents.concat()),
+        SinkFormat::Parquet => parquet_file::join(contents),
     }
-    let mut batches = Vec::new();
-    for content in contents {
-        batches.extend(StreamReader::try_new(&content[..], None)?.collect::<std::result::Result<Vec<_>, _>>()?);
-    }
-    let schema = batches.last().expect("gathered batches have rows").schema();
-    Ok(parquet_file::write(&concat_batches(&schema, &batches)?))
-}
-
-/// The rows as an Arrow IPC stream.
-fn encoded(rows: &RecordBatch) -> std::result::Result<Vec<u8>, ArrowError> {
-    let mut writer = StreamWriter::try_new(Vec::new(), rows.schema_ref())?;
-    writer.write(rows)?;
-    writer.into_inner()
 }
 
 /// The first column that a format cannot hold.

@@ -4,7 +4,7 @@
 //!   DIR/_gathered.json     frames, one per batch; or _gathered.csv, _gathered.parquet
 //!   frame: crc32c of the rest: u32 LE | length of the rows: u64 LE | batch id: u64 LE | number of rows: u64 LE | rows
 //! ```
-//! The rows of a frame are text as the file will hold it, or, for Parquet, an Arrow IPC stream. A frame that a crash cut
+//! The rows of a frame are text as the file will hold it, or, for Parquet, a small Parquet file. A frame that a crash cut
 //! off does not count. A batch that is written again replaces its frame and those after it.
 
 use crate::durable::refused;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tidemill_model::Result;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_os::clock;
+use tidemill_os::{clock, disk};
 
 /// Bytes before a frame's rows.
 const HEADER: usize = 28;
@@ -102,7 +102,12 @@ impl Gathered {
     }
 
     fn append(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let is_new = !self.path.exists();
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        if is_new && let Some(dir) = self.path.parent() {
+            // Without this a power cut may lose the file, and with it rows that count as written.
+            disk::sync_dir(dir)?;
+        }
         if self.torn {
             file.set_len(at)?;
         }

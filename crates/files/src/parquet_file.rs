@@ -8,12 +8,19 @@ use crate::dremel::{INT32_DIGITS, INT64_DIGITS, Values, decimal_bytes, shred};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, FieldRef, Fields, Schema, TimeUnit};
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit as Unit, Type as Physical};
-use parquet::column::writer::ColumnWriter;
+use bytes::Bytes;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::writer::{ColumnWriter, ColumnWriterImpl};
+use parquet::data_type::DataType as ParquetType;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 use std::sync::Arc;
+
+/// Rows of a column that [`join`] copies at once.
+const COPIED_ROWS: usize = 8_192;
 
 /// The first column whose type Parquet cannot hold.
 pub fn refused(schema: &Schema) -> Option<&FieldRef> {
@@ -34,15 +41,92 @@ pub fn refused(schema: &Schema) -> Option<&FieldRef> {
 /// # Panics
 /// On a type that no plan has, or that is [`refused`].
 pub fn write(rows: &RecordBatch) -> Vec<u8> {
-    try_write(rows).expect("memory takes a file whose columns are built by its schema")
+    written(rows, Compression::SNAPPY)
 }
 
-fn try_write(rows: &RecordBatch) -> Result<Vec<u8>, ParquetError> {
-    let schema = Type::group_type_builder("spark_schema").with_fields(fields(rows.schema_ref().fields())?).build()?;
+/// A part of a later file: the rows without compression, for [`join`].
+///
+/// # Panics
+/// As [`write`].
+pub fn write_part(rows: &RecordBatch) -> Vec<u8> {
+    written(rows, Compression::UNCOMPRESSED)
+}
+
+fn written(rows: &RecordBatch, compression: Compression) -> Vec<u8> {
+    try_write(rows, compression).expect("memory takes a file whose columns are built by its schema")
+}
+
+/// The file for the rows of all parts, which have one schema.
+///
+/// # Errors
+/// A part is damaged.
+///
+/// # Panics
+/// Without parts.
+pub fn join(parts: Vec<Vec<u8>>) -> Result<Vec<u8>, ParquetError> {
+    let parts: Vec<_> =
+        parts.into_iter().map(|part| SerializedFileReader::new(Bytes::from(part))).collect::<Result<_, _>>()?;
+    let schema = parts[0].metadata().file_metadata().schema_descr().root_schema_ptr();
+    let mut file = begin(schema, Compression::SNAPPY)?;
+    let mut group = file.next_row_group()?;
+    for index in 0.. {
+        let Some(mut column) = group.next_column()? else { break };
+        for part in &parts {
+            for part_group in 0..part.num_row_groups() {
+                copy_column(part.get_row_group(part_group)?.get_column_reader(index)?, column.untyped())?;
+            }
+        }
+        column.close()?;
+    }
+    group.close()?;
+    file.into_inner()
+}
+
+fn copy_column(from: ColumnReader, to: &mut ColumnWriter<'_>) -> Result<(), ParquetError> {
+    use {ColumnReader as Reader, ColumnWriter as Writer};
+    match (from, to) {
+        (Reader::BoolColumnReader(from), Writer::BoolColumnWriter(to)) => copy_values(from, to),
+        (Reader::Int32ColumnReader(from), Writer::Int32ColumnWriter(to)) => copy_values(from, to),
+        (Reader::Int64ColumnReader(from), Writer::Int64ColumnWriter(to)) => copy_values(from, to),
+        (Reader::FloatColumnReader(from), Writer::FloatColumnWriter(to)) => copy_values(from, to),
+        (Reader::DoubleColumnReader(from), Writer::DoubleColumnWriter(to)) => copy_values(from, to),
+        (Reader::ByteArrayColumnReader(from), Writer::ByteArrayColumnWriter(to)) => copy_values(from, to),
+        (Reader::FixedLenByteArrayColumnReader(from), Writer::FixedLenByteArrayColumnWriter(to)) => {
+            copy_values(from, to)
+        }
+        _ => Err(ParquetError::General("a part has other columns than the first".to_owned())),
+    }
+}
+
+fn copy_values<T: ParquetType>(
+    mut from: ColumnReaderImpl<T>,
+    to: &mut ColumnWriterImpl<'_, T>,
+) -> Result<(), ParquetError> {
+    let (mut values, mut definitions, mut repetitions) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        let (rows, ..) =
+            from.read_records(COPIED_ROWS, Some(&mut definitions), Some(&mut repetitions), &mut values)?;
+        if rows == 0 {
+            return Ok(());
+        }
+        // Without lists there are no repetitions.
+        let repeated = (!repetitions.is_empty()).then_some(&repetitions[..]);
+        to.write_batch(&values, Some(&definitions), repeated)?;
+        values.clear();
+        definitions.clear();
+        repetitions.clear();
+    }
+}
+
+fn begin(schema: TypePtr, compression: Compression) -> Result<SerializedFileWriter<Vec<u8>>, ParquetError> {
     let created_by = concat!("tidemill version ", env!("CARGO_PKG_VERSION")).to_owned();
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by(created_by).build();
-    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
+    let properties = WriterProperties::builder().set_compression(compression).set_created_by(created_by).build();
+    SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))
+}
+
+fn try_write(rows: &RecordBatch, compression: Compression) -> Result<Vec<u8>, ParquetError> {
+    let schema = Type::group_type_builder("spark_schema").with_fields(fields(rows.schema_ref().fields())?).build()?;
+    let mut file = begin(Arc::new(schema), compression)?;
     let mut group = file.next_row_group()?;
     for leaf in shred(rows) {
         let mut column = group.next_column()?.expect("a column for each leaf");
