@@ -168,14 +168,35 @@ impl Fetch {
         self.forget_taken();
     }
 
-    /// Stops one partition. Its fetched messages are dropped, but some may still arrive: the caller must ignore them.
+    /// Stops one partition and drops what it fetched, so that it can start again elsewhere.
     pub fn stop_one(&mut self, topic: &str, partition: i32) {
         let is_it = |(at, number): &(usize, i32)| *number == partition && self.topics[*at].0 == topic;
         if let Some(at) = self.started.iter().position(is_it) {
             let (topic, partition) = self.started.swap_remove(at);
+            let topic = self.topics[topic].1.0;
             // SAFETY: the topic is valid as long as `self`.
-            unsafe { native::rd_kafka_consume_stop(self.topics[topic].1.0, partition) };
+            unsafe { native::rd_kafka_consume_stop(topic, partition) };
+            self.forget_taken_of(topic, partition);
         }
+    }
+
+    /// Drops the messages of a stopped partition that were taken from the queue. librdkafka itself drops those that are
+    /// still there.
+    fn forget_taken_of(&mut self, topic: *mut native::rd_kafka_topic_t, partition: i32) {
+        let mut index = 0;
+        self.taken.retain(|message| {
+            index += 1;
+            if index <= self.next {
+                return true;
+            }
+            // SAFETY: messages from `next` on are valid.
+            let is_its = unsafe { (**message).rkt == topic && (**message).partition == partition };
+            if is_its {
+                // SAFETY: taken from the queue, destroyed once: `retain` removes it.
+                unsafe { native::rd_kafka_message_destroy(*message) };
+            }
+            !is_its
+        });
     }
 
     /// The partition of the event that `peek` returned.
@@ -295,5 +316,39 @@ impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: made by `rd_kafka_queue_new`, destroyed once.
         unsafe { native::rd_kafka_queue_destroy(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin;
+    use crate::options::KafkaOptions;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use tidemill_broker::{Broker, BrokerConfig};
+
+    #[test]
+    fn a_partition_that_starts_again_delivers_nothing_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = BrokerConfig { listen, dir: dir.path().to_owned(), ..BrokerConfig::default() };
+        let broker = Broker::start(config).unwrap();
+        let options = KafkaOptions::new(broker.local_addr().to_string());
+        admin::ensure_topic(&options, "again", Some(1)).unwrap();
+        let producer: BaseProducer = options.config(&[], &[]).create().unwrap();
+        (0..100).for_each(|_| producer.send(BaseRecord::<(), str>::to("again").payload("x")).unwrap());
+        producer.flush(Duration::from_secs(30)).unwrap();
+
+        let mut fetch = Fetch::new(Handle::new(&options, &[], &[]).unwrap());
+        fetch.start("again", 0, 0);
+        for expected in 0..50 {
+            let Some(Event::Record { offset, .. }) = fetch.peek(Duration::from_secs(30)) else { panic!("a record") };
+            assert_eq!(offset, expected);
+            fetch.consume();
+        }
+        fetch.stop_one("again", 0);
+        fetch.start("again", 0, 7);
+        let next = fetch.peek(Duration::from_secs(30));
+        assert!(matches!(next, Some(Event::Record { offset: 7, .. })), "{next:?}");
     }
 }

@@ -25,12 +25,13 @@ const AHEAD_MIN: usize = 1_000;
 
 /// Reads ranges of Kafka partitions.
 pub struct LibrdkafkaReader {
-    fetch: Fetch,
     range: Option<OffsetRange>,
     /// The partition that is being fetched, and its next offset.
     position: Option<(PartitionId, i64)>,
-    /// The ranges to come, and what was fetched of them.
+    /// The ranges to come, and what was fetched of them. Declared before `fetch`: librdkafka waits without end for a
+    /// message that outlives its client.
     ahead: Ahead,
+    fetch: Fetch,
     /// The first range of `ahead` is open.
     reads_ahead: bool,
     still_max: Duration,
