@@ -7,8 +7,8 @@
 use crate::dremel::{INT32_DIGITS, INT64_DIGITS, Values, decimal_bytes, shred};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, FieldRef, Fields, Schema, TimeUnit};
-use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit as Unit, Type as Physical};
 use bytes::Bytes;
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit as Unit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::column::writer::{ColumnWriter, ColumnWriterImpl};
 use parquet::data_type::DataType as ParquetType;
@@ -104,8 +104,7 @@ fn copy_values<T: ParquetType>(
 ) -> Result<(), ParquetError> {
     let (mut values, mut definitions, mut repetitions) = (Vec::new(), Vec::new(), Vec::new());
     loop {
-        let (rows, ..) =
-            from.read_records(COPIED_ROWS, Some(&mut definitions), Some(&mut repetitions), &mut values)?;
+        let (rows, ..) = from.read_records(COPIED_ROWS, Some(&mut definitions), Some(&mut repetitions), &mut values)?;
         if rows == 0 {
             return Ok(());
         }

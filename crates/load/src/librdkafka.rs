@@ -161,8 +161,14 @@ fn connect(options: &KafkaOptions) -> Result<BaseProducer<DeliveryContext>> {
             ("queue.buffering.max.messages", "200000"),
             ("allow.auto.create.topics", "false"),
         ],
-        // Success follows from the queue's length: a report per record would cost as much as making the record.
-        &[("enable.idempotence", "true"), ("delivery.report.only.error", "true")],
+        &[
+            ("enable.idempotence", "true"),
+            // A new topic may refuse the first request and accept the second, with later sequence numbers. It then takes
+            // the first for a duplicate when it is sent again, and its records are lost.
+            ("max.in.flight", "1"),
+            // Success follows from the queue's length: a report per record would cost as much as making the record.
+            ("delivery.report.only.error", "true"),
+        ],
     );
     options.created(BaseProducer::from_config_and_context(&config, DeliveryContext::default()))
 }

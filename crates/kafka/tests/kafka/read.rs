@@ -7,6 +7,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_kafka::{KafkaReader, admin, scan};
@@ -151,6 +153,30 @@ fn ranges_of_many_partitions_are_read_together() {
             }
             check(&cluster, &expected, &whole, 100);
         }
+    }
+}
+
+/// librdkafka waits without end for a message that outlives its client.
+#[test]
+fn a_reader_ends_with_records_held_out_of_turn() {
+    for cluster in clusters() {
+        let topic = topic("held");
+        admin::ensure_topic(&cluster.options, &topic, Some(2)).unwrap();
+        let (ended, ends) = mpsc::channel();
+        let options = cluster.options.clone();
+        (0..2).for_each(|partition| cluster.append(&topic, partition, &[values(100)]));
+        thread::spawn(move || {
+            // Each is first in one of the readers, so in one of them the other's records come before its own.
+            for first in 0..2 {
+                let ranges = [first, 1 - first].map(|partition| range(&topic, partition, 0, 100));
+                let mut reader = KafkaReader::new(&options).unwrap();
+                reader.expect(&ranges);
+                assert_eq!(read(&mut reader, &ranges[0], 100).len(), 100);
+                drop(reader);
+            }
+            ended.send(()).unwrap();
+        });
+        ends.recv_timeout(Duration::from_secs(20)).expect("both readers end");
     }
 }
 

@@ -1,9 +1,11 @@
 //! Test brokers, and simple ways to write to them.
 
+use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use std::cell::OnceCell;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,7 +22,26 @@ pub struct Cluster {
     embedded: Option<(Broker, TempDir)>,
     /// The producer for [`Cluster::append`]. It is kept, since librdkafka takes most of a second to start an idempotent
     /// one.
-    appender: OnceCell<BaseProducer>,
+    appender: OnceCell<TestProducer>,
+}
+
+/// A producer whose [`flush`] fails if a record could not be delivered.
+pub type TestProducer = BaseProducer<Failures>;
+
+/// The records that a producer could not deliver: the reasons.
+#[derive(Default)]
+pub struct Failures(Mutex<Vec<String>>);
+
+impl ClientContext for Failures {}
+
+impl ProducerContext for Failures {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.0.lock().expect("no test panics here").push(error.to_string());
+        }
+    }
 }
 
 /// A record: offset, Kafka timestamp, value.
@@ -90,8 +111,11 @@ impl Cluster {
         self.embedded = Some((start(&dir, listen), dir));
     }
 
-    pub fn producer(&self, extra: &[(&str, &str)]) -> BaseProducer {
-        self.options.config(extra, &[("linger.ms", "1")]).create().expect("a producer")
+    pub fn producer(&self, extra: &[(&str, &str)]) -> TestProducer {
+        // One request at a time: a new topic may refuse the first request and accept the second, with later sequence
+        // numbers. It then takes the first for a duplicate when it is sent again, and its records are lost.
+        let config = self.options.config(extra, &[("linger.ms", "1"), ("max.in.flight", "1")]);
+        config.create_with_context(Failures::default()).expect("a producer")
     }
 
     /// Appends values to a partition, one batch after the other.
@@ -120,7 +144,7 @@ fn start(dir: &TempDir, listen: SocketAddr) -> Broker {
     Broker::start(config).expect("the embedded broker starts")
 }
 
-pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: Option<&[u8]>) {
+pub fn send(producer: &TestProducer, topic: &str, partition: i32, value: Option<&[u8]>) {
     let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
     record.payload = value;
     while let Err((_, unsent)) = producer.send(record) {
@@ -130,13 +154,15 @@ pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: Option<
 }
 
 /// Waits until everything is acknowledged, without the 100 ms steps of the client's own flush.
-pub fn flush(producer: &BaseProducer) {
+pub fn flush(producer: &TestProducer) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::ZERO);
         thread::sleep(Duration::from_micros(500));
         assert!(Instant::now() < deadline, "records are acknowledged");
     }
+    let failures = producer.context().0.lock().expect("no test panics here");
+    assert!(failures.is_empty(), "records were not delivered: {failures:?}");
 }
 
 /// A topic name that no other test or run has.
