@@ -15,9 +15,10 @@ use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
 use tidemill_kafka::choice::{self, Chosen};
-use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaWatch, properties};
+use tidemill_kafka::sink::{Layout, Target};
+use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaSink, KafkaWatch, properties};
 use tidemill_model::pipeline::{
-    self, DeadLetterTarget, FilesSource, KafkaSource, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    self, DeadLetterTarget, FilesSource, KafkaConnection, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
@@ -79,8 +80,7 @@ pub(crate) fn substituted(text: &str) -> std::result::Result<Secret, String> {
 /// Fails if a client property is unknown or has an invalid value, or if the properties do not go together.
 fn check_clients(pipeline: &Pipeline) -> Result<()> {
     let mut faults = Vec::new();
-    for source in &pipeline.sources {
-        let SourceKind::Kafka(kafka) = &source.kind else { continue };
+    for (span, kafka) in connections(pipeline) {
         let (options, before) = (kafka_options(kafka), faults.len());
         for option in &kafka.client_options {
             let Some(refused) = properties::refused(&options, &option.name, &option.value) else { continue };
@@ -92,18 +92,42 @@ fn check_clients(pipeline: &Pipeline) -> Result<()> {
             let (message, help) = why.split_once("; ").unwrap_or((&why, "correct the options"));
             let of_security = |option: &&pipeline::ClientOption| option.name == "security.protocol";
             let place = kafka.client_options.iter().find(of_security).or(kafka.client_options.first());
-            let span = place.map_or(source.span.clone(), |option| option.key_span.clone());
+            let span = place.map_or(span.clone(), |option| option.key_span.clone());
             faults.push(pipeline.source_text.diagnostic(span, message, help));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Diagnostics(faults).into()) }
 }
 
-/// Fails if a sink's files cannot hold a column of the result.
+/// Each Kafka cluster that the pipeline names, and where the name of the table stands.
+fn connections(pipeline: &Pipeline) -> Vec<(&Range<usize>, &KafkaConnection)> {
+    let sources = pipeline.sources.iter().filter_map(|source| match &source.kind {
+        SourceKind::Kafka(kafka) => Some((&source.span, &kafka.connection)),
+        SourceKind::Files(_) => None,
+    });
+    let sinks = pipeline.sinks.iter().filter_map(|sink| match &sink.kind {
+        SinkKind::Kafka(kafka) => Some((&sink.span, &kafka.connection)),
+        SinkKind::Console { .. } | SinkKind::Files { .. } | SinkKind::None => None,
+    });
+    sources.chain(sinks).collect()
+}
+
+/// Fails if a sink cannot take a column of the result.
 fn refuse_columns(pipeline: &Pipeline, sink: &pipeline::Sink, schema: &Schema) -> Result<()> {
-    let SinkKind::Files { format, format_span, .. } = &sink.kind else { return Ok(()) };
     let fault = |span: &Range<usize>, message: String, help: &str| {
         Err(Diagnostics(vec![pipeline.source_text.diagnostic(span.clone(), message, help)]).into())
+    };
+    let (format, format_span) = match &sink.kind {
+        SinkKind::Files { format, format_span, .. } => (format, format_span),
+        SinkKind::Kafka(kafka) => {
+            return match Layout::of(&kafka.format, kafka.topic.as_deref(), schema) {
+                Ok(_) => Ok(()),
+                Err(unfit) => {
+                    fault(unfit.span.as_ref().unwrap_or(&pipeline.query.sql.span), unfit.message, &unfit.help)
+                }
+            };
+        }
+        SinkKind::Console { .. } | SinkKind::None => return Ok(()),
     };
     if let Some(field) = tidemill_files::unheld(*format, schema) {
         let (name, kind) = (format.name(), types::name(field.data_type()));
@@ -129,7 +153,7 @@ pub(crate) fn sources(job: &Job) -> Result<Vec<Source>> {
 fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Result<Source> {
     Ok(match &source.kind {
         SourceKind::Kafka(kafka) => Source {
-            watch: Box::new(KafkaWatch::new(&kafka_options(kafka), &kafka.topic)?.of_source(number)),
+            watch: Box::new(KafkaWatch::new(&kafka_options(&kafka.connection), &kafka.topic)?.of_source(number)),
             description: format!("KafkaV2[Subscribe[{}]]", kafka.topic),
             starting_offsets: kafka.starting_offsets,
             max_offsets_per_trigger: kafka.max_offsets_per_trigger,
@@ -148,7 +172,9 @@ pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<d
     let reader = |(number, source): (u32, &pipeline::Source)| -> Result<Box<dyn ports::Read>> {
         let parts = kafka_columns::parts(plan.branches[number as usize].kafka_columns.as_ref());
         Ok(match &source.kind {
-            SourceKind::Kafka(kafka) => Box::new(KafkaReader::new(&kafka_options(kafka))?.with_parts(parts)),
+            SourceKind::Kafka(kafka) => {
+                Box::new(KafkaReader::new(&kafka_options(&kafka.connection))?.with_parts(parts))
+            }
             SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, number, files))),
         })
     };
@@ -178,13 +204,13 @@ pub(crate) fn dead_letter_committer(pipeline: &Pipeline) -> Result<Option<Box<dy
 /// Which client reads each Kafka source, by the source's name.
 pub(crate) fn clients(pipeline: &Pipeline) -> Vec<(&str, Chosen)> {
     let chosen = |source: &'_ pipeline::Source| match &source.kind {
-        SourceKind::Kafka(kafka) => Some(choice::chosen(&kafka_options(kafka))),
+        SourceKind::Kafka(kafka) => Some(choice::chosen(&kafka_options(&kafka.connection))),
         SourceKind::Files(_) => None,
     };
     pipeline.sources.iter().filter_map(|source| Some((source.name.as_str(), chosen(source)?))).collect()
 }
 
-fn kafka_options(kafka: &KafkaSource) -> KafkaOptions {
+fn kafka_options(kafka: &KafkaConnection) -> KafkaOptions {
     let options = kafka.client_options.iter().map(|option| (option.name.clone(), option.value.clone()));
     KafkaOptions {
         bootstrap_servers: kafka.bootstrap_servers.clone(),
@@ -236,6 +262,15 @@ pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box
                 let roll = Roll { size: *roll_bytes, interval: roll_ms.map(Duration::from_millis) };
                 let rolls = roll.size.is_some() || roll.interval.is_some();
                 Box::new(FilesSink::new(path, *format, zone)?.rolling(rolls.then_some(roll)))
+            }
+            SinkKind::Kafka(kafka) => {
+                let target = Target {
+                    name: sink.name.clone(),
+                    options: kafka_options(&kafka.connection),
+                    new_topic: kafka.new_topic.clone(),
+                    delivery: kafka.delivery,
+                };
+                Box::new(KafkaSink::new(target, kafka.topic.clone(), kafka.format.clone(), zone))
             }
         })
     };

@@ -242,7 +242,7 @@ impl Cluster {
         self.brokers.get(&id).cloned().ok_or_else(leaderless)
     }
 
-    fn on<T>(
+    pub(crate) fn on<T>(
         &mut self,
         address: &Address,
         mut ask: impl FnMut(&mut Connection) -> Result<T, Fault>,

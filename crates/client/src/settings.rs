@@ -51,6 +51,8 @@ pub struct ProduceSettings {
     pub buffer_bytes_max: usize,
     /// A batch that is not acknowledged within this time is given up.
     pub delivery_max: Duration,
+    /// The broker aborts a transaction that is open for longer.
+    pub transaction_max: Duration,
     /// How batches are compressed.
     pub codec: Codec,
 }
@@ -181,6 +183,9 @@ impl Settings {
                 request_bytes_max: 16 << 20,
                 buffer_bytes_max: 64 << 20,
                 delivery_max: Duration::from_secs(30),
+                // A broker's default limit is 15 minutes. Readers of committed records wait so long for a driver that dies
+                // and does not come back.
+                transaction_max: Duration::from_secs(300),
                 codec: Codec::None,
             },
         }
@@ -382,6 +387,9 @@ impl SettingsBuilder {
             "buffer.memory" => produce.buffer_bytes_max = bytes()?,
             "queue.buffering.max.kbytes" => produce.buffer_bytes_max = bytes()?.saturating_mul(1024),
             "message.timeout.ms" | "delivery.timeout.ms" => produce.delivery_max = ms(86_400_000)?,
+            "transaction.timeout.ms" => {
+                produce.transaction_max = number(value, 1_000, 2_147_483_647).map(Duration::from_millis)?;
+            }
             "compression.type" | "compression.codec" => {
                 produce.codec = match Codec::of(value) {
                     Some(codec) => codec,

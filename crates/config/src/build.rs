@@ -9,8 +9,9 @@ use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
 use tidemill_model::glob;
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
-    Autoscale, ClientChoice, DeadLetterTarget, EventTime, FilesSource, KafkaSource, OnError, OutputMode, Pipeline,
-    Query, ScaleMode, Sink, SinkFormat, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    Autoscale, ClientChoice, DeadLetterTarget, Delivery, EventTime, FilesSource, KafkaConnection, KafkaFormat,
+    KafkaSink, KafkaSource, NewTopic, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat, SinkKind,
+    Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::scale_change::EXECUTORS_MAX;
 
@@ -163,15 +164,9 @@ fn source(name: String, section: Section) -> Option<Source> {
 }
 
 fn kafka_source(section: &Section) -> Option<KafkaSource> {
-    let servers = section.required_string("bootstrap_servers", "\"localhost:9092\"");
-    let servers = servers.filter(|servers| addresses(section, "bootstrap_servers", servers));
+    let connection = kafka_connection(section, &ClientChoice::NAMES);
     let topic = section.required_string("topic", "\"my_topic\"");
-    if let Some(topic) = topic
-        && !topic_is_valid(&topic.text)
-    {
-        let message = format!("`{}` is not the name of a topic", topic.text);
-        section.fault(topic.span.clone(), message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
-    }
+    topic.iter().for_each(|topic| check_topic(section, topic));
     let offsets = [("latest", StartingOffsets::Latest), ("earliest", StartingOffsets::Earliest)];
     let starting_offsets = section.word("starting_offsets", &offsets).unwrap_or_default();
     let max_offsets_per_trigger = section.integer("max_offsets_per_trigger", 1).map(|count| count as u64);
@@ -183,18 +178,31 @@ fn kafka_source(section: &Section) -> Option<KafkaSource> {
         let message = "`include_headers` has no column to go to";
         section.fault(section.value_span("include_headers"), message, help);
     }
-    let client = section.word("client", &ClientChoice::NAMES).unwrap_or_default();
-    let client_options = section.pairs("options");
     Some(KafkaSource {
-        bootstrap_servers: servers?.text.clone(),
+        connection: connection?,
         topic: topic?.text.clone(),
         starting_offsets,
         max_offsets_per_trigger,
         metadata_column: metadata_column.cloned(),
         include_headers: include_headers.unwrap_or(false),
-        client,
-        client_options,
     })
+}
+
+/// The keys of a cluster. `clients` are the clients that can be chosen, the default first.
+fn kafka_connection(section: &Section, clients: &[(&str, ClientChoice)]) -> Option<KafkaConnection> {
+    let servers = section.required_string("bootstrap_servers", "\"localhost:9092\"");
+    let servers = servers.filter(|servers| addresses(section, "bootstrap_servers", servers));
+    let client = section.word("client", clients).unwrap_or(clients[0].1);
+    let client_options = section.pairs("options");
+    Some(KafkaConnection { bootstrap_servers: servers?.text.clone(), client, client_options })
+}
+
+/// Reports a topic's name that Kafka does not take.
+fn check_topic(section: &Section, topic: &Located) {
+    if !topic_is_valid(&topic.text) {
+        let message = format!("`{}` is not the name of a topic", topic.text);
+        section.fault(topic.span.clone(), message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
+    }
 }
 
 /// Reports what a source without a schema has no use for.
@@ -323,7 +331,7 @@ fn files_path(source: &Source) -> Option<String> {
 fn sinks(root: &Section, taken: &mut Vec<String>) -> Vec<Sink> {
     let sections = root.named_sections("sinks");
     if sections.is_empty() {
-        let help = "add a [sinks.NAME] table with type = \"console\" or type = \"files\"";
+        let help = "add a [sinks.NAME] table with type = \"console\", type = \"files\" or type = \"kafka\"";
         root.fault(root.value_span("sinks"), "there is no sink", help);
     }
     sections.into_iter().filter_map(|(name, section)| sink(name, section, taken)).collect()
@@ -338,6 +346,11 @@ fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink>
             rows_max: section.integer("rows_max", 1).unwrap_or(20) as usize,
         },
         "none" => SinkKind::None,
+        "kafka" => {
+            let kafka = kafka_sink(&section);
+            section.finish();
+            return Some(Sink { name, span, kind: SinkKind::Kafka(kafka?) });
+        }
         "files" => {
             let formats = [SinkFormat::Json, SinkFormat::Csv, SinkFormat::Parquet];
             let format = section.word("format", &formats.map(|format| (format.name(), format))).unwrap_or_default();
@@ -354,12 +367,57 @@ fn sink(name: String, section: Section, taken: &mut Vec<String>) -> Option<Sink>
         }
         other => {
             let message = format!("a sink of type \"{other}\" is not supported yet");
-            section.fault(kind.span.clone(), message, "the types supported are \"console\", \"files\" and \"none\"");
+            let help = "the types supported are \"console\", \"files\", \"kafka\" and \"none\"";
+            section.fault(kind.span.clone(), message, help);
             return None;
         }
     };
     section.finish();
     Some(Sink { name, span, kind })
+}
+
+/// Only the native client writes, so `client` has no other choice.
+const WRITERS: [(&str, ClientChoice); 2] = [("auto", ClientChoice::Native), ("native", ClientChoice::Native)];
+
+fn kafka_sink(section: &Section) -> Option<KafkaSink> {
+    let connection = kafka_connection(section, &WRITERS);
+    let is_raw = section.word("format", &[("json", false), ("raw", true)]).unwrap_or_default();
+    let topic = match is_raw {
+        true => section.string("topic"),
+        false => section.required_string("topic", "\"my_topic\""),
+    };
+    topic.iter().for_each(|topic| check_topic(section, topic));
+    let key_column = section.string("key_column");
+    if let Some(key) = key_column.filter(|_| is_raw) {
+        let message = "`key_column` does not apply to format = \"raw\"";
+        section.fault(key.span.clone(), message, "leave it out, and name the key's column `key`: SELECT … AS key");
+    }
+    let deliveries = [("exactly-once", Delivery::ExactlyOnce), ("at-least-once", Delivery::AtLeastOnce)];
+    let delivery = section.word("delivery", &deliveries).unwrap_or_default();
+    let new_topic = new_topic(section);
+    let format = match is_raw {
+        true => KafkaFormat::Raw,
+        false => KafkaFormat::Json { key_column: key_column.cloned() },
+    };
+    Some(KafkaSink {
+        connection: connection?,
+        topic: topic.map(|topic| topic.text.clone()),
+        new_topic,
+        format,
+        delivery,
+    })
+}
+
+fn new_topic(section: &Section) -> Option<NewTopic> {
+    let partitions = section.integer("partitions", 1);
+    let options = section.pairs("topic_options");
+    if partitions.is_none() && section.has("topic_options") {
+        let message = "`topic_options` are the settings of a new topic, and none is to be created";
+        section.fault(section.value_span("topic_options"), message, "add `partitions`, for instance partitions = 4");
+    }
+    let options = options.into_iter().map(|option| (option.name, option.value.expose().to_owned()));
+    let partitions = i32::try_from(partitions?).unwrap_or(i32::MAX);
+    Some(NewTopic { partitions, options: options.collect() })
 }
 
 fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetterTarget> {

@@ -29,7 +29,7 @@ fn the_reference_pipeline() {
     let source = &pipeline.sources[0];
     let kafka = kafka(source);
     assert_eq!((source.name.as_str(), kafka.topic.as_str()), ("cs_student_logs", "cs_student_logs"));
-    assert_eq!(kafka.bootstrap_servers, "localhost:9092");
+    assert_eq!(kafka.connection.bootstrap_servers, "localhost:9092");
     assert_eq!(kafka.starting_offsets, StartingOffsets::Latest);
     let event_time = source.event_time.as_ref().unwrap();
     assert_eq!(event_time.column.text, "event_time");
@@ -69,7 +69,8 @@ fn set_replaces_and_adds_values() {
         assert_eq!(pipeline.name, "a \"quoted\" name");
         let kafka = kafka(&pipeline.sources[0]);
         assert_eq!(kafka.max_offsets_per_trigger, Some(1_000));
-        let options = kafka.client_options.iter().map(|option| (option.name.as_str(), option.value.expose()));
+        let options =
+            kafka.connection.client_options.iter().map(|option| (option.name.as_str(), option.value.expose()));
         assert_eq!(options.collect::<Vec<_>>(), [("fetch.min.bytes", "10")]);
         assert!(pipeline.query.sql.text.contains("GROUP BY window"));
     };
@@ -173,9 +174,9 @@ fn mistakes_are_named_at_their_place() {
     check("\"1 minute\"", "\"-1 minute\"", &["p.toml:15:13: a watermark delay must not be negative; change the value"]);
     check(
         "\"console\"",
-        "\"kafka\"",
+        "\"postgres\"",
         &[
-            "p.toml:29:8: a sink of type \"kafka\" is not supported yet; the types supported are \"console\", \"files\" and \"none\"",
+            "p.toml:29:8: a sink of type \"postgres\" is not supported yet; the types supported are \"console\", \"files\", \"kafka\" and \"none\"",
         ],
     );
     check(
@@ -189,7 +190,7 @@ fn mistakes_are_named_at_their_place() {
         "[sinks.screen]",
         "[sources.other]",
         &[
-            "p.toml:1:1: there is no sink; add a [sinks.NAME] table with type = \"console\" or type = \"files\"",
+            "p.toml:1:1: there is no sink; add a [sinks.NAME] table with type = \"console\", type = \"files\" or type = \"kafka\"",
             "p.toml:29:8: a source of type \"console\" is not supported yet; the types supported are \"kafka\" and \"files\"",
         ],
     );

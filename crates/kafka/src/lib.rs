@@ -1,14 +1,14 @@
-//! Kafka as a source, through the native client or librdkafka. [`KafkaWatch`] and [`KafkaReader`] implement the traits
-//! of `flow`.
+//! Kafka as a source, through the native client or librdkafka, and as a sink through the native client. [`KafkaWatch`],
+//! [`KafkaReader`] and [`KafkaSink`] implement the traits of `flow`.
 //!
 //! ```text
 //! driver    KafkaWatch   metadata + ListOffsets, and while the topic is quiet a long-poll fetch at its end
 //! executor  KafkaReader  ranges from explicit offsets; fetches ahead at most 4 MB and one answer, or 16 MB in a task of
 //!                        many ranges
+//! driver    KafkaSink    the rows of a batch as records, in a transaction that also holds the batch's id
 //! ```
-//! Consumer groups are never used: no group id, no coordinator, no committed offsets. Knows no pipeline, no batch and
-//! no record format. librdkafka's log lines are dropped; its last message about a connection becomes part of our
-//! errors.
+//! Consumer groups never decide what is read. Knows no plan; formats of rows are `tidemill_sql::text`'s. librdkafka's log
+//! lines are dropped; its last message about a connection becomes part of our errors.
 
 pub mod admin;
 pub mod choice;
@@ -16,6 +16,7 @@ pub mod options;
 pub mod produce;
 pub mod properties;
 pub mod scan;
+pub mod sink;
 
 mod ahead;
 mod alarm;
@@ -34,4 +35,5 @@ pub use client::ErrorContext;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;
 pub use scan::scan;
+pub use sink::KafkaSink;
 pub use watch::KafkaWatch;

@@ -96,11 +96,22 @@ impl ClientChoice {
         [("auto", ClientChoice::Auto), ("native", ClientChoice::Native), ("librdkafka", ClientChoice::Librdkafka)];
 }
 
+/// A Kafka cluster, and how to connect to it. Sources, sinks and dead letters have the same keys for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaConnection {
+    /// `bootstrap_servers`: `host:port[,host:port…]`.
+    pub bootstrap_servers: String,
+    /// `client`: which client is used.
+    pub client: ClientChoice,
+    /// `options`: the client's properties.
+    pub client_options: Vec<ClientOption>,
+}
+
 /// Options of `type = "kafka"`.
 #[derive(Clone, Debug)]
 pub struct KafkaSource {
-    /// `bootstrap_servers`: `host:port[,host:port…]`.
-    pub bootstrap_servers: String,
+    /// The cluster.
+    pub connection: KafkaConnection,
     /// `topic`.
     pub topic: String,
     /// `starting_offsets`: where a query without a checkpoint begins.
@@ -111,10 +122,6 @@ pub struct KafkaSource {
     pub metadata_column: Option<Located>,
     /// `include_headers`: whether Kafka's own columns include `headers`.
     pub include_headers: bool,
-    /// `client`: which client is used.
-    pub client: ClientChoice,
-    /// `[sources.NAME.options]`: the client's properties.
-    pub client_options: Vec<ClientOption>,
 }
 
 /// A property of a client. Many properties are secrets, so no value is ever shown.
@@ -266,6 +273,54 @@ pub enum SinkKind {
         /// `roll_interval`: they do so after this time, ms.
         roll_ms: Option<u64>,
     },
+    /// `type = "kafka"`: each row becomes a record.
+    Kafka(KafkaSink),
+}
+
+/// Options of a sink of `type = "kafka"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSink {
+    /// The cluster.
+    pub connection: KafkaConnection,
+    /// `topic`: where all rows go. `None`: each row names its topic.
+    pub topic: Option<String>,
+    /// `partitions`, `topic_options`: how a missing topic is created; `None`: it is not.
+    pub new_topic: Option<NewTopic>,
+    /// `format`.
+    pub format: KafkaFormat,
+    /// `delivery`.
+    pub delivery: Delivery,
+}
+
+/// How a topic is created that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its number of partitions.
+    pub partitions: i32,
+    /// Its settings, by Kafka's names.
+    pub options: Vec<(String, String)>,
+}
+
+/// `format` of a Kafka sink: what of a row becomes which part of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KafkaFormat {
+    /// `"json"`: the row as a JSON object is the value.
+    Json {
+        /// `key_column`: the column whose text is the key.
+        key_column: Option<Located>,
+    },
+    /// `"raw"`: the columns `value`, `key`, `headers`, `topic` and `partition`, as Spark's Kafka sink takes them.
+    Raw,
+}
+
+/// `delivery`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// `"exactly-once"`: a transaction for each batch.
+    #[default]
+    ExactlyOnce,
+    /// `"at-least-once"`: after a crash a batch may be written again.
+    AtLeastOnce,
 }
 
 /// `[dead_letter]`, by its type.

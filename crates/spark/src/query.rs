@@ -176,7 +176,7 @@ fn kafka_source(kafka: &KafkaSource) -> DataSource {
         StartingOffsets::Latest => "latest",
     };
     let mut options = vec![
-        ("kafka.bootstrap.servers".to_owned(), kafka.bootstrap_servers.clone()),
+        ("kafka.bootstrap.servers".to_owned(), kafka.connection.bootstrap_servers.clone()),
         ("subscribe".into(), kafka.topic.clone()),
         ("startingOffsets".into(), starting.into()),
     ];
@@ -186,7 +186,7 @@ fn kafka_source(kafka: &KafkaSource) -> DataSource {
     if kafka.include_headers {
         options.push(("includeHeaders".into(), "true".into()));
     }
-    options.extend(crate::kafka_options::for_java(&kafka.client_options));
+    options.extend(crate::kafka_options::for_java(&kafka.connection.client_options));
     DataSource { format: "kafka".into(), options, ..DataSource::default() }
 }
 

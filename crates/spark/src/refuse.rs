@@ -61,7 +61,8 @@ fn source_faults(pipeline: &Pipeline, source: &Source, reach: Reach) -> Vec<Diag
     }
     match &source.kind {
         SourceKind::Kafka(kafka) => {
-            for option in kafka.client_options.iter().filter(|option| !kafka_options::is_known(&option.name)) {
+            for option in kafka.connection.client_options.iter().filter(|option| !kafka_options::is_known(&option.name))
+            {
                 let message = format!("Spark's Kafka client has no property `{}`", option.name);
                 fault(&option.key_span, message, "leave it out on Spark, or name the Java client's property");
             }

@@ -50,7 +50,7 @@ const CRATES: &[Crate] = &[
     Crate { name: "simulate", uses: &["model", "scale"], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Crate { name: "link", uses: &["model"], tests_use: &[], unsaid: &[CLOCK] },
     Crate { name: "checkpoint", uses: &["model", "os"], tests_use: &[], unsaid: &[CLOCK] },
-    Crate { name: "kafka", uses: &["model", "os", "flow", "client"], tests_use: &["broker"], unsaid: &[] },
+    Crate { name: "kafka", uses: &["model", "os", "sql", "flow", "client"], tests_use: &["broker"], unsaid: &[] },
     Crate { name: "files", uses: &["model", "os", "sql", "flow"], tests_use: &["config", "decode"], unsaid: &[CLOCK] },
     Crate { name: "wire", uses: &[], tests_use: &[], unsaid: &[CLOCK, WORLD] },
     Crate { name: "client", uses: &["model", "os", "wire"], tests_use: &[], unsaid: &[] },

@@ -73,7 +73,7 @@ mod tests {
             let job = crate::wiring::plan("demo.toml", &text, &[]).map_err(|error| error.to_string());
             let path = job.map(|job| match &job.pipeline.sinks[0].kind {
                 SinkKind::Files { path, .. } => path.clone(),
-                SinkKind::Console { .. } | SinkKind::None => panic!("the demo writes files"),
+                SinkKind::Console { .. } | SinkKind::None | SinkKind::Kafka(_) => panic!("the demo writes files"),
             });
             assert_eq!(path, Ok("/tmp/a \"b\" \\c".into()));
         }

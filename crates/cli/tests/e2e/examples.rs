@@ -1,7 +1,9 @@
 //! The example pipelines that read Kafka.
 
 use crate::support::Testbed;
+use std::ops::ControlFlow;
 use std::path::Path;
+use tidemill_kafka::scan;
 
 #[test]
 fn cs_student_activity() {
@@ -53,4 +55,38 @@ fn orders_from_json() {
     assert!(has(&["2026-01-05", "08:00:00", "fr", "2", "15.25"]), "{}", ended.stdout);
     assert!(has(&["2026-01-05", "08:05:00", "it", "1"]), "{}", ended.stdout);
     assert!(!ended.stdout.contains("09:00:00"), "the window is still open: {}", ended.stdout);
+}
+
+#[test]
+fn big_orders() {
+    let testbed = Testbed::new();
+    let records = [
+        r#"{"id":1,"country":"fr","amount":100.5}"#,
+        r#"{"id":2,"country":"fr","amount":100.0}"#,
+        r#"{"id":3,"country":"it","amount":1e3}"#,
+        "not JSON",
+        r#"{"id":4,"amount":200}"#,
+    ];
+    testbed.send_to("orders", records.into_iter().map(str::to_owned));
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(["big-orders", ".toml"].concat());
+    let servers =
+        ["sources.orders", "sinks.big"].map(|table| format!("{table}.bootstrap_servers={}", testbed.address()));
+    let sets: Vec<&str> = servers.iter().flat_map(|set| ["--set", set]).collect();
+    let ended = testbed.tidemill(&[&["run", example.to_str().unwrap(), "--available-now"], &sets[..]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let mut found = Vec::new();
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    scan(&testbed.kafka(), "big-orders", |_, _, _, key, value| {
+        found.push((text(key), text(value).unwrap()));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found.sort();
+    let row = |key: Option<&str>, value: &str| (key.map(str::to_owned), value.to_owned());
+    let expected = [
+        row(None, r#"{"id":4,"amount":200.0}"#),
+        row(Some("FR"), r#"{"id":1,"country":"FR","amount":100.5}"#),
+        row(Some("IT"), r#"{"id":3,"country":"IT","amount":1000.0}"#),
+    ];
+    assert_eq!(found, expected);
 }

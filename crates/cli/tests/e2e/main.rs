@@ -18,6 +18,7 @@ mod faults;
 mod full_disk;
 mod functions;
 mod kafka_columns;
+mod kafka_sink;
 mod mistakes;
 mod produce;
 mod secrets;

@@ -1,9 +1,13 @@
 //! Writes record batches (format v2): the records into a buffer, then the header in front of them.
 
+use super::Identity;
 use super::pack::{self, Codec};
 use std::time::Instant;
 use tidemill_model::{Error, Result};
 use tidemill_wire::batch::{CRC_START, HEADER_BYTES, LENGTH_END, MAGIC_AT};
+
+/// The attribute of batches in a transaction.
+const TRANSACTIONAL: u8 = 0x10;
 
 /// A record to write.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,7 +124,10 @@ impl Open {
 
 impl Sealed {
     /// Writes producer id, epoch and the sequence number of the first record, then the checksum.
-    pub(super) fn number(&mut self, (id, epoch): (i64, i16), sequence: i32) {
+    pub(super) fn number(&mut self, (id, epoch): Identity, sequence: i32, is_transactional: bool) {
+        if is_transactional {
+            self.bytes[22] |= TRANSACTIONAL;
+        }
         self.bytes[43..51].copy_from_slice(&id.to_be_bytes());
         self.bytes[51..53].copy_from_slice(&epoch.to_be_bytes());
         self.bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
@@ -181,7 +188,7 @@ mod tests {
             let mut open = Open::default();
             records.iter().for_each(|record| open.push(record, Instant::now()));
             let mut sealed = open.seal(codec, Vec::new()).expect("packed").expect("records");
-            sealed.number((7, 2), 5);
+            sealed.number((7, 2), 5, false);
             let Found::Whole(header) = find(&sealed.bytes) else { panic!("no complete batch of {codec:?}") };
             assert!(header.crc_is_right(&sealed.bytes));
             assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (7, 2, 5));

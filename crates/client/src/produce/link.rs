@@ -6,7 +6,7 @@ use crate::connection::{Connection, decode};
 use crate::fault::Fault;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName, TransactionalId};
 use kafka_protocol::protocol::{StrBytes, VersionRange};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -14,6 +14,8 @@ use tidemill_wire::Bounds;
 
 /// Versions that name topics by name.
 const VERSIONS: VersionRange = VersionRange { min: 3, max: 12 };
+/// Of these, those in which writing does not add a partition to a transaction.
+const TRANSACTIONAL_VERSIONS: VersionRange = VersionRange { min: 3, max: 11 };
 /// All in-sync replicas.
 const ACKS: i16 = -1;
 
@@ -62,7 +64,7 @@ impl Link {
         &mut self,
         cluster: &Cluster,
         address: &Address,
-        topic: &str,
+        (topic, transactional_id): (&str, Option<&str>),
         partitions: impl Iterator<Item = (usize, &'a mut Partition)>,
     ) -> Result<(), Fault> {
         let settings = cluster.settings();
@@ -70,7 +72,8 @@ impl Link {
             Some(connection) => connection,
             None => {
                 let connection = Connection::open(&cluster.shared, (&address.0, address.1))?;
-                self.version = connection.version(ApiKey::Produce, VERSIONS)?;
+                let versions = if transactional_id.is_some() { TRANSACTIONAL_VERSIONS } else { VERSIONS };
+                self.version = connection.version(ApiKey::Produce, versions)?;
                 self.connection.insert(connection)
             }
         };
@@ -82,7 +85,7 @@ impl Link {
                 break;
             }
             if !batch.is_numbered {
-                batch.number(identity, partition.sequence);
+                batch.number(identity, partition.sequence, transactional_id.is_some());
                 // 0 follows the largest number.
                 partition.sequence = partition.sequence.wrapping_add(batch.records as i32) & i32::MAX;
             }
@@ -98,7 +101,7 @@ impl Link {
             .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
             .with_partition_data(data);
         let request = ProduceRequest::default()
-            .with_transactional_id(None)
+            .with_transactional_id(transactional_id.map(|id| TransactionalId(StrBytes::from_string(id.to_owned()))))
             .with_acks(ACKS)
             .with_timeout_ms(settings.answer_max.as_millis() as i32)
             .with_topic_data(vec![topic]);

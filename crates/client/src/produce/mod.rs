@@ -12,6 +12,9 @@
 //! Leaders that move, brokers that stop and slow answers are not errors. The producer sends unacknowledged batches
 //! again, with growing pauses, and [`Producer::trouble`] tells what it waits for. It runs on the caller's thread: the
 //! caller must poll.
+//!
+//! A producer of a transaction has its identity from [`crate::Transactions`], and keeps it. Where another producer would
+//! continue under a new id, it fails: the transaction cannot be committed.
 
 mod batch;
 mod link;
@@ -39,6 +42,9 @@ const INIT: VersionRange = VersionRange { min: 0, max: 4 };
 /// Most buffers of batches that are kept for reuse.
 const FREE_MAX: usize = 16;
 
+/// Producer id and epoch.
+pub type Identity = (i64, i16);
+
 /// Writes records to the partitions of one topic.
 pub struct Producer {
     cluster: Cluster,
@@ -56,6 +62,8 @@ pub struct Producer {
     was_let_in: bool,
     /// Batches that are not full are sent too.
     is_flushing: bool,
+    /// The transactional id and the identity of a producer of transactions.
+    transactional: Option<(String, Identity)>,
 }
 
 /// Counts of the appended records.
@@ -77,7 +85,7 @@ struct Partition {
     /// The first of `sealed` is in flight.
     is_under_way: bool,
     /// The producer id and epoch of this partition. `None` if it needs a new one.
-    identity: Option<(i64, i16)>,
+    identity: Option<Identity>,
     /// The sequence number of the next record.
     sequence: i32,
 }
@@ -101,7 +109,23 @@ impl Producer {
             trouble: None,
             was_let_in: false,
             is_flushing: false,
+            transactional: None,
         })
+    }
+
+    /// The same, for records in the transactions of a transactional id. A record is sent only after its partition was added
+    /// to the transaction.
+    ///
+    /// # Errors
+    /// As [`Producer::new`].
+    pub fn transactional(
+        settings: Settings,
+        (topic, partitions): (&str, i32),
+        id: &str,
+        identity: Identity,
+    ) -> Result<Producer> {
+        let producer = Producer::new(settings, topic, partitions)?;
+        Ok(Producer { transactional: Some((id.to_owned(), identity)), ..producer })
     }
 
     /// Takes a record for a partition. `false` if too much is not acknowledged yet: poll first.
@@ -199,9 +223,10 @@ impl Producer {
             if !link.is_ready() {
                 continue;
             }
+            let transactional_id = self.transactional.as_ref().map(|(id, _)| id.as_str());
             let ready = self.partitions.iter_mut().enumerate().filter(|(_, known)| known.leader == Some(broker));
             let sent = match self.cluster.address(broker) {
-                Ok(address) => link.send(&self.cluster, &address, &self.topic, ready),
+                Ok(address) => link.send(&self.cluster, &address, (&self.topic, transactional_id), ready),
                 Err(fault) => Err(fault),
             };
             match sent {
@@ -228,16 +253,23 @@ impl Producer {
             }
         }
         if self.partitions.iter().any(|partition| partition.is_ready() && partition.identity.is_none()) {
-            let request =
-                InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(i32::MAX);
-            let answer = self.cluster.any(|connection| connection.call(INIT, &request, Bounds::NAMES))?;
-            check("a producer id", answer.error_code, None)?;
-            let identity = (answer.producer_id.0, answer.producer_epoch);
+            let identity = match &self.transactional {
+                Some((_, identity)) => *identity,
+                None => self.fresh_identity()?,
+            };
             for partition in self.partitions.iter_mut().filter(|partition| partition.identity.is_none()) {
                 (partition.identity, partition.sequence) = (Some(identity), 0);
             }
         }
         Ok(())
+    }
+
+    fn fresh_identity(&mut self) -> Result<Identity, Fault> {
+        let request =
+            InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(i32::MAX);
+        let answer = self.cluster.any(|connection| connection.call(INIT, &request, Bounds::NAMES))?;
+        check("a producer id", answer.error_code, None)?;
+        Ok((answer.producer_id.0, answer.producer_epoch))
     }
 
     /// Takes the answers that have arrived. Returns whether there was one.
@@ -280,7 +312,9 @@ impl Producer {
                 Code::OutOfOrderSequenceNumber
                 | Code::UnknownProducerId
                 | Code::InvalidProducerEpoch
-                | Code::InvalidProducerIdMapping => {
+                | Code::InvalidProducerIdMapping
+                    if self.transactional.is_none() =>
+                {
                     partition.renew();
                     self.pause(fault);
                 }

@@ -5,6 +5,7 @@ mod oauth;
 mod produce;
 mod read;
 mod secure;
+mod sink;
 mod support;
 mod transactions;
 mod watch;
