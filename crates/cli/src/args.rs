@@ -39,6 +39,8 @@ pub(crate) enum Verb {
     Ctl(CtlOptions),
     /// Inspect a checkpoint
     Checkpoint(CheckpointOptions),
+    /// Send the records of dead letters again
+    DeadLetters(DeadLettersOptions),
     /// List the SQL functions, or explain one
     Functions(FunctionsOptions),
     /// An executor. A driver starts it and talks to it over stdin and stdout
@@ -263,6 +265,30 @@ pub(crate) enum CheckpointAction {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Options)]
+pub(crate) struct DeadLettersOptions {
+    #[command(subcommand)]
+    pub(crate) action: DeadLettersAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DeadLettersAction {
+    /// Send each record that has a dead letter in the pipeline's topic of dead letters to another topic, as it was
+    Replay {
+        /// The pipeline file
+        pipeline: PathBuf,
+        /// The topic, on the cluster of the pipeline's first Kafka source
+        #[arg(long, value_name = "TOPIC")]
+        to: String,
+        /// Only records with this reason, for instance `late`
+        #[arg(long, value_name = "REASON")]
+        reason: Option<String>,
+        /// Set a value of the file, for instance `dead_letter.topic=letters`; repeatable
+        #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+        set: Vec<(String, String)>,
     },
 }
 

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Verb::Simulate(options) => verbs::simulate::run(&options),
         Verb::Cost(options) => verbs::cost::run(&options),
         Verb::Ctl(options) => verbs::ctl::run(&options),
+        Verb::DeadLetters(options) => verbs::dead_letters::run(&options),
         Verb::Checkpoint(options) => verbs::checkpoint::run(&options),
         Verb::Functions(options) => verbs::functions::run(&options),
         Verb::Executor => verbs::executor::run(),

@@ -3,7 +3,7 @@
 use arrow_schema::Schema;
 use std::env::VarError;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -15,10 +15,12 @@ use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
 use tidemill_kafka::choice::{self, Chosen};
+use tidemill_kafka::dead_letters as letters;
 use tidemill_kafka::sink::{Layout, Target};
-use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaSink, KafkaWatch, properties};
+use tidemill_kafka::{KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch, properties};
 use tidemill_model::pipeline::{
-    self, DeadLetterTarget, FilesSource, KafkaConnection, SinkKind, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, SinkKind, SourceFormat, SourceKind,
+    StartingOffsets, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
@@ -109,7 +111,11 @@ fn connections(pipeline: &Pipeline) -> Vec<(&Range<usize>, &KafkaConnection)> {
         SinkKind::Kafka(kafka) => Some((&sink.span, &kafka.connection)),
         SinkKind::Console { .. } | SinkKind::Files { .. } | SinkKind::None => None,
     });
-    sources.chain(sinks).collect()
+    let dead_letters = pipeline.dead_letter.iter().filter_map(|target| match target {
+        DeadLetterTarget::Kafka(kafka) => Some((&kafka.span, &kafka.connection)),
+        DeadLetterTarget::Files { .. } => None,
+    });
+    sources.chain(sinks).chain(dead_letters).collect()
 }
 
 /// Fails if a sink cannot take a column of the result.
@@ -170,7 +176,10 @@ fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Resul
 /// Readers for the sources of the plan's branches, for one worker thread of an executor.
 pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>> {
     let reader = |(number, source): (u32, &pipeline::Source)| -> Result<Box<dyn ports::Read>> {
-        let parts = kafka_columns::parts(plan.branches[number as usize].kafka_columns.as_ref());
+        let mut parts = kafka_columns::parts(plan.branches[number as usize].kafka_columns.as_ref());
+        if matches!(pipeline.dead_letter, Some(DeadLetterTarget::Kafka(_))) {
+            (parts.keys, parts.headers) = (true, true);
+        }
         Ok(match &source.kind {
             SourceKind::Kafka(kafka) => {
                 Box::new(KafkaReader::new(&kafka_options(&kafka.connection))?.with_parts(parts))
@@ -191,14 +200,36 @@ fn each_source<'a>(pipeline: &'a Pipeline, plan: &'a QueryPlan) -> impl Iterator
 /// A dead-letter writer for one worker thread of an executor. Executors start in the driver's directory, so a relative
 /// path means the same to both.
 pub(crate) fn dead_letters(pipeline: &Pipeline) -> Option<Box<dyn DeadLetterWriter>> {
-    let DeadLetterTarget::Files { path } = pipeline.dead_letter.as_ref()?;
-    Some(Box::new(FilesDeadLetterWriter::new(path)))
+    Some(Box::new(match pipeline.dead_letter.as_ref()? {
+        DeadLetterTarget::Files { path } => FilesDeadLetterWriter::new(path),
+        DeadLetterTarget::Kafka(_) => {
+            FilesDeadLetterWriter::encoded(dead_letters_on_their_way(pipeline), letters::write_frame, "frames")
+        }
+    }))
+}
+
+/// Where executors write dead letters that the driver sends to a topic.
+fn dead_letters_on_their_way(pipeline: &Pipeline) -> PathBuf {
+    let checkpoint = pipeline.checkpoint.as_ref().expect("a run puts its checkpoint into the pipeline");
+    Path::new(checkpoint).join("dead-letters")
 }
 
 /// The driver's side of the dead letters.
 pub(crate) fn dead_letter_committer(pipeline: &Pipeline) -> Result<Option<Box<dyn DeadLetterCommitter>>> {
-    let Some(DeadLetterTarget::Files { path }) = &pipeline.dead_letter else { return Ok(None) };
-    Ok(Some(Box::new(FilesDeadLetterCommitter::new(path)?)))
+    Ok(match &pipeline.dead_letter {
+        None => None,
+        Some(DeadLetterTarget::Files { path }) => Some(Box::new(FilesDeadLetterCommitter::new(path)?)),
+        Some(DeadLetterTarget::Kafka(kafka)) => {
+            let target = Target {
+                name: letters::NAME.into(),
+                options: kafka_options(&kafka.connection),
+                new_topic: kafka.new_topic.clone(),
+                delivery: Delivery::ExactlyOnce,
+            };
+            let dir = dead_letters_on_their_way(pipeline);
+            Some(Box::new(KafkaDeadLetterCommitter::new(target, &kafka.topic, &pipeline.name, dir)?))
+        }
+    })
 }
 
 /// Which client reads each Kafka source, by the source's name.
@@ -210,7 +241,15 @@ pub(crate) fn clients(pipeline: &Pipeline) -> Vec<(&str, Chosen)> {
     pipeline.sources.iter().filter_map(|source| Some((source.name.as_str(), chosen(source)?))).collect()
 }
 
-fn kafka_options(kafka: &KafkaConnection) -> KafkaOptions {
+/// The cluster of the first Kafka source, if there is one.
+pub(crate) fn first_source(pipeline: &Pipeline) -> Option<KafkaOptions> {
+    pipeline.sources.iter().find_map(|source| match &source.kind {
+        SourceKind::Kafka(kafka) => Some(kafka_options(&kafka.connection)),
+        SourceKind::Files(_) => None,
+    })
+}
+
+pub(crate) fn kafka_options(kafka: &KafkaConnection) -> KafkaOptions {
     let options = kafka.client_options.iter().map(|option| (option.name.clone(), option.value.clone()));
     KafkaOptions {
         bootstrap_servers: kafka.bootstrap_servers.clone(),

@@ -9,9 +9,9 @@ use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
 use tidemill_model::glob;
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
-    Autoscale, ClientChoice, DeadLetterTarget, Delivery, EventTime, FilesSource, KafkaConnection, KafkaFormat,
-    KafkaSink, KafkaSource, NewTopic, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat, SinkKind,
-    Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    Autoscale, ClientChoice, DeadLetterTarget, Delivery, EventTime, FilesSource, KafkaConnection, KafkaDeadLetters,
+    KafkaFormat, KafkaSink, KafkaSource, NewTopic, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
+    SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
 };
 use tidemill_model::scale_change::EXECUTORS_MAX;
 
@@ -422,18 +422,31 @@ fn new_topic(section: &Section) -> Option<NewTopic> {
 
 fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetterTarget> {
     let kind = section.required_string("type", "\"files\"")?;
-    if kind.text != "files" {
-        let message = match kind.text.as_str() {
-            "kafka" => "dead letters to a Kafka topic are not supported yet".to_owned(),
-            other => format!("dead letters of type \"{other}\" are not supported"),
-        };
-        section.fault(kind.span.clone(), message, "write type = \"files\" and path = \"DIR\"");
-        return None;
+    match kind.text.as_str() {
+        "files" => {}
+        "kafka" => {
+            let kafka = kafka_dead_letters(&section);
+            section.finish();
+            return kafka.map(DeadLetterTarget::Kafka);
+        }
+        other => {
+            let message = format!("dead letters of type \"{other}\" are not supported");
+            section.fault(kind.span.clone(), message, "the types supported are \"files\" and \"kafka\"");
+            return None;
+        }
     }
     let path = section.required_string("path", "\"dead-letters\"").filter(|path| is_path(&section, path));
     path.iter().for_each(|path| is_free(&section, path, taken, "the dead letters"));
     section.finish();
     Some(DeadLetterTarget::Files { path: path?.text.clone() })
+}
+
+fn kafka_dead_letters(section: &Section) -> Option<KafkaDeadLetters> {
+    let connection = kafka_connection(section, &WRITERS);
+    let topic = section.required_string("topic", "\"my_dead_letters\"");
+    topic.iter().for_each(|topic| check_topic(section, topic));
+    let new_topic = new_topic(section);
+    Some(KafkaDeadLetters { span: section.span(), connection: connection?, topic: topic?.text.clone(), new_topic })
 }
 
 /// Reports a directory that the pipeline already reads or writes. `taken` holds those paths; `whose` names the

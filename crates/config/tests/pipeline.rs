@@ -196,9 +196,10 @@ fn mistakes_are_named_at_their_place() {
     );
     let section = "[dead_letter]\ntype = \"kafka\"\ntopic = \"broken\"\n[sinks.screen]";
     let kafka =
-        "p.toml:29:8: dead letters to a Kafka topic are not supported yet; write type = \"files\" and path = \"DIR\"";
+        "p.toml:28:2: `bootstrap_servers` is missing in [dead_letter]; add bootstrap_servers = \"localhost:9092\"";
     check("[sinks.screen]", section, &[kafka]);
-    let other = "p.toml:29:8: dead letters of type \"s3\" are not supported; write type = \"files\" and path = \"DIR\"";
+    let other =
+        "p.toml:29:8: dead letters of type \"s3\" are not supported; the types supported are \"files\" and \"kafka\"";
     check("[sinks.screen]", &section.replace("kafka", "s3"), &[other]);
     check(
         "[sinks.screen]",

@@ -90,7 +90,9 @@ impl DeadLetters {
             timestamp: (timestamp >= 0).then_some(timestamp),
             fault,
             detail,
+            key: if chunk.keys.is_empty() { None } else { chunk.keys.get(row) },
             value: chunk.value(row),
+            headers: &headers(chunk, row),
         };
         let written = self.writer.write(&letter);
         written.map_err(|error| self.refused(error))
@@ -105,6 +107,13 @@ impl DeadLetters {
         self.refused = Some((since, now));
         if error.retry && DEAD_LETTERS.is_over(clock::since(since)) { Error::external(error.message()) } else { error }
     }
+}
+
+/// A record's headers; none if the reader does not deliver them.
+fn headers(chunk: &Chunk, row: usize) -> Vec<(&[u8], Option<&[u8]>)> {
+    let Some(end) = chunk.header_ends.get(row) else { return Vec::new() };
+    let start = if row == 0 { 0 } else { chunk.header_ends[row - 1] };
+    (start..*end).map(|at| (chunk.header_names.get(at).unwrap_or_default(), chunk.header_values.get(at))).collect()
 }
 
 /// Names the columns that the row's values do not fit.

@@ -29,7 +29,16 @@ fn task(
 
 fn letter(range: &OffsetRange, offset: i64) -> DeadLetter<'_> {
     let at = Some((&range.partition, offset));
-    DeadLetter { at, place: None, timestamp: None, fault: RecordFault::Late, detail: None, value: Some(b"x") }
+    DeadLetter {
+        at,
+        place: None,
+        timestamp: None,
+        fault: RecordFault::Late,
+        detail: None,
+        key: None,
+        value: Some(b"x"),
+        headers: &[],
+    }
 }
 
 fn own(offset: i64) -> DriverDeadLetter {

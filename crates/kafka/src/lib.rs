@@ -6,12 +6,14 @@
 //! executor  KafkaReader  ranges from explicit offsets; fetches ahead at most 4 MB and one answer, or 16 MB in a task of
 //!                        many ranges
 //! driver    KafkaSink    the rows of a batch as records, in a transaction that also holds the batch's id
+//! driver    KafkaDeadLetterCommitter   the same for a batch's dead letters
 //! ```
 //! Consumer groups never decide what is read. Knows no plan; formats of rows are `tidemill_sql::text`'s. librdkafka's log
 //! lines are dropped; its last message about a connection becomes part of our errors.
 
 pub mod admin;
 pub mod choice;
+pub mod dead_letters;
 pub mod options;
 pub mod produce;
 pub mod properties;
@@ -32,6 +34,7 @@ mod watch;
 
 pub use choice::ClientChoice;
 pub use client::ErrorContext;
+pub use dead_letters::KafkaDeadLetterCommitter;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;
 pub use scan::scan;

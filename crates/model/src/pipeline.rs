@@ -331,6 +331,21 @@ pub enum DeadLetterTarget {
         /// The directory. Nothing else uses it.
         path: String,
     },
+    /// `type = "kafka"`: a record for each fault of a record, in a topic.
+    Kafka(KafkaDeadLetters),
+}
+
+/// Options of dead letters of `type = "kafka"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaDeadLetters {
+    /// Where the table stands in the file.
+    pub span: Range<usize>,
+    /// The cluster.
+    pub connection: KafkaConnection,
+    /// `topic`.
+    pub topic: String,
+    /// `partitions`, `topic_options`: how a missing topic is created; `None`: it is not.
+    pub new_topic: Option<NewTopic>,
 }
 
 /// `format` of a files sink.

@@ -4,7 +4,7 @@ use crate::kafka_options;
 use crate::query::is_absolute;
 use arrow_schema::DataType;
 use std::ops::Range;
-use tidemill_model::pipeline::{DeadLetterTarget, OnError, Source, SourceKind};
+use tidemill_model::pipeline::{OnError, Source, SourceKind};
 use tidemill_model::{Diagnostic, Diagnostics, Pipeline};
 use tidemill_sql::expr::{CastMode, Expr};
 use tidemill_sql::plan::{Body, BranchPlan, QueryPlan, Step};
@@ -30,7 +30,7 @@ pub fn check(pipeline: &Pipeline, plan: &QueryPlan, reach: Reach) -> Result<(), 
     }
     faults.extend(result_faults(pipeline, plan));
     faults.extend(error_fault(pipeline, plan));
-    if let Some(DeadLetterTarget::Files { .. }) = &pipeline.dead_letter {
+    if pipeline.dead_letter.is_some() {
         faults.push(at_key(
             pipeline,
             "dead_letter",

@@ -15,8 +15,11 @@ pub(crate) fn run(options: &CheckOptions) -> Result<()> {
     for (source, chosen) in wiring::clients(&job.pipeline) {
         output::line(&format!("{:<12} {} reads `{source}`: {}", "client", chosen.name(), chosen.why));
     }
-    if let Some(DeadLetterTarget::Files { path }) = &job.pipeline.dead_letter {
-        output::line(&format!("{:<12} each fault of a record, as JSON lines in {path}", "dead letters"));
-    }
+    let dead_letters = match &job.pipeline.dead_letter {
+        None => return Ok(()),
+        Some(DeadLetterTarget::Files { path }) => format!("as JSON lines in {path}"),
+        Some(DeadLetterTarget::Kafka(kafka)) => format!("as a record of topic {}", kafka.topic),
+    };
+    output::line(&format!("{:<12} each fault of a record, {dead_letters}", "dead letters"));
     Ok(())
 }

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod checkpoint;
 pub(crate) mod cost;
 pub(crate) mod ctl;
+pub(crate) mod dead_letters;
 pub(crate) mod executor;
 pub(crate) mod functions;
 pub(crate) mod produce;

@@ -1,10 +1,15 @@
 //! Each broken record becomes one dead letter, whatever is killed, and the dead letters match the progress records.
 
 use crate::support::{self, Dashboard, TOPIC, Testbed, WITH_DASHBOARD, records, until};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use tidemill_model::{FaultCounts, RecordFault};
+use std::time::Duration;
+use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
+use tidemill_kafka::{KafkaReader, admin};
+use tidemill_model::{FaultCounts, OffsetRange, RecordFault};
 
 const THEN: i64 = 1_700_000_000;
 const DEAD_LETTERS: [&str; 4] = ["--set", "dead_letter.type=files", "--set", "dead_letter.path=letters"];
@@ -164,6 +169,125 @@ fn executors_and_drivers_are_killed_and_each_letter_is_there_once() {
     assert_eq!(found.len(), 3_000);
     let names = std::fs::read_dir(testbed.path("letters")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")));
+}
+
+/// A record with its headers: key, value, headers.
+type Whole = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, String)>);
+
+/// All committed records of a topic.
+fn whole_records(testbed: &Testbed, topic: &str) -> Vec<Whole> {
+    let parts = RecordMetadata { keys: true, headers: true, ..RecordMetadata::default() };
+    let mut reader = KafkaReader::new(&testbed.kafka()).expect("a reader").with_parts(parts);
+    let (mut chunk, mut found) = (Chunk::default(), Vec::new());
+    for (partition, there) in admin::extents(&testbed.kafka(), topic).expect("extents") {
+        reader.open(&OffsetRange { partition, start: there.start, end: there.end }).expect("opened");
+        while reader.next(&mut chunk, 1_000).expect("read") {
+            let mut start = 0;
+            for record in 0..chunk.len() {
+                let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().to_vec()).expect("text");
+                let headers = (start..chunk.header_ends[record])
+                    .map(|at| (text(chunk.header_names.get(at)), text(chunk.header_values.get(at))));
+                let bytes = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+                found.push((bytes(chunk.keys.get(record)), bytes(chunk.value(record)), headers.collect()));
+                start = chunk.header_ends[record];
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn dead_letters_go_to_a_topic_once_and_can_be_sent_again() {
+    let testbed = Testbed::new();
+    // Every third record is broken: it has a key and a header of its own.
+    admin::ensure_topic(&testbed.kafka(), TOPIC, Some(4)).expect("a topic");
+    let producer: BaseProducer = testbed.kafka().config(&[("linger.ms", "1")], &[]).create().expect("a producer");
+    let mut expected: Vec<Whole> = Vec::new();
+    for (number, record) in records(THEN, 6_000).enumerate() {
+        let broken = number % 3 == 0;
+        let value = if broken { format!("broken {number}") } else { record };
+        let (key, name) = (format!("key {number}"), format!("header {number}"));
+        let headers = OwnedHeaders::new().insert(Header { key: &name, value: Some("its value") });
+        let mut message = BaseRecord::to(TOPIC).key(&key).payload(&value).headers(headers);
+        while let Err((_, unsent)) = producer.send(message) {
+            producer.poll(Duration::from_millis(10));
+            message = unsent;
+        }
+        if broken {
+            let headers = vec![(name, "its value".to_owned())];
+            expected.push((Some(key.into_bytes()), Some(value.into_bytes()), headers));
+        }
+    }
+    producer.flush(Duration::from_secs(60)).expect("acknowledged");
+    let server = format!("dead_letter.bootstrap_servers={}", testbed.address());
+    let sets = ["dead_letter.type=kafka", &server, "dead_letter.topic=letters", "dead_letter.partitions=2"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
+    let slow = [
+        "--set",
+        "sources.logs.max_offsets_per_trigger=300",
+        "--set",
+        "autoscale.max_records_per_second_per_core=1000",
+    ];
+    for round in 1..=4 {
+        let run = testbed.start_run(&[&sets[..], &slow, &WITH_DASHBOARD].concat());
+        let dashboard = Dashboard::of(&run);
+        if round % 2 == 0 {
+            let victim = dashboard.executor("one at work", |e| e.tasks_running > 0);
+            assert!(support::signal(victim.pid, "KILL"));
+        }
+        let before = testbed.progress().len();
+        until("a batch", || (testbed.progress().len() > before).then_some(()));
+        assert_eq!(run.kill().code, None);
+    }
+    assert!(testbed.records_read() < 6_000);
+    testbed.run_now(&sets);
+
+    let is_ours = |(name, _): &&(String, String)| name.starts_with("tidemill.");
+    let mut found = whole_records(&testbed, "letters");
+    let mut places = BTreeMap::new();
+    for (_, value, headers) in &found {
+        let ours: BTreeMap<&str, &str> =
+            headers.iter().filter(is_ours).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let names =
+            ["offset", "partition", "pipeline", "reason", "timestamp", "topic"].map(|name| format!("tidemill.{name}"));
+        assert!(ours.keys().eq(names.iter()), "{ours:?}");
+        assert_eq!((ours["tidemill.reason"], ours["tidemill.topic"]), ("malformed", TOPIC));
+        assert_eq!(ours["tidemill.pipeline"], "e2e");
+        places.insert((ours["tidemill.partition"].to_owned(), ours["tidemill.offset"].to_owned()), value.clone());
+    }
+    let mut in_topic = BTreeMap::new();
+    tidemill_kafka::scan(&testbed.kafka(), TOPIC, |partition, offset, _, _, value| {
+        if value.is_some_and(|value| value.starts_with(b"broken")) {
+            in_topic.insert((partition.to_string(), offset.to_string()), value.map(<[u8]>::to_vec));
+        }
+        ControlFlow::Continue(())
+    })
+    .expect("the topic is read");
+    assert!(places == in_topic, "the headers say where each record is");
+    found.iter_mut().for_each(|(_, _, headers)| headers.retain(|(name, _)| !name.starts_with("tidemill.")));
+    found.sort();
+    expected.sort();
+    assert!(found == expected, "{} dead letters of {}", found.len(), expected.len());
+    let left = std::fs::read_dir(testbed.path("checkpoint/dead-letters")).expect("a directory").count();
+    assert_eq!(left, 0, "what is in the topic is no longer in files");
+
+    admin::ensure_topic(&testbed.kafka(), "again", Some(3)).expect("a topic");
+    let replay = ["dead-letters", "replay", "p.toml", "--to", "again"];
+    let ended = testbed.tidemill(&[&replay[..], &sets].concat());
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "2000 records sent to topic again\n"),
+        "{}",
+        ended.stderr
+    );
+    let mut again = whole_records(&testbed, "again");
+    again.sort();
+    assert!(again == expected, "{} records of {}", again.len(), expected.len());
+    let ended = testbed.tidemill(&[&replay[..], &["--reason", "late"], &sets].concat());
+    let words = "0 records sent to topic again; not sent: 2000 dead letters with other reasons\n";
+    assert_eq!(ended.stdout, words, "{}", ended.stderr);
+    let ended = testbed.tidemill(&["dead-letters", "replay", "p.toml", "--to", "again"]);
+    assert!(ended.stderr.contains("the dead letters of this pipeline are not in a topic"), "{}", ended.stderr);
 }
 
 #[test]

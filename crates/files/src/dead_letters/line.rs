@@ -64,7 +64,9 @@ mod tests {
             timestamp: None,
             fault: RecordFault::AnsiError,
             detail: Some("[DIVIDE_BY_ZERO] x"),
+            key: None,
             value: None,
+            headers: &[],
         };
         let place = Place { file: "in/a.jsonl".into(), line: 12 };
         let whole = DeadLetter {
@@ -73,6 +75,8 @@ mod tests {
             timestamp: Some(0),
             fault: RecordFault::Malformed,
             detail: None,
+            key: None,
+            headers: &[],
             value: Some("{\"x\":\n\u{1}é".as_bytes()),
         };
         let binary = DeadLetter { place: None, value: Some(b"\xff\x00"), ..whole.clone() };

@@ -14,13 +14,19 @@ use tidemill_os::disk::put_in_place;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// Appends a dead letter in some encoding.
+pub type Encode = fn(&mut Vec<u8>, &DeadLetter<'_>);
+
 /// Writes the dead letters of tasks into a directory. Holds one buffer and one dead letter in memory.
 pub struct FilesDeadLetterWriter {
     dir: PathBuf,
+    encode: Encode,
+    /// The end of the files' names.
+    extension: &'static str,
     /// The name of the task's file.
     name: String,
     begun: Option<UnnamedFile>,
-    line: String,
+    encoded: Vec<u8>,
 }
 
 /// An unfinished file. It is removed when dropped.
@@ -31,9 +37,15 @@ struct UnnamedFile {
 }
 
 impl FilesDeadLetterWriter {
-    /// A writer for an existing directory.
+    /// A writer of JSON lines for an existing directory.
     pub fn new(dir: impl Into<PathBuf>) -> FilesDeadLetterWriter {
-        FilesDeadLetterWriter { dir: dir.into(), name: String::new(), begun: None, line: String::new() }
+        FilesDeadLetterWriter::encoded(dir, json_line, "jsonl")
+    }
+
+    /// A writer in another encoding, for a directory that gets the dead letters on their way.
+    pub fn encoded(dir: impl Into<PathBuf>, encode: Encode, extension: &'static str) -> FilesDeadLetterWriter {
+        let (name, encoded) = (String::new(), Vec::new());
+        FilesDeadLetterWriter { dir: dir.into(), encode, extension, name, begun: None, encoded }
     }
 
     fn begun(&mut self) -> io::Result<&mut UnnamedFile> {
@@ -64,18 +76,18 @@ impl DeadLetterWriter for FilesDeadLetterWriter {
         let source = Some(range.partition.source).filter(|source| *source > 0);
         let source = source.map_or(String::new(), |source| format!("s{source}-"));
         let (partition, start, end) = (range.partition.partition, range.start, range.end);
-        self.name = format!("{}{source}{partition}-{start}-{end}.jsonl", prefix(batch_id));
+        self.name = format!("{}{source}{partition}-{start}-{end}.{}", prefix(batch_id), self.extension);
     }
 
     fn write(&mut self, letter: &DeadLetter<'_>) -> Result<()> {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        write_line(&mut line, letter);
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.clear();
+        (self.encode)(&mut encoded, letter);
         let written = self.begun().and_then(|begun| {
             begun.lines += 1;
-            begun.file.write_all(line.as_bytes())
+            begun.file.write_all(&encoded)
         });
-        self.line = line;
+        self.encoded = encoded;
         written.map_err(|error| {
             self.begun = None;
             refused("write to", &self.dir, &error)
@@ -85,6 +97,12 @@ impl DeadLetterWriter for FilesDeadLetterWriter {
     fn finish(&mut self) -> Result<Option<DeadLetterFile>> {
         self.put().map_err(|error| refused("write to", &self.dir, &error))
     }
+}
+
+fn json_line(out: &mut Vec<u8>, letter: &DeadLetter<'_>) {
+    let mut line = String::from_utf8(std::mem::take(out)).expect("lines are text");
+    write_line(&mut line, letter);
+    *out = line.into_bytes();
 }
 
 impl Drop for UnnamedFile {

@@ -33,8 +33,12 @@ pub struct DeadLetter<'a> {
     pub fault: RecordFault,
     /// More about the fault, as text.
     pub detail: Option<&'a str>,
+    /// The record's key, if it has one and the reader delivers keys.
+    pub key: Option<&'a [u8]>,
     /// The record's value. `None` for a tombstone, or if it could not be read.
     pub value: Option<&'a [u8]>,
+    /// The record's headers, if the reader delivers them: names and values.
+    pub headers: &'a [(&'a [u8], Option<&'a [u8]>)],
 }
 
 /// The executor's side: writes the dead letters of one range after the other. One per worker thread.
@@ -77,7 +81,9 @@ impl DriverDeadLetter {
             timestamp: None,
             fault: self.fault,
             detail: Some(&self.detail),
+            key: None,
             value: None,
+            headers: &[],
         }
     }
 }

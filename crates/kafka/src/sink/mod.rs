@@ -7,7 +7,7 @@
 //! With at-least-once delivery a batch is written again after a crash between the write and the commit record.
 
 mod layout;
-mod partitioner;
+pub(crate) mod partitioner;
 mod writer;
 
 pub use layout::{Layout, Unfit};

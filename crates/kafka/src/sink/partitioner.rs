@@ -5,12 +5,12 @@
 const RUN: u64 = 500;
 
 /// The partition of a key among `partitions`.
-pub(super) fn of_key(key: &[u8], partitions: i32) -> i32 {
+pub(crate) fn of_key(key: &[u8], partitions: i32) -> i32 {
     ((murmur2(key) & 0x7fff_ffff) as i32).rem_euclid(partitions)
 }
 
 /// The partition of the record with this number in a batch, without a key.
-pub(super) fn of_number(batch_id: u64, number: u64, partitions: i32) -> i32 {
+pub(crate) fn of_number(batch_id: u64, number: u64, partitions: i32) -> i32 {
     (batch_id.wrapping_add(number / RUN)).rem_euclid(partitions as u64) as i32
 }
 
