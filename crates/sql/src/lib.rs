@@ -14,6 +14,7 @@ mod intervals;
 pub mod kafka;
 pub mod plan;
 pub mod reference;
+mod regex;
 mod syntax;
 pub mod text;
 pub mod types;

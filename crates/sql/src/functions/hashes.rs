@@ -13,7 +13,7 @@ use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
 };
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, Int32Array, Int64Array};
 use arrow_schema::DataType;
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -83,7 +83,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn lower_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn digest(arguments: &mut Arguments, compute: fn(&[u8]) -> String) -> ArrayRef {
@@ -189,13 +190,20 @@ fn shortest(value: i128) -> Vec<u8> {
     bytes[(0..15).take_while(|at| redundant(*at)).count()..].to_vec()
 }
 
+/// The hashes of the rows: each column takes those of the columns before it as its seeds.
+fn column_by_column<H: Copy>(arguments: &Arguments, seed: H, hash: fn(H, &ArrayRef, usize) -> H) -> Vec<H> {
+    let mut hashes = vec![seed; arguments.rows];
+    for column in arguments.columns {
+        for (row, value) in hashes.iter_mut().enumerate() {
+            *value = hash(*value, &column.array, column.at(row));
+        }
+    }
+    hashes
+}
+
 fn murmur3(arguments: &mut Arguments) -> ArrayRef {
-    let columns = arguments.columns;
-    let value = |row: usize| {
-        let hash = columns.iter().fold(42, |seed, column| murmur3_of(seed, &column.array, column.at(row)));
-        Some(hash as i32)
-    };
-    Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
+    let hashes = column_by_column(arguments, 42, murmur3_of);
+    Arc::new(hashes.into_iter().map(|hash| hash as i32).collect::<Int32Array>())
 }
 
 /// Hash of one value. A STRUCT or ARRAY is hashed part by part. NULL gives the seed.
@@ -252,12 +260,8 @@ const PRIME4: u64 = 0x85eb_ca77_c2b2_ae63;
 const PRIME5: u64 = 0x27d4_eb2f_1656_67c5;
 
 fn xxhash64(arguments: &mut Arguments) -> ArrayRef {
-    let columns = arguments.columns;
-    let value = |row: usize| {
-        let hash = columns.iter().fold(42, |seed, column| xxhash64_of(seed, &column.array, column.at(row)));
-        Some(hash as i64)
-    };
-    Arc::new(build::numbers::<Int64Type>(arguments.rows, value))
+    let hashes = column_by_column(arguments, 42, xxhash64_of);
+    Arc::new(hashes.into_iter().map(|hash| hash as i64).collect::<Int64Array>())
 }
 
 /// Hash of one value of any type. A STRUCT, ARRAY or MAP is hashed part by part. NULL gives the seed.

@@ -1,17 +1,14 @@
-//! LIKE and regular expressions.
-//!
-//! Regular expressions are Java's in Spark. Here they are `regex-lite`'s, whose classes (`\d \w \s`) and case rules are
-//! ASCII as Java's are by default; `.` is rewritten to stop at the line ends that Java's stops at. What only Java
-//! has (look-around, back-references, possessive quantifiers, `\p{…}`, class unions and intersections) is refused, never
-//! read as something else. Deviations remain: `$` does not match before a line end at the end of the text; with `(?m)`
-//! lines end at `\n`, `\r` and `\r\n` but not at U+0085, U+2028 and U+2029, and `^` matches behind the last line end.
+//! LIKE and RLIKE. Regular expressions are Java's ([`crate::regex`]).
 
-use super::{Arguments, Function, Param};
+use super::regexps::Patterns;
+use super::{Arguments, Function, Param, build};
+use crate::eval::RowErrors;
 use crate::expr::Expr;
+use crate::regex::{Regex, TooLong};
 use crate::value::Value;
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::DataType;
-use regex_lite::{Regex, RegexBuilder};
+use memchr::memmem;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -68,7 +65,13 @@ fn like(arguments: &mut Arguments, ignore_case: bool) -> ArrayRef {
 }
 
 fn rlike(arguments: &mut Arguments) -> ArrayRef {
-    matched(arguments, BAD_REGEX, |_, pattern| regex(pattern), |pattern: &Regex, text| pattern.is_match(text))
+    let columns = arguments.columns;
+    let (texts, mut patterns) = (columns[0].texts(), Patterns::of(&columns[1]));
+    build::booleans(arguments.rows, |row| {
+        let text = texts.get(row)?;
+        let found = patterns.get(row, arguments.errors)?.find(text);
+        found.map_err(|error| too_long(arguments.errors, row, error)).ok()
+    })
 }
 
 /// Tests each text with its pattern; a pattern that comes again, as a constant does, is compiled once.
@@ -116,8 +119,15 @@ fn constant_pattern(arguments: &[Expr]) -> Option<&str> {
     }
 }
 
-/// A LIKE pattern: literal characters, `_` for one and `%` for any number.
-struct LikePattern(Vec<Piece>);
+/// A LIKE pattern. The forms that most queries have are comparisons of bytes.
+enum LikePattern {
+    Same(String),
+    Begins(String),
+    Ends(String),
+    Contains(Box<memmem::Finder<'static>>),
+    /// Literal characters, `_` for one and `%` for any number.
+    Pieces(Vec<Piece>),
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Piece {
@@ -147,12 +157,40 @@ impl LikePattern {
             });
         }
         pieces.dedup_by(|a, b| *a == Piece::Any && *b == Piece::Any);
-        Ok(LikePattern(pieces))
+        Ok(LikePattern::of(pieces))
+    }
+
+    fn of(pieces: Vec<Piece>) -> LikePattern {
+        let text = |pieces: &[Piece]| {
+            let chars = pieces.iter().map(|piece| match piece {
+                Piece::Char(c) => Some(*c),
+                Piece::One | Piece::Any => None,
+            });
+            chars.collect::<Option<String>>()
+        };
+        let simple = match &pieces[..] {
+            [Piece::Any, middle @ .., Piece::Any] => {
+                text(middle).map(|text| LikePattern::Contains(Box::new(memmem::Finder::new(&text).into_owned())))
+            }
+            [Piece::Any, rest @ ..] => text(rest).map(LikePattern::Ends),
+            [rest @ .., Piece::Any] => text(rest).map(LikePattern::Begins),
+            all => text(all).map(LikePattern::Same),
+        };
+        simple.unwrap_or(LikePattern::Pieces(pieces))
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            LikePattern::Same(same) => text == same,
+            LikePattern::Begins(start) => text.starts_with(start),
+            LikePattern::Ends(end) => text.ends_with(end),
+            LikePattern::Contains(part) => part.find(text.as_bytes()).is_some(),
+            LikePattern::Pieces(pieces) => LikePattern::tries(pieces, text),
+        }
     }
 
     /// Greedy with one point to come back to: the last `%`, which takes a character more each time.
-    fn matches(&self, text: &str) -> bool {
-        let pieces = &self.0;
+    fn tries(pieces: &[Piece], text: &str) -> bool {
         let (mut at, mut rest) = (0, text.chars());
         let mut retry: Option<(usize, std::str::Chars)> = None;
         loop {
@@ -188,13 +226,15 @@ thread_local! {
     static COMPILED: RefCell<VecDeque<(String, Regex)>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// A Java regular expression as one of `regex-lite`, or why it is none.
+/// A compiled regular expression, or why it is none.
 pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
     COMPILED.with_borrow_mut(|known| {
         if let Some((_, compiled)) = known.iter().find(|(known, _)| known == pattern) {
             return Ok(compiled.clone());
         }
-        let compiled = compile(pattern)?;
+        let compiled = Regex::new(pattern).map_err(|mistake| {
+            format!("the regular expression '{pattern}' is wrong at character {}: {}", mistake.position, mistake.what)
+        })?;
         if known.len() == COMPILED_MAX {
             known.pop_front();
         }
@@ -203,57 +243,14 @@ pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
-    let mut out = String::new();
-    let mut chars = pattern.chars().peekable();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                let escaped = chars.next();
-                if matches!(escaped, Some('p' | 'P')) {
-                    return Err(refused(pattern, "\\p{…}"));
-                }
-                out.push(c);
-                out.extend(escaped);
-                if escaped == Some('x') && chars.peek() == Some(&'{') {
-                    // Up to its end; one that has none is found out later.
-                    for c in chars.by_ref() {
-                        out.push(c);
-                        if c == '}' {
-                            break;
-                        }
-                    }
-                }
-                continue;
-            }
-            '[' if in_class => return Err(refused(pattern, "a class inside a class")),
-            '&' if in_class && chars.peek() == Some(&'&') => return Err(refused(pattern, "&&")),
-            '[' => {
-                in_class = true;
-                out.push(c);
-                out.extend(chars.next_if_eq(&'^'));
-                out.push_str(chars.next_if_eq(&']').map(|_| "\\]").unwrap_or_default());
-                continue;
-            }
-            ']' => in_class = false,
-            '.' if !in_class && !pattern.contains("(?s") => {
-                out.push_str("[^\\n\\r\\x{85}\\x{2028}\\x{2029}]");
-                continue;
-            }
-            '*' | '+' | '?' | '}' if !in_class && chars.peek() == Some(&'+') => {
-                return Err(refused(pattern, "a possessive quantifier"));
-            }
-            _ => {}
-        }
-        out.push(c);
-    }
-    let compiled = RegexBuilder::new(&out).crlf(true).build();
-    compiled.map_err(|error| refused(pattern, &error.to_string()))
-}
-
-fn refused(pattern: &str, why: &str) -> String {
-    format!("the regular expression '{pattern}' is not supported ({why}); write it without that")
+/// Records that a search took too long.
+pub(super) fn too_long(errors: &mut RowErrors, row: usize, _: TooLong) {
+    let message = || {
+        "the regular expression needs too many steps for this text; let parts of it that repeat begin with different \
+         characters, or write possessive quantifiers such as `*+`"
+            .into()
+    };
+    errors.record(row, BAD_REGEX, message);
 }
 
 #[cfg(test)]
@@ -286,18 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn regular_expressions_that_only_java_has_are_refused() {
-        for pattern in ["a++", "(?=a)", r"(a)\1", "[a[b]]", "[a&&b]", "(", r"\Qa\E"] {
-            assert!(regex(pattern).is_err(), "{pattern}");
-        }
-        for (pattern, text, expected) in [
-            ("a.c", "a\rc", false),
-            ("(?s)a.c", "a\nc", true),
-            ("[.]", ".", true),
-            (r"\.", "x", false),
-            ("^[^]a]$", "b", true),
-        ] {
-            assert_eq!(regex(pattern).unwrap().is_match(text), expected, "{pattern} {text}");
+    fn a_mistake_in_a_pattern_is_named_with_its_place() {
+        for (pattern, place) in
+            [("a(b", "character 2"), ("a**", "character 3"), (r"\p{Foo}", "character 7"), (r"\X", "\\X")]
+        {
+            let message = regex(pattern).err().unwrap();
+            assert!(message.contains(place), "{message}");
         }
     }
 }

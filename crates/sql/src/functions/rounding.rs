@@ -6,7 +6,7 @@ use crate::eval::Order;
 use crate::eval::arithmetic::{REMAINDER_BY_ZERO, arithmetic, decimal_in, pow10, zip};
 use crate::eval::{Column, RowErrors, cast};
 use crate::expr::{Arithmetic, Expr};
-use crate::text::java_double::{java_double, java_float};
+use crate::text::java_double::{java_double, java_float, short_decimal};
 use crate::types;
 use crate::value::Value;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
@@ -188,8 +188,11 @@ fn round(arguments: &mut Arguments, half: Half) -> ArrayRef {
         }
         DataType::Float64 => {
             let input = arguments.columns[0].numbers::<Float64Type>();
-            let round =
-                |x: f64| if x.is_finite() { round_text(&java_double(x), places, half).parse().unwrap_or(x) } else { x };
+            let round = |x: f64| match short_decimal(x) {
+                Some((unscaled, scale)) if (0..=15).contains(&places) => round_short(x, unscaled, scale, places, half),
+                _ if x.is_finite() => round_text(&java_double(x), places, half).parse().unwrap_or(x),
+                _ => x,
+            };
             Arc::new(build::numbers::<Float64Type>(arguments.rows, |row| input.get(row).map(round)))
         }
         DataType::Decimal128(_, scale) => {
@@ -241,6 +244,18 @@ fn divide(x: i256, digits: i32, half: Half) -> i256 {
     let away = twice > divisor || (twice == divisor && (half == Half::Up || odd));
     let step = if x < i256::ZERO { i256::MINUS_ONE } else { i256::ONE };
     if away { quotient.wrapping_add(step) } else { quotient }
+}
+
+/// A decimal of few digits, which a double is printed as, rounded to a number of places.
+fn round_short(x: f64, unscaled: i64, scale: i32, places: i32, half: Half) -> f64 {
+    if scale <= places {
+        return x;
+    }
+    let divisor = 10_i64.pow((scale - places) as u32);
+    let (quotient, twice) = (unscaled / divisor, 2 * (unscaled - unscaled / divisor * divisor).abs());
+    let away = twice > divisor || (twice == divisor && (half == Half::Up || quotient & 1 == 1));
+    // Both are exact, so their quotient is the nearest double.
+    (quotient + if away { unscaled.signum() } else { 0 }) as f64 / 10_f64.powi(places)
 }
 
 /// A number's text rounded to a number of places, as Java rounds the decimal that a double prints as.

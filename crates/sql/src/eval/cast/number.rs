@@ -2,7 +2,7 @@
 
 use super::{Failures, map, with_number_type};
 use crate::eval::arithmetic::{decimal_in, rescale};
-use crate::text::java_double::{java_double, java_float};
+use crate::text::java_double::{java_double, java_float, short_decimal};
 use crate::zone::WallClock;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
@@ -148,6 +148,9 @@ fn to_decimal(input: &ArrayRef, to: &DataType, failures: &mut Failures) -> Array
             map::<Float64Type, Decimal128Type>(&doubles(input), |row, x| {
                 if !x.is_finite() {
                     return None;
+                }
+                if let Some((unscaled, digits)) = short_decimal(x) {
+                    return fit(row, exact(i256::from_i128(unscaled.into()), digits as i8), &|| java_double(x));
                 }
                 let text = java_double(x);
                 let parsed = match parse_decimal(&text, precision, scale) {
