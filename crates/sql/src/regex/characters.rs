@@ -168,8 +168,8 @@ fn ascii(pairs: &[&str]) -> Set {
 }
 
 fn line(kind: &str, name: &str) -> Option<Set> {
-    let of_kind = TABLE.lines().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(' '));
-    let found = of_kind.filter(|line| line.split(' ').next() == Some(name)).next()?;
+    let mut of_kind = TABLE.lines().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(' '));
+    let found = of_kind.find(|line| line.split(' ').next() == Some(name))?;
     Some(Set::of(&ranges(found).collect::<Vec<_>>()))
 }
 

@@ -136,7 +136,7 @@ fn octal(parser: &mut Parser) -> Result<u32, Mistake> {
 }
 
 fn hexadecimal(parser: &mut Parser) -> Result<u32, Mistake> {
-    if !parser.raw().is_some_and(|next| next.char() == '{') {
+    if parser.raw().is_none_or(|next| next.char() != '{') {
         return digits(parser, 2, "two hexadecimal digits belong behind \\x");
     }
     parser.at += 1;

@@ -135,77 +135,66 @@ impl Search<'_> {
                 return Err(TooLong);
             }
             let next = match &program.ops[op] {
-                Op::Byte(byte) => (self.text.get(at) == Some(byte)).then_some(at + 1),
-                Op::Bytes(bytes) => self.text[at..].starts_with(bytes).then_some(at + bytes.len()),
-                Op::Class(class) => program.classes[*class].step(self.text, at),
-                Op::ClassLoop(this) => self.class_loop(this, op, at),
                 Op::Split(first, second) => {
                     self.memory.frames.push(Frame::Try { op: *second, at });
-                    op = *first;
-                    continue;
+                    Some((*first, at))
                 }
-                Op::Jump(to) => {
-                    op = *to;
-                    continue;
+                Op::Jump(to) => Some((*to, at)),
+                Op::Loop(number) => Some((self.round(*number, at), at)),
+                Op::Look { behind, negative, next } => {
+                    (self.look(op + 1, *behind, at)? != *negative).then_some((*next, at))
                 }
-                Op::Mark(register) => {
-                    self.set(*register, at);
-                    Some(at)
-                }
-                Op::Group { group, mark } => {
-                    let before = self.memory.groups[*group];
-                    let before = (before.0 as u32, before.1 as u32);
-                    self.memory.frames.push(Frame::Group { group: *group, before });
-                    self.memory.groups[*group] = (self.memory.registers[*mark], at);
-                    Some(at)
-                }
-                Op::LoopStart(number) => {
-                    let this = &program.loops[*number];
-                    this.count.iter().for_each(|register| self.set(*register, 0));
-                    this.begin.iter().for_each(|register| self.set(*register, NONE));
-                    Some(at)
-                }
-                Op::Loop(number) => {
-                    op = self.round(*number, at);
-                    continue;
-                }
-                Op::Round(number) => {
-                    let this = &program.loops[*number];
-                    if let Some(count) = this.count {
-                        self.set(count, self.memory.registers[count] + 1);
-                    }
-                    this.begin.iter().for_each(|register| self.set(*register, at));
-                    Some(at)
-                }
-                Op::Test(test) => self.test(*test, at).then_some(at),
-                Op::Again(group, fold) => self.again(*group, *fold, at),
-                Op::Look { behind, negative, next } => match self.look(op + 1, *behind, at)? != *negative {
-                    true => {
-                        op = *next;
-                        continue;
-                    }
-                    false => None,
-                },
-                Op::Atomic { next } => match self.run(op + 1, at, NONE)? {
-                    Some(end) => {
-                        (op, at) = (*next, end);
-                        continue;
-                    }
-                    None => None,
-                },
+                Op::Atomic { next } => self.run(op + 1, at, NONE)?.map(|end| (*next, end)),
                 Op::Done if target != NONE && at != target => None,
                 Op::Done | Op::Match => {
                     self.keep(base);
                     return Ok(Some(at));
                 }
+                this => self.take(this, op, at).map(|at| (op + 1, at)),
             };
-            (op, at) = match next {
-                Some(next) => (op + 1, next),
-                None => match self.backtrack(base) {
-                    Some(there) => there,
-                    None => return Ok(None),
-                },
+            (op, at) = match next.or_else(|| self.backtrack(base)) {
+                Some(there) => there,
+                None => return Ok(None),
             };
+        }
+    }
+
+    /// Where an instruction ends that the next one follows.
+    #[inline(always)]
+    fn take(&mut self, this: &Op, op: usize, at: usize) -> Option<usize> {
+        let program = self.program;
+        match this {
+            Op::Byte(byte) => (self.text.get(at) == Some(byte)).then_some(at + 1),
+            Op::Bytes(bytes) => self.text[at..].starts_with(bytes).then_some(at + bytes.len()),
+            Op::Class(class) => program.classes[*class].step(self.text, at),
+            Op::ClassLoop(this) => self.class_loop(this, op, at),
+            Op::Test(test) => self.test(*test, at).then_some(at),
+            Op::Again(group, fold) => self.again(*group, *fold, at),
+            Op::Mark(register) => {
+                self.set(*register, at);
+                Some(at)
+            }
+            Op::Group { group, mark } => {
+                let before = self.memory.groups[*group];
+                self.memory.frames.push(Frame::Group { group: *group, before: (before.0 as u32, before.1 as u32) });
+                self.memory.groups[*group] = (self.memory.registers[*mark], at);
+                Some(at)
+            }
+            Op::LoopStart(number) => {
+                let this = &program.loops[*number];
+                this.count.iter().for_each(|register| self.set(*register, 0));
+                this.begin.iter().for_each(|register| self.set(*register, NONE));
+                Some(at)
+            }
+            Op::Round(number) => {
+                let this = &program.loops[*number];
+                this.count.iter().for_each(|count| self.set(*count, self.memory.registers[*count] + 1));
+                this.begin.iter().for_each(|register| self.set(*register, at));
+                Some(at)
+            }
+            Op::Split(..) | Op::Jump(_) | Op::Loop(_) | Op::Look { .. } | Op::Atomic { .. } | Op::Done | Op::Match => {
+                unreachable!("the program goes on elsewhere")
+            }
         }
     }
 

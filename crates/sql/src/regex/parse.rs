@@ -205,10 +205,7 @@ impl Parser {
 
     fn sequence(&mut self) -> Result<Node, Mistake> {
         let mut nodes = Vec::new();
-        loop {
-            let Some(token) = self.peek() else {
-                break;
-            };
+        while let Some(token) = self.peek() {
             let node = match token {
                 Next::Plain('|' | ')') => break,
                 Next::Plain('*' | '+' | '?') => {

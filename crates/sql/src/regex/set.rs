@@ -155,8 +155,8 @@ pub(super) fn decode(text: &[u8], at: usize) -> (u32, usize) {
     let byte = u32::from(text[at]);
     match byte {
         0..0x80 => (byte, at + 1),
-        0..0xE0 => ((byte & 31) << 6 | more(1), at + 2),
-        0..0xF0 => ((byte & 15) << 12 | more(1) << 6 | more(2), at + 3),
+        0x80..0xE0 => ((byte & 31) << 6 | more(1), at + 2),
+        0xE0..0xF0 => ((byte & 15) << 12 | more(1) << 6 | more(2), at + 3),
         _ => ((byte & 7) << 18 | more(1) << 12 | more(2) << 6 | more(3), at + 4),
     }
 }

@@ -28,7 +28,7 @@ pub(super) enum Reach {
 /// That of a part; `None` if Java finds no limit.
 pub(super) fn reach(node: &Node) -> Option<Reach> {
     let length = alone(node);
-    length.is_limited.then(|| match length.max {
+    length.is_limited.then_some(match length.max {
         max @ 0.. => Reach::Characters(max as usize),
         max if max < i32::MIN / 2 => Reach::Any,
         _ => Reach::Nowhere,
