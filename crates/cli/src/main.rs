@@ -8,6 +8,7 @@ mod children;
 mod demo;
 #[cfg(test)]
 mod documented;
+mod group_offsets;
 mod observer;
 mod signals;
 mod usage;

@@ -1,5 +1,6 @@
 //! Reports a run: progress and decision records to files, lines to stderr, snapshots to dashboard and view.
 
+use crate::group_offsets::GroupOffsets;
 use crate::usage::UsageLog;
 use crate::wiring::ABANDONED;
 use arrow_array::RecordBatch;
@@ -109,6 +110,8 @@ pub(crate) struct RunObserver {
     pub(crate) log: Option<TextLog>,
     /// The readers of stdout and stderr; the run ends without them.
     pub(crate) readers: Option<Readers>,
+    /// Consumer groups whose offsets follow the batches.
+    pub(crate) groups: Vec<GroupOffsets>,
 }
 
 /// The readers of the output. When one goes away, the run is stopped.
@@ -142,6 +145,7 @@ impl Observer for RunObserver {
         if let Some(log) = &mut self.log {
             log.batch(progress);
         }
+        self.groups.iter().for_each(|group| group.batch(progress));
     }
 
     fn deciding(&mut self, settings: &Settings, state: &State) {

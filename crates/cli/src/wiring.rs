@@ -1,5 +1,6 @@
 //! Builds the parts of a pipeline from its file: typed plan, watched sources, sinks and readers.
 
+use crate::group_offsets::GroupOffsets;
 use arrow_schema::Schema;
 use std::env::VarError;
 use std::ops::Range;
@@ -17,10 +18,11 @@ use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
 use tidemill_kafka::choice::{self, Chosen};
 use tidemill_kafka::dead_letters as letters;
 use tidemill_kafka::sink::{Layout, Target};
-use tidemill_kafka::{KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch, properties};
+use tidemill_kafka::{Group, KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch};
+use tidemill_kafka::{properties, subscription};
 use tidemill_model::pipeline::{
-    self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, SinkKind, SourceFormat, SourceKind,
-    StartingOffsets, Trigger,
+    self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, Position, SinkKind, SourceFormat, SourceKind,
+    StartingOffsets, Topics, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
@@ -82,6 +84,15 @@ pub(crate) fn substituted(text: &str) -> std::result::Result<Secret, String> {
 /// Fails if a client property is unknown or has an invalid value, or if the properties do not go together.
 fn check_clients(pipeline: &Pipeline) -> Result<()> {
     let mut faults = Vec::new();
+    for source in &pipeline.sources {
+        if let SourceKind::Kafka(kafka) = &source.kind
+            && let Topics::Matching(pattern) = &kafka.topics
+            && let Err(why) = subscription::compiled(&pattern.text)
+        {
+            let (message, help) = why.split_once("; ").expect("it says what to do");
+            faults.push(pipeline.source_text.diagnostic(pattern.span.clone(), message, help));
+        }
+    }
     for (span, kafka) in connections(pipeline) {
         let (options, before) = (kafka_options(kafka), faults.len());
         for option in &kafka.client_options {
@@ -159,16 +170,27 @@ pub(crate) fn sources(job: &Job) -> Result<Vec<Source>> {
 fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Result<Source> {
     Ok(match &source.kind {
         SourceKind::Kafka(kafka) => Source {
-            watch: Box::new(KafkaWatch::new(&kafka_options(&kafka.connection), &kafka.topic)?.of_source(number)),
-            description: format!("KafkaV2[Subscribe[{}]]", kafka.topic),
-            starting_offsets: kafka.starting_offsets,
+            watch: Box::new(KafkaWatch::of(&kafka_options(&kafka.connection), kafka)?.of_source(number)),
+            description: format!("KafkaV2[{}]", kafka.topics.description()),
+            starting_offsets: match kafka.starting {
+                Position::Earliest => StartingOffsets::Earliest,
+                // Other positions come from the watch.
+                _ => StartingOffsets::Latest,
+            },
             max_offsets_per_trigger: kafka.max_offsets_per_trigger,
+            min_offsets: kafka.min_offsets,
+            fail_on_data_loss: kafka.fail_on_data_loss,
         },
         SourceKind::Files(files) => {
             let watch = FilesWatch::new(files_options(pipeline, number, files))?;
-            let description = watch.description();
-            let (starting_offsets, max_offsets_per_trigger) = (StartingOffsets::Earliest, None);
-            Source { watch: Box::new(watch), description, starting_offsets, max_offsets_per_trigger }
+            Source {
+                description: watch.description(),
+                watch: Box::new(watch),
+                starting_offsets: StartingOffsets::Earliest,
+                max_offsets_per_trigger: None,
+                min_offsets: None,
+                fail_on_data_loss: true,
+            }
         }
     })
 }
@@ -182,7 +204,8 @@ pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<d
         }
         Ok(match &source.kind {
             SourceKind::Kafka(kafka) => {
-                Box::new(KafkaReader::new(&kafka_options(&kafka.connection))?.with_parts(parts))
+                let reader = KafkaReader::new(&kafka_options(&kafka.connection))?.with_parts(parts);
+                Box::new(reader.passing_over_lost(!kafka.fail_on_data_loss))
             }
             SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, number, files))),
         })
@@ -195,6 +218,20 @@ fn each_source<'a>(pipeline: &'a Pipeline, plan: &'a QueryPlan) -> impl Iterator
     let source = |table: &str| pipeline.sources.iter().find(|source| source.name == table);
     let of = move |branch: &BranchPlan| source(&branch.table).expect("a plan reads the pipeline's sources");
     (0..).zip(plan.branches.iter().map(move |branch| of(branch)))
+}
+
+/// The consumer groups whose offsets follow the batches.
+pub(crate) fn groups(job: &Job, say: impl FnMut(&str) + Clone + Send + 'static) -> Result<Vec<GroupOffsets>> {
+    let mut groups = Vec::new();
+    for (number, source) in each_source(&job.pipeline, &job.plan) {
+        if let SourceKind::Kafka(kafka) = &source.kind
+            && let Some(name) = &kafka.group_id
+        {
+            let group = Group::new(&kafka_options(&kafka.connection), &name.text)?;
+            groups.push(GroupOffsets::start(number as usize, group, say.clone())?);
+        }
+    }
+    Ok(groups)
 }
 
 /// A dead-letter writer for one worker thread of an executor. Executors start in the driver's directory, so a relative

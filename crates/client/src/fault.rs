@@ -124,6 +124,9 @@ fn help(code: Code) -> Option<&'static str> {
             create or delete it (kafka-acls --add --allow-principal User:NAME --operation READ --topic TOPIC)"
         }
         Code::GroupAuthorizationFailed => "give the user the right (ACL) READ on the group",
+        Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress => {
+            "consumers are members of the group: end them, or choose another `group_id`"
+        }
         Code::ClusterAuthorizationFailed => {
             "give the user the right (ACL) on the cluster: CREATE to create topics, IDEMPOTENT_WRITE to write"
         }

@@ -16,6 +16,7 @@
 pub mod batch;
 pub mod fault;
 pub mod fetch;
+mod groups;
 pub mod produce;
 pub mod settings;
 

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::{StrBytes, VersionRange};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tidemill_model::Result;
 
@@ -24,64 +24,76 @@ pub enum At {
 }
 
 impl Cluster {
-    /// The offsets that `at` means, in the order of `partitions`. `None` if no record is so late. Costs one round trip
-    /// per broker.
+    /// The offsets that `at` means, in the order of `partitions`, which are those of one topic. `None` if no record is so
+    /// late. Costs one round trip per broker.
     ///
     /// # Errors
     /// Transient: no broker answers within `patience`. Otherwise a broker refused.
     pub fn offsets(&mut self, topic: &str, partitions: &[i32], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
+        let partitions: Vec<(&str, i32)> = partitions.iter().map(|number| (topic, *number)).collect();
+        self.offsets_of(&partitions, at, patience)
+    }
+
+    /// As [`Cluster::offsets`], for partitions of several topics.
+    ///
+    /// # Errors
+    /// As [`Cluster::offsets`].
+    pub fn offsets_of(&mut self, partitions: &[(&str, i32)], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
         self.asking(patience, |cluster| {
-            let mut found: HashMap<i32, Option<i64>> = HashMap::new();
-            for (broker, partitions) in cluster.by_leader(topic, partitions)? {
-                let numbers: Vec<(i32, i32)> =
-                    partitions.iter().map(|(number, leader)| (*number, leader.epoch)).collect();
-                let request = request(topic, &numbers, at, cluster.settings().fetch.committed_only);
-                found.extend(cluster.broker(broker, |connection| ask(connection, topic, &request))?);
+            let mut by_broker: BTreeMap<i32, Vec<(&str, i32, i32)>> = BTreeMap::new();
+            for (topic, number) in partitions {
+                let leader = cluster.leader(topic, *number)?;
+                by_broker.entry(leader.broker).or_default().push((topic, *number, leader.epoch));
             }
-            let offset = |partition: &i32| {
+            let mut found: HashMap<(String, i32), Option<i64>> = HashMap::new();
+            for (broker, partitions) in by_broker {
+                let request = request(&partitions, at, cluster.settings().fetch.committed_only);
+                found.extend(cluster.broker(broker, |connection| ask(connection, &request))?);
+            }
+            let offset = |(topic, number): &(&str, i32)| {
                 let missing =
-                    || Fault::Malformed(format!("the answer lacks the offset of partition {partition} of `{topic}`"));
-                found.get(partition).copied().ok_or_else(missing)
+                    || Fault::Malformed(format!("the answer lacks the offset of partition {number} of `{topic}`"));
+                found.get(&((*topic).to_owned(), *number)).copied().ok_or_else(missing)
             };
             partitions.iter().map(offset).collect()
         })
     }
 }
 
-fn request(topic: &str, partitions: &[(i32, i32)], at: At, committed_only: bool) -> ListOffsetsRequest {
+/// A request for partitions with their leaders' epochs.
+fn request(partitions: &[(&str, i32, i32)], at: At, committed_only: bool) -> ListOffsetsRequest {
     let timestamp = match at {
         At::Earliest => -2,
         At::Latest => -1,
         At::Timestamp(ms) => ms,
     };
-    let partition = |(number, epoch): &(i32, i32)| {
+    let partition = |(_, number, epoch): &(&str, i32, i32)| {
         ListOffsetsPartition::default()
             .with_partition_index(*number)
             .with_current_leader_epoch(*epoch)
             .with_timestamp(timestamp)
     };
-    let topic = ListOffsetsTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
-        .with_partitions(partitions.iter().map(partition).collect());
+    let topic = |of_topic: &[(&str, i32, i32)]| {
+        ListOffsetsTopic::default()
+            .with_name(TopicName(StrBytes::from_string(of_topic[0].0.to_owned())))
+            .with_partitions(of_topic.iter().map(partition).collect())
+    };
     ListOffsetsRequest::default()
         .with_replica_id(BrokerId(-1))
         .with_isolation_level(committed_only.into())
-        .with_topics(vec![topic])
+        .with_topics(partitions.chunk_by(|a, b| a.0 == b.0).map(topic).collect())
 }
 
-fn ask(
-    connection: &mut Connection,
-    name: &str,
-    request: &ListOffsetsRequest,
-) -> Result<Vec<(i32, Option<i64>)>, Fault> {
+fn ask(connection: &mut Connection, request: &ListOffsetsRequest) -> Result<Vec<((String, i32), Option<i64>)>, Fault> {
     let answer = connection.call(VERSIONS, request, PARTITIONS)?;
     connection.throttle(answer.throttle_time_ms);
     let mut found = Vec::new();
-    for partition in
-        answer.topics.iter().filter(|topic| topic.name.as_str() == name).flat_map(|topic| &topic.partitions)
-    {
-        check_partition("the offsets", name, partition.partition_index, partition.error_code)?;
-        found.push((partition.partition_index, Some(partition.offset).filter(|offset| *offset >= 0)));
+    for topic in &answer.topics {
+        for partition in &topic.partitions {
+            check_partition("the offsets", &topic.name, partition.partition_index, partition.error_code)?;
+            let offset = Some(partition.offset).filter(|offset| *offset >= 0);
+            found.push(((topic.name.to_string(), partition.partition_index), offset));
+        }
     }
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! Builds a [`Pipeline`] from the tree of a pipeline file: the keys, their meaning, their defaults.
 
 use crate::document::{self, Lookup, Table};
+use crate::kafka_source::{kafka_source, needs_schema, topic_is_valid};
 use crate::reader::Section;
 use std::cell::RefCell;
 use std::path::{Component, Path};
@@ -11,7 +12,7 @@ use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
     Autoscale, ClientChoice, DeadLetterTarget, Delivery, EventTime, FilesSource, KafkaConnection, KafkaDeadLetters,
     KafkaFormat, KafkaSink, KafkaSource, NewTopic, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
-    SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    SinkKind, Source, SourceFormat, SourceKind, Trigger,
 };
 use tidemill_model::scale_change::EXECUTORS_MAX;
 
@@ -58,6 +59,7 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
             None
         }
     };
+    check_ends(&root, sources.as_deref().unwrap_or_default(), query.as_ref());
     let mut taken: Vec<String> = sources.iter().flatten().filter_map(files_path).collect();
     let sinks = sinks(&root, &mut taken);
     let checkpoint = root.section("checkpoint").and_then(|section| {
@@ -98,6 +100,19 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
         dashboard,
         autoscale,
     })
+}
+
+/// Reports a source with an end in a query without one. Spark refuses `endingOffsets` in every stream.
+fn check_ends(root: &Section, sources: &[Source], query: Option<&Query>) {
+    if query.is_none_or(|query| query.trigger == Trigger::AvailableNow) {
+        return;
+    }
+    for source in sources {
+        if let SourceKind::Kafka(KafkaSource { ending: Some(ending), .. }) = &source.kind {
+            let message = format!("`{}` does not apply to a query without an end", ending.key);
+            root.fault(ending.span.clone(), message, "write trigger = \"available now\" in [query], or leave this out");
+        }
+    }
 }
 
 /// The tree with the pipeline's name added, so that it keeps its name when read under another file name.
@@ -163,63 +178,13 @@ fn source(name: String, section: Section) -> Option<Source> {
     })
 }
 
-fn kafka_source(section: &Section) -> Option<KafkaSource> {
-    let connection = kafka_connection(section, &ClientChoice::NAMES);
-    let topic = section.required_string("topic", "\"my_topic\"");
-    topic.iter().for_each(|topic| check_topic(section, topic));
-    let offsets = [("latest", StartingOffsets::Latest), ("earliest", StartingOffsets::Earliest)];
-    let starting_offsets = section.word("starting_offsets", &offsets).unwrap_or_default();
-    let max_offsets_per_trigger = section.integer("max_offsets_per_trigger", 1).map(|count| count as u64);
-    section.word("format", &[("json", ())]);
-    let metadata_column = section.string("metadata_column");
-    let include_headers = section.boolean("include_headers");
-    if include_headers == Some(true) && section.has("schema") && metadata_column.is_none() {
-        let help = "add metadata_column = \"kafka\", or leave out `include_headers`";
-        let message = "`include_headers` has no column to go to";
-        section.fault(section.value_span("include_headers"), message, help);
-    }
-    Some(KafkaSource {
-        connection: connection?,
-        topic: topic?.text.clone(),
-        starting_offsets,
-        max_offsets_per_trigger,
-        metadata_column: metadata_column.cloned(),
-        include_headers: include_headers.unwrap_or(false),
-    })
-}
-
 /// The keys of a cluster. `clients` are the clients that can be chosen, the default first.
-fn kafka_connection(section: &Section, clients: &[(&str, ClientChoice)]) -> Option<KafkaConnection> {
+pub(crate) fn kafka_connection(section: &Section, clients: &[(&str, ClientChoice)]) -> Option<KafkaConnection> {
     let servers = section.required_string("bootstrap_servers", "\"localhost:9092\"");
     let servers = servers.filter(|servers| addresses(section, "bootstrap_servers", servers));
     let client = section.word("client", clients).unwrap_or(clients[0].1);
     let client_options = section.pairs("options");
     Some(KafkaConnection { bootstrap_servers: servers?.text.clone(), client, client_options })
-}
-
-/// Reports a topic's name that Kafka does not take.
-fn check_topic(section: &Section, topic: &Located) {
-    if !topic_is_valid(&topic.text) {
-        let message = format!("`{}` is not the name of a topic", topic.text);
-        section.fault(topic.span.clone(), message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
-    }
-}
-
-/// Reports what a source without a schema has no use for.
-fn needs_schema(section: &Section, kafka: &KafkaSource) {
-    let add = "add a schema, for instance schema = \"timestamp DOUBLE, course STRING\", or leave this out";
-    if section.has("format") {
-        let message = "`format` says how to read the columns of a schema, and there is none";
-        section.fault(section.value_span("format"), message, add);
-    }
-    if section.has("column_name_of_corrupt_record") {
-        let message = "`column_name_of_corrupt_record` names a column of the schema, and there is none";
-        section.fault(section.value_span("column_name_of_corrupt_record"), message, add);
-    }
-    if let Some(column) = &kafka.metadata_column {
-        let message = "`metadata_column` stands beside the columns of a schema, and there is none";
-        section.fault(column.span.clone(), message, "leave it out: without a schema, Kafka's columns are the source's");
-    }
 }
 
 fn files_source(section: &Section) -> Option<FilesSource> {
@@ -386,7 +351,7 @@ fn kafka_sink(section: &Section) -> Option<KafkaSink> {
         true => section.string("topic"),
         false => section.required_string("topic", "\"my_topic\""),
     };
-    topic.iter().for_each(|topic| check_topic(section, topic));
+    let topic = topic.filter(|topic| topic_is_valid(section, topic, &topic.text));
     let key_column = section.string("key_column");
     if let Some(key) = key_column.filter(|_| is_raw) {
         let message = "`key_column` does not apply to format = \"raw\"";
@@ -444,7 +409,7 @@ fn dead_letter(section: Section, taken: &[String]) -> Option<DeadLetterTarget> {
 fn kafka_dead_letters(section: &Section) -> Option<KafkaDeadLetters> {
     let connection = kafka_connection(section, &WRITERS);
     let topic = section.required_string("topic", "\"my_dead_letters\"");
-    topic.iter().for_each(|topic| check_topic(section, topic));
+    let topic = topic.filter(|topic| topic_is_valid(section, topic, &topic.text));
     let new_topic = new_topic(section);
     Some(KafkaDeadLetters { span: section.span(), connection: connection?, topic: topic?.text.clone(), new_topic })
 }
@@ -507,7 +472,7 @@ fn autoscale(section: Section) -> Autoscale {
 }
 
 /// Whether the text is `host:port[,host:port…]`. Reports one that is not.
-fn addresses(section: &Section, key: &str, text: &Located) -> bool {
+pub(crate) fn addresses(section: &Section, key: &str, text: &Located) -> bool {
     let is_host = |host: &str| {
         let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let legal = |c: char| c.is_alphanumeric() || "-._".contains(c) || inner.is_some() && ":%".contains(c);
@@ -528,11 +493,6 @@ fn addresses(section: &Section, key: &str, text: &Located) -> bool {
         );
     }
     wrong.is_none()
-}
-
-fn topic_is_valid(topic: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=249).contains(&topic.len()) && topic.bytes().all(legal) && topic != "." && topic != ".."
 }
 
 #[cfg(test)]

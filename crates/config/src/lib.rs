@@ -10,6 +10,8 @@
 
 mod build;
 mod document;
+mod kafka_source;
+mod positions;
 mod reader;
 
 pub use document::{Lookup, Reference, substituted};

@@ -2,8 +2,8 @@
 
 use tidemill_config::Reference;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetterTarget, FilesSource, KafkaSource, OutputMode, SinkFormat, SinkKind, Source, SourceFormat,
-    SourceKind, StartingOffsets, Trigger,
+    Autoscale, DeadLetterTarget, FilesSource, KafkaSource, MinOffsets, OutputMode, Position, SinkFormat, SinkKind,
+    Source, SourceFormat, SourceKind, Topics, Trigger,
 };
 use tidemill_model::{Pipeline, Secret};
 
@@ -28,9 +28,9 @@ fn the_reference_pipeline() {
     assert_eq!(pipeline.name, "cs-student-activity");
     let source = &pipeline.sources[0];
     let kafka = kafka(source);
-    assert_eq!((source.name.as_str(), kafka.topic.as_str()), ("cs_student_logs", "cs_student_logs"));
+    assert_eq!((source.name.as_str(), kafka.topics.name().as_str()), ("cs_student_logs", "topic `cs_student_logs`"));
     assert_eq!(kafka.connection.bootstrap_servers, "localhost:9092");
-    assert_eq!(kafka.starting_offsets, StartingOffsets::Latest);
+    assert_eq!(kafka.starting, Position::Latest);
     let event_time = source.event_time.as_ref().unwrap();
     assert_eq!(event_time.column.text, "event_time");
     assert_eq!(event_time.watermark.unwrap().delay_millis(), Ok(60_000));
@@ -98,7 +98,7 @@ fn values_of_the_environment() {
     };
     let pipeline = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap();
     let kafka = kafka(&pipeline.sources[0]);
-    assert_eq!(kafka.topic, "a-xyz-b");
+    assert_eq!(kafka.topics, Topics::Named(vec!["a-xyz-b".into()]));
     let text = text.replace("${ENV:T}", "${ENV:U}");
     let faults = tidemill_config::parse_with("p.toml", &text, &[], &lookup).unwrap_err();
     assert_eq!(faults.to_string(), "p.toml:6:11: Env(\"U\") is not there; make it");
@@ -249,6 +249,128 @@ fn mistakes_are_named_at_their_place() {
             "p.toml:19:12: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`; \\ begins an escape inside \" and \"\"\"; use ' or ''', where it is a plain character",
         ],
     );
+}
+
+/// The reference with `topic = "cs_student_logs"` replaced by these lines, at its end `trigger`.
+fn source_with(lines: &str, trigger: &str) -> Result<KafkaSource, String> {
+    let text = REFERENCE
+        .replace("topic = \"cs_student_logs\"\nstarting_offsets = \"latest\"\n", &format!("{lines}\n"))
+        .replace("as soon as possible\"      #", &format!("{trigger}\" #"));
+    assert!(text.contains(lines) && text.contains(trigger));
+    let pipeline = tidemill_config::parse("p.toml", &text, &[]).map_err(|error| error.to_string())?;
+    Ok(kafka(&pipeline.sources[0]).clone())
+}
+
+#[test]
+fn what_a_source_reads_and_from_where() {
+    let read = |lines: &str| source_with(lines, "available now").unwrap();
+    let each = |topic: &str, numbers: &[(i32, i64)]| [(topic.into(), numbers.iter().copied().collect())].into();
+    assert_eq!(read("topic = \"a, b,a\"").topics, Topics::Named(vec!["a".into(), "b".into()]));
+    assert_eq!(read("subscribe_pattern = 'logs-.*'").topics.description(), "SubscribePattern[logs-.*]");
+    let assigned = read("assign = '{\"b\":[0],\"a\":[2,1]}'").topics;
+    assert_eq!(assigned.description(), "Assign[a-1, a-2, b-0]");
+    for (lines, starting) in [
+        ("", Position::Latest),
+        ("starting_offsets = \"earliest\"", Position::Earliest),
+        ("starting_offsets = '{\"t\":{\"0\":23,\"1\":-2}}'", Position::Offsets(each("t", &[(0, 23), (1, -2)]))),
+        ("starting_timestamp = 5", Position::Timestamp(5)),
+        ("starting_offsets_by_timestamp = '{\"t\":{\"0\":7}}'", Position::Timestamps(each("t", &[(0, 7)]))),
+        // Spark's precedence.
+        (
+            "starting_offsets = \"earliest\"\nstarting_offsets_by_timestamp = '{\"t\":{\"0\":7}}'\nstarting_timestamp = 5",
+            Position::Timestamp(5),
+        ),
+        (
+            "starting_offsets = \"earliest\"\nstarting_offsets_by_timestamp = '{\"t\":{\"0\":7}}'",
+            Position::Timestamps(each("t", &[(0, 7)])),
+        ),
+    ] {
+        assert_eq!(read(&format!("topic = \"t\"\n{lines}")).starting, starting, "{lines}");
+    }
+    let ends = read("topic = \"t\"\nending_offsets = '{\"t\":{\"0\":9,\"1\":-1}}'").ending.unwrap();
+    assert_eq!((ends.position, ends.key), (Position::Offsets(each("t", &[(0, 9), (1, -1)])), "ending_offsets"));
+    let kafka = read(
+        "topic = \"t\"\nmin_offsets_per_trigger = 5\nmax_trigger_delay = \"2 seconds\"\nfail_on_data_loss = false\n\
+         group_id = \"g\"\nstarting_timestamp = 0\nstarting_offsets_by_timestamp_strategy = \"latest\"",
+    );
+    assert_eq!(kafka.min_offsets, Some(MinOffsets { offsets: 5, delay_max_ms: 2_000 }));
+    assert_eq!((kafka.fail_on_data_loss, kafka.starts_at_end_without_match), (false, true));
+    assert_eq!(kafka.group_id.unwrap().text, "g");
+    let quarter = read("topic = \"t\"\nmin_offsets_per_trigger = 5").min_offsets.unwrap();
+    assert_eq!(quarter.delay_max_ms, 900_000);
+}
+
+#[test]
+fn combinations_that_spark_refuses() {
+    for (lines, expected) in [
+        ("", "`topic` is missing in [sources.cs_student_logs]; add topic = \"my_topic\""),
+        ("topic = \"t\"\nassign = '{\"t\":[0]}'", "a source has `topic` or `assign`, not both; leave one of them out"),
+        (
+            "subscribe_pattern = \"t\"\nassign = '{\"t\":[0]}'",
+            "a source has `subscribe_pattern` or `assign`, not both; leave one of them out",
+        ),
+        ("topic = \"a,,b\"", "`` is not the name of a topic; use 1 to 249 letters, digits, `.`, `_` and `-`"),
+        (
+            "subscribe_pattern = \" \"",
+            "`subscribe_pattern` is empty; give a regular expression that matches the names of the topics, such as \"logs-.*\"",
+        ),
+        ("assign = \"t\"", "`assign` is `t`; write JSON such as '{\"orders\":[0,1]}'"),
+        ("assign = '{}'", "`assign` names no partition; write, for instance, '{\"orders\":[0,1]}'"),
+        (
+            "topic = \"t\"\nstarting_offsets = \"first\"",
+            "`starting_offsets` is \"first\"; choose \"earliest\", \"latest\", or an offset of each partition as '{\"orders\":{\"0\":23,\"1\":-1}}'",
+        ),
+        (
+            "topic = \"t\"\nstarting_offsets = '{\"t\":[0]}'",
+            "`starting_offsets` is `{\"t\":[0]}`; write JSON such as '{\"orders\":{\"0\":23,\"1\":-1}}'",
+        ),
+        (
+            "topic = \"t\"\nstarting_offsets = '{\"t\":{\"0\":-3}}'",
+            "`starting_offsets` holds -3; the least number is -2",
+        ),
+        (
+            "topic = \"t\"\nstarting_offsets = '{\"u\":{\"0\":1}}'",
+            "`starting_offsets` names topic `u`, which is not read; name each partition that is read and no other (-1 stands for the end, -2 for the first offset)",
+        ),
+        (
+            "topic = \"t,u\"\nstarting_offsets = '{\"u\":{\"0\":1}}'",
+            "`starting_offsets` lacks topic `t`; name each partition that is read and no other (-1 stands for the end, -2 for the first offset)",
+        ),
+        (
+            "assign = '{\"t\":[0,1]}'\nstarting_offsets_by_timestamp = '{\"t\":{\"0\":1}}'",
+            "`starting_offsets_by_timestamp` lacks partition 1 of `t`; name each partition that is read and no other (a timestamp is in milliseconds)",
+        ),
+        (
+            "topic = \"t\"\nending_offsets = \"earliest\"",
+            "`ending_offsets` is \"earliest\", and a query cannot end before its start; write \"latest\", or an offset of each partition",
+        ),
+        (
+            "topic = \"t\"\nending_offsets = '{\"t\":{\"0\":-2}}'",
+            "`ending_offsets` holds -2, and a query cannot end at the first offset; write -1 for the end",
+        ),
+        (
+            "topic = \"t\"\nmin_offsets_per_trigger = 9\nmax_offsets_per_trigger = 8",
+            "`min_offsets_per_trigger` 9 exceeds `max_offsets_per_trigger` 8; lower it, or raise the other",
+        ),
+        (
+            "topic = \"t\"\nmax_trigger_delay = \"1 minute\"",
+            "`max_trigger_delay` limits how long `min_offsets_per_trigger` may hold a batch back; add `min_offsets_per_trigger`, or leave this out",
+        ),
+        (
+            "topic = \"t\"\nstarting_offsets_by_timestamp_strategy = \"latest\"",
+            "`starting_offsets_by_timestamp_strategy` is about timestamps without a match, and there is no starting timestamp; add `starting_timestamp`, or leave this out",
+        ),
+        (
+            "topic = \"t\"\ngroup_id = \"\"",
+            "`` is not the name of a consumer group; give a name of 1 to 249 bytes, such as \"tidemill-orders\"",
+        ),
+    ] {
+        let error = source_with(lines, "available now").expect_err(lines);
+        assert!(error.contains(&format!(": {expected}")) && !error.contains('\n'), "{lines}: {error}");
+    }
+    let error = source_with("topic = \"t\"\nending_timestamp = 5", "5 seconds").unwrap_err();
+    let expected = "`ending_timestamp` does not apply to a query without an end; write trigger = \"available now\" in [query], or leave this out";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

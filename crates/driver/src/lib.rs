@@ -26,6 +26,7 @@ mod executor;
 mod facts;
 mod finish;
 mod fleet;
+mod hold;
 mod level;
 mod notes;
 mod open;
@@ -50,7 +51,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tidemill_checkpoint::disk::Disk;
 use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
-use tidemill_model::pipeline::{StartingOffsets, Trigger};
+use tidemill_model::pipeline::{MinOffsets, StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{FaultCounts, Offsets, Pipeline};
@@ -73,10 +74,14 @@ pub struct Source {
     pub watch: Box<dyn Watch>,
     /// The source's name in progress records and in the checkpoint.
     pub description: String,
-    /// Where a query without a checkpoint starts.
+    /// Where a query without a checkpoint starts, unless the watch says it ([`Watch::starting`]).
     pub starting_offsets: StartingOffsets,
     /// Most offsets in a batch, over all partitions of the source; `None`: what the executors do in half a second.
     pub max_offsets_per_trigger: Option<u64>,
+    /// What a batch waits for.
+    pub min_offsets: Option<MinOffsets>,
+    /// Whether the run ends when records are gone that it has not read. Otherwise it goes on from what is left.
+    pub fail_on_data_loss: bool,
 }
 
 /// What a run needs from outside.

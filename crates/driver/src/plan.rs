@@ -2,7 +2,7 @@
 
 use tidemill_flow::ports::Extents;
 use tidemill_model::limits::TASK_RECORDS;
-use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
+use tidemill_model::{Error, OffsetRange, Offsets, PartitionId};
 
 /// Target number of tasks in a batch: two for each of the eight cores of a full set of executors, so that the last
 /// tasks leave few cores idle. The cut depends on the batch alone, never on the number of executors.
@@ -27,30 +27,82 @@ pub(crate) fn total(backlog: &[(PartitionId, OffsetRange)]) -> u64 {
     backlog.iter().map(|(_, range)| range.len() as u64).sum()
 }
 
-/// Fails if the source no longer has records that were not read yet.
-///
-/// # Errors
-/// External: names the partition and the offsets.
-pub(crate) fn check_loss(positions: &Offsets, extents: &Extents) -> Result<()> {
-    for (partition, position) in &positions.0 {
-        let Some(extent) = extents.get(partition) else { continue };
-        if extent.start > *position {
-            return Err(Error::external(format!(
-                "{partition}: the next record to read is offset {position}, but the log now begins at {}: {} records were deleted before they were read; \
-                 raise the topic's retention, and start with a new --checkpoint to go on from what is left",
-                extent.start,
-                extent.start - position
-            )));
-        }
-        if extent.end < *position {
-            return Err(Error::external(format!(
-                "{partition}: the next record to read is offset {position}, but the log ends at {}: was the topic deleted and created again? \
-                 Start with a new --checkpoint to read the new topic",
-                extent.end
-            )));
+/// Records that the source no longer has and that were not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    pub(crate) partition: PartitionId,
+    /// What is lost, as a sentence.
+    what: String,
+    /// What to do about it.
+    help: &'static str,
+    /// Where the partition is read on if the loss does not matter; `None` if it is gone.
+    pub(crate) goes_on: Option<i64>,
+}
+
+impl Loss {
+    /// The error of a run that ends because of it.
+    pub(crate) fn error(&self) -> Error {
+        let help = self.help;
+        Error::external(format!("{}; {help}, or write fail_on_data_loss = false to go on from what is left", self.what))
+    }
+
+    /// The message of a run that goes on.
+    pub(crate) fn note(&self) -> String {
+        match self.goes_on {
+            Some(offset) => format!("{}; fail_on_data_loss = false: it is read on from offset {offset}", self.what),
+            None => format!("{}; fail_on_data_loss = false: the others are read on", self.what),
         }
     }
-    Ok(())
+}
+
+/// What the sources no longer have of what was not read. The rules and where it goes on are Spark's.
+pub(crate) fn losses(positions: &Offsets, extents: &Extents) -> Vec<Loss> {
+    let mut losses = Vec::new();
+    for (partition, &position) in &positions.0 {
+        let partition = partition.clone();
+        let (what, help, goes_on) = match extents.get(&partition) {
+            Some(extent) if extent.start > position => (
+                format!(
+                    "{partition}: the next record to read is offset {position}, but the log now begins at {}: {} records were deleted before they were read",
+                    extent.start,
+                    extent.start - position
+                ),
+                "raise the topic's retention, and start with a new --checkpoint",
+                Some(extent.start),
+            ),
+            Some(extent) if extent.end < position => (
+                format!(
+                    "{partition}: the next record to read is offset {position}, but the log ends at {}: was the topic deleted and created again?",
+                    extent.end
+                ),
+                "start with a new --checkpoint to read the new topic",
+                Some(extent.end),
+            ),
+            Some(_) => continue,
+            // A source that does not exist at all is waited for.
+            None if !extents.keys().any(|there| there.source == partition.source) => continue,
+            None => (
+                format!("{partition} is gone, and the records from offset {position} on with it"),
+                "create it again, or start with a new --checkpoint",
+                None,
+            ),
+        };
+        losses.push(Loss { partition, what, help, goes_on });
+    }
+    for (partition, extent) in
+        extents.iter().filter(|(partition, extent)| extent.start > 0 && !positions.0.contains_key(*partition))
+    {
+        losses.push(Loss {
+            partition: partition.clone(),
+            what: format!(
+                "{partition} is new and begins at offset {}: the records before it were deleted before they were read",
+                extent.start
+            ),
+            help: "start with a new --checkpoint",
+            goes_on: Some(extent.start),
+        });
+    }
+    losses
 }
 
 /// The ranges of the next batch: the whole backlog, or `budget` offsets of it. Each partition gives in proportion to
@@ -105,13 +157,24 @@ mod tests {
 
     #[test]
     fn lost_records_are_named() {
-        let loss = |at: i64, start, end| {
-            let positions = Offsets([(id(0), at)].into());
-            check_loss(&positions, &extents(&[(start, end)])).map_err(|error| error.to_string())
+        let loss = |positions: &[i64], ends: &[(i64, i64)]| {
+            let positions = Offsets(positions.iter().enumerate().map(|(p, at)| (id(p as i32), *at)).collect());
+            let losses = losses(&positions, &extents(ends));
+            let parts = losses.iter().map(|loss| (loss.partition.partition, loss.goes_on, loss.error().to_string()));
+            parts.collect::<Vec<_>>()
         };
-        assert_eq!(loss(5, 0, 9), Ok(()));
-        assert!(loss(5, 7, 9).unwrap_err().contains("2 records were deleted"));
-        assert!(loss(5, 0, 3).unwrap_err().contains("deleted and created again"));
+        assert_eq!(loss(&[5], &[(0, 9), (0, 3)]), []);
+        assert_eq!(loss(&[5], &[]), []);
+        for (positions, ends, partition, goes_on, words) in [
+            (&[5][..], &[(7, 9)][..], 0, Some(7), "2 records were deleted"),
+            (&[5], &[(0, 3)], 0, Some(3), "deleted and created again"),
+            (&[5, 4], &[(0, 9)], 1, None, "is gone"),
+            (&[5], &[(0, 9), (2, 3)], 1, Some(2), "is new and begins at offset 2"),
+        ] {
+            let found = loss(positions, ends);
+            assert_eq!((found.len(), found[0].0, found[0].1), (1, partition, goes_on), "{found:?}");
+            assert!(found[0].2.contains(words) && found[0].2.contains("fail_on_data_loss = false"), "{found:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::finish::has_no_data_batches;
 use crate::level::{Level, SourceUnavailable};
 use crate::pacing::Pacing;
 use crate::plan;
+use crate::reporter::Reporter;
 use crate::sources::Share;
 use crate::watching::Watching;
 use crate::{Job, finish::Finished};
@@ -43,6 +44,8 @@ pub(crate) struct Planning {
     /// How often the positions have changed.
     moves: u64,
     survey: Survey,
+    /// When the first of the records that are held back may be read.
+    held_until: Option<Instant>,
 }
 
 /// What there is to read: worked out once for the same positions and extents, not at every event.
@@ -105,19 +108,45 @@ impl Planning {
             pacing: Pacing::new(job.trigger == Trigger::AsSoonAsPossible),
             moves: 1,
             survey: Survey::default(),
+            held_until: None,
         }
     }
 
-    /// Decides once where the query starts. Fails if unread records are gone.
-    pub(crate) fn begin(&mut self, watching: &Watching) -> Result<()> {
-        let Some(extents) = watching.extents() else { return Ok(()) };
+    /// Decides once where the query starts and, for a bounded run, where it ends. Looks for records that are gone.
+    ///
+    /// # Errors
+    /// External: unread records are gone, and the run ends for it. The inner error: a source failed to answer where the
+    /// query starts or ends.
+    pub(crate) fn begin(
+        &mut self,
+        watching: &mut Watching,
+        reporter: &mut Reporter,
+    ) -> Result<Result<(), SourceUnavailable>> {
+        let Some(extents) = watching.extents().cloned() else { return Ok(Ok(())) };
         if self.positions.is_none() {
-            let positions = watching.sources().beginnings(extents);
-            self.plans.write_start(&positions)?;
-            self.positions = Some(positions);
+            match watching.sources_mut().beginnings(&extents) {
+                Ok(Some(positions)) => {
+                    self.plans.write_start(&positions)?;
+                    self.positions = Some(positions);
+                    self.moves += 1;
+                }
+                Ok(None) => return Ok(Ok(())),
+                Err(unanswered) => return Ok(Err(unanswered)),
+            }
+        }
+        let positions = self.positions.as_mut().expect("decided above");
+        for loss in plan::losses(positions, &extents) {
+            if watching.sources().0[loss.partition.source as usize].fail_on_data_loss {
+                return Err(loss.error());
+            }
+            reporter.note(&loss.note());
+            match loss.goes_on {
+                Some(offset) => positions.0.insert(loss.partition, offset),
+                None => positions.0.remove(&loss.partition),
+            };
             self.moves += 1;
         }
-        plan::check_loss(self.positions.as_ref().expect("decided above"), extents)
+        Ok(watching.decide_end())
     }
 
     pub(crate) fn positions(&self) -> Option<&Offsets> {
@@ -142,7 +171,7 @@ impl Planning {
     /// The next moment at which a batch may be due that is not due yet.
     pub(crate) fn wake_at(&self, now: Instant) -> Option<Instant> {
         let no_data_from = self.pacing.no_data_from().filter(|_| self.owes_no_data());
-        let moments = [self.next_trigger, self.pacing.data_from(), no_data_from];
+        let moments = [self.next_trigger, self.pacing.data_from(), no_data_from, self.held_until];
         moments.into_iter().flatten().filter(|at| *at > now).min()
     }
 
@@ -152,8 +181,8 @@ impl Planning {
     }
 
     /// Whether the sources are to be asked what there is: nothing is known that is not read, and a batch may begin.
-    pub(crate) fn asks(&mut self, watching: &Watching) -> bool {
-        self.pacing.asks(clock::now()) && !self.has_replay() && self.survey(watching).admitted.is_empty()
+    pub(crate) fn asks(&mut self, watching: &mut Watching) -> bool {
+        self.pacing.asks(clock::now()) && !self.has_replay() && !self.has_free(watching)
     }
 
     /// Records that there are to read.
@@ -162,16 +191,45 @@ impl Planning {
     }
 
     /// What executors are needed for now: between two triggers only what the last batch had to leave.
-    pub(crate) fn due_backlog(&mut self, watching: &Watching) -> u64 {
+    pub(crate) fn due_backlog(&mut self, watching: &mut Watching) -> u64 {
         let (all, left_over) = (self.backlog(watching), self.left_over);
         match self.next_trigger {
             Some(at) if clock::now() < at => all.min(left_over),
-            _ => all,
+            _ => all - self.held(watching).iter().map(|(_, offsets)| offsets).sum::<u64>(),
         }
     }
 
+    /// The sources whose records are held back, and how many.
+    fn held(&mut self, watching: &mut Watching) -> Vec<(u32, u64)> {
+        self.held_until = None;
+        if watching.is_bounded() || watching.sources().0.iter().all(|source| source.hold.is_none()) {
+            return Vec::new();
+        }
+        let now = clock::now();
+        self.survey(watching);
+        let mut held = Vec::new();
+        for (number, source) in (0..).zip(&mut watching.sources_mut().0) {
+            let Some(hold) = &mut source.hold else { continue };
+            let own = self.survey.admitted.iter().filter(|(partition, _)| partition.source == number);
+            let offsets = own.map(|(_, range)| range.len() as u64).sum();
+            let free_at = hold.free_at(offsets, now);
+            if free_at > now && offsets > 0 {
+                held.push((number, offsets));
+                self.held_until = Some(self.held_until.map_or(free_at, |until| until.min(free_at)));
+            }
+        }
+        held
+    }
+
+    /// Whether there is something to read that is not held back.
+    fn has_free(&mut self, watching: &mut Watching) -> bool {
+        let held = self.held(watching);
+        let is_free = |source: u32| held.iter().all(|(held, _)| *held != source);
+        self.survey(watching).admitted.iter().any(|(partition, _)| is_free(partition.source))
+    }
+
     /// Whether a batch is due, and which.
-    pub(crate) fn due(&mut self, watching: &Watching) -> Option<Due> {
+    pub(crate) fn due(&mut self, watching: &mut Watching) -> Option<Due> {
         if self.has_replay() {
             return Some(Due::Replay);
         }
@@ -181,14 +239,14 @@ impl Planning {
         if watching.extents().is_none() || !over(self.next_trigger) || self.positions.is_none() {
             return None;
         }
-        if !self.survey(watching).admitted.is_empty() {
+        if self.has_free(watching) {
             return over(self.pacing.data_from()).then_some(Due::Data);
         }
         (self.owes_no_data() && over(self.pacing.no_data_from())).then_some(Due::NoData)
     }
 
     /// Whether a batch is to come even if nothing more does, once it may begin.
-    pub(crate) fn owes(&mut self, watching: &Watching) -> bool {
+    pub(crate) fn owes(&mut self, watching: &mut Watching) -> bool {
         self.due(watching).is_some() || (self.pacing.no_data_from().is_some() && self.owes_no_data())
     }
 
@@ -221,7 +279,7 @@ impl Planning {
     pub(crate) fn start(
         &mut self,
         due: Due,
-        watching: &Watching,
+        watching: &mut Watching,
         capacity: u64,
     ) -> Result<Result<Planned, SourceUnavailable>> {
         let started = clock::now();
@@ -229,8 +287,11 @@ impl Planning {
         let replayed = matches!(due, Due::Replay);
         let ranges = match due {
             Due::Data => {
+                let held = self.held(watching);
                 self.survey(watching);
-                let admitted = std::mem::take(&mut self.survey).admitted;
+                let mut admitted = std::mem::take(&mut self.survey).admitted;
+                admitted.retain(|(partition, _)| held.iter().all(|(source, _)| *source != partition.source));
+                watching.begin_batch(&admitted, started);
                 match self.next_ranges(&admitted, watching, capacity) {
                     Ok(ranges) => ranges,
                     Err(unanswered) => {

@@ -157,7 +157,9 @@ impl QueryRun {
         if !self.watching.observed(number, seen, &mut self.reporter)? {
             return Ok(());
         }
-        self.planning.begin(&self.watching)?;
+        if let Err(SourceUnavailable { source, error }) = self.planning.begin(&mut self.watching, &mut self.reporter)? {
+            return self.observed(source as usize, Err(error));
+        }
         if self.scaling.keep() == 0 && !self.scaling.waits() {
             // No executor works: a record that has just come should not wait for the next tick.
             self.rescale();
@@ -216,11 +218,12 @@ impl QueryRun {
 
     fn rescale(&mut self) {
         let nothing_begun = !self.committing.is_busy() && !self.planning.has_replay();
+        let backlog = self.planning.due_backlog(&mut self.watching);
         let moment = FactInputs {
             now_ms: self.reporter.uptime_ms(),
             extents: self.watching.reachable(),
             age_ms: self.watching.age().as_millis() as u64,
-            backlog: self.planning.due_backlog(&self.watching),
+            backlog,
             unfinished: self.execution.unfinished(),
             all_committed: nothing_begun && self.execution.batch().is_none(),
             crashes: self.execution.take_crashes(),
@@ -250,7 +253,7 @@ impl QueryRun {
 
     /// Whether a batch is due, and which.
     fn due(&mut self) -> Option<Due> {
-        if self.stopping { None } else { self.planning.due(&self.watching) }
+        if self.stopping { None } else { self.planning.due(&mut self.watching) }
     }
 
     /// Whether data can be read now: an executor is wanted, and no source is out of reach. A question to a source that does not
@@ -261,7 +264,7 @@ impl QueryRun {
 
     /// Nothing is in flight and nothing that is known is left: what has come since the last look?
     fn ask(&mut self) {
-        if self.execution.batch().is_none() && !self.stopping && self.planning.asks(&self.watching) {
+        if self.execution.batch().is_none() && !self.stopping && self.planning.asks(&mut self.watching) {
             self.watching.ask();
         }
     }
@@ -269,8 +272,9 @@ impl QueryRun {
     fn tell_when_idle(&mut self) {
         let busy = self.execution.batch().is_some() || self.committing.is_busy();
         let idle = !busy
+            && self.planning.positions().is_some()
             && self.watching.extents().is_some()
-            && (self.stopping || !self.planning.owes(&self.watching))
+            && (self.stopping || !self.planning.owes(&mut self.watching))
             && self.planning.backlog(&self.watching) == 0;
         if idle && !self.idle {
             self.reporter.idle(self.planning.positions().expect("decided when the extents were seen"));
@@ -280,7 +284,7 @@ impl QueryRun {
 
     /// Steps 2 and 3: plans a batch and logs the plan.
     fn start(&mut self, due: Due) -> Result<()> {
-        match self.planning.start(due, &self.watching, self.scaling.capacity_of_a_batch())? {
+        match self.planning.start(due, &mut self.watching, self.scaling.capacity_of_a_batch())? {
             Ok(planned) => {
                 self.execution.begin(planned);
                 Ok(())

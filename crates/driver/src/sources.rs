@@ -1,9 +1,10 @@
 //! The query's sources: what each holds, and whether it can be reached. A query starts when all sources have been seen.
 
 use crate::Source;
+use crate::hold::Hold;
 use crate::level::{Level, SourceUnavailable};
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Admission, Extents, Timeline, Watch};
+use tidemill_flow::ports::{Admission, Extent, Extents, Positions, Timeline, Watch};
 use tidemill_model::pipeline::StartingOffsets;
 use tidemill_model::{Offsets, PartitionId, Result};
 use tidemill_os::clock;
@@ -17,6 +18,13 @@ pub(crate) struct SourceState {
     pub(crate) name: String,
     warning_if_empty: Option<String>,
     starting_offsets: StartingOffsets,
+    /// Where the query starts and ends, if the source says it.
+    starting: Option<Positions>,
+    ending: Option<Positions>,
+    /// Whether the run ends when records are gone that it has not read.
+    pub(crate) fail_on_data_loss: bool,
+    /// Holds records back until there are enough.
+    pub(crate) hold: Option<Hold>,
     max_offsets_per_trigger: Option<u64>,
     /// Limits a batch, if the source has a limit.
     admission: Option<Admission>,
@@ -50,6 +58,10 @@ impl Sources {
                 name: source.watch.name(),
                 warning_if_empty: source.watch.warning_if_empty(),
                 starting_offsets: source.starting_offsets,
+                starting: source.watch.starting(),
+                ending: source.watch.ending(),
+                fail_on_data_loss: source.fail_on_data_loss,
+                hold: source.min_offsets.map(Hold::new),
                 max_offsets_per_trigger: source.max_offsets_per_trigger,
                 admission: source.watch.admission(),
                 extents: None,
@@ -82,16 +94,37 @@ impl Sources {
         self.0.iter().find_map(|source| source.error.as_ref())
     }
 
-    /// Where the query starts in what the sources hold.
-    pub(crate) fn beginnings(&self, extents: &Extents) -> Offsets {
-        let begin = |(partition, extent): (&PartitionId, &tidemill_flow::ports::Extent)| {
-            let offset = match self.0[partition.source as usize].starting_offsets {
+    /// Where the query starts in what the sources hold. `None` while a source that says where does not exist.
+    pub(crate) fn beginnings(&mut self, extents: &Extents) -> Result<Option<Offsets>, SourceUnavailable> {
+        let mut found = Offsets::default();
+        for (number, source) in (0..).zip(&mut self.0) {
+            let own = of_source(extents, number);
+            let at = |extent: &Extent| match source.starting_offsets {
                 StartingOffsets::Earliest => extent.start,
                 StartingOffsets::Latest => extent.end,
             };
-            (partition.clone(), offset)
-        };
-        Offsets(extents.iter().map(begin).collect())
+            match &mut source.starting {
+                Some(_) if own.is_empty() => return Ok(None),
+                Some(find) => {
+                    found.0.extend(find(&own).map_err(|error| SourceUnavailable { source: number, error })?.0)
+                }
+                None => found.0.extend(own.iter().map(|(partition, extent)| (partition.clone(), at(extent)))),
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Cuts extents to where the query ends in them.
+    pub(crate) fn cut_at_endings(&mut self, extents: &mut Extents) -> Result<(), SourceUnavailable> {
+        for (number, source) in (0..).zip(&mut self.0) {
+            let Some(find) = &mut source.ending else { continue };
+            let own = of_source(extents, number);
+            let ends = find(&own).map_err(|error| SourceUnavailable { source: number, error })?;
+            for (partition, end) in ends.0 {
+                extents.entry(partition).and_modify(|extent| extent.end = end);
+            }
+        }
+        Ok(())
     }
 
     /// Whether any has a say in how far a batch may go.
@@ -140,6 +173,12 @@ impl SourceState {
     pub(crate) fn is_missing(&self) -> bool {
         self.extents.as_ref().is_some_and(Extents::is_empty)
     }
+}
+
+/// The partitions of one source.
+fn of_source(extents: &Extents, source: u32) -> Extents {
+    let own = extents.iter().filter(|(partition, _)| partition.source == source);
+    own.map(|(partition, extent)| (partition.clone(), *extent)).collect()
 }
 
 /// Asks each source about its own partitions.

@@ -1,11 +1,12 @@
 //! Source watching: what there is to read, which source is out of reach, and where a bounded run ends.
 
+use crate::level::SourceUnavailable;
 use crate::reporter::Reporter;
 use crate::sources::Sources;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
-use tidemill_model::{Error, Offsets, Result};
+use tidemill_model::{Error, OffsetRange, Offsets, PartitionId, Result};
 use tidemill_os::clock;
 use tidemill_os::retry::BOUNDED_SOURCE;
 
@@ -49,6 +50,15 @@ impl Watching {
         &self.sources
     }
 
+    pub(crate) fn sources_mut(&mut self) -> &mut Sources {
+        &mut self.sources
+    }
+
+    /// Whether the run reads what is there now, and ends.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
     /// Step 1: a source reports what it holds. Returns whether all sources are known now.
     ///
     /// # Errors
@@ -86,11 +96,19 @@ impl Watching {
         }
         let Some(extents) = self.sources.extents() else { return Ok(false) };
         self.version += 1;
-        if self.until.is_none() && self.bounded {
-            self.until = Some(extents.clone());
-        }
         self.extents = Some(extents);
         Ok(true)
+    }
+
+    /// Decides once where a bounded run ends: at what the sources hold now, or before.
+    pub(crate) fn decide_end(&mut self) -> std::result::Result<(), SourceUnavailable> {
+        let Some(mut end) = self.extents.clone().filter(|_| self.bounded && self.until.is_none()) else {
+            return Ok(());
+        };
+        self.sources.cut_at_endings(&mut end)?;
+        self.until = Some(end);
+        self.version += 1;
+        Ok(())
     }
 
     /// What all sources hold, as last seen.
@@ -121,6 +139,15 @@ impl Watching {
         let mut admitted = self.readable()?.clone();
         self.sources.admit(positions, &mut admitted);
         Some(admitted)
+    }
+
+    /// A batch begins with these records.
+    pub(crate) fn begin_batch(&mut self, read: &[(PartitionId, OffsetRange)], now: Instant) {
+        for (partition, _) in read {
+            if let Some(hold) = &mut self.sources.0[partition.source as usize].hold {
+                hold.begin(now);
+            }
+        }
     }
 
     /// Whether a bounded run knows where it ends.

@@ -32,6 +32,10 @@ pub type Admission = Box<dyn Fn(&Offsets, &mut Extents) + Send>;
 /// [`Watch::watch`] does.
 pub type Timeline = Box<dyn FnMut(&[PartitionId], i64) -> Result<Vec<Option<i64>>> + Send>;
 
+/// Finds an offset in each partition of these extents, which are those of the source. Called on the driver's thread until it
+/// succeeds. Fails as [`Watch::watch`] does; any other error ends the run.
+pub type Positions = Box<dyn FnMut(&Extents) -> Result<Offsets> + Send>;
+
 /// The driver's side of a source: reports what there is to read.
 pub trait Watch: Send {
     /// Name for messages: ``topic `t` ``.
@@ -58,6 +62,18 @@ pub trait Watch: Send {
 
     /// Lookup by timestamp, if the source's records have timestamps. Called once, before the first [`Watch::watch`].
     fn timeline(&self) -> Option<Timeline> {
+        None
+    }
+
+    /// Where a query without a checkpoint starts, if that is neither the first offsets nor the ends. Called once, before the
+    /// first [`Watch::watch`].
+    fn starting(&self) -> Option<Positions> {
+        None
+    }
+
+    /// Where a query ends that reads what is available now, if that is not at the ends of then. Called once, before the first
+    /// [`Watch::watch`].
+    fn ending(&self) -> Option<Positions> {
         None
     }
 

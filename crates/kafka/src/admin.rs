@@ -34,9 +34,11 @@ pub fn extents(options: &KafkaOptions, topic: &str) -> Result<Extents> {
     if partitions.is_empty() {
         return Ok(Extents::new());
     }
-    let found = asks.extents(topic, &partitions, ANSWER_MAX)?;
-    let id = |partition: &i32| PartitionId { source: 0, topic: topic.into(), partition: *partition };
-    Ok(partitions.iter().map(id).zip(found).collect())
+    let topic: Arc<str> = topic.into();
+    let id = |partition: i32| PartitionId { source: 0, topic: topic.clone(), partition };
+    let ids: Vec<PartitionId> = partitions.into_iter().map(id).collect();
+    let found = asks.extents(&ids, ANSWER_MAX)?;
+    Ok(ids.into_iter().zip(found).collect())
 }
 
 /// Creates a topic if it does not exist, and returns its number of partitions. A new topic gets `partitions`, or the

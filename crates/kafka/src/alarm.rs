@@ -8,13 +8,13 @@ use std::time::Duration;
 use tidemill_flow::ports::Extents;
 use tidemill_model::Result;
 
-/// Wakes at an append to any partition of a topic.
+/// Wakes at an append to any of some partitions.
 pub(crate) trait Alarm: Send {
     /// Waits at these ends from now on.
-    fn set(&mut self, topic: &str, seen: &Extents);
+    fn set(&mut self, seen: &Extents);
 
     /// Moves the alarm to these ends, since a poll has seen more records.
-    fn advance(&mut self, topic: &str, seen: &Extents);
+    fn advance(&mut self, seen: &Extents);
 
     /// Waits up to `wait` for an append. Returns whether there was one.
     ///

@@ -4,10 +4,11 @@ use crate::choice;
 use crate::client::Handle;
 use crate::native;
 use crate::options::KafkaOptions;
+use std::collections::BTreeMap;
 use std::time::Duration;
 pub(crate) use tidemill_client::At;
 use tidemill_flow::ports::Extent;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, PartitionId, Result};
 
 /// Requests to a cluster. A transient error means that no broker answered within `patience`. Otherwise a broker
 /// refused.
@@ -15,9 +16,12 @@ pub(crate) trait Ask: Send {
     /// The partitions of a topic, ascending; `None` if the topic does not exist.
     fn partitions(&mut self, topic: &str, patience: Duration) -> Result<Option<Vec<i32>>>;
 
+    /// All topics that the user may see, with their partitions, ascending. Kafka's own topics are left out.
+    fn all_topics(&mut self, patience: Duration) -> Result<BTreeMap<String, Vec<i32>>>;
+
     /// The offsets that `at` means, in the order of `partitions`. `None` if no record is so late. Costs one round trip
     /// per broker.
-    fn offsets(&mut self, topic: &str, partitions: &[i32], at: At, patience: Duration) -> Result<Vec<Option<i64>>>;
+    fn offsets(&mut self, partitions: &[PartitionId], at: At, patience: Duration) -> Result<Vec<Option<i64>>>;
 
     /// Creates a topic. An existing topic is not an error. `None` means the cluster's default number of partitions.
     fn create_topic(&mut self, topic: &str, partitions: Option<i32>, patience: Duration) -> Result<()>;
@@ -26,16 +30,18 @@ pub(crate) trait Ask: Send {
     fn delete_topic(&mut self, topic: &str, patience: Duration) -> Result<()>;
 
     /// The first offsets, or the last stable ones.
-    fn bounds(&mut self, topic: &str, partitions: &[i32], at: At, patience: Duration) -> Result<Vec<i64>> {
-        let gone =
-            || Error::transient(format!("a partition of topic `{topic}` has no offsets now; the request is repeated"));
-        self.offsets(topic, partitions, at, patience)?.into_iter().map(|offset| offset.ok_or_else(gone)).collect()
+    fn bounds(&mut self, partitions: &[PartitionId], at: At, patience: Duration) -> Result<Vec<i64>> {
+        let found = self.offsets(partitions, at, patience)?;
+        let offset = |(id, offset): (&PartitionId, Option<i64>)| {
+            offset.ok_or_else(|| Error::transient(format!("{id} has no offsets now; the request is repeated")))
+        };
+        partitions.iter().zip(found).map(offset).collect()
     }
 
     /// First offset and last stable offset of these partitions, in order.
-    fn extents(&mut self, topic: &str, partitions: &[i32], patience: Duration) -> Result<Vec<Extent>> {
-        let starts = self.bounds(topic, partitions, At::Earliest, patience)?;
-        let ends = self.bounds(topic, partitions, At::Latest, patience)?;
+    fn extents(&mut self, partitions: &[PartitionId], patience: Duration) -> Result<Vec<Extent>> {
+        let starts = self.bounds(partitions, At::Earliest, patience)?;
+        let ends = self.bounds(partitions, At::Latest, patience)?;
         Ok(starts.into_iter().zip(ends).map(|(start, end)| Extent { start, end }).collect())
     }
 }

@@ -6,13 +6,15 @@ use rdkafka::bindings as native;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, PartitionId, Result};
 
 /// A client context that prints nothing and keeps librdkafka's last error message.
 #[derive(Clone, Debug, Default)]
@@ -97,17 +99,29 @@ impl Handle {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(None),
             Some(code) => return Err(self.failed(&format!("a request for topic `{topic}`"), Some(code))),
         }
-        let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
-        partitions.sort_unstable();
+        let partitions = numbers(found);
         Ok((!partitions.is_empty()).then_some(partitions))
     }
 
+    /// All topics with their partitions, ascending, but Kafka's own. librdkafka does not tell which these are.
+    ///
+    /// # Errors
+    /// As [`Handle::partitions`].
+    pub fn all_topics(&self, timeout: Duration) -> Result<BTreeMap<String, Vec<i32>>> {
+        self.drain_events();
+        let metadata = self.client.fetch_metadata(None, timeout);
+        let metadata = metadata.map_err(|error| self.failed("a request for metadata", error.rdkafka_error_code()))?;
+        let is_own = |name: &str| OWN_TOPICS.contains(&name);
+        let topics = metadata.topics().iter().filter(|topic| topic.error().is_none() && !is_own(topic.name()));
+        Ok(topics.map(|topic| (topic.name().to_owned(), numbers(topic))).collect())
+    }
+
     /// Sends ListOffsets; `at` is the timestamp in the request.
-    pub fn list(&self, topic: &str, partitions: &[i32], at: Offset, timeout: Duration) -> Result<Vec<Option<i64>>> {
-        let what = listing(topic);
+    pub fn list(&self, partitions: &[PartitionId], at: Offset, timeout: Duration) -> Result<Vec<Option<i64>>> {
+        let what = listing(partitions);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for partition in partitions {
-            list.add_partition_offset(topic, *partition, at).expect("beginning, end and times are offsets");
+        for id in partitions {
+            list.add_partition_offset(&id.topic, id.partition, at).expect("beginning, end and times are offsets");
         }
         // SAFETY: client and list are valid; the call writes offsets and errors into the list. The logical offsets are
         // the numbers that ListOffsets takes as timestamps for "earliest" and "latest".
@@ -180,8 +194,20 @@ impl Drop for Handle {
     }
 }
 
-fn listing(topic: &str) -> String {
-    format!("a request for the offsets of `{topic}`")
+/// Kafka's own topics.
+const OWN_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// The partitions of a topic, ascending.
+fn numbers(topic: &MetadataTopic) -> Vec<i32> {
+    let mut numbers: Vec<i32> = topic.partitions().iter().map(|partition| partition.id()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn listing(partitions: &[PartitionId]) -> String {
+    let mut topics: Vec<String> = partitions.iter().map(|id| format!("`{}`", id.topic)).collect();
+    topics.dedup();
+    format!("a request for the offsets of {}", topics.join(", "))
 }
 
 /// librdkafka's code, `None` for success.

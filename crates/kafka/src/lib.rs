@@ -8,8 +8,9 @@
 //! driver    KafkaSink    the rows of a batch as records, in a transaction that also holds the batch's id
 //! driver    KafkaDeadLetterCommitter   the same for a batch's dead letters
 //! ```
-//! Consumer groups never decide what is read. Knows no plan; formats of rows are `tidemill_sql::text`'s. librdkafka's log
-//! lines are dropped; its last message about a connection becomes part of our errors.
+//! No consumer group decides what is read. [`Group`] sets a group's offsets, for tools that show its lag. Knows no plan;
+//! formats of rows are `tidemill_sql::text`'s. librdkafka's log lines are dropped; its last message about a connection
+//! becomes part of our errors.
 
 pub mod admin;
 pub mod choice;
@@ -19,22 +20,26 @@ pub mod produce;
 pub mod properties;
 pub mod scan;
 pub mod sink;
+pub mod subscription;
 
 mod ahead;
 mod alarm;
 mod ask;
 mod client;
 mod fetch;
+mod group;
 mod librdkafka_alarm;
 mod librdkafka_ask;
 mod librdkafka_read;
 mod native;
+mod positions;
 mod read;
 mod watch;
 
 pub use choice::ClientChoice;
 pub use client::ErrorContext;
 pub use dead_letters::KafkaDeadLetterCommitter;
+pub use group::Group;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;
 pub use scan::scan;

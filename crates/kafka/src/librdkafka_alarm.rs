@@ -9,14 +9,14 @@ use crate::fetch::Fetch;
 use crate::options::KafkaOptions;
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
-use tidemill_model::Result;
+use tidemill_model::{PartitionId, Result};
 
-/// Wakes at an append to any partition of a topic.
+/// Wakes at an append to any of some partitions.
 pub(crate) struct LibrdkafkaAlarm {
     fetch: Fetch,
     is_armed: bool,
     /// Partitions that no fetch has answered for yet. Perhaps no fetch waits for them.
-    unanswered: Vec<i32>,
+    unanswered: Vec<PartitionId>,
 }
 
 impl LibrdkafkaAlarm {
@@ -39,23 +39,23 @@ impl LibrdkafkaAlarm {
 
 impl Alarm for LibrdkafkaAlarm {
     /// Starts every partition at its last record, so that its first fetch is answered at once.
-    fn set(&mut self, topic: &str, seen: &Extents) {
+    fn set(&mut self, seen: &Extents) {
         self.disarm();
         for (id, extent) in seen {
-            self.fetch.start(topic, id.partition, extent.start.max(extent.end - 1));
+            self.fetch.start(&id.topic, id.partition, extent.start.max(extent.end - 1));
         }
-        self.unanswered = seen.keys().map(|id| id.partition).collect();
+        self.unanswered = seen.keys().cloned().collect();
         self.is_armed = true;
     }
 
     /// Does nothing: librdkafka continues after what it has fetched.
-    fn advance(&mut self, _: &str, _: &Extents) {}
+    fn advance(&mut self, _: &Extents) {}
 
     fn wait(&mut self, mut wait: Duration) -> Result<bool> {
         let mut woken = false;
         while self.fetch.peek(wait).is_some() {
-            if let Some((_, answered)) = self.fetch.origin() {
-                self.unanswered.retain(|partition| *partition != answered);
+            if let Some((topic, answered)) = self.fetch.origin() {
+                self.unanswered.retain(|id| id.partition != answered || *id.topic != *topic);
             }
             self.fetch.consume();
             woken = true;

@@ -8,21 +8,26 @@ use rdkafka::Offset;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, PartitionId, Result};
 
 impl Ask for Handle {
     fn partitions(&mut self, topic: &str, patience: Duration) -> Result<Option<Vec<i32>>> {
         Handle::partitions(self, topic, patience)
     }
 
-    fn offsets(&mut self, topic: &str, partitions: &[i32], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
+    fn all_topics(&mut self, patience: Duration) -> Result<BTreeMap<String, Vec<i32>>> {
+        Handle::all_topics(self, patience)
+    }
+
+    fn offsets(&mut self, partitions: &[PartitionId], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
         let at = match at {
             At::Earliest => Offset::Beginning,
             At::Latest => Offset::End,
             At::Timestamp(ms) => Offset::Offset(ms),
         };
-        self.list(topic, partitions, at, patience)
+        self.list(partitions, at, patience)
     }
 
     fn create_topic(&mut self, topic: &str, partitions: Option<i32>, patience: Duration) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::ask::Ask;
 use crate::client::Handle;
 use crate::fetch::{Event, Fetch};
 use crate::options::KafkaOptions;
-use crate::read::{STILL_MAX, lost};
+use crate::read::{STILL_MAX, after_loss, lost};
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
@@ -36,6 +36,7 @@ pub struct LibrdkafkaReader {
     reads_ahead: bool,
     still_max: Duration,
     parts: RecordMetadata,
+    passes_over_lost: bool,
 }
 
 impl LibrdkafkaReader {
@@ -70,7 +71,15 @@ impl LibrdkafkaReader {
             reads_ahead: false,
             still_max: STILL_MAX,
             parts: RecordMetadata::default(),
+            passes_over_lost: false,
         })
+    }
+
+    /// Makes the reader pass over records that are gone.
+    #[must_use]
+    pub fn passing_over_lost(mut self, passes: bool) -> LibrdkafkaReader {
+        self.passes_over_lost = passes;
+        self
     }
 
     /// Makes the reader also deliver these parts of each record.
@@ -109,10 +118,30 @@ impl LibrdkafkaReader {
     }
 
     fn lost(&mut self, range: &OffsetRange, offset: i64) -> Error {
-        let PartitionId { topic, partition, .. } = &range.partition;
         let what = format!("offsets {offset} to {} of {} do not exist", range.end - 1, range.partition);
-        let there = self.fetch.handle.extents(topic, &[*partition], Duration::from_secs(5));
+        let there = self.fetch.handle.extents(std::slice::from_ref(&range.partition), Duration::from_secs(5));
         lost(what, there.map(|found| (found[0].start, found[0].end)))
+    }
+
+    /// Where the range is read on, if the failure is that its offsets do not exist and they are passed over.
+    fn after_loss(&mut self, code: RDKafkaErrorCode, range: &OffsetRange, offset: i64) -> Result<Option<i64>> {
+        let is_loss = matches!(code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange);
+        if !is_loss || !self.passes_over_lost {
+            return Ok(None);
+        }
+        let there = self.fetch.handle.extents(std::slice::from_ref(&range.partition), Duration::from_secs(5))?;
+        Ok(Some(after_loss(range, offset, there[0].start)))
+    }
+
+    /// Reads a range alone, from an offset on.
+    fn read_on(&mut self, range: OffsetRange, offset: i64) {
+        self.give_up_ahead();
+        self.fetch.stop();
+        if offset < range.end {
+            self.fetch.start(&range.partition.topic, range.partition.partition, offset);
+            self.position = Some((range.partition.clone(), offset));
+            self.range = Some(range);
+        }
     }
 
     fn give_up_ahead(&mut self) {
@@ -143,7 +172,16 @@ impl LibrdkafkaReader {
                 Ok(false) if !chunk.is_empty() => return Ok(true),
                 Ok(false) => self.fetch.handle.drain_events(),
                 Err((code, range, offset)) => {
-                    if let Some(error) = self.failure(code, &range, offset) {
+                    let on = self.after_loss(code, &range, offset);
+                    if let Ok(Some(on)) = on {
+                        // A later range fails again in its turn.
+                        let (front, next) = self.ahead.front();
+                        let on = if front == range { on } else { next };
+                        self.read_on(front, on);
+                        return if chunk.is_empty() { self.next(chunk, records_max) } else { Ok(true) };
+                    }
+                    let failed = on.err().or_else(|| self.failure(code, &range, offset));
+                    if let Some(error) = failed {
                         self.give_up_ahead();
                         return Err(error);
                     }
@@ -219,6 +257,10 @@ impl Read for LibrdkafkaReader {
                 }
                 Some(Event::Failed { code }) => {
                     self.fetch.consume();
+                    if let Some(on) = self.after_loss(code, &range, offset)? {
+                        self.read_on(range, on);
+                        return if chunk.is_empty() { self.next(chunk, records_max) } else { Ok(true) };
+                    }
                     if let Some(error) = self.failure(code, &range, offset) {
                         self.fetch.stop();
                         return Err(error);

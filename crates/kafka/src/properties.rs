@@ -51,7 +51,10 @@ pub const JAVA_NAMES: [(&str, &str); 8] = [
 pub const OWN: [(&str, &str); 9] = [
     ("bootstrap.servers", "write `bootstrap_servers`"),
     ("metadata.broker.list", "write `bootstrap_servers`"),
-    ("group.id", "leave it out: the query decides what is read, and the checkpoint stores the offsets"),
+    (
+        "group.id",
+        "leave it out: the query decides what is read; the key `group_id` of a source names the group whose offsets are set",
+    ),
     ("enable.auto.commit", "leave it out: the checkpoint stores the offsets"),
     ("enable.auto.offset.store", "leave it out: the checkpoint stores the offsets"),
     ("auto.offset.reset", "write `starting_offsets` = \"earliest\" or \"latest\""),

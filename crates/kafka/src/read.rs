@@ -16,11 +16,17 @@ pub(crate) fn lost(what: String, there: Result<(i64, i64)>) -> Error {
     match there {
         Ok((start, end)) => Error::external(format!(
             "{what}: the log holds {start} to {} (retention removed the others, or the topic was created again); \
-             start with a new checkpoint, or keep records longer",
+             start with a new checkpoint, keep records longer, or write fail_on_data_loss = false",
             end - 1
         )),
         Err(error) => error.context(what),
     }
+}
+
+/// Where a range is read on whose offsets from `offset` on do not exist, given the start of the log: at the first record
+/// that is left of it, or at its end.
+pub(crate) fn after_loss(range: &OffsetRange, offset: i64, log_start: i64) -> i64 {
+    if offset < log_start { log_start.min(range.end) } else { range.end }
 }
 
 /// Reads ranges of Kafka partitions.
@@ -58,6 +64,15 @@ impl KafkaReader {
         KafkaReader(match self.0 {
             Inner::Native(reader) => Inner::Native(Box::new(reader.with_still_max(still_max))),
             Inner::Librdkafka(reader) => Inner::Librdkafka(reader.with_still_max(still_max)),
+        })
+    }
+
+    /// Makes the reader pass over records that are gone (`fail_on_data_loss = false`). Otherwise they are an error.
+    #[must_use]
+    pub fn passing_over_lost(self, passes: bool) -> KafkaReader {
+        KafkaReader(match self.0 {
+            Inner::Native(reader) => Inner::Native(Box::new(reader.passing_over_lost(passes))),
+            Inner::Librdkafka(reader) => Inner::Librdkafka(reader.passing_over_lost(passes)),
         })
     }
 

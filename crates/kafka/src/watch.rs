@@ -13,10 +13,12 @@
 use crate::alarm::{self, Alarm};
 use crate::ask::{self, Ask, At};
 use crate::options::KafkaOptions;
-use std::sync::Arc;
+use crate::positions::Finder;
+use crate::subscription::Subscription;
 use std::thread;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Extent, Extents, Timeline, Watch};
+use tidemill_flow::ports::{Extent, Extents, Positions, Timeline, Watch};
+use tidemill_model::pipeline::{KafkaSource, Position, Topics};
 use tidemill_model::{PartitionId, Result};
 
 /// The pause between two polls that find nothing is a fraction of the quiet time, within these limits.
@@ -40,15 +42,19 @@ const STARTS_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait for an answer of a broker.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// Watches one topic.
+/// Watches topics.
 pub struct KafkaWatch {
     options: KafkaOptions,
-    topic: Arc<str>,
+    subscription: Subscription,
+    /// Where a query starts and ends, with the key that says so. `None`: the driver knows.
+    starting: Option<Boundary>,
+    ending: Option<Boundary>,
+    fail_on_data_loss: bool,
     source: u32,
     asks: Box<dyn Ask>,
     /// The waiting fetches, while armed.
     alarm: Box<dyn Alarm>,
-    partitions: Timestamped<Vec<i32>>,
+    partitions: Timestamped<Vec<PartitionId>>,
     starts: Timestamped<Vec<i64>>,
     /// Result and time of the last poll.
     seen: Timestamped<Extents>,
@@ -59,6 +65,14 @@ pub struct KafkaWatch {
     armed: bool,
     /// A waiting fetch was answered.
     woken: bool,
+}
+
+/// A position where a query starts or ends.
+#[derive(Clone)]
+struct Boundary {
+    position: Position,
+    key: &'static str,
+    takes_end_without_match: bool,
 }
 
 /// A value and the time at which it was set.
@@ -90,14 +104,54 @@ impl<T: Default> Timestamped<T> {
 }
 
 impl KafkaWatch {
-    /// A watch with its own clients, which connect in the background.
+    /// A watch of one topic, with its own clients, which connect in the background.
     ///
     /// # Errors
     /// User: a wrong option.
     pub fn new(options: &KafkaOptions, topic: &str) -> Result<KafkaWatch> {
+        KafkaWatch::over(options, Topics::Named(vec![topic.to_owned()]))
+    }
+
+    /// A watch of a pipeline's source.
+    ///
+    /// # Errors
+    /// As [`KafkaWatch::new`].
+    pub fn of(options: &KafkaOptions, source: &KafkaSource) -> Result<KafkaWatch> {
+        let key = match source.starting {
+            Position::Earliest | Position::Latest | Position::Offsets(_) => "starting_offsets",
+            Position::Timestamp(_) => "starting_timestamp",
+            Position::Timestamps(_) => "starting_offsets_by_timestamp",
+        };
+        let takes_end_without_match = source.starts_at_end_without_match;
+        let starting = Boundary { position: source.starting.clone(), key, takes_end_without_match };
+        // Of several topics, all must exist before the start is decided.
+        let is_one = match &source.topics {
+            Topics::Named(topics) => topics.len() == 1,
+            Topics::Matching(_) => true,
+            Topics::Assigned(_) => false,
+        };
+        let is_simple = is_one && matches!(source.starting, Position::Earliest | Position::Latest);
+        // An end after the last record is the end.
+        let ending = |ending: &tidemill_model::pipeline::Ending| Boundary {
+            position: ending.position.clone(),
+            key: ending.key,
+            takes_end_without_match: true,
+        };
+        Ok(KafkaWatch {
+            starting: Some(starting).filter(|_| !is_simple),
+            ending: source.ending.as_ref().map(ending),
+            fail_on_data_loss: source.fail_on_data_loss,
+            ..KafkaWatch::over(options, source.topics.clone())?
+        })
+    }
+
+    fn over(options: &KafkaOptions, topics: Topics) -> Result<KafkaWatch> {
         Ok(KafkaWatch {
             options: options.clone(),
-            topic: topic.into(),
+            subscription: Subscription::new(topics)?,
+            starting: None,
+            ending: None,
+            fail_on_data_loss: true,
             source: 0,
             asks: ask::open(options)?,
             alarm: alarm::open(options)?,
@@ -115,6 +169,13 @@ impl KafkaWatch {
     #[must_use]
     pub fn of_source(self, source: u32) -> KafkaWatch {
         KafkaWatch { source, ..self }
+    }
+
+    fn positions(&self, boundary: &Boundary) -> Option<Positions> {
+        let Boundary { position, key, takes_end_without_match } = boundary.clone();
+        let (options, fail_on_data_loss) = (self.options.clone(), self.fail_on_data_loss);
+        let mut finder = Finder { options, position, key, takes_end_without_match, fail_on_data_loss, client: None };
+        Some(Box::new(move |extents| finder.find(extents)))
     }
 
     fn watch_for(&mut self, known: &Extents, deadline: Instant) -> Result<Extents> {
@@ -144,15 +205,12 @@ impl KafkaWatch {
             return Ok(());
         }
         if self.starts.is_older(STARTS_INTERVAL) {
-            self.starts.set(self.asks.bounds(&self.topic, partitions, At::Earliest, ANSWER_MAX)?);
+            self.starts.set(self.asks.bounds(partitions, At::Earliest, ANSWER_MAX)?);
         }
-        let ends = self.asks.bounds(&self.topic, partitions, At::Latest, ANSWER_MAX)?;
-        let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(&partition, (&start, end))| {
+        let ends = self.asks.bounds(partitions, At::Latest, ANSWER_MAX)?;
+        let extents = partitions.iter().zip(self.starts.value.iter().zip(ends)).map(|(id, (&start, end))| {
             // The start offset may be older. Retention can only have raised it since.
-            (
-                PartitionId { source: self.source, topic: self.topic.clone(), partition },
-                Extent { start: start.min(end), end },
-            )
+            (id.clone(), Extent { start: start.min(end), end })
         });
         self.see(extents.collect());
         Ok(())
@@ -162,7 +220,7 @@ impl KafkaWatch {
         if !self.partitions.value.is_empty() && !self.partitions.is_older(PARTITIONS_INTERVAL) {
             return Ok(());
         }
-        let found = self.asks.partitions(&self.topic, ANSWER_MAX)?.unwrap_or_default();
+        let found = self.subscription.partitions(self.source, &mut *self.asks, ANSWER_MAX)?;
         if found != self.partitions.value {
             self.disarm();
             self.starts.at = None;
@@ -186,7 +244,7 @@ impl KafkaWatch {
             self.disarm();
         }
         if self.armed {
-            self.alarm.advance(&self.topic, &found);
+            self.alarm.advance(&found);
         }
         self.seen.set(found);
     }
@@ -213,7 +271,7 @@ impl KafkaWatch {
     fn wait(&mut self, wait: Duration) -> Result<()> {
         let now = rate_after(self.rate, 0, self.seen.at.map_or(Duration::ZERO, |at| at.elapsed()));
         if !self.armed && !self.partitions.value.is_empty() && now < self.trickle() {
-            self.alarm.set(&self.topic, &self.seen.value);
+            self.alarm.set(&self.seen.value);
             self.armed = true;
         }
         if self.armed {
@@ -237,20 +295,27 @@ impl KafkaWatch {
 
 impl Watch for KafkaWatch {
     fn name(&self) -> String {
-        format!("topic `{}`", self.topic)
+        self.subscription.name()
+    }
+
+    fn starting(&self) -> Option<Positions> {
+        self.positions(self.starting.as_ref()?)
+    }
+
+    fn ending(&self) -> Option<Positions> {
+        self.positions(self.ending.as_ref()?)
     }
 
     /// The timeline has its own client. It is created on first use, since most runs never have a backlog.
     fn timeline(&self) -> Option<Timeline> {
-        let (options, topic) = (self.options.clone(), self.topic.clone());
+        let options = self.options.clone();
         let mut client = None;
         Some(Box::new(move |partitions, timestamp| {
             let asks = match &mut client {
                 Some(asks) => asks,
                 None => client.insert(ask::open(&options)?),
             };
-            let numbers: Vec<i32> = partitions.iter().map(|id| id.partition).collect();
-            asks.offsets(&topic, &numbers, At::Timestamp(timestamp), ANSWER_MAX)
+            asks.offsets(partitions, At::Timestamp(timestamp), ANSWER_MAX)
         }))
     }
 

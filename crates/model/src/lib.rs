@@ -13,6 +13,7 @@ pub mod error;
 pub mod fault;
 pub mod glob;
 pub mod interval;
+pub mod kafka_source;
 pub mod limits;
 pub mod partial;
 pub mod pipeline;

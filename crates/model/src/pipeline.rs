@@ -5,6 +5,7 @@
 
 use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
+pub use crate::kafka_source::{Ending, KafkaSource, MinOffsets, Position, Topics};
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -107,23 +108,6 @@ pub struct KafkaConnection {
     pub client_options: Vec<ClientOption>,
 }
 
-/// Options of `type = "kafka"`.
-#[derive(Clone, Debug)]
-pub struct KafkaSource {
-    /// The cluster.
-    pub connection: KafkaConnection,
-    /// `topic`.
-    pub topic: String,
-    /// `starting_offsets`: where a query without a checkpoint begins.
-    pub starting_offsets: StartingOffsets,
-    /// `max_offsets_per_trigger`: most offsets in a batch, over all partitions.
-    pub max_offsets_per_trigger: Option<u64>,
-    /// `metadata_column`: the name of a STRUCT of Kafka's own columns, beside those of the schema.
-    pub metadata_column: Option<Located>,
-    /// `include_headers`: whether Kafka's own columns include `headers`.
-    pub include_headers: bool,
-}
-
 /// A property of a client. Many properties are secrets, so no value is ever shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOption {
@@ -164,13 +148,12 @@ pub enum SourceFormat {
     },
 }
 
-/// `starting_offsets`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where a query without a checkpoint begins in a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartingOffsets {
-    /// `"earliest"`.
+    /// At the first offsets.
     Earliest,
-    /// `"latest"`, Spark's default for streams.
-    #[default]
+    /// At the ends.
     Latest,
 }
 

@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 use tidemill_model::Pipeline;
 use tidemill_model::pipeline::{
-    FilesSource, KafkaSource, SinkKind, Source, SourceFormat, SourceKind, StartingOffsets, Trigger,
+    FilesSource, KafkaSource, Position, SinkKind, Source, SourceFormat, SourceKind, Topics, Trigger,
 };
 use tidemill_sql::plan::QueryPlan;
 
@@ -171,20 +171,37 @@ fn view(source: &Source, plan: &QueryPlan, directory: &Path) -> View {
 }
 
 fn kafka_source(kafka: &KafkaSource) -> DataSource {
-    let starting = match kafka.starting_offsets {
-        StartingOffsets::Earliest => "earliest",
-        StartingOffsets::Latest => "latest",
+    let topics = match &kafka.topics {
+        Topics::Named(topics) => ("subscribe", topics.join(",")),
+        Topics::Matching(pattern) => ("subscribePattern", pattern.text.clone()),
+        Topics::Assigned(partitions) => ("assign", serde_json::json!(partitions).to_string()),
     };
-    let mut options = vec![
-        ("kafka.bootstrap.servers".to_owned(), kafka.connection.bootstrap_servers.clone()),
-        ("subscribe".into(), kafka.topic.clone()),
-        ("startingOffsets".into(), starting.into()),
-    ];
+    let starting = match &kafka.starting {
+        Position::Earliest => ("startingOffsets", "earliest".into()),
+        Position::Latest => ("startingOffsets", "latest".into()),
+        Position::Offsets(offsets) => ("startingOffsets", serde_json::json!(offsets).to_string()),
+        Position::Timestamp(timestamp) => ("startingTimestamp", timestamp.to_string()),
+        Position::Timestamps(timestamps) => ("startingOffsetsByTimestamp", serde_json::json!(timestamps).to_string()),
+    };
+    let servers = ("kafka.bootstrap.servers", kafka.connection.bootstrap_servers.clone());
+    let mut options: Vec<(String, String)> =
+        [servers, topics, starting].map(|(name, value)| (name.to_owned(), value)).into();
+    let mut set = |name: &str, value: String| options.push((name.to_owned(), value));
+    if kafka.starts_at_end_without_match {
+        set("startingOffsetsByTimestampStrategy", "latest".into());
+    }
     if let Some(offsets) = kafka.max_offsets_per_trigger {
-        options.push(("maxOffsetsPerTrigger".into(), offsets.to_string()));
+        set("maxOffsetsPerTrigger", offsets.to_string());
+    }
+    if let Some(least) = kafka.min_offsets {
+        set("minOffsetsPerTrigger", least.offsets.to_string());
+        set("maxTriggerDelay", format!("{}ms", least.delay_max_ms));
+    }
+    if !kafka.fail_on_data_loss {
+        set("failOnDataLoss", "false".into());
     }
     if kafka.include_headers {
-        options.push(("includeHeaders".into(), "true".into()));
+        set("includeHeaders", "true".into());
     }
     options.extend(crate::kafka_options::for_java(&kafka.connection.client_options));
     DataSource { format: "kafka".into(), options, ..DataSource::default() }

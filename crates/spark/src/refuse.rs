@@ -66,6 +66,14 @@ fn source_faults(pipeline: &Pipeline, source: &Source, reach: Reach) -> Vec<Diag
                 let message = format!("Spark's Kafka client has no property `{}`", option.name);
                 fault(&option.key_span, message, "leave it out on Spark, or name the Java client's property");
             }
+            if let Some(ending) = &kafka.ending {
+                let message = format!("Spark has no `{}` in a streaming query", ending.key);
+                fault(&ending.span, message, "leave it out on Spark");
+            }
+            if let Some(group) = &kafka.group_id {
+                let message = "Spark commits no group offsets, so `group_id` has no effect";
+                fault(&group.span, message.into(), "leave it out on Spark");
+            }
         }
         SourceKind::Files(files) => {
             if reach == Reach::Elsewhere && !is_absolute(&files.path) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tidemill_checkpoint::disk::Disk;
 use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
 use tidemill_flow::ports::Sink;
-use tidemill_model::pipeline::{StartingOffsets, Trigger};
+use tidemill_model::pipeline::{MinOffsets, StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Offsets, Result};
@@ -87,6 +87,10 @@ pub struct Harness {
     left_out: Arc<AtomicU64>,
     /// Most offsets in a batch, over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
+    /// What a batch waits for.
+    pub min_offsets: Option<MinOffsets>,
+    /// Whether lost records end the run.
+    pub fail_on_data_loss: bool,
 }
 
 /// A committed batch.
@@ -122,6 +126,8 @@ impl Harness {
             size_changes: Arc::default(),
             left_out: Arc::default(),
             max_offsets_per_trigger: None,
+            min_offsets: None,
+            fail_on_data_loss: true,
         }
     }
 
@@ -208,6 +214,8 @@ impl Harness {
             description,
             starting_offsets: StartingOffsets::Earliest,
             max_offsets_per_trigger: self.max_offsets_per_trigger,
+            min_offsets: self.min_offsets,
+            fail_on_data_loss: self.fail_on_data_loss,
         }
     }
 

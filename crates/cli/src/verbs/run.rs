@@ -57,6 +57,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         readers: Some(Readers::new(streams(&job, quiet), commands)),
         usage: temporary.is_none().then(|| UsageLog::new(&dir)),
         log: Some(TextLog::new(true, say)),
+        groups: wiring::groups(&job, say)?,
         ..RunObserver::default()
     };
     let sources = wiring::sources(&job)?;

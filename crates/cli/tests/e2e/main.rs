@@ -24,6 +24,7 @@ mod produce;
 mod secrets;
 mod secure;
 mod signals;
+mod source;
 mod support;
 mod union;
 mod zero;

@@ -70,7 +70,7 @@ fn properties_of_the_client_are_checked_with_the_file() {
         &options("fetch.wait.ms = 5, \"group.id\" = \"g\", client.id = \"me\""),
         &[
             "p.toml:7:13: `options.fetch.wait.ms` is not a property of the client; did you mean `fetch.max.wait.ms`?",
-            "p.toml:7:32: `options.group.id` is set by Tidemill itself; leave it out: the query decides what is read, and the checkpoint stores the offsets",
+            "p.toml:7:32: `options.group.id` is set by Tidemill itself; leave it out: the query decides what is read; the key `group_id` of a source names the group whose offsets are set",
         ],
     );
     check(

@@ -13,7 +13,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Bytes of an answer. The records are thrown away, so one batch is enough.
 const BYTES_MAX: u32 = 1_024;
 
-/// Wakes at an append to any partition of a topic.
+/// Wakes at an append to any of some partitions.
 pub(crate) struct NativeAlarm {
     fetcher: Fetcher,
     slots: Vec<usize>,
@@ -33,21 +33,21 @@ impl NativeAlarm {
 }
 
 impl Alarm for NativeAlarm {
-    fn set(&mut self, topic: &str, seen: &Extents) {
+    fn set(&mut self, seen: &Extents) {
         self.disarm();
         let slot = |(id, there): (&tidemill_model::PartitionId, &tidemill_flow::ports::Extent)| {
-            self.fetcher.add(topic, id.partition, there.end, i64::MAX)
+            self.fetcher.add(&id.topic, id.partition, there.end, i64::MAX)
         };
         self.slots = seen.iter().map(slot).collect();
     }
 
-    fn advance(&mut self, topic: &str, seen: &Extents) {
+    fn advance(&mut self, seen: &Extents) {
         for (id, there) in seen {
             // If the fetched records end before the seen end, move there. If they end after it, nobody has seen them
             // yet: leave the partition as it is.
-            match self.fetcher.slot(topic, id.partition) {
+            match self.fetcher.slot(&id.topic, id.partition) {
                 Some(slot) if self.fetcher.position(slot) < there.end => {
-                    self.fetcher.add(topic, id.partition, there.end, i64::MAX);
+                    self.fetcher.add(&id.topic, id.partition, there.end, i64::MAX);
                 }
                 _ => {}
             }

@@ -3,9 +3,10 @@
 use crate::ask::{Ask, At};
 use crate::choice::settings;
 use crate::options::KafkaOptions;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tidemill_client::Cluster;
-use tidemill_model::Result;
+use tidemill_model::{PartitionId, Result};
 
 /// Longest wait for an answer, unless the user sets less. It is short, so that the caller can report what it waits for.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -26,8 +27,13 @@ impl Ask for Cluster {
         Cluster::partitions(self, topic, patience)
     }
 
-    fn offsets(&mut self, topic: &str, partitions: &[i32], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
-        Cluster::offsets(self, topic, partitions, at, patience)
+    fn all_topics(&mut self, patience: Duration) -> Result<BTreeMap<String, Vec<i32>>> {
+        Cluster::all_topics(self, patience)
+    }
+
+    fn offsets(&mut self, partitions: &[PartitionId], at: At, patience: Duration) -> Result<Vec<Option<i64>>> {
+        let partitions: Vec<(&str, i32)> = partitions.iter().map(|id| (&*id.topic, id.partition)).collect();
+        self.offsets_of(&partitions, at, patience)
     }
 
     fn create_topic(&mut self, topic: &str, partitions: Option<i32>, patience: Duration) -> Result<()> {

@@ -9,7 +9,7 @@
 
 use crate::choice::settings;
 use crate::options::KafkaOptions;
-use crate::read::{STILL_MAX, lost};
+use crate::read::{STILL_MAX, after_loss, lost};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_client::batch::Record;
@@ -46,6 +46,7 @@ pub(crate) struct NativeReader {
     record_bytes: u64,
     still_max: Duration,
     parts: RecordMetadata,
+    passes_over_lost: bool,
 }
 
 /// The current range.
@@ -73,7 +74,13 @@ impl NativeReader {
             record_bytes: RECORD_BYTES,
             still_max: STILL_MAX,
             parts: RecordMetadata::default(),
+            passes_over_lost: false,
         })
+    }
+
+    pub(crate) fn passing_over_lost(mut self, passes: bool) -> NativeReader {
+        self.passes_over_lost = passes;
+        self
     }
 
     pub(crate) fn with_parts(mut self, parts: RecordMetadata) -> NativeReader {
@@ -109,14 +116,30 @@ impl NativeReader {
         Ok(open.offset >= open.range.end)
     }
 
-    fn lost(&mut self, open: &Open) -> Error {
+    /// The offsets from `open.offset` on do not exist. Goes on after them, or fails.
+    fn pass_over_lost(&mut self, open: &mut Open) -> Result<()> {
+        let there = self.log_of(&open.range.partition);
+        let (log_start, _) = match there {
+            Ok(there) if self.passes_over_lost => there,
+            there => {
+                let Open { range, offset, .. } = open;
+                let what = format!("offsets {offset} to {} of {} do not exist", range.end - 1, range.partition);
+                return Err(lost(what, there));
+            }
+        };
         let PartitionId { topic, partition, .. } = &open.range.partition;
-        let what =
-            format!("offsets {} to {} of {} do not exist", open.offset, open.range.end - 1, open.range.partition);
+        open.offset = after_loss(&open.range, open.offset, log_start);
+        self.fetcher.forget(open.slot);
+        open.slot = self.fetcher.add(topic, *partition, open.offset, open.range.end);
+        Ok(())
+    }
+
+    /// Start and end of a partition's log.
+    fn log_of(&mut self, PartitionId { topic, partition, .. }: &PartitionId) -> Result<(i64, i64)> {
         let cluster = self.fetcher.cluster();
         let mut ask =
             |at| cluster.offsets(topic, &[*partition], at, Duration::from_secs(5)).map(|found| found[0].unwrap_or(0));
-        lost(what, ask(At::Earliest).and_then(|start| Ok((start, ask(At::Latest)?))))
+        Ok((ask(At::Earliest)?, ask(At::Latest)?))
     }
 
     fn still(&self, open: &Open) -> Error {
@@ -281,7 +304,7 @@ impl Read for NativeReader {
             let polled = self.fetcher.poll(left.min(WAIT_MAX));
             answers += u32::from(matches!(polled, Ok(true)));
             let failed = match polled {
-                Ok(_) if self.fetcher.is_out_of_range(open.slot) => Some(self.lost(&open)),
+                Ok(_) if self.fetcher.is_out_of_range(open.slot) => self.pass_over_lost(&mut open).err(),
                 Ok(_) if start.elapsed() >= self.still_max => Some(self.still(&open)),
                 Ok(_) => None,
                 Err(error) => Some(error),

@@ -6,6 +6,7 @@ mod produce;
 mod read;
 mod secure;
 mod sink;
+mod source;
 mod support;
 mod transactions;
 mod watch;
