@@ -71,6 +71,8 @@ pub(crate) struct Connection {
     renew_at: Option<Instant>,
     /// The broker wants no requests until then.
     muted_until: Option<Instant>,
+    /// The broker has answered more than the request for its versions, which every listener answers.
+    has_answered: bool,
 }
 
 struct Awaited {
@@ -101,6 +103,7 @@ impl Connection {
             inbound: Inbound::default(),
             renew_at: None,
             muted_until: None,
+            has_answered: false,
         };
         connection.learn_versions(deadline)?;
         connection.authenticate(deadline)?;
@@ -221,6 +224,7 @@ impl Connection {
         std::mem::swap(&mut self.inbound.buffer, frame);
         let whole = std::mem::take(&mut self.inbound.filled);
         let awaited = self.awaited.pop_front().ok_or_else(|| self.unreadable("an answer to no request"))?;
+        self.has_answered |= awaited.what != api_name(ApiKey::ApiVersions);
         let malformed = |why: &str| Fault::Malformed(format!("{}: {why} ({})", self.broker, awaited.what));
         let Some((id, mut body)) = frame[4..whole].split_first_chunk() else {
             return Err(malformed("an answer without a header"));
@@ -389,6 +393,9 @@ impl Connection {
     }
 
     fn choose(&mut self, mechanism: &'static str, deadline: Instant) -> Result<(), Fault> {
+        if !self.versions.contains_key(&(ApiKey::SaslHandshake as i16)) {
+            return Err(self.no_authentication());
+        }
         let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
         let version = self.version(ApiKey::SaslHandshake, VersionRange { min: 1, max: 1 })?;
         self.send(ApiKey::SaslHandshake, version, &request, deadline)?;
@@ -403,12 +410,17 @@ impl Connection {
             )));
         }
         if answer.error_code == Code::IllegalSaslState.code() {
-            return Err(Fault::Refused(format!(
-                "{}: the listener does not use authentication; set `security.protocol` to PLAINTEXT or SSL",
-                self.broker
-            )));
+            return Err(self.no_authentication());
         }
         check("a SASL mechanism", answer.error_code, None)
+    }
+
+    fn no_authentication(&self) -> Fault {
+        let right = if self.shared.tls.is_some() { "SSL" } else { "PLAINTEXT" };
+        Fault::Refused(format!(
+            "{}: the listener does not use authentication; set `security.protocol` to {right}",
+            self.broker
+        ))
     }
 
     fn refused(&self, sasl: &Sasl, message: Option<&str>) -> Fault {
@@ -432,11 +444,21 @@ impl Connection {
     }
 
     fn closed(&self) -> Fault {
-        // A listener with TLS closes a plaintext connection without an answer.
-        let hint = if self.versions.is_empty() && self.shared.tls.is_none() {
-            " before its first answer, as a TLS listener does; check `security.protocol`"
-        } else {
-            ""
+        let hint = match (self.shared.tls.is_some(), &self.shared.settings.sasl) {
+            // A listener with TLS closes a plaintext connection without an answer.
+            (false, _) if self.versions.is_empty() => {
+                " before its first answer, as a TLS listener does; check `security.protocol`"
+            }
+            // A listener with authentication tells its versions and closes at any other request.
+            (is_tls, None) if !self.versions.is_empty() && !self.has_answered => match is_tls {
+                true => {
+                    " at the first request, as a listener with authentication does; check whether `security.protocol` is to be SASL_SSL"
+                }
+                false => {
+                    " at the first request, as a listener with authentication does; check whether `security.protocol` is to be SASL_PLAINTEXT"
+                }
+            },
+            _ => "",
         };
         Fault::Lost(format!("{} has closed the connection{hint}", self.broker))
     }

@@ -172,5 +172,28 @@ fn a_client_at_the_wrong_listener_says_which_is_right() {
     let reader = secure.reader(&secure.plain, secure.options("PLAIN")).expect("a reader");
     let error = secure.read(&mut reader.with_still_max(Duration::from_millis(100)), 0, 4).expect_err("no TLS there");
     assert!(error.retry && error.to_string().contains("if its listener does not speak TLS, set"), "{error}");
-    secure.check(&secure.plain, &[("security.protocol", "SASL_PLAINTEXT")], &["authentication", "PLAINTEXT or SSL"]);
+    let no_login = "the listener does not use authentication; set `security.protocol` to";
+    secure.check(&secure.plain, &[("security.protocol", "SASL_PLAINTEXT")], &[no_login, "PLAINTEXT"]);
+    // With TLS and without a login, the broker closes the connection at the first request.
+    let mut options = secure.options("PLAIN");
+    options.retain(|(name, _)| !name.starts_with("sasl."));
+    options[0].1 = "SSL".into();
+    let reader = secure.reader(&secure.address, options).expect("a reader");
+    let error =
+        secure.read(&mut reader.with_still_max(Duration::from_millis(100)), 0, 4).expect_err("a login is needed");
+    assert!(error.retry && error.to_string().contains("is to be SASL_SSL"), "{error}");
+}
+
+/// The embedded broker has no authentication and does not know its requests.
+#[test]
+fn a_login_at_a_listener_without_logins_says_what_to_set() {
+    let cluster = Cluster::embedded();
+    let options = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN")];
+    let login = [("sasl.username", "alice"), ("sasl.password", "alice-secret")];
+    let client_options = [options, login].concat().into_iter().map(|(name, value)| (name.into(), Secret::new(value)));
+    let client = ClientChoice::Native;
+    let options = KafkaOptions { client_options: client_options.collect(), client, ..cluster.options.clone() };
+    let error = admin::partition_count(&options, "t").expect_err("no login there");
+    let words = "the listener does not use authentication; set `security.protocol` to PLAINTEXT";
+    assert!(!error.retry && error.message().contains(words), "{error}");
 }
