@@ -69,6 +69,10 @@ pub(crate) struct DemoOptions {
     /// Use this Kafka instead of the embedded broker
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) bootstrap_servers: Option<String>,
+    /// A property of the client, for instance `security.protocol=SSL`; `${ENV:X}` and `${FILE:PATH}` are replaced;
+    /// repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = client_option)]
+    pub(crate) option: Vec<(String, Secret)>,
     /// Address of the dashboard; if the port is taken, the next free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) dashboard: String,

@@ -170,7 +170,8 @@ impl Demo {
             }
         };
         let topic = journal.topic(options.bootstrap_servers.is_some());
-        let kafka = KafkaOptions::new(servers.clone());
+        let kafka = KafkaOptions { client_options: options.option.clone(), ..KafkaOptions::new(servers.clone()) };
+        verbs::produce::check_options(&kafka)?;
         tidemill_kafka::admin::ensure_topic(&kafka, &topic, Some(PARTITIONS))?;
         journal.run_begins()?;
         let limit = (!options.full_speed).then_some(phases::LIMIT_PER_CORE);
@@ -187,7 +188,15 @@ impl Demo {
         let (said, sayings) = channel();
         let observer =
             RunObserver { dashboard: dashboard.clone(), latest: Some(latest.clone()), ..RunObserver::default() };
-        let driver = start_driver(&dir, &file, &text, (inbox, &commands), observer, supervisor, said)?;
+        let driver = start_driver(
+            &dir,
+            &file,
+            (&text, &pipeline::set(&options.option)),
+            (inbox, &commands),
+            observer,
+            supervisor,
+            said,
+        )?;
         let load = load_options(&kafka, &topic, options.seed, journal.run());
         let control = Arc::new(Control::new(Rate::PerSecond(0.0), 1));
         let shared = control.clone();
@@ -447,13 +456,13 @@ fn ended<T>(name: &str, end: Result<Result<T>, Panic>) -> Result<T> {
 fn start_driver(
     dir: &DemoDir,
     file: &Path,
-    text: &str,
+    (text, set): (&str, &[(String, String)]),
     (inbox, commands): (Receiver<Command>, &Sender<Command>),
     observer: RunObserver,
     supervisor: Supervisor,
     said: Sender<String>,
 ) -> Result<Job<Result<Summary>>> {
-    let job = wiring::plan(&file.display().to_string(), text, &[])?;
+    let job = wiring::plan(&file.display().to_string(), text, set)?;
     let sinks = wiring::sinks(&job, commands)?;
     let sources = wiring::sources(&job)?;
     let disk = Arc::new(OsDisk::open(&dir.path("checkpoint"))?);

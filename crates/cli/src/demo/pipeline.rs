@@ -1,6 +1,7 @@
 //! The demo's pipeline file: the reference pipeline with a count, files per batch, and shorter hold times.
 
 use std::path::Path;
+use tidemill_model::Secret;
 
 /// The text of the file. `limit` is `max_records_per_second_per_core`.
 pub(crate) fn text(bootstrap_servers: &str, topic: &str, results: &Path, limit: Option<f64>, hold_ms: u64) -> String {
@@ -54,17 +55,26 @@ down_hold = "{hold_ms} milliseconds"               # not mostly waiting
     )
 }
 
+/// Properties of the client as `--set` values. They may be passwords, so they are not in the file.
+pub(crate) fn set(options: &[(String, Secret)]) -> Vec<(String, String)> {
+    let set = |(name, value): &(String, Secret)| {
+        (format!("sources.cs_student_logs.options.{name}"), toml_string(value.expose()))
+    };
+    options.iter().map(set).collect()
+}
+
 /// A TOML basic string.
 fn toml_string(text: &str) -> String {
     let escaped: String =
         text.chars().flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] }).collect();
-    format!("\"{escaped}\"")
+    // Of the control characters, PEM texts have these.
+    format!("\"{}\"", escaped.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemill_model::pipeline::SinkKind;
+    use tidemill_model::pipeline::{SinkKind, SourceKind};
 
     #[test]
     fn the_demo_s_pipeline_is_a_right_pipeline() {
@@ -77,5 +87,17 @@ mod tests {
             });
             assert_eq!(path, Ok("/tmp/a \"b\" \\c".into()));
         }
+    }
+
+    #[test]
+    fn properties_of_the_client_reach_the_pipeline() {
+        let options = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "PLAIN"), ("sasl.password", "1\"\\\n2")];
+        let options = options.map(|(name, value)| (name.to_owned(), Secret::new(value)));
+        let text = text("h:1", "t", Path::new("r"), None, 3_000);
+        let job = tidemill_config::parse("demo.toml", &text, &set(&options)).expect("a right pipeline");
+        let SourceKind::Kafka(kafka) = &job.sources[0].kind else { panic!("the demo reads Kafka") };
+        let found: Vec<_> =
+            kafka.connection.client_options.iter().map(|option| (option.name.clone(), option.value.clone())).collect();
+        assert_eq!(found, options);
     }
 }

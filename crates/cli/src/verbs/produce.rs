@@ -13,14 +13,7 @@ use tidemill_os::output;
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     let (bootstrap_servers, client) = (options.bootstrap_servers.clone(), options.client);
     let kafka = KafkaOptions { bootstrap_servers, client_options: options.option.clone(), client };
-    for (name, value) in &options.option {
-        if let Some(refused) = properties::refused(&kafka, name, value) {
-            return Err(Error::user(format!("--option {name} {}; {}", refused.what, refused.help)));
-        }
-    }
-    if let Some(why) = properties::refused_together(&kafka) {
-        return Err(Error::user(format!("--option: {why}")));
-    }
+    check_options(&kafka)?;
     let load = produce::Options {
         rate: options.rate,
         count: options.count,
@@ -77,4 +70,17 @@ fn words(progress: &Progress, stopped: bool) -> String {
         return format!("{line} · {waiting} wait for the broker's acknowledgement");
     }
     line
+}
+
+/// Fails if `--option` names a property that the client does not know, or gives it a wrong value.
+pub(crate) fn check_options(kafka: &KafkaOptions) -> Result<()> {
+    for (name, value) in &kafka.client_options {
+        if let Some(refused) = properties::refused(kafka, name, value) {
+            return Err(Error::user(format!("--option {name} {}; {}", refused.what, refused.help)));
+        }
+    }
+    match properties::refused_together(kafka) {
+        Some(why) => Err(Error::user(format!("--option: {why}"))),
+        None => Ok(()),
+    }
 }
