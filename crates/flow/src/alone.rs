@@ -4,9 +4,9 @@ use crate::fold::Fold;
 use crate::merge::State;
 use crate::output;
 use crate::ports::Chunk;
+use crate::records::Records;
 use arrow_array::RecordBatch;
 use std::sync::Arc;
-use tidemill_decode::{Decoder, Options};
 use tidemill_model::pipeline::{OnError, OutputMode};
 use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, PartitionId};
 use tidemill_sql::eval::EvalContext;
@@ -17,7 +17,8 @@ use tidemill_sql::plan::{Body, QueryPlan};
 /// # Errors
 /// The error class of the first row that fails, for instance `DIVIDE_BY_ZERO`.
 pub fn run(plan: &Arc<QueryPlan>, records: &[String], context: &EvalContext) -> Result<RecordBatch, String> {
-    let mut decoder = Decoder::new(&plan.branches[0].decode_schema, Options::default());
+    let mut decoder = Records::new(&plan.branches[0]);
+    decoder.set_now(context.timestamp.to_micros());
     let mut fold = Fold::new(plan.branches[0].clone(), OnError::Fail, *context, 0);
     let mut chunk = Chunk::default();
     records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));

@@ -154,6 +154,20 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     common_by(&|_, _| None, a, b)
 }
 
+/// The common type of an array's elements and a value that is added: as [`common`], but a DECIMAL only beside an integral number
+/// that it holds, and FLOAT stays FLOAT. Spark's `findTightestCommonType`.
+pub fn tightest(a: &DataType, b: &DataType) -> Option<DataType> {
+    match (a, b) {
+        (DataType::List(a), DataType::List(b)) => tightest(a.data_type(), b.data_type()).map(array),
+        (DataType::Decimal128(p, s), t) | (t, DataType::Decimal128(p, s)) if is_numeric(t) && a != b => {
+            let holds = |(q, _): (u8, i8)| is_integral(t) && i32::from(*p) - i32::from(*s) >= i32::from(q);
+            decimal_of(t).filter(|of| holds(*of)).map(|_| DataType::Decimal128(*p, *s))
+        }
+        (DataType::Float32, t) | (t, DataType::Float32) if is_integral(t) => Some(DataType::Float32),
+        _ => common(a, b),
+    }
+}
+
 /// The common type for CASE, COALESCE, IN, UNION ALL and values of one array or map. A STRING beside a BINARY becomes a
 /// BINARY, also inside of nested types. With other types a STRING has nothing in common: a documented deviation.
 pub fn wider(a: &DataType, b: &DataType) -> Option<DataType> {

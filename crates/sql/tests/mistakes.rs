@@ -82,7 +82,7 @@ fn query_text() {
         "FROM cs_student_logs",
         "FROM cs_student_logs JOIN other ON 1 = 1",
         &[
-            "p.toml:21:24: JOIN is not supported; joins are not supported yet: read one source, or several with UNION ALL",
+            "p.toml:21:24: JOIN is not supported; of joins there are CROSS JOIN and JOIN with VALUES (…) AS t(a, b): read one source, or several with UNION ALL",
         ],
     );
     check(
@@ -96,7 +96,19 @@ fn query_text() {
         "FROM cs_student_logs",
         "FROM VALUES (1), (2) AS cs_student_logs",
         &[
-            "p.toml:21:8: VALUES is a table, and this query reads streams; Spark refuses a UNION of a stream with a table, too; choose by CASE, or look up in a constant map(…)",
+            "p.toml:21:8: VALUES is a table, and this query reads streams; Spark refuses a UNION of a stream with a table, too; join it: FROM a JOIN VALUES (1, 'x') AS t(n, name) ON a.n = t.n",
+        ],
+    );
+    check(
+        "FROM cs_student_logs",
+        "FROM cs_student_logs CROSS JOIN VALUES (1, 2), (3) AS t(a, b)",
+        &["p.toml:21:51: a row of VALUES has 1 values, and the first has 2; give each row as many"],
+    );
+    check(
+        "FROM cs_student_logs",
+        "FROM cs_student_logs LEFT JOIN VALUES (1) AS t(a) ON a = 1",
+        &[
+            "p.toml:21:24: JOIN is not supported; of joins there are CROSS JOIN and JOIN with VALUES (…) AS t(a, b): read one source, or several with UNION ALL",
         ],
     );
     check(

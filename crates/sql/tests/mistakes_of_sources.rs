@@ -132,6 +132,13 @@ fn subqueries() {
     );
     let deep = format!("{}SELECT k FROM a{}", "SELECT k FROM (".repeat(40), ")".repeat(40));
     wrong(&deep, "p.toml:2:503: the query is nested too deeply; take parentheses away");
+    // Each step is a query around those before it, at every level.
+    let piped = format!("{}FROM a{}", "FROM (".repeat(15), " |> AS x |> WHERE k > '' |> AS y)".repeat(15));
+    wrong(&piped, "p.toml:2:400: the query is nested too deeply; put some steps of the pipe together");
+    wrong(
+        &format!("FROM a{}", " |> AS x".repeat(33)),
+        "p.toml:2:278: the query is nested too deeply; put some steps of the pipe together",
+    );
     let counted = |from: &str| format!("SELECT count(*) FROM ({from}) GROUP BY window(et, '5 seconds')");
     check_union(
         &counted("SELECT t AS et FROM b UNION ALL SELECT et FROM a"),

@@ -69,6 +69,9 @@ impl Resolver<'_> {
             let message = format!("`{name}` takes no IGNORE NULLS or RESPECT NULLS");
             return Err(Fault::new(at.clone(), message, "leave it out: only first and last have this option"));
         }
+        if let Some(order) = &call.within {
+            return self.within_group(name, call, order, filter);
+        }
         match name {
             "count" => self.count(call, filter),
             "approx_count_distinct" => self.approx_count_distinct(call, filter),
@@ -239,7 +242,7 @@ fn is_moment(function: AggregateFunction) -> bool {
 }
 
 /// The result type by rule T1; `None` if the function does not take the input type.
-fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType> {
+pub(super) fn result_type(function: AggregateFunction, input: &DataType) -> Option<DataType> {
     use AggregateFunction::{Avg, CountIf, Max, Min, Sum, TryAvg, TrySum};
     match (function, input) {
         (CountIf, DataType::Boolean) => Some(DataType::Int64),

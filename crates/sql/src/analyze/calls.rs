@@ -21,7 +21,7 @@ use arrow_schema::DataType;
 use std::ops::Range;
 
 /// Functions that are casts to the type they name.
-const CASTS: [(&str, fn() -> DataType); 13] = [
+const CASTS: [(&str, fn() -> DataType); 12] = [
     ("boolean", || DataType::Boolean),
     ("tinyint", || DataType::Int8),
     ("smallint", || DataType::Int16),
@@ -34,7 +34,6 @@ const CASTS: [(&str, fn() -> DataType); 13] = [
     ("binary", || DataType::Binary),
     ("date", || DataType::Date32),
     ("timestamp", types::timestamp),
-    ("timestamp_ntz", types::timestamp_ntz),
 ];
 
 /// Calls typed like operators. Those of the table give NULL or a number that is never negative where the operator would
@@ -68,6 +67,7 @@ impl Resolver<'_> {
             (call.distinct, "DISTINCT"),
             (call.filter.is_some(), "FILTER"),
             (call.ignore_nulls.is_some(), "IGNORE NULLS"),
+            (call.within.is_some(), "WITHIN GROUP"),
         ];
         for (given, what) in given {
             if given {
@@ -313,8 +313,7 @@ impl Resolver<'_> {
         for pair in arguments[1..].chunks(2) {
             if let [search, result] = pair {
                 let sides = [value.clone(), self.placed(search)?];
-                let ([left, right], _) = coerce::unify_sides(sides, self.scope.zone, "`decode` cannot compare")?;
-                conditions.push(Expr::Compare(Comparison::NullSafeEqual, Box::new(left), Box::new(right)));
+                conditions.push(coerce::comparison(Comparison::NullSafeEqual, "decode", sides, self.scope.zone)?);
                 results.push(self.placed(result)?);
             } else {
                 results.push(self.placed(&pair[0])?);
@@ -429,8 +428,7 @@ impl Resolver<'_> {
             }
             "equal_null" => {
                 let sides = values.try_into().expect("two arguments");
-                let ([left, right], _) = coerce::unify_sides(sides, self.scope.zone, "`equal_null` cannot compare")?;
-                Ok(Expr::Compare(Comparison::NullSafeEqual, Box::new(left), Box::new(right)))
+                coerce::comparison(Comparison::NullSafeEqual, name, sides, self.scope.zone)
             }
             "zeroifnull" => {
                 values.push((Expr::Literal(Value::Integer(0), DataType::Int32), values[0].1.clone()));
@@ -443,9 +441,7 @@ impl Resolver<'_> {
                 }
                 let (first, data_type) = (values[0].0.clone(), values[0].0.data_type());
                 let sides = values.try_into().expect("two arguments");
-                let ([left, right], _) =
-                    coerce::unify_sides(sides, self.scope.zone, &format!("`{name}` cannot compare"))?;
-                let equal = Expr::Compare(Comparison::Equal, Box::new(left), Box::new(right));
+                let equal = coerce::comparison(Comparison::Equal, name, sides, self.scope.zone)?;
                 let null = Expr::Literal(Value::Null, data_type.clone());
                 Ok(Expr::Case(vec![(equal, null)], Some(Box::new(first)), data_type))
             }
@@ -505,8 +501,8 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::String | Param::OnlyString | Param::SameKind | Param::Text | Param::TextOrTexts => DataType::Utf8,
         Param::Binary => DataType::Binary,
         Param::Whole if from == DataType::Int64 => return Ok(expr),
-        Param::Int | Param::Whole => DataType::Int32,
-        Param::Long => DataType::Int64,
+        Param::Int | Param::Whole | Param::SmallInt => DataType::Int32,
+        Param::Long | Param::Integral => DataType::Int64,
         Param::Double | Param::Number => DataType::Float64,
         Param::Boolean => DataType::Boolean,
         Param::Date => DataType::Date32,
@@ -531,6 +527,8 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::SameKind => !types::is_nested(&from) && from != DataType::Binary,
         Param::TextOrTexts => cast::allowed(&from, &to),
         Param::Binary => is_binary_or_text,
+        Param::SmallInt => types::is_integral(&from) && from != DataType::Int64,
+        Param::Integral => types::is_integral(&from),
         Param::Int | Param::Long | Param::Whole => types::is_numeric(&from),
         Param::Double => types::is_numeric(&from),
         Param::Boolean => from == DataType::Boolean,

@@ -4,7 +4,7 @@
 //! refused: an intended difference.
 
 use crate::eval::{RowErrors, cast};
-use crate::expr::{Arithmetic, CastMode, Expr};
+use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::syntax::Fault;
 use crate::text::times::Defaults;
 use crate::types::{self, adjusted_decimal, is_numeric};
@@ -33,10 +33,21 @@ pub(super) fn unify(values: Vec<SpannedExpr>, zone: Zone, what: &str) -> Result<
     unify_by(types::wider, values, zone, what)
 }
 
-/// Converts the two sides of a comparison to their common type.
-pub(super) fn unify_sides(sides: [SpannedExpr; 2], zone: Zone, what: &str) -> Result<([Expr; 2], DataType), Fault> {
-    let (sides, data_type) = unify_by(types::compared, sides.into(), zone, what)?;
-    Ok((sides.try_into().expect("two sides"), data_type))
+/// A comparison of two values of one type that has an order.
+pub(super) fn comparison(
+    operator: Comparison,
+    symbol: &str,
+    sides: [SpannedExpr; 2],
+    zone: Zone,
+) -> Result<Expr, Fault> {
+    let at = sides[0].1.clone();
+    let (sides, data_type) = unify_by(types::compared, sides.into(), zone, &format!("`{symbol}` cannot compare"))?;
+    if !types::is_orderable(&data_type) {
+        let message = format!("`{symbol}` cannot compare values of type {}", types::name(&data_type));
+        return Err(Fault::new(at, message, "a MAP has no order"));
+    }
+    let [left, right] = <[Expr; 2]>::try_from(sides).expect("two sides");
+    Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
 }
 
 /// Converts values to their common type, where Spark makes no bytes of a text: `greatest`, `least`.

@@ -1,6 +1,6 @@
 //! Aggregate functions that are computed from all values of a group, from its moments, or from bits.
 
-use super::aggregate_calls::{NUMBER, filtered, given_too, wrong_type};
+use super::aggregate_calls::{NUMBER, filtered, given_too, result_type, wrong_type};
 use super::calls::check_count;
 use super::coerce::cast_to;
 use super::resolve::Resolver;
@@ -8,17 +8,19 @@ use crate::expr::Expr;
 use crate::functions;
 use crate::intervals;
 use crate::plan::AggregateFunction;
-use crate::syntax::{Call, Fault, Node};
+use crate::syntax::{Call, Fault, Node, SortItem};
 use crate::types;
 use crate::value::Value;
 use arrow_schema::{DataType, Field, Fields};
 
 /// The functions by name.
-pub(super) const NAMES: [&str; 28] = [
+pub(super) const NAMES: [&str; 30] = [
     "collect_list",
     "array_agg",
     "collect_set",
     "percentile",
+    "percentile_cont",
+    "percentile_disc",
     "median",
     "percentile_approx",
     "approx_percentile",
@@ -56,8 +58,16 @@ impl Resolver<'_> {
             }
             "percentile" | "median" => self.percentile(name, call, filter),
             "percentile_approx" | "approx_percentile" => self.percentile_approx(name, call, filter),
-            "mode" => self.mode(call, filter),
-            "listagg" | "string_agg" => self.listagg(name, call, filter),
+            "percentile_cont" | "percentile_disc" => {
+                let message = format!("`{name}` has no order");
+                let help = format!("write {name}(0.5) WITHIN GROUP (ORDER BY x)");
+                Err(Fault::new(call.name.at.clone(), message, help))
+            }
+            "mode" => {
+                check_count("mode", 1, 2, call)?;
+                self.mode_of(&call.arguments[0], false, filter)
+            }
+            "listagg" | "string_agg" => self.listagg(name, call, &[], filter),
             "histogram_numeric" => self.histogram(call, filter),
             "bit_and" | "bit_or" | "bit_xor" => self.bits(name, call, filter),
             "skewness" | "kurtosis" => {
@@ -78,7 +88,7 @@ impl Resolver<'_> {
         Ok(self.collected_values(filtered(filter, input)))
     }
 
-    fn collected_values(&mut self, input: Expr) -> Expr {
+    pub(super) fn collected_values(&mut self, input: Expr) -> Expr {
         let data_type = types::array(input.data_type());
         self.aggregates.call_column(AggregateFunction::Collect, vec![input], data_type)
     }
@@ -107,7 +117,7 @@ impl Resolver<'_> {
     }
 
     /// A constant share from 0 to 1, or an array of shares, as DOUBLE.
-    fn shares(&mut self, name: &str, node: &Node) -> Result<Expr, Fault> {
+    pub(super) fn shares(&mut self, name: &str, node: &Node) -> Result<Expr, Fault> {
         let help = "write a constant from 0 to 1, or an array of some: array(0.5, 0.9)";
         let wrong = |message: String| Fault::new(node.at.clone(), message, help);
         let shares = self.resolve(node)?;
@@ -137,13 +147,7 @@ impl Resolver<'_> {
     fn percentile(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         let (least, most) = if name == "median" { (1, 1) } else { (2, 3) };
         check_count(name, least, most, call)?;
-        let interval = Some(self.resolve(&call.arguments[0])?).filter(|x| is_ordered_interval(&x.data_type()));
-        let x = match &interval {
-            Some(x) => {
-                cast_to(Expr::Call(named("count of interval"), vec![x.clone()], DataType::Int64), &DataType::Float64)
-            }
-            None => self.double(name, &call.arguments[0])?,
-        };
+        let (x, interval) = self.percentile_input(name, &call.arguments[0])?;
         let shares = match call.arguments.get(1) {
             Some(node) => self.shares(name, node)?,
             None => Expr::Literal(Value::Double(0.5), DataType::Float64),
@@ -163,18 +167,20 @@ impl Resolver<'_> {
                 self.collected_values(filtered(filter, pair))
             }
         };
-        match (shares.data_type(), interval) {
-            (DataType::List(_), None) => Ok(made("percentile", vec![values, shares], types::array(DataType::Float64))),
-            (_, None) => Ok(made("percentile", vec![values, shares], DataType::Float64)),
-            (DataType::List(_), Some(_)) => {
-                let message = format!("`{name}` takes one share of intervals, not several");
-                Err(Fault::new(call.arguments[1].at.clone(), message, "call it once for each"))
+        let at = call.arguments.get(1).unwrap_or(&call.arguments[0]).at.clone();
+        percentile_of("percentile", vec![values, shares], interval, &at)
+    }
+
+    /// What a percentile is taken of, as DOUBLE, and if it is an interval, the interval.
+    pub(super) fn percentile_input(&mut self, name: &str, node: &Node) -> Result<(Expr, Option<Expr>), Fault> {
+        let interval = Some(self.resolve(node)?).filter(|x| is_ordered_interval(&x.data_type()));
+        let x = match &interval {
+            Some(x) => {
+                cast_to(Expr::Call(named("count of interval"), vec![x.clone()], DataType::Int64), &DataType::Float64)
             }
-            (_, Some(x)) => {
-                let count = cast_to(made("percentile", vec![values, shares], DataType::Float64), &DataType::Int64);
-                Ok(Expr::Call(named("interval of count"), vec![count], x.data_type()))
-            }
-        }
+            None => self.double(name, node)?,
+        };
+        Ok((x, interval))
     }
 
     /// The accuracy argument does not matter here: all values are kept.
@@ -202,20 +208,26 @@ impl Resolver<'_> {
         Ok(made("percentile_approx", vec![values, shares], data_type))
     }
 
-    /// `mode(x[, deterministic])`: the least of the most frequent values, whatever `deterministic` says.
-    fn mode(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
-        check_count("mode", 1, 2, call)?;
-        let (x, at) = self.placed(&call.arguments[0])?;
+    /// `mode(x[, deterministic])`: the least of the most frequent values, whatever `deterministic` says; or the greatest.
+    pub(super) fn mode_of(&mut self, node: &Node, greatest: bool, filter: Option<Expr>) -> Result<Expr, Fault> {
+        let (x, at) = self.placed(node)?;
         let data_type = x.data_type();
         if !types::is_orderable(&data_type) {
             return Err(wrong_type("mode", "a value of a type that has an order", &data_type, at));
         }
         let values = self.collected_values(filtered(filter, x));
-        Ok(made("mode", vec![values], data_type))
+        let greatest = Expr::Literal(Value::Boolean(greatest), DataType::Boolean);
+        Ok(made("mode", vec![values, greatest], data_type))
     }
 
-    /// `listagg(text[, separator])`.
-    fn listagg(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
+    /// `listagg(text[, separator]) [WITHIN GROUP (ORDER BY …)]`.
+    pub(super) fn listagg(
+        &mut self,
+        name: &str,
+        call: &Call,
+        order: &[SortItem],
+        filter: Option<Expr>,
+    ) -> Result<Expr, Fault> {
         check_count(name, 1, 2, call)?;
         let (x, at) = self.placed(&call.arguments[0])?;
         let to = match x.data_type() {
@@ -234,7 +246,10 @@ impl Resolver<'_> {
                 }
             },
         };
-        let values = self.collected_values(filtered(filter, cast_to(x, &to)));
+        let values = match order {
+            [] => self.collected_values(filtered(filter, cast_to(x, &to))),
+            order => self.in_order(cast_to(x, &to), order, filter)?,
+        };
         Ok(made("listagg", vec![values, separator], to))
     }
 
@@ -274,6 +289,16 @@ impl Resolver<'_> {
     fn of_two(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 2, call)?;
         let [x, y] = [self.double(name, &call.arguments[0])?, self.double(name, &call.arguments[1])?];
+        if let "regr_avgx" | "regr_avgy" = name {
+            // The mean of one where both are given, with the type that `avg` has.
+            let wanted = &call.arguments[usize::from(name == "regr_avgx")];
+            let input = Some(self.resolve(wanted)?).filter(|input| !input.data_type().is_null());
+            let input = input.unwrap_or(Expr::Literal(Value::Null, DataType::Float64));
+            let both = given_too(Expr::IsNotNull(Box::new(x)), y);
+            let counted = Expr::all(filter.into_iter().chain([both]));
+            let data_type = result_type(AggregateFunction::Avg, &input.data_type()).expect("a number has a mean");
+            return Ok(self.aggregates.call_column(AggregateFunction::Avg, vec![filtered(counted, input)], data_type));
+        }
         if name == "regr_count" {
             let both = given_too(Expr::IsNotNull(Box::new(x)), y);
             let counted = filter.into_iter().chain([both]);
@@ -291,11 +316,32 @@ fn is_ordered_interval(data_type: &DataType) -> bool {
     intervals::is_interval(data_type) && types::is_orderable(data_type)
 }
 
-fn named(name: &str) -> &'static functions::Function {
+/// A percentile of collected values; `at` is where the shares are.
+pub(super) fn percentile_of(
+    name: &str,
+    arguments: Vec<Expr>,
+    interval: Option<Expr>,
+    at: &std::ops::Range<usize>,
+) -> Result<Expr, Fault> {
+    match (arguments[1].data_type(), interval) {
+        (DataType::List(_), None) => Ok(made(name, arguments, types::array(DataType::Float64))),
+        (_, None) => Ok(made(name, arguments, DataType::Float64)),
+        (DataType::List(_), Some(_)) => {
+            let message = format!("`{name}` takes one share of intervals, not several");
+            Err(Fault::new(at.clone(), message, "call it once for each"))
+        }
+        (_, Some(x)) => {
+            let count = cast_to(made(name, arguments, DataType::Float64), &DataType::Int64);
+            Ok(Expr::Call(named("interval of count"), vec![count], x.data_type()))
+        }
+    }
+}
+
+pub(super) fn named(name: &str) -> &'static functions::Function {
     functions::find(name).expect("a function of the table")
 }
 
 /// The call of a function on the accumulated values.
-fn made(name: &str, arguments: Vec<Expr>, data_type: DataType) -> Expr {
+pub(super) fn made(name: &str, arguments: Vec<Expr>, data_type: DataType) -> Expr {
     Expr::Call(named(&format!("{name} of")), arguments, data_type)
 }

@@ -38,7 +38,7 @@ impl Resolver<'_> {
             "array_insert" => given.with_place()?.array_and_value(2)?,
             "get" => given.with_array_or_null(0)?.with_any_place(),
             "array_union" | "array_intersect" | "array_except" | "arrays_overlap" => {
-                given.not_null()?.orderable_arrays()?.of_one_type(types::common, types::array(DataType::Null))?
+                given.not_null()?.orderable_arrays()?.of_one_type(types::tightest, types::array(DataType::Null))?
             }
             "sort_array" => given.with_constant_order()?.orderable_arrays()?.arguments,
             "array_distinct" | "array_max" | "array_min" | "array_sort" => given.orderable_arrays()?.arguments,
@@ -176,7 +176,11 @@ impl CallArguments<'_> {
 
     /// Converts the position argument of `array_insert`.
     fn with_place(self) -> Result<Self, Fault> {
-        if self.data_type(1).is_null() { Err(self.wrong(1, "an INT")) } else { Ok(self) }
+        let place = self.data_type(1);
+        match types::is_integral(&place) && place != DataType::Int64 {
+            true => Ok(self),
+            false => Err(self.wrong(1, "an INT")),
+        }
     }
 
     /// Converts the position argument of `get`, which may have any integral type.
@@ -243,7 +247,8 @@ impl CallArguments<'_> {
         let mut given = self.with_array(0)?;
         let element = element_type(&given.data_type(0)).expect("an array");
         let other = given.data_type(value);
-        let Some(shared) = types::common(&element, &other) else {
+        let common = if given.name == "array_contains" { types::common } else { types::tightest };
+        let Some(shared) = common(&element, &other) else {
             let wanted = format!("a value of the array's element type, {},", types::name(&element));
             return Err(given.wrong(value, &wanted));
         };
@@ -301,11 +306,12 @@ impl CallArguments<'_> {
     fn with_key(mut self) -> Result<Vec<SpannedExpr>, Fault> {
         let (collection, given) = (self.data_type(0), self.data_type(1));
         let only_map = self.name == "map_contains_key";
+        let common = if only_map { types::common } else { types::tightest };
         if only_map && given.is_null() {
             return Err(self.wrong(1, "a key"));
         }
         match index_type(&collection) {
-            Some(key) if matches!(collection, DataType::Map(..)) => match types::common(&key, &given) {
+            Some(key) if matches!(collection, DataType::Map(..)) => match common(&key, &given) {
                 Some(shared) if shared == key => self.convert(1, &key),
                 Some(shared) => {
                     let value = element_type(&collection).expect("a map");

@@ -33,6 +33,7 @@ mod relation;
 mod resolve;
 mod scope;
 mod windows;
+mod within_group;
 
 pub use aggregate_calls::NAMES as AGGREGATE_FUNCTIONS;
 pub use generators::NAMES as GENERATORS;

@@ -6,12 +6,12 @@ use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use crate::expr::Expr;
 use crate::intervals;
-use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator, SortItem};
 use crate::text::java_double::java_double;
 use crate::text::show;
 use crate::types;
 use crate::value::Value;
-use crate::zone::WallClock;
+use crate::zone::{WallClock, Zone};
 use arrow_schema::DataType;
 
 /// The name of an item without an alias. The source's name is left out.
@@ -19,16 +19,23 @@ pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
     match (&node.kind, expr) {
         (NodeKind::Name(parts), _) => parts.last().expect("a name has parts").name.clone(),
         (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr, scope),
-        // `date + 1` has become a function call.
-        (NodeKind::Binary(Operator::Add | Operator::Subtract, l, r), Expr::Call(function, ..))
-            if !function.name.contains(' ') =>
-        {
-            format!("{}({}, {})", function.name, pretty(l, scope), pretty(r, scope))
-        }
-        (NodeKind::Binary(operator, l, r), Expr::Call(function, arguments, _)) if function.name.starts_with("+ ") => {
-            moved(*operator, l, r, &arguments[0], scope)
+        (NodeKind::Binary(operator, l, r), expr) => {
+            time_sum(*operator, l, r, expr, scope).unwrap_or_else(|| pretty(node, scope))
         }
         _ => pretty(node, scope),
+    }
+}
+
+/// `date + 1`, which has become a function call, and `time + interval`.
+fn time_sum(operator: Operator, l: &Node, r: &Node, expr: &Expr, scope: &Scope) -> Option<String> {
+    match expr {
+        Expr::Call(function, ..) if ["date_add", "date_sub"].contains(&function.name) => {
+            Some(format!("{}({}, {})", function.name, pretty(l, scope), pretty(r, scope)))
+        }
+        Expr::Call(function, arguments, _) if function.name.starts_with("+ ") => {
+            Some(moved(operator, l, r, &arguments[0], scope))
+        }
+        _ => None,
     }
 }
 
@@ -71,7 +78,7 @@ fn pretty(node: &Node, scope: &Scope) -> String {
             let qualified = usize::from(scope.is_qualified(parts));
             parts[qualified..].iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".")
         }
-        NodeKind::Literal(literal) => constant(literal),
+        NodeKind::Literal(literal) => constant(literal, scope.zone),
         NodeKind::Not(x) => format!("(NOT {})", pretty(x, scope)),
         NodeKind::Negate(x) => match &x.kind {
             NodeKind::Literal(Literal::Number(_)) => format!("-{}", pretty(x, scope)),
@@ -81,9 +88,10 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         NodeKind::Invert(x) => format!("~{}", pretty(x, scope)),
         NodeKind::Binary(Operator::Concat, l, r) => format!("concat({}, {})", pretty(l, scope), pretty(r, scope)),
         NodeKind::Binary(Operator::NotEqual, l, r) => format!("(NOT ({} = {}))", pretty(l, scope), pretty(r, scope)),
-        NodeKind::Binary(operator @ (Operator::Add | Operator::Subtract), l, r) if is_interval(l) != is_interval(r) => {
-            let (time, interval) = if is_interval(l) { (r, l) } else { (l, r) };
-            format!("{} {} {}", pretty(time, scope), operator.symbol(), pretty(interval, scope))
+        NodeKind::Binary(operator @ (Operator::Add | Operator::Subtract), l, r) => {
+            let of_time = Resolver::new(scope).resolve(node).ok();
+            let of_time = of_time.and_then(|expr| time_sum(*operator, l, r, &expr, scope));
+            of_time.unwrap_or_else(|| format!("({} {} {})", pretty(l, scope), operator.symbol(), pretty(r, scope)))
         }
         NodeKind::Binary(Operator::Multiply, l, r) if is_interval(r) => {
             format!("({} * {})", pretty(r, scope), pretty(l, scope))
@@ -110,6 +118,7 @@ fn pretty(node: &Node, scope: &Scope) -> String {
             negate(text, *negated)
         }
         NodeKind::Case(operand, branches, otherwise) => case(operand.as_deref(), branches, otherwise.as_deref(), scope),
+        NodeKind::Cast(x, data_type, false) if types::is_nested(data_type) => pretty(x, scope),
         NodeKind::Cast(x, data_type, try_cast) => {
             let word = if *try_cast { "TRY_CAST" } else { "CAST" };
             format!("{word}({} AS {})", pretty(x, scope), types::name(data_type))
@@ -197,7 +206,7 @@ const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS 
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
 /// Arguments that Spark adds to a call: function, number of given arguments, added text.
-const DEFAULTS: [(&str, usize, &str); 38] = [
+const DEFAULTS: [(&str, usize, &str); 41] = [
     ("mask", 1, "X, x, n, NULL"),
     ("mask", 2, "x, n, NULL"),
     ("mask", 3, "n, NULL"),
@@ -212,6 +221,9 @@ const DEFAULTS: [(&str, usize, &str); 38] = [
     ("aes_encrypt", 4, ", "),
     ("aes_decrypt", 2, "GCM, DEFAULT, "),
     ("aes_decrypt", 3, "DEFAULT, "),
+    ("try_aes_decrypt", 2, "GCM, DEFAULT, "),
+    ("try_aes_decrypt", 3, "DEFAULT, "),
+    ("regexp_instr", 2, "0"),
     ("aggregate", 3, IDENTITY),
     ("reduce", 3, IDENTITY),
     ("percentile", 2, "1"),
@@ -245,7 +257,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
-        ("from_json", [json, _, ..]) => return format!("{name}({json})"),
+        ("from_json" | "from_csv", [json, _, ..]) => return format!("{name}({json})"),
         ("to_json", [value, _]) => return format!("{name}({value})"),
         ("array_agg", [x]) => return format!("collect_list({x}){}", filter_name(call, scope)),
         ("mode", [x, deterministic]) => {
@@ -292,6 +304,9 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         }
         _ => {}
     }
+    if let Some(order) = &call.within {
+        return within_name(&name, &arguments, order, scope) + &filter_name(call, scope);
+    }
     let default = DEFAULTS.iter().find(|(known, given, _)| *known == name && *given == arguments.len());
     arguments.extend(default.map(|(.., added)| added.to_string()));
     let shown = if CAPITALS.contains(&name.as_str()) { name.to_ascii_uppercase() } else { name };
@@ -307,6 +322,26 @@ fn to_char(node: &Node, value: &str, format: &str, scope: &Scope) -> String {
         "utf-8" if data_type == DataType::Binary => format!("decode({value}, utf-8)"),
         _ => format!("to_char({value}, {format})"),
     }
+}
+
+/// Spark names the direction of listagg's keys in full, that of the others if it is DESC, and that of `mode` the other way round.
+fn within_name(name: &str, arguments: &[String], order: &[SortItem], scope: &Scope) -> String {
+    let is_list = matches!(name, "listagg" | "string_agg");
+    let key = |item: &SortItem| {
+        let direction = match (is_list, item.descending, item.nulls_last) {
+            (true, true, true) => " DESC NULLS LAST",
+            (true, true, false) => " DESC NULLS FIRST",
+            (true, false, true) => " ASC NULLS LAST",
+            (true, false, false) => " ASC NULLS FIRST",
+            (false, descending, _) if descending != (name == "mode") => " DESC",
+            _ => "",
+        };
+        format!("{}{direction}", pretty(&item.node, scope))
+    };
+    let keys: Vec<String> = order.iter().map(key).collect();
+    let (name, none) = if is_list { ("listagg", ", NULL") } else { (name, "") };
+    let missing = if arguments.len() == 1 { none } else { "" };
+    format!("{name}({}{missing}) WITHIN GROUP (ORDER BY {})", arguments.join(", "), keys.join(", "))
 }
 
 fn filter_name(call: &Call, scope: &Scope) -> String {
@@ -343,7 +378,13 @@ fn negate(text: String, negated: bool) -> String {
     if negated { format!("(NOT {text})") } else { text }
 }
 
-fn constant(literal: &Literal) -> String {
+fn constant(literal: &Literal, zone: Zone) -> String {
+    let shown = |word: &str, text: &str| match literals::constant(literal, zone, &(0..0)) {
+        Ok(Expr::Literal(value, data_type)) => {
+            format!("{word} '{}'", show::value(&value.to_array(&data_type), 0, &WallClock::new(zone)))
+        }
+        _ => format!("{word} '{text}'"),
+    };
     match literal {
         Literal::Null => "NULL".into(),
         Literal::Boolean(value) => value.to_string(),
@@ -356,9 +397,9 @@ fn constant(literal: &Literal) -> String {
         Literal::Binary(bytes) => {
             format!("X'{}'", bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>())
         }
-        Literal::Date(text) => format!("DATE '{text}'"),
-        Literal::Timestamp(text) => format!("TIMESTAMP '{text}'"),
-        Literal::TimestampNtz(text) => format!("TIMESTAMP_NTZ '{text}'"),
+        Literal::Date(text) => shown("DATE", text),
+        Literal::Timestamp(text) => shown("TIMESTAMP", text),
+        Literal::TimestampNtz(text) => shown("TIMESTAMP_NTZ", text),
         Literal::Interval(text) | Literal::IntervalFields(text, ..) => match literals::interval(literal) {
             Ok((value, data_type)) => {
                 let array = Value::Integer(value).to_array(&data_type);

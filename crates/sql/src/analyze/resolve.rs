@@ -275,13 +275,7 @@ impl<'a> Resolver<'a> {
 
     fn compare(&mut self, operator: Comparison, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
         let sides = [self.placed(l)?, self.placed(r)?];
-        let ([left, right], data_type) =
-            coerce::unify_sides(sides, self.scope.zone, &format!("`{symbol}` cannot compare"))?;
-        if !types::is_orderable(&data_type) {
-            let message = format!("`{symbol}` cannot compare values of type {}", types::name(&data_type));
-            return Err(Fault::new(l.at.clone(), message, "a MAP has no order"));
-        }
-        Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
+        coerce::comparison(operator, symbol, sides, self.scope.zone)
     }
 
     /// `array[i]` and `map[key]`. A STRUCT's field needs a dot.

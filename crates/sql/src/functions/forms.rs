@@ -102,12 +102,6 @@ pub(super) const CONVERSIONS: &[Function] = &[
     cast("binary", "binary(value)", "CAST(value AS BINARY)", "binary('Spark')"),
     cast("date", "date(value)", "CAST(value AS DATE)", "date('2024-02-29')"),
     cast("timestamp", "timestamp(value)", "CAST(value AS TIMESTAMP)", "timestamp('2024-02-29 12:00:00')"),
-    cast(
-        "timestamp_ntz",
-        "timestamp_ntz(value)",
-        "CAST(value AS TIMESTAMP_NTZ)",
-        "timestamp_ntz('2024-02-29 12:00:00')",
-    ),
 ];
 
 const TYPEOF: Function = Function {

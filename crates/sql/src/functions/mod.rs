@@ -108,12 +108,16 @@ pub enum Param {
     SameKind,
     /// STRING, or ARRAY<STRING>.
     TextOrTexts,
-    /// INT, from any integral type.
+    /// INT, from any number.
     Int,
-    /// BIGINT, from any integral type.
+    /// BIGINT, from any number.
     Long,
     /// BIGINT as it comes, else INT.
     Whole,
+    /// INT, from an integral type that is no wider; a number with a fraction is refused.
+    SmallInt,
+    /// BIGINT, from any integral type; a number with a fraction is refused.
+    Integral,
     /// DOUBLE, from any number.
     Double,
     /// Any number, as it comes.
@@ -142,7 +146,8 @@ impl Param {
             Param::TextOrTexts => "a STRING or an ARRAY<STRING>",
             Param::Binary => "BINARY or a STRING",
             Param::Text => "a STRING or BINARY",
-            Param::Int | Param::Long | Param::Whole => "an integral number",
+            Param::Int | Param::Long | Param::Whole | Param::Integral => "an integral number",
+            Param::SmallInt => "an INT",
             Param::Double | Param::Number => "a number",
             Param::Boolean => "a BOOLEAN",
             Param::Date => "a DATE or a TIMESTAMP",

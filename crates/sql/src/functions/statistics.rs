@@ -1,7 +1,7 @@
 //! What aggregates of SQL make of what the state keeps of a group: of all its values (`percentile`, `mode`, `listagg`) or of its
 //! moments (`corr`, `skewness`). The planner alone calls them, and gives them their types.
 
-use super::lists::{DistinctValues, ListBuilder, Lists, is_same};
+use super::lists::{DistinctValues, ListBuilder, Lists, is_null, is_same};
 use super::{Arguments, Function, Param, build};
 use crate::eval::compare::order_at;
 use crate::eval::{Order, take_or_null};
@@ -10,6 +10,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, ListArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 const INTERNAL: Function = Function { params: &[Param::Any, Param::Any], required: 1, ..Function::BLANK };
@@ -18,9 +19,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // A STRUCT of two values, NULL where one is.
     Function { name: "a pair", order: Order::Whole, kernel: pair, ..INTERNAL },
     Function { name: "collect_set of", kernel: set, ..INTERNAL },
-    Function { name: "percentile of", kernel: percentile, ..INTERNAL },
+    Function { name: "percentile of", kernel: |a| percentile(a, share_of), ..INTERNAL },
+    Function { name: "percentile_cont of", kernel: |a| percentile(a, share_of), ..INTERNAL },
+    Function { name: "percentile_disc of", kernel: |a| percentile(a, rank_of), ..INTERNAL },
     Function { name: "percentile_approx of", kernel: percentile_approx, ..INTERNAL },
     Function { name: "mode of", kernel: mode, ..INTERNAL },
+    Function { name: "in order of", kernel: in_order, ..INTERNAL },
     Function { name: "listagg of", kernel: listagg, ..INTERNAL },
     Function { name: "histogram_numeric of", kernel: histogram, ..INTERNAL },
     Function { name: "skewness of", kernel: |a| of_moments(a, skewness), ..INTERNAL },
@@ -29,8 +33,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "covar_samp of", kernel: |a| of_moments(a, covar_samp), ..INTERNAL },
     Function { name: "corr of", kernel: |a| of_moments(a, corr), ..INTERNAL },
     // Of regressions the first argument is the dependent variable.
-    Function { name: "regr_avgx of", kernel: |a| of_moments(a, |m| Ok(Some(m[MEAN_Y]))), ..INTERNAL },
-    Function { name: "regr_avgy of", kernel: |a| of_moments(a, |m| Ok(Some(m[MEAN_X]))), ..INTERNAL },
     Function { name: "regr_sxx of", kernel: |a| of_moments(a, |m| Ok(Some(m[YY]))), ..INTERNAL },
     Function { name: "regr_syy of", kernel: |a| of_moments(a, |m| Ok(Some(m[XX]))), ..INTERNAL },
     Function { name: "regr_sxy of", kernel: |a| of_moments(a, |m| Ok(Some(m[XY]))), ..INTERNAL },
@@ -145,7 +147,12 @@ fn shared_out(arguments: &Arguments, values: &ArrayRef, places: Vec<Option<Vec<u
     }
 }
 
-/// A value and how often it counts, ascending.
+/// Whether a constant argument is there and true.
+fn is_told(arguments: &Arguments, index: usize) -> bool {
+    arguments.columns.get(index).is_some_and(|column| column.array.as_boolean().value(0))
+}
+
+/// A value and how often it counts: ascending, or in descending order if argument 3 says so.
 fn weighted(arguments: &mut Arguments, row: usize) -> Option<Vec<(f64, i64)>> {
     let lists = Lists::of(&arguments.columns[0]);
     let range = lists.range(row)?;
@@ -168,37 +175,48 @@ fn weighted(arguments: &mut Arguments, row: usize) -> Option<Vec<(f64, i64)>> {
     }
     values.retain(|(_, count)| *count > 0);
     values.sort_by(|l, r| crate::eval::compare::order_doubles(l.0, r.0));
+    if is_told(arguments, 2) {
+        values.reverse();
+    }
     (!values.is_empty()).then_some(values)
 }
 
-/// `percentile(x, share[, frequency])`: between the two nearest values in proportion.
-fn percentile(arguments: &mut Arguments) -> ArrayRef {
+/// `percentile(x, share[, frequency])` and its like, by what is taken of the sorted values at a share.
+fn percentile(arguments: &mut Arguments, take: fn(&[(f64, i64)], f64) -> f64) -> ArrayRef {
     let shares = shares(arguments);
     let mut results = Vec::new();
     let mut places = Vec::with_capacity(arguments.rows);
     for row in 0..arguments.rows {
         places.push(weighted(arguments, row).map(|values| {
             let first = results.len();
-            results.extend(shares.iter().map(|share| share_of(&values, *share)));
+            results.extend(shares.iter().map(|share| take(&values, *share)));
             (first..results.len()).collect()
         }));
     }
     shared_out(arguments, &(Arc::new(Float64Array::from(results)) as ArrayRef), places)
 }
 
+/// The value of the share's rank, rounded up.
+fn rank_of(values: &[(f64, i64)], share: f64) -> f64 {
+    let total: i64 = values.iter().map(|(_, count)| count).sum();
+    value_at(values, ((total as f64 * share).ceil() as i64 - 1).max(0))
+}
+
+fn value_at(values: &[(f64, i64)], place: i64) -> f64 {
+    let mut seen = 0;
+    let found = values.iter().find(|(_, count)| {
+        seen += count;
+        seen > place
+    });
+    found.expect("the place is one of the values").0
+}
+
+/// Between the two nearest values in proportion.
 fn share_of(values: &[(f64, i64)], share: f64) -> f64 {
     let total: i64 = values.iter().map(|(_, count)| count).sum();
     let position = (total - 1) as f64 * share;
     let (lower, higher) = (position.floor() as i64, position.ceil() as i64);
-    let at = |place: i64| {
-        let mut seen = 0;
-        let found = values.iter().find(|(_, count)| {
-            seen += count;
-            seen > place
-        });
-        found.expect("the place is one of the values").0
-    };
-    let (low, high) = (at(lower), at(higher));
+    let (low, high) = (value_at(values, lower), value_at(values, higher));
     if lower == higher || low == high {
         return low;
     }
@@ -220,13 +238,16 @@ fn percentile_approx(arguments: &mut Arguments) -> ArrayRef {
     shared_out(arguments, values, places)
 }
 
-/// The most frequent value; of several the least.
+/// The most frequent value; of several the least, or the greatest if argument 2 says so.
 fn mode(arguments: &mut Arguments) -> ArrayRef {
     let lists = Lists::of(&arguments.columns[0]);
-    let values = lists.values();
+    let (values, greatest) = (lists.values(), is_told(arguments, 1));
     let best = |row: usize| {
         let mut order: Vec<usize> = lists.range(row)?.collect();
         order.sort_by(|l, r| order_at(values, *l, values, *r));
+        if greatest {
+            order.reverse();
+        }
         let runs = order.chunk_by(|l, r| is_same((values, *l), (values, *r)));
         let longest = runs.reduce(|best, run| if run.len() > best.len() { run } else { best })?;
         Some(longest[0])
@@ -250,6 +271,35 @@ fn set(arguments: &mut Arguments) -> ArrayRef {
         Some(())
     });
     out.finish(&sources, arguments.data_type)
+}
+
+/// The first fields of structs, sorted by the other fields. Argument 2 says how, with two letters for each: `A` or `D` for the
+/// direction, `F` or `L` for the place of NULLs.
+fn in_order(arguments: &mut Arguments) -> ArrayRef {
+    let lists = Lists::of(&arguments.columns[0]);
+    let rows = lists.values().as_struct();
+    let directions: Vec<u8> = arguments.columns[1].bytes(0).unwrap_or_default().to_vec();
+    let order = |l: usize, r: usize| {
+        let keys = rows.columns()[1..].iter().zip(directions.chunks(2));
+        let mut compared = keys.map(|(key, direction)| {
+            let nulls = if direction[1] == b'F' { Ordering::Less } else { Ordering::Greater };
+            match (is_null(key, l), is_null(key, r)) {
+                (true, true) => Ordering::Equal,
+                (true, false) => nulls,
+                (false, true) => nulls.reverse(),
+                _ if direction[0] == b'D' => order_at(key, r, key, l),
+                _ => order_at(key, l, key, r),
+            }
+        });
+        compared.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    let out = ListBuilder::rows(arguments.rows, |out, row| {
+        let mut places: Vec<usize> = lists.range(row)?.collect();
+        places.sort_by(|l, r| order(*l, *r));
+        places.into_iter().for_each(|at| out.push(0, at));
+        Some(())
+    });
+    out.finish(&[rows.column(0)], arguments.data_type)
 }
 
 /// The texts, with the separator between them; NULL of none.

@@ -173,6 +173,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         about: "The TIMESTAMP so many milliseconds after 1970 began in UTC.",
         example: "timestamp_millis(1230219000123)",
         kernel: |a| time_of_long(a, 1_000),
+        params: &[Param::Integral],
         ..TIME_OF_LONG
     },
     Function {
@@ -181,6 +182,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         about: "The TIMESTAMP so many microseconds after 1970 began in UTC.",
         example: "timestamp_micros(1230219000123123)",
         kernel: |a| time_of_long(a, 1),
+        params: &[Param::Integral],
         ..TIME_OF_LONG
     },
     // The seconds with their fraction, for EXTRACT(SECOND FROM …).
@@ -196,6 +198,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         about: "The DATE so many days later.",
         example: "date_add('2016-07-30', 1)",
         kernel: |a| add_days(a, i32::wrapping_add),
+        params: &[Param::Date, Param::SmallInt],
         ..DATE_DAYS
     },
     Function {
@@ -204,6 +207,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         about: "The DATE so many days earlier.",
         example: "date_sub('2016-07-30', 1)",
         kernel: |a| add_days(a, i32::wrapping_sub),
+        params: &[Param::Date, Param::SmallInt],
         ..DATE_DAYS
     },
     Function {

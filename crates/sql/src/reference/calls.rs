@@ -244,14 +244,31 @@ const AGGREGATES: &[Entry] = &[
             x("percentile_approx(x, 0.5)", "array(1, 2, 4, 8)"),
         ),
     ),
-    of("mode", "mode(x)", "The most frequent value; of several the least.", x("mode(x)", "array(2, 1, 2)")),
+    of(
+        "percentile_cont",
+        "percentile_cont(share) WITHIN GROUP (ORDER BY x [DESC])",
+        "percentile(x, share), from the greatest value on with DESC.",
+        x("percentile_cont(0.25) WITHIN GROUP (ORDER BY x DESC)", "array(1, 2, 4, 8)"),
+    ),
+    of(
+        "percentile_disc",
+        "percentile_disc(share) WITHIN GROUP (ORDER BY x [DESC])",
+        "The first value, in the order, that so large a share of the values does not come behind. A DOUBLE.",
+        x("percentile_disc(0.5) WITHIN GROUP (ORDER BY x)", "array(1, 2, 4, 8)"),
+    ),
+    of(
+        "mode",
+        "mode(x), mode() WITHIN GROUP (ORDER BY x [DESC])",
+        "The most frequent value; of several the least, or the greatest with DESC.",
+        x("mode(x), mode() WITHIN GROUP (ORDER BY x DESC)", "array(2, 1, 2, 1)"),
+    ),
     known_as(
         &["string_agg"],
         of(
             "listagg",
-            "listagg(text[, separator])",
-            "The texts joined in row order.",
-            x("listagg(x, ', ')", "array('a', 'b', NULL)"),
+            "listagg(text[, separator]) [WITHIN GROUP (ORDER BY key [DESC] [NULLS LAST], …)]",
+            "The texts joined in row order, or in an order of their own.",
+            x("listagg(x, ', '), listagg(x) WITHIN GROUP (ORDER BY x DESC)", "array('a', 'b', NULL)"),
         ),
     ),
     of(

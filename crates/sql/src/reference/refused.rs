@@ -19,11 +19,6 @@ pub const REFUSED: &[Refused] = &[
         instead: "group by window(…), and use max_by, min_by, first or last",
     },
     Refused {
-        names: &["percentile_cont", "percentile_disc"],
-        reason: "WITHIN GROUP (ORDER BY …) is not supported",
-        instead: "percentile(x, 0.5) interpolates as percentile_cont does; percentile_approx gives a value that occurs",
-    },
-    Refused {
         names: &["count_min_sketch"],
         reason: "only Spark's libraries read the bytes of its sketches",
         instead: "count(*) by key is exact",

@@ -5,11 +5,8 @@ use super::lexer::Token;
 use super::parser::Parser;
 use super::tree::{IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
-/// Nesting beyond this is refused, so that no text overflows the stack.
-const DEPTH_MAX: usize = 100;
-
-/// So is a longer chain of operators, which is as deep a tree; IN takes any number of values. The deeper it stands the shorter
-/// it must be ([`chain_max`]): chains inside of chains add up.
+/// A longer chain of operators, which is as deep a tree, is refused; IN takes any number of values. The deeper it stands the
+/// shorter it must be ([`chain_max`]): chains inside of chains add up.
 const CHAIN_MAX: usize = 500;
 
 /// And a longer row of `.field`, `[index]` and `::type`.
@@ -21,13 +18,7 @@ fn chain_max(depth: usize) -> usize {
 
 impl Parser<'_> {
     pub fn expression(&mut self) -> Result<Node, Fault> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(Fault::new(self.here(), "the expression is nested too deeply", "split it"));
-        }
-        let node = self.or();
-        self.depth -= 1;
-        node
+        self.nested(Self::or)
     }
 
     fn or(&mut self) -> Result<Node, Fault> {
@@ -58,12 +49,7 @@ impl Parser<'_> {
     fn not(&mut self) -> Result<Node, Fault> {
         let start = self.here().start;
         if self.take_word("NOT") || self.take_symbol("!") {
-            self.depth += 1;
-            if self.depth > DEPTH_MAX {
-                return Err(Fault::new(self.here(), "the expression is nested too deeply", "split it"));
-            }
-            let inner = self.not()?;
-            self.depth -= 1;
+            let inner = self.nested(Self::not)?;
             return Ok(Node { at: start..inner.at.end, kind: NodeKind::Not(Box::new(inner)) });
         }
         self.predicate()
@@ -250,12 +236,7 @@ impl Parser<'_> {
         } else {
             return self.postfix();
         };
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(Fault::new(self.here(), "the expression is nested too deeply", "split it"));
-        }
-        let inner = self.unary()?;
-        self.depth -= 1;
+        let inner = self.nested(Self::unary)?;
         Ok(Node { at: start..inner.at.end, kind: wrap(Box::new(inner)) })
     }
 

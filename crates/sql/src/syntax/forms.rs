@@ -81,8 +81,7 @@ impl Parser<'_> {
     /// A call from behind its opening bracket on, with the keyword forms of EXTRACT, SUBSTRING, OVERLAY, TRIM and POSITION.
     pub fn call(&mut self, name: Ident) -> Result<Call, Fault> {
         let lower = name.name.to_ascii_lowercase();
-        let mut call =
-            Call { name, arguments: Vec::new(), distinct: false, filter: None, ignore_nulls: None, keywords: false };
+        let mut call = Call::of(name);
         match lower.as_str() {
             "extract" => {
                 let field = self.ident("a field such as YEAR")?;
@@ -123,9 +122,12 @@ impl Parser<'_> {
             _ => self.arguments(&lower, &mut call)?,
         }
         self.expect_symbol(")")?;
-        if self.is_word("WITHIN") && self.is_word_at(1, "GROUP") {
-            let help = "aggregate without an order: percentile(x, 0.5), listagg(x, ',')";
-            return Err(Fault::new(self.here(), "WITHIN GROUP (…) is not supported", help));
+        if self.take_words(&["WITHIN", "GROUP"]) {
+            self.expect_symbol("(")?;
+            self.expect_word("ORDER")?;
+            self.expect_word("BY")?;
+            call.within = Some(self.list(Self::sort_item)?);
+            self.expect_symbol(")")?;
         }
         if self.take_word("FILTER") {
             self.expect_symbol("(")?;

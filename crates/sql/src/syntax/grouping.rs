@@ -97,16 +97,12 @@ impl Parser<'_> {
 
     /// `(…)` behind ROLLUP, CUBE or GROUPING SETS.
     fn sets(&mut self, form: Form, keys: &mut Vec<Node>) -> Result<Vec<Set>, Fault> {
-        self.depth += 1;
-        if self.depth > 32 {
-            return Err(Fault::new(self.here(), "GROUPING SETS are nested too deeply", "take parentheses away"));
-        }
         let at = self.here();
         self.expect_symbol("(")?;
         let mut sets = Vec::new();
         loop {
             match self.form().filter(|_| form == Form::Sets) {
-                Some(inner) => sets.extend(self.sets(inner, keys)?),
+                Some(inner) => sets.extend(self.nested_sets(|parser| parser.sets(inner, keys))?),
                 None => sets.push(self.set(keys)?),
             }
             self.check_size(sets.len(), keys.len(), &self.here())?;
@@ -115,7 +111,6 @@ impl Parser<'_> {
             }
         }
         self.expect_symbol(")")?;
-        self.depth -= 1;
         match form {
             Form::Sets => Ok(sets),
             _ => self.written_out(form, &sets, &at),

@@ -5,6 +5,7 @@
 //! ```
 //! Every node carries its byte range in the text. Knows names, but not what they mean.
 
+mod depth;
 mod expression;
 mod forms;
 mod grouping;
@@ -13,6 +14,7 @@ mod order;
 mod parser;
 mod pipes;
 mod query;
+mod tables;
 mod tree;
 mod types;
 

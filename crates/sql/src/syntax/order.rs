@@ -15,7 +15,7 @@ pub(crate) struct Tail {
 }
 
 /// `expression [ASC | DESC] [NULLS FIRST | LAST]`; ALL is a star.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SortItem {
     pub node: Node,
     pub descending: bool,
@@ -42,7 +42,7 @@ impl Parser<'_> {
         }
     }
 
-    fn sort_item(&mut self) -> Result<SortItem, Fault> {
+    pub(super) fn sort_item(&mut self) -> Result<SortItem, Fault> {
         let at = self.here();
         let node = match self.is_word("ALL") && !self.is_symbol_at(1, "(") && !self.is_symbol_at(1, ".") {
             true => {

@@ -5,6 +5,7 @@ use super::lexer::{Ident, Token};
 use super::order::Tail;
 use super::parser::Parser;
 use super::pipes;
+use super::tables::both;
 use super::tree::Node;
 use super::{Fault, NodeKind};
 use std::ops::Range;
@@ -79,9 +80,6 @@ pub(crate) enum GroupBy {
 
 const SUPPORTED: &str = "a pipeline's query is SELECT … FROM source [WHERE …] [GROUP BY …] [HAVING …]";
 
-/// So deep may queries stand inside one another.
-const DEPTH_MAX: usize = 32;
-
 /// So many SELECTs may a query have, each use of a name of WITH counted.
 const SELECTS_MAX: usize = 256;
 
@@ -135,6 +133,9 @@ const UNSUPPORTED: [(&str, &str, &str); 8] = [
 
 const UNSORTED: &str = "leave it out: sinks get each batch's rows sorted by group key";
 
+const JOINS: &str =
+    "of joins there are CROSS JOIN and JOIN with VALUES (…) AS t(a, b): read one source, or several with UNION ALL";
+
 impl Query {
     /// `SELECT [DISTINCT] * FROM (query)`.
     pub fn all_of(self, distinct: Option<Range<usize>>) -> Select {
@@ -143,7 +144,7 @@ impl Query {
     }
 
     /// SELECTs in it, and how deep they stand inside one another.
-    fn size(&self) -> (usize, usize) {
+    pub(super) fn size(&self) -> (usize, usize) {
         let inner = self.selects.iter().filter_map(|select| match &select.from {
             From::Query(query) => Some(query.size()),
             From::Table(_) => None,
@@ -164,9 +165,7 @@ impl Parser<'_> {
 
     /// `[WITH …]` and branches with UNION [ALL] between; one in parentheses may be several.
     fn query(&mut self, depth: usize) -> Result<Query, Fault> {
-        if depth > DEPTH_MAX {
-            return Err(Fault::new(self.here(), "the query is nested too deeply", "take parentheses away"));
-        }
+        self.check_queries(depth)?;
         let outside = self.named.len();
         if self.take_word("WITH") {
             self.named_queries(depth)?;
@@ -200,14 +199,9 @@ impl Parser<'_> {
         if distinct.is_some() {
             query = Query { selects: vec![query.all_of(distinct)], tail: Tail::default() };
         }
-        for steps in depth.. {
-            if !self.is_at_pipe() {
-                break;
-            }
-            if steps > DEPTH_MAX {
-                return Err(Fault::new(self.here(), "the pipe has too many steps", "put some of them together"));
-            }
+        while self.is_at_pipe() {
             query = self.pipe(query)?;
+            self.check_height(depth, &query, "put some steps of the pipe together")?;
         }
         Ok(query)
     }
@@ -269,7 +263,8 @@ impl Parser<'_> {
             }
         };
         (select.distinct, select.items) = (distinct, items);
-        select.filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
+        let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
+        select.filter = both(select.filter.take(), filter);
         select.group_by = if self.take_words(&["GROUP", "BY"]) { Some(self.group_by()?) } else { None };
         select.having = if self.take_word("HAVING") { Some(self.expression()?) } else { None };
         self.refuse_clauses(depth)?;
@@ -280,12 +275,19 @@ impl Parser<'_> {
     fn rows(&mut self, at: Range<usize>, depth: usize) -> Result<Select, Fault> {
         let (from, name) = self.from(depth)?;
         let alias = self.alias()?.or(name);
-        let mut views = Vec::new();
-        while self.take_words(&["LATERAL", "VIEW"]) {
-            views.push(self.view()?);
+        let (mut views, mut filter) = (Vec::new(), None);
+        loop {
+            if self.take_words(&["LATERAL", "VIEW"]) {
+                views.push(self.view()?);
+            } else if let Some((table, condition)) = self.inline_table()? {
+                views.push(table);
+                filter = both(filter, condition);
+            } else {
+                break;
+            }
         }
         self.refuse_clauses(depth)?;
-        Ok(Select { alias, views, ..pipes::whole(at, from) })
+        Ok(Select { alias, views, filter, ..pipes::whole(at, from) })
     }
 
     fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
@@ -305,8 +307,7 @@ impl Parser<'_> {
             return Ok((From::Query(query), None));
         }
         if self.is_word("VALUES") && !matches!(self.peek_at(1), Token::Word(_) | Token::Symbol("|>") | Token::End) {
-            let help =
-                "Spark refuses a UNION of a stream with a table, too; choose by CASE, or look up in a constant map(…)";
+            let help = "Spark refuses a UNION of a stream with a table, too; join it: FROM a JOIN VALUES (1, 'x') AS t(n, name) ON a.n = t.n";
             return Err(Fault::new(self.here(), "VALUES is a table, and this query reads streams", help));
         }
         if matches!(self.peek_at(1), Token::Word(_) | Token::Quoted(_))
@@ -321,11 +322,9 @@ impl Parser<'_> {
             return Ok((From::Table(table), None));
         };
         let query = query.clone();
-        let (count, height) = query.size();
+        let (count, _) = query.size();
         self.count(count, &table.at)?;
-        if depth + height > DEPTH_MAX {
-            return Err(Fault::new(table.at, "the query is nested too deeply", "remove names of WITH"));
-        }
+        self.check_height(depth + 1, &query, "remove names of WITH")?;
         Ok((From::Query(query), Some(table)))
     }
 
@@ -363,7 +362,7 @@ impl Parser<'_> {
     }
 
     /// `(a, b)`.
-    fn names_of_columns(&mut self) -> Result<Vec<Ident>, Fault> {
+    pub(super) fn names_of_columns(&mut self) -> Result<Vec<Ident>, Fault> {
         self.expect_symbol("(")?;
         let names = self.list(|parser| parser.ident("an alias"))?;
         self.expect_symbol(")")?;
@@ -400,7 +399,7 @@ impl Parser<'_> {
         Ok(names)
     }
 
-    fn alias(&mut self) -> Result<Option<Ident>, Fault> {
+    pub(super) fn alias(&mut self) -> Result<Option<Ident>, Fault> {
         if self.take_word("AS") || matches!(self.peek(), Token::Quoted(_)) || self.is_plain_word() {
             return Ok(Some(self.ident("an alias")?));
         }
@@ -418,9 +417,9 @@ impl Parser<'_> {
             return Ok(());
         }
         let (what, help) = if self.is_symbol(",") {
-            ("a second table", "joins are not supported yet: read one source, or several with UNION ALL")
+            ("a second table", JOINS)
         } else if self.is_any_word(&["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "SEMI", "ANTI"]) {
-            ("JOIN", "joins are not supported yet: read one source, or several with UNION ALL")
+            ("JOIN", JOINS)
         } else if self.is_word("ORDER") {
             ("ORDER BY", "put it at the end of the outermost query, in complete mode")
         } else if self.is_word("LIMIT") {

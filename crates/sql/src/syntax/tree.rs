@@ -1,6 +1,7 @@
 //! The syntax tree of expressions.
 
 use super::lexer::Ident;
+use super::order::SortItem;
 use arrow_schema::DataType;
 use std::ops::Range;
 
@@ -52,8 +53,25 @@ pub(crate) struct Call {
     pub filter: Option<Box<Node>>,
     /// IGNORE NULLS (`true`) or RESPECT NULLS, and where it stands.
     pub ignore_nulls: Option<(bool, Range<usize>)>,
+    /// The order of WITHIN GROUP.
+    pub within: Option<Vec<SortItem>>,
     /// Whether it was written with keywords: `TRIM(BOTH …)`.
     pub keywords: bool,
+}
+
+impl Call {
+    /// A call without arguments.
+    pub fn of(name: Ident) -> Call {
+        Call {
+            name,
+            arguments: Vec::new(),
+            distinct: false,
+            filter: None,
+            ignore_nulls: None,
+            within: None,
+            keywords: false,
+        }
+    }
 }
 
 /// Constants; numbers as written.

@@ -59,7 +59,8 @@ fn left_open(spark: &RunResult, sql: &str) -> Vec<usize> {
     if items.len() != spark.columns.len() || !(0..items.len()).any(|column| is_key(items[column]) && is_null(column)) {
         return Vec::new();
     }
-    let depends = |item: &str| ["first(", "last(", "max_by(", "min_by("].iter().any(|call| item.starts_with(call));
+    const CALLS: [&str; 6] = ["first(", "last(", "max_by(", "min_by(", "collect_list(", "listagg("];
+    let depends = |item: &str| CALLS.iter().any(|call| item.starts_with(call));
     (0..items.len()).filter(|column| depends(items[*column])).collect()
 }
 

@@ -8,6 +8,7 @@ mod compare;
 mod data;
 mod generate;
 mod kafka;
+mod queries;
 mod run;
 mod value;
 
@@ -186,7 +187,11 @@ impl Scenario {
 
     /// Generates the case of this number from this seed.
     pub fn generate(seed: u64, number: u64) -> Scenario {
-        generate::generate(seed.wrapping_mul(1_000_003).wrapping_add(number))
+        let seed = seed.wrapping_mul(1_000_003).wrapping_add(number);
+        match number % 4 {
+            0 => generate::generate(seed),
+            _ => queries::generate(seed),
+        }
     }
 
     fn has_kafka_columns(&self) -> bool {

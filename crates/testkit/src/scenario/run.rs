@@ -3,7 +3,6 @@
 use super::value::rows;
 use super::{BatchResult, EventTime, Lines, Restart, Run, RunResult, Scenario, kafka};
 use crate::{Batch, Harness, Topic};
-use arrow_schema::DataType;
 use tidemill_checkpoint::record::{Kind, batch};
 use tidemill_checkpoint::segment;
 use tidemill_model::Result;
@@ -38,7 +37,7 @@ pub(super) fn run(scenario: &Scenario) -> RunResult {
 }
 
 /// The pipeline file of a case.
-fn pipeline(scenario: &Scenario) -> String {
+pub(super) fn pipeline(scenario: &Scenario) -> String {
     let sources: String = match scenario.sources.as_slice() {
         [] => source("events", &scenario.schema, scenario.event_time.as_ref(), scenario.watermark.as_deref()),
         several => {
@@ -99,9 +98,7 @@ fn quoted(text: &str) -> String {
 fn columns(pipeline: &str) -> std::result::Result<Vec<(String, String)>, String> {
     let pipeline = tidemill_config::parse("scenario.toml", pipeline, &[]).map_err(|faults| faults.to_string())?;
     let plan = tidemill_sql::plan(&pipeline).map_err(|faults| faults.to_string())?;
-    // Spark's `simpleString`.
-    let type_name = |data_type: &DataType| types::name(data_type).to_lowercase().replace(' ', "");
-    let column = |field: &arrow_schema::FieldRef| (field.name().clone(), type_name(field.data_type()));
+    let column = |field: &arrow_schema::FieldRef| (field.name().clone(), types::simple_name(field.data_type()));
     Ok(plan.output_schema.fields().iter().map(column).collect())
 }
 
