@@ -7,7 +7,7 @@ use crate::record::Base;
 use crate::recover::{Found, Recovered, check_plans, damaged, read_segments, state_chain};
 use crate::{segment, snapshot};
 use std::sync::Arc;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Fingerprint, Result};
 
 /// The query that a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Query {
     pub id: String,
     /// The typed plan as text, one property per line.
     pub text: String,
+    /// What of it must not change.
+    pub fingerprint: Fingerprint,
 }
 
 /// An opened checkpoint: its logs, usable from two threads, and where to go on.
@@ -33,22 +35,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint, or begins one for `query`. `bound` selects the lines of the plan text that the state depends
-    /// on: they must not have changed. For `snapshot_bytes_min` see [`crate::SNAPSHOT_BYTES_MIN`].
+    /// Opens a checkpoint, or begins one for `query`. For `snapshot_bytes_min` see [`crate::SNAPSHOT_BYTES_MIN`].
     ///
     /// # Errors
-    /// User: the checkpoint belongs to another query (the message shows the difference) or to a newer program.
+    /// User: the checkpoint belongs to another query (the message shows the difference) or has another format version.
     /// External: damage, disk.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        query: Query,
-        bound: &dyn Fn(&str) -> Vec<String>,
-        snapshot_bytes_min: u64,
-    ) -> Result<Checkpoint> {
+    pub fn open(disk: Arc<dyn Disk>, query: Query, snapshot_bytes_min: u64) -> Result<Checkpoint> {
         make_folders(&*disk)?;
         let mut found = find(&*disk)?;
         let snapshots = batches(&list(&*disk, snapshot::FOLDER)?);
-        let (query, changes) = identify(&found.base, query, bound)?;
+        let (query, changes) = identify(&found.base, query)?;
         let (snapshot, deltas) = state(&*disk, &mut found, &snapshots)?;
         let Found { base, newest, mut segments, .. } = found;
         let recovered = Recovered {
@@ -60,7 +56,13 @@ impl Checkpoint {
         };
         let covered = recovered.snapshot.as_ref().map(|(batch, _)| *batch);
         segments.drain(..obsolete(&segments, covered));
-        let base = Base { id: query.id.clone(), query: query.text.clone(), previous: newest, ..base };
+        let base = Base {
+            id: query.id.clone(),
+            query: query.text.clone(),
+            fingerprint: query.fingerprint.clone(),
+            previous: newest,
+            ..base
+        };
         let number = newest.map_or(0, |(number, _)| number + 1);
         let kept: Vec<u64> = segments.iter().map(|(number, _)| *number).chain([number]).collect();
         let since_snapshot = recovered.deltas.iter().map(|(_, delta)| RECORDS_BYTES + delta.len() as u64).sum();
@@ -99,10 +101,10 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection> {
         return Err(Error::user(message));
     }
     let (snapshot, deltas) = state(disk, &mut found, &batches(&list(disk, snapshot::FOLDER)?))?;
-    let Base { id, query, start, committed, plans, .. } = found.base;
+    let Base { id, query, fingerprint, start, committed, plans, .. } = found.base;
     let snapshot_bytes = snapshot.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
     Ok(Inspection {
-        query: Query { id, text: query },
+        query: Query { id, text: query, fingerprint },
         recovered: Recovered { start, committed, snapshot, deltas, replay: plans },
         segments: files.iter().map(|(number, bytes)| (*number, bytes.len() as u64)).collect(),
         snapshot_bytes,
@@ -156,17 +158,16 @@ fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snaps
 }
 
 /// The query that the checkpoint belongs to from now on, and what has changed in it.
-fn identify(base: &Base, query: Query, bound: &dyn Fn(&str) -> Vec<String>) -> Result<(Query, Vec<Change>)> {
+fn identify(base: &Base, query: Query) -> Result<(Query, Vec<Change>)> {
     if base.id.is_empty() {
         return Ok((query, Vec::new()));
     }
-    let forbidden = changes(&bound(&base.query), &bound(&query.text));
-    if !forbidden.is_empty() {
-        return Err(another_query(&forbidden));
+    if base.fingerprint != query.fingerprint {
+        return Err(another_query(&changes(&base.fingerprint.lines(), &query.fingerprint.lines())));
     }
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();
     let allowed = changes(&lines(&base.query), &lines(&query.text));
-    Ok((Query { id: base.id.clone(), text: query.text }, allowed))
+    Ok((Query { id: base.id.clone(), ..query }, allowed))
 }
 
 /// Removes what a crash left behind: unfinished files and files that nothing needs.

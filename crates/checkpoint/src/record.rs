@@ -9,7 +9,7 @@
 
 use crate::log::CommitRecord;
 use serde::{Deserialize, Serialize};
-use tidemill_model::{BatchPlan, Offsets};
+use tidemill_model::{BatchPlan, Fingerprint, Offsets};
 
 /// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Base {
     pub id: String,
     /// The typed plan as text, one property per line, as of the last start.
     pub query: String,
+    /// What the checkpoint is bound to.
+    pub fingerprint: Fingerprint,
     /// The segment before this one, and how many of its bytes count. `None` in the first.
     pub previous: Option<(u64, u64)>,
     /// Where the query started.

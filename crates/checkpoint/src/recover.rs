@@ -38,7 +38,7 @@ pub(crate) struct Found {
 /// Reads segments in ascending order. The newest one may be incomplete from a crash; then it does not count.
 ///
 /// # Errors
-/// User: written by a newer version. External: damage.
+/// User: another format version. External: damage.
 pub(crate) fn read_segments(files: &[(u64, Vec<u8>)]) -> Result<Found> {
     let mut read = Vec::new();
     let mut sealed = None;

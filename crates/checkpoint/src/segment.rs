@@ -11,7 +11,7 @@ use tidemill_model::{Error, Result};
 pub const FOLDER: &str = "log";
 
 /// Format version of segments, records and snapshots that this program writes.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 const MAGIC: &[u8; 8] = b"TIDEMILL";
 
@@ -42,7 +42,7 @@ pub(crate) struct Contents<'a> {
 /// segment is the newest: its end may be broken, because the machine died while it was written and nobody relied on it.
 ///
 /// # Errors
-/// User: written by a newer version. External: damage to durable bytes.
+/// User: another format version. External: damage to durable bytes.
 pub(crate) fn read<'a>(name: &str, bytes: &'a [u8], sealed: Option<u64>) -> Result<Contents<'a>> {
     let counted = match sealed {
         Some(length) => usize::try_from(length).ok().and_then(|length| bytes.get(..length)).ok_or_else(|| cut(name))?,
@@ -54,12 +54,7 @@ pub(crate) fn read<'a>(name: &str, bytes: &'a [u8], sealed: Option<u64>) -> Resu
     match counted.get(MAGIC.len()) {
         None if sealed.is_none() => return Ok(Contents { records: Vec::new(), length: 0 }),
         None => return Err(cut(name)),
-        Some(version) if *version > VERSION => {
-            return Err(Error::user(format!(
-                "checkpoint file `{name}` has format version {version}, this program knows up to {VERSION}; use the newer program that wrote it"
-            )));
-        }
-        Some(_) => {}
+        Some(version) => check_version(name, *version)?,
     }
     let mut records = Vec::new();
     let mut at = HEADER;
@@ -73,6 +68,18 @@ pub(crate) fn read<'a>(name: &str, bytes: &'a [u8], sealed: Option<u64>) -> Resu
     Ok(Contents { records, length: at as u64 })
 }
 
+/// Refuses a file of another format.
+pub(crate) fn check_version(name: &str, version: u8) -> Result<()> {
+    let way_out = match version {
+        VERSION => return Ok(()),
+        newer if newer > VERSION => "use the newer program that wrote it",
+        _ => "start with a new directory",
+    };
+    Err(Error::user(format!(
+        "checkpoint file `{name}` has format version {version}, this program reads version {VERSION}; {way_out}"
+    )))
+}
+
 /// What a user can do about damage.
 pub(crate) const WAY_OUT: &str = "restore the checkpoint directory from a copy, or start with a new one";
 
@@ -83,7 +90,7 @@ fn cut(name: &str) -> Error {
 /// The records of a whole segment, for tools that show or build a log.
 ///
 /// # Errors
-/// User: written by a newer version. External: damage.
+/// User: another format version. External: damage.
 pub fn records(name: &str, bytes: &[u8]) -> Result<Vec<(Kind, Vec<u8>)>> {
     let contents = read(name, bytes, None)?;
     Ok(contents.records.iter().map(|record| (record.kind, record.payload.to_vec())).collect())
@@ -186,11 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_named() {
+    fn another_version_is_named() {
         let (mut bytes, _) = segment();
-        bytes[8] = VERSION + 1;
-        let error = read("log/7", &bytes, None).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.message().contains("`log/7` has format version 3, this program knows up to 2"), "{error}");
+        for (version, way_out) in [(2, "start with a new directory"), (4, "use the newer program that wrote it")] {
+            bytes[8] = version;
+            let error = read("log/7", &bytes, None).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let expected = format!("`log/7` has format version {version}, this program reads version 3; {way_out}");
+            assert!(error.message().contains(&expected), "{error}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::disk::{Disk, refused};
 use crate::record::u64_at;
-use crate::segment::{VERSION, WAY_OUT};
+use crate::segment::{VERSION, WAY_OUT, check_version};
 use std::io;
 use tidemill_model::{Error, Result};
 
@@ -57,18 +57,13 @@ fn write_whole(disk: &dyn Disk, name: &str, temporary: &str, state: &[u8]) -> io
 /// Extracts the state from a snapshot's bytes.
 ///
 /// # Errors
-/// User: written by a newer version. External: damage.
+/// User: another format version. External: damage.
 pub(crate) fn open(name: &str, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     let damaged = |what: &str| Error::external(format!("checkpoint file `{name}` {what}; {WAY_OUT}"));
     if bytes.len() < HEADER + 4 || &bytes[..MAGIC.len()] != MAGIC {
         return Err(damaged("is not what its name says, or is cut off"));
     }
-    if bytes[MAGIC.len()] > VERSION {
-        return Err(Error::user(format!(
-            "checkpoint file `{name}` has format version {}, this program knows up to {VERSION}; use the newer program that wrote it",
-            bytes[MAGIC.len()]
-        )));
-    }
+    check_version(name, bytes[MAGIC.len()])?;
     let state = HEADER..bytes.len() - 4;
     if u64_at(&bytes, MAGIC.len() + 1) != state.len() as u64 {
         return Err(damaged("is cut off"));

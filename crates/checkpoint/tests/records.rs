@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::{Checkpoint, CommitRecord, Query, Recovered, SNAPSHOT_BYTES_MIN, inspect};
-use tidemill_model::{BatchPlan, Millis, Offsets, Result};
+use tidemill_model::{BatchPlan, Fingerprint, Millis, Offsets, Result};
 
 fn plan(batch_id: u64) -> BatchPlan {
     BatchPlan {
@@ -33,14 +33,16 @@ fn try_open(dir: &Path) -> Result<Checkpoint> {
     open_as(dir, "query-1", "q", 64 << 10)
 }
 
-/// Lines of the text that begin with `!` are bound. A text of one line is always bound.
+/// Lines of the text that begin with `!` are in the fingerprint. A text of one line always is.
+fn query(id: &str, text: &str) -> Query {
+    let lines: Vec<&str> = text.lines().collect();
+    let bound = lines.iter().filter(|line| lines.len() == 1 || line.starts_with('!'));
+    let fingerprint = Fingerprint { sources: bound.map(|line| line.to_string()).collect(), operators: Vec::new() };
+    Query { id: id.into(), text: text.into(), fingerprint }
+}
+
 fn open_as(dir: &Path, id: &str, text: &str, snapshot_bytes_min: u64) -> Result<Checkpoint> {
-    let bound = |text: &str| {
-        let lines: Vec<&str> = text.lines().collect();
-        lines.iter().filter(|line| lines.len() == 1 || line.starts_with('!')).map(|line| line.to_string()).collect()
-    };
-    let query = Query { id: id.into(), text: text.into() };
-    Checkpoint::open(Arc::new(OsDisk::open(dir)?), query, &bound, snapshot_bytes_min)
+    Checkpoint::open(Arc::new(OsDisk::open(dir)?), query(id, text), snapshot_bytes_min)
 }
 
 fn names(dir: &Path, folder: &str) -> Vec<String> {
@@ -240,7 +242,7 @@ fn what_a_crash_left_goes_at_the_next_start() {
 }
 
 #[test]
-fn a_bound_line_must_stay_the_others_may_change() {
+fn the_fingerprint_must_stay_the_rest_may_change() {
     let dir = tempfile::tempdir().unwrap();
     let open = |text: &str, id: &str| open_as(dir.path(), id, text, SNAPSHOT_BYTES_MIN);
     assert!(open("!window 10s\nwhere a", "first").unwrap().changes.is_empty());
@@ -252,7 +254,7 @@ fn a_bound_line_must_stay_the_others_may_change() {
     assert!(open("!window 10s\nwhere b", "third").unwrap().changes.is_empty());
     let Err(error) = open("!window 20s\nwhere c", "fourth") else { panic!("accepted") };
     assert_eq!(error.exit_code(), 2);
-    assert!(error.message().contains("- !window 10s\n  + !window 20s\nundo"), "{error}");
+    assert!(error.message().contains("- input        !window 10s\n  + input        !window 20s\nundo"), "{error}");
 }
 
 #[test]
@@ -261,7 +263,7 @@ fn a_checkpoint_can_be_looked_at_while_it_is_used() {
     let before = fs::read(segment(dir.path(), 1)).unwrap();
     let in_use = open(dir.path());
     let inspection = inspect(&OsDisk::to_look_at(dir.path()).unwrap()).unwrap();
-    assert_eq!(inspection.query, Query { id: "query-1".into(), text: "q".into() });
+    assert_eq!(inspection.query, query("query-1", "q"));
     assert_eq!(inspection.recovered, in_use.recovered);
     assert_eq!(inspection.segments[0], (1, before.len() as u64));
     assert_eq!(inspection.snapshot_bytes, 7);

@@ -146,11 +146,18 @@ fn a_checkpoint_shows_what_it_holds() {
     let words = [
         r#""batchId":2,"endOffsets":{"in-0":63},"nextWatermark":"1970-01-01T00:00:00.000Z","records":60,"#,
         r#""uncommitted":[]"#,
-        r#""changes":3,"snapshotBatchId":null"#,
+        r#""changes":3,"rows":18,"snapshotBatchId":null"#,
+        r#""windows":[{"end":"2026-01-01T00:01:00.000Z","rows":3,"start":"2026-01-01T00:00:50.000Z"},"#,
+        r#""keys":[{"data_type":"STRING","name":"k","value":"k"}]"#,
     ];
     words.iter().for_each(|words| assert!(json.contains(words), "{words} is not in {json}"));
     let text = String::from_utf8(show(&["checkpoint"]).stdout).unwrap();
-    let lines = ["committed    batch 2, 60 records in all", "read up to   in-0: 63", "log          1 segment, "];
+    let lines = [
+        "committed    batch 2, 60 records in all",
+        "read up to   in-0: 63",
+        "state rows   18\n  2026-01-01T00:00:50.000Z to 2026-01-01T00:01:00.000Z: 3 rows\n",
+        "log          1 segment, ",
+    ];
     lines.iter().for_each(|line| assert!(text.contains(line), "{line} is not in {text}"));
     let refused = show(&["in"]);
     assert_eq!(refused.status.code(), Some(2));

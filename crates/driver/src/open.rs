@@ -22,6 +22,7 @@ use tidemill_checkpoint::{Checkpoint, Query};
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
+use tidemill_model::fingerprint::labelled;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::{Offsets, Result};
 use tidemill_os::clock;
@@ -33,9 +34,10 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let mut supervisor = std::mem::take(&mut wiring.supervisor);
     let inbox = supervisor.take_inbox();
     let described: Vec<String> = wiring.sources.iter().map(|source| source.description.clone()).collect();
-    let query = Query { id: Uuid::new_v4().to_string(), text: query_text(&described, &job) };
+    let fingerprint = job.plan.fingerprint(described.clone());
+    let query = Query { id: Uuid::new_v4().to_string(), text: query_text(&described, &job), fingerprint };
     let Checkpoint { query, changes, plans, commits, recovered } =
-        Checkpoint::open(wiring.disk, query, &bound_lines, wiring.snapshot_bytes_min)?;
+        Checkpoint::open(wiring.disk, query, wiring.snapshot_bytes_min)?;
     let state = State::restore(&job.plan, threads(), recovered.snapshot, recovered.deltas)?;
     let sinks = begin(&mut wiring.sinks, &mut wiring.dead_letters, &query.id)?;
     let keeps_dead_letters = wiring.dead_letters.is_some();
@@ -89,19 +91,10 @@ fn prior(capacity: Option<serde_json::Value>) -> Prior {
     capacity.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default()
 }
 
-/// Label of a checkpoint line that names an input.
-const INPUT: &str = "input        ";
-
 /// The text of the query that the checkpoint keeps.
 fn query_text(sources: &[String], job: &Job) -> String {
-    let inputs: String = sources.iter().map(|source| format!("{INPUT}{source}\n")).collect();
+    let inputs: String = sources.iter().map(|source| labelled("input", source) + "\n").collect();
     format!("{inputs}{}", job.plan.describe())
-}
-
-/// The lines that a checkpoint is bound to. Its positions belong to its inputs; its state belongs to one aggregation.
-fn bound_lines(query: &str) -> Vec<String> {
-    let input = query.lines().filter(|line| line.starts_with(INPUT)).map(str::to_owned);
-    input.chain(tidemill_sql::describe::bound_to_state(query)).collect()
 }
 
 /// A task without progress for this long is late.

@@ -18,7 +18,9 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_schema::DataType;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use tidemill_model::fingerprint::{Fingerprint, StatefulOperator};
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{BatchPlan, Error, Partial, Result, WindowSpec};
 use tidemill_sql::eval::{EvalContext, field};
@@ -114,14 +116,30 @@ impl State {
     }
 }
 
+/// The rows of a stored state by the start (µs) of their window, read without the query: from its fingerprint, a snapshot
+/// and the deltas of later batches. Rows without a window are under 0. `None` if there is no aggregation, or if only the
+/// query knows which rows are closed.
+///
+/// # Errors
+/// External: the bytes are not a state.
+pub fn rows_by_window<'a>(
+    fingerprint: &Fingerprint,
+    snapshot: Option<&[u8]>,
+    deltas: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<BTreeMap<i64, u64>>> {
+    let Some(StatefulOperator::Aggregate { branches, .. }) = fingerprint.operators.first() else { return Ok(None) };
+    let window = branches.first().and_then(|grouping| grouping.window.as_ref()).map(|window| window.spec);
+    let store = Store::of_keys(window, snapshot, deltas).map_err(|_| {
+        Error::external("the state in the checkpoint cannot be decoded; restore the checkpoint from a copy")
+    })?;
+    let is_known = window.is_some() || !store.layout().evicts;
+    Ok(is_known.then(|| store.windows()))
+}
+
 /// The layout of a query's state; `None` without an aggregation.
 fn layout(query: &QueryPlan) -> Option<Layout> {
     let Body::Aggregate(plan) = query.body() else { return None };
     let spec = plan.window.as_ref().map(|window| window.spec);
-    let grid = match spec {
-        Some(spec) if slides(&spec) => Grid::Slices(spec),
-        spec => Grid::Groups { width: spec.map(|spec| spec.width) },
-    };
     let names_the_window = |filter: &Expr| {
         let mut found = false;
         filter.columns(&mut |column| found |= column == 0);
@@ -129,7 +147,7 @@ fn layout(query: &QueryPlan) -> Option<Layout> {
     };
     Some(Layout {
         kinds: plan.aggregates.iter().map(kind).collect(),
-        grid,
+        grid: Grid::of(spec),
         apart: spec.is_some() && plan.group_filters.iter().any(names_the_window),
         key_time: key_time(plan),
         evicts: plan.watermarked,

@@ -80,6 +80,15 @@ pub fn days_of_date(year: i64, month: i64, day: i64) -> Option<i64> {
     (civil_from_days(days) == (year, month, day)).then_some(days)
 }
 
+/// Microseconds in the largest unit that expresses them exactly.
+pub fn length(micros: i64) -> String {
+    let units = [(60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")];
+    match units.iter().find(|(unit, _)| micros != 0 && micros.rem_euclid(*unit) == 0) {
+        Some((unit, word)) => format!("{} {word}", micros / unit),
+        None => format!("{micros} µs"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

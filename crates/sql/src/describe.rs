@@ -4,7 +4,7 @@
 
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr, Lambda};
 use crate::plan::{
-    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, GeneratePlan, QueryPlan, Step,
+    AggregateCall, AggregateFunction, AggregatePlan, Body, BranchPlan, Format, GeneratePlan, KeyPlan, QueryPlan, Step,
     WindowPlan,
 };
 use crate::types;
@@ -12,14 +12,19 @@ use crate::value::Value;
 use crate::zone::{WallClock, Zone};
 use arrow_schema::{DataType, Schema};
 use std::fmt::Write;
-use tidemill_model::WindowSpec;
+use std::sync::Arc;
+use tidemill_model::fingerprint::{
+    CallShape, Fingerprint, Grouping, KeyShape, StatefulOperator, WindowShape, labelled,
+};
+use tidemill_model::time::length;
 
 impl QueryPlan {
     /// The plan with one line per step of a row: first each branch, then the common steps. Two plans with the same text
     /// give the same rows.
     pub fn describe(&self) -> String {
         let mut out = String::new();
-        let mut line = |label: &str, text: String| writeln!(out, "{label:<12} {text}").expect("a string takes all");
+        let mut line =
+            |label: &str, text: String| writeln!(out, "{}", labelled(label, text)).expect("a string takes all");
         let count = self.branches.len();
         for (number, branch) in self.branches.iter().enumerate() {
             if count > 1 {
@@ -35,6 +40,15 @@ impl QueryPlan {
         }
         line("mode", self.output_mode.name().into());
         out
+    }
+
+    /// What a checkpoint of this query is bound to. The sources are described by the caller.
+    pub fn fingerprint(&self, sources: Vec<String>) -> Fingerprint {
+        let grouping = |branch: &Arc<BranchPlan>| branch.grouping();
+        let branches: Option<Vec<Grouping>> = self.branches.iter().map(grouping).collect();
+        let aggregate = branches
+            .map(|branches| StatefulOperator::Aggregate { output_mode: self.output_mode.name().into(), branches });
+        Fingerprint { sources, operators: aggregate.into_iter().collect() }
     }
 
     /// What happens to the groups.
@@ -105,7 +119,7 @@ impl BranchPlan {
         for step in &self.steps {
             match step {
                 Step::Filter(filter) => line("then where", row.show(filter)),
-                Step::Window(window) => line("windows", row.window(window)),
+                Step::Window(window) => line("windows", row.window(window).to_string()),
                 Step::Generate(generate) => line("rows", row.generate(generate)),
             }
         }
@@ -113,12 +127,23 @@ impl BranchPlan {
             Body::Project(outputs) => {
                 outputs.iter().zip(schema.fields()).for_each(|(x, field)| line("output", row.column(x, field)));
             }
-            Body::Aggregate(plan) => plan.describe(&row, self.zone, line),
+            Body::Aggregate(plan) => plan.grouping(&row, self.zone).parts().for_each(|(label, text)| line(label, text)),
         }
     }
 }
 
 impl BranchPlan {
+    /// How its rows become groups, if they do.
+    fn grouping(&self) -> Option<Grouping> {
+        let Body::Aggregate(plan) = &self.body else { return None };
+        let row = self.row_names();
+        let repeated = self.steps.iter().filter_map(|step| match step {
+            Step::Window(window) => Some(row.window(window)),
+            Step::Filter(_) | Step::Generate(_) => None,
+        });
+        Some(Grouping { repeated: repeated.collect(), ..plan.grouping(&row, self.zone) })
+    }
+
     /// The columns of a row after all steps.
     fn row_names(&self) -> Names {
         let mut row = Names::of(&self.row_schema);
@@ -134,27 +159,19 @@ impl BranchPlan {
 }
 
 impl AggregatePlan {
-    /// Window, keys and aggregates, over a source row.
-    fn describe(&self, row: &Names, zone: Zone, line: &mut dyn FnMut(&str, String)) {
-        if let Some(window) = &self.window {
-            line("window", row.window(window));
-        }
-        for key in &self.keys {
-            line(
-                "key",
-                format!(
-                    "{} {} = {}{}",
-                    name(&key.name),
-                    types::name(&key.expr.data_type()),
-                    row.show(&key.expr),
-                    clock_of(zone, [&key.expr])
-                ),
-            );
-        }
-        for call in &self.aggregates {
-            let clock = clock_of(zone, &call.inputs);
-            let of = of_type(call).map_or(String::new(), |data_type| format!(" of {}", types::name(&data_type)));
-            line("aggregate", format!("{}: {}{of}{clock}", row.call(call), types::name(&call.data_type)));
+    /// Window, keys and calls over a source row, by name.
+    fn grouping(&self, row: &Names, zone: Zone) -> Grouping {
+        let key = |key: &KeyPlan| KeyShape {
+            name: name(&key.name),
+            data_type: types::name(&key.expr.data_type()),
+            value: row.show(&key.expr),
+            zone: clock_of(zone, [&key.expr]),
+        };
+        Grouping {
+            repeated: Vec::new(),
+            window: self.window.as_ref().map(|window| row.window(window)),
+            keys: self.keys.iter().map(key).collect(),
+            aggregates: self.aggregates.iter().map(|call| row.shape(call, zone)).collect(),
         }
     }
 
@@ -163,31 +180,16 @@ impl AggregatePlan {
         let mut groups = Names::of(&self.row_schema);
         let first = groups.0.len() - self.aggregates.len();
         for (index, call) in self.aggregates.iter().enumerate() {
-            groups.0[first + index] = row.call(call);
+            groups.0[first + index] = row.shape(call, Zone::UTC).call();
         }
         groups
     }
 }
 
-/// ` by the clock of …` if values in the state depend on the session's zone, so that a state is not used with another
-/// zone. Empty in UTC and if nothing depends on it.
-fn clock_of<'a>(zone: Zone, exprs: impl IntoIterator<Item = &'a Expr>) -> String {
+/// The session's zone, if values in the state depend on it and it is not UTC: a state is not used with another zone.
+fn clock_of<'a>(zone: Zone, exprs: impl IntoIterator<Item = &'a Expr>) -> Option<String> {
     let depends = zone != Zone::UTC && exprs.into_iter().any(Expr::depends_on_zone);
-    if depends { format!(" by the clock of {zone}") } else { String::new() }
-}
-
-/// The lines of a description that the state depends on: window, keys, aggregates, output mode. Filters, the
-/// watermark's delay, HAVING and the output columns may change, as in Spark. A query without aggregation has no such
-/// line.
-pub fn bound_to_state(description: &str) -> Vec<String> {
-    let label = |line: &str| line.split("  ").next().unwrap_or_default().to_owned();
-    let aggregates = description.lines().any(|line| label(line) == "groups");
-    let bound = |line: &&str| match label(line).as_str() {
-        "window" | "key" | "aggregate" => true,
-        "mode" | "windows" => aggregates,
-        _ => false,
-    };
-    description.lines().filter(bound).map(str::to_owned).collect()
+    depends.then(|| zone.to_string())
 }
 
 /// The argument's type, if the state depends on it and the result does not show it: for values that are compared or
@@ -200,19 +202,9 @@ fn of_type(call: &AggregateCall) -> Option<DataType> {
     }
 }
 
-/// Microseconds in the largest unit that expresses them exactly.
-fn length(micros: i64) -> String {
-    let units = [(60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")];
-    match units.iter().find(|(unit, _)| micros != 0 && micros.rem_euclid(*unit) == 0) {
-        Some((unit, word)) => format!("{} {word}", micros / unit),
-        None => format!("{micros} µs"),
-    }
-}
-
 fn columns(schema: &Schema) -> String {
-    let column = |field: &std::sync::Arc<arrow_schema::Field>| {
-        format!("{} {}", name(field.name()), types::name(field.data_type()))
-    };
+    let column =
+        |field: &Arc<arrow_schema::Field>| format!("{} {}", name(field.name()), types::name(field.data_type()));
     let columns: Vec<_> = schema.fields().iter().map(column).collect();
     if columns.is_empty() { "no column".into() } else { columns.join(", ") }
 }
@@ -235,42 +227,46 @@ impl Names {
         format!("{} {} = {}", name(field.name()), types::name(field.data_type()), self.show(expr))
     }
 
-    fn call(&self, call: &AggregateCall) -> String {
-        let (function, after) = match call.function {
-            AggregateFunction::Count => ("count", String::new()),
-            AggregateFunction::CountIf => ("count_if", String::new()),
-            AggregateFunction::Sum => ("sum", String::new()),
-            AggregateFunction::Avg => ("avg", String::new()),
-            AggregateFunction::Min => ("min", String::new()),
-            AggregateFunction::Max => ("max", String::new()),
-            AggregateFunction::TrySum => ("try_sum", String::new()),
-            AggregateFunction::TryAvg => ("try_avg", String::new()),
-            AggregateFunction::StddevSamp => ("stddev_samp", String::new()),
-            AggregateFunction::StddevPop => ("stddev_pop", String::new()),
-            AggregateFunction::VarSamp => ("var_samp", String::new()),
-            AggregateFunction::VarPop => ("var_pop", String::new()),
+    fn shape(&self, call: &AggregateCall, zone: Zone) -> CallShape {
+        let (function, setting) = match call.function {
+            AggregateFunction::Count => ("count", None),
+            AggregateFunction::CountIf => ("count_if", None),
+            AggregateFunction::Sum => ("sum", None),
+            AggregateFunction::Avg => ("avg", None),
+            AggregateFunction::Min => ("min", None),
+            AggregateFunction::Max => ("max", None),
+            AggregateFunction::TrySum => ("try_sum", None),
+            AggregateFunction::TryAvg => ("try_avg", None),
+            AggregateFunction::StddevSamp => ("stddev_samp", None),
+            AggregateFunction::StddevPop => ("stddev_pop", None),
+            AggregateFunction::VarSamp => ("var_samp", None),
+            AggregateFunction::VarPop => ("var_pop", None),
             AggregateFunction::ApproxCountDistinct { precision } => {
-                ("approx_count_distinct", format!(" in 2^{precision} registers"))
+                ("approx_count_distinct", Some(format!("in 2^{precision} registers")))
             }
             AggregateFunction::First { ignore_nulls } => ("first", nulls(ignore_nulls)),
             AggregateFunction::Last { ignore_nulls } => ("last", nulls(ignore_nulls)),
-            AggregateFunction::MinBy => ("min_by", String::new()),
-            AggregateFunction::MaxBy => ("max_by", String::new()),
-            AggregateFunction::Collect => ("collect_list", String::new()),
-            AggregateFunction::Comoments => ("comoments", String::new()),
-            AggregateFunction::HighMoments => ("moments", String::new()),
-            AggregateFunction::BitAnd => ("bit_and", String::new()),
-            AggregateFunction::BitOr => ("bit_or", String::new()),
-            AggregateFunction::BitXor => ("bit_xor", String::new()),
+            AggregateFunction::MinBy => ("min_by", None),
+            AggregateFunction::MaxBy => ("max_by", None),
+            AggregateFunction::Collect => ("collect_list", None),
+            AggregateFunction::Comoments => ("comoments", None),
+            AggregateFunction::HighMoments => ("moments", None),
+            AggregateFunction::BitAnd => ("bit_and", None),
+            AggregateFunction::BitOr => ("bit_or", None),
+            AggregateFunction::BitXor => ("bit_xor", None),
         };
-        let inputs = if call.inputs.is_empty() { "*".into() } else { self.list(&call.inputs) };
-        format!("{function}({inputs}){after}")
+        CallShape {
+            function: function.into(),
+            setting,
+            arguments: call.inputs.iter().map(|input| self.show(input)).collect(),
+            compared_as: of_type(call).map(|data_type| types::name(&data_type)),
+            data_type: types::name(&call.data_type),
+            zone: clock_of(zone, &call.inputs),
+        }
     }
 
-    fn window(&self, window: &WindowPlan) -> String {
-        let WindowSpec { width, slide, start_time } = window.spec;
-        let [width, slide, start] = [width, slide, start_time].map(length);
-        format!("{}, {width} wide, every {slide}, from {start}", self.show(&window.time))
+    fn window(&self, window: &WindowPlan) -> WindowShape {
+        WindowShape { time: self.show(&window.time), spec: window.spec }
     }
 
     fn generate(&self, generate: &GeneratePlan) -> String {
@@ -336,8 +332,8 @@ fn variable(number: usize) -> String {
     format!("x{number}")
 }
 
-fn nulls(ignored: bool) -> String {
-    if ignored { " IGNORE NULLS".into() } else { String::new() }
+fn nulls(ignored: bool) -> Option<String> {
+    ignored.then(|| "IGNORE NULLS".into())
 }
 
 /// A constant in SQL.

@@ -37,6 +37,14 @@ pub enum Grid {
 }
 
 impl Grid {
+    /// Of these windows, or of none.
+    pub fn of(window: Option<WindowSpec>) -> Grid {
+        match window {
+            Some(spec) if spec.slices_per_window() > 1 => Grid::Slices(spec),
+            window => Grid::Groups { width: window.map(|spec| spec.width) },
+        }
+    }
+
     /// The same windows with one slot each.
     pub(crate) fn of_groups(&self) -> Grid {
         match self {

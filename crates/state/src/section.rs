@@ -28,19 +28,30 @@ pub struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(crate) fn read(mut bytes: &'a [u8], kinds: &[Kind]) -> Option<Section<'a>> {
-        let (keys, cells) = (take_u32(&mut bytes)? as usize, take_u32(&mut bytes)? as usize);
+        let mut section = Section::take_keys(&mut bytes)?;
+        let cells = section.slices.len();
+        section.columns = kinds.iter().map(|kind| Column::read(*kind, cells, &mut bytes)).collect::<Option<_>>()?;
+        bytes.is_empty().then_some(section)
+    }
+
+    /// Keys and slices only: what can be read without knowing the aggregates.
+    pub(crate) fn read_keys(mut bytes: &'a [u8]) -> Option<Section<'a>> {
+        Section::take_keys(&mut bytes)
+    }
+
+    fn take_keys(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
+        let (keys, cells) = (take_u32(bytes)? as usize, take_u32(bytes)? as usize);
         let mut end = 0usize;
-        let ends = u32::take_all(&mut bytes, keys)?.into_iter().map(|length| {
+        let ends = u32::take_all(bytes, keys)?.into_iter().map(|length| {
             end = end.saturating_add(length as usize);
             end
         });
         let key_ends: Vec<usize> = ends.collect();
-        let key_bytes = take(&mut bytes, end)?;
-        let cell_keys = u32::take_all(&mut bytes, cells)?;
-        let slices = i64::take_all(&mut bytes, cells)?;
-        let columns = kinds.iter().map(|kind| Column::read(*kind, cells, &mut bytes)).collect::<Option<_>>()?;
-        let sound = bytes.is_empty() && cell_keys.iter().all(|key| (*key as usize) < keys);
-        sound.then_some(Section { key_ends, key_bytes, keys: cell_keys.into(), slices, columns })
+        let key_bytes = take(bytes, end)?;
+        let cell_keys = u32::take_all(bytes, cells)?;
+        let slices = i64::take_all(bytes, cells)?;
+        let sound = cell_keys.iter().all(|key| (*key as usize) < keys);
+        sound.then_some(Section { key_ends, key_bytes, keys: cell_keys.into(), slices, columns: Vec::new() })
     }
 
     /// Number of keys.

@@ -331,6 +331,21 @@ impl Shard {
         }
     }
 
+    /// Adds how the number of groups changes from one window to the next, by the windows' numbers.
+    pub(crate) fn count_windows(&self, layout: &Layout, edges: &mut BTreeMap<i64, i64>) {
+        let places = self.places(self.table.live().map(|(slot, _)| slot));
+        let windows = |place: &Place| {
+            let (first, last) = layout.grid.windows(place.1);
+            (first.max(self.closed.saturating_add(1)), last)
+        };
+        for of_key in places.chunk_by(|a, b| a.0 == b.0) {
+            union(of_key.iter().map(windows), |first, last| {
+                *edges.entry(first).or_default() += 1;
+                *edges.entry(last + 1).or_default() -= 1;
+            });
+        }
+    }
+
     /// All groups as a section. The order depends only on the groups.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let keys = &self.table.keys;

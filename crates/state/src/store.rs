@@ -12,7 +12,9 @@ use crate::layout::{Grid, Layout};
 use crate::output::Groups;
 use crate::section::{Section, put_sections, take_sections};
 use crate::shard::{Outcome, Shard};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
+use tidemill_model::WindowSpec;
 
 /// First byte of an encoded state. The first versions of Tidemill used another one.
 const FORMAT: u8 = 0xc2;
@@ -77,6 +79,8 @@ pub struct Store {
     /// Time up to which groups have been evicted, µs.
     evicted_until: Option<i64>,
     threads: usize,
+    /// The store holds keys and slices, no accumulators.
+    only_keys: bool,
 }
 
 impl Store {
@@ -86,7 +90,7 @@ impl Store {
             layout.grid = layout.grid.of_groups();
         }
         let shards = (0..SHARDS).map(|_| Shard::new(&layout.kinds)).collect();
-        Store { layout, shards, evicted_until: None, threads }
+        Store { layout, shards, evicted_until: None, threads, only_keys: false }
     }
 
     /// Its layout.
@@ -214,6 +218,41 @@ impl Store {
         Ok(store)
     }
 
+    /// Which groups a snapshot and the deltas of later batches hold, without their values: for looking at a state whose
+    /// query is not at hand. Groups that a key's event time closes stay in it.
+    ///
+    /// # Errors
+    /// The bytes cannot be decoded.
+    pub fn of_keys<'a>(
+        window: Option<WindowSpec>,
+        snapshot: Option<&[u8]>,
+        deltas: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Store, Unreadable> {
+        let grid = Grid::of(window);
+        let layout = Layout { kinds: Vec::new(), grid, apart: false, key_time: None, evicts: true, is_global: false };
+        let mut store = Store { only_keys: true, ..Store::new(layout, 1) };
+        snapshot.map(|snapshot| store.load(snapshot)).transpose()?;
+        for (number, delta) in deltas.into_iter().enumerate() {
+            store.apply(delta, snapshot.is_none() && number == 0)?;
+        }
+        Ok(store)
+    }
+
+    /// Open groups by the start (µs) of their window; without windows, all under 0.
+    pub fn windows(&self) -> BTreeMap<i64, u64> {
+        let mut edges = BTreeMap::new();
+        self.shards.iter().for_each(|shard| shard.count_windows(&self.layout, &mut edges));
+        let mut windows = BTreeMap::new();
+        let (mut open, mut at) = (0, 0);
+        for (edge, change) in edges {
+            if open > 0 {
+                windows.extend((at..edge).map(|window| (self.layout.grid.start(window), open as u64)));
+            }
+            (open, at) = (open + change, edge);
+        }
+        windows
+    }
+
     /// Converts the groups to another layout.
     fn relay(&mut self, to: Layout) {
         let from = std::mem::replace(&mut self.layout, to);
@@ -255,12 +294,16 @@ impl Store {
 
     fn put(&mut self, bytes: &mut &[u8]) -> Result<(), Unreadable> {
         let sections = take_sections(bytes).filter(|_| bytes.is_empty()).ok_or(Unreadable::Damaged)?;
-        let layout = &self.layout;
+        let (layout, only_keys) = (&self.layout, self.only_keys);
         let put = |number: usize, shard: &mut Shard| {
             if sections[number].is_empty() {
                 return Some(());
             }
-            shard.put(layout, &Section::read(sections[number], &layout.kinds)?);
+            let section = match only_keys {
+                true => Section::read_keys(sections[number])?,
+                false => Section::read(sections[number], &layout.kinds)?,
+            };
+            shard.put(layout, &section);
             Some(())
         };
         let done = each_shard(&mut self.shards, self.threads, put);

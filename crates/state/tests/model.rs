@@ -46,16 +46,15 @@ struct Case {
 /// A group in the model: value and position of each row.
 type Groups = BTreeMap<(i64, Vec<u8>), Vec<(Position, i64)>>;
 
+fn spec(case: &Case) -> Option<WindowSpec> {
+    case.window.map(|(width, slide, start)| WindowSpec::new(width, slide, start).unwrap())
+}
+
 fn layout(case: &Case) -> Layout {
-    let grid = match case.window.map(|(width, slide, start)| WindowSpec::new(width, slide, start).unwrap()) {
-        None => Grid::Groups { width: None },
-        Some(spec) if spec.slices_per_window() == 1 => Grid::Groups { width: Some(spec.width) },
-        Some(spec) => Grid::Slices(spec),
-    };
     let time = |key: &[u8]| (key[0] > 0).then_some(i64::from(key[0]));
     Layout {
         kinds: KINDS.to_vec(),
-        grid,
+        grid: Grid::of(spec(case)),
         apart: case.apart,
         key_time: case.by_key.then(|| Arc::new(time) as _),
         evicts: case.evicts,
@@ -212,7 +211,7 @@ fn said(merged: &tidemill_state::Merged) -> ModelResult {
 fn check(case: &Case) {
     let mut groups = Groups::new();
     let mut store = Store::new(layout(case), 2);
-    let (mut stored, mut deltas) = (None, Vec::new());
+    let (mut stored, mut deltas) = (None::<Vec<u8>>, Vec::new());
     let mut until = 0;
     for (id, (tasks, later, restored)) in (0..).zip(&case.batches) {
         let late = until;
@@ -232,6 +231,12 @@ fn check(case: &Case) {
         assert_eq!(said(&merged), expected, "batch {id}");
         assert_eq!(store.groups(), groups.len() as u64, "groups after batch {id}");
         deltas.push(merged.delta);
+        if !case.by_key {
+            let keys = Store::of_keys(spec(case), stored.as_deref(), deltas.iter().map(Vec::as_slice)).unwrap();
+            let mut expected = BTreeMap::new();
+            groups.keys().for_each(|(window, _)| *expected.entry(*window).or_default() += 1);
+            assert_eq!(keys.windows(), expected, "windows after batch {id}");
+        }
         if *restored {
             let snapshot = store.snapshot();
             let bytes = store.bytes();

@@ -2,24 +2,58 @@
 
 use crate::args::{CheckpointAction, CheckpointOptions};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::{Inspection, inspect};
+use tidemill_flow::merge::rows_by_window;
+use tidemill_model::fingerprint::{Fingerprint, StatefulOperator};
 use tidemill_model::time::iso_millis;
-use tidemill_model::{BatchPlan, Offsets, Result, counted};
+use tidemill_model::{BatchPlan, Micros, Offsets, Result, WindowSpec, counted};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
     let CheckpointAction::Show { dir, json } = &options.action;
     let inspection = inspect(&OsDisk::to_look_at(dir)?)?;
+    let recovered = &inspection.recovered;
+    let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
+    let deltas = recovered.deltas.iter().map(|(_, bytes)| bytes.as_slice());
+    let rows = rows_by_window(&inspection.query.fingerprint, snapshot, deltas)?
+        .map(|windows| Rows { windows, width: window(&inspection.query.fingerprint).map(|spec| spec.width) });
     match json {
-        true => output::line(&as_json(&inspection).to_string()),
-        false => output::line(as_text(dir, &inspection).trim_end()),
+        true => output::line(&as_json(&inspection, rows.as_ref()).to_string()),
+        false => output::line(as_text(dir, &inspection, rows.as_ref()).trim_end()),
     }
     Ok(())
 }
 
-fn as_json(found: &Inspection) -> Value {
+/// The state's rows.
+struct Rows {
+    /// Their number by the start (µs) of the window.
+    windows: BTreeMap<i64, u64>,
+    /// Width of a window, µs; `None`: the rows have no window.
+    width: Option<i64>,
+}
+
+impl Rows {
+    fn count(&self) -> u64 {
+        self.windows.values().sum()
+    }
+
+    /// Start, end and rows of each window, the newest first.
+    fn by_window(&self) -> impl Iterator<Item = (String, String, u64)> {
+        let time = |micros: i64| iso_millis(Micros(micros).floor_millis());
+        let windows = self.width.into_iter().flat_map(|width| self.windows.iter().rev().map(move |rows| (width, rows)));
+        windows.map(move |(width, (start, rows))| (time(*start), time(start.saturating_add(width)), *rows))
+    }
+}
+
+fn window(fingerprint: &Fingerprint) -> Option<WindowSpec> {
+    let StatefulOperator::Aggregate { branches, .. } = fingerprint.operators.first()?;
+    Some(branches.first()?.window.as_ref()?.spec)
+}
+
+fn as_json(found: &Inspection, rows: Option<&Rows>) -> Value {
     let recovered = &found.recovered;
     let plan = |plan: &BatchPlan| {
         json!({
@@ -40,10 +74,12 @@ fn as_json(found: &Inspection) -> Value {
             "endOffsets": offsets(&record.end_offsets),
         })
     });
+    let window = |(start, end, rows)| json!({"start": start, "end": end, "rows": rows});
     let delta_bytes: usize = recovered.deltas.iter().map(|(_, bytes)| bytes.len()).sum();
     json!({
         "id": found.query.id,
         "query": found.query.text.lines().collect::<Vec<_>>(),
+        "fingerprint": found.query.fingerprint,
         "startOffsets": recovered.start.as_ref().map(offsets),
         "committed": committed,
         "uncommitted": recovered.replay.iter().map(plan).collect::<Vec<_>>(),
@@ -52,6 +88,8 @@ fn as_json(found: &Inspection) -> Value {
             "snapshotBytes": found.snapshot_bytes,
             "changes": recovered.deltas.len(),
             "changeBytes": delta_bytes,
+            "rows": rows.map(Rows::count),
+            "windows": rows.map(|rows| rows.by_window().map(window).collect::<Vec<_>>()),
         },
         "log": found.segments.iter().map(|(number, bytes)| json!({"segment": number, "bytes": bytes})).collect::<Vec<_>>(),
     })
@@ -62,7 +100,10 @@ fn offsets(offsets: &Offsets) -> Value {
     Value::Object(offsets.0.iter().map(entry).collect())
 }
 
-fn as_text(dir: &Path, found: &Inspection) -> String {
+/// Windows that the text shows; `--json` has all.
+const WINDOWS_SHOWN: usize = 10;
+
+fn as_text(dir: &Path, found: &Inspection, rows: Option<&Rows>) -> String {
     let recovered = &found.recovered;
     let mut lines = vec![line("checkpoint", &dir.display().to_string()), line("query id", &found.query.id)];
     match &recovered.committed {
@@ -90,6 +131,15 @@ fn as_text(dir: &Path, found: &Inspection) -> String {
         None => "no snapshot yet".into(),
     };
     lines.push(line("state", &format!("{snapshot}, {} changes since ({change_bytes} bytes)", recovered.deltas.len())));
+    if let Some(rows) = rows {
+        lines.push(line("state rows", &rows.count().to_string()));
+        let shown = rows.by_window().take(WINDOWS_SHOWN);
+        lines.extend(shown.map(|(start, end, rows)| format!("  {start} to {end}: {}", counted(rows, "row"))));
+        let more = rows.width.map_or(0, |_| rows.windows.len().saturating_sub(WINDOWS_SHOWN));
+        if more > 0 {
+            lines.push(format!("  and {}; --json shows all", counted(more as u64, "older window")));
+        }
+    }
     let log_bytes: u64 = found.segments.iter().map(|(_, bytes)| bytes).sum();
     lines.push(line("log", &format!("{}, {log_bytes} bytes", counted(found.segments.len() as u64, "segment"))));
     lines.push("query".into());
