@@ -152,7 +152,8 @@ impl<'a> Encoder<'a> {
     }
 }
 
-fn ordered_f64(value: f64, zeros: Zeros) -> u64 {
+/// A number that is ordered as Spark orders DOUBLEs: NaN, of which there is one, is the greatest.
+pub(crate) fn ordered_f64(value: f64, zeros: Zeros) -> u64 {
     let value = if value.is_nan() {
         f64::NAN.abs()
     } else if value == 0.0 && zeros == Zeros::Normalize {
@@ -164,7 +165,13 @@ fn ordered_f64(value: f64, zeros: Zeros) -> u64 {
     if bits >> 63 == 0 { bits ^ 1 << 63 } else { !bits }
 }
 
-fn ordered_f32(value: f32, zeros: Zeros) -> u32 {
+/// The value that [`ordered_f64`] made a number of.
+pub(crate) fn f64_of(ordered: u64) -> f64 {
+    f64::from_bits(if ordered >> 63 == 1 { ordered ^ 1 << 63 } else { !ordered })
+}
+
+/// As [`ordered_f64`].
+pub(crate) fn ordered_f32(value: f32, zeros: Zeros) -> u32 {
     let value = if value.is_nan() {
         f32::NAN.abs()
     } else if value == 0.0 && zeros == Zeros::Normalize {
@@ -174,6 +181,11 @@ fn ordered_f32(value: f32, zeros: Zeros) -> u32 {
     };
     let bits = value.to_bits();
     if bits >> 31 == 0 { bits ^ 1 << 31 } else { !bits }
+}
+
+/// The value that [`ordered_f32`] made a number of.
+pub(crate) fn f32_of(ordered: u32) -> f32 {
+    f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered })
 }
 
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
@@ -224,14 +236,12 @@ pub fn decode(cursors: &mut [Option<&[u8]>], data_type: &DataType) -> ArrayRef {
         DataType::Decimal128(..) => primitive::<Decimal128Type, 16>(cursors, &present, data_type, |b| {
             (u128::from_be_bytes(b) ^ 1 << 127) as i128
         }),
-        DataType::Float32 => primitive::<Float32Type, 4>(cursors, &present, data_type, |b| {
-            let bits = u32::from_be_bytes(b);
-            f32::from_bits(if bits >> 31 == 1 { bits ^ 1 << 31 } else { !bits })
-        }),
-        DataType::Float64 => primitive::<Float64Type, 8>(cursors, &present, data_type, |b| {
-            let bits = u64::from_be_bytes(b);
-            f64::from_bits(if bits >> 63 == 1 { bits ^ 1 << 63 } else { !bits })
-        }),
+        DataType::Float32 => {
+            primitive::<Float32Type, 4>(cursors, &present, data_type, |b| f32_of(u32::from_be_bytes(b)))
+        }
+        DataType::Float64 => {
+            primitive::<Float64Type, 8>(cursors, &present, data_type, |b| f64_of(u64::from_be_bytes(b)))
+        }
         DataType::Utf8 => {
             let mut builder = StringBuilder::with_capacity(cursors.len(), cursors.len() * 8);
             each(cursors, &present, |cursor| {

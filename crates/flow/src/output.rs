@@ -3,12 +3,14 @@
 //!
 //! Does not know which groups go out ([`crate::merge`] selects them) or where to.
 
+use crate::fold::accumulate::double_of;
 use crate::fold::pick::pick;
 use crate::fold::{boxed, distinct, moments};
 use crate::key;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Decimal32Array, Decimal64Array, Decimal128Array, Float64Array, Int64Array,
@@ -246,6 +248,10 @@ fn winners(groups: &Groups, number: usize, data_type: &DataType) -> ArrayRef {
         DataType::Int64 => numbers::<Int64Type>(values, data_type, |value| value as i64),
         DataType::Timestamp(..) => numbers::<TimestampMicrosecondType>(values, data_type, |value| value as i64),
         DataType::Decimal128(..) => numbers::<Decimal128Type>(values, data_type, |value| value),
+        DataType::Float32 => numbers::<Float32Type>(values, data_type, |value| key::f32_of(value as u32)),
+        DataType::Float64 => numbers::<Float64Type>(values, data_type, |value| double_of(value as i64)),
+        DataType::Decimal32(..) => numbers::<Decimal32Type>(values, data_type, |value| value as i32),
+        DataType::Decimal64(..) => numbers::<Decimal64Type>(values, data_type, |value| value as i64),
         other => panic!("the least and greatest of {other} are not kept as numbers"),
     }
 }

@@ -1,7 +1,7 @@
 //! Adds rows to the accumulators of their groups, one column per aggregate. `tidemill_state` merges accumulators.
 
 use super::{boxed, distinct, moments, pick};
-use crate::key::{Encoder, Zeros};
+use crate::key::{Encoder, Zeros, f64_of, ordered_f32, ordered_f64};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
@@ -33,15 +33,34 @@ pub(crate) fn kind(call: &AggregateCall) -> Kind {
 }
 
 fn extreme_kind(least: bool, data_type: &DataType) -> Kind {
-    use DataType::{Boolean, Date32, Decimal128, Int8, Int16, Int32, Int64, Timestamp};
     match data_type {
-        Boolean | Int8 | Int16 | Int32 | Int64 | Date32 | Timestamp(TimeUnit::Microsecond, _) if least => Kind::Least,
-        Boolean | Int8 | Int16 | Int32 | Int64 | Date32 | Timestamp(TimeUnit::Microsecond, _) => Kind::Greatest,
-        Decimal128(..) if least => Kind::LeastWide,
-        Decimal128(..) => Kind::GreatestWide,
+        DataType::Decimal128(..) if least => Kind::LeastWide,
+        DataType::Decimal128(..) => Kind::GreatestWide,
+        fixed if fits_64_bits(fixed) && least => Kind::Least,
+        fixed if fits_64_bits(fixed) => Kind::Greatest,
         _ if least => Kind::Object(Rule::Least),
         _ => Kind::Object(Rule::Greatest),
     }
+}
+
+/// Whether values of a type become numbers of 64 bits in the same order ([`extreme`]).
+fn fits_64_bits(data_type: &DataType) -> bool {
+    use DataType::{Boolean, Date32, Decimal32, Decimal64, Float32, Float64, Int8, Int16, Int32, Int64, Timestamp};
+    // Decimal32 and Decimal64 are intervals.
+    matches!(
+        data_type,
+        Boolean
+            | Int8
+            | Int16
+            | Int32
+            | Int64
+            | Date32
+            | Timestamp(TimeUnit::Microsecond, _)
+            | Float32
+            | Float64
+            | Decimal32(..)
+            | Decimal64(..)
+    )
 }
 
 /// Adds rows to an aggregate's column. `pairs` holds (row, group) in row order; row 0 of the batch is row `first_row`
@@ -170,8 +189,28 @@ fn extreme(column: &mut Extremes<i64>, input: &ArrayRef, pairs: &[(u32, u32)]) {
         DataType::Timestamp(..) => {
             add_each(input.as_primitive::<TimestampMicrosecondType>().values(), nulls, pairs, add)
         }
+        DataType::Float32 => add_each(input.as_primitive::<Float32Type>().values(), nulls, pairs, |g, v| {
+            add(g, ordered_f32(v, Zeros::Keep).into());
+        }),
+        DataType::Float64 => add_each(input.as_primitive::<Float64Type>().values(), nulls, pairs, |g, v| {
+            add(g, signed(ordered_f64(v, Zeros::Keep)));
+        }),
+        DataType::Decimal32(..) => {
+            add_each(input.as_primitive::<Decimal32Type>().values(), nulls, pairs, |g, v| add(g, v.into()));
+        }
+        DataType::Decimal64(..) => add_each(input.as_primitive::<Decimal64Type>().values(), nulls, pairs, add),
         other => panic!("the least and greatest of {other} are not kept as numbers"),
     }
+}
+
+/// The signed number in the same place of the order.
+fn signed(ordered: u64) -> i64 {
+    (ordered ^ 1 << 63) as i64
+}
+
+/// A DOUBLE from what [`extreme`] made of it.
+pub(crate) fn double_of(extreme: i64) -> f64 {
+    f64_of(extreme as u64 ^ 1 << 63)
 }
 
 fn extreme_bytes(column: &mut Objects, input: &ArrayRef, pairs: &[(u32, u32)]) {
