@@ -253,6 +253,17 @@ impl Catalog {
         }
     }
 
+    /// Compacts every partition for which it is due. `going` says whether the broker still runs.
+    pub fn compact(&self, now_ms: i64, going: &dyn Fn() -> bool) {
+        for topic in self.all() {
+            for (index, partition) in topic.partitions().iter().enumerate() {
+                if let Err(error) = partition.compact(now_ms, going) {
+                    log_line(&format!("cannot compact {}-{index}: {error}", topic.name));
+                }
+            }
+        }
+    }
+
     fn load(&self, name: String, id: Uuid, count: i32, settings: Settings) -> io::Result<Topic> {
         let partitions =
             (0..count).map(|index| self.open_partition(id, index, &settings)).collect::<io::Result<_>>()?;
@@ -393,7 +404,7 @@ mod tests {
         let append = |first_sequence| {
             let producer = (7, 0, first_sequence);
             let batch = Sample { timestamps: &[1], producer, ..Sample::default() }.build();
-            let header = check_produced(&batch, Rules { max_bytes: 1 << 20, now_ms: i64::MAX }).unwrap();
+            let header = check_produced(&batch, Rules { max_bytes: 1 << 20, now_ms: i64::MAX, keyed: false }).unwrap();
             topic.partition(0).unwrap().append(&batch, &header).expect("the topic is there")
         };
         let before_ms = tidemill_os::clock::wall_ms();

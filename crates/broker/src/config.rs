@@ -27,6 +27,8 @@ pub struct BrokerConfig {
     /// A segment is removed when nothing was appended to it for this long. The file's modification time counts, not the
     /// records' timestamps, so replayed old records are kept. `None` keeps all.
     pub retention_age: Option<Duration>,
+    /// Interval between two looks for partitions to compact (Kafka's `log.cleaner.backoff.ms`).
+    pub compaction_interval: Duration,
     /// A group's offsets are removed when they are older than this and the group had no members for this long. An
     /// idempotent producer is forgotten a day after its last batch.
     pub offsets_retention: Duration,
@@ -57,6 +59,7 @@ impl Default for BrokerConfig {
             max_message_bytes: 1_048_588,
             retention_bytes: None,
             retention_age: Some(Duration::from_secs(7 * 24 * 3600)),
+            compaction_interval: Duration::from_secs(15),
             offsets_retention: Duration::from_secs(7 * 24 * 3600),
             durability: Durability::PageCache,
             max_connections: 1000,

@@ -72,6 +72,6 @@ pub fn check_batch(bytes: &[u8]) -> Result<i32, String> {
 
 /// Checks a produced batch as it is.
 pub fn check_sealed_batch(bytes: &[u8]) -> Result<i32, String> {
-    let rules = Rules { max_bytes: 1 << 20, now_ms: 1_700_000_000_000 };
+    let rules = Rules { max_bytes: 1 << 20, now_ms: 1_700_000_000_000, keyed: false };
     batch::check_produced(bytes, rules).map(|header| header.record_count).map_err(|refusal| refusal.why)
 }

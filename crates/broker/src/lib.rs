@@ -11,7 +11,7 @@
 //!   thousands, and a waiting thread costs nothing. Nothing polls: an append wakes the waiting fetches.
 //! - An acknowledged record is in the operating system's cache: it survives SIGKILL of the broker. With
 //!   [`Durability::Disk`] it also survives a power loss.
-//! - One broker, one replica, no authentication, no share or streams groups, no log compaction.
+//! - One broker, one replica, no authentication, no share or streams groups.
 //!
 //! Knows nothing of engines, pipelines or the content of records.
 

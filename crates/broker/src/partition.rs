@@ -1,6 +1,7 @@
 //! A partition: its log behind a lock, and the fetches that wait for an append.
 
 use crate::log::batch::BatchHeader;
+use crate::log::compact::KEYS_MAX;
 use crate::log::transactions::Outcome;
 use crate::log::{AppendError, Isolation, Log};
 use std::io;
@@ -64,6 +65,19 @@ impl Partition {
     /// Runs `read` on the log.
     pub fn with_log<T>(&self, read: impl FnOnce(&mut Log) -> T) -> T {
         read(&mut self.lock().log)
+    }
+
+    /// Compacts the log if that is due. `going` says whether the broker still runs.
+    pub fn compact(&self, now_ms: i64, going: &dyn Fn() -> bool) -> io::Result<()> {
+        let Some(job) = self.with_log(|log| log.compaction(now_ms)) else { return Ok(()) };
+        let compacted = job.run(KEYS_MAX, going, |new| self.with_log(|log| log.replace(new)));
+        match compacted {
+            Ok(Some(end)) => self.with_log(|log| log.set_clean(end)),
+            Ok(None) => Ok(()),
+            // Retention or the deletion of the topic took files away in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Fires `signal` as soon as the visible end is not `end_offset`: now, or at a later append.

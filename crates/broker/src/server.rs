@@ -1,4 +1,5 @@
-//! Starts and stops the broker: the directory lock, the listener, one thread per client, and one maintenance thread.
+//! Starts and stops the broker: the directory lock, the listener, one thread per client, and two threads for
+//! maintenance.
 
 use crate::api::Shared;
 use crate::catalog::Catalog;
@@ -90,10 +91,11 @@ impl Broker {
         shared.transactions.recover(shared.participants(), wall_ms());
         let stopping = AtomicBool::new(false);
         let server = Arc::new(Server { shared, stopping, clients: Mutex::default(), changed: Condvar::new() });
-        let (acceptor, maintainer) = (Arc::clone(&server), Arc::clone(&server));
+        let [acceptor, maintainer, compactor] = std::array::from_fn(|_| Arc::clone(&server));
         let threads = vec![
             spawn("broker-accept", move || acceptor.accept(&listener)).map_err(dir_error)?,
             spawn("broker-retention", move || maintainer.maintain()).map_err(dir_error)?,
+            spawn("broker-compaction", move || compactor.compact()).map_err(dir_error)?,
         ];
         Ok(Broker { server, local_addr, threads, _lock: lock })
     }
@@ -198,6 +200,25 @@ impl Server {
                 retention_due = Instant::now() + RETENTION_INTERVAL;
             }
             (pause, transactions_due) = (TRANSACTIONS_INTERVAL, Instant::now() + TRANSACTIONS_INTERVAL);
+            clients = self.clients();
+        }
+    }
+
+    /// Compaction may take minutes, so it has a thread of its own.
+    fn compact(&self) {
+        let going = || !self.stopping.load(Ordering::SeqCst);
+        let interval = self.shared.config.compaction_interval;
+        let mut due = Instant::now() + interval;
+        let mut clients = self.clients();
+        while going() {
+            let pause = due.saturating_duration_since(Instant::now());
+            if !pause.is_zero() {
+                clients = self.changed.wait_timeout(clients, pause).expect("no panic under this lock").0;
+                continue;
+            }
+            drop(clients);
+            self.shared.catalog.compact(wall_ms(), &going);
+            due = Instant::now() + interval;
             clients = self.clients();
         }
     }

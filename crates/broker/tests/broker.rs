@@ -204,7 +204,7 @@ fn topics_are_made_described_grown_deleted_and_made_anew() {
     assert_eq!(create("a", 3, 1, None), Err(RDKafkaErrorCode::TopicAlreadyExists));
     assert_eq!(create("a/b", 3, 1, None), Err(RDKafkaErrorCode::InvalidTopic));
     assert_eq!(create("b", 3, 2, None), Err(RDKafkaErrorCode::InvalidReplicationFactor));
-    assert_eq!(create("b", 3, 1, Some(("cleanup.policy", "compact"))), Err(RDKafkaErrorCode::InvalidConfig));
+    assert_eq!(create("b", 3, 1, Some(("cleanup.policy", "shred"))), Err(RDKafkaErrorCode::InvalidConfig));
     assert_eq!(partitions("a"), 3);
     let described =
         wait(admin.describe_configs([&ResourceSpecifier::Topic("a")], &options)).unwrap().remove(0).unwrap();

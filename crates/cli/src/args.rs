@@ -323,6 +323,9 @@ pub(crate) struct BrokerOptions {
     /// How long the offsets of a group without members are kept
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = text::duration)]
     pub(crate) offsets_retention: Duration,
+    /// How often the broker looks for topics to compact (`cleanup.policy=compact`)
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = text::duration)]
+    pub(crate) compaction_interval: Duration,
     /// Most clients connected at once
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) connections_max: u32,

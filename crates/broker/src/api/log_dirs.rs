@@ -69,6 +69,10 @@ fn delete(topic: Option<&Arc<Topic>>, asked: &DeleteRecordsPartition) -> Result<
     let partition = topic.and_then(|topic| topic.partition(asked.partition_index));
     let partition = partition.ok_or(Code::UnknownTopicOrPartition)?;
     partition.with_log(|log| {
+        // What is only compacted has no start that moves.
+        if !log.config().delete {
+            return Err(Code::PolicyViolation);
+        }
         let offset = if asked.offset == ALL { log.end_offset() } else { asked.offset };
         if !(0..=log.end_offset()).contains(&offset) {
             return Err(Code::OffsetOutOfRange);

@@ -19,21 +19,28 @@ pub(crate) struct Rules {
     pub max_bytes: u64,
     /// The time, in ms since 1970.
     pub now_ms: i64,
+    /// Whether every record needs a key: the topic is compacted.
+    pub keyed: bool,
 }
 
 /// Checks what a producer sent for one partition. It must be exactly one complete and valid v2 batch with as many
 /// records as its header says.
 pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader, Refusal> {
     let header = check_header(records, rules.max_bytes)?;
-    let mut ahead = None;
+    let (mut ahead, mut lacks_key) = (None, false);
     let walked = records::walk(records, &header, false, |record| {
         if record.timestamp > rules.now_ms.saturating_add(AHEAD_MS_MAX) {
             ahead = Some(record.timestamp);
         }
+        lacks_key |= !record.has_key;
         ControlFlow::<()>::Continue(())
     });
     if let Err(error) = walked {
         return Err(Refusal::new(Code::InvalidRecord, format!("the batch's records cannot be read: {error}")));
+    }
+    if rules.keyed && lacks_key {
+        let why = "a record has no key, and the topic is compacted (cleanup.policy): send a key with each record";
+        return Err(Refusal::new(Code::InvalidRecord, why));
     }
     if let Some(timestamp) = ahead {
         let why = format!("timestamp {timestamp} is more than an hour ahead of the broker's clock ({})", rules.now_ms);
@@ -103,7 +110,7 @@ pub(crate) fn stored_prefix(batch: &[u8], base_offset: i64) -> [u8; 16] {
 /// Batches for tests, encoded by hand.
 #[cfg(test)]
 pub(crate) mod sample {
-    use std::io::Write;
+    use crate::log::pack::{compress, put_varint};
 
     /// A batch to build. `producer` is (id, epoch, first sequence).
     pub struct Sample<'a> {
@@ -111,11 +118,13 @@ pub(crate) mod sample {
         pub value_bytes: usize,
         pub producer: (i64, i16, i32),
         pub attributes: i16,
+        /// Key and value of each record. If it is empty, keys are null and values are made up.
+        pub keyed: &'a [(&'a str, Option<&'a str>)],
     }
 
     impl Default for Sample<'_> {
         fn default() -> Self {
-            Sample { timestamps: &[1000], value_bytes: 10, producer: (-1, -1, -1), attributes: 0 }
+            Sample { timestamps: &[1000], value_bytes: 10, producer: (-1, -1, -1), attributes: 0, keyed: &[] }
         }
     }
 
@@ -127,9 +136,13 @@ pub(crate) mod sample {
                 let mut body = vec![0u8];
                 put_varint(&mut body, timestamp - base);
                 put_varint(&mut body, index as i64);
-                put_varint(&mut body, -1);
-                put_varint(&mut body, self.value_bytes as i64);
-                body.resize(body.len() + self.value_bytes, b'v');
+                let made_up = "v".repeat(self.value_bytes);
+                let (key, value) = match self.keyed.get(index) {
+                    Some((key, value)) => (Some(*key), *value),
+                    None => (None, Some(made_up.as_str())),
+                };
+                put_field(&mut body, key);
+                put_field(&mut body, value);
                 put_varint(&mut body, 0);
                 put_varint(&mut records, body.len() as i64);
                 records.extend(body);
@@ -156,41 +169,18 @@ pub(crate) mod sample {
         }
     }
 
+    fn put_field(body: &mut Vec<u8>, field: Option<&str>) {
+        put_varint(body, field.map_or(-1, |field| field.len() as i64));
+        body.extend(field.unwrap_or_default().as_bytes());
+    }
+
     /// The same batch compressed by a codec, with a correct checksum.
     pub fn pack(plain: &[u8], codec: i16) -> Vec<u8> {
-        let records = &plain[super::HEADER_BYTES..];
-        let packed = match codec {
-            0 => records.to_vec(),
-            1 => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-                encoder.write_all(records).unwrap();
-                encoder.finish().unwrap()
-            }
-            2 => {
-                let block = snap::raw::Encoder::new().compress_vec(records).unwrap();
-                [b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01", &(block.len() as u32).to_be_bytes()[..], &block].concat()
-            }
-            3 => {
-                let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-                encoder.write_all(records).unwrap();
-                encoder.finish().unwrap()
-            }
-            4 => zstd::encode_all(records, 1).unwrap(),
-            other => panic!("codec {other}?"),
-        };
+        let packed = compress(codec, &plain[super::HEADER_BYTES..]).unwrap();
         let mut batch = [&plain[..super::HEADER_BYTES], &packed].concat();
         batch[22] = (batch[22] & !7) | codec as u8;
         super::seal(&mut batch);
         batch
-    }
-
-    fn put_varint(out: &mut Vec<u8>, value: i64) {
-        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
     }
 }
 
@@ -200,7 +190,7 @@ mod tests {
     use super::*;
     use tidemill_wire::batch::{CONTROL, TRANSACTIONAL};
 
-    const RULES: Rules = Rules { max_bytes: 200, now_ms: 1_000_000 };
+    const RULES: Rules = Rules { max_bytes: 200, now_ms: 1_000_000, keyed: false };
 
     #[test]
     fn a_produced_batch_is_checked() {

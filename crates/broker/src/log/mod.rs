@@ -8,6 +8,8 @@
 //! uses a log at a time (the partition's lock).
 
 pub(crate) mod batch;
+pub(crate) mod compact;
+mod pack;
 mod producers;
 mod records;
 mod scan;
@@ -38,6 +40,12 @@ pub(crate) struct LogConfig {
     pub max_message_bytes: u64,
     pub retention_bytes: Option<u64>,
     pub retention_age: Option<Duration>,
+    /// Whether the retention removes segments (`cleanup.policy`).
+    pub delete: bool,
+    /// Whether, and how, the log is compacted (`cleanup.policy`).
+    pub compact: Option<compact::Rules>,
+    /// A batch whose records are later than the open segment's first by more than this begins a new segment.
+    pub segment_ms: i64,
     pub durability: Durability,
 }
 
@@ -52,7 +60,12 @@ pub(crate) struct Log {
     transactions: Transactions,
     /// Records before this offset are deleted, even if the first segment still has them. Stored in the file [`START`].
     start: i64,
+    /// Compaction has mapped the keys before this offset. Stored in the file [`CLEAN`].
+    clean: i64,
 }
+
+/// The file that stores [`Log::clean`]. If it is absent, the whole log is dirty.
+const CLEAN: &str = "compacted";
 
 /// The file that stores [`Log::start`]. It is absent until records are deleted.
 const START: &str = "start";
@@ -94,38 +107,41 @@ impl Log {
         let mut files = segment_files(dir)?;
         files.sort();
         let (producers, transactions) = (Producers::default(), Transactions::default());
-        let start = read_start(&dir.join(START))?;
-        let mut log = Log { dir: dir.to_owned(), config, segments: Vec::new(), producers, transactions, start };
+        let (start, clean) = (read_offset(&dir.join(START))?, read_offset(&dir.join(CLEAN))?);
+        let mut log = Log { dir: dir.to_owned(), config, segments: Vec::new(), producers, transactions, start, clean };
         let last = files.len().saturating_sub(1);
+        let mut torn = false;
         for (index, (base_offset, path)) in files.iter().enumerate() {
-            let gap = log.segments.last().is_some_and(|before| before.end_offset > *base_offset);
-            if gap {
-                break;
+            // After an interrupted compaction, the segment before has what stays of this one. Segments after a
+            // truncated one could leave a gap in the offsets.
+            if torn || log.segments.last().is_some_and(|before| before.end_offset > *base_offset) {
+                std::fs::remove_file(path)?;
+                continue;
             }
-            let (producers, transactions) = (&mut log.producers, &mut log.transactions);
-            let note = |header: &BatchHeader, outcome: Option<Outcome>| {
-                // The best known time of the write: the records' largest timestamp.
-                producers.note(header, header.max_timestamp);
-                transactions.note(header, outcome);
-            };
-            let (segment, torn) = Segment::recover(path.clone(), *base_offset, index == last, note)?;
-            if let Some(before) = log.segments.last_mut() {
-                before.close();
-            }
-            log.segments.push(segment);
-            if torn {
-                break;
-            }
-        }
-        // Segments after a truncated one could leave a gap in the offsets.
-        for (_, path) in &files[log.segments.len()..] {
-            std::fs::remove_file(path)?;
+            torn = log.recover_segment(path, *base_offset, index == last)?;
         }
         if log.segments.is_empty() {
             log.segments.push(Segment::create(dir, log.start)?);
         }
         log.start = log.start.min(log.end_offset());
+        log.clean = log.clean.min(log.end_offset());
         Ok(log)
+    }
+
+    /// Opens the next segment. Returns whether it was truncated.
+    fn recover_segment(&mut self, path: &Path, base_offset: i64, check_crc: bool) -> io::Result<bool> {
+        let (producers, transactions) = (&mut self.producers, &mut self.transactions);
+        let note = |header: &BatchHeader, outcome: Option<Outcome>| {
+            // The best known time of the write: the records' largest timestamp.
+            producers.note(header, header.max_timestamp);
+            transactions.note(header, outcome);
+        };
+        let (segment, torn) = Segment::recover(path.to_owned(), base_offset, check_crc, note)?;
+        if let Some(before) = self.segments.last_mut() {
+            before.close();
+        }
+        self.segments.push(segment);
+        Ok(torn)
     }
 
     /// The log's settings.
@@ -210,8 +226,11 @@ impl Log {
     }
 
     fn write(&mut self, batch: &[u8], header: &BatchHeader) -> io::Result<()> {
-        let bytes = header.total_bytes as u64;
-        if !self.open_segment().has_room_for(bytes, header.record_count, self.config.segment_bytes) {
+        let (bytes, open) = (header.total_bytes as u64, self.open_segment());
+        let is_old = open
+            .first_timestamp()
+            .is_some_and(|first| first >= 0 && header.max_timestamp.saturating_sub(first) > self.config.segment_ms);
+        if is_old || !open.has_room_for(bytes, header.record_count, self.config.segment_bytes) {
             self.roll()?;
             self.drop_beyond_bytes()?;
         }
@@ -231,8 +250,9 @@ impl Log {
         if offset < self.start_offset() || offset > self.end_offset() {
             return Ok(None);
         }
-        let segment = self.segments.partition_point(|segment| segment.end_offset <= offset);
-        let segment = self.segments.get(segment).unwrap_or(self.open_segment());
+        let from = self.segments.partition_point(|segment| segment.end_offset <= offset);
+        // Compaction leaves segments without batches.
+        let segment = self.segments[from..].iter().find(|segment| segment.bytes > 0).unwrap_or(self.open_segment());
         segment.slice(offset, self.visible_end(isolation), max_bytes, at_least_one).map(Some)
     }
 
@@ -263,7 +283,7 @@ impl Log {
 
     /// Removes whole segments that exceed the retention by bytes or by age.
     pub fn enforce_retention(&mut self, now: SystemTime) -> io::Result<()> {
-        if let Some(age) = self.config.retention_age {
+        if let Some(age) = self.config.retention_age.filter(|_| self.config.delete) {
             let expired = |segment: &Segment| -> io::Result<bool> {
                 Ok(now.duration_since(segment.modified()?).is_ok_and(|since| since > age))
             };
@@ -296,8 +316,77 @@ impl Log {
         Ok(())
     }
 
+    /// What a pass of compaction needs to know. `None` if none is due.
+    pub fn compaction(&self, now_ms: i64) -> Option<compact::Job> {
+        let rules = self.config.compact?;
+        let stable_end = self.visible_end(Isolation::ReadCommitted);
+        let keeps_end = if self.open_segment().bytes == 0 { 2 } else { 1 };
+        let closed = self.segments.len().saturating_sub(keeps_end);
+        let is_young = |segment: &Segment| rules.lag_ms > 0 && segment.latest_timestamp() > now_ms - rules.lag_ms;
+        let pairs = self.segments.iter().zip(&self.segments[1..]).take(closed);
+        let ready = pairs.take_while(|(segment, next)| {
+            next.base_offset <= stable_end && (next.base_offset <= self.clean || !is_young(segment))
+        });
+        let (mut parts, mut dirty_bytes, mut waits_ms) = (Vec::new(), 0, 0);
+        for (segment, next) in ready {
+            if next.base_offset > self.clean {
+                dirty_bytes += segment.bytes;
+                waits_ms = waits_ms.max(segment.first_timestamp().map_or(0, |first| now_ms.saturating_sub(first)));
+            }
+            parts.push(compact::Part {
+                path: segment.path().to_owned(),
+                base_offset: segment.base_offset,
+                next_offset: next.base_offset,
+                bytes: segment.bytes,
+            });
+        }
+        let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+        let is_due = dirty_bytes as f64 > rules.dirty_ratio * bytes as f64 || waits_ms > rules.lag_ms_max;
+        (dirty_bytes > 0 && is_due).then(|| compact::Job {
+            dir: self.dir.clone(),
+            rules,
+            segment_bytes: self.config.segment_bytes,
+            now_ms,
+            clean: self.clean,
+            parts,
+            aborted: self.transactions.aborted_by_producer(),
+            last: self.producers.last_batches(),
+        })
+    }
+
+    /// Puts a compacted segment in the place of others. Returns `false` if some of them are gone.
+    pub fn replace(&mut self, mut new: compact::Replacement) -> io::Result<bool> {
+        let first = self.segments.partition_point(|segment| segment.base_offset < new.segment.base_offset);
+        let there = self.segments[first..].iter().map(|segment| (segment.base_offset, segment.bytes));
+        if !there.take(new.replaced.len()).eq(new.replaced.iter().copied()) {
+            new.segment.remove()?;
+            return Ok(false);
+        }
+        new.segment.put_in_place()?;
+        compact::step();
+        let old: Vec<Segment> = self.segments.splice(first..first + new.replaced.len(), [new.segment]).collect();
+        // The new segments up to here have none of their records.
+        self.transactions.forget_before(new.end);
+        // Only when the new file is there for sure may the others go. The first one went by the renaming.
+        tidemill_os::disk::sync_dir(&self.dir)?;
+        for segment in old.into_iter().skip(1) {
+            segment.remove()?;
+            compact::step();
+        }
+        tidemill_os::disk::sync_dir(&self.dir)?;
+        Ok(true)
+    }
+
+    /// Notes that the records before an offset are compacted.
+    pub fn set_clean(&mut self, clean: i64) -> io::Result<()> {
+        tidemill_os::disk::replace(&self.dir.join(CLEAN), format!("{clean}\n").as_bytes())?;
+        compact::step();
+        self.clean = clean;
+        Ok(())
+    }
+
     fn drop_beyond_bytes(&mut self) -> io::Result<()> {
-        let Some(limit) = self.config.retention_bytes else { return Ok(()) };
+        let Some(limit) = self.config.retention_bytes.filter(|_| self.config.delete) else { return Ok(()) };
         let mut total = self.bytes();
         while self.segments.len() > 1 && total - self.segments[0].bytes >= limit {
             total -= self.segments[0].bytes;
@@ -318,7 +407,7 @@ impl Log {
     }
 }
 
-fn read_start(path: &Path) -> io::Result<i64> {
+fn read_offset(path: &Path) -> io::Result<i64> {
     match std::fs::read_to_string(path) {
         Ok(text) => text.trim().parse().map_err(|_| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: not a number: `{text}`", path.display()))
@@ -333,7 +422,10 @@ fn segment_files(dir: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if path.extension().is_some_and(|extension| extension == "log")
+        if path.extension().is_some_and(|extension| extension == segment::TEMPORARY) {
+            // A crash interrupted the compaction that wrote it.
+            std::fs::remove_file(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "log")
             && let Ok(base_offset) = stem.parse()
         {
             files.push((base_offset, path));

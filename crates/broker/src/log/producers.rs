@@ -30,6 +30,14 @@ struct Recent {
     base_offset: i64,
 }
 
+/// The last batch that a partition has of a producer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastBatch {
+    pub epoch: i16,
+    /// `None` if the partition knows only markers of this epoch.
+    pub base_offset: Option<i64>,
+}
+
 /// What to do with a produced batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -92,6 +100,15 @@ impl Producers {
     pub fn all(&self) -> impl Iterator<Item = (i64, i16, i32, i64)> {
         let last = |producer: &Producer| producer.recent.back().map_or(-1, |recent| recent.last_sequence);
         self.0.iter().map(move |(id, producer)| (*id, producer.epoch, last(producer), producer.time_ms))
+    }
+
+    /// The last batch of each producer.
+    pub fn last_batches(&self) -> HashMap<i64, LastBatch> {
+        let last = |producer: &Producer| LastBatch {
+            epoch: producer.epoch,
+            base_offset: producer.recent.back().map(|recent| recent.base_offset),
+        };
+        self.0.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     /// The epoch of a known producer.

@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 pub(crate) struct Record {
     pub timestamp: i64,
     pub offset: i64,
+    pub has_key: bool,
 }
 
 /// Passes every record of a complete batch to `each`, until it breaks.
@@ -49,7 +50,7 @@ fn walk_source<T>(
 ) -> io::Result<Option<T>> {
     let mut delta_before = -1;
     for _ in 0..header.record_count {
-        let (timestamp_delta, offset_delta) = step(source)?;
+        let (timestamp_delta, offset_delta, has_key) = step(source)?;
         let in_order = if gaps { offset_delta > delta_before } else { offset_delta == delta_before + 1 };
         if !in_order || offset_delta > i64::from(header.last_offset_delta) {
             return Err(malformed("the records' offsets are not consecutive"));
@@ -58,6 +59,7 @@ fn walk_source<T>(
         let record = Record {
             timestamp: header.base_timestamp.wrapping_add(timestamp_delta),
             offset: header.base_offset + offset_delta,
+            has_key,
         };
         if let ControlFlow::Break(found) = each(record) {
             return Ok(Some(found));
@@ -66,13 +68,13 @@ fn walk_source<T>(
     if source.is_at_end()? { Ok(None) } else { Err(malformed("bytes follow the last record")) }
 }
 
-/// Reads one record. Returns (timestamp delta, offset delta).
-fn step(source: &mut impl Source) -> io::Result<(i64, i64)> {
+/// Reads one record. Returns (timestamp delta, offset delta, whether it has a key).
+fn step(source: &mut impl Source) -> io::Result<(i64, i64, bool)> {
     let length = varint(source)?;
     let mut left = Counted { source, left: u64::try_from(length).map_err(|_| malformed("a negative length"))? };
     left.skip(1)?;
     let (timestamp_delta, offset_delta) = (varint(&mut left)?, varint(&mut left)?);
-    skip_field(&mut left, true)?;
+    let has_key = skip_field(&mut left, true)?;
     skip_field(&mut left, true)?;
     for _ in 0..length_of(varint(&mut left)?, false)?.unwrap_or_default() {
         skip_field(&mut left, false)?;
@@ -81,15 +83,14 @@ fn step(source: &mut impl Source) -> io::Result<(i64, i64)> {
     if left.left > 0 {
         return Err(malformed("bytes follow the last field of a record"));
     }
-    Ok((timestamp_delta, offset_delta))
+    Ok((timestamp_delta, offset_delta, has_key))
 }
 
-/// Skips a length-prefixed field.
-fn skip_field(source: &mut impl Source, may_be_null: bool) -> io::Result<()> {
-    match length_of(varint(source)?, may_be_null)? {
-        Some(length) => source.skip(length),
-        None => Ok(()),
-    }
+/// Skips a length-prefixed field. Returns whether it is there, which null is not.
+fn skip_field(source: &mut impl Source, may_be_null: bool) -> io::Result<bool> {
+    let length = length_of(varint(source)?, may_be_null)?;
+    length.map_or(Ok(()), |length| source.skip(length))?;
+    Ok(length.is_some())
 }
 
 fn length_of(length: i64, may_be_null: bool) -> io::Result<Option<u64>> {
@@ -101,7 +102,7 @@ fn length_of(length: i64, may_be_null: bool) -> io::Result<Option<u64>> {
 }
 
 /// Reads a zigzag varint.
-fn varint(source: &mut impl Source) -> io::Result<i64> {
+pub(crate) fn varint(source: &mut impl Source) -> io::Result<i64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = source.byte()?;
@@ -142,7 +143,7 @@ impl<S> Counted<'_, S> {
     }
 }
 
-fn malformed(what: &str) -> io::Error {
+pub(crate) fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 

@@ -16,6 +16,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Extension of a file that is no segment yet.
+pub(crate) const TEMPORARY: &str = "compacting";
 const INDEX_INTERVAL_BYTES: u64 = 16 << 10;
 const LOOKUP_CHUNK_BYTES: usize = 4 << 10;
 const RECOVERY_CHUNK_BYTES: usize = 256 << 10;
@@ -35,6 +37,8 @@ pub(crate) struct Segment {
     /// Largest timestamp of any batch (`i64::MIN` if there is none), and the base offset of the first batch with it.
     max_timestamp: i64,
     max_timestamp_offset: i64,
+    /// Largest timestamp of the first batch.
+    first_timestamp: Option<i64>,
     indexed_up_to: u64,
     /// A failed write may have left bytes after `bytes`.
     torn: bool,
@@ -61,7 +65,15 @@ pub(crate) struct Slice {
 impl Segment {
     /// Creates the segment that begins at `base_offset`. Truncates an existing file.
     pub fn create(dir: &Path, base_offset: i64) -> io::Result<Segment> {
-        let path = dir.join(format!("{base_offset:020}.log"));
+        Segment::create_file(dir.join(format!("{base_offset:020}.log")), base_offset)
+    }
+
+    /// Creates a segment under a temporary name. [`Segment::put_in_place`] gives it its own.
+    pub fn create_temporary(dir: &Path, base_offset: i64) -> io::Result<Segment> {
+        Segment::create_file(dir.join(format!("{base_offset:020}.{TEMPORARY}")), base_offset)
+    }
+
+    fn create_file(path: PathBuf, base_offset: i64) -> io::Result<Segment> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         let mut segment = Segment::new(path, file, base_offset);
         segment.truncate(0)?;
@@ -114,6 +126,7 @@ impl Segment {
             index: Vec::new(),
             max_timestamp: i64::MIN,
             max_timestamp_offset: base_offset,
+            first_timestamp: None,
             indexed_up_to: 0,
             torn: false,
         }
@@ -149,7 +162,9 @@ impl Segment {
         }
         self.bytes += header.total_bytes as u64;
         self.end_offset = header.last_offset() + 1;
-        if header.max_timestamp > self.max_timestamp {
+        self.first_timestamp = self.first_timestamp.or(Some(header.max_timestamp));
+        // Compaction leaves batches without records.
+        if header.max_timestamp > self.max_timestamp && header.record_count > 0 {
             (self.max_timestamp, self.max_timestamp_offset) = (header.max_timestamp, header.base_offset);
         }
     }
@@ -283,6 +298,38 @@ impl Segment {
     /// When the file was last written.
     pub fn modified(&self) -> io::Result<std::time::SystemTime> {
         std::fs::metadata(&self.path)?.modified()
+    }
+
+    /// Largest timestamp of the first batch, if there is one.
+    pub fn first_timestamp(&self) -> Option<i64> {
+        self.first_timestamp
+    }
+
+    /// Largest timestamp; `i64::MIN` if there are no records.
+    pub fn latest_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the writing of a temporary segment: its content is on the disk, as if written at `modified`.
+    pub fn finish(&mut self, modified: std::time::SystemTime) -> io::Result<()> {
+        let file = self.file()?;
+        file.set_modified(modified)?;
+        file.sync_all()?;
+        self.close();
+        Ok(())
+    }
+
+    /// Renames a finished temporary segment to its own name, in the place of an older file.
+    pub fn put_in_place(&mut self) -> io::Result<()> {
+        let path = self.path.with_extension("log");
+        std::fs::rename(&self.path, &path)?;
+        self.path = path;
+        Ok(())
     }
 
     /// Removes the file. Fetches that already read it can finish.

@@ -13,13 +13,16 @@ fn config() -> LogConfig {
         max_message_bytes: 1 << 20,
         retention_bytes: None,
         retention_age: None,
+        delete: true,
+        compact: None,
+        segment_ms: i64::MAX,
         durability: Durability::PageCache,
     }
 }
 
 fn append(log: &mut Log, sample: &Sample<'_>) -> Result<i64, AppendError> {
     let batch = sample.build();
-    let rules = Rules { max_bytes: log.config().max_message_bytes, now_ms: i64::MAX };
+    let rules = Rules { max_bytes: log.config().max_message_bytes, now_ms: i64::MAX, keyed: false };
     let header = check_produced(&batch, rules).unwrap();
     log.append(&batch, &header)
 }

@@ -9,7 +9,10 @@
 //! them. It skips the records of those. The state is rebuilt from headers and markers when the broker starts.
 
 use super::batch::{self, BatchHeader, HEADER_BYTES};
+use super::records::varint;
+use super::unpack::Source;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use tidemill_wire::batch::{CONTROL, TRANSACTIONAL};
 
 /// How a transaction ended. The number is the one in the marker.
@@ -26,7 +29,7 @@ pub(crate) struct Aborted {
     /// Offset of its first record.
     pub first_offset: i64,
     /// Offset of its marker.
-    marker_offset: i64,
+    pub marker_offset: i64,
     /// The stable end after the marker. Transactions that end later begin there or after.
     stable_end: i64,
 }
@@ -81,6 +84,13 @@ impl Transactions {
         found
     }
 
+    /// The aborted transactions of each producer, in order.
+    pub fn aborted_by_producer(&self) -> HashMap<i64, Vec<Aborted>> {
+        let mut aborted: HashMap<i64, Vec<Aborted>> = HashMap::new();
+        self.aborted.iter().for_each(|found| aborted.entry(found.producer_id).or_default().push(*found));
+        aborted
+    }
+
     /// First offset of a producer's open transaction.
     pub fn first_offset(&self, producer_id: i64) -> Option<i64> {
         self.first_offsets.get(&producer_id).copied()
@@ -91,7 +101,7 @@ impl Transactions {
         self.open.values().copied().collect()
     }
 
-    /// Forgets transactions that were aborted before the log's first offset.
+    /// Forgets transactions that were aborted before an offset, before which the log has none of their records.
     pub fn forget_before(&mut self, start: i64) {
         let gone = self.aborted.partition_point(|aborted| aborted.marker_offset < start);
         self.aborted.drain(..gone);
@@ -120,8 +130,16 @@ pub(crate) fn marker(producer_id: i64, epoch: i16, outcome: Outcome, now_ms: i64
 
 /// The outcome in a control batch. `None` if the batch is not a transaction marker.
 pub(crate) fn outcome(batch: &[u8]) -> Option<Outcome> {
-    // Five bytes come first: the record's length, attributes, two deltas, and the key's length. Then version, outcome.
-    match batch.get(HEADER_BYTES + 5..HEADER_BYTES + 9)? {
+    let mut record = batch.get(HEADER_BYTES..)?;
+    let head = |record: &mut &[u8]| -> io::Result<()> {
+        varint(record)?;
+        record.skip(1)?;
+        // The two deltas, and the length of the key.
+        (0..3).try_for_each(|_| varint(record).map(drop))
+    };
+    head(&mut record).ok()?;
+    // The key: a version and the outcome.
+    match record.get(..4)? {
         [0, 0, 0, 0] => Some(Outcome::Abort),
         [0, 0, 0, 1] => Some(Outcome::Commit),
         _ => None,

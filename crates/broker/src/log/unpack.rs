@@ -92,6 +92,12 @@ impl Source for Unpacked<'_> {
     }
 }
 
+impl Read for Unpacked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.read(buffer)
+    }
+}
+
 /// Snappy, block by block.
 struct Snappy<'a> {
     packed: &'a [u8],

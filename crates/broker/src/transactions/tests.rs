@@ -357,7 +357,7 @@ impl World {
 
 fn append(partition: &Partition, sample: &Sample<'_>) {
     let batch = sample.build();
-    let header = check_produced(&batch, Rules { max_bytes: 1 << 20, now_ms: i64::MAX }).unwrap();
+    let header = check_produced(&batch, Rules { max_bytes: 1 << 20, now_ms: i64::MAX, keyed: false }).unwrap();
     partition.append(&batch, &header).expect("the topic is there").unwrap();
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn run(options: &BrokerOptions) -> Result<()> {
         retention_bytes: options.retention_bytes,
         retention_age: Some(options.retention),
         offsets_retention: options.offsets_retention,
+        compaction_interval: options.compaction_interval,
         durability: if options.fsync { Durability::Disk } else { Durability::PageCache },
         max_connections: options.connections_max as usize,
         ..BrokerConfig::default()
