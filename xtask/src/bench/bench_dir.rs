@@ -28,13 +28,17 @@ impl BenchDir {
         Ok(BenchDir { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
     }
 
-    /// Runs `tidemill produce --rate max` into four partitions. Returns the records per second that it reports, and its
-    /// cost.
+    /// [`BenchDir::produce_to`] four partitions.
     pub fn produce(&self, topic: &str, count: u64, producers: u32) -> Outcome<(f64, Cost)> {
+        self.produce_to(topic, 4, count, producers)
+    }
+
+    /// Runs `tidemill produce --rate max` into a topic of so many partitions. Returns the records per second that it reports, and its
+    /// cost.
+    pub fn produce_to(&self, topic: &str, partitions: u32, count: u64, producers: u32) -> Outcome<(f64, Cost)> {
         let (count, producers) = (count.to_string(), producers.to_string());
-        let servers = self.broker.address();
-        let mut command = sh::command(binary(), &["produce", "--bootstrap-servers", servers, "--topic", topic]);
-        command.args(["--partitions", "4", "--rate", "max", "--count", &count, "--producers", &producers, "--json"]);
+        let mut command = self.producer(topic, "max", partitions);
+        command.args(["--count", &count, "--producers", &producers, "--json"]);
         let (text, cost) = usage::measure(|| sh::read(&mut command))?;
         let per_second = json::number(&text, "per_second");
         Ok((per_second.ok_or_else(|| format!("`tidemill produce --json` printed {text}"))?, cost))

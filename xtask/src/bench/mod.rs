@@ -12,11 +12,14 @@ mod engine;
 mod groups;
 mod hot;
 mod idle;
+mod job;
 mod latency;
 mod model;
+mod partitions;
 pub mod process;
 mod produce;
 mod restart;
+mod stateless;
 mod wake;
 
 use crate::sh::{self, Outcome, cargo};
@@ -46,6 +49,8 @@ const BENCHES: &[Bench] = &[
     Bench { name: "executor", program: Example("tidemill-cli", "executor_bench") },
     Bench { name: "engine", program: Own(engine::run) },
     Bench { name: "groups", program: Own(groups::run) },
+    Bench { name: "partitions", program: Own(partitions::run) },
+    Bench { name: "stateless", program: Own(stateless::run) },
     Bench { name: "latency", program: Own(latency::run) },
     Bench { name: "driver_idle", program: Own(idle::run) },
     Bench { name: "produce", program: Own(produce::run) },
