@@ -4,6 +4,7 @@ use crate::batch::PieceOutcome;
 use crate::deadlines::LateReason;
 use crate::finish::Finished;
 use crate::fleet::{ReplaceReason, ReplacedExecutor};
+use tidemill_model::counted;
 use tidemill_model::time::iso_millis;
 use tidemill_sql::plan::{Body, QueryPlan};
 
@@ -30,11 +31,8 @@ pub(crate) fn given_up(lost: &PieceOutcome, keeps_dead_letters: bool) -> Option<
 pub(crate) fn replaced(given_up: &ReplacedExecutor) -> String {
     let why = match given_up.why {
         ReplaceReason::Silent(silence) => {
-            let tasks = given_up.pieces.len();
-            format!(
-                "has sent nothing for {:.1} s while it has {tasks} tasks to run, and is killed",
-                silence.as_secs_f64()
-            )
+            let tasks = counted(given_up.pieces.len() as u64, "task");
+            format!("has sent nothing for {:.1} s while it has {tasks} to run, and is killed", silence.as_secs_f64())
         }
         ReplaceReason::Late(records, LateReason::Stuck(still)) => {
             format!("has made no progress with a task of {records} records for {:.1} s", still.as_secs_f64())

@@ -130,7 +130,10 @@ fn as_text(dir: &Path, found: &Inspection, rows: Option<&Rows>) -> String {
         Some((batch, _)) => format!("a snapshot of batch {batch} ({} bytes)", found.snapshot_bytes),
         None => "no snapshot yet".into(),
     };
-    lines.push(line("state", &format!("{snapshot}, {} changes since ({change_bytes} bytes)", recovered.deltas.len())));
+    lines.push(line(
+        "state",
+        &format!("{snapshot}, {} since ({change_bytes} bytes)", counted(recovered.deltas.len() as u64, "change")),
+    ));
     if let Some(rows) = rows {
         lines.push(line("state rows", &rows.count().to_string()));
         let shown = rows.by_window().take(WINDOWS_SHOWN);

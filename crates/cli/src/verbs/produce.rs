@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tidemill_kafka::{KafkaOptions, properties};
 use tidemill_load::produce::Progress;
 use tidemill_load::{produce, records};
-use tidemill_model::{Error, Micros, Result};
+use tidemill_model::{Error, Micros, Result, counted};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
@@ -44,14 +44,17 @@ pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
         ));
     } else {
         output::line(&format!(
-            "{} records sent, {} acknowledged, {} failed in {:.1} s: {per_second:.0}/s",
-            summary.sent, summary.acknowledged, summary.failed, summary.seconds
+            "{} sent, {} acknowledged, {} failed in {:.1} s: {per_second:.0}/s",
+            counted(summary.sent, "record"),
+            summary.acknowledged,
+            summary.failed,
+            summary.seconds
         ));
     }
     if summary.failed > 0 {
         return Err(Error::external(format!(
-            "{} records were not acknowledged; check the broker. They may or may not be in the topic",
-            summary.failed
+            "{} not acknowledged; check the broker. What is not acknowledged may or may not be in the topic",
+            counted(summary.failed, "record")
         )));
     }
     Ok(())
