@@ -3,6 +3,7 @@
 use crate::ages::Ages;
 use crate::commit::Committed;
 use crate::finish::Finished;
+use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
@@ -210,7 +211,9 @@ fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {
 pub(crate) struct RecentOutput {
     pub(crate) decisions: VecDeque<DecisionLine>,
     changes: Changes,
-    pub(crate) rows: ResultRows,
+    /// The last rows of a batch, until somebody looks: making text of them costs as much as a small batch.
+    unread: Option<(RecordBatch, Zone)>,
+    rows: ResultRows,
 }
 
 impl RecentOutput {
@@ -224,12 +227,19 @@ impl RecentOutput {
     }
 
     /// Takes the last rows of a batch. Rows are in key order, so these are the newest windows.
-    pub(crate) fn rows(&mut self, rows: &arrow_array::RecordBatch, zone: Zone) {
+    pub(crate) fn take_rows(&mut self, rows: &RecordBatch, zone: Zone) {
         if rows.num_rows() > 0 {
             let skip = rows.num_rows().saturating_sub(ROWS_SHOWN);
-            let recent = rows.slice(skip, rows.num_rows() - skip);
-            self.rows = show::result_rows(&recent, ROWS_SHOWN, &WallClock::new(zone));
+            self.unread = Some((rows.slice(skip, rows.num_rows() - skip), zone));
         }
+    }
+
+    /// The rows taken last, as text.
+    pub(crate) fn rows(&mut self) -> &ResultRows {
+        if let Some((rows, zone)) = self.unread.take() {
+            self.rows = show::result_rows(&rows, ROWS_SHOWN, &WallClock::new(zone));
+        }
+        &self.rows
     }
 }
 

@@ -85,7 +85,7 @@ impl Reporter {
         if self.keeps_dead_letters {
             self.summary.dead_letters += stats.finished.dead_letters.count();
         }
-        self.recent.rows(&committed.rows, query.zone());
+        self.recent.take_rows(&committed.rows, query.zone());
         let progress = progress(&self.identity, query, stats, committed, &ages, latest, now);
         self.ages.merge(&ages);
         if stats.finished.records > 0 {
@@ -115,7 +115,7 @@ impl Reporter {
             age_p99_ms: recent.quantile(0.99),
             faults: self.summary.faults,
             decisions: self.recent.decisions.iter().cloned().collect(),
-            windows: self.recent.rows.clone(),
+            windows: self.recent.rows().clone(),
             ..rest
         };
         self.observer.status(&status);
