@@ -71,7 +71,7 @@ const CRATES: &[Crate] = &[
     Crate {
         name: "testkit",
         uses: &["model", "os", "config", "decode", "sql", "flow", "scale", "checkpoint", "executor", "driver"],
-        tests_use: &["link"],
+        tests_use: &["broker", "files", "kafka", "link"],
         unsaid: &[],
     },
     Crate { name: "spark", uses: &["model", "os", "sql"], tests_use: &["config"], unsaid: &[] },
