@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord};
 use tidemill_flow::ports::{DeadLetterCommitter, Sink};
 use tidemill_model::Result;
-use tidemill_os::{clock, retry};
+use tidemill_os::clock;
+use tidemill_os::retry::{COMMIT, REMOTE_COMMIT, Retry};
 
 /// A batch to write to the sinks and commit.
 pub(crate) struct Job {
@@ -47,6 +48,8 @@ pub(crate) struct CommitTargets {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     pub(crate) log: CommitLog,
+    /// The run ends by itself, so it does not wait for ever.
+    pub(crate) bounded: bool,
 }
 
 /// What the committer is asked to do.
@@ -66,7 +69,7 @@ pub(crate) fn run(work: &Receiver<Work>, mut targets: CommitTargets, events: &Se
 }
 
 fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<()> {
-    let mut publish_at = targets.publish(false)?;
+    let mut publish_at = targets.publish(false, events)?;
     loop {
         let next = match publish_at {
             Some(at) => clock::receive_until(work, at),
@@ -75,15 +78,15 @@ fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Eve
         let heard = match next {
             Ok(Work::Commit(job)) => {
                 let heard = commit(*job, targets, events)?;
-                publish_at = targets.publish(false)?;
+                publish_at = targets.publish(false, events)?;
                 heard
             }
             Ok(Work::Close) => {
-                publish_at = targets.publish(true)?;
+                publish_at = targets.publish(true, events)?;
                 events.send(Event::Closed).is_ok()
             }
             Err(RecvTimeoutError::Timeout) => {
-                publish_at = targets.publish(false)?;
+                publish_at = targets.publish(false, events)?;
                 true
             }
             Err(RecvTimeoutError::Disconnected) => false,
@@ -97,7 +100,7 @@ fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Eve
 /// Returns whether the driver is still there.
 fn commit(mut job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<bool> {
     let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
-    let committed = carry_out(job, snapshot.is_some(), targets)?;
+    let committed = carry_out(job, snapshot.is_some(), targets, events)?;
     if events.send(Event::Committed(Ok(committed))).is_err() {
         return Ok(false);
     }
@@ -108,29 +111,35 @@ fn commit(mut job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> 
 
 impl CommitTargets {
     /// Publishes what the sinks have gathered: what is due, or `all`. Returns when the next is due.
-    fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
+    fn publish(&mut self, all: bool, events: &Sender<Event>) -> Result<Option<Instant>> {
         let mut next: Option<Instant> = None;
         for sink in &mut self.sinks {
-            let due = patiently(|_| sink.publish(all))
-                .map_err(|error| error.context(format!("sink {}", sink.description())))?;
+            let patience =
+                Patience::new(format!("sink {}", sink.description()), sink.is_remote() && !self.bounded, events);
+            let due = patience.over(|_| sink.publish(all))?;
             next = [next, due].into_iter().flatten().min();
         }
         Ok(next)
     }
 }
 
-fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> Result<Committed> {
+fn carry_out(
+    job: Job,
+    snapshot_follows: bool,
+    targets: &mut CommitTargets,
+    events: &Sender<Event>,
+) -> Result<Committed> {
     let started = clock::now();
-    let CommitTargets { sinks, dead_letters, log } = targets;
+    let CommitTargets { sinks, dead_letters, log, bounded } = targets;
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
     for sink in sinks {
-        let write = |again: bool| sink.write(batch_id, &job.rows, job.replayed || again);
-        patiently(write).map_err(|error| error.context(format!("sink {}", sink.description())))?;
+        let patience = Patience::new(format!("sink {}", sink.description()), sink.is_remote() && !*bounded, events);
+        patience.over(|again| sink.write(batch_id, &job.rows, job.replayed || again))?;
     }
     if let Some(committer) = dead_letters {
-        let commit = |_| committer.commit(batch_id, &job.dead_letters.files, &job.dead_letters.own);
-        patiently(commit).map_err(|error| error.context(committer.description()))?;
+        let patience = Patience::new(committer.description(), committer.is_remote() && !*bounded, events);
+        patience.over(|_| committer.commit(batch_id, &job.dead_letters.files, &job.dead_letters.own))?;
     }
     let out_at = clock::now();
     log.commit(&job.record, &job.delta)?;
@@ -144,19 +153,49 @@ fn carry_out(job: Job, snapshot_follows: bool, targets: &mut CommitTargets) -> R
     })
 }
 
-/// Retries an attempt that fails with a transient error. The argument of the attempt says whether it is a retry.
-fn patiently<T>(mut attempt: impl FnMut(bool) -> Result<T>) -> Result<T> {
-    let started = clock::now();
-    let mut failures = 0;
-    loop {
-        let error = match attempt(failures > 0) {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        failures += 1;
-        match retry::COMMIT.pause(failures, clock::since(started)) {
-            Some(pause) if error.retry => clock::sleep(pause),
-            _ => return Err(error),
+/// Waits for a sink or for the dead letters, and tells the driver so.
+struct Patience<'a> {
+    /// Who is waited for, as the user reads it.
+    whom: String,
+    policy: Retry,
+    events: &'a Sender<Event>,
+}
+
+/// Trouble that passes sooner is not told.
+const UNTOLD: Duration = Duration::from_secs(1);
+
+impl Patience<'_> {
+    fn new(whom: String, for_ever: bool, events: &Sender<Event>) -> Patience<'_> {
+        Patience { whom, policy: if for_ever { REMOTE_COMMIT } else { COMMIT }, events }
+    }
+
+    /// Retries an attempt that fails with a transient error. The argument of the attempt says whether it is a retry. Gives
+    /// up when the driver is gone.
+    fn over<T>(&self, mut attempt: impl FnMut(bool) -> Result<T>) -> Result<T> {
+        let started = clock::now();
+        let (mut failures, mut told) = (0, false);
+        loop {
+            let error = match attempt(failures > 0) {
+                Ok(done) => {
+                    if told {
+                        // If the driver is gone, the next event notices.
+                        let _ = self.events.send(Event::CommitWaits(None));
+                    }
+                    return Ok(done);
+                }
+                Err(error) => error.context(self.whom.clone()),
+            };
+            failures += 1;
+            let Some(pause) = self.policy.pause(failures, clock::since(started)).filter(|_| error.retry) else {
+                return Err(error);
+            };
+            if clock::since(started) >= UNTOLD {
+                told = true;
+                if self.events.send(Event::CommitWaits(Some(error.to_string()))).is_err() {
+                    return Err(error);
+                }
+            }
+            clock::sleep(pause);
         }
     }
 }

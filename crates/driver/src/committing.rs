@@ -8,6 +8,8 @@ use tidemill_checkpoint::CommitRecord;
 pub(crate) struct Committing {
     committer: Sender<Work>,
     stats: Option<BatchStats>,
+    /// Why the batch is not taken, while it is not.
+    waits: Option<String>,
     /// Whether the next batch should come with a snapshot.
     wants_snapshot: bool,
     /// Whether a snapshot is being written, or follows the batch that is being committed.
@@ -18,12 +20,29 @@ pub(crate) struct Committing {
 
 impl Committing {
     pub(crate) fn new(committer: Sender<Work>, wants_snapshot: bool, records: u64) -> Committing {
-        Committing { committer, stats: None, wants_snapshot, writing_snapshot: false, records }
+        Committing { committer, stats: None, waits: None, wants_snapshot, writing_snapshot: false, records }
     }
 
     /// Whether a batch is being committed.
     pub(crate) fn is_busy(&self) -> bool {
         self.stats.is_some()
+    }
+
+    /// Records why a batch is not taken, or that it no longer waits. Returns whether that is news.
+    pub(crate) fn wait_for(&mut self, why: Option<String>) -> bool {
+        let is_news = self.waits.is_some() != why.is_some();
+        self.waits = why;
+        is_news
+    }
+
+    /// Why the batch is not taken, while it is not.
+    pub(crate) fn waits(&self) -> Option<&str> {
+        self.waits.as_deref()
+    }
+
+    /// The batch that is being committed.
+    pub(crate) fn batch_id(&self) -> Option<u64> {
+        self.stats.as_ref().map(|stats| stats.finished.plan.batch_id)
     }
 
     pub(crate) fn wants_snapshot(&self) -> bool {
@@ -78,6 +97,7 @@ impl Committing {
     pub(crate) fn committed(&mut self, committed: &Committed) -> BatchStats {
         let stats = self.stats.take().expect("a batch was being committed");
         assert_eq!(stats.finished.plan.batch_id, committed.batch_id, "batches are committed in order");
+        self.waits = None;
         self.wants_snapshot = committed.wants_snapshot;
         stats
     }

@@ -21,6 +21,9 @@ pub(crate) enum Event {
     Gone(u64),
     /// A batch is committed, or the committer has failed.
     Committed(Result<Committed>),
+    /// The committer waits for a sink or for the dead letters to take a batch: why, or `None` when it no longer waits.
+    /// Repeated at each attempt.
+    CommitWaits(Option<String>),
     /// The snapshot after a batch is written.
     Snapshot,
     /// All rows are published.

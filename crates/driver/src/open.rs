@@ -51,7 +51,8 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let wants_snapshot = commits.wants_snapshot();
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
-    let places = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits };
+    let bounded = job.trigger == Trigger::AvailableNow;
+    let places = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits, bounded };
     let (committer, asks) = start_threads(watches, places, wiring.commands, &mut supervisor)?;
     let standing = QueryPosition {
         positions,
@@ -62,7 +63,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     };
     let fleet = Fleet::new(wiring.spawn, hello(&job, &settings), settings.cores, task_timeout(&job));
     let query = QueryRun {
-        watching: Watching::new(sources, asks, job.trigger == Trigger::AvailableNow),
+        watching: Watching::new(sources, asks, bounded),
         planning: Planning::new(&job, plans, level, standing),
         execution: Execution::new(fleet, keeps_dead_letters),
         state,

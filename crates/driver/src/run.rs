@@ -48,6 +48,8 @@ pub fn run(job: Job, wiring: Wiring) -> Result<Summary> {
     assert_eq!(wiring.sources.len(), job.plan.branches.len(), "a source for each branch");
     let (mut query, inbox) = open(job, wiring)?;
     let result = query.run(&inbox);
+    // A committer that waits for a sink notices that nobody listens any more, and ends.
+    drop(inbox);
     query.release();
     result
 }
@@ -139,6 +141,10 @@ impl QueryRun {
                 self.committed(&result?);
                 Ok(())
             }
+            Event::CommitWaits(why) => {
+                self.wait_for_commit(why);
+                Ok(())
+            }
             Event::Snapshot => {
                 self.committing.snapshot_written();
                 Ok(())
@@ -167,10 +173,22 @@ impl QueryRun {
         Ok(())
     }
 
+    /// A batch is not taken, for now, or it is again.
+    fn wait_for_commit(&mut self, why: Option<String>) {
+        let line = match &why {
+            Some(why) => format!("{why}; waiting for it to come back"),
+            None => "the batch was taken; the run goes on".to_owned(),
+        };
+        if self.committing.wait_for(why) {
+            self.reporter.note(&line);
+        }
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
             Command::Stop => {
-                if let Some(batch) = self.execution.batch().filter(|_| !self.stopping) {
+                let is_stuck = self.stopping || self.committing.waits().is_some();
+                if let Some(batch) = self.execution.batch().filter(|_| !is_stuck) {
                     let id = batch.plan.batch_id;
                     self.reporter.note(&format!(
                         "batch {id} is finished and committed before the end; a second Ctrl-C ends at once"
@@ -337,6 +355,9 @@ impl QueryRun {
     }
 
     fn ended(&mut self) -> bool {
+        if self.stopping && self.committing.waits().is_some() {
+            return true;
+        }
         if self.stopping && !self.committing.is_busy() {
             // A batch that is logged and not begun, or that cannot go on, is run by the next start.
             self.execution.abandon(self.watching.error().is_some());
@@ -348,10 +369,14 @@ impl QueryRun {
         self.stopping || (bounded && self.watching.has_end() && self.due().is_none())
     }
 
-    /// Ends the executors, waits until all rows are published, and builds the summary.
+    /// Ends the executors, waits until all rows are published, and builds the summary. A batch that is not taken is left to
+    /// the next start: its plan is logged.
     fn close(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
-        self.committing.close();
-        let mut published = false;
+        let mut published = self.committing.waits().is_some();
+        match self.committing.batch_id().filter(|_| published) {
+            Some(id) => self.reporter.note(&format!("batch {id} is not committed; the next start writes it again")),
+            None => self.committing.close(),
+        }
         let fleet = self.execution.fleet_mut();
         fleet.follow(0, &mut self.supervisor)?;
         let patience = clock::now() + CLOSE_TIMEOUT;

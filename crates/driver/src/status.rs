@@ -48,7 +48,7 @@ impl QueryRun {
     }
 
     fn activity(&self) -> String {
-        if let Some(error) = self.watching.error() {
+        if let Some(error) = self.watching.error().or(self.committing.waits()) {
             return format!("waiting: {error}");
         }
         match (self.execution.batch(), self.watching.awaited()) {

@@ -294,4 +294,10 @@ pub trait Sink: Send {
         let _ = all;
         Ok(None)
     }
+
+    /// Whether the rows go to another system, which may be away for a while. Then the caller waits for it as long as the run
+    /// lasts. Otherwise, a disk for instance, trouble that does not pass within a minute ends the run.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }

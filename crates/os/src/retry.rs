@@ -3,6 +3,7 @@
 //! | policy | what is tried again | first pause | longest | given up after |
 //! |---|---|---|---|---|
 //! | [`COMMIT`] | a batch's rows to a sink, its dead letters to their directory | 50 ms | 2 s | 60 s |
+//! | [`REMOTE_COMMIT`] | the same to another system, in a run that does not end by itself | 50 ms | 2 s | never |
 //! | [`DEAD_LETTERS`] | the dead letters of a task, by whichever task comes next | 500 ms | 500 ms | 60 s |
 //! | [`TASK`] | a task whose source could not be reached, on any executor | 500 ms | 500 ms | never |
 //! | [`SOURCE`] | a look at a source that cannot be reached or is not there | 500 ms | 500 ms | never |
@@ -35,6 +36,8 @@ const fn policy(first_ms: u64, longest_ms: u64, patience_s: Option<u64>) -> Retr
 
 /// A batch's rows to a sink; its dead letters to their directory.
 pub const COMMIT: Retry = policy(50, 2_000, Some(60));
+/// The same, to another system, in a run that does not end by itself.
+pub const REMOTE_COMMIT: Retry = policy(50, 2_000, None);
 /// The dead letters of a task.
 pub const DEAD_LETTERS: Retry = policy(500, 500, Some(60));
 /// A task whose source could not be reached.

@@ -71,6 +71,8 @@ pub struct Harness {
     pub dead_letters: Option<MemoryDeadLetters>,
     /// Called before each write of a sink, with the sink's number and the batch's. Its error becomes the sink's error.
     pub before_write: Option<BeforeWrite>,
+    /// Whether the sinks are other systems, which the driver waits for.
+    pub remote_sinks: bool,
     /// Replaces executors, as long as it returns any.
     pub spawn_override: Option<SpawnOverride>,
     /// Kills executors at chosen points.
@@ -118,6 +120,7 @@ impl Harness {
             further_sinks: Vec::new(),
             dead_letters: None,
             before_write: None,
+            remote_sinks: false,
             spawn_override: None,
             kills: None,
             executors: 1,
@@ -137,7 +140,7 @@ impl Harness {
     /// # Errors
     /// The driver's error.
     pub fn run(&self) -> Result<Vec<Batch>> {
-        let mut running = self.start_with(Trigger::AvailableNow)?;
+        let mut running = self.start_bounded()?;
         let mut batches = Vec::new();
         while let Ok(told) = clock::receive_until(&running.told, clock::now() + PATIENCE) {
             batches.extend(told.batch());
@@ -162,6 +165,14 @@ impl Harness {
     /// The pipeline has a mistake.
     pub fn start(&self) -> Result<RunningDriver> {
         self.start_with(Trigger::AsSoonAsPossible)
+    }
+
+    /// Starts a driver that reads what is there and ends.
+    ///
+    /// # Errors
+    /// The pipeline has a mistake.
+    pub fn start_bounded(&self) -> Result<RunningDriver> {
+        self.start_with(Trigger::AvailableNow)
     }
 
     fn start_with(&self, trigger: Trigger) -> Result<RunningDriver> {
@@ -236,6 +247,7 @@ impl Harness {
                 number,
                 sink: sink.clone(),
                 before_write: self.before_write.clone(),
+                is_remote: self.remote_sinks,
                 _held: held.clone(),
             })
         };
@@ -398,6 +410,7 @@ struct HeldSink {
     number: usize,
     sink: MemorySink,
     before_write: Option<BeforeWrite>,
+    is_remote: bool,
     _held: Sender<()>,
 }
 
@@ -411,5 +424,9 @@ impl Sink for HeldSink {
             before_write(self.number, batch_id)?;
         }
         self.sink.write(batch_id, rows, replayed)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.is_remote
     }
 }

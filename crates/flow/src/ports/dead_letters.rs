@@ -106,4 +106,9 @@ pub trait DeadLetterCommitter: Send {
     /// # Errors
     /// As [`super::Sink::write`].
     fn commit(&mut self, batch_id: u64, files: &[DeadLetterFile], own: &[DriverDeadLetter]) -> Result<()>;
+
+    /// As [`super::Sink::is_remote`].
+    fn is_remote(&self) -> bool {
+        false
+    }
 }

@@ -174,6 +174,10 @@ impl DeadLetterCommitter for KafkaDeadLetterCommitter {
         }
         Ok(())
     }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
 }
 
 /// Puts the records of frames. Returns their number.

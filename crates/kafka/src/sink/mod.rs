@@ -61,4 +61,8 @@ impl Sink for KafkaSink {
         let mut records = layout.records(rows, &self.clock);
         writer.write(batch_id, layout.topic(rows, 0)?, &mut |writer| records.put_all(writer))
     }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
 }
