@@ -1,7 +1,8 @@
-//! `consume`: both clients read from Apache Kafka and write to it, alone: records per CPU-second and per second. Needs Java and
-//! Maven. The runs of both clients take turns; figures are medians.
+//! `consume`: both clients read and write, alone: records per CPU-second and per second, at the embedded broker and at Apache
+//! Kafka (which needs Java and Maven). The runs of both clients take turns; figures are medians.
 
 use super::figures_of;
+use crate::embedded::EmbeddedBroker;
 use crate::kafka::Broker;
 use crate::ports;
 use crate::sh::{self, Outcome, cargo};
@@ -10,31 +11,64 @@ use std::collections::BTreeMap;
 
 const CLIENTS: [&str; 2] = ["native", "librdkafka"];
 const RUNS: usize = 3;
-/// Topics that are read: partitions and records.
-const TOPICS: [(&str, &str); 2] = [("4", "4000000"), ("1000", "4000000")];
+/// Numbers of partitions of the topics that are read.
+const PARTITIONS: [&str; 2] = ["4", "1000"];
+/// Records in each of these topics.
+const RECORDS: &str = "2000000";
 /// Records that are written in a run.
-const WRITTEN: &str = "3000000";
+const WRITTEN: &str = "2000000";
 
-/// Starts a broker for itself and ends it.
+/// Starts brokers for itself, one after the other, and ends them.
 pub fn run(args: &[&str]) -> Outcome {
-    let runs = match args {
-        [] => RUNS,
-        ["--runs", count] => count.parse().map_err(|_| format!("`{count}` is no number of runs"))?,
-        _ => return Err("bench consume [--runs N]".into()),
-    };
+    let (mut runs, mut brokers) = (RUNS, vec!["embedded", "apache"]);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match (*arg, args.next()) {
+            ("--runs", Some(count)) => runs = count.parse().map_err(|_| format!("`{count}` is no number of runs"))?,
+            ("--broker", Some(name)) if brokers.contains(name) => brokers = vec![name],
+            _ => return Err("bench consume [--runs N] [--broker embedded|apache]".into()),
+        }
+    }
     for (package, example) in [("tidemill-kafka", "read"), ("tidemill-load", "write")] {
         sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", package, "--example", example]))?;
     }
-    let kafka = Broker::at(ports::free_four()?);
-    kafka.start()?;
-    let measured = measure(&kafka.address(), runs);
-    kafka.stop_and_forget()?;
-    for (name, mut values) in measured? {
-        values.sort_by(f64::total_cmp);
-        let (median, least, greatest) = (values[values.len() / 2], values[0], values[values.len() - 1]);
-        println!("figure {name} {median:.0} records, median of {}: {least:.0} to {greatest:.0}", values.len());
+    for broker in brokers {
+        match broker {
+            "embedded" => {
+                sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
+                let dir = sh::target().join("bench/consume");
+                let _ = std::fs::remove_dir_all(&dir);
+                let embedded = EmbeddedBroker::start(&dir)?;
+                print(broker, measure(embedded.address(), runs)?);
+            }
+            _ => {
+                let kafka = Broker::at(ports::free_four()?);
+                kafka.start()?;
+                let measured = measure(&kafka.address(), runs);
+                kafka.stop_and_forget()?;
+                print(broker, measured?);
+            }
+        }
     }
     Ok(())
+}
+
+/// Prints the medians, and for each pair of figures how many times librdkafka's the native client's is.
+fn print(broker: &str, measured: Figures) {
+    let median = |values: &[f64]| {
+        let mut values = values.to_vec();
+        values.sort_by(f64::total_cmp);
+        (values[values.len() / 2], values[0], values[values.len() - 1])
+    };
+    for (name, values) in &measured {
+        let (middle, least, greatest) = median(values);
+        println!("figure {broker}_{name} {middle:.0} records, median of {}: {least:.0} to {greatest:.0}", values.len());
+        if let Some(other) = name.contains("_native_").then(|| measured.get(&name.replace("_native_", "_librdkafka_")))
+        {
+            let ratio = other.map_or(f64::NAN, |other| middle / median(other).0);
+            println!("figure {broker}_{} {ratio:.2} times", name.replace("_native_", "_ratio_"));
+        }
+    }
 }
 
 /// Values by figure.
@@ -42,13 +76,13 @@ type Figures = BTreeMap<String, Vec<f64>>;
 
 fn measure(address: &str, runs: usize) -> Outcome<Figures> {
     let mut figures = Figures::new();
-    for (partitions, records) in TOPICS {
-        example("write", &[address, &format!("t{partitions}"), "client=native", partitions, records])?;
+    for partitions in PARTITIONS {
+        example("write", &[address, &format!("t{partitions}"), "client=native", partitions, RECORDS])?;
     }
     for turn in 0..runs {
         for client in CLIENTS {
             let chosen = format!("client={client}");
-            for (partitions, _) in TOPICS {
+            for partitions in PARTITIONS {
                 let read = example("read", &[address, &format!("t{partitions}"), "100000", "0", &chosen])?;
                 take(&mut figures, &format!("read_{partitions}_partitions_{client}"), read);
             }

@@ -19,6 +19,7 @@ mod partitions;
 pub mod process;
 mod produce;
 mod restart;
+mod sink;
 mod stateless;
 mod wake;
 
@@ -72,6 +73,7 @@ pub fn run(args: &[&str]) -> Outcome {
         ["hot", rest @ ..] => return hot::run(rest),
         ["model", rest @ ..] => return model::run(rest),
         ["idle", rest @ ..] => return idle::run_long(rest),
+        ["sink", rest @ ..] => return sink::run(rest),
         ["wake", rest @ ..] => return wake::run(rest),
         _ => {}
     }
