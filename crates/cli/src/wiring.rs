@@ -15,7 +15,7 @@ use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, Fil
 use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
-use tidemill_kafka::choice::{self, Chosen};
+use tidemill_kafka::choice::{self, Chosen, ClientChoice};
 use tidemill_kafka::dead_letters as letters;
 use tidemill_kafka::sink::{Layout, Target};
 use tidemill_kafka::{Group, KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch};
@@ -95,6 +95,11 @@ fn check_clients(pipeline: &Pipeline) -> Result<()> {
     }
     for (span, kafka) in connections(pipeline) {
         let (options, before) = (kafka_options(kafka), faults.len());
+        if options.client == ClientChoice::Librdkafka && !choice::HAS_LIBRDKAFKA {
+            let (what, help) = choice::WITHOUT_LIBRDKAFKA;
+            faults.push(pipeline.source_text.diagnostic(span.clone(), format!("client = \"librdkafka\" {what}"), help));
+            continue;
+        }
         for option in &kafka.client_options {
             let Some(refused) = properties::refused(&options, &option.name, &option.value) else { continue };
             let span = if refused.is_value { &option.value_span } else { &option.key_span };
@@ -204,7 +209,10 @@ pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<d
         }
         Ok(match &source.kind {
             SourceKind::Kafka(kafka) => {
-                let reader = KafkaReader::new(&kafka_options(&kafka.connection))?.with_parts(parts);
+                let options = kafka_options(&kafka.connection);
+                // The driver was let in before it gave out the first task.
+                options.let_in.note();
+                let reader = KafkaReader::new(&options)?.with_parts(parts);
                 Box::new(reader.passing_over_lost(!kafka.fail_on_data_loss))
             }
             SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, number, files))),
@@ -292,6 +300,7 @@ pub(crate) fn kafka_options(kafka: &KafkaConnection) -> KafkaOptions {
         bootstrap_servers: kafka.bootstrap_servers.clone(),
         client_options: options.collect(),
         client: kafka.client,
+        ..KafkaOptions::default()
     }
 }
 

@@ -34,8 +34,6 @@ pub struct Cluster {
     topics: HashMap<String, Topic>,
     pub(crate) connections: HashMap<Address, Connection>,
     troubles: HashMap<Address, Trouble>,
-    /// A broker has accepted our credentials before.
-    was_let_in: bool,
 }
 
 /// A broker's host and port.
@@ -83,7 +81,6 @@ impl Cluster {
             topics: HashMap::new(),
             connections: HashMap::new(),
             troubles: HashMap::new(),
-            was_let_in: false,
         })
     }
 
@@ -141,10 +138,10 @@ impl Cluster {
     }
 
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        // Passwords and certificates may change while we run. Credentials that worked before may work again.
-        let is_refused = self.was_let_in && matches!(fault, Fault::Refused(_));
-        let mut error = fault.into_error(&self.shared.settings.servers);
-        error.retry |= is_refused;
+        let settings = &self.shared.settings;
+        let may_pass = fault.may_pass(&settings.let_in);
+        let mut error = fault.into_error(&settings.servers);
+        error.retry |= may_pass;
         error
     }
 
@@ -283,7 +280,6 @@ impl Cluster {
             match Connection::open(&self.shared, (&address.0, address.1)) {
                 Ok(connection) => {
                     self.troubles.remove(address);
-                    self.was_let_in = true;
                     self.connections.insert(address.clone(), connection);
                 }
                 Err(fault) => {

@@ -63,6 +63,8 @@ pub(crate) struct Connection {
     /// `host:port`, for messages.
     pub(crate) broker: String,
     versions: BTreeMap<i16, VersionRange>,
+    /// The cluster's version of the transaction protocol.
+    transaction_version: i16,
     correlation: i32,
     awaited: VecDeque<Awaited>,
     outbound: BytesMut,
@@ -97,6 +99,7 @@ impl Connection {
             shared: Arc::clone(shared),
             broker: format!("{host}:{port}"),
             versions: BTreeMap::new(),
+            transaction_version: 0,
             correlation: 0,
             awaited: VecDeque::new(),
             outbound: BytesMut::new(),
@@ -107,6 +110,7 @@ impl Connection {
         };
         connection.learn_versions(deadline)?;
         connection.authenticate(deadline)?;
+        shared.settings.let_in.note();
         Ok(connection)
     }
 
@@ -132,7 +136,14 @@ impl Connection {
             .iter()
             .map(|key| (key.api_key, VersionRange { min: key.min_version, max: key.max_version }))
             .collect();
+        let feature = answer.finalized_features.iter().find(|feature| feature.name.as_str() == "transaction.version");
+        self.transaction_version = feature.map_or(0, |feature| feature.max_version_level);
         Ok(())
+    }
+
+    /// The cluster's version of the transaction protocol: 2 if it has KIP-890, less otherwise.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.transaction_version
     }
 
     /// The newest version of a request that both sides support, within the range `ours`.
@@ -140,7 +151,7 @@ impl Connection {
         let theirs = self.versions.get(&(key as i16)).copied().unwrap_or(VersionRange { min: 0, max: -1 });
         let version = ours.max.min(theirs.max);
         if version < ours.min.max(theirs.min) {
-            return Err(Fault::Refused(format!(
+            return Err(Fault::Unable(format!(
                 "{} speaks no version of {key:?} from {} to {}; take a broker of Apache Kafka 2.7 or newer, or write client = \
                  \"librdkafka\"",
                 self.broker, ours.min, ours.max

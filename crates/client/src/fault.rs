@@ -1,5 +1,6 @@
 //! The faults between a client and a cluster, and the errors that users see.
 
+use crate::settings::LetIn;
 use kafka_protocol::ResponseError as Code;
 use tidemill_model::Error;
 
@@ -10,6 +11,8 @@ pub enum Fault {
     Lost(String),
     /// The broker refuses our credentials, or we do not trust the broker. A person must act. The text says how.
     Refused(String),
+    /// The broker cannot do what we ask for. The text says what to do.
+    Unable(String),
     /// A setting of the client is wrong. The text says what to do.
     Setting(String),
     /// The answer has an error code.
@@ -36,8 +39,13 @@ impl Fault {
         match self {
             Fault::Lost(_) => true,
             Fault::Code { code, .. } => is_transient(*code),
-            Fault::Refused(_) | Fault::Setting(_) | Fault::Malformed(_) => false,
+            Fault::Refused(_) | Fault::Unable(_) | Fault::Setting(_) | Fault::Malformed(_) => false,
         }
+    }
+
+    /// Whether to wait for it to pass: it may by itself, or it is a refusal of credentials that were accepted before.
+    pub(crate) fn may_pass(&self, let_in: &LetIn) -> bool {
+        self.is_transient() || let_in.was() && matches!(self, Fault::Refused(_))
     }
 
     /// Whether the cached leaders may be wrong.
@@ -88,7 +96,7 @@ impl Fault {
             Fault::Lost(why) => Error::transient(format!(
                 "Kafka at {servers} cannot be reached: {why}; start it, or correct `bootstrap_servers`"
             )),
-            Fault::Refused(why) => Error::external(format!("Kafka at {servers}: {why}")),
+            Fault::Refused(why) | Fault::Unable(why) => Error::external(format!("Kafka at {servers}: {why}")),
             Fault::Setting(why) => Error::user(format!("the Kafka client refuses its properties: {why}")),
             Fault::Malformed(why) => Error::external(format!(
                 "Kafka at {servers} sent an unreadable answer: {why}; check that the port is a Kafka broker's (2.7 or \

@@ -5,6 +5,8 @@
 //! pipeline's properties.
 
 use crate::produce::Codec;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidemill_model::Secret;
 use tidemill_os::retry::{self, Retry};
@@ -36,6 +38,26 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// How to produce.
     pub produce: ProduceSettings,
+    /// Whether these settings were right once.
+    pub let_in: LetIn,
+}
+
+/// Whether a broker has accepted our credentials before. Passwords and certificates may change while we run, so credentials
+/// that worked once may work again: a refusal is then waited out. Clones share it, and so do all clients with the same
+/// settings.
+#[derive(Clone, Debug, Default)]
+pub struct LetIn(Arc<AtomicBool>);
+
+impl LetIn {
+    /// A broker accepts us.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has.
+    pub fn was(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// How to produce.
@@ -188,6 +210,7 @@ impl Settings {
                 transaction_max: Duration::from_secs(300),
                 codec: Codec::None,
             },
+            let_in: LetIn::default(),
         }
     }
 

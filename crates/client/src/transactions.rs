@@ -5,13 +5,17 @@
 //!  add_partitions ─► records through `Producer::transactional` ─► add_offset ─► end(commit | abort)
 //! ```
 //! Each call retries what passes by itself: a coordinator that moves or loads, a transaction before that is not
-//! complete. A fenced producer gets an error, at whatever call it notices. Requests have versions in which a transaction's
-//! partitions are named before they are written (KIP-98), which every broker from 2.7 on speaks.
+//! complete. A fenced producer gets an error, at whatever call it notices.
+//!
+//! A cluster with version 2 of the protocol (KIP-890, the default of Apache Kafka 4) adds partitions and groups to the
+//! transaction by itself when they are written, and gives out a new epoch with every end. That saves two round trips a
+//! transaction, and no late request of one transaction can get into the next. In version 1 (KIP-98), which every broker from
+//! 2.7 on speaks, partitions and groups are named first.
 
 use crate::cluster::{Address, Cluster};
 use crate::connection::{Connection, check};
 use crate::fault::Fault;
-use crate::produce::Identity;
+use crate::produce::{CONCURRENT_PAUSE, Identity};
 use crate::settings::Settings;
 use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -33,16 +37,20 @@ use tidemill_wire::Bounds;
 const FIND: VersionRange = VersionRange { min: 1, max: 3 };
 const INIT: VersionRange = VersionRange { min: 3, max: 4 };
 const ADD: VersionRange = VersionRange { min: 0, max: 3 };
+const END: VersionRange = VersionRange { min: 0, max: 3 };
 const COMMIT_OFFSET: VersionRange = VersionRange { min: 3, max: 3 };
+/// The same requests in version 2 of the protocol.
+const END_2: VersionRange = VersionRange { min: 5, max: 5 };
+const COMMIT_OFFSET_2: VersionRange = VersionRange { min: 5, max: 5 };
 const FETCH_OFFSET: VersionRange = VersionRange { min: 7, max: 7 };
-/// A transaction before that is not complete takes a few milliseconds more.
-const CONCURRENT_PAUSE: Duration = Duration::from_millis(2);
 
 /// The transactions of one transactional id.
 pub struct Transactions {
     cluster: Cluster,
     id: String,
     identity: Option<Identity>,
+    /// The cluster has version 2 of the protocol.
+    is_v2: bool,
     coordinators: HashMap<(Key, String), Address>,
 }
 
@@ -63,6 +71,7 @@ impl Transactions {
             cluster: Cluster::new(settings)?,
             id: id.to_owned(),
             identity: None,
+            is_v2: false,
             coordinators: HashMap::new(),
         })
     }
@@ -86,22 +95,31 @@ impl Transactions {
             .with_producer_id(ProducerId(producer_id))
             .with_producer_epoch(epoch);
         let what = format!("a producer id for the transactional id `{}`", self.id);
-        let answer = self.ask(Key::Transaction, None, patience, |connection| {
+        let (answer, version) = self.ask(Key::Transaction, None, patience, |connection| {
             let answer = connection.call(INIT, &request, Bounds::NAMES)?;
             connection.throttle(answer.throttle_time_ms);
             check(&what, answer.error_code, None)?;
-            Ok(answer)
+            Ok((answer, connection.transaction_version()))
         })?;
         let identity = (answer.producer_id.0, answer.producer_epoch);
-        self.identity = Some(identity);
+        (self.identity, self.is_v2) = (Some(identity), version >= 2);
         Ok(identity)
     }
 
-    /// Adds partitions to the transaction, and begins it if it has not begun. Needed before records are sent to them.
+    /// Whether writing to a partition adds it to the transaction: version 2 of the protocol. Known once we have taken over.
+    pub fn adds_by_writing(&self) -> bool {
+        self.is_v2
+    }
+
+    /// Adds partitions to the transaction, and begins it if it has not begun. Needed before records are sent to them, unless
+    /// writing adds them.
     ///
     /// # Errors
     /// As [`Transactions::take_over`].
     pub fn add_partitions(&mut self, partitions: &BTreeMap<String, Vec<i32>>, patience: Duration) -> Result<()> {
+        if self.is_v2 {
+            return Ok(());
+        }
         let topic = |(name, partitions): (&String, &Vec<i32>)| {
             AddPartitionsToTxnTopic::default().with_name(topic_name(name)).with_partitions(partitions.clone())
         };
@@ -132,17 +150,20 @@ impl Transactions {
     /// As [`Transactions::take_over`].
     pub fn add_offset(&mut self, group: &str, topic: &str, offset: i64, patience: Duration) -> Result<()> {
         let (producer_id, epoch) = self.identity();
-        let request = AddOffsetsToTxnRequest::default()
-            .with_transactional_id(self.transactional_id())
-            .with_producer_id(producer_id)
-            .with_producer_epoch(epoch)
-            .with_group_id(group_id(group));
         let what = format!("to store an offset of group `{group}`");
-        self.ask(Key::Transaction, None, patience, |connection| {
-            let answer = connection.call(ADD, &request, Bounds::NAMES)?;
-            connection.throttle(answer.throttle_time_ms);
-            check(&what, answer.error_code, None)
-        })?;
+        if !self.is_v2 {
+            let request = AddOffsetsToTxnRequest::default()
+                .with_transactional_id(self.transactional_id())
+                .with_producer_id(producer_id)
+                .with_producer_epoch(epoch)
+                .with_group_id(group_id(group));
+            self.ask(Key::Transaction, None, patience, |connection| {
+                let answer = connection.call(ADD, &request, Bounds::NAMES)?;
+                connection.throttle(answer.throttle_time_ms);
+                check(&what, answer.error_code, None)
+            })?;
+        }
+        let versions = if self.is_v2 { COMMIT_OFFSET_2 } else { COMMIT_OFFSET };
         let partition =
             TxnOffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
         let topic =
@@ -155,18 +176,19 @@ impl Transactions {
             .with_generation_id(-1)
             .with_topics(vec![topic]);
         self.ask(Key::Group, Some(group), patience, |connection| {
-            let answer = connection.call(COMMIT_OFFSET, &request, Bounds::PARTITIONS)?;
+            let answer = connection.call(versions, &request, Bounds::PARTITIONS)?;
             connection.throttle(answer.throttle_time_ms);
             let mut codes = answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code);
             check(&what, codes.find(|code| *code != 0).unwrap_or_default(), None)
         })
     }
 
-    /// Commits or aborts the transaction. On return its end is decided and will be written, whatever happens.
+    /// Commits or aborts the transaction. On return its end is decided and will be written, whatever happens. Returns the
+    /// identity for the next transaction.
     ///
     /// # Errors
     /// As [`Transactions::take_over`]. After a transient error the end is unknown: take over again, and look.
-    pub fn end(&mut self, commit: bool, patience: Duration) -> Result<()> {
+    pub fn end(&mut self, commit: bool, patience: Duration) -> Result<Identity> {
         let (producer_id, epoch) = self.identity();
         let request = EndTxnRequest::default()
             .with_transactional_id(self.transactional_id())
@@ -174,11 +196,16 @@ impl Transactions {
             .with_producer_epoch(epoch)
             .with_committed(commit);
         let what = if commit { "to commit a transaction" } else { "to abort a transaction" };
-        self.ask(Key::Transaction, None, patience, |connection| {
-            let answer = connection.call(ADD, &request, Bounds::NAMES)?;
+        let versions = if self.is_v2 { END_2 } else { END };
+        let next = self.ask(Key::Transaction, None, patience, |connection| {
+            let answer = connection.call(versions, &request, Bounds::NAMES)?;
             connection.throttle(answer.throttle_time_ms);
-            check(what, answer.error_code, None)
-        })
+            check(what, answer.error_code, None)?;
+            Ok((answer.producer_id.0, answer.producer_epoch))
+        })?;
+        let identity = if self.is_v2 { next } else { (producer_id.0, epoch) };
+        self.identity = Some(identity);
+        Ok(identity)
     }
 
     /// The offset of partition 0 of a topic that a group has stored, in a transaction that is complete.

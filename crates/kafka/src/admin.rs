@@ -1,12 +1,11 @@
 //! Looks up, creates and deletes topics.
 
 use crate::ask;
+#[cfg(feature = "librdkafka")]
+pub use crate::librdkafka::wait;
 use crate::options::KafkaOptions;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, PartitionId, Result};
@@ -75,22 +74,4 @@ pub fn ensure_topic(options: &KafkaOptions, topic: &str, partitions: Option<i32>
 /// External: the cluster refuses.
 pub fn delete_topic(options: &KafkaOptions, topic: &str) -> Result<()> {
     ask::open(options)?.delete_topic(topic, ANSWER_MAX)
-}
-
-/// Waits for one of rdkafka's futures on this thread.
-pub fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct ThreadWaker(Thread);
-    impl Wake for ThreadWaker {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The alarm: a fetch that waits at the end of every partition, so that the watch notices an append at once.
 
 use crate::choice;
-use crate::librdkafka_alarm::LibrdkafkaAlarm;
+use crate::librdkafka;
 use crate::native::NativeAlarm;
 use crate::options::KafkaOptions;
 use std::time::Duration;
@@ -37,6 +37,6 @@ pub(crate) trait Alarm: Send {
 pub(crate) fn open(options: &KafkaOptions) -> Result<Box<dyn Alarm>> {
     Ok(match choice::chosen(options).is_native {
         true => Box::new(NativeAlarm::new(options)?),
-        false => Box::new(LibrdkafkaAlarm::new(options)?),
+        false => librdkafka::alarm(options)?,
     })
 }

@@ -1,7 +1,7 @@
 //! Requests to a cluster for topics and offsets, through either client.
 
 use crate::choice;
-use crate::client::Handle;
+use crate::librdkafka;
 use crate::native;
 use crate::options::KafkaOptions;
 use std::collections::BTreeMap;
@@ -53,6 +53,6 @@ pub(crate) trait Ask: Send {
 pub(crate) fn open(options: &KafkaOptions) -> Result<Box<dyn Ask>> {
     Ok(match choice::chosen(options).is_native {
         true => Box::new(native::ask(options)?),
-        false => Box::new(Handle::new(options, &[("isolation.level", "read_committed")], &[])?),
+        false => librdkafka::ask(options)?,
     })
 }

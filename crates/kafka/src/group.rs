@@ -1,29 +1,36 @@
 //! The offsets of a consumer group, set after each batch. Tools that show a group's lag read them; Tidemill does not.
 
 use crate::choice;
-use crate::client::ErrorContext;
+use crate::librdkafka;
 use crate::native;
 use crate::options::KafkaOptions;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
 use tidemill_client::Cluster;
+use tidemill_model::Result;
 use tidemill_model::kafka_source::PerPartition;
-use tidemill_model::{Error, Result};
 
 /// Longest wait for an answer of the cluster.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
+/// A topic, a partition and an offset.
+pub(crate) type Offset<'a> = (&'a str, i32, i64);
+
+/// A client that sets the offsets of groups.
+pub(crate) trait SetOffsets: Send {
+    /// Sets a group's next offset to read of each partition. Partitions of a topic stand together.
+    fn set(&mut self, group: &str, offsets: &[Offset<'_>]) -> Result<()>;
+}
+
+impl SetOffsets for Cluster {
+    fn set(&mut self, group: &str, offsets: &[Offset<'_>]) -> Result<()> {
+        self.commit_offsets(group, offsets, ANSWER_MAX)
+    }
+}
+
 /// A consumer group without members.
 pub struct Group {
     name: String,
-    client: Client,
-}
-
-enum Client {
-    Native(Box<Cluster>),
-    Librdkafka(Box<BaseConsumer<ErrorContext>>, KafkaOptions),
+    client: Box<dyn SetOffsets>,
 }
 
 impl Group {
@@ -33,12 +40,8 @@ impl Group {
     /// User: a wrong option.
     pub fn new(options: &KafkaOptions, name: &str) -> Result<Group> {
         let client = match choice::chosen(options).is_native {
-            true => Client::Native(Box::new(native::ask(options)?)),
-            false => {
-                let config = options.config(&[], &[("group.id", name), ("enable.auto.commit", "false")]);
-                let consumer = BaseConsumer::from_config_and_context(&config, ErrorContext::default());
-                Client::Librdkafka(Box::new(options.created(consumer)?), options.clone())
-            }
+            true => Box::new(native::ask(options)?),
+            false => librdkafka::group(options, name)?,
         };
         Ok(Group { name: name.to_owned(), client })
     }
@@ -51,22 +54,6 @@ impl Group {
         let each = offsets.iter().flat_map(|(topic, of_topic)| {
             of_topic.iter().map(move |(number, offset)| (topic.as_str(), *number, *offset))
         });
-        match &mut self.client {
-            Client::Native(cluster) => cluster.commit_offsets(&self.name, &each.collect::<Vec<_>>(), ANSWER_MAX),
-            Client::Librdkafka(consumer, options) => {
-                let mut list = TopicPartitionList::new();
-                for (topic, partition, offset) in each {
-                    list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an explicit offset");
-                }
-                consumer.commit(&list, CommitMode::Sync).map_err(|error| {
-                    let servers = &options.bootstrap_servers;
-                    let (name, error) = (&self.name, options.hidden(&error.to_string()));
-                    Error::transient(format!(
-                        "Kafka at {servers} does not set the offsets of group `{name}`: {error}; see that the group has no \
-                         members and that the user has the right (ACL) READ on it"
-                    ))
-                })
-            }
-        }
+        self.client.set(&self.name, &each.collect::<Vec<_>>())
     }
 }

@@ -22,24 +22,21 @@ pub mod scan;
 pub mod sink;
 pub mod subscription;
 
-mod ahead;
 mod alarm;
 mod ask;
-mod client;
-mod fetch;
 mod group;
-mod librdkafka_alarm;
-mod librdkafka_ask;
-mod librdkafka_read;
+#[cfg_attr(not(feature = "librdkafka"), path = "without_librdkafka.rs")]
+mod librdkafka;
 mod native;
 mod positions;
 mod read;
 mod watch;
 
 pub use choice::ClientChoice;
-pub use client::ErrorContext;
 pub use dead_letters::KafkaDeadLetterCommitter;
 pub use group::Group;
+#[cfg(feature = "librdkafka")]
+pub use librdkafka::ErrorContext;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;
 pub use scan::scan;

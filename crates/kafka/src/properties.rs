@@ -5,11 +5,8 @@
 //! values, since it knows types and ranges. Values are never shown.
 
 use crate::choice;
-use crate::options::{KafkaOptions, hidden};
-use rdkafka::bindings as native;
-use rdkafka::types::RDKafkaConfRes;
-use std::ffi::{CStr, CString, c_char};
-use std::sync::OnceLock;
+use crate::librdkafka;
+use crate::options::KafkaOptions;
 use tidemill_client::settings;
 use tidemill_model::Secret;
 use tidemill_model::diagnostic::nearest;
@@ -26,11 +23,11 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn name(what: impl Into<String>, help: impl Into<String>) -> Refused {
+    pub(crate) fn name(what: impl Into<String>, help: impl Into<String>) -> Refused {
         Refused { what: what.into(), help: help.into(), is_value: false }
     }
 
-    fn value(what: impl Into<String>, help: impl Into<String>) -> Refused {
+    pub(crate) fn value(what: impl Into<String>, help: impl Into<String>) -> Refused {
         Refused { what: what.into(), help: help.into(), is_value: true }
     }
 }
@@ -90,9 +87,12 @@ pub fn refused(options: &KafkaOptions, name: &str, value: &Secret) -> Option<Ref
     }
     match choice::chosen(options).is_native {
         true => refused_by_native(name, value),
-        false => refused_by_librdkafka(name, value),
+        false => librdkafka::refused(name, value),
     }
 }
+
+/// What the mechanism GSSAPI needs.
+pub(crate) const KERBEROS: &str = "Kerberos";
 
 /// What is wrong with the properties together, for the native client; `None` if nothing is.
 pub fn refused_together(options: &KafkaOptions) -> Option<String> {
@@ -104,39 +104,12 @@ fn refused_by_native(name: &str, value: &Secret) -> Option<Refused> {
         settings::Refusal::Value(takes) => Some(Refused::value(format!("takes {takes}"), "correct the value")),
         settings::Refusal::Unknown if names().any(|known| known == renamed(name)) => Some(Refused::name(
             "is not a property of the native client, which is used here",
-            "leave it out, or write client = \"librdkafka\"",
+            match choice::HAS_LIBRDKAFKA {
+                true => "leave it out, or write client = \"librdkafka\"",
+                false => "leave it out, or take a binary built with the cargo feature `librdkafka`",
+            },
         )),
         settings::Refusal::Unknown => Some(Refused::name("is not a property of the client", help_for_unknown(name))),
-    }
-}
-
-fn refused_by_librdkafka(name: &str, value: &Secret) -> Option<Refused> {
-    if let Some(missing) = unspoken(name, value.expose()) {
-        let help = match missing {
-            KERBEROS => "use a binary built with it, or another mechanism such as PLAIN",
-            _ => "write client = \"native\" or \"auto\"",
-        };
-        return Some(Refused::value(
-            format!("needs {missing}, and this binary's librdkafka is built without it"),
-            help,
-        ));
-    }
-    let mut conf = Conf::new();
-    match conf.set(renamed(name), value.expose()) {
-        Ok(()) => None,
-        Err((RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _)) => {
-            Some(Refused::name("is not a property of the client", help_for_unknown(name)))
-        }
-        Err((_, reason))
-            if reason.contains("not supported in this build") || reason.contains("not available at build") =>
-        {
-            let help = "use a binary built with it, or leave the property out";
-            Some(Refused::name("needs a feature that this binary is built without (TLS or a SASL library)", help))
-        }
-        Err((_, reason)) => {
-            let reason = hidden(&reason, [value]);
-            Some(Refused::value(format!("does not accept this value ({reason})"), "correct the value"))
-        }
     }
 }
 
@@ -145,7 +118,7 @@ pub fn renamed(name: &str) -> &str {
     JAVA_NAMES.iter().find(|(java, _)| *java == name).map_or(name, |(_, ours)| ours)
 }
 
-fn help_for_unknown(name: &str) -> String {
+pub(crate) fn help_for_unknown(name: &str) -> String {
     let is_known = |name: &str| names().any(|known| known == name);
     if name.strip_prefix("kafka.").is_some_and(|name| is_known(renamed(name))) {
         return "leave out the `kafka.`".into();
@@ -157,72 +130,8 @@ fn help_for_unknown(name: &str) -> String {
 }
 
 /// librdkafka's properties, including those that this binary was built without.
-fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     include_str!("properties.txt").lines()
-}
-
-const KERBEROS: &str = "Kerberos";
-
-/// The feature that a protocol or mechanism needs and this build of librdkafka lacks; `None` if it lacks nothing.
-pub(crate) fn unspoken(name: &str, value: &str) -> Option<&'static str> {
-    static FEATURES: OnceLock<String> = OnceLock::new();
-    missing(name, value, FEATURES.get_or_init(|| Conf::new().get("builtin.features")))
-}
-
-fn missing(name: &str, value: &str, features: &str) -> Option<&'static str> {
-    let has = |feature: &str| features.split(',').any(|known| known.trim() == feature);
-    let value = value.trim().to_ascii_uppercase();
-    Some(match name {
-        "security.protocol" if value.ends_with("SSL") && !has("ssl") => "TLS",
-        "sasl.mechanism" | "sasl.mechanisms" if value == "GSSAPI" && !has("sasl_gssapi") => KERBEROS,
-        "sasl.mechanism" | "sasl.mechanisms" if value.starts_with("SCRAM") && !has("sasl_scram") => "SCRAM",
-        "sasl.mechanism" | "sasl.mechanisms" if value == "OAUTHBEARER" && !has("sasl_oauthbearer") => "OAUTHBEARER",
-        _ => return None,
-    })
-}
-
-/// A librdkafka configuration used only for checking.
-struct Conf(*mut native::rd_kafka_conf_t);
-
-impl Conf {
-    fn new() -> Conf {
-        // SAFETY: creates a default configuration; `drop` destroys it.
-        Conf(unsafe { native::rd_kafka_conf_new() })
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<(), (RDKafkaConfRes, String)> {
-        let (Ok(name), Ok(value)) = (CString::new(name), CString::new(value)) else {
-            return Err((RDKafkaConfRes::RD_KAFKA_CONF_INVALID, "it holds a zero byte".into()));
-        };
-        let mut reason = [0 as c_char; 512];
-        // SAFETY: the configuration and both texts are valid; the reason is written into the array with a final zero.
-        let result = unsafe {
-            native::rd_kafka_conf_set(self.0, name.as_ptr(), value.as_ptr(), reason.as_mut_ptr(), reason.len())
-        };
-        if result == RDKafkaConfRes::RD_KAFKA_CONF_OK {
-            return Ok(());
-        }
-        // SAFETY: written above, or still zero.
-        let reason = unsafe { CStr::from_ptr(reason.as_ptr()) };
-        Err((result, reason.to_string_lossy().into_owned()))
-    }
-
-    fn get(&self, name: &str) -> String {
-        let name = CString::new(name).expect("a name without a zero byte");
-        let mut text = [0 as c_char; 512];
-        let mut size = text.len();
-        // SAFETY: the configuration and the name are valid; at most `size` bytes are written, including a zero.
-        unsafe { native::rd_kafka_conf_get(self.0, name.as_ptr(), text.as_mut_ptr(), &raw mut size) };
-        // SAFETY: written above, or still zero.
-        unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Conf {
-    fn drop(&mut self) {
-        // SAFETY: made by `rd_kafka_conf_new`, destroyed once; no client has taken it.
-        unsafe { native::rd_kafka_conf_destroy(self.0) };
-    }
 }
 
 #[cfg(test)]
@@ -258,15 +167,6 @@ mod tests {
         ] {
             check(name, value, None);
         }
-        let is_unknown = |name: &str| {
-            let set = Conf::new().set(name, "x");
-            set.is_err_and(|(kind, _)| kind == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN)
-        };
-        let unknown: Vec<&str> = names().filter(|name| is_unknown(name)).collect();
-        assert!(unknown.is_empty(), "properties.txt is of another version of librdkafka: {unknown:?}");
-        for (java, ours) in JAVA_NAMES {
-            assert!(!is_unknown(ours), "{java} is {ours}");
-        }
     }
 
     #[test]
@@ -281,26 +181,15 @@ mod tests {
         check("sasl.pasword", "x", Some(("is not a property of the client", "did you mean `sasl.password`?")));
         check("group.id", "g", Some(("is set by Tidemill itself", OWN[2].1)));
         check("value.deserializer", "x", Some(("has no meaning here", WITHOUT_MEANING[1].1)));
-        for (name, value) in [("socket.timeout.ms", "soon"), ("socket.timeout.ms", "-5"), ("security.protocol", "tls")]
-        {
-            let refused = alone(name, value).expect(name);
-            assert!(refused.is_value && refused.what.starts_with("does not accept this value ("), "{refused:?}");
-            assert!(!refused.what.contains(&format!("\"{value}\"")), "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn what_librdkafka_is_built_without() {
-        for (name, value, features, expected) in [
-            ("security.protocol", "SASL_SSL", "gzip,sasl_plain", Some("TLS")),
-            ("security.protocol", "ssl", "gzip", Some("TLS")),
-            ("security.protocol", "ssl", "gzip,ssl", None),
-            ("security.protocol", "SASL_PLAINTEXT", "gzip", None),
-            ("sasl.mechanism", "PLAIN", "gzip", None),
-            ("sasl.mechanism", "SCRAM-SHA-512", "gzip", Some("SCRAM")),
-            ("sasl.mechanisms", "GSSAPI", "gzip,sasl", Some(KERBEROS)),
+        for (name, value, what) in [
+            ("socket.timeout.ms", "soon", "takes "),
+            ("socket.timeout.ms", "-5", "takes "),
+            ("security.protocol", "tls", "takes PLAINTEXT, SSL"),
+            ("queue.buffering.max.messages", "few", "is not a property of the native client"),
         ] {
-            assert_eq!(missing(name, value, features), expected, "{name} = {value} with {features}");
+            let refused = alone(name, value).expect(name);
+            assert!(refused.what.starts_with(what), "{refused:?}");
+            assert!(!refused.what.contains(&format!("\"{value}\"")), "{refused:?}");
         }
     }
 
@@ -355,6 +244,17 @@ mod tests {
         "ssl.key.location",
     ];
 
+    /// What creating clients says, of both kinds.
+    fn made(options: &KafkaOptions) -> String {
+        let clients =
+            [tidemill_model::pipeline::ClientChoice::Native, tidemill_model::pipeline::ClientChoice::Librdkafka];
+        let told = clients.map(|client| {
+            let made = crate::KafkaReader::new(&KafkaOptions { client, ..options.clone() });
+            made.err().map(|error| format!("{error} {error:?}")).unwrap_or_default()
+        });
+        told.concat()
+    }
+
     #[test]
     fn no_password_is_shown() {
         let secret = "pass-word-8472";
@@ -362,11 +262,10 @@ mod tests {
             let value = Secret::new(secret);
             let mut options = crate::KafkaOptions::new("localhost:1");
             options.client_options.push((name.into(), value.clone()));
-            let made = crate::client::Handle::new(&options, &[], &[]);
             let told = [
                 format!("{:?}", refused(&options, name, &value)),
                 format!("{options:?}"),
-                made.err().map(|error| format!("{error} {error:?}")).unwrap_or_default(),
+                made(&options),
                 options.unreachable("a request", Some(format!("it said {secret}"))).to_string(),
             ];
             assert!(told.iter().all(|told| !told.contains(secret)), "{name}: {told:?}");

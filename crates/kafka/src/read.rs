@@ -1,7 +1,7 @@
 //! The executor's reader, on either client.
 
 use crate::choice;
-use crate::librdkafka_read::LibrdkafkaReader;
+use crate::librdkafka;
 use crate::native::NativeReader;
 use crate::options::KafkaOptions;
 use std::time::Duration;
@@ -29,13 +29,20 @@ pub(crate) fn after_loss(range: &OffsetRange, offset: i64, log_start: i64) -> i6
     if offset < log_start { log_start.min(range.end) } else { range.end }
 }
 
-/// Reads ranges of Kafka partitions.
-pub struct KafkaReader(Inner);
+/// What both clients' readers have beyond [`Read`].
+pub(crate) trait RangeReader: Read {
+    /// Passes over records that are gone, or not. Otherwise they are an error.
+    fn pass_over_lost(&mut self, passes: bool);
 
-enum Inner {
-    Native(Box<NativeReader>),
-    Librdkafka(LibrdkafkaReader),
+    /// Also delivers these parts of each record.
+    fn deliver(&mut self, parts: RecordMetadata);
+
+    /// Sets how long a range may make no progress before a transient error.
+    fn set_still_max(&mut self, still_max: Duration);
 }
+
+/// Reads ranges of Kafka partitions.
+pub struct KafkaReader(Box<dyn RangeReader>);
 
 impl KafkaReader {
     /// A reader with its own client, which connects when it is first used.
@@ -44,60 +51,47 @@ impl KafkaReader {
     /// User: a wrong option.
     pub fn new(options: &KafkaOptions) -> Result<KafkaReader> {
         Ok(KafkaReader(match choice::chosen(options).is_native {
-            true => Inner::Native(Box::new(NativeReader::new(options)?)),
-            false => Inner::Librdkafka(LibrdkafkaReader::new(options)?),
+            true => Box::new(NativeReader::new(options)?),
+            false => librdkafka::reader(options)?,
         }))
     }
 
     /// Makes the reader also deliver these parts of each record.
     #[must_use]
-    pub fn with_parts(self, parts: RecordMetadata) -> KafkaReader {
-        KafkaReader(match self.0 {
-            Inner::Native(reader) => Inner::Native(Box::new(reader.with_parts(parts))),
-            Inner::Librdkafka(reader) => Inner::Librdkafka(reader.with_parts(parts)),
-        })
+    pub fn with_parts(mut self, parts: RecordMetadata) -> KafkaReader {
+        self.0.deliver(parts);
+        self
     }
 
     /// Sets how long a range may make no progress before a transient error.
     #[must_use]
-    pub fn with_still_max(self, still_max: Duration) -> KafkaReader {
-        KafkaReader(match self.0 {
-            Inner::Native(reader) => Inner::Native(Box::new(reader.with_still_max(still_max))),
-            Inner::Librdkafka(reader) => Inner::Librdkafka(reader.with_still_max(still_max)),
-        })
+    pub fn with_still_max(mut self, still_max: Duration) -> KafkaReader {
+        self.0.set_still_max(still_max);
+        self
     }
 
     /// Makes the reader pass over records that are gone (`fail_on_data_loss = false`). Otherwise they are an error.
     #[must_use]
-    pub fn passing_over_lost(self, passes: bool) -> KafkaReader {
-        KafkaReader(match self.0 {
-            Inner::Native(reader) => Inner::Native(Box::new(reader.passing_over_lost(passes))),
-            Inner::Librdkafka(reader) => Inner::Librdkafka(reader.passing_over_lost(passes)),
-        })
-    }
-
-    fn inner(&mut self) -> &mut dyn Read {
-        match &mut self.0 {
-            Inner::Native(reader) => reader.as_mut(),
-            Inner::Librdkafka(reader) => reader,
-        }
+    pub fn passing_over_lost(mut self, passes: bool) -> KafkaReader {
+        self.0.pass_over_lost(passes);
+        self
     }
 }
 
 impl Read for KafkaReader {
     fn expect(&mut self, ranges: &[OffsetRange]) {
-        self.inner().expect(ranges);
+        self.0.expect(ranges);
     }
 
     fn open(&mut self, range: &OffsetRange) -> Result<()> {
-        self.inner().open(range)
+        self.0.open(range)
     }
 
     fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        self.inner().next(chunk, records_max)
+        self.0.next(chunk, records_max)
     }
 
     fn waited(&mut self) -> Duration {
-        self.inner().waited()
+        self.0.waited()
     }
 }

@@ -14,6 +14,7 @@ pub mod records;
 pub mod text;
 
 mod fields;
+#[cfg(feature = "librdkafka")]
 mod librdkafka;
 mod native;
 mod outlet;

@@ -1,5 +1,6 @@
 //! Where a producer's records go: a topic, by either client.
 
+#[cfg(feature = "librdkafka")]
 use crate::librdkafka::LibrdkafkaOutlet;
 use crate::native::NativeOutlet;
 use std::time::Duration;
@@ -53,6 +54,12 @@ pub trait Outlet: Send {
 pub fn open(options: &KafkaOptions, topic: &str, partitions: i32) -> Result<Box<dyn Outlet>> {
     Ok(match choice::chosen(options).is_native {
         true => Box::new(NativeOutlet::new(options, topic, partitions)?),
+        #[cfg(feature = "librdkafka")]
         false => Box::new(LibrdkafkaOutlet::new(options, topic, partitions)?),
+        #[cfg(not(feature = "librdkafka"))]
+        false => {
+            let (what, help) = choice::WITHOUT_LIBRDKAFKA;
+            return Err(tidemill_model::Error::user(format!("client = \"librdkafka\" {what}; {help}")));
+        }
     })
 }

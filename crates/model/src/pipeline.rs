@@ -82,7 +82,7 @@ pub enum SourceKind {
 /// `client`: which Kafka client is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientChoice {
-    /// `auto`: librdkafka, but for what only the native client can.
+    /// `auto`: the native client, but for what only librdkafka can.
     #[default]
     Auto,
     /// `native`

@@ -12,7 +12,7 @@ use tidemill_os::output;
 
 pub(crate) fn run(options: &ProduceOptions) -> Result<()> {
     let (bootstrap_servers, client) = (options.bootstrap_servers.clone(), options.client);
-    let kafka = KafkaOptions { bootstrap_servers, client_options: options.option.clone(), client };
+    let kafka = KafkaOptions { client_options: options.option.clone(), client, ..KafkaOptions::new(bootstrap_servers) };
     check_options(&kafka)?;
     let load = produce::Options {
         rate: options.rate,

@@ -8,8 +8,8 @@ const THEN: i64 = 1_700_000_000;
 const SLOW: [&str; 4] =
     ["--set", "sources.logs.max_offsets_per_trigger=400", "--set", "autoscale.max_records_per_second_per_core=500"];
 
-/// The clients; `auto` is librdkafka here.
-const CLIENTS: [&str; 2] = ["sources.logs.client=auto", "sources.logs.client=native"];
+/// The clients; `auto` is the native one here.
+const CLIENTS: [&str; 2] = ["sources.logs.client=auto", "sources.logs.client=librdkafka"];
 
 #[test]
 fn a_missing_topic_is_an_error_for_available_now() {

@@ -22,8 +22,8 @@ fn rows(kafka: &KafkaOptions, topic: &str) -> BTreeMap<String, usize> {
     rows
 }
 
-/// Kills the driver of a run from the testbed's broker to a topic of another one, and compares what is there at the end.
-fn check(testbed: &Testbed, kafka: &KafkaOptions, topic: &str) {
+/// The settings of a run from the testbed's broker to a topic.
+fn sets(kafka: &KafkaOptions, topic: &str) -> Vec<String> {
     let sets = [
         "query.sql=SELECT timestamp, course, lines_of_code FROM logs".to_owned(),
         "query.output_mode=append".into(),
@@ -33,15 +33,22 @@ fn check(testbed: &Testbed, kafka: &KafkaOptions, topic: &str) {
         "sinks.out.partitions=3".into(),
         "sinks.out.key_column=course".into(),
     ];
-    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-    // 1,200 batches: more than the fastest machine gets done before the last kill.
-    let slow = ["--set", "sources.logs.max_offsets_per_trigger=10"];
+    sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).collect()
+}
+
+/// 1,200 batches: more than the fastest machine gets done before the last kill.
+const SLOW: [&str; 2] = ["--set", "sources.logs.max_offsets_per_trigger=10"];
+
+/// Kills the driver of a run from the testbed's broker to a topic of another one, and compares what is there at the end.
+fn check(testbed: &Testbed, kafka: &KafkaOptions, topic: &str) {
+    let sets = sets(kafka, topic);
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     println!("the pauses before the kills have the seed {seed}");
     let mut random = seed;
     for _ in 0..KILLS {
         let before = testbed.progress().len();
-        let run = testbed.start_run(&[&sets[..], &slow].concat());
+        let run = testbed.start_run(&[&sets[..], &SLOW].concat());
         until("a batch", || (testbed.progress().len() > before).then_some(()));
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         thread::sleep(Duration::from_micros((random >> 33) % 150_000));
@@ -80,6 +87,38 @@ fn the_same_on_apache_kafka() {
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
     check(&Testbed::holding(records(THEN, COUNT)), &KafkaOptions::new(servers), &format!("e2e-out-{now}"));
+}
+
+/// The broker of the sink goes away in the middle of a run, comes back, and goes away again.
+#[test]
+fn a_run_whose_sink_is_away_waits_and_ends_when_told() {
+    let testbed = Testbed::holding(records(THEN, COUNT));
+    let mut other = Testbed::new();
+    let sets = sets(&other.kafka(), "out");
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+    let run = testbed.start_run(&[&sets[..], &SLOW].concat());
+    until("a batch", || (!testbed.progress().is_empty()).then_some(()));
+    other.kill_broker();
+    let line = run.says("waiting for it to come back");
+    assert!(line.contains("sink KafkaSink[out]") && line.contains(other.address()), "{line}");
+    other.start_broker();
+    run.says("the batch was taken; the run goes on");
+    let before = testbed.progress().len();
+    until("more batches", || (testbed.progress().len() > before + 2).then_some(()));
+    other.kill_broker();
+    let waits = || run.stderr().matches("waiting for it to come back").count();
+    until("a second wait", || (waits() == 2).then_some(()));
+    run.signal("INT");
+    let ended = run.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is not committed; the next start writes it again"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("waiting for it to come back").count(), 2, "{}", ended.stderr);
+    other.start_broker();
+    testbed.run_now(&sets);
+    let found: BTreeMap<String, usize> =
+        rows(&other.kafka(), "out").into_iter().map(|(row, count)| (plain(&row), count)).collect();
+    let expected: BTreeMap<String, usize> = records(THEN, COUNT).map(|record| (plain(&record), 1)).collect();
+    assert_eq!(found, expected);
 }
 
 /// What is wrong with a sink is said at its place, before anything runs.

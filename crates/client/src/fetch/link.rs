@@ -20,8 +20,6 @@ const VERSIONS: VersionRange = VersionRange { min: 12, max: 13 };
 pub(super) struct Link {
     connection: Option<Connection>,
     pub(super) version: i16,
-    /// Whether it has ever accepted our credentials.
-    pub(super) has_worked: bool,
     session: Session,
     /// The partitions and offsets of the request in flight. `None` if none is in flight.
     under_way: Option<HashMap<Slot, i64>>,
@@ -156,7 +154,7 @@ impl Link {
 
     /// Records that the request is answered. Returns the partitions and offsets that it asked for.
     pub(super) fn answered(&mut self, head: Head) -> HashMap<Slot, i64> {
-        (self.has_worked, self.failures, self.not_before) = (true, 0, None);
+        (self.failures, self.not_before) = (0, None);
         if let Some(connection) = &mut self.connection {
             connection.throttle(head.throttle_ms);
         }

@@ -84,8 +84,6 @@ struct Partition {
     extent: Option<(i64, i64)>,
     /// The log does not hold the offset.
     is_out_of_range: bool,
-    /// Consecutive answers without a record although one should exist.
-    empty: u32,
 }
 
 impl Fetcher {
@@ -138,7 +136,6 @@ impl Fetcher {
             bytes_max: self.cluster.settings().fetch.partition_bytes_max,
             extent: None,
             is_out_of_range: false,
-            empty: 0,
         });
         slot
     }
@@ -163,7 +160,7 @@ impl Fetcher {
         });
         self.current.take_if(|current| current.slot == slot);
         let partition = &mut self.slots[slot];
-        (partition.offset, partition.until, partition.is_out_of_range, partition.empty) = (offset, until, false, 0);
+        (partition.offset, partition.until, partition.is_out_of_range) = (offset, until, false);
     }
 
     /// Requests nothing from `until` on. Keeps what is already fetched.
@@ -288,9 +285,7 @@ impl Fetcher {
 
     /// Records the fault and looks for leaders again after a pause. Fails if waiting does not help.
     fn wait_out(&mut self, fault: Fault) -> Result<(), Fault> {
-        // Rights and passwords may change while we run. Credentials that worked before may work again.
-        let was_let_in = self.links.values().any(|link| link.has_worked);
-        if !(fault.is_transient() || was_let_in && matches!(fault, Fault::Refused(_))) {
+        if !fault.may_pass(&self.cluster.settings().let_in) {
             return Err(fault);
         }
         self.cluster.forget_leaders();
@@ -414,10 +409,9 @@ impl Fetcher {
                 code => self.lose(broker, Fault::code("a fetch", code)),
             };
         }
-        let (mut is_well, is_alone) = (true, asked.len() == 1);
+        let mut is_well = true;
         for (slot, part, aborted) in parts {
-            let asked = asked.get(&slot).map(|offset| (*offset, is_alone));
-            is_well &= self.take_part(slot, part, aborted, asked, body.start)?;
+            is_well &= self.take_part(slot, part, aborted, asked.get(&slot).copied(), body.start)?;
         }
         if is_well {
             (self.trouble, self.lead_failures) = (None, 0);
@@ -431,19 +425,26 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Takes one partition of an answer. `asked` is the requested offset, and whether the partition was requested
-    /// alone. Returns false if its leader must be looked up again.
+    /// Takes one partition of an answer. `asked` is the requested offset. Returns false if its leader must be looked up
+    /// again.
+    ///
+    /// Only batches move the position. A compacted batch keeps its last offset and a marker is a batch of its own, so the
+    /// batches lead across every gap. An answer without records says nothing about the records up to the end of the log:
+    /// the answer may have been full, or the broker could not read them yet (a quota, a segment in remote storage, an end
+    /// that it does not know yet after a restart). Such a partition is asked for again.
     fn take_part(
         &mut self,
         slot: Slot,
         part: PartitionAnswer,
         aborted: Aborted,
-        asked: Option<(i64, bool)>,
+        asked: Option<i64>,
         base: usize,
     ) -> Result<bool, Fault> {
         let partition = &mut self.slots[slot];
         // The partition has moved to another offset since the request.
-        let Some((_, is_alone)) = asked.filter(|(offset, _)| *offset == partition.offset) else { return Ok(true) };
+        if asked != Some(partition.offset) {
+            return Ok(true);
+        }
         let what =
             || format!("a fetch of partition {} of topic `{}`", partition.number, self.topics[partition.topic].name);
         match Code::try_from_code(part.code) {
@@ -470,14 +471,7 @@ impl Fetcher {
             self.held_bytes += records.len();
             let frame = Arc::clone(&self.frame);
             self.pieces.push_back(Piece { slot, frame, records, aborted, from: partition.offset });
-            (partition.offset, partition.empty) = (next, 0);
-        } else if end > partition.offset && is_alone {
-            // Next to others it may only have found no space in the answer. Alone, it has no more records up to the
-            // end.
-            partition.empty += 1;
-            if partition.empty >= 2 {
-                (partition.offset, partition.empty) = (end, 0);
-            }
+            partition.offset = next;
         }
         Ok(true)
     }
@@ -488,3 +482,6 @@ impl Partition {
         self.offset < self.until && !self.is_out_of_range
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! A broker that the producer writes to: its connection, and the request in flight.
 
-use super::Partition;
+use super::{Partition, Transactional};
 use crate::cluster::{Address, Cluster};
 use crate::connection::{Connection, decode};
 use crate::fault::Fault;
@@ -14,8 +14,9 @@ use tidemill_wire::Bounds;
 
 /// Versions that name topics by name.
 const VERSIONS: VersionRange = VersionRange { min: 3, max: 12 };
-/// Of these, those in which writing does not add a partition to a transaction.
-const TRANSACTIONAL_VERSIONS: VersionRange = VersionRange { min: 3, max: 11 };
+/// Of these, those in which writing does not add a partition to a transaction, and those in which it does.
+const UNADDING_VERSIONS: VersionRange = VersionRange { min: 3, max: 11 };
+const ADDING_VERSIONS: VersionRange = VersionRange { min: 12, max: 12 };
 /// All in-sync replicas.
 const ACKS: i16 = -1;
 
@@ -64,7 +65,7 @@ impl Link {
         &mut self,
         cluster: &Cluster,
         address: &Address,
-        (topic, transactional_id): (&str, Option<&str>),
+        (topic, transactional): (&str, Option<&Transactional>),
         partitions: impl Iterator<Item = (usize, &'a mut Partition)>,
     ) -> Result<(), Fault> {
         let settings = cluster.settings();
@@ -72,7 +73,11 @@ impl Link {
             Some(connection) => connection,
             None => {
                 let connection = Connection::open(&cluster.shared, (&address.0, address.1))?;
-                let versions = if transactional_id.is_some() { TRANSACTIONAL_VERSIONS } else { VERSIONS };
+                let versions = match transactional {
+                    None => VERSIONS,
+                    Some(Transactional { adds_by_writing: false, .. }) => UNADDING_VERSIONS,
+                    Some(Transactional { adds_by_writing: true, .. }) => ADDING_VERSIONS,
+                };
                 self.version = connection.version(ApiKey::Produce, versions)?;
                 self.connection.insert(connection)
             }
@@ -85,12 +90,12 @@ impl Link {
                 break;
             }
             if !batch.is_numbered {
-                batch.number(identity, partition.sequence, transactional_id.is_some());
+                batch.number(identity, partition.sequence, transactional.is_some());
                 // 0 follows the largest number.
                 partition.sequence = partition.sequence.wrapping_add(batch.records as i32) & i32::MAX;
             }
             bytes += batch.bytes.len();
-            let records = Bytes::copy_from_slice(&batch.bytes);
+            let records = Bytes::from(std::mem::take(&mut batch.bytes));
             data.push(PartitionProduceData::default().with_index(number as i32).with_records(Some(records)));
             sent.push((number as i32, partition));
         }
@@ -101,12 +106,19 @@ impl Link {
             .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
             .with_partition_data(data);
         let request = ProduceRequest::default()
-            .with_transactional_id(transactional_id.map(|id| TransactionalId(StrBytes::from_string(id.to_owned()))))
+            .with_transactional_id(transactional.map(|known| TransactionalId(StrBytes::from_string(known.id.clone()))))
             .with_acks(ACKS)
             .with_timeout_ms(settings.answer_max.as_millis() as i32)
             .with_topic_data(vec![topic]);
         let deadline = Instant::now() + settings.answer_max;
-        connection.send_later(ApiKey::Produce, self.version, &request, deadline)?;
+        let result = connection.send_later(ApiKey::Produce, self.version, &request, deadline);
+        // The batches stay until they are acknowledged.
+        let lent = request.topic_data.into_iter().flat_map(|topic| topic.partition_data);
+        for (data, (_, partition)) in lent.zip(&mut sent) {
+            let batch = partition.sealed.front_mut().expect("its batch was lent");
+            batch.bytes = data.records.map(Vec::from).unwrap_or_default();
+        }
+        result?;
         self.answer_due = Some(deadline);
         self.under_way = sent.iter().map(|(number, _)| *number).collect();
         sent.into_iter().for_each(|(_, partition)| partition.is_under_way = true);

@@ -38,6 +38,8 @@ use std::time::{Duration, Instant};
 use tidemill_model::{Error, Result};
 use tidemill_wire::Bounds;
 
+/// A transaction before that is not complete takes a few milliseconds more.
+pub(crate) const CONCURRENT_PAUSE: Duration = Duration::from_millis(2);
 const INIT: VersionRange = VersionRange { min: 0, max: 4 };
 /// Most buffers of batches that are kept for reuse.
 const FREE_MAX: usize = 16;
@@ -59,11 +61,20 @@ pub struct Producer {
     ask_not_before: Instant,
     failures: u32,
     trouble: Option<Fault>,
-    was_let_in: bool,
     /// Batches that are not full are sent too.
     is_flushing: bool,
-    /// The transactional id and the identity of a producer of transactions.
-    transactional: Option<(String, Identity)>,
+    transactional: Option<Transactional>,
+}
+
+/// What a producer of transactions is told.
+#[derive(Clone, Debug)]
+pub struct Transactional {
+    /// The transactional id.
+    pub id: String,
+    /// The identity in the current transaction.
+    pub identity: Identity,
+    /// [`crate::Transactions::adds_by_writing`].
+    pub adds_by_writing: bool,
 }
 
 /// Counts of the appended records.
@@ -107,25 +118,33 @@ impl Producer {
             ask_not_before: Instant::now(),
             failures: 0,
             trouble: None,
-            was_let_in: false,
             is_flushing: false,
             transactional: None,
         })
     }
 
-    /// The same, for records in the transactions of a transactional id. A record is sent only after its partition was added
-    /// to the transaction.
+    /// The same, for records in the transactions of a transactional id. Unless writing adds partitions, a record may be sent
+    /// only after its partition was added.
     ///
     /// # Errors
     /// As [`Producer::new`].
     pub fn transactional(
         settings: Settings,
         (topic, partitions): (&str, i32),
-        id: &str,
-        identity: Identity,
+        transactional: Transactional,
     ) -> Result<Producer> {
         let producer = Producer::new(settings, topic, partitions)?;
-        Ok(Producer { transactional: Some((id.to_owned(), identity)), ..producer })
+        Ok(Producer { transactional: Some(transactional), ..producer })
+    }
+
+    /// Begins the next transaction under this identity. Nothing is on its way.
+    pub fn begin_transaction(&mut self, identity: Identity) {
+        assert_eq!(self.pending(), 0, "a transaction ends when all of its records are acknowledged");
+        let transactional = self.transactional.as_mut().expect("a producer of transactions");
+        if transactional.identity != identity {
+            transactional.identity = identity;
+            self.partitions.iter_mut().for_each(Partition::renew);
+        }
     }
 
     /// Takes a record for a partition. `false` if too much is not acknowledged yet: poll first.
@@ -223,15 +242,13 @@ impl Producer {
             if !link.is_ready() {
                 continue;
             }
-            let transactional_id = self.transactional.as_ref().map(|(id, _)| id.as_str());
             let ready = self.partitions.iter_mut().enumerate().filter(|(_, known)| known.leader == Some(broker));
             let sent = match self.cluster.address(broker) {
-                Ok(address) => link.send(&self.cluster, &address, (&self.topic, transactional_id), ready),
+                Ok(address) => link.send(&self.cluster, &address, (&self.topic, self.transactional.as_ref()), ready),
                 Err(fault) => Err(fault),
             };
-            match sent {
-                Ok(()) => self.was_let_in = true,
-                Err(fault) => self.lose(broker, fault)?,
+            if let Err(fault) = sent {
+                self.lose(broker, fault)?;
             }
         }
         Ok(())
@@ -254,7 +271,7 @@ impl Producer {
         }
         if self.partitions.iter().any(|partition| partition.is_ready() && partition.identity.is_none()) {
             let identity = match &self.transactional {
-                Some((_, identity)) => *identity,
+                Some(transactional) => transactional.identity,
                 None => self.fresh_identity()?,
             };
             for partition in self.partitions.iter_mut().filter(|partition| partition.identity.is_none()) {
@@ -322,6 +339,11 @@ impl Producer {
                     self.trouble = Some(fault);
                     self.fail_first(number as usize);
                 }
+                // The end of the transaction before is still being written: some milliseconds more.
+                Code::ConcurrentTransactions => {
+                    self.ask_not_before = Instant::now() + CONCURRENT_PAUSE;
+                    self.trouble = Some(fault);
+                }
                 code if is_transient(code) || wants_metadata(code) => {
                     partition.leader = None;
                     self.wait_out(fault)?;
@@ -334,7 +356,7 @@ impl Producer {
 
     /// Records the fault and schedules a retry after a pause. Fails if waiting does not help.
     fn wait_out(&mut self, fault: Fault) -> Result<(), Fault> {
-        if !(fault.is_transient() || self.was_let_in && matches!(fault, Fault::Refused(_))) {
+        if !fault.may_pass(&self.cluster.settings().let_in) {
             return Err(fault);
         }
         if fault.wants_metadata() {

@@ -9,7 +9,7 @@
 
 use crate::choice::settings;
 use crate::options::KafkaOptions;
-use crate::read::{STILL_MAX, after_loss, lost};
+use crate::read::{RangeReader, STILL_MAX, after_loss, lost};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_client::batch::Record;
@@ -27,8 +27,8 @@ const BYTES_MIN: u32 = 16 << 10;
 const RECORD_BYTES: u64 = 256;
 /// The requested ranges hold at most this many records together. One range is always requested.
 const EXPECTED_RECORDS: i64 = 8_192;
-/// After this many answers without a record of the current range, it is requested alone. If only offsets without
-/// records are left, the fetcher can tell only then.
+/// After this many answers without a record of the current range, it is requested alone, so that the records of others
+/// cannot fill the answers.
 const ANSWERS_TOGETHER: u32 = 4;
 /// Bytes held out of turn beyond which the later ranges are not requested. Answers in flight still arrive.
 const HELD_BYTES_MAX: usize = 16 << 20;
@@ -78,21 +78,6 @@ impl NativeReader {
         })
     }
 
-    pub(crate) fn passing_over_lost(mut self, passes: bool) -> NativeReader {
-        self.passes_over_lost = passes;
-        self
-    }
-
-    pub(crate) fn with_parts(mut self, parts: RecordMetadata) -> NativeReader {
-        self.parts = parts;
-        self
-    }
-
-    pub(crate) fn with_still_max(mut self, still_max: Duration) -> NativeReader {
-        self.still_max = still_max;
-        self
-    }
-
     /// Fills `chunk` from the fetched records. Returns whether the range is at its end.
     fn fill(&mut self, open: &mut Open, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         while chunk.has_room(records_max) {
@@ -117,7 +102,7 @@ impl NativeReader {
     }
 
     /// The offsets from `open.offset` on do not exist. Goes on after them, or fails.
-    fn pass_over_lost(&mut self, open: &mut Open) -> Result<()> {
+    fn go_on_after_lost(&mut self, open: &mut Open) -> Result<()> {
         let there = self.log_of(&open.range.partition);
         let (log_start, _) = match there {
             Ok(there) if self.passes_over_lost => there,
@@ -144,9 +129,15 @@ impl NativeReader {
 
     fn still(&self, open: &Open) -> Error {
         let what = format!("a fetch of {} at offset {}", open.range.partition, open.offset);
-        match self.fetcher.trouble() {
-            Some(error) => error.context(format!("{what} did not answer")),
-            None => Error::transient(format!("{what} did not answer; the request is repeated; see the broker's log")),
+        match (self.fetcher.trouble(), self.fetcher.extent(open.slot)) {
+            (Some(error), _) => error.context(format!("{what} did not answer")),
+            // Quotas, remote storage and a leader that has just been elected make a broker answer so for a while.
+            (None, Some((_, end))) if end > open.offset => Error::transient(format!(
+                "{what} brought no record, although the log ends at {end}; the request is repeated; see the broker's log"
+            )),
+            (None, _) => {
+                Error::transient(format!("{what} did not answer; the request is repeated; see the broker's log"))
+            }
         }
     }
 
@@ -239,6 +230,20 @@ fn push_parts(record: &Record<'_>, chunk: &mut Chunk, parts: RecordMetadata, ran
     Ok(())
 }
 
+impl RangeReader for NativeReader {
+    fn pass_over_lost(&mut self, passes: bool) {
+        self.passes_over_lost = passes;
+    }
+
+    fn deliver(&mut self, parts: RecordMetadata) {
+        self.parts = parts;
+    }
+
+    fn set_still_max(&mut self, still_max: Duration) {
+        self.still_max = still_max;
+    }
+}
+
 impl Read for NativeReader {
     fn expect(&mut self, ranges: &[OffsetRange]) {
         self.call_off();
@@ -304,7 +309,7 @@ impl Read for NativeReader {
             let polled = self.fetcher.poll(left.min(WAIT_MAX));
             answers += u32::from(matches!(polled, Ok(true)));
             let failed = match polled {
-                Ok(_) if self.fetcher.is_out_of_range(open.slot) => self.pass_over_lost(&mut open).err(),
+                Ok(_) if self.fetcher.is_out_of_range(open.slot) => self.go_on_after_lost(&mut open).err(),
                 Ok(_) if start.elapsed() >= self.still_max => Some(self.still(&open)),
                 Ok(_) => None,
                 Err(error) => Some(error),

@@ -14,8 +14,8 @@ use crate::admin;
 use crate::choice::settings;
 use crate::options::KafkaOptions;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tidemill_client::produce::{NewRecord, Producer};
+use std::time::{Duration, Instant};
+use tidemill_client::produce::{NewRecord, Producer, Transactional};
 use tidemill_client::{Cluster, Settings, Transactions};
 use tidemill_model::pipeline::{Delivery, NewTopic};
 use tidemill_model::{Error, Result};
@@ -23,10 +23,14 @@ use tidemill_os::clock;
 
 /// Longest wait for an answer before the caller may try again and tell what it waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same while records cannot be sent. The transaction before may be ended by then, and the batch written anew.
+const SEND_PATIENCE: Duration = Duration::from_secs(5);
 /// The same when a run begins: a cluster that is down then is not an error yet.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest wait for the end of a transaction that has failed.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
+/// Full batches are sent after so many records, and answers taken.
+const SENT_EVERY: u64 = 4_096;
 /// Longest wait of one look at the answers.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -59,15 +63,22 @@ pub struct BatchWriter {
     identity: Option<(i64, i16)>,
     /// No batch was written since we took over, so the next one may be there already.
     is_unsure: bool,
-    topics: BTreeMap<String, Topic>,
+    topics: Vec<Topic>,
+    /// The topic of the record before: most batches have one.
+    last: usize,
     /// Partitions of the batch that are not yet in the transaction.
     fresh: BTreeMap<String, Vec<i32>>,
     batch_id: u64,
     records: u64,
     time_ms: i64,
+    /// The time at which records are taken, as of the last look.
+    now: Instant,
+    /// Since when records cannot be sent.
+    trouble_since: Option<Instant>,
 }
 
 struct Topic {
+    name: String,
     producer: Producer,
     /// For each partition, whether records of the batch go there.
     is_used: Vec<bool>,
@@ -93,11 +104,14 @@ impl BatchWriter {
             transactions,
             identity: None,
             is_unsure: true,
-            topics: BTreeMap::new(),
+            topics: Vec::new(),
+            last: 0,
             fresh: BTreeMap::new(),
             batch_id: 0,
             records: 0,
             time_ms: 0,
+            now: clock::now(),
+            trouble_since: None,
         })
     }
 
@@ -107,7 +121,7 @@ impl BatchWriter {
     /// User: a missing topic. External: no right. A cluster that is down is not an error yet.
     pub fn begin(&mut self, topic: Option<&str>) -> Result<()> {
         let begun = self.take_over(BEGIN_PATIENCE).and_then(|()| match topic {
-            Some(topic) => self.open(topic, BEGIN_PATIENCE),
+            Some(topic) => self.open(topic, BEGIN_PATIENCE).map(drop),
             None => Ok(()),
         });
         match begun {
@@ -149,13 +163,14 @@ impl BatchWriter {
     /// # Errors
     /// As [`BatchWriter::write`].
     pub fn put(&mut self, topic: &str, partition: Option<i32>, record: &NewRecord<'_>) -> Result<()> {
-        if !self.topics.contains_key(topic) {
-            self.open(topic, PATIENCE)?;
+        if self.topics.get(self.last).is_none_or(|known| known.name != topic) {
+            self.last = self.open(topic, PATIENCE)?;
         }
+        let at = self.last;
         let number = self.records;
         self.records += 1;
         let record = NewRecord { timestamp: self.time_ms, ..*record };
-        let known = self.topics.get_mut(topic).expect("opened above");
+        let known = &mut self.topics[at];
         let partitions = known.is_used.len() as i32;
         let partition = match (partition, record.key) {
             (Some(partition), _) if !(0..partitions).contains(&partition) => {
@@ -172,9 +187,16 @@ impl BatchWriter {
         if !std::mem::replace(&mut known.is_used[partition as usize], true) {
             self.fresh.entry(topic.to_owned()).or_default().push(partition);
         }
-        while !self.topics.get_mut(topic).expect("opened above").producer.append(partition, &record, clock::now())? {
+        while !self.topics[at].producer.append(partition, &record, self.now)? {
             self.add_fresh()?;
-            self.look(topic)?;
+            self.look(at)?;
+            self.now = clock::now();
+        }
+        if number % SENT_EVERY == SENT_EVERY - 1 {
+            // The broker writes while the next rows are made.
+            self.add_fresh()?;
+            self.topics[at].producer.poll(Duration::ZERO)?;
+            self.now = clock::now();
         }
         Ok(())
     }
@@ -188,19 +210,21 @@ impl BatchWriter {
             }
         }
         (self.batch_id, self.records, self.time_ms) = (batch_id, 0, clock::wall_ms());
+        self.now = clock::now();
         fill(self)?;
         self.add_fresh()?;
-        let topics: Vec<String> = self.topics.keys().cloned().collect();
-        for topic in &topics {
-            while self.topics[topic].producer.pending() > 0 {
-                self.look(topic)?;
+        for at in 0..self.topics.len() {
+            while self.topics[at].producer.pending() > 0 {
+                self.look(at)?;
             }
         }
         if let Some(transactions) = &mut self.transactions {
             transactions.add_offset(&self.id, first, batch_id as i64 + 1, PATIENCE)?;
-            transactions.end(true, PATIENCE)?;
+            let identity = transactions.end(true, PATIENCE)?;
+            self.identity = Some(identity);
+            self.topics.iter_mut().for_each(|topic| topic.producer.begin_transaction(identity));
         }
-        self.topics.values_mut().for_each(|topic| topic.is_used.fill(false));
+        self.topics.iter_mut().for_each(|topic| topic.is_used.fill(false));
         self.is_unsure = false;
         Ok(())
     }
@@ -221,14 +245,15 @@ impl BatchWriter {
         }
         self.identity = None;
         self.is_unsure = true;
+        self.trouble_since = None;
         self.topics.clear();
         self.fresh.clear();
     }
 
-    /// Finds or creates a topic.
-    fn open(&mut self, topic: &str, patience: Duration) -> Result<()> {
-        if self.topics.contains_key(topic) {
-            return Ok(());
+    /// Finds or creates a topic. Returns its index.
+    fn open(&mut self, topic: &str, patience: Duration) -> Result<usize> {
+        if let Some(at) = self.topics.iter().position(|known| known.name == topic) {
+            return Ok(at);
         }
         let partitions = match (self.cluster.partitions(topic, patience)?, &self.target.new_topic) {
             (Some(partitions), _) => partitions.len() as i32,
@@ -245,11 +270,15 @@ impl BatchWriter {
         };
         let settings = self.settings.clone();
         let producer = match (&self.transactions, self.identity) {
-            (Some(_), Some(identity)) => Producer::transactional(settings, (topic, partitions), &self.id, identity)?,
+            (Some(transactions), Some(identity)) => {
+                let (id, adds_by_writing) = (self.id.clone(), transactions.adds_by_writing());
+                let transactional = Transactional { id, identity, adds_by_writing };
+                Producer::transactional(settings, (topic, partitions), transactional)?
+            }
             _ => Producer::new(settings, topic, partitions)?,
         };
-        self.topics.insert(topic.to_owned(), Topic { producer, is_used: vec![false; partitions as usize] });
-        Ok(())
+        self.topics.push(Topic { name: topic.to_owned(), producer, is_used: vec![false; partitions as usize] });
+        Ok(self.topics.len() - 1)
     }
 
     /// Adds the partitions that are new in the batch to the transaction.
@@ -263,13 +292,16 @@ impl BatchWriter {
     }
 
     /// Sends records of a topic and takes answers.
-    fn look(&mut self, topic: &str) -> Result<()> {
-        let producer = &mut self.topics.get_mut(topic).expect("the topic was opened").producer;
+    fn look(&mut self, at: usize) -> Result<()> {
+        let Topic { name: topic, producer, .. } = &mut self.topics[at];
         producer.flush(LOOK)?;
-        if producer.counts().failed == 0 {
+        let trouble = producer.trouble();
+        let since = trouble.as_ref().map(|_| self.trouble_since.unwrap_or_else(clock::now));
+        self.trouble_since = since;
+        if producer.counts().failed == 0 && since.is_none_or(|since| clock::since(since) < SEND_PATIENCE) {
             return Ok(());
         }
-        Err(producer.trouble().unwrap_or_else(|| {
+        Err(trouble.unwrap_or_else(|| {
             let servers = &self.target.options.bootstrap_servers;
             Error::transient(format!(
                 "Kafka at {servers} did not take records for topic `{topic}`; they are sent again"

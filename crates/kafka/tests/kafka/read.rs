@@ -2,14 +2,14 @@
 
 use crate::support::{CLIENTS, Cluster, Record, clusters, flush, range, read, send, topic};
 use rdkafka::TopicPartitionList;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_kafka::{KafkaReader, admin, scan};
 use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
@@ -288,4 +288,78 @@ fn delete_before(cluster: &Cluster, topic: &str, offset: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, rdkafka::Offset::Offset(offset)).unwrap();
     admin::wait(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+}
+
+/// Records whose keys come again, and tombstones, are removed. What is left leads across the gaps, whatever the range.
+#[test]
+fn ranges_of_a_compacted_topic_end_where_records_are_gone() {
+    for cluster in clusters() {
+        let topic = topic("compacted");
+        make_compacted(&cluster, &topic);
+        let producer = cluster.producer(&[]);
+        let put = |key: &str, value: Option<&str>| {
+            let mut record = BaseRecord::to(&topic).partition(0).key(key);
+            record.payload = value;
+            producer.send(record).expect("sent");
+            flush(&producer);
+        };
+        // Keys 0 to 4 stay, 5 to 7 come again at 8 to 10, 8 and 9 come and are removed at 13 and 14.
+        (0..8).for_each(|key| put(&format!("k{key}"), Some("a")));
+        (5..8).for_each(|key| put(&format!("k{key}"), Some("b")));
+        (8..10).for_each(|key| put(&format!("k{key}"), Some("a")));
+        (8..10).for_each(|key| put(&format!("k{key}"), None));
+        // A record begins a new segment, and only segments before the last one are compacted. The tombstones are removed by the
+        // second compaction.
+        let mut end = 15;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let left = loop {
+            thread::sleep(Duration::from_millis(300));
+            put("last", Some("c"));
+            end += 1;
+            let left = expected_there(&cluster, &topic);
+            if left.iter().all(|(offset, ..)| !(5..8).contains(offset) && !(11..15).contains(offset)) {
+                break left;
+            }
+            assert!(Instant::now() < deadline, "the topic is compacted: {left:?}");
+        };
+        assert!(left.len() >= 9, "{left:?}");
+        let mut reader = KafkaReader::new(&cluster.options).unwrap();
+        for (from, to) in (0..=16).flat_map(|from| (from..=16.min(end)).map(move |to| (from, to))) {
+            let offsets = |records: &[Record]| records.iter().map(|(offset, ..)| *offset).collect::<Vec<_>>();
+            let within: Vec<Record> =
+                left.iter().filter(|(offset, ..)| (from..to).contains(offset) && *offset < 15).cloned().collect();
+            let mut found = read(&mut reader, &range(&topic, 0, from, to), 10);
+            // The record of the last key may have been removed meanwhile.
+            found.retain(|(offset, ..)| *offset < 15);
+            assert_eq!(
+                offsets(&found),
+                offsets(&within),
+                "{} {:?}, offsets {from} to {to}",
+                cluster.name,
+                cluster.options.client
+            );
+        }
+    }
+}
+
+/// The records of partition 0, from a simple scan.
+fn expected_there(cluster: &Cluster, topic: &str) -> Vec<Record> {
+    let mut there = Vec::new();
+    let scanned = scan(&cluster.options, topic, |_, offset, timestamp, _, value| {
+        there.push((offset, timestamp, value.map(<[u8]>::to_vec)));
+        ControlFlow::Continue(())
+    });
+    scanned.expect("scanned");
+    there
+}
+
+fn make_compacted(cluster: &Cluster, topic: &str) {
+    let admin: AdminClient<_> = cluster.options.config(&[], &[]).create().unwrap();
+    let wanted = NewTopic::new(topic, 1, TopicReplication::Fixed(1))
+        .set("cleanup.policy", "compact")
+        .set("segment.ms", "200")
+        .set("min.cleanable.dirty.ratio", "0.001")
+        .set("delete.retention.ms", "1");
+    let made = admin::wait(admin.create_topics([&wanted], &AdminOptions::new())).expect("an answer");
+    made.into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));
 }

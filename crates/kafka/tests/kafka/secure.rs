@@ -5,12 +5,15 @@
 //! `TIDEMILL_TEST_KAFKA` its plain listener.
 
 use crate::support::{Cluster, range, topic};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Chunk, Read};
+use tidemill_flow::ports::{Chunk, Extents, Read, Watch};
 use tidemill_kafka::produce::{NewRecord, producer};
-use tidemill_kafka::{ClientChoice, KafkaOptions, KafkaReader, admin};
+use tidemill_kafka::sink::{BatchWriter, Target};
+use tidemill_kafka::{ClientChoice, Group, KafkaOptions, KafkaReader, KafkaWatch, admin, scan};
+use tidemill_model::pipeline::{Delivery, NewTopic};
 use tidemill_model::{Result, Secret};
 
 /// A broker with a secure and a plain listener, and a topic with four records.
@@ -196,4 +199,96 @@ fn a_login_at_a_listener_without_logins_says_what_to_set() {
     let error = admin::partition_count(&options, "t").expect_err("no login there");
     let words = "the listener does not use authentication; set `security.protocol` to PLAINTEXT";
     assert!(!error.retry && error.message().contains(words), "{error}");
+}
+
+#[test]
+fn a_sink_over_tls_needs_rights_on_its_transactional_id() {
+    let Some(secure) = Secure::new() else { return };
+    let as_user = |user: &str| {
+        let mut options = secure.options("SCRAM-SHA-512");
+        options.truncate(3);
+        options.extend([("sasl.username", user.to_owned()), ("sasl.password", format!("{user}-secret"))]);
+        let client_options = options.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
+        KafkaOptions { client_options, ..KafkaOptions::new(&secure.address) }
+    };
+    let written = topic("sink");
+    let target = |user: &str, delivery: Delivery| Target {
+        name: "out".into(),
+        options: as_user(user),
+        new_topic: Some(NewTopic { partitions: 1, options: Vec::new() }),
+        delivery,
+    };
+    let mut by_alice = BatchWriter::new(&target("alice", Delivery::ExactlyOnce), &written).expect("a writer");
+    by_alice.begin(Some(&written)).expect("alice may write");
+    for batch_id in 0..3 {
+        let record = NewRecord { value: Some(b"x"), ..NewRecord::default() };
+        by_alice.write(batch_id, &written, &mut |writer| writer.put(&written, None, &record)).expect("written");
+    }
+    // The marker of the last transaction is written after the answer.
+    let is_there = || {
+        let mut count = 0;
+        let plain = KafkaOptions::new(&secure.plain);
+        let counted = scan(&plain, &written, |_, _, _, _, _| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        counted.expect("scanned");
+        count
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while is_there() < 3 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(is_there(), 3);
+
+    for (delivery, words) in [
+        (
+            Delivery::ExactlyOnce,
+            ["TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "the rights (ACL) WRITE and DESCRIBE on the transactional id"],
+        ),
+        (Delivery::AtLeastOnce, ["TOPIC_AUTHORIZATION_FAILED", "give the user the right (ACL)"]),
+    ] {
+        let mut by_bob = BatchWriter::new(&target("bob", delivery), &written).expect("a writer");
+        let error = by_bob.begin(Some(&written)).expect_err("bob may not");
+        assert!(!error.retry && words.iter().all(|word| error.message().contains(word)), "{error}");
+    }
+    let mut group = Group::new(&as_user("bob"), "bobs").expect("a client");
+    let offsets = [(written.clone(), [(0, 1)].into())].into();
+    let error = group.commit(&offsets).expect_err("bob may not");
+    let words = ["GROUP_AUTHORIZATION_FAILED", "give the user the right (ACL) READ on the group"];
+    assert!(!error.retry && words.iter().all(|word| error.message().contains(word)), "{error}");
+    admin::delete_topic(&as_user("alice"), &written).expect("alice deletes it");
+}
+
+/// Passwords change while a run goes on. What was let in once waits, in every part; a run that begins is told.
+#[test]
+fn a_login_that_was_right_before_is_waited_for() {
+    let Some(secure) = Secure::new() else { return };
+    for was_let_in in [false, true] {
+        let mut options = secure.options("SCRAM-SHA-512");
+        options.pop();
+        options.push(("sasl.password", "wrong".into()));
+        let client_options = options.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
+        let options = KafkaOptions { client_options, ..KafkaOptions::new(&secure.address) };
+        if was_let_in {
+            options.let_in.note();
+        }
+        let mut reader = KafkaReader::new(&options).expect("a reader").with_still_max(Duration::from_millis(300));
+        let mut watch = KafkaWatch::new(&options, &secure.topic).expect("a watch");
+        let new_topic = None;
+        let target =
+            Target { name: "out".into(), options: options.clone(), new_topic, delivery: Delivery::ExactlyOnce };
+        let mut writer = BatchWriter::new(&target, "q").expect("a writer");
+        assert_eq!(writer.begin(Some(&secure.topic)).is_ok(), was_let_in, "a cluster that is away is no error yet");
+        let errors = [
+            secure.read(&mut reader, 0, 4).map(drop),
+            watch.watch(&Extents::new(), Duration::from_millis(300)).map(drop),
+            writer.write(0, &secure.topic, &mut |_| Ok(())),
+            Group::new(&options, "g").and_then(|mut group| group.commit(&[("t".into(), [(0, 1)].into())].into())),
+        ];
+        for error in errors.map(|result| result.expect_err("a wrong password")) {
+            assert!(error.to_string().contains("refuses the credentials"), "{error}");
+            assert_eq!(error.retry, was_let_in, "{error}");
+        }
+    }
 }

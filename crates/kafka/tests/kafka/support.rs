@@ -140,7 +140,8 @@ impl Cluster {
 }
 
 fn start(dir: &TempDir, listen: SocketAddr) -> Broker {
-    let config = BrokerConfig { listen, dir: dir.path().to_owned(), ..BrokerConfig::default() };
+    let compaction_interval = Duration::from_millis(200);
+    let config = BrokerConfig { listen, dir: dir.path().to_owned(), compaction_interval, ..BrokerConfig::default() };
     Broker::start(config).expect("the embedded broker starts")
 }
 

@@ -3,9 +3,9 @@
 //! If a partition is started while a fetch waits, librdkafka adds it only to the next fetch, up to 5 s later. So the
 //! alarm counts as set when every partition has answered once.
 
+use super::client::Handle;
+use super::fetch::Fetch;
 use crate::alarm::Alarm;
-use crate::client::Handle;
-use crate::fetch::Fetch;
 use crate::options::KafkaOptions;
 use std::time::Duration;
 use tidemill_flow::ports::Extents;

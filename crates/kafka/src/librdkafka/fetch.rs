@@ -3,7 +3,7 @@
 //! The rest of the crate sees only [`Event`]s; all pointers to librdkafka's messages stay in this module. Messages are
 //! taken from the queue by the hundred; one call per message would cost a third more CPU time.
 
-use crate::client::Handle;
+use super::client::Handle;
 use rdkafka::bindings as native;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;

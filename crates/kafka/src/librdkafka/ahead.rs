@@ -7,7 +7,7 @@
 //! One fetch serves all open partitions, so a task of a hundred small ranges costs a few round trips. Messages stay in
 //! librdkafka's buffers. If they exceed the bytes, the last ranges are stopped and fetched again at their turn.
 
-use crate::fetch::{Event, Fetch, Message};
+use super::fetch::{Event, Fetch, Message};
 use rdkafka::error::RDKafkaErrorCode;
 use std::collections::VecDeque;
 use std::time::Duration;

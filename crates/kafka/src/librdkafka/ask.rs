@@ -1,8 +1,8 @@
 //! Requests for topics and offsets through librdkafka.
 
-use crate::admin::wait;
+use super::client::{ErrorContext, Handle};
+use super::wait;
 use crate::ask::{Ask, At};
-use crate::client::{ErrorContext, Handle};
 use crate::options::KafkaOptions;
 use rdkafka::Offset;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

@@ -5,12 +5,12 @@
 //! costs 4–6 ms. At the end of a range the reader stops the partition, unless a thousand records are fetched ahead.
 //! Otherwise an idle reader would ask the broker 200 times a second.
 
-use crate::ahead::Ahead;
+use super::ahead::Ahead;
+use super::client::Handle;
+use super::fetch::{Event, Fetch};
 use crate::ask::Ask;
-use crate::client::Handle;
-use crate::fetch::{Event, Fetch};
 use crate::options::KafkaOptions;
-use crate::read::{STILL_MAX, after_loss, lost};
+use crate::read::{RangeReader, STILL_MAX, after_loss, lost};
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
@@ -73,27 +73,6 @@ impl LibrdkafkaReader {
             parts: RecordMetadata::default(),
             passes_over_lost: false,
         })
-    }
-
-    /// Makes the reader pass over records that are gone.
-    #[must_use]
-    pub fn passing_over_lost(mut self, passes: bool) -> LibrdkafkaReader {
-        self.passes_over_lost = passes;
-        self
-    }
-
-    /// Makes the reader also deliver these parts of each record.
-    #[must_use]
-    pub fn with_parts(mut self, parts: RecordMetadata) -> LibrdkafkaReader {
-        self.parts = parts;
-        self
-    }
-
-    /// Sets how long a range may make no progress before a transient error.
-    #[must_use]
-    pub fn with_still_max(mut self, still_max: Duration) -> LibrdkafkaReader {
-        self.still_max = still_max;
-        self
     }
 
     fn finish(&mut self, range: OffsetRange) {
@@ -195,6 +174,20 @@ impl LibrdkafkaReader {
                     .failed(&format!("a fetch of {} at offset {offset}", range.partition), None));
             }
         }
+    }
+}
+
+impl RangeReader for LibrdkafkaReader {
+    fn pass_over_lost(&mut self, passes: bool) {
+        self.passes_over_lost = passes;
+    }
+
+    fn deliver(&mut self, parts: RecordMetadata) {
+        self.parts = parts;
+    }
+
+    fn set_still_max(&mut self, still_max: Duration) {
+        self.still_max = still_max;
     }
 }
 

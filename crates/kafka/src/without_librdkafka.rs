@@ -1,0 +1,46 @@
+//! What is in the place of librdkafka in a binary without the cargo feature `librdkafka`: an error that says so.
+
+use crate::alarm::Alarm;
+use crate::ask::Ask;
+use crate::group::SetOffsets;
+use crate::options::KafkaOptions;
+use crate::properties::Refused;
+use crate::read::RangeReader;
+use crate::scan::OnRecord;
+use tidemill_flow::ports::Extents;
+use tidemill_model::{Error, Result, Secret};
+
+fn missing<T>() -> Result<T> {
+    let (what, help) = crate::choice::WITHOUT_LIBRDKAFKA;
+    Err(Error::user(format!("client = \"librdkafka\" {what}; {help}")))
+}
+
+pub(crate) fn reader(_: &KafkaOptions) -> Result<Box<dyn RangeReader>> {
+    missing()
+}
+
+pub(crate) fn alarm(_: &KafkaOptions) -> Result<Box<dyn Alarm>> {
+    missing()
+}
+
+pub(crate) fn ask(_: &KafkaOptions) -> Result<Box<dyn Ask>> {
+    missing()
+}
+
+pub(crate) fn group(_: &KafkaOptions, _: &str) -> Result<Box<dyn SetOffsets>> {
+    missing()
+}
+
+pub(crate) fn scan(_: &KafkaOptions, _: &str, _: &Extents, _: OnRecord<'_>) -> Result<()> {
+    missing()
+}
+
+/// Nothing judges librdkafka's properties here: the choice of librdkafka is refused as a whole.
+pub(crate) fn refused(_: &str, _: &Secret) -> Option<Refused> {
+    None
+}
+
+/// librdkafka lacks everything.
+pub(crate) fn unspoken(_: &str, _: &str) -> Option<&'static str> {
+    None
+}
