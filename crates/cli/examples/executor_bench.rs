@@ -137,7 +137,7 @@ impl Executor {
 
     fn send(&mut self, id: u64, ranges: TaskCut) {
         let (late_watermark, timestamp) = (Millis(i64::MIN), Millis(0));
-        let task = Task { id, batch_id: 0, ranges, late_watermark, timestamp, set_aside: false };
+        let task = Task { id, batch_id: 0, ranges, late_watermark, timestamp, seed: 0, set_aside: false };
         send(&mut self.stdin, &ToExecutor::Task(task)).expect("an executor that listens");
     }
 

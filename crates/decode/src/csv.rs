@@ -7,6 +7,7 @@ use super::cells::{Cells, CsvForm};
 use super::column::{Column, Fixed};
 use super::corrupt::CorruptRecords;
 use super::decimal::decimal;
+use super::intervals;
 use super::java::{java_float, java_integer};
 use super::text::push_decoded;
 use super::time::{self, Defaults, Formats};
@@ -157,6 +158,10 @@ fn put_text(column: &mut Column, said: &str, defaults: &Defaults, formats: &Form
         Column::Date(values) => put(values, date(said, formats)),
         Column::Timestamp(values) => put(values, formats.timestamp(said, defaults)),
         Column::TimestampNtz(values) => put(values, formats.timestamp_ntz(said)),
+        Column::Months { data_type, values } => {
+            put(values, intervals::of_text(said, data_type).map(|months| months as i32))
+        }
+        Column::Micros { data_type, values } => put(values, intervals::of_text(said, data_type)),
         Column::Struct(_) | Column::List(_) | Column::Map(_) => {
             panic!("the plan refuses types that CSV does not hold")
         }

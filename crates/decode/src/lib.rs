@@ -17,6 +17,7 @@ mod column;
 mod corrupt;
 mod csv;
 mod decimal;
+pub mod intervals;
 mod java;
 pub mod java_double;
 mod number;

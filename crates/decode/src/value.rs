@@ -5,6 +5,7 @@
 
 use super::column::{Column, Fixed, List, Map, Struct};
 use super::decimal::decimal;
+use super::intervals;
 use super::java::base64;
 use super::number::Number;
 use super::rewrite::Rewriter;
@@ -184,6 +185,10 @@ impl Reader<'_> {
             Column::Timestamp(values) => put(values, scratch.formats.timestamp(said, &scratch.defaults)),
             Column::TimestampNtz(values) => put(values, scratch.formats.timestamp_ntz(said)),
             Column::Date(values) => put(values, scratch.formats.date(said)),
+            Column::Months { data_type, values } => {
+                put(values, intervals::of_text(said, data_type).map(|months| months as i32))
+            }
+            Column::Micros { data_type, values } => put(values, intervals::of_text(said, data_type)),
             _ => false,
         }
     }

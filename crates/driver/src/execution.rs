@@ -20,6 +20,8 @@ pub(crate) struct Execution {
     batch: Option<InFlight>,
     /// True if the pipeline keeps dead letters.
     keeps_dead_letters: bool,
+    /// The query's seed, for its random functions.
+    seed: u64,
     /// Nothing is dispatched before this time: a task failed because its source could not be reached.
     retry_at: Option<Instant>,
     /// When a failed task was last reported.
@@ -36,8 +38,13 @@ pub(crate) struct InFlight {
 }
 
 impl Execution {
-    pub(crate) fn new(fleet: Fleet, keeps_dead_letters: bool) -> Execution {
-        Execution { fleet, batch: None, keeps_dead_letters, retry_at: None, retry_told_at: None, crashes: 0 }
+    pub(crate) fn new(fleet: Fleet, keeps_dead_letters: bool, seed: u64) -> Execution {
+        Execution { fleet, batch: None, keeps_dead_letters, seed, retry_at: None, retry_told_at: None, crashes: 0 }
+    }
+
+    /// The query's seed.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -114,12 +121,14 @@ impl Execution {
         let Some(in_flight) = &mut self.batch else { return Ok(()) };
         let batch = &mut in_flight.batch;
         let BatchPlan { batch_id, late_watermark, timestamp, .. } = batch.plan;
+        let seed = self.seed;
         let task = |id, TaskAssignment { ranges, set_aside, .. }| Task {
             id,
             batch_id,
             ranges,
             late_watermark,
             timestamp,
+            seed,
             set_aside,
         };
         self.fleet.dispatch(|preferred, idle| batch.take(preferred, idle), task);

@@ -7,6 +7,7 @@ use tidemill_flow::output;
 use tidemill_flow::ports::DriverDeadLetter;
 use tidemill_model::pipeline::{OnError, OutputMode};
 use tidemill_model::{BatchPlan, DeadLetterFile, Error, EventTimeStats, FaultCounts, Millis, RecordFault, Result};
+use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::{Body, QueryPlan};
 
 /// A merged batch.
@@ -19,6 +20,8 @@ pub(crate) struct Finished {
     pub(crate) next_watermark: Millis,
     pub(crate) rows: RecordBatch,
     pub(crate) merged: Merged,
+    /// Rows that a LIMIT over all batches has let out so far, if there is one.
+    pub(crate) let_out: Option<u64>,
     pub(crate) records: u64,
     pub(crate) faults: FaultCounts,
     /// Records that reached a group or the output.
@@ -93,12 +96,14 @@ impl Watermarks {
     }
 }
 
-/// Limits and error policy of a pipeline.
+/// Limits and error policy of a pipeline, and its seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) on_error: OnError,
     /// Bytes that the state may take; `None` for no limit.
     pub(crate) state_bytes_max: Option<u64>,
+    /// The query's seed, for random values over groups.
+    pub(crate) seed: u64,
 }
 
 /// Fails if the state takes more memory than it may.
@@ -134,7 +139,7 @@ pub(crate) fn finish(
     let sources = batch.by_source(query.branches.len());
     let mut partials = batch.into_partials();
     let files = partials.iter_mut().flat_map(|partial| std::mem::take(&mut partial.dead_letters)).collect();
-    let context = query.context(plan.timestamp);
+    let context = EvalContext { seed: limits.seed, ..query.context(plan.timestamp) };
     let (mut faults, mut left_out) = (FaultCounts::default(), FaultCounts::default());
     for partial in &partials {
         assert!(partial.is_balanced(), "a task lost sight of a record: {:?}", partial.left_out);
@@ -143,7 +148,7 @@ pub(crate) fn finish(
     }
     let kept = partials.iter().map(|partial| partial.rows).sum();
     let filtered = partials.iter().map(|partial| partial.filtered).sum();
-    let (rows, merged) = match query.body() {
+    let (rows, mut merged) = match query.body() {
         Body::Aggregate(aggregate) => {
             let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials)?;
             refuse_excess(state, limits.state_bytes_max)?;
@@ -159,6 +164,7 @@ pub(crate) fn finish(
             (output::projected_rows(columns, &query.output_schema, rows), Merged::default())
         }
     };
+    let rows = state.limit(query, rows, &mut merged);
     let next_watermark = watermarks.after(plan.watermark, &sources);
     let mut record_times: Vec<(i64, u64)> = partials.into_iter().flat_map(|partial| partial.record_times).collect();
     record_times.sort_unstable();
@@ -170,6 +176,7 @@ pub(crate) fn finish(
         next_watermark,
         rows,
         merged,
+        let_out: state.let_out(),
         records: sources.iter().map(|source| source.records).sum(),
         faults,
         kept,

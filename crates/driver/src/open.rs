@@ -24,7 +24,7 @@ use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
 use tidemill_link::{ToExecutor, VERSION};
 use tidemill_model::fingerprint::labelled;
 use tidemill_model::pipeline::Trigger;
-use tidemill_model::{Offsets, Result};
+use tidemill_model::{Offsets, Result, random};
 use tidemill_os::clock;
 use tidemill_scale::{Prior, Settings};
 use uuid::Uuid;
@@ -41,6 +41,8 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let state = State::restore(&job.plan, threads(), recovered.snapshot, recovered.deltas)?;
     let sinks = begin(&mut wiring.sinks, &mut wiring.dead_letters, &query.id)?;
     let keeps_dead_letters = wiring.dead_letters.is_some();
+    // The checkpoint keeps the id: a batch that runs again has the same random values.
+    let seed = random::seed_of(&query.id);
     let (run_id, name) = (Uuid::new_v4().to_string(), job.pipeline.name.clone());
     let identity = Identity { id: query.id, run_id, name, sources: described, sinks };
     let settings = Settings::from(&job.pipeline.autoscale);
@@ -65,7 +67,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let query = QueryRun {
         watching: Watching::new(sources, asks, bounded),
         planning: Planning::new(&job, plans, level, standing),
-        execution: Execution::new(fleet, keeps_dead_letters),
+        execution: Execution::new(fleet, keeps_dead_letters, seed),
         state,
         watermarks: Watermarks::new(&job.plan),
         committing: Committing::new(committer, wants_snapshot, committed.records),

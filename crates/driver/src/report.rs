@@ -161,11 +161,8 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
 }
 
 fn state_operators(query: &QueryPlan, stats: &BatchStats, commit_ms: u64) -> Vec<StateOperatorProgress> {
-    if matches!(query.body(), Body::Project(_)) {
-        return Vec::new();
-    }
     let merged = &stats.finished.merged;
-    vec![StateOperatorProgress {
+    let groups = matches!(query.body(), Body::Aggregate(_)).then(|| StateOperatorProgress {
         operator_name: "stateStoreSave".into(),
         num_rows_total: stats.state_rows,
         num_rows_updated: merged.updated,
@@ -178,7 +175,23 @@ fn state_operators(query: &QueryPlan, stats: &BatchStats, commit_ms: u64) -> Vec
         num_shuffle_partitions: 1,
         num_state_store_instances: 1,
         custom_metrics: BTreeMap::new(),
-    }]
+    });
+    groups.into_iter().chain(stats.finished.let_out.map(|count| limit(count, stats, commit_ms))).collect()
+}
+
+/// A LIMIT over all batches: its state is the number of rows that have gone out, a row once there is one.
+fn limit(let_out: u64, stats: &BatchStats, commit_ms: u64) -> StateOperatorProgress {
+    let rows = u64::from(let_out > 0);
+    StateOperatorProgress {
+        operator_name: "globalLimit".into(),
+        num_rows_total: rows,
+        num_rows_updated: u64::from(stats.finished.rows.num_rows() > 0),
+        commit_time_ms: commit_ms,
+        memory_used_bytes: rows * size_of::<u64>() as u64,
+        num_shuffle_partitions: 1,
+        num_state_store_instances: 1,
+        ..StateOperatorProgress::default()
+    }
 }
 
 /// How far the ends of a batch are behind the latest offsets.

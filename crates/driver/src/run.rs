@@ -316,7 +316,11 @@ impl QueryRun {
         let started = clock::now();
         let InFlight { batch, start, dispatched } = in_flight;
         let pipeline = &self.job.pipeline;
-        let limits = Limits { on_error: pipeline.on_error, state_bytes_max: pipeline.state_bytes_max };
+        let limits = Limits {
+            on_error: pipeline.on_error,
+            state_bytes_max: pipeline.state_bytes_max,
+            seed: self.execution.seed(),
+        };
         let mut finished = finish(&self.job.plan, &limits, &mut self.state, &mut self.watermarks, batch)?;
         self.planning.merged(&finished);
         if let Some(note) = notes::jump(&finished, &self.job.plan) {

@@ -105,7 +105,15 @@ mod tests {
     use tidemill_model::Millis;
 
     fn task(id: u64, range: OffsetRange) -> Task {
-        Task { id, batch_id: 0, ranges: vec![range], late_watermark: Millis(0), timestamp: Millis(0), set_aside: false }
+        Task {
+            id,
+            batch_id: 0,
+            ranges: vec![range],
+            late_watermark: Millis(0),
+            timestamp: Millis(0),
+            seed: 0,
+            set_aside: false,
+        }
     }
 
     fn slot(tasks: Sender<Task>) -> Slot {

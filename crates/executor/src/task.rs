@@ -15,6 +15,7 @@ use tidemill_model::limits::{FRAME_BYTES_MAX, PARTIAL_BYTES_MAX, TASK_BYTES_MAX}
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, Partial, RecordFault, Result};
 use tidemill_os::clock;
+use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::BranchPlan;
 
 /// Records decoded and folded at once: few enough to keep the columns in the cache, enough to spread the overhead.
@@ -103,7 +104,7 @@ impl Worker {
     /// The task's partial; `None` if its records are larger than a task may hold.
     fn fold(&mut self, task: &Task, cost: &mut TaskCost) -> Result<Option<Partial>> {
         let Input { plan, reader, decoder } = &mut self.inputs[task.source()];
-        let context = plan.context(task.timestamp);
+        let context = EvalContext { seed: task.seed, ..plan.context(task.timestamp) };
         let mut fold = Fold::new(plan.clone(), self.on_error, context, task.late_watermark.0);
         decoder.set_now(task.timestamp.to_micros());
         if self.dead_letters.is_some() {

@@ -45,7 +45,7 @@ fn main() {
 /// Rows per CPU-second.
 fn measure(plan: &Arc<BranchPlan>, seconds: f64) -> f64 {
     let chunks: Vec<RecordBatch> = (0..CHUNKS).map(|chunk| rows(plan, chunk)).collect();
-    let context = EvalContext { timestamp: Millis(1_700_000_000_000), zone: Zone::UTC };
+    let context = EvalContext { timestamp: Millis(1_700_000_000_000), zone: Zone::UTC, seed: 0 };
     let timestamps = vec![context.timestamp.0; CHUNK_ROWS];
     let mut rows = 0;
     let start = cpu_seconds();

@@ -21,7 +21,7 @@ pub fn run(plan: &Arc<QueryPlan>, records: &[String], context: &EvalContext) -> 
     decoder.set_now(context.timestamp.to_micros());
     let mut fold = Fold::new(plan.branches[0].clone(), OnError::Fail, *context, 0);
     let mut chunk = Chunk::default();
-    records.iter().for_each(|record| chunk.push(0, 0, Some(record.as_bytes())));
+    (0..).zip(records).for_each(|(offset, record)| chunk.push(offset, 0, Some(record.as_bytes())));
     let decoded = decoder.decode(&chunk);
     fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).map_err(|failure| failure.error.class.to_string())?;
     let partial = fold.finish();

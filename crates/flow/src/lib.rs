@@ -13,4 +13,5 @@ pub mod key;
 pub mod merge;
 pub mod output;
 pub mod ports;
+mod positions;
 pub mod records;

@@ -13,10 +13,10 @@
 
 use crate::fold::accumulate::kind;
 use crate::key;
-use crate::output::refused;
-use arrow_array::Array;
+use crate::output::{first_rows, refused};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,15 +30,19 @@ use tidemill_state::{Batch, Emit, Grid, KeyTime, Layout, Section, Store, Unreada
 
 pub use tidemill_state::{Groups, Merged};
 
-/// The state of a query: every open group of its aggregation. Empty for a query without aggregation.
+/// The state of a query: every open group of its aggregation, and how many rows a LIMIT over all batches has let out. Empty for
+/// a query without either.
 pub struct State {
     store: Option<Store>,
+    /// Number of rows that have gone out, if the query has such a LIMIT. Snapshots and deltas begin with it.
+    let_out: Option<u64>,
 }
 
 impl State {
     /// An empty state. Large batches are merged by this many threads.
     pub fn new(query: &QueryPlan, threads: usize) -> State {
-        State { store: layout(query).map(|layout| Store::new(layout, threads)) }
+        let store = layout(query).map(|layout| Store::new(layout, threads));
+        State { store, let_out: query.limit.map(|_| 0) }
     }
 
     /// Restores a state from a snapshot, if there is one, and later deltas, each with its batch.
@@ -48,29 +52,47 @@ impl State {
     pub fn restore(
         query: &QueryPlan,
         threads: usize,
-        snapshot: Option<(u64, Vec<u8>)>,
-        deltas: Vec<(u64, Vec<u8>)>,
+        mut snapshot: Option<(u64, Vec<u8>)>,
+        mut deltas: Vec<(u64, Vec<u8>)>,
     ) -> Result<State> {
-        let Some(layout) = layout(query) else { return Ok(State { store: None }) };
+        let mut let_out = query.limit.map(|_| 0);
+        if let Some(count) = &mut let_out {
+            for (batch, bytes) in snapshot.iter_mut().chain(&mut deltas) {
+                *count = take_count(bytes).ok_or_else(|| damaged(*batch))?;
+            }
+        }
+        let Some(layout) = layout(query) else { return Ok(State { store: None, let_out }) };
         let (first, snapshot) = snapshot.unzip();
         // Each delta is freed once it is read, so that a large state is not held twice.
         let (batches, deltas): (Vec<u64>, Vec<Vec<u8>>) = deltas.into_iter().unzip();
         let store = Store::restore(layout, threads, snapshot, deltas).map_err(|(delta, error)| match error {
-            Unreadable::Damaged => Error::external(format!(
-                "the state of batch {} in the checkpoint cannot be decoded; restore the checkpoint from a copy, or start with a new one",
-                delta.map_or(first.unwrap_or_default(), |delta| batches[delta])
-            )),
+            Unreadable::Damaged => damaged(delta.map_or(first.unwrap_or_default(), |delta| batches[delta])),
             Unreadable::Format => Error::user(
                 "the checkpoint's state was written by another version of this program, which kept it in another form; \
                  go on with that version, or start with a new --checkpoint",
             ),
         })?;
-        Ok(State { store: Some(store) })
+        Ok(State { store: Some(store), let_out })
+    }
+
+    /// What a LIMIT over all batches leaves of a batch's rows; its count becomes part of the batch's change.
+    pub fn limit(&mut self, query: &QueryPlan, rows: RecordBatch, merged: &mut Merged) -> RecordBatch {
+        let (Some(limit), Some(let_out)) = (query.limit, &mut self.let_out) else { return rows };
+        let left = (limit as u64).saturating_sub(*let_out);
+        let rows = first_rows(rows, usize::try_from(left).unwrap_or(usize::MAX));
+        *let_out += rows.num_rows() as u64;
+        merged.delta.splice(0..0, let_out.to_le_bytes());
+        rows
     }
 
     /// Groups in the state.
     pub fn rows(&self) -> u64 {
         self.store.as_ref().map_or(0, Store::groups)
+    }
+
+    /// Rows that a LIMIT over all batches has let out so far, if there is one.
+    pub fn let_out(&self) -> Option<u64> {
+        self.let_out
     }
 
     /// Bytes that the groups take in memory.
@@ -80,7 +102,11 @@ impl State {
 
     /// The whole state as bytes, for [`State::restore`].
     pub fn snapshot(&mut self) -> Vec<u8> {
-        self.store.as_mut().map(Store::snapshot).unwrap_or_default()
+        let groups = self.store.as_mut().map(Store::snapshot).unwrap_or_default();
+        match self.let_out {
+            Some(count) => [count.to_le_bytes().as_slice(), &groups].concat(),
+            None => groups,
+        }
     }
 
     /// Merges a batch's partials, given in (topic, partition, offset) order.
@@ -124,16 +150,36 @@ impl State {
 /// External: the bytes are not a state.
 pub fn rows_by_window<'a>(
     fingerprint: &Fingerprint,
-    snapshot: Option<&[u8]>,
+    snapshot: Option<&'a [u8]>,
     deltas: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<BTreeMap<i64, u64>>> {
     let Some(StatefulOperator::Aggregate { branches, .. }) = fingerprint.operators.first() else { return Ok(None) };
     let window = branches.first().and_then(|grouping| grouping.window.as_ref()).map(|window| window.spec);
+    // What is in front of the groups is not asked for.
+    let limited = fingerprint.operators.contains(&StatefulOperator::Limit);
+    let groups = |bytes: &'a [u8]| if limited { bytes.get(COUNT_BYTES..).unwrap_or_default() } else { bytes };
+    let (snapshot, deltas) = (snapshot.map(groups), deltas.into_iter().map(groups));
     let store = Store::of_keys(window, snapshot, deltas).map_err(|_| {
         Error::external("the state in the checkpoint cannot be decoded; restore the checkpoint from a copy")
     })?;
     let is_known = window.is_some() || !store.layout().evicts;
     Ok(is_known.then(|| store.windows()))
+}
+
+fn damaged(batch: u64) -> Error {
+    Error::external(format!(
+        "the state of batch {batch} in the checkpoint cannot be decoded; restore the checkpoint from a copy, or start with a new one"
+    ))
+}
+
+/// Bytes of the count in front of a state.
+const COUNT_BYTES: usize = size_of::<u64>();
+
+/// Takes the count in front of a state.
+fn take_count(bytes: &mut Vec<u8>) -> Option<u64> {
+    let count = u64::from_le_bytes(bytes.get(..COUNT_BYTES)?.try_into().ok()?);
+    bytes.drain(..COUNT_BYTES);
+    Some(count)
 }
 
 /// The layout of a query's state; `None` without an aggregation.

@@ -7,6 +7,7 @@ use crate::fold::accumulate::double_of;
 use crate::fold::pick::pick;
 use crate::fold::{boxed, distinct, moments};
 use crate::key;
+use crate::positions;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type,
@@ -51,7 +52,7 @@ pub fn group_rows(
     on_error: OnError,
     context: &EvalContext,
 ) -> Result<Output> {
-    let rows = aggregate_rows(plan, groups)?;
+    let rows = aggregate_rows(plan, groups, context)?;
     let mut errors = RowErrors::default();
     let mut keep = vec![true; rows.num_rows()];
     if let Some(having) = &plan.having {
@@ -100,7 +101,7 @@ fn order(plan: &AggregatePlan, sorted_by: &[ArrayRef], keep: &[bool]) -> Option<
 
 /// Window and keys of an aggregate row as JSON.
 fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize, zone: Zone) -> String {
-    let columns = rows.num_columns() - plan.aggregates.len();
+    let columns = plan.place() - plan.aggregates.len();
     let group = rows.project(&(0..columns).collect::<Vec<_>>()).expect("window and keys come first");
     let mut text = String::new();
     json::write_row(&mut text, &group, row, &WallClock::new(zone));
@@ -112,6 +113,14 @@ pub fn projected_rows<'a>(columns: &[Expr], schema: &SchemaRef, rows: impl Itera
     let mut cursors: Vec<Option<&[u8]>> = rows.map(Some).collect();
     let columns = columns.iter().map(|expr| key::decode(&mut cursors, &expr.data_type())).collect();
     record_batch(schema, columns, cursors.len())
+}
+
+/// The first of some rows.
+pub(crate) fn first_rows(rows: RecordBatch, most: usize) -> RecordBatch {
+    if rows.num_rows() <= most {
+        return rows;
+    }
+    picked(&rows.schema(), rows.columns().to_vec(), Some((0..most).collect()))
 }
 
 fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
@@ -137,11 +146,14 @@ fn picked(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: Option<Vec<usize>>) 
     record_batch(schema, columns, kept.len())
 }
 
-/// The aggregate row of every group: window, keys, aggregates.
-fn aggregate_rows(plan: &AggregatePlan, groups: &Groups) -> Result<RecordBatch> {
+/// The aggregate row of every group: window, keys, aggregates, place.
+fn aggregate_rows(plan: &AggregatePlan, groups: &Groups, context: &EvalContext) -> Result<RecordBatch> {
     let mut columns = group_columns(plan, &groups.windows(), &groups.keys());
     for (number, call) in plan.aggregates.iter().enumerate() {
         columns.push(finish(call, groups, number)?);
+    }
+    if plan.placed {
+        columns.push(positions::of_groups(&groups.windows(), &groups.keys(), context.timestamp));
     }
     Ok(record_batch(&plan.row_schema, columns, groups.len()))
 }

@@ -1,7 +1,8 @@
-//! The decoder of a source: its value by the format, then Kafka's own columns, then what is parsed from the texts of these.
+//! The decoder of a source: its value by the format, then Kafka's own columns, then those of its position, then what is parsed from the texts of these.
 
 use crate::kafka_columns::Builder;
 use crate::ports::Chunk;
+use crate::positions;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tidemill_sql::plan::{BranchPlan, Format, ParsedColumn};
 pub struct Records {
     value: Value,
     kafka_columns: Option<Builder>,
+    positions: Option<positions::Builder>,
     parsed: Option<Parsed>,
 }
 
@@ -46,8 +48,11 @@ impl Records {
             }
         };
         let kafka_columns = plan.kafka_columns.as_ref().map(|columns| Builder::new(columns, &plan.decode_schema));
+        let own = plan.decode_schema.fields().iter().chain(plan.kafka_columns.iter().flat_map(|own| &own.fields));
+        let before = Schema::new(own.cloned().collect::<Vec<_>>());
+        let positions = (!plan.positions.is_empty()).then(|| positions::Builder::new(&plan.positions, &before));
         let parsed = (!plan.parsed.is_empty()).then(|| Parsed::new(plan));
-        Records { value, kafka_columns, parsed }
+        Records { value, kafka_columns, positions, parsed }
     }
 
     /// Sets the timestamp of the next batch.
@@ -67,6 +72,9 @@ impl Records {
         if let Some(columns) = &mut self.kafka_columns {
             columns.set_partition(partition);
         }
+        if let Some(columns) = &mut self.positions {
+            columns.set_partition(partition);
+        }
     }
 
     /// Decodes a chunk's records, one row each.
@@ -77,6 +85,9 @@ impl Records {
             Value::Raw => Decoded::without_columns(chunk.len()),
         };
         if let Some(columns) = &self.kafka_columns {
+            decoded.batch = columns.append(&decoded.batch, chunk);
+        }
+        if let Some(columns) = &self.positions {
             decoded.batch = columns.append(&decoded.batch, chunk);
         }
         if let Some(parsed) = &self.parsed {

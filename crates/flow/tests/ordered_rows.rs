@@ -26,7 +26,7 @@ fn check(sql: &str, expected: &str) {
     );
     let pipeline = tidemill_config::parse("p.toml", &text, &[]).expect("a right pipeline");
     let plan = tidemill_sql::plan(&pipeline).unwrap_or_else(|faults| panic!("{sql}: {faults:?}"));
-    let context = EvalContext { timestamp: Millis(0), zone: Zone::UTC };
+    let context = EvalContext { timestamp: Millis(0), zone: Zone::UTC, seed: 0 };
     let records = RECORDS.map(String::from);
     let rows = alone::run(&Arc::new(plan), &records, &context).expect("no row fails");
     let shown = show::result_rows(&rows, usize::MAX, &WallClock::utc()).rows;

@@ -20,7 +20,7 @@ use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, Partial, Result, Secret, TaskCut};
 
 /// The version of these messages.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,8 @@ pub struct Task {
     pub late_watermark: Millis,
     /// The batch's `current_timestamp()`.
     pub timestamp: Millis,
+    /// The query's seed: the same in all runs.
+    pub seed: u64,
     /// The records kill executors. They are only read and written to the dead letters, not decoded.
     pub set_aside: bool,
 }
@@ -236,6 +238,7 @@ mod tests {
             ranges: vec![range],
             late_watermark: Millis(-1),
             timestamp: Millis(5),
+            seed: 3,
             set_aside: false,
         })
     }

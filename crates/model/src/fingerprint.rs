@@ -28,6 +28,8 @@ pub enum StatefulOperator {
         /// How the rows of each source become groups. Without UNION ALL there is one.
         branches: Vec<Grouping>,
     },
+    /// LIMIT over all batches: the number of rows that have gone out.
+    Limit,
 }
 
 /// How rows become groups.
@@ -92,7 +94,10 @@ impl Fingerprint {
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.sources.iter().map(|source| labelled("input", source)).collect();
         for operator in &self.operators {
-            let StatefulOperator::Aggregate { output_mode, branches } = operator;
+            let StatefulOperator::Aggregate { output_mode, branches } = operator else {
+                lines.push(labelled("let out", "some rows of all batches"));
+                continue;
+            };
             for branch in branches {
                 lines.extend(branch.repeated.iter().map(|window| labelled("windows", window)));
                 lines.extend(branch.parts().map(|(label, text)| labelled(label, text)));
@@ -177,7 +182,7 @@ mod tests {
         };
         let changed = |change: &dyn Fn(&mut Grouping)| {
             let mut other = first.clone();
-            let StatefulOperator::Aggregate { branches, .. } = &mut other.operators[0];
+            let StatefulOperator::Aggregate { branches, .. } = &mut other.operators[0] else { panic!("it is one") };
             change(&mut branches[0]);
             other
         };
@@ -200,6 +205,9 @@ mod tests {
         ];
         let mut other = first.clone();
         other.sources.push(text("more"));
+        all.push(other);
+        let mut other = first.clone();
+        other.operators.push(StatefulOperator::Limit);
         all.push(other);
         for (at, one) in all.iter().enumerate() {
             let json = serde_json::to_string(one).unwrap();

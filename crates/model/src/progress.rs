@@ -50,7 +50,8 @@ pub struct Progress {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateOperatorProgress {
-    /// `stateStoreSave`, Spark's name for the aggregation.
+    /// `stateStoreSave`, Spark's name for the aggregation; behind it `globalLimit`, a LIMIT over all batches, whose one row is
+    /// the number of rows that have gone out.
     pub operator_name: String,
     /// Groups in the state after the batch.
     pub num_rows_total: u64,

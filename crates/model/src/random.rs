@@ -47,6 +47,16 @@ impl Random {
     }
 }
 
+/// A seed made of a text, the same in any run.
+pub fn seed_of(text: &str) -> u64 {
+    fold(STEP, text.as_bytes())
+}
+
+/// A seed made of another one and bytes.
+pub fn fold(seed: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(seed, |seed, byte| mix(seed.wrapping_add(STEP) ^ u64::from(*byte)))
+}
+
 /// The bits of a state.
 pub fn mix(state: u64) -> u64 {
     let mut z = state;

@@ -38,6 +38,7 @@ impl QueryPlan {
         if let Body::Aggregate(plan) = self.body() {
             self.describe_groups(plan, &mut line);
         }
+        self.limit.iter().for_each(|limit| line("let out", format!("{limit} rows of all batches")));
         line("mode", self.output_mode.name().into());
         out
     }
@@ -48,7 +49,8 @@ impl QueryPlan {
         let branches: Option<Vec<Grouping>> = self.branches.iter().map(grouping).collect();
         let aggregate = branches
             .map(|branches| StatefulOperator::Aggregate { output_mode: self.output_mode.name().into(), branches });
-        Fingerprint { sources, operators: aggregate.into_iter().collect() }
+        let limit = self.limit.map(|_| StatefulOperator::Limit);
+        Fingerprint { sources, operators: aggregate.into_iter().chain(limit).collect() }
     }
 
     /// What happens to the groups.
@@ -151,7 +153,10 @@ impl BranchPlan {
             match step {
                 Step::Filter(_) => {}
                 Step::Window(_) => row.0.push("window".into()),
-                Step::Generate(generate) => row.0.extend(generate.columns.iter().map(|field| field.name().clone())),
+                Step::Generate(generate) => {
+                    row.0.extend(generate.columns.iter().map(|field| field.name().clone()));
+                    row.0.extend(generate.numbered.then(|| "element".to_owned()));
+                }
             }
         }
         row
@@ -178,7 +183,7 @@ impl AggregatePlan {
     /// The columns of the aggregate row. Calls are named by their text over `row`.
     fn groups(&self, row: &Names) -> Names {
         let mut groups = Names::of(&self.row_schema);
-        let first = groups.0.len() - self.aggregates.len();
+        let first = self.place() - self.aggregates.len();
         for (index, call) in self.aggregates.iter().enumerate() {
             groups.0[first + index] = row.shape(call, Zone::UTC).call();
         }

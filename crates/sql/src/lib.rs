@@ -10,7 +10,6 @@ pub mod describe;
 pub mod eval;
 pub mod expr;
 pub mod functions;
-mod intervals;
 pub mod kafka;
 pub mod plan;
 pub mod reference;
@@ -21,4 +20,5 @@ pub mod types;
 pub mod value;
 
 pub use analyze::{AGGREGATE_FUNCTIONS, GENERATORS, LAMBDAS, plan};
+use tidemill_decode::intervals;
 pub use tidemill_decode::zone;

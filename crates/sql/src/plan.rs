@@ -15,7 +15,7 @@ use crate::eval::EvalContext;
 use crate::expr::Expr;
 use crate::kafka::KafkaColumns;
 use crate::zone::Zone;
-use arrow_schema::{DataType, Fields, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Millis, WindowSpec};
@@ -31,6 +31,8 @@ pub struct QueryPlan {
     pub output_mode: OutputMode,
     /// The output columns' names and types.
     pub output_schema: SchemaRef,
+    /// The most rows that go out in append mode, over all batches. [`AggregatePlan::limit`] is that of complete mode.
+    pub limit: Option<usize>,
 }
 
 impl QueryPlan {
@@ -75,11 +77,13 @@ pub struct BranchPlan {
     pub corrupt_record: Option<usize>,
     /// Kafka's own columns that the query uses, if it uses any.
     pub kafka_columns: Option<KafkaColumns>,
+    /// Columns made of the record's position that the query uses, in this order.
+    pub positions: Vec<PositionColumn>,
     /// Columns made of the texts of those before, each parsed once.
     pub parsed: Vec<ParsedColumn>,
     /// The event time, when the source declares one.
     pub event_time: Option<EventTimePlan>,
-    /// The source row: `decode_schema`, `kafka_columns`, `parsed`, then the event-time column if there is one. The
+    /// The source row: `decode_schema`, `kafka_columns`, `positions`, `parsed`, then the event-time column if there is one. The
     /// expressions below are over it.
     pub row_schema: SchemaRef,
     /// WHERE conjuncts below the watermark node (rule M1): the rows they reject do not move the watermark.
@@ -102,7 +106,31 @@ pub struct BranchPlan {
 impl BranchPlan {
     /// The context of the query's expressions in a batch with this timestamp.
     pub fn context(&self, timestamp: Millis) -> EvalContext {
-        EvalContext { timestamp, zone: self.zone }
+        EvalContext { timestamp, zone: self.zone, seed: 0 }
+    }
+}
+
+/// A column made of the record's position: its source, topic, partition and offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PositionColumn {
+    /// What `monotonically_increasing_id()` gives, a BIGINT.
+    Id,
+    /// What random values are drawn at: 128 bits that no other record has, as a DECIMAL(38, 0).
+    Place,
+}
+
+impl PositionColumn {
+    /// Its column in the source row.
+    pub fn field(self) -> Field {
+        match self {
+            PositionColumn::Id => Field::new("record_id", DataType::Int64, true),
+            PositionColumn::Place => Field::new("place", PositionColumn::place_type(), true),
+        }
+    }
+
+    /// The type of a place.
+    pub fn place_type() -> DataType {
+        DataType::Decimal128(38, 0)
     }
 }
 
@@ -130,6 +158,8 @@ pub struct GeneratePlan {
     pub members: bool,
     /// Whether a row whose array is NULL or empty stays, with NULL in the new columns.
     pub outer: bool,
+    /// Whether the element's number, an INT from 0, is one more column behind the others.
+    pub numbered: bool,
 }
 
 /// The format of a record's value.
@@ -215,6 +245,28 @@ pub struct AggregatePlan {
     /// column, or
     /// that column is itself a key.
     pub watermarked: bool,
+    /// Whether the aggregate row ends with the group's place in this batch, for random values over groups: a DECIMAL(38, 0),
+    /// [`PositionColumn::Place`].
+    pub placed: bool,
+}
+
+impl AggregatePlan {
+    /// Number of the column with the group's place, whether it is there or not.
+    pub fn place(&self) -> usize {
+        self.row_schema.fields().len() - usize::from(self.placed)
+    }
+
+    /// Adds the column of the place if an expression over the groups uses it.
+    pub(crate) fn place_groups(&mut self) {
+        let place = self.place();
+        let mut over_groups = self.having.iter().chain(&self.output).chain(self.order.iter().map(|key| &key.expr));
+        let used = over_groups.any(|expr| expr.has_column(|column| column == place));
+        if used && !self.placed {
+            let own = self.row_schema.fields().iter().cloned().chain([Arc::new(PositionColumn::Place.field())]);
+            self.row_schema = Arc::new(Schema::new(own.collect::<Vec<_>>()));
+            self.placed = true;
+        }
+    }
 }
 
 /// What rows are sorted by.

@@ -67,7 +67,7 @@ fn fault(example: &str) -> Option<String> {
     let Body::Project(outputs) = plan.body() else {
         panic!("no aggregate here");
     };
-    let schema = plan.branches[0].decode_schema.clone();
+    let schema = plan.branches[0].row_schema.clone();
     let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let rows = RecordBatch::try_new_with_options(schema, columns, &options).unwrap();

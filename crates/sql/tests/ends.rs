@@ -215,9 +215,14 @@ fn check(zone: &str, expression: &str, rows: &[[usize; 4]]) {
         let data = array.to_data().into_builder().data_type(field.data_type().clone()).build();
         arrow_array::make_array(data.expect("the column has its type"))
     };
-    let columns: Vec<ArrayRef> = fields.iter().enumerate().map(of).collect();
+    let mut columns: Vec<ArrayRef> = fields.iter().enumerate().map(of).collect();
+    let mut fields: Vec<Field> = fields.iter().map(|field| field.as_ref().clone()).collect();
+    for position in &plan.branches[0].positions {
+        columns.push(arrow_array::new_null_array(position.field().data_type(), rows.len()));
+        fields.push(position.field());
+    }
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    let batch = RecordBatch::try_new_with_options(plan.branches[0].decode_schema.clone(), columns, &options)
+    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
         .expect("columns are the schema's");
     let Body::Project(outputs) = plan.body() else { panic!("no aggregate here") };
     let mut errors = RowErrors::default();

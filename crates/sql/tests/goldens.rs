@@ -6,7 +6,8 @@ use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, MapFieldNames,
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
-    Float64Array, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, TimestampMicrosecondArray,
+    Float64Array, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Fields, Schema};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tidemill_model::Millis;
 use tidemill_sql::eval::{RowErrors, evaluate};
-use tidemill_sql::plan::{Body, QueryPlan};
+use tidemill_sql::plan::{Body, PositionColumn, QueryPlan};
 use tidemill_sql::text::show;
 use tidemill_sql::zone::WallClock;
 
@@ -144,12 +145,22 @@ fn ours(zone: &str, expression: &str, fixture: &RecordBatch) -> String {
     format!("{kind} | {}", values.join(" | "))
 }
 
-/// The rows with the columns that texts are parsed into.
+/// The rows with the columns of their positions and those that texts are parsed into.
 fn with_parsed(plan: &QueryPlan, rows: RecordBatch) -> RecordBatch {
     let branch = &plan.branches[0];
     let context = plan.context(Millis(1_700_000_000_123));
     let parsed = branch.parsed.iter().map(|column| evaluate(&column.expr, &rows, &context, &mut RowErrors::default()));
-    let columns = rows.columns().iter().cloned().chain(parsed).collect();
+    let positions = branch.positions.iter().map(|column| -> ArrayRef {
+        let numbers = 0..rows.num_rows() as i64;
+        match column {
+            PositionColumn::Id => Arc::new(Int64Array::from_iter_values(numbers)),
+            PositionColumn::Place => {
+                let places = Decimal128Array::from_iter_values(numbers.map(i128::from));
+                Arc::new(places.with_data_type(PositionColumn::place_type()))
+            }
+        }
+    });
+    let columns = rows.columns().iter().cloned().chain(positions).chain(parsed).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     RecordBatch::try_new_with_options(branch.row_schema.clone(), columns, &options).unwrap()
 }

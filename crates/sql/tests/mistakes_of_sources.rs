@@ -242,6 +242,22 @@ fn nested_types_lambdas_and_intervals() {
             "CAST(1 AS INTERVAL)",
             "25: the type INTERVAL without fields is not supported; name its fields, for instance INTERVAL DAY TO SECOND or INTERVAL YEAR TO MONTH",
         ),
+        ("rand('x')", "20: the seed is a constant INT or BIGINT; write a number, or no seed"),
+        ("randstr(-1)", "23: the length of `randstr` is a number from 0 to 1048576; write for instance randstr(10)"),
+        ("uniform(k, 1)", "23: the bounds of `uniform` are constant numbers; write for instance uniform(0, 100)"),
+        ("shuffle(k)", "23: `shuffle` takes an ARRAY, not STRING; give it an array"),
+        (
+            "sum(rand())",
+            "15: `sum` of a random value is not allowed: Spark takes only deterministic arguments; compute it in a subquery: SELECT … FROM (SELECT *, rand() AS r FROM …) GROUP BY …",
+        ),
+        (
+            "transform(array(1), x -> x + rand())",
+            "44: `rand` is not allowed in a lambda; make rows of the array with explode, and call it on these",
+        ),
+        (
+            "explode(array(1)) AS x, monotonically_increasing_id()",
+            "8: `monotonically_increasing_id` numbers records, and these are rows made of them; call it in a subquery below the generator or window(…), beside pos of posexplode: SELECT id, pos, x FROM (SELECT *, monotonically_increasing_id() AS id FROM …) LATERAL VIEW …",
+        ),
     ] {
         select(item, expected);
     }

@@ -235,6 +235,50 @@ fn r_a_stateless_query_survives_every_crash() {
     crash_everywhere("SELECT s, left(k, 2) AS k FROM t WHERE s > 12", "append");
 }
 
+/// The count of the rows that have gone out is part of the state.
+#[test]
+fn r_a_limit_over_all_batches_survives_every_crash() {
+    crash_everywhere("SELECT s, left(k, 2) AS k FROM t LIMIT 13", "append");
+}
+
+#[test]
+fn r_a_limit_over_groups_survives_every_crash() {
+    crash_everywhere(&format!("{WINDOWS} LIMIT 5"), "append");
+}
+
+/// With seeds: each run has a query id of its own.
+#[test]
+fn r_random_values_survive_every_crash() {
+    let query = "SELECT s, rand(7) AS r, uuid(7) AS u, monotonically_increasing_id() AS id FROM t WHERE rand(8) < 0.7";
+    crash_everywhere(query, "append");
+}
+
+/// Without seeds a replay has the same values, whatever executes it.
+#[test]
+fn r_random_values_without_a_seed_are_the_same_in_a_replay() {
+    let query = "SELECT s, rand() AS r, randn() AS n, uuid() AS u, randstr(9) AS t, uniform(0, 1000000) AS f FROM t";
+    let mut harness = Harness::new(&pipeline(query, "append"));
+    harness.further_sinks.push(MemorySink::default());
+    batches().iter().for_each(|batch| harness.topic.put(batch));
+    harness.before_write = Some(Arc::new(|sink, batch| match (sink, batch) {
+        (1, 2) => Err(Error::external("the second sink is away")),
+        _ => Ok(()),
+    }));
+    harness.run().unwrap_err();
+    let first = harness.sink.batches();
+    assert_eq!(first.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
+    harness.before_write = None;
+    harness.executors = 3;
+    harness.run().unwrap();
+    let then = harness.sink.batches();
+    assert_eq!(then.len(), 7);
+    first.iter().for_each(|(batch, rows)| assert_eq!(then.get(batch), Some(rows), "batch {batch}"));
+    let rows: Vec<&String> = then.values().flatten().collect();
+    let value = |row: &String| row.split("\"r\":").nth(1).unwrap().split(',').next().unwrap().to_owned();
+    let distinct: std::collections::BTreeSet<String> = rows.iter().map(|row| value(row)).collect();
+    assert_eq!(distinct.len(), rows.len(), "{rows:?}");
+}
+
 /// The second crash is in the recovery from the first: a sample of pairs.
 #[test]
 fn r_a_crash_while_recovering() {

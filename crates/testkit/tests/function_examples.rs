@@ -7,6 +7,19 @@ use std::path::Path;
 use tidemill_sql::reference::find;
 use tidemill_testkit::function_examples::{Verdict, examples, run_all};
 
+/// Examples whose answer is another one here on purpose (docs/sql.md): they show the numbers of Spark's own random generator,
+/// or an intermediate sum overflows.
+const ON_PURPOSE: [&str; 8] = [
+    "SELECT rand(0)",
+    "SELECT rand(null)",
+    "SELECT random(0)",
+    "SELECT random(null)",
+    "SELECT randn(0)",
+    "SELECT randn(null)",
+    "SELECT randstr(3, 0) AS result",
+    "SELECT try_avg(col) FROM VALUES (interval '2147483647 months'), (interval '1 months') AS tab(col)",
+];
+
 #[test]
 fn no_example_has_another_answer_than_sparks_and_the_refused_ones_are_those_listed() {
     let results = run_all();
@@ -16,6 +29,7 @@ fn no_example_has_another_answer_than_sparks_and_the_refused_ones_are_those_list
     for (example, verdict) in results {
         match verdict {
             Verdict::Same { .. } => {}
+            Verdict::Different { .. } if ON_PURPOSE.contains(&one_line(&example.sql).as_str()) => {}
             Verdict::Different { ours, spark } => {
                 different.push(format!("{}\n   ours  {ours}\n   spark {spark}", example.sql));
             }

@@ -49,7 +49,7 @@ impl Rows {
 }
 
 fn window(fingerprint: &Fingerprint) -> Option<WindowSpec> {
-    let StatefulOperator::Aggregate { branches, .. } = fingerprint.operators.first()?;
+    let StatefulOperator::Aggregate { branches, .. } = fingerprint.operators.first()? else { return None };
     Some(branches.first()?.window.as_ref()?.spec)
 }
 

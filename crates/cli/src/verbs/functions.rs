@@ -130,7 +130,7 @@ fn value(example: &Example) -> Option<String> {
         Ok(plan) => Arc::new(plan),
         Err(faults) => return Some(format!("refused: {}", faults.0[0].message)),
     };
-    let context = EvalContext { timestamp: Millis(0), zone: Zone::UTC };
+    let context = EvalContext { timestamp: Millis(0), zone: Zone::UTC, seed: 0 };
     let rows = match alone::run(&plan, &["{}".to_string()], &context) {
         Ok(rows) => rows,
         Err(class) => return Some(format!("error {class}")),

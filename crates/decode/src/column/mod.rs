@@ -25,12 +25,26 @@ pub enum Column {
     Long(Fixed<i64>),
     Float(Fixed<f32>),
     Double(Fixed<f64>),
-    Decimal { precision: u8, scale: i8, values: Fixed<i128> },
+    Decimal {
+        precision: u8,
+        scale: i8,
+        values: Fixed<i128>,
+    },
     String(Bytes),
     Binary(Bytes),
     Date(Fixed<i32>),
     Timestamp(Fixed<i64>),
     TimestampNtz(Fixed<i64>),
+    /// An INTERVAL of years and months.
+    Months {
+        data_type: DataType,
+        values: Fixed<i32>,
+    },
+    /// An INTERVAL of days and times.
+    Micros {
+        data_type: DataType,
+        values: Fixed<i64>,
+    },
     Struct(Struct),
     List(Box<List>),
     Map(Box<Map>),
@@ -48,6 +62,8 @@ macro_rules! each {
             Column::Float($plain) => $body,
             Column::Double($plain) => $body,
             Column::Decimal { values: $plain, .. } => $body,
+            Column::Months { values: $plain, .. } => $body,
+            Column::Micros { values: $plain, .. } => $body,
             Column::String($plain) | Column::Binary($plain) => $body,
             Column::Struct($nested) => $nested_body,
             Column::List($nested) => $nested_body,
@@ -76,6 +92,8 @@ impl Column {
             DataType::Date32 => Column::Date(Fixed::default()),
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Column::Timestamp(Fixed::default()),
             DataType::Timestamp(TimeUnit::Microsecond, None) => Column::TimestampNtz(Fixed::default()),
+            DataType::Decimal32(..) => Column::Months { data_type: data_type.clone(), values: Fixed::default() },
+            DataType::Decimal64(..) => Column::Micros { data_type: data_type.clone(), values: Fixed::default() },
             DataType::Struct(fields) => Column::Struct(Struct::new(fields)),
             DataType::List(element) => Column::List(Box::new(List::new(element))),
             DataType::Map(entries, _) => Column::Map(Box::new(Map::new(entries))),
@@ -129,6 +147,8 @@ impl Column {
             Column::Timestamp(values) | Column::TimestampNtz(values) => {
                 values.finish::<TimestampMicrosecondType>(data_type)
             }
+            Column::Months { values, .. } => values.finish::<Decimal32Type>(data_type),
+            Column::Micros { values, .. } => values.finish::<Decimal64Type>(data_type),
             Column::Struct(values) => Arc::new(values.finish(data_type)),
             Column::List(values) => values.finish(data_type),
             Column::Map(values) => values.finish(data_type),

@@ -4,8 +4,8 @@
 use super::rows::Selection;
 use super::windows::PIECE_ROWS;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{FieldRef, Schema};
+use arrow_array::{Array, ArrayRef, Int32Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
 use std::sync::Arc;
 use tidemill_sql::eval::{field, take, take_or_null};
 use tidemill_sql::plan::GeneratePlan;
@@ -47,6 +47,17 @@ pub(super) fn pieces<'a>(
     })
 }
 
+/// The number of each element among those of its row, from 0. A row is not spread over pieces.
+fn numbers(origins: &[usize]) -> Int32Array {
+    let mut last = None;
+    let number = |origin: &usize| {
+        let number = last.filter(|(row, _)| row == origin).map_or(0, |(_, number)| number + 1);
+        last = Some((*origin, number));
+        number
+    };
+    origins.iter().map(number).collect::<Vec<i32>>().into()
+}
+
 fn with_elements(
     plan: &GeneratePlan,
     rows: &RecordBatch,
@@ -55,12 +66,16 @@ fn with_elements(
     places: &[Option<usize>],
 ) -> RecordBatch {
     let elements = take_or_null(elements, places);
-    let added: Vec<ArrayRef> = match plan.members {
+    let mut added: Vec<ArrayRef> = match plan.members {
         true => (0..plan.columns.len()).map(|member| field(&elements, member)).collect(),
         false => vec![elements],
     };
+    let mut fields: Vec<FieldRef> = rows.schema().fields().iter().chain(plan.columns.iter()).cloned().collect();
+    if plan.numbered {
+        added.push(Arc::new(numbers(origins)));
+        fields.push(Arc::new(Field::new("element", DataType::Int32, true)));
+    }
     let columns = rows.columns().iter().map(|column| take(column, origins)).chain(added).collect();
-    let fields: Vec<FieldRef> = rows.schema().fields().iter().chain(plan.columns.iter()).cloned().collect();
     let options = RecordBatchOptions::new().with_row_count(Some(origins.len()));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).expect("columns of one length")
 }

@@ -16,7 +16,7 @@ use tidemill_sql::plan::{AggregatePlan, Body, QueryPlan};
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
 
-const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
+const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC, seed: 0 };
 
 /// How records are cut into tasks and batches.
 #[derive(Clone, Debug)]

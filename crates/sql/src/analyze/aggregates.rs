@@ -8,6 +8,7 @@ use super::aggregate_calls::{self, distinct};
 use super::calls::check_count;
 use super::coerce::{self, cast_to};
 use super::literals;
+use super::random;
 use super::relation;
 use super::resolve::{Resolver, sentence};
 use crate::expr::Expr;
@@ -89,6 +90,8 @@ pub(super) fn onto_groups(expr: Expr, keys: &[Expr], has_window: bool) -> Result
     match &mut expr {
         Expr::Column(index, _) if *index == WINDOW && has_window => *index = 0,
         Expr::Column(index, _) if *index >= FIRST_CALL => *index = first_key + keys.len() + *index - FIRST_CALL,
+        // Groups have places of their own: see `random::over_groups`.
+        expr if random::is_place(expr) => {}
         Expr::Column(index, _) => return Err(*index),
         other => {
             let mut fault = None;
@@ -112,7 +115,7 @@ impl Resolver<'_> {
         if name == "window" {
             return self.window(call, at);
         }
-        if !self.variables.is_empty() {
+        if self.is_in_lambda() {
             let message = format!("the aggregate function `{name}` is not allowed in a lambda");
             return Err(Fault::new(at.clone(), message, "aggregate in a subquery, and call the lambda on its columns"));
         }
@@ -136,6 +139,11 @@ impl Resolver<'_> {
         self.aggregates.inside = true;
         let column = self.aggregate_call(name, call);
         self.aggregates.inside = false;
+        if self.aggregates.calls.iter().flat_map(|call| &call.inputs).any(random::is_random) {
+            let message =
+                format!("`{name}` of a random value is not allowed: Spark takes only deterministic arguments");
+            return Err(Fault::new(at.clone(), message, random::HELP));
+        }
         column
     }
 

@@ -5,7 +5,7 @@ use super::generators::Generator;
 use super::pushdown::{Layer, Passes, PlacedFilters};
 use super::relation::Branch;
 use super::resolve::Resolver;
-use super::{conjuncts, constants, generators, pushdown, windows};
+use super::{conjuncts, constants, generators, pushdown, random, windows};
 use crate::expr::Expr;
 use crate::plan::{Step, WindowPlan};
 
@@ -47,7 +47,7 @@ impl BranchFilters {
         let passes = Passes {
             is_key: &is_key,
             aggregate: &|x| keys.is_some_and(|keys| is_on_keys(x, keys, folded)),
-            expand: &|x| !is_aggregate(x),
+            expand: &|x| !is_aggregate(x) && !random::is_random(x),
             watermark: &|x| conjuncts::is_deterministic(x) && !names_time(x),
             of_groups: &|x| folded && is_aggregate(x),
         };

@@ -3,6 +3,8 @@
 use super::aggregate_calls;
 use super::coerce::{self, SpannedExpr, cast_to};
 use super::generators;
+use super::names;
+use super::random;
 use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
 use super::windows;
@@ -56,6 +58,9 @@ pub(super) fn is_cast(name: &str) -> bool {
 impl Resolver<'_> {
     pub(super) fn call(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let name = call.name.name.to_ascii_lowercase();
+        if name != "count" && call.arguments.iter().any(|node| node.kind == NodeKind::Star) {
+            return self.call(&names::with_columns(call, self.scope), at);
+        }
         if name == "window" || aggregate_calls::NAMES.contains(&name.as_str()) {
             return self.aggregate_or_window(&name, call, at);
         }
@@ -63,18 +68,7 @@ impl Resolver<'_> {
             let message = format!("Spark's function `{name}` is not supported: {}", refused.reason);
             return Err(Fault::new(at.clone(), message, refused.instead));
         }
-        let given = [
-            (call.distinct, "DISTINCT"),
-            (call.filter.is_some(), "FILTER"),
-            (call.ignore_nulls.is_some(), "IGNORE NULLS"),
-            (call.within.is_some(), "WITHIN GROUP"),
-        ];
-        for (given, what) in given {
-            if given {
-                let message = format!("{what} is only for aggregate functions, and `{name}` is not one");
-                return Err(Fault::new(call.name.at.clone(), message, format!("leave {what} out")));
-            }
-        }
+        refuse_options(&name, call)?;
         if let Some((_, to)) = CASTS.iter().find(|(cast, _)| *cast == name) {
             check_count(&name, 1, 1, call)?;
             let x = self.placed(&call.arguments[0])?;
@@ -88,6 +82,9 @@ impl Resolver<'_> {
                 return Ok(Expr::Try(Box::new(self.operate(*operator, &name, l, r)?)));
             }
             return by_operator(&name, coerce::arithmetic(*operator, &name, l, r)?, at);
+        }
+        if random::is_name(&name) {
+            return random::call(self, &name, call, at);
         }
         if let Some(expr) = self.time_form(&name, call, at)? {
             return Ok(expr);
@@ -110,7 +107,7 @@ impl Resolver<'_> {
         }
         if name == "struct" {
             check_count(&name, 1, usize::MAX, call)?;
-            return self.struct_of(&call.arguments, at);
+            return self.struct_of(call, at);
         }
         let Some(function) = functions::find(&name) else {
             return self.of_no_table(&name, call, at);
@@ -363,11 +360,14 @@ impl Resolver<'_> {
         self.apply_named("to_char of number", vec![(value, value_at), format], at)
     }
 
-    /// `struct(a, b.c, 1)`: fields `a`, `c` and `col3`.
-    fn struct_of(&mut self, nodes: &[Node], at: &Range<usize>) -> Result<Expr, Fault> {
+    /// `struct(a, b.c, 1, x AS y)`: fields `a`, `c`, `col3` and `y`.
+    fn struct_of(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
         let mut arguments = Vec::new();
-        for (number, node) in (1..).zip(nodes) {
+        for (place, node) in call.arguments.iter().enumerate() {
+            let number = place + 1;
+            let alias = call.aliases.get(place).and_then(Option::as_ref);
             let name = match &node.kind {
+                _ if alias.is_some() => alias.map_or(String::new(), |alias| alias.name.clone()),
                 NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
                 NodeKind::Field(_, name) => name.name.clone(),
                 _ => format!("col{number}"),
@@ -450,6 +450,23 @@ impl Resolver<'_> {
                 Ok(Expr::Coalesce(values, data_type))
             }
         }
+    }
+}
+
+/// Refuses what only aggregate functions have.
+fn refuse_options(name: &str, call: &Call) -> Result<(), Fault> {
+    let given = [
+        (call.distinct, "DISTINCT"),
+        (call.filter.is_some(), "FILTER"),
+        (call.ignore_nulls.is_some(), "IGNORE NULLS"),
+        (call.within.is_some(), "WITHIN GROUP"),
+    ];
+    match given.into_iter().find(|(given, _)| *given) {
+        Some((_, what)) => {
+            let message = format!("{what} is only for aggregate functions, and `{name}` is not one");
+            Err(Fault::new(call.name.at.clone(), message, format!("leave {what} out")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -332,7 +332,7 @@ pub(super) fn percentile_of(
         }
         (_, Some(x)) => {
             let count = cast_to(made(name, arguments, DataType::Float64), &DataType::Int64);
-            Ok(Expr::Call(named("interval of count"), vec![count], x.data_type()))
+            Ok(Expr::Call(named("interval of count"), vec![count], intervals::whole(&x.data_type())))
         }
     }
 }

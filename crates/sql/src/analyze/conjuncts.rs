@@ -1,5 +1,6 @@
 //! Splits and combines conditions as Spark's optimizer does.
 
+use super::random;
 use crate::expr::{Comparison, Expr};
 use crate::value::Value;
 use arrow_schema::DataType;
@@ -166,9 +167,9 @@ fn distinct(exprs: Vec<Expr>) -> Vec<Expr> {
     distinct
 }
 
-/// Whether Spark may move the condition: it must not use the batch's time.
+/// Whether Spark may move the condition: it must use neither the batch's time nor a random value.
 pub(super) fn is_deterministic(expr: &Expr) -> bool {
-    let mut deterministic = !matches!(expr, Expr::Now);
+    let mut deterministic = !matches!(expr, Expr::Now) && !random::is_column(expr);
     expr.children(&mut |child| deterministic &= is_deterministic(child));
     deterministic
 }

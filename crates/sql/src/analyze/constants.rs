@@ -139,7 +139,7 @@ fn value(expr: &Expr, zone: Zone) -> Option<Value> {
         let one_row = RecordBatchOptions::new().with_row_count(Some(1));
         let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one_row);
         let mut errors = RowErrors::default();
-        let array = evaluate(expr, &row.expect("no columns"), &EvalContext { timestamp, zone }, &mut errors);
+        let array = evaluate(expr, &row.expect("no columns"), &EvalContext { timestamp, zone, seed: 0 }, &mut errors);
         errors.is_empty().then(|| Value::from_array(&array)).flatten()
     };
     const ANOTHER_DAY: Millis = Millis(10 * 86_400_000);

@@ -9,7 +9,6 @@ use crate::expr::Expr;
 use crate::functions::Function;
 use crate::functions::csv_text::{CsvReading, CsvWriting, FROM_CSV, SCHEMA_OF_CSV, TO_CSV};
 use crate::functions::json_options::{Pairs, constants};
-use crate::intervals;
 use crate::syntax::{Call, Fault, Node};
 use crate::types;
 use arrow_schema::DataType;
@@ -63,7 +62,7 @@ impl Resolver<'_> {
             let message = format!("`from_csv` gives a STRUCT, not {}", types::name(&data_type));
             return Err(Fault::new(schema.at.clone(), message, "name the columns: 'a INT, b STRING'"));
         };
-        let unfit = |t: &DataType| t.is_nested() || t.is_null() || intervals::is_interval(t);
+        let unfit = |t: &DataType| t.is_nested() || t.is_null();
         if let Some(field) = fields.iter().find(|field| unfit(field.data_type())) {
             let message =
                 format!("the column `{}` is {}, which CSV does not hold", field.name(), types::name(field.data_type()));

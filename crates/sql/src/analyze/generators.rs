@@ -43,6 +43,8 @@ pub(super) struct Generator {
     pub plan: GeneratePlan,
     /// The array or map, if it is a column: Spark takes out rows where it is empty before it makes rows.
     pub input: Option<Expr>,
+    /// Of a left join: what holds below for a row that has a partner.
+    pub needed: Vec<Expr>,
 }
 
 impl Generator {
@@ -52,9 +54,14 @@ impl Generator {
         columns.map(|(field, number)| (field.name().clone(), number, field.data_type().clone()))
     }
 
-    /// Numbers of its columns.
+    /// Numbers of its columns, and of the one that has the element's number behind them.
     pub fn numbers(&self) -> Range<usize> {
-        self.first..self.first + self.plan.columns.len()
+        self.first..self.first + self.plan.columns.len() + 1
+    }
+
+    /// The element's number in its array.
+    pub fn element(&self) -> Expr {
+        Expr::Column(self.numbers().end - 1, DataType::Int32)
     }
 
     /// Whether an expression names one of its columns.
@@ -145,7 +152,12 @@ impl Resolver<'_> {
                 of_collection(name, base, given, &call.arguments[0].at)?
             }
         };
-        Ok(Generator { first, plan: GeneratePlan { array, columns, members, outer }, input })
+        Ok(Generator {
+            first,
+            plan: GeneratePlan { array, columns, members, outer, numbered: false },
+            input,
+            needed: Vec::new(),
+        })
     }
 
     /// `stack(rows, value, …)`.

@@ -93,8 +93,8 @@ impl Grouping {
             generators::structure(&fields, keys.chain([number(id, DataType::Int64)]).chain(set))
         };
         let array = generators::array(self.sets.iter().enumerate().map(row).collect());
-        let plan = GeneratePlan { array, columns: fields, members: true, outer: false };
-        Generator { first: self.first, plan, input: None }
+        let plan = GeneratePlan { array, columns: fields, members: true, outer: false, numbered: false };
+        Generator { first: self.first, plan, input: None, needed: Vec::new() }
     }
 
     /// An expression with its keys replaced by the generated columns.

@@ -196,6 +196,15 @@ const CAPITALS: [&str; 33] = [
     "regexp_like",
 ];
 
+/// Seeds of `uuid` and `shuffle` are not part of the name.
+fn random_name(name: &str, arguments: &[String]) -> String {
+    match name {
+        "uuid" => "uuid()".into(),
+        "shuffle" => format!("shuffle({})", arguments[0]),
+        _ => format!("rand({})", arguments.join(", ")),
+    }
+}
+
 /// The default last argument of `aggregate`.
 const IDENTITY: &str = "lambdafunction(namedlambdavariable(), namedlambdavariable())";
 
@@ -250,11 +259,38 @@ const DEFAULTS: [(&str, usize, &str); 41] = [
     ("unix_timestamp", 0, "current_timestamp(), yyyy-MM-dd HH:mm:ss"),
 ];
 
+/// A call with columns in the place of `*`: `struct(*)` is `struct(a, b)`.
+pub(super) fn with_columns(call: &Call, scope: &Scope) -> Call {
+    let (mut arguments, mut aliases) = (Vec::new(), Vec::new());
+    for (place, node) in call.arguments.iter().enumerate() {
+        if node.kind != NodeKind::Star {
+            arguments.push(node.clone());
+            aliases.push(call.aliases.get(place).cloned().flatten());
+            continue;
+        }
+        for (name, ..) in &scope.columns {
+            let part = Ident { name: name.clone(), quoted: true, at: node.at.clone() };
+            arguments.push(Node { kind: NodeKind::Name(vec![part]), at: node.at.clone() });
+            aliases.push(None);
+        }
+    }
+    Call { arguments, aliases, ..call.clone() }
+}
+
 fn call_name(call: &Call, scope: &Scope) -> String {
     let name = call.name.name.to_ascii_lowercase();
-    let mut arguments: Vec<_> = call.arguments.iter().map(|x| pretty(x, scope)).collect();
+    if name != "count" && call.arguments.iter().any(|node| node.kind == NodeKind::Star) {
+        return call_name(&with_columns(call, scope), scope);
+    }
+    let aliases = call.aliases.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let shown = |(x, alias): (&Node, Option<&Ident>)| match alias {
+        Some(alias) => format!("{} AS {}", pretty(x, scope), alias.name),
+        None => pretty(x, scope),
+    };
+    let mut arguments: Vec<_> = call.arguments.iter().zip(aliases).map(shown).collect();
     match (name.as_str(), &arguments[..]) {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
+        ("random" | "uuid" | "shuffle", _) => return random_name(&name, &arguments),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
         ("from_json" | "from_csv", [json, _, ..]) => return format!("{name}({json})"),
@@ -288,7 +324,6 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("convert_timezone", [to, time]) => return format!("convert_timezone(current_timezone(), {to}, {time})"),
         ("isnull", [x]) => return format!("({x} IS NULL)"),
         ("isnotnull", [x]) => return format!("({x} IS NOT NULL)"),
-        ("negative", [x]) => return format!("negative({x})"),
         ("positive", [x]) => return format!("(+ {x})"),
         ("ceil", [x]) => return format!("CEIL({x})"),
         ("floor", [x]) => return format!("FLOOR({x})"),

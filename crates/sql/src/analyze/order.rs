@@ -1,10 +1,11 @@
-//! ORDER BY and LIMIT: of groups in complete mode, as Spark has them on streams. They see the result's columns before those
-//! of the rows, and may call aggregate functions.
+//! ORDER BY and LIMIT as Spark has them on streams: of groups in complete mode, batch by batch; in append mode LIMIT alone, over
+//! all batches. ORDER BY sees the result's columns before those of the rows, and may call aggregate functions.
 
 use super::Faults;
 use super::aggregates::{OVER_GROUPS, onto_groups};
 use super::constants::computed;
 use super::query::Item;
+use super::random;
 use super::resolve::Resolver;
 use super::scope::Scope;
 use crate::expr::Expr;
@@ -21,11 +22,18 @@ pub(super) fn check_mode(pipeline: &Pipeline, tail: &Tail, faults: &mut Faults) 
         (false, _) => "ORDER BY",
         (true, Some(_)) => "LIMIT",
     };
-    if pipeline.query.output_mode == OutputMode::Complete {
-        return Some(());
-    }
-    let message = format!("{what} needs groups and the complete mode, which gives all of them in every batch");
-    let help = "take output_mode = \"complete\", or leave it out: sinks get each batch's rows sorted by group key";
+    let (message, help) = match pipeline.query.output_mode {
+        OutputMode::Complete => return Some(()),
+        OutputMode::Append if what == "LIMIT" => return Some(()),
+        OutputMode::Update if what == "LIMIT" => (
+            "LIMIT is not for update mode, in which a row comes again and again",
+            "take output_mode = \"append\", where LIMIT counts the rows of all batches, or \"complete\"",
+        ),
+        _ => (
+            "ORDER BY needs groups and the complete mode, which gives all of them in every batch",
+            "take output_mode = \"complete\", or leave it out: sinks get each batch's rows sorted by group key",
+        ),
+    };
     faults.keep(&pipeline.query.sql, Err(Fault::new(tail.at.clone(), message, help)))
 }
 
@@ -104,7 +112,12 @@ pub(super) fn limit(tail: &Tail, scope: &Scope) -> Result<Option<usize>, Fault> 
 /// Puts the order on the plan; `keys` are those of the aggregation. Fails with a column that is no key.
 pub(super) fn put(plan: &mut AggregatePlan, order: Vec<SortKey>, keys: &[Expr]) -> Result<(), usize> {
     let folded = plan.window.is_some();
-    let over_groups = order.into_iter().map(|key| Ok(SortKey { expr: onto_groups(key.expr, keys, folded)?, ..key }));
+    let place = plan.place();
+    let over_groups = order.into_iter().map(|key| {
+        let expr = onto_groups(key.expr, keys, folded)?;
+        Ok(SortKey { expr: random::over_groups(expr, place), ..key })
+    });
     plan.order = over_groups.collect::<Result<_, usize>>()?;
+    plan.place_groups();
     Ok(())
 }

@@ -2,29 +2,37 @@
 
 use super::branch_filters::BranchFilters;
 use super::generators::FIRST;
-use super::parse_once;
 use super::relation::Branch;
 use super::{SourceColumns, SourceTime};
+use super::{parse_once, random};
 use crate::expr::Expr;
 use crate::kafka::{self, KafkaColumn, KafkaColumns};
-use crate::plan::{Body, BranchPlan, EventTimePlan, Format, Step};
+use crate::plan::{Body, BranchPlan, EventTimePlan, Format, PositionColumn, Step};
+use crate::syntax::Fault;
 use crate::types;
 use crate::zone::Zone;
 use arrow_schema::{Field, Schema};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
 
 /// Finishes a branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over
-/// the relation.
-pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body: Body) -> BranchPlan {
-    let BranchFilters { pushed: pushed_filters, time: time_filter, mut steps, added, .. } = parts;
+/// the relation. Fails where the query asks for ids of rows that have none.
+pub(super) fn finish(
+    branch: &Branch,
+    zone: Zone,
+    parts: BranchFilters,
+    mut body: Body,
+    at: &Range<usize>,
+) -> Result<BranchPlan, Fault> {
+    let BranchFilters { pushed, time, mut steps, mut added, .. } = parts;
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
     let time_column = columns.fields.len();
     let (mut used, mut members) = (BTreeSet::new(), BTreeSet::new());
     let mut uses = |expr: &Expr| use_columns(columns, expr, &mut used, &mut members);
-    pushed_filters.iter().for_each(&mut uses);
+    pushed.iter().for_each(&mut uses);
     steps.iter_mut().for_each(|step| uses(expr_of(step)));
     each_expr(&mut body, &mut |expr| uses(expr));
     // An event time that nothing uses and no watermark needs is not computed, as Spark prunes it.
@@ -34,26 +42,25 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         use_columns(columns, &time.expr, &mut used, &mut members);
     }
     used.remove(&time_column);
+    number_elements(&mut steps, &mut added, &used);
+    let positions = random::take_columns(&mut used, columns.kind, at)?;
     used.retain(|column| *column < FIRST);
-    let row_width = used.len() + usize::from(event_time.is_some());
-    let position = |index: usize| match added.iter().position(|column| *column == index) {
-        Some(place) => row_width + place,
-        None => used.range(..index).count(),
-    };
+    let row = SourceRow { used, positions, time_column, has_time: event_time.is_some(), added };
+    let position = |index: usize| row.place(index);
     let renumber = |mut expr: Expr| {
         expr.renumber(&position);
         expr
     };
-    let pushed_filters = pushed_filters.into_iter().map(renumber).collect();
+    let (pushed_filters, time_filter) = (pushed.into_iter().map(renumber).collect(), time.map(renumber));
     steps.iter_mut().for_each(|step| expr_of(step).renumber(&position));
-    let time_filter = time_filter.map(renumber);
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
     let field = |index: &usize| columns.fields[*index].as_ref().clone();
-    let decode: Vec<Field> = used.range(..columns.schema_fields).map(field).collect();
-    let mut row: Vec<Field> = used.iter().map(field).collect();
-    let kafka_columns = kafka_columns(columns, &used, &members);
+    let decode: Vec<Field> = row.used.range(..columns.schema_fields).map(field).collect();
+    let mut fields: Vec<Field> = row.used.iter().map(field).collect();
+    fields.extend(row.positions.iter().map(|column| column.field()));
+    let kafka_columns = kafka_columns(columns, &row.used, &members);
     let event_time = event_time.map(|time| {
-        row.push(Field::new(&time.name, types::timestamp(), true));
+        fields.push(Field::new(&time.name, types::timestamp(), true));
         EventTimePlan {
             name: time.name.clone(),
             expr: renumber(time.expr.clone()),
@@ -61,17 +68,18 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
             max_ahead_ms: time.max_ahead_ms,
         }
     });
-    let corrupt_record = columns.corrupt_record.filter(|index| used.contains(index)).map(position);
+    let corrupt_record = columns.corrupt_record.filter(|index| row.used.contains(index)).map(position);
     let mut plan = BranchPlan {
         table: columns.table.clone(),
         files: files(columns.kind),
-        format: format(columns, &used),
+        format: format(columns, &row.used),
         decode_schema: Arc::new(Schema::new(decode)),
         corrupt_record,
         kafka_columns,
+        positions: row.positions,
         parsed: Vec::new(),
         event_time,
-        row_schema: Arc::new(Schema::new(row)),
+        row_schema: Arc::new(Schema::new(fields)),
         pushed_filters,
         time_filter,
         steps,
@@ -79,7 +87,56 @@ pub(super) fn finish(branch: &Branch, zone: Zone, parts: BranchFilters, mut body
         zone,
     };
     parse_once::lift(&mut plan);
-    plan
+    Ok(plan)
+}
+
+/// What a source row is made of, by the numbers of the columns in the query.
+struct SourceRow {
+    /// Columns of the source, in its order.
+    used: BTreeSet<usize>,
+    /// Those of the record's position, behind them.
+    positions: Vec<PositionColumn>,
+    /// The event time, which comes next, if it is there.
+    time_column: usize,
+    has_time: bool,
+    /// What the steps add.
+    added: Vec<usize>,
+}
+
+impl SourceRow {
+    /// Where a column stands.
+    fn place(&self, column: usize) -> usize {
+        let before_time = self.used.len() + self.positions.len();
+        if let Some(place) = self.added.iter().position(|added| *added == column) {
+            return before_time + usize::from(self.has_time) + place;
+        }
+        match self.positions.iter().position(|own| random::number(*own) == column) {
+            Some(place) => self.used.len() + place,
+            None if column == self.time_column => before_time,
+            None => self.used.range(..column).count(),
+        }
+    }
+}
+
+/// Has the generators number their elements where that is used, and leaves the number out of the columns elsewhere. `added`
+/// has the columns of the steps, in their order.
+fn number_elements(steps: &mut [Step], added: &mut Vec<usize>, used: &BTreeSet<usize>) {
+    let mut at = 0;
+    for step in steps {
+        match step {
+            Step::Filter(_) => {}
+            Step::Window(_) => at += 1,
+            Step::Generate(generate) => {
+                at += generate.columns.len();
+                generate.numbered = used.contains(&added[at]);
+                if generate.numbered {
+                    at += 1;
+                } else {
+                    added.remove(at);
+                }
+            }
+        }
+    }
 }
 
 /// The format of the source's records, for the columns that are used.

@@ -17,7 +17,7 @@ use super::conjuncts::{demanded, is_constant, is_deterministic, simplify, split}
 use super::constants::{folded, null_is_false};
 use super::generators::Generator;
 use super::parse_once::EventTimeForm;
-use super::relation;
+use super::{random, relation, windows};
 use crate::expr::{Comparison, Expr};
 use crate::functions;
 use crate::value::Value;
@@ -37,6 +37,8 @@ pub(super) enum Layer {
     Project,
     /// Computes sliding windows; lets everything pass that does not use the window.
     Expand,
+    /// A join that keeps or drops rows: lets conjuncts pass, and stays.
+    Join(Expr),
     /// Makes rows of an array: lets pass what does not name its columns.
     Generate(Generator),
     /// The columns of a subquery over what it selects from, alone or as a branch of a UNION ALL.
@@ -52,13 +54,18 @@ impl Layer {
     /// Rewrites an expression over what is above the layer to one over what is below. The window and aggregate calls
     /// stay.
     pub fn under(&self, mut expr: Expr) -> Expr {
-        if let Layer::Select { values, event_time, .. } = self {
-            expr.substitute(&|column| values.get(column).cloned());
-            if let Some(form) = event_time {
-                form.recognise(&mut expr);
+        match self {
+            Layer::Select { values, event_time, .. } => {
+                expr.substitute(&|column| values.get(column).cloned());
+                if let Some(form) = event_time {
+                    form.recognise(&mut expr);
+                }
+                expr
             }
+            Layer::Generate(generator) => random::within(expr, &generator.element()),
+            Layer::Expand => random::within(expr, &windows::start()),
+            Layer::Filter(_) | Layer::Join(_) | Layer::Aggregate | Layer::Project => expr,
         }
-        expr
     }
 }
 
@@ -113,6 +120,9 @@ pub(super) fn place(mut layers: Vec<Layer>, passes: &Passes, zone: Zone) -> Plac
         PlacedFilters { below: below.filter(|x| !is_constant(x, true)).collect(), ..PlacedFilters::default() };
     let aggregate = layers.iter().position(|layer| *layer == Layer::Aggregate);
     for (at, layer) in layers.iter().enumerate() {
+        if let Layer::Join(condition) = layer {
+            placed.above.push(layers[at..].iter().fold(condition.clone(), |condition, layer| layer.under(condition)));
+        }
         let Layer::Filter(condition) = layer else { continue };
         if aggregate.is_some_and(|aggregate| at < aggregate) {
             placed.having.extend(split(condition.clone()).into_iter().filter(|x| !is_constant(x, true)));
@@ -137,6 +147,7 @@ fn push(layers: &mut Vec<Layer>, below: &mut Vec<Expr>, passes: &Passes) {
                 Some(Layer::Filter(_)) => unreachable!("they become one"),
                 Some(Layer::Aggregate) => (passes.aggregate)(x),
                 Some(Layer::Project) => true,
+                Some(Layer::Join(_)) => is_deterministic(x) && !is_aggregate(x),
                 Some(Layer::Expand) => (passes.expand)(x),
                 Some(Layer::Generate(generator)) => passes_generator(generator, x),
                 Some(Layer::Select { values, in_union, .. }) => {
@@ -172,34 +183,51 @@ fn passes_generator(generator: &Generator, filter: &Expr) -> bool {
     is_deterministic(filter) && !is_aggregate(filter) && !generator.is_named_in(filter)
 }
 
-/// What Spark infers below a generator of a column: that it has elements. Of each generator what comes below the watermark.
+/// What Spark infers below a generator of a column: that it has elements; and below a left join whose rows without a partner a
+/// filter rejects: that the columns of its condition are not NULL. Of each what comes below the watermark.
 pub(super) fn inferred_of_generators(layers: &[Layer], passes: &Passes) -> Vec<Expr> {
     let mut found = Vec::new();
+    let mut known: Vec<Expr> = Vec::new();
     for (at, layer) in layers.iter().enumerate() {
-        let Layer::Generate(generator) = layer else { continue };
-        let Some(input) = generator.input.clone().filter(|_| !generator.plan.outer) else { continue };
-        let below = layers[at + 1..].iter().try_fold(input, |input, layer| {
-            let passes = match layer {
-                Layer::Generate(generator) => passes_generator(generator, &input),
-                Layer::Select { values, in_union, .. } => relation::passes(values, *in_union, &input),
-                Layer::Expand => (passes.expand)(&input),
-                _ => true,
-            };
-            passes.then(|| layer.under(input))
-        });
-        let is_constant = |x: &Expr| {
-            let mut constant = true;
-            x.columns(&mut |_| constant = false);
-            constant
-        };
-        if let Some(input) = below.filter(|x| (passes.watermark)(x) && !is_aggregate(x) && !is_constant(x)) {
-            let size = Expr::Call(functions::find("size").expect("of the table"), vec![input.clone()], DataType::Int32);
-            let none = Expr::Literal(Value::Integer(0), DataType::Int32);
-            found.push(Expr::Compare(Comparison::Greater, Box::new(size), Box::new(none)));
-            found.push(Expr::IsNotNull(Box::new(input)));
+        match layer {
+            Layer::Filter(condition) => known.extend(split(condition.clone())),
+            Layer::Aggregate => known.clear(),
+            Layer::Generate(generator) => {
+                let below = |x: &Expr| below_the_watermark(x, &layers[at + 1..], passes);
+                let input = generator.input.as_ref().filter(|_| !generator.plan.outer);
+                if let Some(input) = input.and_then(below) {
+                    found.extend(has_elements(input));
+                }
+                let own = |x: &Expr| matches!(x, Expr::Column(..)) && generator.is_named_in(x);
+                if known.iter().any(|condition| !demanded(condition, &own).is_empty()) {
+                    found.extend(generator.needed.iter().filter_map(below));
+                }
+            }
+            _ => {}
         }
+        known = known.into_iter().map(|condition| layer.under(condition)).collect();
     }
     found
+}
+
+/// An expression over these layers, if it passes all of them and the watermark.
+fn below_the_watermark(expr: &Expr, layers: &[Layer], passes: &Passes) -> Option<Expr> {
+    let below = layers.iter().try_fold(expr.clone(), |expr, layer| {
+        let passes = match layer {
+            Layer::Generate(generator) => passes_generator(generator, &expr),
+            Layer::Select { values, in_union, .. } => relation::passes(values, *in_union, &expr),
+            Layer::Expand => (passes.expand)(&expr),
+            _ => true,
+        };
+        passes.then(|| layer.under(expr))
+    });
+    below.filter(|x| (passes.watermark)(x) && !is_aggregate(x) && x.has_column(|_| true))
+}
+
+fn has_elements(input: Expr) -> [Expr; 2] {
+    let size = Expr::Call(functions::find("size").expect("of the table"), vec![input.clone()], DataType::Int32);
+    let none = Expr::Literal(Value::Integer(0), DataType::Int32);
+    [Expr::Compare(Comparison::Greater, Box::new(size), Box::new(none)), Expr::IsNotNull(Box::new(input))]
 }
 
 /// Combines two adjacent filters: the lower one's condition, then the upper one's.

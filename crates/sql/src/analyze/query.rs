@@ -8,7 +8,8 @@ use super::relation::{self, Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use super::{
-    Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, order, prune, windows,
+    Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, order, prune, random,
+    windows,
 };
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, SortKey, Step, WindowPlan};
@@ -163,6 +164,9 @@ fn plan_select(
         faults.keep(sql, windows::only(&relation.branches, &select.at))?;
     }
     let folded = windows::fold_by_slices(&resolver.aggregates, &mut keys);
+    if let Some(window) = resolver.aggregates.window.as_ref().filter(|_| !folded) {
+        over_windows(window, items.iter_mut().map(|item| &mut item.expr).chain(&mut keys));
+    }
     let steps = relation.branches.iter().filter_map(|branch| branch.window.as_ref());
     for window in steps.chain(resolver.aggregates.window.as_ref().filter(|_| !folded)) {
         faults.keep(sql, windows::bounded(window, &select.at))?;
@@ -181,13 +185,15 @@ fn plan_select(
     let keys_if = aggregated.then_some(keys.as_slice());
     let placed = |branch| BranchFilters::place(filter.clone(), having.clone(), keys_if, folded, &resolver, branch);
     let mut parts: Vec<BranchFilters> = relation.branches.iter().map(placed).collect();
+    let limit = faults.keep(sql, order::limit(tail, &relation.scope))?;
+    let of_all_batches = limit.filter(|_| pipeline.query.output_mode == OutputMode::Append);
     let body = if aggregated {
         // What is about groups is the same in every branch.
         let window = resolver.aggregates.window.take().filter(|_| folded);
         let of_order = keys.clone();
         let planned = aggregation(select, (window, keys), &items, &parts[0], resolver, pipeline, relation);
         let mut planned = faults.keep(sql, planned)?;
-        planned.limit = faults.keep(sql, order::limit(tail, &relation.scope))?;
+        planned.limit = limit.filter(|_| of_all_batches.is_none());
         let put = order::put(&mut planned, order, &of_order);
         faults.keep(
             sql,
@@ -202,8 +208,18 @@ fn plan_select(
     let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
     let zone = relation.scope.zone;
     let branches = relation.branches.iter().zip(parts.drain(..));
-    let branches = branches.map(|(branch, parts)| Arc::new(prune::finish(branch, zone, parts, body.clone())));
-    Some(QueryPlan { branches: branches.collect(), output_mode: pipeline.query.output_mode, output_schema })
+    let finish = |(branch, parts)| faults.keep(sql, prune::finish(branch, zone, parts, body.clone(), &select.at));
+    let branches = branches.map(finish).map(|branch| branch.map(Arc::new)).collect::<Option<_>>()?;
+    Some(QueryPlan { branches, output_mode: pipeline.query.output_mode, output_schema, limit: of_all_batches })
+}
+
+/// Has expressions see the rows that a window repeats.
+fn over_windows<'a>(window: &WindowPlan, exprs: impl Iterator<Item = &'a mut Expr>) {
+    let layers = windows::layers(window);
+    for expr in exprs {
+        let taken = std::mem::replace(expr, Expr::Now);
+        *expr = layers.iter().fold(taken, |expr, layer| layer.under(expr));
+    }
 }
 
 type Text = tidemill_model::diagnostic::Located;
@@ -442,7 +458,10 @@ fn aggregation(
     row.extend(
         calls.iter().enumerate().map(|(n, call)| Field::new(format!("aggregate {n}"), call.data_type.clone(), true)),
     );
-    Ok(AggregatePlan {
+    let place = row.len();
+    let over = |expr| random::over_groups(expr, place);
+    let (having, output) = (having.map(over), output.into_iter().map(over).collect());
+    let mut planned = AggregatePlan {
         window,
         keys,
         aggregates: calls,
@@ -453,7 +472,10 @@ fn aggregation(
         order: Vec::new(),
         limit: None,
         watermarked: pipeline.query.output_mode != OutputMode::Complete && has_watermark && by_time,
-    })
+        placed: false,
+    };
+    planned.place_groups();
+    Ok(planned)
 }
 
 fn key_plan(expr: &Expr, items: &[Item], scope: &Scope, is_event_time: bool) -> KeyPlan {
@@ -480,6 +502,9 @@ fn check_key(key: &Expr, at: &std::ops::Range<usize>) -> Result<(), Fault> {
 
 fn ungrouped(column: usize, node: Option<&Node>, select: &Select, scope: &Scope) -> Fault {
     let at = node.and_then(|node| place_of(column, node, scope)).or_else(|| node.map(|node| node.at.clone()));
+    if random::is_number(column) {
+        return random::no_number(at.unwrap_or(select.at.clone()));
+    }
     if column == WINDOW {
         let message = "the window is neither in GROUP BY nor inside an aggregate function";
         return Fault::new(at.unwrap_or(select.at.clone()), message, "put the same window(…) into GROUP BY");

@@ -12,7 +12,7 @@ use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
 use super::resolve::Resolver;
 use super::scope::{Scope, list, same};
-use super::{Faults, SourceColumns, coerce, conjuncts, windows};
+use super::{Faults, SourceColumns, coerce, conjuncts, joins, windows};
 use crate::expr::Expr;
 use crate::plan::WindowPlan;
 use crate::syntax::{Fault, From, Ident, Query, Select, View};
@@ -80,6 +80,10 @@ pub(super) fn relation<'a>(
     }
     for view in &select.views {
         let generator = faults.keep(sql, view_generator(view, &relation))?;
+        if let Some(joined) = &view.joined {
+            faults.keep(sql, joins::join(&mut relation, view, joined, generator))?;
+            continue;
+        }
         generators::add_to_scope(&mut relation.scope, view.table.as_ref(), &generator);
         put_generator(&mut relation.branches, &generator);
     }

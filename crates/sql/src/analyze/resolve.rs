@@ -52,6 +52,11 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Whether a lambda of the query surrounds what is analyzed; the parameter of a join's condition has no name.
+    pub fn is_in_lambda(&self) -> bool {
+        self.variables.iter().any(|(name, _)| !name.is_empty())
+    }
+
     /// A condition: of type BOOLEAN.
     pub fn condition(&mut self, node: &Node, clause: &str) -> Result<Expr, Fault> {
         let expr = self.resolve(node)?;

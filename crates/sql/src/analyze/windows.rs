@@ -95,6 +95,11 @@ pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowP
     }
 }
 
+/// The start of the window that is a column.
+pub(super) fn start() -> Expr {
+    Expr::Field(Box::new(Expr::Column(WINDOW, types::window())), 0, types::timestamp())
+}
+
 /// `window_time(window)`: its last microsecond.
 pub(super) fn time_of(window: Expr) -> Expr {
     let end = Expr::Field(Box::new(window), 1, types::timestamp());

@@ -36,6 +36,8 @@ pub struct EvalContext {
     pub timestamp: Millis,
     /// The session's time zone.
     pub zone: Zone,
+    /// The query's seed, for random functions without one.
+    pub seed: u64,
 }
 
 impl EvalContext {
@@ -121,7 +123,8 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
         Expr::Call(function, arguments, data_type) => {
             let arguments: Vec<&Expr> = arguments.iter().collect();
             apply(function.order, &arguments, input, errors, |columns, rows, errors| {
-                (function.kernel)(&mut Arguments { columns, rows, data_type, times: &input.times, errors })
+                let (times, seed) = (&input.times, input.context.seed);
+                (function.kernel)(&mut Arguments { columns, rows, data_type, times, seed, errors })
             })
         }
     }

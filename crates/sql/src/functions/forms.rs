@@ -2,11 +2,11 @@
 
 use super::{Function, Param};
 
-const FORM: Function = Function { params: &[Param::Any], form: true, ..Function::BLANK };
+pub(super) const FORM: Function = Function { params: &[Param::Any], form: true, ..Function::BLANK };
 
 const PAIR: Function = Function { params: &[Param::Any, Param::Any], required: 2, ..FORM };
 
-const NOTHING: Function = Function { params: &[], required: 0, ..FORM };
+pub(super) const NOTHING: Function = Function { params: &[], required: 0, ..FORM };
 
 pub(super) const CHOICES: &[Function] = &[
     Function {

@@ -34,6 +34,7 @@ mod number_formats;
 mod numbers;
 mod patterns;
 mod printf;
+pub(crate) mod random;
 mod regexps;
 mod rounding;
 mod rows;
@@ -177,6 +178,8 @@ pub(crate) struct Arguments<'a> {
     pub data_type: &'a DataType,
     /// The session's clock, and what texts without a date are completed with.
     pub times: &'a Defaults,
+    /// The query's seed.
+    pub seed: u64,
     pub errors: &'a mut RowErrors,
 }
 
@@ -286,6 +289,7 @@ pub const FAMILIES: &[Family] = &[
         title: "Arrays, maps and structs",
         tables: &[collections::FUNCTIONS, arrays::FUNCTIONS, maps::FUNCTIONS, structs::FUNCTIONS],
     },
+    Family { name: "random", title: "Random values and numbers of rows", tables: &[random::FUNCTIONS] },
     Family {
         name: "json",
         title: "JSON and CSV",

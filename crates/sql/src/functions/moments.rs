@@ -132,6 +132,7 @@ fn add(arguments: &mut Arguments) -> ArrayRef {
         rows: arguments.rows,
         data_type: arguments.data_type,
         times: arguments.times,
+        seed: arguments.seed,
         errors: &mut errors,
     };
     let result = moved(&mut inner, by, MICROS_PER_DAY);

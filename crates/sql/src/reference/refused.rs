@@ -129,13 +129,8 @@ pub const REFUSED: &[Refused] = &[
         instead: "keep the time of day as text or as seconds: hour(t) * 3600 + minute(t) * 60 + second(t)",
     },
     Refused {
-        names: &["rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle"],
-        reason: "random values would not be the same when a batch is computed again after a crash",
-        instead: "derive the value from the record: hash(…), xxhash64(…), sha2(…, 256)",
-    },
-    Refused {
-        names: &["monotonically_increasing_id", "spark_partition_id"],
-        reason: "they number Spark's own partitions of a batch",
+        names: &["spark_partition_id"],
+        reason: "it numbers Spark's own partitions of a batch",
         instead: "use the columns partition and offset of a Kafka source",
     },
     Refused {

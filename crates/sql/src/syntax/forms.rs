@@ -115,6 +115,13 @@ impl Parser<'_> {
                 }
             }
             _ if self.is_symbol(")") => {}
+            "struct" => loop {
+                call.arguments.push(self.argument()?);
+                call.aliases.push(self.alias()?);
+                if !self.take_symbol(",") {
+                    break;
+                }
+            },
             // EXISTS (SELECT …), x > ANY (SELECT …)
             _ if self.is_word("SELECT") => {
                 return Err(Fault::new(self.here(), "subqueries are not supported", "use plain expressions"));

@@ -22,6 +22,7 @@ pub(crate) use grouping::too_many_keys;
 pub(crate) use lexer::Ident;
 pub(crate) use order::{SortItem, Tail};
 pub(crate) use query::{From, GroupBy, Query, Select, SelectItem, View};
+pub(crate) use tables::{JoinKind, Joined, On};
 pub(crate) use tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
 
 use arrow_schema::{DataType, Fields};

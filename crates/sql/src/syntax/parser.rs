@@ -3,6 +3,7 @@
 use super::Fault;
 use super::lexer::{Ident, Token, tokens};
 use super::query::Query;
+use super::tables::InlineTable;
 use std::ops::Range;
 
 /// A cursor over the tokens of a text.
@@ -18,14 +19,17 @@ pub(super) struct Parser<'a> {
     pub of_record: bool,
     /// The queries that WITH names, those that are seen first at the end.
     pub named: Vec<(Ident, Query)>,
+    /// The inline tables that WITH names.
+    pub tables: Vec<(Ident, InlineTable)>,
     /// SELECTs read so far; one that WITH names counts as often as it is read.
     pub selects: usize,
 }
 
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Result<Parser<'a>, Fault> {
-        let (named, selects) = (Vec::new(), 0);
-        Ok(Parser { text, tokens: tokens(text)?, next: 0, depth: 0, of_table: false, of_record: false, named, selects })
+        let (named, tables) = (Vec::new(), Vec::new());
+        let tokens = tokens(text)?;
+        Ok(Parser { text, tokens, next: 0, depth: 0, of_table: false, of_record: false, named, tables, selects: 0 })
     }
 
     pub fn peek(&self) -> &Token {

@@ -5,7 +5,7 @@ use super::lexer::{Ident, Token};
 use super::order::Tail;
 use super::parser::Parser;
 use super::pipes;
-use super::tables::both;
+use super::tables::{Joined, both};
 use super::tree::Node;
 use super::{Fault, NodeKind};
 use std::ops::Range;
@@ -42,13 +42,15 @@ pub(crate) enum From {
     Query(Query),
 }
 
-/// `LATERAL VIEW [OUTER] call [table] [AS column, …]`.
+/// `LATERAL VIEW [OUTER] call [table] [AS column, …]`, or an inline table.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub call: Node,
     pub outer: bool,
     pub table: Option<Ident>,
     pub columns: Vec<Ident>,
+    /// How the rows are joined with a table, if they do not all meet.
+    pub joined: Option<Joined>,
 }
 
 /// `expression [[AS] alias]`; a star has [`NodeKind::Star`].
@@ -133,8 +135,7 @@ const UNSUPPORTED: [(&str, &str, &str); 8] = [
 
 const UNSORTED: &str = "leave it out: sinks get each batch's rows sorted by group key";
 
-const JOINS: &str =
-    "of joins there are CROSS JOIN and JOIN with VALUES (…) AS t(a, b): read one source, or several with UNION ALL";
+const JOINS: &str = "a stream is joined with VALUES (…) AS t(a, b) only: read one source, or several with UNION ALL";
 
 impl Query {
     /// `SELECT [DISTINCT] * FROM (query)`.
@@ -166,7 +167,7 @@ impl Parser<'_> {
     /// `[WITH …]` and branches with UNION [ALL] between; one in parentheses may be several.
     fn query(&mut self, depth: usize) -> Result<Query, Fault> {
         self.check_queries(depth)?;
-        let outside = self.named.len();
+        let outside = (self.named.len(), self.tables.len());
         if self.take_word("WITH") {
             self.named_queries(depth)?;
         }
@@ -194,7 +195,8 @@ impl Parser<'_> {
                 }
             }
         }
-        self.named.truncate(outside);
+        self.named.truncate(outside.0);
+        self.tables.truncate(outside.1);
         let mut query = Query { selects, tail: Tail::default() };
         if distinct.is_some() {
             query = Query { selects: vec![query.all_of(distinct)], tail: Tail::default() };
@@ -213,15 +215,24 @@ impl Parser<'_> {
         }
         loop {
             let name = self.ident("a name for a query")?;
-            if self.is_symbol("(") {
-                let help = "name the columns in the query: WITH t AS (SELECT x AS a …)";
-                return Err(Fault::new(self.here(), "names of columns in WITH are not supported", help));
-            }
+            let names_at = self.here();
+            let columns = if self.is_symbol("(") { self.names_of_columns()? } else { Vec::new() };
             self.take_word("AS");
             self.expect_symbol("(")?;
-            let query = self.query(depth + 1)?;
-            self.expect_symbol(")")?;
-            self.named.push((name, query));
+            if let Some(mut table) = self.table_of_query()? {
+                self.expect_symbol(")")?;
+                if !columns.is_empty() {
+                    table.columns = columns;
+                }
+                self.tables.push((name, table));
+            } else if columns.is_empty() {
+                let query = self.query(depth + 1)?;
+                self.expect_symbol(")")?;
+                self.named.push((name, query));
+            } else {
+                let help = "name the columns in the query: WITH t AS (SELECT x AS a …)";
+                return Err(Fault::new(names_at, "names of columns in WITH are only for VALUES", help));
+            }
             if !self.take_symbol(",") {
                 return Ok(());
             }
@@ -290,7 +301,7 @@ impl Parser<'_> {
         Ok(Select { alias, views, filter, ..pipes::whole(at, from) })
     }
 
-    fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
+    pub(super) fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
         self.selects += selects;
         if self.selects <= SELECTS_MAX {
             return Ok(());
@@ -306,7 +317,9 @@ impl Parser<'_> {
             self.expect_symbol(")")?;
             return Ok((From::Query(query), None));
         }
-        if self.is_word("VALUES") && !matches!(self.peek_at(1), Token::Word(_) | Token::Symbol("|>") | Token::End) {
+        let is_values =
+            self.is_word("VALUES") && !matches!(self.peek_at(1), Token::Word(_) | Token::Symbol("|>") | Token::End);
+        if is_values || self.named_table().is_some() {
             let help = "Spark refuses a UNION of a stream with a table, too; join it: FROM a JOIN VALUES (1, 'x') AS t(n, name) ON a.n = t.n";
             return Err(Fault::new(self.here(), "VALUES is a table, and this query reads streams", help));
         }
@@ -377,7 +390,7 @@ impl Parser<'_> {
         let table = if is_named { Some(self.ident("a name for the view")?) } else { None };
         let names = self.take_word("AS") || matches!(self.peek(), Token::Quoted(_)) || self.is_plain_word();
         let columns = if names { self.list(|parser| parser.ident("a column"))? } else { Vec::new() };
-        Ok(View { call, outer, table, columns })
+        Ok(View { call, outer, table, columns, joined: None })
     }
 
     /// `t.`, if a star follows.

@@ -57,6 +57,8 @@ pub(crate) struct Call {
     pub within: Option<Vec<SortItem>>,
     /// Whether it was written with keywords: `TRIM(BOTH …)`.
     pub keywords: bool,
+    /// For each argument of `struct(a AS b, …)`, its name; empty for other calls.
+    pub aliases: Vec<Option<Ident>>,
 }
 
 impl Call {
@@ -70,6 +72,7 @@ impl Call {
             ignore_nulls: None,
             within: None,
             keywords: false,
+            aliases: Vec::new(),
         }
     }
 }

@@ -135,10 +135,6 @@ impl Parser<'_> {
 
     /// What follows INTERVAL: `DAY`, `DAY TO SECOND`.
     fn interval_type(&mut self, name: &Ident) -> Result<DataType, Fault> {
-        if self.of_table {
-            let help = "read a STRING or a number, and CAST it: CAST(x AS INTERVAL DAY TO SECOND)";
-            return Err(Fault::new(name.at.clone(), "a source's column cannot be an INTERVAL", help));
-        }
         if !matches!(self.peek(), Token::Word(_)) {
             let help = "name its fields, for instance INTERVAL DAY TO SECOND or INTERVAL YEAR TO MONTH";
             return Err(Fault::new(name.at.clone(), "the type INTERVAL without fields is not supported", help));
@@ -183,7 +179,8 @@ impl Parser<'_> {
 }
 
 const SUPPORTED: &str = "the types are BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p,s), STRING, BINARY, \
-                         DATE, TIMESTAMP, TIMESTAMP_NTZ, ARRAY<…>, MAP<…, …> and STRUCT<name: type, …>";
+                         DATE, TIMESTAMP, TIMESTAMP_NTZ, INTERVAL DAY TO SECOND, INTERVAL YEAR TO MONTH, ARRAY<…>, MAP<…, …> \
+                         and STRUCT<name: type, …>";
 
 #[cfg(test)]
 mod tests {

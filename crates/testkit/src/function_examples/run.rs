@@ -9,7 +9,7 @@ use tidemill_sql::eval::EvalContext;
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
 
-const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
+const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC, seed: 0 };
 
 /// Our answer, or the planner's message.
 pub(super) fn answer(example: &Example) -> Result<Answer, String> {

@@ -8,7 +8,7 @@ use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::QueryPlan;
 use tidemill_sql::zone::Zone;
 
-const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC };
+const CONTEXT: EvalContext = EvalContext { timestamp: Millis(1_700_000_000_123), zone: Zone::UTC, seed: 0 };
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

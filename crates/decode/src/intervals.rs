@@ -11,43 +11,52 @@ use arrow_schema::{DataType, IntervalUnit};
 use std::fmt::Write;
 use tidemill_model::Interval;
 
-pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
-pub(crate) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
-pub(crate) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
-pub(crate) const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
+/// Microseconds of a second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Of a minute.
+pub const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
+/// Of an hour.
+pub const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
+/// Of a day of 24 hours.
+pub const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 
 /// Names of fields, by number.
 const YEAR_MONTH: [&str; 2] = ["YEAR", "MONTH"];
 const DAY_TIME: [&str; 4] = ["DAY", "HOUR", "MINUTE", "SECOND"];
 
-pub(crate) const DAY: usize = 0;
-pub(crate) const SECOND: usize = 3;
+/// Number of the first field of day-time intervals.
+pub const DAY: usize = 0;
+/// Number of the last.
+pub const SECOND: usize = 3;
 
 /// INTERVAL YEAR TO MONTH, or one field of it.
-pub(crate) fn year_month(first: usize, last: usize) -> DataType {
+pub fn year_month(first: usize, last: usize) -> DataType {
     DataType::Decimal32(first as u8 + 1, last as i8 + 1)
 }
 
 /// INTERVAL DAY TO SECOND, or some fields of it.
-pub(crate) fn day_time(first: usize, last: usize) -> DataType {
+pub fn day_time(first: usize, last: usize) -> DataType {
     DataType::Decimal64(first as u8 + 1, last as i8 + 1)
 }
 
 /// INTERVAL: months, days and microseconds.
-pub(crate) fn calendar() -> DataType {
+pub fn calendar() -> DataType {
     DataType::Interval(IntervalUnit::MonthDayNano)
 }
 
 /// What kind of interval a type is, with its first and last field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Months.
     YearMonth(usize, usize),
+    /// Microseconds.
     DayTime(usize, usize),
+    /// Months, days and microseconds.
     Calendar,
 }
 
 /// `None` for a type that is no interval.
-pub(crate) fn kind(data_type: &DataType) -> Option<Kind> {
+pub fn kind(data_type: &DataType) -> Option<Kind> {
     match data_type {
         DataType::Decimal32(first, last) => Some(Kind::YearMonth(usize::from(*first) - 1, *last as usize - 1)),
         DataType::Decimal64(first, last) => Some(Kind::DayTime(usize::from(*first) - 1, *last as usize - 1)),
@@ -56,12 +65,13 @@ pub(crate) fn kind(data_type: &DataType) -> Option<Kind> {
     }
 }
 
-pub(crate) fn is_interval(data_type: &DataType) -> bool {
+/// Whether it is one.
+pub fn is_interval(data_type: &DataType) -> bool {
     kind(data_type).is_some()
 }
 
 /// Of two intervals of one kind: the fields of both.
-pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     match (kind(a)?, kind(b)?) {
         (Kind::YearMonth(a, b), Kind::YearMonth(c, d)) => Some(year_month(a.min(c), b.max(d))),
         (Kind::DayTime(a, b), Kind::DayTime(c, d)) => Some(day_time(a.min(c), b.max(d))),
@@ -71,7 +81,7 @@ pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
 }
 
 /// The same kind with all fields.
-pub(crate) fn whole(data_type: &DataType) -> DataType {
+pub fn whole(data_type: &DataType) -> DataType {
     match kind(data_type) {
         Some(Kind::YearMonth(..)) => year_month(0, 1),
         Some(Kind::DayTime(..)) => day_time(DAY, SECOND),
@@ -99,7 +109,7 @@ impl Kind {
 }
 
 /// The type of fields by name: `DAY`, or `DAY` to `SECOND`; `None` where there is none.
-pub(crate) fn of_fields(first: &str, last: &str) -> Option<DataType> {
+pub fn of_fields(first: &str, last: &str) -> Option<DataType> {
     let place = |names: &[&str], name: &str| names.iter().position(|known| known.eq_ignore_ascii_case(name));
     if let (Some(first), Some(last)) = (place(&YEAR_MONTH, first), place(&YEAR_MONTH, last)) {
         return (first <= last).then(|| year_month(first, last));
@@ -110,7 +120,7 @@ pub(crate) fn of_fields(first: &str, last: &str) -> Option<DataType> {
 
 /// A constant of numbers with units: `1 day 2 hours`. Its type has the fields that the units name. The error is a sentence for
 /// the user.
-pub(crate) fn of_units(text: &str) -> Result<(i64, DataType), String> {
+pub fn of_units(text: &str) -> Result<(i64, DataType), String> {
     let value = Interval::parse(text)?;
     let lower = text.to_ascii_lowercase();
     let words = lower.split_ascii_whitespace().filter(|word| *word != "interval");
@@ -140,36 +150,41 @@ pub(crate) fn of_units(text: &str) -> Result<(i64, DataType), String> {
 }
 
 /// A text of all fields of a type, as `1 02:03:04.5` of DAY TO SECOND: its number of months or microseconds.
-pub(crate) fn of_text(text: &str, data_type: &DataType) -> Option<i64> {
+pub fn of_text(text: &str, data_type: &DataType) -> Option<i64> {
     let kind = kind(data_type)?;
-    let text = crate::text::times::trimmed(text);
-    let inner = quoted(text, kind).unwrap_or(text);
-    let (negative, digits) = match inner.as_bytes().first()? {
-        b'-' => (true, &inner[1..]),
-        b'+' => (false, &inner[1..]),
-        _ => (false, inner),
-    };
+    let text = crate::times::trimmed(text);
+    let (turned, inner) = quoted(text, kind).unwrap_or((false, text));
+    let (negative, digits) = signed(inner);
     let value = match kind {
         Kind::YearMonth(first, last) => months(digits, first, last)?,
         Kind::DayTime(first, last) => micros(digits, first, last)?,
         Kind::Calendar => return None,
     };
-    let value = if negative { -value } else { value };
+    let value = if negative != turned { -value } else { value };
     match kind {
         Kind::YearMonth(..) => i32::try_from(value).ok().map(i64::from),
         _ => i64::try_from(value).ok(),
     }
 }
 
-/// What is in quotes in `INTERVAL '…' DAY TO SECOND`.
-fn quoted(text: &str, kind: Kind) -> Option<&str> {
-    let upper = text.to_ascii_uppercase();
-    let rest = upper.strip_prefix("INTERVAL")?.trim_start();
-    let start = upper.len() - rest.len() + 1;
+/// What is in quotes in `INTERVAL [-]'…' DAY TO SECOND`, and whether a minus is before them.
+fn quoted(text: &str, kind: Kind) -> Option<(bool, &str)> {
+    const WORD: &str = "INTERVAL";
+    let rest = text.get(WORD.len()..).filter(|_| text[..WORD.len()].eq_ignore_ascii_case(WORD))?.trim_start();
+    let (negative, rest) = signed(rest);
     let (inner, fields) = rest.strip_prefix('\'')?.split_once('\'')?;
     let name = kind.name();
-    let is_kind = fields.split_ascii_whitespace().eq(name.split_ascii_whitespace().skip(1));
-    is_kind.then(|| &text[start..start + inner.len()])
+    let words = fields.split_ascii_whitespace().map(str::to_ascii_uppercase);
+    words.eq(name.split_ascii_whitespace().skip(1)).then_some((negative, inner))
+}
+
+/// Whether a minus is in front of a text, and what follows the sign.
+fn signed(text: &str) -> (bool, &str) {
+    match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    }
 }
 
 fn number(digits: &str, length_max: usize) -> Option<i128> {
@@ -216,7 +231,7 @@ fn micros(digits: &str, first: usize, last: usize) -> Option<i128> {
 }
 
 /// A value as Spark writes it: `INTERVAL '1 02:03:04.5' DAY TO SECOND`.
-pub(crate) fn write(out: &mut String, value: i64, kind: Kind) {
+pub fn write(out: &mut String, value: i64, kind: Kind) {
     let sign = if value < 0 { "-" } else { "" };
     let size = value.unsigned_abs();
     let text = match kind {
@@ -259,7 +274,7 @@ fn fields(micros: u64, first: usize, last: usize) -> String {
 }
 
 /// `1 years 2 months 3 days 4 hours 5 minutes 6.7 seconds`, without the parts that are 0.
-pub(crate) fn write_calendar(out: &mut String, value: IntervalMonthDayNano) {
+pub fn write_calendar(out: &mut String, value: IntervalMonthDayNano) {
     let mut parts = Vec::new();
     let mut part = |number: i64, unit: &str| {
         if number != 0 {
