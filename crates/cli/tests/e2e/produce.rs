@@ -97,7 +97,7 @@ fn what_cannot_be_is_refused() {
     let testbed = Testbed::without_broker();
     let ended = testbed.tidemill(&["produce", "--bootstrap-servers", testbed.address(), "--count", "1"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("did not answer") && ended.stderr.contains("start it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot be reached") && ended.stderr.contains("start it"), "{}", ended.stderr);
     for args in [["--rate", "soon"], ["--late", "120%"], ["--producers", "0"], ["--option", "x"]] {
         let ended = testbed.tidemill(&[&["produce"], &args[..]].concat());
         assert_eq!((ended.code, ended.stderr.contains(args[0])), (Some(2), true), "{}", ended.stderr);
