@@ -2,7 +2,8 @@
 
 A scenario is a JSON file. Its first half is the case: `schema` (DDL), `event_time` (`column`, `expression`; null: none),
 `watermark` (a delay; null: none), `sql` over the table `events`, `mode`, `run` (`drained`: each file is processed
-before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch),
+before the next one is put there; `backlog`: all files lie there and one available-now run reads them, a file a batch;
+`table`: no stream, the query reads all files as a table and gives one batch of rows),
 `batches` (a list of lines for each file), and where needed `restarts` (`before`: number of a file; `lost_commits`: how
 many commit records vanish meanwhile), `no_data_batches` (false: switched off) and `zone` (the session's, else UTC). A
 case without `schema` has Kafka's own columns; each of its lines is an object of a record's `key`, `value`, `headers`
@@ -41,6 +42,7 @@ from common.shown import shown
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession, functions
+from pyspark.sql.classic.dataframe import DataFrame
 
 # Rows of Spark's Kafka source, with its headers.
 KAFKA_SCHEMA = (
@@ -116,6 +118,8 @@ class Runner:
             self.first = self.first or session(self.threads)
             if not hasattr(self.own, "session"):
                 self.own.session = self.first.newSession()
+                active = self.first._jvm.org.apache.spark.sql.classic.SparkSession
+                active.setActiveSession(self.own.session._jsparkSession)
             return self.own.session
 
 
@@ -128,11 +132,12 @@ def session(threads):
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1500m",
+        "spark.driver.memory": "3g",
         "spark.driver.extraJavaOptions": "-Xss4m -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.sql.shuffle.partitions": "1",
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.ui.retainedExecutions": "10",
         "spark.sql.streaming.pollingDelay": "1ms",
         "spark.sql.streaming.checkpointFileManagerClass": FILE_MANAGER,
         "spark.sql.streaming.numRecentProgressUpdates": "1000",
@@ -191,7 +196,7 @@ class Scenario:
 
     def took_whole_batches(self):
         """Whether every batch with data has the lines of a batch of the scenario, if it has several sources."""
-        if "sources" not in self.case or "refused" in self.result or "error" in self.result or self.case["run"] == "backlog":
+        if "sources" not in self.case or "refused" in self.result or "error" in self.result or self.case["run"] != "drained":
             return True
         sizes = [sum(len(lines) for lines in batch.values()) for batch in self.case["batches"]]
         taken = [batch["input_rows"] for batch in self.batches if batch["input_rows"]]
@@ -204,20 +209,37 @@ class Scenario:
         try:
             rows = self.query()
             self.result["columns"] = [[field.name, field.dataType.simpleString()] for field in rows.schema.fields]
-            self.run(rows)
+            if self.case["run"] == "table":
+                self.run_over_tables(rows)
+            else:
+                self.run(rows)
         except FAILURES as error:
             self.result["refused"] = condition(error)
         finally:
             shutil.rmtree(self.home, ignore_errors=True)
         return {**self.result, "batches": self.batches}
 
+    def run_over_tables(self, rows):
+        """The rows, computed before they are made visible: else Spark would not compute what is not looked at."""
+        try:
+            computed = rows._jdf.queryExecution().toRdd()
+            frame = self.spark._jsparkSession.internalCreateDataFrame(computed, rows._jdf.schema(), False)
+            self.batches.append({"id": 0, "rows": self.visible(DataFrame(frame, self.spark), rows.schema)})
+        except FAILURES as error:
+            self.result["error"] = condition(error)
+
     def query(self):
+        if self.case["run"] == "table":
+            for number, batch in enumerate(self.case["batches"]):
+                self.put(number, batch)
         for source in self.sources:
             self.table(source)
         return self.spark.sql(self.case["sql"])
 
     def table(self, source):
-        lines = self.spark.readStream.format("text").option("maxFilesPerTrigger", 1).load(str(self.home / source["name"]))
+        stream = self.case["run"] != "table"
+        reader = self.spark.readStream.option("maxFilesPerTrigger", 1) if stream else self.spark.read
+        lines = reader.format("text").load(str(self.home / source["name"]))
         row = functions.from_json(functions.col("value"), source["schema"] or KAFKA_SCHEMA, {"mode": "PERMISSIVE"})
         events = lines.select(row.alias("row")).select("row.*")
         if source["event_time"]:
@@ -253,16 +275,20 @@ class Scenario:
                 return
 
     def start(self, rows, trigger):
-        columns = [f"c{number}" for number in range(len(rows.schema.fields))]
-        visible = [functions.expr(shown(name, f.dataType)).alias(name) for name, f in zip(columns, rows.schema.fields)]
+        schema = rows.schema
 
         def take(batch, batch_id):
-            found = sorted((plain(row) for row in batch.toDF(*columns).select(*visible).collect()), key=json.dumps)
-            self.batches.append({"id": batch_id, "rows": found})
+            self.batches.append({"id": batch_id, "rows": self.visible(batch, schema)})
 
         self.taken = len(self.batches)
         writer = rows.writeStream.foreachBatch(take).outputMode(self.case["mode"]).trigger(**trigger)
         return writer.option("checkpointLocation", str(self.home / "checkpoint")).start()
+
+    def visible(self, batch, schema):
+        """A batch's rows as lists of texts, in one order."""
+        columns = [f"c{number}" for number in range(len(schema.fields))]
+        texts = [functions.expr(shown(name, f.dataType)).alias(name) for name, f in zip(columns, schema.fields)]
+        return sorted((plain(row) for row in batch.toDF(*columns).select(*texts).collect()), key=json.dumps)
 
     def until(self, query, finish):
         """Waits, and adds what the progress records say of the batches."""

@@ -59,7 +59,7 @@ cargo xtask VERB
   spark compare [--cases N [--seed S]]   pipelines made up from a seed, and all scenarios, on both engines; fails where rows differ
   spark sink [--check]      builds crates/spark/sink/outbox.jar from its source (a JDK 17 is needed)
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
-  differential [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
+  differential [--tables] [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
   torture [--minutes M] [--seed S]     kills executors, drivers and brokers of a running pipeline; fails unless every row is right
   scoreboard [--run]        the autoscaler's goals A1 to A17, measured, into docs/scoreboard.md; --run measures what takes long, too

@@ -20,7 +20,7 @@ const OF_KAFKA: &str = "progress";
 const CASES: u64 = 50;
 
 /// Number of streaming queries that Spark runs at once. Each mostly waits for its driver.
-const THREADS: &str = "3";
+const THREADS: &str = "6";
 
 /// Runs all scripts of tests/spark, or the given ones. They write Spark's answers into the golden files.
 pub fn goldens(names: &[&str]) -> Outcome {
@@ -53,28 +53,33 @@ fn with_kafka(python: &Path, script: &str) -> Outcome {
 
 /// Generates scenarios, runs them on Spark and on the real driver, and fails if the results differ.
 pub fn differential(args: &[&str]) -> Outcome {
-    let (mut cases, mut seed) = (CASES, None);
+    let (mut cases, mut seed, mut tables) = (CASES, None, false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
+        if *arg == "--tables" {
+            tables = true;
+            continue;
+        }
         let number = args.next().and_then(|text| text.parse::<u64>().ok());
         match (*arg, number) {
             ("--cases", Some(number)) => cases = number,
             ("--seed", Some(number)) => seed = Some(number),
-            _ => return Err("say `differential [--cases N] [--seed S]`".into()),
+            _ => return Err("say `differential [--tables] [--cases N] [--seed S]`".into()),
         }
     }
+    let kind = if tables { "tables" } else { "generate" };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
     let seed = seed.unwrap_or(now.as_secs());
     let python = python()?;
     sh::run(&mut cargo(&["build", "--release", "--package", "tidemill-testkit", "--example", "differential"]))?;
     let tool = sh::target().join("release/examples/differential");
     let home = sh::target().join("differential");
-    let scenarios = home.join(format!("seed-{seed}"));
+    let scenarios = home.join(format!("{kind}-{seed}"));
     // What Spark said of a case is kept beside, so that a run that was broken off goes on where it was.
     let _ = std::fs::remove_dir_all(&scenarios);
     std::fs::create_dir_all(&scenarios).map_err(|error| format!("cannot make {}: {error}", scenarios.display()))?;
     let [scenarios, said] = [scenarios, home.join("spark")].map(|path| path.to_string_lossy().into_owned());
-    sh::run(&mut command(&tool, &["generate", &scenarios, &cases.to_string(), &seed.to_string()]))?;
+    sh::run(&mut command(&tool, &[kind, &scenarios, &cases.to_string(), &seed.to_string()]))?;
     sh::run(&mut command(&python, &["tests/spark/scenarios.py", "--cache", &said, "--threads", THREADS, &scenarios]))?;
     println!("seed {seed}");
     sh::run(&mut command(&tool, &["compare", &scenarios]))

@@ -8,6 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvError, TryRecvError, channel};
 use std::thread::{Builder, JoinHandle};
 
+/// The stack of each thread, as the main thread has it: the deepest expression that a query may have is planned and computed
+/// by recursion (`tidemill-sql`). Memory that is not touched is not taken.
+const STACK_BYTES: usize = 8 << 20;
+
 /// The message of a thread's panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic(pub String);
@@ -30,7 +34,7 @@ pub fn spawn<T>(
 ) -> io::Result<JoinHandle<()>> {
     let place = clock::place_for_child();
     let all = move || ended(caught(body));
-    Builder::new().name(name.to_owned()).spawn(move || match place {
+    Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || match place {
         Some(place) => place.run(all),
         None => all(),
     })

@@ -159,6 +159,7 @@ pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
 pub fn tightest(a: &DataType, b: &DataType) -> Option<DataType> {
     match (a, b) {
         (DataType::List(a), DataType::List(b)) => tightest(a.data_type(), b.data_type()).map(array),
+        (DataType::Struct(a), DataType::Struct(b)) => fields_by(&tightest, a, b),
         (DataType::Decimal128(p, s), t) | (t, DataType::Decimal128(p, s)) if is_numeric(t) && a != b => {
             let holds = |(q, _): (u8, i8)| is_integral(t) && i32::from(*p) - i32::from(*s) >= i32::from(q);
             decimal_of(t).filter(|of| holds(*of)).map(|_| DataType::Decimal128(*p, *s))
@@ -174,14 +175,26 @@ pub fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
     common_by(&text_as_bytes, a, b)
 }
 
-/// The common type for a comparison: as [`wider`], but a nested type keeps its kinds.
+/// The common type for a comparison: as [`wider`], but a nested type keeps its kinds, and numbers inside of it are of types of
+/// which one holds the other.
 pub fn compared(a: &DataType, b: &DataType) -> Option<DataType> {
-    text_as_bytes(a, b).or_else(|| common(a, b))
+    text_as_bytes(a, b).or_else(|| if is_nested(a) && is_nested(b) { tightest(a, b) } else { common(a, b) })
 }
 
 fn text_as_bytes(a: &DataType, b: &DataType) -> Option<DataType> {
     matches!((a, b), (DataType::Utf8, DataType::Binary) | (DataType::Binary, DataType::Utf8))
         .then_some(DataType::Binary)
+}
+
+/// The common type of two STRUCTs with the same names, field by field.
+fn fields_by(common: &dyn Fn(&DataType, &DataType) -> Option<DataType>, a: &Fields, b: &Fields) -> Option<DataType> {
+    let field = |(a, b): (&Arc<Field>, &Arc<Field>)| {
+        let same_name = a.name().eq_ignore_ascii_case(b.name());
+        let data_type = common(a.data_type(), b.data_type()).filter(|_| same_name)?;
+        Some(Field::new(a.name(), data_type, true))
+    };
+    let fields = a.iter().zip(b.iter()).map(field).collect::<Option<Fields>>()?;
+    (a.len() == b.len()).then_some(DataType::Struct(fields))
 }
 
 /// `mixed` gives the common type of two types of different kinds.
@@ -206,14 +219,7 @@ fn common_by(
             let [key, value] = [0, 1].map(|at| common(a[at].data_type(), b[at].data_type()));
             Some(map(key?, value?))
         }
-        (DataType::Struct(a), DataType::Struct(b)) if a.len() == b.len() => {
-            let field = |(a, b): (&Arc<Field>, &Arc<Field>)| {
-                let same_name = a.name().eq_ignore_ascii_case(b.name());
-                let data_type = common(a.data_type(), b.data_type()).filter(|_| same_name)?;
-                Some(Field::new(a.name(), data_type, true))
-            };
-            Some(DataType::Struct(a.iter().zip(b.iter()).map(field).collect::<Option<Fields>>()?))
-        }
+        (DataType::Struct(a), DataType::Struct(b)) => fields_by(&common, a, b),
         (a, b) => mixed(a, b),
     }
 }

@@ -181,6 +181,11 @@ fn same(ours: &str, golden: &str) -> bool {
     if golden == "REFUSED" || golden.starts_with("REFUSED ") {
         return ours.starts_with("REFUSED");
     }
+    if ours.starts_with("REFUSED a constant fails: [") {
+        // Spark's answer is without constant folding, so that a row fails.
+        let class = ours.split(['[', ']']).nth(1).unwrap_or_default();
+        return parts(golden).iter().skip(1).any(|value| same_value(class, value));
+    }
     let (ours, golden) = (parts(ours), parts(golden));
     ours.len() == golden.len() && ours.iter().zip(&golden).all(|(ours, golden)| same_value(ours, golden))
 }

@@ -1,6 +1,10 @@
 //! Bad pipeline files: each kind of mistake in schema, event time and query, with its exact message.
 
+use arrow_array::RecordBatch;
 use proptest::prelude::*;
+use tidemill_model::Millis;
+use tidemill_sql::eval::{RowErrors, evaluate};
+use tidemill_sql::plan::{QueryPlan, Step};
 
 const REFERENCE: &str = include_str!("../../config/tests/reference.toml");
 
@@ -491,11 +495,26 @@ fn deep_and_long_expressions_are_bounded() {
     planning.join().unwrap();
 }
 
+/// What is done with a plan: its text is hashed, its filters are computed.
+fn computed(plan: &QueryPlan) {
+    plan.hash();
+    let branch = &plan.branches[0];
+    let columns = branch.row_schema.fields().iter().map(|field| arrow_array::new_null_array(field.data_type(), 1));
+    let rows = RecordBatch::try_new(branch.row_schema.clone(), columns.collect()).unwrap();
+    let filters = branch.steps.iter().filter_map(|step| match step {
+        Step::Filter(filter) => Some(filter),
+        Step::Window(_) | Step::Generate(_) => None,
+    });
+    for filter in branch.pushed_filters.iter().chain(filters) {
+        evaluate(filter, &rows, &plan.context(Millis(0)), &mut RowErrors::default());
+    }
+}
+
 fn bounded_expressions() {
     let plan = |condition: String| {
         let text = REFERENCE.replacen("course IS NOT NULL", &condition, 1);
         tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap())
-            .map(drop)
+            .map(|plan| computed(&plan))
             .map_err(|faults| faults.to_string())
     };
     assert_eq!(plan(format!("{}true{}", "(".repeat(90), ")".repeat(90))), Ok(()));
@@ -514,6 +533,28 @@ fn bounded_expressions() {
     let closed: String =
         (2..99).rev().map(|depth| format!("{})", " + lines_of_code".repeat(longest(depth) - 1))).collect();
     assert_eq!(plan(format!("{opened}1{closed} = 1")), Ok(()));
+}
+
+#[test]
+fn t3_constants_that_fail() {
+    let select = "avg(cpu_usage_pct) AS avg_cpu";
+    let fails = |expression: &str, expected: &str| check(select, &format!("max({expression}) AS x"), &[expected]);
+    let zero = "a constant fails: [DIVIDE_BY_ZERO] division by zero; use nullif(divisor, 0) to get NULL instead; \
+                constants are computed before the first row, as in Spark";
+    fails("1 / 0", &format!("p.toml:20:47: {zero}"));
+    fails("lines_of_code + 1 / 0", &format!("p.toml:20:63: {zero}"));
+    for lazily in [
+        "CASE WHEN lines_of_code > 0 THEN 1 / 0 END",
+        "if(lines_of_code > 0, 1 / 0, 2)",
+        "coalesce(lines_of_code, 1 / 0)",
+        "nanvl(cpu_usage_pct, 1 / 0)",
+        "try_divide(1, 0)",
+        "if(true, 1, 1 / 0)",
+    ] {
+        let text = REFERENCE.replacen(select, &format!("max({lazily}) AS x"), 1);
+        let planned = tidemill_sql::plan(&tidemill_config::parse("p.toml", &text, &[]).unwrap());
+        assert!(planned.is_ok(), "{lazily}: {}", planned.unwrap_err());
+    }
 }
 
 #[test]

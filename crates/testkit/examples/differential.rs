@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! differential generate DIRECTORY CASES SEED     writes CASES scenarios
+//! differential tables DIRECTORY CASES SEED       the same of those of all functions, as queries over a table
 //! differential compare DIRECTORY                 runs them all, prints where they differ; exit code 1 when any does
 //! ```
 
@@ -15,10 +16,12 @@ fn main() -> ExitCode {
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is no number"));
     let done = match args.as_slice() {
         ["generate", directory, cases, seed] => {
-            number(cases).and_then(|cases| generate(Path::new(directory), cases, number(seed)?))
+            number(cases).and_then(|cases| generate(Path::new(directory), cases, number(seed)?, Scenario::generate))
         }
+        ["tables", directory, cases, seed] => number(cases)
+            .and_then(|cases| generate(Path::new(directory), cases, number(seed)?, Scenario::generate_table)),
         ["compare", directory] => compare(Path::new(directory)),
-        _ => Err("say `generate DIRECTORY CASES SEED` or `compare DIRECTORY`".into()),
+        _ => Err("say `generate|tables DIRECTORY CASES SEED` or `compare DIRECTORY`".into()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -30,9 +33,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn generate(directory: &Path, cases: u64, seed: u64) -> Result<bool, String> {
+fn generate(directory: &Path, cases: u64, seed: u64, made: fn(u64, u64) -> Scenario) -> Result<bool, String> {
     for case in 0..cases {
-        let text = serde_json::to_string(&Scenario::generate(seed, case)).expect("a scenario serialises");
+        let text = serde_json::to_string(&made(seed, case)).expect("a scenario serialises");
         let path = directory.join(format!("{case:06}.json"));
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }

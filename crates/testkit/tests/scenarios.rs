@@ -2,7 +2,7 @@
 //! scenarios' files; a file without a test fails `every_scenario_is_run`.
 
 use std::path::{Path, PathBuf};
-use tidemill_testkit::scenario::Scenario;
+use tidemill_testkit::scenario::{Run, Scenario};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios")
@@ -14,6 +14,17 @@ fn check(name: &str) {
     let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     if let Err(difference) = scenario.check() {
         panic!("{name}: {}\n{difference}", scenario.about);
+    }
+}
+
+#[test]
+fn a_generated_case_over_a_table_has_one_batch_of_all_records() {
+    for number in 0..6 {
+        let table = Scenario::generate_table(1, number);
+        let stream = Scenario::generate(1, number / 3 * 4 + number % 3 + 1);
+        assert_eq!((table.run, table.batches.len()), (Run::Table, 1));
+        assert_eq!((&table.sql, table.watermark.as_ref()), (&stream.sql, None));
+        assert!(table.run().batches.len() <= 1);
     }
 }
 
@@ -353,9 +364,13 @@ scenarios! {
     t1_sum_overflow,
     t2_cast_to_char,
     t2_types_through_a_query,
+    t3_constants_that_no_row_computes,
     t3_division_by_zero,
     t3_filter_protects,
     t3_overflow_in_a_projection,
+    t3_refused_constant_in_a_filter,
+    t3_refused_constant_in_a_lambda,
+    t3_refused_constant_that_fails,
     t4_cast_nan,
     t4_cast_overflow,
     t4_exactly_two_to_the_63,

@@ -133,7 +133,9 @@ impl Resolver<'_> {
         }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
         let (function, arguments) = self.collection_call(function, &call.name.name, arguments, at)?;
-        self.apply(function, &call.name.name, arguments, at)
+        let made = self.apply(function, &call.name.name, arguments, at)?;
+        // As Spark makes them, these give NULL also where an argument fails.
+        Ok(if let "try_to_binary" | "try_aes_decrypt" = function.name { Expr::Try(Box::new(made)) } else { made })
     }
 
     /// A call of a function of the table, with its arguments converted to the parameters' types.
@@ -521,6 +523,7 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::Int | Param::Whole | Param::SmallInt => DataType::Int32,
         Param::Long | Param::Integral => DataType::Int64,
         Param::Double | Param::Number => DataType::Float64,
+        Param::Seconds(precision) => DataType::Decimal128(precision, 6),
         Param::Boolean => DataType::Boolean,
         Param::Date => DataType::Date32,
         Param::Clock if types::is_timestamp(&from) => return Ok(expr),
@@ -547,7 +550,7 @@ fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, fun
         Param::SmallInt => types::is_integral(&from) && from != DataType::Int64,
         Param::Integral => types::is_integral(&from),
         Param::Int | Param::Long | Param::Whole => types::is_numeric(&from),
-        Param::Double => types::is_numeric(&from),
+        Param::Double | Param::Seconds(_) => types::is_numeric(&from),
         Param::Boolean => from == DataType::Boolean,
         Param::Date | Param::Timestamp | Param::Clock | Param::WallTime => types::is_datetime(&from),
         Param::Number | Param::Any | Param::Common | Param::Alike => false,

@@ -29,6 +29,10 @@ impl Resolver<'_> {
                     given.not_null()?.of_one_type(types::wider, types::array(DataType::Null))?,
                 ));
             }
+            "nanvl" if given.are_floats() => {
+                let as_float = |(value, at): SpannedExpr| (cast_to(value, &DataType::Float32), at);
+                return Ok((named("nanvl of floats"), given.arguments.into_iter().map(as_float).collect()));
+            }
             "reverse" if given.arguments.iter().any(is_array) => return Ok((named("reverse array"), given.arguments)),
             "array" => self.array(given)?,
             "map" => self.map(given)?,
@@ -143,6 +147,12 @@ impl CallArguments<'_> {
 
     fn data_type(&self, number: usize) -> DataType {
         self.arguments[number].0.data_type()
+    }
+
+    /// Whether the first is a FLOAT, and the others are FLOATs or NULL.
+    fn are_floats(&self) -> bool {
+        let of_float = |t: &DataType| *t == DataType::Float32 || t.is_null();
+        self.data_type(0) == DataType::Float32 && self.arguments.iter().all(|(value, _)| of_float(&value.data_type()))
     }
 
     fn convert(&mut self, number: usize, to: &DataType) {

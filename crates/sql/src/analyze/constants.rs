@@ -1,11 +1,11 @@
 //! Constant propagation and folding in conditions, as in Spark's optimizer: `k = 'a' AND length(k) > 0` becomes `k =
 //! 'a'`.
 
-use crate::eval::{EvalContext, RowErrors, evaluate};
+use crate::eval::{EvalContext, RowError, RowErrors, evaluate};
 use crate::expr::{Comparison, Expr};
 use crate::value::Value;
 use crate::zone::Zone;
-use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
 use tidemill_model::Millis;
@@ -136,14 +136,25 @@ fn with_null(expr: &Expr) -> Option<Expr> {
 /// The value of a constant expression. A text with only a time has none: it takes the date of the day.
 fn value(expr: &Expr, zone: Zone) -> Option<Value> {
     let at = |timestamp| {
-        let one_row = RecordBatchOptions::new().with_row_count(Some(1));
-        let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one_row);
-        let mut errors = RowErrors::default();
-        let array = evaluate(expr, &row.expect("no columns"), &EvalContext { timestamp, zone, seed: 0 }, &mut errors);
+        let (array, errors) = in_one_row(expr, EvalContext { timestamp, zone, seed: 0 });
         errors.is_empty().then(|| Value::from_array(&array)).flatten()
     };
     const ANOTHER_DAY: Millis = Millis(10 * 86_400_000);
     at(Millis(0)).filter(|value| at(ANOTHER_DAY).as_ref() == Some(value))
+}
+
+/// Why a constant expression fails, if it does.
+pub(super) fn failure(expr: &Expr, zone: Zone) -> Option<RowError> {
+    let (_, errors) = in_one_row(expr, EvalContext { timestamp: Millis(0), zone, seed: 0 });
+    errors.get(0).cloned()
+}
+
+fn in_one_row(expr: &Expr, context: EvalContext) -> (ArrayRef, RowErrors) {
+    let one_row = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one_row);
+    let mut errors = RowErrors::default();
+    let array = evaluate(expr, &row.expect("no columns"), &context, &mut errors);
+    (array, errors)
 }
 
 #[cfg(test)]

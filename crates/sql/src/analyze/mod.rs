@@ -16,6 +16,8 @@ mod collections;
 mod conjuncts;
 mod constants;
 mod csv;
+mod extract;
+mod failing;
 mod from_json;
 mod generators;
 mod grouping;
@@ -115,6 +117,7 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
     let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
     let tables = tables.into_iter().collect::<Option<Vec<_>>>()?;
     let plan = query::plan_query(pipeline, query?, &tables, faults)?;
+    failing::refuse(&plan, &pipeline.query.sql, zone_name, faults);
     for branch in &plan.branches {
         if branch.corrupt_record.is_some() && branch.decode_schema.fields().len() == 1 {
             let message = format!("the query reads nothing of `{}` but the column of corrupt records", branch.table);
@@ -235,6 +238,7 @@ fn plan_event_time(declared: &EventTime, scope: &Scope, faults: &mut Faults) -> 
             let message = format!("the event time is a TIMESTAMP, not {}", types::name(&expr.data_type()));
             return Err(Fault::new(node.at.clone(), message, coerce::way_to_a_time(&expr.data_type())));
         }
+        failing::refuse_in(&expr, &node.at, scope.zone)?;
         Ok(coerce::cast_to(expr, &types::timestamp()))
     });
     let expr = faults.keep(text, typed)?;

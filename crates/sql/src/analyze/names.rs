@@ -160,7 +160,8 @@ fn lambda(parameters: &[Ident], body: &Node, scope: &Scope) -> String {
 const VARIABLE: &str = "namedlambdavariable()";
 
 /// Functions whose names Spark writes in capitals.
-const CAPITALS: [&str; 33] = [
+const CAPITALS: [&str; 34] = [
+    "rlike",
     "acosh",
     "asinh",
     "atanh",
@@ -215,7 +216,7 @@ const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS 
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
 /// Arguments that Spark adds to a call: function, number of given arguments, added text.
-const DEFAULTS: [(&str, usize, &str); 41] = [
+const DEFAULTS: [(&str, usize, &str); 44] = [
     ("mask", 1, "X, x, n, NULL"),
     ("mask", 2, "x, n, NULL"),
     ("mask", 3, "n, NULL"),
@@ -223,6 +224,7 @@ const DEFAULTS: [(&str, usize, &str); 41] = [
     ("str_to_map", 1, ",, :"),
     ("str_to_map", 2, ":"),
     ("split", 2, "-1"),
+    ("regexp_replace", 3, "1"),
     ("regexp_extract", 2, "1"),
     ("regexp_extract_all", 2, "1"),
     ("aes_encrypt", 2, "GCM, DEFAULT, , "),
@@ -230,6 +232,8 @@ const DEFAULTS: [(&str, usize, &str); 41] = [
     ("aes_encrypt", 4, ", "),
     ("aes_decrypt", 2, "GCM, DEFAULT, "),
     ("aes_decrypt", 3, "DEFAULT, "),
+    ("aes_decrypt", 4, ""),
+    ("try_aes_decrypt", 4, ""),
     ("try_aes_decrypt", 2, "GCM, DEFAULT, "),
     ("try_aes_decrypt", 3, "DEFAULT, "),
     ("regexp_instr", 2, "0"),
@@ -425,7 +429,8 @@ fn constant(literal: &Literal, zone: Zone) -> String {
         Literal::Boolean(value) => value.to_string(),
         Literal::Number(text) => {
             let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            let is_double = digits.contains(['e', 'E']) && digits.len() == text.len();
+            let suffix = text[digits.len()..].to_ascii_uppercase();
+            let is_double = suffix == "D" || suffix.is_empty() && digits.contains(['e', 'E']);
             if is_double { digits.parse().map_or(digits.into(), java_double) } else { digits.into() }
         }
         Literal::String(text) => text.clone(),

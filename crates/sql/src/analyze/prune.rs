@@ -1,6 +1,7 @@
 //! The last step of planning: decodes only the columns that are used, and renumbers every expression.
 
 use super::branch_filters::BranchFilters;
+use super::extract;
 use super::generators::FIRST;
 use super::relation::Branch;
 use super::{SourceColumns, SourceTime};
@@ -26,18 +27,17 @@ pub(super) fn finish(
     mut body: Body,
     at: &Range<usize>,
 ) -> Result<BranchPlan, Fault> {
-    let BranchFilters { pushed, time, mut steps, mut added, .. } = parts;
+    let BranchFilters { mut pushed, time, mut steps, mut added, .. } = parts;
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
+    extract::simplify(&mut steps, &mut pushed, &mut body);
     let time_column = columns.fields.len();
     let (mut used, mut members) = (BTreeSet::new(), BTreeSet::new());
     let mut uses = |expr: &Expr| use_columns(columns, expr, &mut used, &mut members);
     pushed.iter().for_each(&mut uses);
     steps.iter_mut().for_each(|step| uses(expr_of(step)));
     each_expr(&mut body, &mut |expr| uses(expr));
-    // An event time that nothing uses and no watermark needs is not computed, as Spark prunes it.
-    let needed = |time: &&SourceTime| time.delay_ms.is_some() || time.max_ahead_ms.is_some();
-    let event_time = columns.event_time.as_ref().filter(|time| needed(time) || used.contains(&time_column));
+    let event_time = columns.event_time.as_ref().filter(|time| is_needed(time) || used.contains(&time_column));
     if let Some(time) = event_time {
         use_columns(columns, &time.expr, &mut used, &mut members);
     }
@@ -56,8 +56,8 @@ pub(super) fn finish(
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
     let field = |index: &usize| columns.fields[*index].as_ref().clone();
     let decode: Vec<Field> = row.used.range(..columns.schema_fields).map(field).collect();
-    let mut fields: Vec<Field> = row.used.iter().map(field).collect();
-    fields.extend(row.positions.iter().map(|column| column.field()));
+    let own = row.positions.iter().map(|column| column.field());
+    let mut fields: Vec<Field> = row.used.iter().map(field).chain(own).collect();
     let kafka_columns = kafka_columns(columns, &row.used, &members);
     let event_time = event_time.map(|time| {
         fields.push(Field::new(&time.name, types::timestamp(), true));
@@ -88,6 +88,11 @@ pub(super) fn finish(
     };
     parse_once::lift(&mut plan);
     Ok(plan)
+}
+
+/// Whether an event time is computed although nothing uses it: a watermark or a limit needs it. Spark prunes any other.
+fn is_needed(time: &SourceTime) -> bool {
+    time.delay_ms.is_some() || time.max_ahead_ms.is_some()
 }
 
 /// What a source row is made of, by the numbers of the columns in the query.

@@ -23,6 +23,7 @@ use crate::functions::Arguments;
 use crate::text::times::Defaults;
 use crate::zone::{WallClock, Zone};
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
@@ -141,6 +142,14 @@ pub(crate) enum Order {
     Backward,
     /// The third operand, if there is one, then from the first on, up to a NULL.
     ThirdFirst,
+    /// The first operand, and all others unless it is NULL.
+    FirstThenWhole,
+    /// The second operand only where the first is NaN.
+    IfNan,
+    /// The second operand only where the first is not true.
+    UnlessTrue,
+    /// Of the operands after the first only the one whose number the first is.
+    Numbered,
 }
 
 impl Order {
@@ -157,25 +166,44 @@ impl Order {
 
     /// The operands' values. An operand's errors count only in the rows that evaluate it.
     fn compute(self, operands: &[impl AsRef<Expr>], input: &Input, errors: &mut RowErrors) -> Vec<Column> {
-        let compute = |operand: &Expr, before: &[Option<Column>], errors: &mut RowErrors| {
+        let compute = |at: usize, operand: &Expr, before: &[Option<Column>], errors: &mut RowErrors| {
             let mut own = RowErrors::default();
             let values = column(operand, input, &mut own);
-            errors
-                .absorb(own, |row| self == Order::Whole || !before.iter().flatten().any(|column| column.is_null(row)));
+            errors.absorb(own, |row| match (self, before.first()) {
+                (Order::Whole, _) => true,
+                (Order::FirstThenWhole, Some(Some(first))) => !first.is_null(row),
+                (Order::IfNan, Some(Some(first))) => is_nan(first, row),
+                (Order::UnlessTrue, Some(Some(first))) => {
+                    first.is_null(row) || !first.array.as_boolean().value(first.at(row))
+                }
+                (Order::Numbered, Some(Some(first))) => {
+                    !first.is_null(row) && first.numbers::<Int32Type>().get(row) == i32::try_from(at).ok()
+                }
+                _ => !before.iter().flatten().any(|column| column.is_null(row)),
+            });
             values
         };
         let mut order: Vec<usize> = (0..operands.len()).collect();
         match self {
-            Order::Whole | Order::Forward => {}
             Order::Backward => order.reverse(),
             Order::ThirdFirst => order.sort_by_key(|at| *at != 2),
+            _ => {}
         }
         let mut columns: Vec<Option<Column>> = vec![None; operands.len()];
         for at in order {
-            columns[at] = Some(compute(operands[at].as_ref(), &columns, errors));
+            columns[at] = Some(compute(at, operands[at].as_ref(), &columns, errors));
         }
         columns.into_iter().map(|column| column.expect("the order names all of them")).collect()
     }
+}
+
+fn is_nan(column: &Column, row: usize) -> bool {
+    !column.is_null(row)
+        && match column.array.data_type() {
+            DataType::Float32 => column.array.as_primitive::<Float32Type>().value(column.at(row)).is_nan(),
+            DataType::Float64 => column.array.as_primitive::<Float64Type>().value(column.at(row)).is_nan(),
+            _ => false,
+        }
 }
 
 /// Evaluates operands and then the operation on them; only once if all operands are constants.

@@ -32,6 +32,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         required: 0,
         repeats: true,
         gives: array_of_first,
+        order: Order::Whole,
         kernel: array,
         ..CHANGE
     },
@@ -40,7 +41,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "array_append(array, value)",
         about: "The ARRAY with a value more at its end.",
         example: "array_append(array(1, 2), 3)",
-        order: Order::Whole,
         kernel: |a| extended(a, false),
         ..WITH_VALUE
     },
@@ -49,7 +49,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "array_prepend(array, value)",
         about: "The ARRAY with a value more at its start.",
         example: "array_prepend(array(2, 3), 1)",
-        order: Order::Whole,
         kernel: |a| extended(a, true),
         ..WITH_VALUE
     },
@@ -60,7 +59,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         example: "array_insert(array(1, 2, 4), 3, 3)",
         params: &[Param::Any, Param::Int, Param::Any],
         required: 3,
-        order: Order::Whole,
         kernel: insert,
         ..CHANGE
     },

@@ -12,7 +12,7 @@ use crate::expr::Expr;
 use crate::types;
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type};
+use arrow_array::types::{Float32Type, Float64Type, Int32Type};
 use arrow_schema::DataType;
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
@@ -36,7 +36,7 @@ fn check(arguments: &[Expr]) -> Result<(), String> {
     if !types::is_numeric(&number) && !number.is_null() {
         return Err(format!("`format_number` takes a number, not {}; CAST it", types::name(&number)));
     }
-    let is_places = matches!(format, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Null);
+    let is_places = matches!(format, DataType::Int32 | DataType::Null);
     if !is_places && format != DataType::Utf8 {
         return Err(format!("`format_number` takes an INT or a STRING as its format, not {}", types::name(&format)));
     }
@@ -277,16 +277,10 @@ fn number(value: &Column, row: usize) -> Option<Number> {
 }
 
 fn places(value: &Column, row: usize) -> Option<usize> {
-    if value.is_null(row) {
+    if value.array.data_type().is_null() {
         return None;
     }
-    let places = match value.array.data_type() {
-        DataType::Int8 => value.numbers::<Int8Type>().get(row)?.into(),
-        DataType::Int16 => value.numbers::<Int16Type>().get(row)?.into(),
-        DataType::Int32 => value.numbers::<Int32Type>().get(row)?,
-        _ => return None,
-    };
-    usize::try_from(places).ok()
+    usize::try_from(value.numbers::<Int32Type>().get(row)?).ok()
 }
 
 fn format_number(arguments: &mut Arguments) -> ArrayRef {

@@ -29,9 +29,10 @@ const INTERNAL: Function = Function { params: &[Param::Any, Param::Any], require
 
 const MAKE: Function = Function { required: 0, order: Order::Forward, ..Function::BLANK };
 
-const WHOLE_NUMBERS: &[Param] = &[Param::Int, Param::Int, Param::Int, Param::Number];
+const WHOLE_NUMBERS: &[Param] = &[Param::Int, Param::Int, Param::Int, Param::Seconds(18)];
 
-const ALL_PARTS: &[Param] = &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number];
+const ALL_PARTS: &[Param] =
+    &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Seconds(18)];
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -131,13 +132,6 @@ fn given(columns: &[Column], index: usize, row: usize) -> Option<i64> {
 }
 
 /// The argument of seconds as microseconds.
-fn seconds(arguments: &mut Arguments, index: usize) -> Option<Column> {
-    let column = arguments.columns.get(index)?;
-    let to = DataType::Decimal128(18, 6);
-    let array = cast(&column.array, &to, CastMode::Ansi, arguments.times, arguments.errors);
-    Some(Column { array, constant: column.constant })
-}
-
 fn micros_of(seconds: Option<&Column>, row: usize) -> Option<i64> {
     match seconds {
         None => Some(0),
@@ -151,11 +145,10 @@ fn time_of(hours: i64, minutes: i64, micros: i64) -> Option<i64> {
 }
 
 fn make_day_time(arguments: &mut Arguments) -> ArrayRef {
-    let seconds = seconds(arguments, 3);
     let columns = arguments.columns;
     interval(arguments, |row, _| {
         let (days, hours, minutes) = (given(columns, 0, row)?, given(columns, 1, row)?, given(columns, 2, row)?);
-        let micros = micros_of(seconds.as_ref(), row)?;
+        let micros = micros_of(columns.get(3), row)?;
         let time = days.checked_mul(MICROS_PER_DAY).zip(time_of(hours, minutes, micros));
         Some(time.and_then(|(days, time)| days.checked_add(time)))
     })
@@ -169,7 +162,6 @@ fn make_year_month(arguments: &mut Arguments) -> ArrayRef {
 /// `make_interval(years, months, weeks, days, hours, minutes, seconds)`. A value out of range fails the row, or gives
 /// NULL.
 fn make(arguments: &mut Arguments, fails: bool) -> ArrayRef {
-    let seconds = seconds(arguments, 6);
     let columns = arguments.columns;
     let errors = &mut *arguments.errors;
     let value = |row: usize| {
@@ -178,7 +170,7 @@ fn make(arguments: &mut Arguments, fails: bool) -> ArrayRef {
             *part = given(columns, index, row)?;
         }
         let [years, months, weeks, days, hours, minutes] = parts;
-        let micros = micros_of(seconds.as_ref(), row)?;
+        let micros = micros_of(columns.get(6), row)?;
         let made = i32::try_from(12 * years + months).ok().zip(i32::try_from(7 * weeks + days).ok());
         let made = made.zip(time_of(hours, minutes, micros));
         if made.is_none() && fails {

@@ -4,7 +4,7 @@
 use super::lists::{DistinctValues, ListBuilder, Lists, is_null, is_same};
 use super::{Arguments, Function, Param, build};
 use crate::eval::compare::order_at;
-use crate::eval::{Column, RowErrors, take};
+use crate::eval::{Column, Order, RowErrors, take};
 use crate::expr::Expr;
 use crate::types;
 use arrow_array::cast::AsArray;
@@ -26,6 +26,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         required: 0,
         repeats: true,
         gives: map_of_pairs,
+        order: Order::Whole,
         kernel: map,
         ..OF_MAP
     },

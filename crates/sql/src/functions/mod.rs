@@ -123,6 +123,8 @@ pub enum Param {
     Double,
     /// Any number, as it comes.
     Number,
+    /// DECIMAL with so many digits, 6 of them behind the point, from any number.
+    Seconds(u8),
     /// BOOLEAN.
     Boolean,
     /// DATE, or a timestamp's.
@@ -149,7 +151,7 @@ impl Param {
             Param::Text => "a STRING or BINARY",
             Param::Int | Param::Long | Param::Whole | Param::Integral => "an integral number",
             Param::SmallInt => "an INT",
-            Param::Double | Param::Number => "a number",
+            Param::Double | Param::Number | Param::Seconds(_) => "a number",
             Param::Boolean => "a BOOLEAN",
             Param::Date => "a DATE or a TIMESTAMP",
             Param::Timestamp | Param::Clock | Param::WallTime => "a TIMESTAMP or a DATE",

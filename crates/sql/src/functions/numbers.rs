@@ -1,8 +1,8 @@
 //! Functions of numbers. Those of doubles are Java's `StrictMath` to the last digit or the one before it.
 
 use super::{Arguments, Function, Param, build};
-use crate::eval::RowErrors;
 use crate::eval::arithmetic::{OVERFLOW, zip};
+use crate::eval::{Order, RowErrors};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
@@ -332,7 +332,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "nanvl(x, otherwise)",
         about: "The first number, or the second if the first is NaN.",
         example: "nanvl(double('NaN'), 123)",
-        kernel: nanvl,
+        order: Order::IfNan,
+        kernel: nanvl::<Float64Type>,
+        ..REAL2
+    },
+    // Of two FLOATs: only the planner uses this name.
+    Function {
+        name: "nanvl of floats",
+        order: Order::IfNan,
+        params: &[Param::Any, Param::Any],
+        gives: |_| DataType::Float32,
+        kernel: nanvl::<Float32Type>,
         ..REAL2
     },
     Function {
@@ -349,7 +359,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "bit_count(number)",
         about: "How many bits of the number are set.",
         example: "bit_count(7)",
-        params: &[Param::Long],
+        params: &[Param::Integral],
         gives: |_| DataType::Int32,
         kernel: bit_count,
         ..REAL
@@ -452,10 +462,14 @@ fn is_nan(arguments: &mut Arguments) -> ArrayRef {
 }
 
 /// The first, or the second where the first is NaN.
-fn nanvl(arguments: &mut Arguments) -> ArrayRef {
-    let (x, y) = (arguments.columns[0].numbers::<Float64Type>(), arguments.columns[1].numbers::<Float64Type>());
-    let value = |row| x.get(row).and_then(|x| if x.is_nan() { y.get(row) } else { Some(x) });
-    Arc::new(build::numbers::<Float64Type>(arguments.rows, value))
+fn nanvl<T: ArrowPrimitiveType>(arguments: &mut Arguments) -> ArrayRef
+where
+    T::Native: Into<f64>,
+{
+    let (x, y) = (arguments.columns[0].numbers::<T>(), arguments.columns[1].numbers::<T>());
+    let is_nan = |x: T::Native| -> bool { Into::<f64>::into(x).is_nan() };
+    let value = |row| x.get(row).and_then(|x| if is_nan(x) { y.get(row) } else { Some(x) });
+    Arc::new(build::numbers::<T>(arguments.rows, value))
 }
 
 fn bin(arguments: &mut Arguments) -> ArrayRef {

@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     params: &[Param::String, Param::Any],
     required: 1,
     repeats: true,
-    order: Order::Whole,
+    order: Order::FirstThenWhole,
     check,
     kernel: format_string,
     ..Function::BLANK

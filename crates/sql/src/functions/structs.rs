@@ -2,6 +2,7 @@
 
 use super::time_text::Pattern;
 use super::{Arguments, Function, Param, ZONED, build, json_options};
+use crate::eval::Order;
 use crate::eval::cast::time::MICROS_PER_DAY;
 use crate::expr::Expr;
 use crate::text::json;
@@ -36,6 +37,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         repeats: true,
         gives: |arguments| DataType::Struct(fields(arguments)),
         check: check_names,
+        order: Order::Whole,
         kernel: named_struct,
         ..Function::BLANK
     },

@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         params: &[Param::Int, Param::Alike],
         required: 2,
         repeats: true,
-        order: Order::Whole,
+        order: Order::Numbered,
         gives: |arguments| alike(&arguments[1..]),
         kernel: elt,
         ..Function::BLANK
@@ -113,7 +113,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         example: "assert_true(0 < 1)",
         params: &[Param::Boolean, Param::String],
         gives: |_| DataType::Null,
-        order: Order::Whole,
+        order: Order::UnlessTrue,
         kernel: |a| {
             let condition = &a.columns[0];
             for row in 0..a.rows {

@@ -1,16 +1,14 @@
 //! Functions that name a time zone, or make a time in the session's.
 
 use super::{Arguments, Function, Param, ZONED, build};
-use crate::eval::cast::cast;
 use crate::eval::cast::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::eval::{Column, RowErrors, Texts};
-use crate::expr::{CastMode, Expr};
+use crate::expr::Expr;
 use crate::types;
 use crate::value::Value;
 use crate::zone::{WallClock, Zone};
 use arrow_array::ArrayRef;
 use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
-use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_model::time::days_of_date;
 
@@ -22,9 +20,11 @@ const SHIFT: Function = Function {
     ..Function::BLANK
 };
 
+const SECONDS: Param = Param::Seconds(16);
+
 /// Of year, month, day, hour, minute and second, without a zone.
 const OF_PARTS: Function = Function {
-    params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number],
+    params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, SECONDS],
     required: 6,
     gives: |_| types::timestamp_ntz(),
     ..Function::BLANK
@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "make_timestamp(year, month, day, hour, minute, second[, zone])",
         about: "A TIMESTAMP of its parts, by the session's clock or a zone's; parts that make none fail the row.",
         example: "make_timestamp(2014, 12, 28, 6, 30, 45.887)",
-        params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
+        params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, SECONDS, Param::String],
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
         zoned: ZONED,
@@ -66,7 +66,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "try_make_timestamp(year, month, day, hour, minute, second[, zone])",
         about: "As `make_timestamp`, but NULL for parts that make none.",
         example: "try_make_timestamp(2014, 13, 28, 6, 30, 45)",
-        params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, Param::Number, Param::String],
+        params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, SECONDS, Param::String],
         required: 6,
         check: |arguments| check_zone(arguments.get(6)),
         zoned: ZONED,
@@ -155,10 +155,7 @@ enum TimestampKind {
 fn make_timestamp(arguments: &mut Arguments, made: TimestampKind, fails: bool) -> ArrayRef {
     let columns = arguments.columns;
     let parts: [_; 5] = std::array::from_fn(|part| columns[part].numbers::<Int32Type>());
-    let seconds =
-        cast(&columns[5].array, &DataType::Decimal128(16, 6), CastMode::Ansi, arguments.times, arguments.errors);
-    let seconds = Column { array: seconds, constant: columns[5].constant };
-    let seconds = seconds.numbers::<Decimal128Type>();
+    let seconds = columns[5].numbers::<Decimal128Type>();
     let mut clocks = columns.get(6).map(Clocks::of);
     let value = |row| {
         let [year, month, day, hour, minute] = parts.each_ref().map(|part| part.get(row).map(i64::from));

@@ -107,6 +107,8 @@ pub enum Run {
     Drained,
     /// All batches are there at the start of an available-now run.
     Backlog,
+    /// Spark runs no stream: it reads all records as a table. Quicker, and enough where nothing is about batches or time.
+    Table,
 }
 
 /// A restart.
@@ -192,6 +194,24 @@ impl Scenario {
             0 => generate::generate(seed),
             _ => queries::generate(seed),
         }
+    }
+
+    /// The case of this number among those that [`Scenario::generate`] makes of all functions, as a query over a table.
+    pub fn generate_table(seed: u64, number: u64) -> Scenario {
+        let number = number / 3 * 4 + number % 3 + 1;
+        let mut made = Scenario::generate(seed, number);
+        made.about = format!("Case {number} of seed {seed}.");
+        made.run = Run::Table;
+        made.watermark = None;
+        made.sources.iter_mut().for_each(|source| source.watermark = None);
+        let all = |lines: Lines| match lines {
+            Lines::All(lines) => lines,
+            Lines::BySource(_) => Vec::new(),
+        };
+        if made.sources.is_empty() {
+            made.batches = vec![Lines::All(made.batches.into_iter().flat_map(all).collect())];
+        }
+        made
     }
 
     fn has_kafka_columns(&self) -> bool {

@@ -26,7 +26,7 @@ pub(super) fn run(scenario: &Scenario) -> RunResult {
         let batches = &scenario.batches[start.before..end];
         let outcome = match scenario.run {
             Run::Drained => drained(scenario, &harness, batches, &mut result.batches),
-            Run::Backlog => backlog(scenario, &harness, batches, &mut result.batches),
+            Run::Backlog | Run::Table => backlog(scenario, &harness, batches, &mut result.batches),
         };
         if let Err(error) = outcome {
             result.error = Some(error.to_string());

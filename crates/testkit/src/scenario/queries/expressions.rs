@@ -15,7 +15,8 @@ const CONSTANTS: [(&str, &[&str]); 17] = [
     ("BIGINT", &["0L", "1L", "-1L", "100L", "9223372036854775807L"]),
     ("FLOAT", &["0.5F", "CAST('NaN' AS FLOAT)", "-0.0F"]),
     ("DOUBLE", &["0.0D", "-0.0D", "1.5D", "-2.5D", "1e10D", "CAST('NaN' AS DOUBLE)", "CAST('Infinity' AS DOUBLE)"]),
-    ("DECIMAL(8,2)", &["1.50BD", "CAST(-3.25 AS DECIMAL(8,2))", "CAST(0 AS DECIMAL(8,2))"]),
+    // A literal beside an integral number is another one in Spark's name of the column.
+    ("DECIMAL(8,2)", &["CAST(1.50 AS DECIMAL(8,2))", "CAST(-3.25 AS DECIMAL(8,2))", "CAST(0 AS DECIMAL(8,2))"]),
     ("STRING", &["''", "'a'", "' b '", "'é😀'", "'12'", "'-3.5'", "'2024-02-29'", "'a,b,c'", "CAST(NULL AS STRING)"]),
     ("BOOLEAN", &["true", "false", "CAST(NULL AS BOOLEAN)"]),
     ("DATE", &["DATE '2024-02-29'", "DATE '1969-12-31'", "CAST(NULL AS DATE)"]),

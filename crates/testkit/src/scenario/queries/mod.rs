@@ -151,6 +151,8 @@ impl QueryGenerator {
             6..=8 => self.item(may_fail)?,
             _ => String::new(),
         };
+        // Spark loses the NULLs of a MAP that is a key.
+        let key = if plans::type_of(&key).is_some_and(|of| of.contains("MAP")) { "k".to_owned() } else { key };
         let keys = if key.is_empty() { String::new() } else { format!("{key} AS key0, ") };
         let (mut keys, group_by) = match (key.as_str(), self.random.between(1, 12)) {
             ("", _) => (keys, String::new()),
@@ -186,7 +188,9 @@ impl QueryGenerator {
         let aggregates = &templates().aggregates;
         let template = &aggregates[self.random.between(0, aggregates.len() as i64 - 1) as usize];
         let call = expressions::filled(&mut self.random, template, 2, &[])?;
-        let call = match self.random.chance(12) {
+        // Spark computes the first operand of nullif and BETWEEN before FILTER, so it must not fail.
+        let alone = scenario(&format!("SELECT {call} AS c FROM events"), "update");
+        let call = match self.random.chance(12) && plans::outcome(&alone, &self.records) == Outcome::Rows {
             true => format!("{call} FILTER (WHERE {})", expressions::of_type(&mut self.random, "BOOLEAN", 1)?),
             false => call,
         };
