@@ -140,7 +140,8 @@ fn a_pipeline_over_tls_notices_records_as_they_come() {
     // The topic does not exist at first.
     let mut sent = 0;
     for turn in 0..6 {
-        let count = if turn == 3 { 5_000 } else { 1 };
+        // Within the watermark's delay: some partitions may be read before the others have their records.
+        let count = if turn == 3 { 1_000 } else { 1 };
         secure.send(THEN + 300 * turn, count);
         sent += count as u64;
         dashboard.wait("the record in a result", |status| status.records == sent);
