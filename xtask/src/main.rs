@@ -47,15 +47,12 @@ cargo xtask VERB
   bench hot                 all records in one partition, and the same in four: throughput of four executors
   bench model [--seed S]…   five compressed traces on the real engine, their sizes beside the simulator's
   bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs
-  bench steady [--minutes M]   20,000 records/s through the embedded broker; fails unless its CPU time and memory stay flat
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
                             TARGET --input FILE runs a saved input again
   kafka start|stop|status [--port N] [--secure]   Apache Kafka under target/kafka (Java 17 and Maven are needed); --secure
                             adds a listener with TLS and SASL two ports on
   kafka compare [--port N]  asks Apache Kafka and the embedded broker the same, and prints both answers; fails on a difference
                             that is not explained
-  clients [NAME…] [--bless] other makers' clients, Kafka Streams and Kafka Connect on Apache Kafka and on the embedded broker, as
-                            a table; --bless writes it into docs/broker.md
   spark start|stop|status [--workers N]   Spark 4.1.1 with its Kafka connector under target/spark: Master, Workers of two cores,
                             Connect server (Java 17 and Maven are needed)
   spark check               clippy and tests of the Spark engine, the cargo feature `spark`
@@ -94,7 +91,6 @@ fn run(args: &[&str]) -> Outcome {
         ["bench", rest @ ..] => bench::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["kafka", rest @ ..] => kafka::run(rest),
-        ["clients", rest @ ..] => test::clients(rest),
         ["spark", rest @ ..] => cluster::run(rest),
         ["spark-goldens", names @ ..] => spark::goldens(names),
         ["differential", rest @ ..] => spark::differential(rest),

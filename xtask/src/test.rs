@@ -15,8 +15,6 @@ const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
 const SECURE_KAFKA: &str = "TIDEMILL_TEST_SECURE_KAFKA";
 const MUTUAL_KAFKA: &str = "TIDEMILL_TEST_MUTUAL_KAFKA";
 const CERTIFICATES: &str = "TIDEMILL_TEST_CERTIFICATES";
-/// The class path of Apache Kafka's tools.
-const JARS: &str = "TIDEMILL_TEST_KAFKA_JARS";
 
 /// Runs the references and the tests. Arguments are passed to `cargo test`.
 pub fn run(args: &[&str]) -> Outcome {
@@ -39,9 +37,6 @@ pub fn run(args: &[&str]) -> Outcome {
     let apache = match &kafka {
         Ok(kafka) => {
             tests.env(KAFKA, kafka.0.address());
-            if let Ok(jars) = kafka::class_path() {
-                tests.env(JARS, jars);
-            }
             tests.env(MUTUAL_KAFKA, kafka.0.mutual_address());
             tests.env(SECURE_KAFKA, kafka.0.secure_address()).env(CERTIFICATES, kafka.0.certificates());
             format!("{} on {}, used by the tests below", kafka::VERSION, kafka.0.address())
@@ -59,19 +54,11 @@ pub fn run(args: &[&str]) -> Outcome {
     clients.and(others.map(drop))
 }
 
-/// The verb `clients`, with an Apache Kafka for this run only.
-///
-/// # Errors
-/// A broker does not start, or a program fails.
-pub fn clients(args: &[&str]) -> Outcome {
-    sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
-    let kafka = OwnKafka(Broker::at(ports::free_four()?));
-    clients::run(args, &kafka.0)
-}
-
 /// Lets clients in other languages check the broker. They get a separate broker, whose topics they know.
 fn check_with_other_clients() -> Outcome<Vec<String>> {
-    let broker = clients::embedded_broker()?;
+    let dir = sh::target().join("references/clients");
+    let _ = std::fs::remove_dir_all(&dir);
+    let broker = EmbeddedBroker::start(&dir)?;
     clients::check("the embedded broker", broker.address())
 }
 

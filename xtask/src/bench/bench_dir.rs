@@ -22,15 +22,10 @@ pub struct BenchDir {
 impl BenchDir {
     /// An empty broker.
     pub fn new(name: &str) -> Outcome<BenchDir> {
-        BenchDir::with(name, &[])
-    }
-
-    /// An empty broker with these options.
-    pub fn with(name: &str, options: &[&str]) -> Outcome<BenchDir> {
         let dir = sh::target().join("bench").join(name);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
-        Ok(BenchDir { broker: EmbeddedBroker::start_with(&dir.join("broker"), options)?, dir })
+        Ok(BenchDir { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
     }
 
     /// [`BenchDir::produce_to`] four partitions.

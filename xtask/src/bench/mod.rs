@@ -21,7 +21,6 @@ mod produce;
 mod restart;
 mod sink;
 mod stateless;
-mod steady;
 mod wake;
 
 use crate::sh::{self, Outcome, cargo};
@@ -75,7 +74,6 @@ pub fn run(args: &[&str]) -> Outcome {
         ["model", rest @ ..] => return model::run(rest),
         ["idle", rest @ ..] => return idle::run_long(rest),
         ["sink", rest @ ..] => return sink::run(rest),
-        ["steady", rest @ ..] => return steady::run(rest),
         ["wake", rest @ ..] => return wake::run(rest),
         _ => {}
     }
