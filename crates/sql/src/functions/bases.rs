@@ -96,7 +96,8 @@ fn bucket(value: f64, from: f64, to: f64, buckets: i64) -> Option<i64> {
         return None;
     }
     let (lower, upper) = (from.min(to), from.max(to));
-    let share = |distance: f64| (buckets as f64 * distance / (upper - lower)) as i64 + 1;
+    // As in Java, whose sum wraps where the share is rounded up to the whole.
+    let share = |distance: f64| ((buckets as f64 * distance / (upper - lower)) as i64).wrapping_add(1);
     Some(if from < to {
         match value {
             value if value < lower => 0,
