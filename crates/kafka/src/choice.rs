@@ -17,6 +17,12 @@ pub const WITHOUT_LIBRDKAFKA: (&str, &str) = (
     "write \"auto\" or \"native\", or take a binary built with the cargo feature `librdkafka`",
 );
 
+/// The error of a client that this binary lacks.
+pub fn without_librdkafka() -> Error {
+    let (what, help) = WITHOUT_LIBRDKAFKA;
+    Error::user(format!("client = \"librdkafka\" {what}; {help}"))
+}
+
 /// The chosen client, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {

@@ -9,7 +9,7 @@ use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_model::{Error, OffsetRange, Result};
 
 /// A range may make no progress for this long (a broker restarts). Then it is an error.
-pub(crate) const STILL_MAX: Duration = Duration::from_secs(30);
+const STILL_MAX: Duration = Duration::from_secs(30);
 
 /// The error for missing offsets. `what` names them. `there` is the start and the end of the log.
 pub(crate) fn lost(what: String, there: Result<(i64, i64)>) -> Error {
@@ -29,16 +29,25 @@ pub(crate) fn after_loss(range: &OffsetRange, offset: i64, log_start: i64) -> i6
     if offset < log_start { log_start.min(range.end) } else { range.end }
 }
 
-/// What both clients' readers have beyond [`Read`].
+/// How a reader goes about its ranges, whichever client it has.
+pub(crate) struct ReaderSettings {
+    /// Records that are gone are passed over. Otherwise they are an error.
+    pub(crate) passes_over_lost: bool,
+    /// These parts of each record are delivered too.
+    pub(crate) parts: RecordMetadata,
+    /// A range may make no progress for this long. Then it is a transient error.
+    pub(crate) still_max: Duration,
+}
+
+impl Default for ReaderSettings {
+    fn default() -> ReaderSettings {
+        ReaderSettings { passes_over_lost: false, parts: RecordMetadata::default(), still_max: STILL_MAX }
+    }
+}
+
+/// A client's reader.
 pub(crate) trait RangeReader: Read {
-    /// Passes over records that are gone, or not. Otherwise they are an error.
-    fn pass_over_lost(&mut self, passes: bool);
-
-    /// Also delivers these parts of each record.
-    fn deliver(&mut self, parts: RecordMetadata);
-
-    /// Sets how long a range may make no progress before a transient error.
-    fn set_still_max(&mut self, still_max: Duration);
+    fn settings(&mut self) -> &mut ReaderSettings;
 }
 
 /// Reads ranges of Kafka partitions.
@@ -59,21 +68,21 @@ impl KafkaReader {
     /// Makes the reader also deliver these parts of each record.
     #[must_use]
     pub fn with_parts(mut self, parts: RecordMetadata) -> KafkaReader {
-        self.0.deliver(parts);
+        self.0.settings().parts = parts;
         self
     }
 
     /// Sets how long a range may make no progress before a transient error.
     #[must_use]
     pub fn with_still_max(mut self, still_max: Duration) -> KafkaReader {
-        self.0.set_still_max(still_max);
+        self.0.settings().still_max = still_max;
         self
     }
 
     /// Makes the reader pass over records that are gone (`fail_on_data_loss = false`). Otherwise they are an error.
     #[must_use]
     pub fn passing_over_lost(mut self, passes: bool) -> KafkaReader {
-        self.0.pass_over_lost(passes);
+        self.0.settings().passes_over_lost = passes;
         self
     }
 }

@@ -2,37 +2,33 @@
 
 use crate::alarm::Alarm;
 use crate::ask::Ask;
+use crate::choice::without_librdkafka;
 use crate::group::SetOffsets;
 use crate::options::KafkaOptions;
 use crate::properties::Refused;
 use crate::read::RangeReader;
 use crate::scan::OnRecord;
 use tidemill_flow::ports::Extents;
-use tidemill_model::{Error, Result, Secret};
-
-fn missing<T>() -> Result<T> {
-    let (what, help) = crate::choice::WITHOUT_LIBRDKAFKA;
-    Err(Error::user(format!("client = \"librdkafka\" {what}; {help}")))
-}
+use tidemill_model::{Result, Secret};
 
 pub(crate) fn reader(_: &KafkaOptions) -> Result<Box<dyn RangeReader>> {
-    missing()
+    Err(without_librdkafka())
 }
 
 pub(crate) fn alarm(_: &KafkaOptions) -> Result<Box<dyn Alarm>> {
-    missing()
+    Err(without_librdkafka())
 }
 
 pub(crate) fn ask(_: &KafkaOptions) -> Result<Box<dyn Ask>> {
-    missing()
+    Err(without_librdkafka())
 }
 
 pub(crate) fn group(_: &KafkaOptions, _: &str) -> Result<Box<dyn SetOffsets>> {
-    missing()
+    Err(without_librdkafka())
 }
 
 pub(crate) fn scan(_: &KafkaOptions, _: &str, _: &Extents, _: OnRecord<'_>) -> Result<()> {
-    missing()
+    Err(without_librdkafka())
 }
 
 /// Nothing judges librdkafka's properties here: the choice of librdkafka is refused as a whole.
@@ -40,7 +36,7 @@ pub(crate) fn refused(_: &str, _: &Secret) -> Option<Refused> {
     None
 }
 
-/// librdkafka lacks everything.
+/// As [`refused`].
 pub(crate) fn unspoken(_: &str, _: &str) -> Option<&'static str> {
     None
 }

@@ -57,9 +57,6 @@ pub fn open(options: &KafkaOptions, topic: &str, partitions: i32) -> Result<Box<
         #[cfg(feature = "librdkafka")]
         false => Box::new(LibrdkafkaOutlet::new(options, topic, partitions)?),
         #[cfg(not(feature = "librdkafka"))]
-        false => {
-            let (what, help) = choice::WITHOUT_LIBRDKAFKA;
-            return Err(tidemill_model::Error::user(format!("client = \"librdkafka\" {what}; {help}")));
-        }
+        false => return Err(choice::without_librdkafka()),
     })
 }

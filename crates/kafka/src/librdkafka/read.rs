@@ -10,10 +10,10 @@ use super::client::Handle;
 use super::fetch::{Event, Fetch};
 use crate::ask::Ask;
 use crate::options::KafkaOptions;
-use crate::read::{RangeReader, STILL_MAX, after_loss, lost};
+use crate::read::{RangeReader, ReaderSettings, after_loss, lost};
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
+use tidemill_flow::ports::{Chunk, Read};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
 /// How often librdkafka's own events are drained while waiting.
@@ -34,9 +34,7 @@ pub struct LibrdkafkaReader {
     fetch: Fetch,
     /// The first range of `ahead` is open.
     reads_ahead: bool,
-    still_max: Duration,
-    parts: RecordMetadata,
-    passes_over_lost: bool,
+    settings: ReaderSettings,
 }
 
 impl LibrdkafkaReader {
@@ -69,9 +67,7 @@ impl LibrdkafkaReader {
             position: None,
             ahead: Ahead::default(),
             reads_ahead: false,
-            still_max: STILL_MAX,
-            parts: RecordMetadata::default(),
-            passes_over_lost: false,
+            settings: ReaderSettings::default(),
         })
     }
 
@@ -105,7 +101,7 @@ impl LibrdkafkaReader {
     /// Where the range is read on, if the failure is that its offsets do not exist and they are passed over.
     fn after_loss(&mut self, code: RDKafkaErrorCode, range: &OffsetRange, offset: i64) -> Result<Option<i64>> {
         let is_loss = matches!(code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange);
-        if !is_loss || !self.passes_over_lost {
+        if !is_loss || !self.settings.passes_over_lost {
             return Ok(None);
         }
         let there = self.fetch.handle.extents(std::slice::from_ref(&range.partition), Duration::from_secs(5))?;
@@ -132,7 +128,7 @@ impl LibrdkafkaReader {
     fn next_ahead(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         let start = Instant::now();
         loop {
-            self.ahead.drain(chunk, records_max, self.parts);
+            self.ahead.drain(chunk, records_max, self.settings.parts);
             if self.ahead.is_at_end() {
                 if chunk.is_empty() {
                     self.ahead.pop(&mut self.fetch);
@@ -166,7 +162,7 @@ impl LibrdkafkaReader {
                     }
                 }
             }
-            if chunk.is_empty() && start.elapsed() >= self.still_max {
+            if chunk.is_empty() && start.elapsed() >= self.settings.still_max {
                 self.give_up_ahead();
                 return Err(self
                     .fetch
@@ -178,16 +174,8 @@ impl LibrdkafkaReader {
 }
 
 impl RangeReader for LibrdkafkaReader {
-    fn pass_over_lost(&mut self, passes: bool) {
-        self.passes_over_lost = passes;
-    }
-
-    fn deliver(&mut self, parts: RecordMetadata) {
-        self.parts = parts;
-    }
-
-    fn set_still_max(&mut self, still_max: Duration) {
-        self.still_max = still_max;
+    fn settings(&mut self) -> &mut ReaderSettings {
+        &mut self.settings
     }
 }
 
@@ -236,7 +224,7 @@ impl Read for LibrdkafkaReader {
                     // count twice.
                     if found >= offset {
                         chunk.push(found, timestamp, value);
-                        extras.push_to(chunk, self.parts);
+                        extras.push_to(chunk, self.settings.parts);
                         offset = found + 1;
                     }
                     self.fetch.consume();
@@ -262,7 +250,7 @@ impl Read for LibrdkafkaReader {
                 None if !chunk.is_empty() => break,
                 None => self.fetch.handle.drain_events(),
             }
-            if !at_end && chunk.is_empty() && start.elapsed() >= self.still_max {
+            if !at_end && chunk.is_empty() && start.elapsed() >= self.settings.still_max {
                 let what = format!("a fetch of {} at offset {offset}", range.partition);
                 self.fetch.stop();
                 return Err(self.fetch.handle.failed(&what, None));

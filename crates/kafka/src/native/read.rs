@@ -9,7 +9,7 @@
 
 use crate::choice::settings;
 use crate::options::KafkaOptions;
-use crate::read::{RangeReader, STILL_MAX, after_loss, lost};
+use crate::read::{RangeReader, ReaderSettings, after_loss, lost};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_client::batch::Record;
@@ -44,9 +44,7 @@ pub(crate) struct NativeReader {
     waiting: VecDeque<OffsetRange>,
     /// Recent size of a record in bytes.
     record_bytes: u64,
-    still_max: Duration,
-    parts: RecordMetadata,
-    passes_over_lost: bool,
+    settings: ReaderSettings,
 }
 
 /// The current range.
@@ -72,9 +70,7 @@ impl NativeReader {
             asked: VecDeque::new(),
             waiting: VecDeque::new(),
             record_bytes: RECORD_BYTES,
-            still_max: STILL_MAX,
-            parts: RecordMetadata::default(),
-            passes_over_lost: false,
+            settings: ReaderSettings::default(),
         })
     }
 
@@ -84,8 +80,8 @@ impl NativeReader {
             match self.fetcher.next_record(open.range.end)? {
                 Step::Record(record) => {
                     chunk.push(record.offset, record.timestamp, record.value);
-                    if self.parts != RecordMetadata::default() {
-                        push_parts(&record, chunk, self.parts, &open.range)?;
+                    if self.settings.parts != RecordMetadata::default() {
+                        push_parts(&record, chunk, self.settings.parts, &open.range)?;
                     }
                     open.offset = record.offset + 1;
                 }
@@ -105,7 +101,7 @@ impl NativeReader {
     fn go_on_after_lost(&mut self, open: &mut Open) -> Result<()> {
         let there = self.log_of(&open.range.partition);
         let (log_start, _) = match there {
-            Ok(there) if self.passes_over_lost => there,
+            Ok(there) if self.settings.passes_over_lost => there,
             there => {
                 let Open { range, offset, .. } = open;
                 let what = format!("offsets {offset} to {} of {} do not exist", range.end - 1, range.partition);
@@ -231,16 +227,8 @@ fn push_parts(record: &Record<'_>, chunk: &mut Chunk, parts: RecordMetadata, ran
 }
 
 impl RangeReader for NativeReader {
-    fn pass_over_lost(&mut self, passes: bool) {
-        self.passes_over_lost = passes;
-    }
-
-    fn deliver(&mut self, parts: RecordMetadata) {
-        self.parts = parts;
-    }
-
-    fn set_still_max(&mut self, still_max: Duration) {
-        self.still_max = still_max;
+    fn settings(&mut self) -> &mut ReaderSettings {
+        &mut self.settings
     }
 }
 
@@ -305,12 +293,12 @@ impl Read for NativeReader {
             }
             self.limit(open.slot, open.range.end - open.offset);
             self.bound_ahead(answers);
-            let left = self.still_max.saturating_sub(start.elapsed());
+            let left = self.settings.still_max.saturating_sub(start.elapsed());
             let polled = self.fetcher.poll(left.min(WAIT_MAX));
             answers += u32::from(matches!(polled, Ok(true)));
             let failed = match polled {
                 Ok(_) if self.fetcher.is_out_of_range(open.slot) => self.go_on_after_lost(&mut open).err(),
-                Ok(_) if start.elapsed() >= self.still_max => Some(self.still(&open)),
+                Ok(_) if start.elapsed() >= self.settings.still_max => Some(self.still(&open)),
                 Ok(_) => None,
                 Err(error) => Some(error),
             };
