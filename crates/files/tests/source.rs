@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tidemill_files::{FilesOptions, FilesReader, FilesWatch};
 use tidemill_flow::ports::{Chunk, Extents, Read, Watch};
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
+use tidemill_testkit::source_suite::{self, SourceUnderTest};
 
 /// A source in its own directory, with its log beside it.
 struct Fixture {
@@ -67,6 +68,46 @@ impl Fixture {
         }
         Ok(lines)
     }
+}
+
+/// Each append is a file of its own.
+impl SourceUnderTest for Fixture {
+    fn partitions(&self) -> u32 {
+        1
+    }
+
+    fn partition(&self, _: u32) -> PartitionId {
+        self.partition()
+    }
+
+    fn append(&mut self, _: u32, values: &[Option<Vec<u8>>]) {
+        let line =
+            |value: &Option<Vec<u8>>| String::from_utf8(value.clone().expect("a line is there")).expect("text") + "\n";
+        let number = fs::read_dir(&self.options.path).unwrap().count() as u64;
+        self.put(&format!("{number:06}"), 1_000 * number, &values.iter().map(line).collect::<String>());
+    }
+
+    fn reader(&self) -> Box<dyn Read> {
+        Box::new(FilesReader::new(&self.options))
+    }
+
+    fn watch(&self) -> Box<dyn Watch> {
+        Box::new(self.watch())
+    }
+
+    fn has_tombstones(&self) -> bool {
+        false
+    }
+
+    /// The end of an empty file takes an offset.
+    fn leave_gap(&mut self) {
+        self.append(0, &[]);
+    }
+}
+
+#[test]
+fn the_suite_of_the_sources() {
+    source_suite::check(&mut Fixture::new());
 }
 
 fn look(watch: &mut FilesWatch) -> Extents {

@@ -24,6 +24,7 @@ mod harness;
 mod kills;
 pub mod scenario;
 mod sink;
+pub mod source_suite;
 pub mod sql_fuzz;
 mod threads;
 mod topic;

@@ -7,6 +7,7 @@ mod read;
 mod secure;
 mod sink;
 mod source;
+mod suite;
 mod support;
 mod transactions;
 mod watch;

@@ -1,7 +1,6 @@
 //! Ranges in any order and of any size hold exactly the records that a simple scan finds.
 
-use crate::support::{CLIENTS, Cluster, Record, clusters, flush, range, read, send, topic};
-use rdkafka::TopicPartitionList;
+use crate::support::{CLIENTS, Cluster, Record, clusters, delete_before, flush, range, read, send, topic};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
@@ -281,13 +280,6 @@ fn offsets_that_are_gone_are_named() {
         // The reader is still usable.
         assert_eq!(read(&mut reader, &range(&topic, 0, 50, 100), 100).len(), 50);
     }
-}
-
-fn delete_before(cluster: &Cluster, topic: &str, offset: i64) {
-    let admin: AdminClient<_> = cluster.options.config(&[], &[]).create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, rdkafka::Offset::Offset(offset)).unwrap();
-    admin::wait(admin.delete_records(&list, &AdminOptions::new())).unwrap();
 }
 
 /// Records whose keys come again, and tombstones, are removed. What is left leads across the gaps, whatever the range.

@@ -1,8 +1,8 @@
 //! Test brokers, and simple ways to write to them.
 
-use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientContext, TopicPartitionList};
 use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -190,4 +190,12 @@ pub fn read(reader: &mut KafkaReader, range: &OffsetRange, records_max: usize) -
     }
     assert!(!reader.next(&mut chunk, records_max).expect("read") && chunk.is_empty(), "the end stays the end");
     records
+}
+
+/// Removes the records of partition 0 before an offset.
+pub fn delete_before(cluster: &Cluster, topic: &str, offset: i64) {
+    let admin: AdminClient<_> = cluster.options.config(&[], &[]).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, rdkafka::Offset::Offset(offset)).unwrap();
+    admin::wait(admin.delete_records(&list, &AdminOptions::new())).unwrap();
 }

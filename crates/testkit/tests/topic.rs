@@ -1,19 +1,20 @@
-//! The topic in memory: other tests stand on it.
+//! The topic in memory passes the suite of the sources.
 
-use crate::suite::{self, Fixture};
+use tidemill_flow::ports::RecordMetadata;
 use tidemill_flow::ports::{Read, Watch};
 use tidemill_model::PartitionId;
-use tidemill_testkit::{Record, Topic};
+use tidemill_testkit::source_suite::{self, SourceUnderTest};
+use tidemill_testkit::{Record, TOPIC, Topic};
 
 struct Memory(Topic);
 
-impl Fixture for Memory {
+impl SourceUnderTest for Memory {
     fn partitions(&self) -> u32 {
         3
     }
 
     fn partition(&self, number: u32) -> PartitionId {
-        PartitionId { source: 0, topic: tidemill_testkit::TOPIC.into(), partition: number as i32 }
+        PartitionId { source: 0, topic: TOPIC.into(), partition: number as i32 }
     }
 
     fn append(&mut self, partition: u32, values: &[Option<Vec<u8>>]) {
@@ -23,7 +24,7 @@ impl Fixture for Memory {
     }
 
     fn reader(&self) -> Box<dyn Read> {
-        self.0.reader(suite::parts())
+        self.0.reader(RecordMetadata::default())
     }
 
     fn watch(&self) -> Box<dyn Watch> {
@@ -34,17 +35,12 @@ impl Fixture for Memory {
         true
     }
 
-    fn leave_gap(&mut self, _: u32) -> bool {
+    fn leave_gap(&mut self) {
         self.0.put_records(Vec::new());
-        true
-    }
-
-    fn remove_before(&mut self, _: u32, _: i64) -> bool {
-        false
     }
 }
 
 #[test]
 fn a_topic_in_memory() {
-    suite::check(&mut Memory(Topic::new(3)));
+    source_suite::check(&mut Memory(Topic::new(3)));
 }
