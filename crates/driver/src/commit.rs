@@ -114,9 +114,7 @@ impl CommitTargets {
     fn publish(&mut self, all: bool, events: &Sender<Event>) -> Result<Option<Instant>> {
         let mut next: Option<Instant> = None;
         for sink in &mut self.sinks {
-            let patience =
-                Patience::new(format!("sink {}", sink.description()), sink.is_remote() && !self.bounded, events);
-            let due = patience.over(|_| sink.publish(all))?;
+            let due = Patience::with_sink(sink.as_ref(), self.bounded, events).over(|_| sink.publish(all))?;
             next = [next, due].into_iter().flatten().min();
         }
         Ok(next)
@@ -134,11 +132,11 @@ fn carry_out(
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
     for sink in sinks {
-        let patience = Patience::new(format!("sink {}", sink.description()), sink.is_remote() && !*bounded, events);
+        let patience = Patience::with_sink(sink.as_ref(), *bounded, events);
         patience.over(|again| sink.write(batch_id, &job.rows, job.replayed || again))?;
     }
     if let Some(committer) = dead_letters {
-        let patience = Patience::new(committer.description(), committer.is_remote() && !*bounded, events);
+        let patience = Patience::new(committer.description(), committer.is_remote(), *bounded, events);
         patience.over(|_| committer.commit(batch_id, &job.dead_letters.files, &job.dead_letters.own))?;
     }
     let out_at = clock::now();
@@ -164,9 +162,13 @@ struct Patience<'a> {
 /// Trouble that passes sooner is not told.
 const UNTOLD: Duration = Duration::from_secs(1);
 
-impl Patience<'_> {
-    fn new(whom: String, for_ever: bool, events: &Sender<Event>) -> Patience<'_> {
-        Patience { whom, policy: if for_ever { REMOTE_COMMIT } else { COMMIT }, events }
+impl<'a> Patience<'a> {
+    fn new(whom: String, is_remote: bool, bounded: bool, events: &'a Sender<Event>) -> Patience<'a> {
+        Patience { whom, policy: if is_remote && !bounded { REMOTE_COMMIT } else { COMMIT }, events }
+    }
+
+    fn with_sink(sink: &dyn Sink, bounded: bool, events: &'a Sender<Event>) -> Patience<'a> {
+        Patience::new(format!("sink {}", sink.description()), sink.is_remote(), bounded, events)
     }
 
     /// Retries an attempt that fails with a transient error. The argument of the attempt says whether it is a retry. Gives
