@@ -153,8 +153,8 @@ pub fn rows_by_window<'a>(
     snapshot: Option<&'a [u8]>,
     deltas: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<BTreeMap<i64, u64>>> {
-    let Some(StatefulOperator::Aggregate { branches, .. }) = fingerprint.operators.first() else { return Ok(None) };
-    let window = branches.first().and_then(|grouping| grouping.window.as_ref()).map(|window| window.spec);
+    let Some(grouping) = fingerprint.grouping() else { return Ok(None) };
+    let window = grouping.window.as_ref().map(|window| window.spec);
     // What is in front of the groups is not asked for.
     let limited = fingerprint.operators.contains(&StatefulOperator::Limit);
     let groups = |bytes: &'a [u8]| if limited { bytes.get(COUNT_BYTES..).unwrap_or_default() } else { bytes };

@@ -90,6 +90,14 @@ pub struct CallShape {
 }
 
 impl Fingerprint {
+    /// How rows become groups, if they do; the windows are the same in all branches.
+    pub fn grouping(&self) -> Option<&Grouping> {
+        self.operators.iter().find_map(|operator| match operator {
+            StatefulOperator::Aggregate { branches, .. } => branches.first(),
+            StatefulOperator::Limit => None,
+        })
+    }
+
     /// One line for each part: two fingerprints are equal exactly if their lines are.
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.sources.iter().map(|source| labelled("input", source)).collect();

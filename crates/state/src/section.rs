@@ -35,11 +35,7 @@ impl<'a> Section<'a> {
     }
 
     /// Keys and slices only: what can be read without knowing the aggregates.
-    pub(crate) fn read_keys(mut bytes: &'a [u8]) -> Option<Section<'a>> {
-        Section::take_keys(&mut bytes)
-    }
-
-    fn take_keys(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
+    pub(crate) fn take_keys(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
         let (keys, cells) = (take_u32(bytes)? as usize, take_u32(bytes)? as usize);
         let mut end = 0usize;
         let ends = u32::take_all(bytes, keys)?.into_iter().map(|length| {

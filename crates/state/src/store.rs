@@ -300,7 +300,7 @@ impl Store {
                 return Some(());
             }
             let section = match only_keys {
-                true => Section::read_keys(sections[number])?,
+                true => Section::take_keys(&mut &*sections[number])?,
                 false => Section::read(sections[number], &layout.kinds)?,
             };
             shard.put(layout, &section);

@@ -7,9 +7,8 @@ use std::path::Path;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::{Inspection, inspect};
 use tidemill_flow::merge::rows_by_window;
-use tidemill_model::fingerprint::{Fingerprint, StatefulOperator};
 use tidemill_model::time::iso_millis;
-use tidemill_model::{BatchPlan, Micros, Offsets, Result, WindowSpec, counted};
+use tidemill_model::{BatchPlan, Micros, Offsets, Result, counted};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
@@ -18,8 +17,10 @@ pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
     let recovered = &inspection.recovered;
     let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
     let deltas = recovered.deltas.iter().map(|(_, bytes)| bytes.as_slice());
-    let rows = rows_by_window(&inspection.query.fingerprint, snapshot, deltas)?
-        .map(|windows| Rows { windows, width: window(&inspection.query.fingerprint).map(|spec| spec.width) });
+    let fingerprint = &inspection.query.fingerprint;
+    let window = fingerprint.grouping().and_then(|grouping| grouping.window.as_ref());
+    let width = window.map(|window| window.spec.width);
+    let rows = rows_by_window(fingerprint, snapshot, deltas)?.map(|windows| Rows { windows, width });
     match json {
         true => output::line(&as_json(&inspection, rows.as_ref()).to_string()),
         false => output::line(as_text(dir, &inspection, rows.as_ref()).trim_end()),
@@ -46,11 +47,6 @@ impl Rows {
         let windows = self.width.into_iter().flat_map(|width| self.windows.iter().rev().map(move |rows| (width, rows)));
         windows.map(move |(width, (start, rows))| (time(*start), time(start.saturating_add(width)), *rows))
     }
-}
-
-fn window(fingerprint: &Fingerprint) -> Option<WindowSpec> {
-    let StatefulOperator::Aggregate { branches, .. } = fingerprint.operators.first()? else { return None };
-    Some(branches.first()?.window.as_ref()?.spec)
 }
 
 fn as_json(found: &Inspection, rows: Option<&Rows>) -> Value {
