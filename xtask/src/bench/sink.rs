@@ -1,8 +1,8 @@
 //! `sink`: from a topic to a topic, exactly once: records per CPU-second of a backlog, and how old records are at a reader of
 //! committed records under a steady load, at the embedded broker and at Apache Kafka (which needs Java and Maven).
 
-use super::figures_of;
 use super::process::{self, KillOnDrop};
+use super::{figures_of, job};
 use crate::embedded::{EmbeddedBroker, binary};
 use crate::kafka::Broker;
 use crate::ports;
@@ -10,7 +10,7 @@ use crate::sh::{self, Outcome, cargo};
 use crate::usage;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Records of the backlog.
 const RECORDS: &str = "2000000";
@@ -19,7 +19,6 @@ const RATE: &str = "1000/s";
 /// The first part of the load is not counted: executors start, connections are made.
 const WARMING: Duration = Duration::from_secs(5);
 const WATCHED_S: &str = "15";
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// Starts brokers for itself, one after the other, and ends them.
 pub fn run(args: &[&str]) -> Outcome {
@@ -102,27 +101,14 @@ fn producer(address: &str, topic: &str, more: &[&str]) -> Command {
 fn backlog(dir: &Path, address: &str, broker: Option<u32>) -> Outcome<Vec<(String, f64)>> {
     sh::run(&mut producer(address, "backlog-in", &["--rate", "max", "--count", RECORDS]))?;
     let broker_cpu = || broker.map(|pid| process::cpu(pid).map(|cpu| cpu.own)).transpose();
-    let (before, start) = (broker_cpu()?, Instant::now());
-    let mut command = copier(dir, address, "backlog", false)?;
-    let mut driver =
-        command.arg("--available-now").spawn().map_err(|error| format!("cannot start the run: {error}"))?;
-    let cpu = process::end(driver.id(), LONGEST);
-    let wall = start.elapsed().as_secs_f64();
-    if cpu.is_err() {
-        // It may have ended just now.
-        let _ = driver.kill();
-    }
-    let status = driver.wait().map_err(|error| format!("cannot wait for the run: {error}"))?;
-    let cpu = cpu?;
-    if !status.success() {
-        return Err(format!("`tidemill run` ended with {status}"));
-    }
+    let before = broker_cpu()?;
+    let cost = job::measure(copier(dir, address, "backlog", false)?, &[])?;
     let records: f64 = RECORDS.parse().expect("a number");
     let mut figures = vec![
-        ("records_per_s".to_owned(), records / wall),
-        ("records_per_cpu_s".to_owned(), records / (cpu.own + cpu.children)),
-        ("driver_cpu_s".to_owned(), cpu.own),
-        ("executors_cpu_s".to_owned(), cpu.children),
+        ("records_per_s".to_owned(), records / cost.wall),
+        ("records_per_cpu_s".to_owned(), records / (cost.driver + cost.executors)),
+        ("driver_cpu_s".to_owned(), cost.driver),
+        ("executors_cpu_s".to_owned(), cost.executors),
     ];
     if let (Some(before), Some(after)) = (before, broker_cpu()?) {
         figures.push(("broker_cpu_s".to_owned(), after - before));
