@@ -26,8 +26,14 @@ impl EmbeddedBroker {
 
     /// Starts a broker on a given port, for example after one was killed there.
     pub fn start_on(port: u16, dir: &Path) -> Outcome<EmbeddedBroker> {
+        EmbeddedBroker::start_behind(port, port, dir)
+    }
+
+    /// Starts a broker on a given port that sends its clients to another one.
+    pub fn start_behind(advertised: u16, port: u16, dir: &Path) -> Outcome<EmbeddedBroker> {
         let address = format!("127.0.0.1:{port}");
         let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
+        command.args(["--advertised", &format!("127.0.0.1:{advertised}")]);
         let process =
             command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
         let mut broker = EmbeddedBroker { process: KillOnDrop(process), address };

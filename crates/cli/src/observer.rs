@@ -3,7 +3,6 @@
 use crate::group_offsets::GroupOffsets;
 use crate::usage::UsageLog;
 use crate::wiring::ABANDONED;
-use arrow_array::RecordBatch;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -138,7 +137,7 @@ impl Readers {
 }
 
 impl Observer for RunObserver {
-    fn batch(&mut self, progress: &Progress, _rows: &RecordBatch) {
+    fn batch(&mut self, progress: &Progress) {
         if let Some(lines) = &mut self.progress {
             lines.write(progress);
         }

@@ -11,14 +11,16 @@ use std::time::Duration;
 use tidemill_config::Reference;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{Job, Role, Source, Supervisor};
-use tidemill_files::{ConsoleOptions, ConsoleSink, FilesOptions, FilesReader, FilesSink, FilesWatch, NoneSink, Roll};
-use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
+use tidemill_files::{ConsoleOptions, ConsoleSink, FilesSink, FormatWriter, NoneSink, Roll, console_writer};
+use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter, FilesOptions, FilesReader, FilesWatch};
 use tidemill_flow::kafka_columns;
-use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink};
+use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink, SinkCommitter, SinkWriter};
 use tidemill_kafka::choice::{self, Chosen, ClientChoice};
 use tidemill_kafka::dead_letters as letters;
 use tidemill_kafka::sink::{Layout, Target};
-use tidemill_kafka::{Group, KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch};
+use tidemill_kafka::{
+    Group, KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch, RecordsWriter,
+};
 use tidemill_kafka::{properties, subscription};
 use tidemill_model::pipeline::{
     self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, Position, SinkKind, SourceFormat, SourceKind,
@@ -321,45 +323,70 @@ pub(crate) const ABANDONED: &str =
     "the reader of the output is gone, so the run ends; rows that were not shown will not be shown again";
 
 /// The pipeline's sinks. When the console's reader goes away, a stop command is sent to `commands`.
-pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Box<dyn Sink>>> {
-    let zone = job.plan.zone();
-    let sink = |sink: &tidemill_model::pipeline::Sink| -> Result<Box<dyn Sink>> {
+pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Sink>> {
+    let writers = sink_writers(&job.pipeline, &job.plan)?.into_iter();
+    let committers = job.pipeline.sinks.iter().map(|sink| committer(job, sink, commands));
+    writers.zip(committers).map(|(writer, committer)| Ok(Sink { writer, committer: committer? })).collect()
+}
+
+/// What encodes rows for each of the pipeline's sinks: for one worker thread of an executor, or for the driver.
+pub(crate) fn sink_writers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn SinkWriter>>> {
+    let zone = plan.zone();
+    let writer = |sink: &pipeline::Sink| -> Result<Box<dyn SinkWriter>> {
         Ok(match &sink.kind {
-            SinkKind::Console { .. } if output::stdout_was_closed() => {
-                return Err(Error::user(format!(
-                    "the sink `{}` prints to stdout, which is closed; give it somewhere to go, for instance `> rows.txt`, \
-                     or write to a sink of type \"files\"",
-                    sink.name
-                )));
-            }
-            SinkKind::Console { json, rows_max } => {
-                let writer = Box::new(std::io::stdout());
-                let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone, writer };
-                let commands = commands.clone();
-                let stop = move || {
-                    output::error_line(ABANDONED);
-                    drop(commands.send(UserCommand::Stop));
-                };
-                Box::new(ConsoleSink::new(options).on_closed(stop))
-            }
-            SinkKind::None => Box::new(NoneSink),
-            SinkKind::Files { path, format, roll_bytes, roll_ms, .. } => {
-                let roll = Roll { size: *roll_bytes, interval: roll_ms.map(Duration::from_millis) };
-                let rolls = roll.size.is_some() || roll.interval.is_some();
-                Box::new(FilesSink::new(path, *format, zone)?.rolling(rolls.then_some(roll)))
+            SinkKind::Console { json, rows_max } => console_writer(*json, *rows_max, zone),
+            SinkKind::None => Box::new(NoneSink::default()),
+            SinkKind::Files { format, roll_bytes, roll_ms, .. } => {
+                Box::new(FormatWriter::new(*format, zone, roll(*roll_bytes, *roll_ms).is_some()))
             }
             SinkKind::Kafka(kafka) => {
-                let target = Target {
-                    name: sink.name.clone(),
-                    options: kafka_options(&kafka.connection),
-                    new_topic: kafka.new_topic.clone(),
-                    delivery: kafka.delivery,
-                };
-                Box::new(KafkaSink::new(target, kafka.topic.clone(), kafka.format.clone(), zone))
+                let writer = RecordsWriter::new(&kafka.format, kafka.topic.as_deref(), &plan.output_schema, zone);
+                Box::new(writer.map_err(|unfit| Error::user(format!("{}; {}", unfit.message, unfit.help)))?)
             }
         })
     };
-    job.pipeline.sinks.iter().map(sink).collect()
+    pipeline.sinks.iter().map(writer).collect()
+}
+
+fn roll(bytes: Option<u64>, ms: Option<u64>) -> Option<Roll> {
+    let roll = Roll { size: bytes, interval: ms.map(Duration::from_millis) };
+    (roll.size.is_some() || roll.interval.is_some()).then_some(roll)
+}
+
+fn committer(job: &Job, sink: &pipeline::Sink, commands: &Sender<UserCommand>) -> Result<Box<dyn SinkCommitter>> {
+    Ok(match &sink.kind {
+        SinkKind::Console { .. } if output::stdout_was_closed() => {
+            return Err(Error::user(format!(
+                "the sink `{}` prints to stdout, which is closed; give it somewhere to go, for instance `> rows.txt`, \
+                 or write to a sink of type \"files\"",
+                sink.name
+            )));
+        }
+        SinkKind::Console { json, rows_max } => {
+            let (zone, schema) = (job.plan.zone(), job.plan.output_schema.clone());
+            let writer = Box::new(std::io::stdout());
+            let options = ConsoleOptions { json: *json, rows_max: *rows_max, zone, schema, writer };
+            let commands = commands.clone();
+            let stop = move || {
+                output::error_line(ABANDONED);
+                drop(commands.send(UserCommand::Stop));
+            };
+            Box::new(ConsoleSink::new(options).on_closed(stop))
+        }
+        SinkKind::None => Box::new(NoneSink::default()),
+        SinkKind::Files { path, format, roll_bytes, roll_ms, .. } => {
+            Box::new(FilesSink::new(path, *format)?.rolling(roll(*roll_bytes, *roll_ms)))
+        }
+        SinkKind::Kafka(kafka) => {
+            let target = Target {
+                name: sink.name.clone(),
+                options: kafka_options(&kafka.connection),
+                new_topic: kafka.new_topic.clone(),
+                delivery: kafka.delivery,
+            };
+            Box::new(KafkaSink::new(target, kafka.topic.clone()))
+        }
+    })
 }
 
 /// A dashboard, served on a thread of the run.

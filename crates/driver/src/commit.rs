@@ -7,7 +7,7 @@
 
 use crate::event::Event;
 use crate::finish::BatchDeadLetters;
-use arrow_array::RecordBatch;
+use crate::output::BatchOutput;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord};
@@ -19,7 +19,7 @@ use tidemill_os::retry::{COMMIT, REMOTE_COMMIT, Retry};
 /// A batch to write to the sinks and commit.
 pub(crate) struct Job {
     pub(crate) record: CommitRecord,
-    pub(crate) rows: RecordBatch,
+    pub(crate) output: BatchOutput,
     pub(crate) replayed: bool,
     pub(crate) dead_letters: BatchDeadLetters,
     /// The batch's change of the state, encoded.
@@ -39,13 +39,11 @@ pub(crate) struct Committed {
     pub(crate) commit_time: Duration,
     /// Whether the next batch should come with a snapshot.
     pub(crate) wants_snapshot: bool,
-    /// The batch's rows, for observers.
-    pub(crate) rows: RecordBatch,
 }
 
 /// What a batch is written to.
 pub(crate) struct CommitTargets {
-    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    pub(crate) sinks: Vec<Sink>,
     pub(crate) dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     pub(crate) log: CommitLog,
     /// The run ends by itself, so it does not wait for ever.
@@ -114,7 +112,7 @@ impl CommitTargets {
     fn publish(&mut self, all: bool, events: &Sender<Event>) -> Result<Option<Instant>> {
         let mut next: Option<Instant> = None;
         for sink in &mut self.sinks {
-            let due = Patience::with_sink(sink.as_ref(), self.bounded, events).over(|_| sink.publish(all))?;
+            let due = Patience::with_sink(sink, self.bounded, events).over(|_| sink.committer.publish(all))?;
             next = [next, due].into_iter().flatten().min();
         }
         Ok(next)
@@ -131,9 +129,10 @@ fn carry_out(
     let CommitTargets { sinks, dead_letters, log, bounded } = targets;
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
-    for sink in sinks {
-        let patience = Patience::with_sink(sink.as_ref(), *bounded, events);
-        patience.over(|again| sink.write(batch_id, &job.rows, job.replayed || again))?;
+    for (number, sink) in sinks.iter_mut().enumerate() {
+        let patience = Patience::with_sink(sink, *bounded, events);
+        let parts = job.output.parts(number, sink).map_err(|error| error.context(patience.whom.clone()))?;
+        patience.over(|again| sink.committer.commit(batch_id, &parts, job.replayed || again))?;
     }
     if let Some(committer) = dead_letters {
         let patience = Patience::new(committer.description(), committer.is_remote(), *bounded, events);
@@ -147,7 +146,6 @@ fn carry_out(
         sink_time: out_at - started,
         commit_time: clock::since(out_at),
         wants_snapshot: !snapshot_follows && log.wants_snapshot(),
-        rows: job.rows,
     })
 }
 
@@ -167,8 +165,9 @@ impl<'a> Patience<'a> {
         Patience { whom, policy: if is_remote && !bounded { REMOTE_COMMIT } else { COMMIT }, events }
     }
 
-    fn with_sink(sink: &dyn Sink, bounded: bool, events: &'a Sender<Event>) -> Patience<'a> {
-        Patience::new(format!("sink {}", sink.description()), sink.is_remote(), bounded, events)
+    fn with_sink(sink: &Sink, bounded: bool, events: &'a Sender<Event>) -> Patience<'a> {
+        let committer = &sink.committer;
+        Patience::new(format!("sink {}", committer.description()), committer.is_remote(), bounded, events)
     }
 
     /// Retries an attempt that fails with a transient error. The argument of the attempt says whether it is a retry. Gives

@@ -16,11 +16,13 @@ pub(crate) struct Committing {
     writing_snapshot: bool,
     /// Records of all runs in committed batches and in the one being committed.
     records: u64,
+    /// Number of sinks.
+    sinks: usize,
 }
 
 impl Committing {
-    pub(crate) fn new(committer: Sender<Work>, wants_snapshot: bool, records: u64) -> Committing {
-        Committing { committer, stats: None, waits: None, wants_snapshot, writing_snapshot: false, records }
+    pub(crate) fn new(committer: Sender<Work>, sinks: usize, wants_snapshot: bool, records: u64) -> Committing {
+        Committing { committer, stats: None, waits: None, wants_snapshot, writing_snapshot: false, records, sinks }
     }
 
     /// Whether a batch is being committed.
@@ -58,6 +60,11 @@ impl Committing {
         self.writing_snapshot = false;
     }
 
+    /// Number of sinks.
+    pub(crate) fn sinks(&self) -> usize {
+        self.sinks
+    }
+
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
@@ -81,8 +88,8 @@ impl Committing {
             records: self.records,
             capacity,
         };
-        let (rows, dead_letters) = (finished.rows.clone(), finished.dead_letters.clone());
-        let job = commit::Job { record, rows, replayed: finished.replayed, dead_letters, delta, snapshot };
+        let (output, dead_letters) = (finished.output.clone(), finished.dead_letters.clone());
+        let job = commit::Job { record, output, replayed: finished.replayed, dead_letters, delta, snapshot };
         // If the committer is gone, its last event in the inbox says why.
         let _ = self.committer.send(Work::Commit(Box::new(job)));
         self.stats = Some(stats);

@@ -1,7 +1,8 @@
 //! Steps 5 and 6 of a batch: merge its partials into the state, advance the watermark, build the output rows.
 
 use crate::batch::Batch;
-use arrow_array::RecordBatch;
+use crate::output::BatchOutput;
+use tidemill_flow::encoded_rows;
 use tidemill_flow::merge::{Merged, State};
 use tidemill_flow::output;
 use tidemill_flow::ports::DriverDeadLetter;
@@ -18,7 +19,7 @@ pub(crate) struct Finished {
     pub(crate) tasks: u64,
     /// wm(N+1).
     pub(crate) next_watermark: Millis,
-    pub(crate) rows: RecordBatch,
+    pub(crate) output: BatchOutput,
     pub(crate) merged: Merged,
     /// Rows that a LIMIT over all batches has let out so far, if there is one.
     pub(crate) let_out: Option<u64>,
@@ -104,6 +105,8 @@ pub(crate) struct Limits {
     pub(crate) state_bytes_max: Option<u64>,
     /// The query's seed, for random values over groups.
     pub(crate) seed: u64,
+    /// Number of sinks.
+    pub(crate) sinks: usize,
 }
 
 /// Fails if the state takes more memory than it may.
@@ -148,23 +151,25 @@ pub(crate) fn finish(
     }
     let kept = partials.iter().map(|partial| partial.rows).sum();
     let filtered = partials.iter().map(|partial| partial.filtered).sum();
-    let (rows, mut merged) = match query.body() {
+    let schema = &query.output_schema;
+    let (output, merged) = match query.body() {
         Body::Aggregate(aggregate) => {
             let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials)?;
             refuse_excess(state, limits.state_bytes_max)?;
             let groups = std::mem::take(&mut merged.output);
-            let output = output::group_rows(aggregate, &query.output_schema, &groups, limits.on_error, &context)?;
+            let output = output::group_rows(aggregate, schema, &groups, limits.on_error, &context)?;
             faults.add(RecordFault::AnsiError, output.failed.len() as u64);
             let letter = |detail| DriverDeadLetter { at: None, fault: RecordFault::AnsiError, detail };
             own.extend(output.failed.into_iter().map(letter));
-            (output.rows, merged)
+            (BatchOutput::Made(state.limit(query, output.rows, &mut merged)), merged)
         }
-        Body::Project(columns) => {
-            let rows = partials.iter().flat_map(|partial| &partial.output).map(AsRef::as_ref);
-            (output::projected_rows(columns, &query.output_schema, rows), Merged::default())
+        Body::Project(_) if query.limit.is_some() => {
+            let rows = encoded_rows::decode(schema, partials.iter().flat_map(|partial| &partial.output))?;
+            let mut merged = Merged::default();
+            (BatchOutput::Made(state.limit(query, rows, &mut merged)), merged)
         }
+        Body::Project(_) => (BatchOutput::of_tasks(&mut partials, limits.sinks, query)?, Merged::default()),
     };
-    let rows = state.limit(query, rows, &mut merged);
     let next_watermark = watermarks.after(plan.watermark, &sources);
     let mut record_times: Vec<(i64, u64)> = partials.into_iter().flat_map(|partial| partial.record_times).collect();
     record_times.sort_unstable();
@@ -174,7 +179,7 @@ pub(crate) fn finish(
         retried,
         tasks: tasks as u64,
         next_watermark,
-        rows,
+        output,
         merged,
         let_out: state.let_out(),
         records: sources.iter().map(|source| source.records).sum(),

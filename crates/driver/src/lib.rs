@@ -30,6 +30,7 @@ mod hold;
 mod level;
 mod notes;
 mod open;
+mod output;
 mod pacing;
 mod plan;
 mod planning;
@@ -46,7 +47,6 @@ pub use fleet::{Handle, Spawn, Spawned};
 pub use run::run;
 pub use supervisor::{Role, Supervisor};
 
-use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tidemill_checkpoint::disk::Disk;
@@ -89,7 +89,7 @@ pub struct Wiring {
     /// One source for each branch of the plan, in the plan's order.
     pub sources: Vec<Source>,
     /// The sinks; each gets every batch.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub sinks: Vec<Sink>,
     /// Commits dead letters, if the pipeline keeps them. Executors write them.
     pub dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     /// The checkpoint's storage.
@@ -112,7 +112,7 @@ pub struct Wiring {
 /// Gets reports of a run, on the driver's thread. Its methods must return quickly.
 pub trait Observer {
     /// A batch is committed.
-    fn batch(&mut self, progress: &Progress, rows: &RecordBatch);
+    fn batch(&mut self, progress: &Progress);
     /// The autoscaler decides with these settings from this state on. Called at the start and when a user pins the
     /// size.
     fn deciding(&mut self, settings: &Settings, state: &State);

@@ -53,7 +53,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     let wants_snapshot = commits.wants_snapshot();
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
-    let bounded = job.trigger == Trigger::AvailableNow;
+    let (bounded, sink_count) = (job.trigger == Trigger::AvailableNow, wiring.sinks.len());
     let places = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits, bounded };
     let (committer, asks) = start_threads(watches, places, wiring.commands, &mut supervisor)?;
     let standing = QueryPosition {
@@ -70,7 +70,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
         execution: Execution::new(fleet, keeps_dead_letters, seed),
         state,
         watermarks: Watermarks::new(&job.plan),
-        committing: Committing::new(committer, wants_snapshot, committed.records),
+        committing: Committing::new(committer, sink_count, wants_snapshot, committed.records),
         scaling: Scaling::new(settings, job.pipeline.autoscale.mode, job.trigger, prior(committed.capacity)),
         reporter: Reporter::new(identity, wiring.observer, keeps_dead_letters),
         supervisor,
@@ -125,13 +125,13 @@ fn resume(sources: &mut [Source], planned: Option<&Offsets>) -> Result<()> {
 
 /// Opens sinks and dead letters for a query. Returns the name of the sinks in progress records.
 fn begin(
-    sinks: &mut [Box<dyn Sink>],
+    sinks: &mut [Sink],
     dead_letters: &mut Option<Box<dyn DeadLetterCommitter>>,
     query_id: &str,
 ) -> Result<String> {
     dead_letters.iter_mut().try_for_each(|committer| committer.begin(query_id))?;
-    sinks.iter_mut().try_for_each(|sink| sink.begin(query_id))?;
-    let descriptions: Vec<String> = sinks.iter().map(|sink| sink.description()).collect();
+    sinks.iter_mut().try_for_each(|sink| sink.committer.begin(query_id))?;
+    let descriptions: Vec<String> = sinks.iter().map(|sink| sink.committer.description()).collect();
     Ok(descriptions.join(", "))
 }
 

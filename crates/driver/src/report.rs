@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
+use tidemill_model::limits::ROWS_SHOWN;
 use tidemill_model::progress::{
     Progress, SinkProgress, SourceMetrics, SourceProgress, StateOperatorProgress, TidemillProgress,
 };
@@ -18,9 +19,8 @@ use tidemill_sql::plan::{Body, QueryPlan};
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
 
-/// Number of decisions and rows in a status.
+/// Number of decisions in a status.
 const DECISIONS_SHOWN: usize = 20;
-const ROWS_SHOWN: usize = 30;
 
 /// Identifies a run.
 pub(crate) struct Identity {
@@ -97,7 +97,7 @@ pub(crate) fn progress(
         event_time: event_time(query, finished),
         state_operators: state_operators(query, stats, commit_ms),
         sources,
-        sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.rows.num_rows() as u64 },
+        sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.output.count() },
         tidemill: TidemillProgress {
             faults: finished.faults,
             rows: finished.kept,
@@ -185,7 +185,7 @@ fn limit(let_out: u64, stats: &BatchStats, commit_ms: u64) -> StateOperatorProgr
     StateOperatorProgress {
         operator_name: "globalLimit".into(),
         num_rows_total: rows,
-        num_rows_updated: u64::from(stats.finished.rows.num_rows() > 0),
+        num_rows_updated: u64::from(stats.finished.output.count() > 0),
         commit_time_ms: commit_ms,
         memory_used_bytes: rows * size_of::<u64>() as u64,
         num_shuffle_partitions: 1,

@@ -80,12 +80,12 @@ impl Reporter {
         ages.add(&stats.finished.record_times, out_ms);
         self.summary.batches += 1;
         self.summary.records += stats.finished.records;
-        self.summary.rows += committed.rows.num_rows() as u64;
+        self.summary.rows += stats.finished.output.count();
         self.summary.faults.merge(&stats.finished.faults);
         if self.keeps_dead_letters {
             self.summary.dead_letters += stats.finished.dead_letters.count();
         }
-        self.recent.take_rows(&committed.rows, query.zone());
+        self.recent.take_rows(stats.finished.output.last(), query.zone());
         let progress = progress(&self.identity, query, stats, committed, &ages, latest, now);
         self.ages.merge(&ages);
         if stats.finished.records > 0 {
@@ -94,7 +94,7 @@ impl Reporter {
                 self.recent_ages.pop_front();
             }
         }
-        self.observer.batch(&progress, &committed.rows);
+        self.observer.batch(&progress);
     }
 
     pub(crate) fn idle(&mut self, positions: &Offsets) {

@@ -320,6 +320,7 @@ impl QueryRun {
             on_error: pipeline.on_error,
             state_bytes_max: pipeline.state_bytes_max,
             seed: self.execution.seed(),
+            sinks: self.committing.sinks(),
         };
         let mut finished = finish(&self.job.plan, &limits, &mut self.state, &mut self.watermarks, batch)?;
         self.planning.merged(&finished);

@@ -9,18 +9,21 @@
 //! A task goes to a free worker that has read up to the task's first record, if there is one: that worker's prefetched
 //! data is used. An executor keeps no state between tasks, so a kill loses only unfinished tasks. It ends when its
 //! input ends: a driver closes the input only when nothing runs, and a dead driver needs no answer. It does not know
-//! state, watermark policy, sinks or scaling, nor which source it reads or where dead letters are kept ([`Wiring`]).
+//! state, watermark policy or scaling, nor which source it reads or where rows and dead letters go ([`Wiring`]).
 
 #![forbid(unsafe_code)]
 
 mod dead_letters;
 mod limit;
+mod output;
 mod pool;
 mod progress;
 mod task;
 
+use output::Output;
 use pool::Pool;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use task::{Input, Worker};
 use tidemill_flow::ports;
@@ -36,6 +39,8 @@ pub struct Wiring {
     pub readers: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>>>,
     /// Makes a worker thread's dead-letter writer; `None` if the pipeline keeps no dead letters.
     pub dead_letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::DeadLetterWriter>>>,
+    /// Makes a worker thread's halves of the sinks, in the pipeline's order.
+    pub sinks: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::SinkWriter>>>>,
 }
 
 /// Every event that wakes the loop.
@@ -153,7 +158,7 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
         )));
     }
     let pipeline = tidemill_config::parse(pipeline_file, pipeline_text.expose(), &[])?;
-    let plan = tidemill_sql::plan(&pipeline)?;
+    let plan = Arc::new(tidemill_sql::plan(&pipeline)?);
     if plan.hash() != *plan_hash {
         return Err(Error::internal(
             "driver and executor understand the pipeline differently: was the program replaced while it ran? Start it again",
@@ -164,7 +169,8 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
         assert_eq!(readers.len(), plan.branches.len(), "a reader for each branch");
         let inputs = readers.into_iter().zip(&plan.branches);
         let inputs = inputs.map(|(reader, branch)| Input::new(reader, branch.clone())).collect();
-        Ok(Worker::new(inputs, dead_letters, pipeline.on_error, *max_records_per_second_per_core))
+        let output = Output::new(&plan, || (wiring.sinks)(&pipeline, &plan))?;
+        Ok(Worker::new(inputs, output, dead_letters, pipeline.on_error, *max_records_per_second_per_core))
     };
     (0..*cores).map(worker).collect()
 }

@@ -3,6 +3,7 @@
 
 use crate::dead_letters::DeadLetters;
 use crate::limit::Limit;
+use crate::output::Output;
 use crate::progress::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ impl Input {
 pub(crate) struct Worker {
     /// By source number.
     inputs: Vec<Input>,
+    output: Output,
     on_error: OnError,
     dead_letters: Option<DeadLetters>,
     limit: Limit,
@@ -51,6 +53,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         inputs: Vec<Input>,
+        output: Output,
         dead_letters: Option<Box<dyn ports::DeadLetterWriter>>,
         on_error: OnError,
         limit: Option<f64>,
@@ -58,6 +61,7 @@ impl Worker {
         let dead_letters = dead_letters.map(DeadLetters::new);
         Worker {
             inputs,
+            output,
             on_error,
             dead_letters,
             limit: Limit::new(limit),
@@ -107,6 +111,7 @@ impl Worker {
         let context = EvalContext { seed: task.seed, ..plan.context(task.timestamp) };
         let mut fold = Fold::new(plan.clone(), self.on_error, context, task.late_watermark.0);
         decoder.set_now(task.timestamp.to_micros());
+        self.output.begin();
         if self.dead_letters.is_some() {
             fold.note_faults();
         }
@@ -122,7 +127,8 @@ impl Worker {
         }
         cost.limit_wait_us = micros(taken.limit_wait);
         cost.fetch_wait_us = micros(self.inputs[task.source()].reader.waited());
-        Ok(Some(taken.times.into_partial(fold.finish(), files)))
+        let partial = Partial { output: self.output.finish(), ..fold.finish() };
+        Ok(Some(taken.times.into_partial(partial, files)))
     }
 
     /// Folds the range that is open; false where the task has come to be too large.
@@ -148,6 +154,7 @@ impl Worker {
                 let help = "correct the query or the data, or set on_error = \"drop\" to count such records and go on";
                 Error::external(format!("{record}: {}; {help}", failure.error))
             })?;
+            self.output.take(fold)?;
             if let Some(dead_letters) = &mut self.dead_letters {
                 dead_letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
             }

@@ -18,25 +18,23 @@ use crate::gathered::Gathered;
 use crate::manifest::{self, Entry, Manifest};
 use crate::owner::Claim;
 use crate::parquet_file;
-use arrow_array::RecordBatch;
 use arrow_schema::{FieldRef, Schema};
 use parquet::errors::ParquetError;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tidemill_flow::ports::Sink;
+use tidemill_flow::ports::SinkCommitter;
 use tidemill_model::pipeline::SinkFormat;
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, SinkPart};
 use tidemill_os::clock;
-use tidemill_sql::text::{csv, json};
-use tidemill_sql::zone::{WallClock, Zone};
+use tidemill_sql::text::csv;
 
-/// Writes each batch's rows to its own file, or gathers those of several.
+/// Puts each batch's rows into its own file, or gathers those of several.
 pub struct FilesSink {
     dir: PathBuf,
     format: SinkFormat,
-    zone: Zone,
     manifest: Manifest,
     claim: Claim,
     roll: Option<Roll>,
@@ -54,15 +52,15 @@ pub struct Roll {
 }
 
 impl FilesSink {
-    /// Opens or creates a directory of batches. `zone` is the time zone of timestamps written as text.
+    /// Opens or creates a directory of batches. They are encoded by a [`crate::FormatWriter`] of the same format.
     ///
     /// # Errors
     /// External: the disk fails. User: the directory's manifest is not one of ours.
-    pub fn new(dir: impl Into<PathBuf>, format: SinkFormat, zone: Zone) -> Result<FilesSink> {
+    pub fn new(dir: impl Into<PathBuf>, format: SinkFormat) -> Result<FilesSink> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| refused("create", &dir, &error))?;
         let manifest = Manifest::open(&dir)?;
-        Ok(FilesSink { dir, format, zone, manifest, claim: Claim::default(), roll: None, gathered: None })
+        Ok(FilesSink { dir, format, manifest, claim: Claim::default(), roll: None, gathered: None })
     }
 
     /// Gathers the rows of several batches.
@@ -97,21 +95,31 @@ impl FilesSink {
         gathered.clear()
     }
 
-    fn gather(&mut self, batch_id: u64, rows: &RecordBatch) -> Result<()> {
+    /// The rows of a batch as one file.
+    fn content<'a>(&self, parts: &'a [SinkPart]) -> Result<Cow<'a, [u8]>> {
+        let parts: Vec<&[u8]> = parts.iter().filter(|part| part.rows > 0).map(|part| &part.bytes.0[..]).collect();
+        match (&parts[..], self.format) {
+            ([part], _) => Ok(Cow::Borrowed(part)),
+            ([], _) => Ok(Cow::Borrowed(&[])),
+            (_, SinkFormat::Json | SinkFormat::Csv) => Ok(Cow::Owned(parts.concat())),
+            (_, SinkFormat::Parquet) => parquet_file::append(&parts)
+                .map(Cow::Owned)
+                .map_err(|error| Error::internal(format!("the rows of a task cannot be read: {error}"))),
+        }
+    }
+
+    fn gather(&mut self, batch_id: u64, parts: &[SinkPart]) -> Result<()> {
         if self.manifest.last() >= Some(batch_id) {
             // A replay of a batch that is visible: its rows are the same.
             return Ok(());
         }
-        let content = match self.format {
-            SinkFormat::Parquet => parquet_file::write_part(rows),
-            SinkFormat::Json | SinkFormat::Csv => content(self.format, self.zone, rows),
-        };
-        let gathered = self.gathered.as_mut().expect("`begin` comes before the first write");
-        gathered.add(batch_id, rows.num_rows() as u64, &content)
+        let content = self.content(parts)?;
+        let gathered = self.gathered.as_mut().expect("`begin` comes before the first batch");
+        gathered.add(batch_id, count(parts), &content)
     }
 }
 
-impl Sink for FilesSink {
+impl SinkCommitter for FilesSink {
     fn description(&self) -> String {
         format!("FileSink[{}]", self.dir.display())
     }
@@ -123,18 +131,18 @@ impl Sink for FilesSink {
         self.resume()
     }
 
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, _replayed: bool) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], _replayed: bool) -> Result<()> {
         self.claim.make(&self.dir)?;
         if self.roll.is_some() {
-            return self.gather(batch_id, rows);
+            return self.gather(batch_id, parts);
         }
-        let mut files = Vec::new();
-        if rows.num_rows() > 0 {
+        let (mut files, rows) = (Vec::new(), count(parts));
+        if rows > 0 {
             let name = file_name((batch_id, batch_id), self.format);
-            write_whole(&self.dir, &name, &content(self.format, self.zone, rows))?;
+            write_whole(&self.dir, &name, &self.content(parts)?)?;
             files.push(name);
         }
-        self.manifest.add(&Entry::of(batch_id, rows.num_rows() as u64, files))
+        self.manifest.add(&Entry::of(batch_id, rows, files))
     }
 
     fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
@@ -173,19 +181,8 @@ pub fn unheld(format: SinkFormat, schema: &Schema) -> Option<&FieldRef> {
     }
 }
 
-fn content(format: SinkFormat, zone: Zone, rows: &RecordBatch) -> Vec<u8> {
-    let (mut text, clock) = (String::new(), WallClock::new(zone));
-    match format {
-        SinkFormat::Json => {
-            for row in 0..rows.num_rows() {
-                json::write_row(&mut text, rows, row, &clock);
-                text.push('\n');
-            }
-        }
-        SinkFormat::Csv => (0..rows.num_rows()).for_each(|row| csv::write_row(&mut text, rows, row, &clock)),
-        SinkFormat::Parquet => return parquet_file::write(rows),
-    }
-    text.into_bytes()
+fn count(parts: &[SinkPart]) -> u64 {
+    parts.iter().map(|part| part.rows).sum()
 }
 
 /// Reads a directory of JSON batches: `(batch_id, rows)` in the order of ids. Batches that are added meanwhile are not

@@ -1,14 +1,16 @@
-//! The console sink: a table per batch, or one JSON object per row.
+//! The console sink: a table per batch, or one JSON object per row. A table shows the first rows, so only these come here.
 //!
 //! If the reader of the output goes away (`tidemill run … | head`), the sink stops printing and calls a hook. `cli`
 //! uses the hook to end the run.
 
 use crate::table::write_table;
-use arrow_array::RecordBatch;
+use crate::writer::FormatWriter;
+use arrow_schema::SchemaRef;
 use std::io::{self, Write};
-use tidemill_flow::ports::Sink;
-use tidemill_model::{Error, Result};
-use tidemill_sql::text::json;
+use tidemill_flow::encoded_rows::{self, Kept, RowsWriter};
+use tidemill_flow::ports::{SinkCommitter, SinkWriter};
+use tidemill_model::pipeline::SinkFormat;
+use tidemill_model::{Error, Result, SinkPart};
 use tidemill_sql::zone::{WallClock, Zone};
 
 /// Options of a [`ConsoleSink`].
@@ -19,8 +21,18 @@ pub struct ConsoleOptions {
     pub rows_max: usize,
     /// Time zone of printed timestamps.
     pub zone: Zone,
+    /// The columns of the rows.
+    pub schema: SchemaRef,
     /// The output. Written and flushed once per batch.
     pub writer: Box<dyn Write + Send>,
+}
+
+/// Encodes rows for a [`ConsoleSink`] with the same options.
+pub fn console_writer(json: bool, rows_max: usize, zone: Zone) -> Box<dyn SinkWriter> {
+    match json {
+        true => Box::new(FormatWriter::new(SinkFormat::Json, zone, false)),
+        false => Box::new(RowsWriter::new(Kept::First(rows_max))),
+    }
 }
 
 /// Prints each batch.
@@ -43,42 +55,39 @@ impl ConsoleSink {
         self
     }
 
-    fn render(&self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> String {
-        let mut out = String::new();
-        let clock = WallClock::new(self.options.zone);
+    fn render(&self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<Vec<u8>> {
         if self.options.json {
-            for row in 0..rows.num_rows() {
-                json::write_row(&mut out, rows, row, &clock);
-                out.push('\n');
-            }
-            return out;
+            return Ok(parts.iter().flat_map(|part| &part.bytes.0).copied().collect());
         }
-        if rows.num_rows() == 0 {
-            return out;
+        let mut out = String::new();
+        let count = parts.iter().map(|part| part.rows).sum::<u64>() as usize;
+        if count == 0 {
+            return Ok(Vec::new());
         }
-        out.push_str(&header(batch_id, rows.num_rows(), replayed));
-        write_table(&mut out, rows, self.options.rows_max, &clock);
-        let more = rows.num_rows().saturating_sub(self.options.rows_max);
+        let rows = encoded_rows::decode(&self.options.schema, parts)?;
+        out.push_str(&header(batch_id, count, replayed));
+        write_table(&mut out, &rows, self.options.rows_max, &WallClock::new(self.options.zone));
+        let more = count.saturating_sub(self.options.rows_max);
         if more > 0 {
             out.push_str(&format!("… and {}\n", count_rows(more, "more ")));
         }
         out.push('\n');
-        out
+        Ok(out.into_bytes())
     }
 }
 
-impl Sink for ConsoleSink {
+impl SinkCommitter for ConsoleSink {
     fn description(&self) -> String {
         "Console".into()
     }
 
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<()> {
         if self.closed {
             return Ok(());
         }
-        let text = self.render(batch_id, rows, replayed);
+        let text = self.render(batch_id, parts, replayed)?;
         let writer = &mut self.options.writer;
-        match writer.write_all(text.as_bytes()).and_then(|()| writer.flush()) {
+        match writer.write_all(&text).and_then(|()| writer.flush()) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;

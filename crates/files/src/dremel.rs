@@ -59,16 +59,19 @@ enum Node {
     Map(Box<Node>, Box<Node>, i16),
 }
 
-/// The leaves of these rows, in schema order.
+/// The leaves of these rows, which come in pieces of one schema, in its order.
 ///
 /// # Panics
 /// On a type that no plan has, or that [`super::parquet_file::refused`] refuses.
-pub fn shred(rows: &RecordBatch) -> Vec<Leaf> {
+pub fn shred(pieces: &[RecordBatch]) -> Vec<Leaf> {
     let mut leaves = Vec::new();
-    for column in rows.columns() {
-        let node = plan(column.data_type(), 0, &mut leaves);
-        for row in 0..rows.num_rows() {
-            put(&mut leaves, &node, column, row, 0, 0);
+    let fields = pieces.first().map(|piece| piece.schema_ref().fields().iter()).into_iter().flatten();
+    for (number, field) in fields.enumerate() {
+        let node = plan(field.data_type(), 0, &mut leaves);
+        for column in pieces.iter().map(|piece| piece.column(number)) {
+            for row in 0..column.len() {
+                put(&mut leaves, &node, column, row, 0, 0);
+            }
         }
     }
     leaves
@@ -209,7 +212,7 @@ mod tests {
     use std::sync::Arc;
 
     fn levels(column: ArrayRef) -> Vec<(Vec<i16>, Vec<i16>)> {
-        let leaves = shred(&RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap());
+        let leaves = shred(&[RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap()]);
         leaves.into_iter().map(|leaf| (leaf.repetitions, leaf.definitions)).collect()
     }
 

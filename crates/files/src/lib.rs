@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   DIR/*.jsonl, DIR/*.csv ─FilesWatch─► offsets ─driver─► ranges ─FilesReader─► lines (executors)
-//!   driver ─Sink::write(batch_id, rows)─► console   a table per batch, or one JSON object per line
-//!                                       └► files    DIR/batch-<id>.<format>, then a line in DIR/_manifest.jsonl
+//!   rows ─FormatWriter─► parts ─SinkCommitter─► console   a table per batch, or one JSON object per line
+//!                                            └► files     DIR/batch-<id>.<format>, then a line in DIR/_manifest.jsonl
 //!   executors ─DeadLetterWriter─► a file of dead letters per task; driver ─DeadLetterCommitter─► the files of each
 //!   batch
 //! ```
-//! Each write hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka and no plan. Of the checkpoint it knows the directory for its log of files. `tidemill_sql::text` formats values.
+//! Each commit hands a whole batch to the system before it returns; nothing is queued here. Knows no Kafka and no plan. Of the checkpoint it knows the directory for its log of files. `tidemill_sql::text` formats values.
 
 #![forbid(unsafe_code)]
 
@@ -24,10 +24,12 @@ mod owner;
 mod parquet_file;
 mod source;
 mod table;
+mod writer;
 
 pub use batches::{FilesSink, Roll, read_batches, unheld};
-pub use console::{ConsoleOptions, ConsoleSink};
+pub use console::{ConsoleOptions, ConsoleSink, console_writer};
 pub use dead_letters::{FilesDeadLetterCommitter, FilesDeadLetterWriter};
 pub use none::NoneSink;
 pub use source::{FilesOptions, FilesReader, FilesWatch};
 pub use tidemill_sql::text;
+pub use writer::FormatWriter;

@@ -2,7 +2,7 @@
 //! TIMESTAMP as INT64 microseconds adjusted to UTC (Spark's default is still INT96; it reads both alike), TIMESTAMP_NTZ
 //! the same but local, decimals in the smallest type that holds them, lists and maps in three levels.
 //!
-//! Snappy, one row group. The same rows give the same bytes.
+//! Snappy, one row group for each piece that was written at once. The same pieces give the same bytes.
 
 use crate::dremel::{INT32_DIGITS, INT64_DIGITS, Values, decimal_bytes, shred};
 use arrow_array::RecordBatch;
@@ -10,7 +10,7 @@ use arrow_schema::{DataType, FieldRef, Fields, Schema, TimeUnit};
 use bytes::Bytes;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit as Unit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::column::writer::{ColumnWriter, ColumnWriterImpl};
+use parquet::column::writer::{ColumnCloseResult, ColumnWriter, ColumnWriterImpl};
 use parquet::data_type::DataType as ParquetType;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -36,27 +36,52 @@ pub fn refused(schema: &Schema) -> Option<&FieldRef> {
     schema.fields().iter().find(|field| is_refused(field.data_type()))
 }
 
-/// The file for these rows.
+/// The file for these rows, which come in pieces of one schema. It is compressed unless it is a part for [`join`].
 ///
 /// # Panics
-/// On a type that no plan has, or that is [`refused`].
-pub fn write(rows: &RecordBatch) -> Vec<u8> {
-    written(rows, Compression::SNAPPY)
+/// On a type that no plan has, or that is [`refused`]. Without pieces.
+pub fn write(pieces: &[RecordBatch], compressed: bool) -> Vec<u8> {
+    let compression = if compressed { Compression::SNAPPY } else { Compression::UNCOMPRESSED };
+    try_write(pieces, compression).expect("memory takes a file whose columns are built by its schema")
 }
 
-/// A part of a later file: the rows without compression, for [`join`].
+/// The files of parts of one schema as one file: their row groups as they are.
+///
+/// # Errors
+/// A part is damaged.
 ///
 /// # Panics
-/// As [`write`].
-pub fn write_part(rows: &RecordBatch) -> Vec<u8> {
-    written(rows, Compression::UNCOMPRESSED)
+/// Without parts.
+pub fn append(parts: &[&[u8]]) -> Result<Vec<u8>, ParquetError> {
+    let read = |part: &&[u8]| {
+        let bytes = Bytes::copy_from_slice(part);
+        Ok((SerializedFileReader::new(bytes.clone())?, bytes))
+    };
+    let parts: Vec<(SerializedFileReader<Bytes>, Bytes)> =
+        parts.iter().map(read).collect::<Result<_, ParquetError>>()?;
+    let schema = parts[0].0.metadata().file_metadata().schema_descr().root_schema_ptr();
+    let mut file = begin(schema, Compression::SNAPPY)?;
+    for (part, bytes) in &parts {
+        for part_group in part.metadata().row_groups() {
+            let mut group = file.next_row_group()?;
+            for column in part_group.columns() {
+                let close = ColumnCloseResult {
+                    bytes_written: column.compressed_size() as u64,
+                    rows_written: part_group.num_rows() as u64,
+                    metadata: column.clone(),
+                    bloom_filter: None,
+                    column_index: None,
+                    offset_index: None,
+                };
+                group.append_column(bytes, close)?;
+            }
+            group.close()?;
+        }
+    }
+    file.into_inner()
 }
 
-fn written(rows: &RecordBatch, compression: Compression) -> Vec<u8> {
-    try_write(rows, compression).expect("memory takes a file whose columns are built by its schema")
-}
-
-/// The file for the rows of all parts, which have one schema.
+/// The file for the rows of all parts, which have one schema, in one row group.
 ///
 /// # Errors
 /// A part is damaged.
@@ -123,11 +148,12 @@ fn begin(schema: TypePtr, compression: Compression) -> Result<SerializedFileWrit
     SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))
 }
 
-fn try_write(rows: &RecordBatch, compression: Compression) -> Result<Vec<u8>, ParquetError> {
-    let schema = Type::group_type_builder("spark_schema").with_fields(fields(rows.schema_ref().fields())?).build()?;
+fn try_write(pieces: &[RecordBatch], compression: Compression) -> Result<Vec<u8>, ParquetError> {
+    let schema = fields(pieces[0].schema_ref().fields())?;
+    let schema = Type::group_type_builder("spark_schema").with_fields(schema).build()?;
     let mut file = begin(Arc::new(schema), compression)?;
     let mut group = file.next_row_group()?;
-    for leaf in shred(rows) {
+    for leaf in shred(pieces) {
         let mut column = group.next_column()?.expect("a column for each leaf");
         let (definitions, repetitions) = (Some(&leaf.definitions[..]), Some(&leaf.repetitions[..]));
         match (column.untyped(), &leaf.values) {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidemill_files::{FilesSink, Roll, read_batches};
+use tidemill_files::{FilesSink, FormatWriter, Roll, read_batches};
 use tidemill_flow::ports::Sink;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Domain, Error};
@@ -18,6 +18,11 @@ const BATCH_7: &str = "batch-00000000000000000007.json";
 fn rows(values: &[i64]) -> RecordBatch {
     let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
     RecordBatch::try_from_iter([("v", column)]).unwrap()
+}
+
+fn opened(dir: &Path, format: SinkFormat, roll: Option<Roll>) -> Sink {
+    let committer = FilesSink::new(dir, format).unwrap().rolling(roll);
+    Sink::new(FormatWriter::new(format, Zone::UTC, roll.is_some()), committer)
 }
 
 fn read(dir: &Path) -> Vec<(u64, Vec<Value>)> {
@@ -34,7 +39,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn s2_batches_come_back_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FilesSink::new(dir.path().join("out"), SinkFormat::Json, Zone::UTC).unwrap();
+    let mut sink = opened(&dir.path().join("out"), SinkFormat::Json, None);
     sink.write(7, &rows(&[1, 2]), false).unwrap();
     sink.write(8, &rows(&[]), false).unwrap();
     sink.write(9, &rows(&[3]), false).unwrap();
@@ -48,9 +53,9 @@ fn s2_batches_come_back_once_and_in_order() {
 fn a_replay_leaves_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = || ["_manifest.jsonl", BATCH_7].map(|name| fs::read(dir.path().join(name)).unwrap());
-    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
+    opened(dir.path(), SinkFormat::Json, None).write(7, &rows(&[1, 2]), false).unwrap();
     let before = bytes();
-    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1, 2]), true).unwrap();
+    opened(dir.path(), SinkFormat::Json, None).write(7, &rows(&[1, 2]), true).unwrap();
     assert_eq!(bytes(), before);
 }
 
@@ -61,8 +66,8 @@ fn what_a_crash_leaves_is_not_read_and_is_mended() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let open = || {
-        let mut sink = FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
-        sink.begin("query").unwrap();
+        let mut sink = opened(dir.path(), SinkFormat::Json, None);
+        sink.committer.begin("query").unwrap();
         sink
     };
     open().write(6, &rows(&[1]), false).unwrap();
@@ -81,7 +86,7 @@ fn what_a_crash_leaves_is_not_read_and_is_mended() {
 #[test]
 fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sink = FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
+    let mut sink = opened(dir.path(), SinkFormat::Json, None);
     fs::create_dir_all(dir.path().join(BATCH_7).join("in the way")).unwrap();
     let error = sink.write(7, &rows(&[1]), false).unwrap_err();
     assert!(error.message().starts_with("cannot write ") && error.message().contains(BATCH_7), "{error}");
@@ -97,12 +102,12 @@ fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
 #[test]
 fn another_runs_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap();
-    let begin = |query: &str| open().begin(query);
+    let open = || opened(dir.path(), SinkFormat::Json, None);
+    let begin = |query: &str| open().committer.begin(query);
     // A run that wrote nothing has claimed nothing. Of two runs that begin, the first to write owns the directory.
     let (mut one, mut two) = (open(), open());
-    two.begin("two").unwrap();
-    one.begin("one").unwrap();
+    two.committer.begin("two").unwrap();
+    one.committer.begin("one").unwrap();
     one.write(7, &rows(&[1]), false).unwrap();
     let refused = [two.write(7, &rows(&[2]), false), begin("two"), begin("two")];
     for error in refused.map(Result::unwrap_err) {
@@ -120,7 +125,7 @@ fn another_runs_directory_is_refused() {
 fn damage_is_told_not_read_over() {
     let check = |name: &str, text: &str, message: &str| {
         let dir = tempfile::tempdir().unwrap();
-        FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().write(7, &rows(&[1, 2]), false).unwrap();
+        opened(dir.path(), SinkFormat::Json, None).write(7, &rows(&[1, 2]), false).unwrap();
         fs::write(dir.path().join(name), text).unwrap();
         let error = match read_batches(dir.path()) {
             Ok(mut batches) => batches.next().unwrap().unwrap_err(),
@@ -137,9 +142,9 @@ fn damage_is_told_not_read_over() {
     assert_eq!((error.domain, error.message().contains("holds no batches")), (Domain::User, true));
 }
 
-fn rolling(dir: &Path, format: SinkFormat, roll: Roll) -> FilesSink {
-    let mut sink = FilesSink::new(dir, format, Zone::UTC).unwrap().rolling(Some(roll));
-    sink.begin("query").unwrap();
+fn rolling(dir: &Path, format: SinkFormat, roll: Roll) -> Sink {
+    let mut sink = opened(dir, format, Some(roll));
+    sink.committer.begin("query").unwrap();
     sink
 }
 
@@ -153,14 +158,14 @@ fn batches_are_gathered_until_they_are_large() {
     for (id, values) in [(2, &[1, 2][..]), (3, &[]), (4, &[3])] {
         assert!(read(dir.path()).is_empty(), "batch {id} comes, and nothing is visible");
         sink.write(id, &rows(values), false).unwrap();
-        assert_eq!(sink.publish(false).unwrap(), None);
+        assert_eq!(sink.committer.publish(false).unwrap(), None);
     }
     let file = "batch-00000000000000000002-00000000000000000004.json";
     assert_eq!(read(dir.path()), [(4, vec![json!({"v": 1}), json!({"v": 2}), json!({"v": 3})])]);
     sink.write(5, &rows(&[4]), false).unwrap();
-    assert_eq!(sink.publish(false).unwrap(), None);
+    assert_eq!(sink.committer.publish(false).unwrap(), None);
     assert_eq!(names(dir.path()), ["_gathered.json", "_manifest.jsonl", "_owner", file]);
-    sink.publish(true).unwrap();
+    sink.committer.publish(true).unwrap();
     assert_eq!(read(dir.path())[1], (5, vec![json!({"v": 4})]));
     let manifest = fs::read_to_string(dir.path().join("_manifest.jsonl")).unwrap();
     let lines: Vec<&str> = manifest.lines().skip(1).collect();
@@ -174,19 +179,19 @@ fn gathered_rows_wait_for_their_moment() {
     let dir = tempfile::tempdir().unwrap();
     let long = Roll { size: None, interval: Some(Duration::from_secs(3600)) };
     let mut sink = rolling(dir.path(), SinkFormat::Csv, long);
-    assert_eq!(sink.publish(false).unwrap(), None, "nothing waits");
+    assert_eq!(sink.committer.publish(false).unwrap(), None, "nothing waits");
     let before = Instant::now();
     sink.write(0, &rows(&[1]), false).unwrap();
-    let first = sink.publish(false).unwrap().expect("a row waits");
+    let first = sink.committer.publish(false).unwrap().expect("a row waits");
     assert!(first >= before + Duration::from_secs(3600));
     sink.write(1, &rows(&[2]), false).unwrap();
-    assert_eq!(sink.publish(false).unwrap(), Some(first), "the first row decides");
+    assert_eq!(sink.committer.publish(false).unwrap(), Some(first), "the first row decides");
     drop(sink);
     let mut sink = rolling(dir.path(), SinkFormat::Csv, Roll { size: None, interval: Some(Duration::ZERO) });
     let file = |first: u64, last: u64| dir.path().join(format!("batch-{first:020}-{last:020}.csv"));
     assert_eq!(fs::read_to_string(file(0, 1)).unwrap(), "1\n2\n", "the next run publishes what was left");
     sink.write(2, &rows(&[3]), false).unwrap();
-    assert_eq!(sink.publish(false).unwrap(), None);
+    assert_eq!(sink.committer.publish(false).unwrap(), None);
     assert_eq!(fs::read_to_string(dir.path().join("batch-00000000000000000002.csv")).unwrap(), "3\n");
 }
 
@@ -198,7 +203,7 @@ fn gathered_parquet_is_one_row_group() {
     let mut sink = rolling(dir.path(), SinkFormat::Parquet, AT_THE_END);
     (0..3).for_each(|id| sink.write(id, &rows(&[id as i64, 7]), false).unwrap());
     drop(sink);
-    FilesSink::new(dir.path(), SinkFormat::Json, Zone::UTC).unwrap().begin("query").unwrap();
+    opened(dir.path(), SinkFormat::Json, None).committer.begin("query").unwrap();
     let path = dir.path().join("batch-00000000000000000000-00000000000000000002.parquet");
     let file = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
     assert_eq!((file.num_row_groups(), file.metadata().file_metadata().num_rows()), (1, 6));
@@ -220,7 +225,7 @@ proptest! {
                     sink.write(id, &rows(&content(id, count)), false).unwrap();
                     expected.push(content(id, count));
                 }
-                2 => drop(sink.publish(true).unwrap()),
+                2 => drop(sink.committer.publish(true).unwrap()),
                 _ => {
                     // The batch after the last one was being written; then the last one was not committed.
                     drop(sink);
@@ -235,7 +240,7 @@ proptest! {
                 }
             }
         }
-        sink.publish(true).unwrap();
+        sink.committer.publish(true).unwrap();
         let found: Vec<Value> = read(dir.path()).into_iter().flat_map(|(_, rows)| rows).collect();
         let expected: Vec<Value> = expected.into_iter().flatten().map(|v| json!({ "v": v })).collect();
         prop_assert_eq!(found, expected);
@@ -251,7 +256,7 @@ fn a_crash_while_publishing_is_mended() {
     (0..2).for_each(|id| sink.write(id, &rows(&[id as i64]), false).unwrap());
     let gathered = fs::read(at("_gathered.json")).unwrap();
     let manifest = fs::read(at("_manifest.jsonl")).unwrap();
-    sink.publish(true).unwrap();
+    sink.committer.publish(true).unwrap();
     let published = fs::read(at("_manifest.jsonl")).unwrap();
     drop(sink);
     for before in [&manifest, &published] {
@@ -259,7 +264,7 @@ fn a_crash_while_publishing_is_mended() {
         fs::write(at("_manifest.jsonl"), before).unwrap();
         let mut sink = rolling(dir.path(), SinkFormat::Json, AT_THE_END);
         sink.write(1, &rows(&[1]), true).unwrap();
-        sink.publish(true).unwrap();
+        sink.committer.publish(true).unwrap();
         assert_eq!(read(dir.path()), [(1, vec![json!({"v": 0}), json!({"v": 1})])]);
         assert_eq!(fs::read(at("_manifest.jsonl")).unwrap(), published);
     }

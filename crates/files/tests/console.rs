@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use tidemill_files::{ConsoleOptions, ConsoleSink};
+use tidemill_files::{ConsoleOptions, ConsoleSink, console_writer};
 use tidemill_flow::ports::Sink;
 use tidemill_sql::zone::Zone;
 
@@ -46,10 +46,21 @@ fn rows() -> RecordBatch {
     .unwrap()
 }
 
+fn sink(
+    json: bool,
+    rows_max: usize,
+    rows: &RecordBatch,
+    writer: Box<dyn Write + Send>,
+    on_closed: impl FnOnce() + Send + 'static,
+) -> Sink {
+    let options = ConsoleOptions { json, rows_max, zone: Zone::UTC, schema: rows.schema(), writer };
+    let committer = ConsoleSink::new(options).on_closed(on_closed);
+    Sink { writer: console_writer(json, rows_max, Zone::UTC), committer: Box::new(committer) }
+}
+
 fn check(json: bool, rows_max: usize, rows: &RecordBatch, replayed: bool, expected: &str) {
     let screen = Screen::default();
-    let mut sink =
-        ConsoleSink::new(ConsoleOptions { json, rows_max, zone: Zone::UTC, writer: Box::new(screen.clone()) });
+    let mut sink = sink(json, rows_max, rows, Box::new(screen.clone()), || {});
     sink.write(12, rows, replayed).unwrap();
     assert_eq!(String::from_utf8(screen.0.lock().unwrap().clone()).unwrap(), expected);
 }
@@ -109,10 +120,9 @@ fn a_reader_that_goes_away_ends_the_printing_quietly() {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = calls.clone();
     let writer = Box::new(Failing(io::ErrorKind::BrokenPipe));
-    let mut sink =
-        ConsoleSink::new(ConsoleOptions { json: false, rows_max: 20, zone: Zone::UTC, writer }).on_closed(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+    let mut sink = sink(false, 20, &rows(), writer, move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
     sink.write(1, &rows(), false).unwrap();
     sink.write(2, &rows(), false).unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 1);
@@ -121,7 +131,7 @@ fn a_reader_that_goes_away_ends_the_printing_quietly() {
 #[test]
 fn an_output_that_fails_is_an_error_that_says_what_to_do() {
     let writer = Box::new(Failing(io::ErrorKind::StorageFull));
-    let mut sink = ConsoleSink::new(ConsoleOptions { json: false, rows_max: 20, zone: Zone::UTC, writer });
+    let mut sink = sink(false, 20, &rows(), writer, || {});
     let error = sink.write(3, &rows(), false).unwrap_err();
     assert!(error.message().starts_with("cannot print batch 3: "), "{error}");
     assert_eq!(error.exit_code(), 1);

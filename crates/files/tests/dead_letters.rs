@@ -1,13 +1,10 @@
 //! Dead letters in a directory: runs that are cut off, tasks that run again, directories of other queries.
 
-use arrow_array::RecordBatch;
-use arrow_schema::Schema;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter, FilesSink, read_batches};
-use tidemill_flow::ports::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, Sink};
+use tidemill_flow::ports::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, SinkCommitter};
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{DeadLetterFile, Error, OffsetRange, PartitionId, RecordFault};
 
@@ -164,7 +161,7 @@ fn a_directory_is_of_one_query_and_one_purpose() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = ["letters", "rows"].map(|name| dir.path().join(name));
     let begin = |dir: &Path, query: &str| FilesDeadLetterCommitter::new(dir).unwrap().begin(query);
-    let open = |dir: &Path| FilesSink::new(dir, SinkFormat::Json, tidemill_sql::zone::Zone::UTC).unwrap();
+    let open = |dir: &Path| FilesSink::new(dir, SinkFormat::Json).unwrap();
     let sink = |dir: &Path| open(dir).begin("query");
     let mut dead_letters = FilesDeadLetterCommitter::new(&dirs[0]).unwrap();
     dead_letters.begin("query").unwrap();
@@ -172,7 +169,7 @@ fn a_directory_is_of_one_query_and_one_purpose() {
     begin(&dirs[0], "query").unwrap();
     let mut rows = open(&dirs[1]);
     rows.begin("query").unwrap();
-    rows.write(0, &RecordBatch::new_empty(Arc::new(Schema::empty())), false).unwrap();
+    rows.commit(0, &[], false).unwrap();
     for refused in [begin(&dirs[0], "another"), sink(&dirs[0]), begin(&dirs[1], "query")] {
         let error = refused.unwrap_err();
         assert!(error.message().contains("holds the batches of another query"), "{error}");

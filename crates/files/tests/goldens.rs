@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidemill_decode::{CsvDecoder, Decoder, Options};
-use tidemill_files::{FilesOptions, FilesReader, FilesSink, FilesWatch};
+use tidemill_files::{FilesOptions, FilesReader, FilesSink, FilesWatch, FormatWriter};
 use tidemill_flow::ports::{Chunk, Extents, Read, Sink, Watch};
 use tidemill_flow::records::Records;
 use tidemill_model::OffsetRange;
@@ -212,7 +212,9 @@ fn s1_parquet_as_spark_reads_it() {
     let lines = cases.join("\n");
     let rows = Decoder::new(&schema, Options::default()).decode(&records(lines.as_bytes(), false, false)).batch;
     let dir = tempfile::tempdir().unwrap();
-    FilesSink::new(dir.path(), SinkFormat::Parquet, Zone::UTC).unwrap().write(0, &rows, false).unwrap();
+    let writer = FormatWriter::new(SinkFormat::Parquet, Zone::UTC, false);
+    let committer = FilesSink::new(dir.path(), SinkFormat::Parquet).unwrap();
+    Sink::new(writer, committer).write(0, &rows, false).unwrap();
     let bytes = fs::read(dir.path().join("batch-00000000000000000000.parquet")).unwrap();
     if std::env::var_os("TIDEMILL_BLESS").is_some() {
         fs::write(PARQUET, &bytes).unwrap();

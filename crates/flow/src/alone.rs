@@ -1,5 +1,6 @@
 //! A query run alone over a few records of JSON: one batch with one task, without source, sink or checkpoint. For examples.
 
+use crate::encoded_rows;
 use crate::fold::Fold;
 use crate::merge::State;
 use crate::output;
@@ -24,12 +25,10 @@ pub fn run(plan: &Arc<QueryPlan>, records: &[String], context: &EvalContext) -> 
     (0..).zip(records).for_each(|(offset, record)| chunk.push(offset, 0, Some(record.as_bytes())));
     let decoded = decoder.decode(&chunk);
     fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).map_err(|failure| failure.error.class.to_string())?;
-    let partial = fold.finish();
     match plan.body() {
-        Body::Project(columns) => {
-            Ok(output::projected_rows(columns, &plan.output_schema, partial.output.iter().map(AsRef::as_ref)))
-        }
+        Body::Project(_) => Ok(encoded_rows::joined(&plan.output_schema, fold.take_rows(&plan.output_schema))),
         Body::Aggregate(aggregate) => {
+            let partial = fold.finish();
             let merged = State::new(plan, 1).merge(aggregate, OutputMode::Update, &batch(context), context, &[partial]);
             let merged = merged.map_err(|error| class_of(&error.to_string()))?;
             let rows = output::group_rows(aggregate, &plan.output_schema, &merged.output, OnError::Fail, context);

@@ -7,6 +7,7 @@
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod alone;
+pub mod encoded_rows;
 pub mod fold;
 pub mod kafka_columns;
 pub mod key;

@@ -23,7 +23,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Error, Result};
-use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches, order_of};
+use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches, order_of, take};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
 use tidemill_sql::text::json;
@@ -108,22 +108,15 @@ fn group_text(plan: &AggregatePlan, rows: &RecordBatch, row: usize, zone: Zone) 
     text
 }
 
-/// The output rows of a query without aggregation, decoded from the partials.
-pub fn projected_rows<'a>(columns: &[Expr], schema: &SchemaRef, rows: impl Iterator<Item = &'a [u8]>) -> RecordBatch {
-    let mut cursors: Vec<Option<&[u8]>> = rows.map(Some).collect();
-    let columns = columns.iter().map(|expr| key::decode(&mut cursors, &expr.data_type())).collect();
-    record_batch(schema, columns, cursors.len())
-}
-
 /// The first of some rows.
 pub(crate) fn first_rows(rows: RecordBatch, most: usize) -> RecordBatch {
     if rows.num_rows() <= most {
         return rows;
     }
-    picked(&rows.schema(), rows.columns().to_vec(), Some((0..most).collect()))
+    rows.slice(0, most)
 }
 
-fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
+pub(crate) fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).expect("columns have the plan's types")
 }
@@ -131,19 +124,8 @@ fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Reco
 /// Some rows, in this order. Free if all are kept, the common case.
 fn picked(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: Option<Vec<usize>>) -> RecordBatch {
     let count = columns.first().map_or(0, |column| column.len());
-    let all = record_batch(schema, columns, count);
-    let Some(rows) = rows else { return all };
-    let encoders: Vec<key::Encoder<'_>> =
-        all.columns().iter().map(|c| key::Encoder::new(c, key::Zeros::Keep)).collect();
-    let encode = |row: usize| {
-        let mut bytes = Vec::new();
-        encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
-        bytes
-    };
-    let kept: Vec<Vec<u8>> = rows.into_iter().map(encode).collect();
-    let mut cursors: Vec<Option<&[u8]>> = kept.iter().map(|row| Some(row.as_slice())).collect();
-    let columns = schema.fields().iter().map(|field| key::decode(&mut cursors, field.data_type())).collect();
-    record_batch(schema, columns, kept.len())
+    let Some(rows) = rows else { return record_batch(schema, columns, count) };
+    record_batch(schema, columns.iter().map(|column| take(column, &rows)).collect(), rows.len())
 }
 
 /// The aggregate row of every group: window, keys, aggregates, place.

@@ -1,11 +1,12 @@
 //! The traits of sources and sinks. `kafka` and `files` implement them; `cli` wires them.
 
 mod dead_letters;
+mod sinks;
 
-use arrow_array::RecordBatch;
 pub use dead_letters::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, Place};
+pub use sinks::{Sink, SinkCommitter, SinkWriter};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidemill_decode::Values;
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
@@ -259,45 +260,4 @@ pub trait Read: Send {
 
     /// Time spent waiting for the source since the last call. It does not count as work.
     fn waited(&mut self) -> Duration;
-}
-
-/// Takes the rows of batches. A replayed batch is written again with the same id and rows, so writes must be idempotent
-/// by `batch_id`.
-pub trait Sink: Send {
-    /// Name in progress records.
-    fn description(&self) -> String;
-
-    /// Called once before the first write of a run, with the id that the query keeps across restarts. A sink refuses a
-    /// place that holds another query's data.
-    ///
-    /// # Errors
-    /// User: the place belongs to another query. External: it cannot be used.
-    fn begin(&mut self, query_id: &str) -> Result<()> {
-        let _ = query_id;
-        Ok(())
-    }
-
-    /// Writes a batch's rows; durable on return. Called once per batch, in order, also without rows; after a crash
-    /// again with the same `batch_id` (`replayed`).
-    ///
-    /// # Errors
-    /// The caller retries a transient error. Any other error ends the run.
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()>;
-
-    /// Makes rows visible that the sink gathers over several batches: those that were kept back for long enough, or, at
-    /// the end of a run, `all` of them. Called after each commit, and at the moment that it returned last; returns `None`
-    /// while no rows wait for a moment.
-    ///
-    /// # Errors
-    /// As [`Sink::write`].
-    fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
-        let _ = all;
-        Ok(None)
-    }
-
-    /// Whether the rows go to another system, which may be away for a while. Then the caller waits for it as long as the run
-    /// lasts. Otherwise, a disk for instance, trouble that does not pass within a minute ends the run.
-    fn is_remote(&self) -> bool {
-        false
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tidemill_flow::encoded_rows::joined;
 use tidemill_flow::fold::Fold;
-use tidemill_flow::output::projected_rows;
 use tidemill_flow::ports::Chunk;
 use tidemill_flow::records::Records;
 use tidemill_model::pipeline::OnError;
@@ -29,7 +29,7 @@ type Task<'a> = (i32, &'a [[i64; 2]]);
 fn rows(sql: &str, seed: u64, tasks: &[Task]) -> Vec<String> {
     let query = plan(sql);
     let branch = query.branches[0].clone();
-    let Body::Project(columns) = query.body() else { panic!("no groups here") };
+    assert!(matches!(query.body(), Body::Project(_)), "no groups here");
     let mut found = Vec::new();
     for (partition, chunks) in tasks {
         let context = EvalContext { seed, ..query.context(Millis(0)) };
@@ -42,8 +42,7 @@ fn rows(sql: &str, seed: u64, tasks: &[Task]) -> Vec<String> {
             let decoded = records.decode(&chunk);
             fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps).unwrap();
         }
-        let partial = fold.finish();
-        let rows = projected_rows(columns, &query.output_schema, partial.output.iter().map(AsRef::as_ref));
+        let rows = joined(&query.output_schema, fold.take_rows(&query.output_schema));
         let clock = WallClock::utc();
         let row = |row: usize| {
             let values = rows.columns().iter().map(|column| show::value(column, row, &clock));

@@ -40,5 +40,5 @@ pub use librdkafka::ErrorContext;
 pub use options::KafkaOptions;
 pub use read::KafkaReader;
 pub use scan::scan;
-pub use sink::KafkaSink;
+pub use sink::{KafkaSink, RecordsWriter};
 pub use watch::KafkaWatch;

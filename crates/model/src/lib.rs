@@ -33,7 +33,7 @@ pub use error::{Domain, Error, Result};
 pub use fault::{FaultCounts, RecordFault};
 pub use fingerprint::Fingerprint;
 pub use interval::Interval;
-pub use partial::{DeadLetterFile, EventTimeStats, Partial, RawBytes};
+pub use partial::{DeadLetterFile, EventTimeStats, Partial, RawBytes, SinkPart};
 pub use pipeline::Pipeline;
 pub use secret::Secret;
 pub use time::{Micros, Millis};

@@ -8,6 +8,9 @@ pub const TASK_RECORDS: i64 = 50_000;
 /// Target length of a batch in ms, when no `max_offsets_per_trigger` limits it.
 pub const BATCH_TARGET_MS: i64 = 500;
 
+/// The status shows so many rows of a batch, the last of them.
+pub const ROWS_SHOWN: usize = 30;
+
 /// Plans that may be logged but not committed: one in its output steps and one being dispatched.
 pub const UNCOMMITTED_PLANS_MAX: usize = 2;
 

@@ -76,13 +76,23 @@ pub struct DeadLetterFile {
     pub lines: u64,
 }
 
+/// Some output rows, encoded for one sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkPart {
+    /// How many rows.
+    pub rows: u64,
+    /// The rows as the sink takes them.
+    pub bytes: RawBytes,
+}
+
 /// The result of a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
     /// The groups of an aggregation, one per (slice, key), encoded by `tidemill_state`; empty without an aggregation.
     pub groups: RawBytes,
-    /// Output rows of a query without an aggregate, in the key encoding of `flow::key`, in offset order.
-    pub output: Vec<Box<[u8]>>,
+    /// Output rows of a query without an aggregate, in offset order: what each sink takes of them, in the sinks' order, then
+    /// the rows that the driver needs itself.
+    pub output: Vec<SinkPart>,
     /// Event times seen at the watermark node.
     pub event_time: EventTimeStats,
     /// Records read from the source.

@@ -16,13 +16,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tidemill_checkpoint::disk::Disk;
 use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
-use tidemill_flow::ports::Sink;
+use tidemill_flow::encoded_rows::{Kept, RowsWriter};
+use tidemill_flow::ports::{Sink, SinkCommitter};
 use tidemill_model::pipeline::{MinOffsets, StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
-use tidemill_model::{Offsets, Result};
+use tidemill_model::{Offsets, Result, SinkPart};
 use tidemill_os::clock;
 use tidemill_scale::{Decision, Facts, Settings, State};
+use tidemill_sql::plan::QueryPlan;
 
 /// A pipeline that counts the records `{"k": …}` by `k`.
 pub const COUNT_BY_KEY: &str = r#"
@@ -187,7 +189,7 @@ impl Harness {
         let driver = Beside::spawn(move || {
             let wiring = Wiring {
                 sources: tables.iter().zip(&topics).map(|(table, topic)| harness.source(table, topic)).collect(),
-                sinks: harness.held_sinks(&held),
+                sinks: harness.held_sinks(&job.plan, &held),
                 dead_letters: harness.dead_letters.as_ref().map(MemoryDeadLetters::committer),
                 spawn: harness.spawn(&topics),
                 limits: "threads of the test".into(),
@@ -231,7 +233,8 @@ impl Harness {
     }
 
     fn spawn(&self, topics: &[Topic]) -> Spawn {
-        let mut real = threads(topics, self.dead_letters.as_ref(), self.kills.clone().unwrap_or_default());
+        let sinks = 1 + self.further_sinks.len();
+        let mut real = threads(topics, sinks, self.dead_letters.as_ref(), self.kills.clone().unwrap_or_default());
         let Some(spawn_override) = self.spawn_override.clone() else { return real };
         let mut started = 0;
         Box::new(move || {
@@ -240,16 +243,18 @@ impl Harness {
         })
     }
 
-    fn held_sinks(&self, held: &Sender<()>) -> Vec<Box<dyn Sink>> {
+    fn held_sinks(&self, query: &QueryPlan, held: &Sender<()>) -> Vec<Sink> {
         let sinks = [&self.sink].into_iter().chain(&self.further_sinks).enumerate();
-        let hold = |(number, sink): (usize, &MemorySink)| -> Box<dyn Sink> {
-            Box::new(HeldSink {
+        let hold = |(number, sink): (usize, &MemorySink)| {
+            sink.expect_columns(query.output_schema.clone());
+            let committer = HeldSink {
                 number,
                 sink: sink.clone(),
                 before_write: self.before_write.clone(),
                 is_remote: self.remote_sinks,
                 _held: held.clone(),
-            })
+            };
+            Sink::new(RowsWriter::new(Kept::All), committer)
         };
         sinks.map(hold).collect()
     }
@@ -366,12 +371,13 @@ struct EventObserver {
 }
 
 impl Observer for EventObserver {
-    fn batch(&mut self, progress: &Progress, rows: &RecordBatch) {
+    fn batch(&mut self, progress: &Progress) {
         let own = &progress.tidemill;
         let accounted = own.rows + own.filtered + own.left_out.total();
         self.left_out.fetch_add(own.left_out.total(), Ordering::SeqCst);
         assert_eq!(accounted, progress.num_input_rows, "every record of a batch is accounted for: {own:?}");
-        let batch = Batch { progress: progress.clone(), rows: self.sink.rows(progress.batch_id), table: rows.clone() };
+        let (rows, table) = (self.sink.rows(progress.batch_id), self.sink.newest());
+        let batch = Batch { progress: progress.clone(), rows, table };
         if let Some(transcript) = &self.transcript {
             transcript.batch(progress, &batch.rows);
         }
@@ -414,16 +420,16 @@ struct HeldSink {
     _held: Sender<()>,
 }
 
-impl Sink for HeldSink {
+impl SinkCommitter for HeldSink {
     fn description(&self) -> String {
         self.sink.description()
     }
 
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<()> {
         if let Some(before_write) = &self.before_write {
             before_write(self.number, batch_id)?;
         }
-        self.sink.write(batch_id, rows, replayed)
+        self.sink.commit(batch_id, parts, replayed)
     }
 
     fn is_remote(&self) -> bool {

@@ -1,10 +1,12 @@
 //! A sink in memory that checks its caller: batches come in order, and replays have the same rows.
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tidemill_flow::ports::Sink;
-use tidemill_model::{Error, Result};
+use tidemill_flow::encoded_rows;
+use tidemill_flow::ports::SinkCommitter;
+use tidemill_model::{Error, Result, SinkPart};
 use tidemill_sql::text::json;
 use tidemill_sql::zone::WallClock;
 
@@ -16,8 +18,12 @@ pub struct MemorySink {
 
 #[derive(Debug, Default)]
 struct Taken {
+    /// The columns of the rows; `None` before a run.
+    schema: Option<SchemaRef>,
     first: u64,
     batches: BTreeMap<u64, Vec<String>>,
+    /// The rows of the newest batch.
+    newest: Option<RecordBatch>,
     replays: Vec<u64>,
 }
 
@@ -25,6 +31,19 @@ impl MemorySink {
     /// The first batch to expect; earlier batches were written elsewhere.
     pub fn expect_from(&self, first: u64) {
         self.taken().first = first;
+    }
+
+    /// The columns of the rows that come.
+    pub fn expect_columns(&self, schema: SchemaRef) {
+        self.taken().schema = Some(schema);
+    }
+
+    /// The rows of the newest batch as they came.
+    ///
+    /// # Panics
+    /// There was none.
+    pub fn newest(&self) -> RecordBatch {
+        self.taken().newest.clone().expect("a batch was committed")
     }
 
     /// All batches with their rows.
@@ -47,14 +66,15 @@ impl MemorySink {
     }
 }
 
-impl Sink for MemorySink {
+impl SinkCommitter for MemorySink {
     fn description(&self) -> String {
         "MemorySink".into()
     }
 
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, replayed: bool) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<()> {
         let mut taken = self.taken();
-        let rows = texts(rows);
+        let table = encoded_rows::decode(taken.schema.as_ref().expect("a run tells its columns"), parts)?;
+        let rows = texts(&table);
         let next = taken.batches.last_key_value().map_or(taken.first, |(last, _)| last + 1);
         match taken.batches.get(&batch_id) {
             Some(_) if !replayed => {
@@ -72,6 +92,7 @@ impl Sink for MemorySink {
             None => {}
         }
         taken.batches.insert(batch_id, rows);
+        taken.newest = Some(table);
         Ok(())
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidemill_driver::{Handle, Spawn, Spawned};
 use tidemill_executor::Wiring;
+use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::kafka_columns;
+use tidemill_flow::ports::SinkWriter;
 use tidemill_model::Result;
 use tidemill_os::clock;
 use tidemill_sql::plan::{BranchPlan, QueryPlan};
@@ -32,9 +34,10 @@ pub fn scripted(script: impl FnOnce(PipeReader, Box<dyn Write + Send>) + Send + 
     })
 }
 
-/// Starts executors that read these topics, one per source of the query, and write dead letters if a place is given.
+/// Starts executors that read these topics, one per source of the query, and write for so many sinks in memory, and dead letters
+/// if a place is given.
 /// `kills` decides when they are killed.
-pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills: Kills) -> Spawn {
+pub fn threads(topics: &[Topic], sinks: usize, dead_letters: Option<&MemoryDeadLetters>, kills: Kills) -> Spawn {
     let (topics, dead_letters) = (topics.to_vec(), dead_letters.cloned());
     let mut started = 0;
     Box::new(move || {
@@ -52,7 +55,12 @@ pub fn threads(topics: &[Topic], dead_letters: Option<&MemoryDeadLetters>, kills
                 };
                 Ok(topics.iter().zip(&plan.branches).map(reader).collect())
             };
-            let wiring = Wiring { readers: Box::new(readers), dead_letters: Box::new(dead_letters) };
+            let sinks = move |_: &_, _: &_| {
+                let writer = |_| Box::new(RowsWriter::new(Kept::All)) as Box<dyn SinkWriter>;
+                Ok((0..sinks).map(writer).collect())
+            };
+            let (readers, dead_letters, sinks) = (Box::new(readers), Box::new(dead_letters), Box::new(sinks));
+            let wiring = Wiring { readers, dead_letters, sinks };
             tidemill_executor::run(input, output, &wiring)
         });
         started += 1;

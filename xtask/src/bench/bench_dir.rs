@@ -1,7 +1,9 @@
 //! The setting of benchmarks of the built binary: a broker with an empty directory, records, the reference pipeline.
 
+use super::slow_link;
 use crate::embedded::{EmbeddedBroker, binary};
 use crate::json;
+use crate::ports;
 use crate::sh::{self, Outcome};
 use crate::usage::{self, Cost};
 use std::path::PathBuf;
@@ -22,10 +24,17 @@ pub struct BenchDir {
 impl BenchDir {
     /// An empty broker.
     pub fn new(name: &str) -> Outcome<BenchDir> {
-        let dir = sh::target().join("bench").join(name);
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        let dir = empty_dir(name)?;
         Ok(BenchDir { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
+    }
+
+    /// An empty broker behind a network that carries so many bytes a second to its clients.
+    pub fn far_away(name: &str, bytes_per_second: u32) -> Outcome<BenchDir> {
+        let dir = empty_dir(name)?;
+        let (link, port) = (ports::free()?, ports::free()?);
+        let broker = EmbeddedBroker::start_behind(link, port, &dir.join("broker"))?;
+        slow_link::start(link, port, bytes_per_second)?;
+        Ok(BenchDir { broker, dir })
     }
 
     /// [`BenchDir::produce_to`] four partitions.
@@ -73,6 +82,13 @@ impl BenchDir {
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+fn empty_dir(name: &str) -> Outcome<PathBuf> {
+    let dir = sh::target().join("bench").join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+    Ok(dir)
 }
 
 impl Drop for BenchDir {

@@ -1,6 +1,6 @@
 //! `bottlenecks`: loads for which more executors do not help, on the real engine, and the time until the autoscaler
-//! names the bottleneck: the driver (many keys), a sink (a slow reader of the console), the source (a client that
-//! fetches little and rarely), the machine (four executors without a limit on a few cores).
+//! names the bottleneck: the driver (many keys), a sink (a slow reader of the console), the source (a slow network to
+//! the broker), the machine (four executors without a limit on a few cores).
 
 use super::bench_dir::{BenchDir, TOPIC};
 use super::process::KillOnDrop;
@@ -24,6 +24,7 @@ struct Load {
     producers: &'static str,
     sets: &'static [&'static str],
     slow_console: bool,
+    slow_network: bool,
 }
 
 const MANY_KEYS: &str = "query.sql=SELECT window.start, CAST(cpu_usage_pct * 11834 AS BIGINT) AS k, concat(student_id, student_name) AS s, \
@@ -34,6 +35,9 @@ const MANY_KEYS: &str = "query.sql=SELECT window.start, CAST(cpu_usage_pct * 118
 const SLOW_FILTER: &str = "query.sql=SELECT window.start, count(*) AS n FROM cs_student_logs \
      WHERE sha2(repeat(student_id, 5000), 512) <> '' GROUP BY window(event_time, '10 seconds', '5 seconds')";
 
+/// What the slow network carries, bytes per second: a quarter of the load.
+const SLOW: u32 = 4_000_000;
+
 const LOADS: [Load; 4] = [
     Load {
         name: "driver",
@@ -42,6 +46,7 @@ const LOADS: [Load; 4] = [
         producers: "1",
         sets: &[MANY_KEYS, "sinks.screen.type=none"],
         slow_console: false,
+        slow_network: false,
     },
     Load {
         name: "sink",
@@ -50,19 +55,16 @@ const LOADS: [Load; 4] = [
         producers: "1",
         sets: &["autoscale.max_records_per_second_per_core=2500"],
         slow_console: true,
+        slow_network: false,
     },
     Load {
         name: "source",
         names: "source",
         rate: "60000/s",
         producers: "1",
-        sets: &[
-            "sinks.screen.type=none",
-            "sources.cs_student_logs.options.queued.min.messages=1",
-            "sources.cs_student_logs.options.fetch.queue.backoff.ms=200",
-            "sources.cs_student_logs.options.fetch.message.max.bytes=300000",
-        ],
+        sets: &["sinks.screen.type=none"],
         slow_console: false,
+        slow_network: true,
     },
     Load {
         name: "machine",
@@ -71,6 +73,7 @@ const LOADS: [Load; 4] = [
         producers: "1",
         sets: &[SLOW_FILTER, "sinks.screen.type=none"],
         slow_console: false,
+        slow_network: false,
     },
 ];
 
@@ -104,7 +107,8 @@ struct Noticed {
 }
 
 fn measure(load: &Load) -> Outcome<Option<Noticed>> {
-    let bench_dir = BenchDir::new(&format!("bottleneck-{}", load.name))?;
+    let name = format!("bottleneck-{}", load.name);
+    let bench_dir = if load.slow_network { BenchDir::far_away(&name, SLOW)? } else { BenchDir::new(&name)? };
     bench_dir.produce(TOPIC, 1, 1)?;
     let decisions = bench_dir.file("decisions");
     let mut command = bench_dir.run("run", false)?;

@@ -20,6 +20,7 @@ pub mod process;
 mod produce;
 mod restart;
 mod sink;
+mod slow_link;
 mod stateless;
 mod wake;
 

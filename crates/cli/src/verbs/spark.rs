@@ -206,7 +206,7 @@ fn refuse_local_checkpoint(dir: &Path) -> Result<()> {
 
 /// Takes the batches of a run.
 struct RunHost {
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Vec<Sink>,
     progress: Option<JsonLinesFile>,
     /// The streams that must have a reader.
     streams: Vec<Stream>,
@@ -234,7 +234,7 @@ fn batch_line(progress: &Progress) -> Option<String> {
 
 impl Host for RunHost {
     fn begin(&mut self, query_id: &str) -> Result<()> {
-        self.sinks.iter_mut().try_for_each(|sink| sink.begin(query_id))
+        self.sinks.iter_mut().try_for_each(|sink| sink.committer.begin(query_id))
     }
 
     fn batch(&mut self, progress: &Progress, rows: Option<&RecordBatch>) -> Result<()> {
@@ -245,7 +245,8 @@ impl Host for RunHost {
         self.rows += progress.sink.num_output_rows;
         let mut record = progress.clone();
         if rows.is_some() {
-            record.sink.description = self.sinks.iter().map(|sink| sink.description()).collect::<Vec<_>>().join(", ");
+            record.sink.description =
+                self.sinks.iter().map(|sink| sink.committer.description()).collect::<Vec<_>>().join(", ");
         }
         if let Some(lines) = &mut self.progress {
             lines.write(&record);

@@ -25,6 +25,7 @@ mod windows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
 pub use faulty::FaultyRow;
 use faulty::{FaultNotes, beside};
 use refusal::Refusal;
@@ -32,12 +33,13 @@ use rows::{Selection, SourceRows};
 use std::sync::Arc;
 use tidemill_model::pipeline::OnError;
 use tidemill_model::{Micros, Partial, RawBytes, RecordFault, WindowSpec};
-use tidemill_sql::eval::{EvalContext, RowError};
+use tidemill_sql::eval::{EvalContext, RowError, take};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan, Step};
 use tidemill_state::Table;
 
 use crate::key::{Encoder, Zeros};
+use crate::output::record_batch;
 
 /// The fold of one task.
 pub struct Fold {
@@ -52,6 +54,8 @@ pub struct Fold {
     /// Number of rows folded so far: the position of the next batch's first row.
     folded: u64,
     groups: Table,
+    /// Output rows that were not taken yet: their columns and number.
+    projected: Vec<(Vec<ArrayRef>, usize)>,
     partial: Partial,
     notes: FaultNotes,
 }
@@ -82,6 +86,7 @@ impl Fold {
             late_until: watermarked.then(|| late_watermark.saturating_mul(1_000)),
             folded: 0,
             groups: Table::new(&kinds),
+            projected: Vec::new(),
             partial: Partial::default(),
             notes: FaultNotes::default(),
         }
@@ -154,6 +159,12 @@ impl Fold {
         self.partial.filtered += selection.filtered;
         self.notes.append(selection.notes);
         Ok(())
+    }
+
+    /// The output rows since the last call, over the query's output schema; none if it has an aggregate.
+    pub fn take_rows(&mut self, schema: &SchemaRef) -> impl Iterator<Item = RecordBatch> + use<'_> {
+        let schema = schema.clone();
+        self.projected.drain(..).map(move |(columns, count)| record_batch(&schema, columns, count))
     }
 
     /// The task's partial. Groups are in the order of their first rows.
@@ -278,12 +289,10 @@ impl Fold {
 
     fn project(&mut self, columns: &[Expr], rows: &RecordBatch, selection: &mut Selection) -> Result<(), RowFailure> {
         let columns = columns.iter().map(|expr| selection.evaluate(expr, rows)).collect::<Result<Vec<_>, _>>()?;
-        let encoders: Vec<Encoder<'_>> = columns.iter().map(|column| Encoder::new(column, Zeros::Keep)).collect();
         self.partial.rows += selection.records() as u64;
-        for row in selection.rows() {
-            let mut out = Vec::new();
-            encoders.iter().for_each(|encoder| encoder.encode(row, &mut out));
-            self.partial.output.push(out.into());
+        let kept: Vec<usize> = selection.rows().collect();
+        if !kept.is_empty() {
+            self.projected.push((columns.iter().map(|column| take(column, &kept)).collect(), kept.len()));
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use std::sync::Arc;
 use tidemill_decode::{Decoder, Options};
+use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::fold::Fold;
 use tidemill_flow::merge::{Groups, State};
-use tidemill_flow::output;
-use tidemill_flow::ports::Chunk;
+use tidemill_flow::ports::{Chunk, SinkWriter as _};
+use tidemill_flow::{encoded_rows, output};
 use tidemill_model::pipeline::{OnError, OutputMode};
 use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId};
 use tidemill_sql::eval::EvalContext;
@@ -57,9 +58,9 @@ impl Query {
             start = end;
         }
         let rows = match self.plan.body() {
-            Body::Project(columns) => {
-                let rows = partials.iter().flat_map(|partial| &partial.output).map(AsRef::as_ref);
-                output::projected_rows(columns, &self.plan.output_schema, rows)
+            Body::Project(_) => {
+                let parts = partials.iter().flat_map(|partial| &partial.output);
+                encoded_rows::decode(&self.plan.output_schema, parts).expect("sound parts")
             }
             Body::Aggregate(plan) => match self.batches(plan, &partials, cut.a_batch_each) {
                 Ok(rows) => rows,
@@ -85,7 +86,9 @@ impl Query {
             fold.push(&decoded.batch, &decoded.faults, &chunk.timestamps)
                 .map_err(|failure| failure.error.class.to_string())?;
         }
-        let partial = fold.finish();
+        let mut rows = RowsWriter::new(Kept::All);
+        fold.take_rows(&self.plan.output_schema).try_for_each(|piece| rows.write(&piece)).expect("rows are taken");
+        let partial = Partial { output: vec![rows.finish()], ..fold.finish() };
         let read: Partial = postcard::from_bytes(&postcard::to_stdvec(&partial).unwrap()).unwrap();
         assert_eq!(read, partial);
         Ok(read)

@@ -3,7 +3,6 @@
 //! The format `raw` takes the columns of Spark's Kafka sink by name: `value`, `key`, `headers`, `topic`, `partition`.
 //! Names match in any case. As in Spark, other columns are not written.
 
-use super::BatchWriter;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -23,8 +22,7 @@ pub struct Layout {
     value: Option<usize>,
     key: Option<usize>,
     headers: Option<usize>,
-    /// The topic of all records, or the column that names it.
-    topic: Option<String>,
+    /// The column that names the topic; `None` if all records go to one.
     topic_column: Option<usize>,
     partition: Option<usize>,
 }
@@ -46,7 +44,6 @@ impl Layout {
     /// # Errors
     /// If a column is missing, is there twice or has the wrong type.
     pub fn of(format: &KafkaFormat, topic: Option<&str>, schema: &Schema) -> std::result::Result<Layout, Unfit> {
-        let topic = topic.map(str::to_owned);
         let key_column = match format {
             KafkaFormat::Raw => return Layout::raw(topic, schema),
             KafkaFormat::Json { key_column } => key_column,
@@ -62,10 +59,10 @@ impl Layout {
                 Some(found)
             }
         };
-        Ok(Layout { key, topic, ..Layout::default() })
+        Ok(Layout { key, ..Layout::default() })
     }
 
-    fn raw(topic: Option<String>, schema: &Schema) -> std::result::Result<Layout, Unfit> {
+    fn raw(topic: Option<&str>, schema: &Schema) -> std::result::Result<Layout, Unfit> {
         let texts = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Binary);
         let column = |name: &str, is_right: &dyn Fn(&DataType) -> bool, takes: &str| {
             let Some(index) = find(schema, name)? else { return Ok(None) };
@@ -87,7 +84,7 @@ impl Layout {
                 "name the column with AS value, write to_json(struct(…)) AS value, or leave out `format`",
             )
         })?;
-        let topic_column = match &topic {
+        let topic_column = match topic {
             Some(_) => None,
             None => Some(column("topic", &|found| *found == DataType::Utf8, "STRING")?.ok_or_else(|| {
                 unfit("a record's topic is missing".into(), "give the sink a `topic`, or the query a column `topic`")
@@ -97,71 +94,55 @@ impl Layout {
             value: Some(value),
             key: column("key", &texts, "STRING or BINARY")?,
             headers: column("headers", &are_headers, "ARRAY<STRUCT<key STRING, value BINARY>>")?,
-            topic,
             topic_column,
             partition: column("partition", &|found| *found == DataType::Int32, "INT")?,
         })
     }
 
-    /// The topic of a row.
+    /// Calls `take` with each row as a record without its time, and with its topic and partition where it names them. `clock`
+    /// shows timestamps.
     ///
     /// # Errors
-    /// User: the row has none.
-    pub fn topic<'a>(&'a self, rows: &'a RecordBatch, row: usize) -> Result<&'a str> {
-        if let Some(topic) = &self.topic {
-            return Ok(topic);
+    /// User: a row has no topic.
+    pub(super) fn each_record(
+        &self,
+        rows: &RecordBatch,
+        clock: &WallClock,
+        mut take: impl FnMut(Option<&str>, Option<i32>, &NewRecord<'_>),
+    ) -> Result<()> {
+        let (mut json, mut shown) = (String::new(), String::new());
+        for row in 0..rows.num_rows() {
+            let column = |index: Option<usize>| index.map(|at| rows.column(at)).filter(|column| !column.is_null(row));
+            let key = column(self.key).map(|column| {
+                bytes(column, row).unwrap_or_else(|| {
+                    shown = show::cast(column, row, clock);
+                    shown.as_bytes()
+                })
+            });
+            let value = match self.value {
+                Some(_) => column(self.value).and_then(|column| bytes(column, row)),
+                None => {
+                    json.clear();
+                    json::write_row(&mut json, rows, row, clock);
+                    Some(json.as_bytes())
+                }
+            };
+            let headers = column(self.headers).map(|column| column.as_list::<i32>().value(row));
+            let headers = headers.as_ref().map(headers_of).unwrap_or_default();
+            let partition = column(self.partition).map(|column| column.as_primitive::<Int32Type>().value(row));
+            take(self.topic(rows, row)?, partition, &NewRecord { timestamp: 0, key, value, headers: &headers });
         }
-        let column = rows.column(self.topic_column.expect("a layout has a topic or its column"));
-        text(column, row).ok_or_else(|| {
+        Ok(())
+    }
+
+    /// The topic that a row names; `None` if all rows go to one.
+    fn topic<'a>(&self, rows: &'a RecordBatch, row: usize) -> Result<Option<&'a str>> {
+        let Some(column) = self.topic_column else { return Ok(None) };
+        text(rows.column(column), row).map(Some).ok_or_else(|| {
             Error::user(
                 "a row's `topic` is NULL; give the sink a `topic`, or leave such rows out with WHERE topic IS NOT NULL",
             )
         })
-    }
-
-    /// The rows as records; timestamps as `clock` shows them.
-    pub(super) fn records<'a>(&'a self, rows: &'a RecordBatch, clock: &'a WallClock) -> Records<'a> {
-        Records { layout: self, rows, clock, value: String::new(), key: String::new() }
-    }
-}
-
-/// Rows on their way to a writer.
-pub(super) struct Records<'a> {
-    layout: &'a Layout,
-    rows: &'a RecordBatch,
-    clock: &'a WallClock,
-    value: String,
-    key: String,
-}
-
-impl Records<'_> {
-    /// Puts every row.
-    pub(super) fn put_all(&mut self, writer: &mut BatchWriter) -> Result<()> {
-        (0..self.rows.num_rows()).try_for_each(|row| self.put(row, writer))
-    }
-
-    fn put(&mut self, row: usize, writer: &mut BatchWriter) -> Result<()> {
-        let Records { layout, rows, clock, value: json, key: shown } = self;
-        let column = |index: Option<usize>| index.map(|index| rows.column(index)).filter(|column| !column.is_null(row));
-        let key = column(layout.key).map(|column| {
-            bytes(column, row).unwrap_or_else(|| {
-                *shown = show::cast(column, row, clock);
-                shown.as_bytes()
-            })
-        });
-        let value = match layout.value {
-            Some(_) => column(layout.value).and_then(|column| bytes(column, row)),
-            None => {
-                json.clear();
-                json::write_row(json, rows, row, clock);
-                Some(json.as_bytes())
-            }
-        };
-        let headers = column(layout.headers).map(|column| column.as_list::<i32>().value(row));
-        let headers = headers.as_ref().map(headers_of).unwrap_or_default();
-        let partition = column(layout.partition).map(|column| column.as_primitive::<Int32Type>().value(row));
-        let record = NewRecord { timestamp: 0, key, value, headers: &headers };
-        writer.put(layout.topic(rows, row)?, partition, &record)
     }
 }
 

@@ -1,44 +1,40 @@
 //! Writes the rows of batches as records.
 //!
 //! ```text
-//!  rows ─Layout─► key, value, headers, topic, partition ─BatchWriter─► a transaction per batch ─► topics
+//!  rows ─Layout─► key, value, headers, topic, partition ─RecordsWriter─► parts ─BatchWriter─► a transaction per batch ─► topics
 //! ```
 //! With exactly-once delivery a reader of committed records sees each batch's rows once, whatever is killed and when.
 //! With at-least-once delivery a batch is written again after a crash between the write and the commit record.
 
 mod layout;
 pub(crate) mod partitioner;
+mod parts;
 mod writer;
 
 pub use layout::{Layout, Unfit};
+pub use parts::RecordsWriter;
 pub use writer::{BatchWriter, Target};
 
-use arrow_array::RecordBatch;
-use tidemill_flow::ports::Sink;
-use tidemill_model::pipeline::KafkaFormat;
-use tidemill_model::{Error, Result};
-use tidemill_sql::zone::{WallClock, Zone};
+use parts::Records;
+use tidemill_flow::ports::SinkCommitter;
+use tidemill_model::{Error, Result, SinkPart};
 
-/// A sink of `type = "kafka"`.
+/// A sink of `type = "kafka"`: the half that commits what a [`RecordsWriter`] encodes.
 pub struct KafkaSink {
     target: Target,
     /// `None` before a run begins.
     writer: Option<BatchWriter>,
     topic: Option<String>,
-    format: KafkaFormat,
-    clock: WallClock,
-    layout: Option<Layout>,
 }
 
 impl KafkaSink {
-    /// A sink for rows in this format. `topic` is where all rows go; `None` if each row names its topic. `zone` is the
-    /// time zone of timestamps written as text. It connects when a run begins.
-    pub fn new(target: Target, topic: Option<String>, format: KafkaFormat, zone: Zone) -> KafkaSink {
-        KafkaSink { target, writer: None, topic, format, clock: WallClock::new(zone), layout: None }
+    /// A sink. `topic` is where all rows go; `None` if each row names its topic. It connects when a run begins.
+    pub fn new(target: Target, topic: Option<String>) -> KafkaSink {
+        KafkaSink { target, writer: None, topic }
     }
 }
 
-impl Sink for KafkaSink {
+impl SinkCommitter for KafkaSink {
     fn description(&self) -> String {
         format!("KafkaSink[{}]", self.topic.as_deref().unwrap_or("topic by row"))
     }
@@ -48,21 +44,26 @@ impl Sink for KafkaSink {
         writer.begin(self.topic.as_deref())
     }
 
-    fn write(&mut self, batch_id: u64, rows: &RecordBatch, _replayed: bool) -> Result<()> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        if self.layout.is_none() {
-            let layout = Layout::of(&self.format, self.topic.as_deref(), rows.schema_ref());
-            self.layout = Some(layout.map_err(|unfit| Error::user(format!("{}; {}", unfit.message, unfit.help)))?);
-        }
-        let layout = self.layout.as_ref().expect("made above");
-        let writer = self.writer.as_mut().expect("a run begins before it writes");
-        let mut records = layout.records(rows, &self.clock);
-        writer.write(batch_id, layout.topic(rows, 0)?, &mut |writer| records.put_all(writer))
+    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], _replayed: bool) -> Result<()> {
+        let topic = self.topic.as_deref();
+        let Some((named, ..)) = Records::of(parts).next()? else { return Ok(()) };
+        let first = topic_of(topic, named)?;
+        let writer = self.writer.as_mut().expect("a run begins before it commits");
+        writer.write(batch_id, first, &mut |writer| {
+            let mut records = Records::of(parts);
+            while let Some((named, partition, record)) = records.next()? {
+                writer.put(topic_of(topic, named)?, partition, &record)?;
+            }
+            Ok(())
+        })
     }
 
     fn is_remote(&self) -> bool {
         true
     }
+}
+
+/// The topic of a record: that of all, or the one that it names.
+fn topic_of<'a>(all: Option<&'a str>, named: Option<&'a str>) -> Result<&'a str> {
+    all.or(named).ok_or_else(|| Error::internal("a record without a topic"))
 }

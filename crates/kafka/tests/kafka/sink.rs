@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_client::produce::NewRecord;
-use tidemill_flow::ports::{Chunk, Read as _, RecordMetadata, Sink};
+use tidemill_flow::ports::{Chunk, Read as _, RecordMetadata, Sink, SinkCommitter as _};
 use tidemill_kafka::sink::{BatchWriter, Target};
-use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaSink, admin, scan};
+use tidemill_kafka::{KafkaOptions, KafkaReader, KafkaSink, RecordsWriter, admin, scan};
 use tidemill_model::diagnostic::Located;
 use tidemill_model::pipeline::{Delivery, KafkaFormat, NewTopic};
 use tidemill_model::{Result, Secret};
@@ -31,11 +31,18 @@ fn target(options: &KafkaOptions, delivery: Delivery) -> Target {
 }
 
 /// A sink of a query in its run.
-fn begun(options: &KafkaOptions, query: &str, topic: &str, delivery: Delivery) -> KafkaSink {
+fn begun(options: &KafkaOptions, query: &str, topic: &str, delivery: Delivery) -> Sink {
     let format = KafkaFormat::Json { key_column: None };
-    let mut sink = KafkaSink::new(target(options, delivery), Some(topic.into()), format, Zone::UTC);
-    sink.begin(query).expect("begun");
+    let mut sink = sink(target(options, delivery), Some(topic), &format, &rows(0));
+    sink.committer.begin(query).expect("begun");
     sink
+}
+
+/// Both halves of a sink for such rows.
+fn sink(target: Target, topic: Option<&str>, format: &KafkaFormat, rows: &RecordBatch) -> Sink {
+    let writer = RecordsWriter::new(format, topic, rows.schema_ref(), Zone::UTC);
+    let writer = writer.unwrap_or_else(|unfit| panic!("{unfit:?}"));
+    Sink::new(writer, KafkaSink::new(target, topic.map(str::to_owned)))
 }
 
 /// The rows of a batch: `{"n": 10 * batch_id + 0 ..}`.
@@ -313,8 +320,6 @@ fn rows_with_sparks_columns_become_whole_records() {
     for cluster in written_by_native() {
         let (one, two) = (topic("one"), topic("two"));
         let format = KafkaFormat::Raw;
-        let mut sink = KafkaSink::new(target(&cluster.options, Delivery::ExactlyOnce), None, format, Zone::UTC);
-        sink.begin(&one).expect("begun");
         let members = StructArray::from(vec![
             (
                 Arc::new(Field::new("key", DataType::Utf8, true)),
@@ -339,7 +344,10 @@ fn rows_with_sparks_columns_become_whole_records() {
             ("more", Arc::new(Int32Array::from(vec![1, 2, 3]))),
         ];
         let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)));
-        sink.write(0, &rows.expect("six columns"), false).expect("written");
+        let rows = rows.expect("six columns");
+        let mut sink = sink(target(&cluster.options, Delivery::ExactlyOnce), None, &format, &rows);
+        sink.committer.begin(&one).expect("begun");
+        sink.write(0, &rows, false).expect("written");
         let parts = RecordMetadata { keys: true, timestamp_types: false, headers: true };
         let mut reader = KafkaReader::new(&cluster.options).expect("a reader").with_parts(parts);
         reader.open(&crate::support::range(&one, 2, 0, 2)).expect("opened");
@@ -365,10 +373,10 @@ fn a_column_becomes_the_key_of_rows_as_json() {
         let format = KafkaFormat::Json { key_column: Some(key) };
         let mut target = target(&cluster.options, Delivery::ExactlyOnce);
         target.new_topic = Some(NewTopic { partitions: 5, options: vec![("cleanup.policy".into(), "delete".into())] });
-        let mut sink = KafkaSink::new(target, Some(topic.clone()), format, Zone::UTC);
-        sink.begin(&topic).expect("begun");
         let names: ArrayRef = Arc::new(StringArray::from(vec![Some("abc"), None]));
         let rows = RecordBatch::try_from_iter_with_nullable([("name", names, true)]).expect("one column");
+        let mut sink = sink(target, Some(&topic), &format, &rows);
+        sink.committer.begin(&topic).expect("begun");
         sink.write(0, &rows, false).expect("written");
         let mut found = Vec::new();
         while found.len() < 2 {
@@ -393,7 +401,7 @@ fn a_column_becomes_the_key_of_rows_as_json() {
 fn a_missing_topic_is_the_users_to_make() {
     let cluster = Cluster::embedded().read_by(CLIENTS[0]);
     let target = Target { new_topic: None, ..target(&cluster.options, Delivery::ExactlyOnce) };
-    let mut sink = KafkaSink::new(target, Some("none".into()), KafkaFormat::Json { key_column: None }, Zone::UTC);
+    let mut sink = KafkaSink::new(target, Some("none".into()));
     let error = sink.begin("q").expect_err("no topic");
     assert!(
         error.message().contains("topic `none` does not exist; create it, or let the sink `out` create it"),

@@ -42,6 +42,17 @@ pub fn write_row(out: &mut String, rows: &RecordBatch, row: usize, clock: &WallC
     write_members(out, rows.schema_ref().fields(), rows.columns(), row, &Style::plain(clock));
 }
 
+/// Appends all rows, each as [`write_row`] does and with a line end.
+///
+/// # Panics
+/// On a type that no plan has.
+pub fn write_lines(out: &mut String, rows: &RecordBatch, clock: &WallClock) {
+    for row in 0..rows.num_rows() {
+        write_row(out, rows, row, clock);
+        out.push('\n');
+    }
+}
+
 /// Appends one value; NULL as `null`.
 ///
 /// # Panics

@@ -1,0 +1,52 @@
+//! Encodes rows in the formats of files.
+
+use crate::parquet_file;
+use arrow_array::RecordBatch;
+use tidemill_flow::ports::SinkWriter;
+use tidemill_model::pipeline::SinkFormat;
+use tidemill_model::{RawBytes, Result, SinkPart};
+use tidemill_sql::text::{csv, json};
+use tidemill_sql::zone::{WallClock, Zone};
+
+/// Encodes rows for a [`crate::FilesSink`], or as JSON for the console. A part is lines of text or a Parquet file.
+pub struct FormatWriter {
+    format: SinkFormat,
+    clock: WallClock,
+    /// Whether parts become parts of a larger Parquet file, so that they are not compressed yet.
+    gathers: bool,
+    rows: u64,
+    text: String,
+    /// Rows that become a Parquet file.
+    pieces: Vec<RecordBatch>,
+}
+
+impl FormatWriter {
+    /// A writer of this format. `zone` is the time zone of timestamps written as text; `gathers` says that the sink gathers
+    /// the rows of several batches.
+    pub fn new(format: SinkFormat, zone: Zone, gathers: bool) -> FormatWriter {
+        let clock = WallClock::new(zone);
+        FormatWriter { format, clock, gathers, rows: 0, text: String::new(), pieces: Vec::new() }
+    }
+}
+
+impl SinkWriter for FormatWriter {
+    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.rows += rows.num_rows() as u64;
+        let FormatWriter { clock, text, .. } = self;
+        match self.format {
+            SinkFormat::Json => json::write_lines(text, rows, clock),
+            SinkFormat::Csv => (0..rows.num_rows()).for_each(|row| csv::write_row(text, rows, row, clock)),
+            SinkFormat::Parquet => self.pieces.push(rows.clone()),
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> SinkPart {
+        let bytes = match self.format {
+            SinkFormat::Json | SinkFormat::Csv => std::mem::take(&mut self.text).into_bytes(),
+            SinkFormat::Parquet if self.pieces.is_empty() => Vec::new(),
+            SinkFormat::Parquet => parquet_file::write(&std::mem::take(&mut self.pieces), !self.gathers),
+        };
+        SinkPart { rows: std::mem::take(&mut self.rows), bytes: RawBytes(bytes) }
+    }
+}
