@@ -6,7 +6,7 @@
 //!                                              └───► transactions ───► file of transactional ids
 //! ```
 //! - Record batches are checked when they arrive. The check decompresses each batch once. They are stored and sent
-//!   unchanged.
+//!   unchanged, but for a wrong largest timestamp.
 //! - The broker uses threads and blocking I/O, no async runtime. An embedded broker has tens of clients, not tens of
 //!   thousands, and a waiting thread costs nothing. Nothing polls: an append wakes the waiting fetches.
 //! - An acknowledged record is in the operating system's cache: it survives SIGKILL of the broker. With

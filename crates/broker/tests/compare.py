@@ -23,7 +23,6 @@ from versions import Connection
 # Why an answer differs from Apache Kafka's on purpose. docs/broker.md explains the same list.
 UNKNOWN = "Apache Kafka fails internally and answers UNKNOWN_SERVER_ERROR, which says nothing"
 STRICTER = "this broker refuses batches that readers cannot process"
-HEADER_TIME = "the maximum timestamp in the probe's header is too small; Apache Kafka rewrites the header"
 NOT_OFFERED = "this broker does not have the feature that the setting controls"
 DIFFERENCES = (
     {f"produce: garbage under {codec}": UNKNOWN for codec in ("gzip", "snappy", "lz4", "zstd")}
@@ -39,8 +38,6 @@ DIFFERENCES = (
         "produce: bytes behind the batch": STRICTER,
         "produce: a producer without an epoch": STRICTER,
         "produce: stamped with the time of appending": STRICTER,
-        "offsets: at 1001": HEADER_TIME,
-        "offsets: at -3": HEADER_TIME,
         "alter: twice in one request": "Apache Kafka never answers",
         "change: an unknown operation": UNKNOWN,
         "change: twice in one request": "each resource is answered once",

@@ -8,6 +8,8 @@
 //! `length` counts from byte 12. The checksum covers everything from byte 21. So a broker can set the base offset and
 //! the leader epoch without changing the checksum.
 
+use std::ops::Range;
+
 /// Bytes before the first record.
 pub const HEADER_BYTES: usize = 61;
 /// Bytes before the part that `length` counts.
@@ -16,6 +18,9 @@ pub const LENGTH_END: usize = 12;
 pub const CRC_START: usize = 21;
 /// Position of the format's version.
 pub const MAGIC_AT: usize = 16;
+
+/// The bytes with the largest timestamp of the records.
+pub const MAX_TIMESTAMP: Range<usize> = 35..43;
 
 const CODEC_MASK: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;

@@ -63,7 +63,8 @@ fn store(
     let records = data.records.as_deref().unwrap_or_default();
     let (max_bytes, keyed) = partition.with_log(|log| (log.config().max_message_bytes, log.config().compact.is_some()));
     let header = batch::check_produced(records, Rules { max_bytes, now_ms: wall_ms(), keyed })?;
-    let append = || partition.append(records, &header);
+    let records = batch::with_max_timestamp(records, &header);
+    let append = || partition.append(&records, &header);
     let appended = if header.is_transactional() {
         let no_id = || Refusal::new(Code::TransactionalIdAuthorizationFailed, "the request has no transactional id");
         let (id, producer) = (id.ok_or_else(no_id)?, (header.producer_id, header.producer_epoch));

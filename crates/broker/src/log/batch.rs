@@ -3,15 +3,19 @@
 use super::records;
 use crate::refusal::Refusal;
 use kafka_protocol::ResponseError as Code;
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 pub(crate) use tidemill_wire::batch::{BatchHeader, HEADER_BYTES, MAGIC_AT};
-use tidemill_wire::batch::{CRC_START, LENGTH_END, field};
+use tidemill_wire::batch::{CRC_START, LENGTH_END, MAX_TIMESTAMP, field};
 
 /// none, gzip, snappy, lz4, zstd
 const LAST_CODEC: i16 = 4;
 
 /// Record timestamps may be this far ahead of the clock. Apache Kafka's `message.timestamp.after.max.ms`.
 const AHEAD_MS_MAX: i64 = 3_600_000;
+
+/// The timestamp of a record without one.
+const NO_TIMESTAMP: i64 = -1;
 
 /// The limits for a produced batch.
 #[derive(Clone, Copy, Debug)]
@@ -24,15 +28,17 @@ pub(crate) struct Rules {
 }
 
 /// Checks what a producer sent for one partition. It must be exactly one complete and valid v2 batch with as many
-/// records as its header says.
+/// records as its header says. The header that it returns has the records' largest timestamp, whatever the producer
+/// wrote there: sarama writes none. [`with_max_timestamp`] makes the batch say the same.
 pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader, Refusal> {
-    let header = check_header(records, rules.max_bytes)?;
-    let (mut ahead, mut lacks_key) = (None, false);
+    let mut header = check_header(records, rules.max_bytes)?;
+    let (mut ahead, mut lacks_key, mut max_timestamp) = (None, false, NO_TIMESTAMP);
     let walked = records::walk(records, &header, false, |record| {
         if record.timestamp > rules.now_ms.saturating_add(AHEAD_MS_MAX) {
             ahead = Some(record.timestamp);
         }
         lacks_key |= !record.has_key;
+        max_timestamp = max_timestamp.max(record.timestamp);
         ControlFlow::<()>::Continue(())
     });
     if let Err(error) = walked {
@@ -46,7 +52,20 @@ pub(crate) fn check_produced(records: &[u8], rules: Rules) -> Result<BatchHeader
         let why = format!("timestamp {timestamp} is more than an hour ahead of the broker's clock ({})", rules.now_ms);
         return Err(Refusal::new(Code::InvalidTimestamp, why));
     }
+    header.max_timestamp = max_timestamp;
     Ok(header)
+}
+
+/// A checked batch that says what its checked header says.
+pub(crate) fn with_max_timestamp<'a>(records: &'a [u8], header: &BatchHeader) -> Cow<'a, [u8]> {
+    let max_timestamp = header.max_timestamp.to_be_bytes();
+    if records[MAX_TIMESTAMP] == max_timestamp {
+        return Cow::Borrowed(records);
+    }
+    let mut records = records.to_vec();
+    records[MAX_TIMESTAMP].copy_from_slice(&max_timestamp);
+    seal(&mut records);
+    Cow::Owned(records)
 }
 
 fn check_header(records: &[u8], max_bytes: u64) -> Result<BatchHeader, Refusal> {
@@ -220,6 +239,20 @@ mod tests {
         check("two batches", |batch| batch.extend(batch.clone()), Err(Code::InvalidRecord));
         check("too large", |batch| batch[8] = 1, Err(Code::MessageTooLarge));
         check("a negative length", |batch| batch[8] = 0x80, Err(Code::CorruptMessage));
+    }
+
+    #[test]
+    fn the_largest_timestamp_is_that_of_the_records() {
+        let rules = Rules { now_ms: i64::MAX, ..RULES };
+        for (codec, claimed) in [(0, 7), (0, 0), (0, 9), (4, i64::MIN)] {
+            let right = pack(&Sample { timestamps: &[5, 7, 6], ..Sample::default() }.build(), codec);
+            let mut sent = right.clone();
+            sent[MAX_TIMESTAMP].copy_from_slice(&claimed.to_be_bytes());
+            seal(&mut sent);
+            let header = check_produced(&sent, rules).unwrap();
+            assert_eq!(header.max_timestamp, 7, "the header claims {claimed}");
+            assert_eq!(with_max_timestamp(&sent, &header), right, "the header claims {claimed}");
+        }
     }
 
     /// Hand-made batches with a correct checksum and broken content.
