@@ -420,3 +420,15 @@ fn a_client_that_misbehaves_hurts_itself_alone() {
     }
     consume(&broker, "t", 0, 10, &[]);
 }
+
+/// librdkafka would wait for ever if the broker did not offer the request at all.
+#[test]
+fn a_consumer_of_the_new_group_protocol_is_told_that_it_is_refused() {
+    let (broker, _dir) = fresh();
+    produce(&broker, "t", 0..1, &[]);
+    let options = [("group.id", "g"), ("group.protocol", "consumer"), ("auto.offset.reset", "earliest")];
+    let consumer: BaseConsumer = client(&broker, &options).create().unwrap();
+    consumer.subscribe(&["t"]).unwrap();
+    let told = consumer.poll(LONG).expect("an error in time").expect_err("no record");
+    assert!(told.to_string().contains("UnsupportedVersion"), "{told}");
+}

@@ -1,4 +1,5 @@
-//! JoinGroup, SyncGroup, Heartbeat, LeaveGroup, ListGroups, DescribeGroups and DeleteGroups.
+//! JoinGroup, SyncGroup, Heartbeat, LeaveGroup, ListGroups, DescribeGroups and DeleteGroups. ConsumerGroupHeartbeat is
+//! refused.
 
 use super::{Call, code_of, once, text};
 use crate::groups::JoinAnswer;
@@ -15,9 +16,10 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
-    ListGroupsRequest, ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, DeleteGroupsRequest, DeleteGroupsResponse,
+    DescribeGroupsRequest, DescribeGroupsResponse, GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, SyncGroupRequest,
+    SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::time::Duration;
@@ -45,6 +47,18 @@ pub(super) fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGrou
             .with_protocol_name((call.version < 7).then(StrBytes::new))
             .with_member_id(StrBytes::from_string(member_id)),
     }
+}
+
+/// Refuses the group protocol of KIP-848, as an Apache Kafka does that is set to offer the classic one alone. Without an
+/// answer to this request, librdkafka would try for ever and say nothing.
+pub(super) fn consumer_group_heartbeat(
+    _: &Call<'_>,
+    _: ConsumerGroupHeartbeatRequest,
+) -> ConsumerGroupHeartbeatResponse {
+    let why = "this broker does not offer the new group protocol (KIP-848); set group.protocol=classic";
+    ConsumerGroupHeartbeatResponse::default()
+        .with_error_code(Code::UnsupportedVersion.code())
+        .with_error_message(Some(text(why)))
 }
 
 fn check_join(request: &JoinGroupRequest) -> Result<(), Code> {

@@ -76,7 +76,7 @@ pub(crate) struct Malformed;
 #[derive(Clone, Copy)]
 struct Served(ApiKey, i16, i16, Bounds);
 
-const APIS: [Served; 34] = [
+const APIS: [Served; 35] = [
     Served(ApiKey::Produce, 0, 11, Bounds::RECORDS),
     Served(ApiKey::Fetch, 4, 16, Bounds::PARTITIONS),
     Served(ApiKey::ListOffsets, 1, 7, Bounds::PARTITIONS),
@@ -111,6 +111,7 @@ const APIS: [Served; 34] = [
     Served(ApiKey::CreatePartitions, 0, 3, Bounds::NAMES),
     Served(ApiKey::DeleteGroups, 0, 2, Bounds::NAMES),
     Served(ApiKey::DescribeCluster, 0, 1, Bounds::NAMES),
+    Served(ApiKey::ConsumerGroupHeartbeat, 0, 1, Bounds::PARTITIONS),
 ];
 const FIRST_PRODUCE_VERSION: i16 = 3;
 
@@ -177,6 +178,7 @@ fn dispatch(key: ApiKey, call: &Call<'_>, frame: Bytes) -> Result<Answer, Malfor
         ApiKey::JoinGroup => call.plain(frame, consumer_groups::join_group),
         ApiKey::SyncGroup => call.plain(frame, consumer_groups::sync_group),
         ApiKey::Heartbeat => call.plain(frame, consumer_groups::heartbeat),
+        ApiKey::ConsumerGroupHeartbeat => call.plain(frame, consumer_groups::consumer_group_heartbeat),
         ApiKey::LeaveGroup => call.plain(frame, consumer_groups::leave_group),
         ApiKey::ListGroups => call.direct(frame, consumer_groups::list_groups),
         ApiKey::DescribeGroups => call.direct(frame, consumer_groups::describe_groups),
