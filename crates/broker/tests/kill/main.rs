@@ -3,6 +3,7 @@
 //!
 //! This program has no test harness. With the argument `broker ADDR DIR` it is the broker that is killed.
 
+mod compaction;
 mod transactions;
 
 use rdkafka::client::ClientContext;
@@ -30,6 +31,7 @@ fn main() {
         _ => {
             kill_and_compare();
             transactions::kill_and_compare();
+            compaction::kill_and_compare();
         }
     }
 }
@@ -39,6 +41,7 @@ fn be_the_broker(listen: &str, dir: &str) {
         listen: listen.parse().unwrap(),
         dir: dir.into(),
         segment_bytes: 4 << 20,
+        compaction_interval: Duration::from_millis(20),
         ..BrokerConfig::default()
     };
     let broker = Broker::start(config).unwrap();

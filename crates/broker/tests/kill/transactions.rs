@@ -90,7 +90,7 @@ fn write(address: &str, ended: &AtomicUsize) -> Books {
 }
 
 /// Tries again while the client says that the error is retriable.
-fn persist(mut act: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
+pub fn persist(mut act: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
     loop {
         match act() {
             Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
@@ -126,7 +126,7 @@ fn compare(address: &str, books: &Books) {
     assert_eq!(position, Offset::Offset(*books.committed.last().unwrap() as i64 + 1));
 }
 
-fn config(address: &str) -> ClientConfig {
+pub fn config(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", address)
@@ -139,7 +139,7 @@ fn config(address: &str) -> ClientConfig {
 }
 
 /// Refused connections are expected while the broker is dead.
-struct IgnoreErrors;
+pub struct IgnoreErrors;
 
 impl ClientContext for IgnoreErrors {
     fn error(&self, _: KafkaError, _: &str) {}
