@@ -26,14 +26,24 @@ impl EmbeddedBroker {
 
     /// Starts a broker on a given port, for example after one was killed there.
     pub fn start_on(port: u16, dir: &Path) -> Outcome<EmbeddedBroker> {
-        EmbeddedBroker::start_behind(port, port, dir)
+        EmbeddedBroker::launch(port, dir, &[])
     }
 
     /// Starts a broker on a given port that sends its clients to another one.
     pub fn start_behind(advertised: u16, port: u16, dir: &Path) -> Outcome<EmbeddedBroker> {
+        EmbeddedBroker::launch(port, dir, &["--advertised", &format!("127.0.0.1:{advertised}")])
+    }
+
+    /// Starts a broker with more options of `tidemill broker`.
+    pub fn start_with(dir: &Path, options: &[&str]) -> Outcome<EmbeddedBroker> {
+        EmbeddedBroker::launch(ports::free()?, dir, options)
+    }
+
+    fn launch(port: u16, dir: &Path, options: &[&str]) -> Outcome<EmbeddedBroker> {
         let address = format!("127.0.0.1:{port}");
-        let mut command = command(binary(), &["broker", "--listen", &address, "--dir", &dir.to_string_lossy()]);
-        command.args(["--advertised", &format!("127.0.0.1:{advertised}")]);
+        let dir = dir.to_string_lossy();
+        let line = [&["broker", "--listen", &address, "--dir", &dir], options].concat();
+        let mut command = command(binary(), &line);
         let process =
             command.stdout(Stdio::null()).spawn().map_err(|error| format!("cannot start the broker: {error}"))?;
         let mut broker = EmbeddedBroker { process: KillOnDrop(process), address };

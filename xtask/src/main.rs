@@ -53,6 +53,8 @@ cargo xtask VERB
                             adds a listener with TLS and SASL two ports on
   kafka compare [--port N]  asks Apache Kafka and the embedded broker the same, and prints both answers; fails on a difference
                             that is not explained
+  clients [NAME…] [--bless] the conformance suite: clients of other makers, our own, Kafka Streams and Kafka Connect on Apache Kafka and
+                            on the embedded broker, as a table; --bless writes it into docs/broker.md
   spark start|stop|status [--workers N]   Spark 4.1.1 with its Kafka connector under target/spark: Master, Workers of two cores,
                             Connect server (Java 17 and Maven are needed)
   spark check               clippy and tests of the Spark engine, the cargo feature `spark`
@@ -91,6 +93,7 @@ fn run(args: &[&str]) -> Outcome {
         ["bench", rest @ ..] => bench::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["kafka", rest @ ..] => kafka::run(rest),
+        ["clients", rest @ ..] => test::clients(rest),
         ["spark", rest @ ..] => cluster::run(rest),
         ["spark-goldens", names @ ..] => spark::goldens(names),
         ["differential", rest @ ..] => spark::differential(rest),

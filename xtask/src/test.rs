@@ -15,51 +15,50 @@ const KAFKA: &str = "TIDEMILL_TEST_KAFKA";
 const SECURE_KAFKA: &str = "TIDEMILL_TEST_SECURE_KAFKA";
 const MUTUAL_KAFKA: &str = "TIDEMILL_TEST_MUTUAL_KAFKA";
 const CERTIFICATES: &str = "TIDEMILL_TEST_CERTIFICATES";
+/// The class path of Apache Kafka's tools.
+const JARS: &str = "TIDEMILL_TEST_KAFKA_JARS";
 
 /// Runs the references and the tests. Arguments are passed to `cargo test`.
 pub fn run(args: &[&str]) -> Outcome {
     // The references need the binary. The tests build everything else, in the same profile.
     sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
-    let clients = match venv::ensure() {
+    let references = match venv::ensure() {
         Ok(python) => check_embedded_broker(&python).map(|()| "agree".to_owned()),
         Err(why) => Ok(format!("SKIPPED: {why}")),
     };
-    let mut others = check_with_other_clients();
     let kafka = start_kafka();
-    if let (Ok(lines), Ok(kafka)) = (&mut others, &kafka) {
-        // The same programs must say the same of the broker that they were written for.
-        match clients::check("Apache Kafka", &kafka.0.address()) {
-            Ok(more) => lines.extend(more),
-            Err(why) => others = Err(why),
-        }
-    }
+    let address = kafka.as_ref().map(|kafka| kafka.0.address());
+    let clients = clients::check(address.as_ref().map(String::as_str).map_err(|why| why.as_str()));
     let mut tests = cargo(&[&["test", "--release", "--locked", "--workspace"], args].concat());
     let apache = match &kafka {
         Ok(kafka) => {
             tests.env(KAFKA, kafka.0.address());
             tests.env(MUTUAL_KAFKA, kafka.0.mutual_address());
             tests.env(SECURE_KAFKA, kafka.0.secure_address()).env(CERTIFICATES, kafka.0.certificates());
+            tests.env(JARS, kafka::class_path()?);
             format!("{} on {}, used by the tests below", kafka::VERSION, kafka.0.address())
         }
         Err(why) => format!("SKIPPED: {why}"),
     };
     println!("\nreferences:");
-    println!("  kafka-python and librdkafka on the embedded broker: {}", clients.as_ref().unwrap_or_else(|why| why));
-    match &others {
+    println!("  kafka-python and librdkafka on the embedded broker: {}", references.as_ref().unwrap_or_else(|why| why));
+    match &clients {
         Ok(lines) => lines.iter().for_each(|line| println!("  {line}")),
         Err(why) => println!("  {why}"),
     }
     println!("  Apache Kafka: {apache}\n");
     sh::run(&mut tests)?;
-    clients.and(others.map(drop))
+    references.and(clients).map(drop)
 }
 
-/// Lets clients in other languages check the broker. They get a separate broker, whose topics they know.
-fn check_with_other_clients() -> Outcome<Vec<String>> {
-    let dir = sh::target().join("references/clients");
-    let _ = std::fs::remove_dir_all(&dir);
-    let broker = EmbeddedBroker::start(&dir)?;
-    clients::check("the embedded broker", broker.address())
+/// The verb `clients`, with an Apache Kafka for this run only.
+///
+/// # Errors
+/// A broker does not start, or a program fails.
+pub fn clients(args: &[&str]) -> Outcome {
+    sh::run(&mut cargo(&["build", "--release", "--locked", "--package", "tidemill-cli"]))?;
+    let kafka = OwnKafka(Broker::at(ports::free_four()?));
+    clients::run(args, &kafka.0)
 }
 
 /// Runs the broker crate's own checks from another client.

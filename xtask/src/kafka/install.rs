@@ -17,6 +17,16 @@ pub fn class_path() -> Outcome<String> {
     Ok(libs.join("*").to_string_lossy().into_owned())
 }
 
+/// The class path of Kafka Streams and Kafka Connect; fetches their jars on first use (70, 110 MB).
+///
+/// The error says why they cannot be had.
+pub fn application_class_path() -> Outcome<String> {
+    let artifacts = ["kafka-streams", "connect-runtime", "connect-file"];
+    let libs =
+        jars(&format!("applications-{VERSION}"), &artifacts.map(|name| ("org.apache.kafka", name, VERSION)), &[])?;
+    Ok(libs.join("*").to_string_lossy().into_owned())
+}
+
 /// The directory with the jars of the Kafka connector for that version of Spark. Downloads them on first use.
 ///
 /// The error says why it cannot be installed.

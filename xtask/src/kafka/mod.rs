@@ -14,7 +14,7 @@ mod compare;
 mod install;
 pub mod process;
 
-pub use install::{class_path, spark_connector};
+pub use install::{application_class_path, class_path, spark_connector};
 
 use crate::ports;
 use crate::sh::{self, Outcome};

@@ -16,7 +16,8 @@ pub fn check(tree: &Tree) -> Vec<String> {
     let given: BTreeMap<&str, usize> = reasons.lines().flat_map(|(number, line)| row(number, line)).collect();
     let unexplained = taken.iter().filter(|(name, _)| !given.contains_key(**name));
     let stale = given.iter().filter(|(name, _)| !taken.contains_key(**name));
-    let members = tree.ending("/Cargo.toml");
+    // A program that checks the product with another library belongs to no workspace.
+    let members = tree.ending("/Cargo.toml").filter(|manifest| !manifest.path.contains("/tests/"));
     unexplained
         .map(|(name, number)| root.complain(*number, &format!("{name} has no row in {REASONS}; say why it is taken")))
         .chain(stale.map(|(name, number)| reasons.complain(*number, &format!("{name} is not taken; strike the row"))))
