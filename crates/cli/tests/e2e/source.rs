@@ -108,3 +108,33 @@ fn the_offsets_of_the_group_follow_the_batches() {
         assert_eq!(found, [11, 11, 10, 10].map(rdkafka::Offset::Offset), "{}", ended.stderr);
     }
 }
+
+/// Runs `kafka-consumer-groups --describe` if `TIDEMILL_TEST_KAFKA_JARS` names the jars of Apache Kafka. On Apache Kafka too, if
+/// there is one.
+#[test]
+fn the_tool_for_groups_shows_the_lag() {
+    let Ok(jars) = std::env::var("TIDEMILL_TEST_KAFKA_JARS") else {
+        eprintln!("skipped: TIDEMILL_TEST_KAFKA_JARS names no jars of Apache Kafka");
+        return;
+    };
+    let apache = std::env::var("TIDEMILL_TEST_KAFKA").ok();
+    for testbed in [Some(Testbed::new()), apache.map(|address| Testbed::at(&address))].into_iter().flatten() {
+        let name = format!("lag-{}", std::process::id());
+        testbed.send_to(&name, records(THEN, 42));
+        let settings = ["topic", "group_id"].map(|key| format!("sources.logs.{key}={name}"));
+        testbed.run_now(&["--set", &settings[0], "--set", &settings[1]]);
+        testbed.send_to(&name, records(THEN, 10));
+        let tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        let mut command = std::process::Command::new("java");
+        command.args(["-cp", &jars, tool, "--bootstrap-server", testbed.address(), "--describe", "--group", &name]);
+        let output = command.output().expect("java runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        // GROUP, TOPIC, PARTITION, CURRENT-OFFSET, LOG-END-OFFSET, LAG, …
+        let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut rows: Vec<String> =
+            rows.filter(|row| row.len() > 5 && row[0] == name).map(|row| row[2..6].join(" ")).collect();
+        rows.sort();
+        let expected = ["0 11 14 3", "1 11 14 3", "2 10 12 2", "3 10 12 2"];
+        assert_eq!(rows, expected, "{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -78,11 +78,15 @@ impl Testbed {
 
     /// A testbed whose broker is not started yet.
     pub fn without_broker() -> Testbed {
+        Testbed::at(&format!("127.0.0.1:{}", port()))
+    }
+
+    /// A testbed whose broker is somebody else's.
+    pub fn at(address: &str) -> Testbed {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let address = format!("127.0.0.1:{}", port());
-        std::fs::write(dir.path().join("p.toml"), PIPELINE.replace("ADDRESS", &address))
+        std::fs::write(dir.path().join("p.toml"), PIPELINE.replace("ADDRESS", address))
             .expect("the folder takes files");
-        Testbed { broker: None, address, dir }
+        Testbed { broker: None, address: address.to_owned(), dir }
     }
 
     /// A testbed with a broker and a topic of four partitions that holds `values`, distributed in turn.
