@@ -47,6 +47,7 @@ cargo xtask VERB
   bench hot                 all records in one partition, and the same in four: throughput of four executors
   bench model [--seed S]…   five compressed traces on the real engine, their sizes beside the simulator's
   bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs
+  bench steady [--minutes M]   20,000 records/s through the embedded broker; fails unless its CPU time and memory stay flat
   fuzz [TARGET…] [--seconds N] [--seed S]   mutated inputs for every decoder, 10 s each; --list names them;
                             TARGET --input FILE runs a saved input again
   kafka start|stop|status [--port N] [--secure]   Apache Kafka under target/kafka (Java 17 and Maven are needed); --secure
@@ -64,6 +65,8 @@ cargo xtask VERB
   differential [--tables] [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
   torture [--minutes M] [--seed S]     kills executors, drivers and brokers of a running pipeline; fails unless every row is right
+  torture --sink embedded|apache|three   the same for a pipeline from a topic to a topic, exactly once: on the embedded broker, on
+                            Apache Kafka over SASL_SSL, on three nodes of it whose leaders move
   scoreboard [--run]        the autoscaler's goals A1 to A17, measured, into docs/scoreboard.md; --run measures what takes long, too
   venv                      the Python clients that check the broker, under target/references/venv
 ";

@@ -24,8 +24,13 @@ pub struct BenchDir {
 impl BenchDir {
     /// An empty broker.
     pub fn new(name: &str) -> Outcome<BenchDir> {
+        BenchDir::with(name, &[])
+    }
+
+    /// An empty broker with these options.
+    pub fn with(name: &str, options: &[&str]) -> Outcome<BenchDir> {
         let dir = empty_dir(name)?;
-        Ok(BenchDir { broker: EmbeddedBroker::start(&dir.join("broker"))?, dir })
+        Ok(BenchDir { broker: EmbeddedBroker::start_with(&dir.join("broker"), options)?, dir })
     }
 
     /// An empty broker behind a network that carries so many bytes a second to its clients.

@@ -22,6 +22,7 @@ mod restart;
 mod sink;
 mod slow_link;
 mod stateless;
+mod steady;
 mod wake;
 
 use crate::sh::{self, Outcome, cargo};
@@ -75,6 +76,7 @@ pub fn run(args: &[&str]) -> Outcome {
         ["model", rest @ ..] => return model::run(rest),
         ["idle", rest @ ..] => return idle::run_long(rest),
         ["sink", rest @ ..] => return sink::run(rest),
+        ["steady", rest @ ..] => return steady::run(rest),
         ["wake", rest @ ..] => return wake::run(rest),
         _ => {}
     }
