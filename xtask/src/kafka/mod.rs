@@ -5,9 +5,9 @@
 //!   target/kafka/spark-VERSION/   those of Spark's Kafka connector
 //!   target/kafka/PORT/            server.properties, data, log.txt and pid of the broker on that port
 //! ```
-//! One KRaft node, broker and controller at once, on loopback. The controller takes the next port; with `--secure` the port
-//! after it is a listener with TLS and SASL, and the one after that a listener with mutual TLS. Starting a broker that runs, or stopping one that does not, is no error. Does
-//! not use Tidemill.
+//! KRaft nodes, broker and controller at once, on loopback: one, or three that form a cluster. The controller takes the next
+//! port; with `--secure` the port after it is a listener with TLS and SASL, and the one after that a listener with mutual TLS.
+//! Starting a broker that runs, or stopping one that does not, is no error. Does not use Tidemill.
 
 mod certificates;
 mod compare;
@@ -19,6 +19,7 @@ pub use install::{application_class_path, class_path, spark_connector};
 use crate::ports;
 use crate::sh::{self, Outcome};
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// The version that is installed.
@@ -68,6 +69,8 @@ pub struct Broker {
     dir: PathBuf,
     /// It has a listener with TLS and SASL too.
     is_secure: bool,
+    /// The ports of the nodes of its cluster, itself among them.
+    nodes: Vec<u16>,
 }
 
 /// Users of the secure listener, each with the password `NAME-secret`. The first may do all, the second nothing: no ACL names
@@ -77,7 +80,12 @@ const USERS: [&str; 2] = ["alice", "bob"];
 impl Broker {
     /// The broker of a port.
     pub fn at(port: u16) -> Broker {
-        Broker { port, dir: sh::target().join("kafka").join(port.to_string()), is_secure: false }
+        Broker { port, dir: dir_of(port), is_secure: false, nodes: vec![port] }
+    }
+
+    /// The nodes of a cluster, which replicates every partition to all of them.
+    pub fn cluster(ports: &[u16]) -> Vec<Broker> {
+        ports.iter().map(|port| Broker { nodes: ports.to_vec(), ..Broker::at(*port) }).collect()
     }
 
     /// The same with a secure listener.
@@ -97,7 +105,7 @@ impl Broker {
 
     /// Where the certificates of the secure listener lie.
     pub fn certificates(&self) -> PathBuf {
-        self.dir.join("certificates")
+        dir_of(self.nodes[0]).join("certificates")
     }
 
     /// The address for clients.
@@ -110,9 +118,36 @@ impl Broker {
     /// # Errors
     /// Java or Maven is missing, the port is taken, or the broker ends. The message says which.
     pub fn start(&self) -> Outcome {
-        if self.runs() {
-            return Ok(());
+        Broker::start_all(std::slice::from_ref(self))
+    }
+
+    /// Starts the nodes of a cluster that do not run, and waits until all answer.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_all(nodes: &[Broker]) -> Outcome {
+        let away: Vec<&Broker> = nodes.iter().filter(|node| !node.runs()).collect();
+        if let Some(node) = away.first().filter(|node| node.is_secure && away.len() == node.nodes.len()) {
+            certificates::make(&node.certificates())?;
         }
+        let launched: Vec<_> = away.into_iter().map(|node| Ok((node, node.launch()?))).collect::<Outcome<_>>()?;
+        launched.into_iter().try_for_each(|(node, process)| node.wait_for_answer(process))
+    }
+
+    /// Kills it with SIGKILL, and waits until it is gone.
+    ///
+    /// # Errors
+    /// It does not run, or cannot be killed.
+    pub fn kill(&self) -> Outcome {
+        let pid = self.process().ok_or_else(|| format!("no Apache Kafka of ours on {}", self.address()))?;
+        process::kill(pid)
+    }
+
+    /// Starts it, and does not wait for its answer.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn launch(&self) -> Outcome<Child> {
         let class_path = install::class_path()?;
         for port in [self.port, self.controller_port()] {
             if ports::answers(port) {
@@ -121,22 +156,22 @@ impl Broker {
         }
         let properties = self.dir.join("server.properties");
         let secure = if self.is_secure { self.secure_properties() } else { String::new() };
-        if self.is_secure {
-            certificates::make(&self.certificates())?;
-        }
         sh::write_file(&properties, &(self.properties() + &secure))?;
         let java =
             |class: &str, args: &[&str]| sh::command("java", &[&["-Xmx1g", "-cp", &class_path, class], args].concat());
         let properties = properties.to_string_lossy();
         if !self.dir.join("data/meta.properties").exists() {
-            let id = sh::read(&mut java("kafka.tools.StorageTool", &["random-uuid"]))?;
+            let shared = dir_of(self.nodes[0]).join("cluster-id");
+            if !shared.exists() {
+                sh::write_file(&shared, &sh::read(&mut java("kafka.tools.StorageTool", &["random-uuid"]))?)?;
+            }
+            let id = sh::read_file(&shared)?;
             let scram = scram_users();
             let scram: Vec<&str> = scram.iter().flat_map(|user| ["--add-scram", user]).collect();
             let format = ["format", "-t", id.trim(), "-c", &properties];
             sh::read(&mut java("kafka.tools.StorageTool", &[&format[..], &scram].concat()))?;
         }
-        let process = process::spawn(&mut java("kafka.Kafka", &[&properties]), &self.dir)?;
-        self.wait_for_answer(process)
+        process::spawn(&mut java("kafka.Kafka", &[&properties]), &self.dir)
     }
 
     /// Stops it if it runs. Its data stay.
@@ -175,7 +210,19 @@ impl Broker {
         self.port + 1
     }
 
-    fn wait_for_answer(&self, mut process: std::process::Child) -> Outcome {
+    /// Its id and the voters of the controllers' quorum.
+    fn place(&self) -> (usize, String) {
+        let id = |port: &u16| 1 + self.nodes.iter().position(|node| node == port).expect("it is one of the nodes");
+        let voters: Vec<String> =
+            self.nodes.iter().map(|port| format!("{}@127.0.0.1:{}", id(port), port + 1)).collect();
+        (id(&self.port), voters.join(","))
+    }
+
+    /// Waits until a launched broker answers.
+    ///
+    /// # Errors
+    /// It ends instead, or takes too long.
+    pub fn wait_for_answer(&self, mut process: Child) -> Outcome {
         let start = Instant::now();
         while start.elapsed() < START_MAX {
             if process.try_wait().is_ok_and(|status| status.is_some()) {
@@ -192,6 +239,15 @@ impl Broker {
 
     fn properties(&self) -> String {
         let (broker, controller) = (self.address(), format!("127.0.0.1:{}", self.controller_port()));
+        let ((id, voters), replicas) = (self.place(), self.nodes.len());
+        let in_sync = replicas.div_ceil(2);
+        // Leaders move soon after a node is gone, and back soon after it is there again.
+        let haste = match replicas {
+            1 => "",
+            _ => {
+                "broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\nleader.imbalance.check.interval.seconds=10"
+            }
+        };
         let secure = match self.is_secure {
             true => format!(",SASL_SSL://{},MUTUAL://{}", self.secure_address(), self.mutual_address()),
             false => String::new(),
@@ -199,21 +255,24 @@ impl Broker {
         format!(
             "\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{controller}
+node.id={id}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{secure}
 advertised.listeners=PLAINTEXT://{broker}{secure}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,MUTUAL:SSL
 log.dirs={}
 num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={replicas}
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
 log.cleaner.backoff.ms=200
+{haste}
 ",
             self.dir.join("data").display()
         )
@@ -252,6 +311,10 @@ super.users=User:ANONYMOUS;User:{};User:CN=carol
             USERS[0]
         )
     }
+}
+
+fn dir_of(port: u16) -> PathBuf {
+    sh::target().join("kafka").join(port.to_string())
 }
 
 /// The users as the storage tool takes them.

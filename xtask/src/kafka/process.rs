@@ -41,6 +41,15 @@ pub fn end(pid: u32, patience: Duration) -> Outcome {
     Ok(())
 }
 
+/// Kills it, and waits until it is gone.
+pub fn kill(pid: u32) -> Outcome {
+    signal(pid, "-KILL")?;
+    while is_there(pid) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// The last lines of its output.
 pub fn log_tail(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join(LOG)).unwrap_or_default();

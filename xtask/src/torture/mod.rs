@@ -5,19 +5,23 @@
 //!  (topic, pipeline)               ▲ SIGKILL, pins, for M minutes        (scans the topic, checks
 //!                                  └ actions (pure, from the seed)          each row of each batch)
 //! ```
-//! The reference is that of the demo: it computes each batch again, one row at a time, and compares. Linux only.
+//! The reference is that of the demo: it computes each batch again, one row at a time, and compares. `sink` has another
+//! pipeline and other books. Linux only.
 
 mod actions;
+mod brokers;
 mod dashboard;
+mod sink;
 mod testbed;
 
 use crate::embedded::binary;
 use crate::json;
 use crate::sh::{self, Outcome, cargo, command};
 use actions::{Action, ActionSequence};
+use brokers::Brokers;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use testbed::Testbed;
+use testbed::{Job, Testbed};
 
 /// Default number of minutes.
 const MINUTES: u64 = 5;
@@ -50,14 +54,16 @@ impl ActionCounts {
 
 /// Kills processes for some minutes. Afterwards no record may be lost, counted twice or wrong.
 pub fn run(args: &[&str]) -> Outcome {
-    let (mut minutes, mut seed) = (MINUTES, None);
+    let (mut minutes, mut seed, mut sink) = (MINUTES, None, None);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        let number = args.next().and_then(|text| text.parse::<u64>().ok());
-        match (*arg, number) {
-            ("--minutes", Some(number @ 1..)) => minutes = number,
-            ("--seed", Some(number)) => seed = Some(number),
-            _ => return Err("say `torture [--minutes M] [--seed S]`".into()),
+        let value = args.next();
+        let number = value.and_then(|text| text.parse::<u64>().ok());
+        match (*arg, value, number) {
+            ("--minutes", _, Some(number @ 1..)) => minutes = number,
+            ("--seed", _, Some(number)) => seed = Some(number),
+            ("--sink", Some(name @ &("embedded" | "apache" | "three")), _) => sink = Some(*name),
+            _ => return Err("say `torture [--sink embedded|apache|three] [--minutes M] [--seed S]`".into()),
         }
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
@@ -67,15 +73,32 @@ pub fn run(args: &[&str]) -> Outcome {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
     println!("seed {seed}, {minutes} minutes\nfigure torture_minutes {minutes}");
-    demo(&dir, "before")?;
-    let (done, acknowledged) = torment(&dir, Duration::from_secs(60 * minutes), seed)
-        .map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
-    let verdict = demo(&dir, "after").and_then(|report| check(&dir, &report, &done, acknowledged));
+    let length = Duration::from_secs(60 * minutes);
+    let verdict = match sink {
+        Some(brokers) => sink::run(&dir, brokers, length, seed),
+        None => torment_the_demo(&dir, length, seed),
+    };
     verdict.map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
     // A leftover takes disk space and does no harm.
     let _ = std::fs::remove_dir_all(&dir);
     Ok(())
 }
+
+/// A demo makes the pipeline, and checks it when the torture is over.
+fn torment_the_demo(dir: &Path, length: Duration, seed: u64) -> Outcome {
+    demo(dir, "before")?;
+    let brokers = Brokers::embedded(&dir.join("broker"))?;
+    let load = vec!["--topic", TOPIC, "--late", "1%", "--malformed", "0.5%"];
+    let servers = format!("sources.{TOPIC}.bootstrap_servers={}", brokers.address());
+    let job = Job { load, driver: vec!["--set".into(), servers] };
+    // The demo starts a broker of its own on the same files.
+    let (done, acknowledged, brokers) = torment(Testbed::start(dir, length, seed, brokers, job)?, length, seed)?;
+    drop(brokers);
+    check(dir, &demo(dir, "after")?, &done, acknowledged)
+}
+
+/// The demo's topic.
+const TOPIC: &str = "cs_student_logs";
 
 /// A demo whose load ends at once. Before: it makes topic, pipeline and checkpoint. After: it goes on there, finds its
 /// load finished, reads the rest, and checks the rows of all runs. Returns its report.
@@ -90,8 +113,7 @@ fn demo(dir: &Path, when: &str) -> Outcome<String> {
     sh::read_file(&report).map_err(|_| format!("the demo {when} the torture failed ({}):\n{said}", output.status))
 }
 
-fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(ActionCounts, u64)> {
-    let mut testbed = Testbed::start(dir, length, seed)?;
+fn torment(mut testbed: Testbed, length: Duration, seed: u64) -> Outcome<(ActionCounts, u64, Brokers)> {
     let mut actions = ActionSequence::new(seed);
     let mut done = ActionCounts::default();
     let (start, mut told) = (Instant::now(), Instant::now());
@@ -105,10 +127,7 @@ fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(ActionCounts, u6
                 testbed.kill_driver(away)?;
                 done.drivers += 1;
             }
-            Action::KillBroker(away) => {
-                testbed.kill_broker(away)?;
-                done.brokers += 1;
-            }
+            Action::KillBroker(away) => done.brokers += u64::from(testbed.kill_broker(away)?),
             Action::Pin(size) => done.pins += u64::from(testbed.pin(Some(size))),
             Action::Unpin => drop(testbed.pin(None)),
         }
@@ -118,8 +137,8 @@ fn torment(dir: &Path, length: Duration, seed: u64) -> Outcome<(ActionCounts, u6
         }
     }
     println!("second {}: {}; now the rest is read in peace", start.elapsed().as_secs(), done.text());
-    let acknowledged = testbed.settle()?;
-    Ok((done, acknowledged))
+    let (acknowledged, brokers) = testbed.settle()?;
+    Ok((done, acknowledged, brokers))
 }
 
 /// Prints what was found.

@@ -1,8 +1,9 @@
 //! The processes under torture: a broker, a load, a driver with its executors. All end when dropped.
 
+use super::brokers::Brokers;
 use super::dashboard::Dashboard;
 use crate::bench::process::{self, KillOnDrop};
-use crate::embedded::{EmbeddedBroker, binary};
+use crate::embedded::binary;
 use crate::sh::{self, Outcome, command};
 use crate::{json, ports};
 use std::fs::File;
@@ -24,27 +25,33 @@ const END: Duration = Duration::from_secs(60);
 
 pub struct Testbed {
     dir: PathBuf,
-    broker_port: u16,
     dashboard: Dashboard,
+    job: Job,
     driver: KillOnDrop,
     load: KillOnDrop,
-    // Last, so that it outlives whoever talks to it.
-    broker: EmbeddedBroker,
+    // Last, so that they outlive whoever talks to them.
+    brokers: Brokers,
+}
+
+/// What the processes are told.
+pub struct Job {
+    /// Arguments of `tidemill produce`: the topic and what its records are like.
+    pub load: Vec<&'static str>,
+    /// Arguments of `tidemill run pipeline.toml`.
+    pub driver: Vec<String>,
 }
 
 impl Testbed {
-    /// Starts all processes on the topic, pipeline and checkpoint that a demo has left in a directory.
-    pub fn start(dir: &Path, length: Duration, seed: u64) -> Outcome<Testbed> {
-        let broker_port = ports::free()?;
-        let broker = EmbeddedBroker::start_on(broker_port, &dir.join("broker"))?;
-        let mut load = command(binary(), &["produce", "--bootstrap-servers", broker.address(), "--rate", RATE]);
-        load.args(["--topic", TOPIC, "--late", "1%", "--malformed", "0.5%", "--json"]);
-        load.args(["--seed", &seed.to_string(), "--duration", &format!("{}s", length.as_secs())]);
+    /// Starts load and driver on the pipeline in a directory and its checkpoint.
+    pub fn start(dir: &Path, length: Duration, seed: u64, brokers: Brokers, job: Job) -> Outcome<Testbed> {
+        let mut load = command(binary(), &["produce", "--bootstrap-servers", &brokers.address(), "--rate", RATE]);
+        load.args(&job.load).args(["--json", "--seed", &seed.to_string()]);
+        load.args(["--duration", &format!("{}s", length.as_secs())]);
         load.stdout(log(dir, LOAD)?).stderr(Stdio::null());
         let load = load.spawn().map(KillOnDrop).map_err(|error| format!("cannot start the load: {error}"))?;
         let dashboard = Dashboard(ports::free()?);
-        let driver = driver(dir, broker.address(), dashboard)?;
-        Ok(Testbed { dir: dir.to_owned(), broker_port, dashboard, driver, load, broker })
+        let driver = driver(dir, &job, dashboard)?;
+        Ok(Testbed { dir: dir.to_owned(), dashboard, job, driver, load, brokers })
     }
 
     /// Whether the load still runs.
@@ -66,16 +73,13 @@ impl Testbed {
         self.driver.end();
         std::thread::sleep(away);
         self.dashboard = Dashboard(ports::free()?);
-        self.driver = driver(&self.dir, self.broker.address(), self.dashboard)?;
+        self.driver = driver(&self.dir, &self.job, self.dashboard)?;
         Ok(())
     }
 
-    /// Kills the broker with SIGKILL, and starts it again on the same files.
-    pub fn kill_broker(&mut self, away: Duration) -> Outcome {
-        self.broker.end();
-        std::thread::sleep(away);
-        self.broker = EmbeddedBroker::start_on(self.broker_port, &self.dir.join("broker"))?;
-        Ok(())
+    /// [`Brokers::kill`].
+    pub fn kill_broker(&mut self, away: Duration) -> Outcome<bool> {
+        self.brokers.kill(away)
     }
 
     /// Pins the size, or unpins it; false if no driver accepts the command.
@@ -92,9 +96,10 @@ impl Testbed {
         }
     }
 
-    /// Waits until everything is read, then ends all processes. Returns the number of records that the broker has
-    /// acknowledged to the load.
-    pub fn settle(mut self) -> Outcome<u64> {
+    /// Waits until everything is read, then ends load and driver. Returns the number of records that the brokers have
+    /// acknowledged to the load, and the brokers.
+    pub fn settle(mut self) -> Outcome<(u64, Brokers)> {
+        self.brokers.complete()?;
         let _ = self.load.0.wait();
         let start = Instant::now();
         while !self.pin(None) || !self.is_idle() {
@@ -119,7 +124,9 @@ impl Testbed {
             return Err(format!("the driver was asked to end and failed ({status}):\n{}", self.last_words()));
         }
         let summary = sh::read_file(&self.dir.join(LOAD))?;
-        json::number(&summary, "acknowledged").ok_or_else(|| format!("the load did not end well: it said `{summary}`"))
+        let acknowledged = json::number(&summary, "acknowledged");
+        let acknowledged = acknowledged.ok_or_else(|| format!("the load did not end well: it said `{summary}`"))?;
+        Ok((acknowledged, self.brokers))
     }
 
     fn is_idle(&self) -> bool {
@@ -134,18 +141,15 @@ impl Testbed {
     }
 }
 
-/// The demo's topic.
-const TOPIC: &str = "cs_student_logs";
-
 /// Files with the processes' output, in the testbed's directory.
 const LOAD: &str = "load.json";
 const DRIVER: &str = "driver.log";
 
-fn driver(dir: &Path, servers: &str, dashboard: Dashboard) -> Outcome<KillOnDrop> {
+fn driver(dir: &Path, job: &Job, dashboard: Dashboard) -> Outcome<KillOnDrop> {
     let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let mut driver = command(binary(), &["run", &path("pipeline.toml"), "--checkpoint", &path("checkpoint")]);
     driver.args(["--progress", &path("progress.jsonl"), "--decisions", &path("decisions.jsonl"), "--set", LIMIT]);
-    driver.args(["--set", &format!("sources.{TOPIC}.bootstrap_servers={servers}")]);
+    driver.args(&job.driver);
     driver.args(["--set", &format!("dashboard.listen=127.0.0.1:{}", dashboard.0)]);
     driver.stdout(Stdio::null()).stderr(log(dir, DRIVER)?);
     driver.spawn().map(KillOnDrop).map_err(|error| format!("cannot start the driver: {error}"))
