@@ -336,8 +336,10 @@ pub(crate) fn sink_writers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<
         Ok(match &sink.kind {
             SinkKind::Console { json, rows_max } => console_writer(*json, *rows_max, zone),
             SinkKind::None => Box::new(NoneSink::default()),
-            SinkKind::Files { format, roll_bytes, roll_ms, .. } => {
-                Box::new(FormatWriter::new(*format, zone, roll(*roll_bytes, *roll_ms).is_some()))
+            SinkKind::Files { path, format, roll_bytes, roll_ms, .. } => {
+                let gathers = roll(*roll_bytes, *roll_ms).is_some();
+                let writer = FormatWriter::new(*format, zone, gathers);
+                Box::new(if gathers { writer } else { writer.staged_in(path) })
             }
             SinkKind::Kafka(kafka) => {
                 let writer = RecordsWriter::new(&kafka.format, kafka.topic.as_deref(), &plan.output_schema, zone);

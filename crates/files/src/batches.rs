@@ -10,6 +10,9 @@
 //! file again. Cost: three fsyncs per batch, one for a batch without rows. Takes all three output modes; Spark's file
 //! sink takes append only (rule S2). In update and complete mode a later batch's rows replace those of the same group.
 //!
+//! Where executors encode the rows, a task with many of them [stages](crate::staged) them in a file of its own. A batch then has
+//! several files, `batch-<id>.<number>.<format>`.
+//!
 //! With a [`Roll`], the rows of several batches are [gathered](crate::gathered) (one fsync per batch) and become one
 //! file: its batches become visible together, and still completely and once.
 
@@ -18,6 +21,7 @@ use crate::gathered::Gathered;
 use crate::manifest::{self, Entry, Manifest};
 use crate::owner::Claim;
 use crate::parquet_file;
+use crate::staged;
 use arrow_schema::{FieldRef, Schema};
 use parquet::errors::ParquetError;
 use serde_json::Value;
@@ -28,7 +32,7 @@ use std::time::{Duration, Instant};
 use tidemill_flow::ports::SinkCommitter;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Error, Result, SinkPart};
-use tidemill_os::clock;
+use tidemill_os::{clock, disk};
 use tidemill_sql::text::csv;
 
 /// Puts each batch's rows into its own file, or gathers those of several.
@@ -84,10 +88,10 @@ impl FilesSink {
     /// Makes a file of what is gathered, and then its line in the manifest.
     fn put(&mut self, gathered: &mut Gathered, format: SinkFormat) -> Result<()> {
         let Some(range) = gathered.range() else { return Ok(()) };
-        let name = file_name(range, format);
+        let name = file_name(range, None, format);
         let content = joined(format, gathered.contents()?)
             .map_err(|error| damaged(&self.dir, &format!("what was gathered for {name} cannot be read ({error})")))?;
-        write_whole(&self.dir, &name, &content)?;
+        write_whole(&self.dir, &name, &[&content])?;
         let (first, last) = range;
         let first_batch_id = (first < last).then_some(first);
         let entry = Entry { first_batch_id, batch_id: last, rows: gathered.rows(), files: vec![name] };
@@ -95,17 +99,44 @@ impl FilesSink {
         gathered.clear()
     }
 
-    /// The rows of a batch as one file.
-    fn content<'a>(&self, parts: &'a [SinkPart]) -> Result<Cow<'a, [u8]>> {
-        let parts: Vec<&[u8]> = parts.iter().filter(|part| part.rows > 0).map(|part| &part.bytes.0[..]).collect();
-        match (&parts[..], self.format) {
-            ([part], _) => Ok(Cow::Borrowed(part)),
-            ([], _) => Ok(Cow::Borrowed(&[])),
-            (_, SinkFormat::Json | SinkFormat::Csv) => Ok(Cow::Owned(parts.concat())),
-            (_, SinkFormat::Parquet) => parquet_file::append(&parts)
-                .map(Cow::Owned)
-                .map_err(|error| Error::internal(format!("the rows of a task cannot be read: {error}"))),
+    /// The rows of some parts that are not staged as the pieces of one file.
+    fn content<'a>(&self, parts: impl IntoIterator<Item = &'a SinkPart>) -> Result<Vec<Cow<'a, [u8]>>> {
+        let parts = parts.into_iter().filter(|part| part.rows > 0).map(|part| &part.bytes.0[..]);
+        let parts: Vec<&[u8]> = parts.collect();
+        if parts.len() > 1 && self.format == SinkFormat::Parquet {
+            let file = parquet_file::append(&parts);
+            let file = file.map_err(|error| Error::internal(format!("the rows of a task cannot be read: {error}")))?;
+            return Ok(vec![Cow::Owned(file)]);
         }
+        Ok(parts.into_iter().map(Cow::Borrowed).collect())
+    }
+
+    /// Writes the files of a batch; returns their names. A staged part is a file, and so are those between staged parts.
+    fn write_files(&self, batch_id: u64, parts: &[SinkPart]) -> Result<Vec<String>> {
+        let mut files: Vec<(Option<&str>, Vec<&SinkPart>)> = Vec::new();
+        for part in parts.iter().filter(|part| part.rows > 0) {
+            match (&part.staged, files.last_mut()) {
+                (None, Some((None, parts))) => parts.push(part),
+                (staged, _) => files.push((staged.as_deref(), vec![part])),
+            }
+        }
+        let is_one = files.len() == 1;
+        let mut names = Vec::new();
+        for (number, (staged, parts)) in files.into_iter().enumerate() {
+            let name = file_name((batch_id, batch_id), (!is_one).then_some(number), self.format);
+            match staged {
+                Some(staged) => staged::publish(&self.dir, staged, &name)?,
+                None => {
+                    let content = self.content(parts)?;
+                    let pieces: Vec<&[u8]> = content.iter().map(AsRef::as_ref).collect();
+                    write_whole(&self.dir, &name, &pieces)?;
+                }
+            }
+            names.push(name);
+        }
+        // The new names of staged files.
+        disk::sync_dir(&self.dir).map_err(|error| refused("write", &self.dir, &error))?;
+        Ok(names)
     }
 
     fn gather(&mut self, batch_id: u64, parts: &[SinkPart]) -> Result<()> {
@@ -113,7 +144,7 @@ impl FilesSink {
             // A replay of a batch that is visible: its rows are the same.
             return Ok(());
         }
-        let content = self.content(parts)?;
+        let content = self.content(parts)?.concat();
         let gathered = self.gathered.as_mut().expect("`begin` comes before the first batch");
         gathered.add(batch_id, count(parts), &content)
     }
@@ -136,16 +167,14 @@ impl SinkCommitter for FilesSink {
         if self.roll.is_some() {
             return self.gather(batch_id, parts);
         }
-        let (mut files, rows) = (Vec::new(), count(parts));
-        if rows > 0 {
-            let name = file_name((batch_id, batch_id), self.format);
-            write_whole(&self.dir, &name, &self.content(parts)?)?;
-            files.push(name);
-        }
-        self.manifest.add(&Entry::of(batch_id, rows, files))
+        self.manifest.add(&Entry::of(batch_id, count(parts), self.write_files(batch_id, parts)?))
     }
 
     fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
+        if all {
+            // What tasks have staged that ran twice, or were killed.
+            sweep(&self.dir)?;
+        }
         let (Some(roll), Some(mut gathered)) = (self.roll, self.gathered.take()) else { return Ok(None) };
         let due_at = roll.interval.map(|interval| gathered.since() + interval);
         let large = roll.size.is_some_and(|size| gathered.bytes() >= size);
@@ -157,10 +186,13 @@ impl SinkCommitter for FilesSink {
     }
 }
 
-fn file_name((first, last): (u64, u64), format: SinkFormat) -> String {
-    match first < last {
-        true => format!("batch-{first:020}-{last:020}.{}", format.name()),
-        false => format!("batch-{last:020}.{}", format.name()),
+/// The file of these batches, or the file of this number of several.
+fn file_name((first, last): (u64, u64), number: Option<usize>, format: SinkFormat) -> String {
+    let format = format.name();
+    match number {
+        _ if first < last => format!("batch-{first:020}-{last:020}.{format}"),
+        Some(number) => format!("batch-{last:020}.{number:04}.{format}"),
+        None => format!("batch-{last:020}.{format}"),
     }
 }
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use tidemill_model::{Error, Result};
 use tidemill_os::disk;
 
-/// Writes `dir/name`, replacing an existing file.
+/// Writes `dir/name` with content in pieces, replacing an existing file.
 ///
 /// # Errors
 /// External, with what to do. The old file, if any, is then unchanged.
-pub fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(dir: &Path, name: &str, pieces: &[&[u8]]) -> Result<()> {
     let target = dir.join(name);
-    disk::replace(&target, bytes).map_err(|error| refused("write", &target, &error))
+    disk::replace_by_pieces(&target, pieces).map_err(|error| refused("write", &target, &error))
 }
 
 /// Removes what a crash left of unfinished [`write_whole`] calls.

@@ -23,6 +23,7 @@ mod none;
 mod owner;
 mod parquet_file;
 mod source;
+mod staged;
 mod table;
 mod writer;
 

@@ -35,7 +35,7 @@ impl LineLog {
     pub fn open<T: DeserializeOwned>(dir: &Path, name: &str, kind: Kind) -> Result<(LineLog, Vec<T>)> {
         let path = dir.join(name);
         if !path.exists() {
-            write_whole(dir, name, format!("{}\n", kind.header).as_bytes())?;
+            write_whole(dir, name, &[format!("{}\n", kind.header).as_bytes()])?;
         }
         let cannot = |error: io::Error| refused("open", &path, &error);
         let text = fs::read(&path).map_err(cannot)?;

@@ -4,6 +4,7 @@
 //!   {"tidemill_batches":1}                                             the version, first
 //!   {"batch_id":0,"rows":25,"files":["batch-00000000000000000000.json"]}
 //!   {"batch_id":1,"rows":0,"files":[]}                                 a batch without rows has no file
+//!   {"batch_id":1,"rows":9,"files":["batch-….0000.json","batch-….0001.json"]}   a batch with very many rows has several
 //!   {"first_batch_id":2,"batch_id":9,"rows":40,"files":["batch-…02-…09.json"]}  batches that were gathered into one file
 //! ```
 //! A line is appended and synced after its files are complete. Text after the last line end was cut off by a crash and

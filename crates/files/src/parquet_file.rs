@@ -254,3 +254,42 @@ fn scalar_types(data_type: &DataType) -> (Physical, Option<LogicalType>) {
         other => panic!("no plan has columns of type {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array, StringArray};
+
+    /// Rows `n` and `t`, every third NULL.
+    fn rows(numbers: std::ops::Range<i64>) -> RecordBatch {
+        let n: ArrayRef = Arc::new(Int64Array::from_iter(numbers.clone().map(|n| (n % 3 != 0).then_some(n))));
+        let t: ArrayRef =
+            Arc::new(StringArray::from_iter(numbers.map(|n| (n % 3 != 0).then(|| format!("t{}", n % 7)))));
+        RecordBatch::try_from_iter_with_nullable([("n", n, true), ("t", t, true)]).unwrap()
+    }
+
+    /// The rows of each row group, as text.
+    fn read(file: Vec<u8>) -> Vec<Vec<String>> {
+        let file = SerializedFileReader::new(Bytes::from(file)).unwrap();
+        let group = |number| {
+            let group = file.get_row_group(number).unwrap();
+            group.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect()
+        };
+        (0..file.num_row_groups()).map(group).collect()
+    }
+
+    #[test]
+    fn parts_become_row_groups_or_one_group() {
+        let whole = |numbers| read(write(&[rows(numbers)], true)).concat();
+        let part = |numbers, compressed| write(&[rows(numbers)], compressed);
+        let (one, two) = (part(0..10, true), write(&[rows(10..11), rows(11..9_000)], true));
+        let expected = [whole(0..10), whole(10..9_000)];
+        assert_eq!(expected[0][..2], ["{n: null, t: null}", "{n: 1, t: \"t1\"}"]);
+        let appended = append(&[&one, &two]).unwrap();
+        assert_eq!(read(appended.clone()), expected);
+        assert_eq!(read(append(&[&appended, &one]).unwrap()), [&expected[..], &expected[..1]].concat());
+        let joined = join(vec![part(0..10, false), append(&[&part(10..20, false), &part(20..9_000, false)]).unwrap()]);
+        assert_eq!(read(joined.unwrap()), [expected.concat()]);
+        assert!(append(&[&one, &two[..two.len() - 9]]).is_err());
+    }
+}

@@ -1,7 +1,9 @@
 //! Encodes rows in the formats of files.
 
 use crate::parquet_file;
+use crate::staged::{self, STAGED_BYTES_MIN};
 use arrow_array::RecordBatch;
+use std::path::PathBuf;
 use tidemill_flow::ports::SinkWriter;
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{RawBytes, Result, SinkPart};
@@ -14,6 +16,8 @@ pub struct FormatWriter {
     clock: WallClock,
     /// Whether parts become parts of a larger Parquet file, so that they are not compressed yet.
     gathers: bool,
+    /// Where many rows are staged.
+    staged_in: Option<PathBuf>,
     rows: u64,
     text: String,
     /// Rows that become a Parquet file.
@@ -25,7 +29,13 @@ impl FormatWriter {
     /// the rows of several batches.
     pub fn new(format: SinkFormat, zone: Zone, gathers: bool) -> FormatWriter {
         let clock = WallClock::new(zone);
-        FormatWriter { format, clock, gathers, rows: 0, text: String::new(), pieces: Vec::new() }
+        FormatWriter { format, clock, gathers, staged_in: None, rows: 0, text: String::new(), pieces: Vec::new() }
+    }
+
+    /// Stages the rows of large tasks in the sink's directory.
+    #[must_use]
+    pub fn staged_in(self, dir: impl Into<PathBuf>) -> FormatWriter {
+        FormatWriter { staged_in: Some(dir.into()), ..self }
     }
 }
 
@@ -34,7 +44,13 @@ impl SinkWriter for FormatWriter {
         self.rows += rows.num_rows() as u64;
         let FormatWriter { clock, text, .. } = self;
         match self.format {
-            SinkFormat::Json => json::write_lines(text, rows, clock),
+            SinkFormat::Json => {
+                let writer = json::RowWriter::new(rows, clock);
+                for row in 0..rows.num_rows() {
+                    writer.write(text, row);
+                    text.push('\n');
+                }
+            }
             SinkFormat::Csv => (0..rows.num_rows()).for_each(|row| csv::write_row(text, rows, row, clock)),
             SinkFormat::Parquet => self.pieces.push(rows.clone()),
         }
@@ -47,6 +63,11 @@ impl SinkWriter for FormatWriter {
             SinkFormat::Parquet if self.pieces.is_empty() => Vec::new(),
             SinkFormat::Parquet => parquet_file::write(&std::mem::take(&mut self.pieces), !self.gathers),
         };
-        SinkPart { rows: std::mem::take(&mut self.rows), bytes: RawBytes(bytes) }
+        let rows = std::mem::take(&mut self.rows);
+        let dir = self.staged_in.as_ref().filter(|_| bytes.len() >= STAGED_BYTES_MIN);
+        match dir.and_then(|dir| staged::write(dir, &bytes)) {
+            Some(name) => SinkPart { rows, bytes: RawBytes(Vec::new()), staged: Some(name) },
+            None => SinkPart { rows, bytes: RawBytes(bytes), staged: None },
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_files::{FilesSink, FormatWriter, Roll, read_batches};
-use tidemill_flow::ports::Sink;
+use tidemill_flow::ports::{Sink, SinkCommitter, SinkWriter};
 use tidemill_model::pipeline::SinkFormat;
 use tidemill_model::{Domain, Error};
 use tidemill_sql::zone::Zone;
@@ -57,6 +57,52 @@ fn a_replay_leaves_the_same_bytes() {
     let before = bytes();
     opened(dir.path(), SinkFormat::Json, None).write(7, &rows(&[1, 2]), true).unwrap();
     assert_eq!(bytes(), before);
+}
+
+/// Tasks with so many rows that they stage them, between others.
+#[test]
+fn a_batch_of_large_tasks_has_several_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = |format| FormatWriter::new(format, Zone::UTC, false).staged_in(dir.path());
+    for (batch_id, format) in [(7, SinkFormat::Json), (8, SinkFormat::Csv), (9, SinkFormat::Parquet)] {
+        let many: Vec<i64> = (0..800_000).map(|n| n * 1_000_003).collect();
+        let mut writer = writer(format);
+        let mut part = |values: &[i64]| {
+            if !values.is_empty() {
+                writer.write(&rows(values)).unwrap();
+            }
+            writer.finish()
+        };
+        let parts = [part(&[1]), part(&[]), part(&[2, 3]), part(&many), part(&[4]), part(&many)];
+        let is_staged = parts.each_ref().map(|part| part.staged.is_some());
+        assert_eq!(is_staged, [false, false, false, true, false, true], "{format:?}");
+        let mut sink = FilesSink::new(dir.path(), format).unwrap();
+        // The second time is a retry: the staged files have their names already.
+        for replayed in [false, true] {
+            sink.commit(batch_id, &parts, replayed).unwrap();
+        }
+        let files: Vec<String> =
+            (0..4).map(|number| format!("batch-{batch_id:020}.{number:04}.{}", format.name())).collect();
+        let manifest = fs::read_to_string(dir.path().join("_manifest.jsonl")).unwrap();
+        let names = files.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+        assert!(manifest.contains(&format!("\"rows\":1600004,\"files\":[{names}]")), "{manifest}");
+        if format == SinkFormat::Csv {
+            let texts = files.iter().map(|name| fs::read_to_string(dir.path().join(name)).unwrap());
+            let numbers: Vec<i64> = texts.collect::<String>().lines().map(|line| line.parse().unwrap()).collect();
+            assert_eq!(numbers, [&[1, 2, 3][..], &many, &[4], &many].concat());
+        }
+    }
+    let one = writer(SinkFormat::Csv);
+    let mut sink = Sink::new(one, FilesSink::new(dir.path(), SinkFormat::Csv).unwrap());
+    sink.write(10, &rows(&vec![1_234_567; 800_000]), false).unwrap();
+    assert!(names(dir.path()).contains(&"batch-00000000000000000010.csv".to_owned()), "a batch that is one file");
+    // What a killed task has left.
+    let left = writer(SinkFormat::Csv);
+    let mut left = Sink::new(left, FilesSink::new(dir.path(), SinkFormat::Csv).unwrap());
+    assert!(left.part(&rows(&vec![1_234_567; 800_000])).unwrap().staged.is_some());
+    assert!(names(dir.path()).iter().any(|name| name.starts_with(".batch-part-")));
+    left.committer.publish(true).unwrap();
+    assert!(!names(dir.path()).iter().any(|name| name.starts_with('.')));
 }
 
 /// What a crash can leave: a temporary file, a complete file without its line, a cut line. None of it counts as a

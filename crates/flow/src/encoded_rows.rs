@@ -76,7 +76,7 @@ impl SinkWriter for RowsWriter {
             }
         }
         self.held = 0;
-        SinkPart { rows: std::mem::take(&mut self.written), bytes: RawBytes(bytes) }
+        SinkPart { rows: std::mem::take(&mut self.written), bytes: RawBytes(bytes), staged: None }
     }
 }
 

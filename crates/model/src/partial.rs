@@ -83,6 +83,8 @@ pub struct SinkPart {
     pub rows: u64,
     /// The rows as the sink takes them.
     pub bytes: RawBytes,
+    /// The name of the file that holds the rows instead of `bytes`, if there are many.
+    pub staged: Option<String>,
 }
 
 /// The result of a task.

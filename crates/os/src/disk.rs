@@ -14,10 +14,18 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The system's own. The old file, if any, is then still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_by_pieces(path, &[content])
+}
+
+/// The same with content in pieces.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_by_pieces(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     let temporary = temporary(path);
     let written = (|| {
         let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
+        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
         put_in_place(&file, &temporary, path)
     })();
     if written.is_err() {

@@ -79,7 +79,7 @@ impl DeadLetterCommitter for FilesDeadLetterCommitter {
             let name = format!("{}driver.jsonl", prefix(batch_id));
             let mut text = String::new();
             own.iter().for_each(|own| write_line(&mut text, &own.letter()));
-            write_whole(&self.dir, &name, text.as_bytes())?;
+            write_whole(&self.dir, &name, &[text.as_bytes()])?;
             names.push(name);
         }
         self.manifest.add(&Entry::of(batch_id, lines, names))

@@ -111,6 +111,7 @@ impl Layout {
         mut take: impl FnMut(Option<&str>, Option<i32>, &NewRecord<'_>),
     ) -> Result<()> {
         let (mut json, mut shown) = (String::new(), String::new());
+        let writer = json::RowWriter::new(rows, clock);
         for row in 0..rows.num_rows() {
             let column = |index: Option<usize>| index.map(|at| rows.column(at)).filter(|column| !column.is_null(row));
             let key = column(self.key).map(|column| {
@@ -123,7 +124,7 @@ impl Layout {
                 Some(_) => column(self.value).and_then(|column| bytes(column, row)),
                 None => {
                     json.clear();
-                    json::write_row(&mut json, rows, row, clock);
+                    writer.write(&mut json, row);
                     Some(json.as_bytes())
                 }
             };
