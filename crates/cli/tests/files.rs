@@ -1,9 +1,10 @@
 //! From files to files through the real program: every format, restarts with more files, a killed driver.
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -132,6 +133,48 @@ fn r_a_killed_driver_leaves_what_an_uninterrupted_one_leaves() {
     }
     killed.run_well();
     assert_eq!(killed.output(), whole.output());
+}
+
+/// The tasks of a query without an aggregate stage so many rows in files. The driver is killed at any moment, and its
+/// executors with it.
+#[test]
+fn rows_that_executors_stage_are_there_once() {
+    const LINES: usize = 30_000;
+    let place = TestDir::new(0);
+    for file in 0..3 {
+        let line = |n: usize| format!("{{\"k\":\"{:01000}\",\"v\":{n}}}\n", n * 7_919);
+        let text: String = (file * LINES..(file + 1) * LINES).map(line).collect();
+        fs::write(place.0.path().join(format!("in/{file}.jsonl")), text).unwrap();
+    }
+    let command = || {
+        let mut command = place.command();
+        command.args(["--set", "query.sql=SELECT v, k FROM t WHERE v % 9 <> 4", "--set", "query.output_mode=append"]);
+        command
+    };
+    for kill in 0..12 {
+        let mut driver = command().stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(20 + 17 * kill));
+        driver.kill().unwrap();
+        driver.wait().unwrap();
+    }
+    let output = command().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = place.output();
+    let visible = |dir: &str| {
+        let manifest = text(&files, &format!("{dir}/_manifest.jsonl"));
+        let lines = manifest.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| (line["batch_id"].as_u64().unwrap(), line["files"].clone())).collect::<BTreeMap<_, _>>()
+    };
+    let names = visible("out-json").into_values().flat_map(|names| names.as_array().unwrap().clone());
+    let names: Vec<String> = names.map(|name| format!("out-json/{}", name.as_str().unwrap())).collect();
+    assert!(names.iter().any(|name| name.ends_with(".0001.json")), "tasks have files of their own: {names:?}");
+    let rows = names.iter().map(|name| text(&files, name)).collect::<String>();
+    let found: Vec<usize> =
+        rows.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["v"].as_u64().unwrap() as usize).collect();
+    let expected: Vec<usize> = (0..3 * LINES).filter(|v| v % 9 != 4).collect();
+    assert!(found == expected, "{} rows, {} expected", found.len(), expected.len());
+    let hidden: Vec<&String> = files.keys().filter(|name| name.contains("/.")).collect();
+    assert!(hidden.is_empty(), "{hidden:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidemill_model::Result;
 
 /// Fewer bytes travel to the driver, which puts those of neighbouring tasks into one file.
-pub const STAGED_BYTES_MIN: usize = 4 << 20;
+pub const STAGED_BYTES_MIN: usize = 1 << 20;
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
