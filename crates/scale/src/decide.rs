@@ -129,10 +129,14 @@ impl Case<'_> {
         let since_ms = *state.waiting_since_ms.get_or_insert(self.facts.now_ms);
         let oldest_s = seconds(self.facts.now_ms, since_ms) + terms.start_s;
         let soon = backlog + terms.lambda2.max(terms.lambda_up) * terms.start_s;
-        // After a silence, or where records are rare, each starts an executor: waiting for others saves next to nothing.
-        let lone = state.rates.rate_before(15, 1) * terms.price_s <= self.settings.policy.lone_share;
+        // Where records are rare, each starts an executor: waiting for others saves next to nothing.
+        let rare = state.rates.rate_before(15, 1) * terms.price_s <= self.settings.policy.lone_share;
+        // So does the first after a silence as long as a turn: it would have been a turn of its own.
+        let after_silence = |turn_s: f64| state.rates.rate_before(turn_s.ceil() as u64, 1) == 0.0;
         // What one executor cannot do is no load for turns with none.
-        let turn_s = terms.turn_s.filter(|_| orphaned == 0 && !lone && terms.lambda5 <= at(&terms.capacity, 1));
+        let turn_s = terms.turn_s.filter(|turn_s| {
+            orphaned == 0 && !rare && !after_silence(*turn_s) && terms.lambda5 <= at(&terms.capacity, 1)
+        });
         if turn_s.is_some_and(|turn_s| oldest_s < turn_s) && soon < terms.slack {
             return Some((Kind::Hold, 0, reason::wait(backlog, terms)));
         }

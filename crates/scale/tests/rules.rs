@@ -80,6 +80,30 @@ fn from_zero() {
     );
 }
 
+/// A load of 1,000/s that is served in turns has ended; nothing comes for `silence_ms`, then one record.
+#[test]
+fn the_first_record_after_a_silence_does_not_wait() {
+    for (silence_ms, expected) in [(250, (Kind::Hold, 0)), (1_000, (Kind::Hold, 0)), (4_750, (Kind::Activate, 1))] {
+        let mut settings = Settings { mode: Mode::Pinned(0), ..settings() };
+        settings.policy.assumed_start_ms = 25;
+        let mut state = State::new(&settings);
+        let mut facts = Facts { backlog: Some(0), all_committed: true, ..Facts::default() };
+        let end = 30_000;
+        for tick in 0..=(end + silence_ms) / 250 {
+            facts.now_ms = tick * 250;
+            facts.end_total = Some(1_000 + facts.now_ms.min(end));
+            decide(&mut state, &settings, &facts);
+        }
+        facts.now_ms += 250;
+        facts.end_total = facts.end_total.map(|total| total + 1);
+        facts.backlog = Some(1);
+        let settings = Settings { mode: Mode::Active, ..settings };
+        let decision = decide(&mut state, &settings, &facts);
+        assert_eq!((decision.kind, decision.to), expected, "after {silence_ms} ms: {}", decision.reason);
+        assert!(decision.terms.turn_s.is_some(), "the load before is still in the averages");
+    }
+}
+
 #[test]
 fn up() {
     check("within capacity", CASE, (Kind::Hold, 1));

@@ -55,6 +55,9 @@ const STEP: Duration = Duration::from_millis(50);
 /// Interval at which a long scan reports its progress.
 const SCAN_WORD: Duration = Duration::from_secs(2);
 
+/// The load is over for so long that the next record is no part of it.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// After the load has ended, backlog and executors must be gone within this time.
 const SETTLE: Duration = Duration::from_secs(180);
 
@@ -275,9 +278,15 @@ impl Demo {
         self.single_record()
     }
 
-    /// Sends one record while nothing runs, and measures the time until its result is out.
+    /// Sends one record after a silence, and measures the time until its result is out.
     fn single_record(&mut self) -> Result<()> {
-        self.display.phase("one record", "from zero executors: how long to its result?");
+        self.display.phase("one record", "after a silence, from zero executors: how long to its result?");
+        let until = Instant::now() + SILENCE;
+        while Instant::now() < until {
+            if !self.step()? {
+                return Ok(());
+            }
+        }
         let before = self.latest().batch_id;
         self.control.send_now(1);
         if !self.wait_for(|status| status.batch_id > before && status.backlog == 0 && status.activity == "idle")? {
