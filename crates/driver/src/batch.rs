@@ -159,7 +159,7 @@ impl Batch {
     }
 
     /// Splits a piece whose partial would be larger than a task may build. Every executor reports the same for the same
-    /// piece, so the cut depends on plan and records alone. Returns the records of the larger half; `None` if the piece
+    /// piece, unless its disk is full. Returns the records of the larger half; `None` if the piece
     /// is no longer open.
     pub(crate) fn too_large(&mut self, number: u64) -> Option<i64> {
         let open = |piece: &Piece| piece.number == number && !matches!(piece.state, PieceState::Done(_));

@@ -36,7 +36,7 @@ impl Output {
 
     /// Starts on a task. What a failed one has left is dropped.
     pub(crate) fn begin(&mut self) {
-        drop(self.finish());
+        self.writers.iter_mut().for_each(|writer| writer.discard());
     }
 
     /// Takes the rows that a fold has made.
@@ -50,5 +50,10 @@ impl Output {
     /// The task's rows, for each sink and for the driver.
     pub(crate) fn finish(&mut self) -> Vec<SinkPart> {
         self.writers.iter_mut().map(|writer| writer.finish()).collect()
+    }
+
+    /// A task's rows are not sent after all.
+    pub(crate) fn withdraw(&mut self, parts: &[SinkPart]) {
+        self.writers.iter_mut().zip(parts).for_each(|(writer, part)| writer.withdraw(part));
     }
 }

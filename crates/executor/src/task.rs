@@ -84,6 +84,9 @@ impl Worker {
         if let Some(frame) = Frame::of(&answer).filter(|frame| frame.message_bytes() <= bytes_max) {
             return frame;
         }
+        if let FromExecutor::Done { partial, .. } = &answer {
+            self.output.withdraw(&partial.output);
+        }
         let instead = match may_split {
             true => FromExecutor::TooLarge { id: task.id },
             false => FromExecutor::Failed { id: task.id, message: too_large(task), retry: false },

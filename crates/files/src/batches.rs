@@ -6,17 +6,18 @@
 //!   DIR/_owner                            the query that the directory belongs to
 //! ```
 //! The file is written first, then its line in the manifest. A reader that follows the manifest sees each batch
-//! completely and once, or not at all; a reader that lists the directory sees complete files. A replay writes the same
-//! file again. Cost: three fsyncs per batch, one for a batch without rows. Takes all three output modes; Spark's file
-//! sink takes append only (rule S2). In update and complete mode a later batch's rows replace those of the same group.
+//! completely and once, or not at all; a reader that lists the directory sees complete files. A replay of a visible batch changes
+//! nothing; of another it writes the files again. Cost: three fsyncs per batch, one for a batch without rows. Takes all three
+//! output modes; Spark's file sink takes append only (rule S2). In update and complete mode a later batch's rows replace those
+//! of the same group.
 //!
-//! Where executors encode the rows, a task with many of them [stages](crate::staged) them in a file of its own. A batch then has
-//! several files, `batch-<id>.<number>.<format>`.
+//! Where executors encode the rows, a task with many of them [stages](crate::staged) them in a file of its own, with one fsync
+//! more. A batch then has several files, `batch-<id>.<number>.<format>`.
 //!
 //! With a [`Roll`], the rows of several batches are [gathered](crate::gathered) (one fsync per batch) and become one
 //! file: its batches become visible together, and still completely and once.
 
-use crate::durable::{refused, sweep, write_whole};
+use crate::durable::{refused, remove, sweep, write_whole};
 use crate::gathered::Gathered;
 use crate::manifest::{self, Entry, Manifest};
 use crate::owner::Claim;
@@ -112,7 +113,8 @@ impl FilesSink {
     }
 
     /// Writes the files of a batch; returns their names. A staged part is a file, and so are those between staged parts.
-    fn write_files(&self, batch_id: u64, parts: &[SinkPart]) -> Result<Vec<String>> {
+    /// An attempt before this one may have cut the batch otherwise: what it left is removed.
+    fn write_files(&self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<Vec<String>> {
         let mut files: Vec<(Option<&str>, Vec<&SinkPart>)> = Vec::new();
         for part in parts.iter().filter(|part| part.rows > 0) {
             match (&part.staged, files.last_mut()) {
@@ -134,9 +136,26 @@ impl FilesSink {
             }
             names.push(name);
         }
-        // The new names of staged files.
-        disk::sync_dir(&self.dir).map_err(|error| refused("write", &self.dir, &error))?;
+        if parts.iter().any(|part| part.staged.is_some()) {
+            disk::sync_dir(&self.dir).map_err(|error| refused("write", &self.dir, &error))?;
+        }
+        if replayed {
+            self.remove_others(batch_id, &names)?;
+        }
         Ok(names)
+    }
+
+    /// Removes the files of a batch but those with these names.
+    fn remove_others(&self, batch_id: u64, names: &[String]) -> Result<()> {
+        let cannot = |error| refused("clean", &self.dir, &error);
+        let prefix = format!("batch-{batch_id:020}.");
+        for entry in fs::read_dir(&self.dir).map_err(cannot)? {
+            let name = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&prefix) && !names.contains(&name) {
+                remove(&self.dir.join(name)).map_err(cannot)?;
+            }
+        }
+        Ok(())
     }
 
     fn gather(&mut self, batch_id: u64, parts: &[SinkPart]) -> Result<()> {
@@ -162,16 +181,21 @@ impl SinkCommitter for FilesSink {
         self.resume()
     }
 
-    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], _replayed: bool) -> Result<()> {
+    fn commit(&mut self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<()> {
         self.claim.make(&self.dir)?;
+        if replayed && self.manifest.last() >= Some(batch_id) {
+            // It is visible, and its rows are the same.
+            staged::remove(&self.dir, parts);
+            return Ok(());
+        }
         if self.roll.is_some() {
             return self.gather(batch_id, parts);
         }
-        self.manifest.add(&Entry::of(batch_id, count(parts), self.write_files(batch_id, parts)?))
+        self.manifest.add(&Entry::of(batch_id, count(parts), self.write_files(batch_id, parts, replayed)?))
     }
 
     fn publish(&mut self, all: bool) -> Result<Option<Instant>> {
-        if all {
+        if all && self.claim.is_made() {
             // What tasks have staged that ran twice, or were killed.
             sweep(&self.dir)?;
         }

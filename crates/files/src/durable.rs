@@ -26,10 +26,18 @@ pub fn sweep(dir: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let ours = name.starts_with(".batch-") || name.starts_with("._manifest");
         if ours && name.ends_with(".tmp") {
-            fs::remove_file(&path).map_err(cannot)?;
+            remove(&path).map_err(cannot)?;
         }
     }
     Ok(())
+}
+
+/// Removes a file that may be gone already.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// `cannot ACTION PATH: REASON; what to do`. A full disk gives a transient error, since space may be freed.

@@ -33,6 +33,11 @@ impl Claim {
         }
     }
 
+    /// Whether the directory is claimed.
+    pub fn is_made(&self) -> bool {
+        self.pending.is_none()
+    }
+
     /// Claims the directory if it is not claimed yet.
     ///
     /// # Errors

@@ -70,4 +70,16 @@ impl SinkWriter for FormatWriter {
             None => SinkPart { rows, bytes: RawBytes(bytes), staged: None },
         }
     }
+
+    fn discard(&mut self) {
+        self.rows = 0;
+        self.text.clear();
+        self.pieces.clear();
+    }
+
+    fn withdraw(&mut self, part: &SinkPart) {
+        if let Some(dir) = &self.staged_in {
+            staged::remove(dir, std::slice::from_ref(part));
+        }
+    }
 }

@@ -77,7 +77,6 @@ fn a_batch_of_large_tasks_has_several_files() {
         let is_staged = parts.each_ref().map(|part| part.staged.is_some());
         assert_eq!(is_staged, [false, false, false, true, false, true], "{format:?}");
         let mut sink = FilesSink::new(dir.path(), format).unwrap();
-        // The second time is a retry: the staged files have their names already.
         for replayed in [false, true] {
             sink.commit(batch_id, &parts, replayed).unwrap();
         }
@@ -103,6 +102,33 @@ fn a_batch_of_large_tasks_has_several_files() {
     assert!(names(dir.path()).iter().any(|name| name.starts_with(".batch-part-")));
     left.committer.publish(true).unwrap();
     assert!(!names(dir.path()).iter().any(|name| name.starts_with('.')));
+}
+
+/// A batch that was cut into several files runs again as one: before its line is in the manifest, and after.
+#[test]
+fn a_replay_in_other_files_leaves_no_row_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = FormatWriter::new(SinkFormat::Csv, Zone::UTC, false).staged_in(dir.path());
+    let many = vec![1_234_567; 200_000];
+    let mut part = |values: &[i64]| {
+        writer.write(&rows(values)).unwrap();
+        writer.finish()
+    };
+    let open = || FilesSink::new(dir.path(), SinkFormat::Csv).unwrap();
+    let manifest = dir.path().join("_manifest.jsonl");
+    drop(open());
+    let empty = fs::read(&manifest).unwrap();
+    let several = [part(&many), part(&[5])];
+    open().commit(7, &several, false).unwrap();
+    assert_eq!(names(dir.path()).len(), 3);
+    fs::write(&manifest, empty).unwrap();
+    open().commit(7, &[part(&[5])], true).unwrap();
+    let visible = "batch-00000000000000000007.csv";
+    assert_eq!(names(dir.path()), ["_manifest.jsonl", visible]);
+    let several = [part(&many), part(&[5])];
+    open().commit(7, &several, true).unwrap();
+    assert_eq!(names(dir.path()), ["_manifest.jsonl", visible]);
+    assert_eq!(fs::read_to_string(dir.path().join(visible)).unwrap(), "5\n");
 }
 
 /// What a crash can leave: a temporary file, a complete file without its line, a cut line. None of it counts as a

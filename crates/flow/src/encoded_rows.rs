@@ -10,6 +10,7 @@ use crate::ports::SinkWriter;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::collections::VecDeque;
+use tidemill_model::limits::SHOWN_BYTES_MAX;
 use tidemill_model::{Error, RawBytes, Result, SinkPart};
 
 /// Which rows are encoded.
@@ -19,7 +20,7 @@ pub enum Kept {
     All,
     /// The first, this many at most.
     First(usize),
-    /// The last, this many at most.
+    /// The last, this many at most, and of those as many as fit into [`SHOWN_BYTES_MAX`].
     Last(usize),
 }
 
@@ -64,7 +65,7 @@ impl SinkWriter for RowsWriter {
     }
 
     fn finish(&mut self) -> SinkPart {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut starts) = (Vec::new(), Vec::new());
         for rows in self.pieces.drain(..) {
             let encoders: Vec<Encoder<'_>> = rows.columns().iter().map(|c| Encoder::new(c, Zeros::Keep)).collect();
             for row in 0..rows.num_rows() {
@@ -73,7 +74,13 @@ impl SinkWriter for RowsWriter {
                 encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
                 let length = (bytes.len() - start - 4) as u32;
                 bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+                starts.push(start);
             }
+        }
+        if matches!(self.kept, Kept::Last(_)) {
+            let fits = |start: &&usize| bytes.len() - **start <= SHOWN_BYTES_MAX;
+            let from = starts.iter().find(fits).copied().unwrap_or(bytes.len());
+            bytes.drain(..from);
         }
         self.held = 0;
         SinkPart { rows: std::mem::take(&mut self.written), bytes: RawBytes(bytes), staged: None }
@@ -142,6 +149,21 @@ mod tests {
         check(Kept::Last(30), &[(0, 20), (20, 40), (40, 45)], (15, 45));
         check(Kept::Last(30), &[(0, 2_000), (2_000, 2_030)], (2_000, 2_030));
         check(Kept::Last(30), &[(0, 2_000), (2_000, 2_001)], (1_971, 2_001));
+    }
+
+    #[test]
+    fn rows_to_be_shown_are_small() {
+        let mut writer = RowsWriter::new(Kept::Last(30));
+        let text = |length: usize| -> ArrayRef { Arc::new(StringArray::from(vec!["x".repeat(length)])) };
+        let row = |length| RecordBatch::try_from_iter([("t", text(length))]).unwrap();
+        for length in [40_000, 30_000, 30_000, 9] {
+            writer.write(&row(length)).unwrap();
+        }
+        let part = writer.finish();
+        assert_eq!((part.rows, decode(&row(0).schema(), [&part]).unwrap().num_rows()), (4, 3));
+        writer.write(&row(90_000)).unwrap();
+        let part = writer.finish();
+        assert_eq!((part.rows, decode(&row(0).schema(), [&part]).unwrap().num_rows()), (1, 0));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, Partial, Result, Secret, TaskCut};
 
 /// The version of these messages.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

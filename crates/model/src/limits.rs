@@ -11,6 +11,9 @@ pub const BATCH_TARGET_MS: i64 = 500;
 /// The status shows so many rows of a batch, the last of them.
 pub const ROWS_SHOWN: usize = 30;
 
+/// A task sends so many bytes of rows for the status at most. Rows that are larger are not shown.
+pub const SHOWN_BYTES_MAX: usize = 64 << 10;
+
 /// Plans that may be logged but not committed: one in its output steps and one being dispatched.
 pub const UNCOMMITTED_PLANS_MAX: usize = 2;
 
@@ -21,7 +24,8 @@ pub const POISON_KILLS: u32 = 3;
 pub const FRAME_BYTES_MAX: usize = 256 << 20;
 
 /// A task of several records is split if its encoded partial is larger than this, in bytes. The size depends on the
-/// records alone, so the same plan is split into the same pieces wherever it runs.
+/// records alone, so the same plan is split into the same pieces wherever it runs; unless a disk is full, where rows that would
+/// be staged are part of it. No row depends on the pieces.
 pub const PARTIAL_BYTES_MAX: usize = 64 << 20;
 
 /// A task of several records is split if their values together are larger than this, in bytes.

@@ -102,7 +102,7 @@ async fn started(options: &RunOptions, job: &Job, remote: Option<Remote>, place:
         (host.say)(&detached(options, &session));
         return Ok(());
     }
-    if let Err(error) = result {
+    if let Err(error) = result.and_then(|()| host.publish(true)) {
         // Where the server has ended, its log says why.
         return Err(server.as_mut().and_then(Server::end).unwrap_or(error));
     }
@@ -232,6 +232,13 @@ fn batch_line(progress: &Progress) -> Option<String> {
         .then(|| format!("batch {id}: {} in {ms} ms · {rows} · backlog {backlog}", counted(records, "record")))
 }
 
+impl RunHost {
+    /// Publishes what the sinks have gathered: what is due, or `all`.
+    fn publish(&mut self, all: bool) -> Result<()> {
+        self.sinks.iter_mut().try_for_each(|sink| sink.committer.publish(all).map(drop))
+    }
+}
+
 impl Host for RunHost {
     fn begin(&mut self, query_id: &str) -> Result<()> {
         self.sinks.iter_mut().try_for_each(|sink| sink.committer.begin(query_id))
@@ -240,6 +247,7 @@ impl Host for RunHost {
     fn batch(&mut self, progress: &Progress, rows: Option<&RecordBatch>) -> Result<()> {
         if let Some(rows) = rows {
             self.sinks.iter_mut().try_for_each(|sink| sink.write(progress.batch_id, rows, false))?;
+            self.publish(false)?;
         }
         self.batches += 1;
         self.rows += progress.sink.num_output_rows;

@@ -5,7 +5,8 @@
 //!  query with state:    driver   ─SinkWriter─► one part ───────────────────────────────────┤
 //!                       driver   ─SinkCommitter─► the batch has the rows of these parts, in order, and no others
 //! ```
-//! A part is only bytes: until it is committed it is nowhere to be seen, and a task that was killed leaves nothing.
+//! Until a part is committed it is nowhere to be seen. It is bytes, or names a hidden file; what a killed task leaves of such files
+//! the committer removes when a run begins or ends.
 
 use arrow_array::RecordBatch;
 use std::time::Instant;
@@ -21,6 +22,16 @@ pub trait SinkWriter: Send {
 
     /// The rows since the last call, encoded. The same rows give the same bytes.
     fn finish(&mut self) -> SinkPart;
+
+    /// Forgets the rows since the last [`SinkWriter::finish`].
+    fn discard(&mut self) {
+        drop(self.finish());
+    }
+
+    /// A part is not sent: removes what it names.
+    fn withdraw(&mut self, part: &SinkPart) {
+        let _ = part;
+    }
 }
 
 /// The driver's half of a sink. A replayed batch is committed again with the same id and rows, so a commit must be idempotent
