@@ -41,6 +41,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "array_append(array, value)",
         about: "The ARRAY with a value more at its end.",
         example: "array_append(array(1, 2), 3)",
+        order: Order::InTurn,
         kernel: |a| extended(a, false),
         ..WITH_VALUE
     },
@@ -49,6 +50,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "array_prepend(array, value)",
         about: "The ARRAY with a value more at its start.",
         example: "array_prepend(array(2, 3), 1)",
+        order: Order::InTurn,
         kernel: |a| extended(a, true),
         ..WITH_VALUE
     },
@@ -59,6 +61,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         example: "array_insert(array(1, 2, 4), 3, 3)",
         params: &[Param::Any, Param::Int, Param::Any],
         required: 3,
+        order: Order::InTurn,
         kernel: insert,
         ..CHANGE
     },

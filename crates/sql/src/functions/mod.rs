@@ -38,6 +38,7 @@ pub(crate) mod random;
 mod regexps;
 mod rounding;
 mod rows;
+mod sentences;
 mod statistics;
 mod strings;
 pub(crate) mod structs;
@@ -219,6 +220,13 @@ impl Function {
     };
 }
 
+impl Function {
+    /// Whether it makes the result of an aggregate function of what is kept of a group.
+    pub fn finishes_aggregate(&self) -> bool {
+        statistics::FUNCTIONS.contains(self)
+    }
+}
+
 impl PartialEq for Function {
     fn eq(&self, other: &Function) -> bool {
         self.name == other.name
@@ -252,7 +260,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "strings",
         title: "Strings",
-        tables: &[strings::FUNCTIONS, substrings::FUNCTIONS, texts::FUNCTIONS, printf::FUNCTIONS],
+        tables: &[strings::FUNCTIONS, substrings::FUNCTIONS, texts::FUNCTIONS, printf::FUNCTIONS, sentences::FUNCTIONS],
     },
     Family { name: "patterns", title: "Patterns", tables: &[patterns::FUNCTIONS, regexps::FUNCTIONS] },
     Family {

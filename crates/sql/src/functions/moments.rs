@@ -6,6 +6,7 @@ use super::lists::ELEMENTS_MAX;
 use super::times::add_months;
 use super::zones::{Clocks, check_zone};
 use super::{Arguments, Function, Param, ZONED, build};
+use crate::eval::Order;
 use crate::eval::cast::interval::counts;
 use crate::eval::cast::to_long;
 use crate::eval::{Column, RowErrors};
@@ -78,6 +79,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         example: "sequence(1, 5, 2)",
         params: &[Param::Any, Param::Any, Param::Any],
         gives: |arguments| types::array(arguments[0].data_type()),
+        order: Order::InTurn,
         kernel: sequence,
         ..OF_UNIT
     },

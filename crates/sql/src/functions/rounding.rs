@@ -18,7 +18,10 @@ use std::sync::Arc;
 const ROUND: Function =
     Function { params: &[Param::Number, Param::Int], gives: round_type, check: check_round, ..Function::BLANK };
 
-const WHOLE: Function = Function { params: &[Param::Number], gives: whole_type, ..Function::BLANK };
+const WHOLE: Function = Function { params: &[Param::Number, Param::Int], gives: whole_type, ..Function::BLANK };
+
+/// Of DECIMALs alone: the planner makes DECIMALs of other numbers, as Spark does.
+const WHOLE_PLACES: Function = Function { required: 2, ..ROUND };
 
 /// The planner types these as it types the operator.
 const TRY: Function =
@@ -44,20 +47,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "ceil",
         aliases: &["ceiling"],
-        usage: "ceil(number)",
-        about: "The least whole number that is not less.",
+        usage: "ceil(number[, places])",
+        about: "The least whole number that is not less; with places the least such DECIMAL.",
         example: "ceil(-0.1)",
         kernel: |a| whole(a, f64::ceil, 1),
         ..WHOLE
     },
     Function {
         name: "floor",
-        usage: "floor(number)",
-        about: "The greatest whole number that is not greater.",
+        usage: "floor(number[, places])",
+        about: "The greatest whole number that is not greater; with places the greatest such DECIMAL.",
         example: "floor(-0.1)",
         kernel: |a| whole(a, f64::floor, -1),
         ..WHOLE
     },
+    Function { name: "ceil of places", kernel: |a| round(a, Half::Ceiling), ..WHOLE_PLACES },
+    Function { name: "floor of places", kernel: |a| round(a, Half::Floor), ..WHOLE_PLACES },
     Function {
         name: "try_add",
         usage: "try_add(left, right)",
@@ -119,11 +124,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// Which way a half goes.
+/// Which way a half goes, or whatever is left.
 #[derive(Clone, Copy, PartialEq)]
 enum Half {
     Up,
     Even,
+    Ceiling,
+    Floor,
 }
 
 /// The number of digits behind the point: the second argument, a constant.
@@ -241,7 +248,11 @@ fn divide(x: i256, digits: i32, half: Half) -> i256 {
     let (quotient, rest) = (x.wrapping_div(divisor), x.wrapping_rem(divisor).wrapping_abs());
     let twice = rest.wrapping_add(rest);
     let odd = quotient.wrapping_rem(i256::from_i128(2)) != i256::ZERO;
-    let away = twice > divisor || (twice == divisor && (half == Half::Up || odd));
+    let away = match half {
+        Half::Ceiling => rest != i256::ZERO && x > i256::ZERO,
+        Half::Floor => rest != i256::ZERO && x < i256::ZERO,
+        half => twice > divisor || (twice == divisor && (half == Half::Up || odd)),
+    };
     let step = if x < i256::ZERO { i256::MINUS_ONE } else { i256::ONE };
     if away { quotient.wrapping_add(step) } else { quotient }
 }

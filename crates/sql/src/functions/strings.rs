@@ -74,6 +74,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         usage: "btrim(text[, characters])",
         about: "The text without spaces, or the characters given, at its ends.",
         example: "btrim('SSparkSQLS', 'SL')",
+        order: Order::InTurn,
         kernel: |a| trimmed(a, true, true),
         ..TRIM
     },
@@ -136,6 +137,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         params: &[Param::Alike],
         repeats: true,
         gives: alike,
+        order: Order::InTurn,
         kernel: concat,
         ..MAP
     },
@@ -212,9 +214,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "levenshtein",
-        usage: "levenshtein(text, other)",
-        about: "How many characters must be put in, taken out or replaced to make one text of the other.",
+        usage: "levenshtein(text, other[, most])",
+        about: "How many characters must be put in, taken out or replaced to make one text of the other; -1 if they are more than the most.",
         example: "levenshtein('kitten', 'sitting')",
+        params: &[Param::String, Param::String, Param::Int],
         gives: |_| DataType::Int32,
         kernel: levenshtein,
         ..TEST
@@ -431,8 +434,11 @@ fn pad(arguments: &mut Arguments, front: bool) -> ArrayRef {
 /// Insertions, deletions and replacements from one text to the other.
 fn levenshtein(arguments: &mut Arguments) -> ArrayRef {
     let (x, y) = (arguments.columns[0].texts(), arguments.columns[1].texts());
+    let most = arguments.columns.get(2).map(|most| most.numbers::<Int32Type>());
     let value = |row| {
         let (x, y) = (x.get(row)?, y.get(row)?);
+        // Spark reads a NULL there as 0.
+        let most = most.as_ref().map_or(i32::MAX, |most| most.get(row).unwrap_or(0));
         let y: Vec<char> = y.chars().collect();
         let mut costs: Vec<i32> = (0..=y.len() as i32).collect();
         for (i, a) in x.chars().enumerate() {
@@ -444,7 +450,7 @@ fn levenshtein(arguments: &mut Arguments) -> ArrayRef {
                 costs[j + 1] = replaced.min(diagonal + 1).min(costs[j] + 1);
             }
         }
-        costs.last().copied()
+        costs.last().map(|cost| if *cost <= most { *cost } else { -1 })
     };
     Arc::new(build::numbers::<Int32Type>(arguments.rows, value))
 }

@@ -164,11 +164,6 @@ pub const REFUSED: &[Refused] = &[
         instead: "sequence(1, 10) makes an array of numbers, and explode makes rows of it",
     },
     Refused {
-        names: &["sentences"],
-        reason: "Java's rules for the ends of words and sentences are not built in",
-        instead: "split(text, '[.!?]') and split(sentence, ' ')",
-    },
-    Refused {
         names: &["session_window"],
         reason: "session windows are not supported yet",
         instead: "window(time, '5 minutes') groups by windows of a fixed length",

@@ -23,6 +23,13 @@ pub(crate) use matcher::TooLong;
 use matcher::{Memory, Search};
 use program::Program;
 use std::rc::Rc;
+use std::sync::OnceLock;
+
+/// Java's `Character.isLetterOrDigit`.
+pub(crate) fn is_letter_or_digit(c: char) -> bool {
+    static SET: OnceLock<set::Set> = OnceLock::new();
+    SET.get_or_init(|| characters::categories(&["L", "Nd"])).contains(c as u32)
+}
 
 /// What is wrong with a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
