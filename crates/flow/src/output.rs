@@ -64,8 +64,10 @@ pub fn group_rows(
     let columns: Vec<ArrayRef> = plan.output.iter().map(|expr| evaluate(expr, &rows, context, &mut errors)).collect();
     let sorted_by: Vec<ArrayRef> =
         plan.order.iter().map(|key| evaluate(&key.expr, &rows, context, &mut errors)).collect();
+    let mut counted = errors_of_aggregates(plan, &rows, context);
+    counted.absorb(errors, |row| keep[row]);
     let mut failed = Vec::new();
-    for (row, error) in errors.iter().filter(|(row, _)| keep[*row]) {
+    for (row, error) in counted.iter() {
         if on_error == OnError::Fail {
             return Err(Error::external(format!(
                 "an output row failed: {error} (group {row} of the batch); correct the query, or set on_error = \"drop\" to count and leave out such rows"
@@ -73,9 +75,28 @@ pub fn group_rows(
         }
         failed.push(format!("{error}; group {}", group_text(plan, &rows, row, context.zone)));
     }
-    errors.iter().for_each(|(row, _)| keep[row] = false);
+    counted.iter().for_each(|(row, _)| keep[row] = false);
     let order = order(plan, &sorted_by, &keep);
     Ok(Output { rows: picked(schema, columns, order), failed })
+}
+
+/// The errors of aggregate functions themselves (`corr` where all values are the same): they count for groups that HAVING
+/// leaves out, too, as in Spark, which computes aggregates before and what the select list makes of them behind it.
+fn errors_of_aggregates(plan: &AggregatePlan, rows: &RecordBatch, context: &EvalContext) -> RowErrors {
+    let mut errors = RowErrors::default();
+    if plan.having.is_some() {
+        plan.output.iter().for_each(|expr| finish_aggregates(expr, rows, context, &mut errors));
+    }
+    errors
+}
+
+fn finish_aggregates(expr: &Expr, rows: &RecordBatch, context: &EvalContext, errors: &mut RowErrors) {
+    match expr {
+        Expr::Call(function, ..) if function.finishes_aggregate() => {
+            evaluate(expr, rows, context, errors);
+        }
+        other => other.children(&mut |child| finish_aggregates(child, rows, context, errors)),
+    }
 }
 
 /// The kept rows in the plan's order, up to its limit; those of one place in the order of the groups. `None`: all as they are.

@@ -158,6 +158,10 @@ fn forms_that_are_not_there() {
         "PIVOT (sum(x) FOR y IN (1))",
         "PIVOT is not supported; write one aggregate for each column: sum(x) FILTER (WHERE k = 'a') AS a",
     );
+    clause(
+        "UNPIVOT (v FOR name IN (a, b))",
+        "UNPIVOT is not supported; stack(2, 'a', a, 'b', b) makes a row of each column",
+    );
     let condition = |text: &str, expected: &str| {
         check("course IS NOT NULL", text, &[&format!("p.toml:22:{expected}")]);
     };

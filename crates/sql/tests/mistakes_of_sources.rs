@@ -117,6 +117,27 @@ fn subqueries() {
     let doubled = format!("WITH t0 AS (SELECT k FROM a){} SELECT k FROM t39", doubled.collect::<String>());
     let fault = "the query has more than 256 SELECTs; a query that WITH names counts as often as it is read: read it less often";
     wrong(&doubled, &format!("p.toml:2:324: {fault}"));
+    wrong(
+        "SELECT x FROM (SELECT k, v FROM a) AS t(x)",
+        "p.toml:2:48: 1 of the query's columns are named, and it has 2; give each column one name",
+    );
+    wrong(
+        "WITH t(x, y) AS (SELECT k FROM a) SELECT x FROM t",
+        "p.toml:2:15: 2 of the query's columns are named, and it has 1; give each column one name",
+    );
+    wrong(
+        "SELECT k COLLATE UTF8_LCASE FROM a",
+        "p.toml:2:17: COLLATE is not supported; STRINGs compare by their UTF-8 bytes, Spark's default; compare lower(text) where case does not matter",
+    );
+    wrong(
+        "SELECT TIME '12:00' FROM a",
+        "p.toml:2:15: the type TIME is not supported; keep the time of day as text or as seconds: hour(t) * 3600 + minute(t) * 60 + second(t)",
+    );
+    wrong(
+        "SELECT upper(text => k) FROM a",
+        "p.toml:2:21: `upper` has no parameter of the name `text`; give the arguments by position",
+    );
+    wrong("SELECT x '1g' FROM a", "p.toml:2:15: this is not a binary constant; write hexadecimal digits: X'1F'");
     wrong("SELECT v FROM (SELECT k FROM a)", "p.toml:2:15: unknown column `v`; did you mean `k`?");
     wrong(
         "SELECT a.k FROM (SELECT k FROM a)",

@@ -2,6 +2,7 @@
 
 use super::aggregate_calls;
 use super::coerce::{self, SpannedExpr, cast_to};
+use super::constants;
 use super::generators;
 use super::names;
 use super::random;
@@ -132,6 +133,7 @@ impl Resolver<'_> {
             return self.json_written(function, call, at);
         }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
+        let (function, arguments) = coerce::of_places(function, arguments);
         let (function, arguments) = self.collection_call(function, &call.name.name, arguments, at)?;
         let made = self.apply(function, &call.name.name, arguments, at)?;
         // As Spark makes them, these give NULL also where an argument fails.
@@ -197,6 +199,11 @@ impl Resolver<'_> {
                 } else {
                     Ok(None)
                 }
+            }
+            "make_timestamp" | "try_make_timestamp" if given == 1 => {
+                let x = self.placed(&call.arguments[0])?;
+                let x = convert(x, Param::Date, self.scope.zone, 1, name)?;
+                Ok(Some(cast_to(x, &types::timestamp())))
             }
             "unix_timestamp" if given == 0 => {
                 self.apply_named("unix_seconds", vec![(Expr::Now, at.clone())], at).map(Some)
@@ -362,24 +369,6 @@ impl Resolver<'_> {
         self.apply_named("to_char of number", vec![(value, value_at), format], at)
     }
 
-    /// `struct(a, b.c, 1, x AS y)`: fields `a`, `c`, `col3` and `y`.
-    fn struct_of(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
-        let mut arguments = Vec::new();
-        for (place, node) in call.arguments.iter().enumerate() {
-            let number = place + 1;
-            let alias = call.aliases.get(place).and_then(Option::as_ref);
-            let name = match &node.kind {
-                _ if alias.is_some() => alias.map_or(String::new(), |alias| alias.name.clone()),
-                NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
-                NodeKind::Field(_, name) => name.name.clone(),
-                _ => format!("col{number}"),
-            };
-            arguments.push((Expr::Literal(Value::String(name), DataType::Utf8), node.at.clone()));
-            arguments.push(self.placed(node)?);
-        }
-        self.apply_named("named_struct", arguments, at)
-    }
-
     /// `window_time(w)` of a subquery's window, as in Spark.
     fn window_time(&mut self, node: &Node) -> Result<Expr, Fault> {
         let window = self.resolve(node)?;
@@ -395,7 +384,12 @@ impl Resolver<'_> {
         Ok(windows::time_of(window))
     }
 
-    fn apply_named(&mut self, name: &str, arguments: Vec<SpannedExpr>, at: &Range<usize>) -> Result<Expr, Fault> {
+    pub(super) fn apply_named(
+        &mut self,
+        name: &str,
+        arguments: Vec<SpannedExpr>,
+        at: &Range<usize>,
+    ) -> Result<Expr, Fault> {
         let function = functions::find(name).expect("a function of the table");
         self.apply(function, name, arguments, at)
     }
@@ -435,7 +429,7 @@ impl Resolver<'_> {
             "zeroifnull" => {
                 values.push((Expr::Literal(Value::Integer(0), DataType::Int32), values[0].1.clone()));
                 let (values, data_type) = coerce::unify(values, self.scope.zone, "`zeroifnull` cannot mix")?;
-                Ok(Expr::Coalesce(values, data_type))
+                Ok(first_value(values, data_type, self.scope.zone))
             }
             "nullif" | "nullifzero" => {
                 if name == "nullifzero" {
@@ -449,9 +443,20 @@ impl Resolver<'_> {
             }
             _ => {
                 let (values, data_type) = coerce::unify(values, self.scope.zone, &format!("`{name}` cannot mix"))?;
-                Ok(Expr::Coalesce(values, data_type))
+                Ok(first_value(values, data_type, self.scope.zone))
             }
         }
+    }
+}
+
+/// The first value that is not NULL. If that is a constant, it stands for the whole, as in Spark, which computes constants
+/// with the file.
+fn first_value(values: Vec<Expr>, data_type: DataType, zone: Zone) -> Expr {
+    let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
+    let computed = |x: &Expr| constants::computed(x.clone(), zone);
+    match values.iter().map(computed).find(|x| !is_null(x)) {
+        Some(constant @ Expr::Literal(..)) => constant,
+        _ => Expr::Coalesce(values, data_type),
     }
 }
 

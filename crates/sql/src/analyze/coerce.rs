@@ -3,15 +3,18 @@
 //! Where Spark converts a STRING implicitly and may fail at run time, a constant is converted here and anything else is
 //! refused: an intended difference.
 
+use super::failing;
 use crate::eval::{RowErrors, cast};
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
+use crate::functions::{self, Function};
 use crate::syntax::Fault;
 use crate::text::times::Defaults;
 use crate::types::{self, adjusted_decimal, is_numeric};
 use crate::value::Value;
 use crate::zone::{WallClock, Zone};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// An expression and its position in the text.
 pub(super) type SpannedExpr = (Expr, Range<usize>);
@@ -21,7 +24,20 @@ pub(super) fn cast_to(expr: Expr, to: &DataType) -> Expr {
     match expr {
         expr if expr.data_type() == *to => expr,
         Expr::Literal(Value::Null, _) => Expr::Literal(Value::Null, to.clone()),
-        expr => Expr::Cast(Box::new(expr), CastMode::Ansi, to.clone()),
+        expr => Expr::Cast(Box::new(without_float(expr, to)), CastMode::Ansi, to.clone()),
+    }
+}
+
+/// What is cast to DOUBLE: of an integral number that was cast to FLOAT the number itself, with all its digits, as Spark's
+/// optimizer has it. Constants are computed before.
+pub(super) fn without_float(expr: Expr, to: &DataType) -> Expr {
+    match expr {
+        Expr::Cast(x, _, DataType::Float32)
+            if *to == DataType::Float64 && types::is_integral(&x.data_type()) && !failing::is_constant(&x) =>
+        {
+            *x
+        }
+        other => other,
     }
 }
 
@@ -41,13 +57,38 @@ pub(super) fn comparison(
     zone: Zone,
 ) -> Result<Expr, Fault> {
     let at = sides[0].1.clone();
-    let (sides, data_type) = unify_by(types::compared, sides.into(), zone, &format!("`{symbol}` cannot compare"))?;
+    let sides = with_names_of_the_first(sides.into());
+    let (sides, data_type) = unify_by(types::compared, sides, zone, &format!("`{symbol}` cannot compare"))?;
     if !types::is_orderable(&data_type) {
         let message = format!("`{symbol}` cannot compare values of type {}", types::name(&data_type));
         return Err(Fault::new(at, message, "a MAP has no order"));
     }
     let [left, right] = <[Expr; 2]>::try_from(sides).expect("two sides");
     Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
+}
+
+/// STRUCTs that are compared: their fields by position, whatever their names.
+pub(super) fn with_names_of_the_first(mut values: Vec<SpannedExpr>) -> Vec<SpannedExpr> {
+    let first = values[0].0.data_type();
+    for (value, _) in &mut values[1..] {
+        let renamed = renamed(&value.data_type(), &first);
+        *value = cast_to(std::mem::replace(value, Expr::Now), &renamed);
+    }
+    values
+}
+
+/// A type with the names of the fields of another.
+fn renamed(data_type: &DataType, names: &DataType) -> DataType {
+    match (data_type, names) {
+        (DataType::Struct(fields), DataType::Struct(named)) if fields.len() == named.len() => {
+            let field = |(field, named): (&FieldRef, &FieldRef)| {
+                let data_type = renamed(field.data_type(), named.data_type());
+                Arc::new(field.as_ref().clone().with_name(named.name()).with_data_type(data_type))
+            };
+            DataType::Struct(fields.iter().zip(named).map(field).collect())
+        }
+        _ => data_type.clone(),
+    }
 }
 
 /// Converts values to their common type, where Spark makes no bytes of a text: `greatest`, `least`.
@@ -227,4 +268,28 @@ fn decimal_arithmetic(operator: Arithmetic, l: Expr, r: Expr) -> Expr {
         Arithmetic::IntegerDivide => DataType::Int64,
     };
     Expr::Arithmetic(operator, Box::new(l), Box::new(r), data_type)
+}
+
+/// `ceil(x, places)` and `floor` are of DECIMALs: Spark makes one of any number.
+pub(super) fn of_places(
+    function: &'static Function,
+    mut arguments: Vec<SpannedExpr>,
+) -> (&'static Function, Vec<SpannedExpr>) {
+    if !["ceil", "floor"].contains(&function.name) || arguments.len() != 2 {
+        return (function, arguments);
+    }
+    let (x, _) = &mut arguments[0];
+    let decimal = match x.data_type() {
+        DataType::Int8 => DataType::Decimal128(3, 0),
+        DataType::Int16 => DataType::Decimal128(5, 0),
+        DataType::Int32 => DataType::Decimal128(10, 0),
+        DataType::Int64 => DataType::Decimal128(20, 0),
+        DataType::Float32 => DataType::Decimal128(14, 7),
+        DataType::Float64 => DataType::Decimal128(30, 15),
+        DataType::Null => DataType::Decimal128(38, 18),
+        other => other,
+    };
+    *x = cast_to(x.clone(), &decimal);
+    let of_places = functions::find(&format!("{} of places", function.name));
+    (of_places.expect("a row of the table"), arguments)
 }

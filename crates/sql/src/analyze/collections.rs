@@ -8,10 +8,22 @@ use crate::functions::collections::{element_type, index_type};
 use crate::functions::{self, Function};
 use crate::syntax::{Call, Fault, Node, NodeKind};
 use crate::types;
+use crate::value::Value;
 use arrow_schema::{DataType, Field, Fields};
 use std::ops::Range;
 
 impl Resolver<'_> {
+    /// `struct(a, b.c, 1, x AS y)`: fields `a`, `c`, `col3` and `y`.
+    pub(super) fn struct_of(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
+        let mut arguments = Vec::new();
+        for (place, node) in call.arguments.iter().enumerate() {
+            let name = field_name(call, place, node);
+            arguments.push((Expr::Literal(Value::String(name), DataType::Utf8), node.at.clone()));
+            arguments.push(self.placed(node)?);
+        }
+        self.apply_named("named_struct", arguments, at)
+    }
+
     /// Selects the function by the arguments' types, and converts the arguments.
     pub(super) fn collection_call(
         &self,
@@ -195,7 +207,8 @@ impl CallArguments<'_> {
 
     /// Converts the position argument of `get`, which may have any integral type.
     fn with_any_place(mut self) -> Vec<SpannedExpr> {
-        if types::is_integral(&self.data_type(1)) {
+        let place = self.data_type(1);
+        if types::is_integral(&place) || place.is_null() {
             self.convert(1, &DataType::Int32);
         }
         self.arguments
@@ -344,5 +357,15 @@ impl CallArguments<'_> {
         let given = self.with_array_or_null(0)?.with_array_or_null(1)?;
         check_key(&element_type(&given.data_type(0)).expect("an array"), given.at)?;
         Ok(given.arguments)
+    }
+}
+
+/// The name of a field of `struct(…)`.
+pub(super) fn field_name(call: &Call, place: usize, node: &Node) -> String {
+    match (call.aliases.get(place).and_then(Option::as_ref), &node.kind) {
+        (Some(alias), _) => alias.name.clone(),
+        (None, NodeKind::Name(parts)) => parts.last().expect("a name has parts").name.clone(),
+        (None, NodeKind::Field(_, name)) => name.name.clone(),
+        _ => format!("col{}", place + 1),
     }
 }

@@ -1,6 +1,7 @@
 //! Constant propagation and folding in conditions, as in Spark's optimizer: `k = 'a' AND length(k) > 0` becomes `k =
 //! 'a'`.
 
+use super::conjuncts;
 use crate::eval::{EvalContext, RowError, RowErrors, evaluate};
 use crate::expr::{Comparison, Expr};
 use crate::value::Value;
@@ -30,8 +31,15 @@ pub(super) fn null_is_false(condition: Expr) -> Expr {
         Expr::Literal(Value::Null, _) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
         Expr::And(l, r) => Expr::And(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
         Expr::Or(l, r) => Expr::Or(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
+        // `x NOT IN (…, NULL)` is false or NULL.
+        Expr::Not(inner) if is_in_with_null(&inner) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
         other => other,
     }
+}
+
+fn is_in_with_null(expr: &Expr) -> bool {
+    let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
+    matches!(expr, Expr::In(x, list) if is_null(x) || list.values().iter().any(is_null))
 }
 
 /// `column = constant` in a chain of ANDs.
@@ -117,10 +125,13 @@ fn fold(expr: &mut Expr, zone: Zone) {
     }
 }
 
-/// The result of a comparison or an operation with NULL.
+/// The result of a comparison or an operation with NULL, and of a comparison of a value with itself.
 fn with_null(expr: &Expr) -> Option<Expr> {
     let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
     match expr {
+        Expr::Compare(Comparison::NullSafeEqual, l, r) if l == r && conjuncts::is_deterministic(l) => {
+            Some(Expr::Literal(Value::Boolean(true), DataType::Boolean))
+        }
         Expr::Compare(Comparison::NullSafeEqual, x, null) | Expr::Compare(Comparison::NullSafeEqual, null, x)
             if is_null(null) =>
         {
@@ -160,6 +171,7 @@ fn in_one_row(expr: &Expr, context: EvalContext) -> (ArrayRef, RowErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::InList;
     use crate::expr::Arithmetic;
 
     fn column(index: usize) -> Expr {
@@ -211,6 +223,8 @@ mod tests {
             (and(a_is_1.clone(), Expr::IsNull(Box::new(column(0)))), {
                 and(a_is_1.clone(), Expr::IsNull(Box::new(column(0))))
             }),
+            // A value is itself.
+            (is(NullSafeEqual, column(0), column(0)), boolean(true)),
             // With NULL.
             (is(NullSafeEqual, column(0), null.clone()), Expr::IsNull(Box::new(column(0)))),
             (and(is(Equal, column(0), null.clone()), a_over_0.clone()), and(unknown.clone(), a_over_0.clone())),
@@ -251,7 +265,10 @@ mod tests {
     fn null_is_false_where_a_filter_stands() {
         let null = Expr::Literal(Value::Null, DataType::Boolean);
         assert_eq!(null_is_false(and(null.clone(), column(0))), and(boolean(false), column(0)));
-        let not = Expr::Not(Box::new(null));
+        let not = Expr::Not(Box::new(null.clone()));
         assert_eq!(null_is_false(not.clone()), not);
+        let one_of = |values| Expr::Not(Box::new(Expr::In(Box::new(column(0)), InList::new(values))));
+        assert_eq!(null_is_false(one_of(vec![number(1), null])), boolean(false));
+        assert_eq!(null_is_false(one_of(vec![number(1)])), one_of(vec![number(1)]));
     }
 }

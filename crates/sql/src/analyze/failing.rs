@@ -59,7 +59,7 @@ fn of_plan(plan: &QueryPlan) -> Option<RowError> {
 }
 
 /// The error of a constant in the expression; of one inside another only the outer counts.
-fn of_expr(expr: &Expr, zone: Zone) -> Option<RowError> {
+pub(super) fn of_expr(expr: &Expr, zone: Zone) -> Option<RowError> {
     match expr {
         Expr::Literal(..) | Expr::Case(..) | Expr::Coalesce(..) => None,
         Expr::Call(function, ..) if CONDITIONAL.contains(&function.name) => None,
@@ -72,7 +72,7 @@ fn of_expr(expr: &Expr, zone: Zone) -> Option<RowError> {
     }
 }
 
-fn is_constant(expr: &Expr) -> bool {
+pub(super) fn is_constant(expr: &Expr) -> bool {
     let mut constant = match expr {
         Expr::Column(..) | Expr::Variable(..) | Expr::Now | Expr::Higher(_) => false,
         Expr::Call(function, ..) => !RAISING.contains(&function.name),

@@ -1,6 +1,7 @@
 //! Default names of output columns, as Spark makes them (rule O7): `start`, `sum(v)`, `count(1)`, `(a + 1)`.
 
 use super::calls;
+use super::collections;
 use super::literals;
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
@@ -216,7 +217,7 @@ const DEFAULT_COMPARATOR: &str = "lambdafunction((IF(((namedlambdavariable() IS 
      (IF((namedlambdavariable() > namedlambdavariable()), 1, 0)))))))))), namedlambdavariable(), namedlambdavariable())";
 
 /// Arguments that Spark adds to a call: function, number of given arguments, added text.
-const DEFAULTS: [(&str, usize, &str); 44] = [
+const DEFAULTS: [(&str, usize, &str); 46] = [
     ("mask", 1, "X, x, n, NULL"),
     ("mask", 2, "x, n, NULL"),
     ("mask", 3, "n, NULL"),
@@ -260,6 +261,8 @@ const DEFAULTS: [(&str, usize, &str); 44] = [
     ("from_unixtime", 1, "yyyy-MM-dd HH:mm:ss"),
     ("unix_timestamp", 1, "yyyy-MM-dd HH:mm:ss"),
     ("to_unix_timestamp", 1, "yyyy-MM-dd HH:mm:ss"),
+    ("sentences", 1, ", "),
+    ("sentences", 2, ""),
     ("unix_timestamp", 0, "current_timestamp(), yyyy-MM-dd HH:mm:ss"),
 ];
 
@@ -281,6 +284,24 @@ pub(super) fn with_columns(call: &Call, scope: &Scope) -> Call {
     Call { arguments, aliases, ..call.clone() }
 }
 
+/// Of `(a, b)`.
+fn row_name(call: &Call, values: &[String]) -> String {
+    let named = call.arguments.iter().zip(values).enumerate();
+    let named = named.map(|(place, (node, x))| format!("{}, {x}", collections::field_name(call, place, node)));
+    format!("named_struct({})", named.collect::<Vec<_>>().join(", "))
+}
+
+/// Of `make_interval` and its like: with what is not given.
+fn interval_name(name: &str, given: &[String]) -> String {
+    let whole: &[&str] = match name {
+        "make_ym_interval" => &["0", "0"],
+        "make_dt_interval" => &["0", "0", "0", "0.000000"],
+        _ => &["0", "0", "0", "0", "0", "0", "0.000000"],
+    };
+    let missing = whole.iter().skip(given.len()).map(|part| part.to_string());
+    format!("{name}({})", given.iter().cloned().chain(missing).collect::<Vec<_>>().join(", "))
+}
+
 fn call_name(call: &Call, scope: &Scope) -> String {
     let name = call.name.name.to_ascii_lowercase();
     if name != "count" && call.arguments.iter().any(|node| node.kind == NodeKind::Star) {
@@ -294,6 +315,8 @@ fn call_name(call: &Call, scope: &Scope) -> String {
     let mut arguments: Vec<_> = call.arguments.iter().zip(aliases).map(shown).collect();
     match (name.as_str(), &arguments[..]) {
         (_, [x]) if calls::is_cast(&name) => return x.clone(),
+        // `(a, b)`
+        ("struct", values) if call.keywords => return row_name(call, values),
         ("random" | "uuid" | "shuffle", _) => return random_name(&name, &arguments),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
@@ -305,13 +328,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
             return if is_told { format!("mode() WITHIN GROUP (ORDER BY {x} DESC)") } else { format!("mode({x})") };
         }
         ("make_dt_interval" | "make_ym_interval" | "make_interval" | "try_make_interval", given) => {
-            let whole: &[&str] = match name.as_str() {
-                "make_ym_interval" => &["0", "0"],
-                "make_dt_interval" => &["0", "0", "0", "0.000000"],
-                _ => &["0", "0", "0", "0", "0", "0", "0.000000"],
-            };
-            let missing = whole.iter().skip(given.len()).map(|part| part.to_string());
-            return format!("{name}({})", given.iter().cloned().chain(missing).collect::<Vec<_>>().join(", "));
+            return interval_name(&name, given);
         }
         ("timestampadd" | "dateadd" | "date_add", [unit, count, time]) => {
             return format!("timestampadd({}, {count}, {time})", unit.to_ascii_uppercase());
@@ -326,6 +343,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         }
         ("dateadd", [date, days]) => return format!("date_add({date}, {days})"),
         ("convert_timezone", [to, time]) => return format!("convert_timezone(current_timezone(), {to}, {time})"),
+        ("like", [x, pattern]) => return format!("{x} LIKE {pattern}"),
         ("isnull", [x]) => return format!("({x} IS NULL)"),
         ("isnotnull", [x]) => return format!("({x} IS NOT NULL)"),
         ("positive", [x]) => return format!("(+ {x})"),

@@ -30,7 +30,7 @@ pub(super) fn finish(
     let BranchFilters { mut pushed, time, mut steps, mut added, .. } = parts;
     let columns = branch.columns;
     each_expr(&mut body, &mut |expr| *expr = branch.over_source(expr));
-    extract::simplify(&mut steps, &mut pushed, &mut body);
+    extract::simplify(&mut steps, &mut pushed, &mut body, zone);
     let time_column = columns.fields.len();
     let (mut used, mut members) = (BTreeSet::new(), BTreeSet::new());
     let mut uses = |expr: &Expr| use_columns(columns, expr, &mut used, &mut members);

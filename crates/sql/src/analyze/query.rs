@@ -233,6 +233,7 @@ fn read_over<'a>(
     faults: &mut Faults,
 ) -> Option<(Vec<Item<'a>>, Option<Expr>)> {
     let columns = below.iter().enumerate().map(|(at, item)| (item.name.clone(), at, item.expr.data_type())).collect();
+    let columns = faults.keep(sql, relation::renamed(outer, columns))?;
     let table = outer.alias.as_ref().map_or(String::new(), |alias| alias.name.clone());
     let scope = Scope { table, columns, hidden: None, views: Vec::new(), ..scope.clone() };
     let mut resolver = Resolver::new(&scope);

@@ -11,7 +11,7 @@ use super::generators::{self, Generator};
 use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
 use super::resolve::Resolver;
-use super::scope::{Scope, list, same};
+use super::scope::{Scope, Visible, list, same};
 use super::{Faults, SourceColumns, coerce, conjuncts, joins, windows};
 use crate::expr::Expr;
 use crate::plan::WindowPlan;
@@ -74,6 +74,7 @@ pub(super) fn relation<'a>(
         }
         From::Query(query) => union(query, tables, sql, faults)?,
     };
+    relation.scope.columns = faults.keep(sql, renamed(select, relation.scope.columns))?;
     if let Some(alias) = &select.alias {
         let hidden = std::mem::replace(&mut relation.scope.table, alias.name.clone());
         relation.scope.hidden = Some(hidden).filter(|name| !name.is_empty());
@@ -88,6 +89,18 @@ pub(super) fn relation<'a>(
         put_generator(&mut relation.branches, &generator);
     }
     Some(relation)
+}
+
+/// The columns of FROM with the names that `(SELECT …) AS t(a, b)` gives them.
+pub(super) fn renamed(select: &Select, mut columns: Vec<Visible>) -> Result<Vec<Visible>, Fault> {
+    let Some(first) = select.columns.first() else { return Ok(columns) };
+    if select.columns.len() != columns.len() {
+        let (names, columns) = (select.columns.len(), columns.len());
+        let message = format!("{names} of the query's columns are named, and it has {columns}");
+        return Err(Fault::new(first.at.clone(), message, "give each column one name"));
+    }
+    columns.iter_mut().zip(&select.columns).for_each(|(column, name)| column.0.clone_from(&name.name));
+    Ok(columns)
 }
 
 fn view_generator(view: &View, relation: &Relation) -> Result<Generator, Fault> {

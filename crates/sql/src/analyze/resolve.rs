@@ -150,7 +150,10 @@ impl<'a> Resolver<'a> {
             };
             return Err(Fault::new(at, message, help));
         }
-        if from == *to { Ok(x) } else { Ok(Expr::Cast(Box::new(x), mode, to.clone())) }
+        if from == *to {
+            return Ok(x);
+        }
+        Ok(Expr::Cast(Box::new(coerce::without_float(x, to)), mode, to.clone()))
     }
 
     fn name(&mut self, parts: &[crate::syntax::Ident]) -> Result<Expr, Fault> {
@@ -329,6 +332,7 @@ impl<'a> Resolver<'a> {
         for value in list {
             values.push(self.placed(value)?);
         }
+        let values = coerce::with_names_of_the_first(values);
         let (mut values, data_type) = coerce::unify(values, self.scope.zone, "IN cannot compare")?;
         if !types::is_orderable(&data_type) {
             let message = format!("IN cannot compare values of type {}", types::name(&data_type));

@@ -11,6 +11,9 @@ use arrow_schema::{DataType, Field, FieldRef};
 use std::ops::Range;
 use tidemill_model::diagnostic::nearest;
 
+/// A visible column: name, number, type.
+pub(crate) type Visible = (String, usize, DataType);
+
 /// The columns that a query sees, by case-insensitive name.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
@@ -19,7 +22,7 @@ pub(crate) struct Scope {
     /// The name hidden by an alias.
     pub hidden: Option<String>,
     /// Visible columns: name, number, type.
-    pub columns: Vec<(String, usize, DataType)>,
+    pub columns: Vec<Visible>,
     /// LATERAL VIEWs: name, and the numbers of its columns.
     pub views: Vec<(String, Range<usize>)>,
     /// What is the event time under another name; of a source's own columns.

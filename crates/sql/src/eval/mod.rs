@@ -136,9 +136,11 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
 pub(crate) enum Order {
     /// All operands.
     Whole,
-    /// From the first on, up to a NULL.
+    /// From the first on, up to a NULL; none of them if one is a constant NULL.
     Forward,
-    /// From the last on, up to a NULL: Spark looks at a divisor first.
+    /// From the first on, up to a NULL.
+    InTurn,
+    /// As `Forward`, from the last on: Spark looks at a divisor first.
     Backward,
     /// The third operand, if there is one, then from the first on, up to a NULL.
     ThirdFirst,
@@ -166,23 +168,6 @@ impl Order {
 
     /// The operands' values. An operand's errors count only in the rows that evaluate it.
     fn compute(self, operands: &[impl AsRef<Expr>], input: &Input, errors: &mut RowErrors) -> Vec<Column> {
-        let compute = |at: usize, operand: &Expr, before: &[Option<Column>], errors: &mut RowErrors| {
-            let mut own = RowErrors::default();
-            let values = column(operand, input, &mut own);
-            errors.absorb(own, |row| match (self, before.first()) {
-                (Order::Whole, _) => true,
-                (Order::FirstThenWhole, Some(Some(first))) => !first.is_null(row),
-                (Order::IfNan, Some(Some(first))) => is_nan(first, row),
-                (Order::UnlessTrue, Some(Some(first))) => {
-                    first.is_null(row) || !first.array.as_boolean().value(first.at(row))
-                }
-                (Order::Numbered, Some(Some(first))) => {
-                    !first.is_null(row) && first.numbers::<Int32Type>().get(row) == i32::try_from(at).ok()
-                }
-                _ => !before.iter().flatten().any(|column| column.is_null(row)),
-            });
-            values
-        };
         let mut order: Vec<usize> = (0..operands.len()).collect();
         match self {
             Order::Backward => order.reverse(),
@@ -190,10 +175,46 @@ impl Order {
             _ => {}
         }
         let mut columns: Vec<Option<Column>> = vec![None; operands.len()];
+        let mut own = RowErrors::default();
         for at in order {
-            columns[at] = Some(compute(at, operands[at].as_ref(), &columns, errors));
+            let mut of_operand = RowErrors::default();
+            let values = column(operands[at].as_ref(), input, &mut of_operand);
+            if self.ends_at_null() && values.constant && values.is_null(0) && of_operand.is_empty() {
+                own = RowErrors::default();
+                columns[at] = Some(values);
+                for (other, operand) in operands.iter().enumerate().filter(|(other, _)| *other != at) {
+                    if columns[other].is_none() {
+                        columns[other] = Some(column(operand.as_ref(), input, &mut RowErrors::default()));
+                    }
+                }
+                break;
+            }
+            own.absorb(of_operand, |row| self.takes(at, row, &columns));
+            columns[at] = Some(values);
         }
+        errors.absorb(own, |_| true);
         columns.into_iter().map(|column| column.expect("the order names all of them")).collect()
+    }
+
+    /// Whether no operand is evaluated beside one that is a constant NULL.
+    fn ends_at_null(self) -> bool {
+        matches!(self, Order::Forward | Order::Backward)
+    }
+
+    /// Whether a row evaluates the operand at this place.
+    fn takes(self, at: usize, row: usize, before: &[Option<Column>]) -> bool {
+        match (self, before.first()) {
+            (Order::Whole, _) => true,
+            (Order::FirstThenWhole, Some(Some(first))) => !first.is_null(row),
+            (Order::IfNan, Some(Some(first))) => is_nan(first, row),
+            (Order::UnlessTrue, Some(Some(first))) => {
+                first.is_null(row) || !first.array.as_boolean().value(first.at(row))
+            }
+            (Order::Numbered, Some(Some(first))) => {
+                !first.is_null(row) && first.numbers::<Int32Type>().get(row) == i32::try_from(at).ok()
+            }
+            _ => !before.iter().flatten().any(|column| column.is_null(row)),
+        }
     }
 }
 

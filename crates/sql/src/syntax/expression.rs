@@ -1,9 +1,10 @@
 //! Expressions: Spark's precedence, from OR down to `a.b[c]`.
 
 use super::Fault;
-use super::lexer::Token;
+use super::lexer::{Ident, Token, bytes_of};
 use super::parser::Parser;
-use super::tree::{IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use super::tree::{Call, IsTest, LikeKind, Literal, Node, NodeKind, Operator};
+use std::ops::Range;
 
 /// A longer chain of operators, which is as deep a tree, is refused; IN takes any number of values. The deeper it stands the
 /// shorter it must be ([`chain_max`]): chains inside of chains add up.
@@ -15,6 +16,9 @@ const POSTFIX_MAX: usize = 32;
 fn chain_max(depth: usize) -> usize {
     (CHAIN_MAX / depth.max(1).pow(2)).max(10)
 }
+
+/// Spark's collations that need no language.
+const COLLATIONS: [&str; 4] = ["UTF8_BINARY", "UTF8_LCASE", "UNICODE", "UNICODE_CI"];
 
 impl Parser<'_> {
     pub fn expression(&mut self) -> Result<Node, Fault> {
@@ -265,6 +269,9 @@ impl Parser<'_> {
                 let index = self.expression()?;
                 self.expect_symbol("]")?;
                 NodeKind::Index(Box::new(node), Box::new(index))
+            } else if self.is_word("COLLATE") && self.is_any_word_at(1, &COLLATIONS) {
+                let help = "STRINGs compare by their UTF-8 bytes, Spark's default; compare lower(text) where case does not matter";
+                return Err(Fault::new(self.here(), "COLLATE is not supported", help));
             } else if self.take_symbol("::") {
                 NodeKind::Cast(Box::new(node), self.data_type()?, false)
             } else {
@@ -296,6 +303,9 @@ impl Parser<'_> {
                     return Err(Fault::new(self.here(), "subqueries are not supported", "use plain expressions"));
                 }
                 let inner = self.expression()?;
+                if self.is_symbol(",") {
+                    return self.row(inner, at);
+                }
                 self.expect_symbol(")")?;
                 Ok(Node { kind: inner.kind, at: at.start..self.last_end() })
             }
@@ -307,6 +317,19 @@ impl Parser<'_> {
             Token::Quoted(_) => self.name_or_call(),
             _ => Err(self.unexpected("an expression")),
         }
+    }
+
+    /// `(a, b)`, which is `struct(a, b)`; its first value is read.
+    fn row(&mut self, first: Node, at: Range<usize>) -> Result<Node, Fault> {
+        let mut call = Call::of(Ident { name: "struct".into(), quoted: false, at: at.start..at.start + 1 });
+        call.arguments.push(first);
+        while self.take_symbol(",") {
+            call.arguments.push(self.expression()?);
+        }
+        self.expect_symbol(")")?;
+        call.aliases = vec![None; call.arguments.len()];
+        call.keywords = true;
+        Ok(Node { kind: NodeKind::Call(call), at: at.start..self.last_end() })
     }
 
     /// What begins with a word: constants, CASE, CAST, functions, names.
@@ -327,6 +350,13 @@ impl Parser<'_> {
                 "DATE" => Some(Literal::Date(text)),
                 "TIMESTAMP" | "TIMESTAMP_LTZ" => Some(Literal::Timestamp(text)),
                 "TIMESTAMP_NTZ" => Some(Literal::TimestampNtz(text)),
+                // X'1F' with a space in between.
+                "X" => Some(Literal::Binary(bytes_of(&text, at.start..at.end)?)),
+                "TIME" => {
+                    let help =
+                        "keep the time of day as text or as seconds: hour(t) * 3600 + minute(t) * 60 + second(t)";
+                    return Err(Fault::new(at, "the type TIME is not supported", help));
+                }
                 _ => None,
             };
             if let Some(typed) = typed {
@@ -338,6 +368,7 @@ impl Parser<'_> {
         let called = matches!(self.peek_at(1), Token::Symbol("("));
         let kind = match upper {
             "CASE" => self.case()?,
+            "LIKE" if called => return self.name_or_call(),
             "CAST" | "TRY_CAST" if called => self.cast(upper == "TRY_CAST")?,
             "INTERVAL" if matches!(self.peek_at(1), Token::String(_) | Token::Number(_) | Token::Symbol("-" | "+")) => {
                 NodeKind::Literal(self.interval()?)

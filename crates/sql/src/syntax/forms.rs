@@ -172,6 +172,7 @@ impl Parser<'_> {
         if !call.distinct {
             self.take_word("ALL");
         }
+        self.parameter_name(name)?;
         call.arguments.push(self.argument()?);
         let is_substring = ["substring", "substr"].contains(&name);
         if name == "overlay" && self.take_word("PLACING") {
@@ -210,6 +211,24 @@ impl Parser<'_> {
             call.arguments.push(self.argument()?);
         }
         Ok(())
+    }
+
+    /// `collection =>` before the argument of `explode`: generators alone name it.
+    fn parameter_name(&mut self, function: &str) -> Result<(), Fault> {
+        if !matches!(self.peek_at(1), Token::Symbol("=>")) {
+            return Ok(());
+        }
+        let known = match function {
+            "explode" | "explode_outer" | "posexplode" | "posexplode_outer" => "collection",
+            "inline" | "inline_outer" => "input",
+            _ => "",
+        };
+        let given = self.ident("a parameter's name")?;
+        if !given.name.eq_ignore_ascii_case(known) {
+            let message = format!("`{function}` has no parameter of the name `{}`", given.name);
+            return Err(Fault::new(given.at, message, "give the arguments by position"));
+        }
+        self.expect_symbol("=>")
     }
 
     /// An expression, or a lambda: `x -> x + 1`, `(x, y) -> x + y`.

@@ -215,13 +215,7 @@ impl Lexer<'_> {
     fn binary(&mut self) -> Result<Token, Fault> {
         let start = self.at;
         let digits = self.raw_string()?;
-        let digits = if digits.len() & 1 == 1 { format!("0{digits}") } else { digits };
-        let bytes: Option<Vec<u8>> = (0..digits.len())
-            .step_by(2)
-            .map(|at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-            .collect();
-        let fault = || Fault::new(start..self.at, "this is not a binary constant", "write hexadecimal digits: X'1F'");
-        bytes.map(Token::Binary).ok_or_else(fault)
+        bytes_of(&digits, start..self.at).map(Token::Binary)
     }
 
     fn backticks(&mut self) -> Result<Token, Fault> {
@@ -275,6 +269,16 @@ impl Lexer<'_> {
         self.at = whole;
         Ok(Token::Number(self.text[start..whole].to_string()))
     }
+}
+
+/// The bytes of hexadecimal digits, which stand at a place.
+pub(super) fn bytes_of(digits: &str, at: Range<usize>) -> Result<Vec<u8>, Fault> {
+    let digits = if digits.len() & 1 == 1 { format!("0{digits}") } else { digits.to_owned() };
+    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    // A sign is no digit.
+    let byte = |pair: &str| u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'));
+    let bytes: Option<Vec<u8>> = pairs.map(|pair| byte(pair?)).collect();
+    bytes.ok_or_else(|| Fault::new(at, "this is not a binary constant", "write hexadecimal digits: X'1F'"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::Fault;
 use super::lexer::{Ident, Token, tokens};
-use super::query::Query;
+use super::query::Named;
 use super::tables::InlineTable;
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Parser<'a> {
     /// Whether they are those of a record in a text: no colon behind a name, and names may differ in case alone.
     pub of_record: bool,
     /// The queries that WITH names, those that are seen first at the end.
-    pub named: Vec<(Ident, Query)>,
+    pub named: Vec<Named>,
     /// The inline tables that WITH names.
     pub tables: Vec<(Ident, InlineTable)>,
     /// SELECTs read so far; one that WITH names counts as often as it is read.

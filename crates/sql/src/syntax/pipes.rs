@@ -105,6 +105,7 @@ pub(super) fn whole(at: Range<usize>, from: From) -> Select {
         items,
         from,
         alias: None,
+        columns: Vec::new(),
         views: Vec::new(),
         filter: None,
         group_by: None,

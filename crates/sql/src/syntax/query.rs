@@ -18,6 +18,9 @@ pub(crate) struct Query {
     pub tail: Tail,
 }
 
+/// A query that WITH names, and names for its columns.
+pub(super) type Named = (Ident, Query, Vec<Ident>);
+
 /// A SELECT statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Select {
@@ -28,6 +31,8 @@ pub(crate) struct Select {
     pub items: Vec<SelectItem>,
     pub from: From,
     pub alias: Option<Ident>,
+    /// Names for the columns of FROM's query: `(SELECT …) AS t(a, b)`.
+    pub columns: Vec<Ident>,
     /// LATERAL VIEWs, in their order.
     pub views: Vec<View>,
     pub filter: Option<Node>,
@@ -86,7 +91,7 @@ const SUPPORTED: &str = "a pipeline's query is SELECT … FROM source [WHERE …
 const SELECTS_MAX: usize = 256;
 
 /// Words that end an expression and so are no aliases.
-const CLAUSES: [&str; 32] = [
+const CLAUSES: [&str; 33] = [
     "SELECT",
     "FROM",
     "WHERE",
@@ -117,12 +122,13 @@ const CLAUSES: [&str; 32] = [
     "SORT",
     "TABLESAMPLE",
     "PIVOT",
+    "UNPIVOT",
     "QUALIFY",
     "WATERMARK",
 ];
 
 /// Clauses that are not there: the first word, the clause, the way out.
-const UNSUPPORTED: [(&str, &str, &str); 8] = [
+const UNSUPPORTED: [(&str, &str, &str); 9] = [
     ("LATERAL", "LATERAL without VIEW", "write LATERAL VIEW explode(array) t AS x"),
     ("WINDOW", "WINDOW", "functions with OVER are not supported on streams; group by window(time, '10 seconds')"),
     ("QUALIFY", "QUALIFY", "functions with OVER are not supported on streams; filter groups with HAVING"),
@@ -131,6 +137,7 @@ const UNSUPPORTED: [(&str, &str, &str); 8] = [
     ("SORT", "SORT BY", UNSORTED),
     ("TABLESAMPLE", "TABLESAMPLE", "take a part of the rows in WHERE: pmod(hash(key), 10) = 0"),
     ("PIVOT", "PIVOT", "write one aggregate for each column: sum(x) FILTER (WHERE k = 'a') AS a"),
+    ("UNPIVOT", "UNPIVOT", "stack(2, 'a', a, 'b', b) makes a row of each column"),
 ];
 
 const UNSORTED: &str = "leave it out: sinks get each batch's rows sorted by group key";
@@ -215,7 +222,6 @@ impl Parser<'_> {
         }
         loop {
             let name = self.ident("a name for a query")?;
-            let names_at = self.here();
             let columns = if self.is_symbol("(") { self.names_of_columns()? } else { Vec::new() };
             self.take_word("AS");
             self.expect_symbol("(")?;
@@ -225,13 +231,10 @@ impl Parser<'_> {
                     table.columns = columns;
                 }
                 self.tables.push((name, table));
-            } else if columns.is_empty() {
+            } else {
                 let query = self.query(depth + 1)?;
                 self.expect_symbol(")")?;
-                self.named.push((name, query));
-            } else {
-                let help = "name the columns in the query: WITH t AS (SELECT x AS a …)";
-                return Err(Fault::new(names_at, "names of columns in WITH are only for VALUES", help));
+                self.named.push((name, query, columns));
             }
             if !self.take_symbol(",") {
                 return Ok(());
@@ -284,8 +287,12 @@ impl Parser<'_> {
 
     /// What FROM names, as all of it.
     fn rows(&mut self, at: Range<usize>, depth: usize) -> Result<Select, Fault> {
-        let (from, name) = self.from(depth)?;
-        let alias = self.alias()?.or(name);
+        let (from, name, mut columns) = self.from(depth)?;
+        let alias = self.alias()?;
+        if alias.is_some() && matches!(from, From::Query(_)) && self.is_symbol("(") {
+            columns = self.names_of_columns()?;
+        }
+        let alias = alias.or(name);
         let (mut views, mut filter) = (Vec::new(), None);
         loop {
             if self.take_words(&["LATERAL", "VIEW"]) {
@@ -298,7 +305,7 @@ impl Parser<'_> {
             }
         }
         self.refuse_clauses(depth)?;
-        Ok(Select { alias, views, filter, ..pipes::whole(at, from) })
+        Ok(Select { alias, columns, views, filter, ..pipes::whole(at, from) })
     }
 
     pub(super) fn count(&mut self, selects: usize, at: &Range<usize>) -> Result<(), Fault> {
@@ -310,12 +317,12 @@ impl Parser<'_> {
         Err(Fault::new(at.clone(), format!("the query has more than {SELECTS_MAX} SELECTs"), help))
     }
 
-    /// A table, a query in parentheses, or one that WITH names, with its name.
-    fn from(&mut self, depth: usize) -> Result<(From, Option<Ident>), Fault> {
+    /// A table, a query in parentheses, or one that WITH names, with its name and those of its columns.
+    fn from(&mut self, depth: usize) -> Result<(From, Option<Ident>, Vec<Ident>), Fault> {
         if self.take_symbol("(") {
             let query = self.query(depth + 1)?;
             self.expect_symbol(")")?;
-            return Ok((From::Query(query), None));
+            return Ok((From::Query(query), None, Vec::new()));
         }
         let is_values =
             self.is_word("VALUES") && !matches!(self.peek_at(1), Token::Word(_) | Token::Symbol("|>") | Token::End);
@@ -330,15 +337,15 @@ impl Parser<'_> {
             self.take_word("STREAM");
         }
         let table = self.ident("the name of a source")?;
-        let is_named = |(name, _): &&(Ident, Query)| name.name.to_lowercase() == table.name.to_lowercase();
-        let Some((_, query)) = self.named.iter().rev().find(is_named) else {
-            return Ok((From::Table(table), None));
+        let is_named = |(name, ..): &&Named| name.name.to_lowercase() == table.name.to_lowercase();
+        let Some((_, query, columns)) = self.named.iter().rev().find(is_named) else {
+            return Ok((From::Table(table), None, Vec::new()));
         };
-        let query = query.clone();
+        let (query, columns) = (query.clone(), columns.clone());
         let (count, _) = query.size();
         self.count(count, &table.at)?;
         self.check_height(depth + 1, &query, "remove names of WITH")?;
-        Ok((From::Query(query), Some(table)))
+        Ok((From::Query(query), Some(table), columns))
     }
 
     pub(super) fn select_item(&mut self) -> Result<SelectItem, Fault> {

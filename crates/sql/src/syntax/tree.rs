@@ -55,7 +55,7 @@ pub(crate) struct Call {
     pub ignore_nulls: Option<(bool, Range<usize>)>,
     /// The order of WITHIN GROUP.
     pub within: Option<Vec<SortItem>>,
-    /// Whether it was written with keywords: `TRIM(BOTH …)`.
+    /// Whether it was written with keywords, `TRIM(BOTH …)`, or without a name, `(a, b)`.
     pub keywords: bool,
     /// For each argument of `struct(a AS b, …)`, its name; empty for other calls.
     pub aliases: Vec<Option<Ident>>,

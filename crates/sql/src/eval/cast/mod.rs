@@ -141,6 +141,9 @@ pub(crate) fn to_long(input: &ArrayRef, errors: &mut RowErrors) -> ArrayRef {
     if *input.data_type() == DataType::Int64 {
         return input.clone();
     }
+    if input.data_type().is_null() {
+        return arrow_array::new_null_array(&DataType::Int64, input.len());
+    }
     let mut failures = Failures { mode: CastMode::Ansi, errors, to: types::name(&DataType::Int64) };
     number::cast(input, &DataType::Int64, &mut failures)
 }
