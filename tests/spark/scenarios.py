@@ -108,10 +108,20 @@ class Runner:
             scenario["spark"] = json.loads(cached.read_text())
         else:
             scenario["spark"] = told(self.session(), scenario)
+            self.check_alive()
             if cached:
                 whole(cached, json.dumps(scenario["spark"]))
             self.ran += 1
         whole(file, text(scenario))
+
+    def check_alive(self):
+        """A session that dies ends the cases of all threads in errors that are none of theirs."""
+        try:
+            stopped = self.first.sparkContext._jsc.sc().isStopped()
+        except Exception:
+            stopped = True
+        if stopped:
+            raise SystemExit("Spark itself has died; run this again, what is in the cache is not asked again")
 
     def session(self):
         with self.lock:

@@ -19,6 +19,9 @@ const OF_KAFKA: &str = "progress";
 /// Cases that `differential` runs by default.
 const CASES: u64 = 50;
 
+/// So often may Spark die while it is asked; what it said before is kept.
+const DEATHS_MAX: usize = 5;
+
 /// Number of streaming queries that Spark runs at once. Each mostly waits for its driver.
 const THREADS: &str = "6";
 
@@ -80,7 +83,15 @@ pub fn differential(args: &[&str]) -> Outcome {
     std::fs::create_dir_all(&scenarios).map_err(|error| format!("cannot make {}: {error}", scenarios.display()))?;
     let [scenarios, said] = [scenarios, home.join("spark")].map(|path| path.to_string_lossy().into_owned());
     sh::run(&mut command(&tool, &[kind, &scenarios, &cases.to_string(), &seed.to_string()]))?;
-    sh::run(&mut command(&python, &["tests/spark/scenarios.py", "--cache", &said, "--threads", THREADS, &scenarios]))?;
+    let ask = || {
+        sh::run(&mut command(
+            &python,
+            &["tests/spark/scenarios.py", "--cache", &said, "--threads", THREADS, &scenarios],
+        ))
+    };
+    // Some queries end Spark itself, and not each time.
+    let asked = (0..DEATHS_MAX).find_map(|_| ask().ok());
+    asked.map_or_else(ask, Ok)?;
     println!("seed {seed}");
     sh::run(&mut command(&tool, &["compare", &scenarios]))
 }

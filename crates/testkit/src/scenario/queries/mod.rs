@@ -85,6 +85,10 @@ fn scenario(sql: &str, mode: &str) -> Scenario {
     }
 }
 
+fn is_map(expression: &str) -> bool {
+    plans::type_of(expression).is_some_and(|of| of.contains("MAP"))
+}
+
 struct QueryGenerator {
     random: Random,
     /// All records of the case.
@@ -119,7 +123,9 @@ impl QueryGenerator {
         let mut items = vec!["t".to_owned()];
         for number in 0..self.random.between(2, most) {
             let item = self.item(may_fail)?;
-            items.push(if self.random.chance(65) { format!("{item} AS c{number}") } else { item });
+            // Spark's name of a part of what these give depends on how it plans them.
+            let is_read = item.contains("from_json(") || item.contains("from_csv(") || item.ends_with(").b");
+            items.push(if self.random.chance(65) || is_read { format!("{item} AS c{number}") } else { item });
         }
         Some(items.join(", "))
     }
@@ -152,7 +158,7 @@ impl QueryGenerator {
             _ => String::new(),
         };
         // Spark loses the NULLs of a MAP that is a key.
-        let key = if plans::type_of(&key).is_some_and(|of| of.contains("MAP")) { "k".to_owned() } else { key };
+        let key = if is_map(&key) { "k".to_owned() } else { key };
         let keys = if key.is_empty() { String::new() } else { format!("{key} AS key0, ") };
         let (mut keys, group_by) = match (key.as_str(), self.random.between(1, 12)) {
             ("", _) => (keys, String::new()),
@@ -229,7 +235,14 @@ impl QueryGenerator {
         let (one, other) = (self.item(may_fail)?, self.item(may_fail)?);
         let filter = expressions::of_type(&mut self.random, "BOOLEAN", 2)?;
         let aggregate = self.aggregate()?;
-        let sql = match self.random.between(0, 4) {
+        let form = self.random.between(0, 4);
+        // Spark loses the NULLs of a MAP that is a key, and does not compute an aggregate of which it knows that it is not NULL.
+        let never_null = ["count", "approx_count_distinct", "collect_", "sort_array", "regr_count"];
+        let is_left_out = is_map(&one) || form == 4 && never_null.iter().any(|name| aggregate.starts_with(name));
+        if ![0, 2].contains(&form) && is_left_out {
+            return None;
+        }
+        let sql = match form {
             0 => format!("FROM events |> EXTEND {one} AS p |> WHERE {filter} |> SELECT t, p, {other} AS q"),
             1 => format!("FROM events |> WHERE {filter} |> AGGREGATE {aggregate} AS r GROUP BY {one} AS g"),
             2 => {

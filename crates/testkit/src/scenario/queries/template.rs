@@ -4,6 +4,7 @@
 //! has a row there. Those of operators and other forms are in [`super::forms`].
 
 use super::plans::type_of;
+use super::rows::COLUMNS;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use tidemill_sql::functions::{self, Param};
@@ -40,11 +41,27 @@ pub(super) struct Templates {
     pub(super) aggregates: Vec<Template>,
 }
 
-/// Functions whose value is not a matter of their arguments, or that Spark's documentation leaves open. Of the first five
-/// some forms are in [`super::forms`]: a great number of places takes all of Spark's memory, `array_join` of a constant array
-/// gives NULL in code that Spark generates and no NULL elsewhere, and at the ends of INT the others count beyond them.
-const LEFT_OUT: [&str; 22] = [
+/// Functions whose value is not a matter of their arguments, or that Spark's documentation leaves open. Of the first sixteen
+/// some forms are in [`super::forms`]: a great number of places or elements takes all of Spark's memory and ends it, as does
+/// the place of `array_insert`, behind which Spark writes into memory that is not the array's;
+/// `array_join` of a constant array gives NULL in code that Spark generates and no NULL elsewhere, `element_at` of an array
+/// without NULLs gives 0 at an index that is NULL, the `try_` forms fail at a year beyond 294247, and at the ends of INT the
+/// others count beyond them.
+/// `histogram_numeric` depends on how Spark cuts a table's rows into partitions.
+const LEFT_OUT: [&str; 34] = [
     "format_number",
+    "array_repeat",
+    "array_insert",
+    "sequence",
+    "repeat",
+    "space",
+    "element_at",
+    "try_make_timestamp",
+    "try_make_timestamp_ltz",
+    "try_make_timestamp_ntz",
+    "split_part",
+    "substring_index",
+    "histogram_numeric",
     "array_join",
     "overlay",
     "lpad",
@@ -93,10 +110,12 @@ impl Templates {
         let params = functions::find(name).map_or(&[][..], |function| function.params);
         let only_outside = params.contains(&Param::Double) && result == "DOUBLE";
         let (mut texts, mut holes) = (vec![example[..start].to_owned()], Vec::new());
-        for (at, argument) in arguments(&example[start..end]).into_iter().enumerate() {
+        let all = arguments(&example[start..end]);
+        for (at, argument) in all.iter().copied().enumerate() {
             let last = texts.last_mut().expect("one at least");
             last.push_str(if at > 0 { ", " } else { "" });
-            let Some(constant_type) = type_of(argument) else {
+            let around = (&example[..start], &example[end..]);
+            let Some(constant_type) = type_of(argument).filter(|of| takes_columns(around, &all, at, of)) else {
                 last.push_str(argument);
                 continue;
             };
@@ -148,6 +167,15 @@ fn expected(param: Param) -> Option<&'static str> {
         Param::WallTime => Some("TIMESTAMP_NTZ"),
         _ => None,
     }
+}
+
+/// Whether the argument at a place may be a column of this type. Where only a constant may be, Spark refuses some expressions
+/// of constants (`left('ab', 1)`), so the example's stays.
+fn takes_columns((before, behind): (&str, &str), arguments: &[&str], at: usize, data_type: &str) -> bool {
+    let Some((column, _)) = COLUMNS.iter().find(|(_, of)| *of == data_type) else { return true };
+    let mut arguments = arguments.to_vec();
+    arguments[at] = column;
+    type_of(&format!("{before}{}{behind}", arguments.join(", "))).is_some()
 }
 
 /// Where the arguments of the call of a function are in a text.
