@@ -1,7 +1,7 @@
 //! Constant propagation and folding in conditions, as in Spark's optimizer: `k = 'a' AND length(k) > 0` becomes `k =
 //! 'a'`.
 
-use super::conjuncts;
+use super::{conjuncts, failing};
 use crate::eval::{EvalContext, RowError, RowErrors, evaluate};
 use crate::expr::{Comparison, Expr};
 use crate::value::Value;
@@ -31,7 +31,7 @@ pub(super) fn null_is_false(condition: Expr) -> Expr {
         Expr::Literal(Value::Null, _) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
         Expr::And(l, r) => Expr::And(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
         Expr::Or(l, r) => Expr::Or(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
-        // `x NOT IN (…, NULL)` is false or NULL.
+        // `x NOT IN (…, NULL)` is false or NULL. A constant that fails stays, and is refused.
         Expr::Not(inner) if is_in_with_null(&inner) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
         other => other,
     }
@@ -40,6 +40,7 @@ pub(super) fn null_is_false(condition: Expr) -> Expr {
 fn is_in_with_null(expr: &Expr) -> bool {
     let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
     matches!(expr, Expr::In(x, list) if is_null(x) || list.values().iter().any(is_null))
+        && failing::of_expr(expr, Zone::UTC).is_none()
 }
 
 /// `column = constant` in a chain of ANDs.

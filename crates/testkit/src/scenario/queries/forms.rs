@@ -49,7 +49,8 @@ const FORMS: &[(&str, &str)] = &[
     ("STRUCT<a: INT, b: T>", "named_struct('a', {INT}, 'b', {T})"),
     ("MAP<STRING, T>", "map({STRING}, {T})"),
     ("T", "map({STRING}, {T})[{STRING}]"),
-    ("T", "element_at(array({T}, {T}), 2)"),
+    // Spark reads some NULLs of `element_at(array(x, y), 2)` as what they are not, and dies of it.
+    ("T", "array({T}, {T})[1]"),
     ("INT", "hash({T}, {T})"),
     ("BIGINT", "xxhash64({T})"),
     ("BOOLEAN", "({BOOLEAN} AND {BOOLEAN})"),
@@ -148,7 +149,7 @@ const FORMS: &[(&str, &str)] = &[
         "map_zip_with({MAP<STRING, INT>}, {MAP<STRING, INT>}, (p, q, r) -> {INT; p STRING, q INT, r INT})",
     ),
     ("ARRAY<STRING>", "array_sort({ARRAY<STRING>}, (p, q) -> length(q) - length(p))"),
-    ("ARRAY<INT>", "sequence({INT} % 5, {INT} % 7 + 5)"),
+    ("ARRAY<INT>", "sequence(coalesce({INT}, 1) % 5, coalesce({INT}, 2) % 7 + 5)"),
     ("STRUCT<a: INT, b: STRING>", "from_json({STRING}, 'a INT, b STRING')"),
     ("ARRAY<INT>", "from_json({STRING}, 'ARRAY<INT>')"),
     ("STRING", "get_json_object({STRING}, '$.b[*].c')"),

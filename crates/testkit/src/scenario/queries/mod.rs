@@ -200,6 +200,10 @@ impl QueryGenerator {
             true => format!("{call} FILTER (WHERE {})", expressions::of_type(&mut self.random, "BOOLEAN", 1)?),
             false => call,
         };
+        // Whether Spark makes the map, and fails at a NULL key, depends on how it plans the aggregates.
+        if call.contains("map(") && call.contains(")[") {
+            return None;
+        }
         // The order of a set is open.
         let sorted = call.starts_with("collect_set");
         Some(if sorted { format!("sort_array({call})") } else { call })
