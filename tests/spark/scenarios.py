@@ -147,6 +147,8 @@ def session(threads):
         "spark.sql.shuffle.partitions": "1",
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.codegen.wholeStage": "false",
+        # What occurs twice would be computed ahead, and fail where nothing asks for it.
+        "spark.sql.subexpressionElimination.enabled": "false",
         "spark.sql.ui.retainedExecutions": "10",
         "spark.sql.streaming.pollingDelay": "1ms",
         "spark.sql.streaming.checkpointFileManagerClass": FILE_MANAGER,

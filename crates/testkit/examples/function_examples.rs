@@ -18,6 +18,7 @@ fn main() {
             Verdict::Same { names: true } => "same",
             Verdict::Same { names: false } => "names",
             Verdict::Different { .. } => "different",
+            Verdict::OnPurpose => "on purpose",
             Verdict::Refused(_) => "refused",
         };
         counts.entry(kind).or_default()[tabled] += 1;
@@ -31,7 +32,7 @@ fn main() {
     println!("{:<34} {:>9} {:>9}", "examples", "plain", "of tables");
     println!("{:<34} {:>9} {:>9}", "same", same + named, same_tabled + named_tabled);
     println!("{:<34} {named:>9} {named_tabled:>9}", "  of them with another column name");
-    for kind in ["different", "refused"] {
+    for kind in ["different", "on purpose", "refused"] {
         let [plain, tabled] = count(kind);
         println!("{kind:<34} {plain:>9} {tabled:>9}");
     }
@@ -43,6 +44,6 @@ fn print(kind: &str, example: &Example, verdict: &Verdict) {
     match verdict {
         Verdict::Different { ours, spark } => println!("    ours  {ours}\n    spark {spark}"),
         Verdict::Refused(message) => println!("    {message}"),
-        Verdict::Same { .. } => {}
+        Verdict::Same { .. } | Verdict::OnPurpose => {}
     }
 }

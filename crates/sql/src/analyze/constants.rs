@@ -121,8 +121,33 @@ fn fold(expr: &mut Expr, zone: Zone) {
     });
     if of_constants && let Some(value) = value(expr, zone) {
         *expr = Expr::Literal(value, expr.data_type());
-    } else if let Some(simpler) = with_null(expr) {
+    } else if let Some(simpler) = with_null(expr).or_else(|| of_case(expr)) {
         *expr = simpler;
+    }
+}
+
+/// A CASE without the branches whose condition is a constant; `None` if it has none of these.
+fn of_case(expr: &Expr) -> Option<Expr> {
+    let Expr::Case(branches, otherwise, data_type) = expr else { return None };
+    let is_constant = |(condition, _): &&(Expr, Expr)| matches!(condition, Expr::Literal(..));
+    branches.iter().find(is_constant)?;
+    let is_true = |condition: &Expr| matches!(condition, Expr::Literal(Value::Boolean(true), _));
+    let mut left: Vec<(Expr, Expr)> = Vec::new();
+    for (condition, value) in branches {
+        if is_true(condition) && left.is_empty() {
+            return Some(value.clone());
+        }
+        if is_true(condition) {
+            return Some(Expr::Case(left, Some(Box::new(value.clone())), data_type.clone()));
+        }
+        if !matches!(condition, Expr::Literal(..)) {
+            left.push((condition.clone(), value.clone()));
+        }
+    }
+    match (left.is_empty(), otherwise) {
+        (true, Some(otherwise)) => Some(otherwise.as_ref().clone()),
+        (true, None) => Some(Expr::Literal(Value::Null, data_type.clone())),
+        (false, otherwise) => Some(Expr::Case(left, otherwise.clone(), data_type.clone())),
     }
 }
 

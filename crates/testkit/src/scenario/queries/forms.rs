@@ -99,6 +99,7 @@ const FORMS: &[(&str, &str)] = &[
     ("TIMESTAMP", "CAST({DATE} AS TIMESTAMP)"),
     ("TIMESTAMP_NTZ", "CAST({TIMESTAMP} AS TIMESTAMP_NTZ)"),
     ("BINARY", "CAST({STRING} AS BINARY)"),
+    ("BINARY", "unbase64(base64({STRING}))"),
     ("BOOLEAN", "TRY_CAST({STRING} AS BOOLEAN)"),
     ("ARRAY<STRING>", "CAST({ARRAY<INT>} AS ARRAY<STRING>)"),
     ("STRING", "({STRING} || {STRING})"),
@@ -175,6 +176,7 @@ const FORMS: &[(&str, &str)] = &[
     ("ARRAY<STRING>", "array_insert({ARRAY<STRING>}, -2, {STRING})"),
     ("ARRAY<STRING>", "array_repeat({STRING}, {INT} % 9)"),
     ("INT", "element_at({ARRAY<INT>}, -1)"),
+    ("INT", "try_element_at({ARRAY<INT>}, {INT} % 9)"),
     ("INT", "element_at({MAP<STRING, INT>}, {STRING})"),
     ("STRING", "array_join(ss, ',', {STRING})"),
     ("STRING", "array_join({ARRAY<STRING>}, {STRING})"),
@@ -189,8 +191,12 @@ const FORMS: &[(&str, &str)] = &[
 pub(super) fn templates() -> Vec<Template> {
     let mut all = Vec::new();
     for (result, text) in FORMS {
+        // Bytes that are no UTF-8 are another STRING here.
+        let fits = |t: &&&str| **t != "BINARY" || !text.starts_with("CAST({T} AS STRING)");
         match text.contains("{T}") || text.contains(": T>") {
-            true => all.extend(TYPES.iter().map(|t| template(&of_type(result, t), &of_type(text, t)))),
+            true => {
+                all.extend(TYPES.iter().filter(fits).map(|t| template(&of_type(result, t), &of_type(text, t))));
+            }
             false => all.push(template(result, text)),
         }
     }
