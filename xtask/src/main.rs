@@ -42,8 +42,8 @@ cargo xtask VERB
   bench autoscale [--trace FILE] [--seed S] [--set KEY=VALUE]   a load trace on the real engine: executor-seconds and ages
   bench wake [--count N] [--backlogs N]   from a record at zero executors to its result, 200 times; from a backlog to four executors
   bench bottlenecks [NAME…]  loads that more executors do not help: how soon the autoscaler says why
-  bench consume [--runs N] [--broker embedded|apache]  both Kafka clients, alone: records per CPU-second in and out
-  bench sink [--broker embedded|apache]   from a topic to a topic, exactly once: records per CPU-second, and their age at a reader
+  bench consume [--runs N] [--records N] [--broker embedded|apache]  both Kafka clients, alone: records per CPU-second in and out
+  bench sink [--records N] [--broker embedded|apache]   from a topic to a topic, exactly once: records per CPU-second, and their age at a reader
   bench hot                 all records in one partition, and the same in four: throughput of four executors
   bench model [--seed S]…   five compressed traces on the real engine, their sizes beside the simulator's
   bench idle [--minutes M]  half an hour without a record: what the driver takes, and that no executor runs

@@ -13,25 +13,22 @@ const CLIENTS: [&str; 2] = ["native", "librdkafka"];
 const RUNS: usize = 3;
 /// Numbers of partitions of the topics that are read.
 const PARTITIONS: [&str; 2] = ["4", "1000"];
-/// Records in each of these topics.
+/// Records in each of these topics, and records that are written in a run.
 const RECORDS: &str = "2000000";
-/// Records that are written in a run.
-const WRITTEN: &str = "2000000";
 
 /// Starts brokers for itself, one after the other, and ends them.
 pub fn run(args: &[&str]) -> Outcome {
-    let (mut runs, mut brokers) = (RUNS, vec!["embedded", "apache"]);
+    let (mut runs, mut records, mut brokers) = (RUNS, RECORDS, vec!["embedded", "apache"]);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match (*arg, args.next()) {
             ("--runs", Some(count)) => runs = count.parse().map_err(|_| format!("`{count}` is no number of runs"))?,
+            ("--records", Some(count)) if count.parse::<u32>().is_ok_and(|count| count > 0) => records = count,
             ("--broker", Some(name)) if brokers.contains(name) => brokers = vec![name],
-            _ => return Err("bench consume [--runs N] [--broker embedded|apache]".into()),
+            _ => return Err("bench consume [--runs N] [--records N] [--broker embedded|apache]".into()),
         }
     }
-    for (package, example) in [("tidemill-kafka", "read"), ("tidemill-load", "write")] {
-        sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", package, "--example", example]))?;
-    }
+    sh::run(&mut cargo(&["build", "--release", "--quiet", "--workspace", "--example", "read", "--example", "write"]))?;
     for broker in brokers {
         match broker {
             "embedded" => {
@@ -39,12 +36,12 @@ pub fn run(args: &[&str]) -> Outcome {
                 let dir = sh::target().join("bench/consume");
                 let _ = std::fs::remove_dir_all(&dir);
                 let embedded = EmbeddedBroker::start(&dir)?;
-                print(broker, measure(embedded.address(), runs)?);
+                print(broker, measure(embedded.address(), runs, records)?);
             }
             _ => {
                 let kafka = Broker::at(ports::free_four()?);
                 kafka.start()?;
-                let measured = measure(&kafka.address(), runs);
+                let measured = measure(&kafka.address(), runs, records);
                 kafka.stop_and_forget()?;
                 print(broker, measured?);
             }
@@ -74,10 +71,10 @@ fn print(broker: &str, measured: Figures) {
 /// Values by figure.
 type Figures = BTreeMap<String, Vec<f64>>;
 
-fn measure(address: &str, runs: usize) -> Outcome<Figures> {
+fn measure(address: &str, runs: usize, records: &str) -> Outcome<Figures> {
     let mut figures = Figures::new();
     for partitions in PARTITIONS {
-        example("write", &[address, &format!("t{partitions}"), "client=native", partitions, RECORDS])?;
+        example("write", &[address, &format!("t{partitions}"), "client=native", partitions, records])?;
     }
     for turn in 0..runs {
         for client in CLIENTS {
@@ -86,7 +83,7 @@ fn measure(address: &str, runs: usize) -> Outcome<Figures> {
                 let read = example("read", &[address, &format!("t{partitions}"), "100000", "0", &chosen])?;
                 take(&mut figures, &format!("read_{partitions}_partitions_{client}"), read);
             }
-            let written = example("write", &[address, &format!("w{client}{turn}"), &chosen, "4", WRITTEN])?;
+            let written = example("write", &[address, &format!("w{client}{turn}"), &chosen, "4", records])?;
             take(&mut figures, &format!("write_{client}"), written);
         }
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Records of the backlog.
+/// Records of the backlog, unless an argument says otherwise.
 const RECORDS: &str = "2000000";
 /// Records a second of the steady load.
 const RATE: &str = "1000/s";
@@ -22,26 +22,30 @@ const WATCHED_S: &str = "15";
 
 /// Starts brokers for itself, one after the other, and ends them.
 pub fn run(args: &[&str]) -> Outcome {
-    let brokers = match args {
-        [] => &["embedded", "apache"][..],
-        ["--broker", name @ ("embedded" | "apache")] => &[*name],
-        _ => return Err("bench sink [--broker embedded|apache]".into()),
-    };
+    let (mut records, mut brokers) = (RECORDS, vec!["embedded", "apache"]);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match (*arg, args.next()) {
+            ("--records", Some(count)) if count.parse::<u32>().is_ok_and(|count| count > 0) => records = count,
+            ("--broker", Some(name)) if brokers.contains(name) => brokers = vec![name],
+            _ => return Err("bench sink [--records N] [--broker embedded|apache]".into()),
+        }
+    }
     sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", "tidemill-cli"]))?;
-    sh::run(&mut cargo(&["build", "--release", "--quiet", "--package", "tidemill-kafka", "--example", "arrive"]))?;
+    sh::run(&mut cargo(&["build", "--release", "--quiet", "--workspace", "--example", "arrive"]))?;
     for broker in brokers {
         let dir = sh::target().join("bench/sink");
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
-        let measured = match *broker {
+        let measured = match broker {
             "embedded" => {
                 let embedded = EmbeddedBroker::start(&dir.join("broker"))?;
-                measure(&dir, embedded.address(), Some(embedded.pid()))
+                measure(&dir, embedded.address(), records, Some(embedded.pid()))
             }
             _ => {
                 let kafka = Broker::at(ports::free_four()?);
                 kafka.start()?;
-                let measured = measure(&dir, &kafka.address(), None);
+                let measured = measure(&dir, &kafka.address(), records, None);
                 kafka.stop_and_forget()?;
                 measured
             }
@@ -54,8 +58,8 @@ pub fn run(args: &[&str]) -> Outcome {
     Ok(())
 }
 
-fn measure(dir: &Path, address: &str, broker: Option<u32>) -> Outcome<Vec<(String, f64)>> {
-    let mut figures = backlog(dir, address, broker)?;
+fn measure(dir: &Path, address: &str, records: &str, broker: Option<u32>) -> Outcome<Vec<(String, f64)>> {
+    let mut figures = backlog(dir, address, records, broker)?;
     figures.extend(steady(dir, address)?);
     Ok(figures)
 }
@@ -98,12 +102,12 @@ fn producer(address: &str, topic: &str, more: &[&str]) -> Command {
 }
 
 /// A backlog is copied, from the start of the run to its end.
-fn backlog(dir: &Path, address: &str, broker: Option<u32>) -> Outcome<Vec<(String, f64)>> {
-    sh::run(&mut producer(address, "backlog-in", &["--rate", "max", "--count", RECORDS]))?;
+fn backlog(dir: &Path, address: &str, records: &str, broker: Option<u32>) -> Outcome<Vec<(String, f64)>> {
+    sh::run(&mut producer(address, "backlog-in", &["--rate", "max", "--count", records]))?;
     let broker_cpu = || broker.map(|pid| process::cpu(pid).map(|cpu| cpu.own)).transpose();
     let before = broker_cpu()?;
     let cost = job::measure(copier(dir, address, "backlog", false)?, &[])?;
-    let records: f64 = RECORDS.parse().expect("a number");
+    let records: f64 = records.parse().expect("a number");
     let mut figures = vec![
         ("records_per_s".to_owned(), records / cost.wall),
         ("records_per_cpu_s".to_owned(), records / (cost.driver + cost.executors)),
