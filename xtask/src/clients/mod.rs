@@ -37,7 +37,7 @@ pub fn run(args: &[&str], kafka: &kafka::Broker) -> Outcome {
         return Err(format!("`{name}` is none of {}", known.join(", ")));
     }
     kafka.start()?;
-    let rows = ask_all(&names, Ok(&kafka.address()))?;
+    let rows = ask_all(&names, Ok(&kafka.address()), true)?;
     print!("{}", table::text(&rows));
     let failed = table::failures(&rows);
     if !failed.is_empty() {
@@ -52,7 +52,7 @@ pub fn run(args: &[&str], kafka: &kafka::Broker) -> Outcome {
 /// # Errors
 /// A program ran and fails, or the table in the docs says something else.
 pub fn check(kafka: Result<&str, &str>) -> Outcome<Vec<String>> {
-    let rows = ask_all(&[], kafka)?;
+    let rows = ask_all(&[], kafka, false)?;
     let failed = table::failures(&rows);
     if !failed.is_empty() {
         return Err(failed.join("\n"));
@@ -62,7 +62,7 @@ pub fn check(kafka: Result<&str, &str>) -> Outcome<Vec<String>> {
 }
 
 /// Installs the programs, and runs them on an embedded broker and on Apache Kafka.
-fn ask_all(names: &[&str], kafka: Result<&str, &str>) -> Outcome<Vec<Row>> {
+fn ask_all(names: &[&str], kafka: Result<&str, &str>, patience: bool) -> Outcome<Vec<Row>> {
     let dir = sh::target().join("references/clients");
     let _ = std::fs::remove_dir_all(&dir);
     // Often, so that nobody waits for the compaction.
@@ -71,11 +71,11 @@ fn ask_all(names: &[&str], kafka: Result<&str, &str>) -> Outcome<Vec<Row>> {
         PROGRAMS.iter().filter(|program| names.is_empty() || names.contains(&program.name)).collect();
     let mut asked = Vec::new();
     for (index, program) in programs.iter().enumerate() {
-        let installed = program.install();
+        let installed = program.install(patience);
         for (which, address) in [kafka, Ok(embedded.address())].into_iter().enumerate() {
             let line = match (&installed, address) {
                 (Err(why), _) => Err(why.clone()),
-                (_, Err(why)) => Err(format!("no Apache Kafka: {why}")),
+                (_, Err(why)) => Err(format!("no Apache Kafka: {}", why.lines().next().unwrap_or_default())),
                 (Ok(line), Ok(address)) => Ok((line.clone(), address)),
             };
             asked.push((2 * index + which, *program, line));

@@ -25,6 +25,8 @@ pub struct Program {
     run: &'static [&'static str],
     /// Whether it is an application, not a client with a row of capabilities.
     pub is_application: bool,
+    /// Whether its first installation takes minutes of CPU time. The tests leave it out until the verb has installed it.
+    is_slow_to_install: bool,
 }
 
 /// The longest time for a program.
@@ -47,8 +49,15 @@ const ENVIRONMENT: [(&str, &str); 5] = [
     ("npm_config_fetch_retry_mintimeout", "1000"),
 ];
 
-const BASE: Program =
-    Program { name: "", dir: "", needs: ("cargo", "--version"), install: &[], run: &[], is_application: false };
+const BASE: Program = Program {
+    name: "",
+    dir: "",
+    needs: ("cargo", "--version"),
+    install: &[],
+    run: &[],
+    is_application: false,
+    is_slow_to_install: false,
+};
 const JAVA: Program = Program {
     dir: "java",
     needs: ("javac", "-version"),
@@ -85,6 +94,7 @@ pub static PROGRAMS: [Program; 12] = [
         dir: "rskafka",
         install: &["cargo", "build", "--quiet", "--locked", "--target-dir", "target"],
         run: &["target/debug/check"],
+        is_slow_to_install: true,
         ..BASE
     },
     Program { name: "compaction", run: &[JVM, "-cp", JARS, "Compaction"], is_application: true, ..JAVA },
@@ -93,10 +103,14 @@ pub static PROGRAMS: [Program; 12] = [
 ];
 
 impl Program {
-    /// Installs it unless it is. Returns its command without the broker's address.
+    /// Installs it unless it is, or unless that takes long and nobody has `patience`. Returns its command without the broker's
+    /// address.
     ///
     /// The error says in one line why it cannot be installed.
-    pub fn install(&self) -> Outcome<Vec<String>> {
+    pub fn install(&self, patience: bool) -> Outcome<Vec<String>> {
+        if self.is_slow_to_install && !patience && !self.installed_dir().join("installed.txt").exists() {
+            return Err(format!("it is built for a minute; `cargo xtask clients {}` builds it", self.name));
+        }
         let installed = self.installed().and_then(|()| words(self.run));
         installed.map_err(|why: String| why.lines().take(2).collect::<Vec<_>>().join(" "))
     }

@@ -124,6 +124,8 @@ impl Nodes {
 impl Drop for Nodes {
     fn drop(&mut self) {
         for node in &self.all {
+            // A node whose cluster is gone would wait for it when it is asked to end. One that does not run is no error here.
+            let _ = node.kill();
             if let Err(error) = node.stop_and_forget() {
                 eprintln!("xtask: {error}");
             }
