@@ -2,7 +2,6 @@
 
 use arrow_array::RecordBatch;
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use tidemill_flow::encoded_rows;
 use tidemill_flow::ports::Sink;
@@ -35,7 +34,7 @@ impl BatchOutput {
     /// Internal: they cannot be decoded.
     pub(crate) fn of_tasks(partials: &mut [Partial], sinks: usize, query: &QueryPlan) -> Result<BatchOutput> {
         let mut by_sink = vec![Vec::new(); sinks];
-        let (mut count, mut last) = (0, VecDeque::new());
+        let (mut count, mut shown) = (0, Vec::new());
         for partial in partials {
             let parts = partial.output.len();
             assert!(parts == 0 || parts == sinks + 1, "{parts} parts of a task for {sinks} sinks");
@@ -44,20 +43,17 @@ impl BatchOutput {
                     Some(parts) => parts.push(part),
                     None => {
                         count += part.rows;
-                        last.push_front(part);
+                        shown.push(part);
                     }
                 }
             }
         }
-        // From the back, until there are enough.
-        let mut found = 0;
-        let enough = last.iter().take_while(|part| {
-            let more = found < ROWS_SHOWN as u64;
-            found += part.rows;
-            more
-        });
-        let enough: Vec<&SinkPart> = enough.collect();
-        let last = encoded_rows::decode(&query.output_schema, enough.into_iter().rev())?;
+        let (mut from, mut found) = (shown.len(), 0);
+        while from > 0 && found < ROWS_SHOWN as u64 {
+            from -= 1;
+            found += shown[from].rows;
+        }
+        let last = encoded_rows::decode(&query.output_schema, &shown[from..])?;
         Ok(BatchOutput::Encoded(Arc::new(Encoded { by_sink, count, last })))
     }
 

@@ -159,10 +159,6 @@ impl FilesSink {
     }
 
     fn gather(&mut self, batch_id: u64, parts: &[SinkPart]) -> Result<()> {
-        if self.manifest.last() >= Some(batch_id) {
-            // A replay of a batch that is visible: its rows are the same.
-            return Ok(());
-        }
         let content = self.content(parts)?.concat();
         let gathered = self.gathered.as_mut().expect("`begin` comes before the first batch");
         gathered.add(batch_id, count(parts), &content)
@@ -183,7 +179,7 @@ impl SinkCommitter for FilesSink {
 
     fn commit(&mut self, batch_id: u64, parts: &[SinkPart], replayed: bool) -> Result<()> {
         self.claim.make(&self.dir)?;
-        if replayed && self.manifest.last() >= Some(batch_id) {
+        if (replayed || self.roll.is_some()) && self.manifest.last() >= Some(batch_id) {
             // It is visible, and its rows are the same.
             staged::remove(&self.dir, parts);
             return Ok(());

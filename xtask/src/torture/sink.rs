@@ -28,7 +28,7 @@ pub fn run(dir: &Path, which: &str, length: Duration, seed: u64) -> Outcome {
         "embedded" => Brokers::embedded(&dir.join("broker"))?,
         "apache" => Brokers::apache(1)?,
         "three" => Brokers::apache(3)?,
-        _ => return Err("choose --broker embedded, apache or three".into()),
+        _ => return Err("choose --sink embedded, apache or three".into()),
     };
     let address = brokers.address();
     sh::write_file(&dir.join("pipeline.toml"), &pipeline(&brokers))?;

@@ -282,10 +282,8 @@ impl Demo {
     fn single_record(&mut self) -> Result<()> {
         self.display.phase("one record", "after a silence, from zero executors: how long to its result?");
         let until = Instant::now() + SILENCE;
-        while Instant::now() < until {
-            if !self.step()? {
-                return Ok(());
-            }
+        if !self.wait_for(|_| Instant::now() >= until)? {
+            return Ok(());
         }
         let before = self.latest().batch_id;
         self.control.send_now(1);

@@ -226,8 +226,6 @@ fn write_array(out: &mut String, items: &dyn Array, style: &Style) {
     out.push(']');
 }
 
-/// Keys are names, so always quoted: a string as it is, other types as Spark holds them inside (a DATE as its day
-/// number, a TIMESTAMP in microseconds).
 /// A key as the text of what Spark keeps it as: days, microseconds, `[1,x]` of a STRUCT.
 fn internal_text(keys: &dyn Array, entry: usize, clock: &WallClock) -> String {
     match keys.data_type() {
@@ -243,6 +241,8 @@ fn internal_text(keys: &dyn Array, entry: usize, clock: &WallClock) -> String {
     }
 }
 
+/// Keys are names, so always quoted: a string as it is, other types as Spark holds them inside (a DATE as its day
+/// number, a TIMESTAMP in microseconds).
 fn write_map(out: &mut String, keys: &dyn Array, values: &dyn Array, style: &Style) {
     out.push('{');
     let mut first = true;
