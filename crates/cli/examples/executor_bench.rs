@@ -8,13 +8,15 @@
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidemill_broker::{Broker, BrokerConfig};
+use tidemill_flow::setup::{Access, Input, Setup};
 use tidemill_kafka::{KafkaOptions, admin};
-use tidemill_link::{FromExecutor, Task, TaskCost, ToExecutor, VERSION, receive, send};
+use tidemill_link::{EncodedSetup, FromExecutor, Task, TaskCost, ToExecutor, VERSION, receive, send};
 use tidemill_load::produce;
 use tidemill_model::limits::TASK_RECORDS;
-use tidemill_model::{Millis, OffsetRange, TaskCut, batch::cut_tasks};
+use tidemill_model::{Millis, OffsetRange, RawBytes, TaskCut, batch::cut_tasks, pipeline};
 
 const PIPELINE: &str = include_str!("../../config/tests/reference.toml");
 const TOPIC: &str = "cs_student_logs";
@@ -101,13 +103,22 @@ fn first_results(hello: &ToExecutor, range: &OffsetRange, starts: u64) {
 }
 
 fn hello(bootstrap_servers: &str) -> ToExecutor {
-    let text = PIPELINE.replace("localhost:9092", bootstrap_servers);
-    let pipeline = tidemill_config::parse("reference.toml", &text, &[]).expect("the reference pipeline");
+    let pipeline = tidemill_config::parse("reference.toml", PIPELINE, &[]).expect("the reference pipeline");
+    let input = Input::Kafka {
+        bootstrap_servers: bootstrap_servers.into(),
+        client: pipeline::ClientChoice::Auto,
+        properties: Vec::new(),
+        whole_records: false,
+        passes_over_lost: false,
+    };
+    let setup = Setup {
+        plan: Arc::new(tidemill_sql::plan(&pipeline).expect("the reference query")),
+        on_error: pipeline.on_error,
+        access: Access { inputs: vec![input], ..Access::default() },
+    };
     ToExecutor::Hello {
         version: VERSION,
-        pipeline_file: "reference.toml".into(),
-        plan_hash: tidemill_sql::plan(&pipeline).expect("the reference query").hash(),
-        pipeline_text: tidemill_model::Secret::new(text),
+        setup: EncodedSetup(RawBytes(setup.to_bytes())),
         cores: CORES as u32,
         max_records_per_second_per_core: None,
     }

@@ -15,6 +15,7 @@ use tidemill_files::{ConsoleOptions, ConsoleSink, FilesSink, FormatWriter, NoneS
 use tidemill_files::{FilesDeadLetterCommitter, FilesDeadLetterWriter, FilesOptions, FilesReader, FilesWatch};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::{self, DeadLetterCommitter, DeadLetterWriter, Sink, SinkCommitter, SinkWriter};
+use tidemill_flow::setup::{Access, DeadLetterFiles, Encoding, Input, Setup};
 use tidemill_kafka::choice::{self, Chosen, ClientChoice};
 use tidemill_kafka::dead_letters as letters;
 use tidemill_kafka::sink::{Layout, Target};
@@ -22,9 +23,10 @@ use tidemill_kafka::{
     Group, KafkaDeadLetterCommitter, KafkaOptions, KafkaReader, KafkaSink, KafkaWatch, RecordsWriter,
 };
 use tidemill_kafka::{properties, subscription};
+use tidemill_model::diagnostic::Located;
 use tidemill_model::pipeline::{
-    self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, Position, SinkKind, SourceFormat, SourceKind,
-    StartingOffsets, Topics, Trigger,
+    self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, KafkaFormat, Position, SinkKind, SourceFormat,
+    SourceKind, StartingOffsets, Topics, Trigger,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
@@ -203,24 +205,59 @@ fn watched(pipeline: &Pipeline, number: u32, source: &pipeline::Source) -> Resul
 }
 
 /// Readers for the sources of the plan's branches, for one worker thread of an executor.
-pub(crate) fn readers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>> {
-    let reader = |(number, source): (u32, &pipeline::Source)| -> Result<Box<dyn ports::Read>> {
-        let mut parts = kafka_columns::parts(plan.branches[number as usize].kafka_columns.as_ref());
-        if matches!(pipeline.dead_letter, Some(DeadLetterTarget::Kafka(_))) {
-            (parts.keys, parts.headers) = (true, true);
-        }
-        Ok(match &source.kind {
-            SourceKind::Kafka(kafka) => {
-                let options = kafka_options(&kafka.connection);
+pub(crate) fn readers(setup: &Setup) -> Result<Vec<Box<dyn ports::Read>>> {
+    let reader = |(number, input): (u32, &Input)| -> Result<Box<dyn ports::Read>> {
+        Ok(match input {
+            Input::Kafka { bootstrap_servers, client, properties, whole_records, passes_over_lost } => {
+                let options = KafkaOptions {
+                    client_options: properties.clone(),
+                    client: *client,
+                    ..KafkaOptions::new(bootstrap_servers)
+                };
                 // The driver was let in before it gave out the first task.
                 options.let_in.note();
-                let reader = KafkaReader::new(&options)?.with_parts(parts);
-                Box::new(reader.passing_over_lost(!kafka.fail_on_data_loss))
+                let mut parts = kafka_columns::parts(setup.plan.branches[number as usize].kafka_columns.as_ref());
+                if *whole_records {
+                    (parts.keys, parts.headers) = (true, true);
+                }
+                Box::new(KafkaReader::new(&options)?.with_parts(parts).passing_over_lost(*passes_over_lost))
             }
-            SourceKind::Files(files) => Box::new(FilesReader::new(&files_options(pipeline, number, files))),
+            Input::Files { csv, header, log_dir } => Box::new(FilesReader::new(log_dir, number, *csv, *header)),
         })
     };
-    each_source(pipeline, plan).map(reader).collect()
+    (0..).zip(&setup.access.inputs).map(reader).collect()
+}
+
+/// What the executors of a job read and write themselves.
+pub(crate) fn access(job: &Job) -> Access {
+    let (pipeline, plan) = (&job.pipeline, &job.plan);
+    Access {
+        inputs: each_source(pipeline, plan).map(|(_, source)| input(pipeline, source)).collect(),
+        encodings: if plan.is_stateless() { pipeline.sinks.iter().map(encoding).collect() } else { Vec::new() },
+        dead_letters: pipeline.dead_letter.as_ref().map(|target| match target {
+            DeadLetterTarget::Files { path } => DeadLetterFiles::Lines(path.into()),
+            DeadLetterTarget::Kafka(_) => DeadLetterFiles::Frames(dead_letters_on_their_way(pipeline)),
+        }),
+    }
+}
+
+fn input(pipeline: &Pipeline, source: &pipeline::Source) -> Input {
+    match &source.kind {
+        SourceKind::Kafka(kafka) => {
+            let options = kafka_options(&kafka.connection);
+            Input::Kafka {
+                bootstrap_servers: options.bootstrap_servers,
+                client: options.client,
+                properties: options.client_options,
+                whole_records: matches!(pipeline.dead_letter, Some(DeadLetterTarget::Kafka(_))),
+                passes_over_lost: !kafka.fail_on_data_loss,
+            }
+        }
+        SourceKind::Files(files) => {
+            let options = files_options(pipeline, 0, files);
+            Input::Files { csv: options.csv, header: options.header, log_dir: options.log_dir }
+        }
+    }
 }
 
 /// The source of each branch, and the branch's number.
@@ -246,12 +283,10 @@ pub(crate) fn groups(job: &Job, say: impl FnMut(&str) + Clone + Send + 'static) 
 
 /// A dead-letter writer for one worker thread of an executor. Executors start in the driver's directory, so a relative
 /// path means the same to both.
-pub(crate) fn dead_letters(pipeline: &Pipeline) -> Option<Box<dyn DeadLetterWriter>> {
-    Some(Box::new(match pipeline.dead_letter.as_ref()? {
-        DeadLetterTarget::Files { path } => FilesDeadLetterWriter::new(path),
-        DeadLetterTarget::Kafka(_) => {
-            FilesDeadLetterWriter::encoded(dead_letters_on_their_way(pipeline), letters::write_frame, "frames")
-        }
+pub(crate) fn dead_letters(setup: &Setup) -> Option<Box<dyn DeadLetterWriter>> {
+    Some(Box::new(match setup.access.dead_letters.as_ref()? {
+        DeadLetterFiles::Lines(dir) => FilesDeadLetterWriter::new(dir),
+        DeadLetterFiles::Frames(dir) => FilesDeadLetterWriter::encoded(dir, letters::write_frame, "frames"),
     }))
 }
 
@@ -324,30 +359,62 @@ pub(crate) const ABANDONED: &str =
 
 /// The pipeline's sinks. When the console's reader goes away, a stop command is sent to `commands`.
 pub(crate) fn sinks(job: &Job, commands: &Sender<UserCommand>) -> Result<Vec<Sink>> {
-    let writers = sink_writers(&job.pipeline, &job.plan)?.into_iter();
+    let encodings: Vec<Encoding> = job.pipeline.sinks.iter().map(encoding).collect();
+    let writers = writers(&encodings, &job.plan)?.into_iter();
     let committers = job.pipeline.sinks.iter().map(|sink| committer(job, sink, commands));
     writers.zip(committers).map(|(writer, committer)| Ok(Sink { writer, committer: committer? })).collect()
 }
 
-/// What encodes rows for each of the pipeline's sinks: for one worker thread of an executor, or for the driver.
-pub(crate) fn sink_writers(pipeline: &Pipeline, plan: &QueryPlan) -> Result<Vec<Box<dyn SinkWriter>>> {
+/// A worker thread's halves of the sinks.
+pub(crate) fn sink_writers(setup: &Setup) -> Result<Vec<Box<dyn SinkWriter>>> {
+    writers(&setup.access.encodings, &setup.plan)
+}
+
+/// How a sink's rows are encoded, by an executor or by the driver.
+fn encoding(sink: &pipeline::Sink) -> Encoding {
+    match &sink.kind {
+        SinkKind::Console { json, rows_max } => Encoding::Console { json: *json, rows_max: *rows_max },
+        SinkKind::None => Encoding::None,
+        SinkKind::Files { path, format, roll_bytes, roll_ms, .. } => {
+            let gathers = roll(*roll_bytes, *roll_ms).is_some();
+            Encoding::Files { format: *format, staged_in: (!gathers).then(|| path.clone()) }
+        }
+        SinkKind::Kafka(kafka) => match &kafka.format {
+            KafkaFormat::Json { key_column } => Encoding::KafkaJson {
+                topic: kafka.topic.clone(),
+                key_column: key_column.as_ref().map(|column| column.text.clone()),
+            },
+            KafkaFormat::Raw => Encoding::KafkaRaw { topic: kafka.topic.clone() },
+        },
+    }
+}
+
+/// What encodes a query's rows for each sink.
+fn writers(encodings: &[Encoding], plan: &QueryPlan) -> Result<Vec<Box<dyn SinkWriter>>> {
     let zone = plan.zone();
-    let writer = |sink: &pipeline::Sink| -> Result<Box<dyn SinkWriter>> {
-        Ok(match &sink.kind {
-            SinkKind::Console { json, rows_max } => console_writer(*json, *rows_max, zone),
-            SinkKind::None => Box::new(NoneSink::default()),
-            SinkKind::Files { path, format, roll_bytes, roll_ms, .. } => {
-                let gathers = roll(*roll_bytes, *roll_ms).is_some();
-                let writer = FormatWriter::new(*format, zone, gathers);
-                Box::new(if gathers { writer } else { writer.staged_in(path) })
+    let records = |format: &KafkaFormat, topic: &Option<String>| -> Result<Box<dyn SinkWriter>> {
+        let writer = RecordsWriter::new(format, topic.as_deref(), &plan.output_schema, zone);
+        Ok(Box::new(writer.map_err(|unfit| Error::user(format!("{}; {}", unfit.message, unfit.help)))?))
+    };
+    let writer = |encoding: &Encoding| -> Result<Box<dyn SinkWriter>> {
+        Ok(match encoding {
+            Encoding::Console { json, rows_max } => console_writer(*json, *rows_max, zone),
+            Encoding::None => Box::new(NoneSink::default()),
+            Encoding::Files { format, staged_in } => {
+                let writer = FormatWriter::new(*format, zone, staged_in.is_none());
+                Box::new(match staged_in {
+                    Some(dir) => writer.staged_in(dir),
+                    None => writer,
+                })
             }
-            SinkKind::Kafka(kafka) => {
-                let writer = RecordsWriter::new(&kafka.format, kafka.topic.as_deref(), &plan.output_schema, zone);
-                Box::new(writer.map_err(|unfit| Error::user(format!("{}; {}", unfit.message, unfit.help)))?)
+            Encoding::KafkaJson { topic, key_column } => {
+                let key_column = key_column.as_deref().map(Located::unplaced);
+                records(&KafkaFormat::Json { key_column }, topic)?
             }
+            Encoding::KafkaRaw { topic } => records(&KafkaFormat::Raw, topic)?,
         })
     };
-    pipeline.sinks.iter().map(writer).collect()
+    encodings.iter().map(writer).collect()
 }
 
 fn roll(bytes: Option<u64>, ms: Option<u64>) -> Option<Roll> {
@@ -405,4 +472,51 @@ pub(crate) fn dashboard(
 /// The trigger of a run: `--available-now` overrides the file's.
 pub(crate) fn trigger(job: &Job, available_now: bool) -> Trigger {
     if available_now { Trigger::AvailableNow } else { job.trigger }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executors_learn_no_password_that_only_the_driver_uses() {
+        let text = r#"
+            [sources.t]
+            type = "kafka"
+            bootstrap_servers = "localhost:9092"
+            topic = "in"
+            schema = "k STRING"
+            options = { "sasl.password" = "of-the-source" }
+            [query]
+            sql = "SELECT k FROM t"
+            [sinks.out]
+            type = "kafka"
+            bootstrap_servers = "localhost:9092"
+            topic = "out"
+            format = "json"
+            options = { "sasl.password" = "of-the-sink" }
+            [dead_letter]
+            type = "kafka"
+            bootstrap_servers = "localhost:9092"
+            topic = "letters"
+            options = { "sasl.password" = "of-the-letters" }
+            [checkpoint]
+            path = "checkpoint"
+        "#;
+        let check = |sql: &str, encodings: usize| {
+            let job = plan("p.toml", &text.replace("SELECT k FROM t", sql), &[]).unwrap();
+            let setup = Setup { plan: job.plan.clone(), on_error: job.pipeline.on_error, access: access(&job) };
+            let bytes = setup.to_bytes();
+            let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+            assert_eq!(setup.access.encodings.len(), encodings, "{sql}");
+            assert!(holds("of-the-source"), "{sql}");
+            assert!(!holds("of-the-sink") && !holds("of-the-letters") && !holds("SELECT"), "{sql}");
+            assert!(!format!("{setup:?}").contains("of-the-source"), "{sql}");
+            let sent = Setup::from_bytes(&bytes).unwrap();
+            assert_eq!(sent.plan.describe(), job.plan.describe(), "{sql}");
+            assert!(Setup::from_bytes(&bytes[..bytes.len() / 2]).is_err(), "{sql}");
+        };
+        check("SELECT k FROM t", 1);
+        check("SELECT k FROM t LIMIT 5", 0);
+    }
 }

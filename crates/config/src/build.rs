@@ -1,11 +1,10 @@
 //! Builds a [`Pipeline`] from the tree of a pipeline file: the keys, their meaning, their defaults.
 
-use crate::document::{self, Lookup, Table};
+use crate::document::{self, Lookup};
 use crate::kafka_source::{kafka_source, needs_schema, topic_is_valid};
 use crate::reader::Section;
 use std::cell::RefCell;
 use std::path::{Component, Path};
-use tidemill_model::Secret;
 use tidemill_model::diagnostic::{Diagnostics, Located, SourceText};
 use tidemill_model::glob;
 use tidemill_model::interval::Interval;
@@ -35,7 +34,7 @@ pub(crate) fn parse(
         return Err(Diagnostics(faults));
     }
     let faults = RefCell::new(faults);
-    let pipeline = pipeline(Section::root(&source, &root, &faults), &source, &root);
+    let pipeline = pipeline(Section::root(&source, &root, &faults), &source);
     let mut faults = faults.into_inner();
     faults.sort_by_key(|fault| (fault.file != source.file, fault.line, fault.column));
     match pipeline {
@@ -47,7 +46,7 @@ pub(crate) fn parse(
     }
 }
 
-fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline> {
+fn pipeline(root: Section, source: &SourceText) -> Option<Pipeline> {
     let name = root.string("name").map_or_else(|| stem(&source.file), |name| name.text.clone());
     let session_time_zone = root.string("session_time_zone").cloned().unwrap_or_else(|| Located::unplaced("UTC"));
     let on_error = root.word("on_error", &[("drop", OnError::Drop), ("fail", OnError::Fail)]).unwrap_or_default();
@@ -87,7 +86,6 @@ fn pipeline(root: Section, source: &SourceText, tree: &Table) -> Option<Pipeline
     root.finish();
     Some(Pipeline {
         source_text: source.clone(),
-        resolved_text: Secret::new(document::write(&named(tree, &name))),
         name,
         session_time_zone,
         on_error,
@@ -113,16 +111,6 @@ fn check_ends(root: &Section, sources: &[Source], query: Option<&Query>) {
             root.fault(ending.span.clone(), message, "write trigger = \"available now\" in [query], or leave this out");
         }
     }
-}
-
-/// The tree with the pipeline's name added, so that it keeps its name when read under another file name.
-fn named(tree: &Table, name: &str) -> Table {
-    let mut tree = tree.clone();
-    if !tree.entries.iter().any(|entry| entry.key == "name") {
-        let value = document::Value::String(Located { text: name.into(), ..Located::default() });
-        tree.entries.insert(0, document::Entry { key: "name".into(), key_span: 0..0, value, value_span: 0..0 });
-    }
-    tree
 }
 
 fn stem(file_name: &str) -> String {

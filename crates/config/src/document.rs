@@ -1,9 +1,7 @@
-//! Parses TOML text into a tree whose values know their position, applies `--set` values, and writes the tree as TOML
-//! again.
+//! Parses TOML text into a tree whose values know their position, and applies `--set` values.
 //!
 //! Does not know what the keys mean.
 
-use std::fmt::Write;
 use std::ops::Range;
 use tidemill_model::Secret;
 use tidemill_model::diagnostic::{Diagnostic, Located, SourceText};
@@ -139,13 +137,6 @@ pub(crate) fn set(
         Some(place) => *place = entry,
         None => table.entries.push(entry),
     }
-}
-
-/// The tree as TOML text that parses to the same values.
-pub(crate) fn write(root: &Table) -> String {
-    let mut out = String::new();
-    write_table(root, "", &mut out);
-    out
 }
 
 struct Reader<'a> {
@@ -317,42 +308,6 @@ fn strip_newline(text: &str) -> &str {
     text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text)
 }
 
-fn write_table(table: &Table, path: &str, out: &mut String) {
-    for entry in &table.entries {
-        let value = match &entry.value {
-            Value::String(located) => quoted(&located.text),
-            Value::Integer(number) => number.to_string(),
-            Value::Float(number) => format!("{number:?}"),
-            Value::Boolean(value) => value.to_string(),
-            Value::Table(_) | Value::Other(_) => continue,
-        };
-        writeln!(out, "{} = {value}", quoted(&entry.key)).expect("a string takes all");
-    }
-    for entry in &table.entries {
-        if let Value::Table(inner) = &entry.value {
-            let path = if path.is_empty() { quoted(&entry.key) } else { format!("{path}.{}", quoted(&entry.key)) };
-            writeln!(out, "[{path}]").expect("a string takes all");
-            write_table(inner, &path, out);
-        }
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => write!(out, "\\U{:08x}", u32::from(c)).expect("a string takes all"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,18 +326,5 @@ mod tests {
         ] {
             assert_eq!(unescape(raw), (text.to_string(), map), "{raw}");
         }
-    }
-
-    #[test]
-    fn a_tree_reads_back_as_written() {
-        let text = "a = 1\nb = \"x\\ty\\u0001\\\"\"\n[\"c d\".e]\nf = true\ng = 1.5\n[c2]\nh = 'é\u{7f}'"
-            .replace('\u{7f}', "");
-        let source = SourceText::new("p.toml", &text);
-        let mut faults = Vec::new();
-        let mut found = Vec::new();
-        let written = write(&read(&source, None, &mut found, &mut faults));
-        let again = write(&read(&SourceText::new("q.toml", &written), None, &mut found, &mut faults));
-        assert_eq!((written.as_str(), faults.len()), (again.as_str(), 0));
-        assert!(written.contains("[\"c d\".\"e\"]\n\"f\" = true\n\"g\" = 1.5\n"), "{written}");
     }
 }

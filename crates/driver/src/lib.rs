@@ -51,6 +51,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tidemill_checkpoint::disk::Disk;
 use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
+use tidemill_flow::setup::Access;
 use tidemill_model::pipeline::{MinOffsets, StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
@@ -92,6 +93,8 @@ pub struct Wiring {
     pub sinks: Vec<Sink>,
     /// Commits dead letters, if the pipeline keeps them. Executors write them.
     pub dead_letters: Option<Box<dyn DeadLetterCommitter>>,
+    /// What executors read and write themselves.
+    pub access: Access,
     /// The checkpoint's storage.
     pub disk: Arc<dyn Disk>,
     /// Least size of the log, in bytes, at which a snapshot is due. A snapshot is due when the log since the last one

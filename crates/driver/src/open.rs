@@ -21,10 +21,11 @@ use std::time::Duration;
 use tidemill_checkpoint::{Checkpoint, Query};
 use tidemill_flow::merge::State;
 use tidemill_flow::ports::{DeadLetterCommitter, Sink, Watch};
-use tidemill_link::{ToExecutor, VERSION};
+use tidemill_flow::setup::{Access, Setup};
+use tidemill_link::{EncodedSetup, ToExecutor, VERSION};
 use tidemill_model::fingerprint::labelled;
 use tidemill_model::pipeline::Trigger;
-use tidemill_model::{Offsets, Result, random};
+use tidemill_model::{Offsets, RawBytes, Result, random};
 use tidemill_os::clock;
 use tidemill_scale::{Prior, Settings};
 use uuid::Uuid;
@@ -63,7 +64,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
         late_watermark: committed.watermark,
         replay: recovered.replay.into(),
     };
-    let fleet = Fleet::new(wiring.spawn, hello(&job, &settings), settings.cores, task_timeout(&job));
+    let fleet = Fleet::new(wiring.spawn, hello(&job, wiring.access, &settings), settings.cores, task_timeout(&job));
     let query = QueryRun {
         watching: Watching::new(sources, asks, bounded),
         planning: Planning::new(&job, plans, level, standing),
@@ -106,12 +107,11 @@ fn task_timeout(job: &Job) -> Duration {
 }
 
 /// The first message to each executor.
-fn hello(job: &Job, settings: &Settings) -> ToExecutor {
+fn hello(job: &Job, access: Access, settings: &Settings) -> ToExecutor {
+    let setup = Setup { plan: job.plan.clone(), on_error: job.pipeline.on_error, access };
     ToExecutor::Hello {
         version: VERSION,
-        pipeline_file: job.pipeline.source_text.file.clone(),
-        pipeline_text: job.pipeline.resolved_text.clone(),
-        plan_hash: job.plan.hash(),
+        setup: EncodedSetup(RawBytes(setup.to_bytes())),
         cores: settings.cores,
         max_records_per_second_per_core: settings.max_records_per_second_per_core,
     }

@@ -23,24 +23,23 @@ mod task;
 use output::Output;
 use pool::Pool;
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use task::{Input, Worker};
 use tidemill_flow::ports;
+use tidemill_flow::setup::Setup;
 use tidemill_link::{BEAT, Frame, FromExecutor, ToExecutor, VERSION, receive, send};
-use tidemill_model::{Error, Pipeline, Result};
+use tidemill_model::{Error, Result};
 use tidemill_os::clock;
 use tidemill_os::thread::{self, Panic};
-use tidemill_sql::plan::QueryPlan;
 
 /// Makes the readers and writers of the worker threads.
 pub struct Wiring {
     /// Makes a worker thread's readers: one for each source of the query, in the plan's order.
-    pub readers: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::Read>>>>,
+    pub readers: Box<dyn Fn(&Setup) -> Result<Vec<Box<dyn ports::Read>>>>,
     /// Makes a worker thread's dead-letter writer; `None` if the pipeline keeps no dead letters.
-    pub dead_letters: Box<dyn Fn(&Pipeline) -> Option<Box<dyn ports::DeadLetterWriter>>>,
+    pub dead_letters: Box<dyn Fn(&Setup) -> Option<Box<dyn ports::DeadLetterWriter>>>,
     /// Makes a worker thread's halves of the sinks, in the pipeline's order.
-    pub sinks: Box<dyn Fn(&Pipeline, &QueryPlan) -> Result<Vec<Box<dyn ports::SinkWriter>>>>,
+    pub sinks: Box<dyn Fn(&Setup) -> Result<Vec<Box<dyn ports::SinkWriter>>>>,
 }
 
 /// Every event that wakes the loop.
@@ -147,9 +146,7 @@ fn greet(inbox: &Receiver<Event>, output: &mut impl Write, wiring: &Wiring) -> R
 }
 
 fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
-    let ToExecutor::Hello { version, pipeline_file, pipeline_text, plan_hash, cores, max_records_per_second_per_core } =
-        hello
-    else {
+    let ToExecutor::Hello { version, setup, cores, max_records_per_second_per_core } = hello else {
         unreachable!("greet passes a greeting");
     };
     if *version != VERSION {
@@ -157,20 +154,15 @@ fn prepare(hello: &ToExecutor, wiring: &Wiring) -> Result<Vec<Worker>> {
             "the driver uses protocol version {version}, this executor uses {VERSION}: was the program replaced while it ran? Start it again"
         )));
     }
-    let pipeline = tidemill_config::parse(pipeline_file, pipeline_text.expose(), &[])?;
-    let plan = Arc::new(tidemill_sql::plan(&pipeline)?);
-    if plan.hash() != *plan_hash {
-        return Err(Error::internal(
-            "driver and executor understand the pipeline differently: was the program replaced while it ran? Start it again",
-        ));
-    }
+    let setup = Setup::from_bytes(&setup.0.0)?;
+    let plan = &setup.plan;
     let worker = |_| {
-        let (readers, dead_letters) = ((wiring.readers)(&pipeline, &plan)?, (wiring.dead_letters)(&pipeline));
+        let (readers, dead_letters) = ((wiring.readers)(&setup)?, (wiring.dead_letters)(&setup));
         assert_eq!(readers.len(), plan.branches.len(), "a reader for each branch");
         let inputs = readers.into_iter().zip(&plan.branches);
         let inputs = inputs.map(|(reader, branch)| Input::new(reader, branch.clone())).collect();
-        let output = Output::new(&plan, || (wiring.sinks)(&pipeline, &plan))?;
-        Ok(Worker::new(inputs, output, dead_letters, pipeline.on_error, *max_records_per_second_per_core))
+        let output = Output::new(plan, || (wiring.sinks)(&setup))?;
+        Ok(Worker::new(inputs, output, dead_letters, setup.on_error, *max_records_per_second_per_core))
     };
     (0..*cores).map(worker).collect()
 }

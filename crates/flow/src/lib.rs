@@ -16,3 +16,4 @@ pub mod output;
 pub mod ports;
 mod positions;
 pub mod records;
+pub mod setup;

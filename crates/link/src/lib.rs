@@ -6,21 +6,22 @@
 //!                     Alive every quarter of a second while tasks run
 //!  frame = length: u32 LE | message (postcard)
 //! ```
-//! `Hello` carries the driver's [`VERSION`] and a hash of its plan. An executor with another version or plan answers
-//! `Refused`. This crate does not know what a pipeline means or how processes are started.
+//! `Hello` carries the driver's [`VERSION`] and the plan. An executor with another version answers `Refused`. This crate
+//! does not know what a plan means or how processes are started.
 
 #![forbid(unsafe_code)]
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::{Read, Write};
 use std::time::Duration;
 use tidemill_model::batch::task_len;
 use tidemill_model::limits::FRAME_BYTES_MAX;
-use tidemill_model::{Error, Millis, Partial, Result, Secret, TaskCut};
+use tidemill_model::{Error, Millis, Partial, RawBytes, Result, TaskCut};
 
 /// The version of these messages.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,13 +30,8 @@ pub enum ToExecutor {
     Hello {
         /// [`VERSION`] of the driver.
         version: u32,
-        /// The pipeline file's name, for messages.
-        pipeline_file: String,
-        /// The pipeline's text, with `--set` values and secrets filled in.
-        #[serde(with = "secret_text")]
-        pipeline_text: Secret,
-        /// Hash of the driver's typed plan. The executor plans again and compares.
-        plan_hash: u64,
+        /// The plan, and how to reach what the executor reads and writes. It is decoded only if the versions agree.
+        setup: EncodedSetup,
         /// Worker threads.
         cores: u32,
         /// `max_records_per_second_per_core`.
@@ -45,17 +41,13 @@ pub enum ToExecutor {
     Task(Task),
 }
 
-/// A secret does not implement `Serialize`. It is sent only here: over a pipe to a child process of the same user.
-mod secret_text {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use tidemill_model::Secret;
+/// What an executor works on, encoded. It may hold passwords, so it is not shown.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodedSetup(pub RawBytes);
 
-    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.expose())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(Secret::new)
+impl fmt::Debug for EncodedSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncodedSetup(*** {} bytes)", self.0.0.len())
     }
 }
 
@@ -100,7 +92,7 @@ pub enum FromExecutor {
         /// The running tasks.
         tasks: Vec<Beat>,
     },
-    /// The executor cannot work: other version, other plan, or no connection.
+    /// The executor cannot work: another version, or no connection.
     Refused {
         /// The reason, one sentence.
         message: String,

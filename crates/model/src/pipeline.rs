@@ -15,9 +15,6 @@ use std::ops::Range;
 pub struct Pipeline {
     /// The file and the `--set` values, for messages.
     pub source_text: SourceText,
-    /// The pipeline as TOML, with `--set` values and references filled in; parses to the same pipeline. Executors get
-    /// it. It may hold passwords.
-    pub resolved_text: Secret,
     /// `name`, defaults to the file's stem.
     pub name: String,
     /// `session_time_zone`, default `UTC`; the crate `sql` resolves the name.
@@ -43,7 +40,7 @@ pub struct Pipeline {
 }
 
 /// What happens to a row whose expression fails under ANSI rules (rule T3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnError {
     /// `"drop"`: the row is counted, set aside and left out.
     #[default]
@@ -80,7 +77,7 @@ pub enum SourceKind {
 }
 
 /// `client`: which Kafka client is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientChoice {
     /// `auto`: the native client, but for what only librdkafka can.
     #[default]
@@ -186,7 +183,7 @@ pub struct Query {
 }
 
 /// `output_mode` (rules O1–O3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutputMode {
     /// `"append"`, Spark's default: each group comes out once, when the watermark has passed it.
     #[default]
@@ -332,7 +329,7 @@ pub struct KafkaDeadLetters {
 }
 
 /// `format` of a files sink.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SinkFormat {
     /// `"json"`: an object per line.
     #[default]

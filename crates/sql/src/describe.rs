@@ -1,4 +1,4 @@
-//! A plan as text: `tidemill check` prints it, and driver and executor compare its hash.
+//! A plan as text, as `tidemill check` prints it and the checkpoint keeps it.
 //!
 //! The text contains everything that the rows depend on, and no positions in the file.
 
@@ -69,13 +69,6 @@ impl QueryPlan {
         plan.limit.iter().for_each(|limit| line("limit", limit.to_string()));
         let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
         line("groups", state.into());
-    }
-
-    /// A hash of the plan's text, the same on any machine and in any run: 64-bit FNV-1a of [`QueryPlan::describe`].
-    pub fn hash(&self) -> u64 {
-        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0100_0000_01b3;
-        self.describe().bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
     }
 }
 

@@ -6,9 +6,10 @@ use crate::eval::InList;
 use crate::functions::Function;
 use crate::value::Value;
 use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
 
 /// A typed expression over a row of columns.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Expr {
     /// The column with this index in the row's schema.
     Column(usize, DataType),
@@ -39,7 +40,7 @@ pub enum Expr {
     /// `COALESCE(a, b, …)`: the first that is not NULL.
     Coalesce(Vec<Expr>, DataType),
     /// A scalar function of the table in [`crate::functions`].
-    Call(&'static Function, Vec<Expr>, DataType),
+    Call(#[serde(with = "crate::functions::by_name")] &'static Function, Vec<Expr>, DataType),
     /// `current_timestamp()`: the batch's timestamp.
     Now,
     /// The value; NULL if evaluating it fails.
@@ -51,7 +52,7 @@ pub enum Expr {
 }
 
 /// A call of a function that takes lambdas.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HigherCall {
     /// Which function.
     pub function: HigherFunction,
@@ -64,7 +65,7 @@ pub struct HigherCall {
 }
 
 /// `(x, y) -> body`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lambda {
     /// Number and type of each parameter.
     pub parameters: Vec<(usize, DataType)>,
@@ -73,7 +74,7 @@ pub struct Lambda {
 }
 
 /// The functions that take lambdas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HigherFunction {
     /// `transform(array, x -> …)`, `transform(array, (x, index) -> …)`.
     Transform,
@@ -119,7 +120,7 @@ impl HigherFunction {
 }
 
 /// What a cast does with a value that it cannot convert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CastMode {
     /// The row fails (rule T3).
     Ansi,
@@ -128,7 +129,7 @@ pub enum CastMode {
 }
 
 /// Comparison operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
     /// `=`
     Equal,
@@ -147,7 +148,7 @@ pub enum Comparison {
 }
 
 /// Arithmetic operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arithmetic {
     /// `+`
     Add,

@@ -5,6 +5,7 @@ use crate::expr::Expr;
 use crate::syntax;
 use crate::types;
 use arrow_schema::{DataType, Field, Fields};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ const SCHEMA: &str = "key BINARY, value BINARY, topic STRING, partition INT, off
                       timestampType INT, headers ARRAY<STRUCT<key: STRING, value: BINARY>>";
 
 /// One of Kafka's own columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KafkaColumn {
     /// The record's key.
     Key,
@@ -49,7 +50,7 @@ impl KafkaColumn {
 }
 
 /// Kafka's own columns that a query uses. They follow the columns of the schema in the source row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KafkaColumns {
     /// The columns that are filled, in Spark's order.
     pub used: Vec<KafkaColumn>,

@@ -1,4 +1,4 @@
-//! The typed plan of a pipeline. Executors and driver each derive it from the pipeline file and compare its hash.
+//! The typed plan of a pipeline. The driver makes it from the pipeline file and sends it to its executors.
 //!
 //! ```text
 //!  value bytes ─decode→ source row ─pushed filters→ watermark node ─filters→ keys, window, aggregate inputs
@@ -16,12 +16,13 @@ use crate::expr::Expr;
 use crate::kafka::KafkaColumns;
 use crate::zone::Zone;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tidemill_model::pipeline::OutputMode;
 use tidemill_model::{Millis, WindowSpec};
 
 /// A pipeline's query, typed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct QueryPlan {
     /// The branches of a UNION ALL in the query's order; otherwise one. Each branch has its own source. The branch's
     /// index is
@@ -56,6 +57,11 @@ impl QueryPlan {
         self.branches.iter().map(|branch| branch.event_time.as_ref()?.delay_ms)
     }
 
+    /// Whether its rows are done where they are made, in the executors: neither groups nor a count of all rows are kept.
+    pub fn is_stateless(&self) -> bool {
+        matches!(self.body(), Body::Project(_)) && self.limit.is_none()
+    }
+
     /// Whether any branch has a watermark.
     pub fn has_watermark(&self) -> bool {
         self.delays_ms().any(|delay| delay.is_some())
@@ -63,7 +69,7 @@ impl QueryPlan {
 }
 
 /// The plan of one table's rows, up to the aggregate or to the output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BranchPlan {
     /// The name of the table.
     pub table: String,
@@ -111,7 +117,7 @@ impl BranchPlan {
 }
 
 /// A column made of the record's position: its source, topic, partition and offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PositionColumn {
     /// What `monotonically_increasing_id()` gives, a BIGINT.
     Id,
@@ -135,7 +141,7 @@ impl PositionColumn {
 }
 
 /// A step above the watermark node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
     /// Keeps the rows for which a condition of the query is true.
     Filter(Expr),
@@ -148,7 +154,7 @@ pub enum Step {
 }
 
 /// Rows made of the elements of an array: `explode` and its kin, which all give an array first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GeneratePlan {
     /// The array, over the row before.
     pub array: Expr,
@@ -163,7 +169,7 @@ pub struct GeneratePlan {
 }
 
 /// The format of a record's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// A JSON value (rule J).
     Json,
@@ -182,7 +188,7 @@ pub enum Format {
 }
 
 /// A column of the source row that a text is parsed into. It fails no row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParsedColumn {
     /// Its name in the plan's text.
     pub name: String,
@@ -191,7 +197,7 @@ pub struct ParsedColumn {
 }
 
 /// The event-time column of the source row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EventTimePlan {
     /// Its name.
     pub name: String,
@@ -205,7 +211,7 @@ pub struct EventTimePlan {
 }
 
 /// What is computed from the filtered rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Body {
     /// GROUP BY or an aggregate function.
     Aggregate(AggregatePlan),
@@ -214,7 +220,7 @@ pub enum Body {
 }
 
 /// An aggregation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AggregatePlan {
     /// The window key, if it is folded by slices. If anything else below the aggregate uses the window, the window is a
     /// column
@@ -270,7 +276,7 @@ impl AggregatePlan {
 }
 
 /// What rows are sorted by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SortKey {
     /// Over the aggregate row.
     pub expr: Expr,
@@ -281,7 +287,7 @@ pub struct SortKey {
 }
 
 /// `window(time, width[, slide[, start]])`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowPlan {
     /// Widths in microseconds.
     pub spec: WindowSpec,
@@ -290,7 +296,7 @@ pub struct WindowPlan {
 }
 
 /// A plain group key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyPlan {
     /// Its name in the aggregate row.
     pub name: String,
@@ -302,7 +308,7 @@ pub struct KeyPlan {
 }
 
 /// One aggregate function call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AggregateCall {
     /// The function.
     pub function: AggregateFunction,
@@ -315,7 +321,7 @@ pub struct AggregateCall {
 }
 
 /// The aggregate functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AggregateFunction {
     /// `count(*)`, `count(x, …)`: rows whose arguments are all non-NULL.
     Count,

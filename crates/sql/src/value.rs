@@ -12,10 +12,11 @@ use arrow_array::{
     new_null_array,
 };
 use arrow_schema::{DataType, TimeUnit};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A constant's value; its type stands beside it in [`crate::expr::Expr::Literal`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Value {
     /// NULL of any type.
     Null,

@@ -18,6 +18,7 @@ use tidemill_checkpoint::disk::Disk;
 use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
 use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::ports::{Sink, SinkCommitter};
+use tidemill_flow::setup::Access;
 use tidemill_model::pipeline::{MinOffsets, StartingOffsets, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::{Command, Status};
@@ -191,6 +192,7 @@ impl Harness {
                 sources: tables.iter().zip(&topics).map(|(table, topic)| harness.source(table, topic)).collect(),
                 sinks: harness.held_sinks(&job.plan, &held),
                 dead_letters: harness.dead_letters.as_ref().map(MemoryDeadLetters::committer),
+                access: Access::default(),
                 spawn: harness.spawn(&topics),
                 limits: "threads of the test".into(),
                 disk: harness.disk,

@@ -12,9 +12,10 @@ use tidemill_executor::Wiring;
 use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::kafka_columns;
 use tidemill_flow::ports::SinkWriter;
+use tidemill_flow::setup::Setup;
 use tidemill_model::Result;
 use tidemill_os::clock;
-use tidemill_sql::plan::{BranchPlan, QueryPlan};
+use tidemill_sql::plan::BranchPlan;
 
 /// Starts a scripted executor: `script` reads the driver's messages and answers anything. After a kill its output
 /// accepts nothing more.
@@ -49,13 +50,13 @@ pub fn threads(topics: &[Topic], sinks: usize, dead_letters: Option<&MemoryDeadL
         let (input, output) = kills.enlist(killed.clone(), input, output);
         let thread = Beside::spawn(move || {
             let dead_letters = move |_: &_| dead_letters.as_ref().map(MemoryDeadLetters::writer);
-            let readers = move |_: &_, plan: &QueryPlan| {
+            let readers = move |setup: &Setup| {
                 let reader = |(topic, branch): (&Topic, &Arc<BranchPlan>)| {
                     topic.reader(kafka_columns::parts(branch.kafka_columns.as_ref()))
                 };
-                Ok(topics.iter().zip(&plan.branches).map(reader).collect())
+                Ok(topics.iter().zip(&setup.plan.branches).map(reader).collect())
             };
-            let sinks = move |_: &_, _: &_| {
+            let sinks = move |_: &_| {
                 let writer = |_| Box::new(RowsWriter::new(Kept::All)) as Box<dyn SinkWriter>;
                 Ok((0..sinks).map(writer).collect())
             };

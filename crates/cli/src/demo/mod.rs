@@ -471,7 +471,7 @@ fn start_driver(
 ) -> Result<Job<Result<Summary>>> {
     let job = wiring::plan(&file.display().to_string(), text, set)?;
     let sinks = wiring::sinks(&job, commands)?;
-    let sources = wiring::sources(&job)?;
+    let (sources, access) = (wiring::sources(&job)?, wiring::access(&job));
     let disk = Arc::new(OsDisk::open(&dir.path("checkpoint"))?);
     let (spawn, limits) = children::spawn(&job.pipeline.autoscale)?;
     let (progress, decisions) = (dir.path(PROGRESS), dir.path(DECISIONS));
@@ -491,6 +491,7 @@ fn start_driver(
                 sources,
                 sinks,
                 dead_letters,
+                access,
                 disk,
                 snapshot_bytes_min,
                 spawn,

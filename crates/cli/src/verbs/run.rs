@@ -67,6 +67,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         sources,
         sinks,
         dead_letters,
+        access: wiring::access(&job),
         disk,
         snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
         spawn,

@@ -10,6 +10,8 @@ mod tzif;
 
 pub use clock::WallClock;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use tidemill_model::diagnostic::nearest;
 use tzif::{Side, Span};
@@ -17,7 +19,7 @@ use tzif::{Side, Span};
 /// Greatest offset, seconds.
 const OFFSET_MAX: i32 = 18 * 3_600;
 
-/// A time zone.
+/// A time zone. It is serialised as its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
     /// One offset, always.
@@ -79,6 +81,19 @@ impl Zone {
             Zone::Fixed { offset, .. } => Span::always(offset.into()),
             Zone::Region { data, .. } => tzif::span(data, side, seconds),
         }
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Zone, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Zone::parse(&name).ok_or_else(|| D::Error::custom(format!("`{name}` is no time zone")))
     }
 }
 

@@ -6,6 +6,7 @@ use super::log::{Entry, FollowedLog};
 use super::watch::modified_ms;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Take};
+use std::path::Path;
 use std::time::Duration;
 use tidemill_flow::ports::{self, Chunk, Place};
 use tidemill_model::{Error, OffsetRange, Result};
@@ -31,9 +32,14 @@ struct OpenFile {
 
 impl FilesReader {
     /// A reader of what the watch with the same options has logged.
-    pub fn new(options: &FilesOptions) -> FilesReader {
-        let log = FollowedLog::new(&options.log_dir, options.source);
-        FilesReader { csv: options.csv, header: options.header, log, next: 0, end: 0, open: None }
+    pub fn of(options: &FilesOptions) -> FilesReader {
+        FilesReader::new(&options.log_dir, options.source, options.csv, options.header)
+    }
+
+    /// A reader of what the watch of a source of this number logs in a directory.
+    pub fn new(log_dir: &Path, source: u32, csv: bool, header: bool) -> FilesReader {
+        let log = FollowedLog::new(log_dir, source);
+        FilesReader { csv, header, log, next: 0, end: 0, open: None }
     }
 
     fn open_file(&mut self) -> Result<OpenFile> {

@@ -8,6 +8,7 @@ use arrow_array::types::{Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, 
 use arrow_array::{Array, ArrowPrimitiveType};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +17,8 @@ use std::sync::{Arc, OnceLock};
 const SET_MIN: usize = 10;
 
 /// The values of IN, all of one type.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "Vec<Expr>", into = "Vec<Expr>")]
 pub struct InList {
     values: Vec<Expr>,
     /// Made of the values when it is first asked for.
@@ -43,6 +45,18 @@ impl InList {
     /// The values as a set, if they are many constants of a type that has one form for each value.
     pub(super) fn set(&self) -> Option<&ConstantSet> {
         self.set.get_or_init(|| ConstantSet::of(&self.values).map(Arc::new)).as_deref()
+    }
+}
+
+impl From<Vec<Expr>> for InList {
+    fn from(values: Vec<Expr>) -> InList {
+        InList::new(values)
+    }
+}
+
+impl From<InList> for Vec<Expr> {
+    fn from(list: InList) -> Vec<Expr> {
+        list.values
     }
 }
 

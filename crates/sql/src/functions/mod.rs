@@ -314,6 +314,22 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
     FAMILIES.iter().flat_map(Family::functions)
 }
 
+/// A function is sent as its name.
+pub(crate) mod by_name {
+    use super::{Function, find};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(function: &Function, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(function.name)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Function, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        find(&name).ok_or_else(|| Error::custom(format!("no function is called `{name}`")))
+    }
+}
+
 /// The function of a name, whatever its case.
 pub fn find(name: &str) -> Option<&'static Function> {
     let name = name.to_ascii_lowercase();
