@@ -5,11 +5,13 @@
 //!  committer         flush ─► sinks of N ─► append delta N, commit N ─► flush
 //!                    └ only if plan N is not durable yet           └ makes plan N+1 durable, too
 //! ```
-//! A plan must be durable before a sink is called with its rows, but not before its tasks run. After a snapshot a new
-//! segment begins, and older segments that are no longer needed are removed.
+//! A plan must be durable before a sink is called with its rows, but not before its tasks run. With a snapshot a new
+//! segment begins. Once the snapshot is written, which may take many batches, older segments that are no longer needed
+//! are removed.
 
 use crate::disk::{Disk, DiskFile, refused};
 use crate::record::{Base, Kind, encode};
+use crate::snapshot::SnapshotWriter;
 use crate::{segment, snapshot};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -48,8 +50,6 @@ pub struct PlanLog(pub(crate) Arc<Log>);
 /// Writes state changes and commit records.
 pub struct CommitLog {
     pub(crate) log: Arc<Log>,
-    /// Bytes of the newest snapshot.
-    pub(crate) snapshot_bytes: u64,
     pub(crate) snapshot_bytes_min: u64,
 }
 
@@ -82,10 +82,11 @@ impl CommitLog {
         self.log.sync()
     }
 
-    /// Whether the next batch should be followed by a snapshot of the state.
+    /// Whether a snapshot of the state should be begun after the next batch. A snapshot that is being written is not asked
+    /// about.
     pub fn wants_snapshot(&self) -> bool {
         let writer = self.log.writer();
-        writer.since_snapshot > self.snapshot_bytes.max(self.snapshot_bytes_min) || writer.older.len() >= SEGMENTS_MAX
+        writer.since_snapshot > writer.snapshot_bytes.max(self.snapshot_bytes_min) || writer.older.len() >= SEGMENTS_MAX
     }
 
     /// Writes a batch's change of the state and its commit record. Durable on return.
@@ -104,15 +105,14 @@ impl CommitLog {
         self.log.sync()
     }
 
-    /// Writes the whole state after the last committed batch, then removes what is no longer needed.
+    /// Begins a snapshot, whose first part is the state after the last committed batch, and a segment for the changes of
+    /// later batches.
     ///
     /// # Errors
     /// External: the disk. What was committed stays committed.
-    pub fn snapshot(&mut self, batch: u64, state: &[u8]) -> Result<()> {
+    pub fn begin_snapshot(&mut self, batch: u64) -> Result<SnapshotWriter> {
         self.log.begin_segment()?;
-        snapshot::write(&*self.log.disk, batch, state)?;
-        self.snapshot_bytes = state.len() as u64;
-        self.log.forget(batch)
+        Ok(SnapshotWriter::new(self.log.clone(), batch))
     }
 }
 
@@ -136,8 +136,10 @@ struct Writer {
     older: Vec<(u64, Option<u64>)>,
     /// Last batch whose change is in the newest segment.
     last_batch: Option<u64>,
-    /// Bytes of the batches that a start would apply to the newest snapshot.
+    /// Bytes of the batches that a start would apply to the newest snapshot, or to the one that is being written.
     since_snapshot: u64,
+    /// Bytes of the newest snapshot.
+    snapshot_bytes: u64,
     /// Whether an operation failed. The file's content is then unknown, and nothing more may be appended.
     failed: bool,
 }
@@ -148,6 +150,7 @@ pub(crate) struct LogStart {
     pub(crate) segment: u64,
     pub(crate) older: Vec<(u64, Option<u64>)>,
     pub(crate) since_snapshot: u64,
+    pub(crate) snapshot_bytes: u64,
 }
 
 impl Log {
@@ -156,9 +159,11 @@ impl Log {
     /// # Errors
     /// External: the disk.
     pub(crate) fn begin(disk: Arc<dyn Disk>, from: LogStart) -> Result<Log> {
-        let LogStart { base, segment, older, since_snapshot } = from;
+        let LogStart { base, segment, older, since_snapshot, snapshot_bytes } = from;
         let (file, bytes) = create(&*disk, segment, &base)?;
-        let writer = Writer { segment, file, bytes, base, older, last_batch: None, since_snapshot, failed: false };
+        let last_batch = None;
+        let writer =
+            Writer { segment, file, bytes, base, older, last_batch, since_snapshot, snapshot_bytes, failed: false };
         Ok(Log { disk, writer: Mutex::new(writer), durable: Mutex::new((segment, bytes)) })
     }
 
@@ -218,9 +223,10 @@ impl Log {
         Ok(())
     }
 
-    /// Removes the segments and snapshots that a snapshot makes obsolete.
-    fn forget(&self, snapshot: u64) -> Result<()> {
+    /// Notes a snapshot, and removes the segments and snapshots that it makes obsolete.
+    pub(crate) fn snapshot_written(&self, snapshot: u64, bytes: u64) -> Result<()> {
         let mut writer = self.writer();
+        writer.snapshot_bytes = bytes;
         let obsolete = obsolete(&writer.older, Some(snapshot));
         let obsolete: Vec<String> = writer.older.drain(..obsolete).map(|(number, _)| segment::name(number)).collect();
         drop(writer);

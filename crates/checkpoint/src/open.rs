@@ -6,6 +6,7 @@ use crate::log::{CommitLog, Log, LogStart, PlanLog, RECORDS_BYTES, batches, list
 use crate::record::Base;
 use crate::recover::{Found, Recovered, check_plans, damaged, read_segments, state_chain};
 use crate::{segment, snapshot};
+use bytes::Bytes;
 use std::sync::Arc;
 use tidemill_model::{Error, Fingerprint, Result};
 
@@ -66,12 +67,12 @@ impl Checkpoint {
         let number = newest.map_or(0, |(number, _)| number + 1);
         let kept: Vec<u64> = segments.iter().map(|(number, _)| *number).chain([number]).collect();
         let since_snapshot = recovered.deltas.iter().map(|(_, delta)| RECORDS_BYTES + delta.len() as u64).sum();
-        let beginning = LogStart { base, segment: number, older: segments, since_snapshot };
+        let snapshot_bytes = recovered.snapshot_bytes();
+        let beginning = LogStart { base, segment: number, older: segments, since_snapshot, snapshot_bytes };
         let log = Log::begin(disk.clone(), beginning)?;
         tidy_up(&*disk, &kept, covered)?;
         let log = Arc::new(log);
-        let snapshot_bytes = recovered.snapshot.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
-        let commits = CommitLog { log: log.clone(), snapshot_bytes, snapshot_bytes_min };
+        let commits = CommitLog { log: log.clone(), snapshot_bytes_min };
         Ok(Checkpoint { query, changes, plans: PlanLog(log), commits, recovered })
     }
 }
@@ -85,8 +86,6 @@ pub struct Inspection {
     pub recovered: Recovered,
     /// Segments of the log: number and bytes.
     pub segments: Vec<(u64, u64)>,
-    /// Bytes of the state in the newest snapshot.
-    pub snapshot_bytes: u64,
 }
 
 /// Reads a checkpoint without changing it.
@@ -102,12 +101,10 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection> {
     }
     let (snapshot, deltas) = state(disk, &mut found, &batches(&list(disk, snapshot::FOLDER)?))?;
     let Base { id, query, fingerprint, start, committed, plans, .. } = found.base;
-    let snapshot_bytes = snapshot.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
     Ok(Inspection {
         query: Query { id, text: query, fingerprint },
         recovered: Recovered { start, committed, snapshot, deltas, replay: plans },
         segments: files.iter().map(|(number, bytes)| (*number, bytes.len() as u64)).collect(),
-        snapshot_bytes,
     })
 }
 
@@ -126,31 +123,31 @@ fn find(disk: &dyn Disk) -> Result<Found> {
     Ok(found)
 }
 
-fn read_files(disk: &dyn Disk) -> Result<Vec<(u64, Vec<u8>)>> {
-    let read = |number: u64| -> Result<(u64, Vec<u8>)> { Ok((number, read(disk, &segment::name(number))?)) };
+fn read_files(disk: &dyn Disk) -> Result<Vec<(u64, Bytes)>> {
+    let read = |number: u64| -> Result<(u64, Bytes)> { Ok((number, read(disk, &segment::name(number))?)) };
     batches(&list(disk, segment::FOLDER)?).into_iter().map(read).collect()
 }
 
-fn read(disk: &dyn Disk, name: &str) -> Result<Vec<u8>> {
+fn read(disk: &dyn Disk, name: &str) -> Result<Bytes> {
     let bytes = disk.read(name).map_err(|error| refused("read", &disk.place(name), &error))?;
-    bytes.ok_or_else(|| {
+    bytes.map(Bytes::from).ok_or_else(|| {
         Error::external(format!(
             "checkpoint file `{name}` vanished while it was read; does another program delete files in the directory?"
         ))
     })
 }
 
-/// A snapshot and its batch.
-type Snapshot = Option<(u64, Vec<u8>)>;
+/// The parts of a snapshot, and the batch of the first one.
+type Snapshot = Option<(u64, Vec<Bytes>)>;
 
 /// The committed state: a snapshot and the changes of all batches since.
-fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snapshot, Vec<(u64, Vec<u8>)>)> {
+fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snapshot, Vec<(u64, Bytes)>)> {
     let committed = found.base.committed.as_ref().map(|record| record.batch_id);
     check_plans(committed, &found.base.plans)?;
     let (snapshot, chain) = state_chain(committed, snapshots, &found.deltas)?;
-    let open = |batch: u64| -> Result<(u64, Vec<u8>)> {
+    let open = |batch: u64| -> Result<(u64, Vec<Bytes>)> {
         let name = snapshot::name(batch);
-        Ok((batch, snapshot::open(&name, read(disk, &name)?)?))
+        Ok((batch, snapshot::open(&name, &read(disk, &name)?)?))
     };
     let snapshot = snapshot.map(open).transpose()?;
     let take = |batch: u64| (batch, found.deltas.remove(&batch).expect("the chain was checked"));

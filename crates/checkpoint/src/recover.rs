@@ -3,6 +3,7 @@
 use crate::log::CommitRecord;
 use crate::record::{Base, Kind, Record, u64_at};
 use crate::segment::{self, Contents, WAY_OUT};
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use tidemill_model::{BatchPlan, Error, Offsets, Result};
@@ -14,12 +15,19 @@ pub struct Recovered {
     pub start: Option<Offsets>,
     /// The last committed batch, if any.
     pub committed: Option<CommitRecord>,
-    /// The whole state after a batch, with the batch's number; `None`: start with an empty state.
-    pub snapshot: Option<(u64, Vec<u8>)>,
+    /// The parts of a snapshot, with the batch of the first one; `None`: start with an empty state.
+    pub snapshot: Option<(u64, Vec<Bytes>)>,
     /// The change of each later batch up to the committed one, in order.
-    pub deltas: Vec<(u64, Vec<u8>)>,
+    pub deltas: Vec<(u64, Bytes)>,
     /// Plans that were logged but not committed. They run again, in order, before anything new.
     pub replay: Vec<BatchPlan>,
+}
+
+impl Recovered {
+    /// Bytes of the state in the snapshot.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.snapshot.iter().flat_map(|(_, parts)| parts).map(|part| part.len() as u64).sum()
+    }
 }
 
 /// What the segments hold.
@@ -32,14 +40,14 @@ pub(crate) struct Found {
     /// The segments that count, each with the last batch whose change is in it.
     pub(crate) segments: Vec<(u64, Option<u64>)>,
     /// Each batch's change; the newest one if the batch was replayed.
-    pub(crate) deltas: BTreeMap<u64, Vec<u8>>,
+    pub(crate) deltas: BTreeMap<u64, Bytes>,
 }
 
 /// Reads segments in ascending order. The newest one may be incomplete from a crash; then it does not count.
 ///
 /// # Errors
 /// User: another format version. External: damage.
-pub(crate) fn read_segments(files: &[(u64, Vec<u8>)]) -> Result<Found> {
+pub(crate) fn read_segments(files: &[(u64, Bytes)]) -> Result<Found> {
     let mut read = Vec::new();
     let mut sealed = None;
     for (number, bytes) in files.iter().rev() {
@@ -55,12 +63,12 @@ pub(crate) fn read_segments(files: &[(u64, Vec<u8>)]) -> Result<Found> {
         }
         let base = base(&name, &contents)?;
         sealed = Some(base.previous.unwrap_or((u64::MAX, 0)));
-        read.push((*number, base, contents));
+        read.push((*number, bytes, base, contents));
     }
     let mut found = Found::default();
-    for (number, base, contents) in read.into_iter().rev() {
+    for (number, bytes, base, contents) in read.into_iter().rev() {
         found.base = base;
-        let last = apply(&segment::name(number), &contents.records[1..], &mut found)?;
+        let last = apply(&segment::name(number), bytes, &contents.records[1..], &mut found)?;
         found.segments.push((number, last));
         found.newest = Some((number, contents.length));
     }
@@ -76,7 +84,7 @@ fn base(name: &str, contents: &Contents<'_>) -> Result<Base> {
 }
 
 /// Applies the other records of a segment. Returns the last batch whose change is among them.
-fn apply(name: &str, records: &[Record<'_>], found: &mut Found) -> Result<Option<u64>> {
+fn apply(name: &str, file: &Bytes, records: &[Record<'_>], found: &mut Found) -> Result<Option<u64>> {
     let mut last = None;
     for record in records {
         match record.kind {
@@ -84,9 +92,9 @@ fn apply(name: &str, records: &[Record<'_>], found: &mut Found) -> Result<Option
             Kind::Start => found.base.start = Some(parse(name, record)?),
             Kind::Plan => found.base.plans.push(parse(name, record)?),
             Kind::Delta => {
-                let bytes = record.payload.get(8..).ok_or_else(|| unreadable(name, &"a change without a batch"))?;
+                let change = record.payload.get(8..).ok_or_else(|| unreadable(name, &"a change without a batch"))?;
                 let batch = u64_at(record.payload, 0);
-                found.deltas.insert(batch, bytes.to_vec());
+                found.deltas.insert(batch, file.slice_ref(change));
                 last = Some(batch);
             }
             Kind::Commit => {
@@ -121,7 +129,7 @@ fn missing(segment: u64) -> Error {
 pub(crate) fn state_chain(
     committed: Option<u64>,
     snapshots: &[u64],
-    deltas: &BTreeMap<u64, Vec<u8>>,
+    deltas: &BTreeMap<u64, Bytes>,
 ) -> Result<(Option<u64>, Vec<u64>)> {
     let Some(committed) = committed else { return Ok((None, Vec::new())) };
     let snapshot = snapshots.iter().copied().filter(|batch| *batch <= committed).max();
@@ -160,7 +168,7 @@ mod tests {
     #[test]
     fn state_chains() {
         let check = |committed, snapshots: &[u64], deltas: &[u64]| {
-            let deltas = deltas.iter().map(|batch| (*batch, Vec::new())).collect();
+            let deltas = deltas.iter().map(|batch| (*batch, Bytes::new())).collect();
             state_chain(committed, snapshots, &deltas).ok()
         };
         assert_eq!(check(None, &[], &[]), Some((None, vec![])));

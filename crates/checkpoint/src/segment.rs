@@ -11,7 +11,7 @@ use tidemill_model::{Error, Result};
 pub const FOLDER: &str = "log";
 
 /// Format version of segments, records and snapshots that this program writes.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 const MAGIC: &[u8; 8] = b"TIDEMILL";
 
@@ -195,11 +195,11 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let (mut bytes, _) = segment();
-        for (version, way_out) in [(2, "start with a new directory"), (4, "use the newer program that wrote it")] {
+        for (version, way_out) in [(3, "start with a new directory"), (5, "use the newer program that wrote it")] {
             bytes[8] = version;
             let error = read("log/7", &bytes, None).unwrap_err();
             assert_eq!(error.exit_code(), 2);
-            let expected = format!("`log/7` has format version {version}, this program reads version 3; {way_out}");
+            let expected = format!("`log/7` has format version {version}, this program reads version 4; {way_out}");
             assert!(error.message().contains(&expected), "{error}");
         }
     }

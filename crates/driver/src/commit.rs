@@ -2,12 +2,13 @@
 //! record.
 //!
 //! It handles one batch at a time while the next batch is dispatched, so at most two plans are uncommitted. A batch's
-//! plan is durable before a sink sees its rows. A snapshot of the state is written after the batch is committed and
-//! reported.
+//! plan is durable before a sink sees its rows. A part of a snapshot goes on to [`crate::snapshots`] once the batch is
+//! committed.
 
 use crate::event::Event;
 use crate::finish::BatchDeadLetters;
 use crate::output::BatchOutput;
+use crate::snapshots::{Part, Snapshots};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::{CommitLog, CommitRecord};
@@ -24,8 +25,8 @@ pub(crate) struct Job {
     pub(crate) dead_letters: BatchDeadLetters,
     /// The batch's change of the state, encoded.
     pub(crate) delta: Vec<u8>,
-    /// The whole state after the batch, if a snapshot is due.
-    pub(crate) snapshot: Option<Vec<u8>>,
+    /// The next part of a snapshot, copied after the batch.
+    pub(crate) part: Option<Part>,
 }
 
 /// A committed batch.
@@ -37,7 +38,7 @@ pub(crate) struct Committed {
     pub(crate) sink_time: Duration,
     /// Time spent on state and commit record.
     pub(crate) commit_time: Duration,
-    /// Whether the next batch should come with a snapshot.
+    /// Whether a snapshot should be begun after the next batch, if none is being written.
     pub(crate) wants_snapshot: bool,
 }
 
@@ -46,6 +47,7 @@ pub(crate) struct CommitTargets {
     pub(crate) sinks: Vec<Sink>,
     pub(crate) dead_letters: Option<Box<dyn DeadLetterCommitter>>,
     pub(crate) log: CommitLog,
+    pub(crate) snapshots: Snapshots,
     /// The run ends by itself, so it does not wait for ever.
     pub(crate) bounded: bool,
 }
@@ -54,6 +56,8 @@ pub(crate) struct CommitTargets {
 pub(crate) enum Work {
     /// Commit a batch.
     Commit(Box<Job>),
+    /// Write a further part of a snapshot, copied after the last committed batch.
+    Part(Part),
     /// The run ends: publish what the sinks still gather.
     Close,
 }
@@ -79,6 +83,10 @@ fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Eve
                 publish_at = targets.publish(false, events)?;
                 heard
             }
+            Ok(Work::Part(part)) => {
+                targets.snapshots.take((part, None))?;
+                true
+            }
             Ok(Work::Close) => {
                 publish_at = targets.publish(true, events)?;
                 events.send(Event::Closed).is_ok()
@@ -97,14 +105,14 @@ fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Eve
 
 /// Returns whether the driver is still there.
 fn commit(mut job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<bool> {
-    let (batch_id, snapshot) = (job.record.batch_id, job.snapshot.take());
-    let committed = carry_out(job, snapshot.is_some(), targets, events)?;
-    if events.send(Event::Committed(Ok(committed))).is_err() {
-        return Ok(false);
+    let part = job.part.take();
+    let committed = carry_out(job, targets, events)?;
+    if let Some(part) = part {
+        // Before the batch is reported: without a thread beside, each run then has the same parts.
+        let writer = if part.is_first { Some(targets.log.begin_snapshot(committed.batch_id)?) } else { None };
+        targets.snapshots.take((part, writer))?;
     }
-    let Some(state) = snapshot else { return Ok(true) };
-    targets.log.snapshot(batch_id, &state)?;
-    Ok(events.send(Event::Snapshot).is_ok())
+    Ok(events.send(Event::Committed(Ok(committed))).is_ok())
 }
 
 impl CommitTargets {
@@ -119,14 +127,9 @@ impl CommitTargets {
     }
 }
 
-fn carry_out(
-    job: Job,
-    snapshot_follows: bool,
-    targets: &mut CommitTargets,
-    events: &Sender<Event>,
-) -> Result<Committed> {
+fn carry_out(job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<Committed> {
     let started = clock::now();
-    let CommitTargets { sinks, dead_letters, log, bounded } = targets;
+    let CommitTargets { sinks, dead_letters, log, bounded, .. } = targets;
     let batch_id = job.record.batch_id;
     log.make_plans_durable()?;
     for (number, sink) in sinks.iter_mut().enumerate() {
@@ -145,7 +148,7 @@ fn carry_out(
         out_at,
         sink_time: out_at - started,
         commit_time: clock::since(out_at),
-        wants_snapshot: !snapshot_follows && log.wants_snapshot(),
+        wants_snapshot: log.wants_snapshot(),
     })
 }
 

@@ -1,7 +1,8 @@
-//! The driver's side of the committer: the batch that is being committed, and whether a snapshot is due.
+//! The driver's side of the committer: the batch that is being committed, and how far a snapshot is.
 
 use crate::commit::{self, Committed, Work};
 use crate::report::BatchStats;
+use crate::snapshots::Part;
 use std::sync::mpsc::Sender;
 use tidemill_checkpoint::CommitRecord;
 
@@ -10,19 +11,30 @@ pub(crate) struct Committing {
     stats: Option<BatchStats>,
     /// Why the batch is not taken, while it is not.
     waits: Option<String>,
-    /// Whether the next batch should come with a snapshot.
+    /// Whether a snapshot is due, unless one is being written.
     wants_snapshot: bool,
-    /// Whether a snapshot is being written, or follows the batch that is being committed.
-    writing_snapshot: bool,
+    snapshot: Snapshot,
     /// Records of all runs in committed batches and in the one being committed.
     records: u64,
     /// Number of sinks.
     sinks: usize,
 }
 
+/// How far a snapshot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Snapshot {
+    /// None is being written.
+    Nothing,
+    /// It has begun. The next part may be copied.
+    Ready,
+    /// A part is on its way to the disk.
+    Busy,
+}
+
 impl Committing {
     pub(crate) fn new(committer: Sender<Work>, sinks: usize, wants_snapshot: bool, records: u64) -> Committing {
-        Committing { committer, stats: None, waits: None, wants_snapshot, writing_snapshot: false, records, sinks }
+        let snapshot = Snapshot::Nothing;
+        Committing { committer, stats: None, waits: None, wants_snapshot, snapshot, records, sinks }
     }
 
     /// Whether a batch is being committed.
@@ -47,17 +59,30 @@ impl Committing {
         self.stats.as_ref().map(|stats| stats.finished.plan.batch_id)
     }
 
-    pub(crate) fn wants_snapshot(&self) -> bool {
-        self.wants_snapshot
+    /// Whether a part of a snapshot should be copied after the batch that is being finished; if so, whether it is the first
+    /// one.
+    pub(crate) fn next_part(&self) -> Option<bool> {
+        match self.snapshot {
+            Snapshot::Nothing => self.wants_snapshot.then_some(true),
+            Snapshot::Ready => Some(false),
+            Snapshot::Busy => None,
+        }
     }
 
-    /// Whether a snapshot is being written.
+    /// Whether a snapshot has begun and is not complete.
     pub(crate) fn is_writing_snapshot(&self) -> bool {
-        self.writing_snapshot
+        self.snapshot != Snapshot::Nothing
     }
 
-    pub(crate) fn snapshot_written(&mut self) {
-        self.writing_snapshot = false;
+    pub(crate) fn part_written(&mut self, is_last: bool) {
+        self.snapshot = if is_last { Snapshot::Nothing } else { Snapshot::Ready };
+    }
+
+    /// Hands on a further part of a snapshot when no batch follows.
+    pub(crate) fn write_part(&mut self, part: Part) {
+        self.snapshot = Snapshot::Busy;
+        // If the committer is gone, its last event in the inbox says why.
+        let _ = self.committer.send(Work::Part(part));
     }
 
     /// Number of sinks.
@@ -69,15 +94,17 @@ impl Committing {
         self.records
     }
 
-    /// Steps 7 and 8: hands a batch to the committer, with its change of the state and, if due, a snapshot. `capacity`
-    /// is what the autoscaler has learnt; the commit record keeps it.
+    /// Steps 7 and 8: hands a batch to the committer, with its change of the state and perhaps a part of a snapshot.
+    /// `capacity` is what the autoscaler has learnt; the commit record keeps it.
     pub(crate) fn begin(
         &mut self,
         stats: BatchStats,
-        (delta, snapshot): (Vec<u8>, Option<Vec<u8>>),
+        (delta, part): (Vec<u8>, Option<Part>),
         capacity: Option<serde_json::Value>,
     ) {
-        self.writing_snapshot |= snapshot.is_some();
+        if part.is_some() {
+            self.snapshot = Snapshot::Busy;
+        }
         let finished = &stats.finished;
         self.records += finished.records;
         let record = CommitRecord {
@@ -89,7 +116,7 @@ impl Committing {
             capacity,
         };
         let (output, dead_letters) = (finished.output.clone(), finished.dead_letters.clone());
-        let job = commit::Job { record, output, replayed: finished.replayed, dead_letters, delta, snapshot };
+        let job = commit::Job { record, output, replayed: finished.replayed, dead_letters, delta, part };
         // If the committer is gone, its last event in the inbox says why.
         let _ = self.committer.send(Work::Commit(Box::new(job)));
         self.stats = Some(stats);

@@ -24,8 +24,8 @@ pub(crate) enum Event {
     /// The committer waits for a sink or for the dead letters to take a batch: why, or `None` when it no longer waits.
     /// Repeated at each attempt.
     CommitWaits(Option<String>),
-    /// The snapshot after a batch is written.
-    Snapshot,
+    /// A part of a snapshot is written; with the last one the snapshot is complete.
+    SnapshotPart { is_last: bool },
     /// All rows are published.
     Closed,
     /// A user's command.

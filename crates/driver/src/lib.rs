@@ -8,7 +8,7 @@
 //! ```
 //! `run.rs` is one loop over [`event::Event`]. Six parts hold the state: `watching.rs` (what there is to read),
 //! `planning.rs` (what the next batch reads), `execution.rs` (the batch in flight), `committing.rs` (the batch on its
-//! way to its commit record), `scaling.rs` (the number of executors) and `reporter.rs` (progress and status). The same
+//! way to its commit record; `snapshots.rs` writes the state beside it), `scaling.rs` (the number of executors) and `reporter.rs` (progress and status). The same
 //! plan gives the same rows at any number of executors and across any crash. The driver takes the time from `os::clock`; pure crates
 //! get the time as an argument. It does not know Kafka, decoding or HTTP: sources and sinks are traits, and an executor
 //! is two pipes and a [`Handle`].
@@ -38,6 +38,7 @@ mod report;
 mod reporter;
 mod run;
 mod scaling;
+mod snapshots;
 mod sources;
 mod status;
 mod supervisor;
@@ -100,6 +101,10 @@ pub struct Wiring {
     /// Least size of the log, in bytes, at which a snapshot is due. A snapshot is due when the log since the last one
     /// is larger than the snapshot.
     pub snapshot_bytes_min: u64,
+    /// Least bytes of a part of a snapshot; [`SNAPSHOT_PART_BYTES_MIN`] but in tests.
+    pub snapshot_part_bytes_min: u64,
+    /// Where snapshots are written.
+    pub snapshot_writer: SnapshotWriter,
     /// Starts an executor.
     pub spawn: Spawn,
     /// States how executors are held to their cores and memory. Shown in the status.
@@ -110,6 +115,18 @@ pub struct Wiring {
     pub observer: Box<dyn Observer>,
     /// Owns the run's threads, including those started before the run.
     pub supervisor: Supervisor,
+}
+
+/// A snapshot is copied and written in parts of this size or more. Copying one takes a few milliseconds.
+pub const SNAPSHOT_PART_BYTES_MIN: u64 = 4 << 20;
+
+/// Where snapshots are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotWriter {
+    /// On a thread of their own, while batches go on.
+    Thread,
+    /// Between the batches, so that the operations of the disk have the same order in each run. For tests.
+    Inline,
 }
 
 /// Gets reports of a run, on the driver's thread. Its methods must return quickly.

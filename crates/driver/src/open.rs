@@ -12,10 +12,11 @@ use crate::report::Identity;
 use crate::reporter::Reporter;
 use crate::run::QueryRun;
 use crate::scaling::Scaling;
+use crate::snapshots::{self, Desk, Snapshots};
 use crate::sources::Sources;
 use crate::supervisor::{Role, Supervisor};
 use crate::watching::Watching;
-use crate::{Job, Source, Wiring};
+use crate::{Job, SnapshotWriter, Source, Wiring};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 use tidemill_checkpoint::{Checkpoint, Query};
@@ -55,7 +56,9 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
     resume(&mut wiring.sources, recovered.replay.last().map(|plan| &plan.end_offsets).or(positions.as_ref()))?;
     let (sources, watches, level) = Sources::new(wiring.sources);
     let (bounded, sink_count) = (job.trigger == Trigger::AvailableNow, wiring.sinks.len());
-    let places = CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits, bounded };
+    let snapshots = snapshots(wiring.snapshot_writer, &mut supervisor)?;
+    let places =
+        CommitTargets { sinks: wiring.sinks, dead_letters: wiring.dead_letters, log: commits, snapshots, bounded };
     let (committer, asks) = start_threads(watches, places, wiring.commands, &mut supervisor)?;
     let standing = QueryPosition {
         positions,
@@ -72,6 +75,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
         state,
         watermarks: Watermarks::new(&job.plan),
         committing: Committing::new(committer, sink_count, wants_snapshot, committed.records),
+        part_bytes_min: wiring.snapshot_part_bytes_min,
         scaling: Scaling::new(settings, job.pipeline.autoscale.mode, job.trigger, prior(committed.capacity)),
         reporter: Reporter::new(identity, wiring.observer, keeps_dead_letters),
         supervisor,
@@ -133,6 +137,18 @@ fn begin(
     sinks.iter_mut().try_for_each(|sink| sink.committer.begin(query_id))?;
     let descriptions: Vec<String> = sinks.iter().map(|sink| sink.committer.description()).collect();
     Ok(descriptions.join(", "))
+}
+
+/// Where snapshots are written, with the thread for it.
+fn snapshots(writer: SnapshotWriter, supervisor: &mut Supervisor) -> Result<Snapshots> {
+    let desk = Desk::new(supervisor.events());
+    if writer == SnapshotWriter::Inline {
+        return Ok(Snapshots::Inline(desk));
+    }
+    let (parts, work) = channel();
+    // Ends with its sender, the committer.
+    supervisor.spawn(snapshots::THREAD, Role::Passing, move || desk.serve(&work))?;
+    Ok(Snapshots::Beside(parts))
 }
 
 /// Name of the committer thread.

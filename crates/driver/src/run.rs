@@ -21,6 +21,7 @@ use crate::planning::{Due, Planning};
 use crate::report::BatchStats;
 use crate::reporter::Reporter;
 use crate::scaling::Scaling;
+use crate::snapshots::{self, Part};
 use crate::supervisor::Supervisor;
 use crate::watching::Watching;
 use crate::{Job, Summary, Wiring};
@@ -35,6 +36,9 @@ use tidemill_model::{Result, counted};
 use tidemill_os::clock;
 use tidemill_scale::{Mode, Settings};
 use tidemill_sql::plan::Body;
+
+/// A snapshot is copied in this many parts at most.
+const PARTS_MAX: u64 = 128;
 
 /// At the end of a run, executors have this long to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,6 +68,8 @@ pub(crate) struct QueryRun {
     /// Of each source.
     pub(crate) watermarks: Watermarks,
     pub(crate) committing: Committing,
+    /// Least bytes of a part of a snapshot.
+    pub(crate) part_bytes_min: u64,
     pub(crate) scaling: Scaling,
     pub(crate) reporter: Reporter,
     pub(crate) supervisor: Supervisor,
@@ -145,8 +151,8 @@ impl QueryRun {
                 self.wait_for_commit(why);
                 Ok(())
             }
-            Event::Snapshot => {
-                self.committing.snapshot_written();
+            Event::SnapshotPart { is_last } => {
+                self.committing.part_written(is_last);
                 Ok(())
             }
             Event::Closed => unreachable!("the committer is asked to close after the last batch"),
@@ -328,7 +334,7 @@ impl QueryRun {
             self.reporter.note(&note);
         }
         let delta = std::mem::take(&mut finished.merged.delta);
-        let snapshot = self.committing.wants_snapshot().then(|| self.state.snapshot());
+        let part = self.committing.next_part().map(|is_first| self.copy_part(is_first, delta.len()));
         let stats = BatchStats {
             state_rows: self.state.rows(),
             state_bytes: self.state.bytes(),
@@ -337,9 +343,27 @@ impl QueryRun {
             merge_ms: clock::since(started).as_millis() as u64,
             finished,
         };
-        self.committing.begin(stats, (delta, snapshot), self.scaling.capacity());
+        self.committing.begin(stats, (delta, part), self.scaling.capacity());
         self.busy.commit_begins();
         Ok(())
+    }
+
+    /// Copies the next part of a snapshot. It costs less than the batch, and a snapshot is complete before the log has
+    /// grown by its size, also when each batch changes much or the batches are few.
+    fn copy_part(&mut self, is_first: bool, delta_bytes: usize) -> Part {
+        let bytes = self.part_bytes_min.max(2 * delta_bytes as u64).max(self.state.bytes() / PARTS_MAX);
+        let (bytes, is_last) = self.state.copy(is_first, bytes);
+        Part { bytes, is_first, is_last }
+    }
+
+    /// Completes a snapshot that has begun, before a run ends by itself: runs that are started for a few batches each would
+    /// never complete one. Returns whether there is nothing left of it.
+    fn snapshot_is_complete(&mut self) -> bool {
+        if let Some(false) = self.committing.next_part() {
+            let part = self.copy_part(false, 0);
+            self.committing.write_part(part);
+        }
+        !self.committing.is_writing_snapshot()
     }
 
     /// Steps 7 and 8 are done: reports the batch.
@@ -367,11 +391,11 @@ impl QueryRun {
             // A batch that is logged and not begun, or that cannot go on, is run by the next start.
             self.execution.abandon(self.watching.error().is_some());
         }
-        if self.execution.batch().is_some() || self.committing.is_busy() || self.committing.is_writing_snapshot() {
+        if self.execution.batch().is_some() || self.committing.is_busy() {
             return false;
         }
         let bounded = self.job.trigger == Trigger::AvailableNow;
-        self.stopping || (bounded && self.watching.has_end() && self.due().is_none())
+        self.stopping || (bounded && self.watching.has_end() && self.due().is_none() && self.snapshot_is_complete())
     }
 
     /// Ends the executors, waits until all rows are published, and builds the summary. A batch that is not taken is left to
@@ -406,5 +430,6 @@ impl QueryRun {
         drop(execution);
         drop(committing);
         supervisor.release(COMMITTER);
+        supervisor.release(snapshots::THREAD);
     }
 }

@@ -18,6 +18,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidemill_model::fingerprint::{Fingerprint, StatefulOperator};
@@ -45,26 +46,28 @@ impl State {
         State { store, let_out: query.limit.map(|_| 0) }
     }
 
-    /// Restores a state from a snapshot, if there is one, and later deltas, each with its batch.
+    /// Restores a state from the parts of a snapshot, if there is one, and later deltas, each with its batch.
     ///
     /// # Errors
     /// External: the bytes are not a state. User: another version wrote them.
     pub fn restore(
         query: &QueryPlan,
         threads: usize,
-        mut snapshot: Option<(u64, Vec<u8>)>,
-        mut deltas: Vec<(u64, Vec<u8>)>,
+        mut snapshot: Option<(u64, Vec<Bytes>)>,
+        mut deltas: Vec<(u64, Bytes)>,
     ) -> Result<State> {
         let mut let_out = query.limit.map(|_| 0);
         if let Some(count) = &mut let_out {
-            for (batch, bytes) in snapshot.iter_mut().chain(&mut deltas) {
+            // Only the first part of a snapshot begins with it.
+            let first = snapshot.iter_mut().filter_map(|(batch, parts)| Some((&*batch, parts.first_mut()?)));
+            for (batch, bytes) in first.chain(deltas.iter_mut().map(|(batch, bytes)| (&*batch, bytes))) {
                 *count = take_count(bytes).ok_or_else(|| damaged(*batch))?;
             }
         }
         let Some(layout) = layout(query) else { return Ok(State { store: None, let_out }) };
         let (first, snapshot) = snapshot.unzip();
         // Each delta is freed once it is read, so that a large state is not held twice.
-        let (batches, deltas): (Vec<u64>, Vec<Vec<u8>>) = deltas.into_iter().unzip();
+        let (batches, deltas): (Vec<u64>, Vec<Bytes>) = deltas.into_iter().unzip();
         let store = Store::restore(layout, threads, snapshot, deltas).map_err(|(delta, error)| match error {
             Unreadable::Damaged => damaged(delta.map_or(first.unwrap_or_default(), |delta| batches[delta])),
             Unreadable::Format => Error::user(
@@ -100,9 +103,20 @@ impl State {
         self.store.as_ref().map_or(0, Store::bytes)
     }
 
-    /// The whole state as bytes, for [`State::restore`].
+    /// Copies the next part of a snapshot, for [`State::restore`]: about this many bytes. `begin`: it is the first part of a
+    /// new snapshot. Returns whether it is the last one. See [`Store::copy`] for why batches may come in between.
+    pub fn copy(&mut self, begin: bool, bytes: u64) -> (Vec<u8>, bool) {
+        let (groups, is_last) = self.store.as_mut().map_or((Vec::new(), true), |store| store.copy(begin, bytes));
+        (if begin { self.counted(groups) } else { groups }, is_last)
+    }
+
+    /// The whole state as one part. Equal states give equal bytes.
     pub fn snapshot(&mut self) -> Vec<u8> {
         let groups = self.store.as_mut().map(Store::snapshot).unwrap_or_default();
+        self.counted(groups)
+    }
+
+    fn counted(&self, groups: Vec<u8>) -> Vec<u8> {
         match self.let_out {
             Some(count) => [count.to_le_bytes().as_slice(), &groups].concat(),
             None => groups,
@@ -142,15 +156,15 @@ impl State {
     }
 }
 
-/// The rows of a stored state by the start (µs) of their window, read without the query: from its fingerprint, a snapshot
-/// and the deltas of later batches. Rows without a window are under 0. `None` if there is no aggregation, or if only the
+/// The rows of a stored state by the start (µs) of their window, read without the query: from its fingerprint, the parts of
+/// a snapshot and the deltas of later batches. Rows without a window are under 0. `None` if there is no aggregation, or if only the
 /// query knows which rows are closed.
 ///
 /// # Errors
 /// External: the bytes are not a state.
 pub fn rows_by_window<'a>(
     fingerprint: &Fingerprint,
-    snapshot: Option<&'a [u8]>,
+    snapshot: Option<Vec<&'a [u8]>>,
     deltas: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<BTreeMap<i64, u64>>> {
     let Some(grouping) = fingerprint.grouping() else { return Ok(None) };
@@ -158,7 +172,11 @@ pub fn rows_by_window<'a>(
     // What is in front of the groups is not asked for.
     let limited = fingerprint.operators.contains(&StatefulOperator::Limit);
     let groups = |bytes: &'a [u8]| if limited { bytes.get(COUNT_BYTES..).unwrap_or_default() } else { bytes };
-    let (snapshot, deltas) = (snapshot.map(groups), deltas.into_iter().map(groups));
+    let snapshot = snapshot.map(|mut parts| {
+        parts.iter_mut().take(1).for_each(|first| *first = groups(first));
+        parts
+    });
+    let deltas = deltas.into_iter().map(groups);
     let store = Store::of_keys(window, snapshot, deltas).map_err(|_| {
         Error::external("the state in the checkpoint cannot be decoded; restore the checkpoint from a copy")
     })?;
@@ -176,9 +194,9 @@ fn damaged(batch: u64) -> Error {
 const COUNT_BYTES: usize = size_of::<u64>();
 
 /// Takes the count in front of a state.
-fn take_count(bytes: &mut Vec<u8>) -> Option<u64> {
+fn take_count(bytes: &mut Bytes) -> Option<u64> {
     let count = u64::from_le_bytes(bytes.get(..COUNT_BYTES)?.try_into().ok()?);
-    bytes.drain(..COUNT_BYTES);
+    *bytes = bytes.slice(COUNT_BYTES..);
     Some(count)
 }
 

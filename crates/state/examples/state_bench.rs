@@ -14,6 +14,8 @@ const TASK_GROUPS: u64 = 50_000;
 const TASKS: u64 = 4;
 /// Measured batches.
 const BATCHES: u64 = 200;
+/// Memory of a part of a snapshot.
+const PART_BYTES: u64 = 8 << 20;
 
 fn main() {
     let groups: u64 = std::env::args().nth(1).map_or(10_000_000, |text| text.parse().expect("a number of groups"));
@@ -24,14 +26,28 @@ fn main() {
     println!("{groups} groups: {resident:.0} MB resident, {:.0} MB counted", store.bytes() as f64 / 1e6);
     println!("a batch of {} updates: {few:.1} ms of CPU with {FEW_GROUPS} groups, {many:.1} ms with all", FEW_GROUPS);
     let started = Instant::now();
-    let snapshot = store.snapshot();
-    let (written, bytes) = (started.elapsed().as_secs_f64(), snapshot.len());
+    let mut parts = Vec::new();
+    let mut longest: f64 = 0.0;
+    loop {
+        let began = Instant::now();
+        let (part, is_last) = store.copy(parts.is_empty(), PART_BYTES);
+        longest = longest.max(began.elapsed().as_secs_f64());
+        parts.push(part);
+        if is_last {
+            break;
+        }
+    }
+    let (written, bytes) = (started.elapsed().as_secs_f64(), parts.iter().map(Vec::len).sum::<usize>());
     drop(store);
     let started = Instant::now();
-    let restored = Store::restore(layout(), threads(), Some(snapshot), []).expect("a snapshot reads back");
+    let restored = Store::restore(layout(), threads(), Some(parts), []).expect("a snapshot reads back");
     let read = started.elapsed().as_secs_f64();
     assert_eq!(restored.groups(), groups, "every group is back");
-    println!("snapshot of {:.0} MB: written in {written:.2} s, read in {read:.2} s", bytes as f64 / 1e6);
+    println!(
+        "snapshot of {:.0} MB: written in {written:.2} s, at most {:.1} ms a part, read in {read:.2} s",
+        bytes as f64 / 1e6,
+        longest * 1e3
+    );
     for (name, value, unit) in [
         ("resident", resident, "MB"),
         ("batch_with_few_groups", few, "ms"),
@@ -39,6 +55,7 @@ fn main() {
         ("batch_ratio", many / few, "times"),
         ("snapshot", bytes as f64 / 1e6, "MB"),
         ("snapshot_written", written, "s"),
+        ("snapshot_part", longest * 1e3, "ms at most"),
         ("snapshot_read", read, "s"),
     ] {
         println!("figure state_{name} {value} {unit}");

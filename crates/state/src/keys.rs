@@ -43,12 +43,11 @@ impl Keys {
         }
     }
 
-    /// Reserves space for more keys and bytes.
-    pub(crate) fn reserve(&mut self, keys: usize, bytes: usize) {
+    /// Reserves space for more keys.
+    pub(crate) fn reserve(&mut self, keys: usize) {
         let Keys { table, entries, .. } = self;
         table.reserve(keys, |number| spread(entries[*number as usize].hash));
         self.entries.reserve(keys);
-        self.bytes.reserve(bytes + keys * ALIGN);
     }
 
     fn insert(&mut self, hash: u32, key: &[u8]) -> u32 {

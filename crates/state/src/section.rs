@@ -55,11 +55,6 @@ impl<'a> Section<'a> {
         self.key_ends.len()
     }
 
-    /// Bytes of all keys.
-    pub(crate) fn key_bytes(&self) -> usize {
-        self.key_bytes.len()
-    }
-
     /// A key.
     pub fn key(&self, number: usize) -> &'a [u8] {
         let start = if number == 0 { 0 } else { self.key_ends[number - 1] };
@@ -83,6 +78,13 @@ impl<'a> Section<'a> {
         });
         self.columns = columns.collect();
     }
+}
+
+/// How many keys and groups a section says that it has; never more than its bytes can hold.
+pub(crate) fn counts(mut section: &[u8]) -> (usize, usize) {
+    let most = section.len() / size_of::<u32>();
+    let mut take = || take_u32(&mut section).map_or(0, |count| most.min(count as usize));
+    (take(), take())
 }
 
 /// Appends the groups of some slots. `numbers` is scratch space indexed by key number; it is all [`NONE`] before and

@@ -14,6 +14,7 @@ use crate::store::{Batch, Emit};
 use crate::table::Table;
 use crate::windows::{Emitted, Place, emit};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The groups of a subset of the keys.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Shard {
     marks: Vec<bool>,
     /// Scratch space for [`section::write`].
     numbers: Vec<u32>,
+    /// Numbers of the keys that the copy in progress still lacks.
+    uncopied: Range<u32>,
 }
 
 /// The result of a batch in one shard.
@@ -59,11 +62,16 @@ impl Shard {
             touched: Vec::new(),
             marks: Vec::new(),
             numbers: Vec::new(),
+            uncopied: 0..0,
         }
     }
 
     pub(crate) fn groups(&self) -> u64 {
         self.groups
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -149,11 +157,15 @@ impl Shard {
         }
     }
 
+    /// Reserves space for what is about to be put in.
+    pub(crate) fn reserve(&mut self, sections: &[&[u8]]) {
+        let (keys, cells) =
+            sections.iter().map(|section| section::counts(section)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        self.table.reserve(keys, cells);
+    }
+
     /// Replaces groups by those of a section.
     pub(crate) fn put(&mut self, layout: &Layout, section: &Section<'_>) {
-        if self.table.is_empty() {
-            self.table.reserve(section.keys(), section.key_bytes(), section.slices.len());
-        }
         let key = |number| self.table.keys.of(hash(section.key(number)), section.key(number));
         let keys: Vec<u32> = (0..section.keys()).map(key).collect();
         let cells = section.cells();
@@ -346,6 +358,28 @@ impl Shard {
         }
     }
 
+    /// Begins a copy: everything is still to be copied.
+    pub(crate) fn begin_copy(&mut self) {
+        self.uncopied = 0..self.table.keys.numbers() as u32;
+    }
+
+    /// Appends the groups of the next keys as a section: `share.0` of `share.1` equal parts. Returns whether the copy is
+    /// complete. Keys that have come since it began are not needed: deltas have them.
+    pub(crate) fn copy(&mut self, share: (u64, u64), out: &mut Vec<u8>) -> bool {
+        let keys = (self.table.keys.numbers() as u64 * share.0).div_ceil(share.1);
+        let until = (u64::from(self.uncopied.start) + keys).min(self.uncopied.end.into()) as u32;
+        let (mut slots, mut of_key) = (Vec::new(), Vec::new());
+        for key in self.uncopied.start..until {
+            self.table.slots_between(key, i64::MIN, i64::MAX, &mut of_key);
+            slots.extend(of_key.iter().map(|(_, slot)| *slot));
+        }
+        if !slots.is_empty() {
+            section::write(&self.table, &slots, &mut self.numbers, out);
+        }
+        self.uncopied.start = until;
+        self.uncopied.is_empty()
+    }
+
     /// All groups as a section. The order depends only on the groups.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let keys = &self.table.keys;
@@ -390,6 +424,10 @@ impl Shard {
 
     fn compact(&mut self, layout: &Layout) {
         self.table.compact(&layout.kinds);
+        if !self.uncopied.is_empty() {
+            // The keys have new numbers. A group may be copied twice.
+            self.begin_copy();
+        }
         self.marks = Vec::new();
         self.numbers = Vec::new();
         self.by_slice.clear();

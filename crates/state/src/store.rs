@@ -1,10 +1,17 @@
 //! The state: all shards, the merge of a batch into them, and their encoding.
 //!
 //! ```text
-//! snapshot, delta:  format: u8 | 1 if slots are slices, else 0 | 1 if groups are evicted | evicted until, µs |
-//! sections
+//! delta:     format: u8 | 1 if slots are slices, else 0 | 1 if groups are evicted | evicted until, µs | sections
+//! snapshot:  as a delta, then more sections in further parts
 //! ```
 //! A delta's sections hold the changed groups as they are now. What it evicts follows from the time alone.
+//!
+//! A snapshot of a large state is copied in parts, one after a batch, so that no batch waits for all of it. Its groups are
+//! from different batches: each as it was when its part was copied. That is enough to restore the state, together with
+//! every delta since the batch of the *first* part. A group that no later batch touched is in a part as it is. One that a
+//! batch touched is in that batch's delta, which replaces what the part says; applying a delta to a group that is newer
+//! already does no harm, since the newest delta of the group comes last. A group that was evicted before its part was
+//! copied is missing, or a delta brings it and the eviction of a later one takes it away.
 
 use crate::bytes::{put_option, take, take_option};
 use crate::hash::{SHARDS, hash, shard};
@@ -13,6 +20,7 @@ use crate::output::Groups;
 use crate::section::{Section, put_sections, take_sections};
 use crate::shard::{Outcome, Shard};
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Mutex;
 use tidemill_model::WindowSpec;
 
@@ -170,7 +178,26 @@ impl Store {
         merged
     }
 
-    /// The whole state as bytes, for [`Store::restore`].
+    /// Copies the next part of a snapshot, about this many bytes of memory, for [`Store::restore`]. `begin`: it is the first
+    /// part, and a copy that was in progress is given up. Returns whether it is the last one.
+    pub fn copy(&mut self, begin: bool, bytes: u64) -> (Vec<u8>, bool) {
+        if begin {
+            self.shards.iter_mut().for_each(Shard::begin_copy);
+        }
+        let total = self.bytes().max(1);
+        let share = (bytes.clamp(1, total), total);
+        let copy = |_: usize, shard: &mut Shard| {
+            let mut section = Vec::new();
+            (shard.copy(share, &mut section), section)
+        };
+        let threads = if share.0 < THREADS_FROM_BYTES as u64 { 1 } else { self.threads };
+        let (complete, sections): (Vec<bool>, Vec<_>) = each_shard(&mut self.shards, threads, copy).into_iter().unzip();
+        let mut out = if begin { self.head(self.evicted_until) } else { Vec::new() };
+        put_sections(&mut out, &sections);
+        (out, complete.into_iter().all(|complete| complete))
+    }
+
+    /// The whole state as one part. Equal states give equal bytes.
     pub fn snapshot(&mut self) -> Vec<u8> {
         let write = |_: usize, shard: &mut Shard| {
             let mut section = Vec::new();
@@ -182,31 +209,36 @@ impl Store {
     }
 
     fn bytes_of(&self, until: Option<i64>, sections: &[Vec<u8>]) -> Vec<u8> {
-        let mut out = vec![FORMAT, matches!(self.layout.grid, Grid::Slices(_)).into(), self.layout.evicts.into()];
-        put_option(&mut out, until);
+        let mut out = self.head(until);
         put_sections(&mut out, sections);
         out
     }
 
-    /// Restores a state from a snapshot, if there is one, and the deltas of later batches. If the stored layout differs
+    fn head(&self, until: Option<i64>) -> Vec<u8> {
+        let mut out = vec![FORMAT, matches!(self.layout.grid, Grid::Slices(_)).into(), self.layout.evicts.into()];
+        put_option(&mut out, until);
+        out
+    }
+
+    /// Restores a state from the parts of a snapshot, if there is one, and the deltas of later batches. If the stored layout differs
     /// from `layout` in slices or eviction, each window gets its own slot.
     ///
     /// # Errors
     /// The snapshot (`None`) or the delta of this batch cannot be decoded.
-    pub fn restore(
+    pub fn restore<B: AsRef<[u8]>>(
         layout: Layout,
         threads: usize,
-        snapshot: Option<Vec<u8>>,
-        deltas: impl IntoIterator<Item = Vec<u8>>,
+        snapshot: Option<Vec<B>>,
+        deltas: impl IntoIterator<Item = B>,
     ) -> Result<Store, (Option<usize>, Unreadable)> {
         let mut store = Store::new(Layout { apart: false, ..layout.clone() }, threads);
         let mut is_fresh = true;
         if let Some(snapshot) = snapshot {
-            store.load(&snapshot).map_err(|error| (None, error))?;
+            store.load(snapshot.iter().map(AsRef::as_ref)).map_err(|error| (None, error))?;
             is_fresh = false;
         }
         for (number, delta) in deltas.into_iter().enumerate() {
-            store.apply(&delta, std::mem::take(&mut is_fresh)).map_err(|error| (Some(number), error))?;
+            store.apply(delta.as_ref(), std::mem::take(&mut is_fresh)).map_err(|error| (Some(number), error))?;
         }
         let grid = match store.layout.grid {
             Grid::Slices(_) if layout.apart || (store.layout.evicts != layout.evicts && !is_fresh) => {
@@ -225,15 +257,16 @@ impl Store {
     /// The bytes cannot be decoded.
     pub fn of_keys<'a>(
         window: Option<WindowSpec>,
-        snapshot: Option<&[u8]>,
+        snapshot: Option<Vec<&'a [u8]>>,
         deltas: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Store, Unreadable> {
         let grid = Grid::of(window);
         let layout = Layout { kinds: Vec::new(), grid, apart: false, key_time: None, evicts: true, is_global: false };
         let mut store = Store { only_keys: true, ..Store::new(layout, 1) };
-        snapshot.map(|snapshot| store.load(snapshot)).transpose()?;
-        for (number, delta) in deltas.into_iter().enumerate() {
-            store.apply(delta, snapshot.is_none() && number == 0)?;
+        let mut is_fresh = snapshot.is_none();
+        snapshot.map(|snapshot| store.load(snapshot.into_iter())).transpose()?;
+        for delta in deltas {
+            store.apply(delta, std::mem::take(&mut is_fresh))?;
         }
         Ok(store)
     }
@@ -262,14 +295,14 @@ impl Store {
         }
     }
 
-    fn load(&mut self, mut bytes: &[u8]) -> Result<(), Unreadable> {
-        let bytes = &mut bytes;
-        let head = Head::take(bytes)?;
+    fn load<'a>(&mut self, mut parts: impl Iterator<Item = &'a [u8]>) -> Result<(), Unreadable> {
+        let mut first = parts.next().ok_or(Unreadable::Damaged)?;
+        let head = Head::take(&mut first)?;
         self.layout = head.layout(&self.layout);
         self.evicted_until = head.until;
         let layout = &self.layout;
         self.shards.iter_mut().for_each(|shard| shard.set_closed(layout, head.until));
-        self.put(bytes)
+        self.put(&iter::once(first).chain(parts).collect::<Vec<_>>())
     }
 
     /// Applies the delta of a later batch. If the delta has another layout, the state takes that layout. `is_fresh`: it
@@ -283,7 +316,7 @@ impl Store {
         } else {
             self.relay(layout)
         }
-        self.put(bytes)?;
+        self.put(&[*bytes])?;
         if let Some(until) = head.until.filter(|_| self.layout.evicts) {
             let layout = &self.layout;
             each_shard(&mut self.shards, self.threads, |_, shard| shard.evict(layout, until));
@@ -292,18 +325,27 @@ impl Store {
         Ok(())
     }
 
-    fn put(&mut self, bytes: &mut &[u8]) -> Result<(), Unreadable> {
-        let sections = take_sections(bytes).filter(|_| bytes.is_empty()).ok_or(Unreadable::Damaged)?;
+    /// Puts in the sections of some parts, in order.
+    fn put(&mut self, parts: &[&[u8]]) -> Result<(), Unreadable> {
+        let sections = parts.iter().map(|part| {
+            let mut bytes = *part;
+            take_sections(&mut bytes).filter(|_| bytes.is_empty())
+        });
+        let sections = sections.collect::<Option<Vec<_>>>().ok_or(Unreadable::Damaged)?;
         let (layout, only_keys) = (&self.layout, self.only_keys);
         let put = |number: usize, shard: &mut Shard| {
-            if sections[number].is_empty() {
-                return Some(());
+            let sections = sections.iter().map(|part| part[number]).filter(|section| !section.is_empty());
+            let sections: Vec<&[u8]> = sections.collect();
+            if shard.is_empty() {
+                shard.reserve(&sections);
             }
-            let section = match only_keys {
-                true => Section::take_keys(&mut &*sections[number])?,
-                false => Section::read(sections[number], &layout.kinds)?,
-            };
-            shard.put(layout, &section);
+            for section in sections {
+                let section = match only_keys {
+                    true => Section::take_keys(&mut &*section)?,
+                    false => Section::read(section, &layout.kinds)?,
+                };
+                shard.put(layout, &section);
+            }
             Some(())
         };
         let done = each_shard(&mut self.shards, self.threads, put);

@@ -74,9 +74,9 @@ impl Table {
         &mut self.columns
     }
 
-    /// Reserves space for keys, their bytes, and groups.
-    pub(crate) fn reserve(&mut self, keys: usize, bytes: usize, groups: usize) {
-        self.keys.reserve(keys, bytes);
+    /// Reserves space for keys and groups.
+    pub(crate) fn reserve(&mut self, keys: usize, groups: usize) {
+        self.keys.reserve(keys);
         self.slots.reserve(groups);
     }
 

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tidemill_checkpoint::disk::Disk;
-use tidemill_driver::{Job, Observer, Source, Spawn, Spawned, Summary, Supervisor, Wiring};
+use tidemill_driver::{
+    Job, Observer, SNAPSHOT_PART_BYTES_MIN, SnapshotWriter, Source, Spawn, Spawned, Summary, Supervisor, Wiring,
+};
 use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::ports::{Sink, SinkCommitter};
 use tidemill_flow::setup::Access;
@@ -66,6 +68,10 @@ pub struct Harness {
     pub disk: Arc<dyn Disk>,
     /// As [`Wiring::snapshot_bytes_min`]; small, so that a few batches cause a snapshot.
     pub snapshot_bytes_min: u64,
+    /// As [`Wiring::snapshot_part_bytes_min`].
+    pub snapshot_part_bytes_min: u64,
+    /// Where snapshots are written.
+    pub snapshot_writer: SnapshotWriter,
     /// The first sink.
     pub sink: MemorySink,
     /// Further sinks.
@@ -119,6 +125,8 @@ impl Harness {
             description: "Topic".into(),
             disk: Arc::new(SimDisk::default()),
             snapshot_bytes_min: 64 << 10,
+            snapshot_part_bytes_min: SNAPSHOT_PART_BYTES_MIN,
+            snapshot_writer: SnapshotWriter::Inline,
             sink: MemorySink::default(),
             further_sinks: Vec::new(),
             dead_letters: None,
@@ -197,6 +205,8 @@ impl Harness {
                 limits: "threads of the test".into(),
                 disk: harness.disk,
                 snapshot_bytes_min: harness.snapshot_bytes_min,
+                snapshot_part_bytes_min: harness.snapshot_part_bytes_min,
+                snapshot_writer: harness.snapshot_writer,
                 commands: inbox,
                 observer: Box::new(EventObserver {
                     events,

@@ -4,12 +4,14 @@
 //!
 //! It looks for a record that is relied on before it is durable, or removed while something needs it.
 //! `tidemill_checkpoint` prevents that by its order: plan, sinks, state and commit, snapshot, clean-up, each durable
-//! before the next.
+//! before the next. Parts of a snapshot are written here between the batches, by the committer: with a thread of its own
+//! the order would vary.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use tidemill_checkpoint::{CommitRecord, inspect};
+use tidemill_driver::SnapshotWriter;
 use tidemill_flow::merge::State;
 use tidemill_model::error::Domain;
 use tidemill_model::{Error, Result};
@@ -54,7 +56,7 @@ fn batches() -> Vec<Vec<String>> {
     let batches: [&[(i64, u32)]; 7] = [
         &[(10, 1), (11, 2), (12, 3), (13, 1), (14, 4)],
         &[(16, 1), (17, 2), (18, 5), (19, 6), (10, 7), (15, 8)],
-        &[(30, 1), (31, 3), (32, 2), (12, 2), (33, 5)],
+        &[(30, 1), (31, 3), (32, 2), (12, 2), (33, 5), (34, 10), (35, 11), (34, 12), (33, 13), (32, 14)],
         &[],
         &[(12, 1), (31, 9), (40, 1), (41, 2), (42, 3), (43, 4)],
         &[(5, 1), (60, 1), (61, 2), (55, 3), (56, 4), (57, 5)],
@@ -84,6 +86,8 @@ impl CrashRun {
         let mut harness = Harness::new(&pipeline(query, mode));
         harness.disk = Arc::new(disk.clone());
         harness.snapshot_bytes_min = 16 << 10;
+        // A key of each shard at a time, so that batches come between the parts of a snapshot.
+        harness.snapshot_part_bytes_min = 1;
         harness.further_sinks.push(MemorySink::default());
         batches().iter().for_each(|batch| harness.topic.put(batch));
         let machine = disk.clone();
@@ -301,12 +305,30 @@ fn r_a_crash_while_recovering() {
     }
 }
 
+/// Number of snapshots with parts from several batches.
+fn snapshots_over_batches(operations: &[Operation]) -> usize {
+    let mut began = None;
+    let mut count = 0;
+    for (operation, _) in operations {
+        match operation.split_once(' ') {
+            Some(("create", name)) if name.starts_with("snapshots/") => began = Some(false),
+            Some(("write", what)) if what.starts_with("log delta") => began = began.map(|_| true),
+            Some(("rename", name)) if name.starts_with("snapshots/") => {
+                count += usize::from(began.take() == Some(true))
+            }
+            _ => {}
+        }
+    }
+    count
+}
+
 /// The undisturbed run has snapshots and deltas, no-data batches, late and evicted groups.
 #[test]
 fn the_undisturbed_run_has_it_all() {
     let (rows, _, operations) = undisturbed(WINDOWS, "update");
     let count = |what: &str| operations.iter().filter(|(operation, _)| operation.starts_with(what)).count();
     assert!(count("rename snapshots/") >= 2, "{operations:?}");
+    assert_eq!(snapshots_over_batches(&operations), 1, "{operations:?}");
     assert!(count("write log delta") >= 3, "{operations:?}");
     assert!(count("remove snapshots/") >= 1 && count("remove log/") >= 2, "{operations:?}");
     assert_eq!(rows[0].len(), 8, "seven batches, and one without data");
@@ -314,6 +336,28 @@ fn the_undisturbed_run_has_it_all() {
     let reasons = ["Malformed", "WrongType", "NullEventTime", "Late"];
     let dead_letters: Vec<&String> = rows[2].values().flatten().collect();
     assert!(reasons.iter().all(|reason| dead_letters.iter().any(|letter| letter.contains(reason))), "{dead_letters:?}");
+}
+
+/// A snapshot that cannot be written ends the run with the reason, also if a thread of its own writes it. What was
+/// committed stays.
+#[test]
+fn r_a_snapshot_that_fails_beside_the_batches_ends_the_run() {
+    let (expected, left, operations) = undisturbed(WINDOWS, "update");
+    let of_snapshot = |(operation, _): &&Operation| operation.contains("snapshots/0") || operation == "sync snapshots/";
+    for operation in operations.iter().filter(of_snapshot) {
+        let mut run = CrashRun::new(WINDOWS, "update");
+        run.harness.snapshot_writer = SnapshotWriter::Thread;
+        run.disk.fail_at(operation.clone(), Fault::Refusal(ErrorKind::StorageFull));
+        match run.live() {
+            Err(error) => check_refusal(&error, operation),
+            // How many parts there are varies.
+            Ok(()) => assert!(!run.disk.has_failed(), "{operation:?} was not noticed"),
+        }
+        run.disk.restart(CrashImage::All);
+        run.live().unwrap_or_else(|error| panic!("{operation:?}: {error}"));
+        check_rows(&run.rows(), &expected, &format!("{operation:?}"));
+        assert!(run.left() == left, "the checkpoint's state after {operation:?}");
+    }
 }
 
 /// The simulated disk loses unsynced bytes and unsynced names.

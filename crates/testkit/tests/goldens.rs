@@ -1,4 +1,4 @@
-//! A checkpoint of an older program can be continued: `crates/checkpoint/tests/goldens/v3` is as the first one was
+//! A checkpoint of an older program can be continued: `crates/checkpoint/tests/goldens/v4` is as the first one was
 //! left.
 //!
 //! It holds a snapshot of batch 1, the state change of batch 2, and the plans of two batches that were not committed. A
@@ -69,12 +69,12 @@ fn write_golden() {
 }
 
 #[test]
-fn r_a_checkpoint_of_version_3_goes_on() {
+fn r_a_checkpoint_of_version_4_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    for name in files(&golden(3)) {
+    for name in files(&golden(4)) {
         let to = dir.path().join(&name);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(golden(3).join(&name), to).unwrap();
+        std::fs::copy(golden(4).join(&name), to).unwrap();
     }
     let harness = harness(dir.path(), BATCHES.len());
     harness.sink.expect_from(3);

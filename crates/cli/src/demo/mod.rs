@@ -31,7 +31,7 @@ use tidemill_broker::{Broker, BrokerConfig};
 use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_dash::Dashboard;
-use tidemill_driver::{Summary, Supervisor, Wiring};
+use tidemill_driver::{SNAPSHOT_PART_BYTES_MIN, SnapshotWriter, Summary, Supervisor, Wiring};
 use tidemill_kafka::KafkaOptions;
 use tidemill_load::{Control, Rate, produce, records};
 use tidemill_model::status::{Command, Status};
@@ -494,6 +494,8 @@ fn start_driver(
                 access,
                 disk,
                 snapshot_bytes_min,
+                snapshot_part_bytes_min: SNAPSHOT_PART_BYTES_MIN,
+                snapshot_writer: SnapshotWriter::Thread,
                 spawn,
                 limits,
                 commands,

@@ -15,8 +15,8 @@ pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
     let CheckpointAction::Show { dir, json } = &options.action;
     let inspection = inspect(&OsDisk::to_look_at(dir)?)?;
     let recovered = &inspection.recovered;
-    let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
-    let deltas = recovered.deltas.iter().map(|(_, bytes)| bytes.as_slice());
+    let snapshot = recovered.snapshot.as_ref().map(|(_, parts)| parts.iter().map(AsRef::as_ref).collect());
+    let deltas = recovered.deltas.iter().map(|(_, bytes)| bytes.as_ref());
     let fingerprint = &inspection.query.fingerprint;
     let window = fingerprint.grouping().and_then(|grouping| grouping.window.as_ref());
     let width = window.map(|window| window.spec.width);
@@ -81,7 +81,7 @@ fn as_json(found: &Inspection, rows: Option<&Rows>) -> Value {
         "uncommitted": recovered.replay.iter().map(plan).collect::<Vec<_>>(),
         "state": {
             "snapshotBatchId": recovered.snapshot.as_ref().map(|(batch, _)| batch),
-            "snapshotBytes": found.snapshot_bytes,
+            "snapshotBytes": recovered.snapshot_bytes(),
             "changes": recovered.deltas.len(),
             "changeBytes": delta_bytes,
             "rows": rows.map(Rows::count),
@@ -123,7 +123,7 @@ fn as_text(dir: &Path, found: &Inspection, rows: Option<&Rows>) -> String {
     }
     let change_bytes: usize = recovered.deltas.iter().map(|(_, bytes)| bytes.len()).sum();
     let snapshot = match &recovered.snapshot {
-        Some((batch, _)) => format!("a snapshot of batch {batch} ({} bytes)", found.snapshot_bytes),
+        Some((batch, _)) => format!("a snapshot of batch {batch} ({} bytes)", recovered.snapshot_bytes()),
         None => "no snapshot yet".into(),
     };
     lines.push(line(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
 use tidemill_checkpoint::disk::OsDisk;
-use tidemill_driver::{Job, Summary, Supervisor, Wiring};
+use tidemill_driver::{Job, SNAPSHOT_PART_BYTES_MIN, SnapshotWriter, Summary, Supervisor, Wiring};
 use tidemill_model::pipeline::SinkKind;
 use tidemill_model::status::Command;
 use tidemill_model::{Error, Result, counted};
@@ -70,6 +70,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         access: wiring::access(&job),
         disk,
         snapshot_bytes_min: SNAPSHOT_BYTES_MIN,
+        snapshot_part_bytes_min: SNAPSHOT_PART_BYTES_MIN,
+        snapshot_writer: SnapshotWriter::Thread,
         spawn,
         limits: limits.clone(),
         commands: inbox,

@@ -72,7 +72,7 @@ impl Query {
 
     /// The error of restoring a stored state, if any.
     pub fn restore(&self, state: &[u8]) -> Option<tidemill_model::Error> {
-        State::restore(&self.plan, 1, Some((7, state.to_vec())), Vec::new()).err()
+        State::restore(&self.plan, 1, Some((7, vec![state.to_vec().into()])), Vec::new()).err()
     }
 
     /// A task's partial, as the driver decodes it.
@@ -102,8 +102,8 @@ impl Query {
         for (batch_id, partials) in partials.chunks(size).enumerate() {
             let before = state.snapshot();
             let merged = state.merge(plan, mode, &batch(batch_id as u64), &CONTEXT, partials).expect("sound partials");
-            let deltas = vec![(1, merged.delta)];
-            let restored = State::restore(&self.plan, 2, Some((0, before)), deltas);
+            let deltas = vec![(1, merged.delta.into())];
+            let restored = State::restore(&self.plan, 2, Some((0, vec![before.into()])), deltas);
             let mut restored = restored.expect("snapshot and delta read back");
             assert_eq!(restored.snapshot(), state.snapshot(), "state and delta");
             assert_eq!((restored.rows(), restored.bytes()), (state.rows(), state.bytes()));
