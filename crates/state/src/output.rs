@@ -3,6 +3,7 @@
 use crate::column::{Column, Slots};
 use crate::object::Object;
 use crate::windows::Emitted;
+use hashbrown::HashMap;
 
 /// The output groups of a batch, in order of window and key.
 #[derive(Debug, Default)]
@@ -14,15 +15,23 @@ pub struct Groups {
 
 impl Groups {
     pub(crate) fn new(shards: Vec<Emitted>) -> Groups {
-        let ranks = ranks(&shards);
-        let mut rows: Vec<(i64, u32, u32, u32)> = Vec::with_capacity(shards.iter().map(|shard| shard.rows.len()).sum());
-        for ((shard, number), ranks) in shards.iter().zip(0..).zip(&ranks) {
-            rows.extend(
-                (0..).zip(&shard.rows).map(|(row, (window, key))| (*window, ranks[*key as usize], number, row)),
-            );
+        // Only the keys are sorted. Then each key's rows, which are next to each other, go to the next free places of
+        // their windows.
+        let mut windows = Windows::default();
+        let of_rows: Vec<Vec<u32>> =
+            shards.iter().map(|shard| shard.rows.iter().map(|(start, _)| windows.count(*start)).collect()).collect();
+        let first_rows: Vec<Vec<u32>> = shards.iter().map(first_rows).collect();
+        let mut next = windows.places();
+        let mut order = vec![(0, 0); of_rows.iter().map(Vec::len).sum()];
+        for (shard, key) in keys_in_order(&shards) {
+            let rows = &first_rows[shard as usize][key as usize..];
+            for row in rows[0]..rows[1] {
+                let place = &mut next[of_rows[shard as usize][row as usize] as usize];
+                order[*place] = (shard, row);
+                *place += 1;
+            }
         }
-        rows.sort_unstable();
-        Groups { order: rows.into_iter().map(|(_, _, shard, row)| (shard, row)).collect(), shards }
+        Groups { order, shards }
     }
 
     /// Number of groups.
@@ -119,12 +128,56 @@ fn key(shard: &Emitted, number: usize) -> &[u8] {
     &shard.key_bytes[start..shard.key_ends[number]]
 }
 
-/// For each key of each shard, its rank among all keys.
-fn ranks(shards: &[Emitted]) -> Vec<Vec<u32>> {
+/// The first row of each key, and the end of the last one.
+fn first_rows(shard: &Emitted) -> Vec<u32> {
+    let mut first_rows = Vec::with_capacity(shard.key_ends.len() + 1);
+    for (row, (_, key)) in (0..).zip(&shard.rows) {
+        while first_rows.len() <= *key as usize {
+            first_rows.push(row);
+        }
+    }
+    first_rows.resize(shard.key_ends.len() + 1, shard.rows.len() as u32);
+    first_rows
+}
+
+/// The windows of the output, numbered as they come, and how many groups each has.
+#[derive(Default)]
+struct Windows {
+    numbers: HashMap<i64, u32>,
+    counts: Vec<(i64, usize)>,
+}
+
+impl Windows {
+    /// Counts a group of the window that starts then. Returns the window's number.
+    #[inline]
+    fn count(&mut self, start: i64) -> u32 {
+        let number = *self.numbers.entry(start).or_insert_with(|| {
+            self.counts.push((start, 0));
+            self.counts.len() as u32 - 1
+        });
+        self.counts[number as usize].1 += 1;
+        number
+    }
+
+    /// Where each window's groups begin in the order of the windows.
+    fn places(&self) -> Vec<usize> {
+        let mut by_start: Vec<usize> = (0..self.counts.len()).collect();
+        by_start.sort_unstable_by_key(|number| self.counts[*number].0);
+        let mut places = vec![0; self.counts.len()];
+        let mut place = 0;
+        for number in by_start {
+            places[number] = place;
+            place += self.counts[number].1;
+        }
+        places
+    }
+}
+
+/// All keys in order: (shard, number in the shard).
+fn keys_in_order(shards: &[Emitted]) -> impl Iterator<Item = (u32, u32)> {
     let all = || (0..).zip(shards).flat_map(|(at, shard)| (0..shard.key_ends.len()).map(move |number| (at, number)));
     let bytes = |(shard, number): (u32, usize)| key(&shards[shard as usize], number);
-    let mut ranks: Vec<Vec<u32>> = shards.iter().map(|shard| vec![0; shard.key_ends.len()]).collect();
-    let Some(first) = all().next().map(bytes) else { return ranks };
+    let first = all().next().map_or(&[][..], bytes);
     // Compare eight bytes at once, after the prefix that all keys share.
     let same = |key: &[u8]| key.iter().zip(first).take_while(|(a, b)| a == b).count();
     let common = all().map(|place| same(bytes(place))).min().unwrap_or_default();
@@ -140,8 +193,5 @@ fn ranks(shards: &[Emitted]) -> Vec<Vec<u32>> {
         let rest = || bytes((a.1, a.2 as usize)).cmp(bytes((b.1, b.2 as usize)));
         a.0.cmp(&b.0).then_with(rest)
     });
-    for (rank, (_, shard, number)) in (0..).zip(keys) {
-        ranks[shard as usize][number as usize] = rank;
-    }
-    ranks
+    keys.into_iter().map(|(_, shard, number)| (shard, number))
 }
