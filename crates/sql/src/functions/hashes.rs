@@ -5,7 +5,7 @@
 //! original combines them.
 
 use super::{Arguments, Function, Param, build};
-use crate::eval::Order;
+use crate::eval::{Column, Order};
 use crate::expr::Expr;
 use crate::types;
 use arrow_array::cast::AsArray;
@@ -13,7 +13,7 @@ use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
 };
-use arrow_array::{Array, ArrayRef, Int32Array, Int64Array};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, Int32Array, Int64Array};
 use arrow_schema::DataType;
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -127,106 +127,148 @@ fn check_values(arguments: &[Expr]) -> Result<(), String> {
     }
 }
 
-/// How Spark hashes a value.
-enum Hashed<'a> {
-    Nothing,
-    Int(i32),
-    Long(i64),
-    Bytes(&'a [u8]),
-    /// The shortest two's complement, high byte first.
-    Wide(Vec<u8>),
-}
+/// A hash of values, each of which takes the hash before it as its seed. NULL keeps the seed.
+trait Hasher {
+    type Hash: Copy;
 
-fn hashed(array: &ArrayRef, at: usize) -> Hashed<'_> {
-    if array.data_type().is_null() || array.is_null(at) {
-        return Hashed::Nothing;
+    fn int(seed: Self::Hash, x: i32) -> Self::Hash;
+    fn long(seed: Self::Hash, x: i64) -> Self::Hash;
+    fn bytes(seed: Self::Hash, bytes: &[u8]) -> Self::Hash;
+
+    /// −0.0 is hashed as 0.0, and every NaN as one.
+    fn float(seed: Self::Hash, x: f32) -> Self::Hash {
+        let bits = if x == 0.0 { 0 } else { if x.is_nan() { f32::NAN } else { x }.to_bits() };
+        Self::int(seed, bits as i32)
     }
-    match array.data_type() {
-        DataType::Boolean => Hashed::Int(array.as_boolean().value(at).into()),
-        DataType::Int8 => Hashed::Int(array.as_primitive::<Int8Type>().value(at).into()),
-        DataType::Int16 => Hashed::Int(array.as_primitive::<Int16Type>().value(at).into()),
-        DataType::Int32 => Hashed::Int(array.as_primitive::<Int32Type>().value(at)),
-        DataType::Date32 => Hashed::Int(array.as_primitive::<Date32Type>().value(at)),
-        DataType::Int64 => Hashed::Long(array.as_primitive::<Int64Type>().value(at)),
-        DataType::Timestamp(..) => Hashed::Long(array.as_primitive::<TimestampMicrosecondType>().value(at)),
-        // −0.0 is hashed as 0.0, and every NaN as one.
-        DataType::Float32 => {
-            let x = array.as_primitive::<Float32Type>().value(at);
-            Hashed::Int(if x == 0.0 {
-                0
-            } else if x.is_nan() {
-                0x7fc0_0000
-            } else {
-                x.to_bits() as i32
-            })
+
+    /// As [`Hasher::float`].
+    fn double(seed: Self::Hash, x: f64) -> Self::Hash {
+        let bits = if x == 0.0 { 0 } else { if x.is_nan() { f64::NAN } else { x }.to_bits() };
+        Self::long(seed, bits as i64)
+    }
+
+    /// An unscaled DECIMAL: a long where its precision lets it be one, else the shortest two's complement, high byte first.
+    fn decimal(seed: Self::Hash, unscaled: i128, precision: u8) -> Self::Hash {
+        if precision <= 18 {
+            Self::long(seed, unscaled as i64)
+        } else {
+            Self::bytes(seed, shortest(&unscaled.to_be_bytes()))
         }
-        DataType::Float64 => {
-            let x = array.as_primitive::<Float64Type>().value(at);
-            Hashed::Long(if x == 0.0 {
-                0
-            } else if x.is_nan() {
-                0x7ff8_0000_0000_0000
-            } else {
-                x.to_bits() as i64
-            })
-        }
-        DataType::Decimal128(precision, _) => {
-            let unscaled = array.as_primitive::<Decimal128Type>().value(at);
-            if *precision <= 18 { Hashed::Long(unscaled as i64) } else { Hashed::Wide(shortest(unscaled)) }
-        }
-        DataType::Utf8 => Hashed::Bytes(array.as_string::<i32>().value(at).as_bytes()),
-        DataType::Binary => Hashed::Bytes(array.as_binary::<i32>().value(at)),
-        other => panic!("{other} is not hashed"),
     }
 }
 
-/// As Java's `BigInteger.toByteArray`.
-fn shortest(value: i128) -> Vec<u8> {
-    let bytes = value.to_be_bytes();
-    let redundant = |at: usize| {
-        let sign = if bytes[at + 1] & 0x80 == 0 { 0 } else { 0xff };
-        bytes[at] == sign
-    };
-    bytes[(0..15).take_while(|at| redundant(*at)).count()..].to_vec()
-}
+// The one NaN that Java has.
+const _: () = assert!(f32::NAN.to_bits() == 0x7fc0_0000 && f64::NAN.to_bits() == 0x7ff8_0000_0000_0000);
 
 /// The hashes of the rows: each column takes those of the columns before it as its seeds.
-fn column_by_column<H: Copy>(arguments: &Arguments, seed: H, hash: fn(H, &ArrayRef, usize) -> H) -> Vec<H> {
+fn of_rows<H: Hasher>(arguments: &Arguments, seed: H::Hash) -> Vec<H::Hash> {
     let mut hashes = vec![seed; arguments.rows];
-    for column in arguments.columns {
-        for (row, value) in hashes.iter_mut().enumerate() {
-            *value = hash(*value, &column.array, column.at(row));
-        }
-    }
+    arguments.columns.iter().for_each(|column| add_column::<H>(&mut hashes, column));
     hashes
 }
 
-fn murmur3(arguments: &mut Arguments) -> ArrayRef {
-    let hashes = column_by_column(arguments, 42, murmur3_of);
-    Arc::new(hashes.into_iter().map(|hash| hash as i32).collect::<Int32Array>())
+/// The type is looked at once, not in each row.
+fn add_column<H: Hasher>(hashes: &mut [H::Hash], column: &Column) {
+    fn numbers<H: Hasher, T: ArrowPrimitiveType>(
+        hashes: &mut [H::Hash],
+        column: &Column,
+        hash: impl Fn(H::Hash, T::Native) -> H::Hash,
+    ) {
+        let values: &[T::Native] = column.array.as_primitive::<T>().values();
+        add_values(hashes, column, |seed, at| hash(seed, values[at]));
+    }
+    match column.array.data_type() {
+        DataType::Int32 => numbers::<H, Int32Type>(hashes, column, H::int),
+        DataType::Int64 => numbers::<H, Int64Type>(hashes, column, H::long),
+        DataType::Date32 => numbers::<H, Date32Type>(hashes, column, H::int),
+        DataType::Timestamp(..) => numbers::<H, TimestampMicrosecondType>(hashes, column, H::long),
+        DataType::Float64 => numbers::<H, Float64Type>(hashes, column, H::double),
+        DataType::Decimal128(precision, _) => {
+            numbers::<H, Decimal128Type>(hashes, column, |seed, x| H::decimal(seed, x, *precision));
+        }
+        DataType::Utf8 => {
+            let texts = column.array.as_string::<i32>();
+            add_values(hashes, column, |seed, at| H::bytes(seed, texts.value(at).as_bytes()));
+        }
+        _ => add_values(hashes, column, |seed, at| of_value::<H>(seed, &column.array, at)),
+    }
 }
 
-/// Hash of one value. A STRUCT or ARRAY is hashed part by part. NULL gives the seed.
-fn murmur3_of(seed: u32, array: &ArrayRef, at: usize) -> u32 {
+fn add_values<S: Copy>(hashes: &mut [S], column: &Column, hash: impl Fn(S, usize) -> S) {
+    let add = |(row, value): (usize, &mut S)| *value = hash(*value, column.at(row));
+    match column.nulls(hashes.len()).filter(|nulls| nulls.null_count() > 0) {
+        None => hashes.iter_mut().enumerate().for_each(add),
+        Some(nulls) => hashes.iter_mut().enumerate().filter(|(row, _)| nulls.is_valid(*row)).for_each(add),
+    }
+}
+
+/// Hash of one value. A STRUCT, ARRAY or MAP is hashed part by part.
+fn of_value<H: Hasher>(seed: H::Hash, array: &ArrayRef, at: usize) -> H::Hash {
     if array.data_type().is_null() || array.is_null(at) {
         return seed;
     }
     match array.data_type() {
         DataType::Struct(_) => {
-            array.as_struct().columns().iter().fold(seed, |seed, member| murmur3_of(seed, member, at))
+            array.as_struct().columns().iter().fold(seed, |seed, member| of_value::<H>(seed, member, at))
         }
         DataType::List(_) => {
             let elements = array.as_list::<i32>().value(at);
-            (0..elements.len()).fold(seed, |seed, element| murmur3_of(seed, &elements, element))
+            (0..elements.len()).fold(seed, |seed, element| of_value::<H>(seed, &elements, element))
         }
-        _ => match hashed(array, at) {
-            Hashed::Nothing => seed,
-            Hashed::Int(x) => murmur_end(murmur_step(seed, x as u32), 4),
-            Hashed::Long(x) => murmur_end(murmur_step(murmur_step(seed, x as u32), (x >> 32) as u32), 8),
-            Hashed::Bytes(bytes) => murmur_bytes(seed, bytes),
-            Hashed::Wide(bytes) => murmur_bytes(seed, &bytes),
-        },
+        DataType::Map(..) => {
+            let entries = array.as_map().value(at);
+            let entry =
+                |seed, entry| entries.columns().iter().fold(seed, |seed, part| of_value::<H>(seed, part, entry));
+            (0..entries.len()).fold(seed, entry)
+        }
+        DataType::Boolean => H::int(seed, array.as_boolean().value(at).into()),
+        DataType::Int8 => H::int(seed, array.as_primitive::<Int8Type>().value(at).into()),
+        DataType::Int16 => H::int(seed, array.as_primitive::<Int16Type>().value(at).into()),
+        DataType::Int32 => H::int(seed, array.as_primitive::<Int32Type>().value(at)),
+        DataType::Date32 => H::int(seed, array.as_primitive::<Date32Type>().value(at)),
+        DataType::Int64 => H::long(seed, array.as_primitive::<Int64Type>().value(at)),
+        DataType::Timestamp(..) => H::long(seed, array.as_primitive::<TimestampMicrosecondType>().value(at)),
+        DataType::Float32 => H::float(seed, array.as_primitive::<Float32Type>().value(at)),
+        DataType::Float64 => H::double(seed, array.as_primitive::<Float64Type>().value(at)),
+        DataType::Decimal128(precision, _) => {
+            H::decimal(seed, array.as_primitive::<Decimal128Type>().value(at), *precision)
+        }
+        DataType::Utf8 => H::bytes(seed, array.as_string::<i32>().value(at).as_bytes()),
+        DataType::Binary => H::bytes(seed, array.as_binary::<i32>().value(at)),
+        other => panic!("{other} is not hashed"),
     }
+}
+
+/// As Java's `BigInteger.toByteArray`.
+fn shortest(bytes: &[u8; 16]) -> &[u8] {
+    let redundant = |at: usize| {
+        let sign = if bytes[at + 1] & 0x80 == 0 { 0 } else { 0xff };
+        bytes[at] == sign
+    };
+    &bytes[(0..15).take_while(|at| redundant(*at)).count()..]
+}
+
+struct Murmur3;
+
+impl Hasher for Murmur3 {
+    type Hash = u32;
+
+    fn int(seed: u32, x: i32) -> u32 {
+        murmur_end(murmur_step(seed, x as u32), 4)
+    }
+
+    fn long(seed: u32, x: i64) -> u32 {
+        murmur_end(murmur_step(murmur_step(seed, x as u32), (x >> 32) as u32), 8)
+    }
+
+    fn bytes(seed: u32, bytes: &[u8]) -> u32 {
+        murmur_bytes(seed, bytes)
+    }
+}
+
+fn murmur3(arguments: &mut Arguments) -> ArrayRef {
+    let hashes = of_rows::<Murmur3>(arguments, 42);
+    Arc::new(Int32Array::from_iter_values(hashes.into_iter().map(|hash| hash as i32)))
 }
 
 /// `hash(text)`, which is also the `hashCode` of Spark's strings.
@@ -259,37 +301,32 @@ const PRIME3: u64 = 0x1656_67b1_9e37_79f9;
 const PRIME4: u64 = 0x85eb_ca77_c2b2_ae63;
 const PRIME5: u64 = 0x27d4_eb2f_1656_67c5;
 
-fn xxhash64(arguments: &mut Arguments) -> ArrayRef {
-    let hashes = column_by_column(arguments, 42, xxhash64_of);
-    Arc::new(hashes.into_iter().map(|hash| hash as i64).collect::<Int64Array>())
+struct XxHash64;
+
+impl Hasher for XxHash64 {
+    type Hash = u64;
+
+    fn int(seed: u64, x: i32) -> u64 {
+        xx_end(xx_word(seed.wrapping_add(PRIME5).wrapping_add(4), x as u32))
+    }
+
+    fn long(seed: u64, x: i64) -> u64 {
+        xx_end(xx_long(seed.wrapping_add(PRIME5).wrapping_add(8), x as u64))
+    }
+
+    fn bytes(seed: u64, bytes: &[u8]) -> u64 {
+        xx_bytes(seed, bytes)
+    }
 }
 
-/// Hash of one value of any type. A STRUCT, ARRAY or MAP is hashed part by part. NULL gives the seed.
+fn xxhash64(arguments: &mut Arguments) -> ArrayRef {
+    let hashes = of_rows::<XxHash64>(arguments, 42);
+    Arc::new(Int64Array::from_iter_values(hashes.into_iter().map(|hash| hash as i64)))
+}
+
+/// `xxhash64` of one value of any type. NULL gives the seed.
 pub fn xxhash64_of(seed: u64, array: &ArrayRef, at: usize) -> u64 {
-    if array.data_type().is_null() || array.is_null(at) {
-        return seed;
-    }
-    match array.data_type() {
-        DataType::Struct(_) => {
-            array.as_struct().columns().iter().fold(seed, |seed, member| xxhash64_of(seed, member, at))
-        }
-        DataType::List(_) => {
-            let elements = array.as_list::<i32>().value(at);
-            (0..elements.len()).fold(seed, |seed, element| xxhash64_of(seed, &elements, element))
-        }
-        DataType::Map(..) => {
-            let entries = array.as_map().value(at);
-            let entry = |seed, entry| entries.columns().iter().fold(seed, |seed, part| xxhash64_of(seed, part, entry));
-            (0..entries.len()).fold(seed, entry)
-        }
-        _ => match hashed(array, at) {
-            Hashed::Nothing => seed,
-            Hashed::Int(x) => xx_end(xx_word(seed.wrapping_add(PRIME5).wrapping_add(4), x as u32)),
-            Hashed::Long(x) => xx_end(xx_long(seed.wrapping_add(PRIME5).wrapping_add(8), x as u64)),
-            Hashed::Bytes(bytes) => xx_bytes(seed, bytes),
-            Hashed::Wide(bytes) => xx_bytes(seed, &bytes),
-        },
-    }
+    of_value::<XxHash64>(seed, array, at)
 }
 
 fn xx_bytes(seed: u64, bytes: &[u8]) -> u64 {

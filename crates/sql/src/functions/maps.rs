@@ -9,8 +9,9 @@ use crate::expr::Expr;
 use crate::types;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
-use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, make_array};
+use arrow_buffer::{MutableBuffer, NullBuffer, OffsetBuffer};
+use arrow_data::ArrayData;
 use arrow_schema::{DataType, FieldRef, Fields};
 use std::ops::Range;
 use std::sync::Arc;
@@ -275,13 +276,45 @@ fn map(arguments: &mut Arguments) -> ArrayRef {
 
 /// The first row of all columns, then the second row of all, and so on.
 pub(super) fn interleaved(columns: &[Column], rows: usize, data_type: &DataType) -> ArrayRef {
-    let mut list = ListBuilder::new(rows);
-    for row in 0..rows {
-        columns.iter().enumerate().for_each(|(source, column)| list.push(source, column.at(row)));
-        list.end(true);
+    match data_type.primitive_width() {
+        Some(1) => woven::<1>(columns, rows, data_type),
+        Some(2) => woven::<2>(columns, rows, data_type),
+        Some(4) => woven::<4>(columns, rows, data_type),
+        Some(8) => woven::<8>(columns, rows, data_type),
+        Some(16) => woven::<16>(columns, rows, data_type),
+        _ => {
+            let mut list = ListBuilder::new(rows);
+            for row in 0..rows {
+                columns.iter().enumerate().for_each(|(source, column)| list.push(source, column.at(row)));
+                list.end(true);
+            }
+            let sources: Vec<&ArrayRef> = columns.iter().map(|column| &column.array).collect();
+            list.finish(&sources, &types::array(data_type.clone())).as_list::<i32>().values().clone()
+        }
     }
-    let sources: Vec<&ArrayRef> = columns.iter().map(|column| &column.array).collect();
-    list.finish(&sources, &types::array(data_type.clone())).as_list::<i32>().values().clone()
+}
+
+/// [`interleaved`] for types of `WIDTH` bytes, whatever they mean.
+fn woven<const WIDTH: usize>(columns: &[Column], rows: usize, data_type: &DataType) -> ArrayRef {
+    let length = rows * columns.len();
+    let mut bytes = MutableBuffer::from_len_zeroed(length * WIDTH);
+    let values = bytes.as_slice_mut().as_chunks_mut::<WIDTH>().0;
+    let mut valid = None;
+    for (place, column) in columns.iter().enumerate() {
+        let data = column.array.to_data();
+        let source = &data.buffers()[0].as_slice().as_chunks::<WIDTH>().0[data.offset()..];
+        let slots = values.iter_mut().skip(place).step_by(columns.len());
+        match column.constant {
+            true => slots.for_each(|slot| *slot = source[0]),
+            false => slots.zip(source).for_each(|(slot, value)| *slot = *value),
+        }
+        if let Some(nulls) = column.nulls(rows).filter(|nulls| nulls.null_count() > 0) {
+            let valid = valid.get_or_insert_with(|| vec![true; length]);
+            (0..rows).filter(|row| nulls.is_null(*row)).for_each(|row| valid[row * columns.len() + place] = false);
+        }
+    }
+    let data = ArrayData::builder(data_type.clone()).len(length).add_buffer(bytes.into());
+    make_array(data.nulls(valid.map(NullBuffer::from)).build().expect("as many values as the array is long"))
 }
 
 fn from_arrays(arguments: &mut Arguments) -> ArrayRef {
