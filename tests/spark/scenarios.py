@@ -107,12 +107,20 @@ class Runner:
         if cached and cached.exists():
             scenario["spark"] = json.loads(cached.read_text())
         else:
-            scenario["spark"] = told(self.session(), scenario)
+            scenario["spark"] = self.told(scenario)
             self.check_alive()
             if cached:
                 whole(cached, json.dumps(scenario["spark"]))
             self.ran += 1
         whole(file, text(scenario))
+
+    def told(self, scenario):
+        """The Java machine itself fails now and then, while it compiles; the case is asked again."""
+        for _ in range(3):
+            answer = told(self.session(), scenario)
+            if not answer.get("error", "").startswith("InternalError"):
+                break
+        return answer
 
     def check_alive(self):
         """A session that dies ends the cases of all threads in errors that are none of theirs."""

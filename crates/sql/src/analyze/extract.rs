@@ -13,7 +13,12 @@ use arrow_schema::DataType;
 
 /// Simplifies what is computed from rows without groups.
 pub(super) fn simplify(steps: &mut [Step], pushed: &mut [Expr], body: &mut Body, zone: Zone) {
-    let simpler = |expr: &mut Expr| simpler(expr, zone);
+    // Looked for in the whole expression, before a part of it is left out: `smallint('bad') < map('a', x)['b']` fails, though a comparison with NULL does not.
+    let simpler = |expr: &mut Expr| {
+        if failing::of_expr(expr, zone).is_none() {
+            simpler(expr, zone);
+        }
+    };
     for step in steps {
         match step {
             Step::Filter(filter) => simpler(filter),
