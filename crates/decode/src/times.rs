@@ -63,6 +63,25 @@ pub fn date(text: &str) -> Option<i32> {
     i32::try_from(days_of_date(fields[0] * sign.unwrap_or(1), fields[1], fields[2])?).ok()
 }
 
+/// A TIME: `H:m[:s[.f*]]`, which `T` may stand before, or `AM` or `PM` behind: microseconds of the day.
+pub fn time_of_day(text: &str) -> Option<i64> {
+    let text = text.trim_end_matches(' ');
+    let half = text.len().checked_sub(2).and_then(|at| text.split_at_checked(at));
+    let half = half.filter(|(_, half)| half.eq_ignore_ascii_case("AM") || half.eq_ignore_ascii_case("PM"));
+    let mut parts = TimeFields::read(half.map_or(text, |(time, _)| time))?;
+    if !parts.time_alone || parts.zone.is_some() {
+        return None;
+    }
+    if let Some((_, half)) = half {
+        let hour = parts.fields[3];
+        if !(1..=12).contains(&hour) {
+            return None;
+        }
+        parts.fields[3] = hour.rem_euclid(12) + if half.eq_ignore_ascii_case("PM") { 12 } else { 0 };
+    }
+    micros(parts.seconds()?, parts.micros())
+}
+
 /// Without white space and control characters at its ends, as Spark trims before it reads a value.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c <= ' ' || c == '\x7f')

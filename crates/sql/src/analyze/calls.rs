@@ -180,6 +180,9 @@ impl Resolver<'_> {
 
     /// Calls about times that are casts or calls of another function.
     fn time_form(&mut self, name: &str, call: &Call, at: &Range<usize>) -> Result<Option<Expr>, Fault> {
+        if let Some(made) = self.of_date_and_time(name, call, at)? {
+            return Ok(Some(made));
+        }
         let given = call.arguments.len();
         match name {
             "to_timestamp" | "to_timestamp_ltz" | "to_timestamp_ntz" | "to_date" | "try_to_timestamp"
@@ -199,11 +202,6 @@ impl Resolver<'_> {
                 } else {
                     Ok(None)
                 }
-            }
-            "make_timestamp" | "try_make_timestamp" if given == 1 => {
-                let x = self.placed(&call.arguments[0])?;
-                let x = convert(x, Param::Date, self.scope.zone, 1, name)?;
-                Ok(Some(cast_to(x, &types::timestamp())))
             }
             "unix_timestamp" if given == 0 => {
                 self.apply_named("unix_seconds", vec![(Expr::Now, at.clone())], at).map(Some)
@@ -514,7 +512,13 @@ fn choose(condition: Expr, values: Vec<SpannedExpr>, zone: Zone, name: &str) -> 
 }
 
 /// Converts an argument to a parameter's type. Arguments are numbered from 1.
-fn convert((expr, at): SpannedExpr, param: Param, zone: Zone, number: usize, function: &str) -> Result<Expr, Fault> {
+pub(super) fn convert(
+    (expr, at): SpannedExpr,
+    param: Param,
+    zone: Zone,
+    number: usize,
+    function: &str,
+) -> Result<Expr, Fault> {
     let from = expr.data_type();
     let is_binary_or_text = matches!(from, DataType::Utf8 | DataType::Binary);
     let to = match param {

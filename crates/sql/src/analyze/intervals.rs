@@ -61,6 +61,9 @@ impl Resolver<'_> {
 
     /// Functions of numbers that take an interval as well.
     pub(super) fn interval_form(&mut self, name: &str, call: &Call) -> Result<Option<Expr>, Fault> {
+        if name == "width_bucket" && call.arguments.len() == 4 {
+            return self.bucket_of_interval(call);
+        }
         if !["abs", "sign", "signum", "positive", "negative"].contains(&name) || call.arguments.len() != 1 {
             return Ok(None);
         }
@@ -75,6 +78,31 @@ impl Resolver<'_> {
             "abs" => named("abs interval", vec![x], data_type),
             _ => named("sign interval", vec![x], DataType::Float64),
         }))
+    }
+}
+
+impl Resolver<'_> {
+    /// `width_bucket` of intervals of one kind, which are counted.
+    fn bucket_of_interval(&mut self, call: &Call) -> Result<Option<Expr>, Fault> {
+        let mut arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
+        let types: Vec<DataType> = arguments[..3].iter().map(|(x, _)| x.data_type()).collect();
+        if !types.iter().any(is_interval) {
+            return Ok(None);
+        }
+        let of_one_kind = types.iter().all(|other| {
+            is_interval(other) && intervals::common(&types[0], other).is_some_and(|t| t != intervals::calendar())
+        });
+        let at = arguments[0].1.start..arguments[2].1.end;
+        if !of_one_kind {
+            let names: Vec<String> = types.iter().map(types::name).collect();
+            let message = format!("`width_bucket` cannot mix {}", names.join(" and "));
+            return Err(Fault::new(at, message, "give it three intervals of one kind"));
+        }
+        for (x, at) in &mut arguments[..3] {
+            let counted = count(std::mem::replace(x, Expr::Now), false, at)?;
+            *x = cast_to(counted, &DataType::Float64);
+        }
+        self.apply_named("width_bucket", arguments, &at).map(Some)
     }
 }
 

@@ -22,6 +22,11 @@ pub(super) fn constant(literal: &Literal, zone: Zone, at: &Range<usize>) -> Resu
         Literal::Date(text) => coerce::constant(text, &DataType::Date32, zone, at.clone()),
         Literal::Timestamp(text) => coerce::constant(text, &types::timestamp(), zone, at.clone()),
         Literal::TimestampNtz(text) => coerce::constant(text, &types::timestamp_ntz(), zone, at.clone()),
+        // `make_timestamp(date, TIME '…')` reads it itself.
+        Literal::Time(_) => {
+            let help = "keep the time of day as text or as seconds: hour(t) * 3600 + minute(t) * 60 + second(t)";
+            Err(Fault::new(at.clone(), "the type TIME is not supported", help))
+        }
         Literal::Interval(_) | Literal::IntervalFields(..) => {
             let (value, data_type) = interval(literal).map_err(|message| sentence(at.clone(), &message))?;
             Ok(Expr::Literal(Value::Integer(value), data_type))

@@ -9,7 +9,7 @@ use crate::expr::Expr;
 use crate::intervals;
 use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator, SortItem};
 use crate::text::java_double::java_double;
-use crate::text::show;
+use crate::text::{show, times};
 use crate::types;
 use crate::value::Value;
 use crate::zone::{WallClock, Zone};
@@ -19,11 +19,19 @@ use arrow_schema::DataType;
 pub(super) fn of_item(node: &Node, expr: &Expr, scope: &Scope) -> String {
     match (&node.kind, expr) {
         (NodeKind::Name(parts), _) => parts.last().expect("a name has parts").name.clone(),
-        (NodeKind::Cast(value, ..), _) if matches!(value.kind, NodeKind::Name(_)) => of_item(value, expr, scope),
+        (NodeKind::Cast(value, ..), _) if is_column(value, scope) => of_item(value, expr, scope),
         (NodeKind::Binary(operator, l, r), expr) => {
             time_sum(*operator, l, r, expr, scope).unwrap_or_else(|| pretty(node, scope))
         }
         _ => pretty(node, scope),
+    }
+}
+
+/// Whether the node is a column's name, not that of a STRUCT's field.
+fn is_column(node: &Node, scope: &Scope) -> bool {
+    match &node.kind {
+        NodeKind::Name(parts) => parts.len() == 1 + usize::from(scope.is_qualified(parts)),
+        _ => false,
     }
 }
 
@@ -302,6 +310,17 @@ fn interval_name(name: &str, given: &[String]) -> String {
     format!("{name}({})", given.iter().cloned().chain(missing).collect::<Vec<_>>().join(", "))
 }
 
+/// Of a timestamp of a date and a TIME.
+fn time_name(name: &str, call: &Call, arguments: &[String]) -> Option<String> {
+    let is_time = matches!(call.arguments.get(1)?.kind, NodeKind::Literal(Literal::Time(_)));
+    let arguments = arguments.join(", ");
+    match name {
+        "make_timestamp_ltz" | "try_make_timestamp_ltz" if is_time => Some(format!("make_timestamp({arguments})")),
+        "try_make_timestamp_ntz" if is_time => Some(format!("{name}(make_timestamp_ntz({arguments}))")),
+        _ => None,
+    }
+}
+
 fn call_name(call: &Call, scope: &Scope) -> String {
     let name = call.name.name.to_ascii_lowercase();
     if name != "count" && call.arguments.iter().any(|node| node.kind == NodeKind::Star) {
@@ -360,6 +379,9 @@ fn call_name(call: &Call, scope: &Scope) -> String {
             arguments.truncate(1);
         }
         _ => {}
+    }
+    if let Some(name) = time_name(&name, call, &arguments) {
+        return name;
     }
     if let Some(order) = &call.within {
         return within_name(&name, &arguments, order, scope) + &filter_name(call, scope);
@@ -458,6 +480,15 @@ fn constant(literal: &Literal, zone: Zone) -> String {
         Literal::Date(text) => shown("DATE", text),
         Literal::Timestamp(text) => shown("TIMESTAMP", text),
         Literal::TimestampNtz(text) => shown("TIMESTAMP_NTZ", text),
+        Literal::Time(text) => match times::time_of_day(text) {
+            // As Spark writes a time of the first day.
+            Some(micros) => {
+                let first_day = Value::Integer(micros).to_array(&types::timestamp_ntz());
+                let shown = show::value(&first_day, 0, &WallClock::utc());
+                format!("TIME '{}'", shown.split(' ').next_back().unwrap_or_default())
+            }
+            None => format!("TIME '{text}'"),
+        },
         Literal::Interval(text) | Literal::IntervalFields(text, ..) => match literals::interval(literal) {
             Ok((value, data_type)) => {
                 let array = Value::Integer(value).to_array(&data_type);

@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "width_bucket",
         usage: "width_bucket(value, least, greatest, buckets)",
-        about: "The bucket of equal width that a value falls into: 1 and up, 0 below the first, one more than the last above it. The bounds may fall instead of rise.",
+        about: "The bucket of equal width that a value falls into: 1 and up, 0 below the first, one more than the last above it. The bounds may fall instead of rise. Numbers, or intervals of one kind.",
         example: "width_bucket(5.3, 0.2, 10.6, 5)",
         params: &[Param::Double, Param::Double, Param::Double, Param::Long],
         required: 4,

@@ -8,7 +8,7 @@ use crate::types;
 use crate::value::Value;
 use crate::zone::{WallClock, Zone};
 use arrow_array::ArrayRef;
-use arrow_array::types::{Decimal128Type, Int32Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use std::sync::Arc;
 use tidemill_model::time::days_of_date;
 
@@ -51,7 +51,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "make_timestamp",
         aliases: &["make_timestamp_ltz"],
         usage: "make_timestamp(year, month, day, hour, minute, second[, zone])",
-        about: "A TIMESTAMP of its parts, by the session's clock or a zone's; parts that make none fail the row.",
+        about: "A TIMESTAMP of its parts, by the session's clock or a zone's; parts that make none fail the row. Or of a DATE and a constant TIME: `make_timestamp(date, TIME '6:30'[, zone])`.",
         example: "make_timestamp(2014, 12, 28, 6, 30, 45.887)",
         params: &[Param::Int, Param::Int, Param::Int, Param::Int, Param::Int, SECONDS, Param::String],
         required: 6,
@@ -76,7 +76,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "make_timestamp_ntz",
         usage: "make_timestamp_ntz(year, month, day, hour, minute, second)",
-        about: "A TIMESTAMP_NTZ of its parts; parts that make none fail the row.",
+        about: "A TIMESTAMP_NTZ of its parts; parts that make none fail the row. Or of a DATE and a constant TIME: `make_timestamp_ntz(date, TIME '6:30')`.",
         example: "make_timestamp_ntz(2014, 12, 28, 6, 30, 45.887)",
         kernel: |a| make_timestamp(a, TimestampKind::Shown, true),
         ..OF_PARTS
@@ -89,7 +89,29 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: |a| make_timestamp(a, TimestampKind::Shown, false),
         ..OF_PARTS
     },
+    Function { name: "make_timestamp of date", kernel: |a| of_date(a, TimestampKind::Instant, true), ..OF_DATE },
+    Function {
+        name: "make_timestamp_ntz of date",
+        gives: |_| types::timestamp_ntz(),
+        kernel: |a| of_date(a, TimestampKind::Shown, true),
+        ..OF_DATE
+    },
+    Function {
+        name: "try_make_timestamp_ntz of date",
+        gives: |_| types::timestamp_ntz(),
+        kernel: |a| of_date(a, TimestampKind::Shown, false),
+        ..OF_DATE
+    },
 ];
+
+/// What the planner makes of `make_timestamp(date, TIME '…'[, zone])`: a DATE, microseconds of the day, a zone.
+const OF_DATE: Function = Function {
+    params: &[Param::Date, Param::Long, Param::String],
+    required: 2,
+    check: |arguments| check_zone(arguments.get(2)),
+    zoned: ZONED,
+    ..SHIFT
+};
 
 /// Refuses a constant that names no zone.
 pub(super) fn check_zone(argument: Option<&Expr>) -> Result<(), String> {
@@ -174,6 +196,28 @@ fn make_timestamp(arguments: &mut Arguments, made: TimestampKind, fails: bool) -
             let (year, month, day) = date;
             let message = || format!("there is no time {year}-{month}-{day} {hour}:{minute}; check the parts");
             arguments.errors.record(row, "DATETIME_FIELD_OUT_OF_BOUNDS", message);
+        }
+        if made == TimestampKind::Shown { shown } else { shown.map(|shown| clock.instant_of(shown)) }
+    };
+    let times = build::numbers::<TimestampMicrosecondType>(arguments.rows, value);
+    Arc::new(times.with_data_type(arguments.data_type.clone()))
+}
+
+/// A DATE and a time of the day; none beyond the last time that there is.
+fn of_date(arguments: &mut Arguments, made: TimestampKind, fails: bool) -> ArrayRef {
+    let columns = arguments.columns;
+    let (dates, times) = (columns[0].numbers::<Date32Type>(), columns[1].numbers::<Int64Type>());
+    let mut clocks = columns.get(2).map(Clocks::of);
+    let value = |row| {
+        let (date, time) = (dates.get(row)?, times.get(row)?);
+        let clock = match &mut clocks {
+            Some(clocks) => clocks.get(row, arguments.errors)?,
+            None => &arguments.times.clock,
+        };
+        let shown = i64::from(date).checked_mul(MICROS_PER_DAY).and_then(|day| day.checked_add(time));
+        if shown.is_none() && fails {
+            let message = || "the date is beyond the last TIMESTAMP; use an earlier one".to_string();
+            arguments.errors.record(row, "DATETIME_OVERFLOW", message);
         }
         if made == TimestampKind::Shown { shown } else { shown.map(|shown| clock.instant_of(shown)) }
     };

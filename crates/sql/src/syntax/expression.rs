@@ -352,11 +352,7 @@ impl Parser<'_> {
                 "TIMESTAMP_NTZ" => Some(Literal::TimestampNtz(text)),
                 // X'1F' with a space in between.
                 "X" => Some(Literal::Binary(bytes_of(&text, at.start..at.end)?)),
-                "TIME" => {
-                    let help =
-                        "keep the time of day as text or as seconds: hour(t) * 3600 + minute(t) * 60 + second(t)";
-                    return Err(Fault::new(at, "the type TIME is not supported", help));
-                }
+                "TIME" => Some(Literal::Time(text)),
                 _ => None,
             };
             if let Some(typed) = typed {

@@ -91,6 +91,8 @@ pub(crate) enum Literal {
     Timestamp(String),
     /// `TIMESTAMP_NTZ '…'`.
     TimestampNtz(String),
+    /// `TIME '…'`.
+    Time(String),
     /// `INTERVAL 1 DAY 2 HOURS`, `INTERVAL '1 day'`: as interval text.
     Interval(String),
     /// `INTERVAL '1 02:03' DAY TO MINUTE`: the text, and the first and the last field.
