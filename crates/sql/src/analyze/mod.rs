@@ -8,6 +8,7 @@
 
 mod aggregate_calls;
 mod aggregates;
+mod bounds;
 mod branch_filters;
 mod calls;
 mod coerce;
@@ -36,6 +37,7 @@ mod random;
 mod relation;
 mod resolve;
 mod scope;
+mod times_of_day;
 mod windows;
 mod within_group;
 

@@ -1,6 +1,7 @@
 //! Syntax tree → typed expression: names, constants, operators. `calls.rs` handles calls.
 
 use super::aggregates::Aggregates;
+use super::bounds;
 use super::coerce::{self, SpannedExpr};
 use super::generators::Generator;
 use super::grouping::Grouping;
@@ -88,6 +89,7 @@ impl<'a> Resolver<'a> {
         if let Some(form) = &self.scope.event_time {
             form.recognise(&mut expr);
         }
+        bounds::check(&expr, &node.at)?;
         Ok(expr)
     }
 
