@@ -38,6 +38,7 @@ mod relation;
 mod resolve;
 mod scope;
 mod times_of_day;
+mod units;
 mod windows;
 mod within_group;
 
