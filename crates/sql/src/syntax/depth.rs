@@ -20,6 +20,11 @@ impl Parser<'_> {
         self.deeper(EXPRESSIONS_MAX, ("the expression is nested too deeply", "split it"), read)
     }
 
+    /// Reads a type, which may be that of an element or a field.
+    pub(super) fn nested_type<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.deeper(EXPRESSIONS_MAX, ("the type is nested too deeply", "nest it less"), read)
+    }
+
     /// Reads sets of keys that stand inside of others.
     pub(super) fn nested_sets<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         self.deeper(SETS_MAX, ("GROUPING SETS are nested too deeply", "take parentheses away"), read)

@@ -64,6 +64,10 @@ impl Parser<'_> {
 
     /// One type, nested ones included.
     pub fn data_type(&mut self) -> Result<DataType, Fault> {
+        self.nested_type(Self::type_inside)
+    }
+
+    fn type_inside(&mut self) -> Result<DataType, Fault> {
         let name = self.ident("a type")?;
         let upper = name.name.to_ascii_uppercase();
         match upper.as_str() {
