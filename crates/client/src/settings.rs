@@ -204,7 +204,8 @@ impl Settings {
                 batch_bytes_max: 1_000_000,
                 request_bytes_max: 16 << 20,
                 buffer_bytes_max: 64 << 20,
-                delivery_max: Duration::from_secs(30),
+                // The Java producer's default.
+                delivery_max: Duration::from_secs(120),
                 // A broker's default limit is 15 minutes. Readers of committed records wait so long for a driver that dies
                 // and does not come back.
                 transaction_max: Duration::from_secs(300),

@@ -156,7 +156,7 @@ fn connect(options: &KafkaOptions) -> Result<BaseProducer<DeliveryContext>> {
     let config = options.config(
         &[
             ("linger.ms", "5"),
-            ("message.timeout.ms", "30000"),
+            ("message.timeout.ms", "120000"),
             ("queue.buffering.max.kbytes", "65536"),
             ("queue.buffering.max.messages", "200000"),
             ("allow.auto.create.topics", "false"),

@@ -85,7 +85,7 @@ pub struct Summary {
 }
 
 /// Sends until the count, the time or [`Control::stop`] ends it, and waits until each record is acknowledged or given
-/// up (30 s after it was sent). Calls `progress` about once a second.
+/// up (`delivery.timeout.ms` after it was sent, by default 2 minutes). Calls `progress` about once a second.
 ///
 /// # Errors
 /// User: wrong options. Transient: no broker answers at the start. External: the broker refuses. Records that fail

@@ -65,7 +65,9 @@ fn words(progress: &Progress, stopped: bool) -> String {
     let counters = progress.counters;
     let waiting = counters.sent.saturating_sub(counters.acknowledged + counters.failed);
     if stopped {
-        return format!("waiting for {waiting} acknowledgements, 30 s at most; a second Ctrl-C ends at once");
+        return format!(
+            "waiting for {waiting} acknowledgements, 2 minutes at most unless you set delivery.timeout.ms; a second Ctrl-C ends at once"
+        );
     }
     let line = format!("{:>12} records sent · {:>10.0}/s", counters.sent, progress.per_second);
     // No progress: the broker is gone or slow.

@@ -60,7 +60,8 @@ impl Link {
         self.connection.as_ref().map(Connection::socket)
     }
 
-    /// Sends the first batch of each partition that has one.
+    /// Sends the first batch of each partition that has one. If they do not fit into a request, those that have waited longest
+    /// go first: no partition has to wait for the others' new records.
     pub(super) fn send<'a>(
         &mut self,
         cluster: &Cluster,
@@ -83,9 +84,10 @@ impl Link {
             }
         };
         let (mut data, mut bytes, mut sent) = (Vec::new(), 0, Vec::new());
-        for (number, partition) in partitions {
-            let Some(identity) = partition.identity.filter(|_| !partition.is_under_way) else { continue };
-            let Some(batch) = partition.sealed.front_mut() else { continue };
+        let mut ready: Vec<_> = partitions.filter(|(_, known)| known.is_ready() && known.identity.is_some()).collect();
+        ready.sort_by_key(|(_, known)| known.sealed.front().map(|batch| batch.born));
+        for (number, partition) in ready {
+            let (Some(identity), Some(batch)) = (partition.identity, partition.sealed.front_mut()) else { continue };
             if !data.is_empty() && bytes + batch.bytes.len() > settings.produce.request_bytes_max {
                 break;
             }

@@ -19,6 +19,8 @@
 mod batch;
 mod link;
 mod pack;
+#[cfg(test)]
+mod tests;
 
 use crate::cluster::{Cluster, wants_metadata};
 use crate::connection::check;
@@ -59,6 +61,8 @@ pub struct Producer {
     free: Vec<Vec<u8>>,
     /// No request for metadata or ids before this time.
     ask_not_before: Instant,
+    /// No records before this time.
+    write_not_before: Instant,
     failures: u32,
     trouble: Option<Fault>,
     /// Batches that are not full are sent too.
@@ -116,6 +120,7 @@ impl Producer {
             counts: Counts::default(),
             free: Vec::new(),
             ask_not_before: Instant::now(),
+            write_not_before: Instant::now(),
             failures: 0,
             trouble: None,
             is_flushing: false,
@@ -227,11 +232,17 @@ impl Producer {
                 sealed.map_err(|error| Fault::Setting(error.to_string()))?;
             }
         }
-        if self.partitions.iter().all(|partition| !partition.is_ready()) || self.ask_not_before > now {
-            return Ok(());
+        let lacks = |partition: &Partition| partition.leader.is_none() || partition.identity.is_none();
+        let is_held = self.partitions.iter().any(|partition| partition.is_ready() && lacks(partition));
+        if is_held
+            && self.ask_not_before <= now
+            && let Err(fault) = self.prepare()
+        {
+            // A partition without a leader does not hold up the others.
+            self.wait_out(fault)?;
         }
-        if let Err(fault) = self.prepare() {
-            return self.wait_out(fault);
+        if self.write_not_before > now {
+            return Ok(());
         }
         let mut brokers: Vec<i32> =
             self.partitions.iter().filter(|known| known.is_ready()).filter_map(|known| known.leader).collect();
@@ -254,19 +265,21 @@ impl Producer {
         Ok(())
     }
 
-    /// Finds missing leaders and producer ids.
+    /// Finds missing leaders and producer ids. The error about a partition that has no leader comes last.
     fn prepare(&mut self) -> Result<(), Fault> {
+        let mut found = Ok(());
         if self.partitions.iter().any(|partition| partition.is_ready() && partition.leader.is_none()) {
             let unknown =
                 || Fault::code(format!("a request for topic `{}`", self.topic), Code::UnknownTopicOrPartition);
             let topic = self.cluster.topic(&self.topic)?.ok_or_else(unknown)?;
-            for (number, partition) in self.partitions.iter_mut().enumerate() {
+            // What is under way belongs to the broker that it was sent to.
+            for (number, partition) in self.partitions.iter_mut().enumerate().filter(|(_, known)| !known.is_under_way) {
                 let leader = topic.leaders.get(&(number as i32)).filter(|leader| leader.broker >= 0);
                 partition.leader = leader.map(|leader| leader.broker);
             }
             if self.partitions.iter().any(|partition| partition.is_ready() && partition.leader.is_none()) {
                 let what = format!("a request to write to topic `{}`", self.topic);
-                return Err(Fault::code(what, Code::LeaderNotAvailable));
+                found = Err(Fault::code(what, Code::LeaderNotAvailable));
             }
         }
         if self.partitions.iter().any(|partition| partition.is_ready() && partition.identity.is_none()) {
@@ -278,7 +291,7 @@ impl Producer {
                 (partition.identity, partition.sequence) = (Some(identity), 0);
             }
         }
-        Ok(())
+        found
     }
 
     fn fresh_identity(&mut self) -> Result<Identity, Fault> {
@@ -311,6 +324,7 @@ impl Producer {
     }
 
     fn take_in(&mut self, outcomes: Vec<Outcome>) -> Result<(), Fault> {
+        let mut is_well = false;
         for Outcome { partition: number, code, message } in outcomes {
             let partition = &mut self.partitions[number as usize];
             partition.is_under_way = false;
@@ -319,7 +333,7 @@ impl Producer {
                 self.buffered_bytes = self.buffered_bytes.saturating_sub(batch.plain_bytes);
                 self.counts.acknowledged += u64::from(batch.records);
                 keep(&mut self.free, batch.bytes);
-                (self.trouble, self.failures) = (None, 0);
+                is_well = true;
                 continue;
             };
             let what = format!("to write to partition {number} of topic `{}`", self.topic);
@@ -341,7 +355,7 @@ impl Producer {
                 }
                 // The end of the transaction before is still being written: some milliseconds more.
                 Code::ConcurrentTransactions => {
-                    self.ask_not_before = Instant::now() + CONCURRENT_PAUSE;
+                    self.write_not_before = Instant::now() + CONCURRENT_PAUSE;
                     self.trouble = Some(fault);
                 }
                 code if is_transient(code) || wants_metadata(code) => {
@@ -350,6 +364,10 @@ impl Producer {
                 }
                 _ => return Err(fault),
             }
+        }
+        // A partition without a leader is still waited for.
+        if is_well && !self.partitions.iter().any(|known| known.is_ready() && known.leader.is_none()) {
+            (self.trouble, self.failures) = (None, 0);
         }
         Ok(())
     }
@@ -411,7 +429,8 @@ impl Producer {
         let dues = self.partitions.iter().filter(|partition| partition.sealed.is_empty());
         let dues = dues.filter_map(|partition| Some(partition.open.born()? + linger));
         let is_held = self.partitions.iter().any(Partition::is_ready);
-        let retry = is_held.then_some(self.ask_not_before).filter(|at| *at > Instant::now());
+        let pauses = [self.ask_not_before, self.write_not_before].into_iter();
+        let retry = pauses.filter(|at| is_held && *at > Instant::now());
         let links = self.links.values().filter_map(Link::wake_at);
         let wake = dues.chain(retry).chain(links).fold(deadline, Instant::min);
         let sockets: Vec<_> = self.links.values().filter_map(Link::socket).collect();
