@@ -16,6 +16,7 @@
 pub mod batch;
 pub mod fault;
 pub mod fetch;
+pub mod fuzz;
 mod groups;
 pub mod produce;
 pub mod settings;

@@ -2,6 +2,7 @@
 
 mod broker;
 mod checkpoint;
+mod client;
 mod decode;
 mod sql;
 
@@ -20,8 +21,17 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: &[Target] =
-    &[decode::JSON, decode::CSV, sql::QUERIES, checkpoint::SEGMENTS, broker::BATCHES, broker::FRAMES];
+pub const ALL: &[Target] = &[
+    decode::JSON,
+    decode::CSV,
+    sql::QUERIES,
+    checkpoint::SEGMENTS,
+    broker::BATCHES,
+    broker::FRAMES,
+    client::BATCHES,
+    client::FETCHES,
+    client::ANSWERS,
+];
 
 /// A signature of some bytes and numbers.
 pub fn signature(parts: impl std::hash::Hash) -> u64 {

@@ -12,6 +12,7 @@
 //! Leaders that move, brokers that stop and slow answers are not errors. The fetcher asks again, with growing pauses,
 //! and [`Fetcher::trouble`] tells what it waits for. The caller decides how long to wait.
 
+pub(crate) mod fuzz;
 mod link;
 mod records;
 mod transactions;
