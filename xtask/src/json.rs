@@ -1,4 +1,4 @@
-//! Reads numbers from JSON text that our own programs wrote, without a JSON parser.
+//! Reads numbers and plain names from JSON text that our own programs wrote, without a JSON parser.
 
 use std::str::FromStr;
 
@@ -8,9 +8,24 @@ pub fn number<T: FromStr>(json: &str, name: &str) -> Option<T> {
     rest.split([',', '}', '\n']).next()?.trim().parse().ok()
 }
 
+/// The text after the first occurrence of a name; `None` if the name is missing. The text has no escapes.
+pub fn text<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = json.split_once(&format!("\"{name}\":"))?;
+    rest.trim_start().strip_prefix('"')?.split('"').next()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, text};
+
+    #[test]
+    fn names_in_json() {
+        let json = "{\"topic\": \"a-1\",\"empty\":\"\",\"runs\":1}";
+        assert_eq!(
+            ["topic", "empty", "runs", "other"].map(|name| text(json, name)),
+            [Some("a-1"), Some(""), None, None]
+        );
+    }
 
     #[test]
     fn numbers_in_json() {

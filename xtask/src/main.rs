@@ -54,7 +54,7 @@ cargo xtask VERB
                             adds a listener with TLS and SASL two ports on
   kafka compare [--port N]  asks Apache Kafka and the embedded broker the same, and prints both answers; fails on a difference
                             that is not explained
-  clients [NAME…] [--bless] the conformance suite: clients of other makers, our own, Kafka Streams and Kafka Connect on Apache Kafka and
+  clients [NAME…] [--bless] the conformance suite: clients of other makers, our own, Kafka Streams, Connect and a schema registry on Apache Kafka and
                             on the embedded broker, as a table; --bless writes it into docs/broker.md
   spark start|stop|status [--workers N]   Spark 4.1.1 with its Kafka connector under target/spark: Master, Workers of two cores,
                             Connect server (Java 17 and Maven are needed)
@@ -64,9 +64,10 @@ cargo xtask VERB
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
   differential [--tables] [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
   function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
-  torture [--minutes M] [--seed S]     kills executors, drivers and brokers of a running pipeline; fails unless every row is right
-  torture --sink embedded|apache|three   the same for a pipeline from a topic to a topic, exactly once: on the embedded broker, on
-                            Apache Kafka over SASL_SSL, on three nodes of it whose leaders move
+  torture [--minutes M] [--seed S] [--broker WHICH]   kills executors, drivers and brokers of a running pipeline; fails unless
+                            every row is right
+  torture --sink WHICH [--query copy|windows]   the same for a pipeline from a topic to a topic, exactly once. WHICH is embedded,
+                            apache (over SASL_SSL) or three (nodes of it, whose leaders move)
   scoreboard [--run]        the autoscaler's goals A1 to A17, measured, into docs/scoreboard.md; --run measures what takes long, too
   venv                      the Python clients that check the broker, under target/references/venv
 ";

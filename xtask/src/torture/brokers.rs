@@ -28,14 +28,24 @@ pub struct Nodes {
 }
 
 impl Brokers {
+    /// What `embedded`, `apache` and `three` name. The embedded broker's files are in `dir`.
+    pub fn of(which: &str, dir: &Path) -> Outcome<Brokers> {
+        match which {
+            "embedded" => Brokers::embedded(&dir.join("broker")),
+            "apache" => Brokers::apache(1),
+            "three" => Brokers::apache(3),
+            _ => Err("choose embedded, apache or three".into()),
+        }
+    }
+
     /// The embedded broker with its files in `dir`.
-    pub fn embedded(dir: &Path) -> Outcome<Brokers> {
+    fn embedded(dir: &Path) -> Outcome<Brokers> {
         let port = ports::free()?;
         Ok(Brokers::Embedded { broker: EmbeddedBroker::start_on(port, dir)?, port, dir: dir.to_owned() })
     }
 
     /// Apache Kafka of one node or three.
-    pub fn apache(count: usize) -> Outcome<Brokers> {
+    fn apache(count: usize) -> Outcome<Brokers> {
         let mut ports: Vec<u16> = Vec::new();
         while ports.len() < count {
             let port = ports::free_four()?;

@@ -19,12 +19,16 @@ use crate::json;
 use crate::sh::{self, Outcome, cargo, command};
 use actions::{Action, ActionSequence};
 use brokers::Brokers;
+use sink::Query;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testbed::{Job, Testbed};
 
 /// Default number of minutes.
 const MINUTES: u64 = 5;
+
+const USAGE: &str = "say `torture [--minutes M] [--seed S] [--broker WHICH | --sink WHICH [--query copy|windows]]` with WHICH one \
+                     of embedded, apache and three";
 
 /// Interval of progress lines.
 const WORD: Duration = Duration::from_secs(60);
@@ -54,7 +58,8 @@ impl ActionCounts {
 
 /// Kills processes for some minutes. Afterwards no record may be lost, counted twice or wrong.
 pub fn run(args: &[&str]) -> Outcome {
-    let (mut minutes, mut seed, mut sink) = (MINUTES, None, None);
+    let (mut minutes, mut seed, mut sink, mut brokers, mut query) = (MINUTES, None, None, None, None);
+    let known = |name: &str| ["embedded", "apache", "three"].into_iter().find(|known| *known == name);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let value = args.next();
@@ -62,9 +67,14 @@ pub fn run(args: &[&str]) -> Outcome {
         match (*arg, value, number) {
             ("--minutes", _, Some(number @ 1..)) => minutes = number,
             ("--seed", _, Some(number)) => seed = Some(number),
-            ("--sink", Some(name @ &("embedded" | "apache" | "three")), _) => sink = Some(*name),
-            _ => return Err("say `torture [--sink embedded|apache|three] [--minutes M] [--seed S]`".into()),
+            ("--sink", Some(name), _) if known(name).is_some() => sink = known(name),
+            ("--broker", Some(name), _) if known(name).is_some() => brokers = known(name),
+            ("--query", Some(name), _) => query = Some(Query::of(name)?),
+            _ => return Err(USAGE.into()),
         }
+    }
+    if sink.is_some() && brokers.is_some() || query.is_some() && sink.is_none() {
+        return Err(USAGE.into());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
     let seed = seed.unwrap_or(now.as_secs());
@@ -75,8 +85,8 @@ pub fn run(args: &[&str]) -> Outcome {
     println!("seed {seed}, {minutes} minutes\nfigure torture_minutes {minutes}");
     let length = Duration::from_secs(60 * minutes);
     let verdict = match sink {
-        Some(brokers) => sink::run(&dir, brokers, length, seed),
-        None => torment_the_demo(&dir, length, seed),
+        Some(brokers) => sink::run(&dir, brokers, query.unwrap_or(Query::Copy), length, seed),
+        None => torment_the_demo(&dir, brokers.unwrap_or("embedded"), length, seed),
     };
     verdict.map_err(|error| format!("{error}\neverything is in {}", dir.display()))?;
     // A leftover takes disk space and does no harm.
@@ -85,27 +95,34 @@ pub fn run(args: &[&str]) -> Outcome {
 }
 
 /// A demo makes the pipeline, and checks it when the torture is over.
-fn torment_the_demo(dir: &Path, length: Duration, seed: u64) -> Outcome {
-    demo(dir, "before")?;
-    let brokers = Brokers::embedded(&dir.join("broker"))?;
-    let load = vec!["--topic", TOPIC, "--late", "1%", "--malformed", "0.5%"];
-    let servers = format!("sources.{TOPIC}.bootstrap_servers={}", brokers.address());
-    let job = Job { load, driver: vec!["--set".into(), servers] };
-    // The demo starts a broker of its own on the same files.
+fn torment_the_demo(dir: &Path, which: &str, length: Duration, seed: u64) -> Outcome {
+    // On the embedded broker the demo starts one of its own, on the same files.
+    let apache = (which != "embedded").then(|| Brokers::of(which, dir)).transpose()?;
+    let servers = apache.as_ref().map(Brokers::address);
+    demo(dir, "before", servers.as_deref())?;
+    let journal = sh::read_file(&dir.join("journal.json"))?;
+    let topic = json::text(&journal, "topic").ok_or("the demo's journal names no topic")?.to_owned();
+    let brokers = apache.map_or_else(|| Brokers::of(which, dir), Ok)?;
+    let load = ["--topic", &topic, "--late", "1%", "--malformed", "0.5%"].map(str::to_owned).to_vec();
+    let job =
+        Job { load, driver: vec!["--set".into(), format!("sources.{SOURCE}.bootstrap_servers={}", brokers.address())] };
     let (done, acknowledged, brokers) = torment(Testbed::start(dir, length, seed, brokers, job)?, length, seed)?;
+    let brokers = servers.is_some().then_some(brokers);
+    let report = demo(dir, "after", servers.as_deref())?;
     drop(brokers);
-    check(dir, &demo(dir, "after")?, &done, acknowledged)
+    check(dir, &report, &done, acknowledged)
 }
 
-/// The demo's topic.
-const TOPIC: &str = "cs_student_logs";
+/// The demo's source.
+const SOURCE: &str = "cs_student_logs";
 
 /// A demo whose load ends at once. Before: it makes topic, pipeline and checkpoint. After: it goes on there, finds its
 /// load finished, reads the rest, and checks the rows of all runs. Returns its report.
-fn demo(dir: &Path, when: &str) -> Outcome<String> {
+fn demo(dir: &Path, when: &str, servers: Option<&str>) -> Outcome<String> {
     let report = dir.join(format!("{when}.json"));
     let (home, to) = (dir.to_string_lossy(), report.to_string_lossy());
     let mut demo = command(binary(), &["demo", "--headless", "--duration", "1s", "--dir", &home, "--report", &to]);
+    demo.args(servers.iter().flat_map(|servers| ["--bootstrap-servers", servers]));
     let output = demo.output().map_err(|error| format!("cannot run the demo: {error}"))?;
     sh::write_file(&dir.join(format!("{when}.log")), &String::from_utf8_lossy(&output.stdout))?;
     // A report that shows faults is read by the check.

@@ -36,7 +36,7 @@ pub struct Testbed {
 /// What the processes are told.
 pub struct Job {
     /// Arguments of `tidemill produce`: the topic and what its records are like.
-    pub load: Vec<&'static str>,
+    pub load: Vec<String>,
     /// Arguments of `tidemill run pipeline.toml`.
     pub driver: Vec<String>,
 }
