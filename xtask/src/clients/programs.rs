@@ -25,7 +25,7 @@ pub struct Program {
     run: &'static [&'static str],
     /// Whether it is an application, not a client with a row of capabilities.
     pub is_application: bool,
-    /// Whether its first installation takes minutes of CPU time. The tests leave it out until the verb has installed it.
+    /// Whether its first installation takes minutes, or fetches a hundred megabytes. The tests leave it out until the verb has installed it.
     is_slow_to_install: bool,
 }
 
@@ -73,7 +73,7 @@ const APPLICATION: Program = Program {
 const PYTHONIC: Program = Program { dir: "python", needs: ("python3", "--version"), ..BASE };
 const GO: Program = Program { needs: ("go", "version"), install: &["go", "build", "-o", "check", "."], ..BASE };
 
-pub static PROGRAMS: [Program; 12] = [
+pub static PROGRAMS: [Program; 13] = [
     Program { name: "Tidemill's own", run: &[NATIVE], ..BASE },
     Program { name: "Java", run: &[JVM, "-cp", JARS, "Check"], ..JAVA },
     Program { name: "librdkafka", run: &[PYTHON, "main.py", "librdkafka"], ..PYTHONIC },
@@ -100,6 +100,23 @@ pub static PROGRAMS: [Program; 12] = [
     Program { name: "compaction", run: &[JVM, "-cp", JARS, "Compaction"], is_application: true, ..JAVA },
     Program { name: "Kafka Streams", run: &[JVM, "-cp", APPLICATION_JARS, "Streams"], ..APPLICATION },
     Program { name: "Kafka Connect", run: &[JVM, "-cp", APPLICATION_JARS, "Connect"], ..APPLICATION },
+    Program {
+        name: "Apicurio Registry",
+        dir: "registry",
+        needs: ("mvn", "--version"),
+        // 109 MB. Later versions need Java 21.
+        install: &[
+            "mvn",
+            "-q",
+            "-B",
+            "dependency:unpack",
+            "-Dartifact=io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all",
+            "-DoutputDirectory=registry",
+        ],
+        run: &[JVM, "Registry.java"],
+        is_application: true,
+        is_slow_to_install: true,
+    },
 ];
 
 impl Program {
@@ -109,7 +126,7 @@ impl Program {
     /// The error says in one line why it cannot be installed.
     pub fn install(&self, patience: bool) -> Outcome<Vec<String>> {
         if self.is_slow_to_install && !patience && !self.installed_dir().join("installed.txt").exists() {
-            return Err(format!("it is built for a minute; `cargo xtask clients {}` builds it", self.name));
+            return Err(format!("it takes long to install; `cargo xtask clients '{}'` does so", self.name));
         }
         let installed = self.installed().and_then(|()| words(self.run));
         installed.map_err(|why: String| why.lines().take(2).collect::<Vec<_>>().join(" "))
