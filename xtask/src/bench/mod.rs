@@ -60,6 +60,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "restart", program: Own(restart::run) },
     Bench { name: "broker", program: Example("tidemill-broker", "throughput") },
     Bench { name: "commits", program: Example("tidemill-broker", "commits") },
+    Bench { name: "compaction", program: Example("tidemill-broker", "compaction") },
     Bench { name: "broker_stop", program: Example("tidemill-broker", "stop") },
     Bench { name: "batch_checks", program: Example("tidemill-broker", "batch_checks") },
 ];

@@ -30,8 +30,9 @@
 //! records that the pass dropped, and the next pass drops them again. Groups are swapped in order, so a tombstone is
 //! gone only when everything before it is.
 //!
-//! **Cost.** Each dirty batch is read twice, each clean one once. The map has at most [`KEYS_MAX`] keys, 26 MB; a pass
-//! ends where it is full. A batch that unpacks to more than [`UNPACKED_BYTES_MAX`] stays as it is.
+//! **Cost.** Each dirty batch is read twice, each clean one once. The map has at most [`KEYS_MAX`] keys, 26 MB, and half as
+//! much again while it doubles; a pass ends where it is full. A batch that unpacks to more than [`UNPACKED_BYTES_MAX`] stays
+//! as it is.
 //!
 //! Knows nothing of topics and of who reads.
 
