@@ -432,3 +432,30 @@ fn a_consumer_of_the_new_group_protocol_is_told_that_it_is_refused() {
     let told = consumer.poll(LONG).expect("an error in time").expect_err("no record");
     assert!(told.to_string().contains("UnsupportedVersion"), "{told}");
 }
+
+#[test]
+fn connections_beyond_the_limit_are_closed_and_others_get_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = BrokerConfig { dir: dir.path().to_owned(), max_connections: 3, ..BrokerConfig::default() };
+    let broker = Broker::start(config).unwrap();
+    // ApiVersions 0 without a client id.
+    let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+    let asks = |stream: &mut TcpStream| {
+        let mut length = [0; 4];
+        stream.write_all(&request).and_then(|()| stream.read_exact(&mut length)).is_ok()
+    };
+    let connect = || {
+        let stream = TcpStream::connect(broker.local_addr()).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream
+    };
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect()).collect();
+    assert!(clients.iter_mut().all(asks), "as many as may connect are served");
+    assert!(!asks(&mut connect()), "one more is not");
+    drop(clients.pop());
+    let start = std::time::Instant::now();
+    while !asks(&mut connect()) {
+        assert!(start.elapsed() < LONG, "the place of one that left is free");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -5,6 +5,7 @@
 //! | `ca.pem` | the CA that has signed the broker's certificate |
 //! | `broker.pem` | the broker's certificate, for the name `localhost` alone, and its key |
 //! | `client.pem`, `client.key` | a client's certificate of the CA, for the name `carol`, and its key |
+//! | `expired.pem`, `expired.key` | the same, expired since yesterday |
 //! | `other-ca.pem` | a CA that the broker does not trust |
 //! | `stranger.pem`, `stranger.key` | a client's certificate of that CA, and its key |
 
@@ -33,18 +34,19 @@ pub fn make(dir: &Path) -> Outcome {
         let own = ["req", "-x509", "-days", DAYS, "-subj", &subject, "-out", &certificate];
         openssl(&[&own[..], &key[..], &[&key_file]].concat())?;
     }
-    let sign = |name: &str, subject: &str, by: &str, extensions: &str| {
+    let sign = |name: &str, subject: &str, by: &str, extensions: &str, days: &str| {
         let (request, signed, own_key) =
             (file(&format!("{name}.csr")), file(&format!("{name}.pem")), file(&format!("{name}.key")));
         openssl(&[&["req", "-subj", subject, "-out", &request][..], &key[..], &[&own_key]].concat())?;
         let (ca, ca_key) = (file(&format!("{by}.pem")), file(&format!("{by}.key")));
         let extensions = file(extensions);
-        let by = ["-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", DAYS, "-extfile", &extensions];
+        let by = ["-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", days, "-extfile", &extensions];
         openssl(&[&["x509", "-req", "-in", &request, "-out", &signed][..], &by[..]].concat())
     };
-    sign("client", "/CN=carol", "ca", "client.txt")?;
-    sign("stranger", "/CN=carol", "other-ca", "client.txt")?;
-    sign("broker", "/CN=localhost", "ca", "broker.txt")?;
+    sign("client", "/CN=carol", "ca", "client.txt", DAYS)?;
+    sign("expired", "/CN=carol", "ca", "client.txt", "-1")?;
+    sign("stranger", "/CN=carol", "other-ca", "client.txt", DAYS)?;
+    sign("broker", "/CN=localhost", "ca", "broker.txt", DAYS)?;
     let both = sh::read_file(Path::new(&file("broker.pem")))? + &sh::read_file(Path::new(&file("broker.key")))?;
     sh::write_file(&dir.join("broker.pem"), &both)
 }

@@ -32,7 +32,7 @@ use tidemill_checkpoint::SNAPSHOT_BYTES_MIN;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_dash::Dashboard;
 use tidemill_driver::{SNAPSHOT_PART_BYTES_MIN, SnapshotWriter, Summary, Supervisor, Wiring};
-use tidemill_kafka::KafkaOptions;
+use tidemill_kafka::{KafkaOptions, admin};
 use tidemill_load::{Control, Rate, produce, records};
 use tidemill_model::status::{Command, Status};
 use tidemill_model::{Error, Result};
@@ -175,7 +175,7 @@ impl Demo {
         let topic = journal.topic(options.bootstrap_servers.is_some());
         let kafka = KafkaOptions { client_options: options.option.clone(), ..KafkaOptions::new(servers.clone()) };
         verbs::produce::check_options(&kafka)?;
-        tidemill_kafka::admin::ensure_topic(&kafka, &topic, Some(PARTITIONS))?;
+        make_topic(&kafka, &topic, broker.is_none() && journal.run() == 1)?;
         journal.run_begins()?;
         let limit = (!options.full_speed).then_some(phases::LIMIT_PER_CORE);
         let hold_ms = (options.duration.as_millis() as u64 / 30).clamp(1_000, 3_000);
@@ -412,7 +412,7 @@ impl Demo {
         if self.broker.is_some() || self.dir.stays() {
             return;
         }
-        let words = match tidemill_kafka::admin::delete_topic(&self.kafka, &self.topic) {
+        let words = match admin::delete_topic(&self.kafka, &self.topic) {
             Ok(()) => format!("topic {} is deleted", self.topic),
             Err(error) => error.to_string(),
         };
@@ -433,6 +433,14 @@ impl Demo {
         })?;
         Ok(topic)
     }
+}
+
+/// Makes the topic. On another Kafka it must be the demo's own, which deletes it at the end.
+fn make_topic(kafka: &KafkaOptions, topic: &str, must_be_new: bool) -> Result<()> {
+    if must_be_new && admin::partition_count(kafka, topic)?.is_some() {
+        return Err(Error::user(format!("topic `{topic}` is there already; delete it, or start the demo again")));
+    }
+    admin::ensure_topic(kafka, topic, Some(PARTITIONS)).map(drop)
 }
 
 fn load_options(kafka: &KafkaOptions, topic: &str, seed: u64, run: u64) -> produce::Options {

@@ -201,4 +201,9 @@ fn a_pipeline_that_is_kept_out_says_what_to_do() {
     let no_certificate = &secure.with_certificate("client")[..2];
     secure.check(mutual, &no_certificate.to_vec(), &["certificate", "`ssl.certificate.location`"]);
     secure.check(mutual, &secure.with_certificate("stranger"), &["certificate", "`ssl.certificate.location`"]);
+    secure.check(
+        mutual,
+        &secure.with_certificate("expired"),
+        &["certificate", "`ssl.certificate.location`", "not expired"],
+    );
 }

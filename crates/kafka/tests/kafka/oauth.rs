@@ -37,7 +37,12 @@ fn provider(status: &'static str, body: String) -> (String, Receiver<String>) {
 
 /// An unsigned token for a user, which the test broker accepts.
 fn token(user: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    token_of(user, 0)
+}
+
+/// One that is as old as this. It is valid for 10 minutes.
+fn token_of(user: &str, age_seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() - age_seconds;
     let part = |json: String| {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let bits = |bytes: &[u8]| {
@@ -92,6 +97,11 @@ fn who_gets_no_token_or_a_wrong_one_reads_what_to_do() {
     let (url, _asks) = provider("200 OK", r#"{"access_token":"no.token.at-all"}"#.into());
     let error = fails(&url);
     assert!(error.contains("refuses the credentials") && error.contains("issuer, audience and scope"), "{error}");
+    // The broker's clock says that this one is over, whatever the provider says.
+    let body = format!(r#"{{"access_token":"{}","expires_in":600}}"#, token_of("alice", 3_600));
+    let (url, _asks) = provider("200 OK", body);
+    let error = fails(&url);
+    assert!(error.contains("refuses the credentials") && error.contains("not expired"), "{error}");
     // The token is valid, but its user may not read the topic.
     let (url, _asks) = provider("200 OK", format!(r#"{{"access_token":"{}"}}"#, token("bob")));
     let error = fails(&url);
