@@ -77,7 +77,12 @@ fn source(json: &Value) -> SourceProgress {
 }
 
 /// Kafka's offsets by topic and partition. A files source has a position in its log of files instead.
+///
+/// Over Connect they are JSON in a text.
 fn offsets(json: &Value) -> ByPartition {
+    if let Some(parsed) = json.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        return offsets(&parsed);
+    }
     let Some(topics) = json.as_object() else { return ByPartition::new() };
     let partitions = |partitions: &Value| -> BTreeMap<String, i64> {
         let partitions = partitions.as_object().into_iter().flatten();
@@ -153,6 +158,10 @@ mod tests {
         assert_eq!(found.state_operators[0].num_rows_dropped_by_watermark, 2);
         assert_eq!(found.sources[0].end_offset["t"]["1"], 6);
         assert!(found.sources[0].start_offset.is_empty());
+        let as_text = KAFKA.replace(r#"{"t":{"0":5,"1":6}}"#, r#""{\"t\":{\"0\":5,\"1\":6}}""#);
+        assert_ne!(as_text, KAFKA);
+        assert_eq!(record(&as_text).unwrap().sources[0].end_offset, found.sources[0].end_offset);
+        assert_eq!(record(&KAFKA.replace(r#"{"t":{"0":5,"1":6}}"#, r#""7""#)).unwrap().tidemill.backlog, 15);
     }
 
     #[test]

@@ -97,7 +97,10 @@ mod tests {
         let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(window)]).unwrap();
 
         let wanted = Schema::new(vec![Field::new("window", tidemill_sql::types::window(), true)]);
-        assert!(conformed(&[batch.clone()], &Arc::new(wanted)).is_err(), "the plan has two times in a window");
+        assert!(
+            conformed(std::slice::from_ref(&batch), &Arc::new(wanted)).is_err(),
+            "the plan has two times in a window"
+        );
         let utc = Fields::from(vec![Field::new("start", tidemill_sql::types::timestamp(), true)]);
         let wanted = Arc::new(Schema::new(vec![Field::new("w", DataType::Struct(utc), true)]));
         let found = conformed(&[batch.clone(), batch], &wanted).unwrap();
