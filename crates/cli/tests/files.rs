@@ -189,8 +189,8 @@ fn a_checkpoint_shows_what_it_holds() {
     let words = [
         r#""batchId":2,"endOffsets":{"in-0":63},"nextWatermark":"1970-01-01T00:00:00.000Z","records":60,"#,
         r#""uncommitted":[]"#,
-        r#""changes":3,"rows":18,"snapshotBatchId":null"#,
-        r#""windows":[{"end":"2026-01-01T00:01:00.000Z","rows":3,"start":"2026-01-01T00:00:50.000Z"},"#,
+        r#""changes":3,"snapshotBatchId":null"#,
+        r#""aggregations":[{"rows":18,"windows":[{"end":"2026-01-01T00:01:00.000Z","rows":3,"start":"2026-01-01T00:00:50.000Z"},"#,
         r#""keys":[{"data_type":"STRING","name":"k","value":"k"}]"#,
     ];
     words.iter().for_each(|words| assert!(json.contains(words), "{words} is not in {json}"));

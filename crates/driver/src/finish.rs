@@ -2,10 +2,12 @@
 
 use crate::batch::Batch;
 use crate::output::BatchOutput;
+use tidemill_flow::aggregate::aggregate;
 use tidemill_flow::encoded_rows;
-use tidemill_flow::merge::{Merged, State};
-use tidemill_flow::output;
+use tidemill_flow::merge::Merged;
+use tidemill_flow::output::Output;
 use tidemill_flow::ports::DriverDeadLetter;
+use tidemill_flow::state::State;
 use tidemill_model::pipeline::{OnError, OutputMode};
 use tidemill_model::{BatchPlan, DeadLetterFile, Error, EventTimeStats, FaultCounts, Millis, RecordFault, Result};
 use tidemill_sql::eval::EvalContext;
@@ -20,7 +22,10 @@ pub(crate) struct Finished {
     /// wm(N+1).
     pub(crate) next_watermark: Millis,
     pub(crate) output: BatchOutput,
-    pub(crate) merged: Merged,
+    /// What each aggregation has merged, from the sources up.
+    pub(crate) merged: Vec<Merged>,
+    /// The change of the state, encoded.
+    pub(crate) change: Vec<u8>,
     /// Rows that a LIMIT over all batches has let out so far, if there is one.
     pub(crate) let_out: Option<u64>,
     pub(crate) records: u64,
@@ -127,7 +132,7 @@ fn refuse_excess(state: &State, most: Option<u64>) -> Result<()> {
 /// Merges a complete batch into the state.
 ///
 /// # Errors
-/// External: the state takes more memory than it may. As [`output::group_rows`]: an overflow, or a failed row under
+/// External: the state takes more memory than it may. As [`aggregate`]: an overflow, or a failed row under
 /// `on_error = "fail"`. Internal: a partial cannot be decoded.
 pub(crate) fn finish(
     query: &QueryPlan,
@@ -152,23 +157,29 @@ pub(crate) fn finish(
     let kept = partials.iter().map(|partial| partial.rows).sum();
     let filtered = partials.iter().map(|partial| partial.filtered).sum();
     let schema = &query.output_schema;
-    let (output, merged) = match query.body() {
-        Body::Aggregate(aggregate) => {
-            let mut merged = state.merge(aggregate, query.output_mode, &plan, &context, &partials)?;
+    let mut merged = Vec::new();
+    let made = match query.body() {
+        Body::Aggregate(_) => {
+            let aggregated = aggregate(query, state, &plan, &context, limits.on_error, &partials)?;
             refuse_excess(state, limits.state_bytes_max)?;
-            let groups = std::mem::take(&mut merged.output);
-            let output = output::group_rows(aggregate, schema, &groups, limits.on_error, &context)?;
-            faults.add(RecordFault::AnsiError, output.failed.len() as u64);
+            merged = aggregated.merged;
+            let Output { rows, failed } = aggregated.output;
+            faults.add(RecordFault::AnsiError, failed.len() as u64);
             let letter = |detail| DriverDeadLetter { at: None, fault: RecordFault::AnsiError, detail };
-            own.extend(output.failed.into_iter().map(letter));
-            (BatchOutput::Made(state.limit(query, output.rows, &mut merged)), merged)
+            own.extend(failed.into_iter().map(letter));
+            Some(rows)
         }
         Body::Project(_) if query.limit.is_some() => {
-            let rows = encoded_rows::decode(schema, partials.iter().flat_map(|partial| &partial.output))?;
-            let mut merged = Merged::default();
-            (BatchOutput::Made(state.limit(query, rows, &mut merged)), merged)
+            Some(encoded_rows::decode(schema, partials.iter().flat_map(|partial| &partial.output))?)
         }
-        Body::Project(_) => (BatchOutput::of_tasks(&mut partials, limits.sinks, query)?, Merged::default()),
+        Body::Project(_) => None,
+    };
+    let (output, change) = match made {
+        Some(rows) => {
+            let (change, rows) = state.change(query, &mut merged, rows);
+            (BatchOutput::Made(rows), change)
+        }
+        None => (BatchOutput::of_tasks(&mut partials, limits.sinks, query)?, Vec::new()),
     };
     let next_watermark = watermarks.after(plan.watermark, &sources);
     let mut record_times: Vec<(i64, u64)> = partials.into_iter().flat_map(|partial| partial.record_times).collect();
@@ -181,6 +192,7 @@ pub(crate) fn finish(
         next_watermark,
         output,
         merged,
+        change,
         let_out: state.let_out(),
         records: sources.iter().map(|source| source.records).sum(),
         faults,

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tidemill_flow::ports::Extents;
+use tidemill_flow::state::StateSize;
 use tidemill_model::limits::ROWS_SHOWN;
 use tidemill_model::progress::{
     Progress, SinkProgress, SourceMetrics, SourceProgress, StateOperatorProgress, TidemillProgress,
@@ -15,7 +16,7 @@ use tidemill_model::status::{DecisionLine, ResultRows};
 use tidemill_model::time::iso_millis;
 use tidemill_model::{Millis, Offsets};
 use tidemill_scale::{Changes, Decision};
-use tidemill_sql::plan::{Body, QueryPlan};
+use tidemill_sql::plan::QueryPlan;
 use tidemill_sql::text::show;
 use tidemill_sql::zone::{WallClock, Zone};
 
@@ -35,8 +36,8 @@ pub(crate) struct Identity {
 /// Figures of a batch that are known when it goes to the committer.
 pub(crate) struct BatchStats {
     pub(crate) finished: Finished,
-    pub(crate) state_rows: u64,
-    pub(crate) state_bytes: u64,
+    /// The size of each aggregation's state, from the sources up.
+    pub(crate) state_sizes: Vec<StateSize>,
     pub(crate) start: StartTimes,
     /// Milliseconds per step after the start.
     pub(crate) dispatch_ms: u64,
@@ -95,7 +96,7 @@ pub(crate) fn progress(
         processed_rows_per_second: per_second(finished.records, Duration::from_millis(total)),
         duration_ms: steps.map(|(step, ms)| (step.to_owned(), ms)).into(),
         event_time: event_time(query, finished),
-        state_operators: state_operators(query, stats, commit_ms),
+        state_operators: state_operators(stats, commit_ms),
         sources,
         sink: SinkProgress { description: identity.sinks.clone(), num_output_rows: finished.output.count() },
         tidemill: TidemillProgress {
@@ -160,23 +161,25 @@ fn event_time(query: &QueryPlan, finished: &Finished) -> BTreeMap<String, String
     entries
 }
 
-fn state_operators(query: &QueryPlan, stats: &BatchStats, commit_ms: u64) -> Vec<StateOperatorProgress> {
-    let merged = &stats.finished.merged;
-    let groups = matches!(query.body(), Body::Aggregate(_)).then(|| StateOperatorProgress {
+/// The operators that keep a state, the last one of the query first, as Spark lists them.
+fn state_operators(stats: &BatchStats, commit_ms: u64) -> Vec<StateOperatorProgress> {
+    let limit = stats.finished.let_out.map(|count| limit(count, stats, commit_ms));
+    let groups = stats.finished.merged.iter().zip(&stats.state_sizes).rev();
+    let groups = groups.map(|(merged, size)| StateOperatorProgress {
         operator_name: "stateStoreSave".into(),
-        num_rows_total: stats.state_rows,
+        num_rows_total: size.rows,
         num_rows_updated: merged.updated,
         all_updates_time_ms: stats.merge_ms,
         num_rows_removed: merged.removed,
         all_removals_time_ms: 0,
         commit_time_ms: commit_ms,
-        memory_used_bytes: stats.state_bytes,
+        memory_used_bytes: size.bytes,
         num_rows_dropped_by_watermark: merged.dropped,
         num_shuffle_partitions: 1,
         num_state_store_instances: 1,
         custom_metrics: BTreeMap::new(),
     });
-    groups.into_iter().chain(stats.finished.let_out.map(|count| limit(count, stats, commit_ms))).collect()
+    limit.into_iter().chain(groups).collect()
 }
 
 /// A LIMIT over all batches: its state is the number of rows that have gone out, a row once there is one.

@@ -28,8 +28,8 @@ use crate::{Job, Summary, Wiring};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::Change;
-use tidemill_flow::merge::State;
 use tidemill_flow::ports::Extents;
+use tidemill_flow::state::State;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
 use tidemill_model::{Result, counted};
@@ -333,11 +333,10 @@ impl QueryRun {
         if let Some(note) = notes::jump(&finished, &self.job.plan) {
             self.reporter.note(&note);
         }
-        let delta = std::mem::take(&mut finished.merged.delta);
+        let delta = std::mem::take(&mut finished.change);
         let part = self.committing.next_part().map(|is_first| self.copy_part(is_first, delta.len()));
         let stats = BatchStats {
-            state_rows: self.state.rows(),
-            state_bytes: self.state.bytes(),
+            state_sizes: self.state.sizes(),
             start,
             dispatch_ms: (started - dispatched).as_millis() as u64,
             merge_ms: clock::since(started).as_millis() as u64,

@@ -2,10 +2,10 @@
 
 use crate::encoded_rows;
 use crate::fold::Fold;
-use crate::merge::State;
 use crate::output;
 use crate::ports::Chunk;
 use crate::records::Records;
+use crate::state::State;
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 use tidemill_model::pipeline::{OnError, OutputMode};
@@ -29,7 +29,8 @@ pub fn run(plan: &Arc<QueryPlan>, records: &[String], context: &EvalContext) -> 
         Body::Project(_) => Ok(encoded_rows::joined(&plan.output_schema, fold.take_rows(&plan.output_schema))),
         Body::Aggregate(aggregate) => {
             let partial = fold.finish();
-            let merged = State::new(plan, 1).merge(aggregate, OutputMode::Update, &batch(context), context, &[partial]);
+            let merged =
+                State::new(plan, 1).merge(0, aggregate, OutputMode::Update, &batch(context), context, &[partial]);
             let merged = merged.map_err(|error| class_of(&error.to_string()))?;
             let rows = output::group_rows(aggregate, &plan.output_schema, &merged.output, OnError::Fail, context);
             rows.map(|output| output.rows).map_err(|error| class_of(&error.to_string()))

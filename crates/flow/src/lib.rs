@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod aggregate;
 pub mod alone;
 pub mod encoded_rows;
 pub mod fold;
@@ -17,3 +18,4 @@ pub mod ports;
 mod positions;
 pub mod records;
 pub mod setup;
+pub mod state;

@@ -90,9 +90,9 @@ pub struct CallShape {
 }
 
 impl Fingerprint {
-    /// How rows become groups, if they do; the windows are the same in all branches.
-    pub fn grouping(&self) -> Option<&Grouping> {
-        self.operators.iter().find_map(|operator| match operator {
+    /// How rows become groups in each aggregation, from the sources up; the windows are the same in all branches.
+    pub fn groupings(&self) -> impl Iterator<Item = &Grouping> {
+        self.operators.iter().filter_map(|operator| match operator {
             StatefulOperator::Aggregate { branches, .. } => branches.first(),
             StatefulOperator::Limit => None,
         })

@@ -30,13 +30,18 @@ impl QueryPlan {
             if count > 1 {
                 line("branch", format!("{} of {count}", number + 1));
             }
-            branch.describe(&self.output_schema, &mut line);
+            branch.describe("source", &self.output_schema, &mut line);
         }
         if count > 1 {
             line("union all", format!("{count} branches"));
         }
-        if let Body::Aggregate(plan) = self.body() {
-            self.describe_groups(plan, &mut line);
+        let of_groups = self.above.iter().map(|branch| &**branch);
+        let branches = [&*self.branches[0]].into_iter().chain(of_groups);
+        for (number, (branch, (plan, schema))) in branches.zip(self.aggregations()).enumerate() {
+            if number > 0 {
+                branch.describe("rows of", schema, &mut line);
+            }
+            branch.describe_groups(plan, schema, &mut line);
         }
         self.limit.iter().for_each(|limit| line("let out", format!("{limit} rows of all batches")));
         line("mode", self.output_mode.name().into());
@@ -50,33 +55,20 @@ impl QueryPlan {
         let aggregate = branches
             .map(|branches| StatefulOperator::Aggregate { output_mode: self.output_mode.name().into(), branches });
         let limit = self.limit.map(|_| StatefulOperator::Limit);
-        Fingerprint { sources, operators: aggregate.into_iter().chain(limit).collect() }
-    }
-
-    /// What happens to the groups.
-    fn describe_groups(&self, plan: &AggregatePlan, line: &mut dyn FnMut(&str, String)) {
-        let groups = plan.groups(&self.branches[0].row_names());
-        plan.group_filters.iter().for_each(|filter| line("groups where", groups.show(filter)));
-        plan.having.iter().for_each(|having| line("having", groups.show(having)));
-        for (expr, field) in plan.output.iter().zip(self.output_schema.fields()) {
-            line("output", groups.column(expr, field));
-        }
-        for key in &plan.order {
-            let direction = if key.descending { "descending" } else { "ascending" };
-            let nulls = if key.nulls_last { "last" } else { "first" };
-            line("order", format!("{} {direction}, NULL {nulls}", groups.show(&key.expr)));
-        }
-        plan.limit.iter().for_each(|limit| line("limit", limit.to_string()));
-        let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
-        line("groups", state.into());
+        let above = self.above.iter().filter_map(|branch| {
+            let branches = vec![branch.grouping()?];
+            Some(StatefulOperator::Aggregate { output_mode: self.output_mode.name().into(), branches })
+        });
+        Fingerprint { sources, operators: aggregate.into_iter().chain(above).chain(limit).collect() }
     }
 }
 
 impl BranchPlan {
-    /// One line for each step up to the aggregate, or to the output columns of `schema`.
-    fn describe(&self, schema: &Schema, line: &mut dyn FnMut(&str, String)) {
+    /// One line for each step up to the aggregate, or to the output columns of `schema`. `of` says what the table is.
+    fn describe(&self, of: &str, schema: &Schema, line: &mut dyn FnMut(&str, String)) {
         let files = self.files.as_ref().map_or(String::new(), |files| format!(": {files}"));
-        line("source", format!("{}{files}", self.table));
+        let table = if self.is_over_groups() { "the groups above" } else { &self.table };
+        line(of, format!("{table}{files}"));
         if self.zone != Zone::UTC {
             line("time zone", self.zone.to_string());
         }
@@ -102,9 +94,11 @@ impl BranchPlan {
             line("event time", format!("{} = {}", name(&time.name), row.show(&time.expr)));
             line(
                 "watermark",
-                time.delay_ms.map_or("none".into(), |delay| {
-                    format!("{} behind {}", length(delay.saturating_mul(1_000)), name(&time.name))
-                }),
+                match time.delay_ms {
+                    None => "none".into(),
+                    Some(_) if self.is_over_groups() => "that of the sources".into(),
+                    Some(delay) => format!("{} behind {}", length(delay.saturating_mul(1_000)), name(&time.name)),
+                },
             );
         }
         if let Some((time, ahead)) = self.event_time.as_ref().and_then(|time| Some((time, time.max_ahead_ms?))) {
@@ -128,6 +122,24 @@ impl BranchPlan {
 }
 
 impl BranchPlan {
+    /// What happens to the groups.
+    fn describe_groups(&self, plan: &AggregatePlan, schema: &Schema, line: &mut dyn FnMut(&str, String)) {
+        let groups = plan.groups(&self.row_names());
+        plan.group_filters.iter().for_each(|filter| line("groups where", groups.show(filter)));
+        plan.having.iter().for_each(|having| line("having", groups.show(having)));
+        for (expr, field) in plan.output.iter().zip(schema.fields()) {
+            line("output", groups.column(expr, field));
+        }
+        for key in &plan.order {
+            let direction = if key.descending { "descending" } else { "ascending" };
+            let nulls = if key.nulls_last { "last" } else { "first" };
+            line("order", format!("{} {direction}, NULL {nulls}", groups.show(&key.expr)));
+        }
+        plan.limit.iter().for_each(|limit| line("limit", limit.to_string()));
+        let state = if plan.watermarked { "dropped and evicted by the watermark" } else { "kept for good" };
+        line("groups", state.into());
+    }
+
     /// How its rows become groups, if they do.
     fn grouping(&self) -> Option<Grouping> {
         let Body::Aggregate(plan) = &self.body else { return None };

@@ -6,7 +6,8 @@
 //!  output columns ←having/output exprs← aggregate row [window?, keys…, aggregates…]
 //! ```
 //! The upper line is a [`BranchPlan`]. A UNION ALL has several branches; the fold combines their rows. Filters and keys
-//! above the UNION ALL are rewritten over each branch's source row.
+//! above the UNION ALL are rewritten over each branch's source row. An aggregation over the rows of another is a further
+//! branch, whose source row is the output row below ([`QueryPlan::above`]).
 //! Columns are Arrow types: STRING is `Utf8`, TIMESTAMP is `Timestamp(Microsecond, "UTC")`, TIMESTAMP_NTZ is
 //! `Timestamp(Microsecond, None)`, DATE is `Date32`, DECIMAL(p,s) is `Decimal128(p, s)`, BINARY is `Binary`,
 //! TINYINT … BIGINT are `Int8` … `Int64`, FLOAT and DOUBLE are `Float32` and `Float64`.
@@ -28,6 +29,8 @@ pub struct QueryPlan {
     /// index is
     /// the source's number in [`tidemill_model::PartitionId`].
     pub branches: Vec<Arc<BranchPlan>>,
+    /// Aggregations over the rows of the aggregation below, in order: the first is over the groups of the branches.
+    pub above: Vec<Arc<BranchPlan>>,
     /// The output mode.
     pub output_mode: OutputMode,
     /// The output columns' names and types.
@@ -45,6 +48,16 @@ impl QueryPlan {
     /// The context of the query's expressions in a batch with this timestamp.
     pub fn context(&self, timestamp: Millis) -> EvalContext {
         self.branches[0].context(timestamp)
+    }
+
+    /// The aggregations, from the sources up, each with the schema of the rows that it gives.
+    pub fn aggregations(&self) -> impl Iterator<Item = (&AggregatePlan, &SchemaRef)> {
+        let schemas = self.above.iter().map(|branch| &branch.decode_schema).chain([&self.output_schema]);
+        let bodies = [self.body()].into_iter().chain(self.above.iter().map(|branch| &branch.body));
+        bodies.zip(schemas).filter_map(|(body, schema)| match body {
+            Body::Aggregate(plan) => Some((plan, schema)),
+            Body::Project(_) => None,
+        })
     }
 
     /// The body of the first branch. Everything over the aggregate row is the same in all branches.
@@ -75,7 +88,7 @@ pub struct BranchPlan {
     pub table: String,
     /// The path of the files, for the plan's text; `None` for a Kafka source.
     pub files: Option<String>,
-    /// The format of a record's value.
+    /// The format of a record's value. Of a branch over groups it says nothing.
     pub format: Format,
     /// The columns that decode builds: those of the schema that the query uses, in the schema's order.
     pub decode_schema: SchemaRef,
@@ -110,6 +123,11 @@ pub struct BranchPlan {
 }
 
 impl BranchPlan {
+    /// Whether its rows are those of an aggregation. Tables have names.
+    pub fn is_over_groups(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The context of the query's expressions in a batch with this timestamp.
     pub fn context(&self, timestamp: Millis) -> EvalContext {
         EvalContext { timestamp, zone: self.zone, seed: 0 }

@@ -76,7 +76,7 @@ fn union_all() {
 #[test]
 fn subqueries() {
     let wrong = |sql: &str, expected: &str| check_union(sql, "update", &[expected]);
-    let one = "a query has one aggregation: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
+    let one = "aggregate the rows of all branches: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
     wrong(
         "SELECT k FROM (SELECT k, count(*) AS n FROM a GROUP BY k) UNION ALL SELECT k FROM b",
         &format!("p.toml:2:23: GROUP BY is not allowed in a subquery or a branch of UNION ALL; {one}"),
@@ -99,8 +99,26 @@ fn subqueries() {
     );
     wrong(
         "SELECT sum(n) FROM (SELECT k, count(*) AS n FROM a GROUP BY k)",
-        &format!("p.toml:2:28: GROUP BY is not allowed in a subquery or a branch of UNION ALL; {one}"),
+        "p.toml:3:15: an aggregation over the rows of another needs append mode: only closed groups are final; take output_mode = \"append\", or aggregate once",
     );
+    let appended = |sql: &str, expected: &str| check_union(sql, "append", &[expected]);
+    let grouped = "SELECT window, k, count(*) AS n FROM a GROUP BY window(et, '1 minute'), k";
+    let no_time = "append mode cannot tell when a group is final: the rows of the subquery have no event time; select the window of the subquery, or window_time(window), and group by a window over it";
+    appended(
+        &format!("SELECT k, sum(n) FROM (SELECT k, n FROM ({grouped})) GROUP BY k"),
+        &format!("p.toml:3:15: {no_time}"),
+    );
+    appended(
+        &format!("SELECT window, k FROM ({grouped}) GROUP BY window"),
+        "p.toml:2:23: the column `k` is neither in GROUP BY nor inside an aggregate function; add it to GROUP BY, or write for instance max(k)",
+    );
+    appended(
+        &format!("SELECT window, rand() FROM (SELECT * FROM ({grouped})) WHERE rand() > 0.5 GROUP BY window"),
+        "p.toml:2:8: a random value or an id of a row is not allowed over the rows of an aggregation; call it in the subquery, over its groups",
+    );
+    let above = |below: &str| format!("SELECT window, count(*) AS n FROM ({below}) GROUP BY window");
+    let five = above(&above(&above(&above(grouped))));
+    appended(&five, "p.toml:2:8: more than 4 aggregations stand over one another; aggregate in fewer steps");
     wrong(
         "SELECT n FROM (SELECT v, count(*) AS n FROM a GROUP BY k)",
         "p.toml:2:30: the column `v` is neither in GROUP BY nor inside an aggregate function; add it to GROUP BY, or write for instance max(v)",

@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use tidemill_checkpoint::{CommitRecord, inspect};
 use tidemill_driver::SnapshotWriter;
-use tidemill_flow::merge::State;
+use tidemill_flow::state::State;
 use tidemill_model::error::Domain;
 use tidemill_model::{Error, Result};
 use tidemill_testkit::{
@@ -49,6 +49,9 @@ const WINDOWS: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k
 
 /// The same groups from two sources that share the topic. A table has one watermark, so it moves as above.
 const TWO_SOURCES: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, max(s) AS last FROM (SELECT * FROM t WHERE s % 2 = 0 UNION ALL SELECT * FROM t WHERE s % 2 <> 0) GROUP BY window(et, '10 seconds', '5 seconds'), k";
+
+/// The groups of [`WINDOWS`], summed over windows of their own that stay open longer.
+const WINDOWS_OVER_WINDOWS: &str = "SELECT CAST(window(window_time(window), '20 seconds').start AS BIGINT) AS s, left(k, 2) AS k, sum(n) AS n, max(total) AS most FROM (SELECT window, k, count(*) AS n, sum(s) AS total FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k) GROUP BY window(window_time(window), '20 seconds'), k";
 
 /// Seven batches: groups appear, are updated, close; some rows are late, some records broken, one batch is empty.
 fn batches() -> Vec<Vec<String>> {
@@ -118,7 +121,7 @@ impl CrashRun {
         let query = tidemill_sql::plan(&pipeline).unwrap();
         let mut state = State::restore(&query, 1, recovered.snapshot, recovered.deltas).unwrap();
         // The learnt capacity is a measurement and varies.
-        (CommitRecord { capacity: None, ..recovered.committed.unwrap() }, state.snapshot())
+        (CommitRecord { capacity: None, ..recovered.committed.unwrap() }, state.snapshot().concat())
     }
 
     fn rows(&self) -> Rows {
@@ -240,6 +243,11 @@ fn r_a_stateless_query_survives_every_crash() {
 }
 
 /// The count of the rows that have gone out is part of the state.
+#[test]
+fn r_windows_over_windows_survive_every_crash() {
+    crash_everywhere(WINDOWS_OVER_WINDOWS, "append");
+}
+
 #[test]
 fn r_a_limit_over_all_batches_survives_every_crash() {
     crash_everywhere("SELECT s, left(k, 2) AS k FROM t LIMIT 13", "append");

@@ -2,11 +2,10 @@
 
 use crate::args::{CheckpointAction, CheckpointOptions};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 use tidemill_checkpoint::disk::OsDisk;
 use tidemill_checkpoint::{Inspection, inspect};
-use tidemill_flow::merge::rows_by_window;
+use tidemill_flow::state::{StoredRows, stored_rows};
 use tidemill_model::time::iso_millis;
 use tidemill_model::{BatchPlan, Micros, Offsets, Result, counted};
 use tidemill_os::output;
@@ -15,41 +14,28 @@ pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
     let CheckpointAction::Show { dir, json } = &options.action;
     let inspection = inspect(&OsDisk::to_look_at(dir)?)?;
     let recovered = &inspection.recovered;
-    let snapshot = recovered.snapshot.as_ref().map(|(_, parts)| parts.iter().map(AsRef::as_ref).collect());
-    let deltas = recovered.deltas.iter().map(|(_, bytes)| bytes.as_ref());
-    let fingerprint = &inspection.query.fingerprint;
-    let window = fingerprint.grouping().and_then(|grouping| grouping.window.as_ref());
-    let width = window.map(|window| window.spec.width);
-    let rows = rows_by_window(fingerprint, snapshot, deltas)?.map(|windows| Rows { windows, width });
+    let snapshot = recovered.snapshot.as_ref().map(|(_, parts)| parts.clone());
+    let deltas = recovered.deltas.iter().map(|(_, bytes)| bytes.clone());
+    let rows = stored_rows(&inspection.query.fingerprint, snapshot, deltas)?;
     match json {
-        true => output::line(&as_json(&inspection, rows.as_ref()).to_string()),
-        false => output::line(as_text(dir, &inspection, rows.as_ref()).trim_end()),
+        true => output::line(&as_json(&inspection, &rows).to_string()),
+        false => output::line(as_text(dir, &inspection, &rows).trim_end()),
     }
     Ok(())
 }
 
-/// The state's rows.
-struct Rows {
-    /// Their number by the start (µs) of the window.
-    windows: BTreeMap<i64, u64>,
-    /// Width of a window, µs; `None`: the rows have no window.
-    width: Option<i64>,
+fn count(rows: &StoredRows) -> u64 {
+    rows.by_window.values().sum()
 }
 
-impl Rows {
-    fn count(&self) -> u64 {
-        self.windows.values().sum()
-    }
-
-    /// Start, end and rows of each window, the newest first.
-    fn by_window(&self) -> impl Iterator<Item = (String, String, u64)> {
-        let time = |micros: i64| iso_millis(Micros(micros).floor_millis());
-        let windows = self.width.into_iter().flat_map(|width| self.windows.iter().rev().map(move |rows| (width, rows)));
-        windows.map(move |(width, (start, rows))| (time(*start), time(start.saturating_add(width)), *rows))
-    }
+/// Start, end and rows of each window, the newest first.
+fn by_window(rows: &StoredRows) -> impl Iterator<Item = (String, String, u64)> {
+    let time = |micros: i64| iso_millis(Micros(micros).floor_millis());
+    let windows = rows.width.into_iter().flat_map(|width| rows.by_window.iter().rev().map(move |rows| (width, rows)));
+    windows.map(move |(width, (start, rows))| (time(*start), time(start.saturating_add(width)), *rows))
 }
 
-fn as_json(found: &Inspection, rows: Option<&Rows>) -> Value {
+fn as_json(found: &Inspection, rows: &[Option<StoredRows>]) -> Value {
     let recovered = &found.recovered;
     let plan = |plan: &BatchPlan| {
         json!({
@@ -71,6 +57,11 @@ fn as_json(found: &Inspection, rows: Option<&Rows>) -> Value {
         })
     });
     let window = |(start, end, rows)| json!({"start": start, "end": end, "rows": rows});
+    let windows = |rows: &StoredRows| by_window(rows).map(window).collect::<Vec<_>>();
+    let aggregation = |rows: &Option<StoredRows>| {
+        let rows = rows.as_ref();
+        json!({"rows": rows.map(count), "windows": rows.map(windows)})
+    };
     let delta_bytes: usize = recovered.deltas.iter().map(|(_, bytes)| bytes.len()).sum();
     json!({
         "id": found.query.id,
@@ -84,8 +75,7 @@ fn as_json(found: &Inspection, rows: Option<&Rows>) -> Value {
             "snapshotBytes": recovered.snapshot_bytes(),
             "changes": recovered.deltas.len(),
             "changeBytes": delta_bytes,
-            "rows": rows.map(Rows::count),
-            "windows": rows.map(|rows| rows.by_window().map(window).collect::<Vec<_>>()),
+            "aggregations": rows.iter().map(aggregation).collect::<Vec<_>>(),
         },
         "log": found.segments.iter().map(|(number, bytes)| json!({"segment": number, "bytes": bytes})).collect::<Vec<_>>(),
     })
@@ -99,7 +89,7 @@ fn offsets(offsets: &Offsets) -> Value {
 /// Windows that the text shows; `--json` has all.
 const WINDOWS_SHOWN: usize = 10;
 
-fn as_text(dir: &Path, found: &Inspection, rows: Option<&Rows>) -> String {
+fn as_text(dir: &Path, found: &Inspection, rows: &[Option<StoredRows>]) -> String {
     let recovered = &found.recovered;
     let mut lines = vec![line("checkpoint", &dir.display().to_string()), line("query id", &found.query.id)];
     match &recovered.committed {
@@ -130,11 +120,11 @@ fn as_text(dir: &Path, found: &Inspection, rows: Option<&Rows>) -> String {
         "state",
         &format!("{snapshot}, {} since ({change_bytes} bytes)", counted(recovered.deltas.len() as u64, "change")),
     ));
-    if let Some(rows) = rows {
-        lines.push(line("state rows", &rows.count().to_string()));
-        let shown = rows.by_window().take(WINDOWS_SHOWN);
+    for rows in rows.iter().flatten() {
+        lines.push(line("state rows", &count(rows).to_string()));
+        let shown = by_window(rows).take(WINDOWS_SHOWN);
         lines.extend(shown.map(|(start, end, rows)| format!("  {start} to {end}: {}", counted(rows, "row"))));
-        let more = rows.width.map_or(0, |_| rows.windows.len().saturating_sub(WINDOWS_SHOWN));
+        let more = rows.width.map_or(0, |_| rows.by_window.len().saturating_sub(WINDOWS_SHOWN));
         if more > 0 {
             lines.push(format!("  and {}; --json shows all", counted(more as u64, "older window")));
         }

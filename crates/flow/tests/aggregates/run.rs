@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tidemill_decode::{Decoder, Options};
 use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::fold::Fold;
-use tidemill_flow::merge::{Groups, State};
+use tidemill_flow::merge::Groups;
 use tidemill_flow::ports::{Chunk, SinkWriter as _};
+use tidemill_flow::state::State;
 use tidemill_flow::{encoded_rows, output};
 use tidemill_model::pipeline::{OnError, OutputMode};
 use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, Partial, PartitionId};
@@ -101,9 +102,10 @@ impl Query {
         let (mode, size) = if a_batch_each { (OutputMode::Complete, 1) } else { (OutputMode::Update, partials.len()) };
         for (batch_id, partials) in partials.chunks(size).enumerate() {
             let before = state.snapshot();
-            let merged = state.merge(plan, mode, &batch(batch_id as u64), &CONTEXT, partials).expect("sound partials");
+            let merged =
+                state.merge(0, plan, mode, &batch(batch_id as u64), &CONTEXT, partials).expect("sound partials");
             let deltas = vec![(1, merged.delta.into())];
-            let restored = State::restore(&self.plan, 2, Some((0, vec![before.into()])), deltas);
+            let restored = State::restore(&self.plan, 2, Some((0, before)), deltas);
             let mut restored = restored.expect("snapshot and delta read back");
             assert_eq!(restored.snapshot(), state.snapshot(), "state and delta");
             assert_eq!((restored.rows(), restored.bytes()), (state.rows(), state.bytes()));

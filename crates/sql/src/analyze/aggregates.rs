@@ -11,6 +11,7 @@ use super::literals;
 use super::random;
 use super::relation;
 use super::resolve::{Resolver, sentence};
+use super::windows;
 use crate::expr::Expr;
 use crate::intervals::{self, Kind};
 use crate::plan::{AggregateCall, AggregateFunction, WindowPlan};
@@ -123,7 +124,7 @@ impl Resolver<'_> {
             let message = format!("the aggregate function `{name}` is not allowed in {clause}");
             let help = match clause {
                 "WHERE" => "filter groups in HAVING",
-                OVER_GROUPS => "a query has one aggregation: put it into the subquery",
+                OVER_GROUPS => "put it into the subquery",
                 relation::CLAUSE => "aggregate what it gives: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …",
                 _ => "use it in SELECT or HAVING",
             };
@@ -161,7 +162,12 @@ impl Resolver<'_> {
         }
         check_count("window", 2, 4, call)?;
         let (time, time_at) = self.placed(&call.arguments[0])?;
-        let time = if time.data_type() == DataType::Date32 { cast_to(time, &types::timestamp()) } else { time };
+        let time = match time.data_type() {
+            DataType::Date32 => cast_to(time, &types::timestamp()),
+            // A window stands for its time.
+            data_type if data_type == types::window() => self.named(windows::time_of(time)),
+            _ => time,
+        };
         if time.data_type() != types::timestamp() {
             let message = format!("`window` takes a TIMESTAMP as argument 1, not {}", types::name(&time.data_type()));
             return Err(Fault::new(time_at, message, coerce::way_to_a_time(&time.data_type())));

@@ -10,7 +10,7 @@ use super::scope::Scope;
 use super::{Faults, constants};
 use crate::eval::RowError;
 use crate::expr::Expr;
-use crate::plan::{Body, QueryPlan};
+use crate::plan::QueryPlan;
 use crate::syntax::{self, Fault, From, GroupBy, Node, Query, Select};
 use crate::zone::Zone;
 use std::ops::Range;
@@ -45,13 +45,13 @@ fn fault(at: Range<usize>, error: &RowError) -> Fault {
 fn of_plan(plan: &QueryPlan) -> Option<RowError> {
     let mut found = None;
     let mut look = |expr: &Expr| found = found.take().or_else(|| of_expr(expr, plan.zone()));
-    for branch in &plan.branches {
+    for branch in plan.branches.iter().chain(&plan.above) {
         branch.pushed_filters.iter().for_each(&mut look);
         branch.parsed.iter().for_each(|column| look(&column.expr));
         branch.steps.clone().iter_mut().for_each(|step| look(expr_of(step)));
         each_expr(&mut branch.body.clone(), &mut |expr| look(expr));
     }
-    if let Body::Aggregate(groups) = plan.body() {
+    for (groups, _) in plan.aggregations() {
         groups.having.iter().chain(&groups.output).for_each(&mut look);
         groups.order.iter().for_each(|key| look(&key.expr));
     }

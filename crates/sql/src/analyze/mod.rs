@@ -11,6 +11,7 @@ mod aggregates;
 mod bounds;
 mod branch_filters;
 mod calls;
+mod chain;
 mod coerce;
 mod collected;
 mod collections;
@@ -79,7 +80,8 @@ pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
 /// A source's columns as the query sees them, before pruning.
 struct SourceColumns<'a> {
     table: String,
-    kind: &'a SourceKind,
+    /// What is read; `None`: the rows of an aggregation.
+    kind: Option<&'a SourceKind>,
     /// The schema's columns, then Kafka's own; their numbers are their positions.
     fields: Fields,
     /// How many of `fields` are the schema's.
@@ -88,6 +90,8 @@ struct SourceColumns<'a> {
     corrupt_record: Option<usize>,
     /// The event time. Its column number follows `fields`.
     event_time: Option<SourceTime>,
+    /// Of the rows of an aggregation: the windows among `fields` that the watermark closes.
+    closing_windows: Vec<usize>,
 }
 
 struct SourceTime {
@@ -95,6 +99,8 @@ struct SourceTime {
     expr: Expr,
     delay_ms: Option<i64>,
     max_ahead_ms: Option<i64>,
+    /// The forms in which a query may write it.
+    form: Option<EventTimeForm>,
 }
 
 impl SourceColumns<'_> {
@@ -105,7 +111,7 @@ impl SourceColumns<'_> {
 
     /// The form in which a query may write the event time.
     fn event_time_form(&self) -> Option<EventTimeForm> {
-        self.event_time.as_ref().and_then(|time| EventTimeForm::of(&time.expr, self.fields.len()))
+        self.event_time.as_ref()?.form.clone()
     }
 
     fn has_watermark(&self) -> bool {
@@ -119,7 +125,7 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
     let tables: Vec<_> = pipeline.sources.iter().map(|source| table(zone_name, source, faults)).collect();
     let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
     let tables = tables.into_iter().collect::<Option<Vec<_>>>()?;
-    let plan = query::plan_query(pipeline, query?, &tables, faults)?;
+    let plan = query::plan_query(pipeline, query?, &tables, &[], faults)?;
     failing::refuse(&plan, &pipeline.query.sql, zone_name, faults);
     for branch in &plan.branches {
         if branch.corrupt_record.is_some() && branch.decode_schema.fields().len() == 1 {
@@ -167,13 +173,23 @@ fn table<'a>(zone_name: &str, source: &'a Source, faults: &mut Faults) -> Option
     let mut scope = Scope::of_fields(&source.name, fields.iter(), zone_name);
     let mut event_time = None;
     if let Some(declared) = &source.event_time {
-        let time = plan_event_time(declared, &scope, faults)?;
+        let mut time = plan_event_time(declared, &scope, faults)?;
         scope.shadow(&time.name, fields.len(), types::timestamp());
-        scope.event_time = EventTimeForm::of(&time.expr, fields.len());
+        time.form = EventTimeForm::of(&time.expr, fields.len());
+        scope.event_time.clone_from(&time.form);
         event_time = Some(time);
     }
     let table = source.name.clone();
-    Some((SourceColumns { table, kind: &source.kind, fields, schema_fields, corrupt_record, event_time }, scope))
+    let columns = SourceColumns {
+        table,
+        kind: Some(&source.kind),
+        fields,
+        schema_fields,
+        corrupt_record,
+        event_time,
+        closing_windows: Vec::new(),
+    };
+    Some((columns, scope))
 }
 
 /// The index of the column of corrupt records, if the schema has one; its name is case-sensitive, as in Spark.
@@ -247,7 +263,7 @@ fn plan_event_time(declared: &EventTime, scope: &Scope, faults: &mut Faults) -> 
     let expr = faults.keep(text, typed)?;
     let delay_ms = declared.watermark.map(|delay| delay.delay_millis().expect("the pipeline's reader has checked"));
     let max_ahead_ms = declared.max_ahead_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-    Some(SourceTime { name: declared.column.text.clone(), expr, delay_ms, max_ahead_ms })
+    Some(SourceTime { name: declared.column.text.clone(), expr, delay_ms, max_ahead_ms, form: None })
 }
 
 /// The mistakes found so far.

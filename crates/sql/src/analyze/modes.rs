@@ -8,15 +8,20 @@ use tidemill_model::pipeline::{OutputMode, Pipeline};
 /// Refuses an output mode that the query cannot have.
 pub(super) fn check(pipeline: &Pipeline, body: &Body, relation: &Relation, faults: &mut Faults) -> Option<()> {
     // With several branches the first one decides, as in Spark.
-    let has_watermark = relation.branches[0].columns.has_watermark();
+    let columns = relation.branches[0].columns;
+    let (has_watermark, of_groups) = (columns.has_watermark(), columns.kind.is_none());
     let fault = match (pipeline.query.output_mode, body) {
         (OutputMode::Append, Body::Aggregate(plan)) if !plan.watermarked => {
-            let help = if has_watermark {
+            let help = if of_groups && !has_watermark {
+                "select the window of the subquery, or window_time(window), and group by a window over it"
+            } else if has_watermark {
                 "group by window(event time, …) or by the event time itself, or take output_mode = \"update\""
             } else {
                 "declare a watermark in [sources.NAME.event_time], or take output_mode = \"update\""
             };
-            let message = if has_watermark {
+            let message = if of_groups && !has_watermark {
+                "append mode cannot tell when a group is final: the rows of the subquery have no event time"
+            } else if has_watermark {
                 "append mode cannot tell when a group is final: neither the event time nor a window over it is a key"
             } else if relation.branches.len() == 1 {
                 "append mode cannot tell when a group is final: the source has no watermark"

@@ -19,25 +19,36 @@ use crate::types;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 use std::sync::Arc;
 
-/// The event time where it is a field of a parsed text: a query that reads this field reads the event time.
+/// The event time under another name. Where it is a field of a parsed text, a query that reads this field reads the event
+/// time; over the rows of an aggregation, so does a query that reads the time of a window.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct EventTimeForm {
-    form: Expr,
+    /// Each of these is the event time.
+    forms: Vec<Expr>,
     column: usize,
+    /// Whether the forms parse a text.
+    parses: bool,
 }
 
 impl EventTimeForm {
     /// Of an event time that has this column number; `None` if it parses no text.
     pub fn of(event_time: &Expr, column: usize) -> Option<EventTimeForm> {
-        has_call(event_time).then(|| EventTimeForm { form: one_field(event_time.clone()), column })
+        let forms = vec![one_field(event_time.clone())];
+        has_call(event_time).then_some(EventTimeForm { forms, column, parses: true })
+    }
+
+    /// Of the rows of an aggregation: the event time has this column number and these forms.
+    pub fn of_groups(forms: Vec<Expr>, column: usize) -> EventTimeForm {
+        EventTimeForm { forms, column, parses: false }
     }
 
     /// Replaces the event time in an expression over the source by its column.
     pub fn recognise(&self, expr: &mut Expr) {
-        if !has_call(expr) {
+        if self.parses && !has_call(expr) {
             return;
         }
-        if one_field(expr.clone()) == self.form {
+        let plain = if self.parses { &one_field(expr.clone()) } else { &*expr };
+        if self.forms.contains(plain) {
             *expr = Expr::Column(self.column, types::timestamp());
         } else {
             expr.children_mut(&mut |child| self.recognise(child));

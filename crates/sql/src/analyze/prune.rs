@@ -41,16 +41,15 @@ pub(super) fn finish(
     if let Some(time) = event_time {
         use_columns(columns, &time.expr, &mut used, &mut members);
     }
+    // The rows of groups are there already, with all their columns.
+    used.extend((0..columns.fields.len()).filter(|_| columns.kind.is_none()));
     used.remove(&time_column);
     number_elements(&mut steps, &mut added, &used);
     let positions = random::take_columns(&mut used, columns.kind, at)?;
     used.retain(|column| *column < FIRST);
     let row = SourceRow { used, positions, time_column, has_time: event_time.is_some(), added };
     let position = |index: usize| row.place(index);
-    let renumber = |mut expr: Expr| {
-        expr.renumber(&position);
-        expr
-    };
+    let renumber = |expr: Expr| renumbered(expr, &position);
     let (pushed_filters, time_filter) = (pushed.into_iter().map(renumber).collect(), time.map(renumber));
     steps.iter_mut().for_each(|step| expr_of(step).renumber(&position));
     each_expr(&mut body, &mut |expr| expr.renumber(&position));
@@ -88,6 +87,11 @@ pub(super) fn finish(
     };
     parse_once::lift(&mut plan);
     Ok(plan)
+}
+
+fn renumbered(mut expr: Expr, position: &dyn Fn(usize) -> usize) -> Expr {
+    expr.renumber(position);
+    expr
 }
 
 /// Whether an event time is computed although nothing uses it: a watermark or a limit needs it. Spark prunes any other.
@@ -146,8 +150,8 @@ fn number_elements(steps: &mut [Step], added: &mut Vec<usize>, used: &BTreeSet<u
 
 /// The format of the source's records, for the columns that are used.
 fn format(columns: &SourceColumns, used: &BTreeSet<usize>) -> Format {
-    let SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. }) = columns.kind else {
-        let is_raw = columns.schema_fields == 0;
+    let Some(SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. })) = columns.kind else {
+        let is_raw = columns.schema_fields == 0 || columns.kind.is_none();
         return if is_raw { Format::Raw } else { Format::Json };
     };
     let corrupt = columns.corrupt_record;
@@ -182,8 +186,8 @@ fn kafka_columns(columns: &SourceColumns, used: &BTreeSet<usize>, members: &BTre
 }
 
 /// Describes a files source: everything except the limit of a batch.
-fn files(kind: &SourceKind) -> Option<String> {
-    let SourceKind::Files(files) = kind else { return None };
+fn files(kind: Option<&SourceKind>) -> Option<String> {
+    let Some(SourceKind::Files(files)) = kind else { return None };
     Some(match files.format {
         SourceFormat::Json => format!("JSON lines in {}", files.path),
         SourceFormat::Csv { header, separator } => {

@@ -8,8 +8,8 @@ use super::relation::{self, Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use super::{
-    Faults, SourceColumns, coerce, collections, conjuncts, constants, generators, modes, names, order, prune, random,
-    windows,
+    Faults, SourceColumns, chain, coerce, collections, conjuncts, constants, generators, modes, names, order, prune,
+    random, windows,
 };
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, SortKey, Step, WindowPlan};
@@ -26,11 +26,12 @@ pub(super) struct Item<'a> {
     pub node: Option<&'a Node>,
 }
 
-/// Plans a parsed query over the pipeline's tables; mistakes go to `faults`.
+/// Plans a parsed query over the pipeline's tables; mistakes go to `faults`. `conditions` are on its output rows.
 pub(super) fn plan_query(
     pipeline: &Pipeline,
     mut query: Query,
     tables: &[(SourceColumns, Scope)],
+    conditions: &[Expr],
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
     let tail = std::mem::take(&mut query.tail);
@@ -50,11 +51,15 @@ pub(super) fn plan_query(
         _ => query.all_of(None),
     };
     let (select, over) = down_to_groups(&select);
+    if let Some(lower) = chain::below(select) {
+        return chain::plan(pipeline, lower, (select, &tail), &over, conditions, tables, faults);
+    }
     let mut relation = relation(select, tables, &pipeline.query.sql, faults)?;
-    plan_select(pipeline, (select, &tail), &over, &mut relation, faults)
+    plan_select(pipeline, (select, &tail), &over, conditions, &mut relation, faults)
 }
 
-fn makes_groups(select: &Select) -> bool {
+/// Whether a query forms groups itself.
+pub(super) fn makes_groups(select: &Select) -> bool {
     select.distinct.is_some()
         || select.group_by.is_some()
         || select.having.is_some()
@@ -63,7 +68,7 @@ fn makes_groups(select: &Select) -> bool {
 
 /// The query that forms the groups, if there is one, and the queries over it that only compute and filter, innermost
 /// first.
-fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
+pub(super) fn down_to_groups(top: &Select) -> (&Select, Vec<&Select>) {
     let (mut select, mut over) = (top, Vec::new());
     while !makes_groups(select) {
         match &select.from {
@@ -142,10 +147,12 @@ impl Clauses<'_> {
     }
 }
 
-fn plan_select(
+/// Plans a query over its relation, and those `over` it that only compute and filter. `conditions` are on the output rows.
+pub(super) fn plan_select(
     pipeline: &Pipeline,
     (select, tail): (&Select, &Tail),
     over: &[&Select],
+    conditions: &[Expr],
     relation: &mut Relation,
     faults: &mut Faults,
 ) -> Option<QueryPlan> {
@@ -156,9 +163,7 @@ fn plan_select(
     let (mut keys, has_aggregates) = faults.keep(sql, group(select, keys, &items, &resolver))?;
     let aggregated = has_aggregates || !keys.is_empty();
     if having.is_some() && !aggregated {
-        let at = select.having.as_ref().map(|node| node.at.clone()).unwrap_or_default();
-        let fault = Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE");
-        return faults.keep(sql, Err(fault));
+        return faults.keep(sql, Err(having_alone(select)));
     }
     if resolver.aggregates.window.is_some() {
         faults.keep(sql, windows::only(&relation.branches, &select.at))?;
@@ -175,10 +180,11 @@ fn plan_select(
         faults.keep(sql, all_grouped(select, &items, &keys, folded, resolver.scope))?;
     }
     for outer in over {
-        let conditions;
-        (items, conditions) = read_over(outer, &items, resolver.scope, sql, faults)?;
-        having = Expr::all(having.into_iter().chain(conditions));
+        let filter_over;
+        (items, filter_over) = read_over(outer, &items, resolver.scope, sql, faults)?;
+        having = Expr::all(having.into_iter().chain(filter_over));
     }
+    having = Expr::all(having.into_iter().chain(conditions.iter().map(|condition| under(&items, condition.clone()))));
     if !over.is_empty() {
         order = faults.keep(sql, order::read_over(tail, &items, &relation.scope))?;
     }
@@ -189,8 +195,7 @@ fn plan_select(
     let of_all_batches = limit.filter(|_| pipeline.query.output_mode == OutputMode::Append);
     let body = if aggregated {
         // What is about groups is the same in every branch.
-        let window = resolver.aggregates.window.take().filter(|_| folded);
-        let of_order = keys.clone();
+        let (window, of_order) = (resolver.aggregates.window.take().filter(|_| folded), keys.clone());
         let planned = aggregation(select, (window, keys), &items, &parts[0], resolver, pipeline, relation);
         let mut planned = faults.keep(sql, planned)?;
         planned.limit = limit.filter(|_| of_all_batches.is_none());
@@ -210,7 +215,13 @@ fn plan_select(
     let branches = relation.branches.iter().zip(parts.drain(..));
     let finish = |(branch, parts)| faults.keep(sql, prune::finish(branch, zone, parts, body.clone(), &select.at));
     let branches = branches.map(finish).map(|branch| branch.map(Arc::new)).collect::<Option<_>>()?;
-    Some(QueryPlan { branches, output_mode: pipeline.query.output_mode, output_schema, limit: of_all_batches })
+    let output_mode = pipeline.query.output_mode;
+    Some(QueryPlan { branches, above: Vec::new(), output_mode, output_schema, limit: of_all_batches })
+}
+
+fn having_alone(select: &Select) -> Fault {
+    let at = select.having.as_ref().map(|node| node.at.clone()).unwrap_or_default();
+    Fault::new(at, "HAVING needs GROUP BY or an aggregate", "put the condition into WHERE")
 }
 
 /// Has expressions see the rows that a window repeats.
@@ -246,14 +257,16 @@ fn read_over<'a>(
         let fault = Fault::new(outer.at.clone(), "window(…) is not allowed in a query over groups", help);
         return faults.keep(sql, Err(fault));
     }
-    let under = |mut expr: Expr| {
-        expr.substitute(&|column| below.get(column).map(|item| item.expr.clone()));
-        expr
-    };
     for item in &mut items {
-        item.expr = under(std::mem::replace(&mut item.expr, Expr::Now));
+        item.expr = under(below, std::mem::replace(&mut item.expr, Expr::Now));
     }
-    Some((items, filter.map(under)))
+    Some((items, filter.map(|filter| under(below, filter))))
+}
+
+/// An expression over these items, over what they are made of.
+fn under(items: &[Item], mut expr: Expr) -> Expr {
+    expr.substitute(&|column| items.get(column).map(|item| item.expr.clone()));
+    expr
 }
 
 /// Refuses an item that uses no key: a query over the groups may not read it.

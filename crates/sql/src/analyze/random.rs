@@ -63,22 +63,26 @@ pub(super) fn number(column: PositionColumn) -> usize {
 /// Takes these columns out of those that are used. Fails where an id would not be one.
 pub(super) fn take_columns(
     used: &mut BTreeSet<usize>,
-    source: &SourceKind,
+    source: Option<&SourceKind>,
     at: &Range<usize>,
 ) -> Result<Vec<PositionColumn>, Fault> {
     let several_topics = match source {
-        SourceKind::Kafka(kafka) => match &kafka.topics {
+        Some(SourceKind::Kafka(kafka)) => match &kafka.topics {
             Topics::Named(topics) => topics.len() > 1,
             Topics::Matching(_) => true,
             Topics::Assigned(partitions) => partitions.len() > 1,
         },
-        SourceKind::Files(_) => false,
+        Some(SourceKind::Files(_)) | None => false,
     };
     let wrong = |message: &str, help: &str| Err(Fault::new(at.clone(), message, help));
     if used.contains(&REPEATED_ID) {
         let help = "call it in a subquery below the generator or window(…), beside pos of posexplode: \
                     SELECT id, pos, x FROM (SELECT *, monotonically_increasing_id() AS id FROM …) LATERAL VIEW …";
         return wrong("`monotonically_increasing_id` numbers records, and these are rows made of them", help);
+    }
+    if source.is_none() && [PositionColumn::Id, PositionColumn::Place].iter().any(|own| used.contains(&number(*own))) {
+        let help = "call it in the subquery, over its groups";
+        return wrong("a random value or an id of a row is not allowed over the rows of an aggregation", help);
     }
     if used.contains(&ID) && several_topics {
         let help = "use Kafka's own columns topic, partition and offset";

@@ -201,7 +201,7 @@ fn refuse_groups(select: &Select) -> Result<(), Fault> {
     } else {
         return Ok(());
     };
-    let help = "a query has one aggregation: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
+    let help = "aggregate the rows of all branches: SELECT … FROM (SELECT … UNION ALL SELECT …) GROUP BY …";
     Err(Fault::new(what.0, format!("{} is not allowed in {CLAUSE}", what.1), help))
 }
 

@@ -85,12 +85,18 @@ impl<'a> Resolver<'a> {
     }
 
     pub fn resolve(&mut self, node: &Node) -> Result<Expr, Fault> {
-        let mut expr = self.resolve_kind(node)?;
+        let expr = self.resolve_kind(node)?;
+        let expr = self.named(expr);
+        bounds::check(&expr, &node.at)?;
+        Ok(expr)
+    }
+
+    /// An expression that names the event time where it has one of its forms.
+    pub fn named(&self, mut expr: Expr) -> Expr {
         if let Some(form) = &self.scope.event_time {
             form.recognise(&mut expr);
         }
-        bounds::check(&expr, &node.at)?;
-        Ok(expr)
+        expr
     }
 
     fn resolve_kind(&mut self, node: &Node) -> Result<Expr, Fault> {

@@ -90,7 +90,13 @@ pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowP
     let is_window = |expr: &Expr| matches!(expr, Expr::Column(WINDOW, _));
     let of_time = || window.is_some_and(|window| is_time(&window.time));
     match key {
-        Expr::Column(..) => branch.is_event_time(key) || is_window(&branch.over_source(key)) && of_time(),
+        Expr::Column(..) => {
+            let over_source = branch.over_source(key);
+            let closes = |column: &usize| branch.columns.closing_windows.contains(column);
+            branch.is_event_time(key)
+                || is_window(&over_source) && of_time()
+                || matches!(&over_source, Expr::Column(column, _) if closes(column))
+        }
         _ => branch.is_event_time(key) || window_of_time(&branch.over_source(key)).is_some_and(is_window) && of_time(),
     }
 }

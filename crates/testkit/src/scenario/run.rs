@@ -132,7 +132,7 @@ fn backlog(scenario: &Scenario, harness: &Harness, batches: &[Lines], result: &m
 
 fn batch_result(batch: &Batch) -> BatchResult {
     let progress = &batch.progress;
-    let operator = progress.state_operators.first();
+    let operator = progress.state_operators.last();
     BatchResult {
         id: progress.batch_id,
         rows: rows(&batch.table),
