@@ -2,9 +2,9 @@
 //! runs them on a directory. The crash tests use a disk that forgets whatever was not synced.
 
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tidemill_model::{Error, Result};
 use tidemill_os::disk::{DirLock, LockError, make_dirs, sync_dir};
 
@@ -29,11 +29,6 @@ pub trait Disk: Send + Sync {
 
     /// Creates a file, or truncates an existing one.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-
-    /// As [`Disk::create`], for a log: small records, each synced. After a crash, zeros may follow what was appended.
-    fn create_log(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        self.create(name)
-    }
 
     /// Renames a file, replacing an existing one.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -130,10 +125,6 @@ impl Disk for OsDisk {
         Ok(Arc::new(File::create(self.dir.join(name))?))
     }
 
-    fn create_log(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(LogFile { file: File::create(self.dir.join(name))?, lengths: Mutex::default() }))
-    }
-
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.dir.join(from), self.dir.join(to))
     }
@@ -158,54 +149,6 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
-    }
-}
-
-/// Zeros are written to a log's file this far ahead.
-const AHEAD: usize = 256 << 10;
-
-/// A log's file. Records replace zeros that were written ahead of them, so most syncs have bytes to write and neither a
-/// length nor a new place on the disk: less to write, and to wait for. Dropping it cuts the zeros off.
-struct LogFile {
-    file: File,
-    lengths: Mutex<Lengths>,
-}
-
-#[derive(Default)]
-struct Lengths {
-    /// Of what was appended.
-    appended: u64,
-    /// Of the file.
-    file: u64,
-}
-
-impl DiskFile for LogFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = &self.file;
-        let mut lengths = self.lengths.lock().expect("no holder panics");
-        let end = lengths.appended + bytes.len() as u64;
-        if end > lengths.file && bytes.len() < AHEAD {
-            file.seek(SeekFrom::Start(lengths.file))?;
-            file.write_all(&[0; AHEAD])?;
-            lengths.file += AHEAD as u64;
-            file.seek(SeekFrom::Start(lengths.appended))?;
-        }
-        file.write_all(bytes)?;
-        lengths.appended = end;
-        lengths.file = lengths.file.max(end);
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-}
-
-impl Drop for LogFile {
-    fn drop(&mut self) {
-        // Only for tidiness: readers pass over zeros at the end.
-        let appended = self.lengths.get_mut().map_or(0, |lengths| lengths.appended);
-        let _ = self.file.set_len(appended);
     }
 }
 

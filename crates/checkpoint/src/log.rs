@@ -272,7 +272,7 @@ fn create(disk: &dyn Disk, number: u64, base: &Base) -> Result<(Arc<dyn DiskFile
     let mut bytes = segment::header();
     encode(&mut bytes, Kind::Base, 0, &[&json(base)]);
     let create = || {
-        let file = disk.create_log(&name)?;
+        let file = disk.create(&name)?;
         file.append(&bytes)?;
         file.sync()?;
         disk.sync_folder(segment::FOLDER)?;
