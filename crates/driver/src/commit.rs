@@ -106,10 +106,15 @@ fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Eve
 /// Returns whether the driver is still there.
 fn commit(mut job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<bool> {
     let part = job.part.take();
-    let committed = carry_out(job, targets, events)?;
+    let mut committed = carry_out(job, targets, events)?;
     if let Some(part) = part {
+        let mut writer = None;
+        if part.is_first {
+            writer = Some(targets.log.begin_snapshot(committed.batch_id)?);
+            // One that has begun is not due again.
+            committed.wants_snapshot = targets.log.wants_snapshot();
+        }
         // Before the batch is reported: without a thread beside, each run then has the same parts.
-        let writer = if part.is_first { Some(targets.log.begin_snapshot(committed.batch_id)?) } else { None };
         targets.snapshots.take((part, writer))?;
     }
     Ok(events.send(Event::Committed(Ok(committed))).is_ok())

@@ -75,6 +75,7 @@ pub(crate) fn open(job: Job, mut wiring: Wiring) -> Result<(QueryRun, Receiver<E
         state,
         watermarks: Watermarks::new(&job.plan),
         committing: Committing::new(committer, sink_count, wants_snapshot, committed.records),
+        changed_bytes: 0,
         part_bytes_min: wiring.snapshot_part_bytes_min,
         scaling: Scaling::new(settings, job.pipeline.autoscale.mode, job.trigger, prior(committed.capacity)),
         reporter: Reporter::new(identity, wiring.observer, keeps_dead_letters),

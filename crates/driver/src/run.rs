@@ -70,6 +70,8 @@ pub(crate) struct QueryRun {
     pub(crate) committing: Committing,
     /// Least bytes of a part of a snapshot.
     pub(crate) part_bytes_min: u64,
+    /// Bytes of the changes since the last part of the snapshot was copied, or of the last batch.
+    pub(crate) changed_bytes: u64,
     pub(crate) scaling: Scaling,
     pub(crate) reporter: Reporter,
     pub(crate) supervisor: Supervisor,
@@ -334,7 +336,9 @@ impl QueryRun {
             self.reporter.note(&note);
         }
         let delta = std::mem::take(&mut finished.change);
-        let part = self.committing.next_part().map(|is_first| self.copy_part(is_first, delta.len()));
+        let before = if self.committing.is_writing_snapshot() { self.changed_bytes } else { 0 };
+        self.changed_bytes = before + delta.len() as u64;
+        let part = self.committing.next_part().map(|is_first| self.copy_part(is_first));
         let stats = BatchStats {
             state_sizes: self.state.sizes(),
             start,
@@ -347,10 +351,11 @@ impl QueryRun {
         Ok(())
     }
 
-    /// Copies the next part of a snapshot. It costs less than the batch, and a snapshot is complete before the log has
-    /// grown by its size, also when each batch changes much or the batches are few.
-    fn copy_part(&mut self, is_first: bool, delta_bytes: usize) -> Part {
-        let bytes = self.part_bytes_min.max(2 * delta_bytes as u64).max(self.state.bytes() / PARTS_MAX);
+    /// Copies the next part of a snapshot. It costs less than the batches since the part before, and a snapshot is complete
+    /// before the log has grown by its size, also when each batch changes much or the batches are few.
+    fn copy_part(&mut self, is_first: bool) -> Part {
+        let bytes =
+            self.part_bytes_min.max(2 * std::mem::take(&mut self.changed_bytes)).max(self.state.bytes() / PARTS_MAX);
         let (bytes, is_last) = self.state.copy(is_first, bytes);
         Part { bytes, is_first, is_last }
     }
@@ -359,7 +364,7 @@ impl QueryRun {
     /// never complete one. Returns whether there is nothing left of it.
     fn snapshot_is_complete(&mut self) -> bool {
         if let Some(false) = self.committing.next_part() {
-            let part = self.copy_part(false, 0);
+            let part = self.copy_part(false);
             self.committing.write_part(part);
         }
         !self.committing.is_writing_snapshot()

@@ -18,6 +18,7 @@ use tidemill_sql::plan::{Body, QueryPlan};
 /// # Errors
 /// The error class of the first row that fails, for instance `DIVIDE_BY_ZERO`.
 pub fn run(plan: &Arc<QueryPlan>, records: &[String], context: &EvalContext) -> Result<RecordBatch, String> {
+    assert!(plan.above.is_empty(), "one batch closes no groups");
     let mut decoder = Records::new(&plan.branches[0]);
     decoder.set_now(context.timestamp.to_micros());
     let mut fold = Fold::new(plan.branches[0].clone(), OnError::Fail, *context, 0);

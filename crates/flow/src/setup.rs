@@ -102,19 +102,31 @@ pub enum DeadLetterFiles {
     Frames(PathBuf),
 }
 
+/// What is sent of a setup. The plan's text tells whether both sides understand the plan alike.
+#[derive(Serialize, Deserialize)]
+struct Sent<S> {
+    setup: S,
+    text: String,
+}
+
 impl Setup {
     /// The setup as bytes. They may hold passwords.
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("a plan has no types that postcard lacks")
+        let sent = Sent { setup: self, text: self.plan.describe() };
+        postcard::to_stdvec(&sent).expect("a plan has no types that postcard lacks")
     }
 
     /// Reads what [`Setup::to_bytes`] has written.
     ///
     /// # Errors
-    /// Internal: the bytes are no setup of this version.
+    /// Internal: another build of the program has written them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Setup> {
-        postcard::from_bytes(bytes)
-            .map_err(|error| Error::internal(format!("the driver's plan cannot be decoded: {error}")))
+        match postcard::from_bytes::<Sent<Setup>>(bytes) {
+            Ok(sent) if sent.setup.plan.describe() == sent.text => Ok(sent.setup),
+            _ => Err(Error::internal(
+                "driver and executor understand the pipeline differently: was the program replaced while it ran? Start it again",
+            )),
+        }
     }
 }
 

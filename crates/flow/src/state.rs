@@ -87,7 +87,6 @@ impl State {
         }
         let mut stores = Vec::new();
         for (layout, deltas) in layouts.into_iter().zip(by_store) {
-            // Each delta is freed once it is read, so that a large state is not held twice.
             let snapshot = snapshots.next().flatten();
             let store = Store::restore(layout, threads, snapshot, deltas).map_err(|(delta, error)| match error {
                 Unreadable::Damaged => damaged(delta.map_or(first, |delta| batches[delta])),

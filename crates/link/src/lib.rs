@@ -21,7 +21,7 @@ use tidemill_model::limits::FRAME_BYTES_MAX;
 use tidemill_model::{Error, Millis, Partial, RawBytes, Result, TaskCut};
 
 /// The version of these messages.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Driver → executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -113,7 +113,8 @@ fn is_held(data_type: &DataType) -> bool {
 
 /// `on_error = "drop"` where an expression can fail: Spark cannot leave out the row, it ends the query.
 fn error_fault(pipeline: &Pipeline, plan: &QueryPlan) -> Option<Diagnostic> {
-    if pipeline.on_error == OnError::Fail || !plan.branches.iter().any(|branch| branch_can_fail(branch)) {
+    let mut branches = plan.branches.iter().chain(&plan.above);
+    if pipeline.on_error == OnError::Fail || !branches.any(|branch| branch_can_fail(branch)) {
         return None;
     }
     Some(at_key(
@@ -139,7 +140,9 @@ fn branch_can_fail(branch: &BranchPlan) -> bool {
                 || plan.having.iter().chain(&plan.output).any(can_fail)
         }
     };
-    let time = branch.event_time.as_ref().is_some_and(|time| can_fail(&time.expr));
+    // That of groups is the end of a window.
+    let time = branch.event_time.as_ref().filter(|_| !branch.is_over_groups());
+    let time = time.is_some_and(|time| can_fail(&time.expr));
     steps || body || time || branch.pushed_filters.iter().any(can_fail)
 }
 

@@ -83,6 +83,34 @@ fn on_a_stack(body: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(STACK_BYTES).spawn(body).unwrap().join().unwrap();
 }
 
+/// Short texts whose expressions would double with each level.
+#[test]
+fn what_doubles_is_refused_or_read_once() {
+    let query = |before: &str, inside: &str, behind: &str, depth: usize| {
+        run(SCHEMA, &format!("{}{inside}{}", before.repeat(depth), behind.repeat(depth)))
+    };
+    on_a_stack(move || {
+        for (before, behind, depth) in [
+            ("SELECT n + n AS n FROM (", ")", 20),
+            ("SELECT CASE WHEN n > 1 THEN n ELSE -n END AS n FROM (", ")", 20),
+            ("SELECT n FROM (SELECT nullif(n, 1) AS n FROM (", ") WHERE n BETWEEN 1 AND n)", 12),
+        ] {
+            assert_eq!(query(before, "SELECT n FROM t", behind, 3), Ok(()), "{before}");
+            let refusal = query(before, "SELECT n FROM t", behind, depth).expect_err(before);
+            assert!(refusal.contains("the expression is too large"), "{before}: {refusal}");
+        }
+        let nested = |before: &str, inside: &str, behind: &str| {
+            let value = format!("{}{inside}{}", before.repeat(40), behind.repeat(40));
+            run(SCHEMA, &format!("SELECT {value} AS x FROM t"))
+        };
+        assert_eq!(nested("abs(", "n", ")"), Ok(()));
+        assert_eq!(nested("signum(", "n", ")"), Ok(()));
+        assert_eq!(nested("width_bucket(", "n", ", 0, 1, 5)"), Ok(()));
+        let refusal = nested("to_date(string(", "s", "), 'yyyy')").expect_err("it reads its argument twice");
+        assert!(refusal.contains("the query is too large"), "{refusal}");
+    });
+}
+
 #[test]
 fn comments_inside_of_comments_are_read() {
     let comments = "/* ".repeat(TOO_DEEP) + &" */".repeat(TOO_DEEP);

@@ -36,7 +36,7 @@ fn union_all() {
     let wrong = |sql: &str, expected: &str| check_union(sql, "update", &[expected]);
     wrong(
         "SELECT k FROM a UNION SELECT k FROM b UNION ALL SELECT k FROM b",
-        "p.toml:2:46: UNION before another UNION is not supported; a stream has one aggregation: write UNION ALL first, and UNION once, at the end",
+        "p.toml:2:46: UNION before another UNION is not supported; write UNION ALL first, and UNION once, at the end",
     );
     wrong(
         "SELECT k FROM a UNION ALL BY NAME SELECT k FROM b",

@@ -88,7 +88,7 @@ impl CrashRun {
         let disk = SimDisk::default();
         let mut harness = Harness::new(&pipeline(query, mode));
         harness.disk = Arc::new(disk.clone());
-        harness.snapshot_bytes_min = 16 << 10;
+        harness.snapshot_bytes_min = 4 << 10;
         // A key of each shard at a time, so that batches come between the parts of a snapshot.
         harness.snapshot_part_bytes_min = 1;
         harness.further_sinks.push(MemorySink::default());

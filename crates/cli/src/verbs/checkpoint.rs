@@ -120,8 +120,13 @@ fn as_text(dir: &Path, found: &Inspection, rows: &[Option<StoredRows>]) -> Strin
         "state",
         &format!("{snapshot}, {} since ({change_bytes} bytes)", counted(recovered.deltas.len() as u64, "change")),
     ));
-    for rows in rows.iter().flatten() {
-        lines.push(line("state rows", &count(rows).to_string()));
+    for (number, known) in (1..).zip(rows) {
+        let label = if rows.len() > 1 { format!("aggregation {number}: ") } else { String::new() };
+        let Some(rows) = known else {
+            lines.push(line("state rows", &format!("{label}not known without the query")));
+            continue;
+        };
+        lines.push(line("state rows", &format!("{label}{}", count(rows))));
         let shown = by_window(rows).take(WINDOWS_SHOWN);
         lines.extend(shown.map(|(start, end, rows)| format!("  {start} to {end}: {}", counted(rows, "row"))));
         let more = rows.width.map_or(0, |_| rows.by_window.len().saturating_sub(WINDOWS_SHOWN));

@@ -12,9 +12,34 @@ const PARTS_MAX: usize = 10_000;
 /// Parts inside of one another: as deep as the parser lets a text without subqueries be.
 const DEPTH_MAX: usize = 2_000;
 
-/// Refuses an expression that is too large. It is looked at as soon as it is made, so that a larger one is never made of it.
-pub(super) fn check(expr: &Expr, at: &Range<usize>) -> Result<(), Fault> {
-    match fits(expr, DEPTH_MAX, &mut PARTS_MAX.clone()) {
+/// Expressions that a query's clauses may read, one as often as it is read. Some calls look at their arguments before they say
+/// what they are.
+const READ_MAX: usize = 1_000_000;
+
+/// The size of an expression; of a column, that of what it stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    parts: usize,
+    depth: usize,
+}
+
+impl Size {
+    const ONE: Size = Size { parts: 1, depth: 1 };
+
+    /// The greater of each.
+    pub fn max(self, other: Size) -> Size {
+        Size { parts: self.parts.max(other.parts), depth: self.depth.max(other.depth) }
+    }
+
+    fn fits(self) -> bool {
+        self.parts <= PARTS_MAX && self.depth <= DEPTH_MAX
+    }
+}
+
+/// Refuses an expression that is too large, with its columns as large as `sizes` says. It is looked at as soon as it is made,
+/// so that a larger one is never made of it.
+pub(super) fn check(expr: &Expr, at: &Range<usize>, sizes: &[Size]) -> Result<(), Fault> {
+    match size(expr, sizes).fits() {
         true => Ok(()),
         false => {
             let help = "a column of a subquery, and x in `x BETWEEN a AND b` and the like, counts each time it is used; split it";
@@ -23,15 +48,33 @@ pub(super) fn check(expr: &Expr, at: &Range<usize>) -> Result<(), Fault> {
     }
 }
 
-fn fits(expr: &Expr, depth: usize, parts: &mut usize) -> bool {
-    if matches!(expr, Expr::Literal(..)) {
-        return true;
+/// Counts an expression that is read. Refuses it if there were too many.
+pub(super) fn count(read: &mut usize, at: &Range<usize>) -> Result<(), Fault> {
+    *read += 1;
+    match *read <= READ_MAX {
+        true => Ok(()),
+        false => Err(Fault::new(at.clone(), "the query is too large", "nest fewer calls in one another")),
     }
-    if depth == 0 || *parts == 0 {
-        return false;
-    }
-    *parts -= 1;
-    let mut fit = true;
-    expr.children(&mut |child| fit = fit && fits(child, depth - 1, parts));
-    fit
+}
+
+/// The size of an expression whose columns have these sizes. One that is too large is not looked at to its end.
+pub(super) fn size(expr: &Expr, sizes: &[Size]) -> Size {
+    let mut found = Size::default();
+    add(expr, 1, sizes, &mut found);
+    found
+}
+
+fn add(expr: &Expr, depth: usize, sizes: &[Size], found: &mut Size) {
+    let own = match expr {
+        Expr::Literal(..) => return,
+        Expr::Column(number, _) => sizes.get(*number).copied().unwrap_or(Size::ONE),
+        _ => Size::ONE,
+    };
+    found.parts += own.parts;
+    found.depth = found.depth.max(depth - 1 + own.depth);
+    expr.children(&mut |child| {
+        if found.fits() {
+            add(child, depth + 1, sizes, found);
+        }
+    });
 }

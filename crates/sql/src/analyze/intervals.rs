@@ -64,17 +64,16 @@ impl Resolver<'_> {
         if name == "width_bucket" && call.arguments.len() == 4 {
             return self.bucket_of_interval(call);
         }
-        if !["abs", "sign", "signum", "positive", "negative"].contains(&name) || call.arguments.len() != 1 {
+        if !["abs", "sign", "signum", "positive"].contains(&name) || call.arguments.len() != 1 {
             return Ok(None);
         }
-        let x = self.resolve(&call.arguments[0])?;
+        let (x, at) = self.placed(&call.arguments[0])?;
         let data_type = x.data_type();
         if !is_interval(&data_type) || data_type == intervals::calendar() {
-            return Ok(None);
+            return self.apply_named(name, vec![(x, at.clone())], &at).map(Some);
         }
         Ok(Some(match name {
             "positive" => x,
-            "negative" => negative(x),
             "abs" => named("abs interval", vec![x], data_type),
             _ => named("sign interval", vec![x], DataType::Float64),
         }))
@@ -87,7 +86,8 @@ impl Resolver<'_> {
         let mut arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<DataType> = arguments[..3].iter().map(|(x, _)| x.data_type()).collect();
         if !types.iter().any(is_interval) {
-            return Ok(None);
+            let at = arguments[0].1.start..arguments[3].1.end;
+            return self.apply_named("width_bucket", arguments, &at).map(Some);
         }
         let of_one_kind = types.iter().all(|other| {
             is_interval(other) && intervals::common(&types[0], other).is_some_and(|t| t != intervals::calendar())

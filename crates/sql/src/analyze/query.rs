@@ -8,8 +8,8 @@ use super::relation::{self, Branch, Relation, relation};
 use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use super::{
-    Faults, SourceColumns, chain, coerce, collections, conjuncts, constants, generators, modes, names, order, prune,
-    random, windows,
+    Faults, SourceColumns, bounds, chain, coerce, collections, conjuncts, constants, generators, modes, names, order,
+    prune, random, windows,
 };
 use crate::expr::Expr;
 use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, SortKey, Step, WindowPlan};
@@ -246,7 +246,8 @@ fn read_over<'a>(
     let columns = below.iter().enumerate().map(|(at, item)| (item.name.clone(), at, item.expr.data_type())).collect();
     let columns = faults.keep(sql, relation::renamed(outer, columns))?;
     let table = outer.alias.as_ref().map_or(String::new(), |alias| alias.name.clone());
-    let scope = Scope { table, columns, hidden: None, views: Vec::new(), ..scope.clone() };
+    let sizes = below.iter().map(|item| bounds::size(&item.expr, &scope.sizes)).collect();
+    let scope = Scope { table, columns, sizes, hidden: None, views: Vec::new(), ..scope.clone() };
     let mut resolver = Resolver::new(&scope);
     let filter = read_filter(outer, &mut resolver, sql, faults);
     resolver.no_aggregates = Some(OVER_GROUPS);

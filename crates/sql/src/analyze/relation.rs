@@ -7,6 +7,7 @@
 //! ```
 //! A nested subquery has its layers below those of the outer one. `pushdown.rs` moves the filters later.
 
+use super::bounds::{self, Size};
 use super::generators::{self, Generator};
 use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
@@ -130,6 +131,8 @@ fn table<'a>(name: &Ident, tables: &'a [(SourceColumns<'a>, Scope)]) -> Result<&
 struct SelectRelation<'a> {
     at: Range<usize>,
     columns: Vec<(String, coerce::SpannedExpr)>,
+    /// The size of each column over the tables.
+    sizes: Vec<Size>,
     branches: Vec<Branch<'a>>,
 }
 
@@ -146,7 +149,10 @@ fn union<'a>(
     let columns = names.map(|(at, (name, t))| (name, at, t)).collect();
     // Every table's scope has the session's zone.
     let of_table = tables[0].1.clone();
-    let scope = Scope { table: String::new(), hidden: None, columns, views: Vec::new(), event_time: None, ..of_table };
+    let sizes = |column: usize| parts.iter().map(move |part| part.sizes[column]).fold(Size::default(), Size::max);
+    let sizes = (0..types.len()).map(sizes).collect();
+    let (table, views) = (String::new(), Vec::new());
+    let scope = Scope { table, hidden: None, columns, sizes, views, event_time: None, ..of_table };
     let in_union = parts.len() > 1;
     let mut branches = Vec::new();
     for part in parts {
@@ -180,6 +186,7 @@ fn part<'a>(
     resolver.next_generated = Some(generators::next(&relation.branches));
     let items = read_items(select, &mut resolver, sql, faults);
     let (_, items) = (filter?, items?);
+    let sizes = items.iter().map(|item| bounds::size(&item.expr, &resolver.scope.sizes)).collect();
     let column = |item: Item| (item.name, (item.expr, item.node.map_or(select.at.clone(), |node| node.at.clone())));
     let columns = items.into_iter().map(column).collect();
     if let Some(window) = resolver.aggregates.window {
@@ -187,7 +194,7 @@ fn part<'a>(
         relation.branches.iter_mut().for_each(|branch| windows::put(branch, &window));
     }
     resolver.generated.iter().for_each(|generator| put_generator(&mut relation.branches, generator));
-    Some(SelectRelation { at: select.at.clone(), columns, branches: relation.branches })
+    Some(SelectRelation { at: select.at.clone(), columns, sizes, branches: relation.branches })
 }
 
 /// Refuses clauses that form groups.

@@ -36,6 +36,8 @@ pub(super) struct Resolver<'a> {
     pub grouping: Option<Grouping>,
     /// The generators in SELECT.
     pub generated: Vec<Generator>,
+    /// Number of expressions read so far.
+    read: usize,
 }
 
 impl<'a> Resolver<'a> {
@@ -50,6 +52,7 @@ impl<'a> Resolver<'a> {
             next_generated: None,
             grouping: None,
             generated: Vec::new(),
+            read: 0,
         }
     }
 
@@ -85,9 +88,12 @@ impl<'a> Resolver<'a> {
     }
 
     pub fn resolve(&mut self, node: &Node) -> Result<Expr, Fault> {
+        if !matches!(node.kind, NodeKind::Literal(_)) {
+            bounds::count(&mut self.read, &node.at)?;
+        }
         let expr = self.resolve_kind(node)?;
         let expr = self.named(expr);
-        bounds::check(&expr, &node.at)?;
+        bounds::check(&expr, &node.at, &self.scope.sizes)?;
         Ok(expr)
     }
 

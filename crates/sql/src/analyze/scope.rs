@@ -1,5 +1,6 @@
 //! Resolves names: the columns of a source or subquery, the window, and their fields.
 
+use super::bounds::Size;
 use super::parse_once::EventTimeForm;
 use crate::expr::{Expr, HigherCall, HigherFunction, Lambda};
 use crate::functions::{self, collections};
@@ -23,6 +24,8 @@ pub(crate) struct Scope {
     pub hidden: Option<String>,
     /// Visible columns: name, number, type.
     pub columns: Vec<Visible>,
+    /// The sizes of what the columns stand for, by number; those that are not there stand for themselves.
+    pub sizes: Vec<Size>,
     /// LATERAL VIEWs: name, and the numbers of its columns.
     pub views: Vec<(String, Range<usize>)>,
     /// What is the event time under another name; of a source's own columns.
@@ -44,6 +47,7 @@ impl Scope {
             table: table.into(),
             hidden: None,
             columns: columns.collect(),
+            sizes: Vec::new(),
             views: Vec::new(),
             event_time: None,
             zone,

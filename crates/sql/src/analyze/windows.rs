@@ -6,7 +6,7 @@
 //!   GROUP BY window(…).start; max(window.end); a column: each row is repeated for each of its windows
 //!   SELECT window(…) …; FROM (SELECT window(…) AS w …)
 //! ```
-//! A query has one window: its own, or that of its subqueries.
+//! An aggregation has one window: its own, or that of its subqueries.
 
 use super::aggregates::{Aggregates, WINDOW, has_window};
 use super::pushdown::Layer;

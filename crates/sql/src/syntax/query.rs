@@ -197,7 +197,7 @@ impl Parser<'_> {
                 // What comes before becomes distinct, too.
                 (false, None) => distinct = Some(at),
                 (_, Some(_)) => {
-                    let help = "a stream has one aggregation: write UNION ALL first, and UNION once, at the end";
+                    let help = "write UNION ALL first, and UNION once, at the end";
                     return Err(Fault::new(at, "UNION before another UNION is not supported", help));
                 }
             }
