@@ -58,7 +58,7 @@ fn records(bytes: &[u8], csv: bool, header: bool) -> Chunk {
     };
     let extents = FilesWatch::new(options.clone()).unwrap().watch(&Extents::new(), Duration::ZERO).unwrap();
     let (partition, extent) = extents.into_iter().next().unwrap();
-    let mut reader = FilesReader::of(&options);
+    let mut reader = FilesReader::new(&options.log_dir, options.source, options.csv, options.header);
     reader.open(&OffsetRange { partition, start: extent.start, end: extent.end }).unwrap();
     let mut chunk = Chunk::default();
     reader.next(&mut chunk, usize::MAX).unwrap();

@@ -56,7 +56,8 @@ impl Fixture {
 
     /// `offset:time:line` of a range, read in chunks of two.
     fn read(&self, start: i64, end: i64) -> Result<Vec<String>> {
-        let mut reader = FilesReader::of(&self.options);
+        let mut reader =
+            FilesReader::new(&self.options.log_dir, self.options.source, self.options.csv, self.options.header);
         reader.open(&OffsetRange { partition: self.partition(), start, end })?;
         let (mut chunk, mut lines) = (Chunk::default(), Vec::new());
         while reader.next(&mut chunk, 2)? {
@@ -88,7 +89,7 @@ impl SourceUnderTest for Fixture {
     }
 
     fn reader(&self) -> Box<dyn Read> {
-        Box::new(FilesReader::of(&self.options))
+        Box::new(FilesReader::new(&self.options.log_dir, self.options.source, self.options.csv, self.options.header))
     }
 
     fn watch(&self) -> Box<dyn Watch> {
@@ -141,7 +142,8 @@ fn what_comes_later_comes_behind_whatever_its_time() {
     assert_eq!(watch.watch(&known, Duration::ZERO).unwrap(), known);
     source.put("a", 1_000, "a1\n");
     // The reader follows the log while the watch appends to it.
-    let mut reader = FilesReader::of(&source.options);
+    let mut reader =
+        FilesReader::new(&source.options.log_dir, source.options.source, source.options.csv, source.options.header);
     let mut chunk = Chunk::default();
     for (start, line) in [(0, "b1"), (2, "a1")] {
         reader.open(&OffsetRange { partition: source.partition(), start, end: start + 2 }).unwrap();

@@ -7,7 +7,7 @@
 //! The rows of an aggregation that another one takes are folded here: they are few, and closed groups come out together.
 
 use crate::fold::Fold;
-use crate::merge::Merged;
+use crate::merge::{Merged, merge};
 use crate::output::{self, Output};
 use crate::state::State;
 use arrow_array::RecordBatch;
@@ -51,7 +51,7 @@ pub fn aggregate(
             }
         };
         let partials = below.as_ref().map_or(partials, std::slice::from_ref);
-        let mut merged = state.merge(number, plan, query.output_mode, batch, context, partials)?;
+        let mut merged = merge(state.store(number), plan, query.output_mode, batch, context, partials)?;
         let groups = std::mem::take(&mut merged.output);
         let own = output::group_rows(plan, schema, &groups, on_error, context)?;
         failed.extend(own.failed);

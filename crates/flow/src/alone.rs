@@ -2,6 +2,7 @@
 
 use crate::encoded_rows;
 use crate::fold::Fold;
+use crate::merge::merge;
 use crate::output;
 use crate::ports::Chunk;
 use crate::records::Records;
@@ -30,8 +31,8 @@ pub fn run(plan: &Arc<QueryPlan>, records: &[String], context: &EvalContext) -> 
         Body::Project(_) => Ok(encoded_rows::joined(&plan.output_schema, fold.take_rows(&plan.output_schema))),
         Body::Aggregate(aggregate) => {
             let partial = fold.finish();
-            let merged =
-                State::new(plan, 1).merge(0, aggregate, OutputMode::Update, &batch(context), context, &[partial]);
+            let mut state = State::new(plan, 1);
+            let merged = merge(state.store(0), aggregate, OutputMode::Update, &batch(context), context, &[partial]);
             let merged = merged.map_err(|error| class_of(&error.to_string()))?;
             let rows = output::group_rows(aggregate, &plan.output_schema, &merged.output, OnError::Fail, context);
             rows.map(|output| output.rows).map_err(|error| class_of(&error.to_string()))

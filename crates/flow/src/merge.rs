@@ -32,7 +32,7 @@ pub use tidemill_state::{Groups, Merged};
 ///
 /// # Errors
 /// Internal: an executor sent something that is not a partial.
-pub(crate) fn merge(
+pub fn merge(
     store: &mut Store,
     plan: &AggregatePlan,
     mode: OutputMode,

@@ -12,10 +12,8 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use tidemill_model::fingerprint::{Fingerprint, StatefulOperator};
-use tidemill_model::pipeline::OutputMode;
-use tidemill_model::{BatchPlan, Error, Partial, Result};
-use tidemill_sql::eval::EvalContext;
-use tidemill_sql::plan::{AggregatePlan, QueryPlan};
+use tidemill_model::{Error, Result};
+use tidemill_sql::plan::QueryPlan;
 use tidemill_state::{Store, Unreadable};
 
 /// The state of a query: every open group of its aggregations, and how many rows a LIMIT over all batches has let out. Empty
@@ -100,20 +98,9 @@ impl State {
         Ok(State { stores, let_out, copying: Copying::BEGIN })
     }
 
-    /// Merges a batch's partials into the aggregation of this number.
-    ///
-    /// # Errors
-    /// Internal: an executor sent something that is not a partial.
-    pub fn merge(
-        &mut self,
-        number: usize,
-        plan: &AggregatePlan,
-        mode: OutputMode,
-        batch: &BatchPlan,
-        context: &EvalContext,
-        partials: &[Partial],
-    ) -> Result<Merged> {
-        merge::merge(&mut self.stores[number], plan, mode, batch, context, partials)
+    /// The groups of the aggregation of this number, for [`merge::merge`].
+    pub fn store(&mut self, number: usize) -> &mut Store {
+        &mut self.stores[number]
     }
 
     /// The change of a batch, of what all aggregations have merged, and what a LIMIT over all batches leaves of its rows.

@@ -9,12 +9,7 @@ pub const BATCHES: Target = Target {
     about: "a partition's record batches as the client reads them, under each codec",
     input_bytes_max: 16 << 10,
     memory_mib_max: 256,
-    start: || {
-        Box::new(|input| {
-            let Some((mode, bytes)) = input.split_first() else { return 0 };
-            shape(batches(bytes, mode & 1 == 1))
-        })
-    },
+    start: || Box::new(|input| shape(input, |mode, bytes| batches(bytes, mode & 1 == 1))),
 };
 
 /// An answer to Fetch. The first byte says whether topics have ids, and whether only committed records are wanted.
@@ -25,8 +20,7 @@ pub const FETCHES: Target = Target {
     memory_mib_max: 256,
     start: || {
         Box::new(|input| {
-            let Some((mode, bytes)) = input.split_first() else { return 0 };
-            shape(fetch_answer(bytes, if mode & 2 == 0 { 12 } else { 13 }, mode & 1 == 1))
+            shape(input, |mode, bytes| fetch_answer(bytes, if mode & 2 == 0 { 12 } else { 13 }, mode & 1 == 1))
         })
     },
 };
@@ -47,8 +41,10 @@ pub const ANSWERS: Target = Target {
     },
 };
 
-/// Errors differ by their words without the numbers in them.
-fn shape(read: Result<Shape, String>) -> u64 {
+/// Reads what follows the first byte, the mode. Errors differ by their words without the numbers in them.
+fn shape(input: &[u8], read: impl FnOnce(u8, &[u8]) -> Result<Shape, String>) -> u64 {
+    let Some((mode, bytes)) = input.split_first() else { return 0 };
+    let read = read(*mode, bytes);
     let words = |error: String| error.replace(|letter: char| letter.is_ascii_digit(), "");
     signature(read.map(|(records, bytes, headers)| (records, bytes.next_power_of_two(), headers)).map_err(words))
 }

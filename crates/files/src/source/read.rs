@@ -1,6 +1,5 @@
 //! The executor's side: reads the lines of a range of offsets from the files that the log names.
 
-use super::FilesOptions;
 use super::lines::Lines;
 use super::log::{Entry, FollowedLog};
 use super::watch::modified_ms;
@@ -31,11 +30,6 @@ struct OpenFile {
 }
 
 impl FilesReader {
-    /// A reader of what the watch with the same options has logged.
-    pub fn of(options: &FilesOptions) -> FilesReader {
-        FilesReader::new(&options.log_dir, options.source, options.csv, options.header)
-    }
-
     /// A reader of what the watch of a source of this number logs in a directory.
     pub fn new(log_dir: &Path, source: u32, csv: bool, header: bool) -> FilesReader {
         let log = FollowedLog::new(log_dir, source);

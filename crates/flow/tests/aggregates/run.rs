@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidemill_decode::{Decoder, Options};
 use tidemill_flow::encoded_rows::{Kept, RowsWriter};
 use tidemill_flow::fold::Fold;
-use tidemill_flow::merge::Groups;
+use tidemill_flow::merge::{Groups, merge};
 use tidemill_flow::ports::{Chunk, SinkWriter as _};
 use tidemill_flow::state::State;
 use tidemill_flow::{encoded_rows, output};
@@ -103,7 +103,7 @@ impl Query {
         for (batch_id, partials) in partials.chunks(size).enumerate() {
             let before = state.snapshot();
             let merged =
-                state.merge(0, plan, mode, &batch(batch_id as u64), &CONTEXT, partials).expect("sound partials");
+                merge(state.store(0), plan, mode, &batch(batch_id as u64), &CONTEXT, partials).expect("sound partials");
             let deltas = vec![(1, merged.delta.into())];
             let restored = State::restore(&self.plan, 2, Some((0, before)), deltas);
             let mut restored = restored.expect("snapshot and delta read back");
