@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tidemill_client::produce::{Codec, NewRecord, Producer, Transactional};
-use tidemill_client::{At, Cluster, Fetcher, Settings, Step, Transactions};
+use tidemill_client::{At, Cluster, Fetcher, Settings, Transactions};
 use tidemill_model::Result;
 
 const TOPIC: &str = "tidemill";
@@ -95,13 +95,14 @@ fn read(settings: &Settings, partition: i32, count: usize) -> Result<Vec<(i64, S
         assert!(Instant::now() < end, "only {} of {count} records come: {:?}", found.len(), fetcher.trouble());
         fetcher.poll(Duration::from_millis(100))?;
         while fetcher.next_batch(slot)? {
-            while let Step::Record(record) = fetcher.next_record(i64::MAX)? {
+            fetcher.each_record(i64::MAX, |record| {
                 let value = String::from_utf8_lossy(record.value.expect("a value")).into_owned();
                 let mut headers = Vec::new();
                 record.each_header(|name, value| headers.push((name, value))).expect("sound headers");
                 assert_eq!(headers, [(&b"h"[..], Some(value.as_bytes()))]);
                 found.push((record.offset, value));
-            }
+                true
+            })?;
         }
     }
     Ok(found)

@@ -71,6 +71,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; absent in a tombstone.
     pub value: Option<&'a [u8]>,
+    /// Position of the value in the buffer that it arrived in.
+    pub value_at: usize,
     /// Its headers, encoded.
     pub headers: &'a [u8],
 }
@@ -99,7 +101,10 @@ pub(crate) struct Walk {
     base_timestamp: i64,
     /// The timestamp of all records, if the broker has set it.
     append_time: Option<i64>,
+    /// Position of the next record in the buffer.
     at: usize,
+    /// The end of the batch there.
+    end: usize,
     left: i32,
 }
 
@@ -108,29 +113,32 @@ pub(crate) struct Walk {
 pub struct Malformed;
 
 impl Walk {
-    pub(crate) fn over(header: &BatchHeader) -> Walk {
+    /// `place` is where the decompressed records are in their buffer.
+    pub(crate) fn over(header: &BatchHeader, place: Range<usize>) -> Walk {
         Walk {
             base_offset: header.base_offset,
             last_offset: header.last_offset(),
             base_timestamp: header.base_timestamp,
             append_time: header.is_append_time().then_some(header.max_timestamp),
-            at: 0,
+            at: place.start,
+            end: place.end,
             left: header.record_count,
         }
     }
 
-    /// The next record. `bytes` are the decompressed bytes after the header.
+    /// The next record. `buffer` holds the decompressed records at the place that the walk was made for.
     #[inline]
-    pub(crate) fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Record<'a>>, Malformed> {
+    pub(crate) fn next<'a>(&mut self, buffer: &'a [u8]) -> Result<Option<Record<'a>>, Malformed> {
         if self.left == 0 {
             return Ok(None);
         }
-        let length = number(bytes, &mut self.at)?;
+        let mut at = self.at;
+        let length = number(&buffer[..self.end], &mut at)?;
         let length = usize::try_from(length).map_err(|_| Malformed)?;
-        let end = self.at.checked_add(length).filter(|end| *end <= bytes.len()).ok_or(Malformed)?;
-        let body = &bytes[..end];
+        let end = at.checked_add(length).filter(|end| *end <= self.end).ok_or(Malformed)?;
+        let body = &buffer[..end];
         // Skip the attributes of the record, which have no meaning so far.
-        let mut at = self.at + 1;
+        at += 1;
         let timestamp_delta = number(body, &mut at)?;
         let offset_delta = number(body, &mut at)?;
         let key = bounded(body, &mut at)?;
@@ -146,6 +154,7 @@ impl Walk {
             timestamp,
             is_append_time: self.append_time.is_some(),
             key: key.map(|key| &body[key]),
+            value_at: value.as_ref().map_or(at, |value| value.start),
             value: value.map(|value| &body[value]),
             headers: &body[at..],
         }))
@@ -155,7 +164,7 @@ impl Walk {
 /// Whether a control batch aborts its transaction. `bytes` are the bytes after the header. The key of a marker is a
 /// version and a type; type 0 is an abort.
 pub(crate) fn is_abort(header: &BatchHeader, bytes: &[u8]) -> bool {
-    let record = Walk::over(header).next(bytes);
+    let record = Walk::over(header, 0..bytes.len()).next(bytes);
     matches!(record, Ok(Some(Record { key: Some([_, _, 0, 0, ..]), .. })))
 }
 
@@ -172,28 +181,29 @@ fn bounded(bytes: &[u8], at: &mut usize) -> Result<Option<Range<usize>>, Malform
     Ok(Some(start..*at))
 }
 
-/// Reads a zigzag varint.
+/// Reads a zigzag varint. Nearly all have one or two bytes.
 #[inline]
 fn number(bytes: &[u8], at: &mut usize) -> Result<i64, Malformed> {
     let first = *bytes.get(*at).ok_or(Malformed)?;
-    *at += 1;
-    let mut value = u64::from(first & 0x7f);
-    if first & 0x80 != 0 {
-        let mut shift = 7;
-        loop {
-            let byte = *bytes.get(*at).ok_or(Malformed)?;
-            *at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                break;
-            }
-            shift += 7;
-            if shift > 63 {
-                return Err(Malformed);
-            }
+    let (value, length) = match bytes.get(*at + 1) {
+        _ if first < 0x80 => (u64::from(first), 1),
+        Some(second) if *second < 0x80 => (u64::from(first & 0x7f) | u64::from(*second) << 7, 2),
+        _ => long_number(&bytes[*at..])?,
+    };
+    *at += length;
+    Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+}
+
+/// A varint of any length, before zigzag, and its number of bytes.
+fn long_number(bytes: &[u8]) -> Result<(u64, usize), Malformed> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Ok((value, at + 1));
         }
     }
-    Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+    Err(Malformed)
 }
 
 #[cfg(test)]
@@ -218,7 +228,15 @@ mod tests {
 
     /// Decodes headers and compares names and values. `None` if they must not decode.
     fn check_headers(bytes: &[u8], expected: Option<&[(&str, Option<&str>)]>) {
-        let record = Record { offset: 0, timestamp: 0, is_append_time: false, key: None, value: None, headers: bytes };
+        let record = Record {
+            offset: 0,
+            timestamp: 0,
+            is_append_time: false,
+            key: None,
+            value: None,
+            value_at: 0,
+            headers: bytes,
+        };
         let mut found = Vec::new();
         let text = |bytes| std::str::from_utf8(bytes).expect("text");
         let result = record.each_header(|name, value| found.push((text(name), value.map(text))));

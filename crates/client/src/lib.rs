@@ -32,7 +32,7 @@ pub mod transactions;
 mod unpack;
 
 pub use cluster::Cluster;
-pub use fetch::{Fetcher, Step};
+pub use fetch::{Fetcher, Stop};
 pub use offsets::At;
 pub use settings::Settings;
 pub use transactions::Transactions;

@@ -1,13 +1,14 @@
 //! The traits of sources and sinks. `kafka` and `files` implement them; `cli` wires them.
 
+mod chunk;
 mod dead_letters;
 mod sinks;
 
+pub use chunk::{Buffer, ByteColumn, CHUNK_BYTES, Chunk, RecordMetadata};
 pub use dead_letters::{DeadLetter, DeadLetterCommitter, DeadLetterWriter, DriverDeadLetter, Place};
 pub use sinks::{Sink, SinkCommitter, SinkWriter};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tidemill_decode::Values;
 use tidemill_model::{OffsetRange, Offsets, PartitionId, Result};
 
 /// What a source holds of one partition.
@@ -86,146 +87,6 @@ pub trait Watch: Send {
     /// # Errors
     /// A transient error if the source cannot be reached; the caller keeps its state and tries again.
     fn watch(&mut self, known: &Extents, timeout: Duration) -> Result<Extents>;
-}
-
-/// A chunk that holds so many bytes of values takes no further record.
-pub const CHUNK_BYTES: usize = 8 << 20;
-
-/// Values in one buffer, some of them absent.
-#[derive(Debug, Default)]
-pub struct ByteColumn {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    absent: Vec<bool>,
-}
-
-impl ByteColumn {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// One value; `None` if absent.
-    pub fn get(&self, at: usize) -> Option<&[u8]> {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        (!self.absent[at]).then(|| &self.bytes[start..self.ends[at]])
-    }
-
-    /// Appends a value.
-    pub fn push(&mut self, value: Option<&[u8]>) {
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        self.ends.push(self.bytes.len());
-        self.absent.push(value.is_none());
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.absent.clear();
-    }
-}
-
-/// What a reader delivers of each record beside value, offset and timestamp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecordMetadata {
-    /// [`Chunk::keys`].
-    pub keys: bool,
-    /// [`Chunk::timestamp_types`].
-    pub timestamp_types: bool,
-    /// [`Chunk::header_names`] and the like.
-    pub headers: bool,
-}
-
-/// Records of one partition in offset order, as one buffer.
-#[derive(Debug, Default)]
-pub struct Chunk {
-    /// The values, one after the other.
-    pub bytes: Vec<u8>,
-    /// End of each record's value in `bytes`. A value starts where the one before ends.
-    pub ends: Vec<usize>,
-    /// Whether each record's value is absent (a tombstone) rather than empty.
-    pub absent: Vec<bool>,
-    /// Each record's offset, ascending.
-    pub offsets: Vec<i64>,
-    /// Each record's Kafka timestamp in ms; −1 if it has none.
-    pub timestamps: Vec<i64>,
-    /// Each record's key. This and the columns below are empty unless the reader delivers them ([`RecordMetadata`]).
-    pub keys: ByteColumn,
-    /// Who set each record's timestamp: 0 the producer, 1 the broker, −1 nobody.
-    pub timestamp_types: Vec<i32>,
-    /// End of each record's headers in `header_names` and `header_values`.
-    pub header_ends: Vec<usize>,
-    /// Names of the headers.
-    pub header_names: ByteColumn,
-    /// Values of the headers.
-    pub header_values: ByteColumn,
-}
-
-impl Chunk {
-    /// Whether it may take one more record, of at most so many.
-    pub fn has_room(&self, records_max: usize) -> bool {
-        self.len() < records_max && self.byte_size() < CHUNK_BYTES
-    }
-
-    /// Number of records.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether it holds no record.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Value of one record; `None` if absent.
-    pub fn value(&self, record: usize) -> Option<&[u8]> {
-        let start = if record == 0 { 0 } else { self.ends[record - 1] };
-        (!self.absent[record]).then(|| &self.bytes[start..self.ends[record]])
-    }
-
-    /// Appends a record.
-    pub fn push(&mut self, offset: i64, timestamp: i64, value: Option<&[u8]>) {
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        self.ends.push(self.bytes.len());
-        self.absent.push(value.is_none());
-        self.offsets.push(offset);
-        self.timestamps.push(timestamp);
-    }
-
-    /// Removes all records; keeps the memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.absent.clear();
-        self.offsets.clear();
-        self.timestamps.clear();
-        self.keys.clear();
-        self.timestamp_types.clear();
-        self.header_ends.clear();
-        self.header_names.clear();
-        self.header_values.clear();
-    }
-
-    /// Memory of the records' bytes.
-    pub fn byte_size(&self) -> usize {
-        self.bytes.len() + self.keys.bytes.len() + self.header_names.bytes.len() + self.header_values.bytes.len()
-    }
-}
-
-impl Values for Chunk {
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    #[inline]
-    fn value(&self, record: usize) -> Option<&[u8]> {
-        self.value(record)
-    }
 }
 
 /// The executor's side of a source: reads one range at a time. One per worker thread; keeps its connection between

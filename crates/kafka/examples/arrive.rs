@@ -2,7 +2,8 @@
 //! arrive: the time now less the milliseconds in their field `sent`.
 
 use std::time::{Duration, Instant, SystemTime};
-use tidemill_client::{Fetcher, Settings, Step};
+use tidemill_client::batch::Record;
+use tidemill_client::{Fetcher, Settings};
 use tidemill_kafka::{KafkaOptions, admin};
 
 fn main() {
@@ -20,9 +21,11 @@ fn main() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs_f64() * 1e3;
         for slot in &slots {
             while fetcher.next_batch(*slot).expect("a batch") {
-                while let Step::Record(record) = fetcher.next_record(i64::MAX).expect("a record") {
+                let take = |record: Record<'_>| {
                     ages.push(now - sent(record.value.expect("a value")));
-                }
+                    true
+                };
+                fetcher.each_record(i64::MAX, take).expect("sound records");
             }
         }
     }

@@ -48,7 +48,7 @@ fn main() {
                 std::hint::spin_loop();
             }
             records += chunk.len();
-            bytes += chunk.bytes.len();
+            bytes += chunk.value_bytes();
         }
     }
     let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);

@@ -10,7 +10,7 @@ use crate::options::KafkaOptions;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tidemill_client::fetch::Slot;
-use tidemill_client::{Fetcher, Step};
+use tidemill_client::{Fetcher, Stop};
 use tidemill_flow::ports::Extents;
 use tidemill_model::{Error, Result};
 
@@ -55,10 +55,11 @@ fn native(options: &KafkaOptions, topic: &str, extents: &Extents, record: OnReco
                 )));
             }
             while fetcher.next_batch(*slot)? {
-                while let Step::Record(found) = fetcher.next_record(*end)? {
-                    if record(*partition, found.offset, found.timestamp, found.key, found.value).is_break() {
-                        return Ok(());
-                    }
+                let stop = fetcher.each_record(*end, |found| {
+                    record(*partition, found.offset, found.timestamp, found.key, found.value).is_continue()
+                })?;
+                if stop == Stop::Full {
+                    return Ok(());
                 }
             }
         }

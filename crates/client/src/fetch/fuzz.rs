@@ -1,8 +1,8 @@
 //! Reads answers to Fetch without a socket, for fuzzing.
 
+use super::Fetcher;
 use super::transactions::Aborted;
 use super::wire::{self, PartitionAnswer};
-use super::{Fetcher, Step};
 use crate::settings::Settings;
 use std::sync::Arc;
 
@@ -48,15 +48,18 @@ fn deliver(frame: &[u8], parts: Vec<(PartitionAnswer, Aborted)>, committed_only:
     }
     let (mut records, mut bytes, mut headers) = (0, 0, 0);
     while fetcher.next_batch(slot).map_err(|error| error.to_string())? {
-        while let Step::Record(record) = fetcher.next_record(i64::MAX).map_err(|error| error.to_string())? {
+        let mut counted = Ok(());
+        let read = fetcher.each_record(i64::MAX, |record| {
             records += 1;
             bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-            let counted = record.each_header(|name, value| {
+            counted = record.each_header(|name, value| {
                 headers += 1;
                 bytes += name.len() + value.map_or(0, <[u8]>::len);
             });
-            counted.map_err(|_| "a header is malformed".to_owned())?;
-        }
+            counted.is_ok()
+        });
+        read.map_err(|error| error.to_string())?;
+        counted.map_err(|_| "a header is malformed".to_owned())?;
     }
     Ok((records, bytes, headers))
 }

@@ -1,7 +1,7 @@
 //! Fetches many partitions from several brokers. Each record is borrowed from the answer that it arrived in.
 //!
 //! ```text
-//!  poll ──► one answer of one broker ──► its batches: next_batch ──► its records: next_record
+//!  poll ──► one answer of one broker ──► its batches: next_batch ──► its records: each_record
 //!             └─ the next request to that broker is sent before the answer is processed
 //! ```
 //! At most one request is in flight to each broker. The fetcher holds the records that the caller does not take. A
@@ -26,7 +26,7 @@ use crate::stream::{Readiness, wait};
 use crate::unpack::Unpacker;
 use kafka_protocol::ResponseError as Code;
 use link::Link;
-pub use records::Step;
+pub use records::Stop;
 use records::{Current, Piece};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;

@@ -20,18 +20,18 @@ pub(super) struct Piece {
 /// The current batch.
 pub(super) struct Current {
     walk: Walk,
-    /// The answer, and the position of the batch's records in it. `None` if they are in the unpacker.
-    place: Option<(Arc<Vec<u8>>, Range<usize>)>,
+    /// The answer that holds the batch's records. `None` if they are in the unpacker.
+    frame: Option<Arc<Vec<u8>>>,
     from: i64,
     pub(super) slot: Slot,
     base_offset: i64,
 }
 
-/// The next item of a batch.
+/// Why [`Fetcher::each_record`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// A record.
-    Record(Record<'a>),
+pub enum Stop {
+    /// The caller takes no more.
+    Full,
     /// The next record is at or beyond the bound and stays for later.
     Beyond,
     /// The end of the batch.
@@ -68,16 +68,16 @@ impl Fetcher {
                 continue;
             }
             let base_offset = header.base_offset;
-            let place = match header.codec() {
-                0 => Some((frame, records)),
+            let (frame, place) = match header.codec() {
+                0 => (Some(frame), records),
                 codec => {
                     if let Err(error) = self.unpacker.unpack(codec, &frame[records]) {
                         return Err(self.unreadable(slot, base_offset, &error.to_string()));
                     }
-                    None
+                    (None, 0..self.unpacker.bytes.len())
                 }
             };
-            self.current = Some(Current { walk: Walk::over(&header), place, from, slot, base_offset });
+            self.current = Some(Current { walk: Walk::over(&header, place), frame, from, slot, base_offset });
             return Ok(true);
         }
         Ok(false)
@@ -88,45 +88,50 @@ impl Fetcher {
         header.is_control() || self.cluster.shared.settings.fetch.committed_only
     }
 
-    /// The next record of the current batch, if its offset is below `until`.
+    /// The buffer that the current batch's records are in, if it may be held: the buffer of decompressed records is
+    /// used again for the next batch.
+    pub fn frame(&self) -> Option<&Arc<Vec<u8>>> {
+        self.current.as_ref()?.frame.as_ref()
+    }
+
+    /// Calls `take` for the records of the current batch with offsets below `until`, as long as it returns true.
     ///
     /// # Errors
-    /// External: the record cannot be read.
+    /// External: a record cannot be read. Those before it were delivered.
     #[inline]
-    pub fn next_record(&mut self, until: i64) -> Result<Step<'_>> {
-        let Some(current) = &mut self.current else { return Ok(Step::End) };
-        let bytes: &[u8] = match &current.place {
-            Some((frame, place)) => &frame[place.clone()],
-            None => &self.unpacker.bytes,
-        };
-        loop {
-            let before = current.walk;
-            match current.walk.next(bytes) {
+    pub fn each_record(&mut self, until: i64, mut take: impl FnMut(Record<'_>) -> bool) -> Result<Stop> {
+        let Some(current) = &mut self.current else { return Ok(Stop::End) };
+        let buffer: &[u8] = current.frame.as_deref().unwrap_or(&self.unpacker.bytes);
+        // A local walk stays in registers.
+        let mut walk = current.walk;
+        let stop = loop {
+            let before = walk;
+            match walk.next(buffer) {
                 Ok(Some(record)) if record.offset < current.from => {}
-                Ok(Some(record)) if record.offset < until => return Ok(Step::Record(record)),
+                Ok(Some(record)) if record.offset < until => {
+                    if !take(record) {
+                        break Ok(Stop::Full);
+                    }
+                }
                 Ok(Some(_)) => {
-                    current.walk = before;
-                    return Ok(Step::Beyond);
+                    walk = before;
+                    break Ok(Stop::Beyond);
                 }
-                Ok(None) => return Ok(Step::End),
-                Err(_) => {
-                    let partition = &self.slots[current.slot];
-                    let topic = &self.topics[partition.topic].name;
-                    return Err(unreadable(topic, partition.number, current.base_offset, "a record is malformed"));
-                }
+                Ok(None) => break Ok(Stop::End),
+                Err(malformed) => break Err(malformed),
             }
-        }
+        };
+        current.walk = walk;
+        let (slot, offset) = (current.slot, current.base_offset);
+        stop.map_err(|_| self.unreadable(slot, offset, "a record is malformed"))
     }
 
     fn unreadable(&self, slot: Slot, offset: i64, why: &str) -> Error {
         let partition = &self.slots[slot];
-        unreadable(&self.topics[partition.topic].name, partition.number, offset, why)
+        let (topic, number) = (&self.topics[partition.topic].name, partition.number);
+        Error::external(format!(
+            "the record batch at offset {offset} of {topic}-{number} cannot be read: {why}; see the broker's disk and log, \
+             or read on from a later offset"
+        ))
     }
-}
-
-fn unreadable(topic: &str, partition: i32, offset: i64, why: &str) -> Error {
-    Error::external(format!(
-        "the record batch at offset {offset} of {topic}-{partition} cannot be read: {why}; see the broker's disk and log, or \
-         read on from a later offset"
-    ))
 }

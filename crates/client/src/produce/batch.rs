@@ -201,7 +201,7 @@ mod tests {
                     &unpacker.bytes
                 }
             };
-            let mut walk = Walk::over(&header);
+            let mut walk = Walk::over(&header, 0..bytes.len());
             for (offset, record) in records.iter().enumerate() {
                 let read = walk.next(bytes).expect("sound").expect("a record");
                 assert_eq!((read.offset, read.timestamp), (offset as i64, record.timestamp));

@@ -13,7 +13,7 @@ use crate::read::{RangeReader, ReaderSettings, after_loss, lost};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_client::batch::Record;
-use tidemill_client::{At, Fetcher, Step};
+use tidemill_client::{At, Fetcher, Stop};
 use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_model::{Error, OffsetRange, PartitionId, Result};
 
@@ -76,17 +76,29 @@ impl NativeReader {
 
     /// Fills `chunk` from the fetched records. Returns whether the range is at its end.
     fn fill(&mut self, open: &mut Open, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        let parts = self.settings.parts;
         while chunk.has_room(records_max) {
-            match self.fetcher.next_record(open.range.end)? {
-                Step::Record(record) => {
-                    chunk.push(record.offset, record.timestamp, record.value);
-                    if self.settings.parts != RecordMetadata::default() {
-                        push_parts(&record, chunk, self.settings.parts, &open.range)?;
+            let buffer = self.fetcher.frame().map(|frame| chunk.hold(frame));
+            let mut pushed = Ok(());
+            let stop = self.fetcher.each_record(open.range.end, |record| {
+                match (buffer, record.value) {
+                    (Some(buffer), Some(value)) => {
+                        let place = record.value_at..record.value_at + value.len();
+                        chunk.push_held(record.offset, record.timestamp, buffer, place);
                     }
-                    open.offset = record.offset + 1;
+                    (_, value) => chunk.push(record.offset, record.timestamp, value),
                 }
-                Step::Beyond => return Ok(true),
-                Step::End => {
+                if parts != RecordMetadata::default() {
+                    pushed = push_parts(&record, chunk, parts, &open.range);
+                }
+                open.offset = record.offset + 1;
+                pushed.is_ok() && chunk.has_room(records_max)
+            })?;
+            pushed?;
+            match stop {
+                Stop::Full => break,
+                Stop::Beyond => return Ok(true),
+                Stop::End => {
                     if !self.fetcher.next_batch(open.slot)? {
                         open.offset = self.fetcher.position(open.slot).max(open.offset);
                         break;
@@ -283,7 +295,7 @@ impl Read for NativeReader {
                 return Ok(!chunk.is_empty());
             }
             if !chunk.is_empty() {
-                let bytes = chunk.bytes.len() as u64 / chunk.len() as u64;
+                let bytes = chunk.value_bytes() as u64 / chunk.len() as u64;
                 self.record_bytes = (self.record_bytes * 3 + bytes + 16) / 4;
                 if !open.is_one_of_many {
                     self.position = Some((open.range.partition.clone(), open.offset));
