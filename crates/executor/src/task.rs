@@ -14,7 +14,7 @@ use tidemill_flow::records::Records;
 use tidemill_link::{Frame, FromExecutor, Task, TaskCost};
 use tidemill_model::limits::{FRAME_BYTES_MAX, PARTIAL_BYTES_MAX, TASK_BYTES_MAX};
 use tidemill_model::pipeline::OnError;
-use tidemill_model::{DeadLetterFile, Error, OffsetRange, Partial, RecordFault, Result};
+use tidemill_model::{DeadLetterFile, Error, OffsetRange, Partial, PartitionId, RecordFault, Result};
 use tidemill_os::clock;
 use tidemill_sql::eval::EvalContext;
 use tidemill_sql::plan::BranchPlan;
@@ -47,6 +47,8 @@ pub(crate) struct Worker {
     dead_letters: Option<DeadLetters>,
     limit: Limit,
     chunk: Chunk,
+    /// The partitions of the chunk's records, each with its first one.
+    parts: Vec<(usize, PartitionId)>,
     progress: Progress,
 }
 
@@ -66,6 +68,7 @@ impl Worker {
             dead_letters,
             limit: Limit::new(limit),
             chunk: Chunk::default(),
+            parts: Vec::new(),
             progress: Progress::default(),
         }
     }
@@ -119,8 +122,11 @@ impl Worker {
             fold.note_faults();
         }
         reader.expect(&task.ranges);
-        let mut taken = Taken { may_split: task.records() > 1, ..Taken::default() };
+        let shares = self.dead_letters.is_none() && !decoder.needs_partition();
+        let mut taken = Taken { may_split: task.records() > 1, shares, ..Taken::default() };
         let mut files = Vec::new();
+        self.chunk.clear();
+        self.parts.clear();
         for range in &task.ranges {
             self.open(task.batch_id, range)?;
             if !self.fold_range(range, &mut fold, &mut taken)? {
@@ -128,42 +134,64 @@ impl Worker {
             }
             files.extend(self.close()?);
         }
+        if !self.chunk.is_empty() && !self.fold_chunk(task.source(), &mut fold, &mut taken)? {
+            return Ok(None);
+        }
         cost.limit_wait_us = micros(taken.limit_wait);
         cost.fetch_wait_us = micros(self.inputs[task.source()].reader.waited());
         let partial = Partial { output: self.output.finish(), ..fold.finish() };
         Ok(Some(taken.times.into_partial(partial, files)))
     }
 
-    /// Folds the range that is open; false where the task has come to be too large.
+    /// Folds the range that is open; false where the task has come to be too large. What a small range leaves in the
+    /// chunk is folded with the ranges that follow: a chunk costs its overhead once.
     fn fold_range(&mut self, range: &OffsetRange, fold: &mut Fold, taken: &mut Taken) -> Result<bool> {
-        let Input { reader, decoder, .. } = &mut self.inputs[range.partition.source as usize];
-        decoder.set_partition(&range.partition);
+        let source = range.partition.source as usize;
+        self.inputs[source].decoder.set_partition(&range.partition);
+        self.parts.push((self.chunk.len(), range.partition.clone()));
         let chunk_records = self.limit.chunk_records(CHUNK_RECORDS);
-        while self.progress.waiting(|| reader.next(&mut self.chunk, chunk_records))? {
-            taken.bytes += self.chunk.byte_size();
-            if taken.bytes > TASK_BYTES_MAX && taken.may_split {
+        let is_small = range.len() < chunk_records as i64;
+        loop {
+            let Input { reader, .. } = &mut self.inputs[source];
+            if !self.progress.waiting(|| reader.append(&mut self.chunk, chunk_records))? {
+                return Ok(true);
+            }
+            let waits = taken.shares && is_small && self.chunk.has_room(chunk_records);
+            if !waits && !self.fold_chunk(source, fold, taken)? {
                 return Ok(false);
             }
-            taken.times.add(&self.chunk.timestamps);
-            let decoded = decoder.decode(&self.chunk);
-            fold.partial_mut().faults.malformed += decoded.malformed;
-            fold.partial_mut().faults.wrong_type += decoded.wrong_type;
-            fold.push(&decoded.batch, &decoded.faults, &self.chunk.timestamps).map_err(|failure| {
-                let offset = self.chunk.offsets[failure.row];
-                let record = match reader.place(offset) {
-                    Some(place) => format!("{}:{}", place.file, place.line),
-                    None => format!("record {} at offset {offset}", range.partition),
-                };
-                let help = "correct the query or the data, or set on_error = \"drop\" to count such records and go on";
-                Error::external(format!("{record}: {}; {help}", failure.error))
-            })?;
-            self.output.take(fold)?;
-            if let Some(dead_letters) = &mut self.dead_letters {
-                dead_letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
-            }
-            self.progress.add(self.chunk.len());
-            taken.limit_wait += self.limit.pay(self.chunk.len());
         }
+    }
+
+    /// Folds the chunk and empties it; false where the task has come to be too large.
+    fn fold_chunk(&mut self, source: usize, fold: &mut Fold, taken: &mut Taken) -> Result<bool> {
+        let Input { reader, decoder, .. } = &mut self.inputs[source];
+        taken.bytes += self.chunk.byte_size();
+        if taken.bytes > TASK_BYTES_MAX && taken.may_split {
+            return Ok(false);
+        }
+        taken.times.add(&self.chunk.timestamps);
+        let decoded = decoder.decode(&self.chunk);
+        fold.partial_mut().faults.malformed += decoded.malformed;
+        fold.partial_mut().faults.wrong_type += decoded.wrong_type;
+        fold.push(&decoded.batch, &decoded.faults, &self.chunk.timestamps).map_err(|failure| {
+            let offset = self.chunk.offsets[failure.row];
+            let record = match reader.place(offset) {
+                Some(place) => format!("{}:{}", place.file, place.line),
+                None => format!("record {} at offset {offset}", partition_of(&self.parts, failure.row)),
+            };
+            let help = "correct the query or the data, or set on_error = \"drop\" to count such records and go on";
+            Error::external(format!("{record}: {}; {help}", failure.error))
+        })?;
+        self.output.take(fold)?;
+        if let Some(dead_letters) = &mut self.dead_letters {
+            dead_letters.add(reader.as_mut(), &self.chunk, &decoded, fold.take_faulty())?;
+        }
+        self.progress.add(self.chunk.len());
+        taken.limit_wait += self.limit.pay(self.chunk.len());
+        self.chunk.clear();
+        self.parts.drain(..self.parts.len() - 1);
+        self.parts[0].0 = 0;
         Ok(true)
     }
 
@@ -201,10 +229,18 @@ impl Worker {
     }
 }
 
+/// The partition of a chunk's record, from the partitions and their first records.
+fn partition_of(parts: &[(usize, PartitionId)], record: usize) -> &PartitionId {
+    let part = parts.iter().rev().find(|(start, _)| *start <= record);
+    &part.expect("the first part starts at 0").1
+}
+
 /// What a task has taken so far.
 #[derive(Default)]
 struct Taken {
     may_split: bool,
+    /// Ranges may share a chunk: nothing needs to know the partition of a record.
+    shares: bool,
     /// Of the records' values.
     bytes: usize,
     times: RecordTimes,

@@ -101,19 +101,28 @@ pub trait Read: Send {
     /// Starts on a range. Whatever was left of the range before is dropped.
     ///
     /// # Errors
-    /// As [`Read::next`].
+    /// As [`Read::append`].
     fn open(&mut self, range: &OffsetRange) -> Result<()>;
 
-    /// Fills `chunk` (emptied first) with the next records of the range, while it [has room](Chunk::has_room); returns false at the
-    /// range's end, when nothing was filled. Every offset below the range's end that exists is delivered exactly once;
-    /// offsets that hold no record (transaction markers, compaction) are passed over.
+    /// Appends the next records of the range to `chunk`, while it [has room](Chunk::has_room); returns false at the range's
+    /// end, when nothing was appended. Every offset below the range's end that exists is delivered exactly once; offsets
+    /// that hold no record (transaction markers, compaction) are passed over.
     ///
     /// # Errors
     /// External, with the offsets: they are below the log's start (retention removed them). Transient: the broker
     /// cannot be reached.
-    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool>;
+    fn append(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool>;
 
-    /// The location of a record that [`Read::next`] delivered, if users know it by something other than its offset.
+    /// [`Read::append`] to an emptied chunk.
+    ///
+    /// # Errors
+    /// As [`Read::append`].
+    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        chunk.clear();
+        self.append(chunk, records_max)
+    }
+
+    /// The location of a record that was delivered, if users know it by something other than its offset.
     fn place(&mut self, offset: i64) -> Option<Place> {
         let _ = offset;
         None

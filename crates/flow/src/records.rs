@@ -67,6 +67,11 @@ impl Records {
         }
     }
 
+    /// Whether all records of a chunk must be of the partition that was set.
+    pub fn needs_partition(&self) -> bool {
+        self.kafka_columns.is_some() || self.positions.is_some()
+    }
+
     /// Sets the partition of the next chunks.
     pub fn set_partition(&mut self, partition: &PartitionId) {
         if let Some(columns) = &mut self.kafka_columns {

@@ -96,8 +96,8 @@ impl Read for KafkaReader {
         self.0.open(range)
     }
 
-    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        self.0.next(chunk, records_max)
+    fn append(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        self.0.append(chunk, records_max)
     }
 
     fn waited(&mut self) -> Duration {

@@ -329,8 +329,8 @@ impl Read for TopicReader {
         Ok(())
     }
 
-    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        chunk.clear();
+    fn append(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        let before = chunk.len();
         self.topic.reach()?;
         let range = self.range.as_mut().expect("opened before it is read");
         let log = self.topic.log();
@@ -342,7 +342,7 @@ impl Read for TopicReader {
             }
             range.start += 1;
         }
-        Ok(!chunk.is_empty())
+        Ok(chunk.len() > before)
     }
 
     fn waited(&mut self) -> Duration {

@@ -38,6 +38,9 @@ use transactions::Aborted;
 use uuid::Uuid;
 use wire::{PartitionAnswer, TopicKey};
 
+/// Buffers of earlier answers that are kept, at most.
+const SPARE_MAX: usize = 8;
+
 /// The index of a fetched partition, from [`Fetcher::add`].
 pub type Slot = usize;
 
@@ -51,12 +54,16 @@ pub struct Fetcher {
     last: i32,
     /// The last answer.
     frame: Arc<Vec<u8>>,
+    /// Buffers of earlier answers. One that nobody holds any more is used again.
+    spare: Vec<Arc<Vec<u8>>>,
     /// Records of this answer and earlier ones that are not delivered yet, in order of arrival.
     pieces: VecDeque<Piece>,
     /// Bytes of `pieces`.
     held_bytes: usize,
     current: Option<Current>,
     unpacker: Unpacker,
+    /// Size of the largest of the recent batches.
+    batch_bytes: usize,
     /// No request for leaders before this time.
     lead_not_before: Instant,
     lead_failures: u32,
@@ -100,10 +107,12 @@ impl Fetcher {
             links: BTreeMap::new(),
             last: -1,
             frame: Arc::default(),
+            spare: Vec::new(),
             pieces: VecDeque::new(),
             held_bytes: 0,
             current: None,
             unpacker: Unpacker::default(),
+            batch_bytes: 0,
             lead_not_before: Instant::now(),
             lead_failures: 0,
             trouble: None,
@@ -169,9 +178,15 @@ impl Fetcher {
         self.slots[slot].until = until;
     }
 
-    /// Limits the bytes of the partition in an answer. A single larger batch is sent nevertheless.
+    /// Limits the bytes of the partition in an answer. A larger batch is sent for the first partition of an answer only,
+    /// so a limit below [`Fetcher::batch_bytes`] takes an answer for each partition.
     pub fn limit(&mut self, slot: Slot, bytes_max: u32) {
         self.slots[slot].bytes_max = bytes_max;
+    }
+
+    /// Size of the largest of the recent batches.
+    pub fn batch_bytes(&self) -> usize {
+        self.batch_bytes
     }
 
     /// The next offset to request. All earlier ones are delivered or held.
@@ -337,12 +352,7 @@ impl Fetcher {
             let mut lost = None;
             for broker in after.into_iter().chain(before) {
                 let link = self.links.get_mut(&broker).expect("listed above");
-                // If someone still holds the last answer, use a new buffer.
-                if Arc::get_mut(&mut self.frame).is_none() {
-                    self.frame = Arc::default();
-                }
-                let frame = Arc::get_mut(&mut self.frame).expect("there is no other reference");
-                match link.receive(frame) {
+                match link.receive(free(&mut self.frame, &mut self.spare)) {
                     Ok(Some(body)) => {
                         self.last = broker;
                         return Ok(Some((broker, body)));
@@ -476,6 +486,19 @@ impl Fetcher {
         }
         Ok(true)
     }
+}
+
+/// The buffer for the next answer: the last one, if nobody holds it, or else a spare or a new one.
+fn free<'a>(frame: &'a mut Arc<Vec<u8>>, spare: &mut Vec<Arc<Vec<u8>>>) -> &'a mut Vec<u8> {
+    if Arc::get_mut(frame).is_none() {
+        let free = spare.iter_mut().position(|held| Arc::get_mut(held).is_some());
+        let next = free.map(|at| spare.swap_remove(at)).unwrap_or_default();
+        let held = std::mem::replace(frame, next);
+        if spare.len() < SPARE_MAX {
+            spare.push(held);
+        }
+    }
+    Arc::get_mut(frame).expect("there is no other reference")
 }
 
 impl Partition {

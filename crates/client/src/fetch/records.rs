@@ -57,6 +57,8 @@ impl Fetcher {
             let batch = start..start + header.total_bytes;
             piece.records.start = batch.end;
             self.held_bytes -= header.total_bytes;
+            // A large batch is forgotten after some dozens of smaller ones.
+            self.batch_bytes = header.total_bytes.max(self.batch_bytes - self.batch_bytes / 32);
             if self.cluster.shared.settings.fetch.check_crcs && !header.crc_is_right(&frame[batch.clone()]) {
                 return Err(self.unreadable(slot, header.base_offset, "its checksum is wrong"));
             }

@@ -56,8 +56,8 @@ impl ports::Read for FilesReader {
         Ok(())
     }
 
-    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        chunk.clear();
+    fn append(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
+        let before = chunk.len();
         while self.next < self.end && chunk.has_room(records_max) {
             let mut file = match self.open.take() {
                 Some(file) => file,
@@ -79,7 +79,7 @@ impl ports::Read for FilesReader {
             }
             self.open = Some(file);
         }
-        Ok(!chunk.is_empty())
+        Ok(chunk.len() > before)
     }
 
     fn place(&mut self, offset: i64) -> Option<Place> {

@@ -126,25 +126,25 @@ impl LibrdkafkaReader {
 
     /// The next records of the front range in `ahead`.
     fn next_ahead(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), chunk.len());
         loop {
             self.ahead.drain(chunk, records_max, self.settings.parts);
             if self.ahead.is_at_end() {
-                if chunk.is_empty() {
+                if chunk.len() == before {
                     self.ahead.pop(&mut self.fetch);
                     self.reads_ahead = false;
                 }
-                return Ok(!chunk.is_empty());
+                return Ok(chunk.len() > before);
             }
             if !chunk.has_room(records_max) {
                 return Ok(true);
             }
             // Waits only for the first record: what is there is worth more now than a full chunk later.
-            let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
+            let wait = if chunk.len() == before { WAIT } else { Duration::ZERO };
             let (range, offset) = self.ahead.front();
             match self.ahead.take_in(&mut self.fetch, wait) {
                 Ok(true) => continue,
-                Ok(false) if !chunk.is_empty() => return Ok(true),
+                Ok(false) if chunk.len() > before => return Ok(true),
                 Ok(false) => self.fetch.handle.drain_events(),
                 Err((code, range, offset)) => {
                     let on = self.after_loss(code, &range, offset);
@@ -153,7 +153,7 @@ impl LibrdkafkaReader {
                         let (front, next) = self.ahead.front();
                         let on = if front == range { on } else { next };
                         self.read_on(front, on);
-                        return if chunk.is_empty() { self.next(chunk, records_max) } else { Ok(true) };
+                        return if chunk.len() == before { self.append(chunk, records_max) } else { Ok(true) };
                     }
                     let failed = on.err().or_else(|| self.failure(code, &range, offset));
                     if let Some(error) = failed {
@@ -162,7 +162,7 @@ impl LibrdkafkaReader {
                     }
                 }
             }
-            if chunk.is_empty() && start.elapsed() >= self.settings.still_max {
+            if chunk.len() == before && start.elapsed() >= self.settings.still_max {
                 self.give_up_ahead();
                 return Err(self
                     .fetch
@@ -206,18 +206,17 @@ impl Read for LibrdkafkaReader {
         Ok(())
     }
 
-    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        chunk.clear();
+    fn append(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         if self.reads_ahead {
             return self.next_ahead(chunk, records_max);
         }
         let Some(range) = self.range.take() else { return Ok(false) };
         let (_, mut offset) = self.position.take().expect("an open range has a position");
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), chunk.len());
         let mut at_end = false;
         while !at_end && chunk.has_room(records_max) {
             // Waits only for the first record: what is there is worth more now than a full chunk later.
-            let wait = if chunk.is_empty() { WAIT } else { Duration::ZERO };
+            let wait = if chunk.len() == before { WAIT } else { Duration::ZERO };
             match self.fetch.peek(wait) {
                 Some(Event::Record { offset: found, timestamp, value, extras }) if found < range.end => {
                     // librdkafka skips records of a batch before the requested offset. If it did not, they must not
@@ -240,17 +239,17 @@ impl Read for LibrdkafkaReader {
                     self.fetch.consume();
                     if let Some(on) = self.after_loss(code, &range, offset)? {
                         self.read_on(range, on);
-                        return if chunk.is_empty() { self.next(chunk, records_max) } else { Ok(true) };
+                        return if chunk.len() == before { self.append(chunk, records_max) } else { Ok(true) };
                     }
                     if let Some(error) = self.failure(code, &range, offset) {
                         self.fetch.stop();
                         return Err(error);
                     }
                 }
-                None if !chunk.is_empty() => break,
+                None if chunk.len() > before => break,
                 None => self.fetch.handle.drain_events(),
             }
-            if !at_end && chunk.is_empty() && start.elapsed() >= self.settings.still_max {
+            if !at_end && chunk.len() == before && start.elapsed() >= self.settings.still_max {
                 let what = format!("a fetch of {} at offset {offset}", range.partition);
                 self.fetch.stop();
                 return Err(self.fetch.handle.failed(&what, None));
@@ -262,7 +261,7 @@ impl Read for LibrdkafkaReader {
             self.position = Some((range.partition.clone(), offset));
             self.range = Some(range);
         }
-        Ok(!chunk.is_empty())
+        Ok(chunk.len() > before)
     }
 
     fn waited(&mut self) -> Duration {

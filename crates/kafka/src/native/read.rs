@@ -25,8 +25,8 @@ const BYTES_MAX: u32 = 1 << 20;
 const BYTES_MIN: u32 = 16 << 10;
 /// Assumed size of a record before any was read.
 const RECORD_BYTES: u64 = 256;
-/// The requested ranges hold at most this many records together. One range is always requested.
-const EXPECTED_RECORDS: i64 = 8_192;
+/// About this many bytes are requested of several ranges together. One range is always requested.
+const EXPECTED_BYTES: u64 = 2 << 20;
 /// After this many answers without a record of the current range, it is requested alone, so that the records of others
 /// cannot fill the answers.
 const ANSWERS_TOGETHER: u32 = 4;
@@ -149,28 +149,47 @@ impl NativeReader {
         }
     }
 
-    /// Limits the next answer to about the bytes that the records need.
-    fn limit(&mut self, slot: usize, records: i64) {
-        let needed = (records as u64).saturating_mul(self.record_bytes).saturating_mul(9) / 8;
-        let bytes = needed.clamp(u64::from(BYTES_MIN), u64::from(BYTES_MAX)) as u32;
-        self.fetcher.limit(slot, bytes);
+    /// About the bytes that must be fetched for so many records of a partition. A range begins and ends inside of batches.
+    fn bytes_of(&self, records: i64) -> u64 {
+        let values = (records as u64).saturating_mul(self.record_bytes).saturating_mul(9) / 8;
+        let needed = values.saturating_add(self.fetcher.batch_bytes() as u64 * 3 / 2);
+        needed.clamp(u64::from(BYTES_MIN), u64::from(BYTES_MAX))
     }
 
-    /// Requests as many of the later ranges as the limit allows.
-    fn ask_ahead(&mut self) {
-        let mut records: i64 = self.asked.iter().map(|(range, _)| range.len()).sum();
+    /// Limits the partition's part of an answer to what its records need.
+    fn limit(&mut self, slot: usize, records: i64) {
+        self.fetcher.limit(slot, self.bytes_of(records) as u32);
+    }
+
+    /// Takes in as many of the later ranges as the limit allows, once half of what was taken in is read. So requests are
+    /// large however small the ranges are. Returns whether there are new ones.
+    fn take_in_ahead(&mut self) -> bool {
+        let mut bytes: u64 = self.asked.iter().map(|(range, _)| self.bytes_of(range.len())).sum();
+        let before = self.asked.len();
+        if bytes > EXPECTED_BYTES / 2 {
+            return false;
+        }
         while let Some(range) = self.waiting.front() {
             let is_asked = |(asked, _): &(OffsetRange, usize)| asked.partition == range.partition;
-            if !self.asked.is_empty() && (records + range.len() > EXPECTED_RECORDS || self.asked.iter().any(is_asked)) {
-                return;
+            bytes += self.bytes_of(range.len());
+            if !self.asked.is_empty() && (bytes > EXPECTED_BYTES || self.asked.iter().any(is_asked)) {
+                break;
             }
-            records += range.len();
             let range = self.waiting.pop_front().expect("seen above");
             let PartitionId { topic, partition, .. } = &range.partition;
             let slot = self.fetcher.add(topic, *partition, range.start, range.end);
             self.limit(slot, range.len());
             self.asked.push_back((range, slot));
         }
+        self.asked.len() > before
+    }
+
+    /// Requests later ranges while the current one is read.
+    fn ask_ahead(&mut self) -> Result<()> {
+        if self.take_in_ahead() {
+            self.fetcher.poll(Duration::ZERO)?;
+        }
+        Ok(())
     }
 
     /// Stops requesting the later ranges, and drops what has arrived of them.
@@ -251,7 +270,7 @@ impl Read for NativeReader {
         if ranges.len() > 1 {
             self.forget_position();
             self.waiting = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
-            self.ask_ahead();
+            self.take_in_ahead();
         }
     }
 
@@ -260,13 +279,12 @@ impl Read for NativeReader {
         if range.is_empty() {
             return Ok(());
         }
-        self.ask_ahead();
+        self.take_in_ahead();
         if self.asked.front().is_some_and(|(first, _)| first == range) {
             let (_, slot) = self.asked.pop_front().expect("seen above");
             self.fetcher.bound(slot, range.end);
             self.range = Some(Open { range: range.clone(), slot, is_one_of_many: true, offset: range.start });
-            self.ask_ahead();
-            return Ok(());
+            return self.ask_ahead();
         }
         self.forget_ahead();
         let goes_on = matches!(&self.position, Some((at, offset)) if *at == range.partition && *offset == range.start);
@@ -285,17 +303,17 @@ impl Read for NativeReader {
         Ok(())
     }
 
-    fn next(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
-        chunk.clear();
+    fn append(&mut self, chunk: &mut Chunk, records_max: usize) -> Result<bool> {
         let Some(mut open) = self.range.take() else { return Ok(false) };
         let (start, mut answers) = (Instant::now(), 0);
+        let (records, bytes) = (chunk.len(), chunk.value_bytes());
         loop {
             if self.fill(&mut open, chunk, records_max)? {
                 self.finish(open);
-                return Ok(!chunk.is_empty());
+                return Ok(chunk.len() > records);
             }
-            if !chunk.is_empty() {
-                let bytes = chunk.value_bytes() as u64 / chunk.len() as u64;
+            if chunk.len() > records {
+                let bytes = (chunk.value_bytes() - bytes) as u64 / (chunk.len() - records) as u64;
                 self.record_bytes = (self.record_bytes * 3 + bytes + 16) / 4;
                 if !open.is_one_of_many {
                     self.position = Some((open.range.partition.clone(), open.offset));
