@@ -35,9 +35,14 @@ pub(crate) struct Level {
     /// By source number: whether it supports lookups.
     knows: Vec<bool>,
     ask: TimestampLookup,
-    /// By partition and time.
-    answers: BTreeMap<PartitionId, BTreeMap<i64, Answer>>,
+    /// Index in `answers` of each partition.
+    slots: BTreeMap<PartitionId, usize>,
+    /// By partition, in the order of times.
+    answers: Vec<Vec<(i64, Answer)>>,
 }
+
+/// A partition of a backlog: the index of its answers, and what waits there.
+type Waiting<'a> = (usize, &'a OffsetRange);
 
 /// The offset of the first record that is as new as a time.
 #[derive(Clone, Copy)]
@@ -56,7 +61,7 @@ impl Answer {
 
 impl Level {
     pub(crate) fn new(knows: Vec<bool>, ask: TimestampLookup) -> Level {
-        Level { knows, ask, answers: BTreeMap::new() }
+        Level { knows, ask, slots: BTreeMap::new(), answers: Vec::new() }
     }
 
     /// Whether it can choose from this backlog. It needs more than one partition.
@@ -72,67 +77,86 @@ impl Level {
     /// The lookup's errors.
     pub(crate) fn ranges(&mut self, backlog: &[(PartitionId, OffsetRange)], budget: u64) -> Result<Vec<OffsetRange>> {
         let enough = budget - budget / 4;
+        let waiting: Vec<Waiting<'_>> =
+            backlog.iter().map(|(partition, range)| (self.slot(partition), range)).collect();
         let mut time = 0;
         for bit in (0..TIME_BITS).rev() {
             let later = time | 1 << bit;
-            let (mut least, most) = self.bounds(backlog, later);
+            let (mut least, most) = self.bounds(&waiting, later);
             if least <= budget && (most > budget || least < enough && most >= enough) {
-                self.ask(backlog, later)?;
-                least = self.bounds(backlog, later).0;
+                self.ask(&waiting, later)?;
+                least = self.bounds(&waiting, later).0;
             }
             if least > budget {
                 continue;
             }
             time = later;
             if least >= enough {
-                let cut = self.cut(backlog, time)?;
+                let cut = self.cut(&waiting, time)?;
                 return Ok(cut.into_iter().filter(|range| !range.is_empty()).collect());
             }
         }
-        let first = if time == 0 { nothing(backlog) } else { self.cut(backlog, time)? };
-        let second = if time + 1 == 1 << TIME_BITS { all(backlog) } else { self.cut(backlog, time + 1)? };
+        let first = if time == 0 { nothing(backlog) } else { self.cut(&waiting, time)? };
+        let second = if time + 1 == 1 << TIME_BITS { all(backlog) } else { self.cut(&waiting, time + 1)? };
         let ranges = between(&first, &second, budget);
         // A source with contradictory answers must not stop the query.
         Ok(if ranges.is_empty() { plan::ranges(backlog, Some(budget)) } else { ranges })
     }
 
+    fn slot(&mut self, partition: &PartitionId) -> usize {
+        if let Some(slot) = self.slots.get(partition) {
+            return *slot;
+        }
+        self.slots.insert(partition.clone(), self.answers.len());
+        self.answers.push(Vec::new());
+        self.answers.len() - 1
+    }
+
     /// Lower and upper bound of the offsets in the backlog that come before a time, from the cached answers.
-    fn bounds(&self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> (u64, u64) {
-        let bounds = backlog.iter().map(|(_, range)| self.bounds_of(range, time));
+    fn bounds(&self, waiting: &[Waiting<'_>], time: i64) -> (u64, u64) {
+        let bounds = waiting.iter().map(|waiting| self.bounds_of(*waiting, time));
         bounds.fold((0, 0), |sum, (least, most)| (sum.0 + least as u64, sum.1 + most as u64))
     }
 
     /// The same for one partition, counted from the range's start.
-    fn bounds_of(&self, range: &OffsetRange, time: i64) -> (i64, i64) {
+    fn bounds_of(&self, (slot, range): Waiting<'_>, time: i64) -> (i64, i64) {
         let taken = |answer: &Answer| (answer.offset - range.start).clamp(0, range.len());
-        let Some(answers) = self.answers.get(&range.partition) else { return (0, range.len()) };
-        let least = answers.range(..=time).next_back().map_or(0, |(_, answer)| taken(answer));
-        let later = answers.range(time..).next().filter(|(_, answer)| answer.holds(range));
-        (least, later.map_or(range.len(), |(_, answer)| taken(answer)))
+        let answers = &self.answers[slot];
+        let later = answers.partition_point(|(known, _)| *known < time);
+        let earlier = later + usize::from(answers.get(later).is_some_and(|(known, _)| *known == time));
+        let least = earlier.checked_sub(1).map_or(0, |at| taken(&answers[at].1));
+        let most = answers.get(later).filter(|(_, answer)| answer.holds(range));
+        (least, most.map_or(range.len(), |(_, answer)| taken(answer)))
     }
 
     /// Each partition's range up to a time.
-    fn cut(&mut self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> Result<Vec<OffsetRange>> {
-        let (least, most) = self.bounds(backlog, time);
+    fn cut(&mut self, waiting: &[Waiting<'_>], time: i64) -> Result<Vec<OffsetRange>> {
+        let (least, most) = self.bounds(waiting, time);
         if least < most {
-            self.ask(backlog, time)?;
+            self.ask(waiting, time)?;
         }
-        let end = |range: &OffsetRange| range.start + self.bounds_of(range, time).0;
-        Ok(backlog.iter().map(|(_, range)| OffsetRange { end: end(range), ..range.clone() }).collect())
+        let cut = |waiting: &Waiting<'_>| {
+            let range = waiting.1;
+            OffsetRange { end: range.start + self.bounds_of(*waiting, time).0, ..range.clone() }
+        };
+        Ok(waiting.iter().map(cut).collect())
     }
 
-    fn ask(&mut self, backlog: &[(PartitionId, OffsetRange)], time: i64) -> Result<()> {
-        let partitions: Vec<PartitionId> = backlog.iter().map(|(partition, _)| partition.clone()).collect();
+    fn ask(&mut self, waiting: &[Waiting<'_>], time: i64) -> Result<()> {
+        let partitions: Vec<PartitionId> = waiting.iter().map(|(_, range)| range.partition.clone()).collect();
         let found = (self.ask)(&partitions, time)?;
-        for ((partition, range), found) in backlog.iter().zip(found) {
+        for ((slot, range), found) in waiting.iter().zip(found) {
             let answer = match found {
                 Some(offset) => Answer { offset, open: false },
                 None => Answer { offset: range.end, open: true },
             };
-            let answers = self.answers.entry(partition.clone()).or_default();
-            answers.insert(time, answer);
+            let answers = &mut self.answers[*slot];
+            match answers.binary_search_by_key(&time, |(known, _)| *known) {
+                Ok(at) => answers[at].1 = answer,
+                Err(at) => answers.insert(at, (time, answer)),
+            }
             if answers.len() > ANSWERS_MAX {
-                answers.pop_first();
+                answers.remove(0);
             }
         }
         Ok(())
@@ -208,7 +232,7 @@ mod tests {
                 return (batches, asked.load(Ordering::Relaxed));
             }
             if forget {
-                level.answers.clear();
+                level.answers.iter_mut().for_each(Vec::clear);
             }
             for range in level.ranges(&backlog, budget).unwrap() {
                 assert_eq!(range.start, positions[range.partition.partition as usize]);

@@ -2,11 +2,12 @@
 
 use crate::time::Millis;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A partition of a topic, as one source of the query reads it. For files: the source's path as topic, partition 0.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PartitionId {
     /// Number of the source: of the branch of a UNION ALL that reads it, from 0. Checkpoints from before there were
     /// several do not have it.
@@ -16,6 +17,21 @@ pub struct PartitionId {
     pub topic: Arc<str>,
     /// Partition number, from 0.
     pub partition: i32,
+}
+
+impl Ord for PartitionId {
+    /// By source, then topic, then partition. A name that both share need not be compared.
+    fn cmp(&self, other: &PartitionId) -> Ordering {
+        let by_topic =
+            || if Arc::ptr_eq(&self.topic, &other.topic) { Ordering::Equal } else { self.topic.cmp(&other.topic) };
+        self.source.cmp(&other.source).then_with(by_topic).then(self.partition.cmp(&other.partition))
+    }
+}
+
+impl PartialOrd for PartitionId {
+    fn partial_cmp(&self, other: &PartitionId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl std::fmt::Display for PartitionId {
