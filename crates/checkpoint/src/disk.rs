@@ -3,13 +3,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use tidemill_model::{Error, Result};
 use tidemill_os::disk::{DirLock, LockError, make_dirs, sync_dir};
 
 /// What a checkpoint directory may hold. `sources` belongs to the sources; `usage` is the usage log of the runs.
 const OURS: [&str; 5] = ["lock", crate::segment::FOLDER, crate::snapshot::FOLDER, "sources", "usage"];
+
+/// A thread reads no less of a file.
+const PART_BYTES_MIN: usize = 4 << 20;
 
 /// A directory with one level of folders. Names are relative, with `/` between parts; `""` is the directory itself.
 /// Errors are the system's own.
@@ -115,9 +120,9 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.dir.join(name)) {
+        match File::open(self.dir.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            bytes => bytes.map(Some),
+            file => read_all(&file?).map(Some),
         }
     }
 
@@ -139,6 +144,20 @@ impl Disk for OsDisk {
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         sync_dir(&self.dir.join(folder))
     }
+}
+
+/// The bytes of a file that nobody writes. All cores read a large one: a core copies some gigabytes a second, no more.
+fn read_all(file: &File) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; length];
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let part_bytes = length.div_ceil(threads).max(PART_BYTES_MIN);
+    thread::scope(|scope| {
+        let parts = (0..).step_by(part_bytes).zip(bytes.chunks_mut(part_bytes));
+        let reads: Vec<_> = parts.map(|(at, part)| scope.spawn(move || file.read_exact_at(part, at))).collect();
+        reads.into_iter().try_for_each(|read| read.join().expect("a read does not panic"))
+    })?;
+    Ok(bytes)
 }
 
 impl DiskFile for File {
@@ -186,6 +205,18 @@ pub(crate) fn refused(verb: &str, place: &str, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_file_is_read_in_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = OsDisk::open(dir.path()).unwrap();
+        for length in [0, 1, PART_BYTES_MIN, 3 * PART_BYTES_MIN + 5] {
+            let bytes: Vec<u8> = (0..length).map(|at| (at / 251) as u8).collect();
+            disk.create("usage").unwrap().append(&bytes).unwrap();
+            assert!(disk.read("usage").unwrap() == Some(bytes), "{length} bytes");
+        }
+        assert_eq!(disk.read("other").unwrap(), None);
+    }
 
     #[test]
     fn what_is_no_checkpoint_is_left_alone() {

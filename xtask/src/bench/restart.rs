@@ -21,11 +21,11 @@ const GOES_ON: &str = "goes on after batch";
 
 const KEYS: u64 = 1_000_000;
 
-/// Number of batches; the state has a million groups more.
-const BATCHES: u64 = 9;
+/// Number of batches; the state has a million groups more. With 25 million it is a gigabyte.
+const BATCHES: u64 = 25;
 
 /// The driver is killed when this many batches are committed.
-const KILLED_AFTER: usize = 8;
+const KILLED_AFTER: usize = 24;
 
 /// Event time of the first batch, s.
 const START: u64 = 1_767_225_600;
