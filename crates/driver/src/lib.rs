@@ -44,8 +44,11 @@ mod status;
 mod supervisor;
 mod watching;
 
+pub use ages::Ages;
 pub use fleet::{Handle, Spawn, Spawned};
+pub use report::RecentOutput;
 pub use run::run;
+pub use scaling::Scaling;
 pub use supervisor::{Role, Supervisor};
 
 use std::sync::Arc;

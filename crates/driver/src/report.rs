@@ -224,8 +224,8 @@ fn by_topic(offsets: &Offsets) -> BTreeMap<String, BTreeMap<String, i64>> {
 
 /// The newest decisions and rows, for the status.
 #[derive(Default)]
-pub(crate) struct RecentOutput {
-    pub(crate) decisions: VecDeque<DecisionLine>,
+pub struct RecentOutput {
+    decisions: VecDeque<DecisionLine>,
     changes: Changes,
     /// The last rows of a batch, until somebody looks: making text of them costs as much as a small batch.
     unread: Option<(RecordBatch, Zone)>,
@@ -234,7 +234,7 @@ pub(crate) struct RecentOutput {
 
 impl RecentOutput {
     /// A change that is worth a line: where two sizes take turns, not every one is.
-    pub(crate) fn decision(&mut self, at_ms: i64, decision: &Decision) {
+    pub fn decision(&mut self, at_ms: i64, decision: &Decision) {
         let Some(reason) = self.changes.line(decision) else { return };
         self.decisions.push_back(DecisionLine { at_ms, from: decision.from, to: decision.to, reason });
         while self.decisions.len() > DECISIONS_SHOWN {
@@ -242,8 +242,13 @@ impl RecentOutput {
         }
     }
 
+    /// The newest decisions, newest last.
+    pub fn decisions(&self) -> Vec<DecisionLine> {
+        self.decisions.iter().cloned().collect()
+    }
+
     /// Takes the last rows of a batch. Rows are in key order, so these are the newest windows.
-    pub(crate) fn take_rows(&mut self, rows: &RecordBatch, zone: Zone) {
+    pub fn take_rows(&mut self, rows: &RecordBatch, zone: Zone) {
         if rows.num_rows() > 0 {
             let skip = rows.num_rows().saturating_sub(ROWS_SHOWN);
             self.unread = Some((rows.slice(skip, rows.num_rows() - skip), zone));
@@ -251,7 +256,7 @@ impl RecentOutput {
     }
 
     /// The rows taken last, as text.
-    pub(crate) fn rows(&mut self) -> &ResultRows {
+    pub fn rows(&mut self) -> &ResultRows {
         if let Some((rows, zone)) = self.unread.take() {
             self.rows = show::result_rows(&rows, ROWS_SHOWN, &WallClock::new(zone));
         }

@@ -36,7 +36,7 @@ impl Reporter {
             keeps_dead_letters,
             started: clock::now(),
             summary: Summary::default(),
-            ages: Ages::new(),
+            ages: Ages::default(),
             recent_ages: VecDeque::new(),
             recent: RecentOutput::default(),
             done: DoneRate::default(),
@@ -76,7 +76,7 @@ impl Reporter {
         now: (u32, u64),
     ) {
         let out_ms = clock::wall_ms() - clock::since(committed.out_at).as_millis() as i64;
-        let mut ages = Ages::new();
+        let mut ages = Ages::default();
         ages.add(&stats.finished.record_times, out_ms);
         self.summary.batches += 1;
         self.summary.records += stats.finished.records;
@@ -103,7 +103,7 @@ impl Reporter {
 
     /// Completes a status and passes it on.
     pub(crate) fn status(&mut self, rest: Status) {
-        let mut recent = Ages::new();
+        let mut recent = Ages::default();
         self.recent_ages.iter().for_each(|ages| recent.merge(ages));
         let uptime_ms = self.uptime_ms();
         let status = Status {
@@ -114,7 +114,7 @@ impl Reporter {
             age_p50_ms: recent.quantile(0.5),
             age_p99_ms: recent.quantile(0.99),
             faults: self.summary.faults,
-            decisions: self.recent.decisions.iter().cloned().collect(),
+            decisions: self.recent.decisions(),
             windows: self.recent.rows().clone(),
             ..rest
         };

@@ -34,7 +34,6 @@ use tidemill_model::pipeline::Trigger;
 use tidemill_model::status::Command;
 use tidemill_model::{Result, counted};
 use tidemill_os::clock;
-use tidemill_scale::{Mode, Settings};
 use tidemill_sql::plan::Body;
 
 /// A snapshot is copied in this many parts at most.
@@ -88,7 +87,7 @@ pub(crate) struct QueryRun {
 
 impl QueryRun {
     fn run(&mut self, inbox: &Receiver<Event>) -> Result<Summary> {
-        self.scaling.begin(&mut self.reporter);
+        self.reporter.deciding(self.scaling.settings(), self.scaling.state());
         self.tell_where_it_goes_on();
         while !self.ended() {
             let event = clock::receive_until(inbox, self.wake_at());
@@ -205,33 +204,27 @@ impl QueryRun {
                 self.stopping = true;
             }
             Command::Pin(size) => {
-                self.scaling.pin(Some(size), &mut self.reporter);
-                self.rescale();
+                self.scaling.pin(Some(size));
+                self.decide_anew();
             }
             Command::Unpin => {
-                self.scaling.pin(None, &mut self.reporter);
-                self.rescale();
+                self.scaling.pin(None);
+                self.decide_anew();
             }
-            Command::Scale(change) => match self.scaling.change(&change, &mut self.reporter) {
+            Command::Scale(change) => match self.scaling.change(&change) {
                 Ok(()) => {
-                    self.tell_settings();
-                    self.rescale();
+                    self.reporter.note(&self.scaling.described());
+                    self.decide_anew();
                 }
                 Err(why) => self.reporter.note(&format!("the autoscaler goes on as it was: {why}")),
             },
         }
     }
 
-    fn tell_settings(&mut self) {
-        let Settings { min, max, slo_ms, mode, .. } = *self.scaling.settings();
-        let mode = match mode {
-            Mode::Active => "active".to_owned(),
-            Mode::Advisory => "advisory".to_owned(),
-            Mode::Pinned(size) => format!("pinned to {size}"),
-        };
-        let slo_s = slo_ms as f64 / 1000.0;
-        self.reporter
-            .note(&format!("the autoscaler is {mode} from now on, with {min} to {max} executors and slo {slo_s} s"));
+    /// The settings are others now.
+    fn decide_anew(&mut self) {
+        self.reporter.deciding(self.scaling.settings(), self.scaling.state());
+        self.rescale();
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -256,7 +249,8 @@ impl QueryRun {
         };
         let begun = u32::from(self.execution.batch().is_some());
         let facts = facts(moment, &mut self.busy, self.execution.fleet_mut());
-        self.scaling.rescale(&facts, self.stopping.then_some(begun), &mut self.reporter);
+        let decision = self.scaling.rescale(&facts, self.stopping.then_some(begun));
+        self.reporter.decided(&facts, decision);
     }
 
     /// Takes all steps that have become possible.

@@ -1,17 +1,18 @@
 //! Scaling: asks the autoscaler a few times a second, and holds the wanted number of executors.
 
-use crate::reporter::Reporter;
 use std::time::{Duration, Instant};
 use tidemill_model::limits::BATCH_TARGET_MS;
 use tidemill_model::pipeline::{ScaleMode, Trigger};
 use tidemill_model::scale_change::ScaleChange;
+use tidemill_model::status::Status;
 use tidemill_os::clock;
 use tidemill_scale::{Decision, Facts, Mode, Prior, Settings, State, decide};
 
 /// Interval at which the autoscaler is asked and a status is reported.
 const TICK: Duration = Duration::from_millis(250);
 
-pub(crate) struct Scaling {
+/// The autoscaler of a run: settings that users change meanwhile, the state, and the newest decision.
+pub struct Scaling {
     settings: Settings,
     /// The mode of the pipeline file, or the one a user has set since; it applies unless a user pins the size.
     own_mode: ScaleMode,
@@ -45,7 +46,8 @@ impl AlwaysOn {
 }
 
 impl Scaling {
-    pub(crate) fn new(settings: Settings, own_mode: ScaleMode, trigger: Trigger, prior: Prior) -> Scaling {
+    /// Nothing is decided yet. `prior` is what earlier runs have learnt.
+    pub fn new(settings: Settings, own_mode: ScaleMode, trigger: Trigger, prior: Prior) -> Scaling {
         Scaling {
             own_mode,
             pinned: None,
@@ -59,7 +61,8 @@ impl Scaling {
         }
     }
 
-    pub(crate) fn keep(&self) -> u32 {
+    /// Wanted number of executors.
+    pub fn keep(&self) -> u32 {
         self.keep
     }
 
@@ -73,16 +76,18 @@ impl Scaling {
         self.keep = 0;
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    /// The settings that hold now.
+    pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    pub(crate) fn decision(&self) -> Option<&Decision> {
+    /// The newest decision.
+    pub fn decision(&self) -> Option<&Decision> {
         self.decision.as_ref()
     }
 
     /// Executor-seconds that the maximum of each moment, always on, would have used so far.
-    pub(crate) fn always_on_seconds(&self) -> f64 {
+    fn always_on_seconds(&self) -> f64 {
         self.always_on.executor_seconds(self.settings.max, clock::now())
     }
 
@@ -95,22 +100,22 @@ impl Scaling {
         serde_json::to_value(self.state.prior()).ok()
     }
 
-    /// Reports the settings and the state from which it decides.
-    pub(crate) fn begin(&self, reporter: &mut Reporter) {
-        reporter.deciding(&self.settings, &self.state);
+    /// The state from which it decides.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// Pins the number of executors; `None` returns to the mode of the pipeline file.
-    pub(crate) fn pin(&mut self, size: Option<u32>, reporter: &mut Reporter) {
+    pub fn pin(&mut self, size: Option<u32>) {
         self.pinned = size;
-        self.settle(reporter);
+        self.settle();
     }
 
     /// Decides by other settings from now on.
     ///
     /// # Errors
     /// They may not be so: a sentence.
-    pub(crate) fn change(&mut self, change: &ScaleChange, reporter: &mut Reporter) -> Result<(), String> {
+    pub fn change(&mut self, change: &ScaleChange) -> Result<(), String> {
         change.check(self.settings.min, self.settings.max)?;
         self.always_on.change(self.settings.max, clock::now());
         let settings = &mut self.settings;
@@ -121,12 +126,12 @@ impl Scaling {
             // Who names a mode does not want a size that was pinned before.
             (self.own_mode, self.pinned) = (mode, None);
         }
-        self.settle(reporter);
+        self.settle();
         Ok(())
     }
 
     /// The mode that follows from what users have said.
-    fn settle(&mut self, reporter: &mut Reporter) {
+    fn settle(&mut self) {
         let max = self.settings.max;
         self.settings.mode = match (self.pinned, self.own_mode) {
             (Some(size), _) => Mode::Pinned(size.min(max)),
@@ -134,11 +139,10 @@ impl Scaling {
             (None, ScaleMode::Active) => Mode::Active,
             (None, ScaleMode::Advisory) => Mode::Advisory,
         };
-        self.begin(reporter);
     }
 
     /// Who chooses the size.
-    pub(crate) fn mode(&self) -> ScaleMode {
+    fn mode(&self) -> ScaleMode {
         match self.settings.mode {
             Mode::Active => ScaleMode::Active,
             Mode::Advisory => ScaleMode::Advisory,
@@ -147,12 +151,46 @@ impl Scaling {
     }
 
     /// Asks the autoscaler. A run that is `stopping` gets no more executors than it needs to finish its batch.
-    pub(crate) fn rescale(&mut self, facts: &Facts, stopping: Option<u32>, reporter: &mut Reporter) {
+    pub fn rescale(&mut self, facts: &Facts, stopping: Option<u32>) -> &Decision {
         self.next_tick = clock::now() + TICK;
         let decision = decide(&mut self.state, &self.settings, facts);
         self.keep = stopping.map_or(decision.keep, |least| self.keep.min(decision.keep).max(least));
-        reporter.decided(facts, &decision);
-        self.decision = Some(decision);
+        self.decision.insert(decision)
+    }
+
+    /// The mode, the bounds and the service level, for a message.
+    pub fn described(&self) -> String {
+        let Settings { min, max, slo_ms, mode, .. } = self.settings;
+        let mode = match mode {
+            Mode::Active => "active".to_owned(),
+            Mode::Advisory => "advisory".to_owned(),
+            Mode::Pinned(size) => format!("pinned to {size}"),
+        };
+        let slo_s = slo_ms as f64 / 1000.0;
+        format!("the autoscaler is {mode} from now on, with {min} to {max} executors and slo {slo_s} s")
+    }
+
+    /// What the status says of the autoscaler; the rest is the caller's.
+    pub fn status(&self) -> Status {
+        let mu = self.decision.as_ref().and_then(|decision| decision.terms.mu);
+        Status {
+            rate_in: self.decision.as_ref().map_or(0.0, |decision| decision.terms.lambda2),
+            executors_target: self.keep,
+            mode: self.mode(),
+            executors_min: self.settings.min,
+            executors_max: self.settings.max,
+            slo_ms: self.settings.slo_ms,
+            executors_pinned: match self.settings.mode {
+                Mode::Pinned(size) => Some(size),
+                Mode::Active | Mode::Advisory => None,
+            },
+            always_on_executor_seconds: self.always_on_seconds(),
+            capacity_per_core: [mu, self.settings.max_records_per_second_per_core]
+                .into_iter()
+                .flatten()
+                .reduce(f64::min),
+            ..Status::default()
+        }
     }
 
     /// Offsets that the executors can do in the target time of a batch: half a second, or until the next trigger.
