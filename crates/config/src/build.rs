@@ -10,8 +10,8 @@ use tidemill_model::glob;
 use tidemill_model::interval::Interval;
 use tidemill_model::pipeline::{
     Autoscale, ClientChoice, DeadLetterTarget, Delivery, EventTime, FilesSource, KafkaConnection, KafkaDeadLetters,
-    KafkaFormat, KafkaSink, KafkaSource, NewTopic, OnError, OutputMode, Pipeline, Query, ScaleMode, Sink, SinkFormat,
-    SinkKind, Source, SourceFormat, SourceKind, Trigger,
+    KafkaFormat, KafkaSink, KafkaSource, NewTopic, OnError, OutputMode, Pipeline, Query, ScaleHooks, ScaleMode, Sink,
+    SinkFormat, SinkKind, Source, SourceFormat, SourceKind, Trigger,
 };
 use tidemill_model::scale_change::EXECUTORS_MAX;
 
@@ -431,6 +431,7 @@ fn autoscale(section: Section) -> Autoscale {
         section.integer(key, least).map_or(default, |count| count.try_into().unwrap_or(u32::MAX))
     };
     let scale = Autoscale {
+        is_written: true,
         mode: section.word("mode", &modes).unwrap_or_default(),
         min_executors: count("min_executors", 0, default.min_executors),
         max_executors: count("max_executors", 1, default.max_executors),
@@ -443,6 +444,7 @@ fn autoscale(section: Section) -> Autoscale {
         task_timeout_ms: section.millis("task_timeout", 1_000).unwrap_or(default.task_timeout_ms),
         max_records_per_second_per_core: section.positive("max_records_per_second_per_core"),
         executor_memory_bytes: section.byte_size("executor_memory"),
+        hooks: hooks(&section),
     };
     for (key, count) in [("max_executors", scale.max_executors), ("executor_cores", scale.executor_cores)] {
         if count > EXECUTORS_MAX {
@@ -457,6 +459,19 @@ fn autoscale(section: Section) -> Autoscale {
     }
     section.finish();
     scale
+}
+
+/// The commands that change a Spark cluster's size. One without the other would leave Workers behind, or start none.
+fn hooks(section: &Section) -> Option<ScaleHooks> {
+    const KEYS: [&str; 2] = ["scale_up", "scale_down"];
+    match KEYS.map(|key| section.string(key).map(|command| (command.text.clone(), command.span.clone()))) {
+        [Some((up, _)), Some((down, _))] => Some(ScaleHooks { up, down }),
+        [None, None] => None,
+        [Some((_, span)), None] | [None, Some((_, span))] => {
+            section.fault(span, "`scale_up` and `scale_down` go together", "give both commands, or none");
+            None
+        }
+    }
 }
 
 /// Whether the text is `host:port[,host:port…]`. Reports one that is not.

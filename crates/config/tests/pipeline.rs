@@ -2,8 +2,8 @@
 
 use tidemill_config::Reference;
 use tidemill_model::pipeline::{
-    Autoscale, DeadLetterTarget, FilesSource, KafkaSource, MinOffsets, OutputMode, Position, SinkFormat, SinkKind,
-    Source, SourceFormat, SourceKind, Topics, Trigger,
+    Autoscale, DeadLetterTarget, FilesSource, KafkaSource, MinOffsets, OutputMode, Position, ScaleHooks, SinkFormat,
+    SinkKind, Source, SourceFormat, SourceKind, Topics, Trigger,
 };
 use tidemill_model::{Pipeline, Secret};
 
@@ -38,7 +38,7 @@ fn the_reference_pipeline() {
     assert_eq!(pipeline.sinks[0].kind, SinkKind::Console { json: false, rows_max: 20 });
     assert_eq!(pipeline.checkpoint.as_deref(), Some("checkpoints/cs-student-activity"));
     assert_eq!(pipeline.dashboard.as_deref(), Some("127.0.0.1:8080"));
-    assert_eq!(pipeline.autoscale, Autoscale::default());
+    assert_eq!(pipeline.autoscale, Autoscale { is_written: true, ..Autoscale::default() });
 }
 
 #[test]
@@ -370,8 +370,19 @@ fn combinations_that_spark_refuses() {
 }
 
 #[test]
+fn hooks_come_in_pairs() {
+    let hooks = parse(&[("autoscale.scale_up", "\"up $N\""), ("autoscale.scale_down", "\"down\"")]).autoscale.hooks;
+    assert_eq!(hooks, Some(ScaleHooks { up: "up $N".into(), down: "down".into() }));
+}
+
+#[test]
 fn mistakes_in_set_name_the_set() {
     for (key, value, expected) in [
+        (
+            "autoscale.scale_up",
+            "\"up\"",
+            "--set autoscale.scale_up:1:1: `scale_up` and `scale_down` go together; give both commands, or none",
+        ),
         (
             "autoscale.max_executors",
             "x",

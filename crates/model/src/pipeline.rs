@@ -354,6 +354,8 @@ impl SinkFormat {
 /// `[autoscale]`. The names are Spark's where Spark has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscale {
+    /// Whether the file has the section. On Spark, a cluster keeps its size without it.
+    pub is_written: bool,
     /// `mode`.
     pub mode: ScaleMode,
     /// `min_executors`, default 0.
@@ -376,6 +378,17 @@ pub struct Autoscale {
     pub max_records_per_second_per_core: Option<f64>,
     /// `executor_memory`: what an executor may take, bytes, where the system can hold it to that; default none.
     pub executor_memory_bytes: Option<u64>,
+    /// `scale_up` and `scale_down`: commands that change the number of Workers of a Spark cluster; default none.
+    pub hooks: Option<ScaleHooks>,
+}
+
+/// Shell commands that are given the wanted number of Workers in the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleHooks {
+    /// Run when more Workers are wanted.
+    pub up: String,
+    /// Run when fewer are wanted.
+    pub down: String,
 }
 
 /// `[autoscale] mode`.
@@ -394,6 +407,7 @@ pub enum ScaleMode {
 impl Default for Autoscale {
     fn default() -> Autoscale {
         Autoscale {
+            is_written: false,
             mode: ScaleMode::Active,
             min_executors: 0,
             max_executors: 4,
@@ -404,6 +418,7 @@ impl Default for Autoscale {
             task_timeout_ms: 10_000,
             max_records_per_second_per_core: None,
             executor_memory_bytes: None,
+            hooks: None,
         }
     }
 }
