@@ -48,11 +48,16 @@ pub(crate) enum Verb {
     Executor,
 }
 
-#[derive(Options)]
+#[derive(Clone, Options)]
 pub(crate) struct DemoOptions {
-    /// Length of the demo; each phase keeps its share
-    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = text::duration)]
-    pub(crate) duration: Duration,
+    /// Length of the demo; each phase keeps its share [default: 90s, on Spark 300s]
+    #[arg(long, value_name = "TIME", value_parser = text::duration)]
+    pub(crate) duration: Option<Duration>,
+    /// What runs the query. `spark` needs --spark-local, and shows the local engine under the same load beside it
+    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = ["local", "spark"])]
+    pub(crate) engine: String,
+    #[command(flatten)]
+    pub(crate) spark: SparkOptions,
     /// No limit on the executors, and as much load as this machine can generate
     #[arg(long)]
     pub(crate) full_speed: bool,
@@ -85,6 +90,12 @@ pub(crate) struct DemoOptions {
     /// The same seed gives the same records
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+impl DemoOptions {
+    pub(crate) fn is_on_spark(&self) -> bool {
+        self.engine == "spark"
+    }
 }
 
 #[derive(Options)]
@@ -123,7 +134,7 @@ pub(crate) struct RunOptions {
 }
 
 /// Where Spark is.
-#[derive(Options)]
+#[derive(Clone, Default, Options)]
 pub(crate) struct SparkOptions {
     /// The Connect server of a Spark 4.x
     #[arg(long, value_name = "sc://HOST:PORT[/;token=…][;use_ssl=true]", conflicts_with = "spark_local")]
@@ -132,12 +143,16 @@ pub(crate) struct SparkOptions {
     /// pyspark; `auto` finds one
     #[arg(long, value_name = "DIR|auto")]
     pub(crate) spark_local: Option<String>,
-    /// The master of that server
-    #[arg(long, value_name = "MASTER", default_value = "local[2]")]
-    pub(crate) spark_master: String,
+    /// The master of that server: `local[N]`, or `spark://HOST:PORT` [default: with `[autoscale]` in the file a cluster of
+    /// this run's own, whose Workers follow the load; otherwise `local[2]`]
+    #[arg(long, value_name = "MASTER")]
+    pub(crate) spark_master: Option<String>,
     /// An option of that server, for instance `spark.driver.memory=2g`; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) spark_conf: Vec<(String, String)>,
+    /// The page of Spark's driver, whose REST API lists the executors [default: port 4040 of the Connect server's host]
+    #[arg(long, value_name = "http://HOST:PORT")]
+    pub(crate) spark_ui: Option<String>,
 }
 
 #[derive(Options)]

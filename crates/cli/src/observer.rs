@@ -22,7 +22,7 @@ use tidemill_scale::{Changes, Decision, Facts, Record, Settings, State};
 pub(crate) struct JsonLinesFile {
     /// Name in messages.
     name: String,
-    file: Box<dyn Write>,
+    file: Box<dyn Write + Send>,
     /// Records that could not be written since the last success.
     lost: u64,
     /// A line may be incomplete; the next write first ends it.
@@ -41,7 +41,7 @@ impl JsonLinesFile {
         Ok(JsonLinesFile::new(format!("`{}`", path.display()), Box::new(file)))
     }
 
-    fn new(name: String, file: Box<dyn Write>) -> JsonLinesFile {
+    fn new(name: String, file: Box<dyn Write + Send>) -> JsonLinesFile {
         JsonLinesFile { name, file, lost: 0, torn: false }
     }
 
@@ -190,7 +190,7 @@ impl Observer for RunObserver {
 
 /// Notes as text; and also decisions and batches, for a run that is not watched by its snapshots.
 pub(crate) struct TextLog {
-    say: Box<dyn FnMut(&str)>,
+    say: Box<dyn FnMut(&str) + Send>,
     every_step: bool,
     /// Batches that were not reported yet.
     waiting: PendingBatches,
@@ -198,7 +198,7 @@ pub(crate) struct TextLog {
 }
 
 impl TextLog {
-    pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + 'static) -> TextLog {
+    pub(crate) fn new(every_step: bool, say: impl FnMut(&str) + Send + 'static) -> TextLog {
         TextLog { say: Box::new(say), every_step, waiting: PendingBatches::default(), changes: Changes::default() }
     }
 
@@ -292,23 +292,21 @@ impl PendingBatches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
 
     #[test]
     fn small_batches_share_a_line() {
-        let lines = Rc::new(RefCell::new(Vec::new()));
+        let lines = Arc::new(Mutex::new(Vec::new()));
         let heard = lines.clone();
-        let mut log = TextLog::new(true, move |line| heard.borrow_mut().push(line.to_owned()));
+        let mut log = TextLog::new(true, move |line| heard.lock().unwrap().push(line.to_owned()));
         for batch_id in 4..8 {
             let progress = Progress { batch_id, num_input_rows: 10, batch_duration: 2, ..Progress::default() };
             log.batch(&progress);
         }
-        assert_eq!(lines.borrow().len(), 1);
+        assert_eq!(lines.lock().unwrap().len(), 1);
         drop(log);
         let rest = "rows · backlog 0 · executors 0 · age p99 0 ms";
         let expected =
             [format!("batch 4: 10 records in 2 ms · 0 {rest}"), format!("batches 5–7: 30 records in 6 ms · 0 {rest}")];
-        assert_eq!(*lines.borrow(), expected);
+        assert_eq!(*lines.lock().unwrap(), expected);
     }
 }

@@ -8,11 +8,14 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tidemill_model::Secret;
@@ -46,7 +49,7 @@ fn server(folder: &str, conf: &[(&str, &str)]) -> Server {
 fn server_at(folder: &str, conf: &[(&str, &str)], port: u16, token: Option<&str>) -> Server {
     let conf = conf.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let (folder, token) = (folder.into(), token.map(Secret::new));
-    let options = ServerOptions { folder, master: "local[2]".into(), conf, port, token };
+    let options = ServerOptions { folder, master: "local[2]".into(), conf, port, token, secret: None };
     tidemill_spark::block_on(Server::start(&options, &mut |note| eprintln!("{note}"))).unwrap().unwrap()
 }
 
@@ -60,8 +63,17 @@ const SMALL: [(&str, &str); 3] = [
 #[test]
 fn streams_end_early_and_mistakes_end_in_sentences() {
     let Some(folder) = spark() else { return };
-    let early = ("spark.connect.execute.reattachable.senderMaxStreamSize", "1m");
-    let server = server(&folder, &[&SMALL[..], &[early]].concat());
+    let large = ("spark.connect.execute.reattachable.senderMaxStreamSize", "1m");
+    let long = ("spark.connect.execute.reattachable.senderMaxStreamDuration", "1s");
+    let server = server(&folder, &[&SMALL[..], &[large, long]].concat());
+    // A result that takes longer than a stream may last.
+    let select = async {
+        let session = Session::open(&server.remote()).await?;
+        session.select("SELECT count(hash(a.id, b.id)) FROM range(20000) AS a CROSS JOIN range(20000) AS b").await
+    };
+    let (batches, reattached) = tidemill_spark::block_on(select).unwrap().unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+    assert!(reattached >= 1, "no stream ended early");
     // 32 MB in streams of one.
     let select = async {
         let session = Session::open(&server.remote()).await?;
@@ -202,6 +214,159 @@ fn a_killed_server_and_a_killed_client_lose_nothing() {
     (0..6).for_each(|file| here.put(file));
     assert!(here.start(&["--available-now"]).wait().unwrap().success());
     assert_eq!(same(&here.rows(), &there.rows()), Ok(true));
+}
+
+/// Passes bytes on to a port of this machine, until it is cut.
+struct Cable {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Cable {
+    fn to(target: u16) -> Cable {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let cable = Cable { port: listener.local_addr().unwrap().port(), is_cut: Arc::default() };
+        let is_cut = cable.is_cut.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                // Who is not let in sees the connection end.
+                if is_cut.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (from, to, is_cut) = (from.try_clone().unwrap(), to.try_clone().unwrap(), is_cut.clone());
+                    thread::spawn(move || pass(from, to, &is_cut));
+                }
+            }
+        });
+        cable
+    }
+
+    fn cut_for(&self, time: Duration) {
+        self.is_cut.store(true, Ordering::Relaxed);
+        thread::sleep(time);
+        self.is_cut.store(false, Ordering::Relaxed);
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
+    from.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut bytes = [0; 1 << 16];
+    while !is_cut.load(Ordering::Relaxed) {
+        match from.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) if to.write_all(&bytes[..count]).is_ok() => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    drop((from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)));
+}
+
+#[test]
+fn a_cut_network_and_an_expired_session_lose_nothing() {
+    let Some(folder) = spark() else { return };
+    let (here, there) = (Following::new(), Following::new());
+    let own = [
+        ("spark.sql.streaming.checkpointFileManagerClass", FILE_MANAGER),
+        ("spark.connect.session.manager.defaultSessionTimeout", "10s"),
+        ("spark.connect.session.manager.maintenanceInterval", "1s"),
+    ];
+    let server = server(&folder, &[&SMALL[..], &own].concat());
+    let cable = Cable::to(server.remote().port);
+    let mut remote = server.remote();
+    remote.port = cable.port;
+    let mut client = there.start(&["--engine", "spark", "--spark-remote", &remote.address_with_token()]);
+    (0..2).for_each(|file| there.put(file));
+    there.wait_for(2, &mut client);
+    // Shorter than a session lives without its client: the query has gone on.
+    there.put(2);
+    cable.cut_for(Duration::from_secs(5));
+    there.wait_for(3, &mut client);
+    // Longer: the server stops the query, and the client starts it again in another session.
+    let stopped = client.id().to_string();
+    signal("-STOP", &stopped);
+    there.put(3);
+    thread::sleep(Duration::from_secs(25));
+    signal("-CONT", &stopped);
+    there.put(4);
+    there.wait_for(5, &mut client);
+    signal("-INT", &stopped);
+    assert!(client.wait().unwrap().success());
+
+    (0..5).for_each(|file| here.put(file));
+    assert!(here.start(&["--available-now"]).wait().unwrap().success());
+    assert_eq!(same(&here.rows(), &there.rows()), Ok(true));
+}
+
+/// Where the demo finds the Kafka connector, if it has been fetched.
+fn root_with_connector(folder: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let jars = spark_home(folder).unwrap().join("jars");
+    let has = |name: &str| {
+        fs::read_dir(root.join("target/kafka")).into_iter().flatten().flatten().any(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .strip_prefix("spark-")
+                .is_some_and(|version| name.ends_with(&format!("-{version}.jar")))
+        })
+    };
+    let mut names = fs::read_dir(jars).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    match names.any(|name| name.starts_with("spark-core_") && has(&name)) {
+        true => Some(root),
+        false => {
+            eprintln!("skipped: no Kafka connector in target/kafka; cargo xtask spark start fetches it");
+            None
+        }
+    }
+}
+
+/// What is left in a folder for temporary files, and of processes that name it.
+fn left_in(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let ours = files.filter(|name| name.starts_with("tidemill-spark-") || name.starts_with("tidemill-workers-"));
+    let list = Command::new("ps").args(["-ww", "-eo", "args"]).output().unwrap();
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let processes = list.lines().filter(|line| line.contains(&*folder.to_string_lossy())).map(str::to_owned);
+    ours.chain(processes).collect()
+}
+
+#[test]
+fn workers_follow_the_load_and_nothing_stays() {
+    let Some(folder) = spark() else { return };
+    let Some(root) = root_with_connector(&folder) else { return };
+    let temporary = tempfile::tempdir().unwrap();
+    let report = temporary.path().join("report.json");
+    let demo = |duration: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.current_dir(&root).env("TMPDIR", temporary.path());
+        command.args(["demo", "--engine", "spark", "--spark-local", &folder, "--headless", "--duration", duration]);
+        command
+    };
+    // A client that is killed takes its Spark along, executors and files included.
+    let mut killed = demo("60s").stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(killed.stdout.take().unwrap()).lines();
+    let ready = lines.map_while(Result::ok).find(|line| line.contains("executors 0 -> 1 ready"));
+    assert!(ready.is_some(), "no Worker got an executor");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let began = Instant::now();
+    while !left_in(temporary.path()).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", left_in(temporary.path()));
+        thread::sleep(Duration::from_millis(200));
+    }
+
+    assert!(demo("60s").arg("--report").arg(&report).status().unwrap().success());
+    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let number = |name: &str| report[name].as_f64().unwrap_or(f64::NAN);
+    assert_eq!([number("lost"), number("duplicated"), number("rows_wrong")], [0.0; 3], "{report}");
+    assert!(number("max_executors_seen") > 1.0 && number("min_executors_seen") == 0.0, "{report}");
+    assert!(number("executor_seconds") > 0.0 && number("cold_start_ms") > 0.0, "{report}");
+    let last = report["decisions"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["to"], 0, "{report}");
+    assert_eq!(left_in(temporary.path()), [""; 0]);
 }
 
 #[test]

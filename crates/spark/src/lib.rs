@@ -4,32 +4,62 @@
 //!  Pipeline, QueryPlan ─ refuse ─► what cannot have the same rows on Spark
 //!                      └ query ──► SparkQuery, a value ─ run ─► session ─► execute ─► Connect server
 //!                                                         └─ rows of committed batches ─► the caller's sinks
+//!  size wanted ─► workers ─► Spark's Workers, one executor each ─► rest ─► what there is
 //! ```
-//! Sinks, progress files and the like are the caller's ([`Host`]). Does not know the local engine: no batches are
+//! Sinks, progress files and the like are the caller's ([`Host`]), and so is the size. Does not know the local engine: no batches are
 //! planned here, no state is kept, no record is decoded. Async on the caller's runtime.
 
 #![cfg(feature = "engine")]
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod execute;
 mod kafka_options;
+mod keeper;
 mod progress;
 pub mod query;
 pub mod refuse;
 mod relation;
 mod remote;
+mod rest;
 mod retry;
 mod rows;
 mod run;
 pub mod server;
 mod session;
+pub mod workers;
 
+pub use checkpoint::ByPartition;
 pub use execute::Execution;
 pub use progress::parse_time;
 pub use query::SparkQuery;
 pub use remote::Remote;
-pub use run::{Host, Run};
+pub use rest::{Executor, Listing, RestApi};
+pub use run::{Host, QueryState, Run};
 pub use session::Session;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Polls a future, and beside it one that has no end.
+pub async fn beside<T>(main: impl Future<Output = T>, side: impl Future<Output = Infallible>) -> T {
+    let (mut main, mut side) = (pin!(main), pin!(side));
+    poll_fn(|context| {
+        if let Poll::Ready(never) = side.as_mut().poll(context) {
+            match never {}
+        }
+        main.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Waits, while other futures of the runtime go on.
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
 
 /// Runs a future on a new runtime, on this thread.
 ///

@@ -8,18 +8,22 @@
 //! are idempotent by batch id, so a batch that is read twice is in them once. The query survives this process: whoever
 //! runs the same file again takes it over.
 
+use crate::checkpoint::{ByPartition, Checkpoint};
 use crate::progress;
 use crate::query::SparkQuery;
-use crate::relation::{self, DataSource, quoted};
+use crate::relation;
+use crate::remote::Remote;
 use crate::rows;
-use crate::session::Session;
-use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
+use crate::session::{Session, is_expired};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use spark_connect_proto as proto;
 use spark_connect_proto::execute_plan_response::ResponseType;
 use spark_connect_proto::streaming_query_command::Command as Ask;
 use spark_connect_proto::streaming_query_command_result::ResultType as Told;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tidemill_model::progress::Progress;
 use tidemill_model::{Error, Result};
@@ -67,9 +71,29 @@ pub struct Run {
     pub schema: SchemaRef,
     /// The directory for Spark's checkpoint and the outbox: a path or URI that Spark reaches.
     pub checkpoint: String,
+    /// Whether the checkpoint stays after the run, so that another one may find the query.
+    pub is_kept: bool,
+    /// Whether Spark is of this run and on this machine, so that the checkpoint's files are read here.
+    pub is_here: bool,
     /// Start the query, or find it, and leave it running.
     pub detach: bool,
+    /// What the autoscaler wants to know.
+    pub state: Rc<RefCell<QueryState>>,
 }
+
+/// What a query does, for the autoscaler.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryState {
+    /// Where the committed batches end, by source; `None`: unknown yet. Empty before the first batch.
+    pub reached: Option<Vec<ByPartition>>,
+    /// A batch is under way on Spark, or waits for an executor.
+    pub in_batch: bool,
+    /// The client reads by jobs on Spark, which need an executor.
+    pub reading: bool,
+}
+
+/// What Spark's status says while a batch is under way, with records and without.
+const IN_BATCH: [&str; 2] = ["Processing new data", "No new data but cleaning up state"];
 
 /// How following a query ended.
 enum End {
@@ -80,18 +104,30 @@ enum End {
 }
 
 impl Run {
-    /// Runs it until its trigger ends it or the host wants it to stop.
+    /// Runs it until its trigger ends it or the host wants it to stop; the session, which may be another one by then.
     ///
     /// # Errors
     /// The server cannot be reached, refuses the query, or the query fails; or a sink fails.
-    pub async fn run(self, host: &mut dyn Host) -> Result<()> {
-        let mut follower =
-            Follower { run: &self, next: None, acknowledged: None, figures: BTreeMap::new(), begun: false };
+    pub async fn run(self, host: &mut dyn Host) -> Result<Session> {
+        let mut follower = Follower {
+            checkpoint: Checkpoint::new(&self.session, &self.checkpoint, self.is_here),
+            run: self,
+            next: None,
+            acknowledged: None,
+            figures: BTreeMap::new(),
+            begun: false,
+        };
         let (mut lost, mut since) = (0, Instant::now());
         loop {
-            let id = follower.run.started(host).await?;
-            if self.detach {
-                return Ok(());
+            let id = match follower.run.started(host).await {
+                Err(error) if is_expired(&error) => {
+                    follower.reopen(host).await?;
+                    continue;
+                }
+                started => started?,
+            };
+            if follower.run.detach {
+                return Ok(follower.run.session);
             }
             if !follower.begun {
                 host.begin(&id.id)?;
@@ -102,7 +138,7 @@ impl Run {
                 other => other?,
             };
             match end {
-                End::Done => return Ok(()),
+                End::Done => return Ok(follower.run.session),
                 End::Lost => {
                     if since.elapsed() > LOST_WITHIN {
                         (lost, since) = (0, Instant::now());
@@ -143,7 +179,7 @@ impl Run {
             true => "tidemill.Outbox",
             false => "noop",
         };
-        options.insert("path".into(), self.outbox());
+        options.insert("path".into(), format!("{}/outbox", self.checkpoint));
         let (mode, trigger) = (self.query.output_mode, self.query.trigger());
         let plan = relation::start(self.query.relation(), format, options, mode, trigger, &self.query.name);
         for response in self.session.execute(plan).all().await? {
@@ -165,10 +201,6 @@ impl Run {
         Ok(None)
     }
 
-    fn outbox(&self) -> String {
-        format!("{}/outbox", self.checkpoint)
-    }
-
     /// What the server says of the query; `None` if it does not know it.
     async fn ask(&self, id: &proto::StreamingQueryInstanceId, ask: Ask) -> Result<Option<Told>> {
         match self.session.execute(relation::query_command(id, ask)).all().await {
@@ -184,61 +216,6 @@ impl Run {
             Err(error) => Err(error),
         }
     }
-
-    /// Rows of a plan that reads files; `None` if there are no such files.
-    async fn read(&self, relation: proto::Relation) -> Result<Option<Vec<RecordBatch>>> {
-        match self.session.execute(relation::rows(relation)).all().await {
-            Ok(responses) => Ok(Some(rows::batches(&responses)?)),
-            Err(error) if error.message().contains("PATH_NOT_FOUND") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The last batch that Spark has committed.
-    async fn committed(&self) -> Result<Option<u64>> {
-        let path = format!("{}/spark/commits", self.checkpoint);
-        let names =
-            format!("SELECT max(try_cast(_metadata.file_name AS BIGINT)) FROM text.{}", relation::identifier(&path));
-        let found = self.read(relation::sql(&names)).await?.unwrap_or_default();
-        let numbers = found.iter().filter_map(|rows| rows.column(0).as_any().downcast_ref::<Int64Array>());
-        Ok(numbers.flat_map(|numbers| numbers.iter().flatten()).filter_map(|id| id.try_into().ok()).max())
-    }
-
-    /// The last batch that the sinks have.
-    async fn acknowledged(&self) -> Result<Option<u64>> {
-        let source = DataSource {
-            format: "text".into(),
-            paths: vec![format!("{}/acknowledged", self.outbox())],
-            ..DataSource::default()
-        };
-        let found = self.read(relation::read(&source, false)).await?.unwrap_or_default();
-        let texts = found.iter().filter_map(|rows| rows.column(0).as_any().downcast_ref::<StringArray>());
-        Ok(texts.flat_map(|texts| texts.iter().flatten()).filter_map(|text| text.trim().parse().ok()).max())
-    }
-
-    async fn acknowledge(&self, batch_id: u64) -> Result<()> {
-        let path = format!("{}/acknowledged", self.outbox());
-        let text =
-            format!("INSERT OVERWRITE DIRECTORY USING text OPTIONS (path {}) SELECT '{batch_id}'", quoted(&path));
-        self.session.execute(relation::statement(&text)).all().await.map(drop)
-    }
-
-    /// The rows of a committed batch.
-    async fn rows(&self, batch_id: u64) -> Result<RecordBatch> {
-        let source = DataSource {
-            format: "parquet".into(),
-            paths: vec![format!("{}/batch-{batch_id}", self.outbox())],
-            ..DataSource::default()
-        };
-        match self.read(relation::read(&source, false)).await? {
-            Some(found) => rows::conformed(&found, &self.schema),
-            None => Err(Error::external(format!(
-                "the rows of batch {batch_id} are not in {}; the directory was changed by somebody else: restore it, or run \
-                 the pipeline again with an empty checkpoint",
-                self.outbox()
-            ))),
-        }
-    }
 }
 
 /// Whether the server has forgotten the query: it was started again, or the session has expired.
@@ -249,8 +226,9 @@ fn is_unknown(error: &Error) -> bool {
 }
 
 /// Follows a query.
-struct Follower<'a> {
-    run: &'a Run,
+struct Follower {
+    run: Run,
+    checkpoint: Checkpoint,
     /// The first batch that the sinks do not have.
     next: Option<u64>,
     /// The last acknowledged batch, and when it was.
@@ -260,16 +238,25 @@ struct Follower<'a> {
     begun: bool,
 }
 
-impl Follower<'_> {
+impl Follower {
+    /// Goes on with a new session, since the server has closed this one; its query is stopped.
+    async fn reopen(&mut self, host: &mut dyn Host) -> Result<()> {
+        host.note("the session has expired: no request came for too long; going on from the checkpoint with a new one");
+        let place = Some(self.run.checkpoint.as_str()).filter(|_| self.run.is_kept);
+        // The address may name the session that has expired.
+        let remote = Remote { session_id: None, ..self.run.session.remote.clone() };
+        self.run.session = Session::of_checkpoint(&remote, place).await?;
+        self.checkpoint = Checkpoint::new(&self.run.session, &self.run.checkpoint, self.run.is_here);
+        Ok(())
+    }
+
     async fn follow(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<End> {
         let mut pause = LOOK_MIN;
-        // Batches that were committed while nobody followed.
-        if let Some(committed) = self.run.committed().await? {
-            self.drain(committed, host).await?;
-        }
+        self.catch_up(host).await?;
         let mut stopping: Option<Instant> = None;
         loop {
             let Some(Told::Status(status)) = self.run.ask(id, Ask::Status(true)).await? else { return Ok(End::Lost) };
+            self.run.state.borrow_mut().in_batch = IN_BATCH.contains(&status.status_message.as_str());
             let news = self.look(id, host).await?;
             if !status.is_active {
                 return self.ended(id, host).await;
@@ -286,6 +273,27 @@ impl Follower<'_> {
             pause = if news { LOOK_MIN } else { (pause * 2).min(LOOK_MAX) };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Takes the batches that were committed while nobody followed.
+    async fn catch_up(&mut self, host: &mut dyn Host) -> Result<()> {
+        // Until this is known, it may take a job on Spark.
+        self.run.state.borrow_mut().reading = !self.run.is_here;
+        match self.checkpoint.committed().await? {
+            Some(committed) => self.drain(committed, host).await?,
+            None => self.run.state.borrow_mut().reached = Some(Vec::new()),
+        }
+        self.run.state.borrow_mut().reading = false;
+        Ok(())
+    }
+
+    /// Notes where a batch ends.
+    async fn reach(&self, batch_id: u64) -> Result<()> {
+        let sources = self.figures.get(&batch_id).map(|record| record.sources.iter());
+        let known: Vec<ByPartition> = sources.into_iter().flatten().map(|source| source.end_offset.clone()).collect();
+        let known = if known.is_empty() { self.checkpoint.offsets(batch_id).await? } else { known };
+        self.run.state.borrow_mut().reached = Some(known);
+        Ok(())
     }
 
     /// Takes new progress records; whether there was a new batch.
@@ -316,6 +324,7 @@ impl Follower<'_> {
 
     /// Gives the sinks every batch up to a committed one.
     async fn drain(&mut self, committed: u64, host: &mut dyn Host) -> Result<()> {
+        self.reach(committed).await?;
         if !self.run.query.needs_rows {
             let records = std::mem::take(&mut self.figures);
             self.next = Some(committed + 1);
@@ -323,14 +332,15 @@ impl Follower<'_> {
         }
         let mut next = match self.next {
             Some(next) => next,
-            None => self.run.acknowledged().await?.map_or(0, |last| last + 1),
+            None => self.checkpoint.acknowledged().await?.map_or(0, |last| last + 1),
         };
         self.next = Some(next);
         if next > committed {
             return Ok(());
         }
+        self.run.state.borrow_mut().reading = true;
         while next <= committed {
-            let rows = self.run.rows(next).await?;
+            let rows = rows::conformed(&self.checkpoint.rows(next).await?, &self.run.schema)?;
             let unknown = Progress { batch_id: next, name: self.run.query.name.clone(), ..Progress::default() };
             let mut record = self.figures.remove(&next).unwrap_or(unknown);
             record.sink.num_output_rows = rows.num_rows() as u64;
@@ -339,17 +349,20 @@ impl Follower<'_> {
             self.next = Some(next);
         }
         self.figures.retain(|batch_id, _| *batch_id >= next);
-        match self.acknowledged {
-            Some((_, at)) if at.elapsed() < ACKNOWLEDGE_EVERY => Ok(()),
-            _ => self.acknowledge().await,
+        if self.run.is_here || self.acknowledged.is_none_or(|(_, at)| at.elapsed() >= ACKNOWLEDGE_EVERY) {
+            self.acknowledge().await?;
         }
+        self.run.state.borrow_mut().reading = false;
+        Ok(())
     }
 
     /// Tells the outbox which batches the sinks have.
     async fn acknowledge(&mut self) -> Result<()> {
         let Some(last) = self.next.and_then(|next| next.checked_sub(1)) else { return Ok(()) };
         if self.run.query.needs_rows && self.acknowledged.is_none_or(|(before, _)| before < last) {
-            self.run.acknowledge(last).await?;
+            self.run.state.borrow_mut().reading = true;
+            self.checkpoint.acknowledge(last).await?;
+            self.run.state.borrow_mut().reading = false;
             self.acknowledged = Some((last, Instant::now()));
         }
         Ok(())
@@ -359,9 +372,7 @@ impl Follower<'_> {
     async fn ended(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<End> {
         let failure = self.run.ask(id, Ask::Exception(true)).await?;
         self.look(id, host).await?;
-        if let Some(committed) = self.run.committed().await? {
-            self.drain(committed, host).await?;
-        }
+        self.catch_up(host).await?;
         self.acknowledge().await?;
         match failure {
             Some(Told::Exception(failure)) if failure.exception_message.is_some() => {

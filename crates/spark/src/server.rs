@@ -1,16 +1,14 @@
-//! A Connect server on this machine, from a Spark or pyspark folder: for trying, and for tests.
-//!
-//! ```text
-//!   this process ─ pipe ─► sh, which waits ─► spark-submit … SparkConnectServer
-//! ```
-//! The shell ends the server when the pipe closes, so the server does not outlive this process, however it dies.
+//! A Connect server on this machine, from a Spark or pyspark folder, and a Master for Workers of this run: for trying, and
+//! for tests. Both end with this process ([`crate::keeper`]).
 
+use crate::keeper::Kept;
 use crate::remote::Remote;
+use crate::rest::RestApi;
 use crate::session::Session;
-use std::fs::File;
+use crate::workers::daemon;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 use tidemill_model::{Error, Result, Secret};
 use uuid::Uuid;
@@ -20,29 +18,13 @@ const START_MAX: Duration = Duration::from_secs(300);
 /// How long it may take to end before it is killed.
 const END_MAX: Duration = Duration::from_secs(20);
 
-/// Waits for the server or for the pipe's end, whichever comes first. `$1` is the longest wait for a clean end, seconds.
-const KEEPER: &str = r#"
-exec 3<&0
-patience=$1; shift
-"$@" </dev/null 3<&- &
-server=$!
-(
-    cat <&3 >/dev/null
-    kill "$server" 2>/dev/null
-    while [ "$patience" -gt 0 ] && kill -0 "$server" 2>/dev/null; do sleep 1; patience=$((patience - 1)); done
-    kill -9 "$server" 2>/dev/null
-) &
-exec 3<&-
-wait "$server"
-"#;
-
 /// A running server; ends with its value.
 pub struct Server {
-    keeper: Child,
+    kept: Kept,
     port: u16,
+    page: Option<u16>,
     /// Keeps other users of the machine out.
     token: Secret,
-    log: PathBuf,
     _scratch: tempfile::TempDir,
 }
 
@@ -59,6 +41,8 @@ pub struct ServerOptions {
     pub port: u16,
     /// The token that clients must give; `None`: one that nobody else knows.
     pub token: Option<Secret>,
+    /// The secret of its Master, if that wants one.
+    pub secret: Option<Secret>,
 }
 
 impl Server {
@@ -70,12 +54,13 @@ impl Server {
         let home = spark_home(&options.folder)?;
         let scratch = tempfile::Builder::new().prefix("tidemill-spark-").tempdir()?;
         let port = if options.port == 0 { free_port()? } else { options.port };
-        let log = scratch.path().join("log.txt");
-        let output = File::create(&log)?;
         note(&format!("starting Spark from {} on 127.0.0.1:{port}, master {}", home.display(), options.master));
         let token = options.token.clone().unwrap_or_else(|| Secret::new(Uuid::new_v4().to_string()));
-        let keeper = spawn(&home, options, port, &token, scratch.path(), output)?;
-        let mut server = Server { keeper, port, token, log, _scratch: scratch };
+        // A cluster has executors to be seen on the driver's page.
+        let page = if is_local(&options.master) { None } else { Some(free_port()?) };
+        let command = command(&home, options, (port, page), &token, scratch.path())?;
+        let kept = Kept::start(&command, scratch.path(), END_MAX)?;
+        let mut server = Server { kept, port, page, token, _scratch: scratch };
         let started = Instant::now();
         loop {
             if reached(port).await {
@@ -85,14 +70,14 @@ impl Server {
                 note(&format!("Spark {version} answers after {:.1} s", started.elapsed().as_secs_f64()));
                 return Ok(server);
             }
-            if let Some(status) = server.keeper.try_wait()? {
-                return Err(server.died(status));
+            if let Some(error) = server.end() {
+                return Err(error);
             }
             if started.elapsed() > START_MAX {
                 return Err(Error::external(format!(
                     "Spark does not answer after {} s:\n{}\nsee whether the machine has enough memory",
                     START_MAX.as_secs(),
-                    tail(&server.log)
+                    server.kept.log_tail()
                 )));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -113,17 +98,22 @@ impl Server {
 
     /// The process group of the server and its keeper.
     pub fn process_group(&self) -> u32 {
-        self.keeper.id()
+        self.kept.process_group()
+    }
+
+    /// The driver's page, if it has one.
+    pub fn page(&self) -> Option<RestApi> {
+        self.page.map(|port| RestApi::at("127.0.0.1", port))
     }
 
     /// How it ended, if it has; with the end of its log.
     pub fn end(&mut self) -> Option<Error> {
-        let status = self.keeper.try_wait().ok()??;
+        let status = self.kept.ended()?;
         Some(self.died(status))
     }
 
     fn died(&self, status: ExitStatus) -> Error {
-        let log = tail(&self.log);
+        let log = self.kept.log_tail();
         let help = match log.contains("java: not found") || log.contains("JAVA_HOME") {
             true => "install Java 17 or newer, or set JAVA_HOME",
             false => "mend what its log says",
@@ -132,58 +122,96 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let since = Instant::now();
-        while since.elapsed() < END_MAX + Duration::from_secs(5) {
-            if self.keeper.try_wait().map_or(true, |status| status.is_some()) {
-                return;
+/// A standalone Master on a free port of the loopback address; ends with its value.
+pub struct Master {
+    _kept: Kept,
+    port: u16,
+    secret: Secret,
+    _scratch: tempfile::TempDir,
+}
+
+impl Master {
+    /// Starts it from a folder of Spark, and waits until it answers.
+    ///
+    /// # Errors
+    /// External: it ends as it starts, or does not answer.
+    pub async fn start(home: &Path) -> Result<Master> {
+        let scratch = tempfile::Builder::new().prefix("tidemill-workers-").tempdir()?;
+        let (port, secret) = (free_port()?, Secret::new(Uuid::new_v4().to_string()));
+        let mut command = daemon(home, "org.apache.spark.deploy.master.Master", Some(&secret));
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--webui-port", "0"]);
+        let mut kept = Kept::start(&command, scratch.path(), END_MAX)?;
+        let started = Instant::now();
+        while !reached(port).await {
+            if kept.ended().is_some() || started.elapsed() > START_MAX {
+                let log = kept.log_tail();
+                return Err(Error::external(format!("Spark's Master does not answer:\n{log}\nmend what its log says")));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        Ok(Master { _kept: kept, port, secret, _scratch: scratch })
+    }
+
+    /// `spark://host:port`.
+    pub fn url(&self) -> String {
+        format!("spark://127.0.0.1:{}", self.port)
+    }
+
+    /// What its Workers and applications must know.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
     }
 }
 
-fn spawn(
+/// Whether a master is no cluster: Spark's driver does the work itself.
+pub fn is_local(master: &str) -> bool {
+    master.starts_with("local")
+}
+
+fn command(
     home: &Path,
     options: &ServerOptions,
-    port: u16,
+    (port, page): (u16, Option<u16>),
     token: &Secret,
     scratch: &Path,
-    output: File,
-) -> Result<Child> {
+) -> Result<Command> {
     let mut conf: Vec<(String, String)> = [
         ("spark.driver.memory", "1g"),
         ("spark.driver.host", "127.0.0.1"),
         ("spark.driver.bindAddress", "127.0.0.1"),
         ("spark.connect.grpc.binding.address", "127.0.0.1"),
-        ("spark.ui.enabled", "false"),
         ("spark.ui.showConsoleProgress", "false"),
+        ("spark.log.level", "WARN"),
         ("spark.sql.shuffle.partitions", "2"),
         ("spark.sql.streaming.pollingDelay", "10ms"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into();
+    conf.push(("spark.ui.enabled".into(), page.is_some().to_string()));
+    conf.extend(page.map(|page| ("spark.ui.port".into(), page.to_string())));
     conf.push(("spark.connect.grpc.binding.port".into(), port.to_string()));
     conf.push(("spark.local.dir".into(), scratch.join("local").display().to_string()));
     conf.push(("spark.sql.warehouse.dir".into(), scratch.join("warehouse").display().to_string()));
     conf.extend(options.conf.iter().cloned());
-    let mut command = Command::new("sh");
-    command.args(["-c", KEEPER, "sh", &END_MAX.as_secs().to_string()]);
-    command.arg(home.join("bin/spark-submit"));
+    let mut command = Command::new(home.join("bin/spark-submit"));
     command.args(["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "--master", &options.master]);
     for (key, value) in conf {
         command.args(["--conf", &format!("{key}={value}")]);
     }
-    command.arg("spark-internal").current_dir(scratch);
+    if let Some(secret) = &options.secret {
+        command.arg("--load-spark-defaults").arg("--properties-file").arg(secret_file(secret, scratch)?);
+    }
+    command.arg("spark-internal");
     command.env("SPARK_CONNECT_AUTHENTICATE_TOKEN", token.expose());
     command.env("SPARK_HOME", home).env("SPARK_LOCAL_IP", "127.0.0.1").env_remove("SPARK_DAEMON_MEMORY");
-    // A Ctrl-C of the terminal is for this process; the server is asked to end when the run has.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
-    command.spawn().map_err(|error| Error::external(format!("cannot start Spark: {error}; a POSIX shell is needed")))
+    Ok(command)
+}
+
+/// The file with the secret, in a folder that nobody else reads: on a command line all could see it.
+fn secret_file(secret: &Secret, scratch: &Path) -> Result<PathBuf> {
+    let path = scratch.join("secret.conf");
+    std::fs::write(&path, format!("spark.authenticate.secret {}\n", secret.expose()))?;
+    Ok(path)
 }
 
 /// The folder with `bin/spark-submit`.
@@ -220,6 +248,31 @@ pub fn spark_home(folder: &str) -> Result<PathBuf> {
     })
 }
 
+/// The option that gives this Spark its Kafka connector; `None` if it has one, or the options name jars already. Jars that
+/// `cargo xtask spark start` has fetched are taken; otherwise Spark fetches them from Maven Central.
+pub fn kafka_connector(home: &Path, conf: &[(String, String)]) -> Option<(String, String)> {
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    };
+    let jars = names(&home.join("jars"));
+    let is_named = conf.iter().any(|(key, _)| key == "spark.jars" || key == "spark.jars.packages");
+    if is_named || jars.iter().any(|jar| jar.starts_with("spark-sql-kafka")) {
+        return None;
+    }
+    let core = jars.iter().find_map(|jar| jar.strip_prefix("spark-core_")?.strip_suffix(".jar"))?;
+    let (scala, version) = core.split_once('-')?;
+    let fetched = std::path::absolute(format!("target/kafka/spark-{version}")).ok()?;
+    let found: Vec<String> = names(&fetched).into_iter().filter(|name| name.ends_with(".jar")).collect();
+    Some(match found.is_empty() {
+        true => ("spark.jars.packages".into(), format!("org.apache.spark:spark-sql-kafka-0-10_{scala}:{version}")),
+        false => {
+            let paths = found.iter().map(|name| fetched.join(name).display().to_string());
+            ("spark.jars".into(), paths.collect::<Vec<_>>().join(","))
+        }
+    })
+}
+
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
@@ -228,9 +281,20 @@ async fn reached(port: u16) -> bool {
     tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
 }
 
-/// The last lines of a log.
-fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spark_without_the_connector_gets_it() {
+        let home = tempfile::tempdir().unwrap();
+        let touch = |name: &str| std::fs::write(home.path().join("jars").join(name), "").unwrap();
+        std::fs::create_dir(home.path().join("jars")).unwrap();
+        touch("spark-core_2.13-0.0.7.jar");
+        let package = "org.apache.spark:spark-sql-kafka-0-10_2.13:0.0.7".to_owned();
+        assert_eq!(kafka_connector(home.path(), &[]), Some(("spark.jars.packages".into(), package)));
+        assert_eq!(kafka_connector(home.path(), &[("spark.jars".into(), "a.jar".into())]), None);
+        touch("spark-sql-kafka-0-10_2.13-0.0.7.jar");
+        assert_eq!(kafka_connector(home.path(), &[]), None);
+    }
 }

@@ -38,6 +38,14 @@ const CALL_MAX: Duration = Duration::from_secs(60);
 /// The most that a response may hold; Spark's own clients take 128 MiB.
 const RESPONSE_BYTES_MAX: usize = 128 << 20;
 
+/// How many sessions of a checkpoint may expire while the server runs.
+const ATTEMPTS: u8 = 8;
+
+/// Whether the server has closed the session: nobody has asked for it for too long.
+pub(crate) fn is_expired(error: &Error) -> bool {
+    error.message().contains("SESSION_CLOSED")
+}
+
 /// The stub, with the token in every request.
 pub(crate) type Stub = SparkConnectServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -97,8 +105,29 @@ impl Session {
         Ok(Session { remote: remote.clone(), stub, answered: Arc::default(), id })
     }
 
+    /// The session that runs the query of a checkpoint: its id follows from the place, so that whoever runs the same file
+    /// finds the query of a client that died. The server does not take the id of an expired session again; the next one is
+    /// taken then. A place that nobody finds again has none.
+    ///
+    /// # Errors
+    /// As every call. External: all ids are used up.
+    pub async fn of_checkpoint(remote: &Remote, place: Option<&str>) -> Result<Session> {
+        for attempt in 0..ATTEMPTS {
+            let mut remote = remote.clone();
+            if let (None, Some(place)) = (&remote.session_id, place) {
+                remote.session_id = Some(Session::id_of(place, attempt));
+            }
+            let session = Session::open(&remote).await?;
+            match session.check_version().await {
+                Err(error) if is_expired(&error) => {}
+                checked => return checked.map(|()| session),
+            }
+        }
+        Err(Error::external("the Connect server has closed this query's sessions; restart it, or name a session_id"))
+    }
+
     /// The id of the session that runs the query of a checkpoint. `attempt` makes further ones.
-    pub fn id_of(checkpoint: &str, attempt: u8) -> String {
+    fn id_of(checkpoint: &str, attempt: u8) -> String {
         const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;
         let bytes = checkpoint.bytes().chain([attempt]);

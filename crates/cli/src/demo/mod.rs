@@ -13,13 +13,14 @@ mod pipeline;
 mod reference;
 mod report;
 
-use crate::args::DemoOptions;
+use crate::args::{DemoOptions, SparkOptions};
 use crate::observer::{JsonLinesFile, RunObserver, TextLog};
 use crate::{children, signals, verbs, wiring};
 use chaos::Chaos;
 use display::Display;
 use journal::Journal;
 use phases::Phase;
+use pipeline::Variant;
 use report::Report;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,9 @@ const DECISIONS: &str = "decisions.jsonl";
 /// The journal. A directory with this file is a demo's directory.
 const JOURNAL: &str = "journal.json";
 
+/// Options of Spark's Java processes in a demo.
+const QUICK_JAVA: &str = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1";
+
 /// Interval of the demo's loop.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -58,10 +62,7 @@ const SCAN_WORD: Duration = Duration::from_secs(2);
 /// The load is over for so long that the next record is no part of it.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// After the load has ended, backlog and executors must be gone within this time.
-const SETTLE: Duration = Duration::from_secs(180);
-
-/// Runs the demo.
+/// Runs the demo. On Spark, then the same with the local engine.
 ///
 /// # Errors
 /// External: something failed, or the results are wrong. User: an option is wrong, the directory is in use.
@@ -69,23 +70,66 @@ pub(crate) fn run(options: &DemoOptions) -> Result<()> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     signals::on_interrupt(move || flag.store(true, Ordering::Relaxed))?;
+    let scale = Scale::of(options);
+    let Some(report) = play(options, scale, &interrupted)? else { return told_interrupted() };
+    if !options.is_on_spark() {
+        return conclude_with(options, &report);
+    }
+    output::line(&format!("\n{}\n\nNow the same load with the local engine.", report.text()));
+    let here = DemoOptions { engine: "local".into(), dir: None, spark: SparkOptions::default(), ..options.clone() };
+    let Some(local) = play(&here, scale, &interrupted)? else { return told_interrupted() };
+    output::line(&format!("\n{}", Report::beside(&report, &local)));
+    conclude_with(options, &report)
+}
+
+fn told_interrupted() -> Result<()> {
+    output::line("interrupted: everything was stopped cleanly; there is no report");
+    Ok(())
+}
+
+/// Plays once; `None` if the user interrupted.
+fn play(options: &DemoOptions, scale: Scale, interrupted: &Arc<AtomicBool>) -> Result<Option<Report>> {
     let dir = DemoDir::open(options)?;
-    let mut demo = Demo::start(options, dir, interrupted)?;
+    let mut demo = Demo::start(options, scale, dir, interrupted.clone())?;
     let told = demo.tell();
     let report = told.and_then(|()| demo.conclude());
     demo.leave_no_topic();
     demo.display.close();
-    match report? {
-        None => {
-            output::line("interrupted: everything was stopped cleanly; there is no report");
-            Ok(())
+    report
+}
+
+/// How long and how large a demo is.
+#[derive(Clone, Copy)]
+struct Scale {
+    duration: Duration,
+    variant: Variant,
+    /// After the load has ended, backlog and executors must be gone within this time.
+    settle: Duration,
+}
+
+impl Scale {
+    fn of(options: &DemoOptions) -> Scale {
+        let on_spark = options.is_on_spark();
+        let usual = Duration::from_secs(if on_spark { 300 } else { 90 });
+        let duration = options.duration.unwrap_or(usual);
+        let limit = if on_spark { phases::LIMIT_PER_CORE_BESIDE_SPARK } else { phases::LIMIT_PER_CORE };
+        let hold_ms = (duration.as_millis() as u64 / 30).clamp(1_000, if on_spark { 6_000 } else { 3_000 });
+        Scale {
+            duration,
+            variant: Variant {
+                limit: (!options.full_speed).then_some(limit),
+                hold_ms,
+                slo_s: if on_spark { 15 } else { 5 },
+            },
+            settle: Duration::from_secs(if on_spark { 400 } else { 180 }),
         }
-        Some(report) => conclude_with(options, &report),
     }
 }
 
 fn conclude_with(options: &DemoOptions, report: &Report) -> Result<()> {
-    output::line(&format!("\n{}", report.text()));
+    if !options.is_on_spark() {
+        output::line(&format!("\n{}", report.text()));
+    }
     if let Some(path) = &options.report {
         let json = serde_json::to_string_pretty(report).expect("a report serialises");
         std::fs::write(path, json + "\n").map_err(|error| {
@@ -143,6 +187,8 @@ struct Demo {
     kafka: KafkaOptions,
     topic: String,
     phases: Vec<Phase>,
+    on_spark: bool,
+    settle: Duration,
     journal: Journal,
     display: Display,
     control: Arc<Control>,
@@ -159,7 +205,7 @@ struct Demo {
 }
 
 impl Demo {
-    fn start(options: &DemoOptions, dir: DemoDir, interrupted: Arc<AtomicBool>) -> Result<Demo> {
+    fn start(options: &DemoOptions, scale: Scale, dir: DemoDir, interrupted: Arc<AtomicBool>) -> Result<Demo> {
         let mut display = Display::open(options.headless);
         let mut journal = Journal::open(&dir.path(JOURNAL))?;
         let (broker, servers) = match &options.bootstrap_servers {
@@ -177,9 +223,7 @@ impl Demo {
         verbs::produce::check_options(&kafka)?;
         make_topic(&kafka, &topic, broker.is_none() && journal.run() == 1)?;
         journal.run_begins()?;
-        let limit = (!options.full_speed).then_some(phases::LIMIT_PER_CORE);
-        let hold_ms = (options.duration.as_millis() as u64 / 30).clamp(1_000, 3_000);
-        let text = pipeline::text(&servers, &topic, &dir.path("results"), limit, hold_ms);
+        let text = pipeline::text(&servers, &topic, &dir.path("results"), scale.variant);
         let file = dir.path("pipeline.toml");
         std::fs::write(&file, &text)?;
 
@@ -191,22 +235,20 @@ impl Demo {
         let (said, sayings) = channel();
         let observer =
             RunObserver { dashboard: dashboard.clone(), latest: Some(latest.clone()), ..RunObserver::default() };
-        let driver = start_driver(
-            &dir,
-            &file,
-            (&text, &pipeline::set(&options.option)),
-            (inbox, &commands),
-            observer,
-            supervisor,
-            said,
-        )?;
+        let job = wiring::plan(&file.display().to_string(), &text, &pipeline::set(&options.option))?;
+        let driver = match options.is_on_spark() {
+            true => start_on_spark(&dir, options, job, (inbox, &commands), observer, said)?,
+            false => start_driver(&dir, job, (inbox, &commands), observer, supervisor, said)?,
+        };
         let load = load_options(&kafka, &topic, options.seed, journal.run());
         let control = Arc::new(Control::new(Rate::PerSecond(0.0), 1));
         let shared = control.clone();
         let load = Job::spawn("load", move || produce::run(&load, &shared, |_| {}))?;
         display.listen(sayings);
         let mut demo = Demo {
-            phases: phases::phases(options.duration, options.full_speed),
+            phases: phases::phases(scale.duration, scale.variant.limit),
+            on_spark: options.is_on_spark(),
+            settle: scale.settle,
             chaos: Chaos::all(options.kill_every, options.stop_every),
             dir,
             kafka,
@@ -223,7 +265,7 @@ impl Demo {
             cold_start_ms: None,
             broker,
         };
-        demo.introduce(options, &servers, dashboard.as_deref(), limit, hold_ms);
+        demo.introduce(options, &servers, dashboard.as_deref(), scale.variant);
         Ok(demo)
     }
 
@@ -232,15 +274,18 @@ impl Demo {
         options: &DemoOptions,
         servers: &str,
         dashboard: Option<&Dashboard>,
-        limit: Option<f64>,
-        hold_ms: u64,
+        Variant { limit, hold_ms, .. }: Variant,
     ) {
         let kind = if options.bootstrap_servers.is_some() { "Kafka" } else { "embedded broker" };
         self.display.say(&format!("{kind} on {servers}, topic {} with {PARTITIONS} partitions", self.topic));
         if let Some(dashboard) = dashboard {
             self.display.dashboard(&dashboard.url());
         }
-        if let Some(limit) = limit {
+        if let Some(limit) = limit.filter(|_| self.on_spark) {
+            self.display.say(&format!(
+                "the autoscaler is told that an executor's core does {limit:.0} records/s, so that this machine's load needs all sizes"
+            ));
+        } else if let Some(limit) = limit {
             self.display.say(&format!(
                 "each executor is limited to {limit:.0} records/s per core, so that a small machine can show all sizes (--full-speed: no limit)"
             ));
@@ -296,12 +341,16 @@ impl Demo {
         if let Some(ms) = self.cold_start_ms {
             self.display.say(&format!("one record, from zero executors to its result: {ms} ms"));
         }
+        if self.on_spark {
+            // A Worker needs longer to go than an executor of the local engine.
+            self.wait_for(|status| status.executors.is_empty())?;
+        }
         Ok(())
     }
 
     /// Runs steps until the status satisfies `so`; false if the user wants to end.
     fn wait_for(&mut self, so: impl Fn(&Status) -> bool) -> Result<bool> {
-        let patience = Instant::now() + SETTLE;
+        let patience = Instant::now() + self.settle;
         while Instant::now() < patience {
             if !self.step()? {
                 return Ok(false);
@@ -313,7 +362,7 @@ impl Demo {
         let status = self.latest().clone();
         Err(Error::external(format!(
             "after {} s the backlog is still {} and {} executors live ({}); is the machine too busy?",
-            SETTLE.as_secs(),
+            self.settle.as_secs(),
             status.backlog,
             status.executors.len(),
             status.activity
@@ -468,30 +517,53 @@ fn ended<T>(name: &str, end: Result<Result<T>, Panic>) -> Result<T> {
     })
 }
 
+/// Spark instead of the driver.
+fn start_on_spark(
+    dir: &DemoDir,
+    options: &DemoOptions,
+    job: tidemill_driver::Job,
+    (inbox, commands): (Receiver<Command>, &Sender<Command>),
+    observer: RunObserver,
+    said: Sender<String>,
+) -> Result<Job<Result<Summary>>> {
+    // Processes that live for a minute or two are done before Java's second compiler would pay.
+    let quick = ["spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"]
+        .map(|key| (key.to_owned(), QUICK_JAVA.to_owned()));
+    let spark = SparkOptions {
+        spark_conf: quick.into_iter().chain(options.spark.spark_conf.iter().cloned()).collect(),
+        ..options.spark.clone()
+    };
+    let run = verbs::spark::runner(job, &spark, &dir.path("checkpoint"), commands.clone(), inbox)?;
+    let (progress, decisions) = (dir.path(PROGRESS), dir.path(DECISIONS));
+    Ok(Job::spawn("driver", move || run(watched(observer, &progress, &decisions, said)?))?)
+}
+
+/// The observer with the demo's logs.
+fn watched(observer: RunObserver, progress: &Path, decisions: &Path, said: Sender<String>) -> Result<RunObserver> {
+    Ok(RunObserver {
+        progress: Some(JsonLinesFile::open(progress)?),
+        decisions: Some(JsonLinesFile::open(decisions)?),
+        // At the very end the receiver may be gone.
+        log: Some(TextLog::new(false, move |text| drop(said.send(text.to_owned())))),
+        ..observer
+    })
+}
+
 fn start_driver(
     dir: &DemoDir,
-    file: &Path,
-    (text, set): (&str, &[(String, String)]),
+    job: tidemill_driver::Job,
     (inbox, commands): (Receiver<Command>, &Sender<Command>),
     observer: RunObserver,
     supervisor: Supervisor,
     said: Sender<String>,
 ) -> Result<Job<Result<Summary>>> {
-    let job = wiring::plan(&file.display().to_string(), text, set)?;
     let sinks = wiring::sinks(&job, commands)?;
     let (sources, access) = (wiring::sources(&job)?, wiring::access(&job));
     let disk = Arc::new(OsDisk::open(&dir.path("checkpoint"))?);
     let (spawn, limits) = children::spawn(&job.pipeline.autoscale)?;
     let (progress, decisions) = (dir.path(PROGRESS), dir.path(DECISIONS));
     let driver = Job::spawn("driver", move || {
-        let observer = RunObserver {
-            progress: Some(JsonLinesFile::open(&progress)?),
-            decisions: Some(JsonLinesFile::open(&decisions)?),
-            // At the very end the receiver may be gone.
-            log: Some(TextLog::new(false, move |text| drop(said.send(text.to_owned())))),
-            ..observer
-        };
-        let observer = Box::new(observer);
+        let observer = Box::new(watched(observer, &progress, &decisions, said)?);
         let (commands, dead_letters, snapshot_bytes_min) = (inbox, None, SNAPSHOT_BYTES_MIN);
         tidemill_driver::run(
             job,

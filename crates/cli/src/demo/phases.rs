@@ -19,13 +19,16 @@ pub(crate) struct Phase {
 /// Limit of an executor's core, so that a small machine can show all sizes. Not used at full speed.
 pub(crate) const LIMIT_PER_CORE: f64 = 2_500.0;
 
+/// The same where Spark's processes share the machine.
+pub(crate) const LIMIT_PER_CORE_BESIDE_SPARK: f64 = 1_000.0;
+
 /// The phases of a demo of about this length. What follows the last phase (zero executors, one record) takes as long as
 /// it takes.
-pub(crate) fn phases(length: Duration, full_speed: bool) -> Vec<Phase> {
-    let (baseline, spike) = match full_speed {
+pub(crate) fn phases(length: Duration, limit: Option<f64>) -> Vec<Phase> {
+    let (baseline, spike) = match limit {
         // A limited executor of two cores does 2 × LIMIT: the baseline needs 0.4 executors, the spike 3.1.
-        false => (Rate::PerSecond(LIMIT_PER_CORE * 0.8), Rate::PerSecond(LIMIT_PER_CORE * 6.2)),
-        true => (Rate::PerSecond(50_000.0), Rate::Max),
+        Some(limit) => (Rate::PerSecond(limit * 0.8), Rate::PerSecond(limit * 6.2)),
+        None => (Rate::PerSecond(50_000.0), Rate::Max),
     };
     let phase =
         |name, text, share: f64, rate, producers| Phase { name, text, until: length.mul_f64(share), rate, producers };
@@ -48,7 +51,7 @@ mod tests {
 
     #[test]
     fn phases_follow_each_other() {
-        let phases = phases(Duration::from_secs(100), false);
+        let phases = phases(Duration::from_secs(100), Some(LIMIT_PER_CORE));
         assert!(phases.is_sorted_by_key(|phase| phase.until));
         let name = |seconds| at(&phases, Duration::from_secs(seconds)).map(|phase| phase.name);
         assert_eq!(

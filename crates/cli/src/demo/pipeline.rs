@@ -3,8 +3,19 @@
 use std::path::Path;
 use tidemill_model::Secret;
 
-/// The text of the file. `limit` is `max_records_per_second_per_core`.
-pub(crate) fn text(bootstrap_servers: &str, topic: &str, results: &Path, limit: Option<f64>, hold_ms: u64) -> String {
+/// What differs from demo to demo.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Variant {
+    /// `max_records_per_second_per_core`.
+    pub(crate) limit: Option<f64>,
+    /// `executor_idle_timeout` and `down_hold`.
+    pub(crate) hold_ms: u64,
+    pub(crate) slo_s: u64,
+}
+
+/// The text of the file. Both engines run it: `try_cast` and the rest fail at no record.
+pub(crate) fn text(bootstrap_servers: &str, topic: &str, results: &Path, variant: Variant) -> String {
+    let Variant { limit, hold_ms, slo_s } = variant;
     let limit = limit.map_or(String::new(), |limit| {
         format!("max_records_per_second_per_core = {limit:?}   # so that a small machine can show all sizes\n")
     });
@@ -24,7 +35,7 @@ schema = """timestamp DOUBLE, student_id STRING, student_name STRING, course STR
 
 [sources.cs_student_logs.event_time]
 column = "event_time"
-expression = "CAST(timestamp AS TIMESTAMP)"
+expression = "try_cast(timestamp AS TIMESTAMP)"
 watermark = "1 minute"
 
 [query]
@@ -45,7 +56,7 @@ path = {results}
 min_executors = 0
 max_executors = 4
 executor_cores = 2
-slo = "5 seconds"
+slo = "{slo_s} seconds"
 executor_idle_timeout = "{hold_ms} milliseconds"   # shorter than in production, so that the demo is
 down_hold = "{hold_ms} milliseconds"               # not mostly waiting
 {limit}"#,
@@ -79,7 +90,8 @@ mod tests {
     #[test]
     fn the_demo_s_pipeline_is_a_right_pipeline() {
         for limit in [None, Some(2_500.0)] {
-            let text = text("h:1", "t", Path::new("/tmp/a \"b\" \\c"), limit, 3_000);
+            let variant = Variant { limit, hold_ms: 3_000, slo_s: 5 };
+            let text = text("h:1", "t", Path::new("/tmp/a \"b\" \\c"), variant);
             let job = crate::wiring::plan("demo.toml", &text, &[]).map_err(|error| error.to_string());
             let path = job.map(|job| match &job.pipeline.sinks[0].kind {
                 SinkKind::Files { path, .. } => path.clone(),
@@ -93,7 +105,7 @@ mod tests {
     fn properties_of_the_client_reach_the_pipeline() {
         let options = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "PLAIN"), ("sasl.password", "1\"\\\n2")];
         let options = options.map(|(name, value)| (name.to_owned(), Secret::new(value)));
-        let text = text("h:1", "t", Path::new("r"), None, 3_000);
+        let text = text("h:1", "t", Path::new("r"), Variant { limit: None, hold_ms: 3_000, slo_s: 5 });
         let job = tidemill_config::parse("demo.toml", &text, &set(&options)).expect("a right pipeline");
         let SourceKind::Kafka(kafka) = &job.sources[0].kind else { panic!("the demo reads Kafka") };
         let found: Vec<_> =

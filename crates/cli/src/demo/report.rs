@@ -71,6 +71,28 @@ impl Report {
         self.lost == 0 && self.duplicated == 0 && self.rows_wrong == 0 && self.rows_checked > 0
     }
 
+    /// What the same load took on Spark and on the local engine.
+    pub(crate) fn beside(spark: &Report, local: &Report) -> String {
+        let line = |name: &str, figure: &dyn Fn(&Report) -> String| {
+            format!("{name:<34}{:>14}{:>14}", figure(spark), figure(local))
+        };
+        let seconds = |ms: Option<u64>| ms.map_or("-".into(), |ms| format!("{:.2} s", ms as f64 / 1000.0));
+        [
+            format!("{:<34}{:>14}{:>14}", "", "Spark", "local engine"),
+            line("records", &|report| report.produced.to_string()),
+            line("lost, counted twice, rows wrong", &|report| {
+                format!("{}, {}, {}", report.lost, report.duplicated, report.rows_wrong)
+            }),
+            line("executors", &|report| format!("{} to {}", report.min_executors_seen, report.max_executors_seen)),
+            line("executor-seconds", &|report| format!("{:.1}", report.executor_seconds)),
+            line("saved against 4 always on", &|report| format!("{:.1} %", report.saved_percent)),
+            line("age p50", &|report| seconds(Some(report.age_p50_ms))),
+            line("age p99", &|report| seconds(Some(report.age_p99_ms))),
+            line("cold start: one record from zero", &|report| seconds(report.cold_start_ms)),
+        ]
+        .join("\n")
+    }
+
     /// The report as lines.
     pub(crate) fn text(&self) -> String {
         let cold_start = self.cold_start_ms.map_or("not measured".into(), |ms| format!("{ms} ms"));

@@ -18,3 +18,7 @@ pub(crate) mod spark;
 pub(crate) mod spark;
 #[cfg(feature = "spark")]
 mod spark_board;
+#[cfg(feature = "spark")]
+mod spark_ends;
+#[cfg(feature = "spark")]
+mod spark_scaling;

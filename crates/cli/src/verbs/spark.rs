@@ -2,21 +2,29 @@
 //! engine's; the crate `spark` does the rest.
 
 use super::spark_board::Board;
+use super::spark_ends::SourceEnds;
+use super::spark_scaling::Scaler;
 use crate::args::{RunOptions, SparkOptions};
-use crate::observer::JsonLinesFile;
+use crate::observer::{JsonLinesFile, Readers, RunObserver, TextLog};
+use crate::usage::UsageLog;
 use crate::{signals, wiring};
 use arrow_array::RecordBatch;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
-use tidemill_driver::{Job, Supervisor};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use tidemill_driver::{Job, Observer, Summary, Supervisor};
 use tidemill_flow::ports::Sink;
+use tidemill_model::pipeline::{Autoscale, ScaleMode, SourceKind, Trigger};
 use tidemill_model::progress::Progress;
 use tidemill_model::status::Command;
-use tidemill_model::{Error, Result, counted};
-use tidemill_os::output::{self, Stream};
+use tidemill_model::{Error, Pipeline, Result, Secret, counted};
+use tidemill_os::output;
 use tidemill_spark::refuse::{self, Reach};
-use tidemill_spark::server::{Server, ServerOptions};
-use tidemill_spark::{Host, Remote, Run, Session, SparkQuery};
+use tidemill_spark::server::{Master, Server, ServerOptions, is_local, kafka_connector, spark_home};
+use tidemill_spark::workers::{ForeignWorkers, HookWorkers, LocalWorkers, WorkerOptions, Workers};
+use tidemill_spark::{Host, Remote, RestApi, Run, Session, SparkQuery};
 
 /// `tidemill check --engine spark`.
 pub(crate) fn check(job: &Job) -> Result<()> {
@@ -29,22 +37,83 @@ pub(crate) fn check(job: &Job) -> Result<()> {
 /// `tidemill run --engine spark`.
 pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let job = wiring::load(&options.pipeline, &super::run::set(options)?)?;
-    let remote = options.spark.spark_remote.as_deref().map(remote_of).transpose()?;
-    let reach = match &remote {
-        Some(remote) if !remote.is_loopback() => Reach::Elsewhere,
-        _ => Reach::SameMachine,
+    let (commands, inbox) = channel();
+    let stop = commands.clone();
+    signals::on_interrupt(move || drop(stop.send(Command::Stop)))?;
+    let quiet = options.quiet;
+    let say = move |text: &str| {
+        if !quiet {
+            output::error_line(text);
+        }
     };
-    if remote.is_none() && options.spark.spark_local.is_none() {
-        return Err(Error::user(
-            "--engine spark needs a Spark: --spark-remote sc://HOST:PORT, or --spark-local auto for one on this machine",
-        ));
+    let named = options.checkpoint.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+    let plan = Plan::of(&job, &options.spark, named, options.detach)?;
+    say(&format!("checkpoint in {}", plan.place.checkpoint));
+    let mut supervisor = Supervisor::default();
+    let listen = job.pipeline.dashboard.as_deref();
+    let dashboard = listen.map(|listen| wiring::dashboard(listen, &commands, &mut supervisor)).transpose()?;
+    if let Some(dashboard) = &dashboard {
+        say(&format!("dashboard on {}", dashboard.url()));
     }
-    if options.detach && options.spark.spark_local.is_some() {
-        return Err(Error::user("--detach needs --spark-remote: the server of --spark-local ends with the run"));
+    let observer = RunObserver {
+        progress: options.progress.as_deref().map(JsonLinesFile::open).transpose()?,
+        decisions: options.decisions.as_deref().map(JsonLinesFile::open).transpose()?,
+        dashboard,
+        readers: Some(Readers::new(super::run::streams(&job, quiet), commands.clone())),
+        usage: plan.place.folder().map(|dir| UsageLog::new(&dir)),
+        log: Some(TextLog::new(true, say)),
+        ..RunObserver::default()
+    };
+    let trigger = wiring::trigger(&job, options.available_now);
+    let (summary, address) = drive(Drive { job, plan, trigger, commands, inbox, observer })?;
+    say(&match options.detach {
+        true => detached(options, &address),
+        false => ended(&summary, &address),
+    });
+    Ok(())
+}
+
+/// What a run is given.
+struct Drive {
+    job: Job,
+    plan: Plan,
+    trigger: Trigger,
+    commands: Sender<Command>,
+    inbox: Receiver<Command>,
+    observer: RunObserver,
+}
+
+/// Where a run finds Spark, and what is there.
+struct Plan {
+    spark: SparkOptions,
+    remote: Option<Remote>,
+    place: Place,
+    detach: bool,
+}
+
+impl Plan {
+    /// Checks that this can run there.
+    ///
+    /// # Errors
+    /// User: it cannot, and why.
+    fn of(job: &Job, spark: &SparkOptions, checkpoint: Option<String>, detach: bool) -> Result<Plan> {
+        let remote = spark.spark_remote.as_deref().map(remote_of).transpose()?;
+        let reach = match &remote {
+            Some(remote) if !remote.is_loopback() => Reach::Elsewhere,
+            _ => Reach::SameMachine,
+        };
+        if remote.is_none() && spark.spark_local.is_none() {
+            return Err(Error::user(
+                "--engine spark needs a Spark: --spark-remote sc://HOST:PORT, or --spark-local auto for one on this machine",
+            ));
+        }
+        if detach && spark.spark_local.is_some() {
+            return Err(Error::user("--detach needs --spark-remote: the server of --spark-local ends with the run"));
+        }
+        refuse::check(&job.pipeline, &job.plan, reach)?;
+        let place = Place::of(checkpoint.or_else(|| job.pipeline.checkpoint.clone()), detach, reach)?;
+        Ok(Plan { spark: spark.clone(), remote, place, detach })
     }
-    refuse::check(&job.pipeline, &job.plan, reach)?;
-    let place = Place::of(options, &job, reach)?;
-    tidemill_spark::block_on(started(options, &job, remote, place))?
 }
 
 /// The address, with its references resolved: a token does not belong on a command line.
@@ -53,101 +122,218 @@ fn remote_of(text: &str) -> Result<Remote> {
     Remote::parse(text.expose())
 }
 
-async fn started(options: &RunOptions, job: &Job, remote: Option<Remote>, place: Place) -> Result<()> {
-    let (commands, inbox) = channel();
-    let stop = commands.clone();
-    signals::on_interrupt(move || drop(stop.send(Command::Stop)))?;
-    let quiet = options.quiet;
-    let mut say = move |text: &str| {
-        if !quiet {
-            output::error_line(text);
-        }
+/// A run that is ready to begin.
+pub(crate) type Runner = Box<dyn FnOnce(RunObserver) -> Result<Summary> + Send>;
+
+/// A run of a job, for the demo.
+///
+/// # Errors
+/// User: it cannot run on Spark, and why.
+pub(crate) fn runner(
+    job: Job,
+    spark: &SparkOptions,
+    checkpoint: &Path,
+    commands: Sender<Command>,
+    inbox: Receiver<Command>,
+) -> Result<Runner> {
+    let checkpoint = checkpoint.to_string_lossy().into_owned();
+    let (plan, trigger) = (Plan::of(&job, spark, Some(checkpoint), false)?, job.trigger);
+    Ok(Box::new(move |observer| {
+        let (summary, _) = drive(Drive { job, plan, trigger, commands, inbox, observer })?;
+        Ok(summary)
+    }))
+}
+
+/// Runs the query until it ends or is stopped; the totals, and the address at which it ran.
+///
+/// # Errors
+/// Spark or a sink fails.
+fn drive(drive: Drive) -> Result<(Summary, String)> {
+    tidemill_spark::block_on(started(drive))?
+}
+
+async fn started(drive: Drive) -> Result<(Summary, String)> {
+    let Drive { job, plan, trigger, commands, inbox, mut observer } = drive;
+    // In this order: the server ends first, then the Workers, and the Master last.
+    let mut spark = SparkHere::default();
+    let mut workers = None;
+    let remote = match &plan.remote {
+        Some(remote) => remote.clone(),
+        None => spark.start(&job, &plan.spark, &mut workers, &mut |note| observer.note(note)).await?,
     };
-    say(&format!("checkpoint in {}", place.checkpoint));
-    let mut supervisor = Supervisor::default();
-    let listen = job.pipeline.dashboard.as_deref();
-    let dashboard = listen.map(|listen| wiring::dashboard(listen, &commands, &mut supervisor)).transpose()?;
-    if let Some(dashboard) = &dashboard {
-        say(&format!("dashboard on {}", dashboard.url()));
-    }
-    let mut server = None;
-    let remote = match remote {
-        Some(remote) => remote,
-        None => server.insert(Server::start(&server_options(&options.spark), &mut say).await?).remote(),
+    let is_kept = plan.place.temporary.is_none();
+    let session = Session::of_checkpoint(&remote, Some(plan.place.checkpoint.as_str()).filter(|_| is_kept)).await?;
+    let mut scaler = match plan.detach {
+        true => None,
+        false => scaler(&job, &plan, workers, spark.page(), &session, &mut observer).await?,
     };
-    let session = session(&remote, &place).await?;
-    let trigger = wiring::trigger(job, options.available_now);
-    let query = SparkQuery::new(&job.pipeline, &job.plan, trigger, &std::env::current_dir()?);
+    let ends = match &scaler {
+        Some(_) if job.pipeline.autoscale.is_written => Some(SourceEnds::watch(wiring::sources(&job)?)?),
+        _ => None,
+    };
     let run = Run {
-        session: session.clone(),
-        query,
+        session,
+        query: SparkQuery::new(&job.pipeline, &job.plan, trigger, &std::env::current_dir()?),
         schema: job.plan.output_schema.clone(),
-        checkpoint: place.checkpoint.clone(),
-        detach: options.detach,
+        checkpoint: plan.place.checkpoint.clone(),
+        is_kept,
+        is_here: plan.remote.is_none(),
+        detach: plan.detach,
+        state: Rc::default(),
     };
+    let state = run.state.clone();
+    let (board, asked) = (RefCell::new(Board::new(&job, observer, ends)), RefCell::default());
     let mut host = RunHost {
-        sinks: if options.detach { Vec::new() } else { wiring::sinks(job, &commands)? },
-        progress: options.progress.as_deref().map(JsonLinesFile::open).transpose()?,
-        streams: super::run::streams(job, quiet),
-        say: Box::new(say),
+        sinks: if plan.detach { Vec::new() } else { wiring::sinks(&job, &commands)? },
         inbox,
+        asked: &asked,
         stopping: false,
-        board: Board::new(job, dashboard),
-        batches: 0,
-        rows: 0,
+        scales: scaler.is_some(),
+        board: &board,
     };
-    let result = run.run(&mut host).await;
-    if options.detach {
-        result?;
-        (host.say)(&detached(options, &session));
-        return Ok(());
-    }
-    if let Err(error) = result.and_then(|()| host.publish(true)) {
+    let result = match &mut scaler {
+        Some(scaler) => tidemill_spark::beside(run.run(&mut host), scaler.run(&state, &board, &asked)).await,
+        None => run.run(&mut host).await,
+    };
+    let session = match result.and_then(|session| host.publish(true).map(|()| session)) {
+        Ok(session) => session,
         // Where the server has ended, its log says why.
-        return Err(server.as_mut().and_then(Server::end).unwrap_or(error));
+        Err(error) => return Err(spark.end().unwrap_or(error)),
+    };
+    if plan.detach {
+        return Ok((Summary::default(), session.address()));
     }
     drop(session.release().await);
-    (host.say)(&format!(
-        "ended: {} in {}, {} out · on Spark at {}",
-        counted(host.board.status.records, "record"),
-        counted(host.batches, "batch"),
-        counted(host.rows, "row"),
-        remote.address()
-    ));
-    Ok(())
+    spark.server = None;
+    let used = scaler.map(Scaler::end);
+    let mut summary = board.borrow().summary();
+    summary.executor_seconds = used.unwrap_or(0.0);
+    Ok((summary, remote.address()))
 }
 
-/// A session whose id follows from the checkpoint: whoever runs the same file finds the query of a client that died.
-async fn session(remote: &Remote, place: &Place) -> Result<Session> {
-    for attempt in 0..8 {
-        let mut remote = remote.clone();
-        if remote.session_id.is_none() && place.temporary.is_none() {
-            remote.session_id = Some(Session::id_of(&place.checkpoint, attempt));
+/// Spark's processes that this run has started.
+#[derive(Default)]
+struct SparkHere {
+    server: Option<Server>,
+    _master: Option<Master>,
+}
+
+impl SparkHere {
+    /// Starts a Connect server. With `[autoscale]` it is on a cluster: of this run's own, or the given one.
+    async fn start(
+        &mut self,
+        job: &Job,
+        spark: &SparkOptions,
+        workers: &mut Option<Box<dyn Workers>>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Remote> {
+        let autoscale = &job.pipeline.autoscale;
+        let folder = spark.spark_local.clone().unwrap_or_default();
+        let home = spark_home(&folder)?;
+        let scales = autoscale.is_written && reads_kafka(&job.pipeline);
+        let (master, secret) = match &spark.spark_master {
+            Some(master) => (master.clone(), None),
+            None if scales => {
+                let master = self._master.insert(Master::start(&home).await?);
+                (master.url(), Some(master.secret().clone()))
+            }
+            None => (LOCAL.to_owned(), None),
+        };
+        let mut conf = Vec::new();
+        if scales && !is_local(&master) {
+            let options = worker_options(autoscale, home.clone(), master.clone(), secret.clone());
+            conf = options.conf(autoscale.max_executors);
+            *workers = Some(Box::new(LocalWorkers::new(options)?));
         }
-        let session = Session::open(&remote).await?;
-        match session.check_version().await {
-            Ok(()) => return Ok(session),
-            // The server does not take the id of an expired session again.
-            Err(error) if error.message().contains("SESSION_CLOSED") => {}
-            Err(error) => return Err(error),
+        if job.pipeline.sources.iter().any(|source| matches!(source.kind, SourceKind::Kafka(_))) {
+            conf.extend(kafka_connector(&home, &spark.spark_conf));
         }
+        conf.extend(spark.spark_conf.iter().cloned());
+        let options = ServerOptions { folder, master, conf, port: 0, token: None, secret };
+        Ok(self.server.insert(Server::start(&options, note).await?).remote())
     }
-    Err(Error::external("the Connect server has closed this query's sessions; restart it, or name a session_id"))
+
+    fn page(&self) -> Option<RestApi> {
+        self.server.as_ref()?.page()
+    }
+
+    /// How the server ended, if it has.
+    fn end(&mut self) -> Option<Error> {
+        self.server.as_mut()?.end()
+    }
 }
 
-fn server_options(options: &SparkOptions) -> ServerOptions {
-    ServerOptions {
-        folder: options.spark_local.clone().unwrap_or_default(),
-        master: options.spark_master.clone(),
-        conf: options.spark_conf.clone(),
-        port: 0,
-        token: None,
-    }
+/// The master where nothing else is said.
+const LOCAL: &str = "local[2]";
+/// Memory of an executor where `executor_memory` is not set, MB.
+const EXECUTOR_MB: u64 = 512;
+
+fn worker_options(autoscale: &Autoscale, home: PathBuf, master: String, secret: Option<Secret>) -> WorkerOptions {
+    let memory_mb = autoscale.executor_memory_bytes.map_or(EXECUTOR_MB, |bytes| (bytes >> 20).max(EXECUTOR_MB));
+    WorkerOptions { home, master, cores: autoscale.executor_cores, memory_mb, secret }
 }
 
-fn detached(options: &RunOptions, session: &Session) -> String {
+/// Whether all sources are topics, whose ends can be seen without Spark.
+fn reads_kafka(pipeline: &Pipeline) -> bool {
+    pipeline.sources.iter().all(|source| matches!(source.kind, SourceKind::Kafka(_)))
+}
+
+/// What shows the executors, and with `[autoscale]` decides about them; `None` where there is nothing to show.
+async fn scaler(
+    job: &Job,
+    plan: &Plan,
+    workers: Option<Box<dyn Workers>>,
+    page: Option<RestApi>,
+    session: &Session,
+    observer: &mut RunObserver,
+) -> Result<Option<Scaler>> {
+    let autoscale = &job.pipeline.autoscale;
+    let mut autoscale = autoscale.clone();
+    if autoscale.is_written && !reads_kafka(&job.pipeline) {
+        observer.note("[autoscale] needs sources of type kafka on Spark, so the cluster keeps its size");
+        autoscale.is_written = false;
+    }
+    let api = match (&plan.spark.spark_ui, page, &plan.remote) {
+        (Some(address), ..) => RestApi::parse(address)?,
+        (None, Some(page), _) => page,
+        (None, None, Some(remote)) => {
+            let port = session.option("spark.ui.port").await?.and_then(|port| port.parse().ok());
+            RestApi::at(&remote.host, port.unwrap_or(RestApi::default_port()))
+        }
+        (None, None, None) => return Ok(None),
+    };
+    let workers = match (workers, &autoscale.hooks) {
+        (Some(workers), _) => workers,
+        (None, Some(hooks)) if autoscale.is_written && autoscale.mode != ScaleMode::Advisory => {
+            Box::new(HookWorkers::new(hooks.clone())) as Box<dyn Workers>
+        }
+        _ => {
+            if autoscale.is_written && autoscale.mode != ScaleMode::Advisory {
+                observer.note(
+                    "[autoscale] has no scale_up and scale_down, so the cluster keeps its size, and decisions are only shown",
+                );
+            }
+            Box::new(ForeignWorkers::default())
+        }
+    };
+    Ok(Some(Scaler::new(&autoscale, workers, api)))
+}
+
+/// The run's last message.
+fn ended(summary: &Summary, address: &str) -> String {
+    format!(
+        "ended: {} in {}, {} out · age p50 {} ms, p99 {} ms · {:.1} executor-seconds · on Spark at {address}",
+        counted(summary.records, "record"),
+        counted(summary.batches, "batch"),
+        counted(summary.rows, "row"),
+        summary.age_p50_ms,
+        summary.age_p99_ms,
+        summary.executor_seconds
+    )
+}
+
+fn detached(options: &RunOptions, address: &str) -> String {
     let file = options.pipeline.display();
-    let address = session.address();
     format!(
         "the query runs on Spark; its rows wait in the checkpoint's outbox\n\
          take it over:  tidemill run {file} --engine spark --spark-remote '{address}'\n\
@@ -166,9 +352,9 @@ struct Place {
 }
 
 impl Place {
-    fn of(options: &RunOptions, job: &Job, reach: Reach) -> Result<Place> {
-        let named = options.checkpoint.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        match (named.or_else(|| job.pipeline.checkpoint.clone()), reach) {
+    /// A checkpoint that is named, or a temporary one.
+    fn of(named: Option<String>, detach: bool, reach: Reach) -> Result<Place> {
+        match (named, reach) {
             (Some(checkpoint), _) if checkpoint.contains("://") => Ok(Place { checkpoint, temporary: None }),
             (Some(checkpoint), Reach::SameMachine) => {
                 let dir = std::path::absolute(PathBuf::from(checkpoint))?;
@@ -178,7 +364,7 @@ impl Place {
             (Some(checkpoint), Reach::Elsewhere) if checkpoint.starts_with('/') => {
                 Ok(Place { checkpoint, temporary: None })
             }
-            (None, Reach::SameMachine) if !options.detach => {
+            (None, Reach::SameMachine) if !detach => {
                 let temporary = tempfile::Builder::new().prefix("tidemill-checkpoint-").tempdir()?;
                 let checkpoint = temporary.path().to_string_lossy().into_owned();
                 Ok(Place { checkpoint, temporary: Some(temporary) })
@@ -191,10 +377,21 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Its folder on this machine, if it stays.
+    fn folder(&self) -> Option<PathBuf> {
+        let stays = self.temporary.is_none() && !self.checkpoint.contains("://");
+        Some(PathBuf::from(&self.checkpoint)).filter(|dir| stays && dir.is_dir())
+    }
+}
+
+/// The folder of the usage log, in a checkpoint.
+const USAGE: &str = "usage";
+
 /// The two engines' checkpoints cannot be read by one another.
 fn refuse_local_checkpoint(dir: &Path) -> Result<()> {
     let mut names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    match names.any(|name| name != "spark" && name != "outbox") {
+    match names.any(|name| name != "spark" && name != "outbox" && name != USAGE) {
         true => Err(Error::user(format!(
             "{} holds something else than a checkpoint of the Spark engine; name another directory with --checkpoint: the \
              engines do not read each other's checkpoints",
@@ -205,41 +402,25 @@ fn refuse_local_checkpoint(dir: &Path) -> Result<()> {
 }
 
 /// Takes the batches of a run.
-struct RunHost {
+struct RunHost<'a> {
     sinks: Vec<Sink>,
-    progress: Option<JsonLinesFile>,
-    /// The streams that must have a reader.
-    streams: Vec<Stream>,
-    say: Box<dyn FnMut(&str)>,
     inbox: Receiver<Command>,
+    /// Commands for the autoscaler.
+    asked: &'a RefCell<VecDeque<Command>>,
     stopping: bool,
-    board: Board,
-    batches: u64,
-    rows: u64,
+    /// Whether somebody hears the commands and shows the board.
+    scales: bool,
+    board: &'a RefCell<Board>,
 }
 
-/// The message about a batch; `None` where there is nothing to tell.
-fn batch_line(progress: &Progress) -> Option<String> {
-    let (id, rows) = (progress.batch_id, counted(progress.sink.num_output_rows, "row"));
-    // Spark keeps the figures of the newest batches only, and none when it is started again.
-    if progress.timestamp.is_empty() {
-        return Some(format!(
-            "batch {id}: {rows} · committed while no client followed, so its records are not counted"
-        ));
-    }
-    let (records, ms, backlog) = (progress.num_input_rows, progress.batch_duration, progress.tidemill.backlog);
-    (records > 0 || progress.sink.num_output_rows > 0)
-        .then(|| format!("batch {id}: {} in {ms} ms · {rows} · backlog {backlog}", counted(records, "record")))
-}
-
-impl RunHost {
+impl RunHost<'_> {
     /// Publishes what the sinks have gathered: what is due, or `all`.
     fn publish(&mut self, all: bool) -> Result<()> {
         self.sinks.iter_mut().try_for_each(|sink| sink.committer.publish(all).map(drop))
     }
 }
 
-impl Host for RunHost {
+impl Host for RunHost<'_> {
     fn begin(&mut self, query_id: &str) -> Result<()> {
         self.sinks.iter_mut().try_for_each(|sink| sink.committer.begin(query_id))
     }
@@ -249,34 +430,33 @@ impl Host for RunHost {
             self.sinks.iter_mut().try_for_each(|sink| sink.write(progress.batch_id, rows, false))?;
             self.publish(false)?;
         }
-        self.batches += 1;
-        self.rows += progress.sink.num_output_rows;
         let mut record = progress.clone();
         if rows.is_some() {
             record.sink.description =
                 self.sinks.iter().map(|sink| sink.committer.description()).collect::<Vec<_>>().join(", ");
         }
-        if let Some(lines) = &mut self.progress {
-            lines.write(&record);
-        }
-        self.board.batch(&record, rows);
-        if let Some(line) = batch_line(progress) {
-            (self.say)(&line);
-        }
+        self.board.borrow_mut().batch(record, rows);
         Ok(())
     }
 
     fn note(&mut self, text: &str) {
-        (self.say)(text);
+        self.board.borrow_mut().observer.note(text);
     }
 
     fn wants_stop(&mut self) -> bool {
-        self.stopping |= self.inbox.try_iter().any(|command| matches!(command, Command::Stop));
-        if !self.stopping && self.streams.iter().any(|stream| stream.is_abandoned()) {
-            output::error_line(wiring::ABANDONED);
-            self.stopping = true;
+        for command in self.inbox.try_iter() {
+            match command {
+                Command::Stop => self.stopping = true,
+                command => self.asked.borrow_mut().push_back(command),
+            }
         }
-        self.board.publish();
+        if !self.scales {
+            let mut board = self.board.borrow_mut();
+            if self.asked.borrow_mut().drain(..).next().is_some() {
+                board.observer.note("Spark's cluster keeps its size: there is no [autoscale] in the file");
+            }
+            board.publish();
+        }
         self.stopping
     }
 }
