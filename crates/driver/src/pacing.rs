@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// The driver's share of its core, inverted.
 const COST_FACTOR: u32 = 10;
 
-/// The shortest interval: at 1,000 records a second half of it costs twice the CPU time, for results 4 ms younger.
-const INTERVAL_MIN: Duration = Duration::from_millis(16);
+/// The shortest interval: half of it would cost nearly twice the CPU time at 1,000 records a second, for results 5 ms younger.
+const INTERVAL_MIN: Duration = Duration::from_millis(20);
 
 /// The longest interval: on a loaded machine, most of the measured time is not the batch's cost.
 const INTERVAL_MAX: Duration = Duration::from_millis(50);
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_interval_follows_the_cost() {
         let start = tidemill_os::clock::now();
-        for (spent_us, expected_ms) in [(0, 16), (800, 16), (2_000, 20), (60_000, 50)] {
+        for (spent_us, expected_ms) in [(0, 20), (800, 20), (2_500, 25), (60_000, 50)] {
             let mut pacing = Pacing::new(true);
             assert!(pacing.asks(start));
             pacing.spend(Duration::from_micros(spent_us));
