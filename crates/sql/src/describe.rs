@@ -285,8 +285,13 @@ impl Names {
         format!("{} of each element of {}{outer}", names.join(", "), self.show(&generate.array))
     }
 
+    /// A loop, as iterators would put ten frames between an expression and the one inside of it.
     fn list(&self, list: &[Expr]) -> String {
-        list.iter().map(|expr| self.show(expr)).collect::<Vec<_>>().join(", ")
+        let mut shown = Vec::with_capacity(list.len());
+        for expr in list {
+            shown.push(self.show(expr));
+        }
+        shown.join(", ")
     }
 
     fn show(&self, expr: &Expr) -> String {
@@ -312,11 +317,12 @@ impl Names {
                 format!("({} {} {}): {}", self.show(l), arithmetic(*operator), self.show(r), types::name(to))
             }
             Expr::Case(branches, otherwise, _) => {
-                let branch = |(condition, value): &(Expr, Expr)| {
-                    format!("WHEN {} THEN {} ", self.show(condition), self.show(value))
-                };
+                let mut shown = String::new();
+                for (condition, value) in branches {
+                    shown.push_str(&format!("WHEN {} THEN {} ", self.show(condition), self.show(value)));
+                }
                 let otherwise = otherwise.as_ref().map_or(String::new(), |x| format!("ELSE {} ", self.show(x)));
-                format!("CASE {}{otherwise}END", branches.iter().map(branch).collect::<String>())
+                format!("CASE {shown}{otherwise}END")
             }
             Expr::Coalesce(list, _) => format!("coalesce({})", self.list(list)),
             Expr::Call(function, list, _) => format!("{}({})", function.name, self.list(list)),

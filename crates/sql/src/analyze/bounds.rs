@@ -1,9 +1,11 @@
 //! How large an expression may become. The parser bounds the text's depth, but a subquery's column stands for its expression,
 //! and some forms compute an operand twice (`x BETWEEN a AND b`, `nullif(x, y)`): a short text could make an expression of any
-//! size. What walks the tree does it by recursion, so depth is bounded as well: see `syntax/depth.rs`.
+//! size. What walks the tree does it by recursion, so depth is bounded as well: see `syntax/depth.rs`. So are types, which grow
+//! with each `array(x)` or `struct(x, x)` through subqueries, also where the expression does not.
 
 use crate::expr::Expr;
 use crate::syntax::Fault;
+use arrow_schema::DataType;
 use std::ops::Range;
 
 /// Parts of an expression. Constants do not count: IN takes any number of values.
@@ -11,6 +13,12 @@ const PARTS_MAX: usize = 10_000;
 
 /// Parts inside of one another: as deep as the parser lets a text without subqueries be.
 const DEPTH_MAX: usize = 2_000;
+
+/// Types inside of one another, as deep as the parser lets a written one be.
+const TYPE_DEPTH_MAX: usize = 100;
+
+/// Types in a type, it among them.
+const TYPE_PARTS_MAX: usize = 10_000;
 
 /// Expressions that a query's clauses may read, one as often as it is read. Some calls look at their arguments before they say
 /// what they are.
@@ -39,12 +47,31 @@ impl Size {
 /// Refuses an expression that is too large, with its columns as large as `sizes` says. It is looked at as soon as it is made,
 /// so that a larger one is never made of it.
 pub(super) fn check(expr: &Expr, at: &Range<usize>, sizes: &[Size]) -> Result<(), Fault> {
-    match size(expr, sizes).fits() {
-        true => Ok(()),
-        false => {
-            let help = "a column of a subquery, and x in `x BETWEEN a AND b` and the like, counts each time it is used; split it";
-            Err(Fault::new(at.clone(), "the expression is too large", help))
-        }
+    if !size(expr, sizes).fits() {
+        let help =
+            "a column of a subquery, and x in `x BETWEEN a AND b` and the like, counts each time it is used; split it";
+        return Err(Fault::new(at.clone(), "the expression is too large", help));
+    }
+    if !is_small(&expr.data_type(), TYPE_DEPTH_MAX, &mut TYPE_PARTS_MAX.clone()) {
+        let help = "types are at most 100 deep and hold at most 10,000 others; nest fewer arrays, maps and structs";
+        return Err(Fault::new(at.clone(), "the type of the expression is nested too deeply or too large", help));
+    }
+    Ok(())
+}
+
+/// Whether a type is no deeper than `depth` and has no more parts than are left.
+fn is_small(data_type: &DataType, depth: usize, parts: &mut usize) -> bool {
+    if *parts == 0 {
+        return false;
+    }
+    *parts -= 1;
+    match data_type {
+        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) if depth == 0 => false,
+        DataType::List(element) => is_small(element.data_type(), depth - 1, parts),
+        DataType::Struct(fields) => fields.iter().all(|field| is_small(field.data_type(), depth - 1, parts)),
+        // The STRUCT of key and value is no level of its own.
+        DataType::Map(entries, _) => is_small(entries.data_type(), depth, parts),
+        _ => true,
     }
 }
 

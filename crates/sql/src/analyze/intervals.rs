@@ -6,7 +6,7 @@ use super::resolve::Resolver;
 use crate::expr::{Arithmetic, Comparison, Expr};
 use crate::functions;
 use crate::intervals::{self, DAY, Kind, MICROS_PER_DAY, is_interval};
-use crate::syntax::{Call, Fault, Node};
+use crate::syntax::{Call, Fault};
 use crate::types;
 use crate::value::Value;
 use crate::zone::Zone;
@@ -15,11 +15,6 @@ use std::ops::Range;
 
 impl Resolver<'_> {
     /// `+ - * /` on numbers, on times and intervals or days, and on intervals.
-    pub(super) fn arithmetic(&mut self, operator: Arithmetic, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
-        let (left, right) = (self.placed(l)?, self.placed(r)?);
-        self.operate(operator, symbol, left, right)
-    }
-
     pub(super) fn operate(
         &mut self,
         operator: Arithmetic,

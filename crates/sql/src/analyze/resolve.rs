@@ -87,13 +87,33 @@ impl<'a> Resolver<'a> {
         Ok((self.resolve(node)?, node.at.clone()))
     }
 
+    /// A row of operators is as deep a tree as it is long, so it is read in a loop: the first operand, then one after the other.
     pub fn resolve(&mut self, node: &Node) -> Result<Expr, Fault> {
-        if !matches!(node.kind, NodeKind::Literal(_)) {
-            bounds::count(&mut self.read, &node.at)?;
+        let mut row = Vec::new();
+        let mut first = node;
+        while let NodeKind::Binary(operator, l, r) = &first.kind
+            && !matches!(operator, Operator::And | Operator::Or)
+        {
+            row.push((first, *operator, r));
+            first = l;
         }
-        let expr = self.resolve_kind(node)?;
+        if !matches!(first.kind, NodeKind::Literal(_)) {
+            bounds::count(&mut self.read, &first.at)?;
+        }
+        let expr = self.resolve_kind(first)?;
+        let mut left = (self.checked(expr, &first.at)?, first.at.clone());
+        for (node, operator, r) in row.into_iter().rev() {
+            bounds::count(&mut self.read, &node.at)?;
+            let right = self.placed(r)?;
+            let expr = self.operation(operator, left, right)?;
+            left = (self.checked(expr, &node.at)?, node.at.clone());
+        }
+        Ok(left.0)
+    }
+
+    fn checked(&self, expr: Expr, at: &Range<usize>) -> Result<Expr, Fault> {
         let expr = self.named(expr);
-        bounds::check(&expr, &node.at, &self.scope.sizes)?;
+        bounds::check(&expr, at, &self.scope.sizes)?;
         Ok(expr)
     }
 
@@ -116,7 +136,8 @@ impl<'a> Resolver<'a> {
                 let x = self.placed(x)?;
                 if intervals::is_interval(&x.0.data_type()) { Ok(x.0) } else { coerce::arithmetic_sign(x, "+") }
             }
-            NodeKind::Binary(operator, l, r) => self.binary(*operator, l, r),
+            NodeKind::Binary(Operator::Or, l, r) => self.joined("OR", Expr::Or, l, r),
+            NodeKind::Binary(_, l, r) => self.joined("AND", Expr::And, l, r),
             NodeKind::Is(x, test, negated) => self.is_test(x, test, *negated),
             NodeKind::In(x, list, negated) => self.in_list(x, list, *negated),
             NodeKind::Between(x, low, high, negated) => {
@@ -219,16 +240,21 @@ impl<'a> Resolver<'a> {
         negative(self.placed(x)?)
     }
 
-    fn binary(&mut self, operator: Operator, l: &Node, r: &Node) -> Result<Expr, Fault> {
+    fn joined(
+        &mut self,
+        word: &str,
+        join: fn(Box<Expr>, Box<Expr>) -> Expr,
+        l: &Node,
+        r: &Node,
+    ) -> Result<Expr, Fault> {
+        let (l, r) = (self.condition(l, word)?, self.condition(r, word)?);
+        Ok(join(Box::new(l), Box::new(r)))
+    }
+
+    fn operation(&mut self, operator: Operator, l: SpannedExpr, r: SpannedExpr) -> Result<Expr, Fault> {
+        let at = l.1.start..r.1.end;
         let comparison = match operator {
-            Operator::Or => {
-                let (l, r) = (self.condition(l, "OR")?, self.condition(r, "OR")?);
-                return Ok(Expr::Or(Box::new(l), Box::new(r)));
-            }
-            Operator::And => {
-                let (l, r) = (self.condition(l, "AND")?, self.condition(r, "AND")?);
-                return Ok(Expr::And(Box::new(l), Box::new(r)));
-            }
+            Operator::Or | Operator::And => panic!("conditions are joined elsewhere"),
             Operator::Equal => Comparison::Equal,
             Operator::NotEqual => Comparison::NotEqual,
             Operator::Less => Comparison::Less,
@@ -236,21 +262,15 @@ impl<'a> Resolver<'a> {
             Operator::Greater => Comparison::Greater,
             Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
             Operator::NullSafeEqual => Comparison::NullSafeEqual,
-            Operator::Add => return self.arithmetic(Arithmetic::Add, "+", l, r),
-            Operator::Subtract => return self.arithmetic(Arithmetic::Subtract, "-", l, r),
-            Operator::Multiply => return self.arithmetic(Arithmetic::Multiply, "*", l, r),
-            Operator::Divide => return self.arithmetic(Arithmetic::Divide, "/", l, r),
-            Operator::Remainder => {
-                return coerce::arithmetic(Arithmetic::Remainder, "%", self.placed(l)?, self.placed(r)?);
-            }
-            Operator::IntegerDivide => {
-                return self.arithmetic(Arithmetic::IntegerDivide, "DIV", l, r);
-            }
+            Operator::Add => return self.operate(Arithmetic::Add, "+", l, r),
+            Operator::Subtract => return self.operate(Arithmetic::Subtract, "-", l, r),
+            Operator::Multiply => return self.operate(Arithmetic::Multiply, "*", l, r),
+            Operator::Divide => return self.operate(Arithmetic::Divide, "/", l, r),
+            Operator::Remainder => return coerce::arithmetic(Arithmetic::Remainder, "%", l, r),
+            Operator::IntegerDivide => return self.operate(Arithmetic::IntegerDivide, "DIV", l, r),
             Operator::Concat => {
                 let concat = functions::find("concat").expect("concat is a function");
-                let arguments = vec![self.placed(l)?, self.placed(r)?];
-                let at = l.at.start..r.at.end;
-                let (concat, arguments) = self.collection_call(concat, "||", arguments, &at)?;
+                let (concat, arguments) = self.collection_call(concat, "||", vec![l, r], &at)?;
                 return self.apply(concat, "||", arguments, &at);
             }
             Operator::BitAnd | Operator::BitXor | Operator::BitOr => return self.bit_operator(operator.symbol(), l, r),
@@ -261,21 +281,20 @@ impl<'a> Resolver<'a> {
                     _ => "shiftrightunsigned",
                 };
                 let function = functions::find(name).expect("a function of the table");
-                let arguments = vec![self.placed(l)?, self.placed(r)?];
-                return self.apply(function, operator.symbol(), arguments, &(l.at.start..r.at.end));
+                return self.apply(function, operator.symbol(), vec![l, r], &at);
             }
         };
-        self.compare(comparison, operator.symbol(), l, r)
+        coerce::comparison(comparison, operator.symbol(), [l, r], self.scope.zone)
     }
 
     /// `& | ^` of integral numbers of any width.
-    fn bit_operator(&mut self, symbol: &str, l: &Node, r: &Node) -> Result<Expr, Fault> {
-        let sides = vec![self.placed(l)?, self.placed(r)?];
+    fn bit_operator(&mut self, symbol: &str, l: SpannedExpr, r: SpannedExpr) -> Result<Expr, Fault> {
+        let (at, sides) = (l.1.clone(), vec![l, r]);
         let (sides, data_type) = coerce::unify(sides, self.scope.zone, &format!("`{symbol}` cannot mix"))?;
         let data_type = if data_type.is_null() { DataType::Int32 } else { data_type };
         if !types::is_integral(&data_type) {
             let message = format!("`{symbol}` takes integral numbers, not {}", types::name(&data_type));
-            return Err(Fault::new(l.at.clone(), message, "CAST them to BIGINT"));
+            return Err(Fault::new(at, message, "CAST them to BIGINT"));
         }
         let sides = sides.into_iter().map(|side| coerce::cast_to(side, &data_type)).collect();
         let function = functions::find(symbol).expect("a function of the table");
