@@ -63,7 +63,7 @@ cargo xtask VERB
   spark sink [--check]      builds crates/spark/sink/outbox.jar from its source (a JDK 17 is needed)
   spark-goldens [SCRIPT…]   real Spark writes the golden files anew: the scripts of tests/spark (Java 17 is needed)
   differential [--tables] [--cases N] [--seed S]  pipelines and data made up from a seed, on real Spark and here; fails where they differ
-  function-examples [same|names|different|refused|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
+  function-examples [same|names|different|refused|unlisted|FUNCTION…]  the examples of Spark's function documentation, run here: how many agree
   torture [--minutes M] [--seed S] [--broker WHICH]   kills executors, drivers and brokers of a running pipeline; fails unless
                             every row is right
   torture --sink WHICH [--query copy|windows]   the same for a pipeline from a topic to a topic, exactly once. WHICH is embedded,

@@ -288,18 +288,19 @@ fn numbers<T: ArrowPrimitiveType>(
     Arc::new(array.with_data_type(data_type.clone()))
 }
 
-/// Sums and averages of intervals; averages are rounded half up.
+/// Sums and averages of intervals; averages are rounded half up. The sum must fit as well, as in Spark.
 fn finish_intervals(call: &AggregateCall, sums: impl Iterator<Item = (i128, u64)>) -> Result<ArrayRef> {
     use AggregateFunction as F;
     let is_average = matches!(call.function, F::Avg | F::TryAvg);
     let is_months = matches!(call.data_type, DataType::Decimal32(..));
+    let fits = |sum: i128| if is_months { i32::try_from(sum).is_ok() } else { i64::try_from(sum).is_ok() };
     let value = |(sum, seen): (i128, u64)| -> Result<Option<i64>> {
         if seen == 0 {
             return Ok(None);
         }
-        let result = if is_average { average(sum, seen, 0) } else { Some(sum) };
-        let result = result.and_then(|result| i64::try_from(result).ok());
-        match result.filter(|result| !is_months || i32::try_from(*result).is_ok()) {
+        let sum = Some(sum).filter(|sum| fits(*sum));
+        let result = if is_average { sum.and_then(|sum| average(sum, seen, 0)) } else { sum };
+        match result.map(|result| result as i64) {
             None if !matches!(call.function, F::TrySum | F::TryAvg) => {
                 Err(overflow("INTERVAL_ARITHMETIC_OVERFLOW", "sum", "an INTERVAL"))
             }

@@ -321,13 +321,13 @@ fn aggregate_functions() {
     refuses("stddev(course)", "17: `stddev` takes a number, not STRING; convert it: CAST(… AS DOUBLE)");
     refuses("bool_and(lines_of_code)", "19: `bool_and` takes a BOOLEAN, not INT; give it another argument");
     refuses(
-        "max(NULL)",
-        "14: `max` takes a value of a type that has an order, not VOID; CAST it to a type, or leave the call out",
+        "max(map('a', 1))",
+        "14: `max` takes a value of a type that has an order, not MAP<STRING, INT>; a MAP has no order; ask one of its values: m['key']",
     );
     refuses("max_by(course)", "10: `max_by` takes 2 arguments, not 1; change the arguments");
     refuses(
-        "max_by(course, NULL)",
-        "25: `max_by` takes a value of a type that has an order as argument 2, not VOID; CAST it to a type, or leave the call out",
+        "max_by(course, map('a', 1))",
+        "25: `max_by` takes a value of a type that has an order as argument 2, not MAP<STRING, INT>; a MAP has no order; ask one of its values: m['key']",
     );
     refuses(
         "first(course, 1)",

@@ -411,6 +411,7 @@ scenarios! {
     t3_null_key_of_a_column,
     t3_null_key_of_constants,
     t3_overflow_in_a_projection,
+    t3_refused_constant_beside_a_map,
     t3_refused_constant_in_a_filter,
     t3_refused_constant_in_a_lambda,
     t3_refused_constant_that_fails,

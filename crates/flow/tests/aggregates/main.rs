@@ -56,6 +56,16 @@ fn t1_all_values_moments_and_bits() {
 }
 
 #[test]
+fn t1_t2_nulls_without_a_type() {
+    check("void");
+}
+
+#[test]
+fn t1_sums_and_means_of_intervals() {
+    check("intervals");
+}
+
+#[test]
 fn o7_what_is_refused() {
     check("refused");
 }

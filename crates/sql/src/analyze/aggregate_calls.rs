@@ -100,11 +100,11 @@ impl Resolver<'_> {
         };
         check_count(name, 1, 1, call)?;
         let (input, input_at) = self.placed(&call.arguments[0])?;
-        // A constant NULL gets the type that the function expects.
-        let input = match input.data_type() {
-            DataType::Null if takes(name) == BOOLEAN => cast_to(input, &DataType::Boolean),
-            DataType::Null if takes(name) == NUMBER => cast_to(input, &DataType::Float64),
-            _ => input,
+        let given = input.data_type();
+        // NULL gets the type that the function expects.
+        let input = match given.is_null() && takes(name) == NUMBER {
+            true => cast_to(input, &DataType::Float64),
+            false => kept(input),
         };
         let result = Some(result_type(function, &input.data_type()))
             .filter(|_| takes(name) != BOOLEAN || input.data_type() == DataType::Boolean);
@@ -112,7 +112,8 @@ impl Resolver<'_> {
             return Err(wrong_type(name, takes(name), &input.data_type(), input_at));
         };
         let input = if is_moment(function) { cast_to(input, &DataType::Float64) } else { input };
-        Ok(self.aggregates.call_column(function, vec![filtered(filter, input)], data_type))
+        let column = self.aggregates.call_column(function, vec![filtered(filter, input)], data_type);
+        Ok(if takes(name) == ORDERED { of_kept(&given, column) } else { column })
     }
 
     /// `count(*)` and `count(x, …)`. Constants that are not NULL do not matter in the latter.
@@ -170,10 +171,7 @@ impl Resolver<'_> {
     /// `first(x[, ignoreNulls])` and `last`.
     fn pick(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 1, 2, call)?;
-        let (input, input_at) = self.placed(&call.arguments[0])?;
-        if input.data_type().is_null() {
-            return Err(wrong_type(name, "a value that has a type", &input.data_type(), input_at));
-        }
+        let input = self.resolve(&call.arguments[0])?;
         let ignore_nulls = match (call.arguments.get(1).map(|node| (&node.kind, &node.at)), &call.ignore_nulls) {
             (None, None) => false,
             (None, Some((ignore, _))) => *ignore,
@@ -191,29 +189,29 @@ impl Resolver<'_> {
             "last" | "last_value" => AggregateFunction::Last { ignore_nulls },
             _ => AggregateFunction::First { ignore_nulls },
         };
+        let (given, input) = (input.data_type(), kept(input));
         let data_type = input.data_type();
         let inputs = match filter {
             Some(filter) if !ignore_nulls => vec![input, filter],
             filter => vec![filtered(filter, input)],
         };
-        Ok(self.aggregates.call_column(function, inputs, data_type))
+        Ok(of_kept(&given, self.aggregates.call_column(function, inputs, data_type)))
     }
 
     /// `min_by(x, order)` and `max_by`. Rows with a NULL order do not count, which FILTER expresses.
     fn extreme_by(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 2, call)?;
-        let (input, input_at) = self.placed(&call.arguments[0])?;
+        let input = self.resolve(&call.arguments[0])?;
         let (order, order_at): SpannedExpr = self.placed(&call.arguments[1])?;
-        if input.data_type().is_null() {
-            return Err(wrong_type(name, "a value that has a type", &input.data_type(), input_at));
-        }
-        if !types::is_orderable(&order.data_type()) || order.data_type().is_null() {
+        if !types::is_orderable(&order.data_type()) {
             let what = "a value of a type that has an order as argument 2";
             return Err(wrong_type(name, what, &order.data_type(), order_at));
         }
         let function = if name == "min_by" { AggregateFunction::MinBy } else { AggregateFunction::MaxBy };
+        let (given, input, order) = (input.data_type(), kept(input), kept(order));
         let data_type = input.data_type();
-        Ok(self.aggregates.call_column(function, vec![input, filtered(filter, order)], data_type))
+        let inputs = vec![input, filtered(filter, order)];
+        Ok(of_kept(&given, self.aggregates.call_column(function, inputs, data_type)))
     }
 }
 
@@ -221,6 +219,25 @@ impl Resolver<'_> {
 pub(super) fn distinct(name: &str, at: &Range<usize>) -> Fault {
     let help = "Spark refuses it on streams too; take approx_count_distinct(x), or group by the column";
     Fault::new(at.clone(), format!("{name}(DISTINCT …) is not supported"), help)
+}
+
+/// A value that an accumulator can keep: one of the type VOID, which is NULL, as a BOOLEAN.
+pub(super) fn kept(input: Expr) -> Expr {
+    match input.data_type() {
+        DataType::Null => cast_to(input, &DataType::Boolean),
+        _ => input,
+    }
+}
+
+/// The result of an aggregate that picks one of the values [`kept`]: VOID again if they were given as that.
+pub(super) fn of_kept(given: &DataType, column: Expr) -> Expr {
+    match given {
+        DataType::Null => {
+            let null = Expr::Literal(Value::Null, DataType::Null);
+            Expr::Case(vec![(Expr::IsNotNull(Box::new(column)), null)], None, DataType::Null)
+        }
+        _ => column,
+    }
 }
 
 /// The argument if the filter holds, else NULL.
@@ -256,19 +273,20 @@ pub(super) fn result_type(function: AggregateFunction, input: &DataType) -> Opti
         (Avg | TryAvg, DataType::Decimal128(p, s)) => {
             Some(types::bounded_decimal(i32::from(*p) + 4, i32::from(*s) + 4))
         }
-        (Min | Max, t) if types::is_orderable(t) && !t.is_null() => Some(t.clone()),
+        (Min | Max, t) if types::is_orderable(t) => Some(t.clone()),
         (moment, t) if is_moment(moment) && types::is_numeric(t) => Some(DataType::Float64),
         _ => None,
     }
 }
 
 const BOOLEAN: &str = "a BOOLEAN";
+const ORDERED: &str = "a value of a type that has an order";
 pub(super) const NUMBER: &str = "a number";
 
 fn takes(name: &str) -> &'static str {
     match name {
         "count_if" | "bool_and" | "every" | "bool_or" | "some" | "any" => BOOLEAN,
-        "min" | "max" => "a value of a type that has an order",
+        "min" | "max" => ORDERED,
         _ => NUMBER,
     }
 }
@@ -276,7 +294,6 @@ fn takes(name: &str) -> &'static str {
 pub(super) fn wrong_type(name: &str, takes: &str, given: &DataType, at: Range<usize>) -> Fault {
     let help = match given {
         DataType::Utf8 if takes == NUMBER => "convert it: CAST(… AS DOUBLE)",
-        DataType::Null => "CAST it to a type, or leave the call out",
         DataType::Map(..) => "a MAP has no order; ask one of its values: m['key']",
         _ => "give it another argument",
     };

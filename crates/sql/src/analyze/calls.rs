@@ -12,6 +12,7 @@ use super::windows;
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::from_json::FROM_JSON;
+use crate::functions::json_schema::SCHEMA_OF_JSON;
 use crate::functions::structs::TO_JSON;
 use crate::functions::{self, Function, Param};
 use crate::intervals;
@@ -129,8 +130,8 @@ impl Resolver<'_> {
         if super::csv::is_csv(function) {
             return self.csv_call(function, call, at);
         }
-        if function.name == TO_JSON && call.arguments.len() == 2 {
-            return self.json_written(function, call, at);
+        if [TO_JSON, SCHEMA_OF_JSON].contains(&function.name) && call.arguments.len() == 2 {
+            return self.json_with_options(function, call, at);
         }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
         let (function, arguments) = coerce::of_places(function, arguments);

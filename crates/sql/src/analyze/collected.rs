@@ -1,6 +1,6 @@
 //! Aggregate functions that are computed from all values of a group, from its moments, or from bits.
 
-use super::aggregate_calls::{NUMBER, filtered, given_too, result_type, wrong_type};
+use super::aggregate_calls::{NUMBER, filtered, given_too, kept, of_kept, result_type, wrong_type};
 use super::calls::check_count;
 use super::coerce::cast_to;
 use super::resolve::Resolver;
@@ -167,8 +167,7 @@ impl Resolver<'_> {
                 self.collected_values(filtered(filter, pair))
             }
         };
-        let at = call.arguments.get(1).unwrap_or(&call.arguments[0]).at.clone();
-        percentile_of("percentile", vec![values, shares], interval, &at)
+        Ok(percentile_of("percentile", vec![values, shares], interval))
     }
 
     /// What a percentile is taken of, as DOUBLE, and if it is an interval, the interval.
@@ -187,6 +186,7 @@ impl Resolver<'_> {
     fn percentile_approx(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 3, call)?;
         let (x, at) = self.placed(&call.arguments[0])?;
+        let x = if x.data_type().is_null() { cast_to(x, &DataType::Float64) } else { x };
         let element = x.data_type();
         if !types::is_numeric(&element) && !types::is_datetime(&element) && !is_ordered_interval(&element) {
             return Err(wrong_type(name, "a number, a time or an interval", &element, at));
@@ -215,9 +215,11 @@ impl Resolver<'_> {
         if !types::is_orderable(&data_type) {
             return Err(wrong_type("mode", "a value of a type that has an order", &data_type, at));
         }
+        let x = kept(x);
+        let of_values = x.data_type();
         let values = self.collected_values(filtered(filter, x));
         let greatest = Expr::Literal(Value::Boolean(greatest), DataType::Boolean);
-        Ok(made("mode", vec![values, greatest], data_type))
+        Ok(of_kept(&data_type, made("mode", vec![values, greatest], of_values)))
     }
 
     /// `listagg(text[, separator]) [WITHIN GROUP (ORDER BY …)]`.
@@ -256,7 +258,8 @@ impl Resolver<'_> {
     fn histogram(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         let name = "histogram_numeric";
         check_count(name, 2, 2, call)?;
-        let element = self.resolve(&call.arguments[0])?.data_type();
+        let given = self.resolve(&call.arguments[0])?.data_type();
+        let element = if given.is_null() { DataType::Float64 } else { given };
         let x = self.double(name, &call.arguments[0])?;
         let bins = match self.resolve(&call.arguments[1])? {
             bins @ Expr::Literal(Value::Integer(2..=1_000_000), _) => cast_to(bins, &DataType::Int32),
@@ -273,6 +276,7 @@ impl Resolver<'_> {
     fn bits(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 1, 1, call)?;
         let (x, at) = self.placed(&call.arguments[0])?;
+        let x = if x.data_type().is_null() { cast_to(x, &DataType::Int32) } else { x };
         let data_type = x.data_type();
         if !types::is_integral(&data_type) {
             return Err(wrong_type(name, "an integral number", &data_type, at));
@@ -316,23 +320,20 @@ fn is_ordered_interval(data_type: &DataType) -> bool {
     intervals::is_interval(data_type) && types::is_orderable(data_type)
 }
 
-/// A percentile of collected values; `at` is where the shares are.
-pub(super) fn percentile_of(
-    name: &str,
-    arguments: Vec<Expr>,
-    interval: Option<Expr>,
-    at: &std::ops::Range<usize>,
-) -> Result<Expr, Fault> {
+/// A percentile of collected values, or percentiles if there are several shares.
+pub(super) fn percentile_of(name: &str, arguments: Vec<Expr>, interval: Option<Expr>) -> Expr {
     match (arguments[1].data_type(), interval) {
-        (DataType::List(_), None) => Ok(made(name, arguments, types::array(DataType::Float64))),
-        (_, None) => Ok(made(name, arguments, DataType::Float64)),
-        (DataType::List(_), Some(_)) => {
-            let message = format!("`{name}` takes one share of intervals, not several");
-            Err(Fault::new(at.clone(), message, "call it once for each"))
+        (DataType::List(_), None) => made(name, arguments, types::array(DataType::Float64)),
+        (_, None) => made(name, arguments, DataType::Float64),
+        (DataType::List(_), Some(x)) => {
+            let counts = made(name, arguments, types::array(DataType::Float64));
+            let counts = cast_to(counts, &types::array(DataType::Int64));
+            let data_type = types::array(intervals::whole(&x.data_type()));
+            Expr::Call(named("interval of count"), vec![counts], data_type)
         }
         (_, Some(x)) => {
             let count = cast_to(made(name, arguments, DataType::Float64), &DataType::Int64);
-            Ok(Expr::Call(named("interval of count"), vec![count], intervals::whole(&x.data_type())))
+            Expr::Call(named("interval of count"), vec![count], intervals::whole(&x.data_type()))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Plans `from_json(json, schema[, options])` and `to_json(value, options)`: the schema becomes the call's type, and the
-//! options constants behind the arguments.
+//! Plans `from_json(json, schema[, options])`, `to_json(value, options)` and `schema_of_json(json, options)`: the schema becomes
+//! the call's type, and the options constants behind the arguments.
 
 use super::calls::check_count;
 use super::constants::computed;
@@ -8,6 +8,7 @@ use crate::expr::Expr;
 use crate::functions::Function;
 use crate::functions::from_json::JsonOptions;
 use crate::functions::json_options::{Pairs, constants, paired};
+use crate::functions::json_schema::{SCHEMA_OF_JSON, SchemaOptions};
 use crate::functions::structs::JsonWriting;
 use crate::syntax::{self, Call, Fault, Node, NodeKind};
 use crate::types;
@@ -48,8 +49,8 @@ impl Resolver<'_> {
         Ok(parsed(function, json, data_type, constants(pairs)))
     }
 
-    /// `to_json(value, options)`: the options become constants behind the value.
-    pub(super) fn json_written(
+    /// `to_json(value, options)` and `schema_of_json(json, options)`: the options become constants behind the value.
+    pub(super) fn json_with_options(
         &mut self,
         function: &'static Function,
         call: &Call,
@@ -57,12 +58,16 @@ impl Resolver<'_> {
     ) -> Result<Expr, Fault> {
         let value = self.placed(&call.arguments[0])?;
         let pairs = self.options(function.name, &call.arguments[1])?;
-        JsonWriting::of(&pairs).map_err(|message| sentence(call.arguments[1].at.clone(), &message))?;
-        let mut written = self.apply(function, function.name, vec![value], at)?;
-        if let Expr::Call(_, arguments, _) = &mut written {
+        let checked = match function.name {
+            SCHEMA_OF_JSON => SchemaOptions::of(&pairs).map(drop),
+            _ => JsonWriting::of(&pairs).map(drop),
+        };
+        checked.map_err(|message| sentence(call.arguments[1].at.clone(), &message))?;
+        let mut applied = self.apply(function, function.name, vec![value], at)?;
+        if let Expr::Call(_, arguments, _) = &mut applied {
             arguments.extend(constants(pairs));
         }
-        Ok(written)
+        Ok(applied)
     }
 
     /// The type that a constant text names.

@@ -340,7 +340,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
         ("window", _) => return name,
         ("from_json" | "from_csv", [json, _, ..]) => return format!("{name}({json})"),
-        ("to_json", [value, _]) => return format!("{name}({value})"),
+        ("to_json" | "schema_of_json", [value, _]) => return format!("{name}({value})"),
         ("array_agg", [x]) => return format!("collect_list({x}){}", filter_name(call, scope)),
         ("mode", [x, deterministic]) => {
             let is_told = deterministic == "true";

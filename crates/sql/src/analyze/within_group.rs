@@ -43,7 +43,7 @@ impl Resolver<'_> {
         let shares = self.shares(name, &call.arguments[0])?;
         let values = self.collected_values(filtered(filter, x));
         let arguments = vec![values, shares, Expr::Literal(Value::Boolean(item.descending), DataType::Boolean)];
-        super::collected::percentile_of(name, arguments, interval, &call.arguments[0].at)
+        Ok(super::collected::percentile_of(name, arguments, interval))
     }
 
     /// The values behind one another in the order of the keys; rows of one place keep theirs.

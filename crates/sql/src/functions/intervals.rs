@@ -19,7 +19,7 @@ use arrow_array::types::{
     Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
     TimestampMicrosecondType,
 };
-use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int64Array};
+use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, ListArray};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::sync::Arc;
@@ -187,9 +187,15 @@ fn of_each(arguments: &mut Arguments, operation: fn(i64) -> Option<i64>) -> Arra
     interval(arguments, |row, _| (!column.is_null(row)).then(|| operation(values.value(column.at(row)))))
 }
 
-/// So many months or microseconds as an interval.
+/// So many months or microseconds as an interval; of an array of such numbers, an array.
 fn of_count(arguments: &mut Arguments) -> ArrayRef {
     let column = arguments.columns[0].clone();
+    if let DataType::List(field) = arguments.data_type {
+        let lists = column.into_rows(arguments.rows);
+        let lists = lists.as_list::<i32>();
+        let values = with_type(lists.values().as_primitive::<Int64Type>().clone(), field.data_type());
+        return Arc::new(ListArray::new(field.clone(), lists.offsets().clone(), values, lists.nulls().cloned()));
+    }
     let counts = column.numbers::<Int64Type>();
     interval(arguments, |row, _| counts.get(row).map(Some))
 }

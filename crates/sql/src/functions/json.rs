@@ -32,11 +32,17 @@ pub(super) struct Json<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    leading_zeros: bool,
 }
 
 impl<'a> Json<'a> {
     pub(super) fn new(text: &'a str) -> Json<'a> {
-        Json { text, at: 0, depth: 0 }
+        Json { text, at: 0, depth: 0, leading_zeros: false }
+    }
+
+    /// A reader that may also take numbers such as 01.
+    pub(super) fn with_leading_zeros(self, leading_zeros: bool) -> Json<'a> {
+        Json { leading_zeros, ..self }
     }
 
     /// Appends a value: a string without quotes, another one as compact JSON.
@@ -190,7 +196,7 @@ impl<'a> Json<'a> {
         let start = self.at;
         let whole = start + usize::from(bytes[start] == b'-');
         let mut end = digits(whole)?;
-        if bytes[whole] == b'0' && end > whole + 1 {
+        if bytes[whole] == b'0' && end > whole + 1 && !self.leading_zeros {
             return Err(Malformed);
         }
         if bytes.get(end) == Some(&b'.') {

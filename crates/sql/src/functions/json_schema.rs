@@ -5,7 +5,7 @@
 
 use super::json::{Json, Malformed, Read};
 use super::lists::ListBuilder;
-use super::{Arguments, Function, Param, build};
+use super::{Arguments, Function, Param, build, json_options};
 use crate::expr::Expr;
 use crate::types;
 use crate::value::Value;
@@ -17,10 +17,12 @@ use std::sync::Arc;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
-        name: "schema_of_json",
-        usage: "schema_of_json(json)",
-        about: "The schema of a constant JSON text, as `from_json` takes it.",
-        params: &[Param::OnlyString],
+        name: SCHEMA_OF_JSON,
+        usage: "schema_of_json(json[, options])",
+        about: "The schema of a constant JSON text, as `from_json` takes it. Options: `map('allowNumericLeadingZeros', 'true')`, \
+                `primitivesAsString`.",
+        params: &[Param::OnlyString, Param::Any],
+        required: 1,
         example: "schema_of_json('{\"a\":1, \"b\":[0.8]}')",
         check: check_constant,
         kernel: schema_of_json,
@@ -47,6 +49,38 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ..Function::BLANK
     },
 ];
+
+/// Its name in the table.
+pub(crate) const SCHEMA_OF_JSON: &str = "schema_of_json";
+
+/// The options of a call of `schema_of_json`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SchemaOptions {
+    leading_zeros: bool,
+    primitives_as_string: bool,
+}
+
+impl SchemaOptions {
+    /// Reads pairs of names and values.
+    ///
+    /// # Errors
+    /// Which option is wrong, and what to do.
+    pub fn of(pairs: &[(String, String)]) -> Result<SchemaOptions, String> {
+        let mut options = SchemaOptions::default();
+        for (name, value) in pairs {
+            let option = match name.to_ascii_lowercase().as_str() {
+                "allownumericleadingzeros" => &mut options.leading_zeros,
+                "primitivesasstring" => &mut options.primitives_as_string,
+                _ => {
+                    let known = "allowNumericLeadingZeros and primitivesAsString";
+                    return Err(format!("the option `{name}` is not supported; the options are {known}"));
+                }
+            };
+            *option = json_options::is_true(name, value)?;
+        }
+        Ok(options)
+    }
+}
 
 fn check_constant(arguments: &[Expr]) -> Result<(), String> {
     let is_null = matches!(arguments[0], Expr::Literal(Value::Null, _)) || arguments[0].data_type().is_null();
@@ -93,11 +127,13 @@ fn object_keys(arguments: &mut Arguments) -> ArrayRef {
 
 fn schema_of_json(arguments: &mut Arguments) -> ArrayRef {
     let texts = arguments.columns[0].texts();
+    let options = SchemaOptions::of(&json_options::of_columns(&arguments.columns[1..]));
+    let options = options.expect("the planner has read the options");
     let errors = &mut *arguments.errors;
     build::texts(arguments.rows, |row| {
         let text = texts.get(row)?;
-        let mut json = Json::new(text);
-        let inferred = if text.trim().is_empty() { Ok(DataType::Null) } else { infer(&mut json) };
+        let mut json = Json::new(text).with_leading_zeros(options.leading_zeros);
+        let inferred = if text.trim().is_empty() { Ok(DataType::Null) } else { infer(&mut json, options) };
         match inferred {
             Ok(inferred) => Some(ddl(&canonical(&inferred).unwrap_or_else(|| empty(&inferred)))),
             Err(Malformed) => {
@@ -110,13 +146,13 @@ fn schema_of_json(arguments: &mut Arguments) -> ArrayRef {
 }
 
 /// The type of the next value; NULL where it tells nothing.
-fn infer(json: &mut Json) -> Read<DataType> {
+fn infer(json: &mut Json, options: SchemaOptions) -> Read<DataType> {
     match json.peek()? {
         '{' => {
             let mut fields: Vec<Field> = Vec::new();
             json.members('{', '}', |json, _| {
                 let name = json.key()?.whole;
-                fields.push(Field::new(name, infer(json)?, true));
+                fields.push(Field::new(name, infer(json, options)?, true));
                 Ok(())
             })?;
             fields.sort_by(|a, b| utf16_order(a.name(), b.name()));
@@ -125,7 +161,7 @@ fn infer(json: &mut Json) -> Read<DataType> {
         '[' => {
             let mut element = DataType::Null;
             json.members('[', ']', |json, _| {
-                element = common(&element, &infer(json)?);
+                element = common(&element, &infer(json, options)?);
                 Ok(())
             })?;
             Ok(types::array(element))
@@ -140,6 +176,7 @@ fn infer(json: &mut Json) -> Read<DataType> {
             json.copy(Some(&mut text))?;
             Ok(match first {
                 'n' => DataType::Null,
+                _ if options.primitives_as_string => DataType::Utf8,
                 't' | 'f' => DataType::Boolean,
                 _ => number(&text),
             })
@@ -156,7 +193,7 @@ fn number(text: &str) -> DataType {
     if text.contains(['.', 'E', 'I']) {
         return DataType::Float64;
     }
-    match (text.parse::<i64>(), text.trim_start_matches('-').len()) {
+    match (text.parse::<i64>(), text.trim_start_matches('-').trim_start_matches('0').len()) {
         (Ok(_), _) => DataType::Int64,
         (Err(_), digits @ ..=38) => DataType::Decimal128(digits as u8, 0),
         _ => DataType::Float64,

@@ -26,7 +26,7 @@ mod intervals;
 mod json;
 pub(crate) mod json_options;
 mod json_path;
-mod json_schema;
+pub(crate) mod json_schema;
 mod lists;
 pub(crate) mod maps;
 pub(crate) mod moments;

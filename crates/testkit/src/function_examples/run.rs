@@ -39,12 +39,28 @@ fn over_a_source(example: &Example) -> (String, String, Vec<String>) {
         Some(Table { text, schema, records }) => {
             let named = text.rsplit_once('(').map_or("", |(named, _)| named);
             let alias = named.split_whitespace().next_back().unwrap_or("rows");
-            let sql = example.sql.replace(text, &format!("rows AS {alias}"));
-            (sql, schema.clone(), records.clone())
+            let (rows, schema) = without_void(schema);
+            (example.sql.replace(text, &format!("{rows} AS {alias}")), schema, records.clone())
         }
         None if reads_a_table(&example.sql) => (example.sql.clone(), "row INT".into(), vec!["{}".into()]),
         None => (format!("{} FROM rows", example.sql), "row INT".into(), vec!["{}".into()]),
     }
+}
+
+/// The rows in FROM, and the source's columns. A column of NULLs alone, which no source has, is made in a subquery.
+fn without_void(schema: &str) -> (String, String) {
+    let columns: Vec<&str> = schema.split(", ").collect();
+    let (void, others): (Vec<&str>, Vec<&str>) = columns.iter().partition(|column| column.ends_with(" void"));
+    if void.is_empty() {
+        return ("rows".into(), schema.into());
+    }
+    let item = |column: &&str| match column.strip_suffix(" void") {
+        Some(name) => format!("NULL AS {name}"),
+        None => column.split(' ').next().unwrap_or_default().into(),
+    };
+    let items: Vec<String> = columns.iter().map(item).collect();
+    let schema = if others.is_empty() { "row INT".into() } else { others.join(", ") };
+    (format!("(SELECT {} FROM rows)", items.join(", ")), schema)
 }
 
 /// Whether the statement has a FROM outside of parentheses and strings.
