@@ -34,9 +34,13 @@ struct Session {
     id: i32,
     /// Epoch of the next request. 0 begins a session.
     epoch: i32,
-    /// The offset and byte limit that each partition was last requested with.
-    known: HashMap<Slot, (i64, u32)>,
+    /// What each partition was last requested with.
+    known: HashMap<Slot, Told>,
 }
+
+/// The offset, the byte limit and the leader's epoch in a request. A partition is named again when one of them changes; the
+/// broker would answer for an old epoch with an error again and again.
+type Told = (i64, u32, i32);
 
 impl Link {
     /// Whether a request may be sent now.
@@ -99,13 +103,13 @@ impl Link {
                 topic: &topics[partition.topic].name,
                 topic_id: topics[partition.topic].id,
                 partition: partition.number,
-                leader_epoch: partition.leader.map_or(-1, |(_, epoch)| epoch),
+                leader_epoch: partition.epoch(),
                 offset: partition.offset,
                 bytes_max: partition.bytes_max,
             }
         };
         let session = &mut self.session;
-        let state = |slot: &Slot| (slots[*slot].offset, slots[*slot].bytes_max);
+        let state = |slot: &Slot| (slots[*slot].offset, slots[*slot].bytes_max, slots[*slot].epoch());
         let changed = ours.iter().filter(|slot| session.known.get(slot) != Some(&state(slot)));
         let wanted: Vec<Wanted<'_>> = changed.map(wanted).collect();
         let kept: HashSet<Slot> = ours.iter().copied().collect();

@@ -283,6 +283,10 @@ impl Fetcher {
                 }
                 Err(fault) => return self.wait_out(fault),
             };
+            if topic.id != found.id && !topic.id.is_nil() {
+                // It was created again. Sessions know it by the id that it had.
+                self.links.values_mut().for_each(Link::reset);
+            }
             topic.id = found.id;
             let mut missing = false;
             for slot in slots {
@@ -505,7 +509,14 @@ impl Partition {
     fn is_active(&self) -> bool {
         self.offset < self.until && !self.is_out_of_range
     }
+
+    /// The epoch of the leader; −1 without one.
+    fn epoch(&self) -> i32 {
+        self.leader.map_or(-1, |(_, epoch)| epoch)
+    }
 }
 
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;
