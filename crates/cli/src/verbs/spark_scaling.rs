@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// Interval at which Spark is asked for its executors.
 const LIST_EVERY: Duration = Duration::from_millis(750);
 
+/// How long the REST API may be silent before the user is told.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The autoscaler of a run.
 pub(super) struct Scaler {
     scaling: Scaling,
@@ -32,6 +35,8 @@ pub(super) struct Scaler {
     api: RestApi,
     listing: Listing,
     listed: Option<Instant>,
+    /// When it last listed them, or the run began.
+    answered: Instant,
     ledger: Ledger,
     /// What last was known to wait.
     backlog: u64,
@@ -65,6 +70,7 @@ impl Scaler {
             api,
             listing: Listing::default(),
             listed: None,
+            answered: Instant::now(),
             ledger: Ledger::default(),
             backlog: 0,
             began: Instant::now(),
@@ -110,8 +116,11 @@ impl Scaler {
             Ok(listing) => {
                 self.ledger.see(&listing.executors, board.borrow().records());
                 self.listing = listing;
+                self.answered = Instant::now();
                 self.told.clear();
             }
+            // The page of a driver that has just started, or is busy, answers late.
+            Err(_) if self.answered.elapsed() < PATIENCE => {}
             Err(error) => self.tell(&mut board.borrow_mut(), &error.to_string()),
         }
     }
