@@ -26,7 +26,7 @@ use tidemill_kafka::{properties, subscription};
 use tidemill_model::diagnostic::Located;
 use tidemill_model::pipeline::{
     self, DeadLetterTarget, Delivery, FilesSource, KafkaConnection, KafkaFormat, Position, SinkKind, SourceFormat,
-    SourceKind, StartingOffsets, Topics, Trigger,
+    SourceKind, StartingOffsets, Topics,
 };
 use tidemill_model::status::Command as UserCommand;
 use tidemill_model::{Diagnostics, Error, Pipeline, Result, Secret};
@@ -467,11 +467,6 @@ pub(crate) fn dashboard(
     let (dashboard, server) = Dashboard::bind(listen, commands.clone())?;
     supervisor.spawn("dashboard", Role::Needed, || server.run())?;
     Ok(Arc::new(dashboard))
-}
-
-/// The trigger of a run: `--available-now` overrides the file's.
-pub(crate) fn trigger(job: &Job, available_now: bool) -> Trigger {
-    if available_now { Trigger::AvailableNow } else { job.trigger }
 }
 
 #[cfg(test)]

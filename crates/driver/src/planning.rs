@@ -11,6 +11,7 @@ use crate::{Job, finish::Finished};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tidemill_checkpoint::PlanLog;
+use tidemill_flow::ports::Extents;
 use tidemill_model::limits::TASK_RECORDS;
 use tidemill_model::pipeline::Trigger;
 use tidemill_model::{BatchPlan, Millis, OffsetRange, Offsets, PartitionId, Result, batch::cut_tasks};
@@ -205,11 +206,17 @@ impl Planning {
         if watching.is_bounded() || watching.sources().0.iter().all(|source| source.hold.is_none()) {
             return Vec::new();
         }
+        // Before that, a look would find nothing, and the first batch would wait.
+        if self.positions.is_none() || watching.readable().is_none() {
+            return Vec::new();
+        }
         let now = clock::now();
         self.survey(watching);
         let mut held = Vec::new();
         for (number, source) in (0..).zip(&mut watching.sources_mut().0) {
-            let Some(hold) = &mut source.hold else { continue };
+            let (Some(hold), Some(false)) = (&mut source.hold, source.extents.as_ref().map(Extents::is_empty)) else {
+                continue;
+            };
             let own = self.survey.admitted.iter().filter(|(partition, _)| partition.source == number);
             let offsets = own.map(|(_, range)| range.len() as u64).sum();
             let free_at = hold.free_at(offsets, now);

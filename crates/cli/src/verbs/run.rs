@@ -25,8 +25,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     let (dir, temporary) = checkpoint(options, &job)?;
     // Executors of a files source read its log in the checkpoint, so they need the path.
     set.push(("checkpoint.path".into(), toml_string(&dir)?));
-    let mut job = wiring::load(&options.pipeline, &set)?;
-    job.trigger = wiring::trigger(&job, options.available_now);
+    let job = wiring::load(&options.pipeline, &set)?;
     let (commands, inbox) = channel();
     let stop = commands.clone();
     signals::on_interrupt(move || drop(stop.send(Command::Stop)))?;
@@ -122,6 +121,9 @@ pub(super) fn streams(job: &Job, quiet: bool) -> Vec<Stream> {
 /// The `--set` values. `--json` sets the json option of every console sink.
 pub(super) fn set(options: &RunOptions) -> Result<Vec<(String, String)>> {
     let mut set = options.set.clone();
+    if options.available_now {
+        set.push(("query.trigger".into(), "available now".into()));
+    }
     if options.json {
         let pipeline = wiring::load(&options.pipeline, &set)?.pipeline;
         let consoles = pipeline.sinks.iter().filter(|sink| matches!(sink.kind, SinkKind::Console { .. }));

@@ -64,7 +64,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         log: Some(TextLog::new(true, say)),
         ..RunObserver::default()
     };
-    let trigger = wiring::trigger(&job, options.available_now);
+    let trigger = job.trigger;
     let (summary, address) = drive(Drive { job, plan, trigger, commands, inbox, observer })?;
     say(&match options.detach {
         true => detached(options, &address),
