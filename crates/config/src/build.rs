@@ -148,6 +148,8 @@ fn source(name: String, section: Section) -> Option<Source> {
             needs_schema(&section, kafka);
             Some(None)
         }
+        // The source has other mistakes.
+        None if word.text == "kafka" && !section.has("schema") => None,
         _ => section.required_string("schema", "\"timestamp DOUBLE, course STRING\"").map(Some),
     };
     let corrupt_record_column = section.string("column_name_of_corrupt_record").cloned();
@@ -197,7 +199,7 @@ fn files_source(section: &Section) -> Option<FilesSource> {
 }
 
 /// The text as a CSV separator: one character. Reports any other text.
-fn separator(section: &Section, text: &Located) -> Option<char> {
+pub(crate) fn separator(section: &Section, text: &Located) -> Option<char> {
     let mut chars = text.text.chars();
     match (chars.next(), chars.next()) {
         (Some(one), None) if !['"', '\\', '\n', '\r', '\0'].contains(&one) => Some(one),

@@ -2,12 +2,12 @@
 //!
 //! A combination that Spark refuses is a mistake here too. So is a key that would have no effect.
 
-use crate::build::kafka_connection;
+use crate::build::{kafka_connection, separator};
 use crate::positions::{check_complete, parse_partitions, parse_position};
 use crate::reader::Section;
 use tidemill_model::diagnostic::Located;
 use tidemill_model::kafka_source::PerPartition;
-use tidemill_model::pipeline::{ClientChoice, Ending, KafkaSource, MinOffsets, Position, Topics};
+use tidemill_model::pipeline::{ClientChoice, Ending, KafkaSource, MinOffsets, Position, Topics, ValueFormat};
 
 /// Spark's default of `maxTriggerDelay`.
 const TRIGGER_DELAY_MS: u64 = 15 * 60 * 1_000;
@@ -24,7 +24,7 @@ pub(crate) fn kafka_source(section: &Section) -> Option<KafkaSource> {
     let min_offsets = min_offsets(section, max_offsets_per_trigger);
     let fail_on_data_loss = section.boolean("fail_on_data_loss").unwrap_or(true);
     let group_id = section.string("group_id").filter(|group| group_is_valid(section, group));
-    section.word("format", &[("json", ())]);
+    let format = format(section);
     let metadata_column = section.string("metadata_column");
     let include_headers = section.boolean("include_headers");
     if include_headers == Some(true) && section.has("schema") && metadata_column.is_none() {
@@ -42,15 +42,43 @@ pub(crate) fn kafka_source(section: &Section) -> Option<KafkaSource> {
         min_offsets,
         fail_on_data_loss,
         group_id: group_id.cloned(),
+        format,
         metadata_column: metadata_column.cloned(),
         include_headers: include_headers.unwrap_or(false),
     })
 }
 
+/// `format` with `sep`. Without it, a value is JSON if there is a schema.
+fn format(section: &Section) -> ValueFormat {
+    let comma = ValueFormat::Csv { separator: ',' };
+    let formats = [("json", ValueFormat::Json), ("csv", comma), ("text", ValueFormat::Text), ("raw", ValueFormat::Raw)];
+    let format = section.word("format", &formats);
+    let separator = section.string("sep").and_then(|text| separator(section, text));
+    // Of a format that is none, nothing more is said.
+    if section.has("sep") && format != Some(comma) && (format.is_some() || !section.has("format")) {
+        let message = "`sep` applies to format = \"csv\" only";
+        section.fault(section.value_span("sep"), message, "leave it out, or write format = \"csv\"");
+    }
+    let has_schema = section.has("schema");
+    if let Some(ValueFormat::Text | ValueFormat::Raw) = format
+        && has_schema
+    {
+        let message = "`schema` is for values of format = \"json\" and \"csv\"";
+        let help = "leave it out: the columns are Kafka's own, such as key, value and topic; or write another format";
+        section.fault(section.value_span("schema"), message, help);
+    }
+    match format {
+        Some(ValueFormat::Csv { .. }) => ValueFormat::Csv { separator: separator.unwrap_or(',') },
+        Some(format) => format,
+        None if has_schema => ValueFormat::Json,
+        None => ValueFormat::Raw,
+    }
+}
+
 /// Reports what a source without a schema has no use for.
 pub(crate) fn needs_schema(section: &Section, kafka: &KafkaSource) {
     let add = "add a schema, for instance schema = \"timestamp DOUBLE, course STRING\", or leave this out";
-    if section.has("format") {
+    if section.has("format") && matches!(kafka.format, ValueFormat::Json | ValueFormat::Csv { .. }) {
         let message = "`format` says how to read the columns of a schema, and there is none";
         section.fault(section.value_span("format"), message, add);
     }

@@ -84,13 +84,18 @@ impl CsvDecoder {
         self.defaults.now = Some(now);
     }
 
-    /// Decodes a chunk's lines, one row each. A line is never malformed as a whole.
+    /// Decodes a chunk's lines, one row each. A line is never malformed as a whole. An absent or empty one has only NULLs, and
+    /// is no fault.
     pub fn decode(&mut self, chunk: &(impl Values + ?Sized)) -> Decoded {
         let rows = chunk.len();
         let (mut faults, mut unfit) = (Vec::new(), Vec::new());
         for row in 0..rows {
             let value = chunk.value(row);
-            let columns = self.line(value.unwrap_or_default());
+            let columns = match value {
+                None | Some([]) => self.no_line(),
+                // A line alone may have its end.
+                Some(line) => self.line(line.strip_suffix(b"\n").unwrap_or(line)),
+            };
             self.corrupt.push(value, self.is_corrupt);
             if let Some(columns) = columns {
                 faults.resize(rows, None);
@@ -105,6 +110,13 @@ impl CsvDecoder {
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         let batch = batch.expect("columns are built by the schema");
         Decoded { batch, malformed: 0, wrong_type: unfit.len() as u64, faults, empty: Vec::new(), unfit }
+    }
+
+    /// Appends a row of NULLs.
+    fn no_line(&mut self) -> Option<u64> {
+        self.is_corrupt = false;
+        self.columns.iter_mut().for_each(Column::push_null);
+        None
     }
 
     /// Appends a row. Returns a bit set of the columns (of the first 64) whose value does not fit; `None` if all fit.

@@ -75,6 +75,10 @@ impl Builder {
         let rows = chunk.len();
         match column {
             KafkaColumn::Key => binary((0..rows).map(|row| chunk.keys.get(row))),
+            KafkaColumn::Value if *field.data_type() == DataType::Utf8 => {
+                let texts = (0..rows).map(|row| chunk.value(row).map(String::from_utf8_lossy));
+                Arc::new(texts.collect::<StringArray>())
+            }
             KafkaColumn::Value => binary((0..rows).map(|row| chunk.value(row))),
             KafkaColumn::Topic => Arc::new(StringArray::from_iter_values((0..rows).map(|_| &*self.topic))),
             KafkaColumn::Partition => Arc::new(Int32Array::from(vec![self.partition; rows])),

@@ -1,6 +1,6 @@
 //! Kafka's own columns of a chunk's records, without a schema and beside one.
 
-use arrow_array::Array;
+use arrow_array::{Array, RecordBatch};
 use tidemill_decode::zone::{WallClock, Zone};
 use tidemill_flow::kafka_columns::parts;
 use tidemill_flow::ports::{Chunk, RecordMetadata};
@@ -48,14 +48,17 @@ fn rows(source: &str, sql: &str) -> Vec<String> {
     let decoded = records.decode(&chunk(parts(plan.kafka_columns.as_ref())));
     assert_eq!((decoded.malformed, decoded.wrong_type), (0, 0));
     assert_eq!(decoded.batch.schema().fields(), plan.row_schema.fields());
+    lines(&decoded.batch)
+}
+
+fn lines(rows: &RecordBatch) -> Vec<String> {
     let clock = WallClock::new(Zone::UTC);
-    (0..decoded.batch.num_rows())
-        .map(|row| {
-            let mut line = String::new();
-            json::write_row(&mut line, &decoded.batch, row, &clock);
-            line.trim_end().to_owned()
-        })
-        .collect()
+    let line = |row| {
+        let mut line = String::new();
+        json::write_row(&mut line, rows, row, &clock);
+        line.trim_end().to_owned()
+    };
+    (0..rows.num_rows()).map(line).collect()
 }
 
 #[test]
@@ -68,6 +71,45 @@ fn without_a_schema() {
         ]
     );
     assert_eq!(rows("", "SELECT offset + 1 AS o FROM t"), [r#"{"offset":7}"#, r#"{"offset":9}"#]);
+}
+
+#[test]
+fn the_value_as_text() {
+    assert_eq!(
+        rows("format = \"text\"", "SELECT value, key, offset FROM t"),
+        [r#"{"key":"aw==","value":"{\"a\":1}","offset":7}"#, r#"{"offset":9}"#]
+    );
+    assert_eq!(rows("format = \"raw\"", "SELECT value FROM t"), rows("", "SELECT value FROM t"));
+}
+
+#[test]
+fn values_of_csv_beside_kafkas_own() {
+    let source = "format = \"csv\"\nsep = \";\"\nschema = \"a INT, b STRING, c DOUBLE, bad STRING\"\n\
+                  column_name_of_corrupt_record = \"bad\"\nmetadata_column = \"kafka\"";
+    let plan = plan(source, "SELECT a, b, c, bad, kafka.offset FROM t");
+    let mut chunk = Chunk::default();
+    // With its line end; a value of another type; too few and too many values; nothing, twice.
+    let values = ["1;x;2.5", "2;\"y;z\";1\n", "x;y;3", "4;y", "5;y;1;z", ""];
+    for (offset, value) in (0..).zip(values) {
+        chunk.push(offset, 0, Some(value.as_bytes()));
+    }
+    chunk.push(6, 0, None);
+    let mut records = Records::new(&plan);
+    records.set_partition(&PartitionId { source: 0, topic: "orders".into(), partition: 3 });
+    let decoded = records.decode(&chunk);
+    assert_eq!((decoded.malformed, decoded.wrong_type), (0, 3));
+    assert_eq!(
+        lines(&decoded.batch),
+        [
+            r#"{"a":1,"b":"x","c":2.5,"kafka":{"offset":0}}"#,
+            r#"{"a":2,"b":"y;z","c":1.0,"kafka":{"offset":1}}"#,
+            r#"{"b":"y","c":3.0,"bad":"x;y;3","kafka":{"offset":2}}"#,
+            r#"{"a":4,"b":"y","bad":"4;y","kafka":{"offset":3}}"#,
+            r#"{"a":5,"b":"y","c":1.0,"bad":"5;y;1;z","kafka":{"offset":4}}"#,
+            r#"{"kafka":{"offset":5}}"#,
+            r#"{"kafka":{"offset":6}}"#,
+        ]
+    );
 }
 
 #[test]

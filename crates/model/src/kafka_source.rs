@@ -27,10 +27,29 @@ pub struct KafkaSource {
     pub fail_on_data_loss: bool,
     /// `group_id`: the consumer group whose offsets are set after each batch.
     pub group_id: Option<Located>,
+    /// `format`: what a record's value is.
+    pub format: ValueFormat,
     /// `metadata_column`: the name of a STRUCT of Kafka's own columns, beside those of the schema.
     pub metadata_column: Option<Located>,
     /// `include_headers`: whether Kafka's own columns include `headers`.
     pub include_headers: bool,
+}
+
+/// `format` of a Kafka source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueFormat {
+    /// `"json"`, the default with a schema: one JSON object.
+    #[default]
+    Json,
+    /// `"csv"`: one line of CSV.
+    Csv {
+        /// `sep`: the character between values; default a comma.
+        separator: char,
+    },
+    /// `"text"`: the columns are Kafka's own, and `value` is a STRING.
+    Text,
+    /// `"raw"`, the default without a schema: the columns are Kafka's own.
+    Raw,
 }
 
 /// The topics, or the partitions, that a source reads.

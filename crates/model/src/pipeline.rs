@@ -5,7 +5,7 @@
 
 use crate::diagnostic::{Located, SourceText};
 use crate::interval::Interval;
-pub use crate::kafka_source::{Ending, KafkaSource, MinOffsets, Position, Topics};
+pub use crate::kafka_source::{Ending, KafkaSource, MinOffsets, Position, Topics, ValueFormat};
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;

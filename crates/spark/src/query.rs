@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 use tidemill_model::Pipeline;
 use tidemill_model::pipeline::{
-    FilesSource, KafkaSource, Position, SinkKind, Source, SourceFormat, SourceKind, Topics, Trigger,
+    FilesSource, KafkaSource, Position, SinkKind, Source, SourceFormat, SourceKind, Topics, Trigger, ValueFormat,
 };
 use tidemill_sql::plan::QueryPlan;
 
@@ -208,15 +208,27 @@ fn kafka_source(kafka: &KafkaSource) -> DataSource {
 }
 
 fn kafka_rows(source: &Source, kafka: &KafkaSource) -> String {
-    let Some(schema) = &source.schema else { return "SELECT * FROM {raw}".into() };
     let headers = if kafka.include_headers { ", headers" } else { "" };
+    let Some(schema) = &source.schema else {
+        return match kafka.format {
+            ValueFormat::Text => format!(
+                "SELECT key, CAST(value AS STRING) AS value, topic, partition, offset, timestamp, timestampType{headers} \
+                 FROM {{raw}}"
+            ),
+            _ => "SELECT * FROM {raw}".into(),
+        };
+    };
     let own = kafka.metadata_column.as_ref().map(|name| {
         let columns = "key, value, topic, partition, offset, timestamp, timestampType";
         (format!(", struct({columns}{headers}) AS own"), format!(", own AS {}", identifier(&name.text)))
     });
     let (inner, outer) = own.unwrap_or_default();
-    let json = from_json("CAST(value AS STRING)", &schema.text, &source.corrupt_record_column.text);
-    format!("SELECT row.*{outer} FROM (SELECT {json} AS row{inner} FROM {{raw}})")
+    let (text, corrupt) = ("CAST(value AS STRING)", &source.corrupt_record_column.text);
+    let row = match kafka.format {
+        ValueFormat::Csv { separator } => from_csv(text, &schema.text, separator, corrupt),
+        _ => from_json(text, &schema.text, corrupt),
+    };
+    format!("SELECT row.*{outer} FROM (SELECT {row} AS row{inner} FROM {{raw}})")
 }
 
 fn files_source(source: &Source, files: &FilesSource, directory: &Path) -> DataSource {
@@ -255,6 +267,13 @@ fn files_rows(source: &Source, files: &FilesSource) -> String {
         }
         _ => "SELECT * FROM {raw}".into(),
     }
+}
+
+fn from_csv(value: &str, schema: &str, separator: char, corrupt: &str) -> String {
+    let separator = quoted(&separator.to_string());
+    let options =
+        format!("map('mode', 'PERMISSIVE', 'sep', {separator}, 'columnNameOfCorruptRecord', {})", quoted(corrupt));
+    format!("from_csv({value}, {}, {options})", quoted(schema))
 }
 
 fn from_json(value: &str, schema: &str, corrupt: &str) -> String {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use tidemill_model::pipeline::{KafkaSource, ValueFormat};
 
 /// All columns, in Spark's order.
 const SCHEMA: &str = "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, \
@@ -60,11 +61,23 @@ pub struct KafkaColumns {
     pub is_struct: bool,
 }
 
-/// The columns of a source without a schema.
-pub(crate) fn fields(include_headers: bool) -> Fields {
+/// All columns, with the value as it is.
+fn fields(include_headers: bool) -> Fields {
     let all = syntax::parse_schema(SCHEMA).expect("the text above is a schema");
     let count = KafkaColumn::ALL.len() - usize::from(!include_headers);
     all.iter().take(count).cloned().collect()
+}
+
+/// The columns of a source without a schema. With `format = "text"` the value is a STRING.
+pub(crate) fn source_fields(source: &KafkaSource) -> Fields {
+    let fields = fields(source.include_headers);
+    let of_type = |(number, field): (usize, &Arc<Field>)| match KafkaColumn::ALL[number] {
+        KafkaColumn::Value if source.format == ValueFormat::Text => {
+            Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8))
+        }
+        _ => field.clone(),
+    };
+    fields.iter().enumerate().map(of_type).collect()
 }
 
 /// The STRUCT that stands beside the columns of a schema.
@@ -90,7 +103,7 @@ impl fmt::Display for KafkaColumns {
         for (at, column) in self.used.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             let within = if self.is_struct { format!("{}.", self.fields[0].name()) } else { String::new() };
-            let field = &all[*column as usize];
+            let field = if self.is_struct { &all[*column as usize] } else { &self.fields[at] };
             write!(out, "{comma}{within}{} {}", field.name(), types::name(field.data_type()))?;
         }
         Ok(())

@@ -356,6 +356,35 @@ fn kafka_columns() {
          schema = \"timestamp DOUBLE, course STRING\", or leave this out",
     );
     check_source(
+        "format = \"csv\"",
+        "p.toml:9:10: `format` says how to read the columns of a schema, and there is none; add a schema, for instance \
+         schema = \"timestamp DOUBLE, course STRING\", or leave this out",
+    );
+    for format in ["text", "raw"] {
+        check_source(
+            &format!("schema = \"a INT\"\nformat = \"{format}\""),
+            "p.toml:9:10: `schema` is for values of format = \"json\" and \"csv\"; leave it out: the columns are Kafka's own, \
+             such as key, value and topic; or write another format",
+        );
+    }
+    check_source(
+        "schema = \"a INT\"\nsep = \";\"",
+        "p.toml:10:7: `sep` applies to format = \"csv\" only; leave it out, or write format = \"csv\"",
+    );
+    // Nothing about a schema, which it may go without.
+    check_source(
+        "subscribe_pattern = \"x\"",
+        "p.toml:9:21: a source has `topic` or `subscribe_pattern`, not both; leave one of them out",
+    );
+    check_source(
+        "format = \"avro\"",
+        "p.toml:9:10: `format` is \"avro\"; choose \"json\" or \"csv\" or \"text\" or \"raw\"",
+    );
+    check_source(
+        "schema = \"a ARRAY<INT>\"\nformat = \"csv\"",
+        "p.toml:9:11: the column `a` is ARRAY<INT>, which CSV cannot store; declare it STRING, or read JSON",
+    );
+    check_source(
         "column_name_of_corrupt_record = \"bad\"",
         "p.toml:9:33: `column_name_of_corrupt_record` names a column of the schema, and there is none; add a schema, for \
          instance schema = \"timestamp DOUBLE, course STRING\", or leave this out",

@@ -11,13 +11,14 @@ use tidemill_flow::ports::{Chunk, Extents, Read, Watch};
 use tidemill_kafka::{Group, KafkaReader, KafkaWatch, admin};
 use tidemill_model::diagnostic::Located;
 use tidemill_model::kafka_source::{EARLIEST, LATEST, PerPartition};
-use tidemill_model::pipeline::{Ending, KafkaConnection, KafkaSource, Position, Topics};
+use tidemill_model::pipeline::{Ending, KafkaConnection, KafkaSource, Position, Topics, ValueFormat};
 use tidemill_model::{Domain, Offsets};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn source(cluster: &Cluster, topics: Topics) -> KafkaSource {
     KafkaSource {
+        format: ValueFormat::Json,
         connection: KafkaConnection {
             bootstrap_servers: cluster.options.bootstrap_servers.clone(),
             client: cluster.options.client,

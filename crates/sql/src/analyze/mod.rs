@@ -58,7 +58,7 @@ use parse_once::EventTimeForm;
 use resolve::Resolver;
 use scope::Scope;
 use tidemill_model::diagnostic::Located;
-use tidemill_model::pipeline::{EventTime, FilesSource, Pipeline, Source, SourceFormat, SourceKind};
+use tidemill_model::pipeline::{EventTime, Pipeline, Source, SourceFormat, SourceKind, ValueFormat};
 use tidemill_model::{Diagnostic, Diagnostics};
 
 /// Plans a pipeline's query.
@@ -212,7 +212,7 @@ fn source_fields(source: &Source, faults: &mut Faults) -> Option<(Fields, usize)
         SourceKind::Files(_) => None,
     };
     let Some(schema) = &source.schema else {
-        return Some((kafka::fields(kafka.is_some_and(|kafka| kafka.include_headers)), 0));
+        return Some((kafka::source_fields(kafka.expect("a files source has a schema")), 0));
     };
     let fields = faults.keep(schema, syntax::parse_schema(&schema.text))?;
     let fields = faults.keep(schema, refuse_types(&source.kind, fields))?;
@@ -234,7 +234,10 @@ fn taken_name(name: &str) -> Fault {
 
 /// The schema, unless the source's format cannot hold its types.
 fn refuse_types(kind: &SourceKind, fields: Fields) -> Result<Fields, Fault> {
-    let is_csv = matches!(kind, SourceKind::Files(FilesSource { format: SourceFormat::Csv { .. }, .. }));
+    let is_csv = match kind {
+        SourceKind::Files(files) => matches!(files.format, SourceFormat::Csv { .. }),
+        SourceKind::Kafka(kafka) => matches!(kafka.format, ValueFormat::Csv { .. }),
+    };
     let unfit = |data_type: &DataType| data_type.is_nested() || *data_type == DataType::Binary;
     match fields.iter().find(|field| is_csv && unfit(field.data_type())) {
         Some(field) => Err(Fault::new(

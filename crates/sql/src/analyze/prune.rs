@@ -16,7 +16,7 @@ use arrow_schema::{Field, Schema};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
-use tidemill_model::pipeline::{FilesSource, SourceFormat, SourceKind};
+use tidemill_model::pipeline::{FilesSource, KafkaSource, SourceFormat, SourceKind, ValueFormat};
 
 /// Finishes a branch over its source row `[used columns…, event time]`. The filters are over the source; `body` is over
 /// the relation. Fails where the query asks for ids of rows that have none.
@@ -150,18 +150,21 @@ fn number_elements(steps: &mut [Step], added: &mut Vec<usize>, used: &BTreeSet<u
 
 /// The format of the source's records, for the columns that are used.
 fn format(columns: &SourceColumns, used: &BTreeSet<usize>) -> Format {
-    let Some(SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. })) = columns.kind else {
-        let is_raw = columns.schema_fields == 0 || columns.kind.is_none();
-        return if is_raw { Format::Raw } else { Format::Json };
+    let separator = match columns.kind {
+        Some(SourceKind::Files(FilesSource { format: SourceFormat::Csv { separator, .. }, .. })) => *separator,
+        Some(SourceKind::Kafka(KafkaSource { format: ValueFormat::Csv { separator }, .. })) => *separator,
+        _ if columns.schema_fields == 0 || columns.kind.is_none() => return Format::Raw,
+        _ => return Format::Json,
     };
+    let used: BTreeSet<usize> = used.range(..columns.schema_fields).copied().collect();
     let corrupt = columns.corrupt_record;
     let data = used.iter().filter(|index| Some(**index) != corrupt);
     let place = |index: &usize| index - usize::from(corrupt.is_some_and(|corrupt| corrupt < *index));
-    let counts_values = corrupt.is_some() && used.len() == columns.fields.len();
+    let counts_values = corrupt.is_some() && used.len() == columns.schema_fields;
     Format::Csv {
-        separator: *separator,
+        separator,
         places: data.map(place).collect(),
-        width: counts_values.then(|| columns.fields.len() - 1),
+        width: counts_values.then(|| columns.schema_fields - 1),
     }
 }
 

@@ -166,14 +166,12 @@ fn from_csv(arguments: &mut Arguments) -> ArrayRef {
     let options = CsvReading::of(&json_options::of_columns(&arguments.columns[2..])).expect("checked with the file");
     let DataType::Struct(fields) = arguments.data_type else { panic!("a STRUCT is given") };
     let records = &arguments.columns[0].array;
-    // An empty text has no values, and is no corrupt record either.
-    let texts: StringArray =
-        records.as_string::<i32>().iter().map(|text| text.filter(|text| !text.is_empty())).collect();
-    let decoded = options.decoder(fields, arguments).decode(&texts);
+    let texts = records.as_string::<i32>();
+    let decoded = options.decoder(fields, arguments).decode(texts);
     if options.fail_fast {
-        for (row, _) in
-            decoded.faults.iter().enumerate().filter(|(row, fault)| fault.is_some() && records.is_valid(*row))
-        {
+        // An empty text has no values, and is no corrupt record either; but it does not fit.
+        let is_fault = |row: usize| decoded.faults.get(row).is_some_and(Option::is_some) || texts.value(row).is_empty();
+        for row in (0..texts.len()).filter(|row| texts.is_valid(*row) && is_fault(*row)) {
             let message = || "the line does not fit the schema, and the mode is FAILFAST".to_string();
             arguments.errors.record(row, "MALFORMED_RECORD_IN_PARSING", message);
         }
