@@ -108,7 +108,8 @@ impl Fault {
 }
 
 fn of_code(servers: &str, what: &str, code: Code, message: Option<&str>) -> Error {
-    let words = message.map(|words| format!(" ({})", words.trim_end_matches('.'))).unwrap_or_default();
+    let words = message.map(|words| words.trim_end_matches('.')).filter(|words| !words.is_empty());
+    let words = words.map(|words| format!(" ({words})")).unwrap_or_default();
     if let Some(help) = help(code) {
         return Error::external(format!("Kafka at {servers} refuses {what}: {}{words}; {help}", name(code)));
     }
@@ -128,8 +129,9 @@ fn of_code(servers: &str, what: &str, code: Code, message: Option<&str>) -> Erro
 fn help(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::TopicAuthorizationFailed => {
-            "give the user the right (ACL): READ and DESCRIBE on the topic to read it, WRITE to write, CREATE or DELETE to \
-            create or delete it (kafka-acls --add --allow-principal User:NAME --operation READ --topic TOPIC)"
+            "give the user the right (ACL): READ and DESCRIBE on the topic to read it, WRITE to write, READ too to write it \
+            exactly once, CREATE or DELETE to create or delete it (kafka-acls --add --allow-principal User:NAME --operation \
+            READ --topic TOPIC)"
         }
         Code::GroupAuthorizationFailed => "give the user the right (ACL) READ on the group",
         Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress => {
@@ -178,5 +180,8 @@ mod tests {
             assert_eq!(error.retry, retry, "{error}");
             assert!(error.message().contains(words), "{error}");
         }
+        let (what, code) = ("a group".into(), Code::GroupAuthorizationFailed);
+        let error = Fault::Code { what, code, message: Some(String::new()) }.into_error("k:1");
+        assert!(error.message().contains("GROUP_AUTHORIZATION_FAILED; give"), "{error}");
     }
 }

@@ -156,6 +156,12 @@ pub(crate) fn fault(broker: &str, error: &io::Error) -> Fault {
     }
 }
 
+/// The name in rustls' words for it: `DnsName("localhost")`, `IpAddress(127.0.0.1)`.
+fn plain(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
+}
+
 fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
@@ -166,7 +172,8 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             let names = match error {
                 CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-                    format!(" but for {}", presented.join(", "))
+                    let names: Vec<&str> = presented.iter().map(|name| plain(name)).collect();
+                    format!(" but for {}", names.join(", "))
                 }
                 _ => String::new(),
             };

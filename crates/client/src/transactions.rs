@@ -150,7 +150,7 @@ impl Transactions {
     /// As [`Transactions::take_over`].
     pub fn add_offset(&mut self, group: &str, topic: &str, offset: i64, patience: Duration) -> Result<()> {
         let (producer_id, epoch) = self.identity();
-        let what = format!("to store an offset of group `{group}`");
+        let what = format!("to store an offset of topic `{topic}` for group `{group}`");
         if !self.is_v2 {
             let request = AddOffsetsToTxnRequest::default()
                 .with_transactional_id(self.transactional_id())

@@ -102,6 +102,10 @@ pub fn refused_together(options: &KafkaOptions) -> Option<String> {
 fn refused_by_native(name: &str, value: &Secret) -> Option<Refused> {
     match settings::refusal(name, value)? {
         settings::Refusal::Value(takes) => Some(Refused::value(format!("takes {takes}"), "correct the value")),
+        settings::Refusal::Unknown if ["sasl.mechanism", "sasl.mechanisms"].contains(&name) => Some(Refused::name(
+            "needs Kerberos, which the native client does not speak",
+            "write PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER, or take a binary whose librdkafka has Kerberos",
+        )),
         settings::Refusal::Unknown if names().any(|known| known == renamed(name)) => Some(Refused::name(
             "is not a property of the native client, which is used here",
             match choice::HAS_LIBRDKAFKA {
@@ -210,6 +214,8 @@ mod tests {
         check(Librdkafka, &[("security.protocol", "SASL_SSL")], without_tls);
         check(Auto, &[("client.rack", "a")], None);
         check(Native, &[("client.rack", "a")], of_librdkafka);
+        let kerberos = Some("needs Kerberos, which the native client does not speak");
+        check(Native, &[("sasl.mechanism", "GSSAPI")], kerberos);
         check(Auto, &[("security.protocol", "SSL"), ("client.rack", "a")], of_librdkafka);
         check(Auto, &[("security.protocol", "SSL"), ("ssl.ca.location", "/ca.pem")], None);
         check(Native, &[("security.protocol", "TLS")], Some("takes PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"));

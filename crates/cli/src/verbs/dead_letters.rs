@@ -4,11 +4,15 @@ use crate::args::{DeadLettersAction, DeadLettersOptions};
 use crate::wiring;
 use tidemill_kafka::dead_letters::replay;
 use tidemill_model::pipeline::DeadLetterTarget;
-use tidemill_model::{Error, Result, counted};
+use tidemill_model::{Error, RecordFault, Result, counted};
 use tidemill_os::output;
 
 pub(crate) fn run(options: &DeadLettersOptions) -> Result<()> {
     let DeadLettersAction::Replay { pipeline: file, to, reason, set } = &options.action;
+    let reasons = RecordFault::ALL.map(RecordFault::name);
+    if let Some(unknown) = reason.as_deref().filter(|reason| !reasons.contains(reason)) {
+        return Err(Error::user(format!("`{unknown}` is no reason; choose one of {}", reasons.join(", "))));
+    }
     let job = wiring::load(file, set)?;
     let Some(DeadLetterTarget::Kafka(kafka)) = &job.pipeline.dead_letter else {
         return Err(Error::user(format!(

@@ -304,4 +304,6 @@ fn what_cannot_be_is_said() {
     };
     check("rows", 2, "`rows` is also the directory of `rows`, which the pipeline reads or writes");
     check("p.toml/letters", 1, "cannot create p.toml/letters: ");
+    let ended = testbed.tidemill(&["dead-letters", "replay", "p.toml", "--to", "t", "--reason", "old"]);
+    assert!(ended.stderr.contains("`old` is no reason; choose one of malformed, wrong_type, "), "{}", ended.stderr);
 }

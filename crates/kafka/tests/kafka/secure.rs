@@ -122,7 +122,11 @@ fn who_is_kept_out_reads_what_to_do() {
     secure.check(address, &[("ssl.ca.location", other_ca)], &["is not signed by a CA", "set `ssl.ca.location`"]);
     secure.check(address, &[("ssl.ca.location", "/no/such.pem")], &["`ssl.ca.location` cannot be used"]);
     let by_number = address.replace("localhost", "127.0.0.1");
-    secure.check(&by_number, &[], &["is not for this host name but for", "localhost", "bootstrap_servers"]);
+    secure.check(
+        &by_number,
+        &[],
+        &["is not for this host name but for localhost; name the broker", "bootstrap_servers"],
+    );
     let bob = [("sasl.username", "bob"), ("sasl.password", "bob-secret")];
     secure.check(address, &bob, &["TOPIC_AUTHORIZATION_FAILED", "give the user the right (ACL)", "kafka-acls"]);
 }
