@@ -12,7 +12,9 @@ use tidemill_model::Secret;
 pub(crate) fn refused(name: &str, value: &Secret) -> Option<Refused> {
     if let Some(missing) = unspoken(name, value.expose()) {
         let help = match missing {
-            KERBEROS => "use a binary built with it, or another mechanism such as PLAIN",
+            KERBEROS => {
+                "build with --features kerberos (docs/kafka.md), or use another mechanism such as SCRAM-SHA-512"
+            }
             _ => "write client = \"native\" or \"auto\"",
         };
         return Some(Refused::value(
