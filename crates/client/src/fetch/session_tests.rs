@@ -10,22 +10,30 @@ use std::sync::Mutex;
 const PATIENCE: Duration = Duration::from_secs(20);
 const FENCED_LEADER_EPOCH: i16 = 74;
 
-/// The epoch of both partitions' leader.
-type Epoch = Arc<Mutex<i32>>;
+/// What the broker says, and what it was asked.
+#[derive(Default)]
+struct Script {
+    /// The epoch of both partitions' leader.
+    epoch: i32,
+    /// How long the client is told to wait before its next request.
+    throttle_ms: i32,
+    /// When fetches came.
+    fetches: Vec<Instant>,
+}
 
-fn broker(epoch: Epoch) -> String {
+fn broker(script: Arc<Mutex<Script>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     thread::spawn(move || {
         for client in listener.incoming().map_while(std::io::Result::ok) {
-            let epoch = Arc::clone(&epoch);
-            thread::spawn(move || serve(client, address.port(), &epoch));
+            let script = Arc::clone(&script);
+            thread::spawn(move || serve(client, address.port(), &script));
         }
     });
     address.to_string()
 }
 
-fn serve(mut client: TcpStream, port: u16, epoch: &Mutex<i32>) -> Option<()> {
+fn serve(mut client: TcpStream, port: u16, script: &Mutex<Script>) -> Option<()> {
     let mut session = BTreeMap::new();
     loop {
         let mut length = [0; 4];
@@ -34,7 +42,13 @@ fn serve(mut client: TcpStream, port: u16, epoch: &Mutex<i32>) -> Option<()> {
         client.read_exact(&mut frame).ok()?;
         let number = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().expect("four bytes"));
         let (key, version) = (frame[1], frame[3]);
-        let epoch = *epoch.lock().expect("no panic");
+        let (epoch, throttle_ms) = {
+            let mut script = script.lock().expect("no panic");
+            if key == 1 {
+                script.fetches.push(Instant::now());
+            }
+            (script.epoch, script.throttle_ms)
+        };
         let mut answer = frame[4..8].to_vec();
         match key {
             18 if version > 0 => answer.extend([0, 35, 0, 0, 0, 0]),
@@ -60,7 +74,7 @@ fn serve(mut client: TcpStream, port: u16, epoch: &Mutex<i32>) -> Option<()> {
                         at += 4 + 4 + 8 + 4 + 8 + 4 + 1;
                     }
                 }
-                fetched(&mut answer, &session, epoch);
+                fetched(&mut answer, &session, epoch, throttle_ms);
                 thread::sleep(Duration::from_millis(5));
             }
             other => panic!("request {other}"),
@@ -92,9 +106,11 @@ fn metadata(answer: &mut Vec<u8>, port: u16, epoch: i32) {
 }
 
 /// Nothing new of each partition, or an error if it was requested for another epoch.
-fn fetched(answer: &mut Vec<u8>, session: &BTreeMap<i32, i32>, epoch: i32) {
+fn fetched(answer: &mut Vec<u8>, session: &BTreeMap<i32, i32>, epoch: i32, throttle_ms: i32) {
     // Tags, throttle, error, session id, one topic.
-    answer.extend([0; 7]);
+    answer.push(0);
+    put(answer, &[throttle_ms]);
+    answer.extend([0; 2]);
     put(answer, &[7]);
     answer.extend([2, 2, b't', session.len() as u8 + 1]);
     for (partition, told) in session {
@@ -112,8 +128,8 @@ fn fetched(answer: &mut Vec<u8>, session: &BTreeMap<i32, i32>, epoch: i32) {
 
 #[test]
 fn a_session_is_told_of_a_new_epoch() {
-    let epoch = Epoch::default();
-    let mut fetcher = Fetcher::new(Settings::new(broker(Arc::clone(&epoch)))).expect("a fetcher");
+    let script = Arc::<Mutex<Script>>::default();
+    let mut fetcher = Fetcher::new(Settings::new(broker(Arc::clone(&script)))).expect("a fetcher");
     let slots = [0, 1].map(|partition| fetcher.add("t", partition, 0, i64::MAX));
     let is_well = |fetcher: &Fetcher| {
         fetcher.trouble().is_none() && slots.iter().all(|slot| fetcher.extent(*slot) == Some((0, 0)))
@@ -126,7 +142,25 @@ fn a_session_is_told_of_a_new_epoch() {
         }
     };
     wait_for(&mut fetcher, "answers", &is_well);
-    *epoch.lock().expect("no panic") = 1;
+    script.lock().expect("no panic").epoch = 1;
     wait_for(&mut fetcher, "an error", &|fetcher| fetcher.trouble().is_some());
     wait_for(&mut fetcher, "answers again", &is_well);
+}
+
+#[test]
+fn a_client_that_is_throttled_waits() {
+    const THROTTLE: Duration = Duration::from_millis(150);
+    let script = Arc::<Mutex<Script>>::default();
+    script.lock().expect("no panic").throttle_ms = THROTTLE.as_millis() as i32;
+    let mut fetcher = Fetcher::new(Settings::new(broker(Arc::clone(&script)))).expect("a fetcher");
+    fetcher.add("t", 0, 0, i64::MAX);
+    let start = Instant::now();
+    while script.lock().expect("no panic").fetches.len() < 4 {
+        fetcher.poll(Duration::from_millis(20)).expect("nothing is wrong");
+        assert!(start.elapsed() < PATIENCE, "it asks no more");
+    }
+    let fetches = std::mem::take(&mut script.lock().expect("no panic").fetches);
+    for pair in fetches.windows(2) {
+        assert!(pair[1] - pair[0] >= THROTTLE, "the next request came after {:?}", pair[1] - pair[0]);
+    }
 }

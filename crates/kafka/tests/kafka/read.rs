@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tidemill_flow::ports::{Chunk, Read, RecordMetadata};
 use tidemill_kafka::{KafkaReader, admin, scan};
-use tidemill_model::{Domain, OffsetRange, batch::cut_tasks};
+use tidemill_model::{Domain, OffsetRange, Secret, batch::cut_tasks};
 
 /// The records of each partition, from a simple scan.
 type Expected = BTreeMap<i32, Vec<Record>>;
@@ -124,6 +124,23 @@ fn ranges_hold_what_is_there_once_and_in_order() {
         check(&cluster, &expected, &pieces.iter().rev().cloned().collect::<Vec<_>>(), 1_000);
         let swing = |k: i64| range(&topic, (k % 2) as i32, k * 13, k * 13 + 26);
         check(&cluster, &expected, &(0..30).map(swing).collect::<Vec<_>>(), 10);
+    }
+}
+
+/// A batch that is larger than the limit of a partition is sent nevertheless, alone.
+#[test]
+fn records_above_the_limit_of_a_fetch_are_read() {
+    for mut cluster in clusters() {
+        let topic = topic("large");
+        assert_eq!(admin::ensure_topic(&cluster.options, &topic, Some(2)).unwrap(), 2);
+        let large = |letter: u8| vec![Some(vec![letter; 900_000])];
+        for partition in 0..2 {
+            cluster.append(&topic, partition, &[large(b'a'), values(10), large(b'b')]);
+        }
+        let expected = expected(&cluster, &topic);
+        cluster.options.client_options.push(("max.partition.fetch.bytes".to_owned(), Secret::new("1000")));
+        let ranges = [range(&topic, 0, 0, 12), range(&topic, 1, 0, 12), range(&topic, 0, 11, 12)];
+        check(&cluster, &expected, &ranges, 1_000);
     }
 }
 
