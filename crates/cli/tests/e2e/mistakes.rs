@@ -78,7 +78,7 @@ fn properties_of_the_client_are_checked_with_the_file() {
         &options("socket.timeout.ms = \"${ENV:HOME}\", sasl.mechanism = \"GSSAPI\""),
         &[
             "p.toml:7:33: `options.socket.timeout.ms` does not accept this value (Invalid value for configuration property \"socket.timeout.ms\"); correct the value",
-            "p.toml:7:65: `options.sasl.mechanism` needs Kerberos, and this binary's librdkafka is built without it; use a binary built with it, or another mechanism such as PLAIN",
+            "p.toml:7:65: `options.sasl.mechanism` needs Kerberos, and this binary's librdkafka is built without it; build with --features kerberos (docs/kafka.md), or use another mechanism such as SCRAM-SHA-512",
         ],
     );
     check(

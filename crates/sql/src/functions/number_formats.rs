@@ -172,13 +172,15 @@ impl Format {
         let text = Digits::of_decimal(unscaled.unsigned_abs(), scale).plain();
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
         let whole = if whole == "0" { "" } else { whole };
-        if whole.len() > self.precision - self.scale || fraction.len() > self.scale {
-            return self.text.replace(['0', '9'], "#");
-        }
+        let fits = whole.len() <= self.precision - self.scale && fraction.len() <= self.scale;
         let mut out = String::new();
         let mut is_behind_point = false;
         for token in &self.tokens {
             match token {
+                Token::Groups(groups) if !fits => {
+                    let hashes: Vec<String> = groups.iter().map(|group| "#".repeat(group.digits)).collect();
+                    out.push_str(&hashes.join(" "));
+                }
                 Token::Groups(_) if is_behind_point => {
                     out.push_str(&format!("{fraction:0<width$}", width = self.scale));
                 }

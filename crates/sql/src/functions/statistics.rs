@@ -6,10 +6,10 @@ use super::{Arguments, Function, Param, build};
 use crate::eval::compare::order_at;
 use crate::eval::{Order, take_or_null};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Float64Array, ListArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -235,7 +235,46 @@ fn percentile_approx(arguments: &mut Arguments) -> ArrayRef {
         (!order.is_empty()).then(|| shares.iter().map(|share| order[rank(share)]).collect::<Vec<_>>())
     };
     let places = (0..arguments.rows).map(place).collect();
-    shared_out(arguments, values, places)
+    shared_out(arguments, &through_double(values), places)
+}
+
+/// Spark keeps the values as DOUBLE: of more than 15 digits the last ones may change.
+fn through_double(values: &ArrayRef) -> ArrayRef {
+    let whole = |x: i64| x as f64 as i64;
+    match values.data_type() {
+        DataType::Int64 => Arc::new(values.as_primitive::<Int64Type>().unary::<_, Int64Type>(whole)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let times = values.as_primitive::<TimestampMicrosecondType>();
+            let times = times.unary::<_, TimestampMicrosecondType>(whole);
+            Arc::new(times.with_data_type(values.data_type().clone()))
+        }
+        DataType::Decimal128(_, scale) => {
+            let decimals = values.as_primitive::<Decimal128Type>();
+            let decimals = decimals.unary::<_, Decimal128Type>(|x| decimal_through_double(x, *scale));
+            Arc::new(decimals.with_data_type(values.data_type().clone()))
+        }
+        _ => Arc::clone(values),
+    }
+}
+
+/// The shortest digits that read as the same DOUBLE, at the decimal's scale.
+fn decimal_through_double(unscaled: i128, scale: i8) -> i128 {
+    const EXACT: u128 = 1_000_000_000_000_000;
+    if unscaled.unsigned_abs() < EXACT {
+        return unscaled;
+    }
+    let double: f64 = format!("{unscaled}e{}", -i32::from(scale)).parse().expect("a number");
+    let text = format!("{double:e}");
+    let (digits, exponent) = text.split_once('e').expect("a power of ten");
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let mantissa: i128 = format!("{whole}{fraction}").parse().expect("at most 17 digits");
+    let exponent: i32 = exponent.parse().expect("a number");
+    let power = exponent - fraction.len() as i32 + i32::from(scale);
+    match u32::try_from(power) {
+        Ok(power) => mantissa.saturating_mul(10i128.saturating_pow(power)),
+        // More digits than the scale: the decimal had them not, so they round to it.
+        Err(_) => unscaled,
+    }
 }
 
 /// The most frequent value; of several the least, or the greatest if argument 2 says so.
@@ -370,4 +409,18 @@ fn histogram_of(values: impl Iterator<Item = f64>, bins_max: usize) -> Vec<(f64,
         }
     }
     bins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spark 4.1.1: percentile_approx(v, 0.5) of one value.
+    #[test]
+    fn values_are_kept_as_doubles() {
+        assert_eq!(decimal_through_double(12_345_678_901_234_567_890, 0), 12_345_678_901_234_567_000);
+        assert_eq!(decimal_through_double(-123_456, 3), -123_456);
+        let values: ArrayRef = Arc::new(arrow_array::Int64Array::from(vec![-3_753_707_378_521_945_770]));
+        assert_eq!(through_double(&values).as_primitive::<Int64Type>().value(0), -3_753_707_378_521_945_600);
+    }
 }
