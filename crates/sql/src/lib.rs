@@ -11,7 +11,9 @@ pub mod eval;
 pub mod expr;
 pub mod functions;
 pub mod kafka;
+pub mod logical;
 pub mod plan;
+mod planner;
 pub mod reference;
 mod regex;
 mod syntax;
@@ -19,6 +21,7 @@ pub mod text;
 pub mod types;
 pub mod value;
 
-pub use analyze::{AGGREGATE_FUNCTIONS, GENERATORS, LAMBDAS, plan};
+pub use analyze::{AGGREGATE_FUNCTIONS, GENERATORS, LAMBDAS, analyze, plan};
+pub use planner::plan as plan_of;
 use tidemill_decode::intervals;
 pub use tidemill_decode::zone;

@@ -171,6 +171,17 @@ pub enum Step {
     Generate(GeneratePlan),
 }
 
+impl Step {
+    /// Its expression over rows.
+    pub(crate) fn expr_mut(&mut self) -> &mut Expr {
+        match self {
+            Step::Filter(condition) => condition,
+            Step::Window(window) => &mut window.time,
+            Step::Generate(generate) => &mut generate.array,
+        }
+    }
+}
+
 /// Rows made of the elements of an array: `explode` and its kin, which all give an array first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GeneratePlan {
@@ -228,6 +239,13 @@ pub struct EventTimePlan {
     pub max_ahead_ms: Option<i64>,
 }
 
+impl EventTimePlan {
+    /// Whether it is computed although nothing uses it: a watermark or a limit needs it. Spark leaves out any other.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.delay_ms.is_some() || self.max_ahead_ms.is_some()
+    }
+}
+
 /// What is computed from the filtered rows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Body {
@@ -235,6 +253,16 @@ pub enum Body {
     Aggregate(AggregatePlan),
     /// No aggregate: one output row per row. One expression per output column, over the source row.
     Project(Vec<Expr>),
+}
+
+impl Body {
+    /// Visits every expression over rows, not those over groups.
+    pub(crate) fn each_row_expr(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        match self {
+            Body::Project(outputs) => outputs.iter_mut().for_each(visit),
+            Body::Aggregate(plan) => plan.each_row_expr(visit),
+        }
+    }
 }
 
 /// An aggregation.
@@ -275,6 +303,13 @@ pub struct AggregatePlan {
 }
 
 impl AggregatePlan {
+    /// Visits every expression over rows: the window's time, the keys, the inputs of functions.
+    pub(crate) fn each_row_expr(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        self.window.iter_mut().for_each(|window| visit(&mut window.time));
+        self.keys.iter_mut().for_each(|key| visit(&mut key.expr));
+        self.aggregates.iter_mut().flat_map(|call| &mut call.inputs).for_each(visit);
+    }
+
     /// Number of the column with the group's place, whether it is there or not.
     pub fn place(&self) -> usize {
         self.row_schema.fields().len() - usize::from(self.placed)

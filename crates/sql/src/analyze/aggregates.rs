@@ -14,6 +14,7 @@ use super::resolve::{Resolver, sentence};
 use super::windows;
 use crate::expr::Expr;
 use crate::intervals::{self, Kind};
+pub(super) use crate::logical::WINDOW;
 use crate::plan::{AggregateCall, AggregateFunction, WindowPlan};
 use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
@@ -21,8 +22,6 @@ use arrow_schema::DataType;
 use std::ops::Range;
 use tidemill_model::{Interval, WindowSpec};
 
-/// Column number of the window while an expression is analyzed.
-pub(super) const WINDOW: usize = usize::MAX / 2;
 /// Column number of the first aggregate call; the others follow.
 const FIRST_CALL: usize = WINDOW + 1;
 

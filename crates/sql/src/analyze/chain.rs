@@ -15,11 +15,11 @@ use super::relation::relation;
 use super::scope::Scope;
 use super::{Faults, SourceColumns, SourceTime, conjuncts, windows};
 use crate::expr::Expr;
-use crate::plan::{AggregatePlan, BranchPlan, QueryPlan, Step};
+use crate::logical::{Groups, Operator};
+use crate::planner::Over;
 use crate::syntax::{Fault, From, Ident, Query, Select, Tail};
 use crate::types;
 use arrow_schema::Fields;
-use std::sync::Arc;
 use tidemill_model::pipeline::{OutputMode, Pipeline};
 
 /// Most aggregations over one another. Each is planned twice, with all that are below it.
@@ -50,7 +50,7 @@ pub(super) fn plan(
     conditions: &[Expr],
     tables: &[(SourceColumns, Scope)],
     faults: &mut Faults,
-) -> Option<QueryPlan> {
+) -> Option<Operator> {
     let sql = &pipeline.query.sql;
     if pipeline.query.output_mode != OutputMode::Append {
         let message = "an aggregation over the rows of another needs append mode: only closed groups are final";
@@ -68,18 +68,18 @@ pub(super) fn plan(
     let own = Ident { name: String::new(), quoted: false, at: select.at.clone() };
     let upper = Select { from: From::Table(own), ..select.clone() };
     let mut relation = relation(&upper, &rows, sql, faults)?;
-    let upper = plan_select(pipeline, (&upper, tail), over, conditions, &mut relation, faults)?;
-    let [branch] = upper.branches.as_slice() else { panic!("the rows of groups are one branch") };
-    let moved = moved_below(branch);
+    let mut upper = plan_select(pipeline, (&upper, tail), over, conditions, &mut relation, faults)?;
+    let moved = moved_below(&upper, rows[0].0.fields.len());
     let planned = if moved.is_empty() { planned } else { plan_query(pipeline, lower.clone(), tables, &moved, faults)? };
-    Some(QueryPlan { branches: planned.branches, above: [planned.above, upper.branches].concat(), ..upper })
+    upper.over_rows(planned);
+    Some(upper)
 }
 
 /// The rows of an aggregation as a table.
-fn rows_of(plan: &QueryPlan, of_table: &Scope) -> (SourceColumns<'static>, Scope) {
-    let fields = plan.output_schema.fields().clone();
-    let (groups, _) = plan.aggregations().last().expect("it aggregates");
-    let Times { closing_windows, event_time } = times(groups, &fields);
+fn rows_of(lower: &Operator, of_table: &Scope) -> (SourceColumns<'static>, Scope) {
+    let (over, _) = Over::of(lower).expect("it aggregates");
+    let fields = over.schema.fields().clone();
+    let Times { closing_windows, event_time } = times(&over, &fields);
     let scope = Scope::of_fields("", fields.iter(), &of_table.zone_name);
     let scope = Scope { event_time: event_time.as_ref().and_then(|time| time.form.clone()), ..scope };
     let schema_fields = fields.len();
@@ -99,16 +99,17 @@ struct Times {
     event_time: Option<SourceTime>,
 }
 
-fn times(groups: &AggregatePlan, fields: &Fields) -> Times {
+fn times(over: &Over, fields: &Fields) -> Times {
+    let groups: &Groups = over.groups;
     if !groups.watermarked {
         return Times::default();
     }
     // The key that closes a group: that which is the event time, or the window that the state keeps by slices.
     let key = groups.keys.iter().position(|key| key.is_event_time);
     let key = key.map_or(0, |key| key + usize::from(groups.window.is_some()));
-    let data_type = groups.row_schema.field(key).data_type().clone();
+    let data_type = groups.schema.field(key).data_type().clone();
     let (is_window, key) = (data_type == types::window(), Expr::Column(key, data_type));
-    let outputs = || groups.output.iter().zip(fields).enumerate();
+    let outputs = || over.output.iter().zip(fields).enumerate();
     let column = |number: usize| Expr::Column(number, fields[number].data_type().clone());
     let closing: Vec<usize> = outputs().filter(|(_, (expr, _))| **expr == key).map(|(number, _)| number).collect();
     let mut forms: Vec<Expr> = match is_window {
@@ -129,25 +130,26 @@ fn times(groups: &AggregatePlan, fields: &Fields) -> Times {
     Times { closing_windows: if is_window { closing } else { Vec::new() }, event_time }
 }
 
-/// The filters of a branch over groups that come before anything else is done with its rows, over the lower query's output
-/// columns. Spark's optimizer moves them through the lower aggregate, those on plain keys even below the watermark; there
-/// they decide which records move it.
-fn moved_below(branch: &Arc<BranchPlan>) -> Vec<Expr> {
-    let own = branch.decode_schema.fields().len();
-    let parsed = branch.parsed.len();
-    let steps = branch.steps.iter().map_while(|step| match step {
-        Step::Filter(filter) => Some(filter),
-        Step::Window(_) | Step::Generate(_) => None,
-    });
-    let implied = branch.time_filter.as_ref();
-    let written = branch.pushed_filters.iter().filter(|filter| Some(*filter) != implied).chain(steps);
+/// The filters over the rows of groups that come before anything else is done with them, over the lower query's output columns.
+/// Spark's optimizer moves them through the lower aggregate, those on plain keys even below the watermark; there they decide
+/// which records move it. `time_column` is the number of the event time.
+fn moved_below(upper: &Operator, time_column: usize) -> Vec<Expr> {
+    let (mut filters, mut time) = (Vec::new(), None);
+    let mut below = upper;
+    while let [input] = below.inputs() {
+        match below {
+            Operator::Filter { condition, is_implied, .. } => filters.extend(Some(condition).filter(|_| !is_implied)),
+            Operator::Watermark { time: of_rows, .. } => time = Some(&of_rows.expr),
+            // Filters above it come later.
+            _ => filters.clear(),
+        }
+        below = input;
+    }
     let over_columns = |filter: &Expr| {
         let mut filter = filter.clone();
-        filter.substitute(&|column| match column.checked_sub(own)? {
-            number if number < parsed => Some(branch.parsed[number].expr.clone()),
-            _ => branch.event_time.as_ref().map(|time| time.expr.clone()),
-        });
+        filter.substitute(&|column| time.filter(|_| column == time_column).cloned());
         filter
     };
-    written.filter(|filter| conjuncts::is_deterministic(filter)).map(over_columns).collect()
+    let written = filters.into_iter().rev().filter(|filter| conjuncts::is_deterministic(filter));
+    written.map(over_columns).collect()
 }

@@ -4,13 +4,12 @@
 //! Left to the rows, as in Spark: what stands inside CASE, `if`, `coalesce` and their kin, and what a lambda's parameter is
 //! in.
 
-use super::prune::{each_expr, expr_of};
 use super::resolve::Resolver;
 use super::scope::Scope;
 use super::{Faults, constants};
 use crate::eval::RowError;
 use crate::expr::Expr;
-use crate::plan::QueryPlan;
+use crate::logical::Operator;
 use crate::syntax::{self, Fault, From, GroupBy, Node, Query, Select};
 use crate::zone::Zone;
 use std::ops::Range;
@@ -22,9 +21,9 @@ const CONDITIONAL: [&str; 4] = ["nanvl", "nanvl of floats", "right", "regexp_sub
 /// Functions that fail on purpose: Spark takes none of their calls for a constant.
 const RAISING: [&str; 2] = ["raise_error", "assert_true"];
 
-/// Refuses a plan that computes a constant that fails.
-pub(super) fn refuse(plan: &QueryPlan, sql: &Located, zone_name: &str, faults: &mut Faults) -> Option<()> {
-    let error = of_plan(plan)?;
+/// Refuses a query that computes a constant that fails.
+pub(super) fn refuse(query: &Operator, sql: &Located, zone_name: &str, faults: &mut Faults) -> Option<()> {
+    let error = of_tree(query, Zone::parse(zone_name)?)?;
     let place = syntax::parse_query(&sql.text).ok().and_then(|query| {
         let scope = Scope::of_fields("", std::iter::empty(), zone_name);
         of_query(&query, &error, &scope)
@@ -42,19 +41,9 @@ fn fault(at: Range<usize>, error: &RowError) -> Fault {
     Fault::new(at, format!("a constant fails: {error}"), help)
 }
 
-fn of_plan(plan: &QueryPlan) -> Option<RowError> {
+fn of_tree(query: &Operator, zone: Zone) -> Option<RowError> {
     let mut found = None;
-    let mut look = |expr: &Expr| found = found.take().or_else(|| of_expr(expr, plan.zone()));
-    for branch in plan.branches.iter().chain(&plan.above) {
-        branch.pushed_filters.iter().for_each(&mut look);
-        branch.parsed.iter().for_each(|column| look(&column.expr));
-        branch.steps.clone().iter_mut().for_each(|step| look(expr_of(step)));
-        each_expr(&mut branch.body.clone(), &mut |expr| look(expr));
-    }
-    for (groups, _) in plan.aggregations() {
-        groups.having.iter().chain(&groups.output).for_each(&mut look);
-        groups.order.iter().for_each(|key| look(&key.expr));
-    }
+    query.each_expr(&mut |expr| found = found.take().or_else(|| of_expr(expr, zone)));
     found
 }
 

@@ -26,7 +26,7 @@ use arrow_schema::{DataType, Field, Fields};
 use std::ops::Range;
 
 /// Column number of the first column that a generator makes; the others follow.
-pub(super) const FIRST: usize = usize::MAX / 4;
+pub(super) use crate::logical::GENERATED as FIRST;
 
 /// Rows that `stack` may make of one.
 const STACK_ROWS_MAX: i64 = 10_000;

@@ -1,8 +1,8 @@
-//! Analysis: pipeline → typed plan. Resolves names, types expressions, places filters, checks the output mode.
+//! Analysis: pipeline → typed tree of operators. Resolves names, types expressions, places filters, checks the output mode.
 //!
 //! ```text
 //!   schema ─DDL→ columns ─┐
-//!   event time ─resolve──┤→ FROM ─resolve→ SELECT, WHERE, GROUP BY, HAVING ─prune→ QueryPlan, branch by branch
+//!   event time ─resolve──┤→ FROM ─resolve→ SELECT, WHERE, GROUP BY, HAVING ─tree.rs→ Operator ─planner→ QueryPlan
 //!   query ─syntax────────┘   └ relation.rs    └ conjuncts.rs: what Spark's optimizer pushes (M1)
 //! ```
 
@@ -30,8 +30,7 @@ mod literals;
 mod modes;
 mod names;
 mod order;
-mod parse_once;
-mod prune;
+pub(crate) mod parse_once;
 mod pushdown;
 mod query;
 mod random;
@@ -39,6 +38,7 @@ mod relation;
 mod resolve;
 mod scope;
 mod times_of_day;
+mod tree;
 mod units;
 mod windows;
 mod within_group;
@@ -49,7 +49,9 @@ pub use lambdas::NAMES as LAMBDAS;
 
 use crate::expr::Expr;
 use crate::kafka;
+use crate::logical::Operator;
 use crate::plan::QueryPlan;
+use crate::planner;
 use crate::syntax::{self, Fault};
 use crate::types;
 use crate::zone::Zone;
@@ -66,10 +68,21 @@ use tidemill_model::{Diagnostic, Diagnostics};
 /// # Errors
 /// Every mistake in schema, event time and query, with its position in the pipeline file.
 pub fn plan(pipeline: &Pipeline) -> Result<QueryPlan, Diagnostics> {
+    let plan = planner::plan(&analyze(pipeline)?);
     let mut faults = Faults { pipeline, found: Vec::new() };
-    let planned = plan_pipeline(pipeline, &mut faults);
-    match planned {
-        Some(plan) if faults.found.is_empty() => Ok(plan),
+    refuse_sources(&plan, &mut faults);
+    if faults.found.is_empty() { Ok(plan) } else { Err(Diagnostics(faults.found)) }
+}
+
+/// Analyzes a pipeline's query.
+///
+/// # Errors
+/// Every mistake in schema, event time and query, with its position in the pipeline file.
+pub fn analyze(pipeline: &Pipeline) -> Result<Operator, Diagnostics> {
+    let mut faults = Faults { pipeline, found: Vec::new() };
+    let analyzed = analyze_pipeline(pipeline, &mut faults);
+    match analyzed {
+        Some(query) if faults.found.is_empty() => Ok(query),
         _ => {
             assert!(!faults.found.is_empty(), "a query without a plan has a fault");
             Err(Diagnostics(faults.found))
@@ -119,14 +132,21 @@ impl SourceColumns<'_> {
     }
 }
 
-fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> {
+fn analyze_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<Operator> {
     // The query's syntax is checked even if a schema is wrong.
     let zone_name = zone_name(pipeline, faults);
     let tables: Vec<_> = pipeline.sources.iter().map(|source| table(zone_name, source, faults)).collect();
     let query = faults.keep(&pipeline.query.sql, syntax::parse_query(&pipeline.query.sql.text));
     let tables = tables.into_iter().collect::<Option<Vec<_>>>()?;
-    let plan = query::plan_query(pipeline, query?, &tables, &[], faults)?;
-    failing::refuse(&plan, &pipeline.query.sql, zone_name, faults);
+    let rows = query::plan_query(pipeline, query?, &tables, &[], faults)?;
+    failing::refuse(&rows, &pipeline.query.sql, zone_name, faults);
+    let zone = tables[0].1.zone;
+    Some(Operator::Sink { input: Box::new(rows), output_mode: pipeline.query.output_mode, zone })
+}
+
+/// Refuses sources of which a plan reads nothing, or nothing but the corrupt records.
+fn refuse_sources(plan: &QueryPlan, faults: &mut Faults) {
+    let pipeline = faults.pipeline;
     for branch in &plan.branches {
         if branch.corrupt_record.is_some() && branch.decode_schema.fields().len() == 1 {
             let message = format!("the query reads nothing of `{}` but the column of corrupt records", branch.table);
@@ -141,7 +161,6 @@ fn plan_pipeline(pipeline: &Pipeline, faults: &mut Faults) -> Option<QueryPlan> 
             faults.found.push(pipeline.source_text.diagnostic(source.span.clone(), message, help));
         }
     }
-    Some(plan)
 }
 
 /// The session's time zone. A wrong zone is reported and replaced by a valid one.

@@ -11,7 +11,6 @@
 //! time in a query that reads it from the text itself.
 
 use super::from_json::parsed;
-use super::prune::{each_expr, expr_of};
 use crate::expr::Expr;
 use crate::functions::from_json::{FROM_JSON, options_of};
 use crate::plan::{BranchPlan, ParsedColumn};
@@ -101,7 +100,7 @@ struct Parse {
 }
 
 /// Moves the parses of a finished plan into its source row.
-pub(super) fn lift(plan: &mut BranchPlan) {
+pub(crate) fn lift(plan: &mut BranchPlan) {
     let own = plan.row_schema.fields().len() - usize::from(plan.event_time.is_some());
     let mut whole = Vec::new();
     let mut pruned = Vec::new();
@@ -131,8 +130,8 @@ fn every_expr(plan: &mut BranchPlan, visit: &mut dyn FnMut(&mut Expr)) {
     plan.pushed_filters.iter_mut().for_each(&mut *visit);
     plan.time_filter.iter_mut().for_each(&mut *visit);
     plan.event_time.iter_mut().for_each(|time| visit(&mut time.expr));
-    plan.steps.iter_mut().for_each(|step| visit(expr_of(step)));
-    each_expr(&mut plan.body, visit);
+    plan.steps.iter_mut().for_each(|step| visit(step.expr_mut()));
+    plan.body.each_row_expr(visit);
 }
 
 /// The source column that a call parses, without a cast of BINARY to STRING: the parser reads both.

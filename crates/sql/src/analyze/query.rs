@@ -1,4 +1,4 @@
-//! SELECT → plan. Handles the clauses in the order in which they depend on one another.
+//! SELECT → tree of operators. Handles the clauses in the order in which they depend on one another.
 
 use super::aggregates::{self, OVER_GROUPS, WINDOW, has_calls, onto_groups};
 use super::branch_filters::BranchFilters;
@@ -9,10 +9,11 @@ use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use super::{
     Faults, SourceColumns, bounds, chain, coerce, collections, conjuncts, constants, generators, modes, names, order,
-    prune, random, windows,
+    random, tree, windows,
 };
 use crate::expr::Expr;
-use crate::plan::{AggregatePlan, Body, KeyPlan, QueryPlan, SortKey, Step, WindowPlan};
+use crate::logical::Operator;
+use crate::plan::{AggregatePlan, Body, KeyPlan, SortKey, Step, WindowPlan};
 use crate::syntax::{Fault, From, GroupBy, Literal, Node, NodeKind, Query, Select, SelectItem, Tail};
 use crate::types;
 use arrow_schema::{Field, Schema};
@@ -33,7 +34,7 @@ pub(super) fn plan_query(
     tables: &[(SourceColumns, Scope)],
     conditions: &[Expr],
     faults: &mut Faults,
-) -> Option<QueryPlan> {
+) -> Option<Operator> {
     let tail = std::mem::take(&mut query.tail);
     order::check_mode(pipeline, &tail, faults)?;
     // What makes rows stands below the rest of the query.
@@ -155,7 +156,7 @@ pub(super) fn plan_select(
     conditions: &[Expr],
     relation: &mut Relation,
     faults: &mut Faults,
-) -> Option<QueryPlan> {
+) -> Option<Operator> {
     let sql = &pipeline.query.sql;
     let mut resolver = Resolver::new(&relation.scope);
     let clauses = read_clauses((select, tail), over.is_empty(), &mut relation.branches, &mut resolver, sql, faults);
@@ -210,13 +211,13 @@ pub(super) fn plan_select(
     };
     modes::check(pipeline, &body, relation, faults)?;
     let field = |item: &Item| Field::new(&item.name, item.expr.data_type(), true);
-    let output_schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
+    let schema = Arc::new(Schema::new(items.iter().map(field).collect::<Vec<_>>()));
     let zone = relation.scope.zone;
     let branches = relation.branches.iter().zip(parts.drain(..));
-    let finish = |(branch, parts)| faults.keep(sql, prune::finish(branch, zone, parts, body.clone(), &select.at));
-    let branches = branches.map(finish).map(|branch| branch.map(Arc::new)).collect::<Option<_>>()?;
-    let output_mode = pipeline.query.output_mode;
-    Some(QueryPlan { branches, above: Vec::new(), output_mode, output_schema, limit: of_all_batches })
+    let mut branch =
+        |(branch, parts)| faults.keep(sql, tree::branch(branch, zone, parts, body.clone(), &schema, &select.at));
+    let branches = branches.map(&mut branch).collect::<Option<_>>()?;
+    Some(tree::over(body, branches, schema, of_all_batches))
 }
 
 fn having_alone(select: &Select) -> Fault {

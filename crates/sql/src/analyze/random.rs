@@ -1,5 +1,5 @@
 //! Random functions and numbers of rows: calls that depend on where a record stands. The position is a column that no source
-//! has, until `prune.rs` puts it into the source row of the queries that use it.
+//! has, until the planner puts it into the source row of the queries that use it.
 //!
 //! ```text
 //!   SELECT rand(), x FROM (SELECT explode(a) AS x FROM t)      `rand at`(key, own, `place within`(place, element))
@@ -9,11 +9,11 @@
 //! below, the same. [`within`] does that while an expression is rewritten from layer to layer.
 
 use super::coerce::{SpannedExpr, cast_to};
-use super::generators::FIRST;
 use super::resolve::Resolver;
 use super::{calls, constants};
 use crate::expr::{Arithmetic, CastMode, Expr};
 use crate::functions;
+use crate::logical::{Operator, PLACE, RECORD_ID as ID};
 use crate::plan::PositionColumn;
 use crate::syntax::{Call, Fault, Node};
 use crate::types;
@@ -24,12 +24,8 @@ use std::ops::Range;
 use tidemill_model::kafka_source::Topics;
 use tidemill_model::pipeline::SourceKind;
 
-/// Column number of the place.
-const PLACE: usize = FIRST - 1;
-/// Column number of the record's id.
-const ID: usize = FIRST - 2;
 /// Column number of the id of a record that several rows are made of: it names none of them.
-const REPEATED_ID: usize = FIRST - 3;
+const REPEATED_ID: usize = ID - 1;
 
 /// The way round where rows are grouped.
 pub(super) const HELP: &str = "compute it in a subquery: SELECT … FROM (SELECT *, rand() AS r FROM …) GROUP BY …";
@@ -52,20 +48,14 @@ pub(super) fn is_number(column: usize) -> bool {
     (REPEATED_ID..=PLACE).contains(&column)
 }
 
-/// The number that stands for a column.
-pub(super) fn number(column: PositionColumn) -> usize {
-    match column {
-        PositionColumn::Id => ID,
-        PositionColumn::Place => PLACE,
-    }
-}
-
-/// Takes these columns out of those that are used. Fails where an id would not be one.
-pub(super) fn take_columns(
-    used: &mut BTreeSet<usize>,
-    source: Option<&SourceKind>,
-    at: &Range<usize>,
-) -> Result<Vec<PositionColumn>, Fault> {
+/// Fails where the rows of a branch use an id or a random value that their source does not have.
+pub(super) fn check(rows: &Operator, source: Option<&SourceKind>, at: &Range<usize>) -> Result<(), Fault> {
+    let mut used = BTreeSet::new();
+    rows.each_expr(&mut |expr| {
+        expr.columns(&mut |column| {
+            used.insert(column);
+        });
+    });
     let several_topics = match source {
         Some(SourceKind::Kafka(kafka)) => match &kafka.topics {
             Topics::Named(topics) => topics.len() > 1,
@@ -80,7 +70,7 @@ pub(super) fn take_columns(
                     SELECT id, pos, x FROM (SELECT *, monotonically_increasing_id() AS id FROM …) LATERAL VIEW …";
         return wrong("`monotonically_increasing_id` numbers records, and these are rows made of them", help);
     }
-    if source.is_none() && [PositionColumn::Id, PositionColumn::Place].iter().any(|own| used.contains(&number(*own))) {
+    if source.is_none() && (used.contains(&ID) || used.contains(&PLACE)) {
         let help = "call it in the subquery, over its groups";
         return wrong("a random value or an id of a row is not allowed over the rows of an aggregation", help);
     }
@@ -88,8 +78,7 @@ pub(super) fn take_columns(
         let help = "use Kafka's own columns topic, partition and offset";
         return wrong("`monotonically_increasing_id` does not tell the records of several topics apart", help);
     }
-    let all = [PositionColumn::Id, PositionColumn::Place];
-    Ok(all.into_iter().filter(|column| used.remove(&number(*column))).collect())
+    Ok(())
 }
 
 /// Rewrites an expression over rows that are made of others, `number` of each, to one over both.
