@@ -1,11 +1,12 @@
 //! The log: appends records to the newest segment and flushes as many as possible at once.
 //!
 //! ```text
-//!  driver thread     append plan N+1 ─────────────┐             (no flush)
-//!  committer         flush ─► sinks of N ─► append delta N, commit N ─► flush
-//!                    └ only if plan N is not durable yet           └ makes plan N+1 durable, too
+//!  driver thread     append plan N ──┐                                append plan N+1 ──┐
+//!  committer                         └─► flush ─► sinks of N ─► append delta N, commit N └─► flush ─► sinks of N+1
+//!                                        └ makes commit N−1 durable, too
 //! ```
-//! A plan must be durable before a sink is called with its rows, but not before its tasks run. With a snapshot a new
+//! A plan must be durable before a sink is called with its rows, but not before its tasks run. A commit record may become
+//! durable with the next plan: sinks ignore a batch that they have. So a batch costs one flush. With a snapshot a new
 //! segment begins. Once the snapshot is written, which may take many batches, older segments that are no longer needed
 //! are removed.
 
@@ -63,7 +64,7 @@ impl PlanLog {
         self.0.append(&[(Kind::Start, &[&json(positions)])], |base| base.start = Some(positions.clone()))
     }
 
-    /// Writes a plan record. The batch may then be dispatched. Call [`CommitLog::make_plans_durable`] before its rows
+    /// Writes a plan record. The batch may then be dispatched. Call [`CommitLog::make_durable`] before its rows
     /// reach a sink.
     ///
     /// # Errors
@@ -74,11 +75,11 @@ impl PlanLog {
 }
 
 impl CommitLog {
-    /// Makes every plan record durable that was written before the call.
+    /// Makes every record durable that was written before the call.
     ///
     /// # Errors
     /// External: the disk.
-    pub fn make_plans_durable(&mut self) -> Result<()> {
+    pub fn make_durable(&mut self) -> Result<()> {
         self.log.sync()
     }
 
@@ -89,7 +90,8 @@ impl CommitLog {
         writer.since_snapshot > writer.snapshot_bytes.max(self.snapshot_bytes_min) || writer.older.len() >= SEGMENTS_MAX
     }
 
-    /// Writes a batch's change of the state and its commit record. Durable on return.
+    /// Writes a batch's change of the state and its commit record. A dead process loses none of that; a dead machine may,
+    /// until [`CommitLog::make_durable`], and the batch is then replayed.
     ///
     /// # Errors
     /// External: the disk. The batch is then not committed and will be replayed.
@@ -102,7 +104,7 @@ impl CommitLog {
             base.committed = Some(record.clone());
         })?;
         self.log.writer().since_snapshot += RECORDS_BYTES + delta.len() as u64;
-        self.log.sync()
+        Ok(())
     }
 
     /// Begins a snapshot, whose first part is the state after the last committed batch, and a segment for the changes of

@@ -149,6 +149,7 @@ fn crashed() -> (TempDir, Vec<usize>) {
     for batch in 0..4 {
         checkpoint.plans.write(&plan(batch)).unwrap();
         checkpoint.commits.commit(&record(batch), format!("state {batch}").as_bytes()).unwrap();
+        checkpoint.commits.make_durable().unwrap();
         if batch == 0 {
             snapshot(&mut checkpoint, 0, b"state 0");
         }

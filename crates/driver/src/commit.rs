@@ -2,8 +2,9 @@
 //! record.
 //!
 //! It handles one batch at a time while the next batch is dispatched, so at most two plans are uncommitted. A batch's
-//! plan is durable before a sink sees its rows. A part of a snapshot goes on to [`crate::snapshots`] once the batch is
-//! committed.
+//! plan is durable before a sink sees its rows. Its commit record becomes durable with the next plan, or after [`ALONE`]. What
+//! follows from a batch waits for that: a part of a snapshot, which goes on to [`crate::snapshots`], and the rows that a sink
+//! gathers.
 
 use crate::event::Event;
 use crate::finish::BatchDeadLetters;
@@ -11,11 +12,14 @@ use crate::output::BatchOutput;
 use crate::snapshots::{Part, Snapshots};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
-use tidemill_checkpoint::{CommitLog, CommitRecord};
+use tidemill_checkpoint::{CommitLog, CommitRecord, SnapshotWriter};
 use tidemill_flow::ports::{DeadLetterCommitter, Sink};
 use tidemill_model::Result;
 use tidemill_os::clock;
 use tidemill_os::retry::{COMMIT, REMOTE_COMMIT, Retry};
+
+/// A commit record becomes durable after this time if no plan follows.
+const ALONE: Duration = Duration::from_millis(100);
 
 /// A batch to write to the sinks and commit.
 pub(crate) struct Job {
@@ -72,30 +76,41 @@ pub(crate) fn run(work: &Receiver<Work>, mut targets: CommitTargets, events: &Se
 
 fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Event>) -> Result<()> {
     let mut publish_at = targets.publish(false, events)?;
+    let mut durable_at: Option<Instant> = None;
     loop {
-        let next = match publish_at {
+        let next = match [publish_at, durable_at].into_iter().flatten().min() {
             Some(at) => clock::receive_until(work, at),
             None => clock::receive(work).ok_or(RecvTimeoutError::Disconnected),
         };
         let heard = match next {
             Ok(Work::Commit(job)) => {
                 let heard = commit(*job, targets, events)?;
+                durable_at = Some(clock::now() + ALONE);
+                if publish_at.is_some() {
+                    targets.log.make_durable()?;
+                }
                 publish_at = targets.publish(false, events)?;
                 heard
             }
             Ok(Work::Part(part)) => {
-                targets.snapshots.take((part, None))?;
+                targets.take_part(part, None)?;
                 true
             }
             Ok(Work::Close) => {
+                targets.log.make_durable()?;
                 publish_at = targets.publish(true, events)?;
                 events.send(Event::Closed).is_ok()
             }
             Err(RecvTimeoutError::Timeout) => {
+                targets.log.make_durable()?;
+                durable_at = None;
                 publish_at = targets.publish(false, events)?;
                 true
             }
-            Err(RecvTimeoutError::Disconnected) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                targets.log.make_durable()?;
+                false
+            }
         };
         if !heard {
             return Ok(());
@@ -115,12 +130,19 @@ fn commit(mut job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> 
             committed.wants_snapshot = targets.log.wants_snapshot();
         }
         // Before the batch is reported: without a thread beside, each run then has the same parts.
-        targets.snapshots.take((part, writer))?;
+        targets.take_part(part, writer)?;
     }
     Ok(events.send(Event::Committed(Ok(committed))).is_ok())
 }
 
 impl CommitTargets {
+    /// Hands on a part of a snapshot, with the writer if it is the first one. The batch that it was copied after is never
+    /// replayed from then on.
+    fn take_part(&mut self, part: Part, writer: Option<SnapshotWriter>) -> Result<()> {
+        self.log.make_durable()?;
+        self.snapshots.take((part, writer))
+    }
+
     /// Publishes what the sinks have gathered: what is due, or `all`. Returns when the next is due.
     fn publish(&mut self, all: bool, events: &Sender<Event>) -> Result<Option<Instant>> {
         let mut next: Option<Instant> = None;
@@ -136,7 +158,7 @@ fn carry_out(job: Job, targets: &mut CommitTargets, events: &Sender<Event>) -> R
     let started = clock::now();
     let CommitTargets { sinks, dead_letters, log, bounded, .. } = targets;
     let batch_id = job.record.batch_id;
-    log.make_plans_durable()?;
+    log.make_durable()?;
     for (number, sink) in sinks.iter_mut().enumerate() {
         let patience = Patience::with_sink(sink, *bounded, events);
         let parts = job.output.parts(number, sink).map_err(|error| error.context(patience.whom.clone()))?;
