@@ -1,11 +1,11 @@
 //! The executor: takes tasks from its input, folds them on worker threads, and writes the partials to its output.
 //!
 //! ```text
-//!  stdin ─reader thread─► Event::Message ─┐                  ┌─► worker ─┐ read → decode → filter → fold
-//!                         Event::Closed  ─┼─► the loop ─pool─┤           │
-//!                         Event::Ended  ◄─┘        │         └─► worker ─┘
-//!                                     stdout ◄─────┘ answers
+//!  stdin ─► input thread ─pool─┬─► worker ─┐ read → decode → filter → fold ─► stdout
+//!                              └─► worker ─┘ an ended worker takes the next task from the pool
+//!  main thread: heartbeats while tasks run; the end of the input, errors and panics as events
 //! ```
+//! Few threads wake each other for a task: the driver wakes the input thread, that wakes a worker, and its answer the driver.
 //! A task goes to a free worker that has read up to the task's first record, if there is one: that worker's prefetched
 //! data is used. An executor keeps no state between tasks, so a kill loses only unfinished tasks. It ends when its
 //! input ends: a driver closes the input only when nothing runs, and a dead driver needs no answer. It does not know
@@ -18,16 +18,17 @@ mod limit;
 mod output;
 mod pool;
 mod progress;
+mod shared;
 mod task;
 
 use output::Output;
-use pool::Pool;
+use shared::Shared;
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use task::{Input, Worker};
 use tidemill_flow::ports;
 use tidemill_flow::setup::Setup;
-use tidemill_link::{BEAT, Frame, FromExecutor, ToExecutor, VERSION, receive, send};
+use tidemill_link::{BEAT, FromExecutor, ToExecutor, VERSION, receive, send};
 use tidemill_model::{Error, Result};
 use tidemill_os::clock;
 use tidemill_os::thread::{self, Panic};
@@ -42,16 +43,14 @@ pub struct Wiring {
     pub sinks: Box<dyn Fn(&Setup) -> Result<Vec<Box<dyn ports::SinkWriter>>>>,
 }
 
-/// Every event that wakes the loop.
+/// Every event that wakes the main thread.
 enum Event {
-    /// A message of the driver.
-    Message(ToExecutor),
+    /// A task came after a pause without tasks.
+    Busy,
     /// The driver closed the pipe or is gone.
     Closed,
-    /// The input is not a message.
+    /// The input is not a message, or the output is closed.
     Broken(Error),
-    /// The worker of this number has an answer.
-    Ended(usize, Frame),
     /// A thread panicked: a bug. The panic is on stderr; the process ends.
     Panicked(Panic),
 }
@@ -60,58 +59,37 @@ enum Event {
 ///
 /// # Errors
 /// Internal: the input is not a message, or a worker panicked. External: the output is closed.
-pub fn run(input: impl Read + Send + 'static, mut output: impl Write, wiring: &Wiring) -> Result<()> {
-    let (events, inbox) = channel();
-    listen(input, &events)?;
-    let Some(workers) = greet(&inbox, &mut output, wiring)? else { return Ok(()) };
-    let mut pool = Pool::start(workers, &events)?;
+pub fn run(
+    mut input: impl Read + Send + 'static,
+    mut output: impl Write + Send + 'static,
+    wiring: &Wiring,
+) -> Result<()> {
+    let Some(workers) = greet(&mut input, &mut output, wiring)? else { return Ok(()) };
     send(&mut output, &FromExecutor::Ready)?;
-    let mut told = clock::now();
+    let (events, inbox) = channel();
+    let shared = Shared::start(workers, output, &events)?;
+    let (own, ended) = (shared.clone(), events.clone());
+    start("input", move || own.listen(input, &ended), events)?;
+    let _closing = shared.closing();
     loop {
-        if pool.is_busy() && clock::since(told) >= BEAT {
-            told = clock::now();
-            send(&mut output, &FromExecutor::Alive { tasks: pool.beats() })?;
-        }
         // Without tasks it sends no heartbeats: it waits for an event.
-        let event = match pool.is_busy() {
-            true => match clock::receive_until(&inbox, told + BEAT) {
-                Err(RecvTimeoutError::Timeout) => continue,
+        let event = match shared.rests() {
+            false => match clock::receive_until(&inbox, clock::now() + BEAT) {
+                Err(RecvTimeoutError::Timeout) => {
+                    shared.beat()?;
+                    continue;
+                }
                 event => event.ok(),
             },
-            false => clock::receive(&inbox),
+            true => clock::receive(&inbox),
         };
-        match event.expect("this loop holds a sender itself") {
-            Event::Message(ToExecutor::Task(task)) => pool.take(task),
-            Event::Message(ToExecutor::Hello { .. }) => {
-                return Err(Error::internal("the driver sent its hello message twice"));
-            }
-            Event::Ended(worker, answer) => {
-                pool.ended(worker);
-                answer.send(&mut output)?;
-            }
+        match event.expect("the workers hold senders") {
+            Event::Busy => {}
             Event::Closed => return Ok(()),
             Event::Broken(error) => return Err(error),
             Event::Panicked(panic) => return Err(Error::internal(format!("a thread of the executor {panic}"))),
         }
     }
-}
-
-fn listen(mut input: impl Read + Send + 'static, events: &Sender<Event>) -> Result<()> {
-    let (own, ended) = (events.clone(), events.clone());
-    let body = move || {
-        loop {
-            let event = match receive(&mut input) {
-                Ok(Some(message)) => Event::Message(message),
-                Ok(None) => Event::Closed,
-                Err(error) => Event::Broken(error),
-            };
-            let last = !matches!(event, Event::Message(_));
-            if own.send(event).is_err() || last {
-                return;
-            }
-        }
-    };
-    start("input", body, ended)
 }
 
 /// Starts a thread whose panic becomes an event.
@@ -126,15 +104,14 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static, events: Sender<Event>
     Ok(())
 }
 
-/// Takes the first message and starts the workers; `None` if the executor had to refuse.
-fn greet(inbox: &Receiver<Event>, output: &mut impl Write, wiring: &Wiring) -> Result<Option<Vec<Worker>>> {
-    let hello = match clock::receive(inbox) {
-        Some(Event::Message(hello @ ToExecutor::Hello { .. })) => hello,
-        Some(Event::Message(ToExecutor::Task(_))) => {
+/// Takes the first message and makes the workers; `None` if the executor had to refuse, or nothing came.
+fn greet(input: &mut impl Read, output: &mut impl Write, wiring: &Wiring) -> Result<Option<Vec<Worker>>> {
+    let hello = match receive(input)? {
+        Some(hello @ ToExecutor::Hello { .. }) => hello,
+        Some(ToExecutor::Task(_)) => {
             return Err(Error::internal("the driver sent a task before its hello message"));
         }
-        Some(Event::Broken(error)) => return Err(error),
-        _ => return Ok(None),
+        None => return Ok(None),
     };
     match prepare(&hello, wiring) {
         Ok(workers) => Ok(Some(workers)),

@@ -1,15 +1,13 @@
-//! The worker threads, and the choice of the worker for each task.
+//! The choice of the worker for each task.
 
 use crate::progress::Progress;
-use crate::task::Worker;
-use crate::{Event, start};
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 use tidemill_link::{Beat, Task};
-use tidemill_model::{OffsetRange, PartitionId, Result};
-use tidemill_os::clock;
+use tidemill_model::{OffsetRange, PartitionId};
 
 /// The workers and the tasks that wait for one.
+#[derive(Default)]
 pub(crate) struct Pool {
     workers: Vec<Slot>,
     waiting: VecDeque<Task>,
@@ -26,19 +24,15 @@ struct Slot {
 }
 
 impl Pool {
-    /// Starts a thread for each worker. Their answers become events.
-    ///
-    /// # Errors
-    /// External: the system has no thread left.
-    pub(crate) fn start(workers: Vec<Worker>, events: &Sender<Event>) -> Result<Pool> {
-        let slot = |(number, worker): (usize, Worker)| {
-            let (tasks, queue) = channel();
-            let (progress, own) = (worker.progress(), events.clone());
-            start(&format!("worker {number}"), move || work(number, worker, &queue, &own), events.clone())?;
-            Ok(Slot { tasks, task: None, progress, positions: Vec::new() })
-        };
-        let workers = workers.into_iter().enumerate().map(slot).collect::<Result<_>>()?;
-        Ok(Pool { workers, waiting: VecDeque::new() })
+    /// Adds a worker, which takes its tasks from the other end of this channel.
+    pub(crate) fn add(&mut self, tasks: Sender<Task>, progress: Progress) {
+        self.workers.push(Slot { tasks, task: None, progress, positions: Vec::new() });
+    }
+
+    /// Gives the workers no more tasks: they end.
+    pub(crate) fn close(&mut self) {
+        self.workers.clear();
+        self.waiting.clear();
     }
 
     /// Whether any worker has a task.
@@ -59,7 +53,10 @@ impl Pool {
 
     /// A worker has ended its task.
     pub(crate) fn ended(&mut self, worker: usize) {
-        self.workers[worker].task = None;
+        // None after [`Pool::close`].
+        if let Some(slot) = self.workers.get_mut(worker) {
+            slot.task = None;
+        }
         self.assign();
     }
 
@@ -91,17 +88,10 @@ fn loss(positions: &[(PartitionId, i64)], range: &OffsetRange) -> u8 {
     }
 }
 
-fn work(number: usize, mut worker: Worker, queue: &Receiver<Task>, events: &Sender<Event>) {
-    while let Some(task) = clock::receive(queue) {
-        if events.send(Event::Ended(number, worker.answer(&task))).is_err() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::{Receiver, channel};
     use tidemill_model::Millis;
 
     fn task(id: u64, range: OffsetRange) -> Task {
@@ -116,20 +106,21 @@ mod tests {
         }
     }
 
-    fn slot(tasks: Sender<Task>) -> Slot {
-        Slot { tasks, task: None, progress: Progress::default(), positions: Vec::new() }
+    fn pool(workers: usize) -> (Pool, Vec<Receiver<Task>>) {
+        let mut pool = Pool::default();
+        let add = |_| {
+            let (tasks, queue) = channel();
+            pool.add(tasks, Progress::default());
+            queue
+        };
+        let queues = (0..workers).map(add).collect();
+        (pool, queues)
     }
 
     /// The worker that gets each range `(partition, start, end)` when every worker answers at once. Partitions from 10
     /// on belong to the second source.
     fn check(workers: usize, ranges: &[(i32, i64, i64)], expected: &[usize]) {
-        let (slots, queues): (Vec<Slot>, Vec<Receiver<Task>>) = (0..workers)
-            .map(|_| {
-                let (tasks, queue) = channel();
-                (slot(tasks), queue)
-            })
-            .unzip();
-        let mut pool = Pool { workers: slots, waiting: VecDeque::new() };
+        let (mut pool, queues) = pool(workers);
         let got: Vec<usize> = ranges
             .iter()
             .map(|(partition, start, end)| {
@@ -156,16 +147,15 @@ mod tests {
 
     #[test]
     fn a_task_waits_for_a_worker() {
-        let (tasks, queue) = channel();
-        let mut pool = Pool { workers: vec![slot(tasks)], waiting: VecDeque::new() };
+        let (mut pool, queues) = pool(1);
         let partition = PartitionId { source: 0, topic: "t".into(), partition: 0 };
         for id in 0..3 {
             let range = OffsetRange { partition: partition.clone(), start: 0, end: 1 };
             pool.take(task(id, range));
         }
         for id in 0..3 {
-            assert_eq!(queue.try_recv().map(|task| task.id), Ok(id));
-            assert!(queue.try_recv().is_err());
+            assert_eq!(queues[0].try_recv().map(|task| task.id), Ok(id));
+            assert!(queues[0].try_recv().is_err());
             pool.ended(0);
         }
     }
