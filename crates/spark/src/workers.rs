@@ -11,7 +11,7 @@
 use crate::keeper::Kept;
 use crate::rest::{Executor, Listing};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,7 +81,6 @@ pub trait Workers {
 /// Workers as processes of this machine.
 pub struct LocalWorkers {
     options: WorkerOptions,
-    folder: tempfile::TempDir,
     workers: Vec<Worker>,
     started: u64,
     ended_seconds: f64,
@@ -152,24 +151,21 @@ impl State {
 
 impl LocalWorkers {
     /// No Worker yet.
-    ///
-    /// # Errors
-    /// External: there is no folder for temporary files.
-    pub fn new(options: WorkerOptions) -> Result<LocalWorkers> {
-        let folder = tempfile::Builder::new().prefix("tidemill-workers-").tempdir()?;
-        Ok(LocalWorkers { options, folder, workers: Vec::new(), started: 0, ended_seconds: 0.0 })
+    pub fn new(options: WorkerOptions) -> LocalWorkers {
+        LocalWorkers { options, workers: Vec::new(), started: 0, ended_seconds: 0.0 }
     }
 
     fn start(&mut self, now: Instant) -> Result<()> {
         self.started += 1;
-        let folder = self.folder.path().join(self.started.to_string());
-        fs::create_dir(&folder)?;
+        let folder = tempfile::Builder::new().prefix("tidemill-workers-").tempdir()?;
         let WorkerOptions { home, master, cores, memory_mb, secret } = &self.options;
         let mut command = daemon(home, "org.apache.spark.deploy.worker.Worker", secret.as_ref());
         command.args(["--cores", &cores.to_string(), "--memory", &format!("{memory_mb}m")]);
-        command.args(["--host", "127.0.0.1", "--webui-port", "0", "--work-dir"]).arg(folder.join("work")).arg(master);
-        command.env("SPARK_LOCAL_DIRS", folder.join("local"));
-        let kept = Kept::start(&command, &folder, END_MAX)?;
+        command.args(["--host", "127.0.0.1", "--webui-port", "0", "--work-dir"]).arg(folder.path().join("work")).arg(master);
+        command.env("SPARK_LOCAL_DIRS", folder.path().join("local"));
+        let kept = Kept::start(&command, folder.path(), END_MAX)?;
+        // From here on it is the keeper's, who removes it also when this process is killed.
+        let _ = folder.keep();
         let state = State::Starting { since: now };
         self.workers.push(Worker { number: self.started, kept, began: now, start: None, state, executor: None });
         Ok(())

@@ -243,7 +243,7 @@ impl SparkHere {
         if scales && !is_local(&master) {
             let options = worker_options(autoscale, home.clone(), master.clone(), secret.clone());
             conf = options.conf(autoscale.max_executors);
-            *workers = Some(Box::new(LocalWorkers::new(options)?));
+            *workers = Some(Box::new(LocalWorkers::new(options)));
         }
         if job.pipeline.sources.iter().any(|source| matches!(source.kind, SourceKind::Kafka(_))) {
             conf.extend(kafka_connector(&home, &spark.spark_conf));

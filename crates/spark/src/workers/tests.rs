@@ -1,6 +1,7 @@
 //! Tests with a fake Worker instead of Spark.
 
 use super::*;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// Instead of Spark: a Worker that has an executor while the file `go` is in its folder; at SIGPWR its executor ends.
@@ -63,8 +64,7 @@ fn from_none_to_four_and_back_without_an_orphan() {
         memory_mb: 512,
         secret: None,
     };
-    let mut workers = LocalWorkers::new(options).unwrap();
-    let folder = workers.folder.path().to_owned();
+    let mut workers = LocalWorkers::new(options);
     assert_eq!(settle(&mut workers, 0, ready(0)), News::default());
     assert_eq!(settle(&mut workers, 1, ready(1)).starts.len(), 1);
     assert_eq!(settle(&mut workers, 4, ready(4)).starts.len(), 3);
@@ -97,8 +97,10 @@ fn from_none_to_four_and_back_without_an_orphan() {
     settle(&mut workers, 0, ready(0));
     assert!(workers.executor_seconds(Instant::now()) > 0.0);
     settle(&mut workers, 2, ready(2));
+    let folders: Vec<PathBuf> = workers.workers.iter().map(|worker| worker.kept.folder().to_owned()).collect();
+    assert!(folders.iter().all(|folder| folder.exists()) && folders[0] != folders[1]);
     drop(workers);
-    assert!(!folder.exists());
+    assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn an_executor_that_does_not_go_is_ended_with_its_worker() {
     let home = fake_home();
     let (master, home) = ("spark://127.0.0.1:1".into(), home.path().to_owned());
     let mut workers =
-        LocalWorkers::new(WorkerOptions { home, master, cores: 2, memory_mb: 512, secret: None }).unwrap();
+        LocalWorkers::new(WorkerOptions { home, master, cores: 2, memory_mb: 512, secret: None });
     settle(&mut workers, 1, ready(1));
     let (stale, now) = (listing(&workers), Instant::now());
     workers.hold(0, &stale, now).unwrap();
