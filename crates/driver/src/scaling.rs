@@ -61,6 +61,14 @@ impl Scaling {
         }
     }
 
+    /// Executors are there before the first decision: they stay until one lets them go.
+    pub fn found(&mut self, size: u32) {
+        if self.settings.mode == Mode::Active {
+            self.keep = size.clamp(self.settings.min, self.settings.max);
+            self.state.begin_with(self.keep);
+        }
+    }
+
     /// Wanted number of executors.
     pub fn keep(&self) -> u32 {
         self.keep

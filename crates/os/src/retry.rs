@@ -12,6 +12,7 @@
 //! | [`CONNECTION`] | a connection of the native Kafka client; properties may set the pauses | 20 ms | 1 s | never |
 //! | [`SPARK`] | a call to a Spark Connect server that has answered before | 50 ms | 5 s | 90 s |
 //! | [`SPARK_FIRST`] | a call to one that has not | 50 ms | 5 s | 10 s |
+//! | [`SPARK_KEPT`] | a call to one that this run starts again when it ends | 50 ms | 1 s | 600 s |
 
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub const CONNECTION: Retry = policy(20, 1_000, None);
 pub const SPARK: Retry = policy(50, 5_000, Some(90));
 /// A call to a Spark Connect server that has not answered yet.
 pub const SPARK_FIRST: Retry = policy(50, 5_000, Some(10));
+/// A call to a Spark Connect server that this run starts again when it ends. A failed start ends the run earlier.
+pub const SPARK_KEPT: Retry = policy(50, 1_000, Some(600));
 
 impl Retry {
     /// The pause before the next attempt, given the number of failures and the time since the first; `None`: give up.

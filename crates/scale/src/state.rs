@@ -67,6 +67,11 @@ impl State {
         }
     }
 
+    /// Executors are there before the first call.
+    pub fn begin_with(&mut self, size: u32) {
+        self.target = size;
+    }
+
     /// What has been learnt about capacity, for the checkpoint.
     pub fn prior(&self) -> &Prior {
         self.capacity.prior()

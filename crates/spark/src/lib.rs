@@ -43,6 +43,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+use tidemill_model::{Error, Result};
 
 /// Polls a future, and beside it one that has no end.
 pub async fn beside<T>(main: impl Future<Output = T>, side: impl Future<Output = Infallible>) -> T {
@@ -56,6 +57,19 @@ pub async fn beside<T>(main: impl Future<Output = T>, side: impl Future<Output =
     .await
 }
 
+/// Polls a future, and beside it one that may end it by an error.
+///
+/// # Errors
+/// That of either.
+pub async fn unless<T>(main: impl Future<Output = Result<T>>, side: impl Future<Output = Error>) -> Result<T> {
+    let (mut main, mut side) = (pin!(main), pin!(side));
+    poll_fn(|context| match side.as_mut().poll(context) {
+        Poll::Ready(error) => Poll::Ready(Err(error)),
+        Poll::Pending => main.as_mut().poll(context),
+    })
+    .await
+}
+
 /// Waits, while other futures of the runtime go on.
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
@@ -65,7 +79,7 @@ pub async fn pause(time: Duration) {
 ///
 /// # Errors
 /// External: the system gives no runtime.
-pub fn block_on<T>(future: impl Future<Output = T>) -> tidemill_model::Result<T> {
+pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let value = runtime.block_on(future);
     // A name that is still being looked up must not hold the end of the run.

@@ -23,6 +23,8 @@ pub struct Remote {
     pub user_id: String,
     /// `session_id`: a session that exists already. `None`: a new one.
     pub session_id: Option<String>,
+    /// Whether somebody starts the server again when it ends, so that it is waited for.
+    pub is_kept: bool,
 }
 
 impl Remote {
@@ -49,6 +51,7 @@ impl Remote {
             token: None,
             user_id: user_id.unwrap_or_else(|_| "tidemill".into()),
             session_id: None,
+            is_kept: false,
         };
         for option in options.split(';').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').ok_or_else(|| wrong("an option has no `=`"))?;

@@ -6,7 +6,7 @@
 use spark_connect_proto as proto;
 use std::time::Instant;
 use tidemill_model::{Error, Result};
-use tidemill_os::retry::{self, Retry};
+use tidemill_os::retry::Retry;
 use tonic::{Code, Status};
 
 /// A failed call.
@@ -168,7 +168,7 @@ impl Backoff {
 
     /// The server answered.
     pub(crate) fn reset(&mut self) {
-        *self = Backoff::new(retry::SPARK);
+        *self = Backoff::new(self.policy);
     }
 }
 

@@ -119,23 +119,15 @@ impl Run {
         };
         let (mut lost, mut since) = (0, Instant::now());
         loop {
-            let id = match follower.run.started(host).await {
+            let end = match follower.run.started(host).await {
                 Err(error) if is_expired(&error) => {
                     follower.reopen(host).await?;
                     continue;
                 }
-                started => started?,
-            };
-            if follower.run.detach {
-                return Ok(follower.run.session);
-            }
-            if !follower.begun {
-                host.begin(&id.id)?;
-                follower.begun = true;
-            }
-            let end = match follower.follow(&id, host).await {
-                Err(error) if is_unknown(&error) => End::Lost,
-                other => other?,
+                // The server was started again meanwhile.
+                Err(error) if is_forgotten(&error) => End::Lost,
+                Ok(_) if follower.run.detach => End::Done,
+                started => follower.begin_and_follow(&started?, host).await?,
             };
             match end {
                 End::Done => return Ok(follower.run.session),
@@ -220,9 +212,13 @@ impl Run {
 
 /// Whether the server has forgotten the query: it was started again, or the session has expired.
 fn is_unknown(error: &Error) -> bool {
-    ["STREAMING_QUERY_NOT_FOUND", "is not found", "INVALID_HANDLE.SESSION", "INVALID_HANDLE.OPERATION"]
-        .iter()
-        .any(|part| error.message().contains(part))
+    let said = error.message();
+    is_forgotten(error) || said.contains("STREAMING_QUERY_NOT_FOUND") || said.contains("is not found")
+}
+
+/// Whether the server has forgotten what it was asked to do.
+fn is_forgotten(error: &Error) -> bool {
+    ["INVALID_HANDLE.SESSION", "INVALID_HANDLE.OPERATION"].iter().any(|part| error.message().contains(part))
 }
 
 /// Follows a query.
@@ -248,6 +244,17 @@ impl Follower {
         self.run.session = Session::of_checkpoint(&remote, place).await?;
         self.checkpoint = Checkpoint::new(&self.run.session, &self.run.checkpoint, self.run.is_here);
         Ok(())
+    }
+
+    async fn begin_and_follow(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<End> {
+        if !self.begun {
+            host.begin(&id.id)?;
+            self.begun = true;
+        }
+        match self.follow(id, host).await {
+            Err(error) if is_unknown(&error) => Ok(End::Lost),
+            end => end,
+        }
     }
 
     async fn follow(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<End> {

@@ -17,15 +17,21 @@ use uuid::Uuid;
 const START_MAX: Duration = Duration::from_secs(300);
 /// How long it may take to end before it is killed.
 const END_MAX: Duration = Duration::from_secs(20);
+/// The pause between two looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often a server is started again within [`ENDS_WITHIN`].
+const ENDS_MAX: usize = 5;
+const ENDS_WITHIN: Duration = Duration::from_secs(600);
 
 /// A running server; ends with its value.
 pub struct Server {
     kept: Kept,
-    port: u16,
-    page: Option<u16>,
-    /// Keeps other users of the machine out.
-    token: Secret,
     _scratch: tempfile::TempDir,
+    home: PathBuf,
+    /// With its port and token.
+    options: ServerOptions,
+    page: Option<u16>,
 }
 
 /// How a server is started.
@@ -52,35 +58,68 @@ impl Server {
     /// User: there is no Spark or no Java. External: the server ends as it starts, or does not answer.
     pub async fn start(options: &ServerOptions, note: &mut dyn FnMut(&str)) -> Result<Server> {
         let home = spark_home(&options.folder)?;
-        let scratch = tempfile::Builder::new().prefix("tidemill-spark-").tempdir()?;
         let port = if options.port == 0 { free_port()? } else { options.port };
-        note(&format!("starting Spark from {} on 127.0.0.1:{port}, master {}", home.display(), options.master));
-        let token = options.token.clone().unwrap_or_else(|| Secret::new(Uuid::new_v4().to_string()));
+        // A token keeps other users of the machine out.
+        let token = options.token.clone().or_else(|| Some(Secret::new(Uuid::new_v4().to_string())));
+        let options = ServerOptions { port, token, ..options.clone() };
         // A cluster has executors to be seen on the driver's page.
         let page = if is_local(&options.master) { None } else { Some(free_port()?) };
-        let command = command(&home, options, (port, page), &token, scratch.path())?;
-        let kept = Kept::start(&command, scratch.path(), END_MAX)?;
-        let mut server = Server { kept, port, page, token, _scratch: scratch };
+        note(&format!("starting Spark from {} on 127.0.0.1:{port}, master {}", home.display(), options.master));
+        let (kept, scratch) = spawn(&home, &options, page)?;
+        let mut server = Server { kept, _scratch: scratch, home, options, page };
+        server.answer(note).await?;
+        Ok(server)
+    }
+
+    /// Starts the server again, at the same address, whenever it ends. Returns only if that does not help.
+    pub async fn keep(&mut self, note: &mut dyn FnMut(&str)) -> Error {
+        let mut ends: Vec<Instant> = Vec::new();
+        loop {
+            if let Some(status) = self.kept.ended() {
+                ends.retain(|at| at.elapsed() < ENDS_WITHIN);
+                ends.push(Instant::now());
+                if ends.len() > ENDS_MAX {
+                    return self.died(status);
+                }
+                let log = self.kept.log_tail();
+                note(&format!(
+                    "Spark's Connect server ended ({status}); starting it again. The end of its log:\n{log}"
+                ));
+                if let Err(error) = self.again(note).await {
+                    return error;
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn again(&mut self, note: &mut dyn FnMut(&str)) -> Result<()> {
+        (self.kept, self._scratch) = spawn(&self.home, &self.options, self.page)?;
+        self.answer(note).await
+    }
+
+    /// Waits until it answers.
+    async fn answer(&mut self, note: &mut dyn FnMut(&str)) -> Result<()> {
         let started = Instant::now();
         loop {
-            if reached(port).await {
-                let session = Session::open(&server.remote()).await?;
+            if reached(self.options.port).await {
+                let session = Session::open(&self.remote()).await?;
                 let version = session.version().await?;
                 drop(session.release().await);
                 note(&format!("Spark {version} answers after {:.1} s", started.elapsed().as_secs_f64()));
-                return Ok(server);
+                return Ok(());
             }
-            if let Some(error) = server.end() {
+            if let Some(error) = self.end() {
                 return Err(error);
             }
             if started.elapsed() > START_MAX {
                 return Err(Error::external(format!(
                     "Spark does not answer after {} s:\n{}\nsee whether the machine has enough memory",
                     START_MAX.as_secs(),
-                    server.kept.log_tail()
+                    self.kept.log_tail()
                 )));
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -88,11 +127,12 @@ impl Server {
     pub fn remote(&self) -> Remote {
         Remote {
             host: "127.0.0.1".into(),
-            port: self.port,
+            port: self.options.port,
             tls: false,
-            token: Some(self.token.clone()),
+            token: self.options.token.clone(),
             user_id: "tidemill".into(),
             session_id: None,
+            is_kept: false,
         }
     }
 
@@ -168,13 +208,14 @@ pub fn is_local(master: &str) -> bool {
     master.starts_with("local")
 }
 
-fn command(
-    home: &Path,
-    options: &ServerOptions,
-    (port, page): (u16, Option<u16>),
-    token: &Secret,
-    scratch: &Path,
-) -> Result<Command> {
+/// A server's process, and its folder.
+fn spawn(home: &Path, options: &ServerOptions, page: Option<u16>) -> Result<(Kept, tempfile::TempDir)> {
+    let scratch = tempfile::Builder::new().prefix("tidemill-spark-").tempdir()?;
+    let command = command(home, options, page, scratch.path())?;
+    Ok((Kept::start(&command, scratch.path(), END_MAX)?, scratch))
+}
+
+fn command(home: &Path, options: &ServerOptions, page: Option<u16>, scratch: &Path) -> Result<Command> {
     let mut conf: Vec<(String, String)> = [
         ("spark.driver.memory", "1g"),
         ("spark.driver.host", "127.0.0.1"),
@@ -189,7 +230,7 @@ fn command(
     .into();
     conf.push(("spark.ui.enabled".into(), page.is_some().to_string()));
     conf.extend(page.map(|page| ("spark.ui.port".into(), page.to_string())));
-    conf.push(("spark.connect.grpc.binding.port".into(), port.to_string()));
+    conf.push(("spark.connect.grpc.binding.port".into(), options.port.to_string()));
     conf.push(("spark.local.dir".into(), scratch.join("local").display().to_string()));
     conf.push(("spark.sql.warehouse.dir".into(), scratch.join("warehouse").display().to_string()));
     conf.extend(options.conf.iter().cloned());
@@ -202,7 +243,7 @@ fn command(
         command.arg("--load-spark-defaults").arg("--properties-file").arg(secret_file(secret, scratch)?);
     }
     command.arg("spark-internal");
-    command.env("SPARK_CONNECT_AUTHENTICATE_TOKEN", token.expose());
+    command.envs(options.token.as_ref().map(|token| ("SPARK_CONNECT_AUTHENTICATE_TOKEN", token.expose())));
     command.env("SPARK_HOME", home).env("SPARK_LOCAL_IP", "127.0.0.1").env_remove("SPARK_DAEMON_MEMORY");
     Ok(command)
 }

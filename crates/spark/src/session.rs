@@ -349,8 +349,11 @@ impl Session {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        let answered = self.answered.load(Ordering::Relaxed);
-        Backoff::new(if answered { retry::SPARK } else { retry::SPARK_FIRST })
+        Backoff::new(match (self.remote.is_kept, self.answered.load(Ordering::Relaxed)) {
+            (true, _) => retry::SPARK_KEPT,
+            (false, true) => retry::SPARK,
+            (false, false) => retry::SPARK_FIRST,
+        })
     }
 
     pub(crate) fn user(&self) -> Option<proto::UserContext> {

@@ -66,6 +66,10 @@ pub trait Workers {
     /// # Errors
     /// External: the system starts no process.
     fn hold(&mut self, size: u32, listing: &Listing, now: Instant) -> Result<News>;
+    /// How many of its Workers there are at the beginning of a run, when Spark lists this.
+    fn found(&mut self, _listing: &Listing) -> u32 {
+        0
+    }
     /// What there is.
     fn sizes(&self) -> Sizes;
     /// The Workers one by one. `records` are those that each executor has done, by Spark's number for it.
@@ -161,7 +165,10 @@ impl LocalWorkers {
         let WorkerOptions { home, master, cores, memory_mb, secret } = &self.options;
         let mut command = daemon(home, "org.apache.spark.deploy.worker.Worker", secret.as_ref());
         command.args(["--cores", &cores.to_string(), "--memory", &format!("{memory_mb}m")]);
-        command.args(["--host", "127.0.0.1", "--webui-port", "0", "--work-dir"]).arg(folder.path().join("work")).arg(master);
+        command
+            .args(["--host", "127.0.0.1", "--webui-port", "0", "--work-dir"])
+            .arg(folder.path().join("work"))
+            .arg(master);
         command.env("SPARK_LOCAL_DIRS", folder.path().join("local"));
         let kept = Kept::start(&command, folder.path(), END_MAX)?;
         // From here on it is the keeper's, who removes it also when this process is killed.
@@ -363,8 +370,8 @@ impl Listed {
 pub struct HookWorkers {
     hooks: ScaleHooks,
     listed: Listed,
-    /// What the last hook that succeeded was told; before the first one, what Spark lists.
-    told: Option<u32>,
+    /// What the last hook that succeeded was told; before the first one, what Spark listed.
+    told: u32,
     running: Option<Hook>,
     /// When the newest growth was asked for, and the size before it.
     grows: Option<(Instant, u32)>,
@@ -380,7 +387,7 @@ struct Hook {
 impl HookWorkers {
     /// Nothing is known of the Workers yet.
     pub fn new(hooks: ScaleHooks) -> HookWorkers {
-        HookWorkers { hooks, listed: Listed::default(), told: None, running: None, grows: None, not_before: None }
+        HookWorkers { hooks, listed: Listed::default(), told: 0, running: None, grows: None, not_before: None }
     }
 
     fn run(&mut self, size: u32, before: u32) -> Result<Hook> {
@@ -402,7 +409,7 @@ impl HookWorkers {
         let Ok(Some(status)) = hook.child.try_wait() else { return };
         let size = hook.size;
         match status.success() {
-            true => self.told = Some(size),
+            true => self.told = size,
             false => {
                 let said = last_lines(&mut hook.output);
                 self.not_before = Some(now + HOOK_PAUSE);
@@ -427,7 +434,6 @@ impl Workers for HookWorkers {
     fn hold(&mut self, size: u32, listing: &Listing, now: Instant) -> Result<News> {
         let mut news = News::default();
         self.listed.look(listing, now);
-        let told = *self.told.get_or_insert(self.listed.count());
         if let Some((asked, before)) = self.grows
             && self.listed.count() > before
         {
@@ -435,17 +441,22 @@ impl Workers for HookWorkers {
             self.grows = None;
         }
         self.ended(now, &mut news);
-        let told = self.told.unwrap_or(told);
-        if self.running.is_none() && size != told && self.not_before.is_none_or(|at| now >= at) {
-            self.running = Some(self.run(size, told)?);
-            self.grows = (size > told).then_some((now, self.listed.count()));
+        if self.running.is_none() && size != self.told && self.not_before.is_none_or(|at| now >= at) {
+            self.running = Some(self.run(size, self.told)?);
+            self.grows = (size > self.told).then_some((now, self.listed.count()));
         }
         Ok(news)
     }
 
+    /// An earlier client may have left some.
+    fn found(&mut self, listing: &Listing) -> u32 {
+        self.told = listing.executors.len() as u32;
+        self.told
+    }
+
     fn sizes(&self) -> Sizes {
         let listed = self.listed.count();
-        let wanted = self.running.as_ref().map(|hook| hook.size).or(self.told).unwrap_or(listed);
+        let wanted = self.running.as_ref().map_or(self.told, |hook| hook.size);
         Sizes {
             ready: listed.min(wanted),
             starting: wanted.saturating_sub(listed),
@@ -475,7 +486,7 @@ impl Drop for HookWorkers {
             }
             // What does not end in time is left alone: it may be in the middle of something.
         };
-        let before = self.running.as_ref().map(|hook| hook.size).or(self.told).unwrap_or(0);
+        let before = self.running.as_ref().map_or(self.told, |hook| hook.size);
         if let Some(hook) = self.running.take() {
             wait(hook);
         }

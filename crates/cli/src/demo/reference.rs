@@ -158,10 +158,11 @@ fn batches(progress: &[Progress]) -> BTreeMap<u64, BTreeMap<i32, (i64, i64)>> {
         let partitions = offsets.values().flatten();
         partitions.filter_map(|(partition, offset)| Some((partition.parse().ok()?, *offset))).collect()
     };
-    let known: BTreeMap<u64, (BTreeMap<i32, i64>, BTreeMap<i32, i64>)> = progress
-        .iter()
-        .map(|record| (record.batch_id, (side(&record.sources[0].start_offset), side(&record.sources[0].end_offset))))
-        .collect();
+    let ranges = |record: &Progress| {
+        let source = record.sources.first()?;
+        Some((record.batch_id, (side(&source.start_offset), side(&source.end_offset))))
+    };
+    let known: BTreeMap<u64, (BTreeMap<i32, i64>, BTreeMap<i32, i64>)> = progress.iter().filter_map(ranges).collect();
     let mut batches = BTreeMap::new();
     let Some(last) = known.keys().next_back().copied() else { return batches };
     // The demo reads its topic from offset 0.

@@ -64,10 +64,10 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         log: Some(TextLog::new(true, say)),
         ..RunObserver::default()
     };
-    let trigger = job.trigger;
+    let (trigger, scales) = (job.trigger, job.pipeline.autoscale.is_written);
     let (summary, address) = drive(Drive { job, plan, trigger, commands, inbox, observer })?;
     say(&match options.detach {
-        true => detached(options, &address),
+        true => detached(options, &address, scales),
         false => ended(&summary, &address),
     });
     Ok(())
@@ -191,9 +191,18 @@ async fn started(drive: Drive) -> Result<(Summary, String)> {
         scales: scaler.is_some(),
         board: &board,
     };
-    let result = match &mut scaler {
-        Some(scaler) => tidemill_spark::beside(run.run(&mut host), scaler.run(&state, &board, &asked)).await,
-        None => run.run(&mut host).await,
+    let run = async {
+        match &mut scaler {
+            Some(scaler) => tidemill_spark::beside(run.run(&mut host), scaler.run(&state, &board, &asked)).await,
+            None => run.run(&mut host).await,
+        }
+    };
+    let result = match &mut spark.server {
+        Some(server) => {
+            let mut note = |text: &str| board.borrow_mut().observer.note(text);
+            tidemill_spark::unless(run, server.keep(&mut note)).await
+        }
+        None => run.await,
     };
     let session = match result.and_then(|session| host.publish(true).map(|()| session)) {
         Ok(session) => session,
@@ -250,7 +259,8 @@ impl SparkHere {
         }
         conf.extend(spark.spark_conf.iter().cloned());
         let options = ServerOptions { folder, master, conf, port: 0, token: None, secret };
-        Ok(self.server.insert(Server::start(&options, note).await?).remote())
+        let remote = self.server.insert(Server::start(&options, note).await?).remote();
+        Ok(Remote { is_kept: true, ..remote })
     }
 
     fn page(&self) -> Option<RestApi> {
@@ -332,12 +342,15 @@ fn ended(summary: &Summary, address: &str) -> String {
     )
 }
 
-fn detached(options: &RunOptions, address: &str) -> String {
+fn detached(options: &RunOptions, address: &str, scales: bool) -> String {
     let file = options.pipeline.display();
+    let workers =
+        if scales { "the cluster keeps its size until then: no client runs that would change it\n" } else { "" };
     format!(
         "the query runs on Spark; its rows wait in the checkpoint's outbox\n\
          take it over:  tidemill run {file} --engine spark --spark-remote '{address}'\n\
          stop it:       the same, then Ctrl-C\n\
+         {workers}\
          Spark stops it when no client has asked for it within the server's session timeout (60 minutes by default): start the \
          Connect server with spark.connect.session.manager.defaultSessionTimeout=-1 to let it run"
     )

@@ -85,6 +85,11 @@ impl Scaler {
         board: &RefCell<Board>,
         commands: &RefCell<VecDeque<Command>>,
     ) -> Infallible {
+        while self.listing.app.is_empty() && self.began.elapsed() < PATIENCE {
+            self.list(board).await;
+            tidemill_spark::pause(TICK).await;
+        }
+        self.scaling.found(self.workers.found(&self.listing));
         if self.decides {
             board.borrow_mut().observer.deciding(self.scaling.settings(), self.scaling.state());
         }

@@ -107,8 +107,7 @@ fn from_none_to_four_and_back_without_an_orphan() {
 fn an_executor_that_does_not_go_is_ended_with_its_worker() {
     let home = fake_home();
     let (master, home) = ("spark://127.0.0.1:1".into(), home.path().to_owned());
-    let mut workers =
-        LocalWorkers::new(WorkerOptions { home, master, cores: 2, memory_mb: 512, secret: None });
+    let mut workers = LocalWorkers::new(WorkerOptions { home, master, cores: 2, memory_mb: 512, secret: None });
     settle(&mut workers, 1, ready(1));
     let (stale, now) = (listing(&workers), Instant::now());
     workers.hold(0, &stale, now).unwrap();
@@ -149,6 +148,15 @@ fn hooks_are_told_the_number() {
     assert_eq!(workers.status(&BTreeMap::new()).len(), 1);
     drop(workers);
     assert_eq!(fs::read_to_string(&told).unwrap(), "up 0 2\ndown 2 1\ndown 1 0\n");
+
+    // Those that an earlier client has left.
+    let mut workers = HookWorkers::new(ScaleHooks { up: hook("up"), down: hook("down") });
+    let left = ["0", "1", "2"].map(|id| Executor { id: id.into(), ..Executor::default() });
+    assert_eq!(workers.found(&Listing { app: "app-1".into(), executors: left.into() }), 3);
+    hold(&mut workers, 3, &["0", "1", "2"]);
+    hold(&mut workers, 2, &["0", "1", "2"]);
+    drop(workers);
+    assert!(fs::read_to_string(&told).unwrap().ends_with("\ndown 1 0\ndown 3 2\ndown 2 0\n"));
 
     let mut workers = HookWorkers::new(ScaleHooks { up: "echo no quota; false".into(), down: String::new() });
     let news = hold(&mut workers, 1, &[]);
