@@ -13,6 +13,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tidemill_model::{Error, Result};
 
+/// Most characters of a line of the log that are shown: command lines of Java have thousands.
+const LINE_MAX: usize = 300;
+
 /// `$1` is the longest wait for a clean end, in fifths of a second; `$2` the folder that is removed.
 const KEEPER: &str = r#"
 exec 3<&0
@@ -91,11 +94,12 @@ impl Kept {
         &self.folder
     }
 
-    /// The last lines of its output, without the frames of stacks.
+    /// The last lines of its output, each without what goes beyond a line, and without the frames of stacks.
     pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join("log.txt")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("\tat ")).collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        let newest = lines[lines.len().saturating_sub(15)..].iter();
+        newest.map(|line| line.chars().take(LINE_MAX).collect::<String>()).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -304,6 +304,11 @@ impl Demo {
 
     /// Runs the phases, then waits for zero executors, then sends one record.
     fn tell(&mut self) -> Result<()> {
+        // Spark's start is no part of the scenario.
+        let is_there = |demo: &Demo| demo.latest().now_ms > 0;
+        while !is_there(self) && self.step()? {
+            self.started = Instant::now();
+        }
         while let Some(phase) = phases::at(&self.phases, self.journal.elapsed()).cloned() {
             self.control.set_rate(phase.rate);
             self.control.set_producers(phase.producers);

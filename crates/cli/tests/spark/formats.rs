@@ -16,7 +16,7 @@ type = "files"
 path = "in"
 format = "csv"
 header = true
-separator = ";"
+sep = ";"
 max_files_per_trigger = 1
 schema = "ts TIMESTAMP, k STRING, v INT, price DECIMAL(8,2), ratio DOUBLE, day DATE, ok BOOLEAN"
 
@@ -44,7 +44,8 @@ path = "checkpoint"
 "#;
 
 /// Columns that CSV does not have.
-const NESTED: &str = ", collect_list(v) AS list, max(named_struct('k', k, 'v', v)) AS pair, map(k, count(v)) AS by_key";
+const NESTED: &str =
+    ", collect_list(v) AS list, max(named_struct('k', k, 'v', v)) AS pair, map(coalesce(k, ''), count(v)) AS by_key";
 
 /// Texts that CSV must quote, numbers at their limits, values that are missing or broken.
 const FILES: [&str; 5] = [
