@@ -3,6 +3,7 @@
 //! ```text
 //!   CHECKPOINT/spark/commits/N       batch N is committed
 //!   CHECKPOINT/spark/offsets/N       a line for each source: where batch N ends
+//!   CHECKPOINT/spark/sources/S/0     where the first batch begins in source S, if that is Kafka
 //!   CHECKPOINT/outbox/batch-N        its rows
 //!   CHECKPOINT/outbox/acknowledged   the last batch that the sinks have
 //! ```
@@ -52,14 +53,24 @@ impl Checkpoint {
     }
 
     /// Where a batch ends in each source. A files source has a position in its log of files instead, and is empty here.
+    /// Nothing, if Spark has removed the file: it keeps those of the newest batches.
     pub(crate) async fn offsets(&self, batch_id: u64) -> Result<Vec<ByPartition>> {
-        let path = format!("{}/spark/offsets/{batch_id}", self.place);
-        let lines = match self.is_here {
-            true => std::fs::read_to_string(&path)?.lines().map(str::to_owned).collect(),
-            false => self.lines(&path).await?,
-        };
+        let lines = self.lines(&format!("{}/spark/offsets/{batch_id}", self.place)).await?;
         // Before them are the version and the query's figures.
         Ok(lines.iter().skip(2).map(|line| offsets(line)).collect())
+    }
+
+    /// Where a batch begins in each of so many sources.
+    pub(crate) async fn begins(&self, batch_id: u64, sources: usize) -> Result<Vec<ByPartition>> {
+        if let Some(before) = batch_id.checked_sub(1) {
+            return self.offsets(before).await;
+        }
+        let mut found = Vec::new();
+        for source in 0..sources {
+            let lines = self.lines(&format!("{}/spark/sources/{source}/0", self.place)).await?;
+            found.push(lines.last().map(|line| offsets(line)).unwrap_or_default());
+        }
+        Ok(found)
     }
 
     /// The last batch that the sinks have.
@@ -70,7 +81,7 @@ impl Checkpoint {
             let files = files.iter().filter(|name| !name.starts_with(['.', '_']));
             files.map(|name| std::fs::read_to_string(Path::new(&path).join(name))).collect::<std::io::Result<_>>()?
         } else {
-            self.lines(&path).await?
+            self.read_lines(&path).await?
         };
         Ok(lines.iter().filter_map(|text| text.trim().parse().ok()).max())
     }
@@ -101,8 +112,20 @@ impl Checkpoint {
         })
     }
 
-    /// The lines of a text.
+    /// The lines of a file; none if it is not there.
     async fn lines(&self, path: &str) -> Result<Vec<String>> {
+        if !self.is_here {
+            return self.read_lines(path).await;
+        }
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The lines of a file or of those of a folder, by a job on the cluster.
+    async fn read_lines(&self, path: &str) -> Result<Vec<String>> {
         let source = DataSource { format: "text".into(), paths: vec![path.into()], ..DataSource::default() };
         let found = self.read(relation::read(&source, false)).await?.unwrap_or_default();
         let texts = found.iter().filter_map(|rows| rows.column(0).as_any().downcast_ref::<StringArray>());
@@ -160,7 +183,11 @@ mod tests {
             );
             assert_eq!(checkpoint.committed().await?, Some(10));
             let of_t = ByPartition::from([("t".into(), [("0".into(), 5), ("1".into(), 6)].into())]);
-            assert_eq!(checkpoint.offsets(10).await?, [of_t, ByPartition::new()]);
+            assert_eq!(checkpoint.offsets(10).await?, [of_t.clone(), ByPartition::new()]);
+            assert_eq!(checkpoint.begins(11, 2).await?, [of_t.clone(), ByPartition::new()]);
+            assert_eq!(checkpoint.begins(10, 2).await?, []);
+            write("spark/sources/0/0", "\0v1\n{\"t\":{\"0\":5,\"1\":6}}");
+            assert_eq!(checkpoint.begins(0, 2).await?, [of_t, ByPartition::new()]);
             // What an earlier client wrote by a job.
             write("outbox/acknowledged/part-00000-x.txt", "7\n");
             write("outbox/acknowledged/.part-00000-x.txt.crc", "crc");

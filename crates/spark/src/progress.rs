@@ -39,6 +39,29 @@ pub(crate) fn record(json: &str) -> Option<Progress> {
     Some(progress)
 }
 
+/// What a checkpoint says of a batch of which Spark reports nothing: where it begins and ends in each source.
+pub(crate) fn of_offsets(batch_id: u64, name: &str, begins: &[ByPartition], ends: &[ByPartition]) -> Progress {
+    let source = |(at, end): (usize, &ByPartition)| {
+        let begin = begins.get(at).cloned().unwrap_or_default();
+        let position = |topic: &String, partition: &String| begin.get(topic)?.get(partition).copied();
+        let of_topic = |(topic, partitions): (&String, &BTreeMap<String, i64>)| -> i64 {
+            // A partition that has come since begins at 0. Without any beginning nothing is known.
+            let read = partitions.iter().map(|(partition, end)| end - position(topic, partition).unwrap_or(0));
+            read.sum()
+        };
+        let read: i64 = if begin.is_empty() { 0 } else { end.iter().map(of_topic).sum() };
+        SourceProgress {
+            num_input_rows: u64::try_from(read).unwrap_or(0),
+            start_offset: begin.clone(),
+            end_offset: end.clone(),
+            ..SourceProgress::default()
+        }
+    };
+    let sources: Vec<SourceProgress> = ends.iter().enumerate().map(source).collect();
+    let num_input_rows = sources.iter().map(|source| source.num_input_rows).sum();
+    Progress { batch_id, name: name.into(), num_input_rows, sources, ..Progress::default() }
+}
+
 /// The instant of a time in a progress record, `2026-01-01T00:00:05.000Z`; `None` for any other text.
 pub fn parse_time(text: &str) -> Option<Millis> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
@@ -137,7 +160,7 @@ fn texts(json: &Value) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_time, record};
+    use super::{ByPartition, of_offsets, parse_time, record};
     use tidemill_model::Millis;
     use tidemill_model::time::iso_millis;
 
@@ -172,6 +195,16 @@ mod tests {
         for text in ["", "2026-01-01", "2026-02-30T00:00:00.000Z", "2026-01-01T00:00:xx.000Z"] {
             assert_eq!(parse_time(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_checkpoint_tells() {
+        let of = |json: &str| -> Vec<ByPartition> { serde_json::from_str(json).unwrap() };
+        let (begins, ends) = (of(r#"[{"t":{"0":5}},{}]"#), of(r#"[{"t":{"0":8,"1":2}},{}]"#));
+        let found = of_offsets(3, "n", &begins, &ends);
+        assert_eq!((found.batch_id, found.num_input_rows, found.sources.len()), (3, 5, 2));
+        assert_eq!((&found.sources[0].start_offset, &found.sources[0].end_offset), (&begins[0], &ends[0]));
+        assert_eq!(of_offsets(3, "n", &[], &ends).num_input_rows, 0);
     }
 
     #[test]

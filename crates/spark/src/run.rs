@@ -348,8 +348,10 @@ impl Follower {
         self.run.state.borrow_mut().reading = true;
         while next <= committed {
             let rows = rows::conformed(&self.checkpoint.rows(next).await?, &self.run.schema)?;
-            let unknown = Progress { batch_id: next, name: self.run.query.name.clone(), ..Progress::default() };
-            let mut record = self.figures.remove(&next).unwrap_or(unknown);
+            let mut record = match self.figures.remove(&next) {
+                Some(record) => record,
+                None => self.from_checkpoint(next).await?,
+            };
             record.sink.num_output_rows = rows.num_rows() as u64;
             host.batch(&record, Some(&rows))?;
             next += 1;
@@ -361,6 +363,13 @@ impl Follower {
         }
         self.run.state.borrow_mut().reading = false;
         Ok(())
+    }
+
+    /// A batch of which Spark reports nothing, as it was committed by a server or for a client that died.
+    async fn from_checkpoint(&self, batch_id: u64) -> Result<Progress> {
+        let ends = self.checkpoint.offsets(batch_id).await?;
+        let begins = self.checkpoint.begins(batch_id, ends.len()).await?;
+        Ok(progress::of_offsets(batch_id, &self.run.query.name, &begins, &ends))
     }
 
     /// Tells the outbox which batches the sinks have.

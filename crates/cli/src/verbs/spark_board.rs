@@ -54,9 +54,8 @@ impl Board {
         // Spark keeps the figures of the newest batches only, and none when it is started again.
         if progress.timestamp.is_empty() {
             let (id, rows) = (progress.batch_id, counted(progress.sink.num_output_rows, "row"));
-            self.observer.note(&format!(
-                "batch {id}: {rows}, committed while no client followed, so its records are not counted"
-            ));
+            let uncounted = if progress.num_input_rows == 0 { ", so its records are not counted" } else { "" };
+            self.observer.note(&format!("batch {id}: {rows}, committed while no client followed{uncounted}"));
         }
         self.summary.records += progress.num_input_rows;
         if let Some(ends) = self.ends.as_mut().filter(|_| progress.num_input_rows > 0) {
