@@ -344,11 +344,13 @@ fn ended(summary: &Summary, address: &str) -> String {
 
 fn detached(options: &RunOptions, address: &str, scales: bool) -> String {
     let file = options.pipeline.display();
+    let checkpoint = options.checkpoint.as_ref().map(|dir| format!(" --checkpoint '{}'", dir.display()));
+    let checkpoint = checkpoint.unwrap_or_default();
     let workers =
         if scales { "the cluster keeps its size until then: no client runs that would change it\n" } else { "" };
     format!(
         "the query runs on Spark; its rows wait in the checkpoint's outbox\n\
-         take it over:  tidemill run {file} --engine spark --spark-remote '{address}'\n\
+         take it over:  tidemill run {file} --engine spark --spark-remote '{address}'{checkpoint}\n\
          stop it:       the same, then Ctrl-C\n\
          {workers}\
          Spark stops it when no client has asked for it within the server's session timeout (60 minutes by default): start the \

@@ -15,7 +15,7 @@ use tidemill_driver::{Observer, Scaling};
 use tidemill_model::pipeline::{Autoscale, Trigger};
 use tidemill_model::status::{Command, Status};
 use tidemill_scale::{Facts, Policy, Prior, Settings, Work};
-use tidemill_spark::workers::{News, Workers};
+use tidemill_spark::workers::{News, Sizes, Workers};
 use tidemill_spark::{Executor, Listing, QueryState, RestApi};
 
 /// Interval of the decisions.
@@ -180,10 +180,12 @@ impl Scaler {
         let sizes = self.workers.sizes();
         let millis = |times: &[Duration]| times.iter().map(|time| time.as_millis() as u64).collect();
         let pending = state.in_batch || state.reading;
+        // What waits is unknown until a job on Spark has read where the batches end, and the job waits for an executor.
+        let is_first_job = state.reading && state.reached.is_none() && sizes == Sizes::default();
         Facts {
             now_ms: now.saturating_duration_since(self.began).as_millis() as u64,
             age_ms: waiting.map_or(0, |waiting| waiting.age_ms),
-            backlog: waiting.map(|waiting| waiting.backlog),
+            backlog: waiting.map(|waiting| waiting.backlog).or(is_first_job.then_some(0)),
             end_total: waiting.map(|waiting| waiting.end_total),
             unfinished: u64::from(pending),
             all_committed: !pending,
@@ -279,6 +281,19 @@ mod tests {
 
     fn executor(id: u64, busy_ms: u64, ended_tasks: u64) -> Executor {
         Executor { id: id.to_string(), active_tasks: 0, ended_tasks, busy_ms }
+    }
+
+    #[test]
+    fn the_first_job_gets_an_executor() {
+        let workers = Box::new(tidemill_spark::workers::ForeignWorkers::default());
+        let autoscale = Autoscale { is_written: true, ..Autoscale::default() };
+        let mut scaler = Scaler::new(&autoscale, workers, RestApi::at("127.0.0.1", 1));
+        let mut decided = |state: &QueryState| {
+            let facts = scaler.facts(state, None, &News::default(), Instant::now());
+            scaler.scaling.rescale(&facts, None).to
+        };
+        assert_eq!(decided(&QueryState::default()), 0);
+        assert_eq!(decided(&QueryState { reading: true, ..QueryState::default() }), 1);
     }
 
     #[test]
