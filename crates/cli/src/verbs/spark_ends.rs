@@ -97,6 +97,15 @@ impl SourceEnds {
         Some(all)
     }
 
+    /// The sum of all end offsets; `None` if a source is unknown.
+    pub(super) fn end_total(&self) -> Option<u64> {
+        let of = |source: &Seen| {
+            let (extents, _) = source.newest.as_ref()?;
+            Some(extents.values().map(|extent| u64::try_from(extent.end).unwrap_or(0)).sum::<u64>())
+        };
+        locked(&self.seen).iter().map(of).sum()
+    }
+
     /// Ages of a batch's records, from when they were seen in the sources until now.
     pub(super) fn ages(&mut self, sources: &[SourceProgress]) -> Ages {
         let sum = |of: &ByPartition| of.values().flat_map(|partitions| partitions.values()).sum::<i64>();

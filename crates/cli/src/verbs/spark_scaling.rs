@@ -162,7 +162,10 @@ impl Scaler {
             News::default()
         });
         news.notes.iter().for_each(|note| board.observer.note(note));
-        let waiting = board.ends.as_ref().and_then(|ends| ends.waiting(state.reached.as_deref()));
+        let waiting = board.ends.as_ref().and_then(|ends| match self.is_first_job(state) {
+            true => ends.end_total().map(|end_total| Waiting { backlog: 0, end_total, age_ms: 0 }),
+            false => ends.waiting(state.reached.as_deref()),
+        });
         if let Some(lost) = board.ends.as_ref().and_then(|ends| ends.lost()) {
             self.tell(board, &lost);
         }
@@ -176,16 +179,19 @@ impl Scaler {
         board.publish();
     }
 
+    /// What waits is unknown until a job on Spark has read where the batches end, and that job waits for an executor.
+    fn is_first_job(&self, state: &QueryState) -> bool {
+        state.reading && state.reached.is_none() && self.workers.sizes() == Sizes::default()
+    }
+
     fn facts(&mut self, state: &QueryState, waiting: Option<Waiting>, news: &News, now: Instant) -> Facts {
         let sizes = self.workers.sizes();
         let millis = |times: &[Duration]| times.iter().map(|time| time.as_millis() as u64).collect();
         let pending = state.in_batch || state.reading;
-        // What waits is unknown until a job on Spark has read where the batches end, and the job waits for an executor.
-        let is_first_job = state.reading && state.reached.is_none() && sizes == Sizes::default();
         Facts {
             now_ms: now.saturating_duration_since(self.began).as_millis() as u64,
             age_ms: waiting.map_or(0, |waiting| waiting.age_ms),
-            backlog: waiting.map(|waiting| waiting.backlog).or(is_first_job.then_some(0)),
+            backlog: waiting.map(|waiting| waiting.backlog),
             end_total: waiting.map(|waiting| waiting.end_total),
             unfinished: u64::from(pending),
             all_committed: !pending,
@@ -288,12 +294,11 @@ mod tests {
         let workers = Box::new(tidemill_spark::workers::ForeignWorkers::default());
         let autoscale = Autoscale { is_written: true, ..Autoscale::default() };
         let mut scaler = Scaler::new(&autoscale, workers, RestApi::at("127.0.0.1", 1));
-        let mut decided = |state: &QueryState| {
-            let facts = scaler.facts(state, None, &News::default(), Instant::now());
-            scaler.scaling.rescale(&facts, None).to
-        };
-        assert_eq!(decided(&QueryState::default()), 0);
-        assert_eq!(decided(&QueryState { reading: true, ..QueryState::default() }), 1);
+        let reading = QueryState { reading: true, ..QueryState::default() };
+        assert!(scaler.is_first_job(&reading) && !scaler.is_first_job(&QueryState::default()));
+        let nothing = Waiting { backlog: 0, end_total: 7, age_ms: 0 };
+        let facts = scaler.facts(&reading, Some(nothing), &News::default(), Instant::now());
+        assert_eq!(scaler.scaling.rescale(&facts, None).to, 1);
     }
 
     #[test]
