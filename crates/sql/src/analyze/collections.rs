@@ -6,7 +6,7 @@ use super::resolve::Resolver;
 use crate::expr::Expr;
 use crate::functions::collections::{element_type, index_type};
 use crate::functions::{self, Function};
-use crate::syntax::{Call, Fault, Node, NodeKind};
+use crate::syntax::{Call, Fault, Literal, Node, NodeKind};
 use crate::types;
 use crate::value::Value;
 use arrow_schema::{DataType, Field, Fields};
@@ -105,12 +105,15 @@ impl Resolver<'_> {
 
     /// `arrays_zip(a, b, …)`: an array of structs whose members are named like the arguments, or numbered.
     pub(super) fn arrays_zip(&mut self, call: &Call, at: &Range<usize>) -> Result<Expr, Fault> {
-        let name_of = |(number, node): (usize, &Node)| match &node.kind {
-            NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
-            NodeKind::Field(_, field) => field.name.clone(),
-            _ => number.to_string(),
-        };
-        let names: Vec<String> = call.arguments.iter().enumerate().map(name_of).collect();
+        let mut names = Vec::new();
+        for (number, node) in call.arguments.iter().enumerate() {
+            names.push(match &node.kind {
+                NodeKind::Name(parts) => parts.last().expect("a name has parts").name.clone(),
+                NodeKind::Field(_, field) => field.name.clone(),
+                NodeKind::Index(map, key) => name_by_key(&self.resolve(map)?.data_type(), key, number)?,
+                _ => number.to_string(),
+            });
+        }
         let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<_, _>>()?;
         let mut given = CallArguments { name: "arrays_zip", arguments, at };
         for number in 0..names.len() {
@@ -120,6 +123,20 @@ impl Resolver<'_> {
         let element = |value: &Expr| element_type(&value.data_type()).expect("an array");
         let fields: Fields = names.iter().zip(&arguments).map(|(name, x)| Field::new(name, element(x), true)).collect();
         Ok(Expr::Call(named("arrays_zip"), arguments, types::array(DataType::Struct(fields))))
+    }
+}
+
+/// The name of `map[key]` in `arrays_zip`: the key. Spark fails at any key but a text that is written there.
+fn name_by_key(map: &DataType, key: &Node, number: usize) -> Result<String, Fault> {
+    match (map, &key.kind) {
+        (DataType::Map(..), NodeKind::Literal(Literal::String(text))) if index_type(map) == Some(DataType::Utf8) => {
+            Ok(text.clone())
+        }
+        (DataType::Map(..), _) => {
+            let message = "`arrays_zip` names a MAP's value by its key, so the key is a constant STRING";
+            Err(Fault::new(key.at.clone(), message, "take the value in a subquery, under a name"))
+        }
+        _ => Ok(number.to_string()),
     }
 }
 
