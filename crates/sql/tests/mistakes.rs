@@ -548,7 +548,15 @@ fn t3_constants_that_fail() {
                 constants are computed before the first row, as in Spark";
     fails("1 / 0", &format!("p.toml:20:47: {zero}"));
     fails("lines_of_code + 1 / 0", &format!("p.toml:20:63: {zero}"));
+    // A constant is computed as a whole, so a NULL that is computed comes too late.
+    let no_number = "a constant fails: [CAST_INVALID_INPUT] 'x' is no DOUBLE; use TRY_CAST to get NULL instead; \
+                     constants are computed before the first row, as in Spark";
+    fails("double('x') + TRY_CAST('y' AS DOUBLE)", &format!("p.toml:20:47: {no_number}"));
+    fails("double('x') = nullif(1D, 1D)", &format!("p.toml:20:47: {no_number}"));
     for lazily in [
+        "TRY_CAST('y' AS DOUBLE) + double('x')",
+        "double('x') + CAST(NULL AS DOUBLE)",
+        "double(course) + TRY_CAST('y' AS DOUBLE)",
         "CASE WHEN lines_of_code > 0 THEN 1 / 0 END",
         "if(lines_of_code > 0, 1 / 0, 2)",
         "coalesce(lines_of_code, 1 / 0)",

@@ -3,6 +3,7 @@
 use super::calls::check_count;
 use super::coerce::{SpannedExpr, cast_to};
 use super::collected;
+use super::constants;
 use super::resolve::Resolver;
 use crate::expr::Expr;
 use crate::intervals;
@@ -64,6 +65,7 @@ impl Resolver<'_> {
     /// A call of an aggregate function, as a column of the aggregate row.
     pub(super) fn aggregate_call(&mut self, name: &str, call: &Call) -> Result<Expr, Fault> {
         let filter = call.filter.as_ref().map(|filter| self.condition(filter, "FILTER")).transpose()?;
+        let filter = filter.map(|filter| constants::computed(filter, self.scope.zone));
         let picks = ["first", "first_value", "any_value", "last", "last_value"].contains(&name);
         if let Some((_, at)) = call.ignore_nulls.as_ref().filter(|_| !picks) {
             let message = format!("`{name}` takes no IGNORE NULLS or RESPECT NULLS");
@@ -99,7 +101,7 @@ impl Resolver<'_> {
             other => panic!("{other} is in the table of names and nowhere else"),
         };
         check_count(name, 1, 1, call)?;
-        let (input, input_at) = self.placed(&call.arguments[0])?;
+        let (input, input_at) = self.computed(&call.arguments[0])?;
         let given = input.data_type();
         // NULL gets the type that the function expects.
         let input = match given.is_null() && takes(name) == NUMBER {
@@ -125,7 +127,7 @@ impl Resolver<'_> {
         }
         let mut inputs = Vec::new();
         for node in call.arguments.iter().filter(|node| !is_star(node)) {
-            let input = self.resolve(node)?;
+            let (input, _) = self.computed(node)?;
             if !matches!(&input, Expr::Literal(value, _) if *value != Value::Null) {
                 inputs.push(input);
             }
@@ -143,7 +145,7 @@ impl Resolver<'_> {
     /// `approx_count_distinct(x[, rsd])`: computes Spark's precision from the relative standard deviation.
     fn approx_count_distinct(&mut self, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count("approx_count_distinct", 1, 2, call)?;
-        let input = self.resolve(&call.arguments[0])?;
+        let (input, _) = self.computed(&call.arguments[0])?;
         let rsd = match call.arguments.get(1) {
             None => 0.05,
             Some(node) => {
@@ -171,7 +173,7 @@ impl Resolver<'_> {
     /// `first(x[, ignoreNulls])` and `last`.
     fn pick(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 1, 2, call)?;
-        let input = self.resolve(&call.arguments[0])?;
+        let (input, _) = self.computed(&call.arguments[0])?;
         let ignore_nulls = match (call.arguments.get(1).map(|node| (&node.kind, &node.at)), &call.ignore_nulls) {
             (None, None) => false,
             (None, Some((ignore, _))) => *ignore,
@@ -201,8 +203,8 @@ impl Resolver<'_> {
     /// `min_by(x, order)` and `max_by`. Rows with a NULL order do not count, which FILTER expresses.
     fn extreme_by(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 2, call)?;
-        let input = self.resolve(&call.arguments[0])?;
-        let (order, order_at): SpannedExpr = self.placed(&call.arguments[1])?;
+        let (input, _) = self.computed(&call.arguments[0])?;
+        let (order, order_at): SpannedExpr = self.computed(&call.arguments[1])?;
         if !types::is_orderable(&order.data_type()) {
             let what = "a value of a type that has an order as argument 2";
             return Err(wrong_type(name, what, &order.data_type(), order_at));

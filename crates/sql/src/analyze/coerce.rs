@@ -67,6 +67,28 @@ pub(super) fn comparison(
     Ok(Expr::Compare(operator, Box::new(left), Box::new(right)))
 }
 
+/// Whether an integral number is less or greater than a constant beyond the range of BIGINT. Spark decides that without the number,
+/// which may be NULL; but not so in BETWEEN.
+pub(super) fn beyond_bigint(operator: Comparison, sides: &[SpannedExpr; 2]) -> Option<bool> {
+    let [(l, _), (r, _)] = sides;
+    let is_integral = |x: &Expr| types::is_integral(&x.data_type());
+    let (constant, swapped) = if is_integral(l) { (r, false) } else { (l, is_integral(r)) };
+    let Expr::Literal(Value::Decimal(unscaled), DataType::Decimal128(_, scale)) = constant else { return None };
+    if !is_integral(if swapped { r } else { l }) {
+        return None;
+    }
+    let unit = 10_i128.pow(u32::try_from(*scale).ok()?);
+    let (whole, rest) = (unscaled.div_euclid(unit), unscaled.rem_euclid(unit));
+    let above = whole > i64::MAX.into() || whole == i64::MAX.into() && rest > 0;
+    let below = whole < i64::MIN.into();
+    let less = match operator {
+        Comparison::Less | Comparison::LessOrEqual => true,
+        Comparison::Greater | Comparison::GreaterOrEqual => false,
+        _ => return None,
+    };
+    (above || below).then_some((less != swapped) == above)
+}
+
 /// STRUCTs that are compared: their fields by position, whatever their names.
 pub(super) fn with_names_of_the_first(mut values: Vec<SpannedExpr>) -> Vec<SpannedExpr> {
     let first = values[0].0.data_type();

@@ -84,7 +84,7 @@ impl Resolver<'_> {
 
     /// All values that are not NULL and pass the filter.
     fn collected(&mut self, node: &Node, filter: Option<Expr>) -> Result<Expr, Fault> {
-        let input = self.resolve(node)?;
+        let (input, _) = self.computed(node)?;
         Ok(self.collected_values(filtered(filter, input)))
     }
 
@@ -109,7 +109,7 @@ impl Resolver<'_> {
 
     /// A number as DOUBLE.
     fn double(&mut self, name: &str, node: &Node) -> Result<Expr, Fault> {
-        let (x, at) = self.placed(node)?;
+        let (x, at) = self.computed(node)?;
         match x.data_type() {
             t if types::is_numeric(&t) || t.is_null() => Ok(cast_to(x, &DataType::Float64)),
             other => Err(wrong_type(name, NUMBER, &other, at)),
@@ -155,7 +155,7 @@ impl Resolver<'_> {
         let values = match call.arguments.get(2) {
             None => self.collected_values(filtered(filter, x)),
             Some(node) => {
-                let (frequency, at) = self.placed(node)?;
+                let (frequency, at) = self.computed(node)?;
                 if !types::is_integral(&frequency.data_type()) {
                     return Err(wrong_type(name, "an integral number as argument 3", &frequency.data_type(), at));
                 }
@@ -172,7 +172,7 @@ impl Resolver<'_> {
 
     /// What a percentile is taken of, as DOUBLE, and if it is an interval, the interval.
     pub(super) fn percentile_input(&mut self, name: &str, node: &Node) -> Result<(Expr, Option<Expr>), Fault> {
-        let interval = Some(self.resolve(node)?).filter(|x| is_ordered_interval(&x.data_type()));
+        let interval = Some(self.computed(node)?.0).filter(|x| is_ordered_interval(&x.data_type()));
         let x = match &interval {
             Some(x) => {
                 cast_to(Expr::Call(named("count of interval"), vec![x.clone()], DataType::Int64), &DataType::Float64)
@@ -185,7 +185,7 @@ impl Resolver<'_> {
     /// The accuracy argument does not matter here: all values are kept.
     fn percentile_approx(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 2, 3, call)?;
-        let (x, at) = self.placed(&call.arguments[0])?;
+        let (x, at) = self.computed(&call.arguments[0])?;
         let x = if x.data_type().is_null() { cast_to(x, &DataType::Float64) } else { x };
         let element = x.data_type();
         if !types::is_numeric(&element) && !types::is_datetime(&element) && !is_ordered_interval(&element) {
@@ -210,7 +210,7 @@ impl Resolver<'_> {
 
     /// `mode(x[, deterministic])`: the least of the most frequent values, whatever `deterministic` says; or the greatest.
     pub(super) fn mode_of(&mut self, node: &Node, greatest: bool, filter: Option<Expr>) -> Result<Expr, Fault> {
-        let (x, at) = self.placed(node)?;
+        let (x, at) = self.computed(node)?;
         let data_type = x.data_type();
         if !types::is_orderable(&data_type) {
             return Err(wrong_type("mode", "a value of a type that has an order", &data_type, at));
@@ -231,7 +231,7 @@ impl Resolver<'_> {
         filter: Option<Expr>,
     ) -> Result<Expr, Fault> {
         check_count(name, 1, 2, call)?;
-        let (x, at) = self.placed(&call.arguments[0])?;
+        let (x, at) = self.computed(&call.arguments[0])?;
         let to = match x.data_type() {
             DataType::Binary => DataType::Binary,
             t if types::is_nested(&t) => return Err(wrong_type(name, "a STRING or BINARY", &t, at)),
@@ -275,7 +275,7 @@ impl Resolver<'_> {
 
     fn bits(&mut self, name: &str, call: &Call, filter: Option<Expr>) -> Result<Expr, Fault> {
         check_count(name, 1, 1, call)?;
-        let (x, at) = self.placed(&call.arguments[0])?;
+        let (x, at) = self.computed(&call.arguments[0])?;
         let x = if x.data_type().is_null() { cast_to(x, &DataType::Int32) } else { x };
         let data_type = x.data_type();
         if !types::is_integral(&data_type) {
@@ -296,7 +296,7 @@ impl Resolver<'_> {
         if let "regr_avgx" | "regr_avgy" = name {
             // The mean of one where both are given, with the type that `avg` has.
             let wanted = &call.arguments[usize::from(name == "regr_avgx")];
-            let input = Some(self.resolve(wanted)?).filter(|input| !input.data_type().is_null());
+            let input = Some(self.computed(wanted)?.0).filter(|input| !input.data_type().is_null());
             let input = input.unwrap_or(Expr::Literal(Value::Null, DataType::Float64));
             let both = given_too(Expr::IsNotNull(Box::new(x)), y);
             let counted = Expr::all(filter.into_iter().chain([both]));

@@ -1,7 +1,7 @@
 //! Splits and combines conditions as Spark's optimizer does.
 
-use super::random;
-use crate::expr::{Comparison, Expr};
+use super::{random, unwrap};
+use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::value::Value;
 use arrow_schema::DataType;
 
@@ -33,13 +33,23 @@ pub(super) fn simplify(mut condition: Expr) -> Expr {
     }
 }
 
-fn constant(value: bool) -> Expr {
+pub(super) fn constant(value: bool) -> Expr {
     Expr::Literal(Value::Boolean(value), DataType::Boolean)
 }
 
 /// Whether it is this constant.
 pub(super) fn is_constant(condition: &Expr, value: bool) -> bool {
     *condition == constant(value)
+}
+
+/// `l AND r`, or what it is if a side is a constant.
+pub(super) fn and(l: Expr, r: Expr) -> Expr {
+    with_constant(&l, &r, false).unwrap_or_else(|| Expr::And(Box::new(l), Box::new(r)))
+}
+
+/// `l OR r`, or what it is if a side is a constant.
+pub(super) fn or(l: Expr, r: Expr) -> Expr {
+    with_constant(&l, &r, true).unwrap_or_else(|| Expr::Or(Box::new(l), Box::new(r)))
 }
 
 /// `(a OR b) AND (a OR c)` becomes `a OR (b AND c)`. If nothing is shared, removes a repeated conjunct.
@@ -82,7 +92,7 @@ fn simplify_or(l: Expr, r: Expr) -> Expr {
 
 /// Simplifies two sides of which one is constant: the constant `decides` gives the result (false for AND, true for OR),
 /// the other one leaves the other side.
-fn with_constant(l: &Expr, r: &Expr, decides: bool) -> Option<Expr> {
+pub(super) fn with_constant(l: &Expr, r: &Expr, decides: bool) -> Option<Expr> {
     if is_constant(l, decides) || is_constant(r, !decides) {
         return Some(l.clone());
     }
@@ -119,8 +129,32 @@ fn are_contrary(l: &Expr, r: &Expr) -> bool {
     negates(l, r) || negates(r, l)
 }
 
-fn never_null(x: &Expr) -> bool {
-    matches!(x, Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Compare(Comparison::NullSafeEqual, ..))
+/// Functions that give a value for any arguments.
+const NEVER_NULL: [&str; 7] = ["array", "hash", "isnan", "map", "named_struct", "struct", "xxhash64"];
+
+/// Whether Spark's optimizer knows that the expression is not NULL. Columns may all be NULL.
+pub(super) fn never_null(x: &Expr) -> bool {
+    let no_child_is_null = || {
+        let mut known = true;
+        x.children(&mut |child| known = known && never_null(child));
+        known
+    };
+    match x {
+        Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Compare(Comparison::NullSafeEqual, ..) | Expr::Now => true,
+        Expr::Literal(value, _) => *value != Value::Null,
+        Expr::Coalesce(list, _) => list.iter().any(never_null),
+        Expr::Case(branches, otherwise, _) => {
+            let mut values = branches.iter().map(|(_, value)| value);
+            otherwise.as_ref().is_some_and(|value| never_null(value)) && values.all(never_null)
+        }
+        Expr::Call(function, ..) => NEVER_NULL.contains(&function.name),
+        Expr::Cast(x, CastMode::Ansi, to) => never_null(x) && unwrap::is_widened(&x.data_type(), to),
+        Expr::Arithmetic(Arithmetic::Add | Arithmetic::Subtract | Arithmetic::Multiply, .., t) => {
+            !matches!(t, DataType::Decimal128(..)) && no_child_is_null()
+        }
+        Expr::Not(_) | Expr::And(..) | Expr::Or(..) | Expr::Compare(..) | Expr::In(..) => no_child_is_null(),
+        _ => false,
+    }
 }
 
 fn negated(x: Expr) -> Expr {

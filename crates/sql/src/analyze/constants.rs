@@ -1,9 +1,9 @@
 //! Constant propagation and folding in conditions, as in Spark's optimizer: `k = 'a' AND length(k) > 0` becomes `k =
 //! 'a'`.
 
-use super::{conjuncts, failing};
+use super::{conjuncts, failing, unwrap};
 use crate::eval::{EvalContext, RowError, RowErrors, evaluate};
-use crate::expr::{Comparison, Expr};
+use crate::expr::{Comparison, Expr, HigherFunction};
 use crate::value::Value;
 use crate::zone::Zone;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -29,8 +29,12 @@ pub(super) fn computed(mut expr: Expr, zone: Zone) -> Expr {
 pub(super) fn null_is_false(condition: Expr) -> Expr {
     match condition {
         Expr::Literal(Value::Null, _) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
-        Expr::And(l, r) => Expr::And(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
-        Expr::Or(l, r) => Expr::Or(Box::new(null_is_false(*l)), Box::new(null_is_false(*r))),
+        Expr::And(l, r) => conjuncts::and(null_is_false(*l), null_is_false(*r)),
+        Expr::Or(l, r) => conjuncts::or(null_is_false(*l), null_is_false(*r)),
+        Expr::Case(branches, otherwise, DataType::Boolean) => {
+            let branches = branches.into_iter().map(|(condition, value)| (condition, null_is_false(value))).collect();
+            Expr::Case(branches, otherwise.map(|value| Box::new(null_is_false(*value))), DataType::Boolean)
+        }
         // `x NOT IN (…, NULL)` is false or NULL. A constant that fails stays, and is refused.
         Expr::Not(inner) if is_in_with_null(&inner) => Expr::Literal(Value::Boolean(false), DataType::Boolean),
         other => other,
@@ -39,8 +43,12 @@ pub(super) fn null_is_false(condition: Expr) -> Expr {
 
 fn is_in_with_null(expr: &Expr) -> bool {
     let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
-    matches!(expr, Expr::In(x, list) if is_null(x) || list.values().iter().any(is_null))
-        && failing::of_expr(expr, Zone::UTC).is_none()
+    matches!(expr, Expr::In(x, list) if is_null(x) || list.values().iter().any(is_null)) && fails_nowhere(expr)
+}
+
+/// Whether no constant inside fails.
+fn fails_nowhere(expr: &Expr) -> bool {
+    failing::of_expr(expr, Zone::UTC).is_none()
 }
 
 /// `column = constant` in a chain of ANDs.
@@ -111,18 +119,62 @@ fn substitute(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr)
     }
 }
 
-/// Spark's `ConstantFolding` and `NullPropagation`, from the leaves up. An expression that fails stays and fails row by
-/// row.
+/// Spark's `ConstantFolding` and `NullPropagation`. A constant is computed as a whole, after the NULLs that are written in it; one
+/// that fails stays, and is refused or fails row by row. All else is done from the leaves up.
 fn fold(expr: &mut Expr, zone: Zone) {
-    let mut of_constants = !matches!(expr, Expr::Literal(..) | Expr::Column(..) | Expr::Variable(..) | Expr::Now);
+    if let Expr::Literal(..) | Expr::Column(..) | Expr::Variable(..) | Expr::Now = expr {
+        return;
+    }
+    if failing::is_constant(expr) {
+        with_written_nulls(expr);
+        if let Some(value) = value(expr, zone) {
+            *expr = Expr::Literal(value, expr.data_type());
+            return;
+        }
+        if !failing::is_conditional(expr) && failure(expr, zone).is_some() {
+            return;
+        }
+    }
+    let mut of_constants = true;
     expr.children_mut(&mut |child| {
         fold(child, zone);
         of_constants &= matches!(child, Expr::Literal(..));
     });
-    if of_constants && let Some(value) = value(expr, zone) {
-        *expr = Expr::Literal(value, expr.data_type());
-    } else if let Some(simpler) = with_null(expr).or_else(|| of_case(expr)) {
+    where_null_is_false(expr);
+    let computed = || Some(Expr::Literal(of_constants.then(|| value(expr, zone))??, expr.data_type()));
+    let simpler = computed().or_else(|| with_null(expr)).or_else(|| with_constant(expr)).or_else(|| of_case(expr));
+    if let Some(simpler) = simpler.or_else(|| unwrap::unwrapped(expr, zone)) {
         *expr = simpler;
+    }
+}
+
+/// The NULLs of a constant that are written there, and what is NULL because of them.
+fn with_written_nulls(expr: &mut Expr) {
+    expr.children_mut(&mut with_written_nulls);
+    match expr {
+        Expr::Cast(x, _, to) if matches!(**x, Expr::Literal(Value::Null, _)) => {
+            *expr = Expr::Literal(Value::Null, to.clone());
+        }
+        _ => {
+            if let Some(null) = with_null(expr) {
+                *expr = null;
+            }
+        }
+    }
+}
+
+/// The conditions inside of an expression that need only say whether they hold.
+fn where_null_is_false(expr: &mut Expr) {
+    let in_place = |condition: &mut Expr| {
+        let taken = std::mem::replace(condition, Expr::Now);
+        *condition = null_is_false(taken);
+    };
+    match expr {
+        Expr::Case(branches, ..) => branches.iter_mut().for_each(|(condition, _)| in_place(condition)),
+        Expr::Higher(call) if let HigherFunction::Filter | HigherFunction::MapFilter = call.function => {
+            call.lambdas.iter_mut().for_each(|lambda| in_place(&mut lambda.body));
+        }
+        _ => {}
     }
 }
 
@@ -151,13 +203,10 @@ fn of_case(expr: &Expr) -> Option<Expr> {
     }
 }
 
-/// The result of a comparison or an operation with NULL, and of a comparison of a value with itself.
+/// The result of a comparison or an operation with NULL.
 fn with_null(expr: &Expr) -> Option<Expr> {
     let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
     match expr {
-        Expr::Compare(Comparison::NullSafeEqual, l, r) if l == r && conjuncts::is_deterministic(l) => {
-            Some(Expr::Literal(Value::Boolean(true), DataType::Boolean))
-        }
         Expr::Compare(Comparison::NullSafeEqual, x, null) | Expr::Compare(Comparison::NullSafeEqual, null, x)
             if is_null(null) =>
         {
@@ -166,6 +215,23 @@ fn with_null(expr: &Expr) -> Option<Expr> {
         Expr::Compare(_, l, r) | Expr::Arithmetic(_, l, r, _) if is_null(l) || is_null(r) => {
             Some(Expr::Literal(Value::Null, expr.data_type()))
         }
+        Expr::In(x, list) if is_null(x) || list.values().iter().all(is_null) => {
+            Some(Expr::Literal(Value::Null, DataType::Boolean))
+        }
+        _ => None,
+    }
+}
+
+/// The result of a comparison of a value with itself, of a test of what is never NULL, and beside a constant condition.
+fn with_constant(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Compare(Comparison::NullSafeEqual, l, r) if l == r && conjuncts::is_deterministic(l) => {
+            Some(conjuncts::constant(true))
+        }
+        Expr::IsNull(x) if conjuncts::never_null(x) => Some(conjuncts::constant(false)),
+        Expr::IsNotNull(x) if conjuncts::never_null(x) => Some(conjuncts::constant(true)),
+        Expr::And(l, r) => conjuncts::with_constant(l, r, false).filter(|_| fails_nowhere(expr)),
+        Expr::Or(l, r) => conjuncts::with_constant(l, r, true).filter(|_| fails_nowhere(expr)),
         _ => None,
     }
 }
@@ -234,17 +300,15 @@ mod tests {
         let a_over_0 = is(Greater, column(0), number(0));
         let b_over_a = is(Greater, column(1), column(0));
         for (condition, expected) in [
-            (and(a_is_1.clone(), a_over_0.clone()), and(a_is_1.clone(), boolean(true))),
+            (and(a_is_1.clone(), a_over_0.clone()), a_is_1.clone()),
             (and(b_over_a.clone(), a_is_1.clone()), and(is(Greater, column(1), number(1)), a_is_1.clone())),
             // Of two equalities the last one counts, and the first is compared with it.
-            (and(a_is_1.clone(), a_is_2.clone()), and(boolean(false), a_is_2.clone())),
-            (and(a_is_1.clone(), is(NullSafeEqual, number(1), column(0))), {
-                and(boolean(true), is(NullSafeEqual, number(1), column(0)))
-            }),
+            (and(a_is_1.clone(), a_is_2.clone()), boolean(false)),
+            (and(a_is_1.clone(), is(NullSafeEqual, number(1), column(0))), is(NullSafeEqual, number(1), column(0))),
             // Constants go into an OR but not out of one; an expression without comparison keeps its column.
-            (and(a_is_1.clone(), or(&a_is_2, &b_is_1)), and(a_is_1.clone(), or(&boolean(false), &b_is_1))),
+            (and(a_is_1.clone(), or(&a_is_2, &b_is_1)), and(a_is_1.clone(), b_is_1.clone())),
             (and(or(&a_is_1, &b_is_1), a_over_0.clone()), and(or(&a_is_1, &b_is_1), a_over_0.clone())),
-            (or(&and(a_is_1.clone(), a_over_0.clone()), &b_is_1), or(&and(a_is_1.clone(), boolean(true)), &b_is_1)),
+            (or(&and(a_is_1.clone(), a_over_0.clone()), &b_is_1), or(&a_is_1, &b_is_1)),
             (not(&and(a_is_1.clone(), a_over_0.clone())), not(&and(a_is_1.clone(), a_over_0.clone()))),
             (and(a_is_1.clone(), Expr::IsNull(Box::new(column(0)))), {
                 and(a_is_1.clone(), Expr::IsNull(Box::new(column(0))))
@@ -290,7 +354,7 @@ mod tests {
     #[test]
     fn null_is_false_where_a_filter_stands() {
         let null = Expr::Literal(Value::Null, DataType::Boolean);
-        assert_eq!(null_is_false(and(null.clone(), column(0))), and(boolean(false), column(0)));
+        assert_eq!(null_is_false(and(null.clone(), column(0))), boolean(false));
         let not = Expr::Not(Box::new(null.clone()));
         assert_eq!(null_is_false(not.clone()), not);
         let one_of = |values| Expr::Not(Box::new(Expr::In(Box::new(column(0)), InList::new(values))));

@@ -50,14 +50,23 @@ fn of_tree(query: &Operator, zone: Zone) -> Option<RowError> {
 /// The error of a constant in the expression; of one inside another only the outer counts.
 pub(super) fn of_expr(expr: &Expr, zone: Zone) -> Option<RowError> {
     match expr {
-        Expr::Literal(..) | Expr::Case(..) | Expr::Coalesce(..) => None,
-        Expr::Call(function, ..) if CONDITIONAL.contains(&function.name) => None,
+        Expr::Literal(..) => None,
+        expr if is_conditional(expr) => None,
         expr if is_constant(expr) => constants::failure(expr, zone),
         expr => {
             let mut found = None;
             expr.children(&mut |child| found = found.take().or_else(|| of_expr(child, zone)));
             found
         }
+    }
+}
+
+/// Whether a row computes only parts of it.
+pub(super) fn is_conditional(expr: &Expr) -> bool {
+    match expr {
+        Expr::Case(..) | Expr::Coalesce(..) => true,
+        Expr::Call(function, ..) => CONDITIONAL.contains(&function.name),
+        _ => false,
     }
 }
 

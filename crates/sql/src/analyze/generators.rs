@@ -147,7 +147,7 @@ impl Resolver<'_> {
             "json_tuple" => self.json_tuple(call)?,
             _ => {
                 check_count(name, 1, 1, call)?;
-                let given = self.resolve(&call.arguments[0])?;
+                let (given, _) = self.computed(&call.arguments[0])?;
                 input = matches!(given, Expr::Column(..)).then(|| given.clone());
                 of_collection(name, base, given, &call.arguments[0].at)?
             }
@@ -171,7 +171,7 @@ impl Resolver<'_> {
             let message = format!("the first argument of `stack` is a number of rows from 1 to {STACK_ROWS_MAX}");
             return Err(Fault::new(call.arguments[0].at.clone(), message, "write stack(2, a, b, c, d)"));
         }
-        let values = call.arguments[1..].iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
+        let values = call.arguments[1..].iter().map(|node| self.computed(node)).collect::<Result<Vec<_>, _>>()?;
         let width = values.len().div_ceil(rows as usize);
         let mut data_types = Vec::new();
         for column in 0..width {
@@ -207,7 +207,7 @@ impl Resolver<'_> {
     /// `json_tuple(text, name, …)`: one row, NULL where there is no such member.
     fn json_tuple(&mut self, call: &Call) -> Result<(Expr, Fields, bool), Fault> {
         check_count("json_tuple", 2, usize::MAX, call)?;
-        let arguments = call.arguments.iter().map(|node| self.placed(node)).collect::<Result<Vec<_>, _>>()?;
+        let arguments = call.arguments.iter().map(|node| self.computed(node)).collect::<Result<Vec<_>, _>>()?;
         for (value, at) in &arguments {
             if value.data_type() != DataType::Utf8 && !value.data_type().is_null() {
                 let message = format!("`json_tuple` takes STRINGs, not {}", types::name(&value.data_type()));

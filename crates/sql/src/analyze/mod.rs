@@ -8,6 +8,7 @@
 
 mod aggregate_calls;
 mod aggregates;
+mod ahead;
 mod bounds;
 mod branch_filters;
 mod calls;
@@ -40,6 +41,7 @@ mod scope;
 mod times_of_day;
 mod tree;
 mod units;
+mod unwrap;
 mod windows;
 mod within_group;
 

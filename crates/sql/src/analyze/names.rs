@@ -4,7 +4,7 @@ use super::calls;
 use super::collections;
 use super::literals;
 use super::resolve::Resolver;
-use super::scope::{Scope, same};
+use super::scope::{self, Scope, same};
 use crate::expr::Expr;
 use crate::intervals;
 use crate::syntax::{Call, Ident, IsTest, LikeKind, Literal, Node, NodeKind, Operator, SortItem};
@@ -134,10 +134,20 @@ fn pretty(node: &Node, scope: &Scope) -> String {
         }
         NodeKind::Call(call) => call_name(call, scope),
         NodeKind::Field(x, name) => format!("{}.{}", pretty(x, scope), name.name),
-        NodeKind::Index(x, index) => format!("{}[{}]", pretty(x, scope), pretty(index, scope)),
+        NodeKind::Index(x, index) => match field_in_brackets(x, index, scope) {
+            Some(field) => format!("{}.{}", pretty(x, scope), field.name),
+            None => format!("{}[{}]", pretty(x, scope), pretty(index, scope)),
+        },
         NodeKind::Star => "1".into(),
         NodeKind::Lambda(parameters, body) => lambda(parameters, body, scope),
     }
+}
+
+/// The field that `x['field']` reads. Only such a text needs the type of `x`.
+fn field_in_brackets(x: &Node, index: &Node, scope: &Scope) -> Option<Ident> {
+    let NodeKind::Literal(Literal::String(_)) = index.kind else { return None };
+    let data_type = Resolver::new(scope).resolve(x).ok()?.data_type();
+    scope::field_in_brackets(&data_type, index)
 }
 
 fn case(operand: Option<&Node>, branches: &[(Node, Node)], otherwise: Option<&Node>, scope: &Scope) -> String {

@@ -3,6 +3,8 @@
 use super::aggregates::Aggregates;
 use super::bounds;
 use super::coerce::{self, SpannedExpr};
+use super::conjuncts;
+use super::constants;
 use super::generators::Generator;
 use super::grouping::Grouping;
 use super::literals::{constant, number};
@@ -85,6 +87,11 @@ impl<'a> Resolver<'a> {
 
     pub fn placed(&mut self, node: &Node) -> Result<SpannedExpr, Fault> {
         Ok((self.resolve(node)?, node.at.clone()))
+    }
+
+    /// As [`Resolver::placed`], with all that Spark's optimizer computes.
+    pub fn computed(&mut self, node: &Node) -> Result<SpannedExpr, Fault> {
+        Ok((constants::computed(self.resolve(node)?, self.scope.zone), node.at.clone()))
     }
 
     /// A row of operators is as deep a tree as it is long, so it is read in a loop: the first operand, then one after the other.
@@ -284,7 +291,11 @@ impl<'a> Resolver<'a> {
                 return self.apply(function, operator.symbol(), vec![l, r], &at);
             }
         };
-        coerce::comparison(comparison, operator.symbol(), [l, r], self.scope.zone)
+        let sides = [l, r];
+        match coerce::beyond_bigint(comparison, &sides) {
+            Some(decided) => Ok(conjuncts::constant(decided)),
+            None => coerce::comparison(comparison, operator.symbol(), sides, self.scope.zone),
+        }
     }
 
     /// `& | ^` of integral numbers of any width.
@@ -319,15 +330,19 @@ impl<'a> Resolver<'a> {
         coerce::comparison(operator, symbol, sides, self.scope.zone)
     }
 
-    /// `array[i]` and `map[key]`. A STRUCT's field needs a dot.
+    /// `array[i]`, `map[key]`, `struct['field']`.
     fn index(&mut self, x: &Node, index: &Node, at: &Range<usize>) -> Result<Expr, Fault> {
-        let (x, index) = (self.placed(x)?, self.placed(index)?);
+        let x = self.placed(x)?;
+        if let Some(name) = scope::field_in_brackets(&x.0.data_type(), index) {
+            return scope::field(x.0, &name);
+        }
+        let index = self.placed(index)?;
         let Some(wanted) = collections::index_type(&x.0.data_type()) else {
             let message = format!("`[…]` is applied to a value of type {}", types::name(&x.0.data_type()));
             return Err(Fault::new(
                 at.clone(),
                 message,
-                "apply it to an ARRAY or a MAP; STRUCT fields are read with a dot: a.b",
+                "apply it to an ARRAY or a MAP; a STRUCT's field is read by its name: a.b or a['b']",
             ));
         };
         let given = index.0.data_type();

@@ -4,7 +4,7 @@ use super::bounds::Size;
 use super::parse_once::EventTimeForm;
 use crate::expr::{Expr, HigherCall, HigherFunction, Lambda};
 use crate::functions::{self, collections};
-use crate::syntax::{Fault, Ident};
+use crate::syntax::{Fault, Ident, Literal, Node, NodeKind};
 use crate::types;
 use crate::value::Value;
 use crate::zone::Zone;
@@ -210,6 +210,20 @@ pub(crate) fn field(value: Expr, name: &Ident) -> Result<Expr, Fault> {
             let message = format!("`{}` is applied to a value of type {}", name.name, types::name(&other));
             Err(Fault::new(name.at.clone(), message, "only a STRUCT, an ARRAY of them or a MAP has fields"))
         }
+    }
+}
+
+/// The field that `x['field']` reads of a STRUCT or of an ARRAY of them.
+pub(super) fn field_in_brackets(x: &DataType, index: &Node) -> Option<Ident> {
+    let has_fields = match x {
+        DataType::List(element) => matches!(element.data_type(), DataType::Struct(_)),
+        other => matches!(other, DataType::Struct(_)),
+    };
+    match &index.kind {
+        NodeKind::Literal(Literal::String(name)) if has_fields => {
+            Some(Ident { name: name.clone(), at: index.at.clone(), quoted: true })
+        }
+        _ => None,
     }
 }
 

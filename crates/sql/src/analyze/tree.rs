@@ -2,7 +2,7 @@
 
 use super::branch_filters::BranchFilters;
 use super::relation::Branch;
-use super::{SourceColumns, extract, random};
+use super::{SourceColumns, ahead, extract, random};
 use crate::expr::Expr;
 use crate::logical::{Groups, Operator, Scan};
 use crate::plan::{AggregatePlan, Body, EventTimePlan, Step};
@@ -27,6 +27,7 @@ pub(super) fn branch(
     let columns = branch.columns;
     body.each_row_expr(&mut |expr| *expr = branch.over_source(expr));
     extract::simplify(&mut steps, &mut pushed, &mut body, zone);
+    body.each_row_expr(&mut ahead::with_errors);
     let mut rows = Operator::Scan(scan(columns));
     for condition in pushed {
         let is_implied = Some(&condition) == time.as_ref();
@@ -50,7 +51,8 @@ pub(super) fn branch(
                 added.next();
                 Operator::Window { input, window }
             }
-            Step::Generate(generate) => {
+            Step::Generate(mut generate) => {
+                ahead::with_errors(&mut generate.array);
                 let first = added.next().expect("a generator adds columns");
                 // The others of its columns, and the element's number.
                 added.by_ref().take(generate.columns.len()).for_each(drop);
@@ -96,7 +98,7 @@ fn of_body(body: Body, mut branches: Vec<Operator>, schema: SchemaRef) -> Operat
         number += 1;
     });
     let AggregatePlan { window, keys, aggregates, row_schema, group_filters, having, .. } = plan;
-    let AggregatePlan { output, order, limit, watermarked, placed, .. } = plan;
+    let AggregatePlan { mut output, order, limit, watermarked, placed, .. } = plan;
     let groups =
         Groups { window, keys, calls: aggregates, schema: row_schema, filters: group_filters, watermarked, placed };
     let mut rows = Operator::Aggregate { input: Box::new(rows), groups };
@@ -109,6 +111,7 @@ fn of_body(body: Body, mut branches: Vec<Operator>, schema: SchemaRef) -> Operat
     if let Some(limit) = limit {
         rows = Operator::Limit { input: Box::new(rows), rows: limit };
     }
+    output.iter_mut().for_each(ahead::with_errors);
     Operator::Project { input: Box::new(rows), exprs: output, schema }
 }
 

@@ -53,7 +53,7 @@ impl Resolver<'_> {
         let mut members = vec![text("x"), x.clone()];
         let mut directions = String::new();
         for (number, item) in order.iter().enumerate() {
-            let (key, at) = self.placed(&item.node)?;
+            let (key, at) = self.computed(&item.node)?;
             if !types::is_orderable(&key.data_type()) {
                 return Err(wrong_type("ORDER BY", "a value of a type that has an order", &key.data_type(), at));
             }

@@ -21,6 +21,7 @@ pub use in_set::InList;
 use crate::expr::{Arithmetic, Comparison, Expr};
 use crate::functions::Arguments;
 use crate::text::times::Defaults;
+use crate::value::Value;
 use crate::zone::{WallClock, Zone};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type};
@@ -136,7 +137,7 @@ fn column(expr: &Expr, input: &Input, errors: &mut RowErrors) -> Column {
 pub(crate) enum Order {
     /// All operands.
     Whole,
-    /// From the first on, up to a NULL; none of them if one is a constant NULL.
+    /// From the first on, up to a NULL; none of them if one is written NULL.
     Forward,
     /// From the first on, up to a NULL.
     InTurn,
@@ -179,7 +180,7 @@ impl Order {
         for at in order {
             let mut of_operand = RowErrors::default();
             let values = column(operands[at].as_ref(), input, &mut of_operand);
-            if self.ends_at_null() && values.constant && values.is_null(0) && of_operand.is_empty() {
+            if self.ends_at_null() && matches!(operands[at].as_ref(), Expr::Literal(Value::Null, _)) {
                 own = RowErrors::default();
                 columns[at] = Some(values);
                 for (other, operand) in operands.iter().enumerate().filter(|(other, _)| *other != at) {
@@ -196,7 +197,7 @@ impl Order {
         columns.into_iter().map(|column| column.expect("the order names all of them")).collect()
     }
 
-    /// Whether no operand is evaluated beside one that is a constant NULL.
+    /// Whether no operand is evaluated beside one that is written NULL.
     fn ends_at_null(self) -> bool {
         matches!(self, Order::Forward | Order::Backward)
     }

@@ -40,7 +40,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         kernel: |arguments| extreme(arguments, Ordering::Less),
         ..COMMON
     },
+    // The last value, in rows in which no value fails.
+    Function { name: "the last", order: Order::Whole, kernel: the_last, params: &[Param::Any], ..Function::BLANK },
 ];
+
+fn the_last(arguments: &mut Arguments) -> ArrayRef {
+    arguments.columns.last().expect("one at least").clone().into_rows(arguments.rows)
+}
 
 /// The first of the extreme values; ignores NULLs.
 fn extreme(arguments: &mut Arguments, wanted: Ordering) -> ArrayRef {
