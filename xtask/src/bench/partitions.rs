@@ -4,7 +4,7 @@ use super::bench_dir::{BenchDir, TOPIC};
 use super::job;
 use crate::sh::Outcome;
 
-const RECORDS: u64 = 2_000_000;
+const RECORDS: u64 = 8_000_000;
 
 /// The figures.
 pub fn run() -> Outcome<String> {

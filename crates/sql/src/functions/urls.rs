@@ -1,6 +1,9 @@
 //! URLs: escaping, and the parts of one, as Java's `URLEncoder`, `URLDecoder` and `URI` have them.
 
+use super::patterns::{BAD_REGEX, regex, too_long};
 use super::{Arguments, Function, Param, build};
+use crate::eval::RowErrors;
+use crate::regex::Matcher;
 use arrow_array::ArrayRef;
 
 const PARSE: Function =
@@ -98,8 +101,17 @@ fn decoded(text: &str) -> Option<String> {
 fn parsed(arguments: &mut Arguments, fails: bool) -> ArrayRef {
     let columns = arguments.columns;
     let (urls, parts, keys) = (columns[0].texts(), columns[1].texts(), columns.get(2).map(|keys| keys.texts()));
+    let mut values = Values::default();
     build::texts(arguments.rows, |row| {
         let (text, part) = (urls.get(row)?, parts.get(row)?);
+        let key = match &keys {
+            Some(keys) => Some(keys.get(row)?),
+            None => None,
+        };
+        // Spark decides this before it reads the URL.
+        if key.is_some() && part != "QUERY" {
+            return None;
+        }
         let Some(url) = Url::parse(text) else {
             if fails {
                 let message = || format!("'{text}' is no URL; use try_parse_url to get NULL");
@@ -107,22 +119,36 @@ fn parsed(arguments: &mut Arguments, fails: bool) -> ArrayRef {
             }
             return None;
         };
-        match &keys {
+        match key {
             None => url.part(part),
-            Some(keys) => {
-                let key = keys.get(row)?;
-                if part != "QUERY" {
-                    return None;
-                }
-                value_of(url.query?, key).map(str::to_owned)
-            }
+            Some(key) => values.of(key, url.query?, row, arguments.errors),
         }
     })
 }
 
-/// The first value of a key in a query.
-fn value_of<'a>(query: &'a str, key: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+/// Values in queries. A key is part of a pattern, as in Spark: `(&|^)KEY=([^&]*)`, of which the second group is the value.
+#[derive(Default)]
+struct Values {
+    last: Option<(String, Result<Matcher, String>)>,
+}
+
+impl Values {
+    fn of(&mut self, key: &str, query: &str, row: usize, errors: &mut RowErrors) -> Option<String> {
+        if self.last.as_ref().is_none_or(|(known, _)| known != key) {
+            let pattern = format!("(&|^){key}=([^&]*)");
+            self.last = Some((key.to_string(), regex(&pattern).map(|regex| regex.matcher())));
+        }
+        let matcher = match &mut self.last.as_mut()?.1 {
+            Ok(matcher) => matcher,
+            Err(message) => {
+                errors.record(row, BAD_REGEX, || message.clone());
+                return None;
+            }
+        };
+        let is_there = matcher.find(query).map_err(|error| too_long(errors, row, error)).ok()?;
+        let (start, end) = matcher.span(2).filter(|_| is_there)?;
+        Some(query[start..end].to_owned())
+    }
 }
 
 /// The parts of a URL as they stand in it, escapes and all.
