@@ -48,7 +48,7 @@ pub fn merge(
     };
     let asked = Batch {
         id: batch.batch_id,
-        late_until: Some(batch.late_watermark.to_micros().0),
+        late_until: plan.drops_late().then(|| batch.late_watermark.to_micros().0),
         evict_until: Some(batch.watermark.to_micros().0),
         emit,
     };
@@ -69,7 +69,7 @@ pub(crate) fn layout(plan: &AggregatePlan) -> Layout {
     };
     Layout {
         kinds: plan.aggregates.iter().map(kind).collect(),
-        grid: Grid::of(spec),
+        grid: if plan.session.is_some() { Grid::Sessions } else { Grid::of(spec) },
         apart: spec.is_some() && plan.group_filters.iter().any(names_the_window),
         key_time: key_time(plan),
         evicts: plan.watermarked,
@@ -82,8 +82,11 @@ fn slides(spec: &WindowSpec) -> bool {
 }
 
 /// The key that decides when a group closes: the raw event time, or the end of a window key (rule L1). A NULL never
-/// closes.
+/// closes. A session closes by its own end.
 fn key_time(plan: &AggregatePlan) -> Option<KeyTime> {
+    if plan.session.is_some() {
+        return None;
+    }
     let position = plan.keys.iter().position(|key| key.is_event_time)?;
     let types: Vec<DataType> = plan.keys[..=position].iter().map(|key| key.expr.data_type()).collect();
     Some(Arc::new(move |key| {

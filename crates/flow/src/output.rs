@@ -27,6 +27,7 @@ use tidemill_sql::eval::{EvalContext, RowErrors, evaluate, matches, order_of, ta
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregateCall, AggregateFunction, AggregatePlan};
 use tidemill_sql::text::json;
+use tidemill_sql::types;
 use tidemill_sql::zone::{WallClock, Zone};
 use tidemill_state::{Groups, OVERFLOWN, Object};
 
@@ -152,6 +153,9 @@ fn picked(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: Option<Vec<usize>>) 
 /// The aggregate row of every group: window, keys, aggregates, place.
 fn aggregate_rows(plan: &AggregatePlan, groups: &Groups, context: &EvalContext) -> Result<RecordBatch> {
     let mut columns = group_columns(plan, &groups.windows(), &groups.keys());
+    if let Some(session) = &plan.session {
+        columns.insert(session.key, spans(&groups.windows(), groups.ends()));
+    }
     for (number, call) in plan.aggregates.iter().enumerate() {
         columns.push(finish(call, groups, number)?);
     }
@@ -178,25 +182,27 @@ pub(crate) fn refused(
     (0..windows.len()).map(|row| !holds.value(row) && errors.get(row).is_none()).collect()
 }
 
-/// The columns of the aggregate row that need no accumulator: window and keys.
+/// The columns of the aggregate row that need no accumulator, but for a session: window and keys.
 fn group_columns(plan: &AggregatePlan, windows: &[i64], keys: &[&[u8]]) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.row_schema.fields().len());
     if let Some(window) = &plan.window {
-        let DataType::Struct(fields) = plan.row_schema.field(0).data_type() else {
-            panic!("the first column of a windowed aggregate row is the window");
-        };
-        let times = |f: &dyn Fn(i64) -> i64, data_type: &DataType| -> ArrayRef {
-            let values: Vec<i64> = windows.iter().map(|start| f(*start)).collect();
-            Arc::new(TimestampMicrosecondArray::from(values).with_data_type(data_type.clone()))
-        };
-        let start = times(&|start| start, fields[0].data_type());
-        let end = times(&|start| window.spec.end(start), fields[1].data_type());
-        let window = StructArray::try_new_with_length(fields.clone(), vec![start, end], None, windows.len());
-        columns.push(Arc::new(window.expect("start and end have their fields' types")));
+        columns.push(spans(windows, windows.iter().map(|start| window.spec.end(*start)).collect()));
     }
     let mut cursors: Vec<Option<&[u8]>> = keys.iter().map(|key| Some(*key)).collect();
-    columns.extend(plan.keys.iter().map(|key| key::decode(&mut cursors, &key.expr.data_type())));
+    let session = plan.session.map(|session| session.key);
+    let keys = plan.keys.iter().enumerate().filter(|(number, _)| Some(*number) != session);
+    columns.extend(keys.map(|(_, key)| key::decode(&mut cursors, &key.expr.data_type())));
     columns
+}
+
+/// A column of windows.
+fn spans(starts: &[i64], ends: Vec<i64>) -> ArrayRef {
+    let DataType::Struct(fields) = types::window() else { panic!("a window is a struct") };
+    let times = |values: Vec<i64>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(values).with_data_type(types::timestamp()))
+    };
+    let columns = vec![times(starts.to_vec()), times(ends)];
+    Arc::new(StructArray::try_new_with_length(fields, columns, None, starts.len()).expect("start and end are times"))
 }
 
 /// The results of one aggregate, the `number`th of the plan.

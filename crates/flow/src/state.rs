@@ -12,9 +12,9 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use tidemill_model::fingerprint::{Fingerprint, StatefulOperator};
-use tidemill_model::{Error, Result};
+use tidemill_model::{Error, Result, WindowSpec};
 use tidemill_sql::plan::QueryPlan;
-use tidemill_state::{Store, Unreadable};
+use tidemill_state::{Grid, Store, Unreadable};
 
 /// The state of a query: every open group of its aggregations, and how many rows a LIMIT over all batches has let out. Empty
 /// for a query without either.
@@ -218,10 +218,20 @@ fn changes_of(mut bytes: Bytes, count: usize) -> Option<Vec<Bytes>> {
 
 /// The rows of an aggregation in a stored state.
 pub struct StoredRows {
-    /// Their number by the start (µs) of their window. Rows without a window are under 0.
-    pub by_window: BTreeMap<i64, u64>,
-    /// Width of a window, µs; `None`: the rows have no window.
-    pub width: Option<i64>,
+    /// Their number.
+    pub count: u64,
+    /// Their number by the start and the end (µs) of their window or session; none if they have neither.
+    pub by_window: BTreeMap<(i64, i64), u64>,
+}
+
+impl StoredRows {
+    fn of(store: &Store, window: Option<WindowSpec>) -> StoredRows {
+        let ended =
+            |spec: WindowSpec| store.windows().into_iter().map(move |(start, rows)| ((start, spec.end(start)), rows));
+        let mut by_window: BTreeMap<(i64, i64), u64> = window.into_iter().flat_map(ended).collect();
+        by_window.extend(store.sessions());
+        StoredRows { count: store.groups(), by_window }
+    }
 }
 
 /// The rows of a stored state, read without the query: from its fingerprint, the parts of a snapshot and the deltas of later
@@ -236,7 +246,7 @@ pub fn stored_rows(
 ) -> Result<Vec<Option<StoredRows>>> {
     let unreadable =
         || Error::external("the state in the checkpoint cannot be decoded; restore the checkpoint from a copy");
-    let windows: Vec<_> = fingerprint.groupings().map(|grouping| grouping.window.as_ref()).collect();
+    let groupings: Vec<_> = fingerprint.groupings().collect();
     // What is in front of the groups is not asked for.
     let limited = fingerprint.operators.contains(&StatefulOperator::Limit);
     let groups = |mut bytes: Bytes| match limited {
@@ -252,19 +262,19 @@ pub fn stored_rows(
     });
     let snapshot: Option<Option<Vec<Bytes>>> = snapshot;
     let snapshot = snapshot.map(|parts| parts.ok_or_else(unreadable)).transpose()?;
-    let mut snapshots = parts_of(snapshot, windows.len()).ok_or_else(unreadable)?.into_iter();
-    let changes = deltas.into_iter().map(|delta| changes_of(groups(delta)?, windows.len()));
+    let mut snapshots = parts_of(snapshot, groupings.len()).ok_or_else(unreadable)?.into_iter();
+    let changes = deltas.into_iter().map(|delta| changes_of(groups(delta)?, groupings.len()));
     let changes = changes.collect::<Option<Vec<Vec<Bytes>>>>().ok_or_else(unreadable)?;
     let mut found = Vec::new();
-    for (number, window) in windows.into_iter().enumerate() {
-        let spec = window.map(|window| window.spec);
+    for (number, grouping) in groupings.into_iter().enumerate() {
+        let spec = grouping.window.as_ref().map(|window| window.spec);
+        let grid = if grouping.session.is_some() { Grid::Sessions } else { Grid::of(spec) };
         let snapshot = snapshots.next().flatten();
         let snapshot = snapshot.as_ref().map(|parts| parts.iter().map(|part| &part[..]).collect());
         let deltas = changes.iter().map(|changes| &changes[number][..]);
-        let store = Store::of_keys(spec, snapshot, deltas).map_err(|_| unreadable())?;
-        let is_known = spec.is_some() || !store.layout().evicts;
-        let rows = || StoredRows { by_window: store.windows(), width: spec.map(|spec| spec.width) };
-        found.push(is_known.then(rows));
+        let store = Store::of_keys(grid, snapshot, deltas).map_err(|_| unreadable())?;
+        let is_known = spec.is_some() || grouping.session.is_some() || !store.layout().evicts;
+        found.push(is_known.then(|| StoredRows::of(&store, spec)));
     }
     Ok(found)
 }

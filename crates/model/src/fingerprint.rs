@@ -39,6 +39,9 @@ pub struct Grouping {
     pub repeated: Vec<WindowShape>,
     /// The window that the state keeps by slices.
     pub window: Option<WindowShape>,
+    /// The sessions that the state keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionShape>,
     /// The plain keys, in the order of the state's columns.
     pub keys: Vec<KeyShape>,
     /// The aggregate calls, in the order of the state's columns.
@@ -53,6 +56,18 @@ pub struct WindowShape {
     /// Widths in microseconds.
     #[serde(flatten)]
     pub spec: WindowSpec,
+}
+
+/// `session_window(time, gap)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionShape {
+    /// The time, in SQL.
+    pub time: String,
+    /// The gap, in SQL.
+    pub gap: String,
+    /// As in [`KeyShape::zone`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// A plain key.
@@ -117,11 +132,12 @@ impl Fingerprint {
 }
 
 impl Grouping {
-    /// The window, each key and each call, with its label.
+    /// The window or session, each key and each call, with its label.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, String)> {
         let window = self.window.iter().map(|window| ("window", window.to_string()));
+        let session = self.session.iter().map(|session| ("session", session.to_string()));
         let keys = self.keys.iter().map(|key| ("key", key.to_string()));
-        window.chain(keys).chain(self.aggregates.iter().map(|call| ("aggregate", call.to_string())))
+        window.chain(session).chain(keys).chain(self.aggregates.iter().map(|call| ("aggregate", call.to_string())))
     }
 }
 
@@ -139,6 +155,12 @@ impl fmt::Display for WindowShape {
         let WindowSpec { width, slide, start_time } = self.spec;
         let [width, slide, start] = [width, slide, start_time].map(length);
         write!(f, "{}, {width} wide, every {slide}, from {start}", self.time)
+    }
+}
+
+impl fmt::Display for SessionShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, until {} without a row{}", self.time, self.gap, by_clock(self.zone.as_ref()))
     }
 }
 
@@ -182,8 +204,14 @@ mod tests {
             data_type: text("BIGINT"),
             zone: None,
         };
-        let grouping =
-            Grouping { repeated: vec![], window: Some(window.clone()), keys: vec![key], aggregates: vec![call] };
+        let grouping = Grouping {
+            repeated: vec![],
+            window: Some(window.clone()),
+            session: None,
+            keys: vec![key],
+            aggregates: vec![call],
+        };
+        let session = SessionShape { time: text("ts"), gap: text("'5 minutes'"), zone: None };
         let first = Fingerprint {
             sources: vec![text("topic")],
             operators: vec![StatefulOperator::Aggregate { output_mode: text("update"), branches: vec![grouping] }],
@@ -200,6 +228,10 @@ mod tests {
             changed(&|grouping| grouping.window = None),
             changed(&|grouping| grouping.window.as_mut().unwrap().time = text("ts2")),
             changed(&|grouping| grouping.window.as_mut().unwrap().spec.start_time = 1),
+            changed(&|grouping| grouping.session = Some(session.clone())),
+            changed(&|grouping| grouping.session = Some(SessionShape { time: text("ts2"), ..session.clone() })),
+            changed(&|grouping| grouping.session = Some(SessionShape { gap: text("gap"), ..session.clone() })),
+            changed(&|grouping| grouping.session = Some(SessionShape { zone: Some(text("CET")), ..session.clone() })),
             changed(&|grouping| grouping.keys[0].name = text("l")),
             changed(&|grouping| grouping.keys[0].data_type = text("INT")),
             changed(&|grouping| grouping.keys[0].value = text("upper(course)")),

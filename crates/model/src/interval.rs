@@ -13,18 +13,48 @@ pub struct Interval {
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
+/// An interval as its text says it: days may be longer or shorter than 24 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CalendarInterval {
+    /// Months.
+    pub months: i64,
+    /// Days.
+    pub days: i64,
+    /// Microseconds.
+    pub micros: i64,
+}
+
 impl Interval {
+    /// Parses Spark's interval text, as [`CalendarInterval::parse`] does.
+    ///
+    /// # Errors
+    /// It is none. The error is a sentence for the user.
+    pub fn parse(text: &str) -> Result<Interval, String> {
+        let CalendarInterval { months, days, micros } = CalendarInterval::parse(text)?;
+        let all = days.checked_mul(MICROS_PER_DAY).and_then(|of_days| of_days.checked_add(micros));
+        Ok(Interval { months, micros: all.ok_or_else(|| overflow(text))? })
+    }
+}
+
+fn overflow(text: &str) -> String {
+    format!("`{text}` does not fit in 64 bits of microseconds")
+}
+
+impl CalendarInterval {
     /// Parses Spark's interval text. The error is a sentence for the user.
     ///
     /// Case-insensitive; an optional leading `interval`; signed numbers with full unit words from `year` to
     /// `microsecond`, singular or plural; fractions on seconds only (rule W6).
-    pub fn parse(text: &str) -> Result<Interval, String> {
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<CalendarInterval, String> {
         let lower = text.trim().to_ascii_lowercase();
         let mut words = lower.split_ascii_whitespace().peekable();
         if words.peek() == Some(&"interval") {
             words.next();
         }
-        let mut total = Interval::default();
+        let mut total = CalendarInterval::default();
         let mut any = false;
         while let Some(number) = words.next() {
             let (number, sign) = match number {
@@ -44,13 +74,11 @@ impl Interval {
         if any { Ok(total) } else { Err("an interval must not be empty; write for instance '10 seconds'".into()) }
     }
 
-    fn plus(self, number: &str, sign: i64, unit: &str, text: &str) -> Result<Interval, String> {
-        let overflow = || format!("`{text}` does not fit in 64 bits of microseconds");
-        let unit = unit.strip_suffix('s').unwrap_or(unit);
+    fn plus(self, number: &str, sign: i64, unit: &str, text: &str) -> Result<CalendarInterval, String> {
+        let overflow = || overflow(text);
+        let unit = unit.strip_suffix('s').filter(|unit| !unit.is_empty()).unwrap_or(unit);
         let micros_per_unit = match unit {
-            "year" | "month" => 0,
-            "week" => 7 * MICROS_PER_DAY,
-            "day" => MICROS_PER_DAY,
+            "year" | "month" | "week" | "day" => 0,
             "hour" => 3_600_000_000,
             "minute" => 60_000_000,
             "second" => 1_000_000,
@@ -66,20 +94,24 @@ impl Interval {
             let micros = seconds_to_micros(number)
                 .ok_or_else(|| format!("`{text}` is not an interval: `{number}` is not a number of seconds"))?;
             let micros = micros.checked_mul(sign).ok_or_else(overflow)?;
-            return Ok(Interval { micros: self.micros.checked_add(micros).ok_or_else(overflow)?, ..self });
+            return Ok(CalendarInterval { micros: self.micros.checked_add(micros).ok_or_else(overflow)?, ..self });
         }
         let count: i64 = number.strip_prefix('+').unwrap_or(number).parse().map_err(|_| {
             format!("`{text}` is not an interval: `{number}` is not a whole number (only seconds take a fraction)")
         })?;
         let count = count.checked_mul(sign).ok_or_else(overflow)?;
-        if micros_per_unit == 0 {
-            let months = count.checked_mul(if unit == "year" { 12 } else { 1 }).ok_or_else(overflow)?;
-            return Ok(Interval { months: self.months.checked_add(months).ok_or_else(overflow)?, ..self });
-        }
-        let micros = count.checked_mul(micros_per_unit).ok_or_else(overflow)?;
-        Ok(Interval { micros: self.micros.checked_add(micros).ok_or_else(overflow)?, ..self })
+        let more = |part: i64, units: i64| count.checked_mul(units).and_then(|more| part.checked_add(more));
+        Ok(match unit {
+            "year" => CalendarInterval { months: more(self.months, 12).ok_or_else(overflow)?, ..self },
+            "month" => CalendarInterval { months: more(self.months, 1).ok_or_else(overflow)?, ..self },
+            "week" => CalendarInterval { days: more(self.days, 7).ok_or_else(overflow)?, ..self },
+            "day" => CalendarInterval { days: more(self.days, 1).ok_or_else(overflow)?, ..self },
+            _ => CalendarInterval { micros: more(self.micros, micros_per_unit).ok_or_else(overflow)?, ..self },
+        })
     }
+}
 
+impl Interval {
     /// The interval as a watermark delay in ms (rule M6): a month has 31 days, a year 372; fractions are truncated. A
     /// negative total is an error.
     pub fn delay_millis(self) -> Result<i64, String> {

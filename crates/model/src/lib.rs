@@ -32,7 +32,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, SourceText};
 pub use error::{Domain, Error, Result};
 pub use fault::{FaultCounts, RecordFault};
 pub use fingerprint::Fingerprint;
-pub use interval::Interval;
+pub use interval::{CalendarInterval, Interval};
 pub use partial::{DeadLetterFile, EventTimeStats, Partial, RawBytes, SinkPart};
 pub use pipeline::Pipeline;
 pub use secret::Secret;

@@ -14,7 +14,7 @@ use arrow_schema::{DataType, Schema};
 use std::fmt::Write;
 use std::sync::Arc;
 use tidemill_model::fingerprint::{
-    CallShape, Fingerprint, Grouping, KeyShape, StatefulOperator, WindowShape, labelled,
+    CallShape, Fingerprint, Grouping, KeyShape, SessionShape, StatefulOperator, WindowShape, labelled,
 };
 use tidemill_model::time::length;
 
@@ -177,10 +177,13 @@ impl AggregatePlan {
             value: row.show(&key.expr),
             zone: clock_of(zone, [&key.expr]),
         };
+        let session = self.session.map(|session| session.key);
+        let keys = self.keys.iter().enumerate().filter(|(number, _)| Some(*number) != session);
         Grouping {
             repeated: Vec::new(),
             window: self.window.as_ref().map(|window| row.window(window)),
-            keys: self.keys.iter().map(key).collect(),
+            session: session.map(|key| row.session(&self.keys[key].expr, zone)),
+            keys: keys.map(|(_, of_row)| key(of_row)).collect(),
             aggregates: self.aggregates.iter().map(|call| row.shape(call, zone)).collect(),
         }
     }
@@ -277,6 +280,15 @@ impl Names {
 
     fn window(&self, window: &WindowPlan) -> WindowShape {
         WindowShape { time: self.show(&window.time), spec: window.spec }
+    }
+
+    fn session(&self, session: &Expr, zone: Zone) -> SessionShape {
+        let [time, gap] = match session {
+            Expr::Call(_, arguments, _) if arguments.len() == 2 => [0, 1].map(|number| self.show(&arguments[number])),
+            // A column of rows that are groups.
+            other => [self.show(other), "its end".into()],
+        };
+        SessionShape { time, gap, zone: clock_of(zone, [session]) }
     }
 
     fn generate(&self, generate: &GeneratePlan) -> String {

@@ -13,7 +13,7 @@
 //! of their own ([`WINDOW`] and the like) and keep the others, so an operator can be added without renumbering those above.
 
 use crate::expr::Expr;
-use crate::plan::{AggregateCall, EventTimePlan, GeneratePlan, KeyPlan, SortKey, WindowPlan};
+use crate::plan::{AggregateCall, EventTimePlan, GeneratePlan, KeyPlan, SessionPlan, SortKey, WindowPlan};
 use crate::zone::Zone;
 use arrow_schema::{Fields, SchemaRef};
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,9 @@ pub struct Scan {
 pub struct Groups {
     /// The window, if it is a key that rows are folded into.
     pub window: Option<WindowPlan>,
-    /// The other keys.
+    /// The key that is a session window.
+    pub session: Option<SessionPlan>,
+    /// The keys, but for the window.
     pub keys: Vec<KeyPlan>,
     /// The aggregate functions.
     pub calls: Vec<AggregateCall>,
@@ -218,7 +220,8 @@ impl Operator {
             Operator::Aggregate { groups, .. } => {
                 let window = groups.window.as_ref().map(|window| spec(&window.spec) + ", ");
                 let (keys, calls) = (groups.keys.len(), groups.calls.len());
-                format!("Aggregate {}keys {keys}, functions {calls}", window.unwrap_or_default())
+                let sessions = if groups.session.is_some() { "sessions, " } else { "" };
+                format!("Aggregate {}{sessions}keys {keys}, functions {calls}", window.unwrap_or_default())
             }
             Operator::Union { inputs } => format!("Union of {}", inputs.len()),
             Operator::Window { window, .. } => format!("Window {}", spec(&window.spec)),

@@ -272,6 +272,8 @@ pub struct AggregatePlan {
     /// column
     /// of [`Step::Window`] and its key a plain one.
     pub window: Option<WindowPlan>,
+    /// The key that is a session window. Groups of one key whose windows meet become one.
+    pub session: Option<SessionPlan>,
     /// Plain keys in GROUP BY order, over the source row.
     pub keys: Vec<KeyPlan>,
     /// Distinct aggregate calls, in order of first appearance.
@@ -310,6 +312,11 @@ impl AggregatePlan {
         self.aggregates.iter_mut().flat_map(|call| &mut call.inputs).for_each(visit);
     }
 
+    /// Whether the watermark drops late rows.
+    pub fn drops_late(&self) -> bool {
+        self.watermarked || self.session.is_some_and(|session| session.drops_late)
+    }
+
     /// Number of the column with the group's place, whether it is there or not.
     pub fn place(&self) -> usize {
         self.row_schema.fields().len() - usize::from(self.placed)
@@ -326,6 +333,15 @@ impl AggregatePlan {
             self.placed = true;
         }
     }
+}
+
+/// `session_window(time, gap)` as a key (rule W7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPlan {
+    /// Which of the keys it is. Of a row its value is the row's own window.
+    pub key: usize,
+    /// Whether the watermark drops late rows. As in Spark it does in complete mode, too.
+    pub drops_late: bool,
 }
 
 /// What rows are sorted by.

@@ -136,9 +136,10 @@ impl Over<'_> {
 
     /// Its plan, over what a branch computes its columns from.
     fn plan(&self, rows: &Project) -> AggregatePlan {
-        let Groups { window, keys, calls, schema, filters, watermarked, placed } = self.groups.clone();
+        let Groups { window, session, keys, calls, schema, filters, watermarked, placed } = self.groups.clone();
         let mut planned = AggregatePlan {
             window,
+            session,
             keys,
             aggregates: calls,
             row_schema: schema,

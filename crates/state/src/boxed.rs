@@ -50,6 +50,11 @@ impl Collected {
             (at.batch_id, at.task) = (batch_id, task);
         }
     }
+
+    /// Leaves the values in the order in which they were added and merged.
+    pub(crate) fn forget_places(&mut self) {
+        self.values.iter_mut().for_each(|(at, _)| *at = Position::default());
+    }
 }
 
 /// A bitwise operator.

@@ -32,6 +32,13 @@ pub enum Kind {
     Object(Rule),
 }
 
+impl Kind {
+    /// Whether the result depends on the order in which rows are merged.
+    pub(crate) fn depends_on_order(self) -> bool {
+        matches!(self, Kind::Object(Rule::Pick(_) | Rule::Boxed))
+    }
+}
+
 /// The accumulators of one aggregate, by slot.
 #[derive(Clone, Debug)]
 pub enum Column {
@@ -156,6 +163,13 @@ impl Column {
     pub(crate) fn place(&mut self, batch_id: u64, task: u32) {
         if let Column::Objects(objects) = self {
             objects.place(batch_id, task);
+        }
+    }
+
+    /// Forgets the positions of the objects' rows: from now on they have the order in which they are merged.
+    pub(crate) fn forget_places(&mut self) {
+        if let Column::Objects(objects) = self {
+            objects.forget_places();
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Grid {
     },
     /// Each slot is a slice of a key. Windows are built from slices on output.
     Slices(WindowSpec),
+    /// Each slot is a session of a key. Its slice is the session's start, µs; it has an end of its own.
+    Sessions,
 }
 
 impl Grid {
@@ -48,7 +50,7 @@ impl Grid {
     /// The same windows with one slot each.
     pub(crate) fn of_groups(&self) -> Grid {
         match self {
-            Grid::Groups { .. } => *self,
+            Grid::Groups { .. } | Grid::Sessions => *self,
             Grid::Slices(spec) => Grid::Groups { width: Some(spec.width) },
         }
     }
@@ -57,7 +59,7 @@ impl Grid {
     #[inline]
     pub(crate) fn windows(&self, slice: i64) -> (i64, i64) {
         match self {
-            Grid::Groups { .. } => (slice, slice),
+            Grid::Groups { .. } | Grid::Sessions => (slice, slice),
             Grid::Slices(spec) => spec.window_numbers(slice),
         }
     }
@@ -66,7 +68,7 @@ impl Grid {
     pub(crate) fn last_closed(&self, until: i64) -> i64 {
         match self {
             Grid::Groups { width: Some(width) } => until.saturating_sub(*width),
-            Grid::Groups { width: None } => i64::MIN,
+            Grid::Groups { width: None } | Grid::Sessions => i64::MIN,
             Grid::Slices(spec) => spec.last_closed(until),
         }
     }
@@ -74,7 +76,7 @@ impl Grid {
     /// Start of a window, µs.
     pub(crate) fn start(&self, window: i64) -> i64 {
         match self {
-            Grid::Groups { .. } => window,
+            Grid::Groups { .. } | Grid::Sessions => window,
             Grid::Slices(spec) => spec.start(window),
         }
     }
@@ -82,7 +84,7 @@ impl Grid {
     /// One past the last slice of a window, µs.
     pub(crate) fn end(&self, window: i64) -> i64 {
         match self {
-            Grid::Groups { .. } => window.saturating_add(1),
+            Grid::Groups { .. } | Grid::Sessions => window.saturating_add(1),
             Grid::Slices(spec) => spec.end(spec.start(window)),
         }
     }

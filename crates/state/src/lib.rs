@@ -9,6 +9,7 @@
 //! ```
 //! - A **slot** is a (key, slice). Rows are folded by slice at any width and slide. A window is built from its slices
 //!   on output ([`Grid`], `windows`), with a constant number of merges per window however many slices it has.
+//! - A **session** has no place in a grid: it grows and merges. Its slot has an end of its own (`sessions`).
 //! - **Order**: parts are merged in the order in which they are passed in, one after the other within a shard and slot.
 //!   A window's slices are merged in an order that depends only on the slices. So floating-point sums are the same in
 //!   every run, at any number of threads.
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::modulo_arithmetic, clippy::iter_over_hash_type)]
 
+mod any_shard;
 mod boxed;
 mod bytes;
 mod column;
@@ -37,6 +39,7 @@ mod output;
 mod pick;
 mod registers;
 mod section;
+mod sessions;
 mod shard;
 mod store;
 mod sum;
@@ -54,6 +57,7 @@ pub use output::Groups;
 pub use pick::{Pick, PickRule, Position, beats};
 pub use registers::{Registers, rank_of, register_of};
 pub use section::Section;
+pub use sessions::Spans;
 pub use store::{Batch, Emit, Merged, Store, Unreadable};
 pub use sum::{Counts, DoubleSums, ExactSums, OVERFLOWN};
 pub use table::Table;

@@ -6,7 +6,7 @@
 use crate::boxed::Boxed;
 use crate::bytes::{put_u32, take, take_u32};
 use crate::column::Slots;
-use crate::pick::{self, Pick, PickRule};
+use crate::pick::{self, Pick, PickRule, Position};
 use crate::registers::Registers;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -54,7 +54,8 @@ impl Object {
                 }
             }
             (Rule::Pick(rule), Object::Pick(best), Object::Pick(other)) => {
-                if pick::beats(rule, &other.order, &best.order, other.at > best.at) {
+                // Rows without a position come in the order in which they are merged.
+                if pick::beats(rule, &other.order, &best.order, other.at >= best.at) {
                     best.clone_from(other);
                 }
             }
@@ -136,6 +137,16 @@ impl Objects {
             match Arc::make_mut(object) {
                 Object::Pick(pick) => (pick.at.batch_id, pick.at.task) = (batch_id, task),
                 Object::Boxed(Boxed::Collected(values)) => values.place(batch_id, task),
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn forget_places(&mut self) {
+        for object in self.objects.iter_mut().flatten() {
+            match Arc::make_mut(object) {
+                Object::Pick(pick) => pick.at = Position::default(),
+                Object::Boxed(Boxed::Collected(values)) => values.forget_places(),
                 _ => {}
             }
         }

@@ -49,6 +49,11 @@ impl Groups {
         self.order.iter().map(|(shard, row)| self.shards[*shard as usize].rows[*row as usize].0).collect()
     }
 
+    /// End of each group that is a session, µs.
+    pub fn ends(&self) -> Vec<i64> {
+        self.order.iter().map(|(shard, row)| self.shards[*shard as usize].ends[*row as usize]).collect()
+    }
+
     /// Each group's key.
     pub fn keys(&self) -> Vec<&[u8]> {
         let key = |(shard, row): &(u32, u32)| {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! keys: u32 | cells: u32 | lengths of the keys: u32 each | their bytes | for each cell the number of its key: u32
-//! | its slice: i64 | a column for each aggregate
+//! | its slice: i64 | of sessions, its end: i64 | a column for each aggregate
 //! ```
 //! A part has one section per shard, each preceded by its length. All numbers are little-endian.
 
@@ -10,6 +10,7 @@ use crate::bytes::{Fixed, put_all, put_u32, take, take_u32};
 use crate::column::{Column, Kind};
 use crate::hash::{SHARDS, shard};
 use crate::keys::NONE;
+use crate::layout::Grid;
 use crate::table::Table;
 use std::borrow::Cow;
 
@@ -23,19 +24,21 @@ pub struct Section<'a> {
     pub(crate) keys: Cow<'a, [u32]>,
     /// Each cell's slice.
     pub(crate) slices: Vec<i64>,
+    /// Each cell's end, if cells are sessions.
+    pub(crate) ends: Vec<i64>,
     pub(crate) columns: Vec<Column>,
 }
 
 impl<'a> Section<'a> {
-    pub(crate) fn read(mut bytes: &'a [u8], kinds: &[Kind]) -> Option<Section<'a>> {
-        let mut section = Section::take_keys(&mut bytes)?;
+    pub(crate) fn read(mut bytes: &'a [u8], grid: &Grid, kinds: &[Kind]) -> Option<Section<'a>> {
+        let mut section = Section::take_keys(&mut bytes, grid)?;
         let cells = section.slices.len();
         section.columns = kinds.iter().map(|kind| Column::read(*kind, cells, &mut bytes)).collect::<Option<_>>()?;
         bytes.is_empty().then_some(section)
     }
 
-    /// Keys and slices only: what can be read without knowing the aggregates.
-    pub(crate) fn take_keys(bytes: &mut &'a [u8]) -> Option<Section<'a>> {
+    /// Keys, slices and ends only: what can be read without knowing the aggregates.
+    pub(crate) fn take_keys(bytes: &mut &'a [u8], grid: &Grid) -> Option<Section<'a>> {
         let (keys, cells) = (take_u32(bytes)? as usize, take_u32(bytes)? as usize);
         let mut end = 0usize;
         let ends = u32::take_all(bytes, keys)?.into_iter().map(|length| {
@@ -46,8 +49,9 @@ impl<'a> Section<'a> {
         let key_bytes = take(bytes, end)?;
         let cell_keys = u32::take_all(bytes, cells)?;
         let slices = i64::take_all(bytes, cells)?;
+        let ends = if *grid == Grid::Sessions { i64::take_all(bytes, cells)? } else { Vec::new() };
         let sound = cell_keys.iter().all(|key| (*key as usize) < keys);
-        sound.then_some(Section { key_ends, key_bytes, keys: cell_keys.into(), slices, columns: Vec::new() })
+        sound.then_some(Section { key_ends, key_bytes, keys: cell_keys.into(), slices, ends, columns: Vec::new() })
     }
 
     /// Number of keys.
@@ -90,6 +94,26 @@ pub(crate) fn counts(mut section: &[u8]) -> (usize, usize) {
 /// Appends the groups of some slots. `numbers` is scratch space indexed by key number; it is all [`NONE`] before and
 /// after.
 pub(crate) fn write(table: &Table, slots: &[u32], numbers: &mut Vec<u32>, out: &mut Vec<u8>) {
+    write_keys(table, slots, numbers, out);
+    slots.iter().for_each(|slot| table.slots[*slot as usize].slice.put(out));
+    table.columns_as_they_are().iter().for_each(|column| column.write(slots, out));
+}
+
+/// The same of sessions, which begin and end as `span` says of their slots.
+pub(crate) fn write_sessions(
+    table: &Table,
+    slots: &[u32],
+    span: impl Fn(u32) -> (i64, i64),
+    numbers: &mut Vec<u32>,
+    out: &mut Vec<u8>,
+) {
+    write_keys(table, slots, numbers, out);
+    slots.iter().for_each(|slot| span(*slot).0.put(out));
+    slots.iter().for_each(|slot| span(*slot).1.put(out));
+    table.columns_as_they_are().iter().for_each(|column| column.write(slots, out));
+}
+
+fn write_keys(table: &Table, slots: &[u32], numbers: &mut Vec<u32>, out: &mut Vec<u8>) {
     numbers.resize(table.keys.numbers(), NONE);
     let mut keys = Vec::new();
     let mut cell_keys = Vec::with_capacity(slots.len());
@@ -107,8 +131,6 @@ pub(crate) fn write(table: &Table, slots: &[u32], numbers: &mut Vec<u32>, out: &
     keys.iter().for_each(|key| put_u32(out, table.keys.get(*key).len() as u32));
     keys.iter().for_each(|key| out.extend_from_slice(table.keys.get(*key)));
     put_all(out, &cell_keys);
-    slots.iter().for_each(|slot| table.slots[*slot as usize].slice.put(out));
-    table.columns_as_they_are().iter().for_each(|column| column.write(slots, out));
     keys.iter().for_each(|key| numbers[*key as usize] = NONE);
 }
 
@@ -116,15 +138,20 @@ impl Table {
     /// A task's groups as a part, in the order in which they were added.
     pub fn to_part(&mut self) -> Vec<u8> {
         self.columns();
+        let mut numbers = Vec::new();
+        self.in_sections(&mut |slots, section| write(self, slots, &mut numbers, section))
+    }
+
+    /// The groups as a part, in sections that `write` writes, each of some slots.
+    pub(crate) fn in_sections(&self, write: &mut dyn FnMut(&[u32], &mut Vec<u8>)) -> Vec<u8> {
         let mut slots: Vec<Vec<u32>> = vec![Vec::new(); SHARDS];
         for (number, slot) in self.live() {
             slots[shard(self.keys.hash(slot.key))].push(number);
         }
-        let mut numbers = Vec::new();
         let sections = slots.iter().map(|slots| {
             let mut section = Vec::new();
             if !slots.is_empty() {
-                write(self, slots, &mut numbers, &mut section);
+                write(slots, &mut section);
             }
             section
         });

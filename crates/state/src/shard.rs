@@ -180,7 +180,7 @@ impl Shard {
         let found = self.table.slot(key, slice);
         let Some((older, newer)) = found.new else { return found.slot };
         match &layout.grid {
-            Grid::Groups { .. } => self.groups += 1,
+            Grid::Groups { .. } | Grid::Sessions => self.groups += 1,
             grid => {
                 let (first, last) = grid.windows(slice);
                 let first = older.map_or(first, |older| first.max(grid.windows(older).1 + 1));
@@ -232,7 +232,7 @@ impl Shard {
             return;
         }
         outcome.updated = match &layout.grid {
-            Grid::Groups { .. } => self.touched.len() as u64,
+            Grid::Groups { .. } | Grid::Sessions => self.touched.len() as u64,
             grid => {
                 let places = self.places(self.touched.iter().copied());
                 let of_key = places.chunk_by(|a, b| a.0 == b.0);
@@ -366,30 +366,17 @@ impl Shard {
     /// Appends the groups of the next keys as a section: `share.0` of `share.1` equal parts. Returns whether the copy is
     /// complete. Keys that have come since it began are not needed: deltas have them.
     pub(crate) fn copy(&mut self, share: (u64, u64), out: &mut Vec<u8>) -> bool {
-        let keys = (self.table.keys.numbers() as u64 * share.0).div_ceil(share.1);
-        let until = (u64::from(self.uncopied.start) + keys).min(self.uncopied.end.into()) as u32;
-        let (mut slots, mut of_key) = (Vec::new(), Vec::new());
-        for key in self.uncopied.start..until {
-            self.table.slots_between(key, i64::MIN, i64::MAX, &mut of_key);
-            slots.extend(of_key.iter().map(|(_, slot)| *slot));
-        }
+        let keys = self.table.next_keys(&mut self.uncopied, share);
+        let slots = self.table.slots_of_keys(keys);
         if !slots.is_empty() {
             section::write(&self.table, &slots, &mut self.numbers, out);
         }
-        self.uncopied.start = until;
         self.uncopied.is_empty()
     }
 
     /// All groups as a section. The order depends only on the groups.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let keys = &self.table.keys;
-        let mut places: Vec<(u32, u32, i64, u32)> =
-            self.table.live().map(|(number, slot)| (keys.hash(slot.key), slot.key, slot.slice, number)).collect();
-        places.sort_unstable_by(|a, b| {
-            let by_key = || if a.1 == b.1 { std::cmp::Ordering::Equal } else { keys.get(a.1).cmp(keys.get(b.1)) };
-            a.0.cmp(&b.0).then_with(by_key).then(a.2.cmp(&b.2))
-        });
-        let slots: Vec<u32> = places.into_iter().map(|(.., slot)| slot).collect();
+        let slots = self.table.in_order();
         if !slots.is_empty() {
             section::write(&self.table, &slots, &mut Vec::new(), out);
         }

@@ -1,7 +1,7 @@
 //! The state: all shards, the merge of a batch into them, and their encoding.
 //!
 //! ```text
-//! delta:     format: u8 | 1 if slots are slices, else 0 | 1 if groups are evicted | evicted until, µs | sections
+//! delta:     format: u8 | 1 if slots are slices, 2 if sessions, else 0 | 1 if groups are evicted | evicted until, µs | sections
 //! snapshot:  as a delta, then more sections in further parts
 //! ```
 //! A delta's sections hold the changed groups as they are now. What it evicts follows from the time alone.
@@ -13,16 +13,16 @@
 //! already does no harm, since the newest delta of the group comes last. A group that was evicted before its part was
 //! copied is missing, or a delta brings it and the eviction of a later one takes it away.
 
+use crate::any_shard::AnyShard;
 use crate::bytes::{put_option, take, take_option};
 use crate::hash::{SHARDS, hash, shard};
 use crate::layout::{Grid, Layout};
 use crate::output::Groups;
 use crate::section::{Section, put_sections, take_sections};
-use crate::shard::{Outcome, Shard};
+use crate::shard::Outcome;
 use std::collections::BTreeMap;
 use std::iter;
 use std::sync::Mutex;
-use tidemill_model::WindowSpec;
 
 /// First byte of an encoded state. The first versions of Tidemill used another one.
 const FORMAT: u8 = 0xc2;
@@ -48,7 +48,7 @@ pub enum Emit {
 pub struct Batch {
     /// Its number.
     pub id: u64,
-    /// Groups that end at or before this time (µs) are late, if the layout evicts.
+    /// Groups that end at or before this time (µs) are late, if the layout evicts. Sessions that end then are late in any layout.
     pub late_until: Option<i64>,
     /// Groups that end at or before this time (µs) are evicted, if the layout evicts.
     pub evict_until: Option<i64>,
@@ -83,7 +83,7 @@ pub enum Unreadable {
 /// The groups of an aggregation.
 pub struct Store {
     layout: Layout,
-    shards: Vec<Shard>,
+    shards: Vec<AnyShard>,
     /// Time up to which groups have been evicted, µs.
     evicted_until: Option<i64>,
     threads: usize,
@@ -97,7 +97,7 @@ impl Store {
         if layout.apart {
             layout.grid = layout.grid.of_groups();
         }
-        let shards = (0..SHARDS).map(|_| Shard::new(&layout.kinds)).collect();
+        let shards = (0..SHARDS).map(|_| AnyShard::new(&layout.grid, &layout.kinds)).collect();
         Store { layout, shards, evicted_until: None, threads, only_keys: false }
     }
 
@@ -108,17 +108,17 @@ impl Store {
 
     /// Open groups.
     pub fn groups(&self) -> u64 {
-        self.shards.iter().map(Shard::groups).sum()
+        self.shards.iter().map(AnyShard::groups).sum()
     }
 
     /// Bytes that the groups take in memory.
     pub fn bytes(&self) -> u64 {
-        self.shards.iter().map(Shard::bytes).sum::<usize>() as u64
+        self.shards.iter().map(AnyShard::bytes).sum::<usize>() as u64
     }
 
     /// Allocated bytes.
     pub fn capacity_bytes(&self) -> u64 {
-        self.shards.iter().map(Shard::capacity_bytes).sum::<usize>() as u64
+        self.shards.iter().map(AnyShard::capacity_bytes).sum::<usize>() as u64
     }
 
     /// Merges the parts of a batch's tasks, in order. `adapt` may change the groups of a part first.
@@ -140,11 +140,11 @@ impl Store {
         let sections = sections.ok_or(Unreadable::Damaged)?;
         let global = self.layout.is_global.then(|| shard(hash(&[])));
         let layout = &self.layout;
-        let merge = |number: usize, shard: &mut Shard| {
+        let merge = |number: usize, shard: &mut AnyShard| {
             let mut sound = true;
             let read = sections.iter().zip(0..).filter(|(sections, _)| !sections[number].is_empty());
             let sections = read.map_while(|(sections, task)| {
-                let section = Section::read(sections[number], &layout.kinds);
+                let section = Section::read(sections[number], &layout.grid, &layout.kinds);
                 sound &= section.is_some();
                 let mut section = section?;
                 adapt(&mut section);
@@ -182,11 +182,11 @@ impl Store {
     /// part, and a copy that was in progress is given up. Returns whether it is the last one.
     pub fn copy(&mut self, begin: bool, bytes: u64) -> (Vec<u8>, bool) {
         if begin {
-            self.shards.iter_mut().for_each(Shard::begin_copy);
+            self.shards.iter_mut().for_each(AnyShard::begin_copy);
         }
         let total = self.bytes().max(1);
         let share = (bytes.clamp(1, total), total);
-        let copy = |_: usize, shard: &mut Shard| {
+        let copy = |_: usize, shard: &mut AnyShard| {
             let mut section = Vec::new();
             (shard.copy(share, &mut section), section)
         };
@@ -199,7 +199,7 @@ impl Store {
 
     /// The whole state as one part. Equal states give equal bytes.
     pub fn snapshot(&mut self) -> Vec<u8> {
-        let write = |_: usize, shard: &mut Shard| {
+        let write = |_: usize, shard: &mut AnyShard| {
             let mut section = Vec::new();
             shard.write(&mut section);
             section
@@ -215,7 +215,7 @@ impl Store {
     }
 
     fn head(&self, until: Option<i64>) -> Vec<u8> {
-        let mut out = vec![FORMAT, matches!(self.layout.grid, Grid::Slices(_)).into(), self.layout.evicts.into()];
+        let mut out = vec![FORMAT, mark(&self.layout.grid), self.layout.evicts.into()];
         put_option(&mut out, until);
         out
     }
@@ -256,11 +256,10 @@ impl Store {
     /// # Errors
     /// The bytes cannot be decoded.
     pub fn of_keys<'a>(
-        window: Option<WindowSpec>,
+        grid: Grid,
         snapshot: Option<Vec<&'a [u8]>>,
         deltas: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Store, Unreadable> {
-        let grid = Grid::of(window);
         let layout = Layout { kinds: Vec::new(), grid, apart: false, key_time: None, evicts: true, is_global: false };
         let mut store = Store { only_keys: true, ..Store::new(layout, 1) };
         let mut is_fresh = snapshot.is_none();
@@ -286,19 +285,26 @@ impl Store {
         windows
     }
 
+    /// Sessions by start and end, µs.
+    pub fn sessions(&self) -> BTreeMap<(i64, i64), u64> {
+        let mut counts = BTreeMap::new();
+        self.shards.iter().for_each(|shard| shard.count_sessions(&mut counts));
+        counts
+    }
+
     /// Converts the groups to another layout.
     fn relay(&mut self, to: Layout) {
         let from = std::mem::replace(&mut self.layout, to);
         let to = &self.layout;
         if from.grid != to.grid || from.evicts != to.evicts {
-            each_shard(&mut self.shards, self.threads, |_, shard| *shard = shard.moved(&from, to));
+            each_shard(&mut self.shards, self.threads, |_, shard| shard.relay(&from, to));
         }
     }
 
     fn load<'a>(&mut self, mut parts: impl Iterator<Item = &'a [u8]>) -> Result<(), Unreadable> {
         let mut first = parts.next().ok_or(Unreadable::Damaged)?;
         let head = Head::take(&mut first)?;
-        self.layout = head.layout(&self.layout);
+        self.layout = head.layout(&self.layout)?;
         self.evicted_until = head.until;
         let layout = &self.layout;
         self.shards.iter_mut().for_each(|shard| shard.set_closed(layout, head.until));
@@ -310,7 +316,7 @@ impl Store {
     fn apply(&mut self, mut bytes: &[u8], is_fresh: bool) -> Result<(), Unreadable> {
         let bytes = &mut bytes;
         let head = Head::take(bytes)?;
-        let layout = head.layout(&self.layout);
+        let layout = head.layout(&self.layout)?;
         if is_fresh {
             self.layout = layout
         } else {
@@ -333,7 +339,7 @@ impl Store {
         });
         let sections = sections.collect::<Option<Vec<_>>>().ok_or(Unreadable::Damaged)?;
         let (layout, only_keys) = (&self.layout, self.only_keys);
-        let put = |number: usize, shard: &mut Shard| {
+        let put = |number: usize, shard: &mut AnyShard| {
             let sections = sections.iter().map(|part| part[number]).filter(|section| !section.is_empty());
             let sections: Vec<&[u8]> = sections.collect();
             if shard.is_empty() {
@@ -341,8 +347,8 @@ impl Store {
             }
             for section in sections {
                 let section = match only_keys {
-                    true => Section::take_keys(&mut &*section)?,
-                    false => Section::read(section, &layout.kinds)?,
+                    true => Section::take_keys(&mut &*section, &layout.grid)?,
+                    false => Section::read(section, &layout.grid, &layout.kinds)?,
                 };
                 shard.put(layout, &section);
             }
@@ -355,9 +361,18 @@ impl Store {
 
 /// The header of a snapshot or delta.
 struct Head {
-    slices: bool,
+    mark: u8,
     evicts: bool,
     until: Option<i64>,
+}
+
+/// What slots are, as a number.
+fn mark(grid: &Grid) -> u8 {
+    match grid {
+        Grid::Groups { .. } => 0,
+        Grid::Slices(_) => 1,
+        Grid::Sessions => 2,
+    }
 }
 
 impl Head {
@@ -367,18 +382,25 @@ impl Head {
             return Err(Unreadable::Format);
         }
         let until = take_option(bytes).ok_or(Unreadable::Damaged)?;
-        Ok(Head { slices: marks[1] == 1, evicts: marks[2] == 1, until })
+        Ok(Head { mark: marks[1], evicts: marks[2] == 1, until })
     }
 
     /// The layout that the bytes were written with.
-    fn layout(&self, layout: &Layout) -> Layout {
-        let grid = if self.slices { layout.grid } else { layout.grid.of_groups() };
-        Layout { grid, evicts: self.evicts, ..layout.clone() }
+    fn layout(&self, layout: &Layout) -> Result<Layout, Unreadable> {
+        let grid = if self.mark == mark(&layout.grid) { layout.grid } else { layout.grid.of_groups() };
+        if mark(&grid) != self.mark {
+            return Err(Unreadable::Damaged);
+        }
+        Ok(Layout { grid, evicts: self.evicts, ..layout.clone() })
     }
 }
 
 /// Calls `work` on every shard, on this many threads. Results are in shard order.
-fn each_shard<R: Send>(shards: &mut [Shard], threads: usize, work: impl Fn(usize, &mut Shard) -> R + Sync) -> Vec<R> {
+fn each_shard<R: Send>(
+    shards: &mut [AnyShard],
+    threads: usize,
+    work: impl Fn(usize, &mut AnyShard) -> R + Sync,
+) -> Vec<R> {
     if threads <= 1 {
         return shards.iter_mut().enumerate().map(|(number, shard)| work(number, shard)).collect();
     }

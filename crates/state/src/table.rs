@@ -12,6 +12,7 @@ use crate::column::{Column, Kind};
 use crate::hash::hash;
 use crate::keys::{Keys, NONE};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Marker in place of a key's newest slot: its slots are in the ordered map.
 const LONG: u32 = NONE - 1;
@@ -179,6 +180,29 @@ impl Table {
         out.reverse();
     }
 
+    /// The same, and the last slot before them.
+    pub(crate) fn slots_reaching(&self, key: u32, from: i64, until: i64, out: &mut Vec<(i64, u32)>) {
+        out.clear();
+        if self.keys.first(key) == LONG {
+            let slots = &self.long[&key];
+            let before = slots.range(..from).next_back().into_iter();
+            out.extend(before.chain(slots.range(from..until)).map(|(slice, slot)| (*slice, *slot)));
+            return;
+        }
+        let mut at = self.keys.first(key);
+        while at != NONE {
+            let slot = &self.slots[at as usize];
+            if slot.slice < until {
+                out.push((slot.slice, at));
+            }
+            if slot.slice < from {
+                break;
+            }
+            at = slot.next;
+        }
+        out.reverse();
+    }
+
     /// Removes slots, and keys without slots.
     pub(crate) fn remove(&mut self, slots: &[u32]) {
         for slot in slots {
@@ -218,8 +242,8 @@ impl Table {
         self.free.len() > 1_024 && self.free.len() > self.slots.len() / 4 * 3 || self.keys.is_mostly_dead()
     }
 
-    /// Rebuilds the table without unused space. Slots and keys get new numbers.
-    pub(crate) fn compact(&mut self, kinds: &[Kind]) {
+    /// Rebuilds the table without unused space. Slots and keys get new numbers; gives the new and the old ones of the slots.
+    pub(crate) fn compact(&mut self, kinds: &[Kind]) -> Vec<(u32, u32)> {
         let mut table = Table::new(kinds);
         let mut moved = Vec::with_capacity(self.len());
         for (number, slot) in self.live() {
@@ -230,6 +254,38 @@ impl Table {
             column.set_all(moved.iter().copied(), from);
         }
         *self = table;
+        moved
+    }
+
+    /// Takes the next keys from those that a copy lacks: `share.0` of `share.1` equal parts of all.
+    pub(crate) fn next_keys(&self, lacking: &mut Range<u32>, share: (u64, u64)) -> Range<u32> {
+        let keys = (self.keys.numbers() as u64 * share.0).div_ceil(share.1);
+        let until = (u64::from(lacking.start) + keys).min(lacking.end.into()) as u32;
+        let next = lacking.start..until;
+        lacking.start = until;
+        next
+    }
+
+    /// All slots of some keys.
+    pub(crate) fn slots_of_keys(&self, keys: Range<u32>) -> Vec<u32> {
+        let (mut slots, mut of_key) = (Vec::new(), Vec::new());
+        for key in keys {
+            self.slots_between(key, i64::MIN, i64::MAX, &mut of_key);
+            slots.extend(of_key.iter().map(|(_, slot)| *slot));
+        }
+        slots
+    }
+
+    /// All slots, in an order that depends only on the groups.
+    pub(crate) fn in_order(&self) -> Vec<u32> {
+        let keys = &self.keys;
+        let mut places: Vec<(u32, u32, i64, u32)> =
+            self.live().map(|(number, slot)| (keys.hash(slot.key), slot.key, slot.slice, number)).collect();
+        places.sort_unstable_by(|a, b| {
+            let by_key = || if a.1 == b.1 { std::cmp::Ordering::Equal } else { keys.get(a.1).cmp(keys.get(b.1)) };
+            a.0.cmp(&b.0).then_with(by_key).then(a.2.cmp(&b.2))
+        });
+        places.into_iter().map(|(.., slot)| slot).collect()
     }
 
     /// The slots that hold groups.

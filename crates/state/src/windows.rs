@@ -57,6 +57,8 @@ pub(crate) struct Emitted {
     pub(crate) key_ends: Vec<usize>,
     /// Start of the window, and number of the key; one row of the columns each.
     pub(crate) rows: Vec<(i64, u32)>,
+    /// Of sessions: the end of each row.
+    pub(crate) ends: Vec<i64>,
     pub(crate) columns: Vec<Column>,
 }
 
@@ -114,7 +116,7 @@ impl Emitter<'_> {
         let row = self.out.rows.len() as u32;
         self.out.rows.extend(self.windows.iter().map(|window| (self.grid.start(*window), number)));
         let slices = match self.grid {
-            Grid::Groups { .. } => 1,
+            Grid::Groups { .. } | Grid::Sessions => 1,
             Grid::Slices(spec) => spec.slices_per_window(),
         };
         if slices == 1 {

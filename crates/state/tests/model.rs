@@ -247,7 +247,7 @@ fn check(case: &Case) {
         }
         if !case.by_key {
             let stored = stored.as_ref().map(|parts: &Vec<Vec<u8>>| parts.iter().map(Vec::as_slice).collect());
-            let keys = Store::of_keys(spec(case), stored, deltas.iter().map(Vec::as_slice)).unwrap();
+            let keys = Store::of_keys(Grid::of(spec(case)), stored, deltas.iter().map(Vec::as_slice)).unwrap();
             let mut expected = BTreeMap::new();
             groups.keys().for_each(|(window, _)| *expected.entry(*window).or_default() += 1);
             assert_eq!(keys.windows(), expected, "windows after batch {id}");

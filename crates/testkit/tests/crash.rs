@@ -53,6 +53,9 @@ const TWO_SOURCES: &str = "SELECT CAST(window.start AS BIGINT) AS s, left(k, 2) 
 /// The groups of [`WINDOWS`], summed over windows of their own that stay open longer.
 const WINDOWS_OVER_WINDOWS: &str = "SELECT CAST(window(window_time(window), '20 seconds').start AS BIGINT) AS s, left(k, 2) AS k, sum(n) AS n, max(total) AS most FROM (SELECT window, k, count(*) AS n, sum(s) AS total FROM t GROUP BY window(et, '10 seconds', '5 seconds'), k) GROUP BY window(window_time(window), '20 seconds'), k";
 
+/// Sessions that grow, and merge when a row comes between them.
+const SESSIONS: &str = "SELECT CAST(session_window.start AS BIGINT) AS s, left(k, 2) AS k, count(*) AS n, sum(s) AS total, last(s) AS last FROM t GROUP BY session_window(et, '3 seconds'), k";
+
 /// Seven batches: groups appear, are updated, close; some rows are late, some records broken, one batch is empty.
 fn batches() -> Vec<Vec<String>> {
     let record = |(s, k): &(i64, u32)| format!("{{\"s\":{s},\"k\":\"k{k}{}\"}}", "x".repeat(KEY_BYTES));
@@ -242,12 +245,17 @@ fn r_a_stateless_query_survives_every_crash() {
     crash_everywhere("SELECT s, left(k, 2) AS k FROM t WHERE s > 12", "append");
 }
 
-/// The count of the rows that have gone out is part of the state.
+#[test]
+fn r_sessions_survive_every_crash() {
+    crash_everywhere(SESSIONS, "append");
+}
+
 #[test]
 fn r_windows_over_windows_survive_every_crash() {
     crash_everywhere(WINDOWS_OVER_WINDOWS, "append");
 }
 
+/// The count of the rows that have gone out is part of the state.
 #[test]
 fn r_a_limit_over_all_batches_survives_every_crash() {
     crash_everywhere("SELECT s, left(k, 2) AS k FROM t LIMIT 13", "append");

@@ -3,7 +3,7 @@
 use super::{File, Tree};
 
 /// Letters of the rules' groups and how many rules each has. `R` (restart) is one rule without a number.
-pub(super) const RULES: &[(char, u32)] = &[('W', 6), ('M', 7), ('L', 4), ('O', 7), ('T', 4), ('J', 12), ('S', 2)];
+pub(super) const RULES: &[(char, u32)] = &[('W', 7), ('M', 7), ('L', 4), ('O', 7), ('T', 4), ('J', 12), ('S', 2)];
 
 pub fn check(tree: &Tree) -> Vec<String> {
     let files =

@@ -24,15 +24,10 @@ pub(crate) fn run(options: &CheckpointOptions) -> Result<()> {
     Ok(())
 }
 
-fn count(rows: &StoredRows) -> u64 {
-    rows.by_window.values().sum()
-}
-
 /// Start, end and rows of each window, the newest first.
 fn by_window(rows: &StoredRows) -> impl Iterator<Item = (String, String, u64)> {
     let time = |micros: i64| iso_millis(Micros(micros).floor_millis());
-    let windows = rows.width.into_iter().flat_map(|width| rows.by_window.iter().rev().map(move |rows| (width, rows)));
-    windows.map(move |(width, (start, rows))| (time(*start), time(start.saturating_add(width)), *rows))
+    rows.by_window.iter().rev().map(move |((start, end), rows)| (time(*start), time(*end), *rows))
 }
 
 fn as_json(found: &Inspection, rows: &[Option<StoredRows>]) -> Value {
@@ -60,7 +55,7 @@ fn as_json(found: &Inspection, rows: &[Option<StoredRows>]) -> Value {
     let windows = |rows: &StoredRows| by_window(rows).map(window).collect::<Vec<_>>();
     let aggregation = |rows: &Option<StoredRows>| {
         let rows = rows.as_ref();
-        json!({"rows": rows.map(count), "windows": rows.map(windows)})
+        json!({"rows": rows.map(|rows| rows.count), "windows": rows.map(windows)})
     };
     let delta_bytes: usize = recovered.deltas.iter().map(|(_, bytes)| bytes.len()).sum();
     json!({
@@ -126,10 +121,10 @@ fn as_text(dir: &Path, found: &Inspection, rows: &[Option<StoredRows>]) -> Strin
             lines.push(line("state rows", &format!("{label}not known without the query")));
             continue;
         };
-        lines.push(line("state rows", &format!("{label}{}", count(rows))));
+        lines.push(line("state rows", &format!("{label}{}", rows.count)));
         let shown = by_window(rows).take(WINDOWS_SHOWN);
         lines.extend(shown.map(|(start, end, rows)| format!("  {start} to {end}: {}", counted(rows, "row"))));
-        let more = rows.width.map_or(0, |_| rows.by_window.len().saturating_sub(WINDOWS_SHOWN));
+        let more = rows.by_window.len().saturating_sub(WINDOWS_SHOWN);
         if more > 0 {
             lines.push(format!("  and {}; --json shows all", counted(more as u64, "older window")));
         }

@@ -20,6 +20,7 @@ pub(crate) mod moments;
 pub(crate) mod pick;
 mod refusal;
 mod rows;
+mod sessions;
 mod windows;
 
 use arrow_array::cast::AsArray;
@@ -36,7 +37,7 @@ use tidemill_model::{Micros, Partial, RawBytes, RecordFault, WindowSpec};
 use tidemill_sql::eval::{EvalContext, RowError, take};
 use tidemill_sql::expr::Expr;
 use tidemill_sql::plan::{AggregatePlan, Body, BranchPlan, Step};
-use tidemill_state::Table;
+use tidemill_state::{Kind, Spans, Table};
 
 use crate::key::{Encoder, Zeros};
 use crate::output::record_batch;
@@ -54,6 +55,8 @@ pub struct Fold {
     /// Number of rows folded so far: the position of the next batch's first row.
     folded: u64,
     groups: Table,
+    /// The spans of the rows, if they are grouped by session.
+    spans: Option<Spans>,
     /// Output rows that were not taken yet: their columns and number.
     projected: Vec<(Vec<ArrayRef>, usize)>,
     partial: Partial,
@@ -69,23 +72,27 @@ pub struct RowFailure {
     pub error: RowError,
 }
 
+/// The kinds of an aggregation's accumulators.
+fn kinds(plan: &AggregatePlan) -> Vec<Kind> {
+    plan.aggregates.iter().map(accumulate::kind).collect()
+}
+
 impl Fold {
     /// An empty fold. `late_watermark` is wm(N−1) in ms (rule L2).
     pub fn new(plan: Arc<BranchPlan>, on_error: OnError, context: EvalContext, late_watermark: i64) -> Fold {
-        let (kinds, watermarked) = match &plan.body {
-            Body::Aggregate(aggregate) => {
-                (aggregate.aggregates.iter().map(accumulate::kind).collect(), aggregate.watermarked)
-            }
-            Body::Project(_) => (Vec::new(), false),
+        let (kinds, drops_late, session) = match &plan.body {
+            Body::Aggregate(aggregate) => (kinds(aggregate), aggregate.drops_late(), aggregate.session),
+            Body::Project(_) => (Vec::new(), false, None),
         };
         Fold {
             pushed: Expr::all(plan.pushed_filters.iter().cloned()),
             plan,
             on_error,
             context,
-            late_until: watermarked.then(|| late_watermark.saturating_mul(1_000)),
+            late_until: drops_late.then(|| late_watermark.saturating_mul(1_000)),
             folded: 0,
             groups: Table::new(&kinds),
+            spans: session.map(|_| Spans::default()),
             projected: Vec::new(),
             partial: Partial::default(),
             notes: FaultNotes::default(),
@@ -170,7 +177,10 @@ impl Fold {
     /// The task's partial. Groups are in the order of their first rows.
     pub fn finish(mut self) -> Partial {
         if !self.groups.is_empty() {
-            self.partial.groups = RawBytes(self.groups.to_part());
+            self.partial.groups = RawBytes(match (&self.spans, &self.plan.body) {
+                (Some(spans), Body::Aggregate(plan)) => spans.to_part(&mut self.groups, &kinds(plan), self.late_until),
+                _ => self.groups.to_part(),
+            });
         }
         self.partial
     }
@@ -192,11 +202,14 @@ impl Fold {
             None => None,
         };
         let refusal = Refusal::new(plan, times.as_ref(), self.context);
-        let keys = plan
-            .keys
-            .iter()
-            .map(|key| selection.evaluate_unless(&key.expr, rows, |row| refusal.by_window(row)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let session = plan.session.map(|session| session.key);
+        let sessions = session.map(|key| selection.sessions(&plan.keys[key].expr, rows, faults, &mut self.partial));
+        let sessions = sessions.transpose()?;
+        let keys = plan.keys.iter().enumerate().map(|(number, key)| match &sessions {
+            Some(sessions) if session == Some(number) => Ok(sessions.clone()),
+            _ => selection.evaluate_unless(&key.expr, rows, |row| refusal.by_window(row)),
+        });
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let raw_time = plan.keys.iter().position(|key| key.is_event_time);
         let inputs = plan
             .aggregates
@@ -214,7 +227,10 @@ impl Fold {
                 let late_until = self.late_until.filter(|_| raw_time.is_none());
                 self.windowed_groups(&window.spec, late_until, times, &keys, selection)
             }
-            _ => self.plain_groups(&keys, selection),
+            _ => match session {
+                Some(session) => self.session_groups(session, &keys, selection),
+                None => self.plain_groups(&keys, selection),
+            },
         };
         if let (Some(position), Some(until)) = (raw_time, self.late_until) {
             for (record, time) in selection.late(&keys[position], until) {

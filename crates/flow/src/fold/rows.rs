@@ -270,7 +270,12 @@ impl Selection {
     }
 
     /// Deselects rows whose window has no time before anything else of them can fail, as Spark's filter does.
-    fn take_out_timeless(&mut self, times: &ArrayRef, faults: &[Option<RecordFault>], partial: &mut Partial) {
+    pub(super) fn take_out_timeless(
+        &mut self,
+        times: &ArrayRef,
+        faults: &[Option<RecordFault>],
+        partial: &mut Partial,
+    ) {
         let Some(nulls) = times.nulls() else { return };
         let mut timeless = Vec::new();
         for row in 0..times.len() {

@@ -40,6 +40,8 @@ pub(super) fn calls_aggregate(node: &Node) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Aggregates {
     pub window: Option<WindowPlan>,
+    /// The session window of each row: see `sessions.rs`.
+    pub session: Option<Expr>,
     pub calls: Vec<AggregateCall>,
     /// Whether the arguments of an aggregate function are being analyzed.
     pub inside: bool,
@@ -160,17 +162,7 @@ impl Resolver<'_> {
             return Err(Fault::new(at.clone(), "`window` needs a duration", "write window(time, '10 seconds')"));
         }
         check_count("window", 2, 4, call)?;
-        let (time, time_at) = self.placed(&call.arguments[0])?;
-        let time = match time.data_type() {
-            DataType::Date32 => cast_to(time, &types::timestamp()),
-            // A window stands for its time.
-            data_type if data_type == types::window() => self.named(windows::time_of(time)),
-            _ => time,
-        };
-        if time.data_type() != types::timestamp() {
-            let message = format!("`window` takes a TIMESTAMP as argument 1, not {}", types::name(&time.data_type()));
-            return Err(Fault::new(time_at, message, coerce::way_to_a_time(&time.data_type())));
-        }
+        let time = self.time_of_windows("window", &call.arguments[0])?;
         let micros = |index: usize| call.arguments.get(index).map(duration).transpose();
         let width = micros(1)?.expect("two arguments at least");
         let slide = micros(2)?.unwrap_or(width);
@@ -182,6 +174,10 @@ impl Resolver<'_> {
             return Ok(self.aggregates.window_column().expect("taken for granted"));
         }
         match &self.aggregates.window {
+            _ if self.aggregates.session.is_some() => {
+                let help = "group by one of them; a subquery may have the other";
+                Err(Fault::new(at.clone(), "the query has a session_window(…) already", help))
+            }
             Some(known) if known.spec != found.spec || known.time != found.time => {
                 let help = "group by one window; run a second pipeline for the other";
                 Err(Fault::new(at.clone(), "the query has another window(…) already", help))
@@ -191,6 +187,25 @@ impl Resolver<'_> {
                 Ok(self.aggregates.window_column().expect("just set"))
             }
         }
+    }
+}
+
+impl Resolver<'_> {
+    /// The time that windows are made of: the first argument of `function`.
+    pub(super) fn time_of_windows(&mut self, function: &str, node: &Node) -> Result<Expr, Fault> {
+        let (time, at) = self.placed(node)?;
+        let time = match time.data_type() {
+            DataType::Date32 => cast_to(time, &types::timestamp()),
+            // A window stands for its time.
+            data_type if data_type == types::window() => self.named(windows::time_of(time)),
+            _ => time,
+        };
+        if time.data_type() != types::timestamp() {
+            let message =
+                format!("`{function}` takes a TIMESTAMP as argument 1, not {}", types::name(&time.data_type()));
+            return Err(Fault::new(at, message, coerce::way_to_a_time(&time.data_type())));
+        }
+        Ok(time)
     }
 }
 

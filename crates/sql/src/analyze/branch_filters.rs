@@ -5,7 +5,7 @@ use super::generators::Generator;
 use super::pushdown::{Layer, Passes, PlacedFilters};
 use super::relation::Branch;
 use super::resolve::Resolver;
-use super::{conjuncts, constants, generators, pushdown, random, windows};
+use super::{conjuncts, constants, generators, pushdown, random, sessions, windows};
 use crate::expr::Expr;
 use crate::plan::{Step, WindowPlan};
 
@@ -54,6 +54,7 @@ impl BranchFilters {
         let mut layers: Vec<Layer> = having.map(Layer::Filter).into_iter().collect();
         layers.extend(keys.map(|_| Layer::Aggregate));
         layers.extend(own.into_iter().flat_map(windows::layers));
+        layers.extend(resolver.aggregates.session.iter().flat_map(sessions::layers));
         let is_written = |x: &Expr| filter.iter().cloned().flat_map(conjuncts::split).any(|known| known == *x);
         layers.extend(filter.clone().map(Layer::Filter));
         layers.extend(branch.layers.iter().cloned());
@@ -61,7 +62,12 @@ impl BranchFilters {
         // Over the table, for whichever window there is.
         let own = own.map(|window| WindowPlan { time: branch.over_source(&window.time), ..window.clone() });
         let window = own.or_else(|| branch.window.clone());
-        let known_time = window.as_ref().and_then(windows::known_time);
+        // The fold itself keeps the rows that have a session.
+        let session = keys.and_then(|keys| Some(branch.over_source(&keys[sessions::key(keys, branch)?])));
+        let (of_session, kept) =
+            session.as_ref().and_then(sessions::conditions).map_or((None, None), |[a, b]| (Some(a), Some(b)));
+        let kept = kept.map(|condition| constants::computed(condition, zone));
+        let known_time = window.as_ref().and_then(windows::known_time).or(of_session);
         let is_own = known_time.as_ref().is_some_and(|x| !is_written(x));
         let known_time = known_time.map(|condition| constants::computed(condition, zone));
         let of_generators = pushdown::inferred_of_generators(&layers, &passes);
@@ -77,7 +83,7 @@ impl BranchFilters {
         below.retain(|x| columns.has_watermark() || Some(x) != known_time.as_ref());
         let time = known_time.clone().filter(|x| is_own && below.contains(x));
         let mut parts = BranchFilters { pushed: below, time, having, ..BranchFilters::default() };
-        let above = above.into_iter().filter(|x| Some(x) != known_time.as_ref());
+        let above = above.into_iter().filter(|x| Some(x) != known_time.as_ref() && Some(x) != kept.as_ref());
         let (of_windows, filters): (Vec<Expr>, Vec<Expr>) = above.partition(has_window);
         if folded {
             parts.having.extend(of_windows.iter().cloned());

@@ -8,6 +8,7 @@ use super::names;
 use super::random;
 use super::resolve::{Resolver, negative, sentence};
 use super::scope::list;
+use super::sessions;
 use super::windows;
 use crate::eval::cast;
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
@@ -62,6 +63,9 @@ impl Resolver<'_> {
         let name = call.name.name.to_ascii_lowercase();
         if name != "count" && call.arguments.iter().any(|node| node.kind == NodeKind::Star) {
             return self.call(&names::with_columns(call, self.scope), at);
+        }
+        if name == sessions::NAME {
+            return self.session_window(call, at);
         }
         if name == "window" || aggregate_calls::NAMES.contains(&name.as_str()) {
             return self.aggregate_or_window(&name, call, at);
@@ -322,7 +326,8 @@ impl Resolver<'_> {
     fn window_time(&mut self, node: &Node) -> Result<Expr, Fault> {
         let window = self.resolve(node)?;
         let help = "write SELECT window_time(w) … FROM (SELECT window(…) AS w … FROM …)";
-        if self.aggregates.window_column().is_some_and(|own| own == window) {
+        let own = [self.aggregates.window_column(), self.aggregates.session.clone()];
+        if own.contains(&Some(window.clone())) {
             let message = "`window_time` takes the window of a subquery, not of its own query";
             return Err(Fault::new(node.at.clone(), message, help));
         }

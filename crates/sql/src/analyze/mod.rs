@@ -38,6 +38,7 @@ mod random;
 mod relation;
 mod resolve;
 mod scope;
+mod sessions;
 mod times_of_day;
 mod tree;
 mod units;

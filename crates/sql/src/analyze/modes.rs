@@ -30,6 +30,9 @@ pub(super) fn check(pipeline: &Pipeline, body: &Body, relation: &Relation, fault
             };
             Some((message, help))
         }
+        (OutputMode::Update, Body::Aggregate(plan)) if plan.session.is_some() => {
+            Some(("Spark has no sessions in update mode", "take output_mode = \"append\" or \"complete\""))
+        }
         (_, Body::Aggregate(plan)) if plan.watermarked && has_two_times(plan) => Some((
             "both the event time and a window over it are keys, and only one of them can say when a group is final",
             "group by one of them, or leave out the watermark",

@@ -348,7 +348,7 @@ fn call_name(call: &Call, scope: &Scope) -> String {
         ("struct", values) if call.keywords => return row_name(call, values),
         ("random" | "uuid" | "shuffle", _) => return random_name(&name, &arguments),
         ("if" | "iff", _) => return format!("(IF({}))", arguments.join(", ")),
-        ("window", _) => return name,
+        ("window" | "session_window", _) => return name,
         ("from_json" | "from_csv", [json, _, ..]) => return format!("{name}({json})"),
         ("to_json" | "schema_of_json", [value, _]) => return format!("{name}({value})"),
         ("array_agg", [x]) => return format!("collect_list({x}){}", filter_name(call, scope)),

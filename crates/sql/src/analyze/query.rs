@@ -9,7 +9,7 @@ use super::resolve::Resolver;
 use super::scope::{Scope, same};
 use super::{
     Faults, SourceColumns, bounds, chain, coerce, collections, conjuncts, constants, generators, modes, names, order,
-    random, tree, windows,
+    random, sessions, tree, windows,
 };
 use crate::expr::Expr;
 use crate::logical::Operator;
@@ -131,6 +131,10 @@ impl Clauses<'_> {
         branches: &mut [Branch],
         at: &std::ops::Range<usize>,
     ) -> Result<(), Fault> {
+        if resolver.aggregates.session.is_some() {
+            let message = "session_window(…) is not allowed with ROLLUP, CUBE and GROUPING SETS";
+            return Err(Fault::new(at.clone(), message, "group by the keys of one set"));
+        }
         let (filter, window) = (self.filter.take(), resolver.aggregates.window.take());
         if window.is_some() {
             windows::only(branches, at)?;
@@ -254,7 +258,7 @@ fn read_over<'a>(
     resolver.no_aggregates = Some(OVER_GROUPS);
     let items = read_items(outer, &mut resolver, sql, faults);
     let (filter, mut items) = (filter?, items?);
-    if resolver.aggregates.window.is_some() {
+    if resolver.aggregates.window.is_some() || resolver.aggregates.session.is_some() {
         let help = "put it into the subquery";
         let fault = Fault::new(outer.at.clone(), "window(…) is not allowed in a query over groups", help);
         return faults.keep(sql, Err(fault));
@@ -466,10 +470,12 @@ fn aggregation(
     };
     let by_time = window.as_ref().is_some_and(|window| is_event_time(&window.time)) || keys.iter().any(is_event_time);
     let has_watermark = first.columns.has_watermark();
-    let calls = resolver.aggregates.calls;
-    let mut row: Vec<Field> = window.iter().map(|_| Field::new("window", types::window(), true)).collect();
+    let exprs = &keys;
     let keys: Vec<KeyPlan> =
         keys.iter().map(|expr| key_plan(expr, items, resolver.scope, is_event_time(expr))).collect();
+    let session = sessions::planned(&keys, exprs, first, &select.at)?;
+    let calls = resolver.aggregates.calls;
+    let mut row: Vec<Field> = window.iter().map(|_| Field::new("window", types::window(), true)).collect();
     row.extend(keys.iter().map(|key| Field::new(&key.name, key.expr.data_type(), true)));
     row.extend(
         calls.iter().enumerate().map(|(n, call)| Field::new(format!("aggregate {n}"), call.data_type.clone(), true)),
@@ -479,6 +485,7 @@ fn aggregation(
     let (having, output) = (having.map(over), output.into_iter().map(over).collect());
     let mut planned = AggregatePlan {
         window,
+        session,
         keys,
         aggregates: calls,
         row_schema: Arc::new(Schema::new(row)),
@@ -502,6 +509,7 @@ fn key_plan(expr: &Expr, items: &[Item], scope: &Scope, is_event_time: bool) -> 
         _ => None,
     };
     let column = column.or_else(|| matches!(expr, Expr::Column(WINDOW, _)).then(|| "window".into()));
+    let column = column.or_else(|| sessions::time_of(expr).map(|_| sessions::NAME.into()));
     let item = || items.iter().find(|item| item.expr == *expr).map(|item| item.name.clone());
     let name = column.or_else(item).unwrap_or_else(|| "key".into());
     KeyPlan { name, expr: collections::sorted(expr.clone()), is_event_time }

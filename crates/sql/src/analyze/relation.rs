@@ -13,7 +13,7 @@ use super::pushdown::Layer;
 use super::query::{Item, read_filter, read_items};
 use super::resolve::Resolver;
 use super::scope::{Scope, Visible, list, same};
-use super::{Faults, SourceColumns, coerce, conjuncts, joins, windows};
+use super::{Faults, SourceColumns, coerce, conjuncts, joins, sessions, windows};
 use crate::expr::Expr;
 use crate::plan::WindowPlan;
 use crate::syntax::{Fault, From, Ident, Query, Select, View};
@@ -52,12 +52,6 @@ impl Branch<'_> {
     /// Rewrites an expression over the relation to one over the table.
     pub fn over_source(&self, expr: &Expr) -> Expr {
         self.layers.iter().fold(expr.clone(), |expr, layer| layer.under(expr))
-    }
-
-    /// Whether an expression over the relation is exactly the table's event time.
-    pub fn is_event_time(&self, expr: &Expr) -> bool {
-        let column = self.columns.event_time_column();
-        column.is_some_and(|column| self.over_source(expr) == Expr::Column(column, types::timestamp()))
     }
 }
 
@@ -192,6 +186,9 @@ fn part<'a>(
     if let Some(window) = resolver.aggregates.window {
         faults.keep(sql, windows::only(&relation.branches, &select.at))?;
         relation.branches.iter_mut().for_each(|branch| windows::put(branch, &window));
+    }
+    if let Some(session) = &resolver.aggregates.session {
+        sessions::put(&mut relation.branches, session);
     }
     resolver.generated.iter().for_each(|generator| put_generator(&mut relation.branches, generator));
     Some(SelectRelation { at: select.at.clone(), columns, sizes, branches: relation.branches })

@@ -9,6 +9,7 @@ use super::generators::Generator;
 use super::grouping::Grouping;
 use super::literals::{constant, number};
 use super::scope::{self, Scope, same};
+use super::sessions;
 use crate::eval::{InList, cast};
 use crate::expr::{Arithmetic, CastMode, Comparison, Expr};
 use crate::functions::{self, collections};
@@ -222,6 +223,14 @@ impl<'a> Resolver<'a> {
             }
             let help = "group by window(time, '10 seconds') to have one";
             return Err(Fault::new(first.at.clone(), "there is no window in GROUP BY", help));
+        }
+        if resolved.is_err() && same(&first.name, sessions::NAME) {
+            let granted = self.aggregates.window_column().filter(|_| self.aggregates.keys_are_wrong);
+            if let Some(session) = self.aggregates.session.clone().or(granted) {
+                return parts[1..].iter().try_fold(session, scope::field);
+            }
+            let help = "group by session_window(time, '5 minutes') to have one";
+            return Err(Fault::new(first.at.clone(), "there is no session_window in GROUP BY", help));
         }
         if resolved.is_err()
             && same(&first.name, "grouping__id")

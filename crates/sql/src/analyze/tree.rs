@@ -97,10 +97,10 @@ fn of_body(body: Body, mut branches: Vec<Operator>, schema: SchemaRef) -> Operat
         *expr = Expr::Column(number, expr.data_type());
         number += 1;
     });
-    let AggregatePlan { window, keys, aggregates, row_schema, group_filters, having, .. } = plan;
+    let AggregatePlan { window, session, keys, aggregates, row_schema, group_filters, having, .. } = plan;
     let AggregatePlan { mut output, order, limit, watermarked, placed, .. } = plan;
-    let groups =
-        Groups { window, keys, calls: aggregates, schema: row_schema, filters: group_filters, watermarked, placed };
+    let (calls, schema_of_groups, filters) = (aggregates, row_schema, group_filters);
+    let groups = Groups { window, session, keys, calls, schema: schema_of_groups, filters, watermarked, placed };
     let mut rows = Operator::Aggregate { input: Box::new(rows), groups };
     if let Some(condition) = having {
         rows = Operator::Filter { input: Box::new(rows), condition, is_implied: false };

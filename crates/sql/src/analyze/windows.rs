@@ -12,6 +12,7 @@ use super::aggregates::{Aggregates, WINDOW, has_window};
 use super::pushdown::Layer;
 use super::relation::Branch;
 use super::resolve::Resolver;
+use super::sessions;
 use crate::expr::Expr;
 use crate::functions;
 use crate::plan::WindowPlan;
@@ -45,6 +46,9 @@ pub(super) fn bounded(window: &WindowPlan, at: &Range<usize>) -> Result<(), Faul
 
 /// The window of WHERE, which lies below what the rest of the query sees.
 pub(super) fn of_filter(branches: &mut [Branch], resolver: &mut Resolver, at: &Range<usize>) -> Result<(), Fault> {
+    if let Some(session) = resolver.aggregates.session.take() {
+        sessions::put(branches, &session);
+    }
     let Some(window) = resolver.aggregates.window.take() else { return Ok(()) };
     only(branches, at)?;
     branches.iter_mut().for_each(|branch| put(branch, &window));
@@ -82,23 +86,20 @@ pub(super) fn known_time(window: &WindowPlan) -> Option<Expr> {
     divides.then(|| Expr::IsNotNull(Box::new(window.time.clone())))
 }
 
-/// Whether the watermark closes groups of this key over the relation: the key is the event time or a window over it.
+/// Whether the watermark closes groups of this key over the relation: the key is the event time, or a window or sessions over it.
 /// `window` is the window that is a column of the rows.
 pub(super) fn is_event_time(key: &Expr, branch: &Branch, window: Option<&WindowPlan>) -> bool {
     let time_column = branch.columns.event_time_column();
     let is_time = |time: &Expr| time_column.is_some_and(|column| *time == Expr::Column(column, types::timestamp()));
     let is_window = |expr: &Expr| matches!(expr, Expr::Column(WINDOW, _));
     let of_time = || window.is_some_and(|window| is_time(&window.time));
-    match key {
-        Expr::Column(..) => {
-            let over_source = branch.over_source(key);
-            let closes = |column: &usize| branch.columns.closing_windows.contains(column);
-            branch.is_event_time(key)
-                || is_window(&over_source) && of_time()
-                || matches!(&over_source, Expr::Column(column, _) if closes(column))
-        }
-        _ => branch.is_event_time(key) || window_of_time(&branch.over_source(key)).is_some_and(is_window) && of_time(),
-    }
+    let closes = |column: &usize| branch.columns.closing_windows.contains(column);
+    let over_source = branch.over_source(key);
+    let over_source = sessions::time_of(&over_source).unwrap_or(&over_source);
+    is_time(over_source)
+        || is_window(over_source) && of_time()
+        || window_of_time(over_source).is_some_and(is_window) && of_time()
+        || matches!((key, over_source), (Expr::Column(..), Expr::Column(column, _)) if closes(column))
 }
 
 /// The start of the window that is a column.

@@ -39,6 +39,7 @@ mod regexps;
 mod rounding;
 mod rows;
 mod sentences;
+mod sessions;
 mod statistics;
 mod strings;
 pub(crate) mod structs;
@@ -49,6 +50,8 @@ mod times;
 mod urls;
 mod zone_text;
 mod zones;
+
+pub(crate) use sessions::SESSION;
 
 use crate::eval::cast::time;
 use crate::eval::{Column, Order, RowErrors};
@@ -306,7 +309,11 @@ pub const FAMILIES: &[Family] = &[
         tables: &[from_json::FUNCTIONS, json_path::FUNCTIONS, json_schema::FUNCTIONS, csv_text::FUNCTIONS],
     },
     // What aggregates are finished with, and what rows are made of: the planner's own.
-    Family { name: "aggregates", title: "Aggregates", tables: &[statistics::FUNCTIONS, rows::FUNCTIONS] },
+    Family {
+        name: "aggregates",
+        title: "Aggregates",
+        tables: &[statistics::FUNCTIONS, rows::FUNCTIONS, sessions::FUNCTIONS],
+    },
 ];
 
 /// Every function, in the order of the families.

@@ -40,6 +40,13 @@ const WINDOWS: &[Entry] = &[
         Example::Text("SELECT window, count(*) FROM events GROUP BY window(ts, '10 seconds', '5 seconds')"),
     ),
     of(
+        "session_window",
+        "session_window(time, gap)",
+        "Sessions: a row's is from its time until the gap has passed, and those of a key that meet are one. A STRUCT of `start` and \
+         `end`, as a key beside others. The gap is a text such as `'5 minutes'`; it may depend on the row.",
+        Example::Text("SELECT session_window, k, count(*) FROM events GROUP BY session_window(ts, '5 minutes'), k"),
+    ),
+    of(
         "window_time",
         "window_time(window)",
         "The last microsecond of a window of a subquery, so that windows can be grouped by larger windows.",

@@ -163,9 +163,4 @@ pub const REFUSED: &[Refused] = &[
         reason: "a stream comes from a source",
         instead: "sequence(1, 10) makes an array of numbers, and explode makes rows of it",
     },
-    Refused {
-        names: &["session_window"],
-        reason: "session windows are not supported yet",
-        instead: "window(time, '5 minutes') groups by windows of a fixed length",
-    },
 ];

@@ -12,6 +12,7 @@ use tidemill_model::random::Random;
 pub(super) fn generate(seed: u64) -> Scenario {
     let mut maker = ScenarioGenerator::new(seed);
     let (sql, mode) = maker.query();
+    let (sql, mode) = sessions(seed, &maker, &sql, mode).unwrap_or((sql, mode));
     let batches = maker.data.batches(&mut maker.random);
     let run = if maker.random.chance(60) { Run::Drained } else { Run::Backlog };
     let restarts = maker.restarts(batches.len());
@@ -30,6 +31,33 @@ pub(super) fn generate(seed: u64) -> Scenario {
         batches: batches.into_iter().map(Lines::All).collect(),
         spark: None,
     }
+}
+
+/// Of some queries with windows, the same with sessions. They are drawn apart from everything else.
+fn sessions(seed: u64, maker: &ScenarioGenerator, sql: &str, mode: &'static str) -> Option<(String, &'static str)> {
+    let mut random = Random::new(!seed);
+    let time = maker.time;
+    let (before, rest) = sql.split_once(&format!("GROUP BY window({time}, "))?;
+    if !random.chance(20) {
+        return None;
+    }
+    let (_, rest) = rest.split_once(')')?;
+    let gap = random.one(&[
+        "'5 seconds'",
+        "'5 seconds'",
+        "'1 second'",
+        "'1500 milliseconds'",
+        "'1 minute'",
+        "'1 day'",
+        "CASE WHEN v > 20 THEN '20 seconds' WHEN v < 5 THEN '0 seconds' WHEN k = 'a' THEN '3 seconds' END",
+        "concat(v, ' seconds')",
+    ]);
+    // On streams a session needs another key.
+    let key = if rest.starts_with(',') { "" } else { ", k" };
+    let sql = format!("{before}GROUP BY session_window({time}, {gap}){key}{rest}");
+    let sql = sql.replace("window.", "session_window.").replace("SELECT window,", "SELECT session_window,");
+    let mode = if mode == "complete" || maker.watermark.is_none() { "complete" } else { "append" };
+    Some((sql, mode))
 }
 
 struct ScenarioGenerator {
