@@ -67,8 +67,8 @@ mod tests {
         assert_eq!(named("(rules O1–O3, O6): see Rule 7 and the rule that"), ["O1", "O3", "O6"]);
         let of = |line: &str| check(&tree(&[("crates/x/src/a.rs", line)])).len();
         for (line, count) in [
-            ("// rule W6", 0),
-            ("// rule W7", 1),
+            ("// rule W7", 0),
+            ("// rule W8", 1),
             ("// rules J1, J13", 1),
             ("    fn j12_inside() {", 0),
             ("    fn j13_inside() {", 1),
