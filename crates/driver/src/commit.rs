@@ -2,9 +2,8 @@
 //! record.
 //!
 //! It handles one batch at a time while the next batch is dispatched, so at most two plans are uncommitted. A batch's
-//! plan is durable before a sink sees its rows. Its commit record becomes durable with the next plan, or after [`ALONE`]. What
-//! follows from a batch waits for that: a part of a snapshot, which goes on to [`crate::snapshots`], and the rows that a sink
-//! gathers.
+//! plan is durable before a sink sees its rows. Its commit record becomes durable with the next plan, or after [`ALONE`]: sinks
+//! ignore a batch that they have. A part of a snapshot waits for that, and goes on to [`crate::snapshots`].
 
 use crate::event::Event;
 use crate::finish::BatchDeadLetters;
@@ -86,9 +85,6 @@ fn serve(work: &Receiver<Work>, targets: &mut CommitTargets, events: &Sender<Eve
             Ok(Work::Commit(job)) => {
                 let heard = commit(*job, targets, events)?;
                 durable_at = Some(clock::now() + ALONE);
-                if publish_at.is_some() {
-                    targets.log.make_durable()?;
-                }
                 publish_at = targets.publish(false, events)?;
                 heard
             }
