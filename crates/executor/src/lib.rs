@@ -68,8 +68,8 @@ pub fn run(
     send(&mut output, &FromExecutor::Ready)?;
     let (events, inbox) = channel();
     let shared = Shared::start(workers, output, &events)?;
-    let (own, ended) = (shared.clone(), events.clone());
-    start("input", move || own.listen(input, &ended), events)?;
+    let own = shared.clone();
+    start("input", move || own.listen(input), events)?;
     let _closing = shared.closing();
     loop {
         // Without tasks it sends no heartbeats: it waits for an event.

@@ -15,13 +15,14 @@ use tidemill_os::clock;
 #[derive(Clone)]
 pub(crate) struct Shared {
     desk: Arc<Mutex<Desk>>,
+    /// To the main thread. If it has ended, so has the process.
+    events: Sender<Event>,
     /// Locked before the desk, never after it.
     output: Arc<Mutex<Box<dyn Write + Send>>>,
 }
 
 struct Desk {
     pool: Pool,
-    events: Sender<Event>,
     /// Whether a task came since the main thread last looked.
     was_busy: bool,
     /// Whether the main thread waits for an event, and the next task has to wake it.
@@ -57,11 +58,11 @@ impl Shared {
             pool.add(tasks, worker.progress());
             queues.push((worker, queue));
         }
-        let desk = Desk { pool, events: events.clone(), was_busy: false, rests: false };
-        let shared = Shared { desk: Arc::new(Mutex::new(desk)), output: Arc::new(Mutex::new(Box::new(output))) };
+        let desk = Arc::new(Mutex::new(Desk { pool, was_busy: false, rests: false }));
+        let shared = Shared { desk, events: events.clone(), output: Arc::new(Mutex::new(Box::new(output))) };
         for (number, (worker, queue)) in queues.into_iter().enumerate() {
-            let (own, ended) = (shared.clone(), events.clone());
-            start(&format!("worker {number}"), move || own.work(number, worker, &queue, &ended), events.clone())?;
+            let own = shared.clone();
+            start(&format!("worker {number}"), move || own.work(number, worker, &queue), events.clone())?;
         }
         Ok(shared)
     }
@@ -75,7 +76,7 @@ impl Shared {
     }
 
     /// The input thread: takes tasks until the input ends.
-    pub(crate) fn listen(&self, mut input: impl Read, events: &Sender<Event>) {
+    pub(crate) fn listen(&self, mut input: impl Read) {
         let last = loop {
             match receive(&mut input) {
                 Ok(Some(ToExecutor::Task(task))) => self.take(task),
@@ -86,8 +87,7 @@ impl Shared {
                 Err(error) => break Event::Broken(error),
             }
         };
-        // If the main thread has ended, so has the process.
-        let _ = events.send(last);
+        let _ = self.events.send(last);
     }
 
     fn take(&self, task: Task) {
@@ -95,20 +95,18 @@ impl Shared {
         desk.pool.take(task);
         desk.was_busy = true;
         if std::mem::take(&mut desk.rests) {
-            // As in `listen`.
-            let _ = desk.events.send(Event::Busy);
+            let _ = self.events.send(Event::Busy);
         }
     }
 
     /// A worker thread: answers its tasks. The pool gives it the next one.
-    fn work(&self, number: usize, mut worker: Worker, queue: &Receiver<Task>, events: &Sender<Event>) {
+    fn work(&self, number: usize, mut worker: Worker, queue: &Receiver<Task>) {
         while let Some(task) = clock::receive(queue) {
             let answer = worker.answer(&task);
             self.desk().pool.ended(number);
             let sent = answer.send(&mut *self.output.lock().expect("no holder panics"));
             if let Err(error) = sent {
-                // As in `listen`.
-                let _ = events.send(Event::Broken(error));
+                let _ = self.events.send(Event::Broken(error));
                 return;
             }
         }

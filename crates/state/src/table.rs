@@ -257,19 +257,12 @@ impl Table {
         moved
     }
 
-    /// Takes the next keys from those that a copy lacks: `share.0` of `share.1` equal parts of all.
-    pub(crate) fn next_keys(&self, lacking: &mut Range<u32>, share: (u64, u64)) -> Range<u32> {
+    /// The slots of the next keys of those that a copy lacks: `share.0` of `share.1` equal parts of all. Takes these keys out.
+    pub(crate) fn next_slots(&self, lacking: &mut Range<u32>, share: (u64, u64)) -> Vec<u32> {
         let keys = (self.keys.numbers() as u64 * share.0).div_ceil(share.1);
         let until = (u64::from(lacking.start) + keys).min(lacking.end.into()) as u32;
-        let next = lacking.start..until;
-        lacking.start = until;
-        next
-    }
-
-    /// All slots of some keys.
-    pub(crate) fn slots_of_keys(&self, keys: Range<u32>) -> Vec<u32> {
         let (mut slots, mut of_key) = (Vec::new(), Vec::new());
-        for key in keys {
+        for key in std::mem::replace(&mut lacking.start, until)..until {
             self.slots_between(key, i64::MIN, i64::MAX, &mut of_key);
             slots.extend(of_key.iter().map(|(_, slot)| *slot));
         }

@@ -1,6 +1,9 @@
 //! The store against a model, a map of groups. Proptest generates batches; every figure and row is compared, and the
 //! state is stored and restored in between.
 
+mod copied;
+
+use copied::Copied;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -213,8 +216,7 @@ fn check(case: &Case) {
     let mut store = Store::new(layout(case), 2);
     let (mut stored, mut deltas) = (None::<Vec<Vec<u8>>>, Vec::new());
     let mut until = 0;
-    // Parts of a snapshot that is not complete, and the deltas since its first one.
-    let mut copy: (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
+    let mut copied = Copied::default();
     for (id, (tasks, later, restored)) in (0..).zip(&case.batches) {
         let late = until;
         until += later;
@@ -232,19 +234,8 @@ fn check(case: &Case) {
         let merged = store.merge(&batch, &parts, adapt).unwrap();
         assert_eq!(said(&merged), expected, "batch {id}");
         assert_eq!(store.groups(), groups.len() as u64, "groups after batch {id}");
-        copy.1.push(merged.delta.clone());
+        copied.after(id, &merged.delta, &mut store, layout(case));
         deltas.push(merged.delta);
-        if copy.0.is_empty() {
-            copy.1.clear();
-        }
-        let (part, is_last) = store.copy(copy.0.is_empty(), store.bytes() / 3 + 1);
-        copy.0.push(part);
-        if is_last {
-            let (parts, deltas) = std::mem::take(&mut copy);
-            let mut restored = Store::restore(layout(case), 2, Some(parts), deltas).unwrap();
-            assert_eq!(restored.groups(), store.groups(), "groups of the copy after batch {id}");
-            assert!(restored.snapshot() == store.snapshot(), "the copy after batch {id}");
-        }
         if !case.by_key {
             let stored = stored.as_ref().map(|parts: &Vec<Vec<u8>>| parts.iter().map(Vec::as_slice).collect());
             let keys = Store::of_keys(Grid::of(spec(case)), stored, deltas.iter().map(Vec::as_slice)).unwrap();
@@ -259,7 +250,7 @@ fn check(case: &Case) {
             assert_eq!((store.snapshot() == snapshot, store.bytes()), (true, bytes), "restored after batch {id}");
             (stored, deltas) = (Some(vec![snapshot]), Vec::new());
             // A snapshot that is not complete does not survive its run.
-            copy = Default::default();
+            copied = Copied::default();
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Sessions in the store against a model, a list of sessions that is joined anew in every batch (rule W7). Proptest generates
 //! batches; rows and figures are compared, and the state is stored and restored in between.
 
+mod copied;
+
+use copied::Copied;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use tidemill_state::{
@@ -162,8 +165,7 @@ fn check(case: &Case) {
     let mut store = Store::new(layout(case), 2);
     let (mut stored, mut deltas) = (None::<Vec<Vec<u8>>>, Vec::new());
     let mut until = 0;
-    // Parts of a snapshot that is not complete, and the deltas since its first one.
-    let mut copy: (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
+    let mut copied = Copied::default();
     for (id, (tasks, later, restored)) in (0..).zip(&case.batches) {
         let late = Some(until).filter(|_| case.drops_late);
         until += later;
@@ -175,19 +177,8 @@ fn check(case: &Case) {
         assert_eq!(said(case, &merged), expected, "batch {id}");
         let count = sessions.values().map(Vec::len).sum::<usize>() as u64;
         assert_eq!(store.groups(), count, "sessions after batch {id}");
-        copy.1.push(merged.delta.clone());
+        copied.after(id, &merged.delta, &mut store, layout(case));
         deltas.push(merged.delta);
-        if copy.0.is_empty() {
-            copy.1.clear();
-        }
-        let (part, is_last) = store.copy(copy.0.is_empty(), store.bytes() / 3 + 1);
-        copy.0.push(part);
-        if is_last {
-            let (parts, deltas) = std::mem::take(&mut copy);
-            let mut restored = Store::restore(layout(case), 2, Some(parts), deltas).unwrap();
-            assert_eq!(restored.groups(), store.groups(), "sessions of the copy after batch {id}");
-            assert!(restored.snapshot() == store.snapshot(), "the copy after batch {id}");
-        }
         let parts = stored.as_ref().map(|parts: &Vec<Vec<u8>>| parts.iter().map(Vec::as_slice).collect());
         let keys = Store::of_keys(Grid::Sessions, parts, deltas.iter().map(Vec::as_slice)).unwrap();
         let mut counts = BTreeMap::new();
@@ -199,7 +190,7 @@ fn check(case: &Case) {
             assert_eq!((store.snapshot() == snapshot, store.bytes()), (true, bytes), "restored after batch {id}");
             (stored, deltas) = (Some(vec![snapshot]), Vec::new());
             // A snapshot that is not complete does not survive its run.
-            copy = Default::default();
+            copied = Copied::default();
         }
     }
 }

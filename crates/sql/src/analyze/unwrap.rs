@@ -59,9 +59,8 @@ struct Constant<'a> {
 impl<'a> Constant<'a> {
     /// `None`: NULL, or `x` is a constant or has one inside that fails.
     fn beside(x: &'a Expr, value: &Value, to: &DataType, zone: Zone) -> Option<Constant<'a>> {
-        let fails = failing::is_constant(x) || failing::of_expr(x, zone).is_some();
         let constant = Expr::Literal(value.clone(), to.clone());
-        (*value != Value::Null && !fails).then_some(Constant { x, constant, zone })
+        (*value != Value::Null && !is_computed_before(x, zone)).then_some(Constant { x, constant, zone })
     }
 
     fn compared(&self, operator: Comparison) -> Option<Expr> {
@@ -178,8 +177,7 @@ fn decided(x: &Expr, holds: bool) -> Expr {
 /// `CAST(x AS to) IN (…)` of constants: those that `x` can be equal to.
 fn one_of(x: &Expr, list: &InList, to: &DataType, zone: Zone) -> Option<Expr> {
     let from = x.data_type();
-    let fails = failing::is_constant(x) || failing::of_expr(x, zone).is_some();
-    if fails || !is_widened(&from, to) {
+    if is_computed_before(x, zone) || !is_widened(&from, to) {
         return None;
     }
     let mut values = Vec::new();
@@ -198,6 +196,11 @@ fn one_of(x: &Expr, list: &InList, to: &DataType, zone: Zone) -> Option<Expr> {
     }
     let found = Expr::In(Box::new(x.clone()), InList::new(values));
     Some(unwrapped(&found, zone).unwrap_or(found))
+}
+
+/// Whether the expression is a constant, or has one inside that fails: Spark computes it before it looks at the cast.
+fn is_computed_before(x: &Expr, zone: Zone) -> bool {
+    failing::is_constant(x) || failing::of_expr(x, zone).is_some()
 }
 
 /// Whether the cast of a number, or of a BOOLEAN, keeps every value as it is, to the knowledge of Spark's optimizer.

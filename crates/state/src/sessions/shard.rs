@@ -290,8 +290,7 @@ impl SessionShard {
     /// Appends the sessions of the next keys as a section: `share.0` of `share.1` equal parts. Returns whether the copy is
     /// complete.
     pub(crate) fn copy(&mut self, share: (u64, u64), out: &mut Vec<u8>) -> bool {
-        let keys = self.table.next_keys(&mut self.uncopied, share);
-        let slots = self.table.slots_of_keys(keys);
+        let slots = self.table.next_slots(&mut self.uncopied, share);
         if !slots.is_empty() {
             self.write_slots(&slots, out);
         }
