@@ -96,6 +96,17 @@ fn two_shops() {
 }
 
 #[test]
+fn visits() {
+    let (dir, _) = run("visits");
+    // The latest time is 10:55, so the watermark is 10:35: two visits of that time are still open.
+    let rows = [
+        r#"{"visitor":"ada","start":"2026-01-05T10:00:00.000Z","end":"2026-01-05T10:21:00.000Z","pages":3,"path":["/","/courses","/courses/rust"]}"#,
+        r#"{"visitor":"bob","start":"2026-01-05T10:05:00.000Z","end":"2026-01-05T10:15:00.000Z","pages":1,"path":["/"]}"#,
+    ];
+    assert_eq!(lines(&dir, "out/visits", "json"), rows);
+}
+
+#[test]
 fn dead_letters() {
     let (dir, _) = run("dead-letters");
     assert_eq!(lines(&dir, "out/sound-orders", "json").len(), 6);

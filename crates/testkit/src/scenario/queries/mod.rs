@@ -204,6 +204,10 @@ impl QueryGenerator {
         if call.contains("map(") && call.contains(")[") {
             return None;
         }
+        // Whether a sum of numbers that large overflows on its way depends on the order of the rows, which is open.
+        if call.contains("sum(") && call.contains("xxhash64(") {
+            return None;
+        }
         // The order of a set is open.
         let sorted = call.starts_with("collect_set");
         Some(if sorted { format!("sort_array({call})") } else { call })
