@@ -31,11 +31,9 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `cargo xtask kafka`.
 pub fn run(args: &[&str]) -> Outcome {
-    let (args, is_secure) = match args {
-        [args @ .., "--secure"] => (args, true),
-        args => (args, false),
-    };
-    let (verb, port) = match args {
+    let is_secure = args.contains(&"--secure");
+    let args: Vec<&str> = args.iter().copied().filter(|arg| *arg != "--secure").collect();
+    let (verb, port) = match &args[..] {
         [verb] => (*verb, PORT),
         [verb, "--port", port] => (*verb, port.parse().map_err(|_| format!("`{port}` is no port"))?),
         _ => return Err("kafka start|stop|status|compare [--port N] [--secure]".into()),

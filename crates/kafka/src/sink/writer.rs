@@ -263,8 +263,7 @@ impl BatchWriter {
             }
             (None, None) => {
                 return Err(Error::user(format!(
-                    "topic `{topic}` does not exist; create it, or let the sink `{}` create it with partitions = 4 or so",
-                    self.target.name
+                    "topic `{topic}` does not exist; create it, or write partitions = 4 or so below `topic` to have it created"
                 )));
             }
         };
