@@ -1,5 +1,6 @@
 //! Aggregate functions: argument and result types (rules T1, T2), FILTER and IGNORE NULLS.
 
+use super::ahead;
 use super::calls::check_count;
 use super::coerce::{SpannedExpr, cast_to};
 use super::collected;
@@ -132,6 +133,9 @@ impl Resolver<'_> {
                 inputs.push(input);
             }
         }
+        // An argument is computed where those before it are not NULL: AND does that.
+        let in_turn = filter.is_none() && inputs.iter().skip(1).any(ahead::may_fail);
+        let filter = filter.or_else(|| in_turn.then(|| Expr::IsNotNull(Box::new(inputs.remove(0)))));
         if let Some(filter) = filter {
             if inputs.is_empty() {
                 return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
@@ -210,9 +214,9 @@ impl Resolver<'_> {
             return Err(wrong_type(name, what, &order.data_type(), order_at));
         }
         let function = if name == "min_by" { AggregateFunction::MinBy } else { AggregateFunction::MaxBy };
-        let (given, input, order) = (input.data_type(), kept(input), kept(order));
+        let (given, input, order) = (input.data_type(), kept(input), filtered(filter, kept(order)));
         let data_type = input.data_type();
-        let inputs = vec![input, filtered(filter, order)];
+        let inputs = vec![where_given(&order, input), order];
         Ok(of_kept(&given, self.aggregates.call_column(function, inputs, data_type)))
     }
 }
@@ -249,6 +253,12 @@ pub(super) fn filtered(filter: Option<Expr>, input: Expr) -> Expr {
         Some(filter) => Expr::Case(vec![(filter, input)], None, data_type),
         None => input,
     }
+}
+
+/// An argument that Spark computes in the rows alone in which another one is not NULL: elsewhere it cannot fail.
+pub(super) fn where_given(other: &Expr, input: Expr) -> Expr {
+    let given = ahead::may_fail(&input).then(|| Expr::IsNotNull(Box::new(other.clone())));
+    filtered(given, input)
 }
 
 pub(super) fn given_too(condition: Expr, input: Expr) -> Expr {

@@ -127,7 +127,8 @@ fn is_computed_in(expr: &Expr, x: &Expr) -> bool {
         }
 }
 
-fn may_fail(expr: &Expr) -> bool {
+/// Whether there can be a row in which the expression fails.
+pub(super) fn may_fail(expr: &Expr) -> bool {
     let of_floats = |t: &DataType| types::is_floating(t);
     let own = match expr {
         Expr::Cast(x, CastMode::Ansi, to) => *to != DataType::Utf8 && !unwrap::is_widened(&x.data_type(), to),

@@ -1,6 +1,6 @@
 //! Aggregate functions that are computed from all values of a group, from its moments, or from bits.
 
-use super::aggregate_calls::{NUMBER, filtered, given_too, kept, of_kept, result_type, wrong_type};
+use super::aggregate_calls::{NUMBER, filtered, given_too, kept, of_kept, result_type, where_given, wrong_type};
 use super::calls::check_count;
 use super::coerce::cast_to;
 use super::resolve::Resolver;
@@ -310,7 +310,10 @@ impl Resolver<'_> {
             return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![counted], DataType::Int64));
         }
         let state = types::array(DataType::Float64);
-        let inputs = vec![filtered(filter, x), y];
+        let x = filtered(filter, x);
+        // The two of the line compute both arguments in each row.
+        let y = if let "regr_slope" | "regr_intercept" = name { y } else { where_given(&x, y) };
+        let inputs = vec![x, y];
         let moments = self.aggregates.call_column(AggregateFunction::Comoments, inputs, state);
         Ok(made(name, vec![moments], DataType::Float64))
     }

@@ -1,7 +1,7 @@
 //! Constant propagation and folding in conditions, as in Spark's optimizer: `k = 'a' AND length(k) > 0` becomes `k =
 //! 'a'`.
 
-use super::{conjuncts, failing, unwrap};
+use super::{conjuncts, failing, reorder, unwrap};
 use crate::eval::{EvalContext, RowError, RowErrors, evaluate};
 use crate::expr::{Comparison, Expr, HigherFunction};
 use crate::value::Value;
@@ -143,7 +143,8 @@ fn fold(expr: &mut Expr, zone: Zone) {
     where_null_is_false(expr);
     let computed = || Some(Expr::Literal(of_constants.then(|| value(expr, zone))??, expr.data_type()));
     let simpler = computed().or_else(|| with_null(expr)).or_else(|| with_constant(expr)).or_else(|| of_case(expr));
-    if let Some(simpler) = simpler.or_else(|| unwrap::unwrapped(expr, zone)) {
+    let simpler = simpler.or_else(|| unwrap::unwrapped(expr, zone)).or_else(|| reorder::reordered(expr, zone));
+    if let Some(simpler) = simpler {
         *expr = simpler;
     }
 }

@@ -36,6 +36,7 @@ mod pushdown;
 mod query;
 mod random;
 mod relation;
+mod reorder;
 mod resolve;
 mod scope;
 mod sessions;

@@ -55,9 +55,10 @@ pub(super) const BAD_REGEX: &str = "INVALID_PARAMETER_VALUE.PATTERN";
 fn like(arguments: &mut Arguments, ignore_case: bool) -> ArrayRef {
     let escapes = arguments.columns.get(2).map(|column| column.texts());
     let fold = |text: &str| if ignore_case { text.to_lowercase() } else { text.to_string() };
+    let is_planned = arguments.columns[1].constant && !arguments.columns[0].constant;
     let compile = |row: usize, pattern: &str| {
         let escape = escapes.as_ref().and_then(|escapes| escapes.get(row)?.chars().next());
-        LikePattern::parse(&fold(pattern), escape.unwrap_or('\\'))
+        LikePattern::parse(&fold(pattern), escape.unwrap_or('\\'), is_planned)
     };
     matched(arguments, BAD_LIKE, compile, |pattern: &LikePattern, text| {
         if ignore_case { pattern.matches(&text.to_lowercase()) } else { pattern.matches(text) }
@@ -105,7 +106,7 @@ fn check_like(arguments: &[Expr]) -> Result<(), String> {
         Some(Expr::Literal(Value::String(escape), _)) => escape.chars().next().unwrap_or('\\'),
         _ => '\\',
     };
-    constant_pattern(arguments).map_or(Ok(()), |pattern| LikePattern::parse(pattern, escape).map(drop))
+    constant_pattern(arguments).map_or(Ok(()), |pattern| LikePattern::parse(pattern, escape, true).map(drop))
 }
 
 pub(super) fn check_regex(arguments: &[Expr]) -> Result<(), String> {
@@ -120,11 +121,18 @@ fn constant_pattern(arguments: &[Expr]) -> Option<&str> {
 }
 
 /// A LIKE pattern. The forms that most queries have are comparisons of bytes.
+///
+/// Spark compares in the same way where the pattern is constant, has no escape, and is a text with `%` before it, behind it,
+/// around it or in it once. Elsewhere it makes a regular expression of UTF-16 code units. That never matches a character above
+/// U+FFFF, which has two; `_` does.
 enum LikePattern {
     Same(String),
     Begins(String),
     Ends(String),
     Contains(Box<memmem::Finder<'static>>),
+    /// With `%` in the middle, the text has at least so many characters: as many as both parts have UTF-16 code units.
+    BeginsAndEnds(String, String, usize),
+    Never,
     /// Literal characters, `_` for one and `%` for any number.
     Pieces(Vec<Piece>),
 }
@@ -137,7 +145,8 @@ enum Piece {
 }
 
 impl LikePattern {
-    fn parse(pattern: &str, escape: char) -> Result<LikePattern, String> {
+    /// `is_planned`: Spark looks at the form of the pattern, which is constant, before it runs the query.
+    fn parse(pattern: &str, escape: char, is_planned: bool) -> Result<LikePattern, String> {
         let mut pieces = Vec::new();
         let mut chars = pattern.chars();
         while let Some(c) = chars.next() {
@@ -157,24 +166,36 @@ impl LikePattern {
             });
         }
         pieces.dedup_by(|a, b| *a == Piece::Any && *b == Piece::Any);
-        Ok(LikePattern::of(pieces))
+        let is_wide = pieces.iter().any(|piece| matches!(piece, Piece::Char('\u{10000}'..)));
+        Ok(match (is_wide, is_planned && !pattern.contains(escape)) {
+            (false, _) => LikePattern::of(pieces),
+            (true, true) => LikePattern::of_wide(pieces),
+            (true, false) => LikePattern::Never,
+        })
+    }
+
+    /// With characters above U+FFFF.
+    fn of_wide(pieces: Vec<Piece>) -> LikePattern {
+        let simple = LikePattern::of(pieces);
+        let LikePattern::Pieces(pieces) = simple else { return simple };
+        let mut parts = pieces.split(|piece| *piece == Piece::Any).map(text_of);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(Some(start)), Some(Some(end)), None) => {
+                let least = start.encode_utf16().count() + end.encode_utf16().count();
+                LikePattern::BeginsAndEnds(start, end, least)
+            }
+            _ => LikePattern::Never,
+        }
     }
 
     fn of(pieces: Vec<Piece>) -> LikePattern {
-        let text = |pieces: &[Piece]| {
-            let chars = pieces.iter().map(|piece| match piece {
-                Piece::Char(c) => Some(*c),
-                Piece::One | Piece::Any => None,
-            });
-            chars.collect::<Option<String>>()
-        };
         let simple = match &pieces[..] {
             [Piece::Any, middle @ .., Piece::Any] => {
-                text(middle).map(|text| LikePattern::Contains(Box::new(memmem::Finder::new(&text).into_owned())))
+                text_of(middle).map(|text| LikePattern::Contains(Box::new(memmem::Finder::new(&text).into_owned())))
             }
-            [Piece::Any, rest @ ..] => text(rest).map(LikePattern::Ends),
-            [rest @ .., Piece::Any] => text(rest).map(LikePattern::Begins),
-            all => text(all).map(LikePattern::Same),
+            [Piece::Any, rest @ ..] => text_of(rest).map(LikePattern::Ends),
+            [rest @ .., Piece::Any] => text_of(rest).map(LikePattern::Begins),
+            all => text_of(all).map(LikePattern::Same),
         };
         simple.unwrap_or(LikePattern::Pieces(pieces))
     }
@@ -185,6 +206,10 @@ impl LikePattern {
             LikePattern::Begins(start) => text.starts_with(start),
             LikePattern::Ends(end) => text.ends_with(end),
             LikePattern::Contains(part) => part.find(text.as_bytes()).is_some(),
+            LikePattern::BeginsAndEnds(start, end, least) => {
+                text.starts_with(start) && text.ends_with(end) && text.chars().count() >= *least
+            }
+            LikePattern::Never => false,
             LikePattern::Pieces(pieces) => LikePattern::tries(pieces, text),
         }
     }
@@ -216,6 +241,15 @@ impl LikePattern {
             }
         }
     }
+}
+
+/// The text that the pieces are; `None` if there is `_` or `%` among them.
+fn text_of(pieces: &[Piece]) -> Option<String> {
+    let chars = pieces.iter().map(|piece| match piece {
+        Piece::Char(c) => Some(*c),
+        Piece::One | Piece::Any => None,
+    });
+    chars.collect()
 }
 
 /// So many compiled patterns are kept.
@@ -276,10 +310,13 @@ mod tests {
             ("a", "a\n", false),
             ("a_", "a\n", true),
         ] {
-            assert_eq!(LikePattern::parse(pattern, '\\').unwrap().matches(text), expected, "{pattern} {text}");
+            for is_planned in [true, false] {
+                let parsed = LikePattern::parse(pattern, '\\', is_planned).unwrap();
+                assert_eq!(parsed.matches(text), expected, "{pattern} {text}");
+            }
         }
-        assert!(LikePattern::parse(r"\a", '\\').is_err());
-        assert!(LikePattern::parse(r"a\", '\\').is_err());
+        assert!(LikePattern::parse(r"\a", '\\', true).is_err());
+        assert!(LikePattern::parse(r"a\", '\\', true).is_err());
     }
 
     #[test]
