@@ -75,7 +75,7 @@ def main():
             continue
         lines = []
         spark.conf.set("spark.sql.session.timeZone", "UTC")
-        for line in path.read_text().splitlines():
+        for line in path.read_text().split("\n"):
             expression = line.split(" => ")[0].rstrip()
             if expression.startswith("# Spark ") or not expression:
                 continue
