@@ -65,7 +65,7 @@ def main():
         if wanted and path.stem not in wanted:
             continue
         lines, schema, records = [], None, []
-        for line in path.read_text().splitlines():
+        for line in path.read_text().split("\n"):
             if line.startswith("# Spark ") or not line:
                 continue
             if line.startswith("SELECT "):

@@ -38,7 +38,7 @@ def main():
         for name in "tu":
             stream = spark.readStream.schema(SCHEMA).json(home).withWatermark("ts", "1 minute")
             stream.createOrReplaceTempView(name)
-        for line in GOLDEN.read_text().splitlines():
+        for line in GOLDEN.read_text().split("\n"):
             query = line.split(" => ")[0].rstrip()
             if query.startswith("# Spark ") or not query:
                 continue
