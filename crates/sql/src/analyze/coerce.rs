@@ -257,10 +257,11 @@ fn number_operand((expr, at): SpannedExpr, symbol: &str, text_as: &DataType) -> 
     }
 }
 
-/// An integral number as a decimal: a constant with the fewest digits, other values with enough digits for their type.
+/// An integral number as a decimal: a constant with the fewest digits, other values with enough digits for their type. A constant
+/// TINYINT is one of those, for Spark's `fromLiteral` does not know it.
 fn as_decimal(expr: Expr) -> Expr {
     let data_type = match &expr {
-        Expr::Literal(Value::Integer(number), t) if types::is_integral(t) => {
+        Expr::Literal(Value::Integer(number), t) if types::is_integral(t) && *t != DataType::Int8 => {
             DataType::Decimal128(number.unsigned_abs().to_string().len() as u8, 0)
         }
         other => {

@@ -11,16 +11,39 @@ use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
 use tidemill_model::Millis;
 
+/// Functions that Spark's `NullPropagation` knows to give NULL if any argument is NULL.
+const NULL_FOR_NULL: &str = "\
+    & ^ abs acos acosh add_months array_contains array_distinct array_except array_intersect array_max array_min \
+    array_position array_remove array_size array_union arrays_overlap ascii asin asinh atan atan2 atanh base64 \
+    bin bit_count bit_get bit_length bitmap_bit_position bitmap_bucket_number bitmap_count cbrt ceil char \
+    contains conv convert_timezone cos cosh cot crc32 csc date_add date_format date_from_unix_date date_sub \
+    dateadd datediff day dayname dayofweek dayofyear degrees element_at encode endswith exp expm1 factorial \
+    find_in_set flatten floor format_number from_unixtime from_utc_timestamp get hex hour hypot ilike initcap \
+    instr is_valid_utf8 json_array_length json_object_keys last_day left length levenshtein like ln log log10 \
+    log1p log2 lower lpad ltrim luhn_check make_date make_dt_interval make_timestamp make_timestamp_ntz \
+    make_valid_utf8 make_ym_interval map_contains_key map_entries map_from_arrays map_from_entries map_keys \
+    map_values mask md5 minute month monthname months_between next_day nullifzero octet_length overlay parse_url \
+    pmod pow quarter quote radians regexp_count regexp_extract regexp_extract_all regexp_instr regexp_replace \
+    regexp_substr repeat replace reverse right rint rlike rpad rtrim sec second sentences sha1 sha2 shiftleft \
+    shiftright shiftrightunsigned sign sin sinh size slice sort_array soundex split split_part sqrt startswith \
+    str_to_map substring substring_index tan tanh timestamp_micros timestamp_millis timestamp_seconds to_binary \
+    to_char to_csv to_json to_number to_timestamp_ntz to_utc_timestamp translate trim try_add try_aes_decrypt \
+    try_divide try_element_at try_make_timestamp try_make_timestamp_ntz try_mod try_multiply try_parse_url \
+    try_subtract try_to_binary try_to_number try_url_decode try_validate_utf8 unix_date unix_micros unix_millis \
+    unix_seconds upper url_decode url_encode validate_utf8 weekday weekofyear width_bucket year | ~";
+
 /// One round for a filter's condition, before it is simplified: propagates constants between conjuncts, then evaluates
 /// constant expressions. Expressions that `is_whole` accepts count as columns and stay.
 pub(super) fn folded(mut condition: Expr, zone: Zone, is_whole: &dyn Fn(&Expr) -> bool) -> Expr {
     carry(&mut condition, is_whole);
+    with_written_nulls(&mut condition);
     fold(&mut condition, zone);
     condition
 }
 
 /// The expression with its constant parts evaluated.
 pub(super) fn computed(mut expr: Expr, zone: Zone) -> Expr {
+    with_written_nulls(&mut expr);
     fold(&mut expr, zone);
     expr
 }
@@ -119,14 +142,13 @@ fn substitute(expr: &mut Expr, equalities: &[Equality], is_whole: &dyn Fn(&Expr)
     }
 }
 
-/// Spark's `ConstantFolding` and `NullPropagation`. A constant is computed as a whole, after the NULLs that are written in it; one
+/// Spark's `ConstantFolding` and `NullPropagation`. A constant is computed as a whole, after the NULLs that are written; one
 /// that fails stays, and is refused or fails row by row. All else is done from the leaves up.
 fn fold(expr: &mut Expr, zone: Zone) {
     if let Expr::Literal(..) | Expr::Column(..) | Expr::Variable(..) | Expr::Now = expr {
         return;
     }
     if failing::is_constant(expr) {
-        with_written_nulls(expr);
         if let Some(value) = value(expr, zone) {
             *expr = Expr::Literal(value, expr.data_type());
             return;
@@ -142,14 +164,16 @@ fn fold(expr: &mut Expr, zone: Zone) {
     });
     where_null_is_false(expr);
     let computed = || Some(Expr::Literal(of_constants.then(|| value(expr, zone))??, expr.data_type()));
-    let simpler = computed().or_else(|| with_null(expr)).or_else(|| with_constant(expr)).or_else(|| of_case(expr));
+    // Beside a NULL that was not written, a constant that fails has ended the query before.
+    let with_null = || with_null(expr).filter(|_| fails_nowhere(expr));
+    let simpler = computed().or_else(with_null).or_else(|| with_constant(expr)).or_else(|| of_case(expr));
     let simpler = simpler.or_else(|| unwrap::unwrapped(expr, zone)).or_else(|| reorder::reordered(expr, zone));
     if let Some(simpler) = simpler {
         *expr = simpler;
     }
 }
 
-/// The NULLs of a constant that are written there, and what is NULL because of them.
+/// The NULLs that are written in an expression, and what is NULL because of them.
 fn with_written_nulls(expr: &mut Expr) {
     expr.children_mut(&mut with_written_nulls);
     match expr {
@@ -204,7 +228,7 @@ fn of_case(expr: &Expr) -> Option<Expr> {
     }
 }
 
-/// The result of a comparison or an operation with NULL.
+/// The result of a comparison, an operation or a function with NULL.
 fn with_null(expr: &Expr) -> Option<Expr> {
     let is_null = |x: &Expr| matches!(x, Expr::Literal(Value::Null, _));
     match expr {
@@ -218,6 +242,10 @@ fn with_null(expr: &Expr) -> Option<Expr> {
         }
         Expr::In(x, list) if is_null(x) || list.values().iter().all(is_null) => {
             Some(Expr::Literal(Value::Null, DataType::Boolean))
+        }
+        Expr::Call(function, arguments, data_type) if arguments.iter().any(is_null) => {
+            let knows = NULL_FOR_NULL.split_whitespace().any(|name| name == function.name);
+            knows.then(|| Expr::Literal(Value::Null, data_type.clone()))
         }
         _ => None,
     }
