@@ -15,21 +15,19 @@ use tidemill_model::Millis;
 const NULL_FOR_NULL: &str = "\
     & ^ abs acos acosh add_months array_contains array_distinct array_except array_intersect array_max array_min \
     array_position array_remove array_size array_union arrays_overlap ascii asin asinh atan atan2 atanh base64 \
-    bin bit_count bit_get bit_length bitmap_bit_position bitmap_bucket_number bitmap_count cbrt ceil char \
-    contains conv convert_timezone cos cosh cot crc32 csc date_add date_format date_from_unix_date date_sub \
-    dateadd datediff day dayname dayofweek dayofyear degrees element_at encode endswith exp expm1 factorial \
-    find_in_set flatten floor format_number from_unixtime from_utc_timestamp get hex hour hypot ilike initcap \
-    instr is_valid_utf8 json_array_length json_object_keys last_day left length levenshtein like ln log log10 \
-    log1p log2 lower lpad ltrim luhn_check make_date make_dt_interval make_timestamp make_timestamp_ntz \
-    make_valid_utf8 make_ym_interval map_contains_key map_entries map_from_arrays map_from_entries map_keys \
-    map_values mask md5 minute month monthname months_between next_day nullifzero octet_length overlay parse_url \
-    pmod pow quarter quote radians regexp_count regexp_extract regexp_extract_all regexp_instr regexp_replace \
-    regexp_substr repeat replace reverse right rint rlike rpad rtrim sec second sentences sha1 sha2 shiftleft \
-    shiftright shiftrightunsigned sign sin sinh size slice sort_array soundex split split_part sqrt startswith \
-    str_to_map substring substring_index tan tanh timestamp_micros timestamp_millis timestamp_seconds to_binary \
-    to_char to_csv to_json to_number to_timestamp_ntz to_utc_timestamp translate trim try_add try_aes_decrypt \
-    try_divide try_element_at try_make_timestamp try_make_timestamp_ntz try_mod try_multiply try_parse_url \
-    try_subtract try_to_binary try_to_number try_url_decode try_validate_utf8 unix_date unix_micros unix_millis \
+    bin bit_count bit_get bit_length bitmap_bit_position bitmap_bucket_number bitmap_count cbrt char contains \
+    conv convert_timezone cos cosh cot crc32 csc date_add date_format date_from_unix_date date_sub dateadd \
+    datediff day dayname dayofweek dayofyear degrees element_at encode endswith exp expm1 factorial find_in_set \
+    flatten format_number from_unixtime from_utc_timestamp get hex hour hypot initcap instr is_valid_utf8 \
+    json_array_length json_object_keys last_day left length like ln log log10 log1p log2 lower lpad luhn_check \
+    make_date make_timestamp_ntz make_valid_utf8 map_contains_key map_entries map_from_arrays map_from_entries \
+    map_keys map_values md5 minute month monthname next_day nullifzero octet_length parse_url pmod pow quarter \
+    quote radians regexp_count regexp_extract regexp_extract_all regexp_instr regexp_substr repeat replace \
+    reverse right rint rlike rpad sec second sha1 sha2 shiftleft shiftright shiftrightunsigned sign sin sinh \
+    size slice sort_array soundex split_part sqrt startswith str_to_map substring substring_index tan tanh \
+    timestamp_micros timestamp_millis timestamp_seconds to_binary to_char to_csv to_json to_number \
+    to_utc_timestamp translate trim try_add try_divide try_element_at try_make_timestamp_ntz try_mod \
+    try_multiply try_subtract try_to_number try_url_decode try_validate_utf8 unix_date unix_micros unix_millis \
     unix_seconds upper url_decode url_encode validate_utf8 weekday weekofyear width_bucket year | ~";
 
 /// One round for a filter's condition, before it is simplified: propagates constants between conjuncts, then evaluates
