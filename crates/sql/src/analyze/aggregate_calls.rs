@@ -133,15 +133,14 @@ impl Resolver<'_> {
                 inputs.push(input);
             }
         }
-        // An argument is computed where those before it are not NULL: AND does that.
-        let in_turn = filter.is_none() && inputs.iter().skip(1).any(ahead::may_fail);
-        let filter = filter.or_else(|| in_turn.then(|| Expr::IsNotNull(Box::new(inputs.remove(0)))));
-        if let Some(filter) = filter {
-            if inputs.is_empty() {
-                return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
-            }
-            let given = inputs.into_iter().fold(filter, given_too);
-            inputs = vec![filtered(Some(given), Expr::Literal(Value::Boolean(true), DataType::Boolean))];
+        if let Some(filter) = filter.clone().filter(|_| inputs.is_empty()) {
+            return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
+        }
+        // An argument is computed where FILTER holds and those before it are not NULL.
+        if filter.is_some() || inputs.iter().skip(1).any(ahead::may_fail) {
+            let counted = Expr::Literal(Value::Boolean(true), DataType::Boolean);
+            let given = |counted, input| filtered(Some(Expr::IsNotNull(Box::new(input))), counted);
+            inputs = vec![filtered(filter, inputs.into_iter().rev().fold(counted, given))];
         }
         Ok(self.aggregates.call_column(AggregateFunction::Count, inputs, DataType::Int64))
     }

@@ -299,15 +299,14 @@ impl Resolver<'_> {
             let input = Some(self.computed(wanted)?.0).filter(|input| !input.data_type().is_null());
             let input = input.unwrap_or(Expr::Literal(Value::Null, DataType::Float64));
             let both = given_too(Expr::IsNotNull(Box::new(x)), y);
-            let counted = Expr::all(filter.into_iter().chain([both]));
+            let input = filtered(filter, filtered(Some(both), input));
             let data_type = result_type(AggregateFunction::Avg, &input.data_type()).expect("a number has a mean");
-            return Ok(self.aggregates.call_column(AggregateFunction::Avg, vec![filtered(counted, input)], data_type));
+            return Ok(self.aggregates.call_column(AggregateFunction::Avg, vec![input], data_type));
         }
         if name == "regr_count" {
             let both = given_too(Expr::IsNotNull(Box::new(x)), y);
-            let counted = filter.into_iter().chain([both]);
-            let counted = Expr::all(counted).expect("one at least");
-            return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![counted], DataType::Int64));
+            let counted = vec![filtered(filter, both)];
+            return Ok(self.aggregates.call_column(AggregateFunction::CountIf, counted, DataType::Int64));
         }
         let state = types::array(DataType::Float64);
         let x = filtered(filter, x);
