@@ -137,9 +137,7 @@ fn query_text() {
     check(
         "WHERE course IS NOT NULL",
         "WHERE course IN (SELECT 1)",
-        &[
-            "p.toml:22:20: IN (SELECT …) is a join with a query; only joins with VALUES are supported; list the values: x IN (1, 2)",
-        ],
+        &["p.toml:22:20: IN (SELECT …) is a join, and only VALUES can be joined; list the values: x IN (1, 2)"],
     );
 }
 

@@ -77,7 +77,7 @@ impl Parser<'_> {
         } else if self.take_word("IN") {
             self.expect_symbol("(")?;
             if self.is_any_word(&["SELECT", "WITH", "VALUES"]) {
-                let message = "IN (SELECT …) is a join with a query; only joins with VALUES are supported";
+                let message = "IN (SELECT …) is a join, and only VALUES can be joined";
                 return Err(Fault::new(self.here(), message, "list the values: x IN (1, 2)"));
             }
             let list = self.list(Self::expression)?;
