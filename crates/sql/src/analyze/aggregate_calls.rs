@@ -133,15 +133,18 @@ impl Resolver<'_> {
                 inputs.push(input);
             }
         }
-        if let Some(filter) = filter.clone().filter(|_| inputs.is_empty()) {
-            return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
-        }
-        // An argument is computed where FILTER holds and those before it are not NULL.
-        if filter.is_some() || inputs.iter().skip(1).any(ahead::may_fail) {
-            let counted = Expr::Literal(Value::Boolean(true), DataType::Boolean);
-            let given = |counted, input| filtered(Some(Expr::IsNotNull(Box::new(input))), counted);
-            inputs = vec![filtered(filter, inputs.into_iter().rev().fold(counted, given))];
-        }
+        let inputs = match filter {
+            Some(filter) if inputs.is_empty() => {
+                return Ok(self.aggregates.call_column(AggregateFunction::CountIf, vec![filter], DataType::Int64));
+            }
+            None if !inputs.iter().skip(1).any(ahead::may_fail) => inputs,
+            // An argument is computed where FILTER holds and those before it are not NULL.
+            filter => {
+                let counted = Expr::Literal(Value::Boolean(true), DataType::Boolean);
+                let given = |counted, input| filtered(Some(Expr::IsNotNull(Box::new(input))), counted);
+                vec![filtered(filter, inputs.into_iter().rev().fold(counted, given))]
+            }
+        };
         Ok(self.aggregates.call_column(AggregateFunction::Count, inputs, DataType::Int64))
     }
 

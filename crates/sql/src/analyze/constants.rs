@@ -11,8 +11,9 @@ use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
 use tidemill_model::Millis;
 
-/// Functions that Spark's `NullPropagation` knows to give NULL if any argument is NULL.
-const NULL_FOR_NULL: &str = "\
+/// Functions that Spark's `NullPropagation` knows to give NULL beside a NULL that is a constant. What a condition demands of columns is
+/// decided by fewer functions: `conjuncts::demanded`.
+const NULL_PROPAGATED: &str = "\
     & ^ abs acos acosh add_months array_contains array_distinct array_except array_intersect array_max array_min \
     array_position array_remove array_size array_union arrays_overlap ascii asin asinh atan atan2 atanh base64 \
     bin bit_count bit_get bit_length bitmap_bit_position bitmap_bucket_number bitmap_count cbrt char contains \
@@ -242,7 +243,7 @@ fn with_null(expr: &Expr) -> Option<Expr> {
             Some(Expr::Literal(Value::Null, DataType::Boolean))
         }
         Expr::Call(function, arguments, data_type) if arguments.iter().any(is_null) => {
-            let knows = NULL_FOR_NULL.split_whitespace().any(|name| name == function.name);
+            let knows = NULL_PROPAGATED.split_whitespace().any(|name| name == function.name);
             knows.then(|| Expr::Literal(Value::Null, data_type.clone()))
         }
         _ => None,

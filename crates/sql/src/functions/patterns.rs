@@ -167,25 +167,11 @@ impl LikePattern {
         }
         pieces.dedup_by(|a, b| *a == Piece::Any && *b == Piece::Any);
         let is_wide = pieces.iter().any(|piece| matches!(piece, Piece::Char('\u{10000}'..)));
-        Ok(match (is_wide, is_planned && !pattern.contains(escape)) {
-            (false, _) => LikePattern::of(pieces),
-            (true, true) => LikePattern::of_wide(pieces),
-            (true, false) => LikePattern::Never,
+        Ok(match LikePattern::of(pieces) {
+            LikePattern::Pieces(_) if is_wide => LikePattern::Never,
+            _ if is_wide && (!is_planned || pattern.contains(escape)) => LikePattern::Never,
+            parsed => parsed,
         })
-    }
-
-    /// With characters above U+FFFF.
-    fn of_wide(pieces: Vec<Piece>) -> LikePattern {
-        let simple = LikePattern::of(pieces);
-        let LikePattern::Pieces(pieces) = simple else { return simple };
-        let mut parts = pieces.split(|piece| *piece == Piece::Any).map(text_of);
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(Some(start)), Some(Some(end)), None) => {
-                let least = start.encode_utf16().count() + end.encode_utf16().count();
-                LikePattern::BeginsAndEnds(start, end, least)
-            }
-            _ => LikePattern::Never,
-        }
     }
 
     fn of(pieces: Vec<Piece>) -> LikePattern {
@@ -195,9 +181,17 @@ impl LikePattern {
             }
             [Piece::Any, rest @ ..] => text_of(rest).map(LikePattern::Ends),
             [rest @ .., Piece::Any] => text_of(rest).map(LikePattern::Begins),
-            all => text_of(all).map(LikePattern::Same),
+            all => text_of(all).map(LikePattern::Same).or_else(|| LikePattern::with_middle(all)),
         };
         simple.unwrap_or(LikePattern::Pieces(pieces))
+    }
+
+    /// A text, `%`, and another text.
+    fn with_middle(pieces: &[Piece]) -> Option<LikePattern> {
+        let any = pieces.iter().position(|piece| *piece == Piece::Any)?;
+        let (start, end) = (text_of(&pieces[..any])?, text_of(&pieces[any + 1..])?);
+        let least = start.encode_utf16().count() + end.encode_utf16().count();
+        Some(LikePattern::BeginsAndEnds(start, end, least))
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -309,6 +303,9 @@ mod tests {
             (r"\%", "x", false),
             ("a", "a\n", false),
             ("a_", "a\n", true),
+            ("a%a", "a", false),
+            ("a%a", "aa", true),
+            ("a%é", "a😀é", true),
         ] {
             for is_planned in [true, false] {
                 let parsed = LikePattern::parse(pattern, '\\', is_planned).unwrap();
