@@ -39,13 +39,13 @@ impl Checkpoint {
     /// Opens a checkpoint, or begins one for `query`. For `snapshot_bytes_min` see [`crate::SNAPSHOT_BYTES_MIN`].
     ///
     /// # Errors
-    /// User: the checkpoint belongs to another query (the message shows the difference) or has another format version.
+    /// User: the checkpoint has batches of another query (the message shows the difference) or another format version.
     /// External: damage, disk.
     pub fn open(disk: Arc<dyn Disk>, query: Query, snapshot_bytes_min: u64) -> Result<Checkpoint> {
         make_folders(&*disk)?;
         let mut found = find(&*disk)?;
         let snapshots = batches(&list(&*disk, snapshot::FOLDER)?);
-        let (query, changes) = identify(&found.base, query)?;
+        let (query, changes) = identify(&mut found.base, query)?;
         let (snapshot, deltas) = state(&*disk, &mut found, &snapshots)?;
         let Found { base, newest, mut segments, .. } = found;
         let recovered = Recovered {
@@ -154,12 +154,17 @@ fn state(disk: &dyn Disk, found: &mut Found, snapshots: &[u64]) -> Result<(Snaps
     Ok((snapshot, chain.into_iter().map(take).collect()))
 }
 
-/// The query that the checkpoint belongs to from now on, and what has changed in it.
-fn identify(base: &Base, query: Query) -> Result<(Query, Vec<Change>)> {
+/// The query that the checkpoint belongs to from now on, and what has changed in it. Before its first plan a checkpoint
+/// takes any query: a first start that failed, on a wrong directory perhaps, binds it to nothing.
+fn identify(base: &mut Base, query: Query) -> Result<(Query, Vec<Change>)> {
     if base.id.is_empty() {
         return Ok((query, Vec::new()));
     }
     if base.fingerprint != query.fingerprint {
+        if base.committed.is_none() && base.plans.is_empty() {
+            base.start = None;
+            return Ok((Query { id: base.id.clone(), ..query }, Vec::new()));
+        }
         return Err(another_query(&changes(&base.fingerprint.lines(), &query.fingerprint.lines())));
     }
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();

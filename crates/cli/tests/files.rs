@@ -278,6 +278,16 @@ fn what_cannot_be_is_said() {
 }
 
 #[test]
+fn a_directory_that_did_not_exist_can_be_corrected() {
+    let place = TestDir::new(1);
+    fs::write(place.0.path().join("p.toml"), PIPELINE.replacen("\"in\"", "\"nowhere\"", 1)).unwrap();
+    assert_eq!(place.run().status.code(), Some(2));
+    fs::write(place.0.path().join("p.toml"), PIPELINE).unwrap();
+    let output = place.run();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_pattern_that_no_file_matches_is_named() {
     let stderr = |pattern: &str| {
         let place = TestDir::new(1);

@@ -137,6 +137,17 @@ fn r_changes_of_the_input() {
     assert!(error.message().contains("- input        Topic\n  + input        Topic[another]"), "{error}");
 }
 
+/// A start that failed before its first batch, on a wrong directory perhaps, binds the checkpoint to nothing.
+#[test]
+fn before_its_first_batch_a_checkpoint_takes_any_query() {
+    let mut harness = Harness::new(PIPELINE);
+    harness.description = "Topic[misspelt]".into();
+    assert!(harness.run().unwrap().is_empty());
+    harness.description = "Topic".into();
+    let rows = go_on(harness, &[("'10 seconds'), k", "'20 seconds'), k, v")]).unwrap();
+    assert_eq!(rows, [r#"{"k":"a","n":1,"total":8}"#]);
+}
+
 #[test]
 fn r_a_stateless_query_may_change_but_not_get_a_state() {
     let pipeline = || PIPELINE.replace(sql(PIPELINE), STATELESS);
