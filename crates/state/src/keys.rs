@@ -1,4 +1,5 @@
-//! Keys by number: their bytes in one buffer, and an index from hash to number.
+//! Keys by number, and an index from hash to number. A short key is in its entry, so that finding it reads one line of
+//! memory; the bytes of longer ones are in a buffer.
 
 use hashbrown::HashTable;
 
@@ -8,30 +9,47 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Alignment of keys in the buffer, so that 32-bit positions address 32 GB.
 const ALIGN: usize = 8;
 
+/// Longest key that is in its entry.
+const SHORT: usize = 20;
+
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     table: HashTable<u32>,
     entries: Vec<Entry>,
+    /// The bytes of long keys.
     bytes: Vec<u8>,
     free: Vec<u32>,
-    /// Bytes of removed keys.
+    /// Bytes of removed long keys.
     dead: usize,
 }
 
+/// Aligned so that none is on two lines of the processor's cache.
 #[derive(Clone, Debug)]
+#[repr(align(32))]
 struct Entry {
     hash: u32,
-    at: u32,
     len: u32,
     /// The owner's value for the key: its newest slot.
     first: u32,
+    /// A short key, then zeros; or a long key's place in the buffer, in steps of [`ALIGN`].
+    key: [u8; SHORT],
 }
 
 impl Keys {
     /// The number of a key.
     #[inline]
     pub(crate) fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
-        self.table.find(spread(hash), |number| self.is(*number, hash, key)).copied()
+        let len = key.len() as u32;
+        let found = match padded(key) {
+            Some(padded) => self.table.find(spread(hash), |number| {
+                let entry = &self.entries[*number as usize];
+                entry.len == len && entry.key == padded
+            }),
+            None => self
+                .table
+                .find(spread(hash), |number| self.entries[*number as usize].hash == hash && self.get(*number) == key),
+        };
+        found.copied()
     }
 
     /// The number of a key; adds the key if it is new.
@@ -51,11 +69,9 @@ impl Keys {
     }
 
     fn insert(&mut self, hash: u32, key: &[u8]) -> u32 {
-        let at = u32::try_from(self.bytes.len() / ALIGN).expect("a shard's keys take less than 32 GB");
         let len = u32::try_from(key.len()).expect("a key is shorter than a message");
-        self.bytes.extend_from_slice(key);
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
-        let entry = Entry { hash, at, len, first: NONE };
+        let key = padded(key).unwrap_or_else(|| self.keep(key));
+        let entry = Entry { hash, len, first: NONE, key };
         let number = match self.free.pop() {
             Some(number) => {
                 self.entries[number as usize] = entry;
@@ -71,18 +87,36 @@ impl Keys {
         number
     }
 
+    /// Puts a long key into the buffer. Returns its place.
+    fn keep(&mut self, key: &[u8]) -> [u8; SHORT] {
+        let at = u32::try_from(self.bytes.len() / ALIGN).expect("a shard's keys take less than 32 GB");
+        self.bytes.extend_from_slice(key);
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
+        let mut place = [0; SHORT];
+        place[..4].copy_from_slice(&at.to_le_bytes());
+        place
+    }
+
     pub(crate) fn remove(&mut self, number: u32) {
         let hash = self.entries[number as usize].hash;
         let place = self.table.find_entry(spread(hash), |other| *other == number).expect("a key is in its index");
         place.remove();
-        self.dead += (self.entries[number as usize].len as usize).next_multiple_of(ALIGN);
+        let len = self.entries[number as usize].len as usize;
+        if len > SHORT {
+            self.dead += len.next_multiple_of(ALIGN);
+        }
         self.free.push(number);
     }
 
     #[inline]
     pub(crate) fn get(&self, number: u32) -> &[u8] {
         let entry = &self.entries[number as usize];
-        &self.bytes[entry.at as usize * ALIGN..][..entry.len as usize]
+        let len = entry.len as usize;
+        if len <= SHORT {
+            return &entry.key[..len];
+        }
+        let [a, b, c, d, ..] = entry.key;
+        &self.bytes[u32::from_le_bytes([a, b, c, d]) as usize * ALIGN..][..len]
     }
 
     pub(crate) fn hash(&self, number: u32) -> u32 {
@@ -120,15 +154,19 @@ impl Keys {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + index
     }
 
-    /// Whether more than half of the space belongs to removed keys.
+    /// Whether most of the space belongs to removed keys.
     pub(crate) fn is_mostly_dead(&self) -> bool {
-        self.dead > 64 << 10 && self.dead > self.bytes.len() / 2
+        let long = self.dead > 64 << 10 && self.dead > self.bytes.len() / 2;
+        long || self.free.len() > 1_024 && self.free.len() > self.entries.len() / 4 * 3
     }
+}
 
-    #[inline]
-    fn is(&self, number: u32, hash: u32, key: &[u8]) -> bool {
-        self.entries[number as usize].hash == hash && self.get(number) == key
-    }
+/// A short key, then zeros.
+#[inline]
+fn padded(key: &[u8]) -> Option<[u8; SHORT]> {
+    let mut padded = [0; SHORT];
+    padded.get_mut(..key.len())?.copy_from_slice(key);
+    Some(padded)
 }
 
 /// Spreads the hash for the index. Only its upper bits differ between shards, and the index uses both ends.

@@ -127,34 +127,47 @@ impl Shard {
         (batch_id, task): (u64, u32),
         mut section: Section<'_>,
     ) {
-        let mut keys = vec![NONE; section.keys()];
-        let mut into = Vec::with_capacity(section.slices.len());
-        let mut windows = (i64::MIN, (0, 0));
-        for (cell_key, slice) in section.cells() {
-            if windows.0 != slice || into.is_empty() {
-                windows = (slice, layout.grid.windows(slice));
-            }
-            let bytes = section.key(cell_key as usize);
-            let number = &mut keys[cell_key as usize];
-            let is_late = late.of(bytes, windows.1);
-            if is_late != Lateness::Open {
-                dropped.add(bytes, slice);
-            }
-            if is_late == Lateness::Closed {
-                into.push(NONE);
-                continue;
-            }
-            if *number == NONE {
-                *number = self.table.keys.of(hash(bytes), bytes);
-            }
-            let slot = self.enter(layout, *number, slice);
-            self.touch(slot);
-            into.push(slot);
-        }
+        // One pass for the keys, one for the slots, one for each column: in a short loop the processor fetches many of
+        // them from memory at once.
+        let wanted = self.wanted(layout, late, dropped, &section);
+        let keys: Vec<u32> = (0..section.keys())
+            .map(|key| match wanted.keys[key] {
+                true => self.table.keys.of(hash(section.key(key)), section.key(key)),
+                false => NONE,
+            })
+            .collect();
+        let cells = section.cells().zip(&wanted.cells);
+        let into: Vec<u32> = cells
+            .map(|((key, slice), wanted)| if *wanted { self.enter(layout, keys[key as usize], slice) } else { NONE })
+            .collect();
+        into.iter().filter(|slot| **slot != NONE).for_each(|slot| self.touch(*slot));
         for (column, later) in self.table.columns().iter_mut().zip(&mut section.columns) {
             later.place(batch_id, task);
             column.add_all(&into, later);
         }
+    }
+
+    /// What of a section is not too late.
+    fn wanted(&self, layout: &Layout, late: &Late<'_>, dropped: &mut Dropped, section: &Section<'_>) -> Wanted {
+        let mut keys = vec![false; section.keys()];
+        let mut windows = (i64::MIN, (0, 0));
+        let mut first = true;
+        let cells = section.cells().map(|(key, slice)| {
+            if windows.0 != slice || first {
+                windows = (slice, layout.grid.windows(slice));
+                first = false;
+            }
+            let bytes = section.key(key as usize);
+            let is_late = late.of(bytes, windows.1);
+            if is_late != Lateness::Open {
+                dropped.add(bytes, slice);
+            }
+            let wanted = is_late != Lateness::Closed;
+            keys[key as usize] |= wanted;
+            wanted
+        });
+        let cells = cells.collect();
+        Wanted { keys, cells }
     }
 
     /// Reserves space for what is about to be put in.
@@ -428,6 +441,12 @@ impl Shard {
             }
         }
     }
+}
+
+/// Which keys and cells of a section are merged.
+struct Wanted {
+    keys: Vec<bool>,
+    cells: Vec<bool>,
 }
 
 /// How late a cell is.
