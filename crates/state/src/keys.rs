@@ -1,7 +1,8 @@
-//! Keys by number, and an index from hash to number. A short key is in its entry, so that finding it reads one line of
-//! memory; the bytes of longer ones are in a buffer.
+//! Keys by number. A short key is in its entry, so that comparing it reads one line of memory; the bytes of longer ones are
+//! in a buffer.
 
-use hashbrown::HashTable;
+use crate::hash::hash;
+use crate::index::Index;
 
 /// No slot, or no key.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -14,7 +15,7 @@ const SHORT: usize = 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    table: HashTable<u32>,
+    index: Index,
     entries: Vec<Entry>,
     /// The bytes of long keys.
     bytes: Vec<u8>,
@@ -39,17 +40,7 @@ impl Keys {
     /// The number of a key.
     #[inline]
     pub(crate) fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
-        let len = key.len() as u32;
-        let found = match padded(key) {
-            Some(padded) => self.table.find(spread(hash), |number| {
-                let entry = &self.entries[*number as usize];
-                entry.len == len && entry.key == padded
-            }),
-            None => self
-                .table
-                .find(spread(hash), |number| self.entries[*number as usize].hash == hash && self.get(*number) == key),
-        };
-        found.copied()
+        self.index.find(hash, |number| self.is(number, key))
     }
 
     /// The number of a key; adds the key if it is new.
@@ -61,10 +52,26 @@ impl Keys {
         }
     }
 
+    /// The numbers of different keys; adds those that are new and `wanted`, and gives [`NONE`] for the other new ones.
+    pub(crate) fn of_all<'a>(
+        &mut self,
+        count: usize,
+        key: impl Fn(usize) -> &'a [u8],
+        wanted: impl Fn(usize) -> bool,
+    ) -> Vec<u32> {
+        let hashes: Vec<u32> = (0..count).map(|at| hash(key(at))).collect();
+        let mut numbers = self.index.find_all(&hashes, |at, number| self.is(number, key(at)));
+        for (at, number) in numbers.iter_mut().enumerate().filter(|(_, number)| **number == NONE) {
+            if wanted(at) {
+                *number = self.insert(hashes[at], key(at));
+            }
+        }
+        numbers
+    }
+
     /// Reserves space for more keys.
     pub(crate) fn reserve(&mut self, keys: usize) {
-        let Keys { table, entries, .. } = self;
-        table.reserve(keys, |number| spread(entries[*number as usize].hash));
+        self.index.reserve(keys);
         self.entries.reserve(keys);
     }
 
@@ -82,8 +89,7 @@ impl Keys {
                 u32::try_from(self.entries.len() - 1).ok().filter(|number| *number < NONE - 1).expect("fewer keys")
             }
         };
-        let Keys { table, entries, .. } = self;
-        table.insert_unique(spread(hash), number, |number| spread(entries[*number as usize].hash));
+        self.index.insert(hash, number);
         number
     }
 
@@ -99,8 +105,7 @@ impl Keys {
 
     pub(crate) fn remove(&mut self, number: u32) {
         let hash = self.entries[number as usize].hash;
-        let place = self.table.find_entry(spread(hash), |other| *other == number).expect("a key is in its index");
-        place.remove();
+        self.index.remove(hash, number);
         let len = self.entries[number as usize].len as usize;
         if len > SHORT {
             self.dead += len.next_multiple_of(ALIGN);
@@ -119,7 +124,7 @@ impl Keys {
         &self.bytes[u32::from_le_bytes([a, b, c, d]) as usize * ALIGN..][..len]
     }
 
-    pub(crate) fn hash(&self, number: u32) -> u32 {
+    pub(crate) fn hash_of(&self, number: u32) -> u32 {
         self.entries[number as usize].hash
     }
 
@@ -145,13 +150,22 @@ impl Keys {
 
     /// Bytes of the present keys, including their entries and index slots.
     pub(crate) fn live_bytes(&self) -> usize {
-        self.bytes.len() - self.dead + self.len() * (size_of::<Entry>() + 2 * size_of::<u32>())
+        self.bytes.len() - self.dead + self.len() * (size_of::<Entry>() + size_of::<u64>())
     }
 
     /// Allocated bytes.
     pub(crate) fn capacity_bytes(&self) -> usize {
-        let index = self.table.capacity() * 2 * size_of::<u32>();
+        let index = self.index.capacity_bytes();
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>() + index
+    }
+
+    #[inline]
+    fn is(&self, number: u32, key: &[u8]) -> bool {
+        let entry = &self.entries[number as usize];
+        match padded(key) {
+            Some(padded) => entry.len as usize == key.len() && entry.key == padded,
+            None => self.get(number) == key,
+        }
     }
 
     /// Whether most of the space belongs to removed keys.
@@ -167,9 +181,4 @@ fn padded(key: &[u8]) -> Option<[u8; SHORT]> {
     let mut padded = [0; SHORT];
     padded.get_mut(..key.len())?.copy_from_slice(key);
     Some(padded)
-}
-
-/// Spreads the hash for the index. Only its upper bits differ between shards, and the index uses both ends.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

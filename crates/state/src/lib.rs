@@ -5,7 +5,7 @@
 //!  driver    Store ─► 16 shards ◄── merged in parallel ◄───────┘
 //!                        ├─► Groups   what goes out, by window and key
 //!                        └─► bytes    what the batch changed, or all: sections again
-//!  a shard   keys (arena, hash index) · slots (key, slice) · a typed column per aggregate · slots by slice
+//!  a shard   keys (hash index) · slots (key, slice) · a typed column per aggregate · slots by slice
 //! ```
 //! - A **slot** is a (key, slice). Rows are folded by slice at any width and slide. A window is built from its slices
 //!   on output ([`Grid`], `windows`), with a constant number of merges per window however many slices it has.
@@ -31,6 +31,7 @@ mod bytes;
 mod column;
 mod extreme;
 mod hash;
+mod index;
 mod keys;
 mod layout;
 mod moments;

@@ -146,7 +146,7 @@ impl Table {
     pub(crate) fn in_sections(&self, write: &mut dyn FnMut(&[u32], &mut Vec<u8>)) -> Vec<u8> {
         let mut slots: Vec<Vec<u32>> = vec![Vec::new(); SHARDS];
         for (number, slot) in self.live() {
-            slots[shard(self.keys.hash(slot.key))].push(number);
+            slots[shard(self.keys.hash_of(slot.key))].push(number);
         }
         let sections = slots.iter().map(|slots| {
             let mut section = Vec::new();

@@ -130,12 +130,7 @@ impl Shard {
         // One pass for the keys, one for the slots, one for each column: in a short loop the processor fetches many of
         // them from memory at once.
         let wanted = self.wanted(layout, late, dropped, &section);
-        let keys: Vec<u32> = (0..section.keys())
-            .map(|key| match wanted.keys[key] {
-                true => self.table.keys.of(hash(section.key(key)), section.key(key)),
-                false => NONE,
-            })
-            .collect();
+        let keys = self.table.keys.of_all(section.keys(), |key| section.key(key), |key| wanted.keys[key]);
         let cells = section.cells().zip(&wanted.cells);
         let into: Vec<u32> = cells
             .map(|((key, slice), wanted)| if *wanted { self.enter(layout, keys[key as usize], slice) } else { NONE })
@@ -179,8 +174,7 @@ impl Shard {
 
     /// Replaces groups by those of a section.
     pub(crate) fn put(&mut self, layout: &Layout, section: &Section<'_>) {
-        let key = |number| self.table.keys.of(hash(section.key(number)), section.key(number));
-        let keys: Vec<u32> = (0..section.keys()).map(key).collect();
+        let keys = self.table.keys.of_all(section.keys(), |key| section.key(key), |_| true);
         let cells = section.cells();
         let into: Vec<u32> = cells.map(|(key, slice)| self.enter(layout, keys[key as usize], slice)).collect();
         for (column, from) in self.table.columns().iter_mut().zip(&section.columns) {

@@ -247,7 +247,7 @@ impl Table {
         let mut table = Table::new(kinds);
         let mut moved = Vec::with_capacity(self.len());
         for (number, slot) in self.live() {
-            let key = table.keys.of(self.keys.hash(slot.key), self.keys.get(slot.key));
+            let key = table.keys.of(self.keys.hash_of(slot.key), self.keys.get(slot.key));
             moved.push((table.slot(key, slot.slice).slot, number));
         }
         for (column, from) in table.columns().iter_mut().zip(&self.columns) {
@@ -273,7 +273,7 @@ impl Table {
     pub(crate) fn in_order(&self) -> Vec<u32> {
         let keys = &self.keys;
         let mut places: Vec<(u32, u32, i64, u32)> =
-            self.live().map(|(number, slot)| (keys.hash(slot.key), slot.key, slot.slice, number)).collect();
+            self.live().map(|(number, slot)| (keys.hash_of(slot.key), slot.key, slot.slice, number)).collect();
         places.sort_unstable_by(|a, b| {
             let by_key = || if a.1 == b.1 { std::cmp::Ordering::Equal } else { keys.get(a.1).cmp(keys.get(b.1)) };
             a.0.cmp(&b.0).then_with(by_key).then(a.2.cmp(&b.2))

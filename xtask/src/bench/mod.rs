@@ -5,6 +5,7 @@
 //! shown below it. `wall` and `cpu` cover the whole run, with all processes that it starts.
 
 pub mod autoscale;
+mod batches;
 mod bench_dir;
 mod bottlenecks;
 mod consume;
@@ -52,6 +53,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "executor", program: Example("tidemill-cli", "executor_bench") },
     Bench { name: "engine", program: Own(engine::run) },
     Bench { name: "groups", program: Own(groups::run) },
+    Bench { name: "batches", program: Own(batches::run) },
     Bench { name: "partitions", program: Own(partitions::run) },
     Bench { name: "stateless", program: Own(stateless::run) },
     Bench { name: "latency", program: Own(latency::run) },
