@@ -37,6 +37,7 @@ pub(crate) fn facts(moment: FactInputs<'_>, busy: &mut Busy, fleet: &mut Fleet) 
         backlog: extents.map(|_| backlog),
         end_total: extents.map(|extents| extents.values().map(|extent| extent.end.max(0) as u64).sum()),
         unfinished,
+        job: false,
         all_committed,
         ready: sizes.ready,
         starting: sizes.starting,

@@ -117,11 +117,13 @@ impl Case<'_> {
     /// After a silence, executors start at once. If records keep coming, they wait for the slack and are then done
     /// together.
     fn activate(&self, state: &mut State, backlog: f64) -> Option<Verdict> {
-        let Facts { ready, starting, draining, unfinished, .. } = *self.facts;
+        let Facts { ready, starting, draining, unfinished, job, .. } = *self.facts;
         // Executors that still live finish the batch in flight.
-        let orphaned = if ready + starting + draining == 0 { unfinished } else { 0 };
+        let alone = ready + starting + draining == 0;
+        let orphaned = if alone { unfinished } else { 0 };
+        let interrupted = alone && (job || unfinished > 0);
         let work = backlog + orphaned as f64;
-        if self.from > 0 || work == 0.0 || self.settings.max == 0 {
+        if self.from > 0 || (work == 0.0 && !interrupted) || self.settings.max == 0 {
             state.waiting_since_ms = None;
             return None;
         }
@@ -135,7 +137,7 @@ impl Case<'_> {
         let after_silence = |turn_s: f64| state.rates.rate_before(turn_s.ceil() as u64, 1) == 0.0;
         // What one executor cannot do is no load for turns with none.
         let turn_s = terms.turn_s.filter(|turn_s| {
-            orphaned == 0 && !rare && !after_silence(*turn_s) && terms.lambda5 <= at(&terms.capacity, 1)
+            !interrupted && !rare && !after_silence(*turn_s) && terms.lambda5 <= at(&terms.capacity, 1)
         });
         if turn_s.is_some_and(|turn_s| oldest_s < turn_s) && soon < terms.slack {
             return Some((Kind::Hold, 0, reason::wait(backlog, terms)));

@@ -15,6 +15,9 @@ pub struct Facts {
     pub end_total: Option<u64>,
     /// Records in logged plans whose tasks have not ended: they need an executor even if the backlog is 0.
     pub unfinished: u64,
+    /// A batch or another job is under way whose records, if it has any, are still in `backlog`: it needs an executor too.
+    #[serde(default)]
+    pub job: bool,
     /// Every logged plan is committed.
     pub all_committed: bool,
     /// Executors that take tasks.

@@ -22,7 +22,8 @@ pub(crate) fn bound(settings: &Settings, from: u32, size: u32) -> String {
 }
 
 pub(crate) fn activate(to: u32, work: f64, need: f64, terms: &Terms) -> String {
-    let (waiting, need) = (records(work), number(need));
+    let waiting = if work == 0.0 { "a job without records waits".to_owned() } else { records(work) };
+    let need = number(need);
     format!("{waiting} without an executor: {need}/s are needed, {}", capacity(to, terms))
 }
 

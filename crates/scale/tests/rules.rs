@@ -67,6 +67,12 @@ fn from_zero() {
     );
     check("a million", Case { size: 0, rate: 0, facts: |f| f.backlog = Some(1_000_000), ..CASE }, (Kind::Activate, 4));
     check("a plan to finish", Case { size: 0, rate: 0, facts: |f| f.unfinished = 5, ..CASE }, (Kind::Activate, 1));
+    check("a job without records", Case { size: 0, rate: 0, facts: |f| f.job = true, ..CASE }, (Kind::Activate, 1));
+    check(
+        "a job without records while an executor lives",
+        Case { size: 0, rate: 0, facts: |f| (f.job, f.draining) = (true, 1), ..CASE },
+        (Kind::Hold, 0),
+    );
     check(
         "a batch without data",
         Case { size: 0, rate: 0, facts: |f| f.all_committed = false, ..CASE },

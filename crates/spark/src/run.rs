@@ -350,7 +350,7 @@ impl Follower {
             let rows = rows::conformed(&self.checkpoint.rows(next).await?, &self.run.schema)?;
             let mut record = match self.figures.remove(&next) {
                 Some(record) => record,
-                None => self.from_checkpoint(next).await?,
+                None => self.read_back(next).await?,
             };
             record.sink.num_output_rows = rows.num_rows() as u64;
             host.batch(&record, Some(&rows))?;
@@ -366,7 +366,7 @@ impl Follower {
     }
 
     /// A batch of which Spark reports nothing, as it was committed by a server or for a client that died.
-    async fn from_checkpoint(&self, batch_id: u64) -> Result<Progress> {
+    async fn read_back(&self, batch_id: u64) -> Result<Progress> {
         let ends = self.checkpoint.offsets(batch_id).await?;
         let begins = self.checkpoint.begins(batch_id, ends.len()).await?;
         Ok(progress::of_offsets(batch_id, &self.run.query.name, &begins, &ends))

@@ -193,7 +193,7 @@ impl Scaler {
             age_ms: waiting.map_or(0, |waiting| waiting.age_ms),
             backlog: waiting.map(|waiting| waiting.backlog),
             end_total: waiting.map(|waiting| waiting.end_total),
-            unfinished: u64::from(pending),
+            job: pending,
             all_committed: !pending,
             ready: sizes.ready,
             starting: sizes.starting,
@@ -299,6 +299,24 @@ mod tests {
         let nothing = Waiting { backlog: 0, end_total: 7, age_ms: 0 };
         let facts = scaler.facts(&reading, Some(nothing), &News::default(), Instant::now());
         assert_eq!(scaler.scaling.rescale(&facts, None).to, 1);
+    }
+
+    #[test]
+    fn a_batch_that_waits_is_no_record() {
+        let in_batch = QueryState { in_batch: true, ..QueryState::default() };
+        for (backlog, expected) in [
+            (0, "a job without records waits without an executor"),
+            (1, "1 record waits without an executor"),
+            (11, "11 records wait without an executor"),
+        ] {
+            let workers = Box::new(tidemill_spark::workers::ForeignWorkers::default());
+            let mut scaler = Scaler::new(&Autoscale::default(), workers, RestApi::at("127.0.0.1", 1));
+            let waiting = Waiting { backlog, end_total: 11, age_ms: 0 };
+            let facts = scaler.facts(&in_batch, Some(waiting), &News::default(), Instant::now());
+            let decision = scaler.scaling.rescale(&facts, None);
+            let said = decision.reason.split(": ").next();
+            assert_eq!((decision.to, said), (1, Some(expected)));
+        }
     }
 
     #[test]
