@@ -5,6 +5,8 @@ use crate::args::Args;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
 use tidemill_model::Secret;
 
 fn documents() -> Vec<(String, String)> {
@@ -123,4 +125,30 @@ fn every_pipeline_is_right() {
         }
     }
     assert!(count > 5, "{count} blocks were found");
+}
+
+/// `pgrep -f` also finds the shell that has the pattern in its command, unless the pattern does not match itself.
+#[test]
+fn examples_do_not_wait_for_themselves() {
+    let mut count = 0;
+    for (name, text) in documents() {
+        for line in text.lines().filter(|line| line.contains("while pgrep")) {
+            let from = line.find("while pgrep").expect("it is in the line");
+            let to = from + line[from..].find("; done").expect("the loop ends in its line");
+            // Another name than that of executors that may run on this machine.
+            let waiting = format!("{}; done", &line[from..to]).replace("oarseGrained", "oarseDocumented");
+            let mut shell = Command::new("sh");
+            let shell = shell.args(["-c", &waiting]).env("MAINPID", std::process::id().to_string()).spawn();
+            let (mut shell, began) = (shell.expect("a shell"), Instant::now());
+            while shell.try_wait().expect("the shell is ours").is_none() {
+                if began.elapsed() > Duration::from_secs(10) {
+                    shell.kill().expect("it is ours");
+                    panic!("{name}: `{waiting}` waits for itself");
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(count, 2, "loops were found");
 }

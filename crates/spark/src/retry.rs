@@ -67,10 +67,10 @@ impl Fault {
     /// The error, with what to do.
     pub(crate) fn told(self) -> Error {
         let Fault { code, message, address, .. } = self;
-        let said = message.trim().trim_end_matches('.').to_owned();
-        if let Some(error) = known(&said) {
+        if let Some(error) = known(&message) {
             return error;
         }
+        let said = essence(&message);
         match code {
             Code::Unauthenticated | Code::PermissionDenied => Error::user(format!(
                 "{address} refuses the credentials: {said}; give the right token with --spark-remote 'sc://HOST:PORT/;token=…'"
@@ -91,9 +91,28 @@ impl Fault {
     }
 }
 
+/// What a message of Spark says, without the names of exceptions before it, the plan of the query and the stack behind it.
+pub(crate) fn essence(message: &str) -> String {
+    let is_dump = |line: &&str| {
+        line.starts_with("=== Streaming Query ===")
+            || line.starts_with("\tat ")
+            || line.starts_with("Driver stacktrace:")
+    };
+    let kept: Vec<&str> = message.lines().take_while(|line| !is_dump(line)).collect();
+    let text = kept.join("\n");
+    let mut said = text.trim().trim_end_matches('.');
+    while let Some((name, rest)) = said.split_once(": ")
+        && (name.ends_with("Exception") || name.ends_with("Error"))
+        && !name.contains(' ')
+    {
+        said = rest;
+    }
+    said.to_owned()
+}
+
 /// Messages of Spark that have a remedy.
-pub(crate) fn known(said: &str) -> Option<Error> {
-    let has = |part: &str| said.contains(part);
+pub(crate) fn known(message: &str) -> Option<Error> {
+    let (has, said) = (|part: &str| message.contains(part), essence(message));
     if has("Failed to find data source: kafka") || has("Failed to find the data source: kafka") {
         return Some(Error::user(
             "this Spark has no Kafka connector; start the Connect server with --packages \
@@ -102,7 +121,9 @@ pub(crate) fn known(said: &str) -> Option<Error> {
         ));
     }
     if has("UnknownTopicOrPartition") {
-        return Some(Error::external(format!("Spark: {said}; create the topic, then start again")));
+        return Some(Error::external(format!(
+            "Spark finds no such topic or partition: {said}; create the topic, then start again"
+        )));
     }
     if has("INVALID_HANDLE.SESSION") {
         return Some(Error::transient(format!(
@@ -194,6 +215,28 @@ mod tests {
         check(&Status::internal("[UNRESOLVED_COLUMN] no `x`."), false, "Spark: [UNRESOLVED_COLUMN] no `x`");
         check(&Status::internal("Failed to find data source: kafka."), false, "--packages");
         check(&Status::unimplemented("unknown service"), false, "Spark 4.x");
+    }
+
+    #[test]
+    fn a_message_is_a_sentence() {
+        let dump = "\n=== Streaming Query ===\nIdentifier: q\nCurrent State: ACTIVE\n\nLogical Plan:\n~Project [a]";
+        let stack = "\n\tat org.apache.spark.A.b(A.scala:1)\n\nDriver stacktrace:\n\tat x";
+        let topic = "org.apache.spark.sql.streaming.StreamingQueryException: org.apache.kafka.common.errors.\
+                     UnknownTopicOrPartitionException: This server does not host this topic-partition.";
+        for (message, expected) in [
+            (format!("{topic}{dump}"), "This server does not host this topic-partition"),
+            (
+                format!("Job aborted: Lost task 0.0: a.b.CException: [X] no.{stack}"),
+                "Job aborted: Lost task 0.0: a.b.CException: [X] no",
+            ),
+            (
+                "[UNRESOLVED_COLUMN] no `x`.\n== SQL ==\nSELECT x".to_owned(),
+                "[UNRESOLVED_COLUMN] no `x`.\n== SQL ==\nSELECT x",
+            ),
+        ] {
+            assert_eq!(essence(&message), expected);
+            check(&Status::internal(message), false, expected);
+        }
     }
 
     #[test]

@@ -414,8 +414,8 @@ fn failed(said: &str, checkpoint: &str) -> Error {
     if let Some(error) = crate::retry::known(said) {
         return error;
     }
+    let said = crate::retry::essence(said);
     Error::external(format!(
-        "the query failed on Spark: {}; correct the cause, then start again: the query goes on from its checkpoint in {checkpoint}",
-        said.trim().trim_end_matches('.')
+        "the query failed on Spark: {said}; correct the cause, then start again: the query goes on from its checkpoint in {checkpoint}"
     ))
 }

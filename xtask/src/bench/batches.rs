@@ -74,8 +74,10 @@ fn batches_of(bench_dir: &BenchDir, name: &str, groups: u64, records: u64) -> Ou
 /// The times of a turn's batches, ms.
 fn measured(progress: &str, groups: u64) -> Outcome<Vec<f64>> {
     let field = |line: &str, name: &str| json::number::<u64>(line, name).ok_or_else(|| format!("no {name} in {line}"));
+    let with_data = |line: &&str| !line.contains("\"numInputRows\":0,");
     progress
         .lines()
+        .filter(with_data)
         .skip(FIRST)
         .map(|line| {
             let (updates, total) = (field(line, "numRowsUpdated")?, field(line, "numRowsTotal")?);
