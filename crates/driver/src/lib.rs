@@ -27,6 +27,7 @@ mod facts;
 mod finish;
 mod fleet;
 mod hold;
+mod input;
 mod level;
 mod notes;
 mod open;
