@@ -1,29 +1,29 @@
 //! One executor as the driver sees it: its process, its two pipes, its tasks, and the positions of its cores.
 //!
 //! ```text
-//!  loop ──[thread `executor N in`]───────────pipe──► executor     see `input`
+//!  loop ──channel──► thread `executor N in`  ──pipe──► executor     a stopped executor blocks this thread, not the
+//!  loop
 //!  loop ◄──events─── thread `executor N out` ◄──pipe── executor     each byte is a sign of life
 //! ```
 
 use crate::deadlines::{LateReason, Pace, TaskClock};
 use crate::event::Event;
 use crate::fleet::{Handle, Spawn, Spawned, Work};
-use crate::input::Input;
 use crate::supervisor::{Role, Supervisor};
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
-use tidemill_link::{FromExecutor, ToExecutor, receive};
+use tidemill_link::{FromExecutor, ToExecutor, receive, send};
 use tidemill_model::{OffsetRange, PartitionId, Result};
 use tidemill_os::clock;
 
 pub(crate) struct Executor {
     handle: Box<dyn Handle>,
     /// `None` once the executor was asked to end.
-    input: Option<Input>,
+    input: Option<Sender<ToExecutor>>,
     pub(crate) spawned: Instant,
     /// Time without work: until it was ready, and until its first task had records.
     pub(crate) unused: Duration,
@@ -71,10 +71,11 @@ impl Executor {
     ) -> Result<Executor> {
         let (start, heard) = (clock::now(), LastOutput::default());
         let Spawned { input, output, handle } = spawn()?;
+        let (to_executor, messages) = channel();
         // Created first: when an error below drops it, the process ends.
         let mut executor = Executor {
             handle,
-            input: None,
+            input: Some(to_executor),
             spawned: start,
             unused: Duration::ZERO,
             told_to_end: None,
@@ -87,15 +88,19 @@ impl Executor {
             work: Work::default(),
             records: 0,
         };
+        executor.send(hello);
         let events = supervisor.events();
-        let threads = Input::start(format!("executor {id} in"), input, supervisor).and_then(|input| {
-            executor.input = Some(input);
-            executor.send(hello);
-            supervisor.spawn(format!("executor {id} out"), Role::Passing, move || {
-                listen(id, LivenessReader { stream: output, start, heard }, &events);
+        let threads = supervisor
+            .spawn(format!("executor {id} in"), Role::Passing, move || {
+                forward(input, &messages);
                 Ok(())
             })
-        });
+            .and_then(|()| {
+                supervisor.spawn(format!("executor {id} out"), Role::Passing, move || {
+                    listen(id, LivenessReader { stream: output, start, heard }, &events);
+                    Ok(())
+                })
+            });
         match threads {
             Ok(()) => Ok(executor),
             Err(error) => {
@@ -105,10 +110,10 @@ impl Executor {
         }
     }
 
-    /// Sends a message, unless it was asked to end.
+    /// Sends a message. A broken pipe shows up as the end of the output.
     pub(crate) fn send(&mut self, message: ToExecutor) {
         if let Some(input) = &self.input {
-            input.send(message);
+            let _ = input.send(message);
         }
     }
 
@@ -187,6 +192,15 @@ impl Executor {
         }
         if ranges.len() == 1 {
             self.positions.push((task, range.partition.clone(), range.end));
+        }
+    }
+}
+
+/// Writes messages until there are no more or the pipe is broken; then closes the pipe.
+fn forward(mut input: Box<dyn Write + Send>, messages: &Receiver<ToExecutor>) {
+    while let Some(message) = clock::receive(messages) {
+        if send(&mut input, &message).is_err() {
+            return;
         }
     }
 }

@@ -6,14 +6,13 @@ use crate::deadlines::{LateReason, Pace, TaskClock};
 use crate::executor::{Executor, Running};
 use crate::supervisor::Supervisor;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use tidemill_link::{Beat, Task, TaskCost, ToExecutor};
 use tidemill_model::batch::task_len;
 use tidemill_model::status::ExecutorStatus;
 use tidemill_model::{Error, OffsetRange, Result};
 use tidemill_os::clock;
-use tidemill_os::pipe::Inlet;
 
 /// Starts an executor.
 pub type Spawn = Box<dyn FnMut() -> Result<Spawned> + Send>;
@@ -21,7 +20,7 @@ pub type Spawn = Box<dyn FnMut() -> Result<Spawned> + Send>;
 /// A started executor.
 pub struct Spawned {
     /// Takes messages for the executor. The executor ends when this is dropped.
-    pub input: Box<dyn Inlet>,
+    pub input: Box<dyn Write + Send>,
     /// Gives the executor's messages. Ends when the executor ends.
     pub output: Box<dyn Read + Send>,
     /// The process, or a thread in tests.

@@ -27,7 +27,6 @@ mod facts;
 mod finish;
 mod fleet;
 mod hold;
-mod input;
 mod level;
 mod notes;
 mod open;

@@ -168,11 +168,6 @@ impl Frame {
         (length <= FRAME_BYTES_MAX).then_some(frame)
     }
 
-    /// Bytes that are written.
-    pub fn bytes(&self) -> usize {
-        self.0.len()
-    }
-
     /// Bytes of the message, without the length.
     pub fn message_bytes(&self) -> usize {
         self.0.len() - 4

@@ -1,4 +1,4 @@
-//! Operating system services: the time, threads whose end is reported, output whose reader may go away, pipes to other processes, atomic file writes,
+//! Operating system services: the time, threads whose end is reported, output whose reader may go away, atomic file writes,
 //! directory locks, retry policies.
 //!
 //! Knows the standard library only: no pipeline, no Kafka, no query.
@@ -6,6 +6,5 @@
 pub mod clock;
 pub mod disk;
 pub mod output;
-pub mod pipe;
 pub mod retry;
 pub mod thread;

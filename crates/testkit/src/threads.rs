@@ -15,7 +15,6 @@ use tidemill_flow::ports::SinkWriter;
 use tidemill_flow::setup::Setup;
 use tidemill_model::Result;
 use tidemill_os::clock;
-use tidemill_os::pipe::Inlet;
 use tidemill_sql::plan::BranchPlan;
 
 /// Starts a scripted executor: `script` reads the driver's messages and answers anything. After a kill its output
@@ -67,7 +66,7 @@ pub fn threads(topics: &[Topic], sinks: usize, dead_letters: Option<&MemoryDeadL
         });
         started += 1;
         Ok(Spawned {
-            input: to_executor,
+            input: Box::new(to_executor),
             output: Box::new(KillableStream { stream: from_executor, killed: killed.clone() }),
             handle: Box::new(Thread { number: started, killed, thread: Some(thread) }),
         })
@@ -75,7 +74,7 @@ pub fn threads(topics: &[Topic], sinks: usize, dead_letters: Option<&MemoryDeadL
 }
 
 /// A pipe of the system, or in virtual time one in memory.
-fn pipe(killed: &Arc<AtomicBool>) -> Result<(Box<dyn Read + Send>, Box<dyn Inlet>)> {
+fn pipe(killed: &Arc<AtomicBool>) -> Result<(Box<dyn Read + Send>, Box<dyn Write + Send>)> {
     if clock::is_virtual() {
         let (reader, writer) = virtual_time::pipe(killed);
         return Ok((Box::new(reader), Box::new(writer)));

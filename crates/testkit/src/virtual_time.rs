@@ -12,7 +12,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tidemill_os::clock::{self, Place, VirtualTime};
-use tidemill_os::pipe::Inlet;
 
 /// The time at the start: 2026-01-01 00:00 UTC, in ms since 1970.
 const EPOCH_MS: i64 = 1_767_225_600_000;
@@ -160,12 +159,6 @@ impl Write for PipeWriter {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-impl Inlet for PipeWriter {
-    fn takes(&self, _: usize) -> bool {
-        true
     }
 }
 
