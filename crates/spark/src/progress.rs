@@ -39,6 +39,11 @@ pub(crate) fn record(json: &str) -> Option<Progress> {
     Some(progress)
 }
 
+/// The batch that comes next, as told by a record of a trigger without a batch.
+pub(crate) fn upcoming(json: &str) -> Option<u64> {
+    serde_json::from_str::<Value>(json).ok()?["batchId"].as_u64()
+}
+
 /// What a checkpoint says of a batch of which Spark reports nothing: where it begins and ends in each source.
 pub(crate) fn of_offsets(batch_id: u64, name: &str, begins: &[ByPartition], ends: &[ByPartition]) -> Progress {
     let source = |(at, end): (usize, &ByPartition)| {
@@ -160,7 +165,7 @@ fn texts(json: &Value) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ByPartition, of_offsets, parse_time, record};
+    use super::{ByPartition, of_offsets, parse_time, record, upcoming};
     use tidemill_model::Millis;
     use tidemill_model::time::iso_millis;
 
@@ -209,7 +214,9 @@ mod tests {
 
     #[test]
     fn no_batch() {
-        assert!(record(r#"{"batchId":1,"durationMs":{"latestOffset":2}}"#).is_none());
+        let idle = r#"{"batchId":1,"durationMs":{"latestOffset":2}}"#;
+        assert!(record(idle).is_none());
+        assert_eq!(upcoming(idle), Some(1));
         assert!(record("").is_none());
     }
 }

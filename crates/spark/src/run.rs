@@ -306,13 +306,22 @@ impl Follower {
     /// Takes new progress records; whether there was a new batch.
     async fn look(&mut self, id: &proto::StreamingQueryInstanceId, host: &mut dyn Host) -> Result<bool> {
         let Some(last) = self.ask_progress(id, Ask::LastProgress(true)).await?.pop() else { return Ok(false) };
-        if self.next.is_some_and(|next| last.batch_id < next) {
+        let next = self.next.unwrap_or(0);
+        let Some(last) = progress::record(&last) else {
+            // After ten seconds without data Spark's last record is of no batch. Those before it are not seen yet, if the
+            // network was cut meanwhile or the sinks were slow.
+            let is_behind = progress::upcoming(&last).is_some_and(|upcoming| upcoming > next);
+            if is_behind {
+                self.note_recent(id).await?;
+                self.catch_up(host).await?;
+            }
+            return Ok(is_behind);
+        };
+        if last.batch_id < next {
             return Ok(false);
         }
-        if self.next.is_none_or(|next| last.batch_id > next) {
-            for record in self.ask_progress(id, Ask::RecentProgress(true)).await? {
-                self.figures.insert(record.batch_id, record);
-            }
+        if last.batch_id > next || self.next.is_none() {
+            self.note_recent(id).await?;
         }
         let batch_id = last.batch_id;
         self.figures.insert(batch_id, last);
@@ -320,11 +329,18 @@ impl Follower {
         Ok(true)
     }
 
-    async fn ask_progress(&self, id: &proto::StreamingQueryInstanceId, ask: Ask) -> Result<Vec<Progress>> {
+    /// Keeps what Spark says of batches that the sinks do not have.
+    async fn note_recent(&mut self, id: &proto::StreamingQueryInstanceId) -> Result<()> {
+        let next = self.next.unwrap_or(0);
+        let recent = self.ask_progress(id, Ask::RecentProgress(true)).await?;
+        let batches = recent.iter().filter_map(|json| progress::record(json));
+        self.figures.extend(batches.filter(|batch| batch.batch_id >= next).map(|batch| (batch.batch_id, batch)));
+        Ok(())
+    }
+
+    async fn ask_progress(&self, id: &proto::StreamingQueryInstanceId, ask: Ask) -> Result<Vec<String>> {
         match self.run.ask(id, ask).await? {
-            Some(Told::RecentProgress(found)) => {
-                Ok(found.recent_progress_json.iter().filter_map(|json| progress::record(json)).collect())
-            }
+            Some(Told::RecentProgress(found)) => Ok(found.recent_progress_json),
             _ => Ok(Vec::new()),
         }
     }

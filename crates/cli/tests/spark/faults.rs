@@ -69,9 +69,19 @@ impl Following {
     fn wait_for(&self, batches: usize, child: &mut Child) {
         let manifest = self.0.path().join("out/_manifest.jsonl");
         let began = Instant::now();
-        while fs::read_to_string(&manifest).map_or(0, |text| text.lines().count()) < batches {
+        // The first line is the manifest's own.
+        while fs::read_to_string(&manifest).map_or(0, |text| text.lines().count()) <= batches {
             assert!(child.try_wait().unwrap().is_none(), "the run has ended before batch {batches}");
             assert!(began.elapsed() < Duration::from_secs(180), "batch {batches} does not come");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until Spark has committed a batch.
+    fn wait_for_commit(&self, batch: u64) {
+        let (commit, began) = (self.0.path().join(format!("checkpoint/spark/commits/{batch}")), Instant::now());
+        while !commit.exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "Spark does not commit batch {batch}");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -87,7 +97,8 @@ fn a_killed_server_and_a_killed_client_lose_nothing() {
     let (here, there) = (Following::new(), Following::new());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let file_manager = ("spark.sql.streaming.checkpointFileManagerClass", FILE_MANAGER);
-    let conf = [&SMALL[..], &[file_manager]].concat();
+    let idle = ("spark.sql.streaming.noDataProgressEventInterval", "1000");
+    let conf = [&SMALL[..], &[file_manager, idle]].concat();
     let mut server = server_at(&folder, &conf, port, Some("some-token"));
     let remote = server.remote().address_with_token();
     let args = ["--engine", "spark", "--spark-remote", &remote];
@@ -95,24 +106,31 @@ fn a_killed_server_and_a_killed_client_lose_nothing() {
     let mut client = there.start(&args);
     (0..2).for_each(|file| there.put(file));
     there.wait_for(2, &mut client);
+    // The client is away until Spark has nothing to do: its last word is of no batch.
+    signal("-STOP", &client.id().to_string());
+    there.put(2);
+    there.wait_for_commit(2);
+    thread::sleep(Duration::from_secs(5));
+    signal("-CONT", &client.id().to_string());
+    there.wait_for(3, &mut client);
     // The server dies and comes back: the same client goes on.
     signal("-KILL", &format!("-{}", server.process_group()));
     drop(server);
-    there.put(2);
-    server = server_at(&folder, &conf, port, Some("some-token"));
     there.put(3);
-    there.wait_for(4, &mut client);
+    server = server_at(&folder, &conf, port, Some("some-token"));
+    there.put(4);
+    there.wait_for(5, &mut client);
     // The client dies, the query goes on: the next client takes it over.
     client.kill().unwrap();
     client.wait().unwrap();
-    (4..6).for_each(|file| there.put(file));
+    (5..7).for_each(|file| there.put(file));
     let mut client = there.start(&args);
-    there.wait_for(6, &mut client);
+    there.wait_for(7, &mut client);
     signal("-INT", &client.id().to_string());
     assert!(client.wait().unwrap().success());
     drop(server);
 
-    (0..6).for_each(|file| here.put(file));
+    (0..7).for_each(|file| here.put(file));
     assert!(here.start(&["--available-now"]).wait().unwrap().success());
     assert_eq!(same(&here.rows(), &there.rows()), Ok(true));
 }
