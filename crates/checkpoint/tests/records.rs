@@ -250,19 +250,40 @@ fn what_a_crash_left_goes_at_the_next_start() {
 }
 
 #[test]
-fn the_fingerprint_must_stay_the_rest_may_change() {
+fn with_a_plan_the_fingerprint_must_stay_the_rest_may_change() {
     let dir = tempfile::tempdir().unwrap();
     let open = |text: &str, id: &str| open_as(dir.path(), id, text, SNAPSHOT_BYTES_MIN);
-    assert!(open("!window 10s\nwhere a", "first").unwrap().changes.is_empty());
+    let mut first = open("!window 10s\nwhere a", "first").unwrap();
+    assert!(first.changes.is_empty());
+    first.plans.write(&plan(0)).unwrap();
+    drop(first);
     let changed = open("!window 10s\nwhere b", "second").unwrap();
     assert_eq!(changed.query.id, "first");
     let shown: Vec<String> = changed.changes.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["- where a", "+ where b"]);
     drop(changed);
-    assert!(open("!window 10s\nwhere b", "third").unwrap().changes.is_empty());
+    let mut same = open("!window 10s\nwhere b", "third").unwrap();
+    assert!(same.changes.is_empty());
+    same.commits.commit(&record(0), b"d0").unwrap();
+    drop(same);
     let Err(error) = open("!window 20s\nwhere c", "fourth") else { panic!("accepted") };
     assert_eq!(error.exit_code(), 2);
     assert!(error.message().contains("- input        !window 10s\n  + input        !window 20s\nundo"), "{error}");
+}
+
+#[test]
+fn without_a_plan_any_query_may_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = open_as(dir.path(), "first", "!window 10s", SNAPSHOT_BYTES_MIN).unwrap();
+    first.plans.write_start(&Offsets::default()).unwrap();
+    drop(first);
+    let mut other = open_as(dir.path(), "second", "!window 20s", SNAPSHOT_BYTES_MIN).unwrap();
+    // The sinks know the id. Where another query began is of no use.
+    assert_eq!((other.query.id.as_str(), &other.recovered), ("first", &Recovered::default()));
+    assert!(other.changes.is_empty());
+    other.plans.write(&plan(0)).unwrap();
+    drop(other);
+    assert!(open_as(dir.path(), "third", "!window 10s", SNAPSHOT_BYTES_MIN).is_err());
 }
 
 #[test]
