@@ -8,6 +8,11 @@ pub fn number<T: FromStr>(json: &str, name: &str) -> Option<T> {
     rest.split([',', '}', '\n']).next()?.trim().parse().ok()
 }
 
+/// Whether a progress record is of a batch that has read records.
+pub fn is_batch_with_data(record: &&str) -> bool {
+    number::<u64>(record, "numInputRows").is_some_and(|rows| rows > 0)
+}
+
 /// The text after the first occurrence of a name; `None` if the name is missing. The text has no escapes.
 pub fn text<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = json.split_once(&format!("\"{name}\":"))?;

@@ -1,7 +1,8 @@
 //! Benchmark of the state: `cargo run --release -p tidemill-state --example state_bench [GROUPS]` (default 10,000,000).
 //!
 //! Groups have a BIGINT key, a count and an exact sum. Prints the time of batches of equal size with few and with many
-//! groups, the memory of the groups, and the time to write and read their snapshot.
+//! groups, the memory of the groups, and the time to write and read their snapshot. To compare: the time of a read anywhere
+//! in a gigabyte.
 
 use std::time::Instant;
 use tidemill_state::{Batch, Column, Emit, Grid, Kind, Layout, Slots, Store, Table};
@@ -48,6 +49,8 @@ fn main() {
         bytes as f64 / 1e6,
         longest * 1e3
     );
+    drop(restored);
+    let (apart, chained) = memory_reads();
     for (name, value, unit) in [
         ("resident", resident, "MB"),
         ("batch_with_few_groups", few, "ms"),
@@ -57,6 +60,8 @@ fn main() {
         ("snapshot_written", written, "s"),
         ("snapshot_part", longest * 1e3, "ms at most"),
         ("snapshot_read", read, "s"),
+        ("memory_read", apart, "ns"),
+        ("memory_read_after_another", chained, "ns"),
     ] {
         println!("figure state_{name} {value} {unit}");
     }
@@ -125,6 +130,22 @@ fn merge(store: &mut Store, id: u64, parts: &[Vec<u8>], emit: Emit) {
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     let merged = store.merge(&batch, &parts, &|_| {}).expect("sound parts");
     assert_eq!(merged.output.len() as u64, if emit == Emit::Touched { merged.updated } else { 0 });
+}
+
+/// Nanoseconds of a read anywhere in a gigabyte: if reads do not depend on each other, and if each needs the one before.
+fn memory_reads() -> (f64, f64) {
+    const WORDS: u64 = 1 << 27;
+    const READS: u64 = 4_000_000;
+    let words: Vec<u64> = (0..WORDS).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let read = |at: u64| words[(at.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 37) as usize];
+    let timed = |reads: &dyn Fn() -> u64| {
+        let started = Instant::now();
+        std::hint::black_box(reads());
+        started.elapsed().as_secs_f64() * 1e9 / READS as f64
+    };
+    let apart = timed(&|| (0..READS).fold(0, |sum: u64, at| sum.wrapping_add(read(at))));
+    let chained = timed(&|| (0..READS).fold(0, |last: u64, at| read(last ^ at)));
+    (apart, chained)
 }
 
 /// CPU time of this process in seconds, all threads, in steps of 0.01.

@@ -145,15 +145,16 @@ impl Shard {
     /// What of a section is not too late.
     fn wanted(&self, layout: &Layout, late: &Late<'_>, dropped: &mut Dropped, section: &Section<'_>) -> Wanted {
         let mut keys = vec![false; section.keys()];
-        let mut windows = (i64::MIN, (0, 0));
-        let mut first = true;
+        // Cells of a slice often follow each other.
+        let mut last = None;
         let cells = section.cells().map(|(key, slice)| {
-            if windows.0 != slice || first {
-                windows = (slice, layout.grid.windows(slice));
-                first = false;
-            }
+            let windows = match last {
+                Some((same, windows)) if same == slice => windows,
+                _ => layout.grid.windows(slice),
+            };
+            last = Some((slice, windows));
             let bytes = section.key(key as usize);
-            let is_late = late.of(bytes, windows.1);
+            let is_late = late.of(bytes, windows);
             if is_late != Lateness::Open {
                 dropped.add(bytes, slice);
             }

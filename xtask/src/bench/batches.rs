@@ -7,7 +7,6 @@ use super::bench_dir::{BenchDir, TOPIC};
 use super::job;
 use crate::json;
 use crate::sh::{self, Outcome};
-use std::path::Path;
 
 /// The states: name, groups.
 const STATES: [(&str, u64); 2] = [("few", 10_000), ("many", 10_000_000)];
@@ -55,7 +54,7 @@ fn batches_of(bench_dir: &BenchDir, name: &str, groups: u64, records: u64) -> Ou
     // Of this turn only.
     let _ = std::fs::remove_file(&progress);
     let mut command = bench_dir.run(name, false)?;
-    command.arg("--progress").arg::<&Path>(&progress);
+    command.arg("--progress").arg(&progress);
     // The factor has no divisor in common with the number of groups.
     let key = format!("pmod(kafka.offset * 7919, {groups})");
     let source = |setting: &str| format!("sources.{TOPIC}.{setting}");
@@ -74,10 +73,9 @@ fn batches_of(bench_dir: &BenchDir, name: &str, groups: u64, records: u64) -> Ou
 /// The times of a turn's batches, ms.
 fn measured(progress: &str, groups: u64) -> Outcome<Vec<f64>> {
     let field = |line: &str, name: &str| json::number::<u64>(line, name).ok_or_else(|| format!("no {name} in {line}"));
-    let with_data = |line: &&str| !line.contains("\"numInputRows\":0,");
     progress
         .lines()
-        .filter(with_data)
+        .filter(json::is_batch_with_data)
         .skip(FIRST)
         .map(|line| {
             let (updates, total) = (field(line, "numRowsUpdated")?, field(line, "numRowsTotal")?);

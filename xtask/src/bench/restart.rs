@@ -123,8 +123,7 @@ impl BenchDir {
     fn committed(&self) -> Vec<String> {
         let text = fs::read_to_string(self.dir.join("progress.jsonl")).unwrap_or_default();
         let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-        let data = |line: &&str| !line.contains("\"numInputRows\":0,");
-        whole.lines().filter(data).map(str::to_owned).collect()
+        whole.lines().filter(json::is_batch_with_data).map(str::to_owned).collect()
     }
 
     /// Compares a batch's rows with the expected ones. Returns their number.

@@ -107,8 +107,7 @@ fn records(progress: &Path) -> u64 {
 /// Age of the oldest record of each batch with records, ms.
 fn batches(progress: &Path) -> Vec<u64> {
     let text = std::fs::read_to_string(progress).unwrap_or_default();
-    let with_records =
-        text.lines().filter(|line| json::number::<u64>(line, "numInputRows").is_some_and(|rows| rows > 0));
+    let with_records = text.lines().filter(json::is_batch_with_data);
     with_records.filter_map(|line| json::number(line, "ageMaxMs")).collect()
 }
 
